@@ -1,0 +1,1 @@
+"""People, API tokens, SSH keys, roles and the audit log."""

@@ -1,0 +1,1 @@
+"""Add-ons and their attachments; one folder per kind."""

@@ -1,0 +1,1 @@
+"""Migrations of tenants: what is pending, and the runs that humans start."""

@@ -1,0 +1,51 @@
+"""What the database has not that the code has, and the runs that humans started."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.dynos.models import Dyno
+from greenroom.releases.models import Release
+
+
+class MigrationState(models.Model):
+    """The radar's answer for one release. status: unknown (to be probed), ok, error ("database down" is never "pending"), none (no framework).
+
+    pending and missing: lists of ``app.name``; missing = applied in the database, not in the code.
+    """
+
+    release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="migration_state")
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="migration_states")
+    status = models.CharField(max_length=10, default="unknown")
+    pending = models.JSONField(default=list)
+    missing = models.JSONField(default=list)
+    detail = models.TextField(blank=True)
+    probe = models.CharField(max_length=80, blank=True)
+    probes = models.PositiveIntegerField(default=0)
+    probed_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+
+class MigrationRun(models.Model):
+    """A migrate command that a human started, with what was pending before and after."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="migration_runs")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="migration_runs")
+    dyno = models.OneToOneField(Dyno, on_delete=models.CASCADE, related_name="migration_run")
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    command = models.TextField()
+    before = models.JSONField(default=list)
+    after = models.JSONField(null=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["app"], condition=models.Q(finished_at=None), name="one_open_migration_run"),
+        ]

@@ -1,0 +1,1 @@
+"""Apps: their names, domains, collaborators and settings."""

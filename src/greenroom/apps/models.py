@@ -1,0 +1,72 @@
+"""Apps, their domains and collaborators."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.accounts.models import Account
+
+
+class App(models.Model):
+    """A tenant. ``number`` gives its system uid and is never used again; ``settings`` holds greenroom.toml's policy of the app."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    number = models.PositiveIntegerField(unique=True)
+    name = models.CharField(max_length=30, unique=True)
+    owner = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="owned_apps")
+    protected_branch = models.CharField(max_length=100, default="master")
+    required_checks = models.JSONField(default=list)
+    stack = models.CharField(max_length=30, default="greenroom-1")
+    buildpack = models.CharField(max_length=200, default="heroku/python")
+    settings = models.JSONField(default=dict)
+    maintenance = models.BooleanField(default=False)
+    deploy_paused = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    @property
+    def log_folder(self) -> str:
+        """Where its log stands, relative to home."""
+        return f"logs/apps/{self.id.hex}"
+
+    @property
+    def repo_folder(self) -> str:
+        """Its bare repository, relative to home."""
+        return f"repos/{self.id.hex}.git"
+
+
+class AppTombstone(models.Model):
+    """The name and number of a destroyed app; the name may not be taken by another account for 90 days, the number never."""
+
+    name = models.CharField(max_length=30, db_index=True)
+    number = models.PositiveIntegerField(unique=True)
+    owner = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField()
+
+
+class Domain(models.Model):
+    """A host name at which the app answers. Kept normalised: lower case, no dot at the end, punycode."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="domains")
+    hostname = models.CharField(max_length=253, unique=True)
+    kind = models.CharField(max_length=10, default="custom")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+
+class Collaborator(models.Model):
+    """Who may do what with an app: viewer, developer or operator."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="collaborators")
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="collaborations")
+    role = models.CharField(max_length=10)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "account"], name="one_role_per_account")]

@@ -1,0 +1,1 @@
+"""Compile: from a push to a slug."""

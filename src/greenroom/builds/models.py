@@ -1,0 +1,34 @@
+"""Builds."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.slugs.models import Slug
+
+
+class Build(models.Model):
+    """One compilation of a commit.
+
+    status: pending, succeeded, failed (the app's fault), errored (the platform's), cancelled; phase is the step that runs now.
+    failure_reason: an id of the buildpack's list (``install-dependencies::pip``); failure_message and failure_hint are for people.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="builds")
+    commit = models.CharField(max_length=40)
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    status = models.CharField(max_length=10, default="pending")
+    phase = models.CharField(max_length=20, default="prepare")
+    slug = models.ForeignKey(Slug, null=True, on_delete=models.PROTECT, related_name="builds")
+    facts = models.JSONField(default=dict)
+    failure_reason = models.CharField(max_length=80, blank=True)
+    failure_message = models.TextField(blank=True)
+    failure_hint = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)

@@ -1,0 +1,1 @@
+"""Required checks, their runs, the scan and the verdict."""

@@ -1,0 +1,80 @@
+"""Check runs, their annotations, verdicts and overrides."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.slugs.models import Slug
+
+
+class CheckRun(models.Model):
+    """One attempt of one named check on one commit. The highest attempt counts.
+
+    status: queued, in_progress, completed; conclusion (when completed): success, failure, error, cancelled, timed_out, skipped,
+    neutral, stale, action_required. dyno: the engine's id of the dyno that runs it, for builtin checks.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="check_runs")
+    sha = models.CharField(max_length=40)
+    name = models.CharField(max_length=100)
+    attempt = models.PositiveIntegerField(default=1)
+    builtin = models.BooleanField(default=False)
+    status = models.CharField(max_length=12, default="queued")
+    conclusion = models.CharField(max_length=16, blank=True)
+    title = models.CharField(max_length=255, blank=True)
+    summary = models.TextField(blank=True)
+    url = models.TextField(blank=True)
+    slug = models.ForeignKey(Slug, null=True, on_delete=models.PROTECT, related_name="check_runs")
+    dyno = models.CharField(max_length=80, blank=True)
+    data = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "sha", "name", "attempt"], name="one_run_per_attempt")]
+
+
+class Annotation(models.Model):
+    """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in what is deployed."""
+
+    check_run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="annotations")
+    path = models.TextField()
+    line = models.PositiveIntegerField(default=1)
+    column = models.PositiveIntegerField(default=0)
+    tool = models.CharField(max_length=40)
+    rule = models.CharField(max_length=80)
+    severity = models.PositiveSmallIntegerField()
+    message = models.TextField()
+    fingerprint = models.CharField(max_length=64)
+    new = models.BooleanField(default=True)
+
+
+class Verdict(models.Model):
+    """The gate's answer for a commit, as it was decided: colour (green, pending, red, blocked) with reasons. The newest counts."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="verdicts")
+    sha = models.CharField(max_length=40)
+    colour = models.CharField(max_length=10)
+    reasons = models.JSONField(default=list)
+    inputs = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Override(models.Model):
+    """A person lets one commit through in spite of named checks; void when one of the runs it saw has a newer attempt."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="overrides")
+    sha = models.CharField(max_length=40)
+    checks = models.JSONField(default=list)
+    attempts = models.JSONField(default=dict)
+    reason = models.TextField()
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    actor = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)

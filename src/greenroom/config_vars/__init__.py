@@ -1,0 +1,1 @@
+"""Config vars of an app: versions, encrypted at rest."""

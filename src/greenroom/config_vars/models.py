@@ -1,0 +1,31 @@
+"""Versions of an app's config vars; values stand here encrypted only."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+
+
+class DataKey(models.Model):
+    """The key that encrypts one app's values, itself wrapped by the master key."""
+
+    app = models.OneToOneField(App, on_delete=models.CASCADE, related_name="data_key")
+    wrapped = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class ConfigVersion(models.Model):
+    """All config vars of an app at one moment. ``sealed`` is the encrypted JSON map; ``names`` may be shown to all."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="config_versions")
+    number = models.PositiveIntegerField()
+    sealed = models.BinaryField()
+    names = models.JSONField(default=list)
+    digest = models.CharField(max_length=64)
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "number"], name="one_config_per_number")]

@@ -1,0 +1,1 @@
+"""The formation that is wanted, the dynos that are seen."""

@@ -1,0 +1,86 @@
+"""What should run (formation, roll-outs) and what does (dynos)."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.releases.models import Release
+
+
+class Formation(models.Model):
+    """How many dynos of a process type an app wants, and of which size."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="formation")
+    type = models.CharField(max_length=63)
+    quantity = models.PositiveIntegerField()
+    size = models.CharField(max_length=30, default="standard-1x")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "type"], name="one_formation_per_type")]
+
+
+class Rollout(models.Model):
+    """That a release should have dynos. At most one of an app is live; a candidate becomes live or is given up.
+
+    state: candidate, live, retired.
+    """
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="rollouts")
+    release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="rollout")
+    state = models.CharField(max_length=10, default="candidate")
+    failure = models.TextField(blank=True)
+    restart_seq = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["app"], condition=models.Q(state="live"), name="one_live_rollout"),
+        ]
+
+
+class Dyno(models.Model):
+    """One process of a release, formation or one-off. ``engine_id`` is what the engine calls it.
+
+    state: wanted (row before the side effect), starting, up, stopping, ended; crashed = ended on its own.
+    healthy: the health path answered (web). restarts: how many of its predecessors crashed in a row.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="dynos")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="dynos")
+    kind = models.CharField(max_length=10)
+    type = models.CharField(max_length=63)
+    ordinal = models.PositiveIntegerField()
+    command = models.TextField()
+    engine_id = models.CharField(max_length=80, unique=True)
+    size = models.CharField(max_length=30, default="standard-1x")
+    state = models.CharField(max_length=10, default="wanted")
+    healthy = models.BooleanField(default=False)
+    health_detail = models.TextField(blank=True)
+    restarts = models.PositiveIntegerField(default=0)
+    generation = models.PositiveIntegerField(default=0)
+    attach_digest = models.CharField(max_length=64, blank=True)
+    attach_used_at = models.DateTimeField(null=True, blank=True)
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    exit_code = models.IntegerField(null=True, blank=True)
+    exit_reason = models.CharField(max_length=20, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    @property
+    def name(self) -> str:
+        """Heroku's name: ``web.1``, ``run.4821``."""
+        return f"{self.type}.{self.ordinal}"
+
+    class Meta:
+        indexes = [models.Index(fields=["app", "state"])]

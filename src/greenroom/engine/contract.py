@@ -1,0 +1,153 @@
+"""What an engine is: it starts, signals, describes and forgets dynos, and nothing else.
+
+A dyno is one sandboxed process tree of one app. Everything that runs a tenant's code is one: web, worker, run, build, tests, scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Kind = Literal["web", "worker", "run", "release", "build", "install", "test", "scan", "probe", "janitor"]
+Mode = Literal["ro", "rw", "overlay"]
+Phase = Literal["starting", "running", "exited", "lost"]
+
+PLATFORM = "platform"
+"""The owner of dynos that run no tenant's code (installing wheels, cleaning caches)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """One folder or file that the dyno sees.
+
+    source: relative to Greenroom's home (``slugs/<digest>/app``), or absolute for an interpreter on the engine's allow-list.
+            ``scratch:NAME`` is a folder of this dyno's own, made at the start, gone when the dyno is forgotten.
+            Several sources of one ``overlay`` are given as ``lower`` layers, the first lowest.
+    target: absolute path inside.
+    mode:   ``ro``, ``rw`` (only scratch folders and what the engine's allow-list names), or ``overlay``: writes go to memory and vanish.
+    upper:  for an overlay whose writes are to be kept: a ``scratch:NAME`` folder; empty: writes go to memory.
+    """
+
+    target: str
+    source: str = ""
+    mode: Mode = "ro"
+    lower: tuple[str, ...] = ()
+    upper: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forward:
+    """TCP ``127.0.0.1:port`` inside the dyno leads to the unix socket ``socket`` (relative to home) outside."""
+
+    port: int
+    socket: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """memory in MB, pids and cpu (cores) of the whole process tree; seconds for the deadlines, 0 = none."""
+
+    memory_mb: int = 512
+    pids: int = 256
+    cpu: float = 0.0
+    timeout: float = 0.0
+    silence: float = 0.0
+    boot: float = 60.0
+    grace: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynoSpec:
+    """All that is needed to start one dyno. Secrets stand in ``env`` alone; they reach the sandbox by file descriptor.
+
+    id:       unique for ever, ``[a-z0-9.-]{1,80}``; names the run folder ``run/dynos/<id>``.
+    owner:    the app's id (its dynos share one uid), or ``PLATFORM``.
+    uid:      the owner's number, 0 .. 99999; the engine maps it to a system uid when it runs as root.
+    process:  Heroku's name: ``web.1``, ``run.4821``; shown in logs and set as DYNO by the caller.
+    command:  argv inside the sandbox.
+    port:     the TCP port on 127.0.0.1 (inside) that a web process will bind; 0: none.
+    socket:   unix socket (relative to home) that the engine bridges to ``port``; made when the port answers.
+    egress:   whether the dyno may reach the outside world (HTTP and HTTPS by proxy variables that the engine sets).
+    log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
+    output:   keep the raw output in ``run/dynos/<id>/output`` too (builds, tests).
+    attach:   hold the process until a client comes to ``run/dynos/<id>/attach.sock``, hand it stdin and output.
+    tty:      give it a terminal of ``rows`` x ``columns``.
+    stdin:    bytes for standard input (when not attached).
+    """
+
+    id: str
+    kind: Kind
+    owner: str
+    uid: int
+    process: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    cwd: str = "/app"
+    port: int = 0
+    socket: str = ""
+    egress: bool = True
+    forwards: tuple[Forward, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    log: str = ""
+    output: bool = False
+    attach: bool = False
+    tty: bool = False
+    rows: int = 24
+    columns: int = 80
+    stdin: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynoState:
+    """What is seen of one dyno.
+
+    phase:     ``starting`` (made, perhaps waiting for its client), ``running``, ``exited``, ``lost`` (its shim died; nothing runs).
+    listening: whether the port has been bound (web dynos).
+    exit_code: 0..255 when exited; 128+n after signal n.
+    reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R14), ``signal``, ``start`` (could not be started).
+    detail:    one line for people.
+    active:    connections that the bridge serves now.
+    pid:       of the shim; host_pid of the command's first process outside the sandbox (0: unknown).
+    started_at, exited_at: seconds since the epoch.
+    """
+
+    id: str
+    kind: Kind
+    owner: str
+    process: str
+    phase: Phase
+    pid: int = 0
+    host_pid: int = 0
+    listening: bool = False
+    exit_code: int | None = None
+    reason: str = ""
+    detail: str = ""
+    active: int = 0
+    started_at: float = 0.0
+    exited_at: float = 0.0
+
+
+class Engine(Protocol):
+    """Five verbs. Each may be repeated; the second call with the same facts does nothing."""
+
+    def start(self, spec: DynoSpec) -> DynoState:
+        """Start the dyno, or describe it if one of that id was ever started and not forgotten. Raises EngineError."""
+        ...
+
+    def describe(self, dyno_id: str) -> DynoState | None:
+        """The dyno's state, or None if it was never started or has been forgotten."""
+        ...
+
+    def list(self) -> list[DynoState]:
+        """All dynos that have not been forgotten."""
+        ...
+
+    def signal(self, dyno_id: str, name: Literal["TERM", "INT", "HUP", "KILL", "STOP"]) -> None:
+        """TERM: the main process, KILL: the whole tree; STOP = TERM, then KILL after ``limits.grace`` seconds. Unknown id: nothing."""
+        ...
+
+    def forget(self, dyno_id: str) -> None:
+        """Remove what is kept of an ended dyno: run folder, scratch, cgroup. Of a living one: kills it first. Unknown id: nothing."""
+        ...

@@ -1,0 +1,11 @@
+"""What can go wrong in an engine."""
+
+from __future__ import annotations
+
+from greenroom.basics.errors import PlatformError
+
+
+class EngineError(PlatformError):
+    """The engine refused or failed to do what was asked."""
+
+    id = "engine_error"

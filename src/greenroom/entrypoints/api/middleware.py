@@ -1,0 +1,43 @@
+"""Turns errors into the one shape of the API: {id, message, url, hint}."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from greenroom.basics.errors import GreenroomError
+
+log = logging.getLogger(__name__)
+
+
+def error_response(error: GreenroomError) -> JsonResponse:
+    """The error as Heroku's JSON body, its remedy inside the message."""
+    body = {"id": error.id, "message": error.message, "url": ""}
+    if error.hint:
+        body["message"] = f"{error.message}\nhint: {error.hint}"
+        body["hint"] = error.hint
+    if error.resource:
+        body["resource"] = error.resource
+    response = JsonResponse(body, status=error.status)
+    if error.status == 401:
+        response["WWW-Authenticate"] = 'Basic realm="Greenroom"'
+    return response
+
+
+class ApiErrors:
+    """Answers each GreenroomError of a view as JSON, and each other exception as a 500 without its text."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, GreenroomError):
+            return error_response(error)
+        log.exception("%s %s failed", request.method, request.path)
+        body = {"id": "internal_error", "message": "Greenroom failed to answer; its log says why.", "url": ""}
+        return JsonResponse(body, status=500)

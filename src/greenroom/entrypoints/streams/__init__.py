@@ -1,0 +1,1 @@
+"""Log streams, output streams and attached dynos."""

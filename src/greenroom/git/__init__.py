@@ -1,0 +1,1 @@
+"""Bare repositories, pushes and the rules of branches."""

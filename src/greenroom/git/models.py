@@ -1,0 +1,30 @@
+"""Pushes: each accepted change of a ref, with its intent written before the ref moves."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+
+
+class Push(models.Model):
+    """A ref that moved, or is about to (``intent``). ``seq`` orders the pushes of an app.
+
+    state: intent (written by pre-receive), recorded (the ref has moved), abandoned (it never did).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="pushes")
+    seq = models.PositiveIntegerField()
+    ref = models.CharField(max_length=255)
+    before = models.CharField(max_length=40)
+    after = models.CharField(max_length=40)
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=10, default="intent")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "seq"], name="one_push_per_seq")]

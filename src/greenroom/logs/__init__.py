@@ -1,0 +1,1 @@
+"""What dynos, the router and the platform say about an app."""

@@ -1,0 +1,1 @@
+"""Settings, processes, and the only place that picks drivers."""

@@ -1,0 +1,1 @@
+"""Routes: which release of an app gets the traffic, and the pages when none does."""

@@ -1,0 +1,1 @@
+"""Content-addressed artefacts: what was built, tested and is deployed."""

@@ -1,0 +1,45 @@
+"""Slugs."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.apps.models import App
+
+
+class Slug(models.Model):
+    """What was built from a commit: files at ``slugs/<digest>/app``, environment at ``envs/<env_key>``. Never changed.
+
+    manifest: {commit, tree, interpreter, python_version, package_manager, requirements, tools, files, env_size ...}.
+    app_json: the app.json of the commit, as read; process_types: {type: command}.
+    migrations_digest: changes when a migration file or the lock changes.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="slugs")
+    digest = models.CharField(max_length=64)
+    commit = models.CharField(max_length=40)
+    env_key = models.CharField(max_length=80)
+    process_types = models.JSONField(default=dict)
+    app_json = models.JSONField(default=dict)
+    settings = models.JSONField(default=dict)
+    manifest = models.JSONField(default=dict)
+    is_django = models.BooleanField(default=False)
+    migrations_digest = models.CharField(max_length=64, blank=True)
+    size = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "digest"], name="one_slug_per_digest")]
+
+    @property
+    def folder(self) -> str:
+        """The app's files, relative to home."""
+        return f"slugs/{self.digest}/app"
+
+    @property
+    def env_folder(self) -> str:
+        """The Python environment, relative to home."""
+        return f"envs/{self.env_key}"

