@@ -47,5 +47,7 @@ class MigrationRun(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["app"], condition=models.Q(finished_at=None), name="one_open_migration_run"),
+            models.UniqueConstraint(
+                fields=["app"], condition=models.Q(finished_at=None), name="one_open_migration_run"
+            ),
         ]

@@ -11,8 +11,29 @@ APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]\Z")
 CONFIG_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 PROCESS_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 RESERVED_APP_NAMES = frozenset(
-    "api admin www git static login logout account accounts apps schema health healthz readyz streams "
-    "localhost greenroom dashboard router web root".split()
+    [
+        "api",
+        "admin",
+        "www",
+        "git",
+        "static",
+        "login",
+        "logout",
+        "account",
+        "accounts",
+        "apps",
+        "schema",
+        "health",
+        "healthz",
+        "readyz",
+        "streams",
+        "localhost",
+        "greenroom",
+        "dashboard",
+        "router",
+        "web",
+        "root",
+    ]
 )
 
 

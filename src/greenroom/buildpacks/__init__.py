@@ -1,1 +1,1 @@
-"""How a source tree becomes an app: detection and the plan as a value. No tables, no Django."""
+"""Buildpacks: what an app is written in and how it becomes a slug. Values and readers only; no tables, no Django, nothing is run here."""

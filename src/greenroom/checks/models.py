@@ -29,7 +29,7 @@ class CheckRun(models.Model):
     title = models.CharField(max_length=255, blank=True)
     summary = models.TextField(blank=True)
     url = models.TextField(blank=True)
-    slug = models.ForeignKey(Slug, null=True, on_delete=models.PROTECT, related_name="check_runs")
+    slug = models.ForeignKey(Slug, null=True, on_delete=models.RESTRICT, related_name="check_runs")
     dyno = models.CharField(max_length=80, blank=True)
     data = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)

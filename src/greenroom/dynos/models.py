@@ -77,10 +77,10 @@ class Dyno(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        indexes = [models.Index(fields=["app", "state"])]
+
     @property
     def name(self) -> str:
         """Heroku's name: ``web.1``, ``run.4821``."""
         return f"{self.type}.{self.ordinal}"
-
-    class Meta:
-        indexes = [models.Index(fields=["app", "state"])]

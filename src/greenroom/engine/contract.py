@@ -151,3 +151,13 @@ class Engine(Protocol):
     def forget(self, dyno_id: str) -> None:
         """Remove what is kept of an ended dyno: run folder, scratch, cgroup. Of a living one: kills it first. Unknown id: nothing."""
         ...
+
+
+def scratch_folder(dyno_id: str, name: str) -> str:
+    """Where the folder ``scratch:name`` of a dyno lies, relative to home, until the dyno is forgotten."""
+    return f"run/scratch/{dyno_id}/{name}"
+
+
+def output_file(dyno_id: str) -> str:
+    """Where the raw output of a dyno with ``output`` lies, relative to home, until the dyno is forgotten."""
+    return f"run/dynos/{dyno_id}/output"

@@ -1,5 +1,10 @@
-"""URLs of the Django part of the web process."""
+"""URLs of the Django part of the web process: the API's table, then the pages."""
 
 from __future__ import annotations
 
-urlpatterns: list = []
+from greenroom.entrypoints.api import views_account, views_apps, views_gate, views_releases
+from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
+
+REGISTERED = (views_account, views_apps, views_gate, views_releases)
+urlpatterns = api_patterns()
+handler404 = "greenroom.entrypoints.api.middleware.not_found"

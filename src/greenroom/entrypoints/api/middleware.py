@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from greenroom.basics.errors import GreenroomError
+from greenroom.basics.errors import GreenroomError, NotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -41,3 +41,9 @@ class ApiErrors:
         log.exception("%s %s failed", request.method, request.path)
         body = {"id": "internal_error", "message": "Greenroom failed to answer; its log says why.", "url": ""}
         return JsonResponse(body, status=500)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The answer for a path that no route has."""
+    text = f"{request.method} {request.path} does not exist here."
+    return error_response(NotFoundError(text, hint="the resources are listed in docs/reference/api.md"))

@@ -1,0 +1,43 @@
+# Greenroom: `make help` lists what can be done. Nothing here needs more than python3 (3.11+), git, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+.DEFAULT_GOAL := help
+.PHONY: help install demo demo-stop test test-fast lint bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+install: $(STAMP) ## make .venv with Greenroom and its tools, from the lock
+
+$(STAMP): pyproject.toml requirements.lock scripts/install.py
+	@$(PYTHON) scripts/install.py $(VENV)
+	@touch $(STAMP)
+
+demo: $(STAMP) ## start Greenroom in .demo/, push the payslip app, migrate it by hand, fetch a payslip
+	@$(BIN)/python scripts/demo.py
+
+demo-stop: ## stop what `make demo` left running
+	@test ! -d .demo || $(BIN)/greenroom down --home .demo
+
+test: $(STAMP) ## the whole test suite, browser tests included
+	@$(BIN)/python scripts/run_tests.py
+
+test-fast: $(STAMP) ## rules, rooms and layout only: no installation is started
+	@$(BIN)/python -m pytest -q -m "not story and not browser"
+
+lint: $(STAMP) ## ruff, import-linter and mypy
+	@$(BIN)/ruff check src tests benchmarks scripts
+	@$(BIN)/ruff format --check src tests benchmarks scripts
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/mypy
+
+bench: $(STAMP) ## push to live against the same work by hand, and the memory of each process
+	@$(BIN)/python benchmarks/push_to_live.py
+
+lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean: demo-stop ## stop the demo and remove .venv, .demo and .tools
+	@rm -rf $(VENV) .demo .tools

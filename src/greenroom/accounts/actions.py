@@ -1,0 +1,97 @@
+"""Creates accounts and tokens, and writes the audit log: one row with each change, in its transaction."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import connection, transaction
+
+from greenroom.accounts.models import Account, AuditEntry, Token
+from greenroom.accounts.rules import SCOPES, Actor, chain_hash, token_digest
+from greenroom.basics import clock, ids
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.basics.types import AppLike
+
+AUDIT_LOCK = 7_401
+
+
+@transaction.atomic
+def audit(*, actor: Actor, action: str, app: AppLike | None = None, detail: dict[str, Any] | None = None) -> AuditEntry:
+    """Add one row to the audit log, chained to the one before. Names and hashes only: never a secret's value."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AUDIT_LOCK])
+    last = AuditEntry.objects.order_by("-id").values_list("hash", flat=True).first() or ""
+    row = {
+        "at": clock.now(),
+        "actor": actor.email,
+        "action": action,
+        "app_id": app.id if app else None,
+        "app_name": app.name if app else "",
+        "address": actor.address,
+        "detail": detail or {},
+    }
+    return AuditEntry.objects.create(
+        **row, account_id=actor.account_id, previous=last, hash=chain_hash(last, {**row, "at": clock.iso(row["at"])})
+    )
+
+
+@transaction.atomic
+def create_account(
+    *, actor: Actor, email: str, name: str = "", password: str | None = None, is_admin: bool = False
+) -> Account:
+    """A new account; without a password it can only be used by token. ConflictError if the e-mail is taken."""
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise UserError(f"{email!r} is not an e-mail address.", hint="use the form name@example.com") from error
+    if Account.objects.filter(email__iexact=email).exists():
+        raise ConflictError(f"There is an account for {email} already.", hint="greenroom access:add uses it")
+    account = Account(email=email.lower(), name=name, is_admin=is_admin)
+    account.set_password(password)
+    account.save()
+    audit(actor=actor, action="account.create", detail={"email": account.email, "is_admin": is_admin})
+    return account
+
+
+@transaction.atomic
+def create_token(
+    *,
+    actor: Actor,
+    account: Account,
+    description: str = "",
+    scopes: tuple[str, ...] = ("global",),
+    seconds: int | None = None,
+) -> tuple[Token, str]:
+    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked."""
+    unknown = set(scopes) - set(SCOPES)
+    if unknown or not scopes:
+        raise UserError(
+            f"Unknown scope: {', '.join(sorted(unknown)) or '(none)'}.", hint=f"scopes are {', '.join(SCOPES)}"
+        )
+    plain = ids.new_token()
+    expires = clock.now() + timedelta(seconds=seconds) if seconds else None
+    token = Token.objects.create(
+        account=account,
+        digest=token_digest(plain),
+        last_four=plain[-4:],
+        description=description[:200],
+        scopes=list(scopes),
+        expires_at=expires,
+    )
+    audit(actor=actor, action="token.create", detail={"token": str(token.id), "scopes": list(scopes)})
+    return token, plain
+
+
+@transaction.atomic
+def revoke_token(*, actor: Actor, account: Account, token_id: str) -> Token:
+    """End a token now. NotFoundError if the account has none of that id."""
+    token = Token.objects.select_for_update().filter(account=account, id=token_id, revoked_at=None).first()
+    if token is None:
+        raise NotFoundError("Couldn't find that authorization.", resource="authorization")
+    token.revoked_at = clock.now()
+    token.save(update_fields=["revoked_at", "updated_at"])
+    audit(actor=actor, action="token.revoke", detail={"token": str(token.id)})
+    return token

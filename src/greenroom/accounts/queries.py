@@ -1,0 +1,80 @@
+"""Finds out who asks: by token or by password."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from django.contrib.auth.hashers import make_password
+from django.db.models import Q
+
+from greenroom.accounts.models import Account, AuditEntry, Token
+from greenroom.accounts.rules import Actor, chain_hash, token_digest
+from greenroom.basics import clock
+
+USED_AT_STEP = timedelta(minutes=5)
+
+
+def by_token(plain: str, *, address: str = "") -> Actor | None:
+    """The actor behind a token, or None. The look-up is by hash, so its time tells nothing about the token."""
+    if not plain.startswith("grm_"):
+        return None
+    now = clock.now()
+    token = (
+        Token.objects.select_related("account")
+        .filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=token_digest(plain), revoked_at=None)
+        .filter(account__is_active=True)
+        .first()
+    )
+    if token is None:
+        return None
+    if token.used_at is None or now - token.used_at > USED_AT_STEP:
+        Token.objects.filter(pk=token.pk).update(used_at=now)
+    return actor_of(token.account, scopes=tuple(token.scopes), address=address, token_id=token.id)
+
+
+def by_password(email: str, password: str, *, address: str = "") -> Actor | None:
+    """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time."""
+    account = Account.objects.filter(email__iexact=email, is_active=True).first()
+    if account is None:
+        make_password(password)
+        return None
+    return actor_of(account, address=address) if account.check_password(password) else None
+
+
+def actor_of(
+    account: Account, *, scopes: tuple[str, ...] = ("global",), address: str = "", token_id: uuid.UUID | None = None
+) -> Actor:
+    """The account as an actor."""
+    return Actor(
+        account_id=account.id,
+        email=account.email,
+        is_admin=account.is_admin,
+        scopes=scopes,
+        address=address,
+        token_id=token_id,
+    )
+
+
+def by_email(email: str) -> Account | None:
+    """The account of that e-mail, or None."""
+    return Account.objects.filter(email__iexact=email).first()
+
+
+def audit_is_intact() -> bool:
+    """Whether each row of the audit log still has the hash that its content and its predecessor give."""
+    previous = ""
+    for entry in AuditEntry.objects.order_by("id").iterator():
+        row = {
+            "at": clock.iso(entry.at),
+            "actor": entry.actor,
+            "action": entry.action,
+            "app_id": entry.app_id,
+            "app_name": entry.app_name,
+            "address": entry.address,
+            "detail": entry.detail,
+        }
+        if entry.previous != previous or entry.hash != chain_hash(previous, row):
+            return False
+        previous = entry.hash
+    return True

@@ -1,0 +1,54 @@
+"""Who acts, and what a token's scopes let it do. Knows nothing of apps; their roles are decided in apps.rules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+SCOPES = ("global", "read", "write", "read-protected", "write-protected", "identity", "checks:write")
+"""Heroku's scopes; ``protected`` ones include config vars. ``checks:write``: report check runs, nothing else."""
+
+GRANTS: dict[str, frozenset[str]] = {
+    "global": frozenset({"identity", "read", "read-protected", "write", "write-protected", "checks"}),
+    "identity": frozenset({"identity"}),
+    "read": frozenset({"identity", "read"}),
+    "read-protected": frozenset({"identity", "read", "read-protected"}),
+    "write": frozenset({"identity", "read", "write", "checks"}),
+    "write-protected": frozenset({"identity", "read", "read-protected", "write", "write-protected", "checks"}),
+    "checks:write": frozenset({"checks"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Who asks: an account with the scopes of the credential it came with, and the address it came from."""
+
+    account_id: uuid.UUID | None
+    email: str
+    is_admin: bool = False
+    scopes: tuple[str, ...] = ("global",)
+    address: str = ""
+    token_id: uuid.UUID | None = None
+
+
+PLATFORM = Actor(account_id=None, email="greenroom", is_admin=True)
+"""Greenroom itself, for changes that no person asked for."""
+
+
+def scope_grants(scopes: tuple[str, ...], needed: str) -> bool:
+    """Whether one of the scopes includes ``needed`` (identity, read, read-protected, write, write-protected, checks)."""
+    return any(needed in GRANTS.get(scope, frozenset()) for scope in scopes)
+
+
+def token_digest(plain: str) -> str:
+    """What is stored of a token. A fast hash is enough: the token has 256 random bits."""
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def chain_hash(previous: str, row: dict[str, Any]) -> str:
+    """The audit log's link: SHA-256 over the hash before and the row as canonical JSON."""
+    body = json.dumps(row, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()

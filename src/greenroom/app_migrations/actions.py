@@ -1,0 +1,134 @@
+"""The radar's questions and answers, and the record of each migrate command that a human ran. Nothing here ever migrates."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.app_migrations import queries, rules
+from greenroom.app_migrations.models import MigrationRun, MigrationState
+from greenroom.app_migrations.probe import answer, probe_spec_parts
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, GreenroomError
+from greenroom.dynos import actions as dynos
+from greenroom.dynos import specs
+from greenroom.dynos.models import Dyno
+from greenroom.engine.contract import DynoState, Engine
+from greenroom.releases.models import Release
+
+log = logging.getLogger(__name__)
+PROBE_SECONDS = 120.0
+
+
+@transaction.atomic
+def watch(*, release: Release) -> MigrationState | None:
+    """Ask what is pending for a release; None when its code has no migrations. A second call asks nothing new."""
+    if release.slug is None or not release.slug.is_django:
+        return None
+    row, _ = MigrationState.objects.get_or_create(release=release, defaults={"app_id": release.app_id})
+    return row
+
+
+@transaction.atomic
+def ask_again(*, release: Release) -> None:
+    """Ask anew: somebody ran a command that may have changed the answer."""
+    MigrationState.objects.filter(release=release).update(status="unknown", probe="", updated_at=clock.now())
+
+
+def advance_probe(*, state: MigrationState, engine: Engine, home: Path) -> None:
+    """One step of an open question: start its dyno, or read the answer of an ended one. Never waits."""
+    if not state.probe:
+        _start_probe(state, engine, home)
+        return
+    seen = engine.describe(state.probe)
+    if seen is None:
+        _start_probe(state, engine, home)
+    elif seen.phase in ("exited", "lost"):
+        _read(state, seen, home)
+        engine.forget(state.probe)
+
+
+def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
+    """The row names the dyno before it is started; a dyno of that name is never started twice."""
+    if not state.probe:
+        state.probes += 1
+        state.probe = f"probe-{state.release_id.hex[:16]}-{state.probes}"
+        MigrationState.objects.filter(pk=state.pk).update(probe=state.probe, probes=state.probes)
+    row = Dyno(
+        app=state.app,
+        release=state.release,
+        kind="probe",
+        type="probe",
+        ordinal=state.probes,
+        command="probe",
+        engine_id=state.probe,
+    )
+    parts = probe_spec_parts()
+    order = specs.spec(dyno=row, home=home)
+    limits = replace(order.limits, timeout=PROBE_SECONDS)
+    order = replace(
+        order, command=parts.command, stdin=parts.stdin, mounts=(*order.mounts, *parts.mounts), limits=limits, log=""
+    )
+    try:
+        engine.start(order)
+    except GreenroomError as error:
+        log.warning("probe of %s: %s", state.app.name, error)
+
+
+@transaction.atomic
+def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
+    found = answer(home=home, state=seen)
+    MigrationState.objects.filter(pk=state.pk, probe=state.probe).update(
+        status=found.status,
+        pending=list(found.pending),
+        missing=list(found.missing),
+        detail=found.detail,
+        probed_at=clock.now(),
+        updated_at=clock.now(),
+    )
+
+
+@transaction.atomic
+def begin_run(*, actor: Actor, dyno: Dyno) -> str:
+    """Record a one-off dyno that migrates, before it starts; returns a warning for the human, empty if there is none.
+
+    ConflictError while another migration of the app is running: two at once are never right.
+    """
+    if not rules.is_migrate(dyno.command):
+        return ""
+    state = queries.of_release(dyno.release)
+    running = queries.open_runs().filter(app=dyno.app).first()
+    if running is not None:
+        dynos.mark(dyno=dyno, state="ended", exit_reason="refused", finished_at=clock.now())
+        raise ConflictError(
+            f"{running.dyno.name} is migrating {dyno.app.name} now, started by {running.account or 'somebody'}.",
+            hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {dyno.app.name}",
+        )
+    before = state.pending if state else []
+    MigrationRun.objects.create(
+        app=dyno.app, release=dyno.release, dyno=dyno, account_id=actor.account_id, command=dyno.command, before=before
+    )
+    audit(actor=actor, action="migrations.run", app=dyno.app, detail={"dyno": dyno.name, "pending": before})
+    return ""
+
+
+@transaction.atomic
+def close_run(*, run: MigrationRun) -> None:
+    """When the dyno has ended: keep its exit code, and ask the radar what is pending now; when that is known, close the run."""
+    dyno = run.dyno
+    if dyno.state != "ended":
+        return
+    if run.exit_code is None:
+        run.exit_code = dyno.exit_code if dyno.exit_code is not None else 255
+        MigrationRun.objects.filter(pk=run.pk).update(exit_code=run.exit_code)
+        ask_again(release=run.release)
+        return
+    state = queries.of_release(run.release)
+    if state is None or state.status != "unknown":
+        after = state.pending if state and state.status == "ok" else None
+        MigrationRun.objects.filter(pk=run.pk).update(after=after, finished_at=clock.now())

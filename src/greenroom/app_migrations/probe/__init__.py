@@ -1,0 +1,83 @@
+"""The migration probe: a script that a dyno of a release runs, and what its answer means. One folder for each framework.
+
+It is handed to the slug's own Python on standard input, so that nothing has to be installed or mounted for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from greenroom.checks.builtin.results import read_json
+from greenroom.engine.contract import DynoState, Mount, scratch_folder
+
+OUT = "/greenroom/out"
+ANSWER = "probe.json"
+STATUSES = ("ok", "error", "none")
+FRAMEWORKS = ("django",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeParts:
+    """What a DynoSpec needs to run the probe, beside the release's own mounts, environment and forwards."""
+
+    command: tuple[str, ...]
+    stdin: bytes
+    mounts: tuple[Mount, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the probe found.
+
+    status: ``ok``; ``error`` (nothing is known, also when the database is down); ``none`` (no framework with migrations).
+    pending: ``app.name`` in the order in which migrate would run them. missing: applied in the database, not in the code.
+    conflicts: {app: names without a successor}. plan: one map for each pending migration {name, operations, reversible, atomic}.
+    """
+
+    framework: str
+    status: str
+    pending: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    conflicts: dict[str, list[str]] | None = None
+    plan: tuple[dict[str, Any], ...] = ()
+    detail: str = ""
+    kind: str = ""
+
+
+@lru_cache
+def _script(framework: str) -> bytes:
+    return (Path(__file__).parent / framework / "probe.py").read_bytes()
+
+
+def probe_spec_parts(framework: str = "django") -> ProbeParts:
+    """The command, the script for standard input, and the scratch folder for the answer."""
+    mount = Mount(target=OUT, source="scratch:out", mode="rw")
+    return ProbeParts(command=("python", "-", OUT), stdin=_script(framework), mounts=(mount,))
+
+
+def answer(*, home: Path, state: DynoState) -> Answer:
+    """What an ended probe dyno found. No readable answer is an error, never "nothing is pending"."""
+    found = read_json(home / scratch_folder(state.id, "out") / ANSWER)
+    if state.phase not in ("exited", "lost"):
+        return Answer(framework="", status="error", detail="the probe has not ended", kind="unfinished")
+    if found is None or found.get("status") not in STATUSES:
+        why = state.detail or (f"ended by {state.reason}" if state.reason not in ("", "exit") else "it left no answer")
+        return Answer(framework="", status="error", detail=f"the probe did not finish: {why}", kind="probe")
+    conflicts = found.get("conflicts")
+    return Answer(
+        framework=str(found.get("framework", "")),
+        status=str(found["status"]),
+        pending=_names(found.get("pending")),
+        missing=_names(found.get("missing")),
+        conflicts=conflicts if isinstance(conflicts, dict) else {},
+        plan=tuple(item for item in found.get("plan") or () if isinstance(item, dict)),
+        detail=str(found.get("detail", ""))[:4000],
+        kind=str(found.get("kind", ""))[:40],
+    )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(item)[:300] for item in value) if isinstance(value, list) else ()

@@ -1,0 +1,1 @@
+"""The probe for Django apps."""

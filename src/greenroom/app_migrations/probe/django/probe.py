@@ -1,0 +1,171 @@
+"""Asks a Django app which of its migrations its database has not, in one process: the app is imported once, nothing is changed.
+
+Run by the app's own Python in a dyno of the release: ``python - FOLDER``; leaves ``FOLDER/probe.json``, or prints it without a folder.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import sys
+import traceback
+
+VARIABLE = "DJANGO_SETTINGS_MODULE"
+FALLBACK = re.compile(VARIABLE + r"""["']\s*[,\]]\s*=?\s*[^"'\n]*["']([A-Za-z_][\w.]*)["']""")
+SKIPPED = {"node_modules", "__pycache__", "site-packages"}
+
+
+def find_manage(root):
+    """The path of the shallowest manage.py, at most three levels deep; None if there is none."""
+    level = [root]
+    for _ in range(3):
+        below = []
+        for folder in level:
+            path = os.path.join(folder, "manage.py")
+            if os.path.isfile(path):
+                return path
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError:
+                continue
+            kept = [name for name in names if not name.startswith(".") and name not in SKIPPED]
+            below += [os.path.join(folder, name) for name in kept if os.path.isdir(os.path.join(folder, name))]
+        level = below
+    return None
+
+
+def settings_module(source):
+    """The settings module that a manage.py names, read without running it; None if it cannot be told."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        tree = ast.Module(body=[], type_ignores=[])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "setdefault" and len(node.args) == 2:
+            key, value = node.args
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            key, value = node.targets[0].slice, node.value
+            key = getattr(key, "value", key) if not isinstance(key, ast.Constant) else key
+        else:
+            continue
+        if isinstance(key, ast.Constant) and key.value == VARIABLE and isinstance(value, ast.Constant):
+            return value.value
+    found = FALLBACK.search(source)
+    return found.group(1) if found else None
+
+
+def prepare(root):
+    """Set the settings module and the import path as manage.py would. Returns (status, detail, kind), or None when all is well."""
+    manage = find_manage(root)
+    if manage is None and VARIABLE not in os.environ:
+        return "none", "there is no manage.py", ""
+    folder = os.path.dirname(manage) if manage else root
+    sys.path[:] = [folder] + [path for path in sys.path if path not in ("", folder)]
+    os.chdir(folder)
+    if VARIABLE not in os.environ:
+        with open(manage, encoding="utf-8", errors="replace") as file:
+            module = settings_module(file.read())
+        if not module:
+            return "error", "manage.py does not tell its settings module; set the config var " + VARIABLE, "settings"
+        os.environ[VARIABLE] = module
+    try:
+        import django  # noqa: F401
+    except ImportError:
+        return "none", "Django is not installed", ""
+    return None
+
+
+def inspect():
+    """The state of the migrations against the default database, as a map. Django's own errors are let through."""
+    import django
+    from django.conf import settings
+    from django.db import DEFAULT_DB_ALIAS, connections
+    from django.db.migrations.executor import MigrationExecutor
+
+    django.setup()
+    if settings.DATABASES.get(DEFAULT_DB_ALIAS, {}).get("ENGINE", "").endswith(".dummy"):
+        return {
+            "status": "ok",
+            "pending": [],
+            "missing": [],
+            "conflicts": {},
+            "plan": [],
+            "detail": "no database is configured",
+        }
+    connection = connections[DEFAULT_DB_ALIAS]
+    connection.ensure_connection()
+    executor = MigrationExecutor(connection)
+    loader = executor.loader
+    plan = [migration for migration, _ in executor.migration_plan(loader.graph.leaf_nodes())]
+    replaced = {tuple(name) for migration in loader.disk_migrations.values() for name in migration.replaces}
+    applied = set(loader.applied_migrations) - set(loader.disk_migrations) - replaced
+    return {
+        "status": "ok",
+        "pending": [str(migration) for migration in plan],
+        "missing": sorted(".".join(name) for name in applied),
+        "conflicts": {app: sorted(names) for app, names in loader.detect_conflicts().items()},
+        "plan": [describe(migration) for migration in plan[:200]],
+        "detail": "",
+        "version": django.get_version(),
+    }
+
+
+def describe(migration):
+    """One pending migration: what it does and whether it can be undone."""
+    return {
+        "name": str(migration),
+        "operations": [str(operation.describe())[:200] for operation in migration.operations[:50]],
+        "reversible": all(operation.reversible for operation in migration.operations),
+        "atomic": bool(migration.atomic),
+    }
+
+
+def explain(error):
+    """(kind, detail) of an exception: ``database`` when the database did not answer, else ``code``."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    modules = {cls.__module__.split(".")[0] for cls in type(error).__mro__}
+    down = names & {"OperationalError", "InterfaceError"} and modules & {"django", "psycopg", "psycopg2", "sqlite3"}
+    text = " ".join(str(error).split())[:500] or "no message"
+    return ("database" if down else "code"), type(error).__name__ + ": " + text
+
+
+def probe(root):
+    """The whole answer; never raises, and never says ``ok`` unless the database was asked."""
+    answer = {"framework": "django", "pending": [], "missing": [], "conflicts": {}, "plan": [], "kind": ""}
+    try:
+        early = prepare(root)
+        if early:
+            status, detail, kind = early
+            framework = "none" if status == "none" else "django"
+            return dict(answer, framework=framework, status=status, detail=detail, kind=kind)
+        return dict(answer, **inspect())
+    except SystemExit as error:
+        return dict(
+            answer, status="error", kind="code", detail=f"the app ended itself while it was loaded: {error.code}"
+        )
+    except BaseException as error:
+        traceback.print_exc()
+        kind, detail = explain(error)
+        return dict(answer, status="error", kind=kind, detail=detail)
+
+
+def main(argv):
+    """Leave the answer and end at once, whatever threads the app has started."""
+    text = json.dumps(probe(os.getcwd()))
+    if len(argv) > 1:
+        target = os.path.join(argv[1], "probe.json")
+        with open(target + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(target + ".new", 0o644)
+        os.rename(target + ".new", target)
+    else:
+        print(text)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

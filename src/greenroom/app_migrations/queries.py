@@ -1,0 +1,37 @@
+"""Reads what is known about the migrations of apps."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from greenroom.app_migrations.models import MigrationRun, MigrationState
+from greenroom.apps.models import App
+from greenroom.dynos.queries import live
+from greenroom.releases.models import Release
+
+
+def of_release(release: Release) -> MigrationState | None:
+    """The radar's row for a release, or None before the first question."""
+    return MigrationState.objects.filter(release=release).first()
+
+
+def of_app(app: App) -> MigrationState | None:
+    """The radar's row for what is live now."""
+    rollout = live(app)
+    return of_release(rollout.release) if rollout else None
+
+
+def runs(app: App) -> QuerySet[MigrationRun]:
+    """The migrate commands that humans ran, newest first."""
+    return MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release").order_by("-created_at")
+
+
+def open_probes() -> QuerySet[MigrationState]:
+    """Rows whose question has not been answered."""
+    rows = MigrationState.objects.filter(status="unknown")
+    return rows.select_related("app", "release__slug", "release__config")
+
+
+def open_runs() -> QuerySet[MigrationRun]:
+    """Runs that have not ended as far as the rows know."""
+    return MigrationRun.objects.filter(finished_at=None).select_related("app", "release", "dyno")

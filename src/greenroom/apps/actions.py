@@ -1,0 +1,167 @@
+"""Creates, renames and destroys apps; their collaborators, domains and settings."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
+from greenroom.apps import queries, rules
+from greenroom.apps.models import App, AppTombstone, Collaborator, Domain
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+
+FREED_NAME_DAYS = 90
+WORDS = (
+    "amber",
+    "brisk",
+    "calm",
+    "dawn",
+    "ember",
+    "fern",
+    "glade",
+    "hazel",
+    "iris",
+    "jade",
+    "lunar",
+    "maple",
+    "north",
+    "opal",
+)
+
+
+@transaction.atomic
+def create(*, actor: Actor, name: str | None = None) -> App:
+    """A new app owned by the actor. UserError for a bad name, ConflictError for a taken one."""
+    name = name or f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{secrets.randbelow(90000) + 10000}"
+    _check_name(actor, name)
+    number = 1 + max(
+        App.objects.aggregate(top=Max("number"))["top"] or 0,
+        AppTombstone.objects.aggregate(top=Max("number"))["top"] or 0,
+    )
+    owner = Account.objects.get(pk=actor.account_id)
+    app = App.objects.create(number=number, name=name, owner=owner, required_checks=["tests", "scan"])
+    audit(actor=actor, action="app.create", app=app)
+    return app
+
+
+def _check_name(actor: Actor, name: str) -> None:
+    problem = rules.name_problem(name)
+    if problem:
+        raise UserError(problem)
+    if App.objects.filter(name=name).exists():
+        raise ConflictError(
+            f"Name {name} is already taken.", hint="choose another name, or `greenroom apps`", id="invalid_params"
+        )
+    since = clock.now() - timedelta(days=FREED_NAME_DAYS)
+    freed = AppTombstone.objects.filter(name=name, at__gt=since).exclude(owner_id=actor.account_id).exists()
+    if freed:
+        raise ConflictError(
+            f"Name {name} was freed less than {FREED_NAME_DAYS} days ago and is held for its owner.",
+            id="invalid_params",
+        )
+
+
+@transaction.atomic
+def rename(*, actor: Actor, app: App, name: str) -> App:
+    """Give the app another name; its id, and with it all its folders, stay."""
+    if name == app.name:
+        return app
+    _check_name(actor, name)
+    before = app.name
+    AppTombstone.objects.create(name=before, number=_next_tombstone_number(), owner=app.owner, at=clock.now())
+    app.name = name
+    app.save(update_fields=["name", "updated_at"])
+    audit(actor=actor, action="app.rename", app=app, detail={"before": before})
+    return app
+
+
+def _next_tombstone_number() -> int:
+    """A number for a tombstone that stands for a name alone: above any that an app can get."""
+    top = AppTombstone.objects.filter(number__gte=1_000_000).aggregate(top=Max("number"))["top"]
+    return (top or 1_000_000) + 1
+
+
+@transaction.atomic
+def destroy(*, actor: Actor, app: App) -> None:
+    """Remove the app's row and all that hangs on it; what is on disk and in engines has been ended by the caller."""
+    AppTombstone.objects.create(name=app.name, number=app.number, owner=app.owner, at=clock.now())
+    audit(actor=actor, action="app.destroy", app=app)
+    app.delete()
+
+
+@transaction.atomic
+def change_settings(*, actor: Actor, app: App, **changes: Any) -> App:
+    """Set columns of the app: maintenance, required_checks, deploy_paused, settings, buildpack."""
+    allowed = {"maintenance", "required_checks", "deploy_paused", "settings", "buildpack"}
+    unknown = set(changes) - allowed
+    if unknown:
+        raise UserError(
+            f"Unknown setting: {', '.join(sorted(unknown))}.", hint=f"settings are {', '.join(sorted(allowed))}"
+        )
+    for key, value in changes.items():
+        setattr(app, key, value)
+    app.save(update_fields=[*changes, "updated_at"])
+    audit(actor=actor, action="app.settings", app=app, detail={"changed": sorted(changes)})
+    return app
+
+
+@transaction.atomic
+def add_collaborator(*, actor: Actor, app: App, email: str, role: str = "developer") -> Collaborator:
+    """Let an account into the app, or change its role. NotFoundError if there is no such account."""
+    if role not in rules.ROLES:
+        raise UserError(f"Role {role!r} does not exist.", hint=f"roles are {', '.join(rules.ROLES)}")
+    account = Account.objects.filter(email__iexact=email).first()
+    if account is None:
+        raise NotFoundError(
+            f"There is no account for {email}.", hint=f"greenroom accounts:create {email}", resource="account"
+        )
+    row, _ = Collaborator.objects.update_or_create(app=app, account=account, defaults={"role": role})
+    audit(actor=actor, action="access.add", app=app, detail={"email": account.email, "role": role})
+    return row
+
+
+@transaction.atomic
+def remove_collaborator(*, actor: Actor, app: App, email: str) -> Collaborator:
+    """Take an account's role in the app away."""
+    row = queries.collaborator(app, email)
+    audit(actor=actor, action="access.remove", app=app, detail={"email": row.account.email})
+    row.delete()
+    return row
+
+
+@transaction.atomic
+def add_domain(*, actor: Actor, app: App, hostname: str, reserved: tuple[str, ...] = ()) -> Domain:
+    """A host name for the app. ``reserved``: names and zones that belong to the installation itself."""
+    try:
+        normal = rules.normal_hostname(hostname)
+    except ValueError as error:
+        raise UserError(str(error), hint="use the form www.example.com") from error
+    if any(normal == name or normal.endswith(f".{name}") for name in reserved):
+        raise UserError(f"{normal} belongs to this installation.", hint="use a domain of your own")
+    if Domain.objects.filter(hostname=normal).exists():
+        raise ConflictError(f"{normal} is currently in use by another app.", id="invalid_params")
+    row = Domain.objects.create(app=app, hostname=normal)
+    audit(actor=actor, action="domain.add", app=app, detail={"hostname": normal})
+    return row
+
+
+@transaction.atomic
+def remove_domain(*, actor: Actor, app: App, hostname: str) -> Domain:
+    """Take a host name away from the app."""
+    row = Domain.objects.filter(app=app, hostname=hostname.strip().lower().rstrip(".")).first()
+    if row is None:
+        raise NotFoundError(
+            f"{hostname[:80]} is not a domain of {app.name}.",
+            hint=f"greenroom domains -a {app.name}",
+            resource="domain",
+        )
+    audit(actor=actor, action="domain.remove", app=app, detail={"hostname": row.hostname})
+    row.delete()
+    return row

@@ -1,0 +1,101 @@
+"""Compiles Python files to pycs that do not depend on time (PEP 552), so that a copied tree stays valid and equal input gives equal bytes.
+
+The environment is never written again: unchecked. The app's own files may be edited in a one-off dyno: checked by their hash.
+A pyc of the environment is kept by the hash of its path and source, so that a new environment compiles only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import marshal
+import os
+import sys
+
+UNCHECKED, CHECKED = 0b01, 0b11
+LIMIT = 2 * 1024 * 1024
+
+
+def sources(folder, skip=()):
+    """The .py files below a folder, without those below ``skip``; links are not followed."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in ("__pycache__", "node_modules") and os.path.join(parent, name) not in skip]
+        for name in files:
+            path = os.path.join(parent, name)
+            if name.endswith(".py") and not os.path.islink(path):
+                yield path
+
+
+def compile_all(folder, flags, skip=(), cache="", workers=1):
+    """Compile everything below ``folder`` with ``workers`` processes. Files with errors are left alone, as pip leaves them."""
+    files = sorted(sources(folder, skip))
+    children = []
+    for index in range(workers):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                for path in files[index::workers]:
+                    _compile(path, flags, cache)
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    return children
+
+
+def wait(children):
+    """Wait for the processes of ``compile_all``."""
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def _compile(path, flags, cache):
+    try:
+        with open(path, "rb") as file:
+            source = file.read(LIMIT + 1)
+        if len(source) > LIMIT:
+            return
+        target = importlib.util.cache_from_source(path)
+        stored = _stored(path, source, cache)
+        data = _read(stored) if stored else None
+        if data is None:
+            data = _pyc(path, source, flags)
+            if stored:
+                _write(stored, data)
+        _write(target, data)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
+        return
+
+
+def _pyc(path, source, flags):
+    code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    head = importlib.util.MAGIC_NUMBER + flags.to_bytes(4, "little") + importlib.util.source_hash(source)
+    return head + marshal.dumps(code)
+
+
+def _stored(path, source, cache):
+    if not cache:
+        return ""
+    key = hashlib.sha256(path.encode("utf-8", "surrogateescape") + b"\0" + source).hexdigest()
+    return os.path.join(cache, sys.implementation.cache_tag, key[:2], key)
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _write(path, data):
+    temporary = "%s.%d" % (path, os.getpid())  # noqa: UP031 -- faster, and as clear
+    try:
+        file = open(temporary, "wb")  # noqa: SIM115
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        file = open(temporary, "wb")  # noqa: SIM115
+    with file:
+        file.write(data)
+    os.replace(temporary, path)

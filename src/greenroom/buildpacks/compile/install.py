@@ -1,0 +1,163 @@
+"""Makes a Python environment with uv. In an install dyno: wheels only and no code of any package is run; in a build dyno: also from sources.
+
+Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be built in the app's own sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bytecode
+import frame
+
+UV = "/greenroom/uv"
+CACHE = "/greenroom/cache"
+WORK = "/tmp/work"
+NO_WHEEL = (
+    "Wheels are required for",
+    "building from source is disabled",
+    "Building source distributions",
+    "can't be installed because it is marked as `--no-build`",
+    "because it is marked as `--no-build` but has no binary distribution",
+)
+CAUSES = (
+    ("gdal-config", "GDAL is missing: a package needs its C library to be built.", "use a package that ships wheels with GDAL inside"),
+    ("sqlite3.h", "The header sqlite3.h is missing: a package wants to be built against SQLite.", "use a version that has a wheel"),
+    ("No module named 'pkg_resources'", "A package's build needs setuptools older than 81.", "ask for a version that has a wheel"),
+    ("pg_config", "pg_config is missing: psycopg2 is being built from source.", "use psycopg2-binary, or psycopg[binary]"),
+    ("Python.h", "The header Python.h is missing: a package is being built from source.", "ask for a version that has a wheel"),
+)
+
+
+def environment(job):
+    """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but the allow-list."""
+    keep = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    env = {name: os.environ[name] for name in keep if name in os.environ}
+    env.update(
+        HOME="/tmp", PATH=frame.ENV + "/bin:/usr/local/bin:/usr/bin:/bin", LANG="C.UTF-8", LC_ALL="C.UTF-8", UV_CACHE_DIR=CACHE + "/uv",
+        UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", UV_NO_MANAGED_PYTHON="1", UV_LINK_MODE=job.get("link", "copy"),
+        UV_PROJECT_ENVIRONMENT=frame.ENV, UV_NO_ENV_FILE="1", NO_COLOR="1", SOURCE_DATE_EPOCH="315532800",
+    )  # fmt: skip
+    if job["manager"] == "pip":
+        env["UV_NO_CONFIG"] = "1"  # pip reads no [tool.uv] of a pyproject.toml that happens to be there
+    env.update(job.get("env") or {})
+    return env
+
+
+def uv(job, *arguments, cwd=WORK, quiet=False, pm="pip"):
+    """Run uv; its failure is classified and raised."""
+    code, tail = frame.run([UV, *arguments], environment(job), cwd, quiet=quiet)
+    if code:
+        text = "\n".join(tail)
+        if job["no_build"] and any(mark in text for mark in NO_WHEEL):
+            raise frame.Failed("needs-build", text[-2000:], code=frame.NEEDS_BUILD)
+        raise explain(text, pm, code)
+    return tail
+
+
+def explain(text, pm, code):
+    """The failure that the output stands for."""
+    reason = "install-dependencies::" + pm
+    for mark, message, hint in CAUSES:
+        if mark in text:
+            return frame.Failed(reason, message, hint)
+    if "needs to be updated" in text:
+        return frame.Failed(reason, "uv.lock does not match pyproject.toml.", "uv lock && git add uv.lock")
+    if "Network unreachable" in text or "error sending request" in text or "dns error" in text:
+        return frame.Failed(reason, "The package index could not be reached.", "try again later, or ask the operator about the index")
+    causes = [line.strip() for line in text.splitlines() if "error:" in line or "cause:" in line or line.strip().startswith("× ")]
+    last = "\n".join(causes[-3:]) or "\n".join(text.splitlines()[-3:])
+    return frame.Failed(reason, "Installing the dependencies failed (exit code %d).\n%s" % (code, last[:1500]), "read the lines above; then correct the requirements and push again")  # noqa: E501, UP031
+
+
+def unpack_sources(job):
+    """For requirements that are built from the tree: the commit's files at /app."""
+    prefix = job["root"] + "/" if job.get("root") else ""
+    with tarfile.open("/greenroom/source.tar") as archive:
+        for member in archive:
+            if not (member.isreg() or member.isdir() or member.issym()) or not member.name.startswith(prefix):
+                continue
+            member.name = member.name[len(prefix) :]
+            if member.name and not member.name.startswith((".heroku/python/", "/")) and ".." not in member.name.split("/"):
+                archive.extract(member, "/app", set_attrs=member.isreg())
+
+
+def write_files(job, folder):
+    """The dependency files of the commit, as text, in their own places."""
+    for path, text in job["files"].items():
+        target = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+
+def resolve(job, folder):
+    """Resolve once, with hashes. Without ``no_build`` packages may be built to learn what they need."""
+    flags = ["--no-build"] if job["no_build"] else []
+    target = os.path.join(frame.OUT, "lock.txt")
+    uv(
+        job, "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--emit-index-annotation", "--no-emit-index-url",
+        "--index-strategy", "unsafe-best-match", *flags, "--python", job["python"], "--output-file", target, job["main"], cwd=folder,
+    )  # fmt: skip
+    return target
+
+
+def install_pip(job, timer, folder):
+    """requirements.txt: resolve unless that was done before, then install exactly that."""
+    flags = ["--no-build"] if job["no_build"] else []
+    lock, hashes = job["main"], []
+    if job.get("lock"):
+        lock, hashes = os.path.join(frame.OUT, "lock.txt"), ["--require-hashes"]
+        with open(lock, "w") as file:
+            file.write(job["lock"])
+    elif job["hashed"]:
+        hashes = ["--require-hashes"]
+    elif not job["local"]:
+        with timer("resolve"):
+            lock, hashes = resolve(job, folder), ["--require-hashes"]
+    with timer("install"):
+        uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], frame.ENV)
+        uv(
+            job, "pip", "install", "--index-strategy", "unsafe-best-match", *hashes, *flags, "--python", frame.ENV, "--requirements", lock,
+            *extra(job), cwd=folder,
+        )  # fmt: skip
+
+
+def extra(job):
+    """Heroku has pip (and, up to 3.12, setuptools) in the environment of an app that uses pip."""
+    return []
+
+
+def install_uv(job, timer, folder):
+    """uv.lock: what ``uv sync --locked --no-default-groups`` installs."""
+    flags = ["--no-build"] if job["no_build"] else []
+    project = [] if job["local"] else ["--no-install-project"]
+    with timer("install"):
+        uv(
+            job, "sync", "--locked", *(job.get("groups") or ["--no-default-groups"]), *flags, *project, "--python", job["python"],
+            cwd=folder, pm="uv",
+        )  # fmt: skip
+
+
+def work(job, timer):
+    """One job: {manager, python, files, main, hashed, lock, local, no_build, overlay, env}."""
+    os.makedirs(WORK, exist_ok=True)
+    folder = WORK
+    if job["local"]:
+        with timer("unpack"):
+            unpack_sources(job)
+        folder = "/app"
+    else:
+        write_files(job, WORK)
+    {"pip": install_pip, "uv": install_uv}[job["manager"]](job, timer, folder)
+    with timer("compile"):
+        site = os.path.join(frame.ENV, "lib")
+        bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=CACHE + "/pyc", workers=os.cpu_count() or 1))
+    return {"uv": True}
+
+
+if __name__ == "__main__":
+    sys.exit(frame.main(work))

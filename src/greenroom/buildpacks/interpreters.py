@@ -1,0 +1,89 @@
+"""Finds the CPythons that this host has and that a sandbox may use. Asks each one once for its version; installs none."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from greenroom.buildpacks.versions import OLDEST, Interpreter
+
+NAME = re.compile(r"python3\.(\d+)\Z")
+MANAGED = re.compile(r"(?:cpython-)?(3)\.(\d+)\.(\d+)(?:-.*)?\Z")
+PLACES = (Path("/usr/bin"), Path("/usr/local/bin"))
+QUESTION = "import sys,platform; print(*sys.version_info[:3], platform.python_implementation())"
+
+
+def _folders() -> list[Path]:
+    """Where version managers keep their interpreters."""
+    home = Path(os.path.expanduser("~"))
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv")
+    return [Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python"), pyenv / "versions"]
+
+
+def _candidates() -> list[Path]:
+    found = [place / f"python3.{minor}" for place in PLACES for minor in range(OLDEST[1], 30)]
+    for folder in _folders():
+        for child in sorted(folder.iterdir()) if os.access(folder, os.R_OK | os.X_OK) else ():
+            match = MANAGED.match(child.name)
+            if match and (3, int(match[2])) >= OLDEST:
+                found.append(child / "bin" / f"python3.{match[2]}")
+    found += [Path(entry) / f"python3.{minor}" for entry in _path() for minor in range(OLDEST[1], 30)]
+    base = Path(getattr(sys, "_base_executable", None) or sys.executable)
+    found.append(base.resolve().parent / f"python3.{sys.version_info[1]}")
+    return [path for path in found if os.access(path, os.X_OK) and path.is_file()]
+
+
+def _path() -> list[str]:
+    """Folders of PATH, without shims (scripts that choose an interpreter by the current folder)."""
+    return [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry and "shims" not in entry]
+
+
+def reachable_by_others(path: Path) -> bool:
+    """Whether every folder above is open to other users: dynos run under their own uid."""
+    real = path.resolve()
+    return all(os.stat(folder).st_mode & stat.S_IXOTH for folder in real.parents) and bool(real.stat().st_mode & stat.S_IXOTH)
+
+
+@lru_cache(maxsize=256)
+def _ask(path: str, stamp: tuple[int, int]) -> tuple[int, int, int] | None:
+    """The version that the executable says, or None if it is no CPython. ``stamp`` makes a replaced file be asked again."""
+    try:
+        answer = subprocess.run([path, "-I", "-S", "-c", QUESTION], capture_output=True, text=True, timeout=10, env={}, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    parts = answer.stdout.split()
+    if len(parts) != 4 or parts[3] != "CPython":
+        return None
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def prefix_of(path: Path) -> str:
+    """The folder that a sandbox must see for this interpreter; empty when it is below /usr, which every sandbox sees."""
+    prefix = path.resolve().parent.parent
+    return "" if prefix == Path("/usr") or Path("/usr") in prefix.parents else str(prefix)
+
+
+def find(*, others: bool | None = None) -> list[Interpreter]:
+    """The interpreters of this host, oldest first, one per version (those in /usr before others).
+
+    others: leave out what other users cannot reach; default: only when running as root, since dynos then have their own uid.
+    """
+    others = os.geteuid() == 0 if others is None else others
+    found: dict[tuple[int, int, int], Interpreter] = {}
+    for path in _candidates():
+        real = path.resolve()
+        if others and not reachable_by_others(real):
+            continue
+        facts = real.stat()
+        version = _ask(str(real), (facts.st_mtime_ns, facts.st_size))
+        if version and version[:2] >= OLDEST:
+            known = Interpreter(version, str(real), prefix_of(real))
+            if version not in found or (found[version].prefix and not known.prefix):
+                found[version] = known
+    return [found[version] for version in sorted(found)]

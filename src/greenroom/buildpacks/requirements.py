@@ -1,0 +1,171 @@
+"""What requirements.txt asks for, with everything that does not change the result removed: comments, order, spacing, spelling.
+
+Its ``-r`` and ``-c`` files count too. Pure: the caller gives a function that reads a file of the commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from greenroom.buildpacks.failures import BuildError
+
+Read = Callable[[str], bytes | None]
+COMMENT = re.compile(r"(^|\s+)#.*$")
+NESTED = re.compile(r"(?:(?P<short>-[rc])\s*|(?P<long>--(?:requirement|constraint))[\s=]+)(?P<path>\S.*)\Z")
+EDITABLE = re.compile(r"(?:-e\b|--editable\b)")
+NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<rest>.*)\Z", re.DOTALL)
+HASH = re.compile(r"\s--hash[=\s]+(sha(?:256|384|512):[0-9a-fA-F]+)")
+REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//|(?:git|hg|svn|bzr)\+")
+MAX_FILES = 200
+MAX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a requirements file asks for.
+
+    lines:    normalised, sorted, each once; lines of constraint files begin with ``-c ``.
+    files:    path -> content of every file that takes part, the first one the root file.
+    options:  lines such as ``--extra-index-url ...``, in their order.
+    hashed:   every requirement is pinned by ``==`` and has a hash: nothing needs to be resolved.
+    local:    something is built from the tree or from a repository (editable, path, VCS): only in the app's own sandbox.
+    """
+
+    lines: tuple[str, ...]
+    files: dict[str, str]
+    options: tuple[str, ...] = ()
+    hashed: bool = False
+    local: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what is asked for; the same after a comment, another order or other spacing."""
+        return hashlib.sha256("\n".join([*self.options, "", *self.lines]).encode()).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """The normalised lines as a requirements file (for ``hashed`` ones)."""
+        return "\n".join([*self.options, *self.lines]) + "\n"
+
+
+class _Reader:
+    """Collects the lines of a file and of those that it names."""
+
+    def __init__(self, read: Read) -> None:
+        self.read = read
+        self.files: dict[str, str] = {}
+        self.seen: set[tuple[str, bool]] = set()
+        self.lines: set[str] = set()
+        self.options: list[str] = []
+        self.local: list[str] = []
+        self.unhashed = False
+
+    def take(self, path: str, *, constraint: bool, named_by: str) -> None:
+        if (path, constraint) in self.seen:
+            return
+        self.seen.add((path, constraint))
+        text = self._load(path, named_by)
+        for number, line in _logical_lines(text):
+            self._line(path, number, line, constraint)
+
+    def _load(self, path: str, named_by: str) -> str:
+        if path in self.files:
+            return self.files[path]
+        if REMOTE.match(path):
+            raise _bad(named_by, f"{path[:100]!r} is a URL; only files of the repository can be read here", "commit a copy of the file")
+        data = self.read(path) if not path.startswith(("..", "/")) else None
+        if data is None:
+            raise _bad(named_by, f"the file {path[:200]!r} is not in the commit", f"git add {path[:200]}")
+        if len(data) > MAX_BYTES or len(self.files) >= MAX_FILES:
+            raise _bad(named_by, f"{path[:200]!r} is too large, or there are too many files ({MAX_FILES} are allowed)", "")
+        try:
+            self.files[path] = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise _bad(path, "this is not UTF-8 text", f"save {path} as UTF-8") from error
+        return self.files[path]
+
+    def _line(self, path: str, number: int, line: str, constraint: bool) -> None:
+        nested = NESTED.match(line)
+        if nested:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), nested["path"].strip().strip("'\"")))
+            inner = constraint or (nested["short"] or nested["long"]) in ("-c", "--constraint")
+            self.take(target, constraint=inner, named_by=f"{path}, line {number}")
+        elif EDITABLE.match(line) or _is_local(line):
+            self.local.append(line)
+            self.lines.add(line)
+        elif line.startswith("-"):
+            if line not in self.options:
+                self.options.append(line)
+        else:
+            self.lines.add(("-c " if constraint else "") + normal(line))
+            self.unhashed |= not constraint and not (HASH.search(line) and _is_pinned(line))
+
+
+def _bad(where: str, problem: str, hint: str) -> BuildError:
+    return BuildError("install-dependencies::pip", f"{where}: {problem}.", hint=hint)
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """Lines with continuations joined, comments removed, runs of spaces made one; each with the number of its first line."""
+    found: list[tuple[int, str]] = []
+    parts: list[str] = []
+    start = 1
+    for number, raw in enumerate(text.splitlines(), 1):
+        if not parts:
+            start = number
+        if raw.endswith("\\") and not raw.lstrip().startswith("#"):
+            parts.append(raw[:-1])
+            continue
+        parts.append(raw)
+        line = " ".join(COMMENT.sub("", " ".join(parts)).split())
+        parts = []
+        if line:
+            found.append((start, line))
+    line = " ".join(COMMENT.sub("", " ".join(parts)).split())
+    return [*found, (start, line)] if line else found
+
+
+def _is_local(line: str) -> bool:
+    """Whether the line names a path, an archive or a repository instead of a package of the index."""
+    head = line.split(";")[0].split(" --")[0].strip()
+    if REMOTE.match(head) or head.startswith((".", "/", "~")):
+        return True
+    if "@" in head and re.search(r"@\s*(?:[a-z][a-z0-9+.-]*:|[./])", head):
+        return not re.search(r"@\s*https?://\S+\.whl(?:[#?]\S*)?\Z", head)
+    return head.endswith((".whl", ".tar.gz", ".zip", ".tgz")) or ("/" in head and "@" not in head)
+
+
+def _is_pinned(line: str) -> bool:
+    return bool(re.match(r"[A-Za-z0-9._-]+\s*(\[[^]]*\])?\s*===?\s*[^*,;\s]+\s*(;|--hash|\Z)", line.strip()))
+
+
+def normal(line: str) -> str:
+    """One requirement in one spelling: the name in lower case with dashes, hashes sorted, no needless spaces."""
+    hashes = sorted({found.lower() for found in HASH.findall(line)})
+    bare = HASH.sub("", line)
+    head, _, marker = bare.partition(";")
+    match = NAME.match(head.strip())
+    if match:
+        name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+        rest = match["rest"].strip()
+        head = name + (f" {rest}" if rest.startswith("@") else re.sub(r"\s+", "", rest) if " --" not in rest else f" {rest}")
+    text = head.strip() + (f" ; {' '.join(marker.split())}" if marker.strip() else "")
+    return " ".join([text, *(f"--hash={found}" for found in hashes)])
+
+
+def read_requirements(read: Read, path: str = "requirements.txt") -> Requirements:
+    """The requirements of ``path`` and of all files that it names. BuildError when one is missing or cannot be read."""
+    reader = _Reader(read)
+    reader.take(path, constraint=False, named_by=path)
+    hashed = bool(reader.lines) and not reader.unhashed and not reader.local and not any(x.startswith("-c ") for x in reader.lines)
+    return Requirements(
+        lines=tuple(sorted(reader.lines)),
+        files=reader.files,
+        options=tuple(reader.options),
+        hashed=hashed,
+        local=tuple(reader.local),
+    )

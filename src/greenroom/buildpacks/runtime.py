@@ -1,0 +1,92 @@
+"""The environment and the argv of a dyno, as Heroku's Python buildpack would leave them. Pure; starts nothing and reads nothing.
+
+Unlike Heroku there is no PYTHONHOME and no LD_LIBRARY_PATH: both break other Pythons in the same dyno.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ENV_BIN = "/app/.heroku/python/bin"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+BLOCKED = frozenset({"PATH", "PYTHONHOME", "LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"})
+"""Config vars that would keep the interpreter itself from starting; they never reach a dyno's environment."""
+BUILD_BLOCKED = frozenset(
+    {"PATH", "CPATH", "CPPATH", "LD_PRELOAD", "LIBRARY_PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LD_AUDIT"}
+)
+"""Heroku's list for hooks and collectstatic."""
+MB_PER_WORKER = 256
+
+PROFILE = (
+    'for greenroom_f in "$HOME"/.profile.d/*.sh; do [ -r "$greenroom_f" ] && . "$greenroom_f"; done; unset greenroom_f; '
+    '[ -r "$HOME/.profile" ] && . "$HOME/.profile"; '
+    'exec bash -c "$1"'
+)
+"""Sources the app's profile scripts, then becomes the command (``$1``). Run by bash inside the dyno, never outside."""
+
+
+def web_concurrency(memory_mb: int, cores: int = 8) -> int:
+    """How many worker processes fit: one per 256 MB, at most 2 x cores + 1, at least 1."""
+    return min(2 * cores + 1, max(1, memory_mb // MB_PER_WORKER))
+
+
+def command_argv(command: str) -> tuple[str, ...]:
+    """The argv of a Procfile's command: shell text of the tenant, run by the tenant's own shell in its own sandbox.
+
+    bash replaces itself by the last command of ``-c``, so that SIGTERM reaches ``cd src && gunicorn ...`` directly.
+    """
+    return ("bash", "-c", PROFILE, "bash", command)
+
+
+def base_env(*, process: str, memory_mb: int = 512) -> dict[str, str]:
+    """What a dyno has whatever the app sets."""
+    return {
+        "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
+        "HOME": "/app",
+        "DYNO": process,
+        "DYNO_RAM": str(memory_mb),
+        "PYTHONUNBUFFERED": "true",
+        "FORWARDED_ALLOW_IPS": "*",
+    }
+
+
+def defaults(*, memory_mb: int = 512) -> dict[str, str]:
+    """What a dyno has unless the app sets it."""
+    return {
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": "/app",
+        "GUNICORN_CMD_ARGS": "--access-logfile -",
+        "WEB_CONCURRENCY": str(web_concurrency(memory_mb)),
+        "TMPDIR": "/tmp",  # noqa: S108 -- inside the dyno, its own tmpfs
+    }
+
+
+def runtime_env(
+    *, config: Mapping[str, str], process: str, port: int = 0, memory_mb: int = 512, facts: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The whole environment of a dyno.
+
+    config: the release's config vars; they override defaults, never PORT, DYNO, PATH and HOME.
+    port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb: the dyno's size.
+    """
+    own = {key: value for key, value in config.items() if key not in BLOCKED}
+    env = defaults(memory_mb=memory_mb) | own
+    if "WEB_CONCURRENCY" not in own:
+        env["WEB_CONCURRENCY_SET_BY"] = "heroku/python"
+    env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb)
+    env.pop("PORT", None)
+    if port:
+        env["PORT"] = str(port)
+    return env
+
+
+def build_env(*, config: Mapping[str, str], commit: str) -> dict[str, str]:
+    """The environment of hooks and collectstatic: config vars as on Heroku, minus the blocklist, over the build's own."""
+    env = {"LANG": "C.UTF-8"} | {key: value for key, value in config.items() if key not in BUILD_BLOCKED}
+    return env | {
+        "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
+        "HOME": "/app",
+        "PYTHONUNBUFFERED": "1",
+        "STACK": "greenroom-1",
+        "SOURCE_VERSION": commit,
+    }

@@ -1,0 +1,279 @@
+"""Which Python an app asks for and which one it gets: Heroku's order of places, over the interpreters that this host has.
+
+Pure: the caller reads the files and lists the interpreters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from greenroom.buildpacks.failures import BuildError
+
+DEFAULT = (3, 14)
+OLDEST = (3, 10)
+NEWEST = (3, 14)
+VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?\Z")
+RUNTIME = re.compile(r"python-(.*)\Z", re.DOTALL)
+MISSPELLED = (
+    ".python-version ", ".python-version.txt", ".python-version.py", ".python-version.md", ".python_version", ".pythonversion",
+    ".python.version", ".python-versions", ".Python-version", ".Python-Version", ".PYTHON-VERSION", ".py-version", ".python-verison",
+    ".phyton-version", "python-version", "python-version.txt", "python_version", "python_version.txt", "pythonversion", "Python-version",
+)  # fmt: skip
+HINT = "echo 3.13 > .python-version && git add .python-version"
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython on this host. prefix: the folder that a sandbox needs to see besides /usr; empty when it lives in /usr."""
+
+    version: tuple[int, int, int]
+    path: str
+    prefix: str = ""
+
+    @property
+    def text(self) -> str:
+        """``3.13.2``."""
+        return ".".join(map(str, self.version))
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        """``(3, 13)``."""
+        return self.version[:2]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The version that was asked for (2 or 3 numbers) and where: a file's name, ``cached`` or ``default``."""
+
+    version: tuple[int, ...]
+    origin: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The interpreter, the line that says why, and warnings for the pusher."""
+
+    interpreter: Interpreter
+    line: str
+    warnings: tuple[str, ...] = ()
+
+
+def requested(files: Mapping[str, bytes], names: Sequence[str], *, cached: tuple[int, int] | None, pipfile: str = "") -> Request:
+    """Where the version is given first: runtime.txt, .python-version, Pipfile.lock, the last build, the default.
+
+    files: the content of ``runtime.txt`` and ``.python-version`` as far as they exist. names: what stands in the root folder.
+    pipfile: the version that Pipfile.lock requires, if any.
+    """
+    if "runtime.txt" in files:
+        return Request(_runtime_txt(files["runtime.txt"]), "runtime.txt")
+    wrong = [name for name in MISSPELLED if name in names]
+    if wrong:
+        raise BuildError(
+            "python-version-file::misspelled",
+            f"The file {wrong[0]!r} looks like a misspelled .python-version; that is the only name that counts.",
+            hint=f"git mv {wrong[0]!r} .python-version",
+        )
+    if ".python-version" in files:
+        return Request(_version_file(files[".python-version"]), ".python-version")
+    if pipfile:
+        return Request(_pipfile(pipfile), "Pipfile.lock")
+    return Request(cached, "cached") if cached else Request(DEFAULT, "default")
+
+
+def _parse(text: str) -> tuple[int, ...] | None:
+    match = VERSION.match(text)
+    return tuple(int(part) for part in match.groups() if part is not None) if match else None
+
+
+def _lines(data: bytes) -> list[str]:
+    text = data.decode("utf-8", "replace").replace("\0", "\u2400")
+    lines = (line.strip() for line in text.split("\n"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _shown(text: str) -> str:
+    """The text with everything that cannot be printed replaced, 100 characters at most."""
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs", "Cn") else c for c in text[:100])
+
+
+def _runtime_txt(data: bytes) -> tuple[int, ...]:
+    text = "\n".join(_lines(data))
+    match = RUNTIME.match(text)
+    version = _parse(match[1]) if match else None
+    if version is None:
+        raise BuildError(
+            "runtime-txt::invalid-version",
+            f"runtime.txt holds {_shown(text)!r}; allowed is one version such as python-3.13 or python-3.13.2. "
+            "The file is deprecated: .python-version takes its place.",
+            hint="git rm runtime.txt; " + HINT,
+        )
+    return version
+
+
+def _encoding(data: bytes) -> str:
+    marks = {b"\xef\xbb\xbf": "UTF-8 with a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+    found = next((name for mark, name in marks.items() if data.startswith(mark)), "")
+    if not found:
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            found = "neither ASCII nor UTF-8"
+    return found
+
+
+def _version_file(data: bytes) -> tuple[int, ...]:
+    lines = _lines(data)
+    for line in lines:
+        if _parse(line) is None:
+            raise _bad_version_line(data, line)
+    if not lines:
+        raise BuildError(
+            "python-version-file::no-version", ".python-version holds no version; one line such as 3.13 is expected.", hint=HINT
+        )
+    if len(lines) > 1:
+        raise BuildError(
+            "python-version-file::multiple-versions",
+            f".python-version holds {len(lines)} versions ({', '.join(map(_shown, lines[:5]))}); exactly one is allowed.",
+            hint=HINT,
+        )
+    return _parse(lines[0]) or ()
+
+
+def _bad_version_line(data: bytes, line: str) -> BuildError:
+    encoding = _encoding(data)
+    if encoding:
+        return BuildError(
+            "python-version-file::invalid-encoding",
+            f".python-version is encoded as {encoding}; plain UTF-8 (or ASCII) is expected.",
+            hint=HINT,
+        )
+    number = next((i for i, raw in enumerate(data.decode("utf-8", "replace").splitlines(), 1) if line in raw), 1)
+    return BuildError(
+        "python-version-file::invalid-version",
+        f".python-version, line {number}: {_shown(line)!r} is not a version; allowed is 3.N or 3.N.N, "
+        "without `python-`, quotes, wildcards or a comment on the same line.",
+        hint=HINT,
+    )
+
+
+def _pipfile(text: str) -> tuple[int, ...]:
+    version = _parse(text)
+    if version is None:
+        raise BuildError(
+            "pipfile-lock::invalid-version",
+            f"Pipfile.lock requires Python {_shown(text)!r}; allowed is 3.N (python_version) or 3.N.N (python_full_version).",
+            hint="correct [requires] in Pipfile, then run: pipenv lock",
+        )
+    return version
+
+
+def choose(request: Request, available: Sequence[Interpreter], *, manager: str = "pip", eol: str = "error") -> Choice:
+    """The interpreter for a request, or BuildError. eol: ``warn`` lets versions through that are no longer supported.
+
+    3.N means its newest patch on this host. A patch that the host does not have is replaced by the nearest of the same 3.N, with a
+    warning: Greenroom does not fetch interpreters, Heroku would.
+    """
+    warnings = _file_problems(request, manager)
+    minor = request.version[:2]
+    if minor < OLDEST and not (eol == "warn" and any(i.minor == minor for i in available)):
+        raise _eol(request)
+    if minor > NEWEST:
+        raise _unknown(request, available)
+    found = [i for i in available if i.minor == minor]
+    if not found and request.origin == "default":
+        return _fallback(request, available, warnings)
+    if not found:
+        raise _missing(request, available)
+    exact = [i for i in found if i.version == request.version]
+    best = exact[0] if exact else _nearest(found, request.version)
+    if len(request.version) == 3 and not exact:
+        warnings += (
+            f"Warning: Python {_dotted(request.version)} is not on this host; {best.text} is used.\n"
+            f"Ask for {_dotted(minor)} in {request.origin} to get the newest patch without this warning.",
+        )
+    if minor == OLDEST:
+        warnings += ("Warning: Python 3.10 gets no more fixes after October 2026. Move to a newer version.",)
+    return Choice(best, _line(request, best), warnings)
+
+
+def _nearest(found: Sequence[Interpreter], version: tuple[int, ...]) -> Interpreter:
+    """The newest; for a patch that is missing: the next one above, else the newest."""
+    ordered = sorted(found, key=lambda i: i.version)
+    above = [i for i in ordered if len(version) == 3 and i.version > version]
+    return above[0] if above else ordered[-1]
+
+
+def _dotted(version: Sequence[int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _file_problems(request: Request, manager: str) -> tuple[str, ...]:
+    if manager == "uv" and request.origin in ("cached", "default"):
+        raise BuildError(
+            "python-version-file::not-found",
+            "There is no .python-version; an app with uv.lock needs one, so that uv and Greenroom use the same Python.",
+            hint="uv python pin 3.13 && git add .python-version",
+        )
+    if manager == "uv" and request.origin == "runtime.txt":
+        raise BuildError(
+            "runtime-txt::not-supported",
+            "runtime.txt is not supported together with uv.lock; .python-version takes its place.",
+            hint="git rm runtime.txt; " + HINT,
+        )
+    if request.origin == "runtime.txt":
+        return (f"Warning: runtime.txt is deprecated.\nUse .python-version instead: {HINT}",)
+    if request.origin in ("cached", "default"):
+        return (f"Warning: No Python version was given.\nPin one, so that builds stay the same: {HINT}",)
+    return ()
+
+
+def _line(request: Request, found: Interpreter) -> str:
+    if request.origin == "default":
+        return f"No Python version was specified. Using the buildpack default: Python {found.text}"
+    if request.origin == "cached":
+        return f"No Python version was specified. Using the same major version as the last build: Python {found.text}"
+    return f"Using Python {found.text} specified in {request.origin}"
+
+
+def _had(available: Sequence[Interpreter]) -> str:
+    texts = sorted({i.version for i in available if OLDEST <= i.minor <= NEWEST})
+    return ", ".join(map(_dotted, texts)) or "none"
+
+
+def _eol(request: Request) -> BuildError:
+    where = "of the last build" if request.origin == "cached" else f"in {request.origin}"
+    return BuildError(
+        "python-version::eol",
+        f"Python {_dotted(request.version)} {where} is no longer supported; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}.",
+        hint=f'{HINT}; or allow it for a while: [policy] python_eol = "warn" in greenroom.toml',
+    )
+
+
+def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
+    return BuildError(
+        "python-version::unknown-major",
+        f"Python {_dotted(request.version)} in {request.origin} is not known; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}, "
+        f"and this host has {_had(available)}.",
+        hint=HINT,
+    )
+
+
+def _missing(request: Request, available: Sequence[Interpreter]) -> BuildError:
+    return BuildError(
+        "python-version::not-installed",
+        f"Python {_dotted(request.version)} in {request.origin} is not on this host, which has {_had(available)}.",
+        hint="ask for one of these in .python-version, or let the operator install it: uv python install "
+        + _dotted(request.version[:2]),
+    )
+
+
+def _fallback(request: Request, available: Sequence[Interpreter], warnings: tuple[str, ...]) -> Choice:
+    found = sorted((i for i in available if OLDEST <= i.minor <= NEWEST), key=lambda i: i.version)
+    if not found:
+        raise _missing(request, available)
+    newest = found[-1]
+    line = f"No Python version was specified. Using the newest on this host: Python {newest.text} (the default {_dotted(DEFAULT)} is not there)"
+    return Choice(newest, line, warnings)

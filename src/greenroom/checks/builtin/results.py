@@ -1,0 +1,87 @@
+"""Reads what a dyno left behind. The dyno's owner may have put anything there: only small plain files are read, links are not followed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+LIMIT = 8 * 1024 * 1024
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a builtin check ended.
+
+    title: one line; brief: the same for the verdict, without "failed"; notes: what to mention although it passed;
+    lines: for the pusher's transcript, as one block; findings: rows for annotations.
+    """
+
+    conclusion: str
+    title: str
+    brief: str = ""
+    summary: str = ""
+    notes: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[dict[str, Any], ...] = ()
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None if there is none, or it is a link, a pipe, too large or no object."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        info = os.fstat(file.fileno())
+        if not stat.S_ISREG(info.st_mode) or info.st_size > LIMIT:
+            return None
+        try:
+            content = scrub(json.loads(file.read(LIMIT)))
+        except (ValueError, RecursionError):
+            return None
+    return content if isinstance(content, dict) else None
+
+
+def scrub(value: Any) -> Any:
+    """The same JSON value with all its texts made ``printable``."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [scrub(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): scrub(item) for key, item in value.items()}
+    return value
+
+
+def tail(path: Path, size: int = 4000) -> str:
+    """The last ``size`` bytes of a file as text; empty if it cannot be read."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read(size).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def printable(text: str) -> str:
+    """The text without control characters and overrides of its direction: it must not move a cursor, clear a screen or mislead."""
+    return CONTROL.sub("", text)
+
+
+def indent(text: str, limit: int = 60) -> list[str]:
+    """The lines of a text as Heroku shows a command's output: seven spaces in; of a long text the end."""
+    lines = printable(text).rstrip().split("\n")
+    cut = [f"[... {len(lines) - limit} lines left out ...]"] if len(lines) > limit else []
+    return [f"       {line}".rstrip() for line in [*cut, *lines[-limit:]]]
+
+
+def plural(number: int, word: str) -> str:
+    """``1 test``, ``2 tests``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,0 +1,164 @@
+"""The check ``tests``: an app's tests in a dyno with the slug that will be deployed, and what their result means."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres.queries import forward
+from greenroom.buildpacks.runtime import runtime_env
+from greenroom.checks import tools
+from greenroom.checks.builtin import environment
+from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail
+from greenroom.checks.models import CheckRun
+from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount
+from greenroom.slugs.models import Slug
+
+SILENCE, TOTAL = 10 * 60.0, 50 * 60.0
+MEMORY_MB, PIDS = 2048, 1024
+SHOWN_FAILURES, SHOWN_LINES = 5, 30
+
+
+def dyno_id(run: CheckRun) -> str:
+    """The engine's id of the run's dyno, the same for ever."""
+    return f"test-{run.id.hex}"
+
+
+def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) -> DynoSpec:
+    """The dyno's order. Makes the throw-away database; the slug is mounted as an overlay, so that its files stay as they are."""
+    database = postgres.make_throwaway(label=dyno_id(run))
+    setup, test = environment.scripts(slug.app_json)
+    marks = environment.ci(
+        run_id=str(run.id),
+        branch=run.app.protected_branch,
+        sha=run.sha,
+        number=CheckRun.objects.filter(app=run.app).count(),
+    )
+    config = environment.of_tests(
+        app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks
+    )
+    interpreter, extra = tools.python()
+    return DynoSpec(
+        id=dyno_id(run),
+        kind="test",
+        owner=run.app.id.hex,
+        uid=run.app.number,
+        process="test.1",
+        command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
+        env=runtime_env(config=config, process="test.1", port=0, memory_mb=MEMORY_MB, facts={}),
+        mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
+        forwards=(forward(),),
+        limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=TOTAL, silence=SILENCE),
+        output=True,
+        stdin=json.dumps({"setup": setup, "test": test}).encode(),
+    )
+
+
+def announced(*, run: CheckRun, home: Path) -> str:
+    """The command that the dyno has begun to run; empty before."""
+    found = read_json(tools.out_folder(home, dyno_id(run)) / "plan.json")
+    return printable(str(found.get("command", "")))[:300] if found else ""
+
+
+def outcome(*, run: CheckRun, state: DynoState, home: Path) -> Outcome:
+    """What an ended dyno's result means. No result is an error, never a success."""
+    limit = {"timeout": f"more than {TOTAL / 60:.0f} minutes", "silence": f"no output for {SILENCE / 60:.0f} minutes"}
+    shown = tail(home / "run" / "dynos" / dyno_id(run) / "output")
+    if state.reason in limit:
+        title = f"{limit[state.reason]}; ended"
+        return Outcome(
+            conclusion="timed_out", title=title, lines=(f" !     Tests: {title}", *indent(shown, SHOWN_LINES))
+        )
+    result = read_json(tools.out_folder(home, dyno_id(run)) / "result.json")
+    if state.reason == "oom" or result is None or state.phase == "lost":
+        why = (
+            "out of memory" if state.reason == "oom" else state.detail or state.reason or "the test dyno left no result"
+        )
+        title = f"the tests could not be completed: {printable(why)}"
+        lines = (f" !     Tests: {title}", *indent(shown, SHOWN_LINES))
+        return Outcome(conclusion="error", title=title, brief=printable(why), summary=printable(shown), lines=lines)
+    return read(result)
+
+
+def read(result: dict[str, Any]) -> Outcome:
+    """The result file of the dyno side as an outcome."""
+    conclusion = result.get("outcome")
+    if conclusion not in ("success", "failure", "error"):
+        return Outcome(
+            conclusion="error", title="the test dyno's result cannot be read", brief="its result cannot be read"
+        )
+    describe = {"success": _success, "failure": _failure, "error": _error}[conclusion]
+    return describe(result)
+
+
+def _data(result: dict[str, Any]) -> dict[str, Any]:
+    keys = (
+        "command",
+        "kind",
+        "tests",
+        "skipped",
+        "seconds",
+        "wall",
+        "runs",
+        "flaky",
+        "failures",
+        "flaky_output",
+        "slowest",
+    )
+    return {key: result[key] for key in keys if key in result}
+
+
+def _count(result: dict[str, Any]) -> str:
+    number = result.get("tests")
+    return plural(number, "test") if isinstance(number, int) else "the test command"
+
+
+def _success(result: dict[str, Any]) -> Outcome:
+    flaky = [printable(str(name)) for name in result.get("flaky", [])]
+    seconds = float(result.get("seconds") or result.get("wall") or 0)
+    skipped = f", {result['skipped']} skipped" if result.get("skipped") else ""
+    title = f"Ran {_count(result)} in {seconds:.1f} s: OK{skipped}"
+    notes: list[str] = []
+    if flaky:
+        title += f", {len(flaky)} flaky"
+        named = ", ".join(flaky[:3]) + (" ..." if len(flaky) > 3 else "")
+        notes.append(f"{len(flaky)} flaky: failed, then passed on the same code: {named}.")
+    if result.get("tests") is None:
+        notes.append("its output does not tell how many tests ran; only the exit code was judged.")
+    lines = [f"       {title}", *(f"       Flaky: {name}" for name in flaky[:10])]
+    return Outcome(conclusion="success", title=title, notes=tuple(notes), lines=tuple(lines), data=_data(result))
+
+
+def _failure(result: dict[str, Any]) -> Outcome:
+    failures = [item for item in result.get("failures", []) if isinstance(item, dict)]
+    names = list(dict.fromkeys(printable(str(item.get("name"))) for item in failures))
+    brief = printable(str(result.get("detail") or "the test command failed"))
+    if names:
+        brief = f"{len(names)} of {result.get('tests') or '?'}, first: {names[0]}"
+    title = f"{len(names)} of {plural(result.get('tests') or 0, 'test')} failed, first: {names[0]}" if names else brief
+    lines = [f" !     Tests failed: {brief}"]
+    for item in failures[:SHOWN_FAILURES]:
+        lines += [
+            "",
+            f"       {printable(str(item.get('kind', 'failure'))).upper()}: {printable(str(item.get('name')))}",
+        ]
+        lines += indent(str(item.get("output", "")), SHOWN_LINES)
+    if len(failures) > SHOWN_FAILURES:
+        lines += ["", f"       ... and {len(failures) - SHOWN_FAILURES} more"]
+    if not failures:
+        lines += indent(str(result.get("tail", "")), SHOWN_LINES)
+    summary = printable(str(result.get("tail", "")))
+    return Outcome(
+        conclusion="failure", title=title[:255], brief=brief, summary=summary, lines=tuple(lines), data=_data(result)
+    )
+
+
+def _error(result: dict[str, Any]) -> Outcome:
+    detail = printable(str(result.get("detail") or "unknown"))
+    shown = str(result.get("tail", ""))
+    lines = (f" !     Tests could not be run: {detail}", *(indent(shown, SHOWN_LINES) if shown.strip() else ()))
+    return Outcome(
+        conclusion="error", title=detail[:255], brief=detail, summary=printable(shown), lines=lines, data=_data(result)
+    )

@@ -1,0 +1,111 @@
+"""Puts what runs inside dynos where the engine can mount it: content-addressed copies below ``<home>/tools``.
+
+A virtual environment may lie in a folder that an app's system user cannot enter; Greenroom's home never does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import py_compile
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from ruff import find_ruff_bin
+
+from greenroom.engine.contract import Mount, scratch_folder
+
+RUNNER = "/greenroom/runner"
+RUFF = "/greenroom/ruff"
+OUT = "/greenroom/out"
+"""Where dynos of checks find the runner and ruff, and leave their result."""
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+MAIN = "import sys\n\nfrom runner.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
+
+
+def runner_mount(home: Path) -> Mount:
+    """The dyno side of the checks, as a folder that Python can run."""
+    return Mount(target=RUNNER, source=_runner(home))
+
+
+def ruff_mount(home: Path) -> Mount:
+    """The ruff binary."""
+    return Mount(target=RUFF, source=_ruff(home))
+
+
+def out_mount() -> Mount:
+    """The dyno's own folder for its result."""
+    return Mount(target=OUT, source="scratch:out", mode="rw")
+
+
+def out_folder(home: Path, dyno_id: str) -> Path:
+    """Where the result of a dyno lies outside, while the dyno is not forgotten."""
+    return home / scratch_folder(dyno_id, "out")
+
+
+def ruff_version() -> str:
+    """The version of the ruff that scans."""
+    return version("ruff")
+
+
+def python() -> tuple[str, tuple[Mount, ...]]:
+    """The interpreter for the platform's own scripts, and what must be mounted for it: none for that of the system."""
+    if os.access(SYSTEM_PYTHON, os.X_OK):
+        return SYSTEM_PYTHON, ()
+    prefix = sys.base_prefix
+    name = f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    return f"{prefix}/{name}", (Mount(target=prefix, source=prefix),)
+
+
+@lru_cache
+def _sources() -> tuple[tuple[Path, ...], str]:
+    """The files of the runner package and their common digest."""
+    files = tuple(sorted((Path(__file__).parent / "runner").glob("*.py")))
+    return files, hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _runner(home: Path) -> str:
+    """Copy the runner package to ``tools/runner-<digest>`` unless it is there; that path, relative to home."""
+    files, digest = _sources()
+
+    def fill(folder: Path) -> None:
+        package = folder / "runner"
+        package.mkdir()
+        for file in files:
+            shutil.copyfile(file, package / file.name)
+        (folder / "__main__.py").write_text(MAIN)
+        for file in package.glob("*.py"):
+            py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+
+    return _place(home, f"tools/runner-{digest}", fill)
+
+
+def _ruff(home: Path) -> str:
+    """Copy ruff to ``tools/ruff-<version>/ruff`` unless it is there."""
+
+    def fill(folder: Path) -> None:
+        shutil.copyfile(find_ruff_bin(), folder / "ruff")
+        (folder / "ruff").chmod(0o755)
+
+    return f"{_place(home, f'tools/ruff-{ruff_version()}', fill)}/ruff"
+
+
+def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
+    """Make the folder by way of a rename, so that it is whole or not there; who comes second throws his away."""
+    target = home / name
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=target.parent))
+        fresh.chmod(0o755)
+        fill(fresh)
+        try:
+            fresh.rename(target)
+        except OSError:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return name

@@ -1,0 +1,75 @@
+"""Writes a new version of an app's config vars."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics.errors import UserError
+from greenroom.config_vars import queries, rules
+from greenroom.config_vars.crypto import master_key, seal
+from greenroom.config_vars.models import ConfigVersion, DataKey
+
+
+@transaction.atomic
+def change(
+    *, actor: Actor, app: App, home: Path, updates: dict[str, str | None], platform: bool = False
+) -> tuple[ConfigVersion, rules.Change] | None:
+    """Apply the updates (None removes) as a new version; None when nothing would change.
+
+    platform: whether the platform itself may set what people may not. UserError for a bad key or value, or over 64 KB.
+    """
+    for key, value in updates.items():
+        text = rules.problem(key, value)
+        if text and not platform:
+            raise UserError(text)
+    App.objects.select_for_update().get(pk=app.pk)
+    latest = queries.latest(app)
+    outcome = rules.apply(queries.values(latest, home) if latest else {}, updates)
+    if latest and not outcome.set and not outcome.removed:
+        return None
+    if rules.too_large(outcome.values):
+        raise UserError(
+            f"The config vars of {app.name} would be larger than 64 KB in all.", hint="keep files out of config vars"
+        )
+    version = write(app=app, home=home, values=outcome.values, actor=actor)
+    detail = {"set": list(outcome.set), "removed": list(outcome.removed), "version": version.number}
+    audit(actor=actor, action="config.change", app=app, detail=detail)
+    return version, outcome
+
+
+@transaction.atomic
+def write(*, app: App, home: Path, values: dict[str, str], actor: Actor) -> ConfigVersion:
+    """Store a whole map as the next version."""
+    latest = queries.latest(app)
+    number = latest.number + 1 if latest else 1
+    key = data_key(app=app, home=home)
+    plain = json.dumps(values, sort_keys=True).encode()
+    salted = hashlib.sha256(key + plain).hexdigest()
+    return ConfigVersion.objects.create(
+        app=app,
+        number=number,
+        sealed=seal(key, plain, f"config/{app.id}/{number}"),
+        names=sorted(values),
+        digest=salted,
+        account_id=actor.account_id,
+    )
+
+
+def data_key(*, app: App, home: Path) -> bytes:
+    """The app's own key, made at its first use."""
+    row = DataKey.objects.filter(app=app).first()
+    if row is None:
+        plain = os.urandom(32)
+        wrapped = seal(master_key(home), plain, f"data-key/{app.id}")
+        row, made = DataKey.objects.get_or_create(app=app, defaults={"wrapped": wrapped})
+        if made:
+            return plain
+    return queries.open_data_key(row, home)

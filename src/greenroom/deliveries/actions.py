@@ -1,0 +1,194 @@
+"""Opens deliveries and moves them on; the doors by which pushes, config changes, rollbacks and add-ons enter the corridor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db import connection, transaction
+from django.db.models import Max
+
+from greenroom.accounts.models import Account
+from greenroom.accounts.queries import actor_of
+from greenroom.accounts.rules import PLATFORM, Actor
+from greenroom.apps import actions as apps
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars import actions as config_vars
+from greenroom.config_vars import queries as config_queries
+from greenroom.config_vars import rules as config_rules
+from greenroom.deliveries import transcript
+from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.rules import ENDED
+from greenroom.git.models import Push
+from greenroom.releases import actions as releases
+from greenroom.releases import queries as release_queries
+from greenroom.releases import rules as release_rules
+from greenroom.releases.models import Release
+from greenroom.slugs.models import Slug
+
+CHANNEL = "greenroom_deliveries"
+
+
+def wake() -> None:
+    """Tell the worker that there is something to do, once this transaction commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+@transaction.atomic
+def open_for_push(*, push: Push) -> Delivery:
+    """The delivery of a push; one per push, however often it is called."""
+    found = Delivery.objects.filter(push=push).first()
+    if found:
+        return found
+    return _open(app=push.app, kind="push", push=push, sha=push.after, account=push.account)
+
+
+@transaction.atomic
+def open_for_release(*, release: Release) -> Delivery | None:
+    """The delivery of a release that did not come by push; None when it has nothing to start."""
+    found = Delivery.objects.filter(release=release).first()
+    if found or release.slug is None:
+        return found
+    return _open(app=release.app, kind="release", release=release, sha=release.slug.commit, account=release.account)
+
+
+def _open(
+    *, app: App, kind: str, sha: str, account: Account | None, push: Push | None = None, release: Release | None = None
+) -> Delivery:
+    App.objects.select_for_update().get(pk=app.pk)
+    top = Delivery.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0
+    row = Delivery.objects.create(app=app, seq=top + 1, kind=kind, sha=sha, account=account, push=push, release=release)
+    wake()
+    return row
+
+
+@transaction.atomic
+def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str | None]) -> Release | None:
+    """Set and remove config vars as one release; None when nothing changes."""
+    changed = config_vars.change(actor=actor, app=app, home=home, updates=updates)
+    if changed is None:
+        return None
+    return _release_config(actor, app, changed)
+
+
+@transaction.atomic
+def attach_config(*, actor: Actor, app: App, home: Path, values: dict[str, str], description: str) -> Release | None:
+    """Config vars that an add-on brings, as a release of kind ``addon``."""
+    changed = config_vars.change(actor=actor, app=app, home=home, updates={**values}, platform=True)
+    return _release_config(actor, app, changed, kind="addon", description=description) if changed else None
+
+
+def _release_config(actor: Actor, app: App, changed: tuple, kind: str = "config", description: str = "") -> Release:
+    version, outcome = changed
+    row = releases.release(
+        actor=actor,
+        app=app,
+        kind=kind,
+        description=description or outcome.describes,
+        slug=slug_to_keep(app),
+        config=version,
+    )
+    open_for_release(release=row)
+    return row
+
+
+def slug_to_keep(app: App) -> Slug | None:
+    """The slug that a release without code of its own runs: that of the newest release that did not fail."""
+    row = release_queries.of_app(app).filter(status__in=("pending", "succeeded")).exclude(slug=None).first()
+    return row.slug if row else None
+
+
+@transaction.atomic
+def roll_back(*, actor: Actor, app: App, version: int | None = None) -> Release:
+    """A new release with the slug and the config vars of an earlier one; automatic deployment pauses until somebody resumes it."""
+    current = release_queries.newest(app, "succeeded")
+    past = release_queries.candidates(app)
+    target = release_rules.rollback_target(past, current.version if current else None, version)
+    if isinstance(target, str):
+        raise UserError(target, hint=f"greenroom releases -a {app.name}")
+    old = Release.objects.select_related("slug", "config").get(app=app, version=target)
+    row = releases.release(
+        actor=actor, app=app, kind="rollback", description=f"Rollback to v{target}", slug=old.slug, config=old.config
+    )
+    open_for_release(release=row)
+    return row
+
+
+@transaction.atomic
+def advance(*, delivery: Delivery, state: str, reason: str = "", home: Path, **columns: object) -> Delivery:
+    """Write the delivery's new state; an ended one gets its end time and its transcript is closed."""
+    row = Delivery.objects.select_for_update().get(pk=delivery.pk)
+    row.state = state
+    row.reason = reason or row.reason
+    for name, value in columns.items():
+        setattr(row, name, value)
+    if state in ENDED:
+        row.finished_at = clock.now()
+    row.save()
+    wake()
+    if state in ENDED:
+        transaction.on_commit(lambda: transcript.close(home / row.transcript))
+    for name in ("state", "reason", "finished_at", *columns):
+        setattr(delivery, name, getattr(row, name))
+    return delivery
+
+
+def say_once(*, delivery: Delivery, key: str, text: str, home: Path) -> None:
+    """Add lines to the transcript, once per key. The row says that it was said; a crash in between may repeat a line, never lose it."""
+    if key in delivery.said:
+        return
+    transcript.append(home / delivery.transcript, text)
+    delivery.said = {**delivery.said, key: True}
+    Delivery.objects.filter(pk=delivery.pk).update(said=delivery.said)
+
+
+@transaction.atomic
+def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
+    """Let the gate judge a withheld commit again, after a re-run or an override. None if its delivery is not withheld."""
+    row = (
+        Delivery.objects.select_for_update()
+        .filter(app=app, sha=sha, kind="push", state="refused", release=None)
+        .order_by("-seq")
+        .first()
+    )
+    if row is None:
+        return None
+    newer = Delivery.objects.filter(app=app, kind="push", seq__gt=row.seq, state="live").exists()
+    if newer:
+        raise ConflictError(f"A newer commit than {sha[:8]} is live.", hint="push it again on top, or roll back")
+    row.state, row.finished_at, row.reason, row.said = "checking", None, "", {}
+    row.save()
+    transcript.reopen(home / row.transcript)
+    wake()
+    return row
+
+
+@transaction.atomic
+def create_app(*, actor: Actor, name: str | None, home: Path) -> App:
+    """An app with its first release: v1 ``Initial release`` without code."""
+    app = apps.create(actor=actor, name=name)
+    config = config_vars.write(app=app, home=home, values={}, actor=actor)
+    releases.release(actor=actor, app=app, kind="initial", description="Initial release", slug=None, config=config)
+    wake()
+    return app
+
+
+def account_actor(delivery: Delivery) -> Actor:
+    """Who is to be named for what the platform does in the course of a delivery."""
+    return actor_of(delivery.account) if delivery.account else PLATFORM
+
+
+def config_of(app: App, home: Path) -> dict[str, str]:
+    """The app's config vars now, in clear, for the build steps that may see them."""
+    latest = config_queries.latest(app)
+    return config_queries.values(latest, home) if latest else {}
+
+
+def refusal_text(delivery: Delivery) -> tuple[str, str]:
+    """What is missing for this release, and how to set it."""
+    release = delivery.release
+    if release is None or release.slug is None:
+        raise NotFoundError("The delivery has no release.")
+    return config_rules.refusal(delivery.app.name, release_queries.gaps(release.slug, release.config))

@@ -1,0 +1,71 @@
+"""Drives the checks of a delivery side by side with its build: the scan from the start, the tests as soon as there is a slug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from greenroom.builds import actions as builds
+from greenroom.builds.models import Build
+from greenroom.checks import actions
+from greenroom.checks.models import CheckRun
+from greenroom.checks.rules import required_names
+from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.queries import deployed_sha
+from greenroom.engine.contract import Engine
+from greenroom.slugs.models import Slug
+from greenroom.slugs.queries import mounts
+
+Say = Callable[[str], None]
+
+
+def required(delivery: Delivery, slug: Slug | None) -> tuple[str, ...]:
+    """The checks that must be green: the builtin ones, the app's, and those that greenroom.toml of the commit names."""
+    own = (slug.settings.get("required_checks") or []) if slug else []
+    return required_names([*delivery.app.required_checks, *own])
+
+
+def advance(delivery: Delivery, engine: Engine, home: Path, say: Say) -> None:
+    """One step of each builtin check, then the verdict. Never waits."""
+    build = delivery.build
+    slug = build.slug if build and build.status == "succeeded" else None
+    names = required(delivery, slug)
+    for run in actions.begin(app=delivery.app, sha=delivery.sha, names=[n for n in names if n in ("tests", "scan")]):
+        if run.status == "completed":
+            continue
+        if run.name == "scan":
+            _scan(run, delivery, slug, engine, home, say)
+        elif build and slug:
+            _tests(run, build, slug, engine, home, say)
+    actions.judge(app=delivery.app, sha=delivery.sha, required=names)
+
+
+def _scan(run: CheckRun, delivery: Delivery, slug: Slug | None, engine: Engine, home: Path, say: Say) -> None:
+    actions.advance_scan(
+        run=run, app=delivery.app, sha=delivery.sha, deployed_sha=deployed_sha(delivery.app), slug=slug,
+        mounts=mounts(slug) if slug else None, engine=engine, home=home, say=say,
+    )  # fmt: skip
+
+
+def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, say: Say) -> None:
+    """The overlay with the test requirements first; when it cannot be made, that is an error of the check, not a pass."""
+    overlay = builds.prepare_test_overlay(slug=slug, engine=engine, home=home, say=say)
+    if overlay.status == "ready":
+        actions.advance_tests(run=run, slug=slug, mounts=overlay.mounts, engine=engine, home=home, say=say)
+    elif overlay.status == "failed":
+        say(f" !     The test requirements could not be installed: {overlay.message}")
+        title = f"the test requirements could not be installed: {overlay.message}"
+        actions.report(
+            app=run.app,
+            sha=run.sha,
+            name=run.name,
+            status="completed",
+            conclusion="error",
+            title=title[:255],
+            summary=overlay.message,
+        )
+
+
+def cancel(delivery: Delivery, engine: Engine) -> None:
+    """End the checks of a commit whose build failed."""
+    actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why="the build failed")

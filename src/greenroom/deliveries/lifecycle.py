@@ -1,0 +1,55 @@
+"""The life of a whole app: made with repository, log and database, destroyed with all of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from greenroom.accounts.rules import Actor
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import actions as postgres
+from greenroom.apps import actions as apps
+from greenroom.apps.models import App
+from greenroom.deliveries import actions
+from greenroom.dynos.models import Dyno
+from greenroom.engine.contract import Engine
+from greenroom.git import actions as git
+from greenroom.logs.actions import say
+from greenroom.router import switch
+
+
+def create(*, actor: Actor, name: str | None, home: Path) -> App:
+    """An app that can be pushed to: v1 without code, v2 with its database attached."""
+    app = actions.create_app(actor=actor, name=name, home=home)
+    finish(actor=actor, app=app, home=home)
+    return app
+
+
+def finish(*, actor: Actor, app: App, home: Path) -> None:
+    """Make what a new app still lacks; repeatable, so that an app whose making was interrupted becomes whole."""
+    git.create_repository(app=app, home=home)
+    addon = Addon.objects.filter(app=app, kind="postgres").first()
+    if addon is None:
+        addon, values = postgres.provision(actor=actor, app=app, home=home)
+    else:
+        values = {"DATABASE_URL": postgres.finish(addon=addon, home=home)}
+    actions.attach_config(actor=actor, app=app, home=home, values=values, description=f"Attach DATABASE ({addon.name})")
+    say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
+
+
+def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
+    """End the app's dynos, drop its database, remove its folders and its row."""
+    for dyno in Dyno.objects.filter(app=app):
+        engine.forget(dyno.engine_id)
+    for addon in Addon.objects.filter(app=app, kind="postgres"):
+        postgres.deprovision(addon=addon)
+    transcripts = [home / row.transcript for row in app.deliveries.all()]
+    repo, log, folder = home / app.repo_folder, home / app.log_folder, app.id.hex
+    apps.destroy(actor=actor, app=app)
+    switch.remove(home, folder)
+    shutil.rmtree(repo, ignore_errors=True)
+    shutil.rmtree(log, ignore_errors=True)
+    for path in transcripts:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".done").unlink(missing_ok=True)
+    actions.wake()

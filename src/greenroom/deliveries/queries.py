@@ -1,0 +1,185 @@
+"""Reads deliveries and builds the facts that decide their next step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+
+from greenroom.app_migrations.queries import of_release
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import NotFoundError
+from greenroom.checks import queries as checks
+from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.rules import Facts, Other, order
+from greenroom.dynos import queries as dynos
+from greenroom.dynos import rules as dyno_rules
+from greenroom.dynos.models import Rollout
+from greenroom.git.models import Push
+from greenroom.releases.queries import gaps
+
+PROBE_PATIENCE = timedelta(seconds=20)
+
+
+def open_deliveries() -> QuerySet[Delivery]:
+    """Deliveries that have not ended, oldest first."""
+    rows = Delivery.objects.filter(finished_at=None).order_by("app_id", "seq")
+    return rows.select_related(
+        "app", "app__owner", "push", "build__slug", "release__slug", "release__config", "account"
+    )
+
+
+def pushes_without_delivery() -> list[Push]:
+    """Recorded pushes of protected branches that no delivery knows of yet."""
+    rows = (
+        Push.objects.filter(state="recorded", delivery=None).select_related("app", "account").order_by("app_id", "seq")
+    )
+    return [push for push in rows if push.ref == f"refs/heads/{push.app.protected_branch}" and set(push.after) != {"0"}]
+
+
+def of_app(app: App) -> QuerySet[Delivery]:
+    """The app's deliveries, newest first."""
+    return Delivery.objects.filter(app=app).select_related("app", "build", "release", "account").order_by("-seq")
+
+
+def by_id(app: App, name: str) -> Delivery:
+    """The delivery of that id, or the newest of that commit (at least 7 digits of it)."""
+    rows = of_app(app)
+    found = next((row for row in rows[:500] if str(row.id) == name), None)
+    if found is None and len(name) >= 7:
+        found = rows.filter(sha__startswith=name.lower()).first()
+    if found is None:
+        raise NotFoundError(
+            f"Couldn't find delivery {name[:60]}.", hint=f"greenroom deliveries -a {app.name}", resource="delivery"
+        )
+    return found
+
+
+def of_push(push: Push) -> Delivery | None:
+    """The delivery of a push, or None before it is opened."""
+    return Delivery.objects.filter(push=push).first()
+
+
+def rollout_of(delivery: Delivery) -> Rollout | None:
+    """The roll-out of the delivery's release, or None before it."""
+    if delivery.release_id is None:
+        return None
+    return (
+        Rollout.objects.select_related("app", "release__slug", "release__config")
+        .filter(release_id=delivery.release_id)
+        .first()
+    )
+
+
+def deployed(app: App) -> Delivery | None:
+    """The newest push that has been live."""
+    return Delivery.objects.filter(app=app, kind="push", state="live").order_by("-seq").first()
+
+
+def deployed_sha(app: App) -> str:
+    """The commit that serves now; empty when none does."""
+    live = dynos.live(app)
+    return live.release.slug.commit if live and live.release.slug else ""
+
+
+def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
+    """The delivery as the rules take it. ``siblings``: the other open deliveries of the app."""
+    rollout = rollout_of(delivery)
+    release = delivery.release
+    newer, pipe, stage_busy = order(
+        delivery.seq, delivery.kind, release.version if release else None, [_other(s) for s in siblings]
+    )
+    progress = _progress(rollout)
+    newest = deployed(delivery.app) if delivery.kind == "push" else None
+    verdict = (
+        checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
+    )
+    return Facts(
+        kind=delivery.kind,
+        state=delivery.state,
+        newer_waiting=newer,
+        pipe_busy=pipe,
+        stage_busy=stage_busy,
+        overtaken=newest is not None and newest.seq > delivery.seq,
+        paused=bool(delivery.app.deploy_paused),
+        build=delivery.build.status if delivery.build else "",
+        verdict=verdict.colour if verdict else "",
+        release=release.status if release else "",
+        gaps=bool(release and release.slug and release.status == "pending" and gaps(release.slug, release.config)),
+        stage=rollout.state if rollout else "",
+        ready=progress.ready,
+        failure=progress.failure or (rollout.failure if rollout else ""),
+        probed=_probed(delivery),
+    )
+
+
+def _other(delivery: Delivery) -> Other:
+    rollout = rollout_of(delivery)
+    return Other(
+        seq=delivery.seq,
+        kind=delivery.kind,
+        state=delivery.state,
+        version=delivery.release.version if delivery.release else None,
+        stage=rollout.state if rollout else "",
+    )
+
+
+def _progress(rollout: Rollout | None) -> dyno_rules.Progress:
+    if rollout is None or rollout.state != "candidate":
+        return dyno_rules.Progress()
+    return dyno_rules.progress(dynos.facts(rollout, dynos.of_rollout(rollout)))
+
+
+def _probed(delivery: Delivery) -> bool:
+    if delivery.release is None:
+        return False
+    state = of_release(delivery.release)
+    if state is None or state.status != "unknown":
+        return True
+    return clock.now() - state.updated_at > PROBE_PATIENCE
+
+
+def as_json(delivery: Delivery) -> dict[str, Any]:
+    """The shape of interfaces.md, for scripts."""
+    verdict = checks.newest_verdict(delivery.app, delivery.sha) if delivery.sha else None
+    state = of_release(delivery.release) if delivery.release else None
+    return {
+        "id": str(delivery.id),
+        "app": {"id": str(delivery.app_id), "name": delivery.app.name},
+        "sha": delivery.sha,
+        "seq": delivery.seq,
+        "kind": delivery.kind,
+        "state": delivery.state,
+        "reason": delivery.reason,
+        "verdict": {"colour": verdict.colour, "reasons": verdict.reasons} if verdict else None,
+        "checks": [check_json(run, delivery.app) for run in checks.latest(delivery.app, delivery.sha)]
+        if delivery.sha
+        else [],
+        "build": {"id": str(delivery.build.id), "status": delivery.build.status} if delivery.build else None,
+        "release": {"version": delivery.release.version} if delivery.release else None,
+        "migrations": {"pending": state.pending if state else [], "held": delivery.state == "held"},
+        "user": {"email": delivery.account.email if delivery.account else ""},
+        "created_at": clock.heroku_time(delivery.created_at),
+        "updated_at": clock.heroku_time(delivery.updated_at),
+        "finished_at": clock.heroku_time(delivery.finished_at),
+    }
+
+
+def check_json(run: Any, app: App) -> dict[str, Any]:
+    """A check run as the API and the delivery show it."""
+    return {
+        "id": str(run.id),
+        "name": run.name,
+        "sha": run.sha,
+        "attempt": run.attempt,
+        "status": run.status,
+        "conclusion": run.conclusion or None,
+        "required": run.name in ("tests", "scan") or run.name in app.required_checks,
+        "title": run.title,
+        "summary": run.summary,
+        "url": run.url or None,
+        "started_at": clock.heroku_time(run.started_at),
+        "finished_at": clock.heroku_time(run.finished_at),
+    }

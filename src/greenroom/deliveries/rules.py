@@ -1,0 +1,154 @@
+"""The order of all steps of a delivery: facts in, the next step out. The same facts always give the same step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+ENDED = frozenset({"live", "held", "refused", "failed", "superseded"})
+WAITING = "received"
+
+
+class Step(Enum):
+    """What to do next with a delivery."""
+
+    NOTHING = "nothing"
+    WAIT = "wait"
+    SUPERSEDE = "supersede"
+    BUILD = "build"
+    BUILD_FAILED = "build failed"
+    CHECK = "check"
+    WITHHOLD = "withhold"
+    RELEASE = "release"
+    REFUSE = "refuse"
+    ROLL_OUT = "roll out"
+    WATCH = "watch"
+    GIVE_UP = "give up"
+    SWITCH = "switch"
+    FINISH = "finish"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that decides a delivery's next step.
+
+    newer_waiting: a newer push of the app waits.   pipe_busy: an older push is being built or checked.
+    overtaken: a newer push is live already.        stage_busy: another delivery of the app is rolling out, or has to before.
+    build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
+    stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
+    """
+
+    kind: str
+    state: str
+    newer_waiting: bool = False
+    pipe_busy: bool = False
+    stage_busy: bool = False
+    overtaken: bool = False
+    paused: bool = False
+    build: str = ""
+    verdict: str = ""
+    release: str = ""
+    gaps: bool = False
+    stage: str = ""
+    ready: bool = False
+    failure: str = ""
+    probed: bool = False
+
+
+def next_step(facts: Facts) -> Step:
+    """The one step that these facts ask for."""
+    if facts.state in ENDED:
+        return Step.NOTHING
+    if facts.kind == "push" and not facts.release:
+        return _before_release(facts)
+    return _from_release(facts)
+
+
+def _before_release(facts: Facts) -> Step:
+    if facts.state == WAITING:
+        if facts.newer_waiting:
+            return Step.SUPERSEDE
+        return Step.WAIT if facts.pipe_busy else Step.BUILD
+    if facts.build in ("failed", "errored", "cancelled"):
+        return Step.BUILD_FAILED
+    if facts.build != "succeeded":
+        return Step.BUILD
+    if facts.verdict in ("", "pending"):
+        return Step.CHECK
+    if facts.verdict != "green":
+        return Step.WITHHOLD
+    if facts.overtaken:
+        return Step.SUPERSEDE
+    if facts.paused:
+        return Step.WITHHOLD
+    return Step.WAIT if facts.stage_busy else Step.RELEASE
+
+
+def _from_release(facts: Facts) -> Step:
+    if facts.release == "expired":
+        return Step.SUPERSEDE
+    if facts.release in ("failed", "refused"):
+        return Step.GIVE_UP
+    if not facts.stage:
+        if facts.gaps:
+            return Step.REFUSE
+        return Step.WAIT if facts.stage_busy else Step.ROLL_OUT
+    if facts.stage == "live":
+        return Step.FINISH if facts.probed else Step.WATCH
+    if facts.stage == "retired" or facts.failure:
+        return Step.GIVE_UP
+    return Step.SWITCH if facts.ready else Step.WATCH
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another open delivery of the same app, as far as the order of deliveries cares."""
+
+    seq: int
+    kind: str
+    state: str
+    version: int | None = None
+    stage: str = ""
+
+
+def order(seq: int, kind: str, version: int | None, others: Sequence[Other]) -> tuple[bool, bool, bool]:
+    """(newer_waiting, pipe_busy, stage_busy) of a delivery among the other open ones of its app.
+
+    Pushes are built one at a time; the newest waiting one is next and those between are superseded. Releases roll out one at a
+    time, in the order of their versions; a push makes its release only when no other release is on its way.
+    """
+    pushes = [o for o in others if o.kind == "push"]
+    newer_waiting = any(o.seq > seq and o.state == WAITING for o in pushes)
+    pipe_busy = any(o.state in ("building", "checking") for o in pushes)
+    on_stage = any(o.stage in ("candidate", "live") for o in others)
+    if version is None:
+        stage_busy = on_stage or any(o.version is not None for o in others)
+    else:
+        stage_busy = on_stage or any(o.version is not None and o.version < version for o in others)
+    return newer_waiting, pipe_busy, stage_busy
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 migration``, ``2 migrations``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str) -> list[str]:
+    """What the pusher is told about migrations; empty when there is nothing to tell."""
+    lines = []
+    if pending:
+        verb = "is" if len(pending) == 1 else "are"
+        lines += [f" !     {plural(len(pending), 'migration')} {verb} pending: {', '.join(pending)}"]
+        lines += [
+            " !     Nothing runs them for you. When you are ready:",
+            f" !       greenroom run -a {app} python manage.py migrate",
+        ]
+    if missing:
+        lines += [f" !     Applied in the database but not in this code: {', '.join(missing)}"]
+    if status == "error":
+        lines += [
+            f" !     Could not ask the database about migrations: {detail}",
+            f" !       greenroom migrations -a {app}",
+        ]
+    return lines

@@ -1,0 +1,261 @@
+"""Carries out the steps of a delivery, one call per step, each repeatable; the rules have decided which."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from greenroom.app_migrations import actions as migrations
+from greenroom.app_migrations import queries as migration_queries
+from greenroom.apps import queries as apps
+from greenroom.builds import actions as builds
+from greenroom.deliveries import actions, gate, queries, rules, transcript
+from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.rules import Facts, Step
+from greenroom.dynos import actions as dynos
+from greenroom.dynos import queries as dyno_queries
+from greenroom.engine.contract import Engine
+from greenroom.logs.actions import say as log
+from greenroom.releases import actions as releases
+from greenroom.releases.rules import describe_deploy
+from greenroom.router import actions as router
+from greenroom.router import queries as router_queries
+from greenroom.router.rules import target
+
+logger = logging.getLogger(__name__)
+
+
+class Steps:
+    """The hands of the delivery loop."""
+
+    def __init__(self, engine: Engine, home: Path, installation: dict[str, Any]) -> None:
+        self.engine = engine
+        self.home = home
+        self.installation = installation
+
+    def take(self, step: Step, delivery: Delivery, facts: Facts) -> None:
+        """Carry out one step."""
+        table: dict[Step, Callable[[Delivery, Facts], None]] = {
+            Step.SUPERSEDE: self.supersede,
+            Step.BUILD: self.build,
+            Step.BUILD_FAILED: self.build_failed,
+            Step.CHECK: self.check,
+            Step.WITHHOLD: self.withhold,
+            Step.RELEASE: self.release,
+            Step.REFUSE: self.refuse,
+            Step.ROLL_OUT: self.roll_out,
+            Step.WATCH: self.watch,
+            Step.GIVE_UP: self.give_up,
+            Step.SWITCH: self.switch,
+            Step.FINISH: self.finish,
+        }
+        if step in table:
+            table[step](delivery, facts)
+
+    def say(self, delivery: Delivery) -> Callable[[str], None]:
+        """A function that adds lines to the delivery's transcript."""
+        path = self.home / delivery.transcript
+        return lambda text: transcript.append(path, text)
+
+    def once(self, delivery: Delivery, key: str, text: str) -> None:
+        """Add lines once."""
+        actions.say_once(delivery=delivery, key=key, text=text, home=self.home)
+
+    def end(self, delivery: Delivery, state: str, reason: str, **columns: object) -> None:
+        """Write the end of the delivery."""
+        actions.advance(delivery=delivery, state=state, reason=reason, home=self.home, **columns)
+        logger.info("%s %s %s: %s", delivery.app.name, delivery.sha[:8], state, reason)
+
+    def supersede(self, delivery: Delivery, facts: Facts) -> None:
+        reason = "a newer release took its place" if delivery.release else "a newer push took its place"
+        self.once(delivery, "superseded", f"-----> Superseded: {reason}")
+        self.end(delivery, "superseded", reason)
+
+    def build(self, delivery: Delivery, facts: Facts) -> None:
+        """Start or continue the build; the scan of the sources runs beside it."""
+        if delivery.build is None:
+            row = builds.start(app=delivery.app, commit=delivery.sha, account=delivery.account)
+            actions.advance(delivery=delivery, state="building", home=self.home, build=row)
+            log(
+                app=delivery.app,
+                home=self.home,
+                process="api",
+                text=f"Build started by user {_who(delivery)}",
+                source="app",
+            )
+        assert delivery.build is not None
+        config = actions.config_of(delivery.app, self.home)
+        builds.advance(build=delivery.build, engine=self.engine, home=self.home, say=self.say(delivery), config=config)
+        if delivery.build.status == "succeeded":
+            log(app=delivery.app, home=self.home, process="api", text="Build succeeded", source="app")
+        gate.advance(delivery, self.engine, self.home, self.say(delivery))
+
+    def build_failed(self, delivery: Delivery, facts: Facts) -> None:
+        build = delivery.build
+        assert build is not None
+        lines = [f" !     {line}" for line in build.failure_message.splitlines()]
+        lines += [f" !     hint: {build.failure_hint}"] if build.failure_hint else []
+        self.once(delivery, "build-failed", "\n".join([*lines, " !", f" !     Build failed. {self._keeps(delivery)}"]))
+        log(app=delivery.app, home=self.home, process="api", text="Build failed", source="app")
+        gate.cancel(delivery, self.engine)
+        self.end(
+            delivery,
+            "failed",
+            f"build failed: {build.failure_message.splitlines()[0] if build.failure_message else build.failure_reason}",
+        )
+
+    def check(self, delivery: Delivery, facts: Facts) -> None:
+        if delivery.state != "checking":
+            actions.advance(delivery=delivery, state="checking", home=self.home)
+        gate.advance(delivery, self.engine, self.home, self.say(delivery))
+
+    def withhold(self, delivery: Delivery, facts: Facts) -> None:
+        """The gate is not green, or automatic deployment is paused."""
+        if facts.verdict == "green":
+            reasons = [f"automatic deployment is paused: {delivery.app.deploy_paused}"]
+        else:
+            verdict = queries.checks.newest_verdict(delivery.app, delivery.sha)
+            reasons = list(verdict.reasons) if verdict else ["no verdict"]
+        lines = ["-----> Withheld: this commit is not deployed", *(f" !     {reason}" for reason in reasons)]
+        lines += [
+            f" !     {self._keeps(delivery)}",
+            f" !     hint: greenroom checks {delivery.sha[:8]} -a {delivery.app.name}",
+        ]
+        self.once(delivery, "withheld", "\n".join(lines))
+        log(
+            app=delivery.app,
+            home=self.home,
+            process="api",
+            text=f"Deploy {delivery.sha[:8]} withheld: {'; '.join(reasons)}",
+            source="app",
+        )
+        self.end(delivery, "refused", "; ".join(reasons))
+
+    def _keeps(self, delivery: Delivery) -> str:
+        live = dyno_queries.live(delivery.app)
+        return f"v{live.release.version} keeps running." if live else "Nothing was running and nothing was started."
+
+    def release(self, delivery: Delivery, facts: Facts) -> None:
+        """Make the release of a green push, with the config vars of now."""
+        assert delivery.build is not None
+        assert delivery.build.slug is not None
+        config = actions.config_queries.latest(delivery.app)
+        assert config is not None
+        row = releases.release(
+            actor=actions.account_actor(delivery),
+            app=delivery.app,
+            kind="deploy",
+            description=describe_deploy(delivery.sha),
+            slug=delivery.build.slug,
+            config=config,
+        )
+        actions.advance(delivery=delivery, state="releasing", home=self.home, release=row)
+        log(
+            app=delivery.app,
+            home=self.home,
+            process="api",
+            text=f"Deploy {delivery.sha[:8]} by user {_who(delivery)}",
+            source="app",
+        )
+        log(
+            app=delivery.app,
+            home=self.home,
+            process="api",
+            text=f"Release v{row.version} created by user {_who(delivery)}",
+            source="app",
+        )
+
+    def refuse(self, delivery: Delivery, facts: Facts) -> None:
+        """A required config var is missing: nothing is started, what runs keeps running."""
+        assert delivery.release is not None
+        text, hint = actions.refusal_text(delivery)
+        releases.conclude(release=delivery.release, status="refused", reason=f"{text}\nhint: {hint}")
+        lines = [
+            f"-----> Refused: v{delivery.release.version} does not start",
+            *(f" !     {line}" for line in text.splitlines()),
+        ]
+        lines += [f" !     hint: {hint}", f" !     {self._keeps(delivery)}"]
+        self.once(delivery, "refused", "\n".join(lines))
+        log(
+            app=delivery.app,
+            home=self.home,
+            process="api",
+            text=f"Release v{delivery.release.version} refused: {text.splitlines()[0]}",
+            source="app",
+        )
+        self.end(delivery, "refused", text.splitlines()[0])
+
+    def roll_out(self, delivery: Delivery, facts: Facts) -> None:
+        """Ask for the release's dynos, and for its migrations, side by side."""
+        assert delivery.release is not None
+        self.once(delivery, "launch", "-----> Launching...")
+        rollout = dynos.want(app=delivery.app, release=delivery.release)
+        migrations.watch(release=delivery.release)
+        if delivery.state != "rolling_out":
+            actions.advance(delivery=delivery, state="rolling_out", home=self.home)
+        if rollout.state == "retired":
+            self.give_up(delivery, facts)
+
+    def watch(self, delivery: Delivery, facts: Facts) -> None:
+        """Nothing to do but to let the dynos loop and the health gate go on."""
+
+    def give_up(self, delivery: Delivery, facts: Facts) -> None:
+        """The release never answered: its dynos end, the old ones have kept the traffic all along."""
+        assert delivery.release is not None
+        rollout = queries.rollout_of(delivery)
+        failure = facts.failure or delivery.release.reason or "it was replaced before it answered"
+        if rollout is not None and rollout.state == "candidate":
+            dynos.give_up(rollout=rollout, failure=failure)
+        releases.conclude(release=delivery.release, status="failed", reason=failure)
+        lines = [
+            f"-----> Failed: v{delivery.release.version} never took traffic",
+            f" !     {failure}",
+            f" !     {self._keeps(delivery)}",
+        ]
+        lines += [f" !     hint: greenroom logs -a {delivery.app.name}"]
+        self.once(delivery, "failed", "\n".join(lines))
+        log(
+            app=delivery.app,
+            home=self.home,
+            process="api",
+            text=f"Release v{delivery.release.version} failed: {failure}",
+            source="app",
+        )
+        self.end(delivery, "failed", failure)
+
+    def switch(self, delivery: Delivery, facts: Facts) -> None:
+        """The candidate answers: the route leads to it, then it is the live one and the old dynos are ended."""
+        rollout = queries.rollout_of(delivery)
+        assert rollout is not None
+        assert delivery.release is not None
+        goal = target(router_queries.facts(delivery.app, rollout))
+        router.switch_to(app=delivery.app, release=delivery.release, target=goal, home=self.home)
+        dynos.make_live(rollout=rollout)
+        releases.conclude(release=delivery.release, status="succeeded")
+        if delivery.release.kind == "rollback":
+            reason = f"{delivery.release.description} by {_who(delivery)}; resume with: greenroom deploys:resume -a {delivery.app.name}"
+            actions.apps.change_settings(
+                actor=actions.account_actor(delivery), app=delivery.app, deploy_paused=reason[:300]
+            )
+        url = f"http://{apps.hostnames(delivery.app)[0]}:{self.installation['http_port']}/"
+        lines = f"       Released v{delivery.release.version}\n       {url} deployed to Greenroom"
+        self.once(delivery, "released", lines)
+
+    def finish(self, delivery: Delivery, facts: Facts) -> None:
+        """Live, and the radar has answered: say what is pending, and end."""
+        assert delivery.release is not None
+        state = migration_queries.of_release(delivery.release)
+        if state is not None:
+            status, detail = state.status, state.detail
+            if status == "unknown":
+                status, detail = "error", "the probe has not answered yet"
+            lines = rules.pending_lines(delivery.app.name, state.pending, state.missing, status, detail)
+            if lines:
+                self.once(delivery, "migrations", "\n".join(lines))
+        self.end(delivery, "live", "")
+
+
+def _who(delivery: Delivery) -> str:
+    return delivery.account.email if delivery.account else "greenroom"

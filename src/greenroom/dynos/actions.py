@@ -1,0 +1,191 @@
+"""Writes what should run: formation, roll-outs, one-off dynos; and what was seen of the dynos."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import F, Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.dynos import rules
+from greenroom.dynos.models import Dyno, Formation, Rollout
+from greenroom.dynos.specs import spec
+from greenroom.engine.contract import DynoState, Engine
+from greenroom.releases.models import Release
+
+
+@transaction.atomic
+def scale(*, actor: Actor, app: App, updates: list[dict], process_types: dict[str, str]) -> list[Formation]:
+    """Set quantity and size of process types. All updates are checked before the first is written."""
+    App.objects.select_for_update().get(pk=app.pk)
+    changed: list[Formation] = []
+    for update in updates:
+        changed.append(_one_scale(app, update, process_types))
+    for row in changed:
+        row.save()
+    detail = {row.type: row.quantity for row in changed}
+    audit(actor=actor, action="formation.scale", app=app, detail=detail)
+    return changed
+
+
+def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formation:
+    name = str(update.get("type") or "")
+    if name not in process_types:
+        known = ", ".join(sorted(process_types)) or "none yet: nothing is deployed"
+        raise NotFoundError(
+            f"No such process type {name[:60]!r} in {app.name}.",
+            hint=f"process types are: {known}",
+            resource="formation",
+        )
+    row = Formation.objects.filter(app=app, type=name).first() or Formation(
+        app=app, type=name, quantity=1 if name == "web" else 0
+    )
+    if update.get("quantity") is not None:
+        quantity = rules.parse_quantity(update["quantity"], row.quantity)
+        if isinstance(quantity, str):
+            raise UserError(quantity)
+        row.quantity = quantity
+    if update.get("size"):
+        size = str(update["size"]).lower()
+        if size not in rules.SIZES:
+            raise UserError(f"Dyno size {size[:40]!r} does not exist.", hint=f"sizes are {', '.join(rules.SIZES)}")
+        row.size = size
+    return row
+
+
+@transaction.atomic
+def want(*, app: App, release: Release) -> Rollout:
+    """Make the release a candidate. Repeatable; other candidates of the app are retired."""
+    row, _ = Rollout.objects.get_or_create(release=release, defaults={"app": app})
+    Rollout.objects.filter(app=app, state="candidate").exclude(pk=row.pk).update(state="retired")
+    for name, quantity in (release.slug.app_json.get("formation") or {}).items() if release.slug else ():
+        if isinstance(quantity, dict):
+            Formation.objects.get_or_create(app=app, type=name, defaults={"quantity": int(quantity.get("quantity", 0))})
+    return row
+
+
+@transaction.atomic
+def make_live(*, rollout: Rollout) -> None:
+    """The candidate becomes the live roll-out and the one before is retired. Called after the route has been switched."""
+    if rollout.state != "live":
+        Rollout.objects.filter(app_id=rollout.app_id, state="live").update(state="retired")
+        Rollout.objects.filter(pk=rollout.pk).update(state="live")
+        App.objects.filter(pk=rollout.app_id).update(released_at=clock.now())
+        rollout.state = "live"
+
+
+@transaction.atomic
+def give_up(*, rollout: Rollout, failure: str) -> None:
+    """The candidate will not be live; its dynos are ended by the loop."""
+    Rollout.objects.filter(pk=rollout.pk, state="candidate").update(state="retired", failure=failure)
+
+
+@transaction.atomic
+def restart(*, actor: Actor, app: App, name: str = "") -> int:
+    """Replace all dynos of the app (zero downtime), or end one by name or type and let the loop start it anew."""
+    audit(actor=actor, action="dynos.restart", app=app, detail={"name": name})
+    if not name:
+        return Rollout.objects.filter(app=app, state="live").update(restart_seq=F("restart_seq") + 100)
+    dynos = [d for d in running(app) if name in (d.name, d.type, str(d.id))]
+    if not dynos:
+        raise NotFoundError(f"Couldn't find dyno {name[:60]}.", hint=f"greenroom ps -a {app.name}", resource="dyno")
+    for dyno in dynos:
+        mark(dyno=dyno, state="stopping")
+    return len(dynos)
+
+
+def running(app: App) -> list[Dyno]:
+    """The app's dynos that have not ended."""
+    rows = Dyno.objects.filter(app=app, state__in=("wanted", "starting", "up")).select_related("release", "account")
+    return list(rows.order_by("type", "ordinal"))
+
+
+@transaction.atomic
+def make(*, app: App, release: Release, start: rules.Start, kind: str, command: str, size: str) -> Dyno:
+    """The row of a formation dyno, before anything is started."""
+    unique = secrets.token_hex(4)
+    return Dyno.objects.create(
+        app=app,
+        release=release,
+        kind=kind,
+        type=start.type,
+        ordinal=start.ordinal,
+        command=command,
+        size=size,
+        generation=start.generation,
+        restarts=start.restarts,
+        not_before=start.not_before,
+        engine_id=rules.engine_id(app.number, release.version, f"{start.type}.{start.ordinal}", unique),
+    )
+
+
+@transaction.atomic
+def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size: str, kind: str = "run") -> Dyno:
+    """The row of a one-off dyno. ConflictError without code to run; UserError without a command."""
+    if release.slug is None:
+        raise ConflictError(f"{app.name} has no code yet: nothing can be run.", hint="git push greenroom HEAD:master")
+    if not command.strip() or "\0" in command:
+        raise UserError("A command is needed.", hint=f"greenroom run -a {app.name} -- python manage.py shell")
+    if size not in rules.SIZES:
+        raise UserError(f"Dyno size {size[:40]!r} does not exist.", hint=f"sizes are {', '.join(rules.SIZES)}")
+    top = Dyno.objects.filter(app=app, type=kind).aggregate(top=Max("ordinal"))["top"] or 0
+    ordinal = max(top + 1, 1000 + secrets.randbelow(9000))
+    unique = secrets.token_hex(4)
+    row = Dyno.objects.create(
+        app=app,
+        release=release,
+        kind=kind,
+        type=kind,
+        ordinal=ordinal,
+        command=command,
+        size=size,
+        account_id=actor.account_id,
+        engine_id=rules.engine_id(app.number, release.version, f"{kind}.{ordinal}", unique),
+    )
+    if kind == "run":
+        audit(actor=actor, action="dyno.run", app=app, detail={"dyno": row.name, "command": command[:500]})
+    return row
+
+
+def start(
+    *, dyno: Dyno, engine: Engine, home: Path, extra: dict[str, str] | None = None, attach: bool = False,
+    tty: bool = False, rows: int = 24, columns: int = 80, output: bool = False,
+) -> DynoState:  # fmt: skip
+    """Start the row's dyno on the engine; the engine ignores a second start of the same id."""
+    order = spec(
+        dyno=dyno, home=home, extra=extra, attach=attach, tty=tty, rows=rows, columns=columns, output=output
+    )  # fmt: skip
+    state = engine.start(order)
+    Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
+    dyno.state = "starting"
+    return state
+
+
+def mark(*, dyno: Dyno, state: str, **facts: object) -> None:
+    """Record what was seen: a state, and health_detail, healthy, exit_code, exit_reason, finished_at."""
+    Dyno.objects.filter(pk=dyno.pk).exclude(state="ended").update(state=state, updated_at=clock.now(), **facts)
+    dyno.state = state
+
+
+def end(*, dyno: Dyno, seen: DynoState | None) -> None:
+    """Record that the dyno has ended, and when its place may be started again if it ended on its own."""
+    asked = dyno.state == "stopping" and dyno.exit_reason != "unhealthy"
+    detail = rules.ending(seen.phase, seen.reason, seen.exit_code, seen.detail) if seen else "is unknown to the engine"
+    pause = rules.pause_before_restart(dyno.restarts, random.random())  # noqa: S311 - jitter, not a secret
+    mark(
+        dyno=dyno,
+        state="ended",
+        healthy=False,
+        exit_code=seen.exit_code if seen else None,
+        exit_reason=dyno.exit_reason or ("asked" if asked else (seen.reason if seen else "lost") or "exit"),
+        health_detail=dyno.health_detail if dyno.exit_reason == "unhealthy" else detail,
+        finished_at=clock.now(),
+        not_before=None if asked else clock.now() + pause,
+    )

@@ -1,0 +1,100 @@
+"""Reads formations, roll-outs and dynos, and builds the facts that the rules take."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import NotFoundError
+from greenroom.dynos.models import Dyno, Formation, Rollout
+from greenroom.dynos.rules import Facts, Seen, quantities
+from greenroom.releases.models import Release
+
+ALIVE = ("wanted", "starting", "up", "stopping")
+
+
+def live(app: App) -> Rollout | None:
+    """The roll-out that serves now."""
+    return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="live").first()
+
+
+def active_rollouts() -> QuerySet[Rollout]:
+    """Roll-outs that are wanted, and retired ones that still have dynos."""
+    rows = Rollout.objects.select_related("app", "release__slug", "release__config")
+    return rows.filter(state__in=("candidate", "live")) | rows.filter(
+        state="retired", release__dynos__state__in=ALIVE, release__dynos__kind__in=("web", "worker")
+    )
+
+
+def formation(app: App) -> dict[str, Formation]:
+    """The app's formation by type."""
+    return {row.type: row for row in Formation.objects.filter(app=app)}
+
+
+def process_types(release: Release | None) -> dict[str, str]:
+    """type -> command of a release's Procfile."""
+    return dict(release.slug.process_types) if release and release.slug else {}
+
+
+def wanted(app: App, release: Release) -> dict[str, int]:
+    """How many dynos of each type this release should have."""
+    return quantities({t: row.quantity for t, row in formation(app).items()}, process_types(release))
+
+
+def of_rollout(rollout: Rollout) -> list[Dyno]:
+    """The formation dynos of a roll-out, ended ones of the newest generations included."""
+    rows = Dyno.objects.filter(release_id=rollout.release_id, kind__in=("web", "worker"))
+    alive = list(rows.filter(state__in=ALIVE))
+    ended = (
+        rows.filter(state="ended").order_by("type", "ordinal", "-generation", "-created_at").distinct("type", "ordinal")
+    )
+    return [*alive, *ended]
+
+
+def facts(rollout: Rollout, dynos: list[Dyno]) -> Facts:
+    """The roll-out as the rules take it."""
+    return Facts(
+        stage=rollout.state,
+        wanted=wanted(rollout.app, rollout.release),
+        seen=[_seen(dyno) for dyno in dynos],
+        restart_seq=rollout.restart_seq,
+        now=clock.now(),
+    )
+
+
+def _seen(dyno: Dyno) -> Seen:
+    return Seen(
+        key=str(dyno.id),
+        type=dyno.type,
+        ordinal=dyno.ordinal,
+        state=dyno.state,
+        generation=dyno.generation,
+        restarts=dyno.restarts,
+        healthy=dyno.healthy,
+        crashed=dyno.state == "ended" and dyno.exit_reason != "asked",
+        restart_at=dyno.not_before,
+        detail=dyno.health_detail,
+    )
+
+
+def by_name(app: App, name: str) -> Dyno:
+    """The newest dyno called ``run.4821`` or of that id."""
+    rows = Dyno.objects.select_related("release", "account").filter(app=app).order_by("-created_at")
+    kind, _, number = name.rpartition(".")
+    found = rows.filter(type=kind, ordinal=int(number)).first() if number.isdigit() and len(number) < 9 else None
+    found = found or next((row for row in rows[:500] if str(row.id) == name), None)
+    if found is None:
+        raise NotFoundError(f"Couldn't find dyno {name[:60]}.", hint=f"greenroom ps -a {app.name}", resource="dyno")
+    return found
+
+
+def live_rollouts() -> QuerySet[Rollout]:
+    """The live roll-outs of all apps."""
+    return Rollout.objects.select_related("app", "release__slug", "release__config").filter(state="live")
+
+
+def unanswered() -> list[Dyno]:
+    """Web dynos that have been started and have not passed the health gate yet."""
+    rows = Dyno.objects.filter(kind="web", state="starting").select_related("app", "release__slug")
+    return list(rows)

@@ -1,0 +1,168 @@
+"""Which dynos an app should have now, and the next step towards it: facts in, steps out. Nothing here knows a clock or an engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+SIZES: dict[str, int] = {
+    "eco": 512,
+    "basic": 512,
+    "standard-1x": 512,
+    "standard-2x": 1024,
+    "performance-m": 2560,
+    "performance-l": 14336,
+}
+"""Dyno size -> memory in MB, with Heroku's names."""
+
+MAX_QUANTITY = 100
+LONGEST_PAUSE = 300.0
+NOT_SCALABLE = frozenset({"release"})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One formation dyno of a release, as the rows tell: ``state`` is wanted, starting, up, stopping or ended."""
+
+    key: str
+    type: str
+    ordinal: int
+    state: str
+    generation: int = 0
+    restarts: int = 0
+    healthy: bool = False
+    crashed: bool = False
+    restart_at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to know about one roll-out: ``stage`` is candidate, live or retired; ``wanted`` is {type: quantity}."""
+
+    stage: str
+    wanted: Mapping[str, int]
+    seen: Sequence[Seen]
+    restart_seq: int
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Start:
+    """Make a dyno of this type and ordinal."""
+
+    type: str
+    ordinal: int
+    generation: int
+    restarts: int = 0
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End this dyno: TERM, then KILL after the grace."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a candidate is: ready, failed (with the reason) or neither yet."""
+
+    ready: bool = False
+    failure: str = ""
+    waiting_for: tuple[str, ...] = field(default=())
+
+
+def quantities(formation: Mapping[str, int], process_types: Mapping[str, str]) -> dict[str, int]:
+    """How many of each type of the Procfile run: as the formation says; a type seen first gets web=1, others 0."""
+    return {name: formation.get(name, 1 if name == "web" else 0) for name in process_types if name not in NOT_SCALABLE}
+
+
+def steps(facts: Facts) -> list[Start | Stop]:
+    """What to do now for one roll-out. A candidate gets its web dynos only; workers start when it is live."""
+    if facts.stage == "retired":
+        return [Stop(dyno.key) for dyno in facts.seen if dyno.state not in ("ended", "stopping")]
+    wanted = {t: n for t, n in facts.wanted.items() if facts.stage == "live" or t == "web"}
+    result: list[Start | Stop] = []
+    alive = [dyno for dyno in facts.seen if dyno.state in ("wanted", "starting", "up")]
+    for name, quantity in wanted.items():
+        for ordinal in range(1, quantity + 1):
+            result += _one_place(
+                facts, [d for d in facts.seen if (d.type, d.ordinal) == (name, ordinal)], name, ordinal
+            )
+    result += [Stop(d.key) for d in alive if d.ordinal > wanted.get(d.type, 0)]
+    return result
+
+
+def _one_place(facts: Facts, dynos: Sequence[Seen], name: str, ordinal: int) -> list[Start | Stop]:
+    """The steps for one place (``web.1``): keep the newest, replace it after a crash or a restart, end the others."""
+    alive = sorted((d for d in dynos if d.state in ("wanted", "starting", "up")), key=lambda d: d.generation)
+    newest = max(dynos, key=lambda d: (d.generation, d.restarts), default=None)
+    if not alive:
+        if facts.stage == "candidate" and newest is not None:
+            return []
+        crashes = newest.restarts + 1 if newest and newest.crashed else 0
+        start_at = newest.restart_at if newest and newest.crashed else None
+        generation = max(facts.restart_seq, newest.generation + 1 if newest else 0)
+        return [Start(name, ordinal, generation, crashes, start_at)]
+    current = alive[-1]
+    if current.generation < facts.restart_seq:
+        return [Start(name, ordinal, facts.restart_seq)]
+    ready = current.healthy if name == "web" else current.state == "up"
+    return [Stop(d.key) for d in alive[:-1]] if ready else []
+
+
+def progress(facts: Facts) -> Progress:
+    """Whether a candidate may take the traffic: each web dyno is up and healthy. One that ends before that fails it."""
+    waiting = []
+    for ordinal in range(1, facts.wanted.get("web", 0) + 1):
+        dynos = [d for d in facts.seen if (d.type, d.ordinal) == ("web", ordinal)]
+        newest = max(dynos, key=lambda d: d.generation, default=None)
+        if newest is not None and newest.state in ("ended", "stopping"):
+            return Progress(failure=f"web.{ordinal} {newest.detail or 'ended before it answered'}")
+        if newest is None or not newest.healthy:
+            waiting.append(f"web.{ordinal}")
+    return Progress(ready=not waiting, waiting_for=tuple(waiting))
+
+
+def pause_before_restart(restarts: int, jitter: float) -> timedelta:
+    """The back-off after the n-th crash in a row: at once, then 1, 2, 4 ... 300 s, with up to 20 % of jitter (0..1)."""
+    if restarts <= 0:
+        return timedelta(0)
+    seconds = min(LONGEST_PAUSE, 2.0 ** (restarts - 1))
+    return timedelta(seconds=seconds * (1 + 0.2 * jitter))
+
+
+def parse_quantity(text: object, current: int) -> int | str:
+    """``2``, ``"2"``, ``"+1"`` or ``"-1"`` as the new quantity, or a text that says what is wrong."""
+    match = re.fullmatch(r"([+-]?)(\d{1,4})", str(text).strip()) if not isinstance(text, bool) else None
+    if match is None:
+        return f"Quantity {str(text)[:40]!r} is not allowed: a number, or +N or -N."
+    sign, digits = match.groups()
+    value = int(digits) if not sign else current + int(digits) * (1 if sign == "+" else -1)
+    if not 0 <= value <= MAX_QUANTITY:
+        return f"Quantity {value} is not allowed: 0 to {MAX_QUANTITY}."
+    return value
+
+
+def engine_id(app_number: int, version: int, name: str, unique: str) -> str:
+    """``a7-v12-web.1-3f9c01ab``: unique for ever, within the engine's grammar."""
+    plain = re.sub(r"[^a-z0-9.]", "-", name.lower())[:40]
+    return f"a{app_number}-v{version}-{plain}-{unique[:8]}"
+
+
+def ending(phase: str, reason: str, exit_code: int | None, detail: str) -> str:
+    """One line on how a dyno ended, for people."""
+    words = {
+        "boot": "did not bind to $PORT within its boot time (R10)",
+        "oom": "ran out of memory (R15)",
+        "timeout": "ran longer than it may",
+        "silence": "printed nothing for too long",
+        "start": f"could not be started: {detail}",
+    }
+    if phase == "lost":
+        return "was lost: its keeper died"
+    return words.get(reason, f"exited with status {exit_code}")

@@ -1,0 +1,186 @@
+"""The API's route table: each route names its permission, and one dispatcher authorises, parses, calls and answers.
+
+A view gets a ``Call`` and returns data (a dict or a list) or a ``Reply``. A route that is not in the table does not exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from greenroom.accounts.rules import Actor, scope_grants
+from greenroom.apps.models import App
+from greenroom.apps.queries import authorise
+from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError, UserError
+from greenroom.entrypoints.api import paging
+from greenroom.entrypoints.api.auth import actor_of_request
+from greenroom.entrypoints.api.middleware import error_response
+
+HOME: Path = settings.HOME
+ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
+
+
+@dataclass
+class Call:
+    """One request as a view sees it: who asks, about which app, with which body and path parts."""
+
+    request: HttpRequest
+    actor: Actor
+    body: dict[str, Any]
+    params: dict[str, str]
+    app_row: App | None = None
+
+    @property
+    def app(self) -> App:
+        """The app of the path, authorised for the route's permission."""
+        assert self.app_row is not None, "the route has no {app}"
+        return self.app_row
+
+    def text(self, name: str, *, required: bool = False) -> str:
+        """A string of the body. UserError when it is of another type, or missing and required."""
+        value = self.body.get(name)
+        if value is None and not required:
+            return ""
+        if not isinstance(value, str) or (required and not value.strip()):
+            raise UserError(f"{name} must be a string{' and must not be empty' if required else ''}.")
+        return value
+
+    def query(self, name: str) -> str:
+        """A value of the query string."""
+        return self.request.GET.get(name, "")
+
+
+@dataclass
+class Reply:
+    """An answer with a status or headers of its own."""
+
+    data: Any
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+View = Callable[[Call], Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES, ``admin`` or ``public``."""
+
+    method: str
+    pattern: str
+    permission: str
+    view: View
+    paged: str = ""
+
+
+ROUTES: list[Route] = []
+
+
+def route(method: str, pattern: str, permission: str, *, paged: str = "") -> Callable[[View], View]:
+    """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts by."""
+
+    def register(view: View) -> View:
+        ROUTES.append(Route(method, pattern, permission, view, paged))
+        return view
+
+    return register
+
+
+def _regex(pattern: str) -> str:
+    return "^" + re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(pattern.lstrip("/"))) + "$"
+
+
+def urlpatterns() -> list[URLPattern]:
+    """Django's patterns for the whole table, one per path."""
+    by_path: dict[str, dict[str, Route]] = defaultdict(dict)
+    for row in ROUTES:
+        by_path[row.pattern][row.method] = row
+    return [re_path(_regex(pattern), _endpoint(methods)) for pattern, methods in by_path.items()]
+
+
+def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
+    @csrf_exempt
+    def endpoint(request: HttpRequest, **params: str) -> HttpResponse:
+        row = methods.get("GET" if request.method == "HEAD" else request.method or "")
+        if row is None:
+            answer = error_response(
+                NotFoundError(f"{request.method} is not possible here.", hint=f"allowed: {', '.join(methods)}")
+            )
+            answer.status_code = 405
+            answer["Allow"] = ", ".join(methods)
+            return answer
+        return _answer(request, row, params)
+
+    return endpoint
+
+
+def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpResponse:
+    actor = actor_of_request(request)
+    app = _authorise(row, actor, params)
+    call = Call(
+        request=request,
+        actor=actor or Actor(account_id=None, email="", scopes=()),
+        body=_body(request),
+        params=params,
+        app_row=app,
+    )
+    result = row.view(call)
+    reply = result if isinstance(result, Reply) else Reply(result)
+    if row.paged and isinstance(reply.data, list):
+        reply = paging.apply(request, reply, row.paged)
+    return _respond(request, reply)
+
+
+def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | None:
+    """The only gate to a view: by the route's permission, denied unless a line here allows it."""
+    if row.permission == "public":
+        return None
+    if actor is None:
+        raise UnauthorizedError("There were no credentials, or they do not hold.", hint='eval "$(greenroom env)"')
+    if row.permission == "admin":
+        if actor.is_admin and scope_grants(actor.scopes, "write"):
+            return None
+        raise ForbiddenError("This needs an administrator of the installation.")
+    if row.permission in ACCOUNT_SCOPES:
+        if scope_grants(actor.scopes, ACCOUNT_SCOPES[row.permission]):
+            return None
+        raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.")
+    return authorise(actor, params["app"], row.permission)
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    if request.method in ("GET", "HEAD") or not request.body:
+        return {}
+    try:
+        data = json.loads(request.body)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"The request body is not JSON: {error}", id="bad_request") from error
+    if not isinstance(data, dict):
+        raise UserError("The request body must be a JSON object.", id="bad_request")
+    return data
+
+
+def _respond(request: HttpRequest, reply: Reply) -> HttpResponse:
+    if isinstance(reply.data, HttpResponse):
+        return reply.data
+    response = JsonResponse(reply.data, safe=False, status=reply.status, json_dumps_params={"ensure_ascii": False})
+    for name, value in reply.headers.items():
+        response[name] = value
+    response["Cache-Control"] = "private, no-store"
+    if request.method in ("GET", "HEAD"):
+        tag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+        response["ETag"] = tag
+        if tag in request.headers.get("If-None-Match", ""):
+            return HttpResponse(status=304)
+    return response

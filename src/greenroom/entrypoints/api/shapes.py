@@ -1,0 +1,183 @@
+"""How rows look in the API: Heroku's fields where Heroku has the thing, with all that its clients read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.accounts.models import Account, AuditEntry, Token
+from greenroom.app_migrations.models import MigrationRun, MigrationState
+from greenroom.apps.models import App, Collaborator, Domain
+from greenroom.basics.clock import heroku_time
+from greenroom.builds.models import Build
+from greenroom.checks.models import Annotation
+from greenroom.dynos.models import Dyno, Formation
+from greenroom.releases.models import Release
+
+REGION = {"id": "00000000-0000-4000-8000-000000000001", "name": "local"}
+STACK = {"id": "00000000-0000-4000-8000-000000000002", "name": "greenroom-1"}
+GENERATION = {"id": "00000000-0000-4000-8000-000000000003", "name": "cedar"}
+
+
+def urls(app: App) -> dict[str, str]:
+    """Where the app answers and where it is pushed to."""
+    install = settings.INSTALLATION
+    return {
+        "web_url": f"http://{app.name}.localhost:{install['http_port']}/",
+        "git_url": f"https://localhost:{install['tls_port']}/{app.name}.git",
+        "git_http_url": f"http://localhost:{install['api_port']}/{app.name}.git",
+    }
+
+
+def account(row: Account) -> dict[str, Any]:
+    """An account."""
+    return {
+        "id": str(row.id), "email": row.email, "name": row.name or None, "verified": True, "beta": False, "is_admin": row.is_admin,
+        "allow_tracking": False, "federated": False, "two_factor_authentication": False, "sms_number": None, "suspended_at": None,
+        "delinquent_at": None, "default_organization": None, "default_team": None, "identity_provider": None,
+        "last_login": heroku_time(row.last_login), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def user(row: Account | None) -> dict[str, Any]:
+    """An account as it stands inside other things."""
+    return {"id": str(row.id) if row else "", "email": row.email if row else "greenroom"}
+
+
+def authorization(row: Token, plain: str = "") -> dict[str, Any]:
+    """A token; ``plain`` only when it has just been made."""
+    return {
+        "id": str(row.id), "description": row.description, "scope": row.scopes, "client": None, "grant": None, "refresh_token": None, "session": None,
+        "access_token": {
+            "id": str(row.id), "token": plain or f"grm_...{row.last_four}",
+            "expires_in": int((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
+        },
+        "user": {"id": str(row.account_id), "email": row.account.email, "full_name": row.account.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def app(row: App, *, sdk: bool = False) -> dict[str, Any]:
+    """An app."""
+    return {
+        "id": str(row.id), "name": row.name, "owner": user(row.owner), "region": REGION, "stack": STACK, "build_stack": STACK,
+        "generation": "cedar" if sdk else GENERATION, "maintenance": row.maintenance, "acm": False, "archived_at": None,
+        "buildpack_provided_description": "Python", "create_status": "complete", "internal_routing": None, "locked": False, "joined": True,
+        "organization": None, "team": None, "space": None, "repo_size": None, "slug_size": None,
+        "released_at": heroku_time(row.released_at), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+        "required_checks": row.required_checks, "deploy_paused": row.deploy_paused or None, "protected_branch": row.protected_branch, **urls(row),
+    }  # fmt: skip
+
+
+def release(row: Release, *, current: bool = False) -> dict[str, Any]:
+    """A release. status ``refused`` is Greenroom's own and is shown as failed, with its reason."""
+    return {
+        "id": str(row.id), "version": row.version, "description": row.description, "kind": row.kind,
+        "status": "failed" if row.status == "refused" else row.status, "reason": row.reason or None, "refused": row.status == "refused",
+        "current": current, "addon_plan_names": [], "eligible_for_rollback": row.status == "succeeded" and row.slug_id is not None,
+        "slug": {"id": str(row.slug_id), "commit": row.slug.commit, "digest": row.slug.digest} if row.slug else None, "oci_image": None,
+        "output_stream_url": None, "user": user(row.account), "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def formation(row: Formation, command: str) -> dict[str, Any]:
+    """A process type with its quantity."""
+    return {
+        "id": str(row.id), "type": row.type, "quantity": row.quantity, "size": row.size, "command": command,
+        "dyno_size": {"id": row.size, "name": row.size}, "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def dyno_state(row: Dyno) -> str:
+    """Heroku's word: starting, up, crashed, complete, down."""
+    if row.state == "ended":
+        if row.kind in ("web", "worker"):
+            return "down" if row.exit_reason == "asked" else "crashed"
+        return "complete"
+    return {
+        "wanted": "crashed" if row.restarts else "starting",
+        "starting": "starting",
+        "up": "up",
+        "stopping": "stopping",
+    }[row.state]
+
+
+def dyno(row: Dyno, attach_url: str | None = None) -> dict[str, Any]:
+    """A dyno. ``exit_code`` and ``detail`` are Greenroom's own."""
+    return {
+        "id": str(row.id), "name": row.name, "type": row.type, "state": dyno_state(row), "size": row.size, "command": row.command,
+        "attach_url": attach_url, "release": {"id": str(row.release_id), "version": row.release.version},
+        "app": {"id": str(row.app_id), "name": row.app.name}, "exit_code": row.exit_code, "exit_reason": row.exit_reason or None,
+        "detail": row.health_detail or None, "restarts": row.restarts,
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+
+
+def build(row: Build, output_url: str) -> dict[str, Any]:
+    """A build."""
+    failure = {"reason": row.failure_reason, "message": row.failure_message, "hint": row.failure_hint}
+    return {
+        "id": str(row.id), "status": "failed" if row.status in ("errored", "cancelled") else row.status, "result": row.status,
+        "source_blob": {"url": "", "version": row.commit, "checksum": None, "version_description": None},
+        "slug": {"id": str(row.slug_id)} if row.slug_id else None, "stack": STACK["name"], "buildpacks": [{"url": "heroku/python"}],
+        "release": None, "output_stream_url": output_url, "failure": failure if row.failure_reason else None,
+        "user": user(row.account), "app": {"id": str(row.app_id)},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+
+
+def annotation(row: Annotation) -> dict[str, Any]:
+    """A finding of a check."""
+    return {
+        "path": row.path, "start_line": row.line, "end_line": row.line, "start_column": row.column or None, "rule": row.rule,
+        "tool": row.tool, "severity": row.severity, "message": row.message, "new": row.new, "fingerprint": row.fingerprint,
+        "annotation_level": {1: "failure", 2: "failure", 3: "warning"}.get(row.severity, "notice"),
+    }  # fmt: skip
+
+
+def migrations(state: MigrationState | None, version: int | None, runs: list[MigrationRun]) -> dict[str, Any]:
+    """What is pending, and who ran what."""
+    return {
+        "release": {"version": version} if version else None,
+        "status": state.status if state else "unknown", "pending": state.pending if state else [], "missing": state.missing if state else [],
+        "detail": state.detail if state else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": False,
+        "runs": [migration_run(run) for run in runs],
+    }  # fmt: skip
+
+
+def migration_run(row: MigrationRun) -> dict[str, Any]:
+    """One migrate command of a human."""
+    return {
+        "id": str(row.id), "actor": user(row.account)["email"], "user": user(row.account), "command": row.command, "dyno": row.dyno.name,
+        "exit_code": row.exit_code, "before": row.before, "after": row.after, "release": {"version": row.release.version},
+        "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+
+
+def domain(row: Domain) -> dict[str, Any]:
+    """A host name."""
+    return {
+        "id": str(row.id), "hostname": row.hostname, "kind": row.kind, "cname": None, "status": "none", "acm_status": None,
+        "acm_status_reason": None, "sni_endpoint": None, "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def collaborator(row: Collaborator) -> dict[str, Any]:
+    """Somebody's role in an app."""
+    return {
+        "id": str(row.id), "role": row.role, "user": {**user(row.account), "federated": False}, "permissions": [],
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def audit(row: AuditEntry) -> dict[str, Any]:
+    """A line of the audit log."""
+    return {
+        "id": row.id, "at": heroku_time(row.at), "created_at": heroku_time(row.at), "actor": row.actor, "action": row.action,
+        "app": row.app_name or None, "address": row.address or None, "detail": row.detail, "hash": row.hash,
+    }  # fmt: skip

@@ -1,0 +1,148 @@
+"""The API of accounts, tokens and the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from greenroom import __version__
+from greenroom.accounts import actions, queries
+from greenroom.accounts.models import Account, AuditEntry, Token
+from greenroom.apps.queries import authorise
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import Call, Reply, route
+
+
+def _own(call: Call) -> Account:
+    return Account.objects.get(pk=call.actor.account_id)
+
+
+@route("GET", "/health", "public")
+def health(call: Call) -> dict[str, Any]:
+    """Whether the control plane answers and has its database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return {"status": "ok", "version": __version__, "mode": settings.INSTALLATION["mode"]}
+
+
+@route("GET", "/account", "identity")
+def account(call: Call) -> dict[str, Any]:
+    """Who asks."""
+    return shapes.account(_own(call))
+
+
+@route("GET", "/users/~", "identity")
+def me(call: Call) -> dict[str, Any]:
+    """Who asks, under Heroku's other name."""
+    return shapes.account(_own(call))
+
+
+@route("GET", "/account/features", "identity")
+def account_features(call: Call) -> list[Any]:
+    """No account has features that can be switched."""
+    return []
+
+
+@route("GET", "/account/rate-limits", "identity")
+def rate_limits(call: Call) -> dict[str, int]:
+    """Requests that are left; Greenroom does not count them down yet."""
+    return {"remaining": 4500}
+
+
+@route("GET", "/accounts", "admin")
+def accounts(call: Call) -> list[dict[str, Any]]:
+    """All accounts of the installation."""
+    return [shapes.account(row) for row in Account.objects.order_by("email")]
+
+
+@route("POST", "/accounts", "admin")
+def create_account(call: Call) -> Reply:
+    """A new account with a token that is shown this once."""
+    account = actions.create_account(
+        actor=call.actor,
+        email=call.text("email", required=True),
+        name=call.text("name"),
+        is_admin=bool(call.body.get("is_admin")),
+    )
+    _, plain = actions.create_token(actor=call.actor, account=account, description="first token")
+    return Reply({**shapes.account(account), "token": plain}, 201)
+
+
+@route("GET", "/oauth/authorizations", "account:read")
+def authorizations(call: Call) -> list[dict[str, Any]]:
+    """The caller's tokens; their texts are not kept."""
+    rows = Token.objects.select_related("account").filter(account_id=call.actor.account_id, revoked_at=None)
+    return [shapes.authorization(row) for row in rows.order_by("-created_at")]
+
+
+@route("POST", "/oauth/authorizations", "account:write")
+def create_authorization(call: Call) -> Reply:
+    """A new token, never wider than the one that asks for it."""
+    scopes = call.body.get("scope") or ["global"]
+    if isinstance(scopes, str):
+        scopes = [scopes]
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+        raise UserError("scope must be a list of strings.")
+    if "global" not in call.actor.scopes and not set(scopes) <= set(call.actor.scopes):
+        raise UserError("A token cannot make a wider one.", hint="use a token of scope global")
+    seconds = call.body.get("expires_in")
+    if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0):
+        raise UserError("expires_in must be a number of seconds above 0, or null.")
+    token, plain = actions.create_token(
+        actor=call.actor,
+        account=_own(call),
+        description=call.text("description"),
+        scopes=tuple(scopes),
+        seconds=seconds,
+    )
+    return Reply(shapes.authorization(token, plain), 201)
+
+
+@route("GET", "/oauth/authorizations/{id}", "account:read")
+def authorization(call: Call) -> dict[str, Any]:
+    """One token; ``~`` is the one that asks."""
+    return shapes.authorization(_token(call))
+
+
+@route("DELETE", "/oauth/authorizations/{id}", "account:write")
+def revoke(call: Call) -> dict[str, Any]:
+    """End a token."""
+    token = _token(call)
+    return shapes.authorization(actions.revoke_token(actor=call.actor, account=token.account, token_id=str(token.id)))
+
+
+def _token(call: Call) -> Token:
+    wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
+    rows = Token.objects.select_related("account").filter(account_id=call.actor.account_id, revoked_at=None)
+    found = next((row for row in rows if wanted == str(row.id)), None)
+    if found is None:
+        raise NotFoundError("Couldn't find that authorization.", resource="authorization")
+    return found
+
+
+@route("DELETE", "/oauth/sessions/{id}", "identity")
+def end_session(call: Call) -> None:
+    """Greenroom's CLI sessions are tokens."""
+    raise NotFoundError("Couldn't find that session.", resource="session")
+
+
+@route("GET", "/audit", "account:read")
+def audit(call: Call) -> list[dict[str, Any]]:
+    """The audit log, newest first: of one app, or of all for an administrator."""
+    rows = AuditEntry.objects.order_by("-id")
+    name = call.query("app")
+    if name:
+        rows = rows.filter(app_id=authorise(call.actor, name, "access").id)
+    elif not call.actor.is_admin:
+        rows = rows.filter(account_id=call.actor.account_id)
+    limit = call.query("limit")
+    return [shapes.audit(row) for row in rows[: min(int(limit), 1000) if limit.isdigit() else 100]]
+
+
+@route("GET", "/audit/verification", "admin")
+def verify_audit(call: Call) -> dict[str, bool]:
+    """Whether the audit log's chain of hashes is whole."""
+    return {"intact": queries.audit_is_intact()}

@@ -1,0 +1,218 @@
+"""The API of apps, config vars, domains and collaborators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import queries as postgres
+from greenroom.apps import actions
+from greenroom.apps.models import Domain
+from greenroom.apps.queries import collaborator, visible
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.config_vars import queries as config
+from greenroom.deliveries import actions as deliveries
+from greenroom.deliveries import lifecycle
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+
+SDK = "3.sdk"
+
+
+def _sdk(call: Call) -> bool:
+    return SDK in call.request.headers.get("Accept", "")
+
+
+@route("GET", "/apps", "account:read", paged="name")
+def list_apps(call: Call) -> list[dict[str, Any]]:
+    """The apps that the caller may see."""
+    return [shapes.app(app, sdk=_sdk(call)) for app in visible(call.actor)]
+
+
+@route("GET", "/users/~/apps", "account:read", paged="name")
+def own_apps(call: Call) -> list[dict[str, Any]]:
+    """The same under Heroku's other name."""
+    return list_apps(call)
+
+
+@route("POST", "/apps", "account:write")
+def create_app(call: Call) -> Reply:
+    """A new app with its repository, its log, its database and its first releases."""
+    app = lifecycle.create(actor=call.actor, name=call.text("name") or None, home=HOME)
+    return Reply(shapes.app(app, sdk=_sdk(call)), 201)
+
+
+@route("GET", "/apps/{app}", "view")
+def get_app(call: Call) -> dict[str, Any]:
+    """One app."""
+    return shapes.app(call.app, sdk=_sdk(call))
+
+
+@route("PATCH", "/apps/{app}", "settings")
+def change_app(call: Call) -> dict[str, Any]:
+    """Name, maintenance, required checks, pausing of automatic deployment."""
+    app = call.app
+    changes: dict[str, Any] = {}
+    if "maintenance" in call.body:
+        if not isinstance(call.body["maintenance"], bool):
+            raise UserError("maintenance must be true or false.")
+        changes["maintenance"] = call.body["maintenance"]
+    if "required_checks" in call.body:
+        names = call.body["required_checks"]
+        if not isinstance(names, list) or not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
+            raise UserError("required_checks must be a list of names of at most 100 characters.")
+        changes["required_checks"] = names
+    if "deploy_paused" in call.body:
+        changes["deploy_paused"] = call.text("deploy_paused")[:300]
+    if changes:
+        app = actions.change_settings(actor=call.actor, app=app, **changes)
+    if call.text("name"):
+        app = actions.rename(actor=call.actor, app=app, name=call.text("name"))
+    deliveries.wake()
+    return shapes.app(app, sdk=_sdk(call))
+
+
+@route("DELETE", "/apps/{app}", "destroy")
+def destroy_app(call: Call) -> dict[str, Any]:
+    """Remove the app with all it has: dynos, database, repository, log."""
+    body = shapes.app(call.app, sdk=_sdk(call))
+    lifecycle.destroy(actor=call.actor, app=call.app, engine=engine(), home=HOME)
+    return body
+
+
+@route("GET", "/apps/{app}/config-vars", "config:read")
+def list_config(call: Call) -> dict[str, str]:
+    """All config vars with their values."""
+    latest = config.latest(call.app)
+    return config.values(latest, HOME) if latest else {}
+
+
+@route("PATCH", "/apps/{app}/config-vars", "config:write")
+def change_config(call: Call) -> Reply:
+    """Set vars; null removes one. One release for all of them."""
+    release = deliveries.change_config(actor=call.actor, app=call.app, home=HOME, updates=call.body)
+    headers = {"X-Greenroom-Release": f"v{release.version}"} if release else {}
+    return Reply(list_config(call), 200, headers)
+
+
+@route("GET", "/apps/{app}/domains", "view")
+def list_domains(call: Call) -> list[dict[str, Any]]:
+    """The app's own name first, then its custom domains."""
+    app = call.app
+    own = {
+        "id": str(app.id), "hostname": f"{app.name}.localhost", "kind": "heroku", "cname": None, "status": "none", "acm_status": None,
+        "acm_status_reason": None, "sni_endpoint": None, "app": {"id": str(app.id), "name": app.name},
+        "created_at": shapes.heroku_time(app.created_at), "updated_at": shapes.heroku_time(app.updated_at),
+    }  # fmt: skip
+    return [own, *(shapes.domain(row) for row in app.domains.select_related("app").order_by("hostname"))]
+
+
+@route("POST", "/apps/{app}/domains", "domains")
+def add_domain(call: Call) -> Reply:
+    """A host name for the app."""
+    row = actions.add_domain(
+        actor=call.actor,
+        app=call.app,
+        hostname=call.text("hostname", required=True),
+        reserved=("localhost", "greenroom.internal"),
+    )
+    deliveries.wake()
+    return Reply(shapes.domain(row), 201)
+
+
+@route("GET", "/apps/{app}/domains/{hostname}", "view")
+def get_domain(call: Call) -> dict[str, Any]:
+    """One custom domain."""
+    row = Domain.objects.select_related("app").filter(app=call.app, hostname=call.params["hostname"].lower()).first()
+    if row is None:
+        raise NotFoundError("Couldn't find that domain name.", resource="domain")
+    return shapes.domain(row)
+
+
+@route("DELETE", "/apps/{app}/domains/{hostname}", "domains")
+def remove_domain(call: Call) -> dict[str, Any]:
+    """Take a host name away."""
+    row = actions.remove_domain(actor=call.actor, app=call.app, hostname=call.params["hostname"])
+    deliveries.wake()
+    return shapes.domain(row)
+
+
+@route("GET", "/apps/{app}/collaborators", "view")
+def list_collaborators(call: Call) -> list[dict[str, Any]]:
+    """The owner and everybody with a role."""
+    app = call.app
+    owner = {
+        "id": str(app.id), "role": "owner", "user": {**shapes.user(app.owner), "federated": False}, "permissions": [],
+        "app": {"id": str(app.id), "name": app.name},
+        "created_at": shapes.heroku_time(app.created_at), "updated_at": shapes.heroku_time(app.updated_at),
+    }  # fmt: skip
+    rows = app.collaborators.select_related("account", "app").order_by("account__email")
+    return [owner, *(shapes.collaborator(row) for row in rows)]
+
+
+@route("POST", "/apps/{app}/collaborators", "access")
+def add_collaborator(call: Call) -> Reply:
+    """Let somebody in: {user: e-mail, role}."""
+    row = actions.add_collaborator(
+        actor=call.actor, app=call.app, email=call.text("user", required=True), role=call.text("role") or "developer"
+    )
+    return Reply(shapes.collaborator(row), 201)
+
+
+@route("DELETE", "/apps/{app}/collaborators/{email}", "access")
+def remove_collaborator(call: Call) -> dict[str, Any]:
+    """Take somebody's role away."""
+    row = collaborator(call.app, call.params["email"])
+    body = shapes.collaborator(row)
+    actions.remove_collaborator(actor=call.actor, app=call.app, email=row.account.email)
+    return body
+
+
+@route("GET", "/apps/{app}/addons", "view")
+def list_addons(call: Call) -> list[dict[str, Any]]:
+    """The app's add-ons."""
+    return [_addon(row) for row in Addon.objects.filter(app=call.app).order_by("created_at")]
+
+
+def _addon(row: Addon) -> dict[str, Any]:
+    names = [f"{name}_URL" for name in row.attachments.values_list("name", flat=True)]
+    return {
+        "id": str(row.id), "name": row.name, "state": row.state, "plan": {"id": row.plan, "name": row.plan}, "config_vars": names,
+        "addon_service": {"id": "heroku-postgresql", "name": "heroku-postgresql"}, "app": {"id": str(row.app_id), "name": row.app.name},
+        "provider_id": str(row.id), "provision_message": None, "web_url": None, "actions": [], "billed_price": None,
+        "billing_entity": {"id": str(row.app_id), "name": row.app.name, "type": "app"},
+        "created_at": shapes.heroku_time(row.created_at), "updated_at": shapes.heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+@route("GET", "/apps/{app}/pg", "data:read")
+def database(call: Call) -> dict[str, Any]:
+    """The app's database: size, tables, connections."""
+    addon = postgres.of_app(call.app)
+    if addon is None:
+        raise NotFoundError(
+            f"{call.app.name} has no database.", hint="greenroom destroy and create make one", resource="add_on"
+        )
+    return postgres.info(addon)
+
+
+@route("GET", "/regions", "identity")
+def regions(call: Call) -> list[dict[str, Any]]:
+    """There is one: this machine."""
+    return [
+        {
+            **shapes.REGION,
+            "country": "",
+            "description": "this machine",
+            "locale": "",
+            "private_capable": False,
+            "provider": {"name": "greenroom", "region": "local"},
+        }
+    ]
+
+
+@route("GET", "/stacks", "identity")
+def stacks(call: Call) -> list[dict[str, Any]]:
+    """There is one."""
+    return [{**shapes.STACK, "default": True, "state": "public"}]

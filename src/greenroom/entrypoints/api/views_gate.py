@@ -1,0 +1,169 @@
+"""The API of deliveries, builds, checks, overrides, migrations and log sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.app_migrations import queries as migrations
+from greenroom.basics import signing
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.builds.models import Build
+from greenroom.checks import actions as checks
+from greenroom.checks import queries as check_queries
+from greenroom.checks.models import CheckRun
+from greenroom.deliveries import actions as deliveries
+from greenroom.deliveries import queries as delivery_queries
+from greenroom.deliveries.models import Delivery
+from greenroom.dynos import queries as dynos
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.git import queries as git
+
+STREAM_SECONDS = 24 * 3600
+
+
+def stream_url(path: str, payload: dict[str, Any], purpose: str) -> str:
+    """A signed URL of the streams that needs no credential."""
+    token = signing.sign(payload, key=settings.SECRET_KEY, purpose=purpose, seconds=STREAM_SECONDS)
+    return f"http://localhost:{settings.INSTALLATION['api_port']}/streams/{path}/{token}"
+
+
+def _transcript(row: Delivery) -> str:
+    return stream_url("output", {"file": row.transcript, "done": f"{row.transcript}.done"}, "output")
+
+
+@route("GET", "/apps/{app}/deliveries", "view")
+def list_deliveries(call: Call) -> list[dict[str, Any]]:
+    """The journeys of pushes, config changes and rollbacks; ``?sha=`` and ``?limit=``."""
+    rows = delivery_queries.of_app(call.app)
+    sha = call.query("sha").lower()
+    if sha:
+        rows = rows.filter(sha__startswith=sha, kind="push")
+    limit = call.query("limit")
+    size = min(int(limit), 500) if limit.isdigit() else 20
+    return [{**delivery_queries.as_json(row), "transcript_url": _transcript(row)} for row in rows[:size]]
+
+
+@route("GET", "/apps/{app}/deliveries/{delivery}", "view")
+def get_delivery(call: Call) -> dict[str, Any]:
+    """One delivery by id or commit."""
+    row = delivery_queries.by_id(call.app, call.params["delivery"])
+    return {**delivery_queries.as_json(row), "transcript_url": _transcript(row)}
+
+
+def _build_output(row: Build) -> str:
+    delivery = Delivery.objects.filter(build=row).order_by("seq").first()
+    return _transcript(delivery) if delivery else ""
+
+
+@route("GET", "/apps/{app}/builds", "view", paged="created_at")
+def list_builds(call: Call) -> list[dict[str, Any]]:
+    """Builds, newest first."""
+    rows = Build.objects.filter(app=call.app).select_related("account").order_by("-created_at")[:100]
+    return [shapes.build(row, _build_output(row)) for row in rows]
+
+
+@route("GET", "/apps/{app}/builds/{build}", "view")
+def get_build(call: Call) -> dict[str, Any]:
+    """One build by id."""
+    rows = Build.objects.filter(app=call.app).select_related("account").order_by("-created_at")[:500]
+    found = next((row for row in rows if str(row.id) == call.params["build"]), None)
+    if found is None:
+        raise NotFoundError("Couldn't find that build.", hint=f"greenroom builds -a {call.app.name}", resource="build")
+    return shapes.build(found, _build_output(found))
+
+
+def _sha(call: Call, text: str) -> str:
+    """The whole commit of what the caller wrote; without it, the newest push's."""
+    if not text:
+        newest = Delivery.objects.filter(app=call.app, kind="push").order_by("-seq").first()
+        if newest is None:
+            raise NotFoundError(
+                f"Nothing has been pushed to {call.app.name} yet.", hint="git push greenroom HEAD:master"
+            )
+        return newest.sha
+    found = git.resolve(call.app, HOME, text)
+    if found is None:
+        raise NotFoundError(f"No commit found for SHA: {text[:60]}.", resource="commit")
+    return found
+
+
+@route("GET", "/apps/{app}/checks", "view")
+def list_checks(call: Call) -> list[dict[str, Any]]:
+    """The newest attempt of each check of ``?sha=``, or of the newest push."""
+    rows = check_queries.latest(call.app, _sha(call, call.query("sha")))
+    return [
+        {**delivery_queries.check_json(row, call.app), "annotations_count": row.annotations.count()} for row in rows
+    ]
+
+
+@route("GET", "/apps/{app}/checks/{check}/annotations", "view")
+def list_annotations(call: Call) -> list[dict[str, Any]]:
+    """The findings of one check run."""
+    rows = CheckRun.objects.filter(app=call.app).order_by("-created_at")[:500]
+    found = next((row for row in rows if str(row.id) == call.params["check"]), None)
+    if found is None:
+        raise NotFoundError("Couldn't find that check run.", resource="check")
+    return [shapes.annotation(row) for row in check_queries.findings(found)]
+
+
+@route("POST", "/apps/{app}/checks/actions/rerun", "rerun")
+def rerun(call: Call) -> list[dict[str, Any]]:
+    """Run a check again on the same slug: {name, sha}; without a name, all that are not green."""
+    sha = _sha(call, call.text("sha"))
+    checks.rerun(app=call.app, sha=sha, actor=call.actor, name=call.text("name") or None)
+    deliveries.reopen(app=call.app, sha=sha, home=HOME)
+    return [delivery_queries.check_json(row, call.app) for row in check_queries.latest(call.app, sha)]
+
+
+@route("POST", "/apps/{app}/overrides", "override")
+def override(call: Call) -> Reply:
+    """Let one commit through: {sha, checks, reason}; recorded for ever."""
+    names = call.body.get("checks") or []
+    if isinstance(names, str):
+        names = [names]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError("checks must be a list of names.")
+    sha = _sha(call, call.text("sha", required=True))
+    row = checks.override(app=call.app, sha=sha, checks=names, reason=call.text("reason", required=True), actor=call.actor)
+    deliveries.reopen(app=call.app, sha=sha, home=HOME)
+    body = {
+        "sha": sha,
+        "checks": row.checks,
+        "reason": row.reason,
+        "actor": row.actor,
+        "created_at": shapes.heroku_time(row.created_at),
+    }
+    return Reply(body, 201)
+
+
+@route("GET", "/apps/{app}/migrations", "view")
+def list_migrations(call: Call) -> dict[str, Any]:
+    """What the live code has that the database has not, and the runs of humans."""
+    live = dynos.live(call.app)
+    state = migrations.of_release(live.release) if live else None
+    return shapes.migrations(state, live.release.version if live else None, list(migrations.runs(call.app)[:20]))
+
+
+@route("POST", "/apps/{app}/log-sessions", "logs")
+def log_session(call: Call) -> Reply:
+    """A URL at which the log can be read: {lines, tail, dyno or type, source}."""
+    lines = call.body.get("lines")
+    if lines is not None and (not isinstance(lines, int) or isinstance(lines, bool) or not 0 <= lines <= 100_000):
+        raise UserError("lines must be a number from 0 to 100000.")
+    payload = {
+        "app": call.app.id.hex,
+        "lines": 100 if lines is None else lines,
+        "tail": call.body.get("tail") is True,
+        "dyno": call.text("dyno") or call.text("type") or call.text("dyno_name"),
+        "source": call.text("source"),
+    }
+    body = {
+        "id": call.app.id.hex,
+        "logplex_url": stream_url("logs", payload, "logs"),
+        "created_at": shapes.heroku_time(call.app.created_at),
+        "updated_at": shapes.heroku_time(call.app.updated_at),
+    }
+    return Reply(body, 201)

@@ -1,0 +1,205 @@
+"""The API of releases, rollbacks, formation, dynos and one-off dynos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.app_migrations import actions as migrations
+from greenroom.basics import signing
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.deliveries import actions as deliveries
+from greenroom.dynos import actions as dynos
+from greenroom.dynos import queries as dyno_queries
+from greenroom.dynos.models import Formation
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.streams.rules import split_exit_marker
+from greenroom.releases import queries as releases
+from greenroom.releases.models import Release
+
+ATTACH_SECONDS = 60
+LISTED = 500
+
+
+def _current(call: Call) -> int | None:
+    """The version that serves; before any code, the newest that succeeded."""
+    live = dyno_queries.live(call.app)
+    if live:
+        return live.release.version
+    row = releases.newest(call.app, "succeeded")
+    return row.version if row else None
+
+
+@route("GET", "/apps/{app}/releases", "view", paged="version")
+def list_releases(call: Call) -> list[dict[str, Any]]:
+    """All releases, newest first."""
+    current = _current(call)
+    return [shapes.release(row, current=row.version == current) for row in releases.of_app(call.app)[:LISTED]]
+
+
+@route("GET", "/apps/{app}/releases/{release}", "view")
+def get_release(call: Call) -> dict[str, Any]:
+    """One release by version or id."""
+    row = releases.by_name(call.app, call.params["release"])
+    return shapes.release(row, current=row.version == _current(call))
+
+
+@route("GET", "/apps/{app}/releases/{release}/config-vars", "config:read")
+def release_config(call: Call) -> dict[str, str]:
+    """The config vars of one release."""
+    return releases.config_values(releases.by_name(call.app, call.params["release"]), HOME)
+
+
+@route("POST", "/apps/{app}/releases", "release")
+def roll_back(call: Call) -> Reply:
+    """Roll back to {release: id or version}; without it, to the last good one."""
+    wanted = call.body.get("release")
+    version = releases.by_name(call.app, str(wanted)).version if wanted else None
+    row = deliveries.roll_back(actor=call.actor, app=call.app, version=version)
+    return Reply(shapes.release(row), 201)
+
+
+def _types(call: Call) -> dict[str, str]:
+    live = dyno_queries.live(call.app)
+    return dyno_queries.process_types(live.release if live else releases.newest(call.app, "pending", "succeeded"))
+
+
+@route("GET", "/apps/{app}/formation", "view")
+def list_formation(call: Call) -> list[dict[str, Any]]:
+    """The process types of what runs, with their quantities."""
+    rows = dyno_queries.formation(call.app)
+    result = []
+    for name, command in sorted(_types(call).items()):
+        if name == "release":
+            continue
+        row = rows.get(name) or Formation(
+            app=call.app,
+            type=name,
+            quantity=1 if name == "web" else 0,
+            created_at=call.app.created_at,
+            updated_at=call.app.updated_at,
+        )
+        result.append(shapes.formation(row, command))
+    return result
+
+
+@route("PATCH", "/apps/{app}/formation", "scale")
+def scale(call: Call) -> list[dict[str, Any]]:
+    """{updates: [{type, quantity, size}]}; quantity may be "2", "+1" or "-1"."""
+    updates = call.body.get("updates")
+    if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates) or not updates:
+        raise UserError("updates must be a list of {type, quantity, size}.")
+    types = _types(call)
+    rows = dynos.scale(actor=call.actor, app=call.app, updates=updates, process_types=types)
+    deliveries.wake()
+    return [shapes.formation(row, types[row.type]) for row in rows]
+
+
+@route("PATCH", "/apps/{app}/formation/{type}", "scale")
+def scale_one(call: Call) -> dict[str, Any]:
+    """One process type."""
+    types = _types(call)
+    rows = dynos.scale(
+        actor=call.actor, app=call.app, updates=[{**call.body, "type": call.params["type"]}], process_types=types
+    )
+    deliveries.wake()
+    return shapes.formation(rows[0], types[rows[0].type])
+
+
+@route("GET", "/apps/{app}/dynos", "view")
+def list_dynos(call: Call) -> list[dict[str, Any]]:
+    """What runs now, and what waits to be started again."""
+    return [shapes.dyno(row) for row in dynos.running(call.app)]
+
+
+@route("GET", "/apps/{app}/dynos/{dyno}", "view")
+def get_dyno(call: Call) -> dict[str, Any]:
+    """One dyno, ended ones too."""
+    return shapes.dyno(dyno_queries.by_name(call.app, call.params["dyno"]))
+
+
+@route("POST", "/apps/{app}/dynos", "run")
+def run(call: Call) -> Reply:
+    """A one-off dyno: {command, attach, env, force_no_tty, size}. Attached ones wait 60 s for their client at attach_url."""
+    text, marker = split_exit_marker(call.text("command", required=True))
+    attach = call.body.get("attach") is True
+    env = _extra_env(call)
+    release = _release_to_run(call)
+    dyno = dynos.make_one_off(
+        actor=call.actor, app=call.app, release=release, command=text, size=call.text("size").lower() or "standard-1x"
+    )
+    warning = migrations.begin_run(actor=call.actor, dyno=dyno)
+    tty = attach and call.body.get("force_no_tty") is not True
+    rows, columns = _size(env)
+    dynos.start(dyno=dyno, engine=engine(), home=HOME, extra=env, attach=attach, tty=tty, rows=rows, columns=columns)
+    deliveries.wake()
+    url = None
+    if attach:
+        payload = {"dyno": dyno.engine_id, "tty": tty, "marker": marker}
+        token = signing.sign(payload, key=settings.SECRET_KEY, purpose="attach", seconds=ATTACH_SECONDS)
+        url = f"rendezvous://localhost:{settings.INSTALLATION['rendezvous_port']}/{token}"
+    headers = {"X-Heroku-Warning": warning} if warning else {}
+    return Reply(shapes.dyno(dyno, url), 201, headers)
+
+
+def _release_to_run(call: Call) -> Release:
+    """The release that a one-off dyno runs: the live one, else the newest with code."""
+    live = dyno_queries.live(call.app)
+    row = (
+        live.release
+        if live
+        else releases.of_app(call.app).exclude(slug=None).filter(status__in=("pending", "succeeded")).first()
+    )
+    if row is None:
+        raise ConflictError(
+            f"{call.app.name} has no code yet: nothing can be run.", hint="git push greenroom HEAD:master"
+        )
+    return row
+
+
+def _extra_env(call: Call) -> dict[str, str]:
+    env = call.body.get("env") or {}
+    if not isinstance(env, dict) or not all(
+        isinstance(key, str) and isinstance(value, str | int) for key, value in env.items()
+    ):
+        raise UserError("env must be an object of strings.")
+    return {key: str(value) for key, value in env.items() if "\0" not in f"{key}{value}"}
+
+
+def _size(env: dict[str, str]) -> tuple[int, int]:
+    def number(name: str, default: int) -> int:
+        text = env.get(name, "")
+        return min(1000, max(1, int(text))) if text.isdigit() else default
+
+    return number("LINES", 24), number("COLUMNS", 80)
+
+
+@route("DELETE", "/apps/{app}/dynos", "scale")
+def restart_all(call: Call) -> Reply:
+    """Replace all dynos; the old ones serve until the new ones answer."""
+    dynos.restart(actor=call.actor, app=call.app)
+    deliveries.wake()
+    return Reply({}, 202)
+
+
+@route("DELETE", "/apps/{app}/dynos/{dyno}", "scale")
+def restart_one(call: Call) -> Reply:
+    """End one dyno; a formation dyno is started anew."""
+    dynos.restart(actor=call.actor, app=call.app, name=call.params["dyno"])
+    deliveries.wake()
+    return Reply({}, 202)
+
+
+@route("POST", "/apps/{app}/dynos/{dyno}/actions/stop", "scale")
+def stop_one(call: Call) -> Reply:
+    """The same; one-off dynos do not come back."""
+    return restart_one(call)
+
+
+@route("GET", "/apps/{app}/pipeline-couplings", "view")
+def pipeline_coupling(call: Call) -> None:
+    """Pipelines are not here yet."""
+    raise NotFoundError("The app is in no pipeline.", resource="pipeline_coupling")

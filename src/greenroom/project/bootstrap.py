@@ -1,0 +1,82 @@
+"""Run by ``greenroom up`` before web and worker: brings the control plane's own schema up, makes the first administrator.
+
+An embedded installation migrates itself; a server installation with its own PostgreSQL obeys the seed's rule and waits for a human.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+from greenroom.basics.errors import GreenroomError, PlatformError
+
+ADMIN = "admin@localhost"
+
+
+def main() -> int:
+    """Exit 0 when the control plane may start; 1 with one line on stderr when not."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
+    try:
+        django.setup()
+        from django.conf import settings
+
+        _schema(settings.INSTALLATION)
+        _administrator(settings.HOME)
+    except GreenroomError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _schema(installation: dict) -> None:
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        return
+    fresh = not executor.loader.applied_migrations
+    if installation["postgres"] == "embedded" or fresh:
+        call_command("migrate", verbosity=0, interactive=False)
+        return
+    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
+    raise PlatformError(
+        f"{len(plan)} migrations of Greenroom itself are pending: {names}.",
+        hint="take a backup, then run: greenroom-admin migrate",
+    )
+
+
+def _administrator(home: Path) -> None:
+    """The first account and its token; the password stands in ``keys/admin.password``, the token in ``keys/admin.token``."""
+    from greenroom.accounts import actions
+    from greenroom.accounts.models import Account
+    from greenroom.accounts.rules import PLATFORM
+    from greenroom.basics import ids
+
+    keys = home / "keys"
+    account = Account.objects.filter(is_admin=True).order_by("created_at").first()
+    if account is None:
+        password = ids.new_secret(12)
+        account = actions.create_account(
+            actor=PLATFORM, email=ADMIN, name="Administrator", password=password, is_admin=True
+        )
+        _write(keys / "admin.password", password)
+    if not (keys / "admin.token").exists():
+        _, plain = actions.create_token(actor=PLATFORM, account=account, description="made by greenroom up")
+        _write(keys / "admin.token", plain)
+
+
+def _write(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

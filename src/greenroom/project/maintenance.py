@@ -1,0 +1,56 @@
+"""What has to be looked after now and then: pushes that moved without an answer, apps half made, the router's log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from greenroom.accounts.queries import actor_of
+from greenroom.apps.models import App
+from greenroom.basics.errors import GreenroomError
+from greenroom.deliveries import actions, lifecycle
+from greenroom.engine.contract import Engine
+from greenroom.git.actions import reconcile
+from greenroom.logs.router_lines import RouterLogTail
+from greenroom.releases.models import Release
+
+log = logging.getLogger(__name__)
+
+
+class Maintenance:
+    """One slow turn: every few seconds, each part repeatable."""
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self.engine = engine
+        self.home = home
+
+    def turn(self) -> bool:
+        """Reconcile refs with pushes, and finish apps whose making was interrupted."""
+        if reconcile(home=self.home):
+            actions.wake()
+        for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
+            if not Release.objects.filter(app=app, version__gt=1).exists():
+                self._finish(app)
+        return False
+
+    def _finish(self, app: App) -> None:
+        try:
+            lifecycle.finish(actor=actor_of(app.owner), app=app, home=self.home)
+        except GreenroomError as error:
+            log.warning("app %s is not whole yet: %s", app.name, error)
+
+
+def router_log(home: Path) -> Callable[[], bool]:
+    """A turn that copies new lines of the router's access log into the logs of their apps."""
+
+    def folder_of(host: str) -> str | None:
+        name = host.partition(":")[0].lower()
+        if name.endswith(".localhost"):
+            app = App.objects.filter(name=name.removesuffix(".localhost")).first()
+        else:
+            app = App.objects.filter(domains__hostname=name).first()
+        return app.log_folder if app else None
+
+    tail = RouterLogTail(home, folder_of)
+    return tail.turn

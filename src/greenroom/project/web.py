@@ -1,0 +1,114 @@
+"""The web process: the API and pages (Django), git and streams (plain ASGI), over HTTP and TLS, and the rendezvous server.
+
+One asyncio loop; whatever touches the database runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+log = logging.getLogger("greenroom.web")
+
+
+def make_app(home: Path, key: str) -> Any:
+    """The ASGI application: git and streams by path, everything else to Django."""
+    from django.core.asgi import get_asgi_application
+
+    from greenroom.entrypoints.git_http import app as git_http
+    from greenroom.entrypoints.streams import app as streams
+    from greenroom.project.wiring import authenticate, authorise
+
+    django_app = get_asgi_application()
+    git_app = git_http.make_app(home, authenticate, authorise)
+    stream_app = streams.make_app(home, key)
+
+    async def application(scope: dict, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return await _lifespan(receive, send)
+        path = scope.get("path", "")
+        if scope["type"] == "http" and ".git/" in path:
+            return await git_app(scope, receive, send)
+        if scope["type"] == "http" and path.startswith("/streams/"):
+            return await stream_app(scope, receive, send)
+        await django_app(scope, receive, send)
+
+    return application
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def tls_context(home: Path) -> ssl.SSLContext:
+    """TLS with the installation's own certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(home / "keys" / "tls.pem", home / "keys" / "tls.key")
+    return context
+
+
+def _server(app: Any, bind: str, port: int, home: Path | None = None) -> uvicorn.Server:
+    tls = {"ssl_certfile": str(home / "keys/tls.pem"), "ssl_keyfile": str(home / "keys/tls.key")} if home else {}
+    config = uvicorn.Config(
+        app, host=bind, port=port, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75,
+        timeout_graceful_shutdown=5, proxy_headers=False, server_header=False, **tls,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
+    """Run all servers until the process is told to stop."""
+    from greenroom.entrypoints.git_http import hooks_server
+    from greenroom.entrypoints.streams import rendezvous
+    from greenroom.project.wiring import follow
+
+    app = make_app(home, key)
+    bind = installation["bind"]
+    plain = _server(app, bind, installation["api_port"])
+    secure = _server(app, bind, installation["tls_port"], home)
+    hooks = asyncio.create_task(hooks_server.serve(home, follow))
+    attach = asyncio.create_task(rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home)))
+    for task in (hooks, attach):
+        task.add_done_callback(_report)
+    await asyncio.gather(plain.serve(), secure.serve())
+    for task in (hooks, attach):
+        task.cancel()
+
+
+def _report(task: asyncio.Task) -> None:
+    if not task.cancelled() and task.exception():
+        log.error("a server of the web process ended: %r", task.exception())
+        os._exit(1)
+
+
+def main() -> int:
+    """Start with the settings of the environment."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
+    os.umask(0o007)
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    from greenroom.entrypoints.api.drivers import use_engine
+    from greenroom.project.drivers import make_engine
+
+    use_engine(make_engine(settings.HOME))
+    asyncio.run(serve(settings.HOME, settings.SECRET_KEY, settings.INSTALLATION))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

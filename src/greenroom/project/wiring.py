@@ -1,0 +1,84 @@
+"""Ties entry points to rooms: who may use git, and what a pusher is told while a delivery goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+
+from greenroom.accounts.rules import Actor
+from greenroom.apps import queries as apps
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.deliveries import actions, transcript
+from greenroom.entrypoints.api.auth import actor_of_header
+from greenroom.git.models import Push
+
+POLL = 0.04
+NEED = {"read": "view", "write": "push", "view": "view", "push": "push"}
+
+
+async def authenticate(headers: Mapping[str, str], address: str = "") -> Actor | None:
+    """The actor behind a git request's headers."""
+
+    def find() -> Actor | None:
+        close_old_connections()
+        return actor_of_header(headers.get("authorization", ""), address=address)
+
+    return await sync_to_async(find, thread_sensitive=False)()
+
+
+async def authorise(actor: Actor | None, name: str, need: str) -> App:
+    """The app, if the actor may fetch from it or push to it."""
+
+    def find() -> App:
+        close_old_connections()
+        return apps.authorise(actor, name, NEED[need])
+
+    return await sync_to_async(find, thread_sensitive=False)()
+
+
+def _begin(push_id: object) -> tuple[Path, str] | None:
+    """Open the push's delivery and say where its transcript is; None when the push is not deployed."""
+    close_old_connections()
+    push = Push.objects.select_related("app", "account").get(pk=push_id)
+    if push.ref != f"refs/heads/{push.app.protected_branch}" or set(push.after) == {"0"}:
+        return None
+    delivery = actions.open_for_push(push=push)
+    return settings.HOME / delivery.transcript, delivery.app.name
+
+
+async def follow(push: Push) -> AsyncIterator[str]:
+    """The lines that a pusher reads, as they come, until the delivery has ended or ``push.wait`` seconds have passed."""
+    begun = await sync_to_async(_begin, thread_sensitive=False)(push.pk)
+    if begun is None:
+        return
+    path, app = begun
+    deadline = clock.monotonic() + settings.PUSH_WAIT
+    place, rest = 0, b""
+    while True:
+        closed = transcript.is_closed(path)
+        data = await asyncio.to_thread(_read, path, place)
+        place += len(data)
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+        if closed and not data:
+            return
+        if clock.monotonic() > deadline:
+            yield f"-----> Still on its way; follow it with: greenroom deliveries:wait {push.after[:8]} -a {app}"
+            return
+        await asyncio.sleep(POLL)
+
+
+def _read(path: Path, place: int) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(place)
+            return stream.read(262_144)
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,131 @@
+"""The worker process: the dynos loop, the deliveries loop and the router log's tail, each in a thread of its own.
+
+NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else every two seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import django
+import psycopg
+
+BUSY = 0.03
+IDLE = 2.0
+TROUBLE = 1.0
+
+log = logging.getLogger("greenroom.worker")
+
+
+class Runner:
+    """Turns a loop again and again until the process is told to stop."""
+
+    def __init__(self, name: str, turn: Callable[[], bool], idle: float = IDLE) -> None:
+        self.name = name
+        self.turn = turn
+        self.idle = idle
+        self.wake = threading.Event()
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        """The thread's body. An error is logged and the loop goes on: the facts are in rows."""
+        from django.db import close_old_connections, connections
+
+        while not self.stopping.is_set():
+            pause = self.idle
+            self.wake.clear()
+            try:
+                pause = BUSY if self.turn() else self.idle
+                close_old_connections()
+            except Exception:
+                log.exception("the %s loop failed; it goes on", self.name)
+                connections.close_all()
+                pause = TROUBLE
+            self.wake.wait(pause)
+
+
+def listen(runners: list[Runner]) -> None:
+    """Wake the loops whenever somebody commits work for them; reconnects for ever."""
+    from django.conf import settings
+
+    from greenroom.deliveries.actions import CHANNEL
+
+    own = settings.DATABASES["default"]
+    while not runners[0].stopping.is_set():
+        try:
+            with psycopg.connect(
+                host=own["HOST"],
+                port=own["PORT"] or 5432,
+                user=own["USER"],
+                password=own["PASSWORD"],
+                dbname=own["NAME"],
+                autocommit=True,
+            ) as connection:
+                connection.execute(f"LISTEN {CHANNEL}")
+                for _ in connection.notifies():
+                    for runner in runners:
+                        runner.wake.set()
+        except psycopg.Error as error:
+            log.warning("listening for work failed: %s", error)
+            runners[0].stopping.wait(TROUBLE)
+
+
+def build(home: Path) -> list[Runner]:
+    """The loops with the drivers of this installation."""
+    from django.conf import settings
+
+    from greenroom.app_migrations.turn import MigrationTurn
+    from greenroom.deliveries.loop import DeliveryLoop
+    from greenroom.dynos.loop import DynoLoop
+    from greenroom.project.drivers import make_engine
+    from greenroom.project.maintenance import Maintenance, router_log
+
+    engine = make_engine(home)
+    dynos = DynoLoop(engine, home)
+    deliveries = DeliveryLoop(engine, home, settings.INSTALLATION)
+    migrations = MigrationTurn(engine, home)
+
+    def both() -> bool:
+        busy = dynos.turn()
+        busy = migrations.turn() or busy
+        return deliveries.turn() or busy
+
+    maintenance = Maintenance(engine, home)
+    return [
+        Runner("deliveries", both),
+        Runner("router log", router_log(home), idle=0.25),
+        Runner("maintenance", maintenance.turn, idle=5.0),
+    ]
+
+
+def main() -> int:
+    """Run until TERM or INT; dynos go on without this process."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
+    os.umask(0o007)
+    django.setup()
+    from django.conf import settings
+
+    home: Path = settings.HOME
+    runners = build(home)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    for runner in runners:
+        threading.Thread(target=runner.run, name=runner.name, daemon=True).start()
+    threading.Thread(target=listen, args=(runners[:1],), name="listen", daemon=True).start()
+    (home / "run" / "worker.ready").write_text(str(os.getpid()))
+    stop.wait()
+    for runner in runners:
+        runner.stopping.set()
+        runner.wake.set()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

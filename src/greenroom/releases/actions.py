@@ -1,0 +1,47 @@
+"""Makes releases and says how they ended. What a release runs is never changed."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.config_vars.models import ConfigVersion
+from greenroom.releases.models import Release
+from greenroom.slugs.models import Slug
+
+
+@transaction.atomic
+def release(
+    *, actor: Actor, app: App, kind: str, description: str, slug: Slug | None, config: ConfigVersion
+) -> Release:
+    """The next version of the app. Without a slug there is nothing to start, so it succeeds at once."""
+    App.objects.select_for_update().get(pk=app.pk)
+    top = Release.objects.filter(app=app).aggregate(top=Max("version"))["top"] or 0
+    row = Release.objects.create(
+        app=app,
+        version=top + 1,
+        kind=kind,
+        description=description[:300],
+        slug=slug,
+        config=config,
+        account_id=actor.account_id,
+        status="pending" if slug else "succeeded",
+    )
+    audit(
+        actor=actor, action=f"release.{kind}", app=app, detail={"version": row.version, "description": row.description}
+    )
+    return row
+
+
+@transaction.atomic
+def conclude(*, release: Release, status: str, reason: str = "") -> Release:
+    """Say how a pending release ended: succeeded, failed, refused or expired. A second call changes nothing."""
+    row = Release.objects.select_for_update().get(pk=release.pk)
+    if row.status == "pending":
+        row.status, row.reason = status, reason
+        row.save(update_fields=["status", "reason", "updated_at"])
+    release.status, release.reason = row.status, row.reason
+    return row

@@ -1,0 +1,58 @@
+"""Reads releases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db.models import QuerySet
+
+from greenroom.apps.models import App
+from greenroom.basics.errors import NotFoundError
+from greenroom.buildpacks.readers import required_env
+from greenroom.config_vars import queries as config_queries
+from greenroom.config_vars import rules as config_rules
+from greenroom.config_vars.models import ConfigVersion
+from greenroom.releases.models import Release
+from greenroom.releases.rules import Candidate
+from greenroom.slugs.models import Slug
+
+
+def of_app(app: App) -> QuerySet[Release]:
+    """The app's releases, newest first."""
+    return Release.objects.filter(app=app).select_related("slug", "config", "account").order_by("-version")
+
+
+def newest(app: App, *statuses: str) -> Release | None:
+    """The newest release, of these statuses if any are given."""
+    rows = of_app(app)
+    return rows.filter(status__in=statuses).first() if statuses else rows.first()
+
+
+def by_name(app: App, name: str) -> Release:
+    """The release called ``v12``, ``12`` or by its id; ``current`` is the newest that succeeded."""
+    if name == "current":
+        found = newest(app, "succeeded")
+    elif name.lstrip("v").isdigit() and len(name) < 10:
+        found = of_app(app).filter(version=int(name.lstrip("v"))).first()
+    else:
+        found = next((row for row in of_app(app) if str(row.id) == name), None)
+    if found is None:
+        raise NotFoundError(
+            f"Couldn't find release {name[:40]}.", hint=f"greenroom releases -a {app.name}", resource="release"
+        )
+    return found
+
+
+def candidates(app: App) -> list[Candidate]:
+    """All releases as the rollback rule takes them."""
+    return [Candidate(r.version, r.status, r.slug_id is not None) for r in of_app(app)]
+
+
+def gaps(slug: Slug, config: ConfigVersion) -> dict[str, str]:
+    """The environment contract: required keys of the slug that the config version does not set, with the reasons."""
+    return config_rules.missing(required_env(slug.app_json, slug.is_django), config.names)
+
+
+def config_values(release: Release, home: Path) -> dict[str, str]:
+    """The config vars of a release in clear."""
+    return config_queries.values(release.config, home)

@@ -1,0 +1,36 @@
+"""What may become a release and which one counts: numbering, eligibility for a rollback, and the words that describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A past release as far as a rollback cares."""
+
+    version: int
+    status: str
+    has_slug: bool
+
+
+def rollback_target(releases: Sequence[Candidate], current: int | None, wanted: int | None) -> int | str:
+    """The version to go back to, or a text that says why there is none. Without ``wanted``: the last good one before ``current``."""
+    good = [r for r in releases if r.status == "succeeded" and r.has_slug]
+    if wanted is not None:
+        found = next((r for r in releases if r.version == wanted), None)
+        if found is None:
+            return f"There is no release v{wanted}."
+        if found not in good:
+            return f"v{wanted} cannot be rolled back to: it {'has no code' if not found.has_slug else f'is {found.status}'}."
+        if wanted == current:
+            return f"v{wanted} is what runs now."
+        return wanted
+    before = [r.version for r in good if current is None or r.version < current]
+    return max(before) if before else "There is no earlier release to roll back to."
+
+
+def describe_deploy(sha: str) -> str:
+    """``Deploy 575bfa81``: Heroku's words."""
+    return f"Deploy {sha[:8]}"

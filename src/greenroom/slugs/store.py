@@ -1,0 +1,196 @@
+"""Copies a tree that a stranger's code wrote into the store, and says what it is: a digest over all names, kinds, modes and contents.
+
+Knows no table. Never follows a link of the tree, never trusts a name, a size or a mode that it did not read itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from greenroom.basics.errors import AppError, PlatformError
+
+MAX_FILES = 200_000
+MAX_BYTES = 2 * 1024**3
+MAX_DEPTH = 64
+MAX_NAME = 255
+CHUNK = 1024 * 1024
+OMIT = (".heroku/python", ".git")
+"""Folders at the top that are no part of a slug: the environment is stored by itself, a repository not at all."""
+TEXTS = ("Procfile", "app.json", "greenroom.toml")
+TEXT_LIMIT = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tree in the store. files: path -> (``f`` file, ``x`` executable, ``l`` link, ``d`` folder; digest or target; bytes)."""
+
+    digest: str
+    files: dict[str, tuple[str, str, int]]
+    texts: dict[str, bytes]
+    size: int
+    new: bool
+
+
+class _Copier:
+    """One walk over one tree: opens every entry relative to its folder's descriptor, copies and hashes in one pass."""
+
+    def __init__(self, target: Path | None) -> None:
+        self.target = target
+        self.files: dict[str, tuple[str, str, int]] = {}
+        self.texts: dict[str, bytes] = {}
+        self.size = 0
+
+    def folder(self, descriptor: int, path: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise _refused(path, f"folders are nested more than {MAX_DEPTH} deep")
+        for name in sorted(os.listdir(descriptor)):
+            inner = f"{path}/{name}" if path else name
+            if inner in OMIT:
+                continue
+            self.entry(descriptor, name, inner, depth)
+
+    def entry(self, parent: int, name: str, path: str, depth: int) -> None:
+        facts = os.lstat(name, dir_fd=parent)
+        if len(self.files) >= MAX_FILES:
+            raise _refused(path, f"there are more than {MAX_FILES} files")
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise _refused(repr(path), "a name that is not UTF-8") from error
+        if stat.S_ISLNK(facts.st_mode):
+            self.link(parent, name, path)
+        elif stat.S_ISDIR(facts.st_mode):
+            self.subfolder(parent, name, path, depth)
+        elif stat.S_ISREG(facts.st_mode):
+            self.file(parent, name, path)
+        else:
+            raise _refused(path, "only files, folders and symbolic links may be part of a slug; this is a device, pipe or socket")
+
+    def link(self, parent: int, name: str, path: str) -> None:
+        target = os.readlink(name, dir_fd=parent)
+        self.files[path] = ("l", target, 0)
+        if self.target:
+            os.symlink(target, self.target / path)
+
+    def subfolder(self, parent: int, name: str, path: str, depth: int) -> None:
+        self.files[path] = ("d", "", 0)
+        if self.target:
+            (self.target / path).mkdir(mode=0o755)
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            self.folder(descriptor, path, depth + 1)
+        finally:
+            os.close(descriptor)
+
+    def file(self, parent: int, name: str, path: str) -> None:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        with open(descriptor, "rb") as source:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise _refused(path, "it changed while it was read")
+            kind = "x" if facts.st_mode & stat.S_IXUSR else "f"
+            digest, size = self._copy(source, path, 0o755 if kind == "x" else 0o644)
+        self.files[path] = (kind, digest, size)
+
+    def _copy(self, source, path: str, mode: int) -> tuple[str, int]:
+        digest, size = hashlib.sha256(), 0
+        out = os.open(self.target / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) if self.target else -1
+        try:
+            while chunk := source.read(CHUNK):
+                size += len(chunk)
+                self.size += len(chunk)
+                if self.size > MAX_BYTES:
+                    raise _refused(path, f"the slug is larger than {MAX_BYTES // 1024**2} MB")
+                digest.update(chunk)
+                if path in TEXTS and size <= TEXT_LIMIT:
+                    self.texts[path] = self.texts.get(path, b"") + chunk
+                if out >= 0:
+                    _write(out, chunk)
+        finally:
+            if out >= 0:
+                os.close(out)
+        return digest.hexdigest(), size
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _refused(path: str, why: str) -> AppError:
+    return AppError(f"The slug was refused at {path[:300]}: {why}.", hint="see .slugignore for leaving files out", id="slug_refused")
+
+
+def _digest(files: dict[str, tuple[str, str, int]], env_key: str) -> str:
+    total = hashlib.sha256(b"greenroom-slug-1\0" + env_key.encode() + b"\0")
+    for path in sorted(files):
+        kind, content, _ = files[path]
+        total.update(b"\0".join([kind.encode(), path.encode(), content.encode("utf-8", "surrogateescape")]) + b"\0\0")
+    return total.hexdigest()
+
+
+def _walk(tree: Path, target: Path | None) -> _Copier:
+    copier = _Copier(target)
+    descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        copier.folder(descriptor, "", 0)
+    finally:
+        os.close(descriptor)
+    return copier
+
+
+def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) -> Stored:
+    """Copy ``tree`` to ``slugs/<digest>/app`` unless that exists. Repeatable; a copy that was cut short is never taken for a slug.
+
+    AppError when the tree holds what no slug may hold; PlatformError when the disk refuses.
+    """
+    slugs = home / "slugs"
+    slugs.mkdir(mode=0o711, exist_ok=True)
+    work = slugs / f".new-{secrets.token_hex(8)}"
+    work.mkdir(mode=0o755)
+    mask = os.umask(0o022)
+    try:
+        (work / "app").mkdir(mode=0o755)
+        copier = _walk(tree, work / "app")
+        (work / "app" / ".heroku" / "python").mkdir(parents=True, exist_ok=True)
+        digest = _digest(copier.files, env_key)
+        facts = {**(manifest or {}), "digest": digest, "env_key": env_key, "files": copier.files}
+        (work / "manifest.json").write_text(json.dumps(facts, sort_keys=True))
+        new = _publish(work, slugs / digest)
+    except OSError as error:
+        raise PlatformError(f"The slug could not be stored: {error.strerror}.", hint="greenroom doctor") from error
+    finally:
+        os.umask(mask)
+        shutil.rmtree(work, ignore_errors=True)
+    return Stored(digest=digest, files=copier.files, texts=copier.texts, size=copier.size, new=new)
+
+
+def _publish(work: Path, final: Path) -> bool:
+    """Move the finished copy into its place; False if another build was there first."""
+    if final.exists():
+        return False
+    try:
+        os.rename(work, final)
+    except OSError:
+        if not final.exists():
+            raise
+        return False
+    return True
+
+
+def measure(tree: Path, env_key: str) -> str:
+    """The digest of what stands at ``tree`` now."""
+    files = _walk(tree, None).files
+    return _digest({path: facts for path, facts in files.items() if path not in (".heroku",) or _more_in(".heroku", files)}, env_key)
+
+
+def _more_in(folder: str, files: dict[str, tuple[str, str, int]]) -> bool:
+    return any(path.startswith(folder + "/") for path in files)
