@@ -13,9 +13,9 @@ from greenroom.accounts.rules import Actor
 from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.probe import answer, probe_spec_parts
+from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
-from greenroom.dynos import actions as dynos
 from greenroom.dynos import specs
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoState, Engine
@@ -93,28 +93,28 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
     )
 
 
-@transaction.atomic
-def begin_run(*, actor: Actor, dyno: Dyno) -> str:
-    """Record a one-off dyno that migrates, before it starts; returns a warning for the human, empty if there is none.
-
-    ConflictError while another migration of the app is running: two at once are never right.
-    """
-    if not rules.is_migrate(dyno.command):
-        return ""
-    state = queries.of_release(dyno.release)
-    running = queries.open_runs().filter(app=dyno.app).first()
+def refuse_second(*, app: App, command: str) -> None:
+    """ConflictError when the command migrates while another migration of the app runs: two at once are never right."""
+    running = queries.open_runs().filter(app=app).first() if rules.is_migrate(command) else None
     if running is not None:
-        dynos.mark(dyno=dyno, state="ended", exit_reason="refused", finished_at=clock.now())
         raise ConflictError(
-            f"{running.dyno.name} is migrating {dyno.app.name} now, started by {running.account or 'somebody'}.",
-            hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {dyno.app.name}",
+            f"{running.dyno.name} is migrating {app.name} now, started by {running.account or 'somebody'}.",
+            hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {app.name}",
         )
+
+
+@transaction.atomic
+def begin_run(*, actor: Actor, dyno: Dyno) -> MigrationRun | None:
+    """Record a one-off dyno that migrates, before it starts; None for any other command."""
+    if not rules.is_migrate(dyno.command):
+        return None
+    state = queries.of_release(dyno.release)
     before = state.pending if state else []
-    MigrationRun.objects.create(
+    run = MigrationRun.objects.create(
         app=dyno.app, release=dyno.release, dyno=dyno, account_id=actor.account_id, command=dyno.command, before=before
     )
     audit(actor=actor, action="migrations.run", app=dyno.app, detail={"dyno": dyno.name, "pending": before})
-    return ""
+    return run
 
 
 @transaction.atomic

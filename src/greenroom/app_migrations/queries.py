@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.apps.models import App
+from greenroom.dynos.models import Dyno
 from greenroom.dynos.queries import live
 from greenroom.releases.models import Release
 
@@ -35,3 +36,10 @@ def open_probes() -> QuerySet[MigrationState]:
 def open_runs() -> QuerySet[MigrationRun]:
     """Runs that have not ended as far as the rows know."""
     return MigrationRun.objects.filter(finished_at=None).select_related("app", "release", "dyno")
+
+
+def outdated() -> list[MigrationState]:
+    """Answers of live releases that are older than the end of a one-off dyno, which may have changed the database."""
+    ended = Dyno.objects.filter(app=OuterRef("app"), kind="run", state="ended", finished_at__gt=OuterRef("probed_at"))
+    rows = MigrationState.objects.filter(release__rollout__state="live").exclude(status="unknown")
+    return list(rows.filter(Exists(ended)).select_related("release"))

@@ -19,6 +19,8 @@ class MigrationTurn:
         """True while a probe is under way."""
         for run in queries.open_runs():
             actions.close_run(run=run)
+        for state in queries.outdated():
+            actions.ask_again(release=state.release)
         busy = False
         for state in queries.open_probes():
             actions.advance_probe(state=state, engine=self.engine, home=self.home)

@@ -133,7 +133,15 @@ class Log:
         self._lock = self._create(LOCK, os.O_RDWR)
 
     def _create(self, name: str, flags: int) -> int:
-        fd = os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=self._folder)
+        flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        for patience in range(100):
+            try:
+                fd = os.open(name, flags, FILE_MODE, dir_fd=self._folder)
+                break
+            except PermissionError:  # another uid has made it this moment and is about to set the mode
+                if patience == 99:
+                    raise
+                time.sleep(0.001)
         status = os.fstat(fd)
         if status.st_uid == os.geteuid() and status.st_mode & 0o777 != FILE_MODE:
             os.fchmod(fd, FILE_MODE)
@@ -217,12 +225,17 @@ class Line:
 def end(folder: str) -> Position:
     """The position after the last line that is there now."""
     numbers = segments(folder)
-    if not numbers:
+    try:
+        fd = os.open(os.path.join(folder, _name(numbers[-1])), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (IndexError, FileNotFoundError):
         return START
     try:
-        return numbers[-1], os.stat(os.path.join(folder, _name(numbers[-1]))).st_size
-    except FileNotFoundError:
-        return START
+        size = os.fstat(fd).st_size
+        start = max(0, size - 4 * LONGEST)
+        tail = os.pread(fd, size - start, start)  # the size may lie within a line that is being written
+        return numbers[-1], start + tail.rfind(b"\n") + 1
+    finally:
+        os.close(fd)
 
 
 def read_from(folder: str, position: Position, limit: int = 1_000_000) -> tuple[list[Line], Position]:
@@ -232,7 +245,7 @@ def read_from(folder: str, position: Position, limit: int = 1_000_000) -> tuple[
     """
     number, offset = position
     while True:
-        newer = os.path.exists(os.path.join(folder, _name(number + 1)))  # asked first: from then on nobody adds to this one
+        newer = os.path.exists(os.path.join(folder, _name(number + 1)))  # asked first: then nobody adds to this one
         data = _read(folder, number, offset, limit)
         if data is None:
             later = [other for other in segments(folder) if other > number] or segments(folder)
@@ -271,10 +284,11 @@ def read_last(
     folder: str, count: int, keep: Callable[[Line], bool] | None = None, *, block: int = 262_144
 ) -> tuple[list[Line], Position]:
     """The last ``count`` lines that ``keep`` accepts, oldest first, and the position after the newest line that was looked at."""
-    numbers = segments(folder)
     position = end(folder)
     found: list[Line] = []
-    for number in reversed(numbers):
+    for number in reversed(segments(folder)):
+        if number > position[0] or len(found) >= count:
+            continue
         stop = position[1] if number == position[0] else None
         for line in _backwards(folder, number, stop, block):
             if len(found) >= count:

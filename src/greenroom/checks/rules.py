@@ -88,8 +88,10 @@ def key(name: str) -> str:
 def required_names(configured: Iterable[str]) -> tuple[str, ...]:
     """The builtin checks and the configured ones, each once. Nothing configured stays nothing: the gate then refuses."""
     wanted = [name.strip() for name in configured if name.strip()]
-    unique = {key(name): name for name in reversed([*BUILTIN, *wanted])}
-    return tuple(reversed(unique.values())) if wanted else ()
+    unique: dict[str, str] = {}
+    for name in [*BUILTIN, *wanted] if wanted else []:
+        unique.setdefault(key(name), name)
+    return tuple(unique.values())
 
 
 def latest(runs: Iterable[Run]) -> dict[str, Run]:

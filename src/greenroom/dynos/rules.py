@@ -132,7 +132,7 @@ def pause_before_restart(restarts: int, jitter: float) -> timedelta:
     """The back-off after the n-th crash in a row: at once, then 1, 2, 4 ... 300 s, with up to 20 % of jitter (0..1)."""
     if restarts <= 0:
         return timedelta(0)
-    seconds = min(LONGEST_PAUSE, 2.0 ** (restarts - 1))
+    seconds = min(LONGEST_PAUSE, 2.0 ** min(restarts - 1, 10))
     return timedelta(seconds=seconds * (1 + 0.2 * jitter))
 
 

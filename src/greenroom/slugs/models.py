@@ -32,7 +32,7 @@ class Slug(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["app", "digest"], name="one_slug_per_digest")]
+        constraints = [models.UniqueConstraint(fields=["app", "digest", "commit"], name="one_slug_per_commit")]
 
     @property
     def folder(self) -> str:

@@ -82,7 +82,7 @@ class _Copier:
     def subfolder(self, parent: int, name: str, path: str, depth: int) -> None:
         self.files[path] = ("d", "", 0)
         if self.target:
-            (self.target / path).mkdir(mode=0o755)
+            _folder(self.target / path)
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
             self.folder(descriptor, path, depth + 1)
@@ -103,6 +103,8 @@ class _Copier:
         digest, size = hashlib.sha256(), 0
         out = os.open(self.target / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) if self.target else -1
         try:
+            if out >= 0:
+                os.fchmod(out, mode)
             while chunk := source.read(CHUNK):
                 size += len(chunk)
                 self.size += len(chunk)
@@ -117,6 +119,12 @@ class _Copier:
             if out >= 0:
                 os.close(out)
         return digest.hexdigest(), size
+
+
+def _folder(path: Path) -> None:
+    """A folder of mode 0755 whatever the umask, which is the whole process's and so not ours to change."""
+    path.mkdir()
+    path.chmod(0o755)
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -144,6 +152,8 @@ def _walk(tree: Path, target: Path | None) -> _Copier:
         copier.folder(descriptor, "", 0)
     finally:
         os.close(descriptor)
+    if not any(path.startswith(".heroku/") for path in copier.files):
+        copier.files.pop(".heroku", None)  # the empty folder in which the environment is mounted
     return copier
 
 
@@ -155,12 +165,13 @@ def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) 
     slugs = home / "slugs"
     slugs.mkdir(mode=0o711, exist_ok=True)
     work = slugs / f".new-{secrets.token_hex(8)}"
-    work.mkdir(mode=0o755)
-    mask = os.umask(0o022)
+    _folder(work)
     try:
-        (work / "app").mkdir(mode=0o755)
+        _folder(work / "app")
         copier = _walk(tree, work / "app")
-        (work / "app" / ".heroku" / "python").mkdir(parents=True, exist_ok=True)
+        for folder in (work / "app" / ".heroku", work / "app" / ".heroku" / "python"):
+            if not folder.is_dir():
+                _folder(folder)
         digest = _digest(copier.files, env_key)
         facts = {**(manifest or {}), "digest": digest, "env_key": env_key, "files": copier.files}
         (work / "manifest.json").write_text(json.dumps(facts, sort_keys=True))
@@ -168,7 +179,6 @@ def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) 
     except OSError as error:
         raise PlatformError(f"The slug could not be stored: {error.strerror}.", hint="greenroom doctor") from error
     finally:
-        os.umask(mask)
         shutil.rmtree(work, ignore_errors=True)
     return Stored(digest=digest, files=copier.files, texts=copier.texts, size=copier.size, new=new)
 
@@ -188,9 +198,4 @@ def _publish(work: Path, final: Path) -> bool:
 
 def measure(tree: Path, env_key: str) -> str:
     """The digest of what stands at ``tree`` now."""
-    files = _walk(tree, None).files
-    return _digest({path: facts for path, facts in files.items() if path not in (".heroku",) or _more_in(".heroku", files)}, env_key)
-
-
-def _more_in(folder: str, files: dict[str, tuple[str, str, int]]) -> bool:
-    return any(path.startswith(folder + "/") for path in files)
+    return _digest(_walk(tree, None).files, env_key)

@@ -20,7 +20,7 @@ HEADER = re.compile(r"^(FAIL|ERROR|UNEXPECTED SUCCESS): (.+)$")
 NAMED = re.compile(r"^(?P<test>\S+) \((?P<place>[^()]*)\)")
 DURATION = re.compile(r"^(\d+\.\d+)s\s+(?:call\s+|setup\s+|teardown\s+)?(\S.*)$")
 PYTEST_END = re.compile(r"^=* ?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s(?: \(.*\))? ?=*$")
-DOUBLE, SINGLE = "=" * 70, "-" * 70
+DOUBLE, SINGLE, SLOWEST = "=" * 70, "-" * 70, "Slowest test durations"
 
 
 @dataclass
@@ -87,13 +87,17 @@ def _blocks(lines: list[str]) -> list[Failure]:
         if header:
             found.append(Failure(name=test_name(header.group(2)), kind=_kind(header.group(1))))
             current = []
-        elif line == DOUBLE or (line == SINGLE and index + 1 < len(lines) and RAN.match(lines[index + 1])):
+        elif line in (DOUBLE, SLOWEST) or (line == SINGLE and _ends(lines, index + 1)):
             _close(found, current)
             current = None
         elif current is not None:
             current.append(line)
     _close(found, current)
     return found
+
+
+def _ends(lines: list[str], index: int) -> bool:
+    return index < len(lines) and bool(RAN.match(lines[index]))
 
 
 def _close(found: list[Failure], current: list[str] | None) -> None:
@@ -118,7 +122,7 @@ def test_name(text: str) -> str:
 
 def _durations(lines: list[str]) -> list[tuple[str, float]]:
     try:
-        start = lines.index("Slowest test durations")
+        start = lines.index(SLOWEST)
     except ValueError:
         return []
     found = (DURATION.match(line) for line in lines[start + 1 : start + 60])

@@ -21,6 +21,10 @@ KEEP = 16 * 1024 * 1024
 RERUN_AT_MOST = 20
 """A run with more failing tests than this is broken rather than flaky, and is not repeated."""
 
+MAX_FAILURES, WITH_OUTPUT = 1_000, 50
+"""How many failing tests are named in the result, and how many with their output."""
+
+UNPICKLED = "tracebacks cannot be pickled"
 CANNOT_RUN = {126: "is not executable", 127: "was not found"}
 
 
@@ -68,6 +72,8 @@ def judge(step: Step, counted: outputs.Count) -> tuple[str, str]:
         return "error", f"the test command {CANNOT_RUN[step.code]}"
     if counted.failures:
         return "failure", ""
+    if step.code and UNPICKLED in step.text:
+        return "error", "Django's parallel runner could not hand a failure over: add tblib to requirements-test.txt"
     if counted.tests == 0:
         return "failure", "no test was found: 0 tests prove nothing"
     if step.code < 0:
@@ -135,7 +141,7 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
     }
     if outcome == "failure" and wish.get("again", True) and worth_repeating(first, counted):
         _again(result, command, counted, out)
-    return result
+    return bounded(result)
 
 
 def _broken(detail: str, command: str, step: Step) -> dict[str, Any]:
@@ -165,3 +171,12 @@ def _again(result: dict[str, Any], command: plan.Command, counted: outputs.Count
         result["flaky"] = result["flaky"] or [f"the command `{command.text}`"]
     else:
         result["failures"] = [item for item in result["failures"] if item["name"] not in result["flaky"]]
+
+
+def bounded(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with the long lists cut, so that its file stays small."""
+    for key in ("failures", "flaky_output"):
+        items = result.get(key, [])[:MAX_FAILURES]
+        result[key] = items[:WITH_OUTPUT] + [{**item, "output": ""} for item in items[WITH_OUTPUT:]]
+    result["failed"] = len({item["name"] for item in result["failures"]})
+    return result

@@ -128,10 +128,10 @@ def run(call: Call) -> Reply:
     attach = call.body.get("attach") is True
     env = _extra_env(call)
     release = _release_to_run(call)
-    dyno = dynos.make_one_off(
-        actor=call.actor, app=call.app, release=release, command=text, size=call.text("size").lower() or "standard-1x"
-    )
-    warning = migrations.begin_run(actor=call.actor, dyno=dyno)
+    migrations.refuse_second(app=call.app, command=text)
+    size = call.text("size").lower() or "standard-1x"
+    dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)
+    migrations.begin_run(actor=call.actor, dyno=dyno)
     tty = attach and call.body.get("force_no_tty") is not True
     rows, columns = _size(env)
     dynos.start(dyno=dyno, engine=engine(), home=HOME, extra=env, attach=attach, tty=tty, rows=rows, columns=columns)
@@ -141,8 +141,7 @@ def run(call: Call) -> Reply:
         payload = {"dyno": dyno.engine_id, "tty": tty, "marker": marker}
         token = signing.sign(payload, key=settings.SECRET_KEY, purpose="attach", seconds=ATTACH_SECONDS)
         url = f"rendezvous://localhost:{settings.INSTALLATION['rendezvous_port']}/{token}"
-    headers = {"X-Heroku-Warning": warning} if warning else {}
-    return Reply(shapes.dyno(dyno, url), 201, headers)
+    return Reply(shapes.dyno(dyno, url), 201)
 
 
 def _release_to_run(call: Call) -> Release:

@@ -1,0 +1,199 @@
+"""Puts the rules of this room together: what a commit's files say, as one value that the builds room carries out.
+
+Reads the commit by a Source and knows the host's interpreters; starts nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenroom.buildpacks import managers, versions
+from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings
+from greenroom.buildpacks.requirements import read_requirements
+from greenroom.buildpacks.slugignore import ignored, patterns
+from greenroom.buildpacks.source import Source
+from greenroom.buildpacks.versions import Interpreter
+
+ENV_FORMAT = "1"
+"""Part of every environment's key: raised when environments are made in another way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Install:
+    """What has to be installed.
+
+    files:   the dependency files, path -> text. main: the one that the package manager is given.
+    digest:  of what is asked for; the same after a change that changes nothing.
+    locked:  every version and hash is fixed, so the digest names the environment.
+    local:   something is built from the tree or a repository: in the app's own sandbox, with the tree there.
+    tree:    the tree itself takes part, so that another commit may give another environment.
+    """
+
+    manager: str
+    main: str
+    files: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+    locked: bool = False
+    local: bool = False
+    tree: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices."""
+
+    python: Interpreter
+    install: Install
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    process_types: dict[str, str] = field(default_factory=dict)
+    app_json: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    pre_compile: bool = False
+    post_compile: bool = False
+
+
+def settings_of(source: Source) -> dict[str, Any]:
+    """greenroom.toml of the repository's root folder."""
+    return read_settings(source.read("greenroom.toml"))
+
+
+def make(
+    source: Source, *, settings: dict[str, Any], interpreters: Sequence[Interpreter], cached: tuple[int, int] | None = None
+) -> Plan:
+    """The plan of the app in ``source`` (opened at its root folder). BuildError says what is wrong, in Heroku's order.
+
+    cached: the 3.N of the app's last build, for an app that names no version.
+    """
+    names = source.root_names()
+    _folder_exists(source, names)
+    managers.detect(names)
+    _no_environment(source)
+    policy = settings.get("policy") or {}
+    manager = managers.choose(names, several=policy.get("package_managers", "error"))
+    files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
+    request = versions.requested(files, [name.rstrip("/") for name in names], cached=cached)
+    choice = versions.choose(request, interpreters, manager=manager.name, eol=policy.get("python_eol", "error"))
+    procfile, app_json = source.read("Procfile"), source.read("app.json")
+    slugignore = source.read(".slugignore") or b""
+    return Plan(
+        python=choice.interpreter,
+        install=_install(source, manager),
+        lines=("Python app detected", choice.line),
+        warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore)),
+        process_types=read_procfile(procfile) if procfile is not None else {},
+        app_json=read_app_json(app_json) if app_json is not None else {},
+        settings=settings,
+        ignored=tuple(ignored(slugignore, source.files())) if slugignore else (),
+        pre_compile="bin/pre_compile" in source,
+        post_compile="bin/post_compile" in source,
+    )
+
+
+def _folder_exists(source: Source, names: Sequence[str]) -> None:
+    if source.root and not names:
+        raise BuildError(
+            "greenroom-toml::invalid",
+            f"greenroom.toml, root: the folder {source.root!r} is not in the commit.",
+            hint="correct root in greenroom.toml",
+        )
+
+
+def _negations(slugignore: bytes) -> tuple[str, ...]:
+    _, negated = patterns(slugignore)
+    return (f"Warning: .slugignore, {negated[0]!r}: negation is not supported there and was left out.",) if negated else ()
+
+
+def _no_environment(source: Source) -> None:
+    """Heroku's errors about environments that were committed."""
+    if ".heroku/python" in source:
+        raise BuildError(
+            "checks::existing-python-dir",
+            "The commit holds .heroku/python, where the build puts the app's Python.",
+            hint="git rm -r --cached .heroku/python",
+        )
+    for name in (".venv", "venv"):
+        if f"{name}/pyvenv.cfg" in source:
+            raise BuildError(
+                "checks::existing-venv-dir",
+                f"The commit holds a virtual environment ({name}/pyvenv.cfg); the build makes its own.",
+                hint=f"git rm -r --cached {name} && echo {name}/ >> .gitignore",
+            )
+
+
+def _install(source: Source, manager: managers.Manager) -> Install:
+    makers = {"pip": _pip, "uv": _uv}
+    if manager.name not in makers:
+        raise BuildError(
+            f"package-manager::{manager.name}",
+            f"{manager.file}: {manager.name} is not supported by this version of Greenroom; requirements.txt and uv.lock are.",
+            hint="export the locked versions: to requirements.txt with hashes, or move to uv",
+        )
+    return makers[manager.name](source, manager.file)
+
+
+def _pip(source: Source, main: str) -> Install:
+    found = read_requirements(source.read, main)
+    paths = [line for line in found.local if not _is_repository(line)]
+    return Install(
+        manager="pip", main=main, files=found.files, digest=found.digest, locked=found.hashed, local=bool(found.local), tree=bool(paths)
+    )
+
+
+def _is_repository(line: str) -> bool:
+    return any(mark in line for mark in ("git+", "hg+", "svn+", "bzr+", "http://", "https://"))
+
+
+def _uv(source: Source, main: str) -> Install:
+    texts = {name: source.read(name) for name in ("pyproject.toml", main)}
+    if texts["pyproject.toml"] is None:
+        raise BuildError(
+            "install-dependencies::uv", "uv.lock has no pyproject.toml beside it, which says what was locked.", hint="git add pyproject.toml"
+        )
+    files = {name: _toml_text(name, data or b"") for name, data in texts.items()}
+    lock, project = tomllib.loads(files[main]), tomllib.loads(files["pyproject.toml"])
+    local = _builds_from_tree(lock, project)
+    wanted = {key: value for key, value in project.get("project", {}).items() if key in PROJECT_KEYS}
+    rest = [project.get(key) for key in ("dependency-groups", "build-system")] + [project.get("tool", {}).get("uv")]
+    canonical = json.dumps([lock, wanted, rest], sort_keys=True, default=str)
+    return Install(
+        manager="uv", main=main, files=files, digest=hashlib.sha256(canonical.encode()).hexdigest(), locked=True, local=local, tree=local
+    )
+
+
+PROJECT_KEYS = ("name", "version", "dynamic", "requires-python", "dependencies", "optional-dependencies")
+
+
+def _toml_text(name: str, data: bytes) -> str:
+    try:
+        text = data.decode()
+        tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BuildError("install-dependencies::uv", f"{name} is not TOML: {error}.", hint="uv lock") from error
+    return text
+
+
+def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
+    """Whether the lock names the project itself as a package, a path, a workspace or a repository."""
+    sources = [package.get("source", {}) for package in lock.get("package", []) if isinstance(package, dict)]
+    plain = all(set(source) <= {"registry", "virtual", "url"} for source in sources if isinstance(source, dict))
+    return not plain or bool(project.get("tool", {}).get("uv", {}).get("workspace"))
+
+
+def identity(python: Interpreter) -> str:
+    """What makes an environment fit this host: the interpreter, the machine and its C library."""
+    return "\0".join([ENV_FORMAT, python.text, python.path, platform.machine(), *platform.libc_ver()])
+
+
+def environment_key(python: Interpreter, *parts: str) -> str:
+    """The name of an environment: ``py311-`` and 40 hex digits of everything that decides what is in it."""
+    digest = hashlib.sha256("\0".join([identity(python), *parts]).encode()).hexdigest()
+    return f"py{python.version[0]}{python.version[1]}-{digest[:40]}"

@@ -1,0 +1,71 @@
+"""Reads single files of a commit's tar without unpacking it: names and contents, never paths on this host.
+
+The tar may come from a build dyno (after bin/pre_compile), so every size and count is capped and nothing is extracted.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+from greenroom.buildpacks.failures import BuildError
+
+MAX_ENTRIES = 200_000
+MAX_READ = 4 * 1024 * 1024
+MAX_BYTES = 1024**3
+
+
+class Source:
+    """The files of one tar, below ``root`` (a folder of the repository, empty: all of it)."""
+
+    def __init__(self, path: Path, root: str = "") -> None:
+        self.path = path
+        self.root = root
+        self._members: dict[str, tarfile.TarInfo] = {}
+        self._open(path, f"{root}/" if root else "")
+
+    def _open(self, path: Path, prefix: str) -> None:
+        total = 0
+        try:
+            self._archive = tarfile.open(path, "r:")  # noqa: SIM115 -- kept open for reads
+            for count, member in enumerate(self._archive):
+                total += member.size
+                if count > MAX_ENTRIES or total > MAX_BYTES:
+                    raise BuildError(
+                        "checkout::too-large",
+                        f"The commit holds more than {MAX_ENTRIES} files or {MAX_BYTES // 1024**2} MB; Heroku's limit of 1 GB holds here too.",
+                        hint="keep large files outside the repository",
+                    )
+                name = member.name.removeprefix("./").rstrip("/")
+                if name.startswith(prefix) and name != self.root:
+                    self._members[name[len(prefix) :]] = member
+        except tarfile.TarError as error:
+            raise BuildError("checkout", f"The files of the commit cannot be read: {error}.") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._archive.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def files(self) -> list[str]:
+        """All files and links, sorted."""
+        return sorted(name for name, member in self._members.items() if not member.isdir())
+
+    def root_names(self) -> list[str]:
+        """What stands in the root folder; folders end with ``/``."""
+        folders = {name.split("/", 1)[0] for name in self._members if "/" in name}
+        folders |= {name for name, member in self._members.items() if "/" not in name and member.isdir()}
+        files = {name for name, member in self._members.items() if "/" not in name and not member.isdir()}
+        return sorted({f"{name}/" for name in folders} | files)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a regular file; None if there is no such file (a link counts as none). BuildError when it is too large."""
+        member = self._members.get(name)
+        if member is None or not member.isreg():
+            return None
+        if member.size > MAX_READ:
+            raise BuildError("checkout::too-large", f"{name} is larger than {MAX_READ // 1024**2} MB.")
+        file = self._archive.extractfile(member)
+        return file.read() if file else None

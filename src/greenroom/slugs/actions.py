@@ -1,0 +1,47 @@
+"""Keeps what was built: the tree in the content-addressed store, the row that names it. The only writer of the slugs table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from greenroom.apps.models import App
+from greenroom.slugs import store as disk
+from greenroom.slugs.models import Slug
+
+
+def store(*, app: App, home: Path, tree: Path, env_key: str, commit: str, manifest: dict[str, Any] | None = None, **facts: Any) -> Slug:
+    """Copy ``tree`` into the store and record it. Repeatable: the same tree gives the same slug.
+
+    facts: process_types, app_json, settings, is_django, migrations_digest. AppError when the tree holds what no slug may hold.
+    """
+    return record(app=app, stored=disk.keep(tree, home=home, env_key=env_key), env_key=env_key, commit=commit, manifest=manifest, **facts)
+
+
+@transaction.atomic
+def record(
+    *, app: App, stored: disk.Stored, env_key: str, commit: str, manifest: dict[str, Any] | None = None, **facts: Any
+) -> Slug:
+    """The row for a stored tree. An app that built the same content before gets the same row back, with the facts of then."""
+    slug, _ = Slug.objects.get_or_create(
+        app=app,
+        digest=stored.digest,
+        defaults={
+            "commit": commit,
+            "env_key": env_key,
+            "size": stored.size,
+            "manifest": {"commit": commit, "files": len(stored.files), **(manifest or {})},
+            **facts,
+        },
+    )
+    return slug
+
+
+def verify(slug: Slug, home: Path) -> bool:
+    """Whether the files on disk are those that the digest stands for, and the environment is there."""
+    folder = home / slug.folder
+    if not folder.is_dir() or not (home / slug.env_folder / "bin" / "python").is_symlink():
+        return False
+    return disk.measure(folder, slug.env_key) == slug.digest

@@ -1,0 +1,51 @@
+"""Reads slugs: what a dyno mounts for one, and what on disk belongs to none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from greenroom.apps.models import App
+from greenroom.engine.contract import Mount
+from greenroom.slugs.models import Slug
+
+ENV_TARGET = "/app/.heroku/python"
+
+
+def mounts(slug: Slug) -> tuple[Mount, ...]:
+    """What a dyno sees of the slug: its files at /app (writes go to memory), its environment, and the interpreter if it is not in /usr."""
+    return (
+        Mount(target="/app", mode="overlay", lower=(slug.folder,)),
+        Mount(target=ENV_TARGET, source=slug.env_folder),
+        *interpreter_mounts(slug),
+    )
+
+
+def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:
+    """The interpreter's folder at its own path; empty for one in /usr, which every dyno sees."""
+    prefix = (slug.manifest.get("interpreter") or {}).get("prefix", "")
+    return (Mount(target=prefix, source=prefix),) if prefix else ()
+
+
+def of_app(app: App) -> list[Slug]:
+    """The app's slugs, newest first."""
+    return list(Slug.objects.filter(app=app).order_by("-created_at"))
+
+
+def collectable(home: Path, *, keep: Collection[str] = (), keep_envs: Collection[str] = ()) -> list[str]:
+    """Folders and files below home that no slug in the table needs, relative to home: old slugs, environments and half copies.
+
+    keep, keep_envs: digests and environment keys that somebody uses though no row names them yet (running builds).
+    """
+    digests = set(Slug.objects.values_list("digest", flat=True)) | set(keep)
+    envs = set(Slug.objects.values_list("env_key", flat=True)) | set(keep_envs)
+    found = [f"slugs/{child.name}" for child in _children(home / "slugs") if child.name not in digests]
+    for child in _children(home / "envs"):
+        key = child.name.removesuffix(".json")
+        if key not in envs and key.split("+")[0] not in envs:
+            found.append(f"envs/{child.name}")
+    return sorted(found)
+
+
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,99 @@
+"""Databases of apps on a real server: who gets in, and who cannot let others in."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from greenroom.addons.postgres import actions, host, queries
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def same_server(settings):
+    """The suite's server is not the embedded one of an installation: apps reach it where the suite does."""
+    settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
+
+
+@pytest.fixture
+def databases(alice, charlie, shop, cafe, home):
+    made = [actions.provision(actor=alice, app=shop, home=home), actions.provision(actor=charlie, app=cafe, home=home)]
+    yield [values["DATABASE_URL"] for _, values in made]
+    for addon, _ in made:
+        actions.deprovision(addon=addon)
+
+
+def connect(url, database=""):
+    parts = urlsplit(url)
+    own = settings.DATABASES["default"]
+    return psycopg.connect(
+        host=own["HOST"], port=own["PORT"], user=parts.username, password=parts.password, dbname=database or parts.path[1:], autocommit=True
+    )
+
+
+def test_an_app_uses_its_own_database_freely(databases):
+    with connect(databases[0]) as connection:
+        connection.execute("CREATE TABLE t (n int)")
+        connection.execute("CREATE SCHEMA s")
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        connection.execute("INSERT INTO t VALUES (1)")
+
+
+def test_an_app_cannot_connect_to_another_apps_database(databases):
+    for name in (urlsplit(databases[1]).path[1:],):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            connect(databases[0], name)
+
+
+def test_an_app_cannot_let_everybody_into_its_database(databases):
+    name = urlsplit(databases[0]).path[1:]
+    with connect(databases[0]) as connection:
+        try:
+            connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO PUBLIC')
+        except psycopg.errors.InsufficientPrivilege:
+            return
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        connect(databases[1], name)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('/etc/passwd')", "SELECT lo_import('/etc/passwd')",
+        "CREATE ROLE x", "CREATE DATABASE x", "SET ROLE greenroom", "CREATE EXTENSION dblink", "CREATE EXTENSION file_fdw",
+        "CREATE EVENT TRIGGER t ON ddl_command_start EXECUTE FUNCTION f()", "ALTER SYSTEM SET work_mem = '1GB'",
+    ],
+)  # fmt: skip
+def test_an_apps_role_has_no_power_over_the_server(databases, statement):
+    with connect(databases[0]) as connection, pytest.raises(psycopg.Error):
+        connection.execute(statement)
+
+
+def test_provisioning_again_after_a_crash_changes_nothing(alice, shop, home, databases):
+    addon = queries.of_app(shop)
+    assert actions.finish(addon=addon, home=home) == databases[0]
+    with connect(databases[0]) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_the_password_stands_nowhere_in_clear(shop, home, databases):
+    addon = queries.of_app(shop)
+    password = urlsplit(databases[0]).password
+    assert password.encode() not in bytes(addon.sealed)
+    assert password not in str(addon.data)
+
+
+def test_a_throwaway_role_may_create_databases_and_all_of_them_vanish():
+    made = actions.make_throwaway(label="test-1")
+    with connect(made.url) as connection:
+        connection.execute("CREATE DATABASE test_of_throwaway")
+    actions.drop_throwaway(label="test-1")
+    actions.drop_throwaway(label="test-1")
+    with host.connect() as connection:
+        assert not host.role_exists(connection, made.name)
+        assert not host.database_exists(connection, made.name)
+        assert not host.database_exists(connection, "test_of_throwaway")

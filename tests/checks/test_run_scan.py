@@ -1,0 +1,186 @@
+"""The scan, with the real ruff: what is new is red, what stood in the deployed code is not."""
+
+from __future__ import annotations
+
+import tarfile
+
+import pytest
+from ruff import find_ruff_bin
+
+from tests.checks.dyno_side import DJANGO, archive, result, run, write
+
+CLEAN = {"app/views.py": "def index(request):\n    return None\n"}
+SQL = "def find(cursor, name):\n    cursor.execute(\"SELECT * FROM t WHERE n = '%s'\" % name)\n"
+NOQA = SQL.replace("% name)", "% name)  # noqa: S608")
+
+
+@pytest.fixture
+def scanned(tmp_path):
+    def do(new, old=None):
+        archives = {"new": str(archive(tmp_path / "new.tar", new)), "old": None}
+        if old is not None:
+            archives["old"] = str(archive(tmp_path / "old.tar", old))
+        wish = {"ruff": find_ruff_bin(), "work": str(tmp_path / "work"), **archives}
+        return result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)
+
+    return do
+
+
+def found(scan):
+    return [(item["rule"], item["path"], item["line"], item["state"]) for item in scan["findings"]]
+
+
+def test_the_first_scan_takes_all_findings_as_known(scanned):
+    scan = scanned({"app/db.py": SQL})
+    assert (scan["outcome"], scan["baseline"], scan["total"], scan["new"]) == ("success", True, 1, 0)
+
+
+def test_a_new_finding_is_red(scanned):
+    scan = scanned({**CLEAN, "app/db.py": SQL}, CLEAN)
+    assert scan["outcome"] == "failure"
+    assert found(scan) == [("S608", "app/db.py", 2, "new")]
+    assert scan["findings"][0]["severity"] == 1
+
+
+def test_a_finding_that_is_deployed_already_is_not_red(scanned):
+    scan = scanned({"app/db.py": "# moved down\n\n\n" + SQL}, {"app/db.py": SQL})
+    assert (scan["outcome"], scan["new"], scan["total"]) == ("success", 0, 1)
+
+
+def test_a_renamed_file_brings_nothing_new(scanned):
+    body = SQL + "".join(f"VALUE_{number} = {number}\n" for number in range(30))
+    scan = scanned({"app/database.py": body}, {"app/db.py": body})
+    assert (scan["outcome"], scan["states"]["unchanged"]) == ("success", 1)
+
+
+def test_a_file_that_does_not_parse_is_red(scanned):
+    scan = scanned({"app/views.py": "def index(:\n"}, CLEAN)
+    assert scan["outcome"] == "failure"
+    assert found(scan)[0][0] == "invalid-syntax"
+
+
+def test_new_syntax_of_the_app_s_own_python_is_no_error(scanned):
+    files = {"app/a.py": "type Name = str\n", ".python-version": "3.12.4\n"}
+    assert scanned(files, {})["outcome"] == "success"
+    assert scanned({**files, ".python-version": "3.11\n"}, {})["outcome"] == "failure"
+
+
+def test_security_findings_in_tests_do_not_count_and_other_ones_do(scanned):
+    scan = scanned({"app/tests/test_db.py": SQL, "app/tests/test_b.py": "def f(a=[]):\n    print(undefined)\n"}, CLEAN)
+    assert sorted(item[0] for item in found(scan)) == ["B006", "F821"]
+
+
+def test_checkignore_leaves_files_out_and_says_so(scanned):
+    scan = scanned({"app/db.py": SQL, ".checkignore": "app/*\n"}, CLEAN)
+    assert (scan["outcome"], scan["ignored"], scan["ignore_changed"]) == ("success", 1, True)
+
+
+def test_suppressions_are_honoured_and_counted(scanned):
+    scan = scanned({"app/db.py": NOQA}, {"app/db.py": SQL})
+    assert (scan["outcome"], scan["total"], scan["suppressed"], scan["suppressed_before"]) == ("success", 0, 1, 0)
+
+
+def test_the_repository_s_own_ruff_settings_cannot_weaken_the_gate(scanned):
+    scan = scanned(
+        {"app/db.py": SQL, "ruff.toml": "lint.select = []\n", "pyproject.toml": "[tool.ruff]\nexclude=['app']\n"}, {}
+    )
+    assert scan["outcome"] == "failure"
+
+
+def test_style_is_no_finding(scanned):
+    assert scanned({"a.py": "import os\nx=1;y = 2\ndef f( ) :\n  return(x)\n"}, {})["outcome"] == "success"
+
+
+def test_links_and_strange_paths_in_an_archive_are_left_alone(tmp_path):
+    path = tmp_path / "new.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind, target in (("l.py", tarfile.SYMTYPE, "/etc/passwd"), ("h.py", tarfile.LNKTYPE, "l.py")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+        tar.addfile(tarfile.TarInfo("../../escape.py"))
+        tar.addfile(tarfile.TarInfo("/absolute.py"))
+    wish = {"ruff": find_ruff_bin(), "work": str(tmp_path / "work"), "new": str(path), "old": None}
+    scan = result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)
+    assert (scan["outcome"], scan["files"]) == ("success", 0)
+    assert not list(tmp_path.rglob("escape.py"))
+
+
+def test_a_scanner_that_crashes_is_an_error_and_never_green(tmp_path):
+    broken = tmp_path / "ruff"
+    broken.write_text("#!/bin/sh\necho panicked >&2\nexit 101\n")
+    broken.chmod(0o755)
+    wish = {
+        "ruff": str(broken),
+        "work": str(tmp_path / "w"),
+        "new": str(archive(tmp_path / "n.tar", CLEAN)),
+        "old": None,
+    }
+    scan = result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)
+    assert scan["outcome"] == "error"
+    assert "panicked" in scan["detail"]
+
+
+def test_a_scanner_that_says_nothing_is_an_error(tmp_path):
+    wish = {
+        "ruff": "/bin/true",
+        "work": str(tmp_path / "w"),
+        "new": str(archive(tmp_path / "n.tar", CLEAN)),
+        "old": None,
+    }
+    assert result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)["outcome"] == "error"
+
+
+def test_an_archive_that_is_broken_is_an_error(tmp_path):
+    (tmp_path / "n.tar").write_bytes(b"not a tar")
+    wish = {"ruff": find_ruff_bin(), "work": str(tmp_path / "w"), "new": str(tmp_path / "n.tar"), "old": None}
+    assert result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)["outcome"] == "error"
+
+
+def models(tmp_path, files):
+    return result("models", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish={})
+
+
+def test_a_model_with_its_migration_is_fine(tmp_path):
+    assert models(tmp_path, DJANGO)["outcome"] == "success"
+
+
+def test_a_changed_model_without_a_migration_is_a_failure_with_the_change(tmp_path):
+    changed = {**DJANGO, "shop/models.py": DJANGO["shop/models.py"] + "    price = models.IntegerField(null=True)\n"}
+    answer = models(tmp_path, changed)
+    assert answer["outcome"] == "failure"
+    assert "Migrations for 'shop':" in answer["changes"][0]
+    assert any("price" in line for line in answer["changes"])
+
+
+def test_a_changed_model_that_needs_a_default_is_a_failure_too(tmp_path):
+    changed = {**DJANGO, "shop/models.py": DJANGO["shop/models.py"] + "    price = models.IntegerField()\n"}
+    assert models(tmp_path, changed)["outcome"] == "failure"
+
+
+def test_conflicting_migrations_are_a_failure(tmp_path):
+    second = 'from django.db import migrations\nclass Migration(migrations.Migration):\n    dependencies = [("shop", "0001_initial")]\n'
+    files = {**DJANGO, "shop/migrations/0002_a.py": second, "shop/migrations/0002_b.py": second}
+    answer = models(tmp_path, files)
+    assert (answer["outcome"], "conflict" in answer["detail"]) == ("failure", True)
+
+
+def test_settings_that_cannot_be_imported_are_an_error_not_a_change(tmp_path):
+    answer = models(tmp_path, {**DJANGO, "conf/settings.py": "import nothing_x\n"})
+    assert answer["outcome"] == "error"
+    assert "nothing_x" in answer["detail"]
+
+
+def test_a_database_that_is_down_does_not_matter(tmp_path):
+    settings = (
+        DJANGO["conf/settings.py"]
+        + 'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": 1}}\n'
+    )
+    answer = models(tmp_path, {**DJANGO, "conf/settings.py": settings})
+    assert answer["outcome"] == "success", answer["tail"]
+
+
+def test_a_job_that_crashes_leaves_no_result(tmp_path):
+    done = run("scan", home=tmp_path / "home", cwd=tmp_path, wish={})
+    assert done.returncode != 0
+    assert not (tmp_path / "home" / "out" / "result.json").exists()

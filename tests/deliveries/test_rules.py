@@ -1,0 +1,136 @@
+"""The order of all steps, from facts alone."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.deliveries.rules import ENDED, Facts, Other, Step, next_step, order, pending_lines
+
+
+def push(**facts):
+    return Facts(**{"kind": "push", "state": "checking", "build": "succeeded", "verdict": "green", **facts})
+
+
+def released(**facts):
+    return push(**{"state": "rolling_out", "release": "pending", "stage": "candidate", **facts})
+
+
+def test_a_new_push_is_built_unless_an_older_one_is_on_its_way():
+    assert next_step(push(state="received", build="", verdict="")) is Step.BUILD
+    assert next_step(push(state="received", build="", verdict="", pipe_busy=True)) is Step.WAIT
+
+
+def test_of_several_waiting_pushes_only_the_newest_is_built():
+    assert next_step(push(state="received", build="", verdict="", newer_waiting=True)) is Step.SUPERSEDE
+
+
+def test_a_push_that_is_being_built_is_not_superseded():
+    assert next_step(push(state="building", build="pending", newer_waiting=True)) is Step.BUILD
+
+
+def test_a_failed_build_ends_the_delivery():
+    for status in ("failed", "errored", "cancelled"):
+        assert next_step(push(build=status)) is Step.BUILD_FAILED
+
+
+def test_only_a_green_verdict_makes_a_release():
+    assert next_step(push()) is Step.RELEASE
+    assert next_step(push(verdict="pending")) is Step.CHECK
+    assert next_step(push(verdict="")) is Step.CHECK
+    assert next_step(push(verdict="red")) is Step.WITHHOLD
+    assert next_step(push(verdict="blocked")) is Step.WITHHOLD
+
+
+def test_a_green_push_waits_for_a_release_that_is_rolling_out():
+    assert next_step(push(stage_busy=True)) is Step.WAIT
+
+
+def test_an_older_push_never_overtakes_a_newer_one():
+    assert next_step(push(overtaken=True)) is Step.SUPERSEDE
+
+
+def test_a_paused_app_withholds_even_a_green_push():
+    assert next_step(push(paused=True)) is Step.WITHHOLD
+
+
+def test_a_release_with_missing_config_vars_is_refused_before_anything_starts():
+    assert next_step(released(stage="", gaps=True)) is Step.REFUSE
+
+
+def test_traffic_switches_only_when_the_candidate_answers():
+    assert next_step(released()) is Step.WATCH
+    assert next_step(released(ready=True)) is Step.SWITCH
+    assert next_step(released(failure="web.1 exited with status 1")) is Step.GIVE_UP
+
+
+def test_a_live_release_ends_its_delivery_when_the_radar_has_answered():
+    assert next_step(released(release="succeeded", stage="live")) is Step.WATCH
+    assert next_step(released(release="succeeded", stage="live", probed=True)) is Step.FINISH
+
+
+def test_a_config_change_enters_at_the_release():
+    facts = Facts(kind="release", state="received", release="pending")
+    assert next_step(facts) is Step.ROLL_OUT
+
+
+ANY = st.builds(
+    Facts,
+    kind=st.sampled_from(["push", "release"]),
+    state=st.sampled_from(["received", "building", "checking", "releasing", "rolling_out", *sorted(ENDED)]),
+    newer_waiting=st.booleans(), pipe_busy=st.booleans(), stage_busy=st.booleans(), overtaken=st.booleans(), paused=st.booleans(),
+    build=st.sampled_from(["", "pending", "succeeded", "failed", "errored", "cancelled"]),
+    verdict=st.sampled_from(["", "green", "pending", "red", "blocked"]),
+    release=st.sampled_from(["", "pending", "succeeded", "failed", "refused", "expired"]),
+    gaps=st.booleans(), stage=st.sampled_from(["", "candidate", "live", "retired"]),
+    ready=st.booleans(), failure=st.sampled_from(["", "it died"]), probed=st.booleans(),
+)  # fmt: skip
+
+
+@given(ANY)
+def test_no_facts_release_a_push_that_is_not_green(facts):
+    if next_step(facts) is Step.RELEASE:
+        assert facts.verdict == "green"
+        assert facts.build == "succeeded"
+        assert not facts.paused
+        assert not facts.overtaken
+
+
+@given(ANY)
+def test_no_facts_switch_to_a_candidate_that_does_not_answer(facts):
+    if next_step(facts) is Step.SWITCH:
+        assert facts.ready
+        assert not facts.failure
+
+
+@given(ANY)
+def test_an_ended_delivery_takes_no_more_steps(facts):
+    assert (next_step(facts) is Step.NOTHING) == (facts.state in ENDED)
+
+
+def test_releases_roll_out_in_the_order_of_their_versions():
+    earlier = Other(seq=1, kind="release", state="received", version=4)
+    assert order(2, "release", 5, [earlier]) == (False, False, True)
+    assert order(1, "release", 4, [Other(seq=2, kind="release", state="received", version=5)]) == (False, False, False)
+
+
+def test_a_push_makes_its_release_only_when_no_other_is_on_its_way():
+    waiting = Other(seq=9, kind="release", state="received", version=5)
+    assert order(3, "push", None, [waiting])[2]
+    assert not order(3, "push", None, [Other(seq=4, kind="push", state="received")])[2]
+
+
+def test_the_pusher_is_told_how_to_run_what_is_pending():
+    lines = "\n".join(pending_lines("shop", ["orders.0002_total"], [], "ok", ""))
+    assert "1 migration is pending: orders.0002_total" in lines
+    assert "greenroom run -a shop python manage.py migrate" in lines
+
+
+def test_nothing_is_said_when_nothing_is_pending():
+    assert pending_lines("shop", [], [], "ok", "") == []
+
+
+def test_a_database_that_is_down_is_not_called_pending():
+    lines = "\n".join(pending_lines("shop", [], [], "error", "connection refused"))
+    assert "pending" not in lines
+    assert "connection refused" in lines

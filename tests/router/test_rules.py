@@ -1,0 +1,65 @@
+"""Where requests go, from facts alone; and the files that make it so."""
+
+from __future__ import annotations
+
+import os
+
+from greenroom.router import switch
+from greenroom.router.rules import PAGES, SLOTS, Facts, Target, Web, slots, target
+
+
+def facts(**more):
+    return Facts(**{"has_release": True, "maintenance": False, "wanted": 1, "webs": [], "now": [], **more})
+
+
+def test_healthy_dynos_get_the_traffic():
+    webs = [Web("b", True), Web("a", True), Web("c", False)]
+    assert target(facts(wanted=3, webs=webs)) == Target(sockets=("a", "b"))
+
+
+def test_an_app_without_code_says_so():
+    assert target(facts(has_release=False)) == Target(page="H81")
+
+
+def test_an_app_scaled_to_zero_says_so():
+    assert target(facts(wanted=0)) == Target(page="H14")
+
+
+def test_maintenance_wins_over_everything():
+    assert target(facts(maintenance=True, webs=[Web("a", True)])) == Target(page="H80")
+
+
+def test_a_first_crash_keeps_the_route_so_that_requests_wait_for_the_restart():
+    assert target(facts(webs=[Web("b", False, 1)], now=["a"])) == Target(sockets=("a",))
+
+
+def test_a_crash_loop_shows_its_page():
+    assert target(facts(webs=[Web("b", False, 2)], now=["a"])) == Target(page="H10")
+
+
+def test_slots_are_shared_evenly():
+    for count in (1, 2, 3, 4, 6, 12):
+        names = [str(n) for n in range(count)]
+        assert {slots(names).count(name) for name in names} == {SLOTS // count}
+
+
+def test_a_switch_is_visible_at_once_and_repeatable(tmp_path):
+    folder = tmp_path / "run" / "router" / "app"
+    switch.apply(tmp_path, "app", Target(sockets=("run/sockets/old",)), "shop")
+    switch.apply(tmp_path, "app", Target(sockets=("run/sockets/new",)), "shop")
+    switch.apply(tmp_path, "app", Target(sockets=("run/sockets/new",)), "shop")
+    assert {os.readlink(folder / str(n)) for n in range(SLOTS)} == {"../../sockets/new"}
+
+
+def test_exactly_one_page_is_shown_and_none_when_dynos_serve(tmp_path):
+    folder = tmp_path / "run" / "router" / "app"
+    for code in PAGES:
+        switch.apply(tmp_path, "app", Target(page=code), "shop")
+        assert [path.name for path in folder.glob("*.html")] == [f"{code}.html"]
+    switch.apply(tmp_path, "app", Target(sockets=("run/sockets/a",)), "shop")
+    assert not list(folder.glob("*.html"))
+
+
+def test_the_name_of_an_app_cannot_become_markup(tmp_path):
+    switch.apply(tmp_path, "app", Target(page="H14"), "<script>alert(1)</script>")
+    assert "<script>" not in (tmp_path / "run/router/app/H14.html").read_text()

@@ -1,0 +1,49 @@
+"""A running installation for the stories, and a team's verbs on it: push, assert_live, run, config_set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stories.team import Installation, Team
+
+ROOT = Path(__file__).parent.parent.parent
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """Greenroom on ports of its own, in a home of its own; taken down at the end."""
+    home = Path(tempfile.mkdtemp(prefix="greenroom-story-")) / "home"
+    place = Installation(home=home, greenroom=BIN / "greenroom")
+    place.up()
+    try:
+        yield place
+    finally:
+        place.down()
+        shutil.rmtree(home.parent, ignore_errors=True)
+
+
+@pytest.fixture
+def team(installation: Installation, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Team]:
+    """A team with an app of its own, made from a small Django project; the app is destroyed at the end."""
+    name = "s-" + request.node.name.removeprefix("test_").replace("_", "-")[:20].strip("-")
+    team = Team(installation, tmp_path / "work", name)
+    yield team
+    if not os.environ.get("KEEP_STORIES"):
+        team.destroy()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is a story."""
+    for item in items:
+        if "tests/stories" in str(item.path):
+            item.add_marker(pytest.mark.story)
+
+

@@ -1,0 +1,185 @@
+"""What a team does with an installation, in its own verbs: real git, the real command, real HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SAMPLE = Path(__file__).parent.parent.parent / "samples" / "payslip"
+SECRET = "only-for-stories-0123456789-0123456789-0123456789"
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` free TCP ports in a row on 127.0.0.1."""
+    for start in range(21000 + os.getpid() % 500 * 10, 60000, count):
+        taken = False
+        for port in range(start, start + count):
+            with socket.socket() as probe:
+                taken = taken or probe.connect_ex(("127.0.0.1", port)) == 0
+        if not taken:
+            return start
+    raise RuntimeError("no free ports")
+
+
+@dataclass
+class Installation:
+    """One home with its ports."""
+
+    home: Path
+    greenroom: Path
+    api_port: int = field(default_factory=lambda: free_ports(10))
+
+    @property
+    def http_port(self) -> int:
+        return self.api_port + 6
+
+    @property
+    def token(self) -> str:
+        return (self.home / "keys" / "admin.token").read_text().strip()
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HEROKU_", "GREENROOM_", "GIT_", "DJANGO_", "DATABASE_", "SECRET_"))}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        extra = {"GREENROOM_HOME": str(self.home), "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}", "GREENROOM_HEALTH_SECONDS": "4"}
+        return kept | extra | {"GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
+                               "GIT_COMMITTER_NAME": "Alice", "GIT_COMMITTER_EMAIL": "alice@example.com"}  # fmt: skip
+
+    def up(self) -> None:
+        ports = ["--api-port", self.api_port, "--http-port", self.http_port, "--https-port", self.api_port + 7]
+        self.run("up", "--home", self.home, "--detach", *ports, timeout=120)
+
+    def down(self) -> None:
+        self.run("down", "--home", self.home, timeout=90, check=False)
+
+    def run(self, *words: object, stdin: str = "", cwd: Path | None = None, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess:
+        """The real ``greenroom`` command."""
+        argv = [str(self.greenroom), *map(str, words)]
+        result = subprocess.run(argv, input=stdin, capture_output=True, text=True, env=self.env, cwd=cwd, timeout=timeout, check=False)
+        if check and result.returncode:
+            raise AssertionError(f"{argv} ended with {result.returncode}\n{result.stdout}\n{result.stderr}\n{self.trouble()}")
+        return result
+
+    def trouble(self) -> str:
+        """The ends of the component logs, for a failed story."""
+        parts = []
+        for path in sorted((self.home / "logs").glob("*.log")):
+            parts.append(f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:]))
+        return "\n".join(parts)
+
+    def api(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=60)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, json.loads(data) if data else None
+
+    def pids(self) -> dict[str, int]:
+        rows = json.loads(self.run("status", "--json", check=False).stdout)
+        parts = rows["components"] if isinstance(rows, dict) else rows
+        return {part["name"]: part["pid"] for part in parts}
+
+
+class Team:
+    """One app and its checkout."""
+
+    def __init__(self, place: Installation, work: Path, name: str, sample: Path = SAMPLE) -> None:
+        self.place = place
+        self.name = name
+        self.work = work
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "scenarios", ".pytest_cache", "browser_tests", "benchmarks")
+        shutil.copytree(sample, work, ignore=ignore)
+        self.git("init", "-q", "-b", "master")
+        self.commit("The payslip application")
+        place.run("create", name, cwd=work)
+
+    def git(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
+        result = subprocess.run(["git", *words], cwd=self.work, env=self.place.env, capture_output=True, text=True, timeout=300, check=False)
+        if check and result.returncode:
+            raise AssertionError(f"git {words} ended with {result.returncode}\n{result.stdout}{result.stderr}\n{self.place.trouble()}")
+        return result
+
+    @property
+    def sha(self) -> str:
+        return self.git("rev-parse", "HEAD").stdout.strip()
+
+    def commit(self, message: str) -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.sha
+
+    def write(self, path: str, text: str) -> None:
+        target = self.work / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def apply(self, scenario: str) -> None:
+        """Change the checkout by one of the sample's scenarios."""
+        patch = next((SAMPLE / "scenarios").glob(f"*{scenario}*.patch"))
+        self.git("apply", str(patch))
+        self.commit(f"Scenario {scenario}")
+
+    def push(self, ref: str = "HEAD:master") -> str:
+        """What the pusher reads."""
+        result = self.git("push", "greenroom", ref, check=False)
+        assert result.returncode == 0, f"{result.stderr}\n{self.place.trouble()}"
+        return "\n".join(line.removeprefix("remote: ").rstrip() for line in result.stderr.splitlines())
+
+    def push_in_background(self) -> subprocess.Popen:
+        return subprocess.Popen(["git", "push", "greenroom", "HEAD:master"], cwd=self.work, env=self.place.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def greenroom(self, *words: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess:
+        command, *rest = words
+        return self.place.run(command, "-a", self.name, *rest, check=check, stdin=stdin, cwd=self.work)
+
+    def read(self, *words: str) -> Any:
+        return json.loads(self.greenroom(*words, "--json").stdout)
+
+    def set_secret(self) -> None:
+        self.greenroom("config:set", f"SECRET_KEY={SECRET}")
+
+    def delivery(self, sha: str = "") -> dict[str, Any]:
+        status, rows = self.place.api("GET", f"/apps/{self.name}/deliveries?sha={sha or self.sha}")
+        assert status == 200, rows
+        return rows[0] if rows else {}
+
+    def wait_until_ended(self, sha: str = "", seconds: float = 120) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            row = self.delivery(sha)
+            if row and row["finished_at"]:
+                return row
+            time.sleep(0.1)
+        raise AssertionError(f"the delivery did not end: {row}\n{self.place.trouble()}")
+
+    def get(self, path: str = "/", host: str = "") -> tuple[int, str, dict[str, str]]:
+        """One request through the router."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.place.http_port, timeout=40)
+        connection.request("GET", path, headers={"Host": host or f"{self.name}.localhost"})
+        answer = connection.getresponse()
+        body = answer.read().decode(errors="replace")
+        connection.close()
+        return answer.status, body, {key.lower(): value for key, value in answer.getheaders()}
+
+    def assert_live(self, sha: str = "") -> dict[str, Any]:
+        row = self.delivery(sha)
+        assert row["state"] == "live", f"{row}\n{self.place.trouble()}"
+        status, _, headers = self.get("/healthz")
+        assert status == 200, (status, headers)
+        return row
+
+    def dynos(self) -> list[dict[str, Any]]:
+        return self.read("ps")
+
+    def destroy(self) -> None:
+        self.place.run("destroy", self.name, "--confirm", self.name, check=False)
