@@ -174,7 +174,7 @@ def test_settings_that_cannot_be_imported_are_an_error_not_a_change(tmp_path):
 def test_a_database_that_is_down_does_not_matter(tmp_path):
     settings = (
         DJANGO["conf/settings.py"]
-        + 'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": 1}}\n'
+        + 'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": 1}}\n'
     )
     answer = models(tmp_path, {**DJANGO, "conf/settings.py": settings})
     assert answer["outcome"] == "success", answer["tail"]

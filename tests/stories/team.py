@@ -90,6 +90,29 @@ class Installation:
         return {part["name"]: part["pid"] for part in parts}
 
 
+    def dyno_pids(self, app: str) -> dict[str, int]:
+        """Engine id -> pid of the shim, of the app's living dynos, as the engine's own files say."""
+        number = self.api("GET", f"/apps/{app}/dynos")[1]
+        wanted = {row["engine_id"] for row in number}
+        found = {}
+        for path in (self.home / "run" / "dynos").glob("*/state.json"):
+            state = json.loads(path.read_text())
+            if state["id"] in wanted and state["phase"] == "running":
+                found[state["id"]] = state["pid"]
+        return found
+
+    def wait_until_up(self, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self.api("GET", "/health")[0] == 200 and self.run("status", check=False).returncode == 0:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.2)
+        raise AssertionError(f"the control plane did not come back\n{self.trouble()}")
+
+
 class Team:
     """One app and its checkout."""
 
@@ -161,6 +184,17 @@ class Team:
                 return row
             time.sleep(0.1)
         raise AssertionError(f"the delivery did not end: {row}\n{self.place.trouble()}")
+
+    def wait_for(self, read: Any, holds: Any, seconds: float = 40) -> Any:
+        """What ``read`` gives as soon as ``holds`` is true of it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            value = read()
+            if holds(value):
+                return value
+            if time.monotonic() > deadline:
+                raise AssertionError(f"did not come true: {value}\n{self.place.trouble()}")
+            time.sleep(0.1)
 
     def get(self, path: str = "/", host: str = "") -> tuple[int, str, dict[str, str]]:
         """One request through the router."""

@@ -117,6 +117,11 @@ class Log:
         if size > self.segment_bytes:
             self._rotate()
 
+    def touch(self) -> None:
+        """Have the folder and its files, so that every uid that may enter finds them with the right mode. Raises OSError."""
+        self._open()
+        self._settle()
+
     def close(self) -> None:
         """Give the file descriptors back; a later append opens them again."""
         for fd in (self._file, self._lock, self._folder):

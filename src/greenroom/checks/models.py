@@ -15,7 +15,9 @@ class CheckRun(models.Model):
     """One attempt of one named check on one commit. The highest attempt counts.
 
     status: queued, in_progress, completed; conclusion (when completed): success, failure, error, cancelled, timed_out, skipped,
-    neutral, stale, action_required. dyno: the engine's id of the dyno that runs it, for builtin checks.
+    neutral, stale, action_required. brief: what the verdict says of it; notes: what the verdict mentions although it passed.
+    dyno: the engine's id of the dyno that runs it, for builtin checks; empty once it has been forgotten.
+    data: of tests {tests, skipped, seconds, wall, runs, flaky[], failures[{name, kind, output}], slowest[]}; of scan {ruff, models}.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -27,6 +29,8 @@ class CheckRun(models.Model):
     status = models.CharField(max_length=12, default="queued")
     conclusion = models.CharField(max_length=16, blank=True)
     title = models.CharField(max_length=255, blank=True)
+    brief = models.TextField(blank=True)
+    notes = models.JSONField(default=list)
     summary = models.TextField(blank=True)
     url = models.TextField(blank=True)
     slug = models.ForeignKey(Slug, null=True, on_delete=models.RESTRICT, related_name="check_runs")

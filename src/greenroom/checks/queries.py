@@ -10,9 +10,9 @@ from greenroom.checks.models import Annotation, CheckRun, Override, Verdict
 
 
 def latest(app: App, sha: str) -> list[CheckRun]:
-    """The newest attempt of each check of the commit, builtin ones first, then by name."""
+    """The newest attempt of each check of the commit, builtin ones first, then by name. Their long columns are read when asked for."""
     newest: dict[str, CheckRun] = {}
-    for run in CheckRun.objects.filter(app=app, sha=sha).order_by("attempt"):
+    for run in CheckRun.objects.filter(app=app, sha=sha).defer("summary", "data").order_by("attempt"):
         newest[rules.key(run.name)] = run
     return sorted(newest.values(), key=lambda run: (_rank(run.name), run.name))
 
@@ -54,17 +54,17 @@ def as_rule(run: CheckRun) -> rules.Run:
         attempt=run.attempt,
         status=run.status,
         conclusion=run.conclusion,
-        brief=run.data.get("brief") or run.title,
-        notes=tuple(run.data.get("notes", ())),
+        brief=run.brief or run.title,
+        notes=tuple(run.notes),
     )
 
 
-def facts(app: App, sha: str, required: Iterable[str]) -> rules.Facts:
-    """What the gate judges: the newest attempts, and the overrides that were given for exactly this commit."""
+def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRun] | None = None) -> rules.Facts:
+    """What the gate judges: the newest attempts (``runs`` if they were read already), and the overrides of exactly this commit."""
     return rules.Facts(
         sha=sha,
         required=tuple(required),
-        runs=tuple(as_rule(run) for run in latest(app, sha)),
+        runs=tuple(as_rule(run) for run in (latest(app, sha) if runs is None else runs)),
         overrides=tuple(
             rules.Override(
                 checks=tuple(row.checks), attempts=row.attempts, reason=row.reason, actor=row.actor or "greenroom"

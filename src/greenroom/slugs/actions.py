@@ -24,12 +24,12 @@ def store(*, app: App, home: Path, tree: Path, env_key: str, commit: str, manife
 def record(
     *, app: App, stored: disk.Stored, env_key: str, commit: str, manifest: dict[str, Any] | None = None, **facts: Any
 ) -> Slug:
-    """The row for a stored tree. An app that built the same content before gets the same row back, with the facts of then."""
+    """The row for a stored tree. An app that built the same content of the same commit before gets the same row back."""
     slug, _ = Slug.objects.get_or_create(
         app=app,
         digest=stored.digest,
+        commit=commit,
         defaults={
-            "commit": commit,
             "env_key": env_key,
             "size": stored.size,
             "manifest": {"commit": commit, "files": len(stored.files), **(manifest or {})},

@@ -42,7 +42,7 @@ def collectable(home: Path, *, keep: Collection[str] = (), keep_envs: Collection
     found = [f"slugs/{child.name}" for child in _children(home / "slugs") if child.name not in digests]
     for child in _children(home / "envs"):
         key = child.name.removesuffix(".json")
-        if key not in envs and key.split("+")[0] not in envs:
+        if not any(key.startswith(used) for used in envs):
             found.append(f"envs/{child.name}")
     return sorted(found)
 

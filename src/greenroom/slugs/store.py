@@ -199,3 +199,41 @@ def _publish(work: Path, final: Path) -> bool:
 def measure(tree: Path, env_key: str) -> str:
     """The digest of what stands at ``tree`` now."""
     return _digest(_walk(tree, None).files, env_key)
+
+
+def keep_file(source: Path, target: Path, limit: int = MAX_BYTES) -> None:
+    """Copy one file that a stranger's code wrote: no link is followed, ``limit`` bytes at most. Whole or not at all."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fresh = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    with open(descriptor, "rb") as file, fresh.open("wb") as out:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
+            fresh.unlink()
+            raise _refused(target.name, "it is no regular file, or too large")
+        shutil.copyfileobj(file, out, CHUNK)
+    fresh.replace(target)
+
+
+def read_file(tree: Path, name: str, limit: int = TEXT_LIMIT * 4) -> bytes | None:
+    """A regular file of a tree, by its relative name; None if there is none, or a link on the way. AppError when it is too large."""
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return None
+    descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | (0 if last else os.O_DIRECTORY)
+            inner = os.open(part, flags, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        if facts.st_size > limit:
+            raise _refused(name, f"it is larger than {limit // 1024} KB")
+        return os.read(descriptor, limit + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

@@ -48,7 +48,7 @@ def _prune(folder):
         folder = os.path.dirname(folder)
 
 
-def hook(job, name, timer):
+def hook(name, timer):
     """Heroku's bin/pre_compile and bin/post_compile: config vars in the environment, output indented."""
     path = os.path.join(APP, "bin", name)
     if not os.path.isfile(path):
@@ -57,17 +57,11 @@ def hook(job, name, timer):
     os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
     with timer(name + "_hook"):
         try:
-            code, _ = frame.run([path], hook_env(job), APP)
+            code, _ = frame.run([path], dict(os.environ), APP)
         except OSError as error:
             raise frame.Failed("hooks::" + name, f"bin/{name} could not be started: {error.strerror}.", "begin it with a line such as #!/usr/bin/env bash")  # noqa: E501
     if code:
         raise frame.Failed("hooks::" + name, f"bin/{name} ended with exit code {code}.", "read its output above")
-
-
-def hook_env(job):
-    """The config vars without the blocklist, and the build's own variables; put together by the control plane."""
-    keep = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-    return {**{name: os.environ[name] for name in keep if name in os.environ}, **job["env"]}
 
 
 def find_manage():
@@ -94,13 +88,13 @@ def has_django():
     return any(os.path.exists(os.path.join(site, "django", "__init__.py")) for site in [*sites, APP])
 
 
-def collectstatic(job, timer):
+def collectstatic(timer):
     """Heroku's conditions in Heroku's order. Returns what was done, for the report."""
     if os.path.isfile(os.path.join(APP, ".heroku", "collectstatic_disabled")):
         frame.step("Skipping Django collectstatic since the file .heroku/collectstatic_disabled exists.")
         frame.note("Warning: this file is deprecated.\nSet the config var DISABLE_COLLECTSTATIC=1 instead.")
         return "disabled-file"
-    if job["env"].get("DISABLE_COLLECTSTATIC", "") not in ("", "0"):
+    if os.environ.get("DISABLE_COLLECTSTATIC", "") not in ("", "0"):
         frame.step("Skipping Django collectstatic since the env var DISABLE_COLLECTSTATIC is set.")
         return "disabled-env-var"
     if not has_django():
@@ -111,17 +105,17 @@ def collectstatic(job, timer):
         return "skipped-no-manage-py"
     frame.step("$ python %s collectstatic --noinput" % manage)  # noqa: UP031
     python = os.path.join(frame.ENV, "bin", "python")
-    env = {"PYTHONPATH": ".", **hook_env(job), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {"PYTHONPATH": ".", **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     start = time.monotonic()
     with timer("django_collectstatic"):
         code, tail = frame.run([python, manage, "collectstatic", "--noinput", "--traceback"], env, APP)
     if code:
-        return refuse(job, manage, "\n".join(tail))
+        return refuse(manage, "\n".join(tail))
     frame.detail("Done in %.1f s." % (time.monotonic() - start))  # noqa: UP031
     return "enabled"
 
 
-def refuse(job, manage, text):
+def refuse(manage, text):
     """A failed collectstatic: explained, or skipped when Django has no such command."""
     if "Unknown command: 'collectstatic'" in text:
         frame.detail("Skipped: django.contrib.staticfiles is not in INSTALLED_APPS.")
@@ -158,17 +152,17 @@ def readable(folder):
 
 
 def work(job, timer):
-    """One job: {root, ignored, env, phase}. ``phase`` pre: unpack and pre_compile, and hand the tree back; else all of it."""
+    """One job: {root, ignored, phase}. ``phase`` pre: unpack and pre_compile, and hand the tree back; else all of it."""
     with timer("unpack"):
         unpack(job)
     if job["phase"] == "pre":
-        hook(job, "pre_compile", timer)
+        hook("pre_compile", timer)
         readable(APP)
         subprocess.run([TAR, "-cf", frame.OUT + "/source.tar", "--exclude=./.heroku/python", "-C", APP, "."], check=True)
         return {}
     workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=(frame.ENV,), workers=1)
-    done = collectstatic(job, timer)
-    hook(job, "post_compile", timer)
+    done = collectstatic(timer)
+    hook("post_compile", timer)
     bytecode.wait(workers)
     with timer("readable"):
         readable(APP)

@@ -26,9 +26,12 @@ def sources(folder, skip=()):
                 yield path
 
 
-def compile_all(folder, flags, skip=(), cache="", workers=1):
-    """Compile everything below ``folder`` with ``workers`` processes. Files with errors are left alone, as pip leaves them."""
-    files = sorted(sources(folder, skip))
+def compile_all(folder, flags, skip=(), cache="", workers=1, known=True):
+    """Compile everything below ``folder`` with ``workers`` processes. Files with errors are left alone, as pip leaves them.
+
+    known: also what has a pyc already.
+    """
+    files = sorted(path for path in sources(folder, skip) if known or not os.path.exists(importlib.util.cache_from_source(path)))
     children = []
     for index in range(workers):
         child = os.fork()

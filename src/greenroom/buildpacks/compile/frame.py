@@ -48,15 +48,15 @@ def note(text):
     say()
 
 
-def run(argv, env, cwd, quiet=False):
-    """Run a child with its output indented. Returns (exit code, the last lines of its output)."""
+def run(argv, env, cwd, hide=()):
+    """Run a child with its output indented, but for lines that begin like one of ``hide``. Returns (exit code, the last lines of its output)."""
     child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     tail = []
     for raw in child.stdout:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         tail.append(line)
         del tail[:-TAIL]
-        if not quiet:
+        if not line.startswith(hide):
             say("       " + line if line else "")
     code = child.wait()
     return (128 - code if code < 0 else code), tail

@@ -5,6 +5,7 @@ Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be bu
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 import tarfile
@@ -23,6 +24,7 @@ NO_WHEEL = (
     "can't be installed because it is marked as `--no-build`",
     "because it is marked as `--no-build` but has no binary distribution",
 )
+NOISE = ("Using Python ", "Using CPython ", "Creating virtual environment")
 CAUSES = (
     ("gdal-config", "GDAL is missing: a package needs its C library to be built.", "use a package that ships wheels with GDAL inside"),
     ("sqlite3.h", "The header sqlite3.h is missing: a package wants to be built against SQLite.", "use a version that has a wheel"),
@@ -34,8 +36,8 @@ CAUSES = (
 
 def environment(job):
     """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but the allow-list."""
-    keep = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
-    env = {name: os.environ[name] for name in keep if name in os.environ}
+    keep = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE")
+    env = {name: value for name, value in os.environ.items() if name in keep or name.startswith("UV_")}
     env.update(
         HOME="/tmp", PATH=frame.ENV + "/bin:/usr/local/bin:/usr/bin:/bin", LANG="C.UTF-8", LC_ALL="C.UTF-8", UV_CACHE_DIR=CACHE + "/uv",
         UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", UV_NO_MANAGED_PYTHON="1", UV_LINK_MODE=job.get("link", "copy"),
@@ -43,13 +45,12 @@ def environment(job):
     )  # fmt: skip
     if job["manager"] == "pip":
         env["UV_NO_CONFIG"] = "1"  # pip reads no [tool.uv] of a pyproject.toml that happens to be there
-    env.update(job.get("env") or {})
     return env
 
 
-def uv(job, *arguments, cwd=WORK, quiet=False, pm="pip"):
+def uv(job, *arguments, cwd=WORK, pm="pip"):
     """Run uv; its failure is classified and raised."""
-    code, tail = frame.run([UV, *arguments], environment(job), cwd, quiet=quiet)
+    code, tail = frame.run([UV, *arguments], environment(job), cwd, hide=NOISE)
     if code:
         text = "\n".join(tail)
         if job["no_build"] and any(mark in text for mark in NO_WHEEL):
@@ -71,6 +72,12 @@ def explain(text, pm, code):
     causes = [line.strip() for line in text.splitlines() if "error:" in line or "cause:" in line or line.strip().startswith("× ")]
     last = "\n".join(causes[-3:]) or "\n".join(text.splitlines()[-3:])
     return frame.Failed(reason, "Installing the dependencies failed (exit code %d).\n%s" % (code, last[:1500]), "read the lines above; then correct the requirements and push again")  # noqa: E501, UP031
+
+
+TITLES = {
+    "pip": "Installing dependencies using 'uv pip install -r %s'",
+    "uv": "Installing dependencies using 'uv sync --locked --no-default-groups'",
+}
 
 
 def unpack_sources(job):
@@ -115,11 +122,12 @@ def install_pip(job, timer, folder):
             file.write(job["lock"])
     elif job["hashed"]:
         hashes = ["--require-hashes"]
-    elif not job["local"]:
+    elif not (job["local"] or job.get("overlay")):
         with timer("resolve"):
             lock, hashes = resolve(job, folder), ["--require-hashes"]
     with timer("install"):
-        uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], frame.ENV)
+        if not job.get("overlay"):
+            uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], frame.ENV)
         uv(
             job, "pip", "install", "--index-strategy", "unsafe-best-match", *hashes, *flags, "--python", frame.ENV, "--requirements", lock,
             *extra(job), cwd=folder,
@@ -137,15 +145,38 @@ def install_uv(job, timer, folder):
     project = [] if job["local"] else ["--no-install-project"]
     with timer("install"):
         uv(
-            job, "sync", "--locked", *(job.get("groups") or ["--no-default-groups"]), *flags, *project, "--python", job["python"],
+            job, "sync", "--locked", *([] if job.get("groups") else ["--no-default-groups"]), *flags, *project, "--python", job["python"],
             cwd=folder, pm="uv",
         )  # fmt: skip
 
 
+def packages():
+    """What is installed: name -> [version, bytes], from the metadata alone."""
+    found = {}
+    lib = os.path.join(frame.ENV, "lib")
+    for version in os.listdir(lib):
+        site = os.path.join(lib, version, "site-packages")
+        for entry in os.listdir(site) if os.path.isdir(site) else ():
+            if entry.endswith(".dist-info"):
+                name, _, number = entry[: -len(".dist-info")].rpartition("-")
+                found[name] = [number, _bytes(os.path.join(site, entry, "RECORD"))]
+    return found
+
+
+def _bytes(record):
+    try:
+        with open(record, encoding="utf-8", newline="") as file:
+            return sum(int(row[2]) for row in csv.reader(file) if len(row) > 2 and row[2].isdigit())
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return 0
+
+
 def work(job, timer):
-    """One job: {manager, python, files, main, hashed, lock, local, no_build, overlay, env}."""
+    """One job: {manager, files, main, hashed, lock, local, no_build, overlay, root, python}."""
     os.makedirs(WORK, exist_ok=True)
     folder = WORK
+    if not job.get("overlay"):
+        frame.step(TITLES[job["manager"]].replace("%s", job["main"]))
     if job["local"]:
         with timer("unpack"):
             unpack_sources(job)
@@ -153,10 +184,11 @@ def work(job, timer):
     else:
         write_files(job, WORK)
     {"pip": install_pip, "uv": install_uv}[job["manager"]](job, timer, folder)
-    with timer("compile"):
-        site = os.path.join(frame.ENV, "lib")
-        bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=CACHE + "/pyc", workers=os.cpu_count() or 1))
-    return {"uv": True}
+    with timer("bytecode"):
+        site, known = os.path.join(frame.ENV, "lib"), not job.get("overlay")
+        cache, workers = CACHE + "/pyc", os.cpu_count() or 1
+        bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known))
+    return {"packages": packages()}
 
 
 if __name__ == "__main__":

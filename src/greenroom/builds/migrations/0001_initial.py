@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='builds', to='apps.app')),
-                ('slug', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='builds', to='slugs.slug')),
+                ('slug', models.ForeignKey(null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='builds', to='slugs.slug')),
             ],
         ),
     ]

@@ -12,7 +12,7 @@ from greenroom.checks import tools
 from greenroom.checks.builtin import environment
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail
 from greenroom.checks.models import CheckRun
-from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount
+from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
 from greenroom.git.queries import archive
 from greenroom.slugs.models import Slug
 
@@ -57,7 +57,7 @@ def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) ->
         command=(interpreter, "-I", tools.RUNNER, "scan", tools.OUT),
         env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},  # noqa: S108 - inside the dyno
         mounts=(*sources, *extra, tools.runner_mount(home), tools.ruff_mount(home), tools.out_mount()),
-        cwd="/",
+        cwd="/tmp",  # noqa: S108 - inside the dyno
         egress=False,
         limits=Limits(memory_mb=MEMORY_MB, timeout=TIMEOUT),
         output=True,
@@ -95,7 +95,7 @@ def result_of(*, dyno: str, state: DynoState, home: Path) -> dict[str, Any]:
     known = result is not None and result.get("outcome") in ("success", "failure", "error")
     if result is None or not known or state.phase == "lost" or state.reason == "oom":
         why = state.detail or (f"ended by {state.reason}" if state.reason not in ("", "exit") else "it left no result")
-        shown = printable(tail(home / "run" / "dynos" / dyno / "output"))
+        shown = printable(tail(home / output_file(dyno)))
         return {"outcome": "error", "detail": f"the scanner did not finish: {printable(why)}", "tail": shown}
     return result
 

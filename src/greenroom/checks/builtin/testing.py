@@ -13,7 +13,7 @@ from greenroom.checks import tools
 from greenroom.checks.builtin import environment
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail
 from greenroom.checks.models import CheckRun
-from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount
+from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
 from greenroom.slugs.models import Slug
 
 SILENCE, TOTAL = 10 * 60.0, 50 * 60.0
@@ -65,7 +65,7 @@ def announced(*, run: CheckRun, home: Path) -> str:
 def outcome(*, run: CheckRun, state: DynoState, home: Path) -> Outcome:
     """What an ended dyno's result means. No result is an error, never a success."""
     limit = {"timeout": f"more than {TOTAL / 60:.0f} minutes", "silence": f"no output for {SILENCE / 60:.0f} minutes"}
-    shown = tail(home / "run" / "dynos" / dyno_id(run) / "output")
+    shown = tail(home / output_file(dyno_id(run)))
     if state.reason in limit:
         title = f"{limit[state.reason]}; ended"
         return Outcome(

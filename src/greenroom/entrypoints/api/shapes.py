@@ -111,7 +111,7 @@ def dyno(row: Dyno, attach_url: str | None = None) -> dict[str, Any]:
         "id": str(row.id), "name": row.name, "type": row.type, "state": dyno_state(row), "size": row.size, "command": row.command,
         "attach_url": attach_url, "release": {"id": str(row.release_id), "version": row.release.version},
         "app": {"id": str(row.app_id), "name": row.app.name}, "exit_code": row.exit_code, "exit_reason": row.exit_reason or None,
-        "detail": row.health_detail or None, "restarts": row.restarts,
+        "detail": row.health_detail or None, "restarts": row.restarts, "engine_id": row.engine_id,
         "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
     }  # fmt: skip
 

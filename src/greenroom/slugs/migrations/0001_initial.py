@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='slugs', to='apps.app')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('app', 'digest'), name='one_slug_per_digest')],
+                'constraints': [models.UniqueConstraint(fields=('app', 'digest', 'commit'), name='one_slug_per_commit')],
             },
         ),
     ]

@@ -1,0 +1,86 @@
+"""Starts builds, carries them on step by step, ends them: the only writer of the builds table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import PlatformError
+from greenroom.buildpacks.failures import BuildError
+from greenroom.builds.models import Build
+from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
+from greenroom.builds.rules import dyno_ids
+from greenroom.builds.steps import Failed, Steps
+from greenroom.engine.contract import Engine
+
+__all__ = ["TestOverlay", "advance", "cancel", "prepare_test_overlay", "start"]
+logger = logging.getLogger(__name__)
+PATIENCE = 120.0
+"""Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build counts as errored."""
+
+
+def start(*, app: App, commit: str, account: Account | None) -> Build:
+    """A new build of the commit; nothing runs before the first ``advance``."""
+    return Build.objects.create(app=app, commit=commit, account=account)
+
+
+def advance(
+    *, build: Build, engine: Engine, home: Path, say: Callable[[str], None], config: Mapping[str, str] | None = None
+) -> Build:
+    """Carry the build on as far as it goes without waiting. Call it again until ``status`` is not pending.
+
+    say:    takes lines for the pusher. They may come twice after a crash, they are never left out.
+    config: the app's config vars, in clear; only hooks and collectstatic see them, installers PIP_EXTRA_INDEX_URL alone.
+    """
+    steps = Steps(build=build, engine=engine, home=home, say=say, config=config or {})
+    try:
+        while build.status == "pending" and steps.take():
+            pass
+    except BuildError as error:
+        _end(steps, "failed", error.reason, error.message, error.hint)
+    except Failed as failure:
+        status = "failed" if failure.ended.kind == "failed" else "errored"
+        _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
+    except (PlatformError, OSError) as error:
+        _trouble(steps, error)
+    else:
+        if build.status != "pending":
+            steps.forget()
+    return build
+
+
+def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:
+    build = steps.build
+    build.status, build.phase, build.finished_at = status, "done", clock.now()
+    build.failure_reason, build.failure_message, build.failure_hint = reason[:80], message, hint
+    build.save()
+    steps.forget()
+
+
+def _trouble(steps: Steps, error: PlatformError | OSError) -> None:
+    """The platform's own trouble: tried again at the next call, for a while."""
+    build, now = steps.build, clock.now().timestamp()
+    since = build.facts.get("trouble", now)
+    logger.warning("build %s of %s: %s", build.id, build.app.name, error)
+    if now - since > PATIENCE:
+        message = error.message if isinstance(error, PlatformError) else f"The platform's disk or engine failed: {error.strerror}."
+        _end(steps, "errored", "build::platform", message, getattr(error, "hint", "") or "greenroom doctor")
+        return
+    if "trouble" in build.facts:
+        return
+    build.facts = {**build.facts, "trouble": since}
+    build.save(update_fields=["facts", "updated_at"])
+
+
+def cancel(*, build: Build, engine: Engine) -> Build:
+    """End a build that nobody waits for any more; its dynos are killed. One that has ended stays as it is."""
+    if build.status == "pending":
+        build.status, build.phase, build.finished_at = "cancelled", "done", clock.now()
+        build.save()
+    for name in dyno_ids(build.id.hex, build.facts.get("lost", 0)):
+        engine.forget(name)
+    return build

@@ -1,0 +1,125 @@
+"""Environments and resolved requirements on disk: their names, whether they are there, and how a finished one gets into its place.
+
+``envs/<key>`` is a whole environment or absent; ``cache/locks/<app>/<digest>.txt`` is what a requirements file was resolved to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+from greenroom.basics.errors import PlatformError
+from greenroom.buildpacks.requirements import read_requirements
+from greenroom.engine.contract import scratch_folder
+
+RESULT_LIMIT = 1024 * 1024
+
+
+def exists(home: Path, key: str) -> bool:
+    """Whether the environment is there, whole."""
+    return bool(key) and (home / "envs" / key).is_dir()
+
+
+def lock_path(home: Path, app_hex: str, digest: str) -> Path:
+    """Where the resolution of a requirements file of this digest is kept for the app."""
+    return home / "cache" / "locks" / app_hex / f"{digest}.txt"
+
+
+def stored_lock(home: Path, app_hex: str, digest: str) -> str:
+    """What the requirements were resolved to before; empty if they never were."""
+    try:
+        return lock_path(home, app_hex, digest).read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def store_lock(home: Path, app_hex: str, digest: str, text: str) -> None:
+    """Keep a resolution; whole or not at all."""
+    path = lock_path(home, app_hex, digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def lock_digest(text: str) -> str:
+    """The digest of resolved requirements; the same for another order or spacing."""
+    return read_requirements(lambda _: text.encode(), "lock").digest
+
+
+def scratch_file(home: Path, dyno_id: str, name: str) -> bytes | None:
+    """A small file that a dyno left in its scratch folder ``out``. Not trusted: no link is followed, 1 MB at most."""
+    path = home / scratch_folder(dyno_id, "out") / name
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        data = file.read(RESULT_LIMIT + 1)
+    return data if len(data) <= RESULT_LIMIT else None
+
+
+def result(home: Path, dyno_id: str) -> dict[str, Any]:
+    """The result that a dyno's script left; empty if there is none, or none that can be read."""
+    try:
+        value = json.loads(scratch_file(home, dyno_id, "result.json") or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def adopt(home: Path, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
+    """Move the environment that a dyno made to ``envs/<key>``. Repeatable; a second maker's is dropped. PlatformError if it is not there."""
+    envs = home / "envs"
+    envs.mkdir(mode=0o711, exist_ok=True)
+    target, made = envs / key, home / scratch_folder(dyno_id, "env")
+    if target.is_dir():
+        return
+    if not made.is_dir():
+        raise PlatformError("The environment that was installed is not there.", hint="push again; if it persists: greenroom doctor")
+    _describe(envs / f"{key}.json", facts)
+    try:
+        made.chmod(0o755)
+        os.rename(made, target)
+    except PermissionError:
+        _copy(made, target)
+    except OSError as error:
+        if not target.is_dir():
+            raise PlatformError(f"The environment could not be kept: {error.strerror}.", hint="greenroom doctor") from error
+
+
+def _copy(made: Path, target: Path) -> None:
+    """Where the control plane may read the dyno's files but not move them."""
+    fresh = target.with_name(f".new-{secrets.token_hex(8)}")
+    try:
+        shutil.copytree(made, fresh, symlinks=True)
+        with contextlib.suppress(FileExistsError):
+            os.rename(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _describe(path: Path, facts: dict[str, Any]) -> None:
+    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+    fresh.write_text(json.dumps(facts, sort_keys=True))
+    fresh.replace(path)
+
+
+def facts(home: Path, key: str) -> dict[str, Any]:
+    """What was written down when the environment was made: lock, packages with sizes, tools, interpreter."""
+    try:
+        return json.loads((home / "envs" / f"{key}.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def has_package(home: Path, key: str, name: str) -> bool:
+    """Whether a distribution is installed in the environment, by its metadata; nothing is run."""
+    sites = (home / "envs" / key / "lib").glob("python3.*/site-packages")
+    found = (child.name for site in sites for child in site.iterdir() if child.name.endswith(".dist-info"))
+    return any(entry.removesuffix(".dist-info").rsplit("-", 1)[0].lower() == name for entry in found)

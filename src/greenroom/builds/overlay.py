@@ -1,0 +1,145 @@
+"""The environment for an app's tests: the slug's own environment, with the test requirements laid over it and nothing in it changed.
+
+Stateless: what is asked for, what stands in ``envs/`` and what the engine says of one dyno decide each step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from greenroom.basics.errors import GreenroomError
+from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.requirements import read_requirements
+from greenroom.buildpacks.versions import Interpreter
+from greenroom.builds import environments, output, specs
+from greenroom.builds.rules import Ended, ended
+from greenroom.engine.contract import Engine, Mount
+from greenroom.slugs import store
+from greenroom.slugs.models import Slug
+from greenroom.slugs.queries import ENV_TARGET, interpreter_mounts
+
+FILE = "requirements-test.txt"
+LINES = 40
+"""How much of a failed installation's output the pusher sees."""
+
+
+@dataclass(frozen=True)
+class TestOverlay:
+    """What a test dyno mounts. status: pending (ask again), ready, failed (``message`` says why)."""
+
+    __test__ = False
+
+    status: Literal["pending", "ready", "failed"]
+    mounts: tuple[Mount, ...] = ()
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the tests need besides the slug's environment."""
+
+    job: dict[str, Any]
+    digest: str
+
+
+def prepare_test_overlay(*, slug: Slug, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
+    """One step towards the environment for the slug's tests. Never waits; call again while ``pending``.
+
+    requirements-test.txt (pip) or the default dependency groups (uv) are installed over the slug's environment. Without them the
+    overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
+    """
+    try:
+        wish = _wish(slug, home)
+    except BuildError as error:
+        return TestOverlay("failed", message=error.message)
+    if wish is None:
+        return TestOverlay("ready", _mounts(slug, ()))
+    for key in (_key(slug, wish, private=False), _key(slug, wish, private=True)):
+        if environments.exists(home, key):
+            return TestOverlay("ready", _mounts(slug, (f"envs/{key}",)))
+    try:
+        return _install(slug, wish, engine, home, say)
+    except (GreenroomError, OSError) as error:
+        return TestOverlay("failed", message=str(error))
+
+
+def _mounts(slug: Slug, extra: tuple[str, ...]) -> tuple[Mount, ...]:
+    return (
+        Mount(target="/app", mode="overlay", lower=(slug.folder,)),
+        Mount(target=ENV_TARGET, mode="overlay", lower=(slug.env_folder, *extra)),
+        *interpreter_mounts(slug),
+    )
+
+
+def _wish(slug: Slug, home: Path) -> _Wish | None:
+    manager = slug.manifest.get("package_manager", "pip")
+    tree = home / slug.folder
+    if manager == "uv":
+        files = {name: (store.read_file(tree, name) or b"").decode("utf-8", "replace") for name in ("pyproject.toml", "uv.lock")}
+        if not files["uv.lock"]:
+            return None
+        job = {"manager": "uv", "main": "uv.lock", "files": files, "hashed": True, "local": False, "groups": True}
+        return _Wish(job, hashlib.sha256(files["uv.lock"].encode() + files["pyproject.toml"].encode()).hexdigest())
+    if store.read_file(tree, FILE) is None:
+        return None
+    found = read_requirements(lambda path: store.read_file(tree, path), FILE)
+    if found.local:
+        raise BuildError("install-dependencies::pip", f"{FILE}: {found.local[0][:100]!r} is built from the tree, which is not supported there.")
+    return _Wish({"manager": "pip", "main": FILE, "files": found.files, "hashed": found.hashed, "local": False}, found.digest)
+
+
+def _key(slug: Slug, wish: _Wish, *, private: bool) -> str:
+    owner = slug.app_id.hex if private else ""
+    return f"{slug.env_key}-{hashlib.sha256(f'{wish.digest}{owner}'.encode()).hexdigest()[:16]}"
+
+
+def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
+    """In nobody's name from wheels; in the app's name when something has none."""
+    for private in (False, True):
+        key = _key(slug, wish, private=private)
+        verdict = _watch(slug, wish, key, private, engine, home, say)
+        if verdict is None:
+            return TestOverlay("pending")
+        if verdict.kind == "ok":
+            environments.adopt(home, _dyno(key), key, {"files": wish.job["files"]})
+            engine.forget(_dyno(key))
+            return TestOverlay("ready", _mounts(slug, (f"envs/{key}",)))
+        if verdict.kind != "needs-build":
+            break
+    text, _ = output.new_lines(home, _dyno(key), 0, True)
+    say("\n".join(text.splitlines()[-LINES:]))
+    for private in (False, True):
+        engine.forget(_dyno(_key(slug, wish, private=private)))
+    return TestOverlay("failed", message=verdict.message)
+
+
+def _dyno(key: str) -> str:
+    return f"overlay-{key}"
+
+
+def _watch(
+    slug: Slug, wish: _Wish, key: str, private: bool, engine: Engine, home: Path, say: Callable[[str], None]
+) -> Ended | None:
+    """Start the dyno unless it was started; how it ended, or None."""
+    state = engine.describe(_dyno(key))
+    if state is None:
+        if not private:
+            say("-----> Installing the test dependencies")
+        known = slug.manifest["interpreter"]
+        state = engine.start(
+            specs.install_spec(
+                dyno_id=_dyno(key), app=slug.app if private else None, home=home, index={}, lower=slug.env_folder,
+                python=Interpreter(tuple(known["version"]), known["path"], known["prefix"]),
+                job={**wish.job, "no_build": not private, "overlay": True, "lock": "", "root": ""},
+            )  # fmt: skip
+        )
+    if state.phase not in ("exited", "lost"):
+        return None
+    return ended(
+        phase=state.phase, exit_code=state.exit_code, reason=state.reason, detail=state.detail,
+        result=environments.result(home, _dyno(key)), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
+    )  # fmt: skip

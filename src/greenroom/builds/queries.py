@@ -1,0 +1,18 @@
+"""Reads builds."""
+
+from __future__ import annotations
+
+from greenroom.apps.models import App
+from greenroom.builds.models import Build
+from greenroom.builds.rules import dyno_ids
+
+
+def of_app(app: App) -> list[Build]:
+    """The app's builds, newest first."""
+    return list(Build.objects.filter(app=app).select_related("account", "slug").order_by("-created_at"))
+
+
+def running_dynos() -> set[str]:
+    """The engine's ids that belong to builds that have not ended; any other ``build-...`` is left over from a crash."""
+    pending = Build.objects.filter(status="pending")
+    return {name for build in pending for name in dyno_ids(build.id.hex, build.facts.get("lost", 0))}

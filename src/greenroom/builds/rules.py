@@ -1,0 +1,57 @@
+"""What the end of a build's dyno means, and which dynos a build has. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+FAILED = 10
+NEEDS_BUILD = 20
+PARTS = ("pre", "install", "sources", "compile")
+MAX_LOST = 2
+"""How often a dyno that was lost (its host restarted) is started again."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a build's dyno ended: ok, needs-build (something has no wheel), failed (the app's fault), lost, or errored."""
+
+    kind: str
+    reason: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+def dyno_id(build_hex: str, part: str, attempt: int) -> str:
+    """The engine's id of one part of a build: the same for ever, another one for another attempt."""
+    return f"build-{build_hex}-{part}" + (f"-{attempt}" if attempt else "")
+
+
+def dyno_ids(build_hex: str, attempts: int) -> list[str]:
+    """All ids that a build may have used."""
+    return [dyno_id(build_hex, part, attempt) for part in PARTS for attempt in range(attempts + 1)]
+
+
+def ended(*, phase: str, exit_code: int | None, reason: str, detail: str, result: dict[str, Any], memory_mb: int, minutes: float) -> Ended:
+    """What an ended dyno means. result: what its script left behind, which the app's code may have written."""
+    if phase == "lost":
+        return Ended("lost", "build::lost", "The build's process was lost.", "push again")
+    if reason == "oom":
+        return Ended("failed", "build::memory", f"The build needed more than {memory_mb} MB of memory.", "see what the last step above loads")
+    if reason in ("timeout", "silence"):
+        return Ended("failed", "build::timeout", f"The build took longer than {minutes:.0f} minutes and was ended.", "see the last step above")
+    if reason == "start":
+        return Ended("errored", "build::start", f"The build could not be started: {detail or 'no reason was given'}.", "greenroom doctor")
+    if exit_code == 0 and result.get("ok") is True:
+        return Ended("ok")
+    if exit_code == NEEDS_BUILD:
+        return Ended("needs-build")
+    if exit_code == FAILED and result.get("ok") is False:
+        return Ended("failed", _text(result, "reason", 80) or "build::failed", _text(result, "message", 4000), _text(result, "hint", 500))
+    ending = f"exit code {exit_code}" + (f" ({detail})" if detail else "")
+    return Ended("errored", "build::crashed", f"The build's process ended without a result: {ending}.", "push again; then greenroom doctor")
+
+
+def _text(result: dict[str, Any], key: str, limit: int) -> str:
+    value = result.get(key)
+    return value.replace("\0", "")[:limit] if isinstance(value, str) else ""

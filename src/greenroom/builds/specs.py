@@ -1,0 +1,113 @@
+"""The engine's orders for a build: the install dyno (no tenant's code), the app's own build dynos, and what each of them sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from greenroom.addons.postgres.queries import forward
+from greenroom.apps.models import App
+from greenroom.buildpacks.runtime import build_env
+from greenroom.buildpacks.versions import Interpreter
+from greenroom.builds import tools
+from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount
+
+ENV = "/app/.heroku/python"
+SOURCE = "/greenroom/source.tar"
+CACHE = "/greenroom/cache"
+OUT = "/greenroom/out"
+SECONDS = 15 * 60.0
+MEMORY_MB = 2048
+PIDS = 1024
+PLATFORM_UID = 0
+LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
+INSTALLER_VARS = ("PIP_EXTRA_INDEX_URL",)
+"""Config vars that an installer may see, as on Heroku."""
+
+
+def interpreter_mounts(python: Interpreter) -> tuple[Mount, ...]:
+    """The interpreter's folder at its own path, unless it is in /usr."""
+    return (Mount(target=python.prefix, source=python.prefix),) if python.prefix else ()
+
+
+def command(python: Interpreter, script: str) -> tuple[str, ...]:
+    """A script of the dyno side under the bare interpreter: isolated, without site, so that no package can add to it."""
+    return (python.path, "-I", "-S", f"{tools.SCRIPTS}/{script}.py")
+
+
+def private_index(config: Mapping[str, str]) -> dict[str, str]:
+    """uv's settings of the app's own package index; empty without one."""
+    value = config.get("PIP_EXTRA_INDEX_URL", "").strip()
+    return {"UV_INDEX": " ".join(value.split())} if value else {}
+
+
+def install_spec(
+    *, dyno_id: str, app: App | None, python: Interpreter, home: Path, job: Mapping[str, Any], source: str = "", index: Mapping[str, str],
+    lower: str = "",
+) -> DynoSpec:  # fmt: skip
+    """The dyno that makes an environment in its scratch folder ``env``.
+
+    app: None for wheels from the shared cache, in nobody's name; else in the app's sandbox with the app's own cache.
+    source: the commit's tar, when the tree takes part. lower: an environment that is only added to (its additions are ``env``).
+    """
+    certificates, settings = tools.certificate_mounts(home)
+    owner = app.id.hex if app else PLATFORM
+    kind: Kind = "build" if app else "install"
+    cache = f"cache/apps/{app.id.hex}" if app else "cache/uv"
+    target = Mount(target=ENV, mode="overlay", lower=(lower,), upper="scratch:env") if lower else Mount(target=ENV, source="scratch:env", mode="rw")
+    mounts = (
+        *((Mount(target="/app", source="scratch:app", mode="rw"), Mount(target=SOURCE, source=source)) if source else ()),
+        target,
+        Mount(target=CACHE, source=cache, mode="rw"),
+        Mount(target=OUT, source="scratch:out", mode="rw"),
+        tools.script_mount(home),
+        tools.uv_mount(home),
+        *certificates,
+        *interpreter_mounts(python),
+    )
+    return DynoSpec(
+        id=dyno_id,
+        kind=kind,
+        owner=owner,
+        uid=app.number if app else PLATFORM_UID,
+        process=f"{kind}.1",
+        command=command(python, "install"),
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **tools.index_settings(), **settings, **index},  # noqa: S108
+        mounts=mounts,
+        cwd="/",
+        limits=LIMITS,
+        output=True,
+        stdin=json.dumps({**job, "python": python.path}).encode(),
+    )
+
+
+def compile_spec(
+    *, dyno_id: str, app: App, commit: str, python: Interpreter, home: Path, job: Mapping[str, Any], source: str, env: str,
+    config: Mapping[str, str],
+) -> DynoSpec:  # fmt: skip
+    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku."""
+    environment = (Mount(target=ENV, source=env),) if env else ()
+    return DynoSpec(
+        id=dyno_id,
+        kind="build",
+        owner=app.id.hex,
+        uid=app.number,
+        process="build.1",
+        command=command(python, "build"),
+        env=build_env(config=config, commit=commit),
+        mounts=(
+            Mount(target="/app", source="scratch:app", mode="rw"),
+            *environment,
+            Mount(target=SOURCE, source=source),
+            Mount(target=OUT, source="scratch:out", mode="rw"),
+            tools.script_mount(home),
+            *interpreter_mounts(python),
+        ),
+        cwd="/app",
+        forwards=(forward(),),
+        limits=LIMITS,
+        output=True,
+        stdin=json.dumps(job).encode(),
+    )

@@ -1,0 +1,181 @@
+"""Drives the builtin checks one step at a time: starts their dynos, looks at them, and records how they ended.
+
+Rows are written before side effects and dynos have ids that follow from the run, so each step may be repeated after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from django.db import DatabaseError, transaction
+
+from greenroom.addons.postgres import actions as postgres
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import GreenroomError
+from greenroom.checks.builtin import scanning, testing
+from greenroom.checks.builtin.results import Outcome, printable
+from greenroom.checks.models import CheckRun
+from greenroom.checks.rows import annotate, move, write
+from greenroom.engine.contract import DynoSpec, DynoState, Engine, Mount
+from greenroom.slugs.models import Slug
+
+Say = Callable[[str], None]
+MAX_STARTS = 2
+"""How often the dyno of a run is started before its loss is an error."""
+
+RETRY, GIVE_UP = timedelta(seconds=1), timedelta(seconds=60)
+"""How soon a dyno that could not be started is tried again, and for how long."""
+
+
+def dynos(run: CheckRun) -> tuple[str, ...]:
+    """The engine's ids of all dynos that the run may have."""
+    if run.name == "tests":
+        return (testing.dyno_id(run),)
+    return (scanning.dyno_id(run), scanning.models_dyno_id(run))
+
+
+def advance_tests(
+    *, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], engine: Engine, home: Path, say: Say
+) -> CheckRun:
+    """One step of the check ``tests``: start its dyno, look at it, or record how it ended. Never waits.
+
+    mounts: the slug's, as an overlay with the test requirements; the tests run on what will be deployed.
+    """
+    if run.status == "completed":
+        return run
+    state = engine.describe(testing.dyno_id(run))
+    if state is None or _lost(run, state, engine):
+        return _start(run, engine, lambda: testing.spec(run=run, slug=slug, mounts=mounts, home=home), say, slug=slug)
+    if state.phase in ("starting", "running"):
+        _announce(run, home, say)
+        return run
+    _announce(run, home, say)
+    return _finish(run, say, lambda: testing.outcome(run=run, state=state, home=home))
+
+
+def _announce(run: CheckRun, home: Path, say: Say) -> None:
+    if run.data.get("announced"):
+        return
+    command = testing.announced(run=run, home=home)
+    if command:
+        say(f"-----> Running tests: {command}")
+        write(run, data={**run.data, "announced": command})
+
+
+def advance_scan(
+    *, run: CheckRun, app: App, sha: str, deployed_sha: str, slug: Slug | None, mounts: tuple[Mount, ...] | None,
+    engine: Engine, home: Path, say: Say,
+) -> CheckRun:  # fmt: skip
+    """One step of the check ``scan``. Never waits. ruff starts at once, beside the build; the rest once there is a slug.
+
+    deployed_sha: what runs now; empty for the first deployment, whose findings all count as known.
+    slug, mounts: None until the build has ended; then the look for models without migrations starts, in an app of Django's.
+    """
+    if run.status == "completed":
+        return run
+    lint = engine.describe(scanning.dyno_id(run))
+    if lint is None or _lost(run, lint, engine):
+        order = lambda: scanning.spec(run=run, app=app, sha=sha, deployed_sha=deployed_sha, home=home)  # noqa: E731
+        return _start(run, engine, order, say)
+    if slug is None:
+        return run
+    models = None
+    if slug.is_django:
+        models = engine.describe(scanning.models_dyno_id(run))
+        if models is None or _lost(run, models, engine):
+            built = slug
+            order = lambda: scanning.models_spec(run=run, slug=built, mounts=mounts or (), home=home)  # noqa: E731
+            return _start(run, engine, order, say, slug=slug)
+    if any(state and state.phase in ("starting", "running") for state in (lint, models)):
+        return run
+    return _finish(run, say, lambda: _scanned(run, lint, models, home))
+
+
+def _scanned(run: CheckRun, lint: DynoState, models: DynoState | None, home: Path) -> Outcome:
+    result = scanning.result_of(dyno=scanning.dyno_id(run), state=lint, home=home)
+    second = scanning.result_of(dyno=scanning.models_dyno_id(run), state=models, home=home) if models else None
+    return scanning.combine(result, second)
+
+
+def _lost(run: CheckRun, state: DynoState, engine: Engine) -> bool:
+    """Whether the dyno died with its machine and may be started once more; it has then been forgotten."""
+    if state.phase != "lost" or int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
+        return False
+    engine.forget(state.id)
+    return True
+
+
+def _start(
+    run: CheckRun, engine: Engine, order: Callable[[], DynoSpec], say: Say, *, slug: Slug | None = None
+) -> CheckRun:
+    """Mark the run as begun, then start its dyno. Trouble of the platform's is tried again for a minute, then an error."""
+    trouble = run.data.get("trouble") or {}
+    now = clock.now().timestamp()
+    if trouble and now - trouble["last"] < RETRY.total_seconds():
+        return run
+    if run.status == "queued":
+        move(run, status="in_progress", dyno=dynos(run)[0])
+    if slug is not None and run.slug is None:
+        write(run, slug=slug)
+    try:
+        spec = order()
+        engine.start(spec)
+    except (GreenroomError, OSError, DatabaseError) as error:
+        return _trouble(run, say, error, {"first": trouble.get("first", now), "last": now})
+    starts = dict(run.data.get("starts", {}))
+    starts[spec.id] = starts.get(spec.id, 0) + 1
+    write(run, data={**run.data, "starts": starts, "trouble": None})
+    return run
+
+
+def _trouble(run: CheckRun, say: Say, error: Exception, times: dict[str, float]) -> CheckRun:
+    write(run, data={**run.data, "trouble": {**times, "text": printable(str(error))[:500]}})
+    if times["last"] - times["first"] < GIVE_UP.total_seconds():
+        return run
+    title = f"the dyno of `{run.name}` could not be started: {printable(str(error))[:150]}"
+    return _finish(run, say, lambda: Outcome(conclusion="error", title=title, lines=(f" !     {title}",)))
+
+
+def _finish(run: CheckRun, say: Say, read: Callable[[], Outcome]) -> CheckRun:
+    """Complete the run with what its dyno left; what cannot be read or stored is an error, never a success."""
+    try:
+        return _record(run, say, read())
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, DatabaseError) as error:
+        run.refresh_from_db()
+        title = f"the result of `{run.name}` cannot be read ({type(error).__name__})"
+        return _record(run, say, Outcome(conclusion="error", title=title, lines=(f" !     {title}",)))
+
+
+@transaction.atomic
+def _record(run: CheckRun, say: Say, outcome: Outcome) -> CheckRun:
+    row = CheckRun.objects.select_for_update().get(pk=run.pk)
+    if row.status != "completed":
+        words = {
+            "title": outcome.title[:255],
+            "brief": (outcome.brief or outcome.title)[:2000],
+            "notes": list(outcome.notes),
+            "summary": outcome.summary[:65_535],
+            "data": {**row.data, **outcome.data},
+        }
+        move(row, status="completed", conclusion=outcome.conclusion, **words)
+        annotate(row, outcome.findings)
+        if outcome.lines:
+            say("\n".join(outcome.lines))
+    for field in ("status", "conclusion", "title", "brief", "notes", "summary", "data", "finished_at", "updated_at"):
+        setattr(run, field, getattr(row, field))
+    return run
+
+
+def sweep(*, engine: Engine, limit: int = 20) -> int:
+    """Forget the dynos and drop the databases of builtin checks that have ended; how many. Repeatable, not for the fast path."""
+    rows = CheckRun.objects.filter(builtin=True, status="completed").exclude(dyno="").order_by("finished_at")[:limit]
+    for run in rows:
+        for dyno in dynos(run):
+            engine.forget(dyno)
+        if run.name == "tests":
+            postgres.drop_throwaway(label=testing.dyno_id(run))
+        CheckRun.objects.filter(pk=run.pk).update(dyno="")
+    return len(rows)

@@ -1,0 +1,53 @@
+"""Writes one check run at a time: its legal moves and its findings. Which move is due is decided by ``actions`` and ``drive``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError
+from greenroom.checks import rules
+from greenroom.checks.builtin.results import printable
+from greenroom.checks.models import Annotation, CheckRun
+
+MAX_ANNOTATIONS = 1000
+
+
+def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) -> None:
+    """One legal move of the run. ConflictError for any other."""
+    problem = rules.move_problem(status=run.status, to_status=status, to_conclusion=conclusion)
+    if problem:
+        raise ConflictError(f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: {problem}.")
+    now = clock.now()
+    if status == "in_progress":
+        changes["started_at"] = now
+    if status == "completed":
+        changes["finished_at"] = now
+    write(run, status=status, conclusion=conclusion, **changes)
+
+
+def write(run: CheckRun, **changes: Any) -> None:
+    for key, value in changes.items():
+        setattr(run, key, value)
+    run.save(update_fields=[*changes, "updated_at"])
+
+
+def annotate(run: CheckRun, items: Sequence[Mapping[str, Any]]) -> None:
+    room = MAX_ANNOTATIONS - Annotation.objects.filter(check_run=run).count() if items else 0
+    Annotation.objects.bulk_create([_annotation(run, item) for item in items[: max(0, room)]])
+
+
+def _annotation(run: CheckRun, item: Mapping[str, Any]) -> Annotation:
+    return Annotation(
+        check_run=run,
+        path=printable(str(item["path"]))[:4000],
+        line=min(max(int(item.get("line") or 1), 0), 2_000_000_000),
+        column=min(max(int(item.get("column") or 0), 0), 2_000_000_000),
+        tool=printable(str(item.get("tool") or ""))[:40],
+        rule=printable(str(item.get("rule") or ""))[:80],
+        severity=min(max(int(item.get("severity") or 2), 1), 4),
+        message=printable(str(item.get("message") or ""))[:65_535],
+        fingerprint=str(item.get("fingerprint") or "")[:64],
+        new=item.get("state", "new") == "new",
+    )

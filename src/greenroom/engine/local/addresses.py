@@ -1,0 +1,96 @@
+"""Which addresses a dyno may connect to: the outside world, never this host, its neighbours on the link or a cloud's metadata.
+
+It judges the very address that is about to be connected to, so that no name can change its meaning in between.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from _socket import AF_INET, AF_INET6, SOCK_RAW, inet_ntop, inet_pton, socket
+
+AF_NETLINK = 16
+_GETROUTE, _NEWROUTE, _REQUEST, _DESTINATION = 26, 24, 1, 1
+_ROUTES = {1: "", 2: "an address of this host", 3: "a broadcast address", 4: "an address of this host", 5: "a multicast address"}
+
+_NETS_4 = (
+    ("0.0.0.0", 8, "an unspecified address"),  # noqa: S104 (named to be refused)
+    ("127.0.0.0", 8, "loopback"),
+    ("169.254.0.0", 16, "link-local or metadata"),
+    ("100.100.100.200", 32, "metadata"),
+    ("168.63.129.16", 32, "metadata"),
+    ("192.0.0.0", 24, "metadata"),
+    ("224.0.0.0", 4, "a multicast address"),
+    ("240.0.0.0", 4, "a reserved address"),
+)
+_NETS_6 = (
+    ("::1", 128, "loopback"),
+    ("::", 128, "an unspecified address"),
+    ("fe80::", 10, "link-local or metadata"),
+    ("fec0::", 10, "site-local"),
+    ("ff00::", 8, "a multicast address"),
+    ("fd00:ec2::254", 128, "metadata"),
+    ("fd20:ce::254", 128, "metadata"),
+    ("64:ff9b:1::", 48, "a translated address"),
+    ("2001::", 32, "a tunnelled address"),
+)
+_EMBEDDED = (("::ffff:0:0", 96, 12), ("::", 96, 12), ("64:ff9b::", 96, 12), ("2002::", 16, 2))
+"""Networks whose addresses contain an IPv4 address, and where in them."""
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(_packed(text), "big")
+
+
+def _packed(text: str) -> bytes:
+    return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+
+
+def _within(address: bytes, net: str, bits: int) -> bool:
+    shift = len(address) * 8 - bits
+    return int.from_bytes(address, "big") >> shift == _number(net) >> shift
+
+
+def refusal(address: bytes) -> str:
+    """Why a packed address (4 or 16 bytes) is refused for what it is; empty: it is not."""
+    if len(address) == 16:
+        for net, bits, why in _NETS_6:
+            if _within(address, net, bits):
+                return why
+        for net, bits, at in _EMBEDDED:
+            if _within(address, net, bits):
+                return refusal(address[at : at + 4])
+        return ""
+    for net, bits, why in _NETS_4:
+        if _within(address, net, bits):
+            return why
+    return ""
+
+
+def route_refusal(address: bytes) -> str:
+    """Why the kernel's routes of the calling thread's network refuse it (an address of this host); empty: they do not."""
+    sock = socket(AF_NETLINK, SOCK_RAW, 0)
+    try:
+        sock.settimeout(2)
+        family = AF_INET6 if len(address) == 16 else AF_INET
+        head = struct.pack("=BBBBBBBBI", family, len(address) * 8, 0, 0, 0, 0, 0, 0, 0)
+        body = head + struct.pack("=HH", 4 + len(address), _DESTINATION) + address
+        sock.sendto(struct.pack("=IHHII", 16 + len(body), _GETROUTE, _REQUEST, 1, 0) + body, (0, 0))
+        answer = sock.recv(8192)
+    finally:
+        sock.close()
+    kind = struct.unpack_from("=H", answer, 4)[0]
+    if kind != _NEWROUTE:
+        code = -struct.unpack_from("=i", answer, 16)[0]
+        raise OSError(code, os.strerror(code))
+    return _ROUTES.get(answer[16 + 7], "an address without a route")
+
+
+def check(address: bytes) -> str:
+    """Why the thread's network may not connect to it, or an empty text. Raises OSError: there is no route at all."""
+    return refusal(address) or route_refusal(address)
+
+
+def text(address: bytes) -> str:
+    """For people."""
+    return inet_ntop(AF_INET6 if len(address) == 16 else AF_INET, address)

@@ -1,0 +1,182 @@
+"""The one client of an attached dyno: its bytes become standard input, the dyno's output goes to it.
+
+It slows the dyno down when the client reads slowly and reports when the client has gone; signals are the shim's.
+"""
+
+from __future__ import annotations
+
+import os
+from _socket import AF_UNIX, SHUT_RDWR, SOCK_STREAM, socket
+
+from greenroom.basics import unixsock
+from greenroom.engine.local.loop import ERR, HUP, IN, OUT, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAME = "attach.sock"
+MODE = 0o660
+MOST = 262_144
+"""Bytes of output that wait for the client before the dyno must wait too."""
+
+
+class Door:
+    """Waits for the client at ``attach.sock``; lets in one."""
+
+    def __init__(self, loop: Loop, folder: str, entered: Callable[[socket], None]) -> None:
+        self._loop, self._entered = loop, entered
+        self._path = os.path.join(folder, NAME)
+        self._listener = socket(AF_UNIX, SOCK_STREAM, 0)
+        unixsock.place(self._listener, self._path, MODE)  # type: ignore[arg-type]
+        self._listener.listen(1)
+        self._listener.setblocking(False)
+        loop.add(self._listener.fileno(), IN, self._accept)
+
+    def close(self) -> None:
+        """Nobody comes in any more."""
+        fd = self._listener.detach()
+        if fd >= 0:
+            self._loop.close(fd)
+            try:
+                os.unlink(self._path)
+            except OSError:
+                pass  # noqa: S110 (the run folder has gone)
+
+    def _accept(self, _: int) -> None:
+        try:
+            fd, _address = self._listener._accept()  # type: ignore[attr-defined]
+        except OSError:
+            return
+        self.close()
+        client = socket(AF_UNIX, SOCK_STREAM, 0, fileno=fd)
+        client.setblocking(False)
+        self._entered(client)
+
+
+class Client:
+    """The client and the descriptor that is the dyno's standard input."""
+
+    def __init__(self, loop: Loop, sock: socket, stdin: int, *, tty: bool, gone: Callable[[], None]) -> None:
+        self._loop, self._sock, self._stdin, self._tty, self._gone = loop, sock, stdin, tty, gone
+        self._fd = sock.fileno()
+        self._in, self._out = b"", bytearray()
+        self._eof = self._waiting = self._closing = False
+        self._mask = IN
+        self._resume: Callable[[], None] | None = None
+        self.open = True
+        loop.add(self._fd, IN, self._ready)
+
+    def send(self, data: bytes) -> bool:
+        """Output for the client; False: it lags behind, ``resume`` will be called when it may have more."""
+        if not self.open:
+            return True
+        self._out += data
+        self._push()
+        return len(self._out) < MOST
+
+    def when_ready(self, resume: Callable[[], None]) -> None:
+        """Call ``resume`` once, as soon as more output is welcome."""
+        self._resume = resume
+
+    def finish(self) -> None:
+        """Close once everything has been sent."""
+        self._closing = True
+        self._push()
+
+    @property
+    def lagging(self) -> bool:
+        """Whether output waits for the client."""
+        return self.open and bool(self._out)
+
+    def drop(self) -> None:
+        """Close at once."""
+        if self.open:
+            self.open = False
+            self._close_stdin()
+            try:
+                self._sock.shutdown(SHUT_RDWR)
+            except OSError:
+                pass  # noqa: S110 (gone already)
+            self._loop.close(self._sock.detach())
+
+    def forget_stdin(self) -> None:
+        """The process has ended; what the client still types goes nowhere."""
+        self._close_stdin()
+
+    def _ready(self, events: int) -> None:
+        if events & (HUP | ERR) and not self._closing:
+            self._leave()
+            return
+        if events & OUT:
+            self._push()
+        if self.open and events & IN:
+            self._pull()
+
+    def _pull(self) -> None:
+        try:
+            data = self._sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._leave()
+            return
+        if data:
+            self._in = data if self._stdin >= 0 else b""
+        else:
+            self._eof = True
+        self._feed()
+        self._watch()
+
+    def _feed(self) -> None:
+        try:
+            while self._in:
+                self._in = self._in[os.write(self._stdin, self._in) :]
+        except BlockingIOError:
+            if not self._waiting:
+                self._waiting = True
+                self._loop.at(0.005, self._again)  # a terminal is read and written by one descriptor: no second watch on it
+        except OSError:
+            self._in = b""
+        if self._eof and not self._in and not self._tty:
+            self._close_stdin()
+
+    def _again(self) -> None:
+        self._waiting = False
+        if self.open and self._stdin >= 0:
+            self._feed()
+            self._watch()
+
+    def _close_stdin(self) -> None:
+        if self._stdin >= 0 and not self._tty:
+            os.close(self._stdin)
+        self._stdin = -1
+        self._in = b""
+
+    def _push(self) -> None:
+        try:
+            while self.open and self._out:
+                del self._out[: self._sock.send(self._out)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._leave()
+            return
+        if self._closing and not self._out:
+            self.drop()
+        if len(self._out) < MOST // 2 and self._resume:
+            resume, self._resume = self._resume, None
+            resume()
+        self._watch()
+
+    def _watch(self) -> None:
+        mask = (0 if self._in or self._eof else IN) | (OUT if self._out else 0)
+        if self.open and mask != self._mask:
+            self._mask = mask
+            self._loop.change(self._fd, mask)
+
+    def _leave(self) -> None:
+        if self.open:
+            self._out.clear()
+            self.drop()
+            self._gone()

@@ -1,0 +1,204 @@
+"""Control groups of version 1 or 2: one per dyno, for memory, processes and cpu, made and removed by the supervisor.
+
+Where they cannot be had (no root, no delegation) ``find`` says why, and the shim watches memory itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from greenroom.engine.contract import Limits
+
+TOP = "greenroom"
+SHIMS = "_shims"
+"""The group without limits in which the shims themselves live; dynos' ids have no underscore."""
+CONTROLLERS = ("memory", "pids", "cpu")
+NEEDED = ("memory", "pids")
+PERIOD = 100_000
+_MB = 1024 * 1024
+
+
+class Unavailable(Exception):
+    """Why there are no control groups here."""
+
+
+class Groups:
+    """The groups of one home: ``<mount>/greenroom/<digest of the home>/<dyno id>`` in each hierarchy."""
+
+    def __init__(self, home: str, mounts: dict[str, str], version: int) -> None:
+        self._mounts, self.version = mounts, version
+        self._name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+
+    def create(self, dyno_id: str, limits: Limits) -> None:
+        """Make the dyno's groups and set their limits. Raises OSError."""
+        for path in self._paths(dyno_id):
+            self._make(path)
+        for path in self._paths(SHIMS):
+            self._make(path)
+        self._limit(dyno_id, limits)
+
+    def entrances(self, dyno_id: str) -> list[str]:
+        """The files into which a process writes ``0`` to enter."""
+        return [os.path.join(path, "cgroup.procs") for path in self._paths(dyno_id)]
+
+    def exits(self) -> list[str]:
+        """The same, to go where the shims are."""
+        return self.entrances(SHIMS)
+
+    def oom_file(self, dyno_id: str) -> str:
+        """The file whose ``oom_kill`` line counts the processes that were killed for want of memory."""
+        return os.path.join(self._path("memory", dyno_id), "memory.events" if self.version == 2 else "memory.oom_control")
+
+    def kill(self, dyno_id: str, patience: float = 5.0) -> bool:
+        """Kill whoever is left in the dyno's groups; whether all are gone."""
+        deadline = time.monotonic() + patience
+        while left := set(self._members(dyno_id)):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def remove(self, dyno_id: str) -> None:
+        """Remove the dyno's groups, which must be empty; nothing when they are not there."""
+        for path in self._paths(dyno_id):
+            for _ in range(200):
+                try:
+                    os.rmdir(path)
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.005)  # the kernel still counts a process that has just ended
+                else:
+                    break
+
+    def names(self) -> list[str]:
+        """Ids of dynos that have groups."""
+        found: set[str] = set()
+        for controller in self._mounts:
+            with contextlib.suppress(OSError):
+                found.update(entry.name for entry in os.scandir(self._home(controller)) if entry.is_dir())
+        return sorted(found - {SHIMS})
+
+    def _home(self, controller: str) -> str:
+        return os.path.join(self._mounts[controller], TOP, self._name)
+
+    def _path(self, controller: str, dyno_id: str) -> str:
+        return os.path.join(self._home(controller), dyno_id)
+
+    def _paths(self, dyno_id: str) -> list[str]:
+        return sorted({self._path(controller, dyno_id) for controller in self._mounts})
+
+    def _members(self, dyno_id: str) -> Iterator[int]:
+        for file in self.entrances(dyno_id):
+            with contextlib.suppress(FileNotFoundError), open(file) as pids:
+                yield from map(int, pids.read().split())
+
+    def _make(self, path: str) -> None:
+        os.makedirs(path, exist_ok=True)
+
+    def _limit(self, dyno_id: str, limits: Limits) -> None:
+        bytes_ = limits.memory_mb * _MB
+        if self.version == 2:
+            quota = f"{round(limits.cpu * PERIOD)} {PERIOD}" if limits.cpu else "max"
+            values = [("memory", "memory.max", bytes_), ("memory", "memory.swap.max?", 0), ("pids", "pids.max", limits.pids)]
+            values += [("cpu", "cpu.max", quota)] if limits.cpu else []
+        else:
+            quota = str(round(limits.cpu * PERIOD)) if limits.cpu else "-1"
+            values = [("memory", "memory.limit_in_bytes", bytes_), ("memory", "memory.memsw.limit_in_bytes?", bytes_)]
+            values += [("pids", "pids.max", limits.pids)]
+            values += [("cpu", "cpu.cfs_period_us", PERIOD), ("cpu", "cpu.cfs_quota_us", quota)] if limits.cpu else []
+        for controller, name, value in values:
+            self._set(controller, dyno_id, name, str(value))
+
+    def _set(self, controller: str, dyno_id: str, name: str, value: str) -> None:
+        if controller not in self._mounts:
+            return
+        path = os.path.join(self._path(controller, dyno_id), name.rstrip("?"))
+        if name.endswith("?") and not os.path.exists(path):
+            return  # a kernel that does not account for swap
+        with open(path, "w") as file:
+            file.write(value)
+
+
+def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:
+    """The groups that this process may make. Raises Unavailable with the reason."""
+    if os.geteuid() != 0:
+        return _delegated(home)
+    mounts, unified = _mounts(mountinfo)
+    if all(name in mounts for name in NEEDED):
+        groups = Groups(home, {name: mounts[name] for name in CONTROLLERS if name in mounts}, 1)
+    elif unified:
+        groups = Groups(home, dict.fromkeys(_enable(unified), unified), 2)
+    else:
+        raise Unavailable("no control groups for memory and pids are mounted")
+    for controller in groups._mounts:
+        path = groups._home(controller)
+        try:
+            os.makedirs(path, exist_ok=True)
+            if groups.version == 2:
+                for folder in (os.path.dirname(path), path):
+                    _subtree(folder, list(groups._mounts))
+        except OSError as error:
+            raise Unavailable(f"{path}: {error.strerror}") from None
+    return groups
+
+
+def _delegated(home: str) -> Groups:
+    raise Unavailable("control groups need root")
+
+
+def _mounts(mountinfo: str) -> tuple[dict[str, str], str]:
+    first: dict[str, str] = {}
+    unified = ""
+    with open(mountinfo) as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            path = left.split()[4]
+            kind, _, options = right.split()[:3]
+            if kind == "cgroup2":
+                unified = unified or path
+            elif kind == "cgroup":
+                for option in options.split(","):
+                    first.setdefault(option, path)
+    return first, unified
+
+
+def _enable(mount: str) -> list[str]:
+    """The controllers of version 2 that can be had under ``mount``. Raises Unavailable."""
+    try:
+        with open(os.path.join(mount, "cgroup.controllers")) as file:
+            there = [name for name in file.read().split() if name in CONTROLLERS]
+    except OSError as error:
+        raise Unavailable(f"{mount}: {error.strerror}") from None
+    missing = [name for name in NEEDED if name not in there]
+    if missing:
+        raise Unavailable(f"{mount} has no controller for {', '.join(missing)}")
+    try:
+        _subtree(mount, there)
+    except OSError as error:
+        raise Unavailable(f"{mount}: {error.strerror}") from None
+    return there
+
+
+def _subtree(folder: str, controllers: list[str]) -> None:
+    with open(os.path.join(folder, "cgroup.subtree_control"), "w") as file:
+        file.write(" ".join(f"+{name}" for name in controllers))
+
+
+def oom_kills(fd: int) -> int:
+    """How many processes of the group were killed for want of memory; ``fd`` is its open ``oom_file``."""
+    for line in os.pread(fd, 4096, 0).split(b"\n"):
+        if line.startswith(b"oom_kill "):
+            return int(line.split()[1])
+    return 0

@@ -1,0 +1,243 @@
+"""A dyno's way out: an HTTP proxy inside whose connections are made in the host's network, by threads that stayed there.
+
+It carries CONNECT and plain HTTP; ``addresses`` decides whom it may reach.
+"""
+
+from __future__ import annotations
+
+import _queue
+import _thread
+import os
+from _socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, getaddrinfo, inet_pton, socket
+
+from greenroom.engine.local import addresses
+from greenroom.engine.local.bridge import Link
+from greenroom.engine.local.loop import IN, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Answer = Callable[[socket | None, str], None]
+
+PORT = 61080
+"""Inside the dyno; outside the range that the kernel hands out, so that no app meets it by chance."""
+HEAD = 65536
+THREADS = 8
+CONNECT_SECONDS = 10.0
+HEAD_SECONDS = 30.0
+_HOP = (b"proxy-connection", b"proxy-authorization", b"connection", b"keep-alive", b"te", b"upgrade")
+
+
+def variables(port: int) -> dict[str, str]:
+    """The environment that leads HTTP libraries to the proxy."""
+    url, direct = f"http://127.0.0.1:{port}", "localhost,127.0.0.1,::1"
+    names = {"HTTP_PROXY": url, "HTTPS_PROXY": url, "NO_PROXY": direct}
+    return names | {name.lower(): value for name, value in names.items()}
+
+
+class Refused(Exception):
+    """The proxy's answer: a status and a sentence."""
+
+    def __init__(self, status: str, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
+
+
+class Connector:
+    """Threads in the network of whoever makes this; each beginning one starts the next, so all stay there."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._jobs: _queue.SimpleQueue[tuple[bytes, int, Answer]] = _queue.SimpleQueue()
+        self._answers: _queue.SimpleQueue[tuple[Answer, socket | None, str]] = _queue.SimpleQueue()
+        self._threads, self._idle, self._lock = 1, 1, _thread.allocate_lock()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        loop.add(self._wake, IN, self._answered)
+        _thread.start_new_thread(self._work, ())
+
+    def connect(self, host: bytes, port: int, answer: Answer) -> None:
+        """Later calls ``answer(socket, "")`` or ``answer(None, "403 Forbidden|why")`` in the loop."""
+        self._jobs.put((host, port, answer))
+
+    def _work(self) -> None:
+        while True:
+            host, port, answer = self._jobs.get()
+            with self._lock:
+                self._idle -= 1
+                if not self._idle and self._threads < THREADS:
+                    self._threads += 1
+                    self._idle += 1
+                    _thread.start_new_thread(self._work, ())
+            try:
+                result: tuple[socket | None, str] = connect(host, port), ""
+            except Refused as error:
+                result = None, f"{error.status}|{error.why}"
+            except Exception as error:
+                result = None, f"502 Bad Gateway|{error}"
+            with self._lock:
+                self._idle += 1
+            self._answers.put((answer, *result))
+            os.eventfd_write(self._wake, 1)
+
+    def _answered(self, _: int) -> None:
+        os.eventfd_read(self._wake)
+        while not self._answers.empty():
+            answer, sock, error = self._answers.get()
+            answer(sock, error)
+
+
+def connect(host: bytes, port: int) -> socket:
+    """A connection to the first address of ``host`` that may be reached and answers, made in this thread's network.
+
+    Raises Refused.
+    """
+    try:
+        found = getaddrinfo(host, port, 0, SOCK_STREAM)
+    except (gaierror, OSError) as error:
+        raise Refused("502 Bad Gateway", f"the name cannot be resolved: {error}") from None
+    why = Refused("502 Bad Gateway", "no address answers")
+    for family, _kind, _proto, _name, address in found:
+        if family not in (AF_INET, AF_INET6):
+            continue
+        packed = inet_pton(family, str(address[0]).partition("%")[0])
+        try:
+            refusal = addresses.check(packed)
+        except OSError as error:
+            why = Refused("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
+            continue
+        if refusal:
+            why = Refused("403 Forbidden", f"dynos may not connect to {addresses.text(packed)}: {refusal}")
+            continue
+        sock = socket(family, SOCK_STREAM, 0)
+        try:
+            sock.settimeout(CONNECT_SECONDS)
+            sock.connect(address)
+        except TimeoutError:
+            sock.close()
+            why = Refused("504 Gateway Timeout", f"{addresses.text(packed)} does not answer")
+        except OSError as error:
+            sock.close()
+            why = Refused("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
+        else:
+            return sock
+    raise why
+
+
+class Proxy:
+    """The listener inside."""
+
+    def __init__(self, loop: Loop, listener: socket, connector: Connector) -> None:
+        self._loop, self._listener, self._connector = loop, listener, connector
+        self._links: set[object] = set()
+        listener.setblocking(False)
+        loop.add(listener.fileno(), IN, self._accept)
+
+    def _accept(self, _: int) -> None:
+        try:
+            fd, _address = self._listener._accept()  # type: ignore[attr-defined]
+        except OSError:
+            return
+        client = socket(AF_INET, SOCK_STREAM, 0, fileno=fd)
+        client.setblocking(False)
+        Request(self._loop, client, self._connector, self._carry)
+
+    def _carry(self, client: socket, upstream: socket, first: bytes) -> None:
+        link = Link(self._loop, client, upstream, self._links.discard)
+        self._links.add(link)
+        link.start(first)
+
+
+class Request:
+    """One client of the proxy until it is connected or refused."""
+
+    def __init__(
+        self, loop: Loop, client: socket, connector: Connector, carry: Callable[[socket, socket, bytes], None]
+    ) -> None:
+        self._loop, self._client, self._connector, self._carry = loop, client, connector, carry
+        self._head = b""
+        self._timer = loop.at(HEAD_SECONDS, self._drop)
+        loop.add(client.fileno(), IN, self._ready)
+
+    def _ready(self, _: int) -> None:
+        try:
+            data = self._client.recv(HEAD)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._head += data
+        if not data or len(self._head) > 2 * HEAD:
+            self._drop()
+        elif b"\r\n\r\n" in self._head:
+            self._timer.cancel()
+            self._loop.remove(self._client.fileno())  # until there is an answer, its going away is of no interest
+            try:
+                host, port, self._greeting, self._first = parse(self._head)
+            except Refused as error:
+                self._refuse(error.status, error.why)
+            else:
+                self._connector.connect(host, port, self._answered)
+
+    def _answered(self, upstream: socket | None, error: str) -> None:
+        if upstream is None:
+            status, _, why = error.partition("|")
+            self._refuse(status, why)
+            return
+        upstream.setblocking(False)
+        try:
+            self._client.send(self._greeting)
+        except OSError:
+            self._client.close()
+            upstream.close()
+            return
+        self._carry(self._client, upstream, self._first)
+
+    def _refuse(self, status: str, why: str) -> None:
+        body = f"Greenroom's egress: {why}\n".encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        try:
+            self._client.send(head.encode() + body)
+        except OSError:
+            pass  # noqa: S110 (the client has gone)
+        self._drop()
+
+    def _drop(self) -> None:
+        self._timer.cancel()
+        fd = self._client.detach()
+        if fd >= 0:
+            self._loop.close(fd)
+
+
+def parse(head: bytes) -> tuple[bytes, int, bytes, bytes]:
+    """Host, port, what to tell the client once connected, and the bytes that go to the server first. Raises Refused."""
+    lines, _, rest = head.partition(b"\r\n\r\n")
+    first, *fields = lines.split(b"\r\n")
+    words = first.split(b" ")
+    if len(words) != 3:
+        raise Refused("400 Bad Request", "this is not an HTTP request")
+    method, target, version = words
+    if method == b"CONNECT":
+        host, port = split(target, 443)
+        return host, port, b"HTTP/1.1 200 Connection established\r\n\r\n", rest
+    scheme, found, tail = target.partition(b"://")
+    if not found or scheme.lower() != b"http":
+        raise Refused("400 Bad Request", "the proxy takes http:// addresses and CONNECT")
+    at = min((tail.find(mark) for mark in (b"/", b"?") if mark in tail), default=len(tail))
+    authority, path = tail[:at], tail[at:]
+    host, port = split(authority.rpartition(b"@")[2], 80)
+    kept = [field for field in fields if field.partition(b":")[0].strip().lower() not in _HOP]
+    path = path if path.startswith(b"/") else b"/" + path
+    request = b"\r\n".join([b" ".join([method, path, version]), *kept, b"Connection: close"])
+    return host, port, b"", request + b"\r\n\r\n" + rest
+
+
+def split(authority: bytes, default: int) -> tuple[bytes, int]:
+    """``host``, ``host:80`` or ``[::1]:80``. Raises Refused."""
+    if authority.startswith(b"["):
+        host, _, rest = authority[1:].partition(b"]")
+        port = rest.removeprefix(b":")
+    else:
+        host, _, port = authority.partition(b":")
+    if not host or b"\0" in host or (port and not (port.isdigit() and 0 < int(port) < 65536)):
+        raise Refused("400 Bad Request", "the address is not of the form host:port")
+    return host, int(port or default)

@@ -1,0 +1,172 @@
+"""The folders of the engine: made with the right owners before a dyno starts, and thrown away whatever it left in them.
+
+It runs as root over folders that tenants have filled, so it never follows a link and never goes deeper than two levels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import uuid
+from typing import Any
+
+from greenroom.basics import logfile
+from greenroom.engine.contract import PLATFORM, DynoSpec
+from greenroom.engine.errors import EngineError
+from greenroom.engine.local import plan, sandbox
+from greenroom.engine.local.plan import Place
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def lay_out(place: Place) -> None:
+    """Make what all dynos share. Repeatable. Raises OSError."""
+    for relative, mode in (("run", 0o751), (plan.DYNOS, 0o751), (plan.SCRATCH, 0o751), (plan.TRASH, 0o700)):
+        _folder(place, relative, owner=0, mode=mode)
+    _folder(place, plan.SOCKETS, owner=0, mode=0o3773)  # sticky: each app's shims rename their own sockets alone
+    sandbox.make_etc(place.path(plan.ETC))
+
+
+def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
+    """Make the run folder, the scratch folders, the log's folder and whatever else the dyno writes to. Raises OSError."""
+    uid = place.uid(spec)
+    _folder(place, f"{plan.DYNOS}/{spec.id}", owner=uid, mode=0o2750)
+    names = plan.scratch_names(spec)
+    if names:
+        _folder(place, f"{plan.SCRATCH}/{spec.id}", owner=0, mode=0o771)
+    for name in names:
+        _folder(place, f"{plan.SCRATCH}/{spec.id}/{name}", owner=uid, mode=0o2770)
+    for name in plan.kept_uppers(spec):
+        _folder(place, os.path.relpath(plan.work_folder(place.path(plan.SCRATCH, spec.id, name)), place.home), uid, 0o700)
+    for mount in spec.mounts:
+        if mount.mode == "rw" and mount.source.startswith("cache/"):
+            _folder(place, mount.source, owner=uid, mode=0o2775 if spec.owner == PLATFORM else 0o2770)
+    if order["log"]:
+        _log_folder(place, os.path.relpath(order["log"], place.home), uid)
+    parent = os.path.relpath(os.path.dirname(order["socket"]), place.home) if order["socket"] else plan.SOCKETS
+    if parent != plan.SOCKETS and not parent.startswith(plan.DYNOS):
+        _folder(place, parent, owner=uid, mode=0o2771)
+
+
+def _log_folder(place: Place, relative: str, uid: int) -> None:
+    _folder(place, "logs", owner=0, mode=0o771)
+    _folder(place, relative, owner=uid, mode=logfile.FOLDER_MODE)
+    log = logfile.Log(place.path(relative))
+    try:
+        log.touch()
+    finally:
+        log.close()
+
+
+def _folder(place: Place, relative: str, owner: int, mode: int) -> None:
+    """Have the folder, with parents; as root also with its owner and mode. Raises OSError, EngineError."""
+    parent = os.open(place.home, _FLAGS)
+    try:
+        *above, last = relative.split("/")
+        for name in above:
+            child = _enter(parent, name, 0o711)[0]
+            os.close(parent)
+            parent = child
+        fd, made = _enter(parent, last, 0o700)
+    finally:
+        os.close(parent)
+    try:
+        if place.root:
+            _own(place, fd, relative, owner, mode)
+        elif made:
+            os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)
+
+
+def _enter(parent: int, name: str, mode: int) -> tuple[int, bool]:
+    try:
+        return os.open(name, _FLAGS, dir_fd=parent), False
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=parent)
+            fd = os.open(name, _FLAGS, dir_fd=parent)
+            os.fchmod(fd, mode)
+            return fd, True
+        return os.open(name, _FLAGS, dir_fd=parent), False
+
+
+def _own(place: Place, fd: int, relative: str, owner: int, mode: int) -> None:
+    status = os.fstat(fd)
+    if owner == 0:
+        if status.st_uid == 0:
+            os.fchown(fd, 0, place.group)
+            os.fchmod(fd, mode)
+        return  # the control plane's own, made by it: it knows why
+    is_apps = place.first_uid - 1 <= status.st_uid < place.first_uid + 100_000
+    if is_apps and status.st_uid != owner:
+        raise EngineError(f"{relative} belongs to another app (uid {status.st_uid})", hint="use a folder of this app's own")
+    os.fchown(fd, owner, place.group)
+    os.fchmod(fd, mode)
+
+
+class Bin:
+    """Where folders go at once and from which they vanish in a thread of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._work = threading.Event()
+        threading.Thread(target=self._empty, daemon=True).start()
+        self._work.set()
+
+    def throw(self, relative: str) -> None:
+        """The folder is gone from its place when this returns; nothing when it is not there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self._place.path(relative), self._place.path(plan.TRASH, uuid.uuid4().hex))
+            self._work.set()
+
+    def _empty(self) -> None:
+        trash = self._place.path(plan.TRASH)
+        while True:
+            self._work.wait()
+            self._work.clear()
+            with contextlib.suppress(OSError):
+                for name in os.listdir(trash):
+                    with contextlib.suppress(OSError):
+                        purge(os.path.join(trash, name))
+
+
+def purge(path: str) -> None:
+    """Remove a folder with all in it, however deep, following nothing. Raises OSError."""
+    top = os.open(path, _FLAGS)
+    try:
+        for count in range(10_000_000):
+            entries = os.listdir(top)
+            if not entries:
+                break
+            for number, name in enumerate(entries):
+                _remove(top, name, f"{count}.{number}")
+    finally:
+        os.close(top)
+    os.rmdir(path)
+
+
+def _remove(top: int, name: str, prefix: str) -> None:
+    if _unlink(top, name):
+        return
+    os.chmod(name, 0o700, dir_fd=top)
+    child = os.open(name, _FLAGS, dir_fd=top)
+    try:
+        for number, inner in enumerate(os.listdir(child)):
+            if not _unlink(child, inner):
+                os.chmod(inner, 0o700, dir_fd=child)
+                os.rename(inner, f"{prefix}.{number}", src_dir_fd=child, dst_dir_fd=top)  # up, to be emptied next round
+    finally:
+        os.close(child)
+    os.rmdir(name, dir_fd=top)
+
+
+def _unlink(folder: int, name: str) -> bool:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except IsADirectoryError:
+        return False
+    except FileNotFoundError:
+        pass
+    return True

@@ -1,0 +1,155 @@
+"""What a dyno prints: cut into lines for the app's log, under a rate cap with every dropped line counted, and kept raw if asked.
+
+Memory stays bounded whatever is printed. The log's form and files are ``basics.logfile``'s.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from greenroom.basics import logfile
+
+LONGEST = logfile.LONGEST
+LINES_PER_SECOND, LINES_AT_ONCE = 2_000, 20_000
+BYTES_PER_SECOND, BYTES_AT_ONCE = 2_000_000, 8_000_000
+RAW_BYTES = 300_000_000
+RAW_CUT = b"\n[greenroom] the output is longer than 300 MB; the rest is not kept\n"
+
+
+class Journal:
+    """The app's log as one process of it sees it; a full disk costs lines, never the dyno."""
+
+    def __init__(self, folder: str, process: str) -> None:
+        self._log = logfile.Log(folder) if folder else None
+        self._process = process
+        self.lost = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a log at all."""
+        return self._log is not None
+
+    def say(self, text: str) -> None:
+        """A line of the platform's own: ``heroku[web.1]: text``."""
+        self._write("heroku", [text.replace("\n", " ")])
+
+    def lines(self, lines: list[bytes]) -> None:
+        """Lines that the process printed: ``app[web.1]: line``."""
+        self._write("app", lines)
+
+    def _write(self, source: str, texts: list[str] | list[bytes]) -> None:
+        if self._log is None or not texts:
+            return
+        now = time.time()
+        try:
+            self._log.append([(now, source, self._process, text) for text in texts])
+        except OSError:
+            self.lost += len(texts)
+
+
+class Bucket:
+    """Lets through so many per second, and so many at once."""
+
+    def __init__(self, rate: float, most: float) -> None:
+        self._rate, self._most, self._left = rate, most, most
+        self._at = time.monotonic()
+
+    def left(self) -> float:
+        """What may pass now."""
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._at) * self._rate)
+        self._at = now
+        return self._left
+
+    def take(self, amount: float) -> None:
+        """What has passed; may run into debt."""
+        self._left -= amount
+
+
+class Output:
+    """Takes bytes as they come and hands lines on."""
+
+    def __init__(self, journal: Journal, raw: str = "") -> None:
+        self._journal = journal
+        self._lines = Bucket(LINES_PER_SECOND, LINES_AT_ONCE)
+        self._bytes = Bucket(BYTES_PER_SECOND, BYTES_AT_ONCE)
+        self._partial = b""
+        self._dropped, self._since = 0, 0.0
+        self._raw, self._raw_left = -1, RAW_BYTES
+        self.last_words = b""
+        if raw:
+            self._raw = os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the process."""
+        self.last_words = (self.last_words + data)[-2000:]
+        if self._raw >= 0:
+            self._keep(data)
+        if not self._journal.wanted:
+            return
+        if self._lines.left() < 1 or self._bytes.left() < 1:
+            self._drop(data)
+            return
+        *lines, rest = (self._partial + data).split(b"\n")
+        while len(rest) > LONGEST:
+            lines.append(rest[:LONGEST])
+            rest = rest[LONGEST:]
+        self._partial = rest
+        self._pass(lines)
+
+    def _pass(self, lines: list[bytes]) -> None:
+        room = int(self._lines.left())
+        passed, over = lines[:room], lines[room:]
+        self._lines.take(len(passed))
+        self._bytes.take(sum(map(len, passed)))
+        if passed:
+            self.tell_drops()
+            self._journal.lines(passed)
+        if over:
+            self._count(len(over))
+
+    def _drop(self, data: bytes) -> None:
+        count = data.count(b"\n")
+        rest = data[data.rfind(b"\n") + 1 :] if count else self._partial + data
+        while len(rest) > LONGEST:
+            rest = rest[LONGEST:]
+            count += 1
+        self._partial = rest
+        self._count(count)
+
+    def _count(self, count: int) -> None:
+        if count and not self._dropped:
+            self._since = time.time()
+        self._dropped += count
+
+    def tell_drops(self) -> None:
+        """Say in the log how many lines are missing, if any."""
+        dropped = self._dropped + self._journal.lost
+        if not dropped:
+            return
+        since = logfile.stamp(self._since or time.time())
+        self._dropped, self._journal.lost, self._since = 0, 0, 0.0
+        self._journal.say(f"Error L10 (output buffer overflow): {dropped} messages dropped since {since}.")
+        if self._journal.lost:  # the line about the loss is lost too: the disk is full
+            self._journal.lost = dropped
+
+    def end(self) -> None:
+        """The process has closed its output: what has no newline is a line too."""
+        if self._partial:
+            rest, self._partial = self._partial, b""
+            self._pass([rest])
+        self.tell_drops()
+        if self._raw >= 0:
+            os.close(self._raw)
+            self._raw = -1
+
+    def _keep(self, data: bytes) -> None:
+        if self._raw_left <= 0:
+            return
+        kept = data[: self._raw_left]
+        self._raw_left -= len(data)
+        try:
+            os.write(self._raw, kept if self._raw_left > 0 else kept + RAW_CUT)
+        except OSError:
+            self._raw_left = 0

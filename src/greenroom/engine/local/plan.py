@@ -1,0 +1,231 @@
+"""From a spec to an order: what is allowed, where everything lies on this host, and which uid the dyno gets.
+
+It refuses with a clear sentence and changes nothing; ``prepare`` makes the folders, the shim carries the order out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from greenroom.engine.contract import PLATFORM, DynoSpec, Mount
+from greenroom.engine.errors import EngineError
+from greenroom.engine.local import egress, sandbox, seccomp
+
+READABLE = ("slugs", "envs", "sources", "cache", "run/scratch", "builds")
+"""Folders of home from which dynos may be given things."""
+WRITABLE = ("cache",)
+"""Those from which they may be given things to write to, besides their own scratch."""
+FORWARDS = "run/postgres"
+SOCKETS = "run/sockets"
+DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
+_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+_PROCESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
+_LOWEST_MEMORY, _LOWEST_PIDS = 8, 4
+_SETSID = ("/usr/bin/setsid", "-c")
+_KEPT_TARGETS = ("/", "/proc", "/dev", "/etc", "/usr", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/sys")  # noqa: S108
+
+
+class Place:
+    """The installation: its home, the absolute prefixes that dynos may see, and its uids (``root``: one per app)."""
+
+    def __init__(self, home: str, *, allow: Iterable[str], root: bool, first_uid: int, group: int, bwrap: str) -> None:
+        self.home, self.root, self.first_uid, self.group, self.bwrap = os.path.realpath(home), root, first_uid, group, bwrap
+        self.allow = [os.path.realpath(path) for path in allow]
+        self.allow_as_given = [os.path.normpath(path) for path in allow]
+
+    def path(self, *parts: str) -> str:
+        """An absolute path inside home."""
+        return os.path.join(self.home, *parts)
+
+    def dyno(self, dyno_id: str) -> str:
+        """The dyno's run folder."""
+        return self.path(DYNOS, dyno_id)
+
+    def uid(self, spec: DynoSpec) -> int:
+        """The system uid of the spec's owner; our own when we are not root."""
+        if not self.root:
+            return os.geteuid()
+        return self.first_uid - 1 if spec.owner == PLATFORM else self.first_uid + spec.uid
+
+
+def check_id(dyno_id: object) -> str:
+    """The id, or EngineError."""
+    if not isinstance(dyno_id, str) or not _ID.match(dyno_id):
+        _refuse(f"the dyno id {str(dyno_id)[:100]!r} is not of the form [a-z0-9.-]{{1,80}}, beginning with a letter or digit")
+    return str(dyno_id)
+
+
+def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
+    """All that the shim needs, ready to be marshalled. Raises EngineError."""
+    _check(spec)
+    port = _egress_port(spec) if spec.egress else 0
+    env = dict(egress.variables(port)) | dict(spec.env) if port else dict(spec.env)
+    views = [view(place, spec, mount) for mount in spec.mounts]
+    words = sandbox.options(env=env, views=views, cwd=spec.cwd, etc=place.path(ETC), memory_mb=spec.limits.memory_mb)
+    try:
+        arguments = sandbox.encode([*words])
+        sandbox.encode(spec.command)
+        program = seccomp.program()
+    except ValueError as error:
+        _refuse(str(error))
+    limits = {name: getattr(spec.limits, name) for name in ("memory_mb", "pids", "timeout", "silence", "boot", "grace")}
+    return {
+        "folder": place.dyno(spec.id),
+        "bwrap": place.bwrap,
+        "arguments": arguments,
+        "seccomp": program,
+        "command": [*(_SETSID if spec.tty else ()), *spec.command],
+        "shown": shown(spec.command),
+        "uid": place.uid(spec) if place.root else -1,
+        "umask": 0o002 if any(mount.mode == "rw" or mount.upper for mount in spec.mounts) else 0o022,
+        "log": within(place, spec.log, ("logs",), "log") if spec.log else "",
+        "socket": _socket(place, spec),
+        "forwards": [(it.port, within(place, it.socket, (FORWARDS,), "forward")) for it in spec.forwards],
+        "egress": port,
+        "limits": limits,
+        **{name: getattr(spec, name) for name in ("port", "output", "attach", "tty", "rows", "columns", "stdin", "kind")},
+    }
+
+
+def shown(command: tuple[str, ...]) -> str:
+    """The command as the log shows it: of ``sh -c TEXT`` the text."""
+    if len(command) == 3 and command[1] in ("-c", "-lc") and command[0].rpartition("/")[2] in ("sh", "bash", "dash"):
+        return command[2][:1000]
+    return " ".join(command)[:1000]
+
+
+def _refuse(message: str, hint: str = "") -> None:
+    raise EngineError(message, hint=hint or "see engine/contract.py for what a dyno may ask for", id="invalid_params")
+
+
+def _check(spec: DynoSpec) -> None:
+    check_id(spec.id)
+    problems = [
+        (not _OWNER.match(spec.owner), f"the owner {spec.owner[:100]!r} is not a name"),
+        (not 0 <= spec.uid < 100_000, f"uid {spec.uid} is not within 0 .. 99999"),
+        (not _PROCESS.match(spec.process), f"the process {spec.process[:100]!r} is not a name"),
+        (not spec.command or not spec.command[0], "the command is empty"),
+        (not _is_clean(spec.cwd), f"the folder {spec.cwd!r} is not a plain absolute path"),
+        (spec.limits.memory_mb < _LOWEST_MEMORY, f"memory_mb must be at least {_LOWEST_MEMORY}"),
+        (spec.limits.pids < _LOWEST_PIDS, f"pids must be at least {_LOWEST_PIDS}"),
+        (bool(spec.socket) and not spec.port, "a socket needs a port to lead to"),
+        (not 0 < spec.rows < 1000 or not 0 < spec.columns < 1000, "rows and columns must be within 1 .. 999"),
+    ]
+    problems += [(not _is_name(name), f"{name[:100]!r} is no name of an environment variable") for name in spec.env]
+    ports = [spec.port] * bool(spec.port) + [forward.port for forward in spec.forwards]
+    problems += [(not 0 < port < 65536, f"port {port} is not within 1 .. 65535") for port in ports]
+    problems += [(len(set(ports)) != len(ports), "two things want the same port inside")]
+    for wrong, message in problems:
+        if wrong:
+            _refuse(f"dyno {spec.id}: {message}")
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "=" not in name and "\0" not in name
+
+
+def _is_clean(path: str) -> bool:
+    return path.startswith("/") and os.path.normpath(path) == path and not path.startswith("//") and "\0" not in path
+
+
+def _egress_port(spec: DynoSpec) -> int:
+    taken = {spec.port, *(forward.port for forward in spec.forwards)}
+    return next(port for port in range(egress.PORT, 65536) if port not in taken)
+
+
+def _socket(place: Place, spec: DynoSpec) -> str:
+    if not spec.socket:
+        return ""
+    path = within(place, spec.socket, (f"{DYNOS}/{spec.id}", SOCKETS), "socket")
+    if os.path.basename(path) in ("state.json", "attach.sock", "output", "active"):
+        _refuse(f"dyno {spec.id}: the socket has the name of a file of the engine's")
+    return path
+
+
+def within(place: Place, relative: str, folders: Iterable[str], what: str) -> str:
+    """The real absolute path of something below one of home's ``folders``. Raises EngineError."""
+    folders = list(folders)
+    allowed = ", ".join(f"{folder}/" for folder in folders)
+    if relative.startswith("/") or os.path.normpath(relative) != relative or "\0" in relative:
+        _refuse(f"{what} {relative!r} is not a plain path relative to home", hint=f"allowed: below {allowed}")
+    if not any(relative.startswith(folder + "/") for folder in folders):
+        _refuse(f"{what} {relative!r} is not allowed", hint=f"allowed: below {allowed}")
+    real = os.path.realpath(place.path(relative))
+    if not any(real.startswith(place.path(folder) + "/") for folder in folders):
+        _refuse(f"{what} {relative!r} leads out of where it may lie", hint=f"allowed: below {allowed}")
+    return real
+
+
+def view(place: Place, spec: DynoSpec, mount: Mount) -> sandbox.View:
+    """The mount with absolute sources. Raises EngineError."""
+    if not _is_clean(mount.target) or mount.target in _KEPT_TARGETS:
+        _refuse(f"dyno {spec.id}: nothing can be mounted at {mount.target!r}")
+    if mount.mode != "overlay":
+        if mount.lower or mount.upper or not mount.source:
+            _refuse(f"dyno {spec.id}: the {mount.mode} mount at {mount.target} needs a source, and no layers")
+        return sandbox.View(mount.mode, mount.target, [source(place, spec, mount.source, mount.mode == "rw")])
+    layers = mount.lower or (mount.source,)
+    lower = [source(place, spec, layer, False) for layer in layers]
+    if not mount.upper:
+        return sandbox.View("overlay", mount.target, lower)
+    if not mount.upper.startswith("scratch:"):
+        _refuse(f"dyno {spec.id}: the upper layer of {mount.target} must be scratch:NAME")
+    upper = source(place, spec, mount.upper, True)
+    return sandbox.View("kept", mount.target, lower, upper, work_folder(upper))
+
+
+def work_folder(upper: str) -> str:
+    """Where overlayfs keeps what it is moving into ``upper``: beside it, on the same disk."""
+    return os.path.join(os.path.dirname(upper), "_work_" + os.path.basename(upper))
+
+
+def source(place: Place, spec: DynoSpec, text: str, write: bool) -> str:
+    """The absolute path of one source. Raises EngineError when it may not be given, or does not exist."""
+    kind, found, name = text.partition(":")
+    if found and kind == "scratch":
+        if not _NAME.match(name):
+            _refuse(f"dyno {spec.id}: scratch:{name[:100]} is not a plain name")
+        return place.path(SCRATCH, spec.id, name)
+    if text.startswith("/"):
+        return _foreign(place, spec, text, write)
+    if write and not any(text.startswith(folder + "/") for folder in WRITABLE):
+        _refuse(f"dyno {spec.id}: {text!r} may not be written to", hint="allowed: scratch:NAME and cache/")
+    real = within(place, text, WRITABLE if write else READABLE, "source")
+    if not os.path.exists(real) and not write:
+        _refuse(f"dyno {spec.id}: the source {text!r} does not exist")
+    return real
+
+
+def _foreign(place: Place, spec: DynoSpec, text: str, write: bool) -> str:
+    allowed = ", ".join(place.allow_as_given) or "none"
+    hint = f"allowed prefixes: {allowed} (supervisor --allow)"
+    if write:
+        _refuse(f"dyno {spec.id}: {text!r} may not be written to", hint=hint)
+    if not _is_clean(text) or not any(_below(text, prefix) for prefix in place.allow_as_given):
+        _refuse(f"dyno {spec.id}: the source {text!r} is not allowed", hint=hint)
+    real = os.path.realpath(text)
+    if not any(_below(real, prefix) for prefix in (*place.allow, "/usr")):
+        _refuse(f"dyno {spec.id}: the source {text!r} leads to {real}, which is not allowed", hint=hint)
+    if not os.path.exists(real):
+        _refuse(f"dyno {spec.id}: the source {text!r} does not exist")
+    return real
+
+
+def _below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix.rstrip("/") + "/")
+
+
+def scratch_names(spec: DynoSpec) -> set[str]:
+    """Names of the scratch folders that the spec asks for."""
+    texts = [text for mount in spec.mounts for text in (mount.source, mount.upper, *mount.lower)]
+    return {text.partition(":")[2] for text in texts if text.startswith("scratch:")}
+
+
+def kept_uppers(spec: DynoSpec) -> set[str]:
+    """Names of those that are upper layers."""
+    return {mount.upper.partition(":")[2] for mount in spec.mounts if mount.upper}

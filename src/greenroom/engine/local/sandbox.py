@@ -1,0 +1,148 @@
+"""What a dyno sees: bubblewrap's options for one spec, as a value; nothing is run here.
+
+The shim hands them over by file descriptor. The network and the uid on the host are the shim's, not bubblewrap's.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+UID = 1000
+"""Inside, every dyno is the user ``dyno`` with this number, whatever it is on the host."""
+HOME = "/app"
+PATH = "/usr/local/bin:/usr/bin:/bin"
+HOSTNAME = "dyno"
+_MB = 1024 * 1024
+SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
+
+ETC = {
+    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\ndyno:x:{UID}:{UID}:dyno:{HOME}:/bin/sh\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "group": f"root:x:0:\ndyno:x:{UID}:\nnogroup:x:65534:\n",
+    "hosts": f"127.0.0.1 localhost {HOSTNAME}\n::1 ip6-localhost ip6-loopback\n",
+    "hostname": f"{HOSTNAME}\n",
+    "resolv.conf": "# a dyno has no name server: its way out is the proxy of HTTP_PROXY\noptions attempts:1 timeout:1\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    "timezone": "Etc/UTC\n",
+}
+FROM_HOST = (
+    "alternatives",
+    "ca-certificates",
+    "fonts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "mime.types",
+    "pki/ca-trust/extracted",
+    "pki/tls/certs",
+    "protocols",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+)
+"""Of the host's /etc, what programs need and everybody may know."""
+
+
+def make_etc(folder: str) -> None:
+    """Write the /etc of all dynos, with empty places for what is bound from the host. Repeatable. Raises OSError."""
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    os.chmod(folder, 0o755)
+    for name, text in ETC.items():
+        _write(os.path.join(folder, name), text)
+    for name in _present():
+        path = os.path.join(folder, name)
+        if os.path.isdir(f"/etc/{name}"):
+            os.makedirs(path, mode=0o755, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            _write(path, "")
+    zone = os.path.join(folder, "localtime")
+    if not os.path.lexists(zone):
+        os.symlink("/usr/share/zoneinfo/Etc/UTC", zone)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path + "~", "w") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o644)
+    os.rename(path + "~", path)
+
+
+def _present() -> list[str]:
+    return [name for name in FROM_HOST if os.path.exists(f"/etc/{name}")]
+
+
+class View:
+    """One mount with its sources made absolute: ``kind`` is ``ro``, ``rw``, ``overlay`` or ``kept`` (upper and work given)."""
+
+    def __init__(self, kind: str, target: str, sources: Iterable[str], upper: str = "", work: str = "") -> None:
+        self.kind, self.target, self.sources = kind, target, list(sources)
+        self.upper, self.work = upper, work
+
+    def options(self) -> list[str]:
+        """bubblewrap's words for it."""
+        if self.kind == "ro":
+            return ["--ro-bind", self.sources[0], self.target]
+        if self.kind == "rw":
+            return ["--bind", self.sources[0], self.target]
+        layers = [word for source in self.sources for word in ("--overlay-src", source)]
+        if self.kind == "kept":
+            return [*layers, "--overlay", self.upper, self.work, self.target]
+        return [*layers, "--tmp-overlay", self.target]
+
+
+def options(*, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str, memory_mb: int) -> list[str]:
+    """All of bubblewrap's options but the ones that name file descriptors."""
+    views = sorted(views, key=lambda view: view.target.count("/") if view.target != "/" else 0)
+    words = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    words += ["--disable-userns", "--uid", str(UID), "--gid", str(UID), "--hostname", HOSTNAME]
+    words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words += _system(etc)
+    size = str(memory_mb * _MB)
+    words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108
+    words += ["--perms", "1777", "--size", size, "--tmpfs", "/tmp"]  # noqa: S108 (inside)
+    words += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]  # noqa: S108
+    for home in dict.fromkeys((HOME, cwd)):
+        if not any(_covers(view.target, home) for view in views) and not _covers("/tmp", home):  # noqa: S108
+            words += ["--perms", "0755", "--size", size, "--tmpfs", home]
+    for view in views:
+        words += view.options()
+    words += ["--remount-ro", "/", "--chdir", cwd, "--clearenv"]
+    for name, value in environment(env).items():
+        words += ["--setenv", name, value]
+    return words
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The dyno's whole environment: the spec's, on top of the few that every program needs."""
+    return {"HOME": HOME, "PATH": PATH, "LANG": "C.UTF-8", "USER": "dyno", **env}
+
+
+def _covers(target: str, path: str) -> bool:
+    return path == target or path.startswith(target.rstrip("/") + "/")
+
+
+def _system(etc: str) -> list[str]:
+    words = ["--ro-bind", "/usr", "/usr"]
+    for name in SYSTEM:
+        path = f"/{name}"
+        if os.path.islink(path):
+            words += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            words += ["--ro-bind", path, path]
+    words += ["--ro-bind", etc, "/etc"]
+    for name in _present():
+        words += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    return words
+
+
+def encode(words: Iterable[str]) -> bytes:
+    """The form of ``--args``: each word ends with a zero byte. Raises ValueError when one contains such."""
+    data = [os.fsencode(word) for word in words]
+    if any(b"\0" in word for word in data):
+        raise ValueError("a zero byte in a path or in the environment")
+    return b"".join(word + b"\0" for word in data)

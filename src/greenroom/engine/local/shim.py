@@ -1,0 +1,401 @@
+"""One dyno's keeper: sets up its network and uid, runs its sandbox, and writes down how it goes until nothing is left of it.
+
+It outlives the supervisor. Its memory is paid once per dyno, so it does without json, logging, subprocess, signal and socket.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import marshal
+import os
+import resource
+import time
+from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
+from time import monotonic
+
+from greenroom.basics import unixsock
+from greenroom.engine.local import attach, bridge, cgroups, deadlines, egress, launch, netns, output, state
+from greenroom.engine.local.loop import IN, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGSTOP_, SIGUSR2 = 1, 2, 9, 15, 10, 12
+REQUESTS = {"HUP": SIGHUP, "INT": SIGINT, "TERM": SIGTERM, "STOP": SIGSTOP_, "KILL": SIGUSR2}
+"""What the supervisor sends to the shim for each of the engine's signals; STOP is SIGUSR1, KILL is SIGUSR2."""
+ATTACH_SECONDS = 60.0
+FLUSH_SECONDS = 5.0
+DRAIN_SECONDS = 2.0
+PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
+"""Until when after the start, and how often, the shim looks whether the port has been bound (seconds)."""
+READ_BYTES, READ_WINDOW = 3_200_000, 0.1
+"""So much output is read per window at most; a dyno that prints faster waits."""
+SOCKET_MODE = 0o660
+FILES, MESSAGE_BYTES = 8192, 0
+
+
+class Shim:
+    """The dyno from the order to its end."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.order = order
+        self.loop = Loop()
+        self.limits: dict[str, Any] = order["limits"]
+        self.tree: launch.Tree | None = None
+        self.why = self.detail = ""
+        self.heard = monotonic()
+        self._client: attach.Client | None = None
+        self._door: attach.Door | None = None
+        self._way_in: bridge.Bridge | None = None
+        self._kept: list[object] = []
+        self._code: int | None = None
+        self._ran = self._stopping = self._done = False
+        self._pending: list[int] = []
+        self._window, self._read = 0.0, 0
+
+    # -- before the drop ---------------------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        """Everything that needs root, then the drop. Raises OSError."""
+        order = self.order
+        netns.forgo_privileges()
+        if order["uid"] < 0:
+            netns.enter_user_namespace()
+        connector = egress.Connector(self.loop) if order["egress"] else None  # its threads stay in the host's network
+        netns.enter_network()
+        if connector:
+            self._kept.append(egress.Proxy(self.loop, _listen(order["egress"]), connector))
+        for port, path in order["forwards"]:
+            self._kept.append(bridge.Bridge(self.loop, _listen(port), lambda path=path: _dial_unix(path)))  # type: ignore[misc]
+        self._groups = tuple([os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave"))
+        self._oom = os.open(order["oom"], os.O_RDONLY | os.O_CLOEXEC) if order["oom"] else -1
+        _limit(0 if order["enter"] else self.limits["pids"])
+        os.umask(0o022)
+        if order["uid"] >= 0:
+            netns.become(order["uid"], order["uid"])
+        os.chdir(order["folder"])
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Write the first state; start at once, or wait for the client."""
+        order = self.order
+        self.state = state.State(order["folder"], order["state"])
+        self.journal = output.Journal(order["log"], order["state"]["process"])
+        self._counter = state.Counter(order["folder"]) if order["port"] else None
+        self._signals()
+        printed = output.Journal("", "") if order["attach"] else self.journal
+        self.output = output.Output(printed, os.path.join(order["folder"], "output") if order["output"] else "")
+        self.state.save()
+        if order["attach"]:
+            self._door = attach.Door(self.loop, order["folder"], self._client_came)
+            self._waiting = self.loop.at(ATTACH_SECONDS, self._nobody_came)
+        else:
+            self._launch()
+
+    def _launch(self) -> None:
+        order = self.order
+        self.journal.say(f"Starting process with command `{order['shown']}`")
+        try:
+            self._pipes = launch.Pipes(order)
+            os.umask(order["umask"])
+            self.tree = launch.Tree(self.loop, order, self._pipes, self._groups)  # type: ignore[arg-type]
+        except OSError as error:
+            self._end_unborn(f"bubblewrap cannot be started: {error}")
+            return
+        finally:
+            os.umask(0o022)
+        self._pipes.close_far()
+        self.tree.watch(self._running, self._over)
+        self.loop.add(self._pipes.output, IN, self._output_ready)
+        self.heard = monotonic()
+        self.deadlines = deadlines.Deadlines(self, self._oom)
+        self.state.change(started_at=time.time())
+
+    def _running(self) -> None:
+        assert self.tree
+        self.state.change(phase="running", host_pid=self.tree.main)
+        for number in self._pending:
+            self.tree.signal(number)
+        self._pending.clear()
+        if self.order["port"]:
+            self._look_for_port(monotonic())
+        else:
+            self.journal.say("State changed from starting to up")
+
+    def _look_for_port(self, since: float) -> None:
+        if self._done or self._code is not None:
+            return
+        host = netns.has_listener(self.order["port"])
+        if host:
+            self._listening(host)
+            return
+        age = monotonic() - since
+        pause = next(pause for until, pause in PORT_LOOKS if age < until)
+        self.loop.at(pause, lambda: self._look_for_port(since))
+
+    def _listening(self, host: str) -> None:
+        self.deadlines.bound()
+        if self.order["socket"]:
+            family = AF_INET6 if ":" in host else AF_INET
+            address = (host, self.order["port"])
+            sock = socket(AF_UNIX, SOCK_STREAM, 0)
+            try:
+                unixsock.place(sock, self.order["socket"], SOCKET_MODE)  # type: ignore[arg-type]
+            except OSError as error:
+                sock.close()
+                self.end_by("start", f"the socket {self.order['socket']} cannot be made: {error.strerror}")
+                return
+            sock.listen(4096)
+            self._way_in = bridge.Bridge(self.loop, sock, lambda: bridge.dial(family, address), self._count)
+        self.state.change(listening=True)
+        self.journal.say("State changed from starting to up")
+
+    def _count(self, active: int) -> None:
+        if self._counter:
+            self._counter.set(active)
+        if self._done and not active:
+            self._leave_when_flushed()
+
+    # -- output ------------------------------------------------------------------------------------------------------
+
+    def _output_ready(self, _: int) -> None:
+        try:
+            data = os.read(self._pipes.output, 65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""  # a terminal says so when its last user has gone
+        if not data:
+            self._output_closed()
+            return
+        self.heard = monotonic()
+        self.output.feed(data)
+        if self._client and not self._client.send(data):
+            self._hold_output()
+            self._client.when_ready(self._resume_output)
+        else:
+            self._throttle(len(data))
+
+    def _throttle(self, size: int) -> None:
+        if self.heard - self._window > READ_WINDOW:
+            self._window, self._read = self.heard, 0
+        self._read += size
+        if self._read > READ_BYTES:
+            self._hold_output()
+            self.loop.at(READ_WINDOW, self._resume_output)
+
+    def _hold_output(self) -> None:
+        self.loop.remove(self._pipes.output)
+
+    def _resume_output(self) -> None:
+        if self._pipes.output >= 0:
+            self.loop.add(self._pipes.output, IN, self._output_ready)
+
+    def _output_closed(self) -> None:
+        if self._pipes.output >= 0:
+            self.loop.close(self._pipes.output)
+            self._pipes.output = -1
+            self.output.end()
+            if self._code is not None:
+                self._finish()
+
+    # -- the client of an attached dyno --------------------------------------------------------------------------------
+
+    def _client_came(self, sock: socket) -> None:
+        self._waiting.cancel()
+        self._launch()
+        if self.tree is None:
+            sock.close()
+            return
+        self._client = attach.Client(
+            self.loop, sock, self._pipes.input, tty=self.order["tty"], gone=self._client_gone
+        )
+
+    def _nobody_came(self) -> None:
+        text = f"Error R13 (Attach error) -> No client came within {ATTACH_SECONDS:.0f} seconds"
+        self.journal.say(text)
+        self._end_unborn(text)
+
+    def _client_gone(self) -> None:
+        if self.tree and not self.tree.ended:
+            self.why = self.why or "signal"
+            self.detail = self.detail or "the client went away"
+            self.tree.hang_up(SIGHUP)
+            self.loop.at(self.limits["grace"], self.tree.kill)
+
+    # -- signals and the end -------------------------------------------------------------------------------------------
+
+    def _signals(self) -> None:
+        near, far = os.pipe()
+        for fd in (near, far):
+            os.set_blocking(fd, False)
+        for number in REQUESTS.values():
+            _signal.signal(number, lambda *_: None)
+        _signal.set_wakeup_fd(far, warn_on_full_buffer=False)
+        self.loop.add(near, IN, lambda _: [self._signalled(number) for number in os.read(near, 64)] and None)
+
+    def _signalled(self, number: int) -> None:
+        if self._done:
+            return
+        self.why = self.why or "signal"
+        if self.tree is None:
+            self._end_unborn("ended before it was started")
+        elif number == SIGUSR2:
+            self.tree.kill()
+        elif number == SIGSTOP_:
+            self._stop()
+        elif not self.tree.signal(number):
+            self._pending.append(number)
+
+    def _stop(self) -> None:
+        assert self.tree
+        if self._stopping:
+            return
+        self._stopping = True
+        self.journal.say("Stopping all processes with SIGTERM")
+        if not self.tree.signal(SIGTERM):
+            self._pending.append(SIGTERM)
+        self.loop.at(self.limits["grace"], self._grace_over)
+
+    def _grace_over(self) -> None:
+        if self.tree and not self.tree.ended:
+            grace = self.limits["grace"]
+            self.journal.say(
+                f"Error R12 (Exit timeout) -> At least one process failed to exit within {grace:g} seconds of SIGTERM"
+            )
+            self.journal.say("Stopping remaining processes with SIGKILL")
+            self.detail = self.detail or f"killed {grace:g} seconds after SIGTERM"
+            self.tree.kill()
+
+    def end_by(self, why: str, text: str) -> None:
+        """A deadline or a limit ends the dyno."""
+        if self.tree and not self.tree.ended and (not self.why or self.why == "signal"):
+            self.why, self.detail = why, text
+            self.journal.say(text)
+            self.journal.say("Stopping process with SIGKILL")
+            self.tree.kill()
+
+    def _over(self, code: int, ran: bool) -> None:
+        self._code, self._ran = code, ran
+        if self._client:
+            self._client.forget_stdin()
+        if self._pipes.output < 0:
+            self._finish()
+        else:
+            self.loop.at(DRAIN_SECONDS, self._output_closed)
+
+    def _finish(self) -> None:
+        if self._done:
+            return
+        self.deadlines.close()
+        code, reason, detail = self._verdict()
+        self._close_ways()
+        self.journal.say(f"Process exited with status {code}")
+        lasting = self.order["kind"] in ("web", "worker")
+        ending = "complete" if (reason == "signal" or not lasting) and (code == 0 or reason == "signal") else "crashed"
+        self.journal.say(f"State changed from {'up' if self._ran else 'starting'} to {ending}")
+        self._end(code, reason, detail)
+
+    def _verdict(self) -> tuple[int, str, str]:
+        assert self._code is not None
+        if not self.why and self.deadlines.was_oom(self._code):
+            self.why, self.detail = "oom", "Error R15 (Memory quota vastly exceeded)"
+            self.journal.say(self.detail)
+        if not self._ran and not self.why:
+            lines = self.output.last_words.decode("utf-8", "replace").split("\n")
+            said = [line.removeprefix("bwrap: ") for line in lines if line.startswith("bwrap: ")]
+            return 127, "start", said[-1] if said else f"the sandbox ended with status {self._code}"
+        return self._code, self.why or "exit", self.detail
+
+    def _close_ways(self) -> None:
+        if self._way_in:
+            try:
+                os.unlink(self.order["socket"])
+            except OSError:
+                pass  # noqa: S110 (a newer dyno has it now, or the folder has gone)
+            self._way_in.close()
+
+    def _end_unborn(self, detail: str) -> None:
+        if self._door:
+            self._door.close()
+        if not self._done:
+            self._end(127, "signal" if self.why else "start", detail)
+
+    def _end(self, code: int, reason: str, detail: str) -> None:
+        self._done = True
+        self.state.end(code=code, reason=reason, detail=detail)
+        if self._client:
+            self._client.finish()
+        self.loop.at(FLUSH_SECONDS, self._leave)
+        self._leave_when_flushed()
+
+    def _leave_when_flushed(self) -> None:
+        if self._way_in and self._way_in.active:
+            return  # the last connection will ask again
+        if self._client and self._client.lagging:
+            self._client.when_ready(self._leave_when_flushed)
+            return
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.state.saved:
+            self.loop.stop()
+        else:
+            self.state.save(sync=True)  # a full disk: the exit state is worth waiting for
+            self.loop.at(1.0, self._leave)
+
+
+def _listen(port: int) -> socket:
+    sock = socket(AF_INET, SOCK_STREAM, 0)
+    sock.bind(("127.0.0.1", port))
+    sock.listen(1024)
+    return sock
+
+
+def _dial_unix(path: str) -> tuple[socket, bool]:
+    short, fd = unixsock.address(path)
+    try:
+        return bridge.dial(AF_UNIX, short)
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _limit(processes: int) -> None:
+    """The limits that the dyno inherits; ``processes``: where no control group counts them (0: one does)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (MESSAGE_BYTES, MESSAGE_BYTES))
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+    if processes:
+        resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+
+
+def main() -> None:
+    """Read the order from standard input, answer one byte on standard output when the first state is written."""
+    data = b""
+    while part := os.read(0, 1 << 20):
+        data += part
+    size = int.from_bytes(data[:8], "big")
+    if len(data) != 8 + size:
+        os._exit(3)  # the supervisor died half-way: nothing has been started
+    shim = Shim(marshal.loads(data[8:]))  # noqa: S302 (from our own supervisor, over a pipe)
+    del data, part
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    try:
+        shim.set_up()
+        shim.begin()
+    except OSError as error:
+        os.write(1, f"{error}".encode()[:4000])
+        os._exit(4)
+    os.write(1, b"+")
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os.close(null)
+    shim.loop.run()
+    os._exit(0)

@@ -1,0 +1,156 @@
+"""The verbs of apps: create, list, show, rename, destroy, open."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from greenroom_cli import git, output
+from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.errors import CliError
+
+
+@verb("create", example="greenroom create ach-payslip-staging\ngit push greenroom HEAD:master", app=False, json=True)
+@click.argument("name", required=False, default="")
+@click.option("-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="Name of the git remote (default: greenroom).")
+@click.option("--no-remote", is_flag=True, help="Leave the checkout's git remotes alone.")
+def create(cx: Context, name: str, no_remote: bool, remote: str = git.REMOTE) -> int | None:
+    """Create an app, and a git remote for it.
+
+    The app gets its repository and its database. Without NAME one is made up. Inside a git checkout the remote
+    `greenroom` is added; git asks this command for the password, so no token is written to the repository.
+    """
+    with output.progress(f"Creating {output.app_mark(name) if name else 'app'}") as step:
+        row = cx.api.post("/apps", {"name": name} if name else {})
+        step.end = "done" if name else f"done, {row['name']}"
+    app = row["name"]
+    if cx.as_json:
+        output.print_json(row)
+    else:
+        output.say(f"{row['web_url']} | {git.url_of(app, cx.target)}")
+    if not no_remote and git.in_checkout():
+        from greenroom_cli.git_verbs import announce_remote
+
+        announce_remote(app, cx, remote)
+    output.hint(f"greenroom config:set SECRET_KEY=... -a {app}   (undo: greenroom destroy -a {app})")
+    return None
+
+
+@verb("apps", example="greenroom apps", app=False, json=True)
+def apps(cx: Context) -> int | None:
+    """List the apps you may see."""
+    rows = cx.api.everything("/apps")
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    email = cx.api.get("/account")["email"]
+    own = [row for row in rows if row["owner"]["email"] == email]
+    others = [row for row in rows if row["owner"]["email"] != email]
+    if not rows:
+        output.note("You have no apps.")
+        output.hint("greenroom create NAME")
+    if own:
+        output.heading(f"{email} Apps")
+        output.table([[_marked(row)] for row in own])
+    if others:
+        if own:
+            output.say()
+        output.heading("Collaborated Apps")
+        output.table([[_marked(row), row["owner"]["email"]] for row in others])
+    return None
+
+
+def _marked(row: dict[str, Any]) -> str:
+    notes = [note for note in ("maintenance" if row.get("maintenance") else "", _paused(row)) if note]
+    return row["name"] + (output.style(f" ({', '.join(notes)})", "yellow") if notes else "")
+
+
+def _paused(row: dict[str, Any]) -> str:
+    return "deploys paused" if row.get("deploy_paused") else ""
+
+
+@verb("apps:info", example="greenroom apps:info -a ach-payslip-staging", json=True)
+def info(cx: Context) -> int | None:
+    """Show one app: where it answers, where it is pushed to, what runs."""
+    row = cx.api.get(cx.path())
+    if cx.as_json:
+        output.print_json(row)
+        return None
+    formation = cx.api.get(cx.path("formation"))
+    addons = cx.api.get(cx.path("addons"))
+    output.heading(row["name"])
+    output.fields(
+        [
+            ("Web URL", row["web_url"]),
+            ("Git URL", git.url_of(row["name"], cx.target)),
+            ("Owner", row["owner"]["email"]),
+            ("Dynos", ", ".join(f"{kind['type']}: {kind['quantity']}" for kind in formation if kind["quantity"])),
+            ("Addons", ", ".join(addon["plan"]["name"] for addon in addons)),
+            ("Maintenance", "on" if row.get("maintenance") else ""),
+            ("Deploys", f"paused: {row['deploy_paused']}" if row.get("deploy_paused") else ""),
+            ("Protected branch", row.get("protected_branch")),
+            ("Required checks", ", ".join(row.get("required_checks") or ())),
+            ("Stack", (row.get("stack") or {}).get("name")),
+            ("Created", output.when(row.get("created_at"))),
+            ("Released", output.when(row.get("released_at"))),
+        ]
+    )
+    return None
+
+
+@verb("rename", example="greenroom rename payslips-staging -a ach-payslip-staging")
+@click.argument("newname")
+def rename(cx: Context, newname: str) -> int | None:
+    """Give an app another name.
+
+    Its addresses change with it; git remotes of this checkout follow.
+    """
+    old = cx.app
+    with output.progress(f"Renaming {output.app_mark(old)} to {newname}"):
+        row = cx.api.patch(cx.path(), {"name": newname}).data
+    output.say(f"{row['web_url']} | {git.url_of(row['name'], cx.target)}")
+    for name in git.move_remotes(cx.target, old, row["name"]):
+        output.note(f"Git remote {name} updated")
+    output.hint(f"undo with: greenroom rename {old} -a {row['name']}")
+    return None
+
+
+@verb("destroy", example="greenroom destroy -a ach-payslip-staging --confirm ach-payslip-staging")
+@click.argument("name", required=False, default="")
+@click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name again: do not ask.")
+def destroy(cx: Context, name: str, given: str) -> int | None:
+    """Remove an app with all it has: dynos, database, repository, log.
+
+    This cannot be undone. It asks for the app's name first.
+    """
+    if name:
+        cx = Context(home=cx.home, app=name)
+    app = cx.api.get(cx.path())["name"]
+    confirm(cx, given, name=app, what=f"WARNING: This will delete {app} with its database and its repository.")
+    with output.progress(f"Destroying {output.app_mark(app)} (including all add-ons)"):
+        cx.api.send("DELETE", f"/apps/{quote(app, safe='')}")
+    for remote in git.drop_remotes(cx.target, app):
+        output.note(f"Git remote {remote} removed")
+    return None
+
+
+@verb("open", example="greenroom open -a ach-payslip-staging /payslips/")
+@click.argument("path", required=False, default="")
+def open_app(cx: Context, path: str) -> int | None:
+    """Open the app in a browser.
+
+    The address is printed too, for machines without one. PATH is put behind it.
+    """
+    from urllib.parse import urljoin
+
+    address = urljoin(cx.api.get(cx.path())["web_url"], path)
+    if not address.startswith(("http://", "https://")):
+        raise CliError(f"{address!r} is not a web address.", code=2)
+    output.say(address)
+    import webbrowser
+
+    if not webbrowser.open(address):
+        output.note("There is no browser here to open it in.")
+    return None

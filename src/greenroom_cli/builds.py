@@ -1,0 +1,107 @@
+"""The verbs of builds: list, show, and what a build said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+
+COLOURS = {"succeeded": "green", "failed": "red", "pending": "yellow"}
+
+
+@verb("builds", example="greenroom builds -a ach-payslip-staging", json=True)
+@click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+def builds(cx: Context, num: int) -> int | None:
+    """List builds, newest first."""
+    rows = cx.api.get(cx.path("builds"), limit=num)[:num]
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    if not rows:
+        output.note(f"{cx.app} has no builds.")
+        output.hint("git push greenroom HEAD:master")
+        return None
+    output.heading(f"{cx.app} Builds")
+    output.table([_line(row) for row in rows], header=("ID", "Commit", "Status", "Took", "By", "When"))
+    return None
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    took = output.lasted(row["created_at"], row.get("finished_at"))
+    status = output.style(row["status"], COLOURS.get(row["status"], "dim"))
+    user = (row.get("user") or {}).get("email", "")
+    return [row["id"][:8], _commit(row)[:8], status, took, user, output.when(row["created_at"])]
+
+
+def _commit(row: dict[str, Any]) -> str:
+    return (row.get("source_blob") or {}).get("version") or ""
+
+
+def one(cx: Context, build: str) -> dict[str, Any]:
+    """A build by id or the beginning of its id or commit; without one the newest. CliError when it is none or several."""
+    if len(build) == 36:
+        return cx.api.get(cx.path("builds", build))
+    rows = cx.api.everything(cx.path("builds"))
+    found = [row for row in rows if not build or row["id"].startswith(build) or (len(build) >= 7 and _commit(row).startswith(build))]
+    exact = [row for row in found if row["id"].startswith(build)]
+    if not found:
+        text = f"Couldn't find build {build}." if build else f"{cx.app} has no builds."
+        raise CliError(text, hint=f"greenroom builds{cx.words()}")
+    if build and len(exact) > 1:
+        raise CliError(f"{len(exact)} builds begin with {build}.", hint=f"greenroom builds{cx.words()}")
+    return found[0]
+
+
+@verb("builds:info", example="greenroom builds:info -a ach-payslip-staging", json=True)
+@click.argument("build", required=False, default="")
+def info(cx: Context, build: str) -> int | None:
+    """Show one build; without BUILD the newest.
+
+    BUILD is an id, or the beginning of an id or of a commit.
+    """
+    row = one(cx, build)
+    if cx.as_json:
+        output.print_json(row)
+        return None
+    failure = row.get("failure") or {}
+    output.heading(f"Build {row['id']}")
+    output.fields(
+        [
+            ("Status", output.style(row["status"], COLOURS.get(row["status"], "dim"))),
+            ("Commit", _commit(row)),
+            ("Failure", failure.get("reason")),
+            ("Message", failure.get("message")),
+            ("By", (row.get("user") or {}).get("email")),
+            ("Slug", (row.get("slug") or {}).get("id")),
+            ("When", output.when(row["created_at"])),
+            ("Took", output.lasted(row["created_at"], row.get("finished_at"))),
+        ]
+    )
+    if failure.get("hint"):
+        output.hint(failure["hint"])
+    return None
+
+
+@verb("builds:output", example="greenroom builds:output -a ach-payslip-staging", json=True)
+@click.argument("build", required=False, default="")
+def output_of(cx: Context, build: str) -> int | None:
+    """Print what a build said; of a build that runs, as it comes.
+
+    With --json: the build with its whole output as `output`.
+    """
+    row = one(cx, build)
+    if not row.get("output_stream_url"):
+        raise CliError(f"Build {row['id'][:8]} has no output.", hint=f"greenroom builds:info {row['id'][:8]}{cx.words()}")
+    lines = cx.api.stream(row["output_stream_url"])
+    if cx.as_json:
+        output.print_json({**row, "output": "\n".join(lines)})
+        return None
+    import sys
+
+    for line in lines:
+        print(output.clean(line, keep_colours=output.colours(sys.stdout)), flush=True)
+    return None

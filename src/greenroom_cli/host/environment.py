@@ -1,0 +1,42 @@
+"""``greenroom env``: the variables that point ``greenroom`` and the unmodified Heroku CLI at this installation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from greenroom_cli.host.home import HostError, Installation
+
+ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|herokudev\.com)\Z")
+
+
+def variables(home: Path, install: Installation, host: str = "localhost") -> dict[str, str]:
+    """name -> value. HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead."""
+    if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
+        raise HostError(
+            f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your token there.",
+            f"use a tunnel (ssh -L {install.api_port}:localhost:{install.api_port} ...) or a name that contains localhost",
+        )
+    path = home / "keys" / "admin.token"
+    try:
+        token = path.read_text().strip()
+    except OSError as error:
+        raise HostError(f"There is no token at {path}: {error.strerror}.", "greenroom up makes one") from error
+    url = f"http://{host}:{install.api_port}"
+    ca = str(home / "keys" / "ca.pem")
+    return {
+        "GREENROOM_HOME": str(home),
+        "GREENROOM_URL": url,
+        "GREENROOM_TOKEN": token,
+        "HEROKU_HOST": url,
+        "HEROKU_API_KEY": token,
+        "HEROKU_GIT_HOST": f"{host}:{install.tls_port}",
+        "HEROKU_PARTICLEBOARD_URL": url,
+        "HEROKU_DATA_HOST": host,
+        "HEROKU_LOGIN_HOST": url,
+        "NODE_EXTRA_CA_CERTS": ca,
+        "GIT_SSL_CAINFO": ca,
+        "DISABLE_TELEMETRY": "true",
+        "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
+        "HEROKU_DISABLE_AUTOUPDATE": "1",
+    }

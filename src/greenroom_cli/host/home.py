@@ -1,0 +1,122 @@
+"""One installation's home: where it is, what it is (``installation.json``), and its folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+FILE = "installation.json"
+CONTROL_USER = "greenroom"
+POSTGRES_USER = "greenroom-postgres"
+SHARED = ("repos", "slugs", "envs", "sources", "builds", "cache", "cache/uv", "cache/apps", "logs", "logs/apps", "logs/deliveries",
+          "logs/router", "run", "run/router", "run/sockets", "run/git-hooks", "caddy", "tools")  # fmt: skip
+ROOT_OWNED = ("run/dynos", "run/scratch")
+PRIVATE = ("keys",)
+
+
+class HostError(Exception):
+    """Something that a person has to know: one line, and a hint with the next step."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What ``installation.json`` says."""
+
+    version: int = 1
+    mode: str = "development"
+    api_port: int = 5000
+    tls_port: int = 5001
+    rendezvous_port: int = 5002
+    pg_port: int = 5003
+    http_port: int = 8080
+    https_port: int = 8443
+    bind: str = "127.0.0.1"
+    postgres: str = "embedded"
+    control_user: str = ""
+    control_uid: int = -1
+    control_gid: int = -1
+    created_at: str = ""
+
+
+def home_of(option: str | None) -> Path:
+    """``--home``, else $GREENROOM_HOME, else ~/.greenroom."""
+    return Path(option or os.environ.get("GREENROOM_HOME") or Path.home() / ".greenroom").absolute()
+
+
+def read(home: Path) -> Installation | None:
+    """The installation of that home, or None before the first ``up``."""
+    try:
+        stored = json.loads((home / FILE).read_text())
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise HostError(
+            f"{home / FILE} cannot be read: it belongs to another user.", "run as the user who made it"
+        ) from error
+    except ValueError as error:
+        raise HostError(f"{home / FILE} is not JSON: {error}.", "restore it, or start with another --home") from error
+    known = {key: value for key, value in stored.items() if key in Installation.__dataclass_fields__}
+    return Installation(**known)
+
+
+def settle(home: Path, api_port: int | None, http_port: int | None, https_port: int | None) -> Installation:
+    """What this ``up`` runs with: stored values, changed by options; the mode must be the one that the home was made in."""
+    mode = "root" if os.geteuid() == 0 else "development"
+    stored = read(home)
+    if stored and stored.mode != mode:
+        other = "root" if stored.mode == "root" else "an ordinary user"
+        raise HostError(f"{home} was made by {other}.", "run as before, or choose another --home")
+    install = stored or Installation(mode=mode, created_at=datetime.now(UTC).isoformat(timespec="seconds"))
+    if api_port:
+        install = replace(
+            install, api_port=api_port, tls_port=api_port + 1, rendezvous_port=api_port + 2, pg_port=api_port + 3
+        )
+    install = replace(install, http_port=http_port or install.http_port, https_port=https_port or install.https_port)
+    external = bool(os.environ.get("DATABASE_URL"))
+    return replace(install, postgres="external" if external else "embedded")
+
+
+def write(home: Path, install: Installation) -> None:
+    """Store it, whole or not at all."""
+    temporary = home / f".{FILE}.{os.getpid()}"
+    temporary.write_text(json.dumps(asdict(install), indent=2) + "\n")
+    temporary.chmod(0o644)
+    temporary.replace(home / FILE)
+
+
+def make_folders(home: Path, install: Installation) -> None:
+    """All folders with their modes. As root: apps' users may pass through, and read nothing that is not theirs."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"{home} cannot be made: {error.strerror}.", "choose another --home") from error
+    root = install.mode == "root"
+    home.chmod(0o711 if root else 0o700)
+    for name in (*SHARED, *ROOT_OWNED, *PRIVATE, "postgres", "run/postgres"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+        (home / name).chmod(0o700 if name in PRIVATE else 0o711)
+    if root:
+        _give(home, install)
+
+
+def _give(home: Path, install: Installation) -> None:
+    control = (install.control_uid, install.control_gid)
+    for name in (*SHARED, *PRIVATE):
+        os.chown(home / name, *control)
+    for name in ROOT_OWNED:
+        os.chown(home / name, 0, install.control_gid)
+        (home / name).chmod(0o751)
+    os.chown(home / "run", 0, install.control_gid)
+    (home / "run").chmod(0o771)
+    postgres = pwd.getpwnam(POSTGRES_USER)
+    for name in ("postgres", "run/postgres"):
+        os.chown(home / name, postgres.pw_uid, postgres.pw_gid)

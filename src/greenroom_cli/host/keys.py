@@ -1,0 +1,110 @@
+"""Secrets of an installation, made at the first ``up`` and never overwritten: keys, passwords, the local CA and its certificate."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 800, 30
+
+
+def make_all(home: Path, owner: tuple[int, int] | None) -> None:
+    """Make what is missing. ``owner``: uid and gid of the control user when root makes them."""
+    keys = home / "keys"
+    for name, text in (
+        ("master.key", base64.b64encode(os.urandom(32)).decode()),
+        ("secret.key", secrets.token_urlsafe(48)),
+        ("postgres.password", secrets.token_hex(24)),
+        ("platform.password", secrets.token_hex(24)),
+    ):
+        _create(keys / name, text.encode(), 0o600, owner)
+    _certificates(keys, owner)
+
+
+def _create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+    if owner:
+        os.chown(path, *owner)
+
+
+def _certificates(keys: Path, owner: tuple[int, int] | None) -> None:
+    if not (keys / "ca.pem").exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Greenroom local CA")])
+        certificate = _certificate(name, name, key.public_key(), key, CA_DAYS, ca=True)
+        _create(keys / "ca.key", _pem(key), 0o600, owner)
+        _create(keys / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644, owner)
+    if _needs_leaf(keys / "tls.pem"):
+        _leaf(keys, owner)
+
+
+def _needs_leaf(path: Path) -> bool:
+    if not path.exists():
+        return True
+    end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    return end - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
+
+
+def _leaf(keys: Path, owner: tuple[int, int] | None) -> None:
+    ca = x509.load_pem_x509_certificate((keys / "ca.pem").read_bytes())
+    ca_key = serialization.load_pem_private_key((keys / "ca.key").read_bytes(), None)
+    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    certificate = _certificate(name, ca.subject, key.public_key(), ca_key, LEAF_DAYS, ca=False)
+    for path in (keys / "tls.key", keys / "tls.pem"):
+        path.unlink(missing_ok=True)
+    _create(keys / "tls.key", _pem(key), 0o600, owner)
+    _create(keys / "tls.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644, owner)
+
+
+def _certificate(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    key: ec.EllipticCurvePrivateKey,
+    days: int,
+    *,
+    ca: bool,
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    if ca:
+        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+        return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("*.localhost")]
+    names += [x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")]
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    return builder.sign(key, hashes.SHA256())
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,98 @@
+"""``greenroom status``: what runs, since when, and how much memory it takes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from greenroom_cli.host import keeper
+from greenroom_cli.host.home import Installation
+
+NAMES = ("host", "postgres", "supervisor", "caddy", "web", "worker")
+
+
+def gather(home: Path, install: Installation) -> dict[str, Any]:
+    """{home, mode, ports, up, components: [{name, state, pid, uptime, memory_kb, restarts}], memory_kb}."""
+    names = [name for name in NAMES if name != "postgres" or install.postgres == "embedded"]
+    rows = [_component(home, name) for name in names]
+    return {
+        "home": str(home),
+        "mode": install.mode,
+        "up": all(row["state"] == "up" for row in rows),
+        "ports": {
+            "api": install.api_port,
+            "tls": install.tls_port,
+            "rendezvous": install.rendezvous_port,
+            "postgres": install.pg_port,
+            "http": install.http_port,
+            "https": install.https_port,
+        },
+        "components": rows,
+        "memory_kb": sum(row["memory_kb"] for row in rows),
+    }
+
+
+def _component(home: Path, name: str) -> dict[str, Any]:
+    who = keeper.known(home, name)
+    about = keeper.details(home, name)
+    return {
+        "name": name,
+        "state": "up" if who else "down",
+        "pid": who.pid if who else None,
+        "uptime": round(time.time() - about.get("since", time.time())) if who else None,
+        "memory_kb": sum(pss_kb(pid) for pid in tree(who.pid, own=name == "host")) if who else 0,
+        "restarts": about.get("restarts", 0),
+    }
+
+
+def tree(pid: int, *, own: bool = False) -> list[int]:
+    """The process and its descendants; of the host only itself, since the components are its children."""
+    found = [pid]
+    if not own:
+        for number in found:
+            try:
+                tasks = Path(f"/proc/{number}/task").iterdir()
+                found += [int(child) for task in tasks for child in (task / "children").read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def pss_kb(pid: int) -> int:
+    """Proportional set size in KB; resident size where the kernel does not tell it."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    except OSError:
+        return 0
+    return 0
+
+
+def show(data: dict[str, Any]) -> str:
+    """The table for people."""
+    lines = [f"{'component':<12} {'state':<6} {'pid':>8} {'uptime':>9} {'memory':>9}  restarts"]
+    for row in data["components"]:
+        memory = f"{row['memory_kb'] / 1024:.1f} MB" if row["memory_kb"] else "-"
+        lines.append(
+            f"{row['name']:<12} {row['state']:<6} {row['pid'] or '-':>8} {_age(row['uptime']):>9} {memory:>9}  {row['restarts']}"
+        )
+    ports = ", ".join(f"{name} {port}" for name, port in data["ports"].items())
+    lines += [
+        "",
+        f"home    {data['home']}",
+        f"mode    {data['mode']}",
+        f"ports   {ports}",
+        f"memory  {data['memory_kb'] / 1024:.1f} MB in all",
+    ]
+    return "\n".join(lines)
+
+
+def _age(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit} {seconds % size // (size // 60 if unit != 'd' else 3600)}{'h' if unit == 'd' else 'm' if unit == 'h' else 's'}"
+    return f"{seconds}s"

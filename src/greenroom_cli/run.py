@@ -1,0 +1,121 @@
+"""``run``: a command in a one-off dyno, attached with stdin, stdout, a terminal and its exit code, or detached.
+
+Arguments stay arguments: several are quoted one by one, a single one is a shell line as Heroku has it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from typing import Any
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+
+CODE_SECONDS = 30.0
+"""How long the exit code may take to be known after the stream has closed."""
+
+
+@verb(
+    "run",
+    example="greenroom run -a ach-payslip-staging -- python manage.py migrate\n"
+    "greenroom run 'python manage.py dumpdata | gzip' > data.json.gz",
+    raw=True,
+)
+@click.argument("command", nargs=-1, required=True, metavar="[--] COMMAND...", type=click.UNPROCESSED)
+@click.option("--detached", "-d", is_flag=True, help="Return at once; the output goes to the log.")
+@click.option("--exit-code", "-x", is_flag=True, help="Accepted for Heroku's sake: the exit code is always passed on.")
+@click.option("--no-tty", is_flag=True, help="No terminal there, even when there is one here.")
+@click.option("--size", "-s", default="", metavar="SIZE", help="The dyno's size, like standard-2x.")
+@click.option("--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable for this dyno alone; may be repeated.")
+def run(
+    cx: Context, command: tuple[str, ...], detached: bool, exit_code: bool, no_tty: bool, size: str, env: tuple[str, ...]
+) -> int | None:
+    """Run a command in a one-off dyno of the app.
+
+    Options come before COMMAND; everything from its first word on belongs to it. Several words are passed on as they
+    are; a single quoted one is a line for the shell. The exit code is that of the command.
+    """
+    text = command_line(command)
+    extra = pairs(env)
+    if detached:
+        return start_detached(cx, text, size=size, env=extra)
+    return attach_and_wait(cx, text, size=size, env=extra, no_tty=no_tty)
+
+
+def command_line(words: tuple[str, ...]) -> str:
+    """What the dyno's shell gets: one word as it is, several each quoted."""
+    return words[0] if len(words) == 1 else shlex.join(words)
+
+
+def pairs(words: tuple[str, ...]) -> dict[str, str]:
+    """``KEY=VALUE`` words as a dict. UsageError for other forms."""
+    values = {}
+    for word in words:
+        key, found, value = word.partition("=")
+        if not found or not key:
+            raise click.UsageError(f"{word} is invalid. Must be in the format FOO=bar.", click.get_current_context())
+        values[key] = value
+    return values
+
+
+def start_detached(cx: Context, command: str, *, size: str, env: dict[str, str]) -> int | None:
+    """Start it and say where its output goes; its name is the data."""
+    with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
+        dyno = cx.api.post(cx.path("dynos"), {"command": command, "attach": False, "env": env, **_size(size)})
+        step.end = f"done, {dyno['name']}"
+    output.say(dyno["name"])
+    words = cx.words()
+    output.hint(f"greenroom logs --tail --dyno {dyno['name']}{words}   (end it: greenroom ps:stop {dyno['name']}{words})")
+    return None
+
+
+def attach_and_wait(cx: Context, command: str, *, size: str = "", env: dict[str, str] | None = None, no_tty: bool = False) -> int:
+    """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become known."""
+    from greenroom_cli.attach import attach
+
+    tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
+    body = {
+        "command": command, "attach": True, "force_no_tty": not tty, "env": {**_terminal(tty), **(env or {})}, **_size(size),
+    }  # fmt: skip
+    with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
+        dyno = cx.api.post(cx.path("dynos"), body)
+        if not dyno.get("attach_url"):
+            raise CliError(f"{dyno['name']} was started, but the server named no place to attach to.")
+        step.end = f"up, {dyno['name']}"
+    sys.stdout.flush()
+    attach(dyno["attach_url"], cx.target.ca_file, tty=tty, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer)
+    return exit_code_of(cx, dyno)
+
+
+def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:
+    """The ended dyno's exit code, 128+n after signal n."""
+    row = cx.api.poll(
+        cx.path("dynos", dyno["id"]), done=lambda row: row.get("exit_code") is not None, seconds=CODE_SECONDS, pause=0.05
+    )
+    code = row.get("exit_code")
+    if code is None:
+        words = cx.words()
+        raise CliError(
+            f"The connection to {dyno['name']} ended, but the command has not (state: {row['state']}).",
+            hint=f"greenroom ps{words}; end it with: greenroom ps:stop {dyno['name']}{words}",
+        )
+    if row.get("exit_reason") not in (None, "", "exit", "asked") and row.get("detail"):
+        output.warn(f"{dyno['name']}: {row['detail']}")
+    return 128 - code if code < 0 else code
+
+
+def _size(size: str) -> dict[str, str]:
+    return {"size": size} if size else {}
+
+
+def _terminal(tty: bool) -> dict[str, str]:
+    if not tty:
+        return {}
+    size = shutil.get_terminal_size()
+    return {"TERM": os.environ.get("TERM", "xterm"), "COLUMNS": str(size.columns), "LINES": str(size.lines)}

@@ -1,0 +1,155 @@
+"""Which installation a command talks to, and with which token: ``--home``, the environment, or the home's own files.
+
+A token goes only where it belongs: one that the environment names with a URL is never sent to another address.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from greenroom_cli.errors import CliError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+DEFAULT_HOME = "~/.greenroom"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An installation as the command sees it.
+
+    url: of the API, no slash at the end.   token_source: where the token came from, for messages.
+    ca_file: the installation's CA, '' when unknown.   home: its folder when it is on this machine, else None.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    token_source: str
+    ca_file: str = ""
+    home: Path | None = None
+    explicit_home: bool = False
+
+    @property
+    def home_words(self) -> str:
+        """`` --home DIR`` when this home is not the one that commands find by themselves."""
+        import shlex
+
+        return f" --home {shlex.quote(str(self.home))}" if self.home and self.explicit_home else ""
+
+    @property
+    def start_hint(self) -> str:
+        """What to do when nothing listens."""
+        if self.home is None:
+            return "start Greenroom there with `greenroom up`, or correct the address in the environment"
+        return f"greenroom up --detach{self.home_words}"
+
+    @property
+    def look_hint(self) -> str:
+        """What to do when something is wrong there."""
+        return f"greenroom status{self.home_words}" if self.home else "is this the address of Greenroom's API?"
+
+    @property
+    def token_hint(self) -> str:
+        """How to get a token that holds."""
+        if self.home is None:
+            return "ask an administrator for `greenroom accounts:create`, then set GREENROOM_TOKEN"
+        return f'eval "$(greenroom env{self.home_words})"'
+
+    @property
+    def git_url(self) -> str:
+        """The base of git remotes: as ``url``, a local one under the name localhost."""
+        parts = urlsplit(self.url)
+        if parts.hostname not in LOCAL:
+            return self.url
+        return f"{parts.scheme}://localhost:{parts.port or _default_port(parts.scheme)}"
+
+    def git_places(self) -> set[tuple[str, str, int]]:
+        """(scheme, host, port) at which this installation serves git: the API's port, and the next one with TLS."""
+        parts = urlsplit(self.url)
+        port = parts.port or _default_port(parts.scheme)
+        places = {(parts.scheme, parts.hostname or "", port)}
+        if parts.hostname in LOCAL and parts.scheme == "http":
+            places |= {("http", host, port) for host in LOCAL} | {("https", host, port + 1) for host in LOCAL}
+        if parts.hostname in LOCAL and parts.scheme == "https":
+            places |= {("https", host, port) for host in LOCAL} | {("http", host, port - 1) for host in LOCAL}
+        return places
+
+
+def _default_port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80
+
+
+def home_folder(option: str | None, env: Mapping[str, str]) -> Path:
+    """``--home``, $GREENROOM_HOME or ~/.greenroom, absolute."""
+    return Path(os.path.abspath(Path(option or env.get("GREENROOM_HOME") or DEFAULT_HOME).expanduser()))
+
+
+def find(home: str | None, env: Mapping[str, str] | None = None) -> Target:
+    """The installation that this call is about. CliError when there is none or its token cannot be had."""
+    env = os.environ if env is None else env
+    if not home:
+        if env.get("GREENROOM_URL"):
+            return _of_url(env, "GREENROOM_URL", "GREENROOM_TOKEN")
+        if is_local(env.get("HEROKU_HOST", "")) and env.get("HEROKU_API_KEY"):
+            return _of_url(env, "HEROKU_HOST", "HEROKU_API_KEY")
+    return _of_home(home_folder(home, env), env, explicit=bool(home))
+
+
+def is_local(url: str) -> bool:
+    """Whether it is an http(s) URL of this machine (a tunnel's end included): a Heroku token must not be sent elsewhere."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme in ("http", "https") and (host in LOCAL or host.endswith(".localhost"))
+
+
+def _of_url(env: Mapping[str, str], url_name: str, token_name: str) -> Target:
+    url = env[url_name].strip().rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise CliError(f"{url_name} is {url!r}, which is no http:// or https:// address.", hint=f"{url_name}=http://localhost:5000")
+    token = env.get(token_name, "").strip()
+    if not token:
+        raise CliError(f"{url_name} is set but {token_name} is not.", hint=f"export {token_name}=grm_...")
+    names = ("GREENROOM_CA", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
+    own = home_folder(None, env) / "keys" / "ca.pem"
+    ca_file = next((env[name] for name in names if env.get(name)), str(own) if own.exists() else "")
+    return Target(url=url, token=token, token_source=f"${token_name}", ca_file=ca_file)
+
+
+def _of_home(home: Path, env: Mapping[str, str], *, explicit: bool) -> Target:
+    words = f" --home {home}" if explicit else ""
+    settings = _installation(home, words)
+    ca_file = home / "keys" / "ca.pem"
+    shared = {"ca_file": str(ca_file) if ca_file.exists() else "", "home": home, "explicit_home": explicit}
+    url = f"http://127.0.0.1:{settings.get('api_port', 5000)}"
+    if env.get("GREENROOM_TOKEN") and not env.get("GREENROOM_URL"):
+        return Target(url=url, token=env["GREENROOM_TOKEN"].strip(), token_source="$GREENROOM_TOKEN", **shared)
+    path = home / "keys" / "admin.token"
+    try:
+        token = path.read_text().strip()
+    except FileNotFoundError as error:
+        raise CliError(f"{home} has no API token yet.", hint=f"greenroom up --detach{words}") from error
+    except PermissionError as error:
+        text = f"{path} belongs to another user of this machine."
+        raise CliError(text, hint="ask for a token of your own and set GREENROOM_TOKEN") from error
+    return Target(url=url, token=token, token_source=str(path), **shared)
+
+
+def _installation(home: Path, words: str) -> dict:
+    path = home / "installation.json"
+    try:
+        settings = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CliError(f"There is no Greenroom in {home}.", hint=f"greenroom up --detach{words}") from error
+    except (OSError, ValueError) as error:
+        raise CliError(f"{path} cannot be read: {error}.", hint=f"greenroom doctor{words}") from error
+    if not isinstance(settings, dict) or not isinstance(settings.get("api_port", 5000), int):
+        raise CliError(f"{path} is not what `greenroom up` writes.", hint=f"greenroom doctor{words}")
+    return settings

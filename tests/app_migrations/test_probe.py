@@ -1,0 +1,228 @@
+"""The migration probe tells pending from unknown, by real Django apps and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings as greenroom_settings
+
+from greenroom.app_migrations.probe import answer, probe_spec_parts
+from greenroom.app_migrations.probe.django.probe import settings_module
+from greenroom.engine.contract import DynoState, scratch_folder
+from tests.checks.dyno_side import DJANGO, environment, write
+
+SECOND = """from django.db import migrations, models
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0001_initial")]
+    operations = [
+        migrations.AddField("item", "price", models.IntegerField(null=True)),
+        migrations.RunPython(lambda apps, editor: None),
+    ]
+"""
+WITH_AUTH = DJANGO["conf/settings.py"].replace(
+    '["shop"]', '["shop", "django.contrib.contenttypes", "django.contrib.auth"]'
+)
+
+
+@pytest.fixture
+def app(tmp_path):
+    return write(tmp_path / "app", DJANGO)
+
+
+@pytest.fixture
+def database(tmp_path):
+    return str(tmp_path / "db.sqlite3")
+
+
+def probe(folder: Path, **env: str) -> dict:
+    parts = probe_spec_parts()
+    out = folder.parent / "out"
+    out.mkdir(exist_ok=True)
+    argv = [sys.executable, *parts.command[1:-1], str(out)]
+    done = subprocess.run(argv, input=parts.stdin, cwd=folder, env=environment(**env), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads((out / "probe.json").read_text())
+
+
+def migrate(folder: Path, *args: str, **env: str) -> None:
+    argv = [sys.executable, "manage.py", "migrate", "--verbosity", "0", *args]
+    subprocess.run(argv, cwd=folder, env=environment(**env), check=True, capture_output=True)
+
+
+def test_an_empty_database_has_all_migrations_pending(app, database):
+    found = probe(app, DB=database)
+    assert (found["framework"], found["status"]) == ("django", "ok")
+    assert (found["pending"], found["missing"], found["conflicts"]) == (["shop.0001_initial"], [], {})
+
+
+def test_asking_changes_nothing_in_the_database(app, database):
+    probe(app, DB=database)
+    assert os.path.getsize(database) == 0
+
+
+def test_a_migrated_database_has_nothing_pending(app, database):
+    migrate(app, DB=database)
+    assert probe(app, DB=database)["pending"] == []
+
+
+def test_pending_migrations_come_in_order_and_say_what_they_do(app, database):
+    migrate(app, DB=database)
+    write(app, {"shop/migrations/0002_price.py": SECOND})
+    found = probe(app, DB=database)
+    assert found["pending"] == ["shop.0002_price"]
+    step = found["plan"][0]
+    assert step["operations"][0] == "Add field price to item"
+    assert (step["reversible"], step["atomic"]) == (False, True)
+
+
+def test_older_code_on_a_newer_database_sees_what_it_lacks(app, database):
+    write(app, {"shop/migrations/0002_price.py": SECOND})
+    migrate(app, DB=database)
+    (app / "shop/migrations/0002_price.py").unlink()
+    found = probe(app, DB=database)
+    assert (found["status"], found["pending"], found["missing"]) == ("ok", [], ["shop.0002_price"])
+
+
+def test_dependencies_are_probed_like_the_app_s_own_migrations(app, database):
+    write(app, {"conf/settings.py": WITH_AUTH})
+    found = probe(app, DB=database)
+    assert found["pending"].index("contenttypes.0001_initial") < found["pending"].index("auth.0001_initial")
+    assert len(found["pending"]) > 10
+
+
+def test_migrations_without_a_common_successor_are_reported(app, database):
+    write(app, {"shop/migrations/0002_a.py": SECOND, "shop/migrations/0002_b.py": SECOND})
+    assert probe(app, DB=database)["conflicts"] == {"shop": ["0002_a", "0002_b"]}
+
+
+def test_a_squashed_migration_that_replaces_applied_ones_is_not_pending(app, database):
+    write(app, {"shop/migrations/0002_price.py": SECOND})
+    migrate(app, DB=database)
+    squashed = DJANGO["shop/migrations/0001_initial.py"].replace(
+        "initial = True", 'initial = True\n    replaces = [("shop", "0001_initial"), ("shop", "0002_price")]'
+    )
+    for name in ("0001_initial", "0002_price"):
+        (app / f"shop/migrations/{name}.py").unlink()
+    write(app, {"shop/migrations/0001_squashed.py": squashed})
+    found = probe(app, DB=database)
+    assert (found["pending"], found["missing"]) == ([], [])
+
+
+POSTGRES = """
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": %(NAME)r, "USER": %(USER)r,
+    "PASSWORD": %(PASSWORD)r, "HOST": %(HOST)r, "PORT": %(PORT)r}}
+"""
+
+
+def test_a_database_that_is_down_is_an_error_and_never_pending(app):
+    gone = {"NAME": "x", "USER": "x", "PASSWORD": "x", "HOST": "127.0.0.1", "PORT": "1"}
+    write(app, {"conf/settings.py": DJANGO["conf/settings.py"] + POSTGRES % gone})
+    found = probe(app)
+    assert (found["status"], found["kind"], found["pending"]) == ("error", "database", [])
+    assert "OperationalError" in found["detail"]
+
+
+def test_a_database_of_postgresql_is_asked(app):
+    own = {key: greenroom_settings.DATABASES["default"][key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    write(app, {"conf/settings.py": DJANGO["conf/settings.py"] + POSTGRES % {**own, "NAME": "postgres"}})
+    found = probe(app)
+    assert (found["status"], found["pending"]) == ("ok", ["shop.0001_initial"]), found["detail"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"conf/settings.py": "import nothing_x\n"}, "nothing_x"),
+        ({"conf/settings.py": "import sys\nsys.exit('no SECRET_KEY')\n"}, "no SECRET_KEY"),
+        ({"shop/migrations/0001_initial.py": "class Nothing: pass\n"}, "no Migration class"),
+        ({"manage.py": "print('hello')\n"}, "DJANGO_SETTINGS_MODULE"),
+    ],
+)
+def test_an_app_that_cannot_be_loaded_is_an_error_with_its_reason(app, database, files, words):
+    write(app, files)
+    found = probe(app, DB=database)
+    assert (found["status"], found["pending"]) == ("error", [])
+    assert words in found["detail"]
+
+
+def test_an_app_without_manage_py_has_no_framework(tmp_path):
+    found = probe(write(tmp_path / "app", {"app.py": ""}))
+    assert (found["framework"], found["status"]) == ("none", "none")
+
+
+def test_a_project_in_a_folder_of_its_own_is_found(tmp_path, database):
+    app = write(tmp_path / "app", {f"backend/{name}": text for name, text in DJANGO.items()})
+    assert probe(app, DB=database)["pending"] == ["shop.0001_initial"]
+
+
+def test_the_app_s_own_choice_of_settings_wins(app, database):
+    write(app, {"conf/other.py": WITH_AUTH})
+    assert len(probe(app, DB=database, DJANGO_SETTINGS_MODULE="conf.other")["pending"]) > 10
+
+
+def test_prints_and_threads_of_the_app_do_not_matter(app, database):
+    noisy = (
+        DJANGO["conf/settings.py"]
+        + "import threading, time\nprint('{')\nthreading.Thread(target=time.sleep, args=(60,)).start()\n"
+    )
+    write(app, {"conf/settings.py": noisy})
+    assert probe(app, DB=database)["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("source", "module"),
+    [
+        ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "a.settings")', "a.settings"),
+        ("os.environ['DJANGO_SETTINGS_MODULE'] = 'a.settings'", "a.settings"),
+        (
+            'def main():\n    os.environ.setdefault(\n        "DJANGO_SETTINGS_MODULE",\n        "a.b.settings",\n    )\n',
+            "a.b.settings",
+        ),
+        ("print 'Python 2'\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'old.settings')", "old.settings"),
+        ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", choose())', None),
+        ("", None),
+    ],
+)
+def test_the_settings_module_is_read_from_manage_py_without_running_it(source, module):
+    assert settings_module(source) == module
+
+
+def state(**facts) -> DynoState:
+    return DynoState(id="probe-1", kind="probe", owner="x", process="probe.1", **{"phase": "exited", **facts})
+
+
+def answered(home: Path, text: str, **facts):
+    write(home / scratch_folder("probe-1", "out"), {"probe.json": text})
+    return answer(home=home, state=state(**facts))
+
+
+def test_the_answer_is_read_from_the_dyno_s_folder(tmp_path):
+    text = json.dumps({"framework": "django", "status": "ok", "pending": ["a.0002_x"], "missing": [], "conflicts": {}})
+    found = answered(tmp_path, text)
+    assert (found.status, found.pending, found.missing) == ("ok", ("a.0002_x",), ()), found.detail
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"status": "great"}', "{" * 5000])
+def test_an_unreadable_answer_is_an_error(tmp_path, text):
+    assert answered(tmp_path, text).status == "error"
+
+
+def test_a_probe_that_was_killed_is_an_error_with_the_reason(tmp_path):
+    found = answer(home=tmp_path, state=state(reason="oom", exit_code=137))
+    assert (found.status, found.detail) == ("error", "the probe did not finish: ended by oom")
+
+
+def test_an_answer_that_is_a_link_or_a_pipe_is_not_read(tmp_path):
+    folder = tmp_path / scratch_folder("probe-1", "out")
+    secret = write(tmp_path, {"secret.json": '{"status": "ok"}'}) / "secret.json"
+    folder.mkdir(parents=True)
+    (folder / "probe.json").symlink_to(secret)
+    assert answer(home=tmp_path, state=state()).status == "error"
+    (folder / "probe.json").unlink()
+    os.mkfifo(folder / "probe.json")
+    assert answer(home=tmp_path, state=state()).status == "error"

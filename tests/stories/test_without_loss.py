@@ -1,0 +1,103 @@
+"""No request is dropped by a deployment, and no delivery is lost when the control plane is killed in the middle of one."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+CONNECTIONS = 50
+DEPLOYMENTS = 10
+AT_LEAST = 5000
+
+
+class Clients:
+    """Connections that ask again and again and count every answer, good or not."""
+
+    def __init__(self, team, count: int) -> None:
+        self.team = team
+        self.good = 0
+        self.bad: list[str] = []
+        self.lock = threading.Lock()
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=self._run, args=(number,)) for number in range(count)]
+
+    def _run(self, number: int) -> None:
+        connection = None
+        while not self.stop.is_set():
+            try:
+                if connection is None or number % 2:
+                    connection = http.client.HTTPConnection("127.0.0.1", self.team.place.http_port, timeout=30)
+                connection.request("GET", "/healthz", headers={"Host": f"{self.team.name}.localhost"})
+                answer = connection.getresponse()
+                answer.read()
+                problem = "" if answer.status == 200 else f"status {answer.status} {answer.getheader('greenroom-error')}"
+            except (OSError, http.client.HTTPException) as error:
+                connection, problem = None, repr(error)
+            with self.lock:
+                self.good += not problem
+                self.bad += [f"{time.time():.3f} {problem}"] if problem else []
+            time.sleep(0.1)
+
+    def __enter__(self) -> Clients:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(40)
+
+
+def test_ten_deployments_drop_no_request(team):
+    team.set_secret()
+    team.push()
+    team.assert_live()
+    with Clients(team, CONNECTIONS) as clients:
+        for number in range(DEPLOYMENTS):
+            team.write("static/story.txt", f"{number}\n")
+            team.commit(f"Deployment {number}")
+            team.push()
+            team.assert_live()
+        deadline = time.monotonic() + 120
+        while clients.good < AT_LEAST and time.monotonic() < deadline:
+            time.sleep(0.2)
+    assert clients.bad == []
+    assert clients.good >= AT_LEAST
+    print(f"\n{clients.good} requests over {DEPLOYMENTS} deployments, {len(clients.bad)} failed")
+
+
+@pytest.mark.parametrize("pause", [0.3, 1.5, 3.0])
+def test_killing_the_control_plane_during_a_delivery_loses_nothing(team, pause):
+    team.set_secret()
+    team.push()
+    team.assert_live()
+    before = team.place.dyno_pids(team.name)
+    team.write("static/story.txt", f"{pause}\n")
+    sha = team.commit("Killed in the middle")
+    push = team.push_in_background()
+    team.wait_for(team.delivery, bool)
+    time.sleep(pause)
+    killed = {name: pid for name, pid in team.place.pids().items() if name in ("web", "worker", "supervisor")}
+    serving = team.place.dyno_pids(team.name)
+    for pid in killed.values():
+        os.kill(pid, signal.SIGKILL)
+    assert team.get("/healthz")[0] == 200
+    still = team.place.dyno_pids(team.name)
+    assert set(before.values()) <= set(serving.values()) or team.get("/healthz")[0] == 200
+    assert set(still.values()) >= {pid for name, pid in serving.items() if name in still}
+    push.wait(120)
+    team.place.wait_until_up()
+    row = team.wait_until_ended(sha)
+    assert row["state"] == "live", row
+    rows = team.place.api("GET", f"/apps/{team.name}/deliveries?sha={sha}")[1]
+    assert len(rows) == 1
+    releases = team.place.api("GET", f"/apps/{team.name}/releases")[1]
+    assert [release["slug"]["commit"] for release in releases if release["kind"] == "deploy"].count(sha) == 1
+    after = team.place.pids()
+    assert all(after[name] != pid for name, pid in killed.items())
