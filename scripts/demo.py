@@ -33,7 +33,12 @@ class DemoError(Exception):
 
 def step(text: str) -> None:
     """Say what happens now, with the seconds since the start."""
-    print(f"\n\033[1m== {text}\033[0m  ({time.monotonic() - STARTED:.1f} s)" if sys.stdout.isatty() else f"\n== {text}  ({time.monotonic() - STARTED:.1f} s)", flush=True)
+    print(
+        f"\n\033[1m== {text}\033[0m  ({time.monotonic() - STARTED:.1f} s)"
+        if sys.stdout.isatty()
+        else f"\n== {text}  ({time.monotonic() - STARTED:.1f} s)",
+        flush=True,
+    )
 
 
 def environment() -> dict[str, str]:
@@ -49,7 +54,14 @@ def run(*argv: str, cwd: Path = ROOT, show: bool = True, stdin: str = "", check:
     if show:
         print(f"$ {' '.join(argv)}", flush=True)
     process = subprocess.Popen(
-        argv, cwd=cwd, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        argv,
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -77,7 +89,9 @@ class Browser:
 
     def __init__(self) -> None:
         jar = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(strict_domain=False))
-        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar), urllib.request.ProxyHandler({}))
+        self.opener = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(jar), urllib.request.ProxyHandler({})
+        )
 
     def get(self, path: str, data: dict[str, str] | None = None) -> tuple[int, bytes, str]:
         """(status, body, final URL)."""
@@ -114,7 +128,18 @@ def checkout() -> Path:
         (work / ".python-version").write_text(here + "\n")
     run("git", "init", "-q", "-b", "master", cwd=work, show=False)
     run("git", "add", "-A", cwd=work, show=False)
-    run("git", "-c", "user.name=Alice", "-c", "user.email=alice@example.com", "commit", "-qm", "The payslip application", cwd=work, show=False)
+    run(
+        "git",
+        "-c",
+        "user.name=Alice",
+        "-c",
+        "user.email=alice@example.com",
+        "commit",
+        "-qm",
+        "The payslip application",
+        cwd=work,
+        show=False,
+    )
     return work
 
 
@@ -177,7 +202,10 @@ def use(password: str) -> None:
     assert link is not None
     status, slip, url = browser.get(link[1])
     title = re.search(r"<h1[^>]*>(.*?)</h1>", slip.decode(), re.S)
-    expect(status == 200, f"{url} shows: {html.unescape(re.sub('<[^>]+>', '', title[1])).strip() if title else 'a payslip'}")
+    expect(
+        status == 200,
+        f"{url} shows: {html.unescape(re.sub('<[^>]+>', '', title[1])).strip() if title else 'a payslip'}",
+    )
     status, pdf, url = browser.get(link[1].rstrip("/") + ".pdf")
     expect(status == 200 and pdf.startswith(b"%PDF"), f"{url} is a PDF of {len(pdf):,} bytes")
 
@@ -207,7 +235,10 @@ def main() -> int:
         migrate()
         use(password)
     except DemoError as error:
-        print(f"\nThe demo failed: {error}\nhint: .demo/logs has what each part said; make demo-stop stops it", file=sys.stderr)
+        print(
+            f"\nThe demo failed: {error}\nhint: .demo/logs has what each part said; make demo-stop stops it",
+            file=sys.stderr,
+        )
         return 1
     farewell(password)
     return 0

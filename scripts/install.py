@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(folder: Path) -> int:
     """Make the environment, with uv for the packages since it is several times faster than pip."""
     if sys.version_info < (3, 11):
-        print(f"Greenroom needs Python 3.11 or newer; this is {sys.version.split()[0]}.\nhint: make PYTHON=python3.12 ...", file=sys.stderr)
+        print(
+            f"Greenroom needs Python 3.11 or newer; this is {sys.version.split()[0]}.\nhint: make PYTHON=python3.12 ...",
+            file=sys.stderr,
+        )
         return 1
     print(f"-----> Making {folder} (first time: downloads the packages)", flush=True)
     venv.create(folder, with_pip=True, clear=folder.exists())

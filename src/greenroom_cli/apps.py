@@ -14,7 +14,9 @@ from greenroom_cli.errors import CliError
 
 @verb("create", example="greenroom create ach-payslip-staging\ngit push greenroom HEAD:master", app=False, json=True)
 @click.argument("name", required=False, default="")
-@click.option("-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="Name of the git remote (default: greenroom).")
+@click.option(
+    "-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="Name of the git remote (default: greenroom)."
+)
 @click.option("--no-remote", is_flag=True, help="Leave the checkout's git remotes alone.")
 def create(cx: Context, name: str, no_remote: bool, remote: str = git.REMOTE) -> int | None:
     """Create an app, and a git remote for it.

@@ -46,7 +46,11 @@ def one(cx: Context, build: str) -> dict[str, Any]:
     if len(build) == 36:
         return cx.api.get(cx.path("builds", build))
     rows = cx.api.everything(cx.path("builds"))
-    found = [row for row in rows if not build or row["id"].startswith(build) or (len(build) >= 7 and _commit(row).startswith(build))]
+    found = [
+        row
+        for row in rows
+        if not build or row["id"].startswith(build) or (len(build) >= 7 and _commit(row).startswith(build))
+    ]
     exact = [row for row in found if row["id"].startswith(build)]
     if not found:
         text = f"Couldn't find build {build}." if build else f"{cx.app} has no builds."
@@ -95,7 +99,9 @@ def output_of(cx: Context, build: str) -> int | None:
     """
     row = one(cx, build)
     if not row.get("output_stream_url"):
-        raise CliError(f"Build {row['id'][:8]} has no output.", hint=f"greenroom builds:info {row['id'][:8]}{cx.words()}")
+        raise CliError(
+            f"Build {row['id'][:8]} has no output.", hint=f"greenroom builds:info {row['id'][:8]}{cx.words()}"
+        )
     lines = cx.api.stream(row["output_stream_url"])
     if cx.as_json:
         output.print_json({**row, "output": "\n".join(lines)})

@@ -86,7 +86,7 @@ class Client:
             text = _read(response, url)
         answered = {name.lower(): value for name, value in response.getheaders()}
         _pass_warnings(answered)
-        return Answer(response.status, _parse(self.target, url, response, text), answered)
+        return Answer(response.status, _parse(self.target, method, url, response, text), answered)
 
     def poll(
         self, path: str, *, done: Callable[[Any], bool], seconds: float, pause: float = 0.15, **query: object
@@ -117,7 +117,7 @@ class Client:
         response = _open(self.target, "GET", url, sent, None, patient=True)
         with response:
             if response.status != 200:
-                _parse(self.target, url, response, _read(response, url))
+                _parse(self.target, "GET", url, response, _read(response, url))
                 raise ApiError(f"{_place(url)} answered {response.status}.", status=response.status)
             try:
                 for line in response:
@@ -203,10 +203,10 @@ def _pass_warnings(headers: dict[str, str]) -> None:
             output.warn(headers[name])
 
 
-def _parse(target: Target, url: str, response: http.client.HTTPResponse, text: str) -> Any:
+def _parse(target: Target, method: str, url: str, response: http.client.HTTPResponse, text: str) -> Any:
     """The JSON of a good answer. ApiError for a refusal, and for an answer that is not the API's."""
     try:
-        data = json.loads(text) if text.strip() else {}
+        data = json.loads(text) if text.strip() or method == "GET" else {}
     except ValueError:
         data = None
     if response.status >= 400 and isinstance(data, dict) and isinstance(data.get("message"), str):

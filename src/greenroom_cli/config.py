@@ -15,7 +15,9 @@ from greenroom_cli.errors import CliError
 WAIT_SECONDS = 60.0
 WAIT_OPTIONS = (
     click.option("--no-wait", is_flag=True, help="Do not wait until the new release serves."),
-    click.option("--timeout", default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it."),
+    click.option(
+        "--timeout", default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it."
+    ),
 )
 
 
@@ -58,7 +60,9 @@ def get(cx: Context, key: str, shell: bool) -> int | None:
 
 
 def _pairs(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
-    lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip() and not line.startswith("#")] if from_stdin else []
+    lines = (
+        [line.rstrip("\r\n") for line in sys.stdin if line.strip() and not line.startswith("#")] if from_stdin else []
+    )
     updates: dict[str, Any] = {}
     for word in [*words, *lines]:
         key, found, value = word.partition("=")
@@ -73,7 +77,12 @@ def _pairs(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
 
 @verb("config:set", example="greenroom config:set DEBUG=0 SECRET_KEY=$(openssl rand -hex 32) -a ach-payslip-staging")
 @click.argument("pairs", nargs=-1, metavar="KEY=VALUE...")
-@click.option("--stdin", "from_stdin", is_flag=True, help="Read KEY=VALUE lines from stdin: out of the process list and the history.")
+@click.option(
+    "--stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Read KEY=VALUE lines from stdin: out of the process list and the history.",
+)
 @waits
 def set_vars(cx: Context, pairs: tuple[str, ...], from_stdin: bool, **wait: Any) -> int | None:
     """Set config vars and restart.

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 class Context:
     """One call: its shared options, and what follows from them, found when first asked for."""
 
-    def __init__(self, *, home: str | None = None, app: str = "", remote: str = "", as_json: bool = False) -> None:
+    def __init__(
+        self, *, home: str | None = None, app: str | None = None, remote: str | None = None, as_json: bool = False
+    ) -> None:
         self.home, self.as_json = home, as_json
-        self._app, self._remote = app, remote
+        self._app, self._remote = app or "", remote or ""
 
     @cached_property
     def target(self) -> Target:
@@ -112,8 +114,8 @@ def verb(
 
     def make(function: Callable[..., int | None]) -> Verb:
         def callback(**values: Any) -> int:
-            shared = {key: values.pop(key) for key in ("home", "app", "remote", "as_json") if key in values}
-            return function(Context(**shared), **values) or 0
+            common = {key: values.pop(key) for key in names}
+            return function(Context(**common), **values) or 0
 
         shared = [HOME_OPTION]
         if app:
@@ -121,6 +123,7 @@ def verb(
             shared = [option, REMOTE_OPTION, HOME_OPTION]
         if json:
             shared.append(JSON_OPTION)
+        names = [option.name or "" for option in shared]
         own = list(reversed(getattr(function, "__click_params__", [])))
         settings = {"ignore_unknown_options": True, "allow_interspersed_args": False} if raw else {}
         command = Verb(

@@ -155,5 +155,11 @@ def commit(text: str) -> str:
     if text and SHA.match(text):
         return text.lower()
     if not text:
-        raise CliError("No commit is named, and this folder is not a git checkout with a commit.", hint="add the SHA", code=2)
-    raise CliError(f"{text[:80]!r} is neither a commit of this checkout nor 7 to 40 digits of a SHA.", hint="git log --oneline", code=2)
+        raise CliError(
+            "No commit is named, and this folder is not a git checkout with a commit.", hint="add the SHA", code=2
+        )
+    raise CliError(
+        f"{text[:80]!r} is neither a commit of this checkout nor 7 to 40 digits of a SHA.",
+        hint="git log --oneline",
+        code=2,
+    )

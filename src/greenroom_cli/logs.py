@@ -27,7 +27,9 @@ PATIENCE = 60.0
 @verb("logs", example="greenroom logs --tail -a ach-payslip-staging\ngreenroom logs -n 500 --dyno web.1", json=True)
 @click.option("-t", "--tail", is_flag=True, help="Stay and show lines as they come.")
 @click.option("-n", "--num", type=click.IntRange(0, 100_000), help="How many lines from before (default: 100).")
-@click.option("-d", "--dyno", "--ps", default="", metavar="DYNO", help="Lines of one dyno (web.1) or process type (web).")
+@click.option(
+    "-d", "--dyno", "--ps", default="", metavar="DYNO", help="Lines of one dyno (web.1) or process type (web)."
+)
 @click.option("-s", "--source", default="", metavar="SOURCE", help="Lines of one source: app or heroku.")
 def logs(cx: Context, tail: bool, num: int | None, dyno: str, source: str) -> int | None:
     """Show the log: what dynos print, what the router serves, what the platform does.
@@ -35,7 +37,9 @@ def logs(cx: Context, tail: bool, num: int | None, dyno: str, source: str) -> in
     With --json each line is one JSON object {at, source, dyno, text}.
     """
     body: dict[str, Any] = {"tail": tail}
-    body |= {key: value for key, value in (("lines", num), ("dyno", dyno), ("source", source)) if value not in (None, "")}
+    body |= {
+        key: value for key, value in (("lines", num), ("dyno", dyno), ("source", source)) if value not in (None, "")
+    }
     url = cx.api.post(cx.path("log-sessions"), body)["logplex_url"]
     for line in follow(cx, url) if tail else cx.api.stream(url):
         print(_as_json(line) if cx.as_json else coloured(line), flush=tail)

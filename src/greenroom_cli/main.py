@@ -37,7 +37,9 @@ class Greenroom(click.Group):
         module, _, function = catalogue.COMMANDS[name][1].partition(":")
         return getattr(import_module(f"greenroom_cli.{module}"), function)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Heroku's way to say that there is no such command, with the nearest one."""
         if not ctx.resilient_parsing and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             raise _unknown(args[0])

@@ -122,7 +122,7 @@ def table(rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), flexible
 
 def fields(pairs: Iterable[tuple[str, Any]]) -> None:
     """``Name:   value`` lines with the values aligned; empty values are left out."""
-    shown = [(name, clean(value)) for name, value in pairs if value not in (None, "")]
+    shown = [(name, clean(value, keep_colours=True)) for name, value in pairs if value not in (None, "")]
     width = max((len(name) for name, _ in shown), default=0) + 1
     for name, value in shown:
         say(f"{style(name + ':', 'cyan')}{' ' * (width - len(name))}{value}")
@@ -217,5 +217,10 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
         assert self._over
         turn = 0
         while not self._over.wait(0.1):
-            print(f"\r\x1b[K{self.text}... {SPINNER[turn % len(SPINNER)]} {self._state}", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r\x1b[K{self.text}... {SPINNER[turn % len(SPINNER)]} {self._state}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
             turn += 1

@@ -98,7 +98,9 @@ def scale(cx: Context, changes: tuple[str, ...]) -> int | None:
 def _update(change: str) -> dict[str, str]:
     match = SCALE.match(change)
     if not match:
-        raise click.UsageError(f"{change} is invalid. Must be like web=2, worker+1 or web=1:standard-2x.", click.get_current_context())
+        raise click.UsageError(
+            f"{change} is invalid. Must be like web=2, worker+1 or web=1:standard-2x.", click.get_current_context()
+        )
     update = {"type": match["type"], "quantity": match["quantity"].lstrip("=")}
     return {**update, "size": match["size"]} if match["size"] else update
 

@@ -32,9 +32,17 @@ CODE_SECONDS = 30.0
 @click.option("--exit-code", "-x", is_flag=True, help="Accepted for Heroku's sake: the exit code is always passed on.")
 @click.option("--no-tty", is_flag=True, help="No terminal there, even when there is one here.")
 @click.option("--size", "-s", default="", metavar="SIZE", help="The dyno's size, like standard-2x.")
-@click.option("--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable for this dyno alone; may be repeated.")
+@click.option(
+    "--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable for this dyno alone; may be repeated."
+)
 def run(
-    cx: Context, command: tuple[str, ...], detached: bool, exit_code: bool, no_tty: bool, size: str, env: tuple[str, ...]
+    cx: Context,
+    command: tuple[str, ...],
+    detached: bool,
+    exit_code: bool,
+    no_tty: bool,
+    size: str,
+    env: tuple[str, ...],
 ) -> int | None:
     """Run a command in a one-off dyno of the app.
 
@@ -71,11 +79,15 @@ def start_detached(cx: Context, command: str, *, size: str, env: dict[str, str])
         step.end = f"done, {dyno['name']}"
     output.say(dyno["name"])
     words = cx.words()
-    output.hint(f"greenroom logs --tail --dyno {dyno['name']}{words}   (end it: greenroom ps:stop {dyno['name']}{words})")
+    output.hint(
+        f"greenroom logs --tail --dyno {dyno['name']}{words}   (end it: greenroom ps:stop {dyno['name']}{words})"
+    )
     return None
 
 
-def attach_and_wait(cx: Context, command: str, *, size: str = "", env: dict[str, str] | None = None, no_tty: bool = False) -> int:
+def attach_and_wait(
+    cx: Context, command: str, *, size: str = "", env: dict[str, str] | None = None, no_tty: bool = False
+) -> int:
     """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become known."""
     from greenroom_cli.attach import attach
 
@@ -96,7 +108,10 @@ def attach_and_wait(cx: Context, command: str, *, size: str = "", env: dict[str,
 def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:
     """The ended dyno's exit code, 128+n after signal n."""
     row = cx.api.poll(
-        cx.path("dynos", dyno["id"]), done=lambda row: row.get("exit_code") is not None, seconds=CODE_SECONDS, pause=0.05
+        cx.path("dynos", dyno["id"]),
+        done=lambda row: row.get("exit_code") is not None,
+        seconds=CODE_SECONDS,
+        pause=0.05,
     )
     code = row.get("exit_code")
     if code is None:

@@ -113,33 +113,44 @@ def _of_url(env: Mapping[str, str], url_name: str, token_name: str) -> Target:
     url = env[url_name].strip().rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise CliError(f"{url_name} is {url!r}, which is no http:// or https:// address.", hint=f"{url_name}=http://localhost:5000")
+        raise CliError(
+            f"{url_name} is {url!r}, which is no http:// or https:// address.", hint=f"{url_name}=http://localhost:5000"
+        )
     token = env.get(token_name, "").strip()
     if not token:
         raise CliError(f"{url_name} is set but {token_name} is not.", hint=f"export {token_name}=grm_...")
     names = ("GREENROOM_CA", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
-    own = home_folder(None, env) / "keys" / "ca.pem"
-    ca_file = next((env[name] for name in names if env.get(name)), str(own) if own.exists() else "")
+    ca_file = next((env[name] for name in names if env.get(name)), _own_ca(home_folder(None, env)))
     return Target(url=url, token=token, token_source=f"${token_name}", ca_file=ca_file)
 
 
 def _of_home(home: Path, env: Mapping[str, str], *, explicit: bool) -> Target:
     words = f" --home {home}" if explicit else ""
     settings = _installation(home, words)
-    ca_file = home / "keys" / "ca.pem"
-    shared = {"ca_file": str(ca_file) if ca_file.exists() else "", "home": home, "explicit_home": explicit}
     url = f"http://127.0.0.1:{settings.get('api_port', 5000)}"
-    if env.get("GREENROOM_TOKEN") and not env.get("GREENROOM_URL"):
-        return Target(url=url, token=env["GREENROOM_TOKEN"].strip(), token_source="$GREENROOM_TOKEN", **shared)
+    token, source = _token_of(home, env, words)
+    return Target(url=url, token=token, token_source=source, ca_file=_own_ca(home), home=home, explicit_home=explicit)
+
+
+def _own_ca(home: Path) -> str:
+    """The home's CA, '' when it is not there or not for this user."""
+    path = home / "keys" / "ca.pem"
+    return str(path) if os.access(path, os.R_OK) else ""
+
+
+def _token_of(home: Path, env: Mapping[str, str], words: str) -> tuple[str, str]:
+    """(token, where it came from) for the installation in ``home``."""
+    name = "GREENROOM_TOKEN"
+    if env.get(name) and not env.get("GREENROOM_URL"):
+        return env[name].strip(), f"${name}"
     path = home / "keys" / "admin.token"
     try:
-        token = path.read_text().strip()
+        return path.read_text().strip(), str(path)
     except FileNotFoundError as error:
         raise CliError(f"{home} has no API token yet.", hint=f"greenroom up --detach{words}") from error
     except PermissionError as error:
         text = f"{path} belongs to another user of this machine."
         raise CliError(text, hint="ask for a token of your own and set GREENROOM_TOKEN") from error
-    return Target(url=url, token=token, token_source=str(path), **shared)
 
 
 def _installation(home: Path, words: str) -> dict:

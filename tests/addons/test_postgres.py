@@ -31,7 +31,12 @@ def connect(url, database=""):
     parts = urlsplit(url)
     own = settings.DATABASES["default"]
     return psycopg.connect(
-        host=own["HOST"], port=own["PORT"], user=parts.username, password=parts.password, dbname=database or parts.path[1:], autocommit=True
+        host=own["HOST"],
+        port=own["PORT"],
+        user=parts.username,
+        password=parts.password,
+        dbname=database or parts.path[1:],
+        autocommit=True,
     )
 
 

@@ -214,7 +214,7 @@ def test_an_unreadable_answer_is_an_error(tmp_path, text):
 
 def test_a_probe_that_was_killed_is_an_error_with_the_reason(tmp_path):
     found = answer(home=tmp_path, state=state(reason="oom", exit_code=137))
-    assert (found.status, found.detail) == ("error", "the probe did not finish: ended by oom")
+    assert (found.status, found.detail) == ("error", "the probe did not finish: it ran out of memory")
 
 
 def test_an_answer_that_is_a_link_or_a_pipe_is_not_read(tmp_path):

@@ -63,7 +63,9 @@ def test_the_list_shows_own_and_shared_apps_only(alice, bob, charlie, shop, cafe
     assert [app.name for app in visible(charlie)] == ["cafe"]
 
 
-@pytest.mark.parametrize("name", ["..", "-x", "a;b", "API", "api", "www", "git", "a" * 31, "ab", "näme", "x-", "a\n", "1ab", "a b", ""])
+@pytest.mark.parametrize(
+    "name", ["..", "-x", "a;b", "API", "api", "www", "git", "a" * 31, "ab", "näme", "x-", "a\n", "1ab", "a b", ""]
+)
 def test_bad_names_are_refused(name):
     assert name_problem(name)
 
@@ -82,12 +84,16 @@ def test_the_number_of_a_destroyed_app_is_never_given_again(alice, shop):
     assert actions.create(actor=alice, name="other-app").number != shop.number
 
 
-@pytest.mark.parametrize(("text", "normal"), [("WWW.Example.com.", "www.example.com"), ("bücher.example", "xn--bcher-kva.example")])
+@pytest.mark.parametrize(
+    ("text", "normal"), [("WWW.Example.com.", "www.example.com"), ("bücher.example", "xn--bcher-kva.example")]
+)
 def test_host_names_are_normalised(text, normal):
     assert normal_hostname(text) == normal
 
 
-@pytest.mark.parametrize("text", ["x {", "x\nrespond", 'a"b.com', "a.com:80", "127.0.0.1", "[::1]", "localhost", "..", "-a.com", "*.*.com"])
+@pytest.mark.parametrize(
+    "text", ["x {", "x\nrespond", 'a"b.com', "a.com:80", "127.0.0.1", "[::1]", "localhost", "..", "-a.com", "*.*.com"]
+)
 def test_what_is_no_host_name_is_refused(text):
     with pytest.raises(ValueError, match="not a host name"):
         normal_hostname(text)

@@ -105,7 +105,8 @@ class Play:
 
 
 @pytest.fixture
-def play(shop, home):
+def play(shop, home, settings):
+    settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
     (home / "sources").mkdir()
     for sha in (SHA, DEPLOYED):
         tarfile.open(home / f"sources/{sha}.tar", "w").close()
@@ -179,7 +180,7 @@ def test_a_flaky_test_lets_the_commit_pass_and_is_shown_on_the_verdict(play):
         ({"reason": "timeout"}, None, "timed_out", "more than 50 minutes"),
         ({"reason": "silence"}, OK, "timed_out", "no output for 10 minutes"),
         ({"reason": "oom", "exit_code": 137}, OK, "error", "out of memory"),
-        ({"reason": "signal", "exit_code": 137}, None, "error", "signal"),
+        ({"reason": "signal", "exit_code": 137}, None, "error", "ended by signal"),
         ({"exit_code": 1}, None, "error", "left no result"),
         ({}, "{", "error", "left no result"),
         ({}, "[1]", "error", "left no result"),
@@ -434,4 +435,4 @@ def test_the_dyno_side_is_placed_once_and_found_by_its_content(home):
     assert (home / first.source / "runner" / "cli.py").exists()
     assert (home / first.source / "__main__.py").exists()
     assert os.access(home / tools.ruff_mount(home).source, os.X_OK)
-    assert not [path for path in (home / "tools").iterdir() if path.name.startswith("tmp")]
+    assert not [path for path in (home / "cache" / "tools").iterdir() if path.name.startswith("tmp")]

@@ -125,6 +125,20 @@ def test_a_flaky_pytest_test_is_found(tested):
     assert (found["outcome"], found["flaky"]) == ("success", ["test_a.Sometimes.test_first_time"])
 
 
+def test_a_script_that_runs_both_kinds_of_tests_is_counted_whole(tested):
+    files = {**DJANGO, **PYTEST, "shop/tests.py": GOOD, "test_a.py": "def test_one():\n    pass\n"}
+    found = tested(files, test="python manage.py test shop && pytest test_a.py")
+    assert (found["outcome"], found["tests"]) == ("success", 3)
+
+
+def test_a_class_whose_set_up_fails_is_repeated_as_a_whole(tested):
+    body = FLAKY.replace(
+        "    def test_first_time(self):", "    @classmethod\n    def setUpClass(cls):\n        super().setUpClass()"
+    ).replace('self.assertTrue(seen, "the first time it fails")', "assert seen")
+    found = tested({**DJANGO, "shop/tests.py": body})
+    assert (found["outcome"], found["flaky"]) == ("success", ["shop.tests.Sometimes.setUpClass"])
+
+
 def test_pytest_options_of_the_app_are_kept(tested):
     found = tested({**PYTEST}, PYTEST_ADDOPTS="-k one")
     assert (found["outcome"], found["tests"]) == ("success", 1)

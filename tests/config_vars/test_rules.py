@@ -12,7 +12,9 @@ def test_ordinary_names_are_allowed(key):
     assert problem(key, "value") == ""
 
 
-@pytest.mark.parametrize("key", ["", "1A", "A-B", "A B", "A=B", "A\n", "HEROKU_APP_ID", "GREENROOM_X", "PORT", "DYNO", "Ä", "A" * 257])
+@pytest.mark.parametrize(
+    "key", ["", "1A", "A-B", "A B", "A=B", "A\n", "HEROKU_APP_ID", "GREENROOM_X", "PORT", "DYNO", "Ä", "A" * 257]
+)
 def test_names_that_the_platform_needs_or_no_shell_knows_are_refused(key):
     assert problem(key, "value")
 

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.dynos.rules import Facts, Seen, Start, Stop, engine_id, parse_quantity, pause_before_restart, progress, quantities, steps
+from greenroom.dynos.rules import (
+    Facts,
+    Seen,
+    Start,
+    Stop,
+    engine_id,
+    parse_quantity,
+    pause_before_restart,
+    progress,
+    quantities,
+    steps,
+)
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -18,7 +29,14 @@ def facts(stage="live", wanted=None, seen=(), restart_seq=0):
 
 
 def web(ordinal=1, state="up", **more):
-    return Seen(key=f"web{ordinal}{more.get('generation', 0)}", type="web", ordinal=ordinal, state=state, healthy=state == "up", **more)
+    return Seen(
+        key=f"web{ordinal}{more.get('generation', 0)}",
+        type="web",
+        ordinal=ordinal,
+        state=state,
+        healthy=state == "up",
+        **more,
+    )
 
 
 def test_a_new_release_gets_its_web_dynos_before_its_workers():
@@ -85,7 +103,9 @@ def test_the_first_deployment_starts_one_web_dyno_and_nothing_else():
     assert quantities({}, types) == {"web": 1, "worker": 0}
 
 
-@pytest.mark.parametrize(("text", "current", "result"), [("2", 1, 2), (3, 1, 3), ("+1", 1, 2), ("-1", 1, 0), ("0", 5, 0)])
+@pytest.mark.parametrize(
+    ("text", "current", "result"), [("2", 1, 2), (3, 1, 3), ("+1", 1, 2), ("-1", 1, 0), ("0", 5, 0)]
+)
 def test_quantities_are_numbers_or_differences(text, current, result):
     assert parse_quantity(text, current) == result
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted(
-    path for folder in ("src", "benchmarks") for path in (ROOT / folder).rglob("*.py") if "migrations/0" not in str(path)
+    path
+    for folder in ("src", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+    if "migrations/0" not in str(path)
 )
 UNFINISHED = re.compile(r"TODO|FIXME|NotImplementedError|XXX")
 FIELD = 400
@@ -43,7 +46,10 @@ def test_nothing_builds_a_shell_string():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                shell = any(k.arg == "shell" and not (isinstance(k.value, ast.Constant) and not k.value.value) for k in node.keywords)
+                shell = any(
+                    k.arg == "shell" and not (isinstance(k.value, ast.Constant) and not k.value.value)
+                    for k in node.keywords
+                )
                 if name in ("os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput") or shell:
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
     assert not found
@@ -63,6 +69,9 @@ def test_every_module_says_what_it_is_for():
     silent = [
         str(path.relative_to(ROOT))
         for path in SOURCES
-        if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text())) and path.name != "apps.py" and "/migrations/" not in str(path)
+        if path.stat().st_size
+        and not ast.get_docstring(ast.parse(path.read_text()))
+        and path.name != "apps.py"
+        and "/migrations/" not in str(path)
     ]
     assert not silent

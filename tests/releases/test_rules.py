@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from greenroom.releases.rules import Candidate, rollback_target
 
-PAST = [Candidate(6, "failed", True), Candidate(5, "succeeded", True), Candidate(4, "succeeded", True), Candidate(2, "succeeded", False)]
+PAST = [
+    Candidate(6, "failed", True),
+    Candidate(5, "succeeded", True),
+    Candidate(4, "succeeded", True),
+    Candidate(2, "succeeded", False),
+]
 
 
 def test_without_a_version_the_last_good_one_before_the_current_is_taken():

@@ -45,5 +45,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/stories" in str(item.path):
             item.add_marker(pytest.mark.story)
-
-

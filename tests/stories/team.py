@@ -47,9 +47,17 @@ class Installation:
 
     @property
     def env(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HEROKU_", "GREENROOM_", "GIT_", "DJANGO_", "DATABASE_", "SECRET_"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("HEROKU_", "GREENROOM_", "GIT_", "DJANGO_", "DATABASE_", "SECRET_"))
+        }
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        extra = {"GREENROOM_HOME": str(self.home), "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}", "GREENROOM_HEALTH_SECONDS": "4"}
+        extra = {
+            "GREENROOM_HOME": str(self.home),
+            "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}",
+            "GREENROOM_HEALTH_SECONDS": "4",
+        }
         return kept | extra | {"GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
                                "GIT_COMMITTER_NAME": "Alice", "GIT_COMMITTER_EMAIL": "alice@example.com"}  # fmt: skip
 
@@ -60,12 +68,18 @@ class Installation:
     def down(self) -> None:
         self.run("down", "--home", self.home, timeout=90, check=False)
 
-    def run(self, *words: object, stdin: str = "", cwd: Path | None = None, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess:
+    def run(
+        self, *words: object, stdin: str = "", cwd: Path | None = None, check: bool = True, timeout: float = 180
+    ) -> subprocess.CompletedProcess:
         """The real ``greenroom`` command."""
         argv = [str(self.greenroom), *map(str, words)]
-        result = subprocess.run(argv, input=stdin, capture_output=True, text=True, env=self.env, cwd=cwd, timeout=timeout, check=False)
+        result = subprocess.run(
+            argv, input=stdin, capture_output=True, text=True, env=self.env, cwd=cwd, timeout=timeout, check=False
+        )
         if check and result.returncode:
-            raise AssertionError(f"{argv} ended with {result.returncode}\n{result.stdout}\n{result.stderr}\n{self.trouble()}")
+            raise AssertionError(
+                f"{argv} ended with {result.returncode}\n{result.stdout}\n{result.stderr}\n{self.trouble()}"
+            )
         return result
 
     def trouble(self) -> str:
@@ -88,7 +102,6 @@ class Installation:
         rows = json.loads(self.run("status", "--json", check=False).stdout)
         parts = rows["components"] if isinstance(rows, dict) else rows
         return {part["name"]: part["pid"] for part in parts}
-
 
     def dyno_pids(self, app: str) -> dict[str, int]:
         """Engine id -> pid of the shim, of the app's living dynos, as the engine's own files say."""
@@ -120,16 +133,22 @@ class Team:
         self.place = place
         self.name = name
         self.work = work
-        ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "scenarios", ".pytest_cache", "browser_tests", "benchmarks")
+        ignore = shutil.ignore_patterns(
+            "__pycache__", "*.pyc", "scenarios", ".pytest_cache", "browser_tests", "benchmarks"
+        )
         shutil.copytree(sample, work, ignore=ignore)
         self.git("init", "-q", "-b", "master")
         self.commit("The payslip application")
         place.run("create", name, cwd=work)
 
     def git(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
-        result = subprocess.run(["git", *words], cwd=self.work, env=self.place.env, capture_output=True, text=True, timeout=300, check=False)
+        result = subprocess.run(
+            ["git", *words], cwd=self.work, env=self.place.env, capture_output=True, text=True, timeout=300, check=False
+        )
         if check and result.returncode:
-            raise AssertionError(f"git {words} ended with {result.returncode}\n{result.stdout}{result.stderr}\n{self.place.trouble()}")
+            raise AssertionError(
+                f"git {words} ended with {result.returncode}\n{result.stdout}{result.stderr}\n{self.place.trouble()}"
+            )
         return result
 
     @property
@@ -159,7 +178,14 @@ class Team:
         return "\n".join(line.removeprefix("remote: ").rstrip() for line in result.stderr.splitlines())
 
     def push_in_background(self) -> subprocess.Popen:
-        return subprocess.Popen(["git", "push", "greenroom", "HEAD:master"], cwd=self.work, env=self.place.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            ["git", "push", "greenroom", "HEAD:master"],
+            cwd=self.work,
+            env=self.place.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def greenroom(self, *words: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess:
         command, *rest = words

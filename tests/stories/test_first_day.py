@@ -47,7 +47,10 @@ def test_removing_a_required_var_is_refused_and_what_ran_keeps_running(ready):
 
 def test_a_red_test_withholds_the_deployment(ready):
     good = ready.sha
-    ready.write("payroll/tests/test_story.py", "from django.test import SimpleTestCase\n\n\nclass Story(SimpleTestCase):\n    def test_that_one_is_two(self):\n        self.assertEqual(1, 2)\n")
+    ready.write(
+        "payroll/tests/test_story.py",
+        "from django.test import SimpleTestCase\n\n\nclass Story(SimpleTestCase):\n    def test_that_one_is_two(self):\n        self.assertEqual(1, 2)\n",
+    )
     ready.commit("A red test")
     output = ready.push()
     row = ready.delivery()
@@ -59,7 +62,10 @@ def test_a_red_test_withholds_the_deployment(ready):
 
 
 def test_a_scan_finding_withholds_the_deployment(ready):
-    ready.write("payroll/report.py", '"""Reports."""\n\nimport subprocess\n\n\ndef show(name):\n    """Show it."""\n    return subprocess.run(f"ls {name}", shell=True)\n')
+    ready.write(
+        "payroll/report.py",
+        '"""Reports."""\n\nimport subprocess\n\n\ndef show(name):\n    """Show it."""\n    return subprocess.run(f"ls {name}", shell=True)\n',
+    )
     ready.commit("A shell string")
     output = ready.push()
     row = ready.delivery()
@@ -106,7 +112,10 @@ def test_rollback_brings_code_and_config_back_and_pauses_deployment(ready):
     ready.push()
     ready.assert_live()
     ready.greenroom("rollback", f"v{first}")
-    row = ready.wait_for(lambda: ready.place.api("GET", f"/apps/{ready.name}/releases?limit=1")[1][0], lambda r: r["status"] == "succeeded")
+    row = ready.wait_for(
+        lambda: ready.place.api("GET", f"/apps/{ready.name}/releases?limit=1")[1][0],
+        lambda r: r["status"] == "succeeded",
+    )
     assert row["description"] == f"Rollback to v{first}"
     assert "COLOUR" not in ready.read("config")
     ready.write("templates/accounts/marker.txt", "third\n")
@@ -115,7 +124,15 @@ def test_rollback_brings_code_and_config_back_and_pauses_deployment(ready):
 
 
 def test_run_hands_stdin_output_and_exit_code_through(ready):
-    result = ready.greenroom("run", "--", "python", "-c", "import sys; print(sys.stdin.read().upper()); sys.exit(7)", stdin="hello\n", check=False)
+    result = ready.greenroom(
+        "run",
+        "--",
+        "python",
+        "-c",
+        "import sys; print(sys.stdin.read().upper()); sys.exit(7)",
+        stdin="hello\n",
+        check=False,
+    )
     assert result.returncode == 7
     assert "HELLO" in result.stdout
 
@@ -125,7 +142,9 @@ def test_scale_to_zero_has_a_page_and_comes_back(ready):
     ready.wait_for(lambda: ready.get("/"), lambda answer: answer[2].get("greenroom-error") == "H14")
     ready.greenroom("ps:scale", "web=2")
     ready.wait_for(lambda: ready.get("/healthz"), lambda answer: answer[0] == 200)
-    ready.wait_for(ready.dynos, lambda rows: sorted(row["name"] for row in rows if row["state"] == "up") == ["web.1", "web.2"])
+    ready.wait_for(
+        ready.dynos, lambda rows: sorted(row["name"] for row in rows if row["state"] == "up") == ["web.1", "web.2"]
+    )
 
 
 def test_the_log_holds_what_everybody_said(ready):

@@ -35,7 +35,9 @@ class Clients:
                 connection.request("GET", "/healthz", headers={"Host": f"{self.team.name}.localhost"})
                 answer = connection.getresponse()
                 answer.read()
-                problem = "" if answer.status == 200 else f"status {answer.status} {answer.getheader('greenroom-error')}"
+                problem = (
+                    "" if answer.status == 200 else f"status {answer.status} {answer.getheader('greenroom-error')}"
+                )
             except (OSError, http.client.HTTPException) as error:
                 connection, problem = None, repr(error)
             with self.lock:

@@ -59,6 +59,7 @@ class Plan:
     ignored: tuple[str, ...] = ()
     pre_compile: bool = False
     post_compile: bool = False
+    nltk: bool = False
 
 
 def settings_of(source: Source) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def make(
         ignored=tuple(ignored(slugignore, source.files())) if slugignore else (),
         pre_compile="bin/pre_compile" in source,
         post_compile="bin/post_compile" in source,
+        nltk="nltk.txt" in source,
     )
 
 

@@ -13,6 +13,11 @@ from dataclasses import dataclass
 
 from greenroom.buildpacks.failures import BuildError
 
+SEEDS = {
+    "pip": "pip==26.2.1 --hash=sha256:71138adf1f4ca900cdb7d289c21b7494329f2332b6d85f0e1c42108c0384ed3e",
+    "setuptools": "setuptools==70.3.0 --hash=sha256:fe384da74336c398e0d956d1cae0669bc02eed936cdb1d49b57de1990dc11ffc",
+}
+"""What Heroku puts into every environment of pip's: pip itself, and setuptools up to Python 3.12."""
 Read = Callable[[str], bytes | None]
 COMMENT = re.compile(r"(^|\s+)#.*$")
 NESTED = re.compile(r"(?:(?P<short>-[rc])\s*|(?P<long>--(?:requirement|constraint))[\s=]+)(?P<path>\S.*)\Z")
@@ -169,3 +174,10 @@ def read_requirements(read: Read, path: str = "requirements.txt") -> Requirement
         hashed=hashed,
         local=tuple(reader.local),
     )
+
+
+def seeds(python: tuple[int, int], locked: str) -> str:
+    """The requirements file of what is added for compatibility, without what ``locked`` (a requirements file) names itself."""
+    named = {line.split("==")[0].split("[")[0].strip() for line in read_requirements(lambda _: locked.encode()).lines}
+    wanted = [name for name in SEEDS if name not in named and (name != "setuptools" or python <= (3, 12))]
+    return "".join(SEEDS[name] + "\n" for name in wanted)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -16,6 +17,7 @@ from typing import Any
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.requirements import read_requirements
 from greenroom.engine.contract import scratch_folder
+from greenroom.slugs import store
 
 RESULT_LIMIT = 1024 * 1024
 
@@ -43,8 +45,21 @@ def store_lock(home: Path, app_hex: str, digest: str, text: str) -> None:
     path = lock_path(home, app_hex, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+    fresh.touch(0o600)
     fresh.write_text(text)
     fresh.replace(path)
+
+
+def mark_needs_build(home: Path, app_hex: str, digest: str) -> None:
+    """Remember that something these requirements ask for has no wheel."""
+    path = lock_path(home, app_hex, digest).with_suffix(".build")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def needs_build(home: Path, app_hex: str, digest: str) -> bool:
+    """Whether ``mark_needs_build`` was called."""
+    return lock_path(home, app_hex, digest).with_suffix(".build").exists()
 
 
 def lock_digest(text: str) -> str:
@@ -84,13 +99,23 @@ def adopt(home: Path, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
         raise PlatformError("The environment that was installed is not there.", hint="push again; if it persists: greenroom doctor")
     _describe(envs / f"{key}.json", facts)
     try:
-        made.chmod(0o755)
         os.rename(made, target)
     except PermissionError:
         _copy(made, target)
     except OSError as error:
         if not target.is_dir():
             raise PlatformError(f"The environment could not be kept: {error.strerror}.", hint="greenroom doctor") from error
+
+
+def adopt_layer(home: Path, dyno_id: str, env_key: str, app_hex: str) -> str:
+    """Keep what hooks wrote into the environment as a layer of its own; its key, or an empty one if they wrote nothing that counts."""
+    made = home / scratch_folder(dyno_id, "env")
+    digest = store.layer_digest(made)
+    if not digest:
+        return ""
+    key = f"{env_key}-{hashlib.sha256(f'{digest}{app_hex}'.encode()).hexdigest()[:16]}"
+    adopt(home, dyno_id, key, {"layer": digest})
+    return key
 
 
 def _copy(made: Path, target: Path) -> None:
@@ -106,6 +131,7 @@ def _copy(made: Path, target: Path) -> None:
 
 def _describe(path: Path, facts: dict[str, Any]) -> None:
     fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+    fresh.touch(0o600)  # requirements may hold the password of an index
     fresh.write_text(json.dumps(facts, sort_keys=True))
     fresh.replace(path)
 

@@ -20,7 +20,7 @@ from greenroom.builds.rules import Ended, ended
 from greenroom.engine.contract import Engine, Mount
 from greenroom.slugs import store
 from greenroom.slugs.models import Slug
-from greenroom.slugs.queries import ENV_TARGET, interpreter_mounts
+from greenroom.slugs.queries import ENV_TARGET, env_identity, env_layers, interpreter_mounts
 
 FILE = "requirements-test.txt"
 LINES = 40
@@ -60,7 +60,7 @@ def prepare_test_overlay(*, slug: Slug, engine: Engine, home: Path, say: Callabl
         return TestOverlay("ready", _mounts(slug, ()))
     for key in (_key(slug, wish, private=False), _key(slug, wish, private=True)):
         if environments.exists(home, key):
-            return TestOverlay("ready", _mounts(slug, (f"envs/{key}",)))
+            return TestOverlay("ready", _mounts(slug, (key,)))
     try:
         return _install(slug, wish, engine, home, say)
     except (GreenroomError, OSError) as error:
@@ -70,7 +70,7 @@ def prepare_test_overlay(*, slug: Slug, engine: Engine, home: Path, say: Callabl
 def _mounts(slug: Slug, extra: tuple[str, ...]) -> tuple[Mount, ...]:
     return (
         Mount(target="/app", mode="overlay", lower=(slug.folder,)),
-        Mount(target=ENV_TARGET, mode="overlay", lower=(slug.env_folder, *extra)),
+        Mount(target=ENV_TARGET, mode="overlay", lower=env_layers(slug, *extra)),
         *interpreter_mounts(slug),
     )
 
@@ -94,7 +94,8 @@ def _wish(slug: Slug, home: Path) -> _Wish | None:
 
 def _key(slug: Slug, wish: _Wish, *, private: bool) -> str:
     owner = slug.app_id.hex if private else ""
-    return f"{slug.env_key}-{hashlib.sha256(f'{wish.digest}{owner}'.encode()).hexdigest()[:16]}"
+    whole = "\0".join([env_identity(slug), wish.digest, owner])
+    return f"{slug.env_key}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
@@ -107,7 +108,7 @@ def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[
         if verdict.kind == "ok":
             environments.adopt(home, _dyno(key), key, {"files": wish.job["files"]})
             engine.forget(_dyno(key))
-            return TestOverlay("ready", _mounts(slug, (f"envs/{key}",)))
+            return TestOverlay("ready", _mounts(slug, (key,)))
         if verdict.kind != "needs-build":
             break
     text, _ = output.new_lines(home, _dyno(key), 0, True)
@@ -132,7 +133,7 @@ def _watch(
         known = slug.manifest["interpreter"]
         state = engine.start(
             specs.install_spec(
-                dyno_id=_dyno(key), app=slug.app if private else None, home=home, index={}, lower=slug.env_folder,
+                dyno_id=_dyno(key), app=slug.app if private else None, home=home, index={}, lower=env_layers(slug),
                 python=Interpreter(tuple(known["version"]), known["path"], known["prefix"]),
                 job={**wish.job, "no_build": not private, "overlay": True, "lock": "", "root": ""},
             )  # fmt: skip

@@ -45,18 +45,18 @@ def private_index(config: Mapping[str, str]) -> dict[str, str]:
 
 def install_spec(
     *, dyno_id: str, app: App | None, python: Interpreter, home: Path, job: Mapping[str, Any], source: str = "", index: Mapping[str, str],
-    lower: str = "",
+    lower: tuple[str, ...] = (),
 ) -> DynoSpec:  # fmt: skip
     """The dyno that makes an environment in its scratch folder ``env``.
 
     app: None for wheels from the shared cache, in nobody's name; else in the app's sandbox with the app's own cache.
-    source: the commit's tar, when the tree takes part. lower: an environment that is only added to (its additions are ``env``).
+    source: the commit's tar, when the tree takes part. lower: the layers of an environment that is only added to (its additions are ``env``).
     """
     certificates, settings = tools.certificate_mounts(home)
     owner = app.id.hex if app else PLATFORM
     kind: Kind = "build" if app else "install"
     cache = f"cache/apps/{app.id.hex}" if app else "cache/uv"
-    target = Mount(target=ENV, mode="overlay", lower=(lower,), upper="scratch:env") if lower else Mount(target=ENV, source="scratch:env", mode="rw")
+    target = Mount(target=ENV, mode="overlay", lower=lower, upper="scratch:env") if lower else Mount(target=ENV, source="scratch:env", mode="rw")
     mounts = (
         *((Mount(target="/app", source="scratch:app", mode="rw"), Mount(target=SOURCE, source=source)) if source else ()),
         target,
@@ -85,10 +85,14 @@ def install_spec(
 
 def compile_spec(
     *, dyno_id: str, app: App, commit: str, python: Interpreter, home: Path, job: Mapping[str, Any], source: str, env: str,
-    config: Mapping[str, str],
+    config: Mapping[str, str], writable: bool = False,
 ) -> DynoSpec:  # fmt: skip
-    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku."""
-    environment = (Mount(target=ENV, source=env),) if env else ()
+    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku.
+
+    env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder ``env``.
+    """
+    layered = Mount(target=ENV, mode="overlay", lower=(env,), upper="scratch:env")
+    environment = ((layered if writable else Mount(target=ENV, source=env)),) if env else ()
     return DynoSpec(
         id=dyno_id,
         kind="build",

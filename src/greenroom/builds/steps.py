@@ -16,6 +16,7 @@ from greenroom.buildpacks import interpreters, plan
 from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.plan import Plan
 from greenroom.buildpacks.readers import read_app_json, read_procfile
+from greenroom.buildpacks.requirements import SEEDS, seeds
 from greenroom.buildpacks.source import Source
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import environments, output, specs, tools
@@ -110,6 +111,8 @@ class Steps:
             process_types=made.process_types,
             app_json=made.app_json,
             ignored=[] if hooked else list(made.ignored),
+            post_compile=made.post_compile,
+            nltk=made.nltk,
             install={key: value for key, value in asdict(made.install).items() if key != "files"},
             files=made.install.files,
         )
@@ -163,7 +166,7 @@ class Steps:
         """bin/pre_compile may change the dependency files: it runs first, and its tree is what gets planned and built."""
 
         def order(name: str) -> DynoSpec:
-            job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "pre"}
+            job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "pre", "writable": False}
             return self._compile_spec(name, job, env="")
 
         if self.watch("pre", order) is None:
@@ -187,12 +190,14 @@ class Steps:
 
     def _in_sandbox(self) -> bool:
         """Whether only the app's own sandbox will do: its tree, its private index, or a package without a wheel."""
-        return self.facts["install"]["local"] or bool(self.facts.get("needs_build")) or bool(specs.private_index(self.config))
+        if self.facts["install"]["local"] or specs.private_index(self.config):
+            return True
+        return environments.needs_build(self.home, self.build.app_id.hex, self._input_digest())
 
     def _env_key(self) -> str:
         """The environment's name, as far as it can be told before anything is installed; empty: not yet."""
         install, lock = self.facts["install"], self._lock()
-        parts = [install["manager"], environments.lock_digest(lock) if lock else install["digest"]]
+        parts = [install["manager"], *sorted(SEEDS.values()), environments.lock_digest(lock) if lock else install["digest"]]
         if not (install["locked"] or lock or install["local"]):
             return ""
         if self._in_sandbox():
@@ -214,7 +219,9 @@ class Steps:
 
     def _job(self, *, no_build: bool) -> dict[str, Any]:
         install = self.facts["install"]
+        known = self._lock() or (self.facts["files"][install["main"]] if install["locked"] else "")
         return {
+            "seeds": seeds(self.python.minor, known) if install["manager"] == "pip" else "",
             "manager": install["manager"], "main": install["main"], "files": self.facts["files"], "hashed": install["locked"],
             "local": install["local"], "lock": self._lock(), "no_build": no_build, "root": self.facts["root"],
         }  # fmt: skip
@@ -231,7 +238,8 @@ class Steps:
             return False
         if found.kind == "needs-build":
             self.say("       A package has no wheel and is built from its sources, in the app's own sandbox.")
-            return self.go("install", needs_build=True)
+            environments.mark_needs_build(self.home, self.build.app_id.hex, self._input_digest())
+            return True
         return self._installed(self.current("install"))
 
     def _from_sources(self) -> bool:
@@ -273,16 +281,29 @@ class Steps:
     def _compile_spec(self, name: str, job: dict[str, Any], env: str) -> DynoSpec:
         return specs.compile_spec(
             dyno_id=name, app=self.build.app, commit=self.build.commit, python=self.python, home=self.home, job=job,
-            source=self.facts["source"], env=env, config=self.config,
+            source=self.facts["source"], env=env, config=self.config, writable=job["writable"],
         )  # fmt: skip
+
+    def _writable(self) -> bool:
+        """Whether something will write to the environment: a hook, or the download of NLTK's corpora."""
+        nltk = self.facts["nltk"] and environments.has_package(self.home, self.facts["env_key"], "nltk")
+        return bool(self.facts["post_compile"] or nltk)
 
     def compile(self) -> bool:
         """Unpack, collectstatic, hooks, bytecode: in the app's sandbox."""
-        job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "all"}
-        if self.watch("compile", lambda name: self._compile_spec(name, job, env=f"envs/{self.facts['env_key']}")) is None:
+        key = self.facts["env_key"]
+
+        def order(name: str) -> DynoSpec:
+            job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "all", "writable": self._writable()}
+            return self._compile_spec(name, job, env=f"envs/{key}")
+
+        if self.watch("compile", order) is None:
             return False
         self._seconds(environments.result(self.home, self.current("compile")))
-        return self.go("store", seconds=self.facts.get("seconds", {}))
+        layer = ""
+        if self._writable():
+            layer = environments.adopt_layer(self.home, self.current("compile"), key, self.build.app_id.hex)
+        return self.go("store", seconds=self.facts.get("seconds", {}), layers=[layer] if layer else [])
 
     def store(self) -> bool:
         """Copy the tree into the store and record the slug."""
@@ -310,7 +331,7 @@ class Steps:
         key = self.build.id.hex
         if key not in _copies:
             tree = self.home / scratch_folder(self.current("compile"), "app")
-            _copies[key] = _pool.submit(store.keep, tree, home=self.home, env_key=self.facts["env_key"])
+            _copies[key] = _pool.submit(store.keep, tree, home=self.home, env_key="+".join([self.facts["env_key"], *self.facts["layers"]]))
         try:
             stored = _copies[key].result(timeout=PATIENCE)
         except StillRunning:
@@ -330,6 +351,7 @@ class Steps:
             "python_version": self.python.text,
             "package_manager": self.facts["install"]["manager"],
             "tools": {"uv": tools.uv_version()},
+            "layers": self.facts["layers"],
             "root": self.facts["root"],
             "seconds": self.facts.get("seconds", {}),
         }

@@ -1,4 +1,4 @@
-"""Puts uv, the scripts of the dyno side and the operator's certificates where the engine can mount them: ``<home>/tools``.
+"""Puts uv, the scripts of the dyno side and the operator's certificates where the engine can mount them: ``<home>/cache/tools``.
 
 Everything there is content-addressed and made by a rename, so it is whole or not there. No table is read or written.
 """
@@ -81,17 +81,17 @@ def _scripts(home: Path) -> str:
         for file in files:
             _copy(file, folder / file.name, 0o644)
 
-    return _place(home, f"tools/compile-{digest}", fill)
+    return _place(home, f"cache/tools/compile-{digest}", fill)
 
 
 def _uv(home: Path) -> str:
-    return f"{_place(home, f'tools/uv-{uv_version()}', lambda folder: _copy(Path(find_uv_bin()), folder / 'uv', 0o755))}/uv"
+    return f"{_place(home, f'cache/tools/uv-{uv_version()}', lambda folder: _copy(Path(find_uv_bin()), folder / 'uv', 0o755))}/uv"
 
 
 @lru_cache
 def _certificates(home: Path, path: str, stamp: tuple[int, int]) -> str:
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-    return f"{_place(home, f'tools/ca-{digest}', lambda folder: _copy(Path(path), folder / 'ca.pem', 0o644))}/ca.pem"
+    return f"{_place(home, f'cache/tools/ca-{digest}', lambda folder: _copy(Path(path), folder / 'ca.pem', 0o644))}/ca.pem"
 
 
 def _copy(source: Path, target: Path, mode: int) -> None:

@@ -1,4 +1,4 @@
-"""Puts what runs inside dynos where the engine can mount it: content-addressed copies below ``<home>/tools``.
+"""Puts what runs inside dynos where the engine can mount it: content-addressed copies below ``<home>/cache/tools``.
 
 A virtual environment may lie in a folder that an app's system user cannot enter; Greenroom's home never does.
 """
@@ -71,7 +71,7 @@ def _sources() -> tuple[tuple[Path, ...], str]:
 
 
 def _runner(home: Path) -> str:
-    """Copy the runner package to ``tools/runner-<digest>`` unless it is there; that path, relative to home."""
+    """Copy the runner package to ``cache/tools/runner-<digest>`` unless it is there; that path, relative to home."""
     files, digest = _sources()
 
     def fill(folder: Path) -> None:
@@ -83,17 +83,17 @@ def _runner(home: Path) -> str:
         for file in package.glob("*.py"):
             py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
-    return _place(home, f"tools/runner-{digest}", fill)
+    return _place(home, f"cache/tools/runner-{digest}", fill)
 
 
 def _ruff(home: Path) -> str:
-    """Copy ruff to ``tools/ruff-<version>/ruff`` unless it is there."""
+    """Copy ruff to ``cache/tools/ruff-<version>/ruff`` unless it is there."""
 
     def fill(folder: Path) -> None:
         shutil.copyfile(find_ruff_bin(), folder / "ruff")
         (folder / "ruff").chmod(0o755)
 
-    return f"{_place(home, f'tools/ruff-{ruff_version()}', fill)}/ruff"
+    return f"{_place(home, f'cache/tools/ruff-{ruff_version()}', fill)}/ruff"
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:

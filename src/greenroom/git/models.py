@@ -14,6 +14,8 @@ class Push(models.Model):
     """A ref that moved, or is about to (``intent``). ``seq`` orders the pushes of an app.
 
     state: intent (written by pre-receive), recorded (the ref has moved), abandoned (it never did).
+    ref: as stored; a push to ``main`` has ``refs/heads/master``. before, after: 40 digits, zeros for "not there".
+    address: where the push came from, for the audit log.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -23,8 +25,13 @@ class Push(models.Model):
     before = models.CharField(max_length=40)
     after = models.CharField(max_length=40)
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    address = models.CharField(max_length=45, blank=True)
     state = models.CharField(max_length=10, default="intent")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["app", "seq"], name="one_push_per_seq")]
+        indexes = [
+            models.Index(fields=["app", "ref", "after"], name="push_by_ref"),
+            models.Index(fields=["created_at"], condition=models.Q(state="intent"), name="push_intents"),
+        ]

@@ -10,6 +10,7 @@ from django.db import transaction
 from greenroom.apps.models import App
 from greenroom.slugs import store as disk
 from greenroom.slugs.models import Slug
+from greenroom.slugs.queries import env_identity, env_layers
 
 
 def store(*, app: App, home: Path, tree: Path, env_key: str, commit: str, manifest: dict[str, Any] | None = None, **facts: Any) -> Slug:
@@ -44,4 +45,6 @@ def verify(slug: Slug, home: Path) -> bool:
     folder = home / slug.folder
     if not folder.is_dir() or not (home / slug.env_folder / "bin" / "python").is_symlink():
         return False
-    return disk.measure(folder, slug.env_key) == slug.digest
+    if not all((home / layer).is_dir() for layer in env_layers(slug)):
+        return False
+    return disk.measure(folder, env_identity(slug)) == slug.digest

@@ -16,9 +16,26 @@ def mounts(slug: Slug) -> tuple[Mount, ...]:
     """What a dyno sees of the slug: its files at /app (writes go to memory), its environment, and the interpreter if it is not in /usr."""
     return (
         Mount(target="/app", mode="overlay", lower=(slug.folder,)),
-        Mount(target=ENV_TARGET, source=slug.env_folder),
+        _environment(slug),
         *interpreter_mounts(slug),
     )
+
+
+def env_layers(slug: Slug, *more: str) -> tuple[str, ...]:
+    """The folders that make up the slug's environment, the lowest first; ``more`` keys are laid over them."""
+    return (slug.env_folder, *(f"envs/{key}" for key in (*slug.manifest.get("layers", ()), *more)))
+
+
+def env_identity(slug: Slug) -> str:
+    """What the slug's digest says of its environment."""
+    return "+".join([slug.env_key, *slug.manifest.get("layers", ())])
+
+
+def _environment(slug: Slug) -> Mount:
+    layers = env_layers(slug)
+    if len(layers) == 1:
+        return Mount(target=ENV_TARGET, source=layers[0])
+    return Mount(target=ENV_TARGET, mode="overlay", lower=layers)
 
 
 def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:

@@ -41,8 +41,9 @@ class Stored:
 class _Copier:
     """One walk over one tree: opens every entry relative to its folder's descriptor, copies and hashes in one pass."""
 
-    def __init__(self, target: Path | None) -> None:
+    def __init__(self, target: Path | None, whiteouts: bool = False) -> None:
         self.target = target
+        self.whiteouts = whiteouts
         self.files: dict[str, tuple[str, str, int]] = {}
         self.texts: dict[str, bytes] = {}
         self.size = 0
@@ -70,6 +71,8 @@ class _Copier:
             self.subfolder(parent, name, path, depth)
         elif stat.S_ISREG(facts.st_mode):
             self.file(parent, name, path)
+        elif self.whiteouts and stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:
+            self.files[path] = ("w", "", 0)
         else:
             raise _refused(path, "only files, folders and symbolic links may be part of a slug; this is a device, pipe or socket")
 
@@ -145,8 +148,8 @@ def _digest(files: dict[str, tuple[str, str, int]], env_key: str) -> str:
     return total.hexdigest()
 
 
-def _walk(tree: Path, target: Path | None) -> _Copier:
-    copier = _Copier(target)
+def _walk(tree: Path, target: Path | None, whiteouts: bool = False) -> _Copier:
+    copier = _Copier(target, whiteouts)
     descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         copier.folder(descriptor, "", 0)
@@ -199,6 +202,15 @@ def _publish(work: Path, final: Path) -> bool:
 def measure(tree: Path, env_key: str) -> str:
     """The digest of what stands at ``tree`` now."""
     return _digest(_walk(tree, None).files, env_key)
+
+
+def layer_digest(tree: Path) -> str:
+    """The digest of an overlay's upper folder; empty when it holds nothing but folders and bytecode."""
+    if not tree.is_dir():
+        return ""
+    files = _walk(tree, None, whiteouts=True).files
+    counting = [path for path, (kind, _, _) in files.items() if kind != "d" and "/__pycache__/" not in path]
+    return _digest(files, "layer") if counting else ""
 
 
 def keep_file(source: Path, target: Path, limit: int = MAX_BYTES) -> None:

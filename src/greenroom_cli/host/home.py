@@ -116,7 +116,7 @@ def _give(home: Path, install: Installation) -> None:
         os.chown(home / name, 0, install.control_gid)
         (home / name).chmod(0o751)
     os.chown(home / "run", 0, install.control_gid)
-    (home / "run").chmod(0o771)
+    (home / "run").chmod(0o1771)
     postgres = pwd.getpwnam(POSTGRES_USER)
     for name in ("postgres", "run/postgres"):
         os.chown(home / name, postgres.pw_uid, postgres.pw_gid)

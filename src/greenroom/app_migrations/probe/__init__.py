@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from greenroom.checks.builtin.results import read_json
+from greenroom.checks.builtin.results import read_json, why_ended
 from greenroom.engine.contract import DynoState, Mount, scratch_folder
 
 OUT = "/greenroom/out"
@@ -64,8 +64,9 @@ def answer(*, home: Path, state: DynoState) -> Answer:
     if state.phase not in ("exited", "lost"):
         return Answer(framework="", status="error", detail="the probe has not ended", kind="unfinished")
     if found is None or found.get("status") not in STATUSES:
-        why = state.detail or (f"ended by {state.reason}" if state.reason not in ("", "exit") else "it left no answer")
-        return Answer(framework="", status="error", detail=f"the probe did not finish: {why}", kind="probe")
+        return Answer(
+            framework="", status="error", detail=f"the probe did not finish: {why_ended(state)}", kind="probe"
+        )
     conflicts = found.get("conflicts")
     return Answer(
         framework=str(found.get("framework", "")),

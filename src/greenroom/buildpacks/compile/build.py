@@ -10,16 +10,13 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bytecode
+import explain
 import frame
 
 APP = "/app"
 TAR = "/usr/bin/tar"
-REASONS = (
-    ("SyntaxError", "collectstatic-syntax-error"),
-    ("ImproperlyConfigured", "collectstatic-improper-configuration"),
-    ("The CSS file", "collectstatic-fancy-references"),
-    ("OSError", "collectstatic-missing-file"),
-)
+HOOK_ENV = {"PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+"""So that a hook which uses pip leaves no cache and no bytecode with a time in it."""
 
 
 def unpack(job):
@@ -57,11 +54,37 @@ def hook(name, timer):
     os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
     with timer(name + "_hook"):
         try:
-            code, _ = frame.run([path], dict(os.environ), APP)
+            code, _ = frame.run([path], {**os.environ, **HOOK_ENV}, APP)
         except OSError as error:
             raise frame.Failed("hooks::" + name, f"bin/{name} could not be started: {error.strerror}.", "begin it with a line such as #!/usr/bin/env bash")  # noqa: E501
     if code:
         raise frame.Failed("hooks::" + name, f"bin/{name} ended with exit code {code}.", "read its output above")
+
+
+def has_package(name):
+    """Whether ``import name`` would find a package of the environment; nothing is run for it."""
+    lib = os.path.join(frame.ENV, "lib")
+    sites = [os.path.join(lib, version, "site-packages") for version in sorted(os.listdir(lib))] if os.path.isdir(lib) else []
+    return any(os.path.exists(os.path.join(site, name, "__init__.py")) for site in sites)
+
+
+def nltk(timer):
+    """Heroku's step for NLTK: the corpora that nltk.txt names, into the environment."""
+    if not has_package("nltk"):
+        return
+    frame.step("Downloading NLTK corpora...")
+    wanted = os.path.join(APP, "nltk.txt")
+    if not os.path.isfile(wanted):
+        frame.detail("nltk.txt not found, not downloading any corpora")
+        return
+    with open(wanted, encoding="utf-8") as file:
+        names = file.read().split()
+    frame.detail("Downloading NLTK packages: " + " ".join(names))
+    argv = [os.path.join(frame.ENV, "bin", "python"), "-m", "nltk.downloader", "-d", os.path.join(frame.ENV, "nltk_data"), *names]
+    with timer("nltk_downloader"):
+        code, _ = frame.run(argv, dict(os.environ), APP)
+    if code:
+        raise frame.Failed("nltk-downloader", "The NLTK corpora of nltk.txt could not be downloaded.", "correct the names in nltk.txt")
 
 
 def find_manage():
@@ -81,13 +104,6 @@ def find_manage():
     return ""
 
 
-def has_django():
-    """Whether ``import django`` would find something; nothing is run for it."""
-    lib = os.path.join(frame.ENV, "lib")
-    sites = [os.path.join(lib, name, "site-packages") for name in sorted(os.listdir(lib))] if os.path.isdir(lib) else []
-    return any(os.path.exists(os.path.join(site, "django", "__init__.py")) for site in [*sites, APP])
-
-
 def collectstatic(timer):
     """Heroku's conditions in Heroku's order. Returns what was done, for the report."""
     if os.path.isfile(os.path.join(APP, ".heroku", "collectstatic_disabled")):
@@ -97,7 +113,7 @@ def collectstatic(timer):
     if os.environ.get("DISABLE_COLLECTSTATIC", "") not in ("", "0"):
         frame.step("Skipping Django collectstatic since the env var DISABLE_COLLECTSTATIC is set.")
         return "disabled-env-var"
-    if not has_django():
+    if not (has_package("django") or os.path.exists(os.path.join(APP, "django"))):
         return ""
     manage = find_manage()
     if not manage:
@@ -120,21 +136,7 @@ def refuse(manage, text):
     if "Unknown command: 'collectstatic'" in text:
         frame.detail("Skipped: django.contrib.staticfiles is not in INSTALLED_APPS.")
         return "skipped-unknown-command"
-    reason = next((found for mark, found in REASONS if mark in text), "collectstatic-other")
-    message, hint = f"`python {manage} collectstatic --noinput` failed.", "greenroom config:set DISABLE_COLLECTSTATIC=1 if static files are not needed"
-    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
-    for mark, why, remedy in (
-        ("KeyError: '", "The settings read an environment variable that is not set: ", "greenroom config:set NAME=VALUE"),
-        ("STATIC_ROOT", "STATIC_ROOT is not set in the settings. ", 'STATIC_ROOT = BASE_DIR / "staticfiles" in the settings'),
-        ("Missing staticfiles manifest entry", "A template or stylesheet names a static file that does not exist: ", "correct the name"),
-        ("could not be found with", "A stylesheet names a file that does not exist: ", "correct the name in the stylesheet"),
-        ("ModuleNotFoundError: ", "A module is missing: ", "add its package to the requirements"),
-        ("OperationalError", "Something connects to the database while the settings or apps load: ", "do that later, not at import"),
-    ):
-        if mark in text:
-            message, hint = f"{message} {why}", remedy
-            break
-    raise frame.Failed(reason, f"{message}\n{last[:500]}", hint)
+    raise frame.Failed(*explain.collectstatic(manage, text))
 
 
 def readable(folder):
@@ -152,7 +154,7 @@ def readable(folder):
 
 
 def work(job, timer):
-    """One job: {root, ignored, phase}. ``phase`` pre: unpack and pre_compile, and hand the tree back; else all of it."""
+    """One job: {root, ignored, phase, writable}. ``phase`` pre: unpack and pre_compile, and hand the tree back; else all of it."""
     with timer("unpack"):
         unpack(job)
     if job["phase"] == "pre":
@@ -161,9 +163,12 @@ def work(job, timer):
         subprocess.run([TAR, "-cf", frame.OUT + "/source.tar", "--exclude=./.heroku/python", "-C", APP, "."], check=True)
         return {}
     workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=(frame.ENV,), workers=1)
+    nltk(timer)
     done = collectstatic(timer)
     hook("post_compile", timer)
     bytecode.wait(workers)
+    if job["writable"]:
+        bytecode.wait(bytecode.compile_all(os.path.join(frame.ENV, "lib"), bytecode.UNCHECKED, known=False))
     with timer("readable"):
         readable(APP)
     return {"collectstatic": done}

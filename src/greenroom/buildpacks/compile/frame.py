@@ -48,15 +48,20 @@ def note(text):
     say()
 
 
-def run(argv, env, cwd, hide=()):
-    """Run a child with its output indented, but for lines that begin like one of ``hide``. Returns (exit code, the last lines of its output)."""
+def run(argv, env, cwd, hide=(), hold=(), held=None):
+    """Run a child with its output indented. Returns (exit code, the last lines of its output).
+
+    hide: beginnings of lines that are not shown. hold: from a line that begins so on, all go to the list ``held`` instead.
+    """
     child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     tail = []
     for raw in child.stdout:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         tail.append(line)
         del tail[:-TAIL]
-        if not line.startswith(hide):
+        if held is not None and (held or line.startswith(hold)):
+            held.append(line)
+        elif not line.startswith(hide):
             say("       " + line if line else "")
     code = child.wait()
     return (128 - code if code < 0 else code), tail
@@ -90,7 +95,6 @@ def write_result(value):
 
 def main(work):
     """Read the job from standard input, do it, leave a result; the exit code says whose fault a failure is."""
-    os.umask(0o022)
     job = json.loads(sys.stdin.buffer.read())
     timer = Timer()
     try:

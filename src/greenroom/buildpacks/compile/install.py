@@ -12,6 +12,7 @@ import tarfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bytecode
+import explain
 import frame
 
 UV = "/greenroom/uv"
@@ -24,14 +25,9 @@ NO_WHEEL = (
     "can't be installed because it is marked as `--no-build`",
     "because it is marked as `--no-build` but has no binary distribution",
 )
-NOISE = ("Using Python ", "Using CPython ", "Creating virtual environment")
-CAUSES = (
-    ("gdal-config", "GDAL is missing: a package needs its C library to be built.", "use a package that ships wheels with GDAL inside"),
-    ("sqlite3.h", "The header sqlite3.h is missing: a package wants to be built against SQLite.", "use a version that has a wheel"),
-    ("No module named 'pkg_resources'", "A package's build needs setuptools older than 81.", "ask for a version that has a wheel"),
-    ("pg_config", "pg_config is missing: psycopg2 is being built from source.", "use psycopg2-binary, or psycopg[binary]"),
-    ("Python.h", "The header Python.h is missing: a package is being built from source.", "ask for a version that has a wheel"),
-)
+NOISE = ("Using Python ", "Using CPython ", "Creating virtual environment", "Audited ")
+HELD = ("error:", "  x ", "  \u00d7 ")
+"""How uv begins the explanation of a failure; held back until it is known whether it is one."""
 
 
 def environment(job):
@@ -50,28 +46,14 @@ def environment(job):
 
 def uv(job, *arguments, cwd=WORK, pm="pip"):
     """Run uv; its failure is classified and raised."""
-    code, tail = frame.run([UV, *arguments], environment(job), cwd, hide=NOISE)
+    held = []
+    code, tail = frame.run([UV, *arguments], environment(job), cwd, hide=NOISE, hold=HELD, held=held)
+    text = "\n".join(tail)
+    if code and job["no_build"] and any(mark in text for mark in NO_WHEEL):
+        raise frame.Failed("needs-build", text[-2000:], code=frame.NEEDS_BUILD)
+    frame.detail("\n".join(held))
     if code:
-        text = "\n".join(tail)
-        if job["no_build"] and any(mark in text for mark in NO_WHEEL):
-            raise frame.Failed("needs-build", text[-2000:], code=frame.NEEDS_BUILD)
-        raise explain(text, pm, code)
-    return tail
-
-
-def explain(text, pm, code):
-    """The failure that the output stands for."""
-    reason = "install-dependencies::" + pm
-    for mark, message, hint in CAUSES:
-        if mark in text:
-            return frame.Failed(reason, message, hint)
-    if "needs to be updated" in text:
-        return frame.Failed(reason, "uv.lock does not match pyproject.toml.", "uv lock && git add uv.lock")
-    if "Network unreachable" in text or "error sending request" in text or "dns error" in text:
-        return frame.Failed(reason, "The package index could not be reached.", "try again later, or ask the operator about the index")
-    causes = [line.strip() for line in text.splitlines() if "error:" in line or "cause:" in line or line.strip().startswith("× ")]
-    last = "\n".join(causes[-3:]) or "\n".join(text.splitlines()[-3:])
-    return frame.Failed(reason, "Installing the dependencies failed (exit code %d).\n%s" % (code, last[:1500]), "read the lines above; then correct the requirements and push again")  # noqa: E501, UP031
+        raise frame.Failed("install-dependencies::" + pm, *explain.installer(text, code))
 
 
 TITLES = {
@@ -97,8 +79,12 @@ def write_files(job, folder):
     for path, text in job["files"].items():
         target = os.path.join(folder, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        _write(target, text)
+
+
+def _write(path, text):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
 
 
 def resolve(job, folder):
@@ -118,25 +104,22 @@ def install_pip(job, timer, folder):
     lock, hashes = job["main"], []
     if job.get("lock"):
         lock, hashes = os.path.join(frame.OUT, "lock.txt"), ["--require-hashes"]
-        with open(lock, "w") as file:
-            file.write(job["lock"])
+        _write(lock, job["lock"])
     elif job["hashed"]:
         hashes = ["--require-hashes"]
     elif not (job["local"] or job.get("overlay")):
         with timer("resolve"):
             lock, hashes = resolve(job, folder), ["--require-hashes"]
+    seeds = os.path.join(WORK, "seeds.txt")
+    _write(seeds, job.get("seeds", ""))
+    install = ["pip", "install", "--index-strategy", "unsafe-best-match", *flags, "--python", frame.ENV]
     with timer("install"):
         if not job.get("overlay"):
             uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], frame.ENV)
-        uv(
-            job, "pip", "install", "--index-strategy", "unsafe-best-match", *hashes, *flags, "--python", frame.ENV, "--requirements", lock,
-            *extra(job), cwd=folder,
-        )  # fmt: skip
-
-
-def extra(job):
-    """Heroku has pip (and, up to 3.12, setuptools) in the environment of an app that uses pip."""
-    return []
+        if job.get("seeds") and not hashes:
+            uv(job, *install, "--quiet", "--require-hashes", "--requirements", seeds, cwd=folder)
+        both = ["--requirements", seeds] if job.get("seeds") and hashes else []
+        uv(job, *install, *hashes, "--requirements", lock, *both, cwd=folder)
 
 
 def install_uv(job, timer, folder):
@@ -172,7 +155,7 @@ def _bytes(record):
 
 
 def work(job, timer):
-    """One job: {manager, files, main, hashed, lock, local, no_build, overlay, root, python}."""
+    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, overlay, root, python}."""
     os.makedirs(WORK, exist_ok=True)
     folder = WORK
     if not job.get("overlay"):
@@ -188,6 +171,7 @@ def work(job, timer):
         site, known = os.path.join(frame.ENV, "lib"), not job.get("overlay")
         cache, workers = CACHE + "/pyc", os.cpu_count() or 1
         bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known))
+    os.chmod(frame.ENV, 0o2775)  # others may read it, and the control plane's group may move it
     return {"packages": packages()}
 
 

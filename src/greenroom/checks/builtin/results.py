@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from greenroom.engine.contract import DynoState
+
 LIMIT = 8 * 1024 * 1024
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -58,6 +60,17 @@ def scrub(value: Any) -> Any:
     if isinstance(value, dict):
         return {printable(key): scrub(item) for key, item in value.items()}
     return value
+
+
+def why_ended(state: DynoState) -> str:
+    """Why a dyno left no result, in a few words."""
+    if state.reason == "oom":
+        return "it ran out of memory"
+    if state.detail:
+        return printable(state.detail)
+    if state.phase == "lost":
+        return "it died with the machine it ran on"
+    return "it left no result" if state.reason in ("", "exit") else f"it was ended by {state.reason}"
 
 
 def tail(path: Path, size: int = 4000) -> str:

@@ -10,7 +10,7 @@ from greenroom.apps.models import App
 from greenroom.buildpacks.runtime import runtime_env
 from greenroom.checks import tools
 from greenroom.checks.builtin import environment
-from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail
+from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
 from greenroom.checks.models import CheckRun
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
 from greenroom.git.queries import archive
@@ -94,9 +94,8 @@ def result_of(*, dyno: str, state: DynoState, home: Path) -> dict[str, Any]:
         return {"outcome": "timed_out", "detail": f"it took more than {TIMEOUT / 60:.0f} minutes"}
     known = result is not None and result.get("outcome") in ("success", "failure", "error")
     if result is None or not known or state.phase == "lost" or state.reason == "oom":
-        why = state.detail or (f"ended by {state.reason}" if state.reason not in ("", "exit") else "it left no result")
         shown = printable(tail(home / output_file(dyno)))
-        return {"outcome": "error", "detail": f"the scanner did not finish: {printable(why)}", "tail": shown}
+        return {"outcome": "error", "detail": f"the scanner did not finish: {why_ended(state)}", "tail": shown}
     return result
 
 

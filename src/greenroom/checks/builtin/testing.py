@@ -11,7 +11,7 @@ from greenroom.addons.postgres.queries import forward
 from greenroom.buildpacks.runtime import runtime_env
 from greenroom.checks import tools
 from greenroom.checks.builtin import environment
-from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail
+from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
 from greenroom.checks.models import CheckRun
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
 from greenroom.slugs.models import Slug
@@ -73,12 +73,10 @@ def outcome(*, run: CheckRun, state: DynoState, home: Path) -> Outcome:
         )
     result = read_json(tools.out_folder(home, dyno_id(run)) / "result.json")
     if state.reason == "oom" or result is None or state.phase == "lost":
-        why = (
-            "out of memory" if state.reason == "oom" else state.detail or state.reason or "the test dyno left no result"
-        )
-        title = f"the tests could not be completed: {printable(why)}"
+        why = why_ended(state)
+        title = f"the tests could not be completed: {why}"
         lines = (f" !     Tests: {title}", *indent(shown, SHOWN_LINES))
-        return Outcome(conclusion="error", title=title, brief=printable(why), summary=printable(shown), lines=lines)
+        return Outcome(conclusion="error", title=title, brief=why, summary=printable(shown), lines=lines)
     return read(result)
 
 
@@ -86,9 +84,8 @@ def read(result: dict[str, Any]) -> Outcome:
     """The result file of the dyno side as an outcome."""
     conclusion = result.get("outcome")
     if conclusion not in ("success", "failure", "error"):
-        return Outcome(
-            conclusion="error", title="the test dyno's result cannot be read", brief="its result cannot be read"
-        )
+        title = "the result of the test dyno cannot be read"
+        return Outcome(conclusion="error", title=title, lines=(f" !     Tests: {title}",))
     describe = {"success": _success, "failure": _failure, "error": _error}[conclusion]
     return describe(result)
 

@@ -48,6 +48,17 @@ class Count:
         """The names of the tests that did not pass, each once, in their order."""
         return list(dict.fromkeys(item.name for item in self.failures))
 
+    def plus(self, other: Count) -> Count:
+        """Both together; the source is this one's."""
+        return Count(
+            tests=(self.tests or 0) + (other.tests or 0),
+            skipped=self.skipped + other.skipped,
+            seconds=self.seconds + other.seconds,
+            failures=self.failures + other.failures,
+            slowest=sorted(self.slowest + other.slowest, key=lambda item: -item[1])[:10],
+            source=self.source,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         return {**asdict(self), "slowest": [{"name": name, "seconds": took} for name, took in self.slowest]}

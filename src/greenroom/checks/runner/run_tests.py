@@ -6,6 +6,7 @@ The output goes on as it comes, so that the engine notices silence; the result i
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ RERUN_AT_MOST = 20
 MAX_FAILURES, WITH_OUTPUT = 1_000, 50
 """How many failing tests are named in the result, and how many with their output."""
 
+LABEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
+FIXTURES = re.compile(r"\.(setUp|tearDown)(Class|Module)\Z")
 UNPICKLED = "tracebacks cannot be pickled"
 CANNOT_RUN = {126: "is not executable", 127: "was not found"}
 
@@ -58,12 +61,14 @@ def run(command: str, env: dict[str, str]) -> Step:
 
 
 def count(step: Step, junit: str) -> outputs.Count:
-    """The counts, from the XML file if pytest wrote one, else from the text."""
+    """The counts, from the XML file if pytest wrote one, else from the text; a script may have run both kinds of tests."""
+    printed = outputs.read_text(step.text)
     try:
         with open(junit, encoding="utf-8", errors="replace") as file:
-            return outputs.read_junit(file.read())
+            counted = outputs.read_junit(file.read())
     except (OSError, ValueError):
-        return outputs.read_text(step.text)
+        return printed
+    return counted.plus(printed) if printed.source == "unittest" else counted
 
 
 def judge(step: Step, counted: outputs.Count) -> tuple[str, str]:
@@ -94,15 +99,11 @@ def worth_repeating(step: Step, counted: outputs.Count) -> bool:
 
 
 def second_command(command: plan.Command, counted: outputs.Count) -> str:
-    """The command again; with Django's own runner for the failing tests alone."""
-    names = counted.failed
-    if command.kind == "django" and all(name.isidentifier() or _dotted(name) for name in names):
-        return " ".join([command.text, *names])
+    """The command again; with Django's own runner for the failing tests alone, whole classes where their set-up failed."""
+    labels = list(dict.fromkeys(FIXTURES.sub("", name) for name in counted.failed))
+    if command.kind == "django" and labels and all(LABEL.match(label) for label in labels):
+        return " ".join([command.text, *labels])
     return command.text
-
-
-def _dotted(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split("."))
 
 
 def _env(junit: str, again: bool, source: str) -> dict[str, str]:

@@ -38,10 +38,10 @@ class Door:
         fd = self._listener.detach()
         if fd >= 0:
             self._loop.close(fd)
-            try:
+            try:  # noqa: SIM105 (contextlib is heavy)
                 os.unlink(self._path)
             except OSError:
-                pass  # noqa: S110 (the run folder has gone)
+                pass  # the run folder has gone
 
     def _accept(self, _: int) -> None:
         try:
@@ -94,10 +94,10 @@ class Client:
         if self.open:
             self.open = False
             self._close_stdin()
-            try:
+            try:  # noqa: SIM105 (contextlib is heavy)
                 self._sock.shutdown(SHUT_RDWR)
             except OSError:
-                pass  # noqa: S110 (gone already)
+                pass  # gone already
             self._loop.close(self._sock.detach())
 
     def forget_stdin(self) -> None:

@@ -136,10 +136,10 @@ class Link:
             self._shut(end.other)
 
     def _shut(self, end: End) -> None:
-        try:
+        try:  # noqa: SIM105 (contextlib is heavy)
             end.sock.shutdown(SHUT_WR)
         except OSError:
-            pass  # noqa: S110 (gone already; the reading side will tell)
+            pass  # gone already; the reading side will tell
 
     def _hung_up(self, end: End) -> None:
         """The peer is gone for good; what it sent is still worth carrying, what it was to get is not."""

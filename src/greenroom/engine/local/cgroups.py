@@ -26,7 +26,7 @@ PERIOD = 100_000
 _MB = 1024 * 1024
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """Why there are no control groups here."""
 
 
@@ -109,6 +109,7 @@ class Groups:
 
     def _limit(self, dyno_id: str, limits: Limits) -> None:
         bytes_ = limits.memory_mb * _MB
+        values: list[tuple[str, str, object]]
         if self.version == 2:
             quota = f"{round(limits.cpu * PERIOD)} {PERIOD}" if limits.cpu else "max"
             values = [("memory", "memory.max", bytes_), ("memory", "memory.swap.max?", 0), ("pids", "pids.max", limits.pids)]
@@ -132,7 +133,7 @@ class Groups:
 
 
 def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:
-    """The groups that this process may make. Raises Unavailable with the reason."""
+    """The groups that this process may make. Raises UnavailableError with the reason."""
     if os.geteuid() != 0:
         return _delegated(home)
     mounts, unified = _mounts(mountinfo)
@@ -141,7 +142,7 @@ def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:
     elif unified:
         groups = Groups(home, dict.fromkeys(_enable(unified), unified), 2)
     else:
-        raise Unavailable("no control groups for memory and pids are mounted")
+        raise UnavailableError("no control groups for memory and pids are mounted")
     for controller in groups._mounts:
         path = groups._home(controller)
         try:
@@ -150,12 +151,12 @@ def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:
                 for folder in (os.path.dirname(path), path):
                     _subtree(folder, list(groups._mounts))
         except OSError as error:
-            raise Unavailable(f"{path}: {error.strerror}") from None
+            raise UnavailableError(f"{path}: {error.strerror}") from None
     return groups
 
 
 def _delegated(home: str) -> Groups:
-    raise Unavailable("control groups need root")
+    raise UnavailableError("control groups need root")
 
 
 def _mounts(mountinfo: str) -> tuple[dict[str, str], str]:
@@ -175,30 +176,22 @@ def _mounts(mountinfo: str) -> tuple[dict[str, str], str]:
 
 
 def _enable(mount: str) -> list[str]:
-    """The controllers of version 2 that can be had under ``mount``. Raises Unavailable."""
+    """The controllers of version 2 that can be had under ``mount``. Raises UnavailableError."""
     try:
         with open(os.path.join(mount, "cgroup.controllers")) as file:
             there = [name for name in file.read().split() if name in CONTROLLERS]
     except OSError as error:
-        raise Unavailable(f"{mount}: {error.strerror}") from None
+        raise UnavailableError(f"{mount}: {error.strerror}") from None
     missing = [name for name in NEEDED if name not in there]
     if missing:
-        raise Unavailable(f"{mount} has no controller for {', '.join(missing)}")
+        raise UnavailableError(f"{mount} has no controller for {', '.join(missing)}")
     try:
         _subtree(mount, there)
     except OSError as error:
-        raise Unavailable(f"{mount}: {error.strerror}") from None
+        raise UnavailableError(f"{mount}: {error.strerror}") from None
     return there
 
 
 def _subtree(folder: str, controllers: list[str]) -> None:
     with open(os.path.join(folder, "cgroup.subtree_control"), "w") as file:
         file.write(" ".join(f"+{name}" for name in controllers))
-
-
-def oom_kills(fd: int) -> int:
-    """How many processes of the group were killed for want of memory; ``fd`` is its open ``oom_file``."""
-    for line in os.pread(fd, 4096, 0).split(b"\n"):
-        if line.startswith(b"oom_kill "):
-            return int(line.split()[1])
-    return 0

@@ -5,9 +5,10 @@ Memory is the kernel's affair where there are control groups (its kills are coun
 
 from __future__ import annotations
 
+import os
 from time import monotonic
 
-from greenroom.engine.local import cgroups, launch
+from greenroom.engine.local import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Deadlines:
 
     def was_oom(self, code: int) -> bool:
         """Whether a process that ended with ``code`` was killed for want of memory."""
-        return code == 137 and self._oom >= 0 and cgroups.oom_kills(self._oom) > 0
+        return code == 137 and self._oom >= 0 and oom_kills(self._oom) > 0
 
     def _not_bound(self) -> None:
         seconds = self._shim.limits["boot"]
@@ -71,7 +72,7 @@ class Deadlines:
             self._timers["memory"] = self._shim.loop.at(MEMORY_LOOK, self._watch_memory)
 
     def _count_kills(self) -> None:
-        kills = cgroups.oom_kills(self._oom)
+        kills = oom_kills(self._oom)
         if kills > self._kills:
             self._kills = kills
             memory = self._shim.limits["memory_mb"]
@@ -83,3 +84,11 @@ class Deadlines:
         if tree and tree.first and not tree.ended and (used := launch.resident_mb(tree.first)) > memory:
             self._shim.journal.say(f"Process running mem={used:.0f}M({100 * used / memory:.1f}%)")
             self._shim.end_by("oom", "Error R15 (Memory quota vastly exceeded)")
+
+
+def oom_kills(fd: int) -> int:
+    """How many processes of the group were killed for want of memory; ``fd`` is its open ``oom_file``."""
+    for line in os.pread(fd, 4096, 0).split(b"\n"):
+        if line.startswith(b"oom_kill "):
+            return int(line.split()[1])
+    return 0

@@ -36,7 +36,7 @@ def variables(port: int) -> dict[str, str]:
     return names | {name.lower(): value for name, value in names.items()}
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The proxy's answer: a status and a sentence."""
 
     def __init__(self, status: str, why: str) -> None:
@@ -70,7 +70,7 @@ class Connector:
                     _thread.start_new_thread(self._work, ())
             try:
                 result: tuple[socket | None, str] = connect(host, port), ""
-            except Refused as error:
+            except RefusedError as error:
                 result = None, f"{error.status}|{error.why}"
             except Exception as error:
                 result = None, f"502 Bad Gateway|{error}"
@@ -89,13 +89,13 @@ class Connector:
 def connect(host: bytes, port: int) -> socket:
     """A connection to the first address of ``host`` that may be reached and answers, made in this thread's network.
 
-    Raises Refused.
+    Raises RefusedError.
     """
     try:
         found = getaddrinfo(host, port, 0, SOCK_STREAM)
     except (gaierror, OSError) as error:
-        raise Refused("502 Bad Gateway", f"the name cannot be resolved: {error}") from None
-    why = Refused("502 Bad Gateway", "no address answers")
+        raise RefusedError("502 Bad Gateway", f"the name cannot be resolved: {error}") from None
+    why = RefusedError("502 Bad Gateway", "no address answers")
     for family, _kind, _proto, _name, address in found:
         if family not in (AF_INET, AF_INET6):
             continue
@@ -103,10 +103,10 @@ def connect(host: bytes, port: int) -> socket:
         try:
             refusal = addresses.check(packed)
         except OSError as error:
-            why = Refused("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
+            why = RefusedError("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
             continue
         if refusal:
-            why = Refused("403 Forbidden", f"dynos may not connect to {addresses.text(packed)}: {refusal}")
+            why = RefusedError("403 Forbidden", f"dynos may not connect to {addresses.text(packed)}: {refusal}")
             continue
         sock = socket(family, SOCK_STREAM, 0)
         try:
@@ -114,10 +114,10 @@ def connect(host: bytes, port: int) -> socket:
             sock.connect(address)
         except TimeoutError:
             sock.close()
-            why = Refused("504 Gateway Timeout", f"{addresses.text(packed)} does not answer")
+            why = RefusedError("504 Gateway Timeout", f"{addresses.text(packed)} does not answer")
         except OSError as error:
             sock.close()
-            why = Refused("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
+            why = RefusedError("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
         else:
             return sock
     raise why
@@ -173,7 +173,7 @@ class Request:
             self._loop.remove(self._client.fileno())  # until there is an answer, its going away is of no interest
             try:
                 host, port, self._greeting, self._first = parse(self._head)
-            except Refused as error:
+            except RefusedError as error:
                 self._refuse(error.status, error.why)
             else:
                 self._connector.connect(host, port, self._answered)
@@ -195,10 +195,10 @@ class Request:
     def _refuse(self, status: str, why: str) -> None:
         body = f"Greenroom's egress: {why}\n".encode()
         head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        try:
+        try:  # noqa: SIM105 (contextlib is heavy)
             self._client.send(head.encode() + body)
         except OSError:
-            pass  # noqa: S110 (the client has gone)
+            pass  # the client has gone
         self._drop()
 
     def _drop(self) -> None:
@@ -209,19 +209,19 @@ class Request:
 
 
 def parse(head: bytes) -> tuple[bytes, int, bytes, bytes]:
-    """Host, port, what to tell the client once connected, and the bytes that go to the server first. Raises Refused."""
+    """Host, port, what to tell the client once connected, and the bytes that go to the server first. Raises RefusedError."""
     lines, _, rest = head.partition(b"\r\n\r\n")
     first, *fields = lines.split(b"\r\n")
     words = first.split(b" ")
     if len(words) != 3:
-        raise Refused("400 Bad Request", "this is not an HTTP request")
+        raise RefusedError("400 Bad Request", "this is not an HTTP request")
     method, target, version = words
     if method == b"CONNECT":
         host, port = split(target, 443)
         return host, port, b"HTTP/1.1 200 Connection established\r\n\r\n", rest
     scheme, found, tail = target.partition(b"://")
     if not found or scheme.lower() != b"http":
-        raise Refused("400 Bad Request", "the proxy takes http:// addresses and CONNECT")
+        raise RefusedError("400 Bad Request", "the proxy takes http:// addresses and CONNECT")
     at = min((tail.find(mark) for mark in (b"/", b"?") if mark in tail), default=len(tail))
     authority, path = tail[:at], tail[at:]
     host, port = split(authority.rpartition(b"@")[2], 80)
@@ -232,12 +232,12 @@ def parse(head: bytes) -> tuple[bytes, int, bytes, bytes]:
 
 
 def split(authority: bytes, default: int) -> tuple[bytes, int]:
-    """``host``, ``host:80`` or ``[::1]:80``. Raises Refused."""
+    """``host``, ``host:80`` or ``[::1]:80``. Raises RefusedError."""
     if authority.startswith(b"["):
         host, _, rest = authority[1:].partition(b"]")
         port = rest.removeprefix(b":")
     else:
         host, _, port = authority.partition(b":")
     if not host or b"\0" in host or (port and not (port.isdigit() and 0 < int(port) < 65536)):
-        raise Refused("400 Bad Request", "the address is not of the form host:port")
+        raise RefusedError("400 Bad Request", "the address is not of the form host:port")
     return host, int(port or default)

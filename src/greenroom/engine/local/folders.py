@@ -22,7 +22,7 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def lay_out(place: Place) -> None:
     """Make what all dynos share. Repeatable. Raises OSError."""
-    for relative, mode in (("run", 0o751), (plan.DYNOS, 0o751), (plan.SCRATCH, 0o751), (plan.TRASH, 0o700)):
+    for relative, mode in (("run", 0o1771), (plan.DYNOS, 0o751), (plan.SCRATCH, 0o751), (plan.TRASH, 0o700)):
         _folder(place, relative, owner=0, mode=mode)
     _folder(place, plan.SOCKETS, owner=0, mode=0o3773)  # sticky: each app's shims rename their own sockets alone
     sandbox.make_etc(place.path(plan.ETC))

@@ -122,8 +122,12 @@ class Tree:
             return
         if self._first:
             _kill(self._first, SIGKILL)
-            self._loop.at(1.0, lambda: None if self.ended else _kill(self.pid, SIGKILL) and None)
+            self._loop.at(1.0, self._kill_outer)
         else:
+            _kill(self.pid, SIGKILL)
+
+    def _kill_outer(self) -> None:
+        if not self.ended:
             _kill(self.pid, SIGKILL)
 
     @property

@@ -5,7 +5,7 @@ It outlives the supervisor. Its memory is paid once per dyno, so it does without
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
+import _signal
 import marshal
 import os
 import resource
@@ -14,16 +14,13 @@ from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
 from greenroom.basics import unixsock
-from greenroom.engine.local import attach, bridge, cgroups, deadlines, egress, launch, netns, output, state
+from greenroom.engine.local import attach, bridge, deadlines, egress, launch, netns, output, requests, state
 from greenroom.engine.local.loop import IN, Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGSTOP_, SIGUSR2 = 1, 2, 9, 15, 10, 12
-REQUESTS = {"HUP": SIGHUP, "INT": SIGINT, "TERM": SIGTERM, "STOP": SIGSTOP_, "KILL": SIGUSR2}
-"""What the supervisor sends to the shim for each of the engine's signals; STOP is SIGUSR1, KILL is SIGUSR2."""
 ATTACH_SECONDS = 60.0
 FLUSH_SECONDS = 5.0
 DRAIN_SECONDS = 2.0
@@ -222,7 +219,7 @@ class Shim:
         if self.tree and not self.tree.ended:
             self.why = self.why or "signal"
             self.detail = self.detail or "the client went away"
-            self.tree.hang_up(SIGHUP)
+            self.tree.hang_up(requests.HUP)
             self.loop.at(self.limits["grace"], self.tree.kill)
 
     # -- signals and the end -------------------------------------------------------------------------------------------
@@ -231,10 +228,15 @@ class Shim:
         near, far = os.pipe()
         for fd in (near, far):
             os.set_blocking(fd, False)
-        for number in REQUESTS.values():
+        for number in requests.BY_NAME.values():
             _signal.signal(number, lambda *_: None)
         _signal.set_wakeup_fd(far, warn_on_full_buffer=False)
-        self.loop.add(near, IN, lambda _: [self._signalled(number) for number in os.read(near, 64)] and None)
+        self._requests = near
+        self.loop.add(near, IN, self._asked)
+
+    def _asked(self, _: int) -> None:
+        for number in os.read(self._requests, 64):
+            self._signalled(number)
 
     def _signalled(self, number: int) -> None:
         if self._done:
@@ -242,9 +244,9 @@ class Shim:
         self.why = self.why or "signal"
         if self.tree is None:
             self._end_unborn("ended before it was started")
-        elif number == SIGUSR2:
+        elif number == requests.KILL:
             self.tree.kill()
-        elif number == SIGSTOP_:
+        elif number == requests.STOP:
             self._stop()
         elif not self.tree.signal(number):
             self._pending.append(number)
@@ -255,8 +257,8 @@ class Shim:
             return
         self._stopping = True
         self.journal.say("Stopping all processes with SIGTERM")
-        if not self.tree.signal(SIGTERM):
-            self._pending.append(SIGTERM)
+        if not self.tree.signal(requests.TERM):
+            self._pending.append(requests.TERM)
         self.loop.at(self.limits["grace"], self._grace_over)
 
     def _grace_over(self) -> None:
@@ -311,10 +313,10 @@ class Shim:
 
     def _close_ways(self) -> None:
         if self._way_in:
-            try:
+            try:  # noqa: SIM105 (contextlib is heavy)
                 os.unlink(self.order["socket"])
             except OSError:
-                pass  # noqa: S110 (a newer dyno has it now, or the folder has gone)
+                pass  # a newer dyno has it now, or the folder has gone
             self._way_in.close()
 
     def _end_unborn(self, detail: str) -> None:

@@ -1,0 +1,71 @@
+"""Turns the output of a failed installer or of collectstatic into what is wrong and the one thing to do about it. Pure; standard library only."""
+
+from __future__ import annotations
+
+import re
+
+INSTALL = (
+    ("gdal-config", "GDAL is missing: a package needs its C library to be built.", "use a package that ships GDAL in its wheels"),
+    ("sqlite3.h", "The header sqlite3.h is missing: a package wants to be built against SQLite.", "ask for a version that has a wheel"),
+    ("pg_config", "pg_config is missing: psycopg2 is being built from its sources.", "use psycopg2-binary, or psycopg[binary]"),
+    ("No module named 'pkg_resources'", "A package's build needs a setuptools that still has pkg_resources.", "ask for a newer version of the package"),
+    ("Python.h", "The header Python.h is missing: a package is being built from its sources.", "ask for a version that has a wheel"),
+    ("needs to be updated", "uv.lock does not match pyproject.toml.", "uv lock && git add uv.lock"),
+    ("Hash mismatch", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    ("require-hashes", "Some requirements have hashes and others have none; with hashes, all need them.", "pip-compile --generate-hashes, or uv pip compile --generate-hashes"),
+    ("error sending request", "The package index could not be reached.", "try again later, or ask the operator about the index"),
+    ("dns error", "The package index could not be reached.", "try again later, or ask the operator about the index"),
+    ("No space left on device", "There is no space left on the disk of this host.", "greenroom doctor"),
+)  # fmt: skip
+REASONS = (
+    ("SyntaxError", "collectstatic-syntax-error"),
+    ("ImproperlyConfigured", "collectstatic-improper-configuration"),
+    ("The CSS file", "collectstatic-fancy-references"),
+    ("OSError", "collectstatic-missing-file"),
+)
+"""Heroku's ids, by the first word that the output holds."""
+
+VARIABLE = (
+    re.compile(r"environ.*KeyError: ['\"]([A-Za-z_][A-Za-z0-9_]*)['\"]", re.DOTALL),
+    re.compile(r"Set the ([A-Za-z_][A-Za-z0-9_]*) environment variable"),
+    re.compile(r"UndefinedValueError: ([A-Za-z_][A-Za-z0-9_]*) not found"),
+    re.compile(r"Environment variable [\"']([A-Za-z_][A-Za-z0-9_]*)[\"'] (?:is )?not set"),
+)
+"""How settings say that a variable is missing: os.environ, django-environ, python-decouple, environs."""
+
+STATIC = (
+    ("without having set the STATIC_ROOT", "STATIC_ROOT is not set in the settings.", 'STATIC_ROOT = BASE_DIR / "staticfiles" in the settings'),
+    ("SECRET_KEY setting must not be empty", "SECRET_KEY is empty: the config var is not set.", "greenroom config:set SECRET_KEY=..."),
+    ("Missing staticfiles manifest entry", "Something names a static file that does not exist.", "correct the name"),
+    ("The CSS file", "A stylesheet names a file that does not exist.", "correct the name in the stylesheet"),
+    ("could not be found with", "A stylesheet names a file that does not exist.", "correct the name in the stylesheet"),
+    ("ModuleNotFoundError", "A module is missing.", "add its package to the requirements"),
+    ("OperationalError", "Something needs the database while the settings or the apps are loaded.", "do that later, not at import"),
+    ("FileNotFoundError", "A file or folder that the settings name does not exist.", "commit it, or correct STATICFILES_DIRS"),
+    ("SyntaxError", "A file cannot be read as Python.", "see the line above; the version in .python-version counts"),
+)  # fmt: skip
+SKIP = "greenroom config:set DISABLE_COLLECTSTATIC=1 if the app has no static files"
+
+
+def installer(text, code):
+    """(message, hint) for the output of uv."""
+    for mark, message, hint in INSTALL:
+        if mark in text:
+            return message, hint
+    said = [line.strip() for line in text.splitlines() if line.strip().startswith(("error:", "cause:", "\u00d7"))]
+    last = "\n".join(said[-3:]) or "\n".join(text.splitlines()[-3:])
+    return "Installing the dependencies failed (exit code %d).\n%s" % (code, last[:1500]), "correct the requirements and push again"  # noqa: UP031
+
+
+def collectstatic(manage, text):
+    """(reason, message, hint) for the output of a failed collectstatic."""
+    reason = next((found for mark, found in REASONS if mark in text), "collectstatic-other")
+    message = "`python %s collectstatic --noinput` failed." % manage  # noqa: UP031
+    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    missing = next((found.group(1) for found in (pattern.search(text) for pattern in VARIABLE) if found), "")
+    if missing:
+        return reason, message + " The settings need the config var %s, which is not set." % missing, "greenroom config:set %s=..." % missing  # noqa: UP031
+    for mark, why, hint in STATIC:
+        if mark in text:
+            return reason, message + " " + why + "\n" + last[:500], hint
+    return reason, message + "\n" + last[:500], "read the traceback above; " + SKIP

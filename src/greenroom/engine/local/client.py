@@ -1,0 +1,90 @@
+"""The local engine as the rooms see it: reads come straight from the run folders, changes go to the supervisor.
+
+It waits for a supervisor that is being restarted; each request may be repeated, so a lost answer does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from greenroom.basics import unixsock
+from greenroom.engine.contract import DynoSpec, DynoState
+from greenroom.engine.errors import EngineError
+from greenroom.engine.local import plan, seen, wire
+
+RETRY_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+
+
+class LocalEngine:
+    """An Engine on this host. ``home``: Greenroom's home folder."""
+
+    def __init__(self, home: str | os.PathLike[str], *, retry: float = RETRY_SECONDS) -> None:
+        self.home, self._retry = os.path.realpath(home), retry
+
+    def start(self, spec: DynoSpec) -> DynoState:
+        """See the contract."""
+        return DynoState(**self._ask({"verb": "start", "spec": wire.spec_to_wire(spec)}))
+
+    def describe(self, dyno_id: str) -> DynoState | None:
+        """See the contract; costs two small reads and asks nobody."""
+        return seen.describe(self.home, plan.check_id(dyno_id))
+
+    def list(self) -> list[DynoState]:
+        """See the contract."""
+        return [it for dyno_id in seen.all_ids(self.home) if (it := seen.describe(self.home, dyno_id))]
+
+    def signal(self, dyno_id: str, name: Literal["TERM", "INT", "HUP", "KILL", "STOP"]) -> None:
+        """See the contract."""
+        self._ask({"verb": "signal", "id": plan.check_id(dyno_id), "name": name})
+
+    def forget(self, dyno_id: str) -> None:
+        """See the contract."""
+        self._ask({"verb": "forget", "id": plan.check_id(dyno_id)})
+
+    def wait(
+        self, ids: Iterable[str], timeout: float, seen_before: Mapping[str, DynoState | None] | None = None
+    ) -> dict[str, DynoState | None]:
+        """Wait until the phase or ``listening`` of one of ``ids`` changes, at most ``timeout`` seconds; all their states.
+
+        Compared with ``seen_before`` (states the caller acted on, so that no change is missed), else with the states at the call.
+        """
+        before = {dyno_id: self.describe(dyno_id) for dyno_id in ids} if seen_before is None else dict(seen_before)
+        return seen.wait_changed(self.home, {dyno_id: before.get(dyno_id) for dyno_id in ids}, timeout)
+
+    def about(self) -> dict[str, Any]:
+        """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineError when none answers."""
+        answer: dict[str, Any] = self._ask({"verb": "ping"})
+        return answer
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        line = wire.encode(request)
+        deadline = time.monotonic() + self._retry
+        while True:
+            try:
+                answer = self._exchange(line)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline or isinstance(error, PermissionError):
+                    raise EngineError(
+                        f"the supervisor at {os.path.join(self.home, wire.SOCKET)} does not answer: {error.strerror or error}",
+                        hint="`greenroom doctor` tells whether it runs; `greenroom up` starts it",
+                    ) from None
+            time.sleep(0.05)
+        if answer.get("ok"):
+            return answer.get("result")
+        said = answer.get("error") or {}
+        raise EngineError(said.get("message", "the supervisor failed"), hint=said.get("hint", ""), id=said.get("id", ""))
+
+    def _exchange(self, line: bytes) -> dict[str, Any]:
+        with contextlib.closing(unixsock.connect(os.path.join(self.home, wire.SOCKET), timeout=ANSWER_SECONDS)) as sock:
+            sock.sendall(line)
+            with sock.makefile("rb") as answers:
+                answer = answers.readline(wire.LONGEST_LINE + 1)
+        if not answer.endswith(b"\n"):
+            raise ConnectionError("the connection was cut")
+        return wire.decode(answer)

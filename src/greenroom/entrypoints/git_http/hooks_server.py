@@ -1,0 +1,183 @@
+"""Answers the hooks of running pushes over a unix socket: judges and records before the refs move, settles and reports afterwards.
+
+The rules are the git room's; what a pusher reads of a delivery comes from the ``follow`` that is passed in. A push needs no memory of
+this process: its token is signed, its intents are rows, so a hook may be answered by another process than the one that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.basics import signing, unixsock
+from greenroom.basics.errors import ForbiddenError, GreenroomError, NotFoundError
+from greenroom.entrypoints.git_http.app import PURPOSE
+from greenroom.entrypoints.git_http.threads import in_long_thread, in_thread
+from greenroom.git import actions, repository, rules
+from greenroom.git.actions import Answer
+from greenroom.git.models import Push
+from greenroom.git.rules import Update
+
+log = logging.getLogger(__name__)
+
+Follow = Callable[[Push], AsyncIterator[str]]
+REQUEST_BYTES = 4_000_000
+REQUEST_SECONDS = 10.0
+FAILED = " !     Greenroom failed while looking at this push; nothing was changed. Its own log says why."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a hook asks, with its token's content."""
+
+    hook: str
+    app: App
+    account: Account | None
+    address: str
+    updates: list[Update]
+    quarantine: Path | None
+
+
+async def serve(home: Path, follow: Follow | None = None) -> None:
+    """Serve ``<home>/run/git-hooks.sock`` until cancelled. ``follow(push)`` gives the lines that the pusher reads after the push is recorded."""
+    repository.write_launchers(home)
+    listener = unixsock.bind(home / repository.SOCKET, mode=0o600)
+    server = HooksServer(home, follow)
+    async with await asyncio.start_unix_server(server.handle, sock=listener, limit=REQUEST_BYTES) as running:
+        await running.serve_forever()
+
+
+class HooksServer:
+    """One connection per hook: a line of JSON in, lines of JSON out, the last of them with ``exit``."""
+
+    def __init__(self, home: Path, follow: Follow | None) -> None:
+        self.home = home
+        self.follow = follow
+        self.tidying: set[asyncio.Task[None]] = set()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one hook, whatever becomes of it."""
+        try:
+            _check_peer(writer.get_extra_info("socket"))
+            line = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS)
+            request = await in_thread(read, line)
+            await (self._before if request.hook == "pre-receive" else self._after)(request, reader, writer)
+        except (ConnectionError, TimeoutError) as error:
+            log.info("a hook went away: %r", error)
+        except GreenroomError as error:
+            await _tell(writer, [f" !     {error.message}", *([f"       hint: {error.hint}"] if error.hint else [])], exit=1)
+        except Exception:
+            log.exception("a hook could not be answered")
+            await _tell(writer, [FAILED], exit=1)
+        finally:
+            writer.close()
+
+    async def _before(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer: Answer = await in_long_thread(
+            actions.accept,
+            app=request.app,
+            home=self.home,
+            account=request.account,
+            updates=request.updates,
+            quarantine=request.quarantine,
+            address=request.address,
+        )
+        await _tell(writer, answer.lines, exit=0 if answer.accepted else 1)
+
+    async def _after(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pushes = await in_thread(settle, self.home, request)
+        await _write(writer, {"settled": True})
+        following = asyncio.create_task(self._report(pushes, writer))
+        gone = asyncio.create_task(reader.read(1))
+        try:
+            await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (following, gone):
+                task.cancel()
+            await asyncio.gather(following, gone, return_exceptions=True)
+        if not gone.done() or gone.cancelled():
+            await _tell(writer, [], exit=0)
+        task = asyncio.create_task(self._tidy(request.app))
+        self.tidying.add(task)
+        task.add_done_callback(self.tidying.discard)
+
+    async def _report(self, pushes: list[Push], writer: asyncio.StreamWriter) -> None:
+        """The lines of each push's delivery, as they come. An error here costs the report, never the push."""
+        for push in pushes if self.follow else []:
+            try:
+                assert self.follow
+                async for line in self.follow(push):
+                    await _tell(writer, [rules.printable(line)])
+            except (ConnectionError, asyncio.CancelledError):
+                raise
+            except Exception:
+                log.exception("push %s could not be followed", push.pk)
+                hint = f"greenroom deliveries -a {push.app.name}"
+                await _tell(writer, [f"-----> Recorded; its progress cannot be shown here. hint: {hint}"])
+
+    async def _tidy(self, app: App) -> None:
+        with contextlib.suppress(OSError):
+            await in_long_thread(actions.tidy, app=app, home=self.home)
+
+
+def _check_peer(connection: Any) -> None:
+    uid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[1]
+    if uid not in (0, os.geteuid()):
+        raise ForbiddenError("This socket is for the hooks of Greenroom's own repositories.")
+
+
+def read(line: bytes) -> Request:
+    """The request, its token checked and its app found. NotFoundError when the token does not hold or the app has gone."""
+    data = json.loads(line)
+    payload = signing.unsign(data["token"], key=settings.SECRET_KEY, purpose=PURPOSE)
+    app = App.objects.select_related("owner").filter(pk=uuid.UUID(payload["app"])).first()
+    if app is None:
+        raise NotFoundError("Couldn't find that app.", hint="greenroom apps", resource="app")
+    account = Account.objects.filter(pk=uuid.UUID(payload["account"])).first() if payload["account"] else None
+    return Request(
+        hook=data["hook"],
+        app=app,
+        account=account,
+        address=payload["address"],
+        updates=[Update(before=before, after=after, ref=ref) for before, after, ref in data["updates"]],
+        quarantine=Path(data["quarantine"]) if data["quarantine"] else None,
+    )
+
+
+def settle(home: Path, request: Request) -> list[Push]:
+    """Settle the push that the hook speaks of; those of its rows that are to be followed."""
+    app = request.app
+    actions.settle(app=app, home=home)
+    found = []
+    for update in rules.canonical_updates(request.updates, app.protected_branch):
+        if rules.is_protected(update.ref, app.protected_branch) and not update.deletes:
+            rows = Push.objects.filter(app=app, ref=update.ref, after=update.after, state="recorded")
+            found += list(rows.select_related("app", "account").order_by("-seq")[:1])
+    return found
+
+
+async def _tell(writer: asyncio.StreamWriter, lines: list[str], **more: int) -> None:
+    for line in lines:
+        await _write(writer, {"say": line})
+    if more:
+        await _write(writer, more)
+
+
+async def _write(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+    with contextlib.suppress(ConnectionError):
+        writer.write(json.dumps(message).encode() + b"\n")
+        await writer.drain()

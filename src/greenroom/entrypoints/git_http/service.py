@@ -1,0 +1,223 @@
+"""Carries one request to a git process and its answer back, both ways at once, in constant memory.
+
+Whatever happens to the client or to git, the process is ended and reaped; what a push has done by then is told by its rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
+
+from greenroom.git import runner
+from greenroom.git.rules import printable
+
+log = logging.getLogger(__name__)
+
+CHUNK = 65_536
+IDLE = 120.0
+"""Seconds without a byte from the client while it should be sending, or without taking one while it should be reading."""
+MOST = 4_000_000_000
+"""Bytes of one request's body, unpacked. A push has a lower limit of its own, about which git tells the client."""
+AFTERWARDS = 10.0
+"""Seconds that git has to come to its end when the client has gone after sending everything."""
+TERM = 2.0
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class RequestError(Exception):
+    """A request that cannot be served, with the HTTP status and a text for people."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class GoneError(Exception):
+    """The client has gone."""
+
+
+class Exchange:
+    """One request, one git process, one answer."""
+
+    def __init__(self, receive: Receive, send: Send, *, reply: list[tuple[bytes, bytes]], prefix: bytes) -> None:
+        self.receive = receive
+        self.send = send
+        self.reply = reply
+        self.prefix = prefix
+        self.started = False
+        self.gone = False
+        self.fed = asyncio.Event()
+
+    async def run(self, argv: list[str], *, env: dict[str, str], lock: int | None, body: str | None) -> None:
+        """Run git and return when it has ended. body: the encoding of the request's body, None when there is none.
+
+        Raises RequestError as long as nothing has been answered.
+        """
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env=env, cwd="/", pass_fds=() if lock is None else (lock,), start_new_session=True, limit=CHUNK,
+        )  # fmt: skip
+        runner.limit(child.pid)
+        tasks = [asyncio.create_task(part) for part in (self._relay(child), self._feed(child, body), self._complaint(child))]
+        relay, feed, complaint = tasks
+        try:
+            await asyncio.wait({relay, feed}, return_when=asyncio.FIRST_COMPLETED)
+            if feed.done() and not relay.done():
+                await self._after_the_client(feed, relay)
+            if relay.done():
+                relay.result()
+                await self._finish(child, argv[1], complaint)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await end(child)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _after_the_client(self, feed: asyncio.Task[None], relay: asyncio.Task[None]) -> None:
+        """The client has gone, or sent what cannot be: let git finish a push that has arrived whole, end it otherwise."""
+        error = feed.exception()
+        if isinstance(error, GoneError) and self.fed.is_set():
+            self.gone = True
+            await asyncio.wait({relay}, timeout=AFTERWARDS)
+        elif isinstance(error, RequestError) and not self.started:
+            raise error
+        elif error is not None and not isinstance(error, GoneError | RequestError):
+            raise error
+
+    async def _finish(self, child: asyncio.subprocess.Process, name: str, complaint: asyncio.Task[str]) -> None:
+        code = await child.wait()
+        text = await complaint
+        if code:
+            log.info("git %s ended with %s: %s", name, code, text)
+        if self.gone:
+            return
+        if code and not self.started:
+            raise RequestError(500, f"git {name} failed: {text or 'it gave no reason'}")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.fed.wait(), IDLE)
+        await self._start()
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    # -- from the client to git -----------------------------------------------------------------------------------------
+
+    async def _feed(self, child: asyncio.subprocess.Process, body: str | None) -> None:
+        """Pass the body on; then wait for the client to go. Raises GoneError, RequestError."""
+        assert child.stdin
+        pipe: asyncio.StreamWriter | None = child.stdin
+        if body is not None:
+            total = 0
+            async for piece in self._body(body):
+                total += len(piece)
+                if total > MOST:
+                    raise RequestError(413, f"The request is larger than {MOST / 1e9:.0f} GB.")
+                pipe = await self._pass_on(pipe, piece)
+        child.stdin.close()
+        self.fed.set()
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        raise GoneError
+
+    async def _body(self, encoding: str) -> Any:
+        unzip = Gunzip() if encoding == "gzip" else None
+        more = True
+        while more:
+            message = await self._within(self.receive())
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            more = message.get("more_body", False)
+            data = message.get("body", b"")
+            for piece in unzip.pieces(data) if unzip else [data]:
+                yield piece
+        if unzip and not unzip.ended:
+            raise RequestError(400, "The request's gzip body is cut off.")
+
+    async def _pass_on(self, pipe: asyncio.StreamWriter | None, piece: bytes) -> asyncio.StreamWriter | None:
+        """git may end before it has read all (a push that is too large); the rest is read and dropped, so that the client reads the answer."""
+        if pipe is None or not piece:
+            return pipe
+        try:
+            pipe.write(piece)
+            await self._within(pipe.drain())
+        except (BrokenPipeError, ConnectionResetError):
+            return None
+        return pipe
+
+    # -- from git to the client -----------------------------------------------------------------------------------------
+
+    async def _relay(self, child: asyncio.subprocess.Process) -> None:
+        assert child.stdout
+        while data := await child.stdout.read(CHUNK):
+            if self.gone:
+                continue
+            await self._start()
+            await self._within(self.send({"type": "http.response.body", "body": data, "more_body": True}))
+
+    async def _start(self) -> None:
+        if self.started:
+            return
+        self.started = True
+        await self.send({"type": "http.response.start", "status": 200, "headers": self.reply})
+        if self.prefix:
+            await self.send({"type": "http.response.body", "body": self.prefix, "more_body": True})
+
+    async def _complaint(self, child: asyncio.subprocess.Process) -> str:
+        """The first lines of git's stderr; the rest is read and dropped."""
+        assert child.stderr
+        kept = b""
+        while data := await child.stderr.read(4096):
+            kept = (kept + data)[:1000]
+        return printable(" / ".join(kept.decode("utf-8", "replace").split("\n")).strip(" /"), 300)
+
+    async def _within(self, what: Awaitable[Any]) -> Any:
+        try:
+            return await asyncio.wait_for(what, IDLE)
+        except TimeoutError:
+            raise RequestError(408, f"Nothing moved for {IDLE:.0f} s.") from None
+
+
+class Gunzip:
+    """A gzip stream unpacked piece by piece, each of at most 64 KiB however well it was packed."""
+
+    def __init__(self) -> None:
+        self.engine = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream came to its end."""
+        return self.engine.eof
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """What ``data`` adds. RequestError when it is not gzip, or goes on after its end."""
+        while data:
+            try:
+                piece = self.engine.decompress(data, CHUNK)
+            except zlib.error:
+                raise RequestError(400, "The request's body is not gzip.") from None
+            if self.engine.unused_data:
+                raise RequestError(400, "Something follows the request's gzip body.")
+            data = self.engine.unconsumed_tail
+            if piece:
+                yield piece
+
+
+async def end(child: asyncio.subprocess.Process) -> None:
+    """End a process and what it has started, politely first, and reap it."""
+    for number, patience in ((signal.SIGTERM, TERM), (signal.SIGKILL, None)):
+        if child.returncode is not None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(child.wait(), patience)
+    transport = getattr(child, "_transport", None)
+    if transport is not None:
+        transport.close()

@@ -1,0 +1,4 @@
+"""S."""
+import asyncio
+async def serve(*a):
+    await asyncio.Event().wait()

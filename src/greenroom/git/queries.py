@@ -1,0 +1,207 @@
+"""Reads repositories: commits, trees, files, what lies between two commits. All ids are 40 hex digits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.db.models import QuerySet
+
+from greenroom.apps.models import App
+from greenroom.basics.errors import NotFoundError, PlatformError
+from greenroom.git import rules, runner
+from greenroom.git.models import Push
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+SHOW_LIMIT = 1_000_000
+ARCHIVE_SECONDS = 300.0
+_FORMAT = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%s%x00%ct"
+_LATEST = 253_402_300_799
+"""Seconds since the epoch that a date can hold; a commit may claim more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """A commit. subject: the first paragraph of its message on one line; at: when it was committed, as it says itself."""
+
+    sha: str
+    tree: str
+    parents: tuple[str, ...]
+    author_name: str
+    author_email: str
+    subject: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A path that differs. status: A added, M modified, D deleted, R renamed (old_path is where it was), T type changed."""
+
+    status: str
+    path: str
+    old_path: str = ""
+
+
+def _repo(app: App, home: Path) -> Path:
+    return home / app.repo_folder
+
+
+def _sha(sha: str) -> str:
+    if not rules.is_sha(sha):
+        raise NotFoundError(f"{sha[:60]!r} is not the id of a commit.", hint="give all 40 digits", resource="commit")
+    return sha
+
+
+def head(app: App, home: Path, branch: str = "master") -> str | None:
+    """The branch's newest commit, or None when there is no such branch."""
+    if not rules.is_branch_name(branch):
+        return None
+    return _verify(app, home, f"refs/heads/{branch}")
+
+
+def resolve(app: App, home: Path, text: str) -> str | None:
+    """The commit that a person means: a branch, a tag, or at least 4 digits of an id. None when there is none, or several."""
+    text = text.strip()
+    if rules.is_sha(text.lower()):
+        return _verify(app, home, text.lower())
+    if rules.is_branch_name(text):
+        found = _verify(app, home, f"refs/heads/{text}") or _verify(app, home, f"refs/tags/{text}")
+        if found:
+            return found
+    digits = text.lower()
+    if 4 <= len(digits) < 40 and all(char in "0123456789abcdef" for char in digits):
+        return _verify(app, home, digits)
+    return None
+
+
+def _verify(app: App, home: Path, name: str) -> str | None:
+    if not _repo(app, home).is_dir():
+        return None
+    words = ["rev-parse", "--verify", "--quiet"]
+    result = runner.run(_repo(app, home), words, args=[f"{name}^{{commit}}"])
+    sha = result.out.decode().strip()
+    return sha if result.code == 0 and rules.is_sha(sha) else None
+
+
+def commit(app: App, home: Path, sha: str) -> Commit:
+    """The commit. NotFoundError when the repository has none of that id."""
+    if _verify(app, home, _sha(sha)) != sha:
+        raise NotFoundError(f"There is no commit {sha[:12]} in {app.name}.", hint="push it first", resource="commit")
+    return _commits(app, home, [sha], 1)[0]
+
+
+def log(app: App, home: Path, old: str | None, new: str, limit: int = 50) -> list[Commit]:
+    """At most ``limit`` commits of ``new`` that ``old`` (None: nothing) does not have, newest first."""
+    wanted = [_sha(new), f"^{_sha(old)}"] if old and old != rules.ZERO else [_sha(new)]
+    return _commits(app, home, wanted, limit)
+
+
+def _commits(app: App, home: Path, revisions: list[str], limit: int) -> list[Commit]:
+    words = ["log", "-z", "--no-show-signature", "--encoding=UTF-8", _FORMAT, f"--max-count={int(limit)}"]
+    fields = runner.output(_repo(app, home), words, args=revisions, paths=[]).decode("utf-8", "replace").split("\0")
+    rows = [fields[i : i + 7] for i in range(0, len(fields) - 6, 7)]
+    return [
+        Commit(
+            sha=row[0],
+            tree=row[1],
+            parents=tuple(row[2].split()),
+            author_name=rules.printable(row[3], 200),
+            author_email=rules.printable(row[4], 254),
+            subject=rules.printable(row[5], 500),
+            at=datetime.fromtimestamp(min(max(int(row[6] or 0), 0), _LATEST), UTC),
+        )
+        for row in rows
+    ]
+
+
+def changed_paths(app: App, home: Path, old: str | None, new: str) -> list[Change]:
+    """What differs between two commits (``old`` None: an empty tree), renames found by likeness; at most some 100,000 paths."""
+    words = ["diff-tree", "-r", "-z", "-M", "-l2000", "--name-status", "--no-ext-diff", "--no-textconv"]
+    before = _sha(old) if old and old != rules.ZERO else EMPTY_TREE
+    out = runner.output(_repo(app, home), words, args=[before, _sha(new)], paths=[])
+    fields = iter(out.decode("utf-8", "backslashreplace").split("\0"))
+    changes = []
+    for status in fields:
+        if status[:1] in ("R", "C"):
+            old_path = next(fields)
+            changes.append(Change(status=status[0], path=next(fields), old_path=old_path))
+        elif status:
+            changes.append(Change(status=status[0], path=next(fields)))
+    return changes
+
+
+def show(app: App, home: Path, sha: str, path: str, *, limit: int = SHOW_LIMIT) -> bytes | None:
+    """The file's content; None when the commit has no regular file there, or one of more than ``limit`` bytes."""
+    words = ["ls-tree", "-z", "-l", "--full-tree"]
+    if not path or path.startswith("-") or "\0" in path:
+        return None
+    result = runner.run(_repo(app, home), words, args=[_sha(sha)], paths=[path])
+    for entry in result.out.split(b"\0") if result.code == 0 else []:
+        head, _, name = entry.partition(b"\t")
+        if name == path.encode("utf-8", "surrogateescape"):
+            mode, kind, blob, size = head.split()
+            if kind == b"blob" and mode != b"120000" and int(size) <= limit:
+                return runner.output(_repo(app, home), ["cat-file", "blob"], args=[blob.decode()], limit=limit)
+    return None
+
+
+def tree_hash(app: App, home: Path, sha: str, suffix: str = "") -> str:
+    """SHA-256 (hex) over mode, id and path of the commit's files whose path ends with ``suffix``: equal when those files are equal."""
+    total = hashlib.sha256()
+    words = ["ls-tree", "-r", "-z", "--full-tree"]
+    with runner.records(_repo(app, home), words, args=[_sha(sha)], seconds=60) as entries:
+        for entry in entries:
+            if entry.endswith(suffix.encode()):
+                total.update(entry + b"\0")
+    return total.hexdigest()
+
+
+def is_ancestor(app: App, home: Path, older: str, newer: str) -> bool:
+    """Whether ``newer`` contains ``older`` (a commit contains itself). False when one of them is not in the repository."""
+    words = ["merge-base", "--is-ancestor"]
+    return runner.run(_repo(app, home), words, args=[_sha(older), _sha(newer)]).code == 0
+
+
+def archive(app: App, home: Path, sha: str, target: Path) -> Path:
+    """A tar of the commit's tree at ``target`` (mode 0644): byte for byte what was committed, the same each time, there or not at all.
+
+    Submodules are empty folders. NotFoundError when there is no such commit, PlatformError, OSError.
+    """
+    if _verify(app, home, _sha(sha)) != sha:
+        raise NotFoundError(f"There is no commit {sha[:12]} in {app.name}.", hint="push it first", resource="commit")
+    env = runner.environment(_repo(app, home), config=[("tar.umask", "0022")])
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}~")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            words = ["archive", "--format=tar"]
+            runner.write_output(_repo(app, home), words, args=[sha], target=handle, env=env, timeout=ARCHIVE_SECONDS)
+            os.fchmod(handle, 0o644)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def pushes(app: App) -> QuerySet[Push]:
+    """The app's pushes, newest first, intents and abandoned ones included."""
+    return Push.objects.filter(app=app).select_related("account").order_by("-seq")
+
+
+def open_intents(app: App) -> bool:
+    """Whether a push of the app has not been settled."""
+    return Push.objects.filter(app=app, state="intent").exists()
+
+
+def repository_path(app: App, home: Path) -> Path:
+    """The app's bare repository; PlatformError when it is not there (yet)."""
+    path = _repo(app, home)
+    if not (path / "objects").is_dir():
+        raise PlatformError(f"The repository of {app.name} is not ready.", hint="try again in some seconds")
+    return path

@@ -1,0 +1,124 @@
+"""The verbs of accounts and API tokens. A token's text is data on stdout, once; the server does not keep it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+
+
+@verb("whoami", example="greenroom whoami", app=False, json=True)
+def whoami(cx: Context) -> int | None:
+    """Show whose token is used, and for which installation."""
+    row = cx.api.get("/account")
+    if cx.as_json:
+        output.print_json(row)
+        return None
+    output.say(row["email"])
+    output.note(f"at {cx.target.url} by the token of {cx.target.token_source}")
+    return None
+
+
+@verb("accounts", example="greenroom accounts", app=False, json=True)
+def accounts(cx: Context) -> int | None:
+    """List the accounts of the installation (administrators)."""
+    rows = cx.api.everything("/accounts")
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    output.heading("Accounts")
+    lines = [
+        [
+            output.clean(row["email"]),
+            output.clean(row.get("name") or ""),
+            "administrator" if row.get("is_admin") else "",
+            output.when(row["created_at"]),
+        ]
+        for row in rows
+    ]
+    output.table(lines, header=("E-mail", "Name", "", "Created"))
+    return None
+
+
+@verb("accounts:create", example="greenroom accounts:create bob@example.com --name Bob", app=False)
+@click.argument("email")
+@click.option("--name", default="", metavar="NAME", help="The person's name.")
+@click.option("--admin", is_flag=True, help="An administrator of the whole installation.")
+def create(cx: Context, email: str, name: str, admin: bool) -> int | None:
+    """Make an account with its first token (administrators).
+
+    The token is printed this once; hand it over and have it put into GREENROOM_TOKEN.
+    """
+    with output.progress(f"Creating account {output.style(email, 'cyan')}"):
+        row = cx.api.post("/accounts", {"email": email, "name": name, "is_admin": admin})
+    output.say(row["token"])
+    output.warn("This token is not shown again.")
+    output.hint(f"let them into an app with: greenroom access:add {row['email']} -a APP")
+    return None
+
+
+@verb("tokens", example="greenroom tokens", app=False, json=True)
+def tokens(cx: Context) -> int | None:
+    """List your API tokens; their texts are not kept."""
+    rows = cx.api.everything("/oauth/authorizations")
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    output.heading("Tokens")
+    lines = [
+        [
+            row["id"][:8],
+            row["access_token"]["token"],
+            output.clean(row.get("description") or ""),
+            ", ".join(row.get("scope") or ()),
+            output.when(row["created_at"]),
+        ]
+        for row in rows
+    ]
+    output.table(lines, header=("ID", "Token", "Description", "Scope", "Created"), flexible=2)
+    return None
+
+
+@verb("tokens:create", example='greenroom tokens:create -d "CI of ach-payslip" --scope write --days 90', app=False)
+@click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
+@click.option(
+    "-s",
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="SCOPE",
+    help="global, read, write, read-protected, write-protected, identity or checks:write; may be repeated.",
+)
+@click.option("--days", type=click.IntRange(1), help="How long it holds (default: until revoked).")
+def create_token(cx: Context, description: str, scopes: tuple[str, ...], days: int | None) -> int | None:
+    """Make an API token; it is printed this once."""
+    body = {
+        "description": description,
+        "scope": list(scopes) or ["global"],
+        "expires_in": days * 86400 if days else None,
+    }
+    with output.progress("Creating token"):
+        row = cx.api.post("/oauth/authorizations", body)
+    output.say(row["access_token"]["token"])
+    output.warn("This token is not shown again.")
+    output.hint(f"undo with: greenroom tokens:revoke {row['id'][:8]}")
+    return None
+
+
+@verb("tokens:revoke", example="greenroom tokens:revoke 1f3a9c2b", app=False)
+@click.argument("token_id", metavar="ID")
+def revoke_token(cx: Context, token_id: str) -> int | None:
+    """End an API token now; ID is its id, or the first digits that `tokens` shows."""
+    rows = [row for row in cx.api.everything("/oauth/authorizations") if row["id"].startswith(token_id)]
+    if len(rows) != 1:
+        raise CliError(
+            f"{len(rows) or 'None'} of your tokens begin{'s' if not rows else ''} with {token_id}.",
+            hint="greenroom tokens",
+        )
+    with output.progress(f"Revoking token {rows[0]['id'][:8]}"):
+        cx.api.delete(f"/oauth/authorizations/{quote(rows[0]['id'], safe='')}")
+    return None

@@ -1,0 +1,63 @@
+"""The verbs of the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+
+
+@verb("audit", example="greenroom audit -a ach-payslip-staging -n 20\ngreenroom audit --all", json=True)
+@click.option("-n", "--num", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("--all", "everything", is_flag=True, help="Of all apps (administrators), whatever -a says.")
+def audit(cx: Context, num: int, everything: bool) -> int | None:
+    """Show who changed what, newest first: of the app, or of all that you did when no app is named."""
+    app = "" if everything else cx.app_if_known
+    rows = cx.api.get("/audit", app=app, limit=num)[:num]
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    output.heading(f"{app} Audit log" if app else "Audit log")
+    lines = [
+        [
+            output.when(row["created_at"]),
+            output.clean(row["actor"]),
+            output.clean(row.get("app") or ""),
+            output.clean(row["action"]),
+            _detail(row.get("detail")),
+        ]
+        for row in rows
+    ]
+    output.table(lines, flexible=4)
+    return None
+
+
+def _detail(detail: Any) -> str:
+    if not isinstance(detail, dict):
+        return output.clean(detail or "")
+    return output.clean(" ".join(f"{key}={_short(value)}" for key, value in detail.items())).replace("\n", " ")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+@verb("audit:verify", example="greenroom audit:verify", app=False, json=True)
+def verify(cx: Context) -> int | None:
+    """Check that no line of the audit log was changed or removed (administrators)."""
+    row = cx.api.get("/audit/verification")
+    if cx.as_json:
+        output.print_json(row)
+        return 0 if row["intact"] else 1
+    if not row["intact"]:
+        raise CliError(
+            "The audit log is not whole: a line was changed or removed.", hint="compare with a backup of the database"
+        )
+    output.say("intact")
+    return None

@@ -1,0 +1,149 @@
+"""The verbs of the gate: checks of a commit, their findings, a second attempt, an override."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from greenroom_cli import git, output
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+
+MARKS = {
+    "success": ("✓", "green"), "neutral": ("✓", "green"), "skipped": ("-", "yellow"), "failure": ("✗", "red"), "error": ("✗", "red"),
+    "timed_out": ("✗", "red"), "cancelled": ("✗", "red"), "stale": ("✗", "yellow"), "action_required": ("✗", "yellow"),
+}  # fmt: skip
+LEVELS = {1: ("critical", "red"), 2: ("bug", "red"), 3: ("minor", "yellow"), 4: ("note", "dim")}
+
+
+@verb("checks", example="greenroom checks -a ach-payslip-staging\ngreenroom checks HEAD~1", json=True)
+@click.argument("sha", required=False, default="")
+def checks(cx: Context, sha: str) -> int | None:
+    """Show the checks of a commit; without SHA those of the newest push."""
+    rows = cx.api.get(cx.path("checks"), sha=git.commit(sha) if sha else "")
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    if not rows:
+        output.note(f"{cx.app} has no checks of {sha or 'the newest push'} yet.")
+        output.hint(f"greenroom deliveries{cx.words()}")
+        return None
+    output.heading(f"{cx.app} Checks of {rows[0]['sha'][:8]}")
+    output.table([check_line(row) for row in rows], flexible=3)
+    red = [row["name"] for row in rows if row.get("conclusion") not in (None, "success", "neutral")]
+    if red:
+        output.hint(f"greenroom checks:info {red[0]} {rows[0]['sha'][:8]}{cx.words()}")
+    return None
+
+
+def check_line(row: dict[str, Any]) -> list[str]:
+    """name, result, whether it is required, title, how long it took."""
+    result = (row.get("conclusion") or row["status"]).replace("_", " ")
+    mark, colour = MARKS.get(row.get("conclusion") or "", ("…", "yellow"))
+    took = output.lasted(row.get("started_at"), row.get("finished_at"))
+    attempt = f"attempt {row['attempt']}" if row.get("attempt", 1) > 1 else ""
+    return [
+        f"{output.style(mark, colour)} {output.clean(row['name'])}", output.style(result, colour),
+        "required" if row.get("required") else "optional", output.clean(row.get("title") or ""),
+        ", ".join(part for part in (took, attempt) if part),
+    ]  # fmt: skip
+
+
+def find(cx: Context, name: str, sha: str) -> dict[str, Any]:
+    """The newest attempt of a check. CliError when the commit has no check of that name."""
+    rows = cx.api.get(cx.path("checks"), sha=git.commit(sha) if sha else "")
+    found = next((row for row in rows if row["name"] == name or row["id"] == name), None)
+    if found is None:
+        known = ", ".join(row["name"] for row in rows) or "none yet"
+        raise CliError(
+            f"There is no check {name} of {sha or 'the newest push'}; there is: {known}.",
+            hint=f"greenroom checks{cx.words()}",
+        )
+    return found
+
+
+@verb("checks:info", example="greenroom checks:info scan -a ach-payslip-staging", json=True)
+@click.argument("name")
+@click.argument("sha", required=False, default="")
+def info(cx: Context, name: str, sha: str) -> int | None:
+    """Show one check with its findings; without SHA that of the newest push.
+
+    With --json: the check, with its findings as `annotations`.
+    """
+    row = find(cx, name, sha)
+    findings = cx.api.everything(cx.path("checks", row["id"], "annotations"))
+    if cx.as_json:
+        output.print_json({**row, "annotations": findings})
+        return None
+    output.heading(f"{row['name']} of {row['sha'][:8]}: {(row.get('conclusion') or row['status']).replace('_', ' ')}")
+    output.fields(
+        [
+            ("Title", row.get("title")),
+            ("Required", "yes" if row.get("required") else "no"),
+            ("Attempt", row.get("attempt")),
+            ("URL", row.get("url")),
+            ("Took", output.lasted(row.get("started_at"), row.get("finished_at"))),
+        ]
+    )
+    if row.get("summary"):
+        output.say()
+        output.say(output.clean(row["summary"]).rstrip())
+    if findings:
+        output.say()
+        for finding in findings:
+            output.say(_finding(finding))
+    if row.get("conclusion") not in (None, "success", "neutral"):
+        output.hint(f"run it again with: greenroom checks:rerun {row['name']} --sha {row['sha'][:8]}{cx.words()}")
+    return None
+
+
+def _finding(row: dict[str, Any]) -> str:
+    word, colour = LEVELS.get(row.get("severity", 4), ("note", "dim"))
+    place = output.clean(f"{row['path']}:{row.get('start_line') or 1}")
+    if row.get("start_column"):
+        place += f":{row['start_column']}"
+    source = " ".join(part for part in (row.get("tool"), row.get("rule")) if part)
+    age = "" if row.get("new", True) else " (not new)"
+    return f"{output.style(place, 'bold')}: {output.style(word, colour)}: {output.clean(row['message'])} [{output.clean(source)}]{age}"
+
+
+@verb("checks:rerun", example="greenroom checks:rerun tests -a ach-payslip-staging")
+@click.argument("name", required=False, default="")
+@click.option("--sha", default="", metavar="SHA", help="The commit (default: the newest push).")
+def rerun(cx: Context, name: str, sha: str) -> int | None:
+    """Run a check again on the same slug; without NAME all that are not green."""
+    body = {key: value for key, value in (("name", name), ("sha", git.commit(sha) if sha else "")) if value}
+    with output.progress(f"Running {name or 'the checks that are not green'} again"):
+        rows = cx.api.post(cx.path("checks", "actions", "rerun"), body)
+    output.table([check_line(row) for row in rows], flexible=3)
+    if rows:
+        output.hint(f"greenroom deliveries:wait {rows[0]['sha'][:12]}{cx.words()}")
+    return None
+
+
+@verb(
+    "deploy:override",
+    example='greenroom deploy:override 1f3a9c2 --check scan --reason "false positive, see TICKET-12" -a ach-payslip-staging',
+)
+@click.argument("sha")
+@click.option(
+    "--check", "names", multiple=True, required=True, metavar="NAME", help="The check to pass over; may be repeated."
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the audit log.")
+def override(cx: Context, sha: str, names: tuple[str, ...], reason: str) -> int | None:
+    """Let one commit through in spite of a check.
+
+    It is recorded for ever with your name and the reason, counts for this commit alone, and ends when one of its
+    checks is attempted again.
+    """
+    commit = git.commit(sha)
+    with output.progress(f"Overriding {', '.join(names)} for {commit[:8]} on {output.app_mark(cx.app)}"):
+        row = cx.api.post(cx.path("overrides"), {"sha": commit, "checks": list(names), "reason": reason})
+    output.say(
+        f"{row['sha'][:8]}: {', '.join(row['checks'])} overridden by {row['actor']}: {output.clean(row['reason'])}"
+    )
+    output.hint(
+        f"greenroom deliveries:wait {row['sha'][:12]}{cx.words()}   (undo: greenroom checks:rerun --sha {row['sha'][:8]}{cx.words()})"
+    )
+    return None

@@ -1,0 +1,48 @@
+"""The verbs of host names."""
+
+from __future__ import annotations
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+
+
+@verb("domains", example="greenroom domains -a ach-payslip-staging", json=True)
+def domains(cx: Context) -> int | None:
+    """List the host names at which the app answers."""
+    rows = cx.api.everything(cx.path("domains"))
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    own = [row for row in rows if row.get("kind") == "heroku"]
+    custom = [row for row in rows if row.get("kind") != "heroku"]
+    if own:
+        output.heading(f"{cx.app} Greenroom Domain")
+        output.table([[row["hostname"]] for row in own])
+    if custom:
+        output.say()
+        output.heading(f"{cx.app} Custom Domains")
+        output.table([[output.clean(row["hostname"])] for row in custom])
+    return None
+
+
+@verb("domains:add", example="greenroom domains:add payslip.staging.example.com -a ach-payslip-staging")
+@click.argument("hostname")
+def add(cx: Context, hostname: str) -> int | None:
+    """Add a host name; its DNS has to lead to this machine."""
+    with output.progress(f"Adding {output.style(hostname, 'cyan')} to {output.app_mark(cx.app)}"):
+        row = cx.api.post(cx.path("domains"), {"hostname": hostname})
+    output.say(row["hostname"])
+    output.hint(f"undo with: greenroom domains:remove {row['hostname']}{cx.words()}")
+    return None
+
+
+@verb("domains:remove", example="greenroom domains:remove payslip.staging.example.com -a ach-payslip-staging")
+@click.argument("hostname")
+def remove(cx: Context, hostname: str) -> int | None:
+    """Take a host name away."""
+    with output.progress(f"Removing {output.style(hostname, 'cyan')} from {output.app_mark(cx.app)}"):
+        cx.api.delete(cx.path("domains", hostname))
+    output.hint(f"undo with: greenroom domains:add {hostname}{cx.words()}")
+    return None

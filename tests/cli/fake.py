@@ -1,0 +1,266 @@
+"""A Greenroom that answers HTTP from a table: real sockets, recorded requests, and answers that a test may replace."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+TOKEN = "grm_alice"
+APP = "ach-payslip-staging"
+SHA = "1f3a9c2b" + "0" * 32
+OLD_SHA = "aa11bb22" + "0" * 32
+T0, T1 = "2026-11-23T09:11:00Z", "2026-11-23T09:11:42Z"
+BUILD = "0b111d00-0000-4000-8000-000000000001"
+DELIVERY = "de11e700-0000-4000-8000-000000000001"
+
+
+@dataclass
+class Request:
+    """One request as it came."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Reply:
+    """An answer: JSON unless ``raw`` is given. ``cut``: the connection ends in the middle of it."""
+
+    data: Any = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    kind: str = "application/json"
+    cut: bool = False
+
+
+Answer = Callable[[Request], Any]
+
+
+def app(name: str = APP, owner: str = "alice@example.com") -> dict[str, Any]:
+    return {
+        "id": f"id-of-{name}", "name": name, "owner": {"email": owner}, "maintenance": False, "stack": {"name": "greenroom-1"},
+        "web_url": f"http://{name}.localhost:8080/", "created_at": T0, "released_at": T1, "required_checks": ["lint"],
+        "deploy_paused": None, "protected_branch": "master",
+    }  # fmt: skip
+
+
+def release(version: int, **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": f"r{version}", "version": version, "description": f"Deploy {SHA[:8]}", "status": "succeeded", "refused": False,
+        "reason": None, "current": False, "user": {"email": "alice@example.com"}, "created_at": T0, "slug": {"id": "s1", "commit": SHA},
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def dyno(name: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": f"id-{name}", "name": name, "type": name.partition(".")[0], "state": "up", "size": "standard-1x",
+        "command": "gunicorn payslip.wsgi", "release": {"version": 12}, "exit_code": None, "exit_reason": None, "detail": None,
+        "attach_url": None, "created_at": T0, "updated_at": T0,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def check(name: str, conclusion: str | None = "success", **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": f"c-{name}", "name": name, "sha": SHA, "attempt": 1, "status": "completed" if conclusion else "in_progress",
+        "conclusion": conclusion, "required": True, "title": f"{name} says {conclusion}", "summary": "", "url": None,
+        "annotations_count": 0, "started_at": T0, "finished_at": T1,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def delivery(state: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": DELIVERY, "sha": SHA, "seq": 3, "kind": "push", "state": state, "reason": "", "checks": [check("tests")],
+        "verdict": {"colour": "green", "reasons": []}, "build": {"id": BUILD, "status": "succeeded"}, "release": {"version": 12},
+        "migrations": {"pending": [], "held": state == "held"}, "user": {"email": "alice@example.com"}, "created_at": T0, "finished_at": T1,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def build(**changes: Any) -> dict[str, Any]:
+    row = {
+        "id": BUILD, "status": "succeeded", "source_blob": {"version": SHA}, "slug": {"id": "s1"}, "failure": None,
+        "output_stream_url": "/streams/output/b1", "user": {"email": "alice@example.com"}, "created_at": T0, "finished_at": T1,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def migrations(**changes: Any) -> dict[str, Any]:
+    row = {
+        "release": {"version": 12}, "status": "ok", "pending": ["payslip.0002_bonus"], "missing": [], "detail": "", "probed_at": T0,
+        "runs": [
+            {
+                "id": "m1", "actor": "alice@example.com", "command": "python manage.py migrate", "exit_code": 0,
+                "before": ["payslip.0001_initial", "payslip.0002_bonus"], "after": ["payslip.0002_bonus"], "started_at": T0, "finished_at": T1,
+            }
+        ],
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+class FakeGreenroom:
+    """The server. ``config`` is its state; ``on`` replaces an answer; ``requests`` is what came."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.config = {"DEBUG": "1", "SECRET_KEY": "s3cret", "EMPTY": ""}
+        self.routes: list[tuple[str, re.Pattern[str], Answer]] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        for method, pattern, data in usual(self):
+            self.on(method, pattern, data)
+
+    def on(self, method: str, pattern: str, data: Any) -> None:
+        """Answer ``method pattern`` (a regular expression; ``A`` at its start is /apps/APP) with data, a Reply, or a function of the request."""
+        full = pattern.replace("A", f"/apps/{APP}", 1) if pattern.startswith("A") else pattern
+        self.routes.insert(0, (method, re.compile(full + r"\Z"), data if callable(data) else lambda request: data))
+
+    def refuse(self, method: str, pattern: str, status: int, message: str, hint: str = "", id: str = "invalid_params") -> None:
+        """Answer with an error in the API's shape."""
+        text = f"{message}\nhint: {hint}" if hint else message
+        self.on(method, pattern, Reply({"id": id, "message": text, "url": "", **({"hint": hint} if hint else {})}, status))
+
+    def asked(self, method: str, part: str = "") -> list[Request]:
+        """The requests of that method whose path holds ``part``."""
+        return [request for request in self.requests if request.method == method and part in request.path]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def answer(self, request: Request) -> Reply:
+        self.requests.append(request)
+        open_door = request.path.startswith("/streams/") or request.path == "/health"
+        if not open_door and request.headers.get("authorization") != f"Bearer {TOKEN}":
+            body = {"id": "unauthorized", "message": "There were no credentials, or they do not hold."}
+            return Reply(body, 401)
+        for method, pattern, answer in self.routes:
+            if method == request.method and pattern.match(request.path):
+                data = answer(request)
+                return data if isinstance(data, Reply) else Reply(data)
+        body = {"id": "not_found", "message": f"{request.method} {request.path} does not exist here."}
+        return Reply(body, 404)
+
+    def _handler(fake) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _serve(self) -> None:
+                parts = urlsplit(self.path)
+                size = int(self.headers.get("Content-Length") or 0)
+                text = self.rfile.read(size)
+                query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                request = Request(self.command, unquote(parts.path), query, headers, json.loads(text) if text else None)
+                reply = fake.answer(request)
+                body = json.dumps(reply.data).encode() if reply.raw is None else reply.raw
+                self.send_response(reply.status)
+                self.send_header("Content-Type", reply.kind)
+                self.send_header("Content-Length", str(len(body) + 1000 * reply.cut))
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = self.close_connection or reply.cut
+
+            do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
+
+            def log_message(self, *words: Any) -> None:
+                pass
+
+        return Handler
+
+
+def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
+    """What a healthy installation with one app answers."""
+
+    def change(request: Request) -> Reply:
+        for key, value in request.body.items():
+            if value is None:
+                fake.config.pop(key, None)
+            else:
+                fake.config[key] = value
+        return Reply(dict(fake.config), 200, {"X-Greenroom-Release": "v13"})
+
+    def described(request: Request) -> dict[str, Any]:
+        return {**app(), **(request.body or {})}
+
+    formation = [
+        {"type": "web", "quantity": 1, "size": "standard-1x", "command": "gunicorn payslip.wsgi"},
+        {"type": "worker", "quantity": 0, "size": "standard-1x", "command": "celery"},
+    ]
+    log = f"{T0} app[web.1]: hello\n{T0} heroku[router]: GET /\n".encode()
+    return [
+        ("GET", "/health", {"status": "ok", "version": "0.1.0", "mode": "development"}),
+        ("GET", "/account", {"id": "1", "email": "alice@example.com"}),
+        ("GET", "/accounts", [{"email": "alice@example.com", "name": "Alice", "is_admin": True, "created_at": T0}]),
+        ("POST", "/accounts", lambda request: Reply({**request.body, "token": "grm_bob"}, 201)),
+        ("GET", "/apps", [app(), app("pensions", "carol@example.com")]),
+        ("POST", "/apps", lambda request: Reply(app(request.body.get("name") or "quiet-meadow-1"), 201)),
+        ("GET", "A", app()),
+        ("PATCH", "A", described),
+        ("DELETE", "A", app()),
+        ("GET", "A/config-vars", lambda request: dict(fake.config)),
+        ("PATCH", "A/config-vars", change),
+        ("GET", "A/releases", [release(12, current=True), release(11, description="Set DEBUG config vars")]),
+        ("GET", r"A/releases/\w+", lambda request: release(int(request.path.rpartition("/")[2].lstrip("v")))),
+        ("POST", "A/releases", Reply(release(13, description="Rollback to v11", status="pending"), 201)),
+        ("GET", "A/formation", formation),
+        ("PATCH", "A/formation", lambda request: [{**formation[0], "quantity": 2}]),
+        ("GET", "A/dynos", [dyno("web.1"), dyno("run.4821", command="bash")]),
+        ("GET", "A/dynos/[^/]+", lambda request: dyno("run.1", state="complete", exit_code=0, exit_reason="exit")),
+        ("POST", "A/dynos", lambda request: Reply(dyno("run.1", attach_url="rendezvous://localhost:1/x"), 201)),
+        ("DELETE", "A/dynos(/[^/]+)?", Reply({}, 202)),
+        ("POST", "A/dynos/[^/]+/actions/stop", Reply({}, 202)),
+        ("POST", "A/log-sessions", lambda request: Reply({"logplex_url": f"{fake.url}/streams/logs/l1"}, 201)),
+        ("GET", "/streams/logs/l1", Reply(raw=log, kind="text/plain")),
+        ("GET", "A/builds", lambda request: [_absolute(fake, build())]),
+        ("GET", f"A/builds/{BUILD}", lambda request: _absolute(fake, build())),
+        ("GET", "/streams/output/b1", Reply(raw=b"-----> Python app detected\n-----> Done\n", kind="text/plain")),
+        ("GET", "A/deliveries", [delivery("live")]),
+        ("GET", "A/deliveries/[^/]+", delivery("live")),
+        ("GET", "A/checks", [check("tests"), check("scan", "failure", title="2 new findings", annotations_count=1)]),
+        ("GET", r"A/checks/[^/]+/annotations", [annotation()]),
+        ("POST", "A/checks/actions/rerun", [check("tests", None, attempt=2)]),
+        ("POST", "A/overrides", lambda request: Reply({**request.body, "actor": "alice@example.com", "created_at": T0}, 201)),
+        ("GET", "A/migrations", migrations()),
+        ("GET", "A/domains", [{"hostname": f"{APP}.localhost", "kind": "heroku"}, {"hostname": "pay.example.com", "kind": "custom"}]),
+        ("POST", "A/domains", lambda request: Reply({"hostname": request.body["hostname"].lower()}, 201)),
+        ("DELETE", "A/domains/[^/]+", {"hostname": "pay.example.com"}),
+        ("GET", "A/collaborators", [{"role": "owner", "user": {"email": "alice@example.com"}}, {"role": "viewer", "user": {"email": "bob@example.com"}}]),
+        ("POST", "A/collaborators", lambda request: Reply({"role": request.body["role"], "user": {"email": request.body["user"]}}, 201)),
+        ("DELETE", "A/collaborators/[^/]+", {"role": "viewer", "user": {"email": "bob@example.com"}}),
+        ("GET", "A/addons", [{"name": "postgresql-1", "plan": {"name": "heroku-postgresql:essential-0"}, "state": "provisioned", "config_vars": ["DATABASE_URL"]}]),
+        ("GET", "A/pg", {"name": "postgresql-1", "version": "18.1", "size_bytes": 8_200_000, "tables": 12, "connections": 3, "connection_limit": 20, "url_host": "127.0.0.1:5003", "state": "provisioned", "plan": "essential-0"}),
+        ("GET", "/audit", [{"id": 1, "created_at": T0, "actor": "alice@example.com", "action": "config.change", "app": APP, "detail": {"keys": ["DEBUG"]}}]),
+        ("GET", "/audit/verification", {"intact": True}),
+        ("GET", "/oauth/authorizations", [{"id": "70cec0de-1", "access_token": {"token": "grm_...beef"}, "description": "CI", "scope": ["write"], "created_at": T0}]),
+        ("POST", "/oauth/authorizations", Reply({"id": "70cec0de-2", "access_token": {"token": "grm_new"}}, 201)),
+        ("DELETE", "/oauth/authorizations/[^/]+", {"id": "70cec0de-1"}),
+    ]  # fmt: skip
+
+
+def annotation() -> dict[str, Any]:
+    return {
+        "path": "payslip/views.py", "start_line": 17, "start_column": 5, "rule": "S608", "tool": "ruff", "severity": 1, "new": True,
+        "message": "SQL built from a string",
+    }  # fmt: skip
+
+
+def _absolute(fake: FakeGreenroom, row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "output_stream_url": fake.url + row["output_stream_url"]}

@@ -1,0 +1,154 @@
+"""Config vars, releases and rollbacks: what they print, and that they tell how the release ended."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.fake import APP, Reply, release
+
+
+def test_config_looks_as_on_heroku(at_server, greenroom):
+    result = greenroom("config", "-a", APP)
+    assert result.stdout.splitlines() == [f"=== {APP} Config Vars", "", "DEBUG:      1", "EMPTY:", "SECRET_KEY: s3cret"]
+
+
+def test_config_for_a_shell_survives_any_value(at_server, greenroom):
+    at_server.config = {"A": "it's $HOME; rm -rf /", "B": "two\nlines"}
+    result = greenroom("config", "--shell", "-a", APP)
+    import subprocess
+
+    script = result.stdout + 'printf "%s|%s" "$A" "$B"'
+    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == "it's $HOME; rm -rf /|two\nlines"
+
+
+def test_config_get_prints_the_value_alone(at_server, greenroom):
+    assert greenroom("config:get", "SECRET_KEY", "-a", APP).stdout == "s3cret\n"
+    assert greenroom("config:get", "EMPTY", "-a", APP).stdout == "\n"
+    result = greenroom("config:get", "NOPE", "-a", APP)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"NOPE is not set on {APP}" in result.stderr
+
+
+def test_config_set_waits_for_the_release_and_echoes_its_own_keys_alone(at_server, greenroom):
+    answers = iter(["pending", "pending", "succeeded"])
+    at_server.on("GET", "A/releases/13", lambda request: release(13, status=next(answers)))
+    result = greenroom("config:set", "A=1", "B=x=y", "-a", APP)
+    assert result.exit_code == 0, result.stderr
+    assert f"Setting A, B and restarting ⬢ {APP}... done, v13" in result.stderr
+    assert result.stdout == "A: 1\nB: x=y\n"
+    assert "s3cret" not in result.output
+    assert at_server.asked("PATCH")[0].body == {"A": "1", "B": "x=y"}
+    assert f"undo with: greenroom rollback v12 -a {APP}" in result.stderr
+
+
+def test_a_refused_config_change_fails_and_says_what_is_missing(at_server, greenroom):
+    reason = "SECRET_KEY is not set.\nhint: greenroom config:set SECRET_KEY=..."
+    at_server.on("GET", "A/releases/13", release(13, status="failed", refused=True, reason=reason))
+    result = greenroom("config:unset", "SECRET_KEY", "-a", APP)
+    assert result.exit_code == 1
+    assert "Unsetting SECRET_KEY and restarting" in result.stderr
+    assert " ▸    v13 was refused: SECRET_KEY is not set.\nhint: greenroom config:set SECRET_KEY=...\n" in result.stderr
+    assert at_server.asked("PATCH")[0].body == {"SECRET_KEY": None}
+
+
+def test_a_release_that_does_not_come_up_in_time_is_no_success(at_server, greenroom):
+    at_server.on("GET", "A/releases/13", release(13, status="pending"))
+    result = greenroom("config:set", "A=1", "--timeout", "0.2", "-a", APP)
+    assert result.exit_code == 1
+    assert "v13 did not serve within 0.2 s" in result.stderr
+    assert "done" not in result.stderr
+
+
+def test_no_wait_does_not_ask_for_the_release(at_server, greenroom):
+    assert greenroom("config:set", "A=1", "--no-wait", "-a", APP).exit_code == 0
+    assert not at_server.asked("GET")
+
+
+def test_nothing_changed_is_said(at_server, greenroom):
+    at_server.on("PATCH", "A/config-vars", lambda request: Reply(at_server.config))
+    result = greenroom("config:set", "DEBUG=1", "-a", APP)
+    assert result.exit_code == 0
+    assert "done, nothing changed" in result.stderr
+    assert "undo" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [["A"], ["=1"], [], ["A=1", "oops"]])
+def test_what_is_no_pair_is_an_error_of_use_and_changes_nothing(at_server, greenroom, words):
+    result = greenroom("config:set", *words, "-a", APP)
+    assert result.exit_code == 2
+    assert "FOO=bar" in result.stderr
+    assert not at_server.requests
+
+
+def test_values_may_come_by_stdin_and_are_not_echoed_in_errors(at_server, greenroom):
+    result = greenroom("config:set", "--stdin", "--no-wait", "-a", APP, stdin="# comment\nTOKEN=abc def\n\nB=2\n")
+    assert result.exit_code == 0
+    assert at_server.asked("PATCH")[0].body == {"TOKEN": "abc def", "B": "2"}
+    result = greenroom("config:set", "--stdin", "-a", APP, stdin="a-secret-without-a-key\n")
+    assert result.exit_code == 2
+    assert "a-secret" not in result.output
+
+
+def test_the_wait_survives_a_control_plane_that_is_restarted(at_server, greenroom):
+    tries = []
+
+    def away(request):
+        tries.append(1)
+        return Reply({}, cut=True) if len(tries) < 3 else release(13)
+
+    at_server.on("GET", "A/releases/13", away)
+    assert greenroom("config:set", "A=1", "-a", APP).exit_code == 0
+    assert len(tries) == 3
+
+
+def test_releases_look_as_on_heroku(at_server, greenroom):
+    lines = greenroom("releases", "-a", APP).stdout.splitlines()
+    assert lines[0] == f"=== {APP} Releases - Current: v12"
+    assert lines[2].split()[:3] == ["v12", "Deploy", "1f3a9c2b"]
+    assert "2026/11/23 09:11:00 +0000" in lines[2]
+    assert at_server.asked("GET", "releases")[0].query == {"limit": "15"}
+
+
+def test_a_release_may_be_named_with_or_without_its_v(at_server, greenroom):
+    for name in ("v12", "12"):
+        assert "Release v12" in greenroom("releases:info", name, "-a", APP).stdout
+    assert "Release v12" in greenroom("releases:info", "-a", APP).stdout
+    assert greenroom("releases:info", "twelve", "-a", APP).exit_code == 2
+
+
+def test_a_release_that_does_not_exist_leads_to_the_list(at_server, greenroom):
+    at_server.refuse("GET", "A/releases/99", 404, "Couldn't find that release.", id="not_found")
+    result = greenroom("releases:info", "v99", "-a", APP)
+    assert result.exit_code == 1
+    assert f"hint: greenroom releases -a {APP}" in result.stderr
+
+
+def test_rollback_waits_and_says_what_it_does_not_undo(at_server, greenroom):
+    result = greenroom("rollback", "v11", "-a", APP)
+    assert result.exit_code == 0, result.stderr
+    assert f"Rolling back ⬢ {APP} to v11... done, v13" in result.stderr
+    assert "doesn't change the database" in result.stderr
+    assert f"undo with: greenroom rollback v12 -a {APP}" in result.stderr
+    assert at_server.asked("POST", "releases")[0].body == {"release": "v11"}
+
+
+def test_rollback_without_a_version_leaves_the_choice_to_the_server(at_server, greenroom):
+    assert greenroom("rollback", "-a", APP).exit_code == 0
+    assert at_server.asked("POST", "releases")[0].body == {}
+
+
+def test_a_rollback_that_fails_is_an_error(at_server, greenroom):
+    at_server.on("GET", "A/releases/13", release(13, status="failed", reason="web.1 did not answer within 60 s"))
+    result = greenroom("rollback", "v11", "-a", APP)
+    assert result.exit_code == 1
+    assert "v13 was given up: web.1 did not answer within 60 s" in result.stderr
+    assert f"hint: greenroom logs -a {APP}" in result.stderr
+
+
+def test_no_releases_is_no_error(at_server, greenroom):
+    at_server.on("GET", "A/releases", [])
+    result = greenroom("releases", "-a", APP)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert json.loads(greenroom("releases", "-a", APP, "--json").stdout) == []
