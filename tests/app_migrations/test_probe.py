@@ -6,15 +6,21 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from django.conf import settings as greenroom_settings
 
+from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres.queries import forward
 from greenroom.app_migrations.probe import answer, probe_spec_parts
 from greenroom.app_migrations.probe.django.probe import settings_module
-from greenroom.engine.contract import DynoState, scratch_folder
+from greenroom.buildpacks.runtime import runtime_env
+from greenroom.engine.contract import DynoSpec, DynoState, scratch_folder
+from greenroom.slugs.queries import mounts
 from tests.checks.dyno_side import DJANGO, environment, write
+from tests.checks.hosting import FILES, a_journey, engine, engine_home, same_minor, server  # noqa: F401 - fixtures
 
 SECOND = """from django.db import migrations, models
 class Migration(migrations.Migration):
@@ -226,3 +232,26 @@ def test_an_answer_that_is_a_link_or_a_pipe_is_not_read(tmp_path):
     (folder / "probe.json").unlink()
     os.mkfifo(folder / "probe.json")
     assert answer(home=tmp_path, state=state()).status == "error"
+
+
+@pytest.mark.skipif(
+    not same_minor(), reason="the suite's Django is copied for the system's Python of the same minor version"
+)
+@pytest.mark.django_db(transaction=True)
+def test_the_probe_runs_in_a_dyno_of_the_release(journey):
+    journey.commit(FILES)
+    journey.build(FILES)
+    parts = probe_spec_parts()
+    database = postgres.make_throwaway(label="probe-test")
+    spec = DynoSpec(
+        id="probe-1", kind="probe", owner=journey.app.id.hex, uid=journey.app.number, process="probe.1",
+        command=parts.command, stdin=parts.stdin, mounts=(*mounts(journey.slug), *parts.mounts), forwards=(forward(),),
+        env=runtime_env(config={"DATABASE_URL": database.url, "SECRET_KEY": "x"}, process="probe.1"), output=True,
+    )  # fmt: skip
+    journey.engine.start(spec)
+    end = time.monotonic() + 30
+    while (seen := journey.engine.describe("probe-1")).phase in ("starting", "running") and time.monotonic() < end:
+        time.sleep(0.02)
+    found = answer(home=journey.home, state=seen)
+    postgres.drop_throwaway(label="probe-test")
+    assert (found.framework, found.status, found.pending) == ("django", "ok", ("shop.0001_initial",)), found.detail

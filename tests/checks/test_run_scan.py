@@ -87,6 +87,12 @@ def test_the_repository_s_own_ruff_settings_cannot_weaken_the_gate(scanned):
     assert scan["outcome"] == "failure"
 
 
+def test_of_a_repository_with_several_projects_only_the_app_s_folder_counts(scanned):
+    files = {"greenroom.toml": 'root = "backend"\n', "other/db.py": SQL, "backend/views.py": CLEAN["app/views.py"]}
+    assert scanned(files, {})["outcome"] == "success"
+    assert scanned({**files, "backend/db.py": SQL}, {})["outcome"] == "failure"
+
+
 def test_style_is_no_finding(scanned):
     assert scanned({"a.py": "import os\nx=1;y = 2\ndef f( ) :\n  return(x)\n"}, {})["outcome"] == "success"
 

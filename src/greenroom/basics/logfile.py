@@ -323,7 +323,9 @@ def _backwards(folder: str, number: int, stop: int | None, block: int) -> Iterat
         os.close(fd)
 
 
-def follow(folder: str, position: Position, *, pause: float = 0.1, stop: Callable[[], bool] | None = None) -> Iterator[Line]:
+def follow(
+    folder: str, position: Position, *, pause: float = 0.1, stop: Callable[[], bool] | None = None
+) -> Iterator[Line]:
     """New lines across rotations, without loss or duplication, for ever or until ``stop()``; blocks between them."""
     while True:
         ending = stop is not None and stop()

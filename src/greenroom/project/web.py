@@ -96,7 +96,7 @@ def _report(task: asyncio.Task) -> None:
 def main() -> int:
     """Start with the settings of the environment."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
-    os.umask(0o007)
+    os.umask(0o022)
     import django
 
     django.setup()

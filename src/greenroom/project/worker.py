@@ -107,7 +107,7 @@ def build(home: Path) -> list[Runner]:
 def main() -> int:
     """Run until TERM or INT; dynos go on without this process."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greenroom.project.settings")
-    os.umask(0o007)
+    os.umask(0o022)
     django.setup()
     from django.conf import settings
 

@@ -12,10 +12,9 @@ from pathlib import Path
 FILE = "installation.json"
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
-SHARED = ("repos", "slugs", "envs", "sources", "builds", "cache", "cache/uv", "cache/apps", "logs", "logs/apps", "logs/deliveries",
-          "logs/router", "run", "run/router", "run/sockets", "run/git-hooks", "caddy", "tools")  # fmt: skip
+SHARED = ("slugs", "envs", "sources", "builds", "cache", "cache/uv", "cache/apps", "logs", "logs/apps", "run", "tools")  # fmt: skip
 ROOT_OWNED = ("run/dynos", "run/scratch")
-PRIVATE = ("keys",)
+PRIVATE = ("keys", "repos", "caddy", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
 
 
 class HostError(Exception):

@@ -69,11 +69,10 @@ def start(home: Path, component: Component, restarts: int = 0) -> Identity:
     if path.exists() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
     extra = {"user": component.user[0], "group": component.user[1], "extra_groups": []} if component.user else {}
-    umask = 0o007 if component.user else 0o022
     with path.open("ab") as log:
         process = subprocess.Popen(
             component.argv, cwd=home, env=component.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            umask=umask, **extra,
+            umask=0o022, **extra,
         )  # type: ignore[call-overload]  # fmt: skip
     _children[process.pid] = process
     return remember(home, component.name, process.pid, restarts)

@@ -106,6 +106,7 @@ def _platform(home: Path, port: int) -> None:
             c.execute(sql.SQL("CREATE ROLE greenroom LOGIN CREATEDB CREATEROLE PASSWORD {}").format(sql.Literal(own)))
         for database in ("postgres", "template1"):
             c.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+        c.execute("GRANT CONNECT ON DATABASE postgres TO greenroom WITH GRANT OPTION")
         c.execute("CREATE DATABASE greenroom OWNER greenroom")
         c.execute("REVOKE ALL ON DATABASE greenroom FROM PUBLIC")
 

@@ -79,6 +79,7 @@ def make_throwaway(*, label: str) -> Throwaway:
     password = ids.new_secret(16)
     with host.connect() as connection:
         host.make_role(connection, name, password, createdb=True)
+        host.let_into_postgres(connection, name)
         if not host.database_exists(connection, name):
             host.make_database(connection, name, name)
     return Throwaway(name=name, url=host_url(name, password, name))

@@ -72,6 +72,11 @@ def make_database(connection: psycopg.Connection, name: str, role: str) -> None:
         inner.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(user))
 
 
+def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
+    """Django's test runner drops its database over a connection to ``postgres``; roles of apps may not connect there, test roles may."""
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(role)))
+
+
 def drop_database(connection: psycopg.Connection, name: str) -> None:
     """Drop the database and end its sessions; nothing if there is none."""
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -154,6 +154,17 @@ def _bytes(record):
         return 0
 
 
+def own_group(folder):
+    """Give everything below to this dyno's own group. The scratch folder hands down the control plane's, which no user namespace maps,
+    and an overlay that has to copy such a folder fails with EOVERFLOW."""
+    group = os.getgid()
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            if os.lstat(path).st_gid != group:
+                os.chown(path, -1, group, follow_symlinks=False)
+
+
 def work(job, timer):
     """One job: {manager, files, main, hashed, lock, seeds, local, no_build, overlay, root, python}."""
     os.makedirs(WORK, exist_ok=True)
@@ -171,6 +182,7 @@ def work(job, timer):
         site, known = os.path.join(frame.ENV, "lib"), not job.get("overlay")
         cache, workers = CACHE + "/pyc", os.cpu_count() or 1
         bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known))
+        own_group(frame.ENV)
     os.chmod(frame.ENV, 0o2775)  # others may read it, and the control plane's group may move it
     return {"packages": packages()}
 

@@ -22,6 +22,8 @@ IGNORE = "S101,S105,S106,S107,S308,B904,B007,B008,B028,DJ001,DJ008,DJ012,F401,F4
 RULES = "v1"
 CRITICAL = re.compile(r"(E9\d\d|F82[123]|S(102|301|302|307|501|506|602|605|608)|T100|invalid-syntax)$")
 SUPPRESSION = re.compile(r"#\s*(?:ruff|flake8)?:?\s*noqa\b", re.IGNORECASE)
+SETTINGS = (".checkignore", ".python-version", "greenroom.toml")
+ROOT = re.compile(r"""^\s*root\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
 MAX_FILES, MAX_BYTES, MAX_FILE = 60_000, 400 * 1024 * 1024, 4 * 1024 * 1024
 MAX_REPORTED = 1_000
 TARGETS = range(7, 15)
@@ -33,12 +35,13 @@ class ScanError(Exception):
 
 @dataclass
 class Tree:
-    """One archive, unpacked. files: path -> text of each Python file; ignore: patterns of its .checkignore."""
+    """One archive, unpacked. files: path -> text of each Python file; ignore: patterns of its .checkignore; root: the app's own folder in it."""
 
     folder: str
     files: dict[str, str] = field(default_factory=dict)
     ignore: list[str] = field(default_factory=list)
     target: str = ""
+    root: str = ""
     left_out: int = 0
 
 
@@ -51,7 +54,7 @@ def unpack(archive: str, folder: str) -> Tree:
             path = member.name[2:] if member.name.startswith("./") else member.name
             if not member.isreg() or path.startswith("/") or ".." in path.split("/"):
                 continue
-            special = path in (".checkignore", ".python-version")
+            special = path in SETTINGS
             if not special and not path.endswith((".py", ".pyi")):
                 continue
             if member.size > MAX_FILE:
@@ -71,6 +74,9 @@ def _take(tree: Tree, path: str, content: bytes) -> None:
         tree.ignore = ignores.read(text)
     elif path == ".python-version":
         tree.target = target_version(text)
+    elif path == "greenroom.toml":
+        found = ROOT.search(text)
+        tree.root = found.group(1).strip("./") if found else ""
     else:
         place = os.path.join(tree.folder, path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
@@ -110,7 +116,8 @@ def findings(report: list[dict[str, Any]], tree: Tree, patterns: list[str]) -> t
     for item in report:
         path = os.path.relpath(item["filename"], tree.folder)
         rule = item.get("code") or "invalid-syntax"
-        if rule.startswith("S") and ignores.is_test(path):
+        outside = bool(tree.root) and not path.startswith(f"{tree.root}/")
+        if outside or (rule.startswith("S") and ignores.is_test(path)):
             continue
         if ignores.matches(path, patterns):
             ignored += 1

@@ -11,7 +11,13 @@ from _socket import AF_INET, AF_INET6, SOCK_RAW, inet_ntop, inet_pton, socket
 
 AF_NETLINK = 16
 _GETROUTE, _NEWROUTE, _REQUEST, _DESTINATION = 26, 24, 1, 1
-_ROUTES = {1: "", 2: "an address of this host", 3: "a broadcast address", 4: "an address of this host", 5: "a multicast address"}
+_ROUTES = {
+    1: "",
+    2: "an address of this host",
+    3: "a broadcast address",
+    4: "an address of this host",
+    5: "a multicast address",
+}
 
 _NETS_4 = (
     ("0.0.0.0", 8, "an unspecified address"),  # noqa: S104 (named to be refused)

@@ -135,7 +135,9 @@ class Client:
         except BlockingIOError:
             if not self._waiting:
                 self._waiting = True
-                self._loop.at(0.005, self._again)  # a terminal is read and written by one descriptor: no second watch on it
+                self._loop.at(
+                    0.005, self._again
+                )  # a terminal is read and written by one descriptor: no second watch on it
         except OSError:
             self._in = b""
         if self._eof and not self._in and not self._tty:

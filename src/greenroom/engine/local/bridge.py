@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from _socket import (  # the classes of ``socket`` without its megabyte
+    AF_INET,
     AF_UNIX,
     IPPROTO_TCP,
     SHUT_WR,
@@ -20,6 +21,7 @@ from _socket import (  # the classes of ``socket`` without its megabyte
     socket,
 )
 
+from greenroom.basics import unixsock
 from greenroom.engine.local.loop import ERR, HUP, IN, OUT, Loop
 
 TYPE_CHECKING = False
@@ -288,3 +290,21 @@ def dial(family: int, address: object) -> tuple[socket, bool]:
         sock.close()
         raise
     return sock, not code
+
+
+def dial_unix(path: str) -> tuple[socket, bool]:
+    """The same to a unix socket, however long its path is."""
+    short, fd = unixsock.address(path)
+    try:
+        return dial(AF_UNIX, short)
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def listen(port: int) -> socket:
+    """A listener on 127.0.0.1 in this thread's network. Raises OSError."""
+    sock = socket(AF_INET, SOCK_STREAM, 0)
+    sock.bind(("127.0.0.1", port))
+    sock.listen(1024)
+    return sock

@@ -55,7 +55,9 @@ class Groups:
 
     def oom_file(self, dyno_id: str) -> str:
         """The file whose ``oom_kill`` line counts the processes that were killed for want of memory."""
-        return os.path.join(self._path("memory", dyno_id), "memory.events" if self.version == 2 else "memory.oom_control")
+        return os.path.join(
+            self._path("memory", dyno_id), "memory.events" if self.version == 2 else "memory.oom_control"
+        )
 
     def kill(self, dyno_id: str, patience: float = 5.0) -> bool:
         """Kill whoever is left in the dyno's groups; whether all are gone."""
@@ -112,7 +114,11 @@ class Groups:
         values: list[tuple[str, str, object]]
         if self.version == 2:
             quota = f"{round(limits.cpu * PERIOD)} {PERIOD}" if limits.cpu else "max"
-            values = [("memory", "memory.max", bytes_), ("memory", "memory.swap.max?", 0), ("pids", "pids.max", limits.pids)]
+            values = [
+                ("memory", "memory.max", bytes_),
+                ("memory", "memory.swap.max?", 0),
+                ("pids", "pids.max", limits.pids),
+            ]
             values += [("cpu", "cpu.max", quota)] if limits.cpu else []
         else:
             quota = str(round(limits.cpu * PERIOD)) if limits.cpu else "-1"

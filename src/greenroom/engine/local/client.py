@@ -78,7 +78,9 @@ class LocalEngine:
         if answer.get("ok"):
             return answer.get("result")
         said = answer.get("error") or {}
-        raise EngineError(said.get("message", "the supervisor failed"), hint=said.get("hint", ""), id=said.get("id", ""))
+        raise EngineError(
+            said.get("message", "the supervisor failed"), hint=said.get("hint", ""), id=said.get("id", "")
+        )
 
     def _exchange(self, line: bytes) -> dict[str, Any]:
         with contextlib.closing(unixsock.connect(os.path.join(self.home, wire.SOCKET), timeout=ANSWER_SECONDS)) as sock:

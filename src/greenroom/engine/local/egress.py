@@ -194,7 +194,9 @@ class Request:
 
     def _refuse(self, status: str, why: str) -> None:
         body = f"Greenroom's egress: {why}\n".encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
         try:  # noqa: SIM105 (contextlib is heavy)
             self._client.send(head.encode() + body)
         except OSError:

@@ -38,7 +38,9 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
     for name in names:
         _folder(place, f"{plan.SCRATCH}/{spec.id}/{name}", owner=uid, mode=0o2770)
     for name in plan.kept_uppers(spec):
-        _folder(place, os.path.relpath(plan.work_folder(place.path(plan.SCRATCH, spec.id, name)), place.home), uid, 0o700)
+        _folder(
+            place, os.path.relpath(plan.work_folder(place.path(plan.SCRATCH, spec.id, name)), place.home), uid, 0o700
+        )
     for mount in spec.mounts:
         if mount.mode == "rw" and mount.source.startswith("cache/"):
             _folder(place, mount.source, owner=uid, mode=0o2775 if spec.owner == PLATFORM else 0o2770)
@@ -101,7 +103,9 @@ def _own(place: Place, fd: int, relative: str, owner: int, mode: int) -> None:
         return  # the control plane's own, made by it: it knows why
     is_apps = place.first_uid - 1 <= status.st_uid < place.first_uid + 100_000
     if is_apps and status.st_uid != owner:
-        raise EngineError(f"{relative} belongs to another app (uid {status.st_uid})", hint="use a folder of this app's own")
+        raise EngineError(
+            f"{relative} belongs to another app (uid {status.st_uid})", hint="use a folder of this app's own"
+        )
     os.fchown(fd, owner, place.group)
     os.fchmod(fd, mode)
 

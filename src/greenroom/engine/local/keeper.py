@@ -37,7 +37,13 @@ class Keeper:
         """Who we are and what this host cannot do."""
         groups = f"version {self._groups.version}" if self._groups else f"none ({self._lacking})"
         mode = "root: one uid per app" if self._place.root else "development: one uid for all apps"
-        return {"pid": os.getpid(), "mode": mode, "root": self._place.root, "cgroups": groups, "bwrap": self._place.bwrap}
+        return {
+            "pid": os.getpid(),
+            "mode": mode,
+            "root": self._place.root,
+            "cgroups": groups,
+            "bwrap": self._place.bwrap,
+        }
 
     def start(self, spec: DynoSpec) -> dict[str, Any]:
         """Start the dyno, or describe the one of that id. Raises EngineError, OSError."""

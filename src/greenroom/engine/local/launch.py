@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import struct
 import termios
 
@@ -18,9 +19,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 SIGKILL = 9
-_STDERR = 2
+FILES = 8192
 _LOOKS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.5)
 """Seconds between looks for the command's process, which bubblewrap does not announce."""
+
+
+def limit(processes: int) -> None:
+    """The limits that the dyno inherits; ``processes``: where no control group counts them (0: one does)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+    if processes:
+        resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
 
 
 class Pipes:
@@ -88,7 +101,12 @@ class Tree:
             os.write(fd, b"0")
         try:
             self.pid = os.posix_spawn(
-                order["bwrap"], [*argv, *order["command"]], {}, file_actions=actions, setsid=True, setsigdef=range(1, 32)
+                order["bwrap"],
+                [*argv, *order["command"]],
+                {},
+                file_actions=actions,
+                setsid=True,
+                setsigdef=range(1, 32),
             )
         finally:
             for fd in groups[1]:

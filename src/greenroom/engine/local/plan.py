@@ -34,7 +34,13 @@ class Place:
     """The installation: its home, the absolute prefixes that dynos may see, and its uids (``root``: one per app)."""
 
     def __init__(self, home: str, *, allow: Iterable[str], root: bool, first_uid: int, group: int, bwrap: str) -> None:
-        self.home, self.root, self.first_uid, self.group, self.bwrap = os.path.realpath(home), root, first_uid, group, bwrap
+        self.home, self.root, self.first_uid, self.group, self.bwrap = (
+            os.path.realpath(home),
+            root,
+            first_uid,
+            group,
+            bwrap,
+        )
         self.allow = [os.path.realpath(path) for path in allow]
         self.allow_as_given = [os.path.normpath(path) for path in allow]
 
@@ -56,7 +62,9 @@ class Place:
 def check_id(dyno_id: object) -> str:
     """The id, or EngineError."""
     if not isinstance(dyno_id, str) or not _ID.match(dyno_id):
-        _refuse(f"the dyno id {str(dyno_id)[:100]!r} is not of the form [a-z0-9.-]{{1,80}}, beginning with a letter or digit")
+        _refuse(
+            f"the dyno id {str(dyno_id)[:100]!r} is not of the form [a-z0-9.-]{{1,80}}, beginning with a letter or digit"
+        )
     return str(dyno_id)
 
 
@@ -88,7 +96,10 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "forwards": [(it.port, within(place, it.socket, (FORWARDS,), "forward")) for it in spec.forwards],
         "egress": port,
         "limits": limits,
-        **{name: getattr(spec, name) for name in ("port", "output", "attach", "tty", "rows", "columns", "stdin", "kind")},
+        **{
+            name: getattr(spec, name)
+            for name in ("port", "output", "attach", "tty", "rows", "columns", "stdin", "kind")
+        },
     }
 
 

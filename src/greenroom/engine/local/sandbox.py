@@ -5,7 +5,9 @@ The shim hands them over by file descriptor. The network and the uid on the host
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,32 +50,51 @@ FROM_HOST = (
 
 
 def make_etc(folder: str) -> None:
-    """Write the /etc of all dynos, with empty places for what is bound from the host. Repeatable. Raises OSError."""
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    os.chmod(folder, 0o755)  # noqa: S103 (all dynos read it)
+    """Write the /etc of all dynos: our own few files, and copies from the host's. Repeatable. Raises OSError."""
+    _folder(folder)
     for name, text in ETC.items():
-        _write(os.path.join(folder, name), text)
-    for name in _present():
-        path = os.path.join(folder, name)
-        if os.path.isdir(f"/etc/{name}"):
-            os.makedirs(path, mode=0o755, exist_ok=True)
-        else:
-            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-            _write(path, "")
-    zone = os.path.join(folder, "localtime")
-    if not os.path.lexists(zone):
-        os.symlink("/usr/share/zoneinfo/Etc/UTC", zone)
+        _write(os.path.join(folder, name), text.encode())
+    _link("/usr/share/zoneinfo/Etc/UTC", os.path.join(folder, "localtime"))
+    for name in FROM_HOST:
+        if os.path.exists(f"/etc/{name}"):
+            parent = folder
+            for part in name.split("/")[:-1]:
+                parent = os.path.join(parent, part)
+                _folder(parent)
+            _copy(f"/etc/{name}", os.path.join(folder, name))
 
 
-def _write(path: str, text: str) -> None:
-    with open(path + "~", "w") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), 0o644)
+def _copy(source: str, target: str) -> None:
+    """Copy what everybody may read; links as they are (they lead into /usr)."""
+    mode = os.lstat(source).st_mode
+    if stat.S_ISLNK(mode):
+        _link(os.readlink(source), target)
+    elif stat.S_ISDIR(mode) and mode & 0o005 == 0o005:
+        _folder(target)
+        for name in os.listdir(source):
+            _copy(os.path.join(source, name), os.path.join(target, name))
+    elif stat.S_ISREG(mode) and mode & 0o004:
+        with open(source, "rb") as file:
+            _write(target, file.read())
+
+
+def _folder(path: str) -> None:
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, 0o755)  # noqa: S103 (all dynos read it)
+
+
+def _link(to: str, path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + "~")
+    os.symlink(to, path + "~")
     os.rename(path + "~", path)
 
 
-def _present() -> list[str]:
-    return [name for name in FROM_HOST if os.path.exists(f"/etc/{name}")]
+def _write(path: str, data: bytes) -> None:
+    with open(path + "~", "wb") as file:
+        file.write(data)
+        os.fchmod(file.fileno(), 0o644)
+    os.rename(path + "~", path)
 
 
 class View:
@@ -107,7 +128,7 @@ def options(*, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str
     words += ["--perms", "1777", "--size", size, "--tmpfs", "/tmp"]  # noqa: S108 (inside)
     words += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]  # noqa: S108
     for home in dict.fromkeys((HOME, cwd)):
-        if not any(_covers(view.target, home) for view in views) and not _covers("/tmp", home):  # noqa: S108
+        if home != "/" and not any(_covers(view.target, home) for view in views) and not _covers("/tmp", home):  # noqa: S108
             words += ["--perms", "0755", "--size", size, "--tmpfs", home]
     for view in views:
         words += view.options()
@@ -134,10 +155,7 @@ def _system(etc: str) -> list[str]:
             words += ["--symlink", os.readlink(path), path]
         elif os.path.isdir(path):
             words += ["--ro-bind", path, path]
-    words += ["--ro-bind", etc, "/etc"]
-    for name in _present():
-        words += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
-    return words
+    return [*words, "--ro-bind", etc, "/etc"]
 
 
 def encode(words: Iterable[str]) -> bytes:

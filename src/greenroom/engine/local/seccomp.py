@@ -95,7 +95,13 @@ ABSENT: dict[str, tuple[int | None, int | None]] = {
 }
 """Answered with ENOSYS, so that libraries fall back (glibc from clone3 to clone, CVE-2021-41133)."""
 
-_CHECKED = {"clone": (56, 220), "ioctl": (16, 29), "personality": (135, 92), "socket": (41, 198), "socketpair": (53, 199)}
+_CHECKED = {
+    "clone": (56, 220),
+    "ioctl": (16, 29),
+    "personality": (135, 92),
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+}
 
 
 def _argument(index: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import _signal
 import marshal
 import os
-import resource
 import time
 from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
@@ -29,7 +28,6 @@ PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
 READ_BYTES, READ_WINDOW = 3_200_000, 0.1
 """So much output is read per window at most; a dyno that prints faster waits."""
 SOCKET_MODE = 0o660
-FILES, MESSAGE_BYTES = 8192, 0
 
 
 class Shim:
@@ -47,7 +45,7 @@ class Shim:
         self._way_in: bridge.Bridge | None = None
         self._kept: list[object] = []
         self._code: int | None = None
-        self._ran = self._stopping = self._done = False
+        self._ran = self._is_up = self._stopping = self._done = False
         self._pending: list[int] = []
         self._window, self._read = 0.0, 0
 
@@ -62,12 +60,14 @@ class Shim:
         connector = egress.Connector(self.loop) if order["egress"] else None  # its threads stay in the host's network
         netns.enter_network()
         if connector:
-            self._kept.append(egress.Proxy(self.loop, _listen(order["egress"]), connector))
+            self._kept.append(egress.Proxy(self.loop, bridge.listen(order["egress"]), connector))
         for port, path in order["forwards"]:
-            self._kept.append(bridge.Bridge(self.loop, _listen(port), lambda path=path: _dial_unix(path)))  # type: ignore[misc]
-        self._groups = tuple([os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave"))
+            self._kept.append(bridge.Bridge(self.loop, bridge.listen(port), lambda path=path: bridge.dial_unix(path)))  # type: ignore[misc]
+        self._groups = tuple(
+            [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave")
+        )
         self._oom = os.open(order["oom"], os.O_RDONLY | os.O_CLOEXEC) if order["oom"] else -1
-        _limit(0 if order["enter"] else self.limits["pids"])
+        launch.limit(0 if order["enter"] else self.limits["pids"])
         os.umask(0o022)
         if order["uid"] >= 0:
             netns.become(order["uid"], order["uid"])
@@ -103,6 +103,8 @@ class Shim:
             return
         finally:
             os.umask(0o022)
+            for fd in (*self._groups[0], *self._groups[1]):
+                os.close(fd)
         self._pipes.close_far()
         self.tree.watch(self._running, self._over)
         self.loop.add(self._pipes.output, IN, self._output_ready)
@@ -119,6 +121,11 @@ class Shim:
         if self.order["port"]:
             self._look_for_port(monotonic())
         else:
+            self._up()
+
+    def _up(self) -> None:
+        if not self._is_up:
+            self._is_up = True
             self.journal.say("State changed from starting to up")
 
     def _look_for_port(self, since: float) -> None:
@@ -145,9 +152,10 @@ class Shim:
                 self.end_by("start", f"the socket {self.order['socket']} cannot be made: {error.strerror}")
                 return
             sock.listen(4096)
+            self.state.values["socket_inode"] = os.stat(self.order["socket"]).st_ino
             self._way_in = bridge.Bridge(self.loop, sock, lambda: bridge.dial(family, address), self._count)
         self.state.change(listening=True)
-        self.journal.say("State changed from starting to up")
+        self._up()
 
     def _count(self, active: int) -> None:
         if self._counter:
@@ -168,6 +176,8 @@ class Shim:
             self._output_closed()
             return
         self.heard = monotonic()
+        if not self.order["port"] and not data.startswith(b"bwrap: "):
+            self._up()  # it speaks before anybody has looked whether it runs
         self.output.feed(data)
         if self._client and not self._client.send(data):
             self._hold_output()
@@ -206,9 +216,7 @@ class Shim:
         if self.tree is None:
             sock.close()
             return
-        self._client = attach.Client(
-            self.loop, sock, self._pipes.input, tty=self.order["tty"], gone=self._client_gone
-        )
+        self._client = attach.Client(self.loop, sock, self._pipes.input, tty=self.order["tty"], gone=self._client_gone)
 
     def _nobody_came(self) -> None:
         text = f"Error R13 (Attach error) -> No client came within {ATTACH_SECONDS:.0f} seconds"
@@ -294,10 +302,12 @@ class Shim:
         self.deadlines.close()
         code, reason, detail = self._verdict()
         self._close_ways()
+        if self._ran and not self.order["port"]:
+            self._up()  # it was too quick to be seen
         self.journal.say(f"Process exited with status {code}")
         lasting = self.order["kind"] in ("web", "worker")
         ending = "complete" if (reason == "signal" or not lasting) and (code == 0 or reason == "signal") else "crashed"
-        self.journal.say(f"State changed from {'up' if self._ran else 'starting'} to {ending}")
+        self.journal.say(f"State changed from {'up' if self._is_up else 'starting'} to {ending}")
         self._end(code, reason, detail)
 
     def _verdict(self) -> tuple[int, str, str]:
@@ -313,10 +323,11 @@ class Shim:
 
     def _close_ways(self) -> None:
         if self._way_in:
-            try:  # noqa: SIM105 (contextlib is heavy)
-                os.unlink(self.order["socket"])
+            try:
+                if os.stat(self.order["socket"]).st_ino == self.state.values["socket_inode"]:
+                    os.unlink(self.order["socket"])  # not when a newer dyno has taken the place
             except OSError:
-                pass  # a newer dyno has it now, or the folder has gone
+                pass  # somebody else has removed it
             self._way_in.close()
 
     def _end_unborn(self, detail: str) -> None:
@@ -349,34 +360,6 @@ class Shim:
             self.loop.at(1.0, self._leave)
 
 
-def _listen(port: int) -> socket:
-    sock = socket(AF_INET, SOCK_STREAM, 0)
-    sock.bind(("127.0.0.1", port))
-    sock.listen(1024)
-    return sock
-
-
-def _dial_unix(path: str) -> tuple[socket, bool]:
-    short, fd = unixsock.address(path)
-    try:
-        return bridge.dial(AF_UNIX, short)
-    finally:
-        if fd is not None:
-            os.close(fd)
-
-
-def _limit(processes: int) -> None:
-    """The limits that the dyno inherits; ``processes``: where no control group counts them (0: one does)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (MESSAGE_BYTES, MESSAGE_BYTES))
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
-    if processes:
-        resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
-
-
 def main() -> None:
     """Read the order from standard input, answer one byte on standard output when the first state is written."""
     data = b""
@@ -397,7 +380,6 @@ def main() -> None:
         os._exit(4)
     os.write(1, b"+")
     os.dup2(null, 1)
-    os.dup2(null, 2)
     os.close(null)
     shim.loop.run()
     os._exit(0)

@@ -98,7 +98,9 @@ class Supervisor:
         except ValueError as error:
             return _failure("invalid_params", str(error), "")
         except OSError as error:
-            return _failure("engine_error", f"{error.filename or 'the system'}: {error.strerror}", "run `greenroom doctor`")
+            return _failure(
+                "engine_error", f"{error.filename or 'the system'}: {error.strerror}", "run `greenroom doctor`"
+            )
         except Exception as error:  # a bug of ours must not end the service
             sys.excepthook(type(error), error, error.__traceback__)
             return _failure("engine_error", f"{type(error).__name__} in the supervisor", "see the supervisor's console")

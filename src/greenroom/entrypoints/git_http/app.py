@@ -73,16 +73,25 @@ class GitHttp:
         self.running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def tell(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(scope, receive, tell)
+            return
         except RequestError as error:
-            await refuse(send, error.status, error.text)
+            status, text = error.status, error.text
         except GreenroomError as error:
-            text = f"{error.message}\nhint: {error.hint}" if error.hint else error.message
-            await refuse(send, error.status, text)
+            status, text = error.status, f"{error.message}\nhint: {error.hint}" if error.hint else error.message
         except Exception:
             log.exception("git over HTTP failed")
-            await refuse(send, 500, "Greenroom failed here; its log says why. Nothing was changed.")
+            status, text = 500, "Greenroom failed here; its log says why. Nothing was changed."
+        if not started:  # else the connection is cut, which is all that HTTP has left to say
+            await refuse(send, status, text)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         match = PATH.fullmatch(scope["path"])

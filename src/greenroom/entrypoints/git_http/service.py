@@ -67,45 +67,50 @@ class Exchange:
             env=env, cwd="/", pass_fds=() if lock is None else (lock,), start_new_session=True, limit=CHUNK,
         )  # fmt: skip
         runner.limit(child.pid)
-        tasks = [asyncio.create_task(part) for part in (self._relay(child), self._feed(child, body), self._complaint(child))]
-        relay, feed, complaint = tasks
+        relay = asyncio.create_task(self._relay(child))
+        feed = asyncio.create_task(self._feed(child, body))
+        complaint = asyncio.create_task(self._complaint(child))
         try:
             await asyncio.wait({relay, feed}, return_when=asyncio.FIRST_COMPLETED)
-            if feed.done() and not relay.done():
+            if not relay.done():
                 await self._after_the_client(feed, relay)
             if relay.done():
                 relay.result()
-                await self._finish(child, argv[1], complaint)
+                await self._finish(child, argv[1], complaint, feed)
         finally:
-            for task in tasks:
+            for task in (relay, feed, complaint):
                 task.cancel()
             await end(child)
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(relay, feed, complaint, return_exceptions=True)
 
     async def _after_the_client(self, feed: asyncio.Task[None], relay: asyncio.Task[None]) -> None:
         """The client has gone, or sent what cannot be: let git finish a push that has arrived whole, end it otherwise."""
         error = feed.exception()
-        if isinstance(error, GoneError) and self.fed.is_set():
-            self.gone = True
+        if not isinstance(error, GoneError):
+            raise error or RuntimeError("the feeding ended by itself")
+        self.gone = True
+        if self.fed.is_set():
             await asyncio.wait({relay}, timeout=AFTERWARDS)
-        elif isinstance(error, RequestError) and not self.started:
-            raise error
-        elif error is not None and not isinstance(error, GoneError | RequestError):
-            raise error
 
-    async def _finish(self, child: asyncio.subprocess.Process, name: str, complaint: asyncio.Task[str]) -> None:
+    async def _finish(
+        self, child: asyncio.subprocess.Process, name: str, complaint: asyncio.Task[str], feed: asyncio.Task[None]
+    ) -> None:
         code = await child.wait()
         text = await complaint
         if code:
             log.info("git %s ended with %s: %s", name, code, text)
-        if self.gone:
-            return
-        if code and not self.started:
+        if code and not self.started and not self.gone:
             raise RequestError(500, f"git {name} failed: {text or 'it gave no reason'}")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.fed.wait(), IDLE)
-        await self._start()
-        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._body_is_read(feed)
+        if not (self.gone or feed.done()):
+            await self._start()
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _body_is_read(self, feed: asyncio.Task[None]) -> None:
+        """git may have ended early; a client that still sends reads the answer only after its last byte."""
+        read = asyncio.create_task(self.fed.wait())
+        await asyncio.wait({read, feed}, timeout=IDLE, return_when=asyncio.FIRST_COMPLETED)
+        read.cancel()
 
     # -- from the client to git -----------------------------------------------------------------------------------------
 

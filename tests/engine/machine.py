@@ -1,0 +1,187 @@
+"""A real supervisor in a home of its own, as root or as an ordinary user, and words to speak about its dynos."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from greenroom.basics import logfile
+from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount
+from greenroom.engine.local import seen
+from greenroom.engine.local.client import LocalEngine
+from greenroom.engine.local.supervisor import find_bwrap
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+PYTHON = "/usr/bin/python3"
+"""Inside dynos, and of the ordinary user's supervisor: this interpreter may lie where nobody else can look."""
+ORDINARY = 64321
+IS_ROOT = os.geteuid() == 0
+MODES = ["root", "development"] if IS_ROOT else ["development"]
+ALICE, BOB = 7, 8
+"""The numbers of Alice's app and of Bob's."""
+
+
+class Machine:
+    """A home, its supervisor and its engine."""
+
+    def __init__(self, mode: str, *, deep: str = "") -> None:
+        self.mode = mode
+        self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
+        os.chmod(self._top, 0o755)
+        self.home = os.path.join(self._top, deep) if deep else self._top
+        os.makedirs(self.home, exist_ok=True)
+        for name in ("slugs", "logs", "envs", "cache", "run"):
+            os.mkdir(os.path.join(self.home, name))
+        self.own(self._top)
+        self.engine = LocalEngine(self.home)
+        self._ids = itertools.count()
+        self.supervisor: subprocess.Popen[bytes] | None = None
+        self.begin()
+
+    @property
+    def is_root(self) -> bool:
+        return self.mode == "root"
+
+    def own(self, top: str) -> None:
+        """Give what lies there to the ordinary user, if it is one who runs the supervisor."""
+        if IS_ROOT and not self.is_root:
+            subprocess.run(["chown", "-R", f"{ORDINARY}:{ORDINARY}", top], check=True)
+
+    def begin(self) -> None:
+        argv = ["-m", "greenroom.engine.local.supervisor", "--home", self.home, "--bwrap", find_bwrap()]
+        if self.is_root:
+            argv = [sys.executable, *argv, "--group", "0"]
+        elif IS_ROOT:
+            drop = ["setpriv", "--reuid", str(ORDINARY), "--regid", str(ORDINARY), "--clear-groups"]
+            argv = [*drop, PYTHON, *argv]
+        else:
+            argv = [sys.executable, *argv]
+        env = {"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", "CANARY_OF_THE_HOST": "seen"}
+        self.supervisor = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)
+        assert self.engine.about()["pid"] == self.supervisor.pid
+
+    def kill_supervisor(self) -> None:
+        assert self.supervisor
+        self.supervisor.kill()
+        self.supervisor.wait()
+
+    def restart(self) -> None:
+        self.kill_supervisor()
+        self.begin()
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            for state in self.engine.list():
+                self.engine.forget(state.id)
+        self.kill_supervisor()
+        shutil.rmtree(self._top, ignore_errors=True)
+
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def slug(self, name: str, owner: int = ALICE, **files: str) -> str:
+        """A folder below ``slugs`` with these files (``__`` in a name stands for a dot)."""
+        folder = Path(self.home, "slugs", name)
+        folder.mkdir(mode=0o755, exist_ok=True)
+        for file, text in files.items():
+            (folder / file.replace("__", ".")).write_text(text)
+        if self.is_root:
+            subprocess.run(["chown", "-R", f"{200_000 + owner}:{200_000 + owner}", str(folder)], check=True)
+        self.own(str(folder))
+        return f"slugs/{name}"
+
+    def spec(self, *command: str, python: str = "", **values: Any) -> DynoSpec:
+        """Alice's dyno that runs a command or a Python text."""
+        number = next(self._ids)
+        values.setdefault("limits", Limits(memory_mb=256, grace=5.0))
+        if isinstance(values["limits"], dict):
+            values["limits"] = Limits(**{"memory_mb": 256, "grace": 5.0, **values["limits"]})
+        given = {"id": f"t{number}", "kind": "run", "owner": "alice", "uid": ALICE, "process": f"run.{number}"}
+        argv = (PYTHON, "-u", "-c", python) if python else command
+        return DynoSpec(**{**given, "command": argv, "log": "logs/alice", **values})
+
+    def start(self, *command: str, **values: Any) -> DynoState:
+        return self.engine.start(self.spec(*command, **values))
+
+    def run(self, *command: str, **values: Any) -> DynoState:
+        """Start and wait for the end."""
+        return self.until_exited(self.start(*command, **values).id)
+
+    def until(self, dyno_id: str, true: Any, seconds: float = 20.0) -> DynoState:
+        deadline = time.monotonic() + seconds
+        while True:
+            state = self.engine.describe(dyno_id)
+            assert state, f"{dyno_id} has been forgotten"
+            if true(state):
+                return state
+            assert time.monotonic() < deadline, f"{state}\n" + "\n".join(self.log()[-20:])
+            time.sleep(0.005)
+
+    def until_exited(self, dyno_id: str, seconds: float = 20.0) -> DynoState:
+        return self.until(dyno_id, lambda state: state.phase in ("exited", "lost"), seconds)
+
+    def until_running(self, dyno_id: str) -> DynoState:
+        return self.until(dyno_id, lambda state: state.phase != "starting")
+
+    def until_listening(self, dyno_id: str) -> DynoState:
+        return self.until(dyno_id, lambda state: state.listening or state.phase == "exited")
+
+    def folder(self, dyno_id: str) -> Path:
+        return Path(self.home, "run/dynos", dyno_id)
+
+    def output(self, dyno_id: str) -> str:
+        """The raw output that was kept."""
+        return (self.folder(dyno_id) / "output").read_text(errors="replace")
+
+    def printed(self, *command: str, **values: Any) -> str:
+        """What a command prints until its end; it must succeed."""
+        state = self.run(*command, output=True, **values)
+        text = self.output(state.id)
+        assert state.exit_code == 0, f"{state}\n{text}"
+        return text
+
+    def log(self, app: str = "alice", process: str = "") -> list[str]:
+        """``source[process]: text`` of the app's log."""
+        lines = logfile.read_last(os.path.join(self.home, "logs", app), 100_000)[0]
+        return [line.raw.partition(" ")[2] for line in lines if not process or line.process == process]
+
+    def shim(self, dyno_id: str) -> int:
+        values = seen.raw(self.home, dyno_id)
+        assert values
+        return int(values["pid"])
+
+    def kill_shim(self, dyno_id: str) -> None:
+        os.kill(self.shim(dyno_id), signal.SIGKILL)
+
+    def slug_mount(self, name: str = "empty", **files: str) -> tuple[Mount, ...]:
+        return (Mount(target="/app", source=self.slug(name, **files), mode="overlay"),)
+
+
+def everybody() -> dict[int, bytes]:
+    """Command lines of all processes of the host."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                found[int(name)] = Path("/proc", name, "cmdline").read_bytes()
+    return found
+
+
+def with_word(word: str) -> list[int]:
+    """Processes whose command line contains the word."""
+    return [pid for pid, line in everybody().items() if word.encode() in line and pid != os.getpid()]
+
+
+def until_nobody(word: str, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while left := with_word(word):
+        assert time.monotonic() < deadline, f"still there: {left}"
+        time.sleep(0.01)
