@@ -69,7 +69,7 @@ def engine_home():
     source = Path(spec.origin).parent.parent
     for name in (*PACKAGES, *(path.name for path in source.glob("psycopg*.dist-info"))):
         if (source / name).is_dir():
-            shutil.copytree(source / name, site / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source / name, site / name)
         elif (source / name).exists():
             shutil.copy(source / name, site / name)
     log = (home / "supervisor.log").open("wb")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -107,7 +109,7 @@ def test_a_push_in_chunks_works(alices):
     alices.commit()
     code, said = alices.push()
     assert code == 0, said
-    (alices.folder / "noise").write_bytes(__import__("os").urandom(300_000))
+    (alices.folder / "noise").write_bytes(os.urandom(300_000))
     alices.commit()
     result = alices.call("-c", "http.postBuffer=1000", "push", alices.url, "HEAD:master", GIT_TRACE_CURL="1")
     assert result.returncode == 0
@@ -177,9 +179,6 @@ def test_the_push_is_recorded_although_the_pusher_goes_away(alices, server, shop
     child = subprocess.Popen(argv, cwd=alices.folder, env=alices.env, stderr=subprocess.PIPE, start_new_session=True)
     while b"Working" not in child.stderr.readline():
         pass
-    import os
-    import signal
-
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     child.stderr.close()

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 CHUNK = 65_536
 IDLE = 120.0
 """Seconds without a byte from the client while it should be sending, or without taking one while it should be reading."""
-MOST = 4_000_000_000
-"""Bytes of one request's body, unpacked. A push has a lower limit of its own, about which git tells the client."""
+MOST = {"receive-pack": 2_000_000_000, "upload-pack": 64_000_000}
+"""Bytes of one request's body, unpacked. A push has a lower limit of its own (rules.MAX_INPUT), about which git tells the client."""
 AFTERWARDS = 10.0
 """Seconds that git has to come to its end when the client has gone after sending everything."""
 TERM = 2.0
@@ -68,7 +68,7 @@ class Exchange:
         )  # fmt: skip
         runner.limit(child.pid)
         relay = asyncio.create_task(self._relay(child))
-        feed = asyncio.create_task(self._feed(child, body))
+        feed = asyncio.create_task(self._feed(child, body, MOST[argv[1]]))
         complaint = asyncio.create_task(self._complaint(child))
         try:
             await asyncio.wait({relay, feed}, return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +114,7 @@ class Exchange:
 
     # -- from the client to git -----------------------------------------------------------------------------------------
 
-    async def _feed(self, child: asyncio.subprocess.Process, body: str | None) -> None:
+    async def _feed(self, child: asyncio.subprocess.Process, body: str | None, most: int) -> None:
         """Pass the body on; then wait for the client to go. Raises GoneError, RequestError."""
         assert child.stdin
         pipe: asyncio.StreamWriter | None = child.stdin
@@ -122,8 +122,8 @@ class Exchange:
             total = 0
             async for piece in self._body(body):
                 total += len(piece)
-                if total > MOST:
-                    raise RequestError(413, f"The request is larger than {MOST / 1e9:.0f} GB.")
+                if total > most:
+                    raise RequestError(413, f"The request is larger than {most / 1e6:,.0f} MB.")
                 pipe = await self._pass_on(pipe, piece)
         child.stdin.close()
         self.fed.set()

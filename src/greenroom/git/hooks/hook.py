@@ -22,6 +22,10 @@ def main(name: str) -> int:
     """0: go on; 1: refuse (pre-receive only). Nothing that goes wrong here may look like an acceptance, or spoil an accepted push."""
     try:
         return run(name)
+    except BlockingIOError:
+        say(f" !     Another push to this app has held its repository for {LOCK_SECONDS:.0f} s; nothing was changed.")
+        say("       hint: push again when it has ended")
+        return 1
     except (OSError, ValueError) as error:
         if name == "post-receive":
             say("-----> Recorded. Greenroom is not answering just now; it goes on with this push as soon as it does.")
