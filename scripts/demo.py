@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".demo"
@@ -25,6 +27,16 @@ API_PORT = os.environ.get("DEMO_API_PORT", "5000")
 HTTP_PORT = os.environ.get("DEMO_HTTP_PORT", "8080")
 HTTPS_PORT = os.environ.get("DEMO_HTTPS_PORT", "8443")
 SITE = f"http://{APP}.localhost:{HTTP_PORT}"
+
+
+def resolve_localhost() -> None:
+    """Names under .localhost are this machine (RFC 6761); browsers know that, many C libraries do not."""
+    asked = socket.getaddrinfo
+
+    def answer(host: str | None, *words: Any, **options: Any) -> Any:
+        return asked("127.0.0.1" if host and str(host).endswith(".localhost") else host, *words, **options)
+
+    socket.getaddrinfo = answer  # type: ignore[assignment]
 
 
 class DemoError(Exception):
@@ -229,6 +241,7 @@ def farewell(password: str) -> None:
 def main() -> int:
     """Run all steps; 0 only if each was observed."""
     password = os.urandom(6).hex()
+    resolve_localhost()
     try:
         start()
         observe(deploy())

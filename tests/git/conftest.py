@@ -123,7 +123,7 @@ class Checkout:
     def call(self, *words: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
         argv = ["git", *words]
         return subprocess.run(
-            argv, cwd=self.folder, env={**self.env, **env}, input=stdin, capture_output=True, check=False, timeout=120
+            argv, cwd=self.folder, env={**self.env, **env}, input=stdin, capture_output=True, check=False, timeout=60
         )
 
     def commit(self, name: str = "app.py", content: str = "", subject: str = "change") -> str:

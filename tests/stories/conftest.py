@@ -15,6 +15,8 @@ from tests.stories.team import Installation, Team
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
+QUICK = "python manage.py test payslip payroll.tests.test_story"
+"""A few of the sample's tests, and the one that a story adds."""
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,8 @@ def installation() -> Iterator[Installation]:
 def team(installation: Installation, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Team]:
     """A team with an app of its own, made from a small Django project; the app is destroyed at the end."""
     name = "s-" + request.node.name.removeprefix("test_").replace("_", "-")[:20].strip("-")
-    team = Team(installation, tmp_path / "work", name)
+    whole = request.node.get_closest_marker("whole_suite")
+    team = Team(installation, tmp_path / "work", name, tests="" if whole else QUICK)
     yield team
     if not os.environ.get("KEEP_STORIES"):
         team.destroy()

@@ -14,6 +14,7 @@ def ready(team):
     return team
 
 
+@pytest.mark.whole_suite
 def test_first_push_to_live(team):
     team.set_secret()
     output = team.push()
@@ -21,7 +22,7 @@ def test_first_push_to_live(team):
     assert row["verdict"]["colour"] == "green"
     assert {check["name"]: check["conclusion"] for check in row["checks"]} == {"tests": "success", "scan": "success"}
     assert "deployed to Greenroom" in output
-    status, page, _ = team.get("/")
+    status, page, _ = team.get("/sign-in/")
     assert status == 200
     assert "<form" in page
 

@@ -46,6 +46,17 @@ def change(
 
 
 @transaction.atomic
+def restore(*, actor: Actor, app: App, home: Path, version: ConfigVersion, keep: tuple[str, ...]) -> ConfigVersion:
+    """The values of an earlier version as the newest one; ``keep`` names those that stay as they are now (the URLs of add-ons)."""
+    App.objects.select_for_update().get(pk=app.pk)
+    latest = queries.latest(app)
+    now = queries.values(latest, home) if latest else {}
+    values = {key: value for key, value in queries.values(version, home).items() if key not in keep}
+    values |= {key: now[key] for key in keep if key in now}
+    return latest if latest and values == now else write(app=app, home=home, values=values, actor=actor)
+
+
+@transaction.atomic
 def write(*, app: App, home: Path, values: dict[str, str], actor: Actor) -> ConfigVersion:
     """Store a whole map as the next version."""
     latest = queries.latest(app)

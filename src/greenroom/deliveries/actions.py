@@ -101,16 +101,21 @@ def slug_to_keep(app: App) -> Slug | None:
 
 
 @transaction.atomic
-def roll_back(*, actor: Actor, app: App, version: int | None = None) -> Release:
-    """A new release with the slug and the config vars of an earlier one; automatic deployment pauses until somebody resumes it."""
+def roll_back(*, actor: Actor, app: App, home: Path, version: int | None = None) -> Release:
+    """A new release with the slug and the config vars of an earlier one; automatic deployment pauses until somebody resumes it.
+
+    The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
+    """
     current = release_queries.newest(app, "succeeded")
     past = release_queries.candidates(app)
     target = release_rules.rollback_target(past, current.version if current else None, version)
     if isinstance(target, str):
         raise UserError(target, hint=f"greenroom releases -a {app.name}")
     old = Release.objects.select_related("slug", "config").get(app=app, version=target)
+    keep = tuple(f"{name}_URL" for name in app.attachments.values_list("name", flat=True))
+    config = config_vars.restore(actor=actor, app=app, home=home, version=old.config, keep=keep)
     row = releases.release(
-        actor=actor, app=app, kind="rollback", description=f"Rollback to v{target}", slug=old.slug, config=old.config
+        actor=actor, app=app, kind="rollback", description=f"Rollback to v{target}", slug=old.slug, config=config
     )
     open_for_release(release=row)
     return row

@@ -66,6 +66,6 @@ def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, 
         )
 
 
-def cancel(delivery: Delivery, engine: Engine) -> None:
-    """End the checks of a commit whose build failed."""
-    actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why="the build failed")
+def cancel(delivery: Delivery, engine: Engine, why: str) -> None:
+    """End the checks of a commit that nobody waits for any more."""
+    actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why=why)

@@ -71,6 +71,8 @@ class Steps:
     def supersede(self, delivery: Delivery, facts: Facts) -> None:
         reason = "a newer release took its place" if delivery.release else "a newer push took its place"
         self.once(delivery, "superseded", f"-----> Superseded: {reason}")
+        if delivery.build is not None:
+            gate.cancel(delivery, self.engine, "superseded by a newer push")
         self.end(delivery, "superseded", reason)
 
     def build(self, delivery: Delivery, facts: Facts) -> None:
@@ -99,7 +101,7 @@ class Steps:
         lines += [f" !     hint: {build.failure_hint}"] if build.failure_hint else []
         self.once(delivery, "build-failed", "\n".join([*lines, " !", f" !     Build failed. {self._keeps(delivery)}"]))
         log(app=delivery.app, home=self.home, process="api", text="Build failed", source="app")
-        gate.cancel(delivery, self.engine)
+        gate.cancel(delivery, self.engine, "the build failed")
         self.end(
             delivery,
             "failed",

@@ -9,6 +9,7 @@ from pathlib import Path
 from greenroom.accounts.queries import actor_of
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError
+from greenroom.checks import actions as checks
 from greenroom.deliveries import actions, lifecycle
 from greenroom.engine.contract import Engine
 from greenroom.git.actions import reconcile
@@ -29,6 +30,7 @@ class Maintenance:
         """Reconcile refs with pushes, and finish apps whose making was interrupted."""
         if reconcile(home=self.home):
             actions.wake()
+        checks.sweep(engine=self.engine)
         for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
             if not Release.objects.filter(app=app, version__gt=1).exists():
                 self._finish(app)

@@ -104,7 +104,9 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
 
 
 def shown(command: tuple[str, ...]) -> str:
-    """The command as the log shows it: of ``sh -c TEXT`` the text."""
+    """The command as the log shows it: of ``sh -c TEXT`` the text, of ``sh -c WRAPPER NAME COMMAND`` the command."""
+    if len(command) == 5 and command[1] == "-c" and command[3] == command[0]:
+        return command[4][:1000]
     if len(command) == 3 and command[1] in ("-c", "-lc") and command[0].rpartition("/")[2] in ("sh", "bash", "dash"):
         return command[2][:1000]
     return " ".join(command)[:1000]

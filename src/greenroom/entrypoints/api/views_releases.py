@@ -58,7 +58,7 @@ def roll_back(call: Call) -> Reply:
     """Roll back to {release: id or version}; without it, to the last good one."""
     wanted = call.body.get("release")
     version = releases.by_name(call.app, str(wanted)).version if wanted else None
-    row = deliveries.roll_back(actor=call.actor, app=call.app, version=version)
+    row = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=version)
     return Reply(shapes.release(row), 201)
 
 

@@ -102,6 +102,9 @@ class Exchange:
         if code and not self.started and not self.gone:
             raise RequestError(500, f"git {name} failed: {text or 'it gave no reason'}")
         await self._body_is_read(feed)
+        broken = code < 0 or (code > 0 and name == "receive-pack")
+        if broken:  # the answer is cut off, and so must be the connection: git's client waits for ever for the rest of a complete one
+            return
         if not (self.gone or feed.done()):
             await self._start()
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
