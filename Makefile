@@ -31,7 +31,7 @@ lint: $(STAMP) ## ruff, import-linter and mypy
 	@$(BIN)/ruff check src tests benchmarks scripts
 	@$(BIN)/ruff format --check src tests benchmarks scripts
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/mypy
+	@$(BIN)/python -m mypy
 
 bench: $(STAMP) ## push to live against the same work by hand, and the memory of each process
 	@$(BIN)/python benchmarks/push_to_live.py

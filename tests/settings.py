@@ -12,8 +12,8 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests")
 if "DATABASE_URL" not in os.environ:
     os.environ["DATABASE_URL"] = postgres.start()
 
-from greenroom.project.settings import *  # noqa: E402, F403
-from greenroom.project.settings import DATABASES  # noqa: E402
+from greenroom.project.settings import *  # noqa: F403
+from greenroom.project.settings import DATABASES
 
 DATABASES["default"]["OPTIONS"] = {}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -8,10 +8,10 @@ import time
 import uuid
 
 import pytest
-from tests.engine.machine import Machine, everybody, until_nobody
 
 from greenroom.engine.contract import Mount
 from greenroom.engine.errors import EngineError
+from tests.engine.machine import Machine, everybody, until_nobody
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
 POLITE = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up'); time.sleep(60)"

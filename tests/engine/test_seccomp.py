@@ -6,9 +6,9 @@ import errno
 import os
 
 import pytest
-from tests.engine.machine import Machine
 
 from greenroom.engine.local import seccomp
+from tests.engine.machine import Machine
 
 MACHINE = os.uname().machine
 COLUMN = ["x86_64", "aarch64"].index(MACHINE) if MACHINE in ("x86_64", "aarch64") else -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ from django.db import connection
 
 from greenroom.apps.models import App
 from greenroom.git import actions, queries, repository, runner
+from greenroom.git.hooks import hook
 from greenroom.git.models import Push
 from tests.postgres import free_port
 
@@ -304,7 +306,9 @@ def test_pushes_and_clones_of_200_mb_cost_the_web_process_little_memory(web, che
     checkout.push()
     for number in range(4):
         (checkout.folder / f"noise{number}").write_bytes(os.urandom(50_000_000))
-    checkout.git("-c", "core.compression=0", "add", "-A")
+    checkout.git("config", "core.compression", "0")
+    checkout.git("config", "pack.window", "0")
+    checkout.git("add", "-A")
     checkout.git("commit", "-q", "-m", "noise")
     before = web.memory()
     begun = time.monotonic()
@@ -314,6 +318,36 @@ def test_pushes_and_clones_of_200_mb_cost_the_web_process_little_memory(web, che
     checkout.git("clone", "-q", "--no-checkout", "--branch", "big", checkout.url, str(tmp_path / "clone"))
     print(f"200 MB: push {pushed:.1f} s, clone {time.monotonic() - begun - pushed:.1f} s, grew by {(web.memory() - before) / 1e6:.1f} MB")
     assert web.memory() - before < 12_000_000
+
+
+def test_without_greenroom_a_push_is_refused_before_and_kept_after(home, tmp_path):
+    """The hook by itself: what git is told when nobody answers."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import hook; hook.CONNECT_SECONDS = 0.3; sys.exit(hook.main(sys.argv[2]))"
+    )
+    handle = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    env = {"GREENROOM_PUSH": "x", "GREENROOM_SOCKET": str(home / "none.sock"), "GREENROOM_LOCK": str(handle)}
+    said = {}
+    for name in ("pre-receive", "post-receive"):
+        argv = [sys.executable, "-I", "-S", "-c", code, str(Path(hook.__file__).parent), name]
+        said[name] = subprocess.run(argv, env=env, input=b"", capture_output=True, pass_fds=(handle,), check=False, timeout=20)
+    os.close(handle)
+    assert said["pre-receive"].returncode == 1
+    assert b"Greenroom is not answering (FileNotFoundError); nothing was changed." in said["pre-receive"].stdout
+    assert said["post-receive"].returncode == 0
+    assert b"Recorded. Greenroom is not answering just now" in said["post-receive"].stdout
+
+
+def test_a_forged_or_foreign_token_moves_nothing(alices, home, shop, server):
+    """A hook that speaks for somebody else is refused."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(home / repository.SOCKET))
+        updates = [["0" * 40, "1" * 40, "refs/heads/master"]]
+        ask = {"hook": "pre-receive", "token": "x.y", "updates": updates, "quarantine": ""}
+        connection.sendall(json.dumps(ask).encode() + b"\n")
+        answers = [json.loads(line) for line in connection.makefile("rb")]
+    assert answers[-1] == {"exit": 1}
+    assert not Push.objects.exists()
 
 
 def test_an_app_destroyed_during_a_push_ends_the_push_cleanly(web, checkout, shop, home, stored):

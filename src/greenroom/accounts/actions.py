@@ -24,7 +24,7 @@ def audit(*, actor: Actor, action: str, app: AppLike | None = None, detail: dict
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AUDIT_LOCK])
     last = AuditEntry.objects.order_by("-id").values_list("hash", flat=True).first() or ""
-    row = {
+    row: dict[str, Any] = {
         "at": clock.now(),
         "actor": actor.email,
         "action": action,

@@ -33,6 +33,14 @@ class Actor:
     address: str = ""
     token_id: uuid.UUID | None = None
 
+    @property
+    def account(self) -> uuid.UUID:
+        """The account's id, or one that no account has."""
+        return self.account_id or NOBODY
+
+
+NOBODY = uuid.UUID(int=0)
+"""The account id under which look-ups find nothing."""
 
 PLATFORM = Actor(account_id=None, email="greenroom", is_admin=True)
 """Greenroom itself, for changes that no person asked for."""

@@ -45,7 +45,7 @@ def create(*, actor: Actor, name: str | None = None) -> App:
         App.objects.aggregate(top=Max("number"))["top"] or 0,
         AppTombstone.objects.aggregate(top=Max("number"))["top"] or 0,
     )
-    owner = Account.objects.get(pk=actor.account_id)
+    owner = Account.objects.get(pk=actor.account)
     app = App.objects.create(number=number, name=name, owner=owner, required_checks=["tests", "scan"])
     audit(actor=actor, action="app.create", app=app)
     return app

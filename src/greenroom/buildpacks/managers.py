@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from greenroom.buildpacks.failures import BuildError
 
 SIGNS = frozenset(
-    ".python-version __init__.py app.py main.py manage.py pdm.lock Pipfile Pipfile.lock poetry.lock pyproject.toml requirements.txt "
-    "runtime.txt server.py setup.cfg setup.py uv.lock".split()
+    [".python-version", "__init__.py", "app.py", "main.py", "manage.py", "pdm.lock", "Pipfile", "Pipfile.lock", "poetry.lock", "pyproject.toml", "requirements.txt", "runtime.txt", "server.py", "setup.cfg", "setup.py", "uv.lock"]
 )
 MISSPELLED = (
     "requeriments.txt", "requirement.txt", "requirements", "requirements.text", "Requirements.txt", "requirements.txt.txt", "requirments.txt",

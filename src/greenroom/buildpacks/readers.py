@@ -236,4 +236,4 @@ def _check_policy(value: object) -> None:
         if isinstance(entry, bool) or not isinstance(entry, POLICY[key]):
             raise _bad_toml(f"[policy] {key}", f"a {POLICY[key][0].__name__} is expected, found {_kind(entry)}")
         if POLICY[key] == (str,) and entry not in STRICTNESS:
-            raise _bad_toml(f"[policy] {key}", f'"error" or "warn" is expected, found {entry[:40]!r}')
+            raise _bad_toml(f"[policy] {key}", f'"error" or "warn" is expected, found {str(entry)[:40]!r}')

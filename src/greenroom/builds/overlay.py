@@ -115,6 +115,7 @@ def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[
     say("\n".join(text.splitlines()[-LINES:]))
     for private in (False, True):
         engine.forget(_dyno(_key(slug, wish, private=private)))
+    assert verdict is not None
     return TestOverlay("failed", message=verdict.message)
 
 

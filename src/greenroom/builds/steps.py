@@ -26,6 +26,7 @@ from greenroom.engine.contract import DynoSpec, Engine, scratch_folder
 from greenroom.git.queries import archive
 from greenroom.slugs import store
 from greenroom.slugs.actions import record
+from greenroom.slugs.store import Stored
 
 Say = Callable[[str], None]
 PATIENCE = 0.3
@@ -326,7 +327,7 @@ class Steps:
         self.build.save()
         return False
 
-    def _stored(self) -> store.Stored | None:
+    def _stored(self) -> Stored | None:
         """The copy of the tree, made in the background when it is large; None while it is not done."""
         key = self.build.id.hex
         if key not in _copies:

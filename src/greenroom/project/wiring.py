@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -42,7 +43,7 @@ async def authorise(actor: Actor | None, name: str, need: str) -> App:
     return await sync_to_async(find, thread_sensitive=False)()
 
 
-def _begin(push_id: object) -> tuple[Path, str] | None:
+def _begin(push_id: uuid.UUID) -> tuple[Path, str] | None:
     """Open the push's delivery and say where its transcript is; None when the push is not deployed."""
     close_old_connections()
     push = Push.objects.select_related("app", "account").get(pk=push_id)

@@ -56,7 +56,7 @@ def hook(name, timer):
         try:
             code, _ = frame.run([path], {**os.environ, **HOOK_ENV}, APP)
         except OSError as error:
-            raise frame.Failed("hooks::" + name, f"bin/{name} could not be started: {error.strerror}.", "begin it with a line such as #!/usr/bin/env bash")  # noqa: E501
+            raise frame.Failed("hooks::" + name, f"bin/{name} could not be started: {error.strerror}.", "begin it with a line such as #!/usr/bin/env bash")
     if code:
         raise frame.Failed("hooks::" + name, f"bin/{name} ended with exit code {code}.", "read its output above")
 
@@ -127,7 +127,7 @@ def collectstatic(timer):
         code, tail = frame.run([python, manage, "collectstatic", "--noinput", "--traceback"], env, APP)
     if code:
         return refuse(manage, "\n".join(tail))
-    frame.detail("Done in %.1f s." % (time.monotonic() - start))  # noqa: UP031
+    frame.detail("Done in %.1f s." % (time.monotonic() - start))
     return "enabled"
 
 

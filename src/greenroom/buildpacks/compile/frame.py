@@ -54,6 +54,7 @@ def run(argv, env, cwd, hide=(), hold=(), held=None):
     hide: beginnings of lines that are not shown. hold: from a line that begins so on, all go to the list ``held`` instead.
     """
     child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert child.stdout is not None
     tail = []
     for raw in child.stdout:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")

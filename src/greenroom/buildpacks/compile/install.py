@@ -46,7 +46,7 @@ def environment(job):
 
 def uv(job, *arguments, cwd=WORK, pm="pip"):
     """Run uv; its failure is classified and raised."""
-    held = []
+    held: list = []
     code, tail = frame.run([UV, *arguments], environment(job), cwd, hide=NOISE, hold=HELD, held=held)
     text = "\n".join(tail)
     if code and job["no_build"] and any(mark in text for mark in NO_WHEEL):

@@ -92,6 +92,12 @@ class Groups:
                 found.update(entry.name for entry in os.scandir(self._home(controller)) if entry.is_dir())
         return sorted(found - {SHIMS})
 
+    def dissolve(self) -> None:
+        """Remove the home's own groups, if no dyno and no shim is in them any more."""
+        for path in (*self._paths(SHIMS), *{self._home(controller) for controller in self._mounts}):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
     def _home(self, controller: str) -> str:
         return os.path.join(self._mounts[controller], TOP, self._name)
 

@@ -164,6 +164,10 @@ def _reap(*_: object) -> None:
             pass
 
 
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Serve until killed. Prints one line when ready; exit status 1 with a sentence when it cannot start."""
     args = _arguments(argv)
@@ -177,10 +181,17 @@ def main(argv: list[str] | None = None) -> int:
         except cgroups.UnavailableError as error:
             groups, lacking = None, str(error)
         signal.signal(signal.SIGCHLD, _reap)
+        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, _leave)
         keeper = Keeper(place, groups, lacking)
         keeper.sweep()
-        Supervisor(place, keeper).serve()
-        os.close(lock)
+        try:
+            Supervisor(place, keeper).serve()
+        finally:
+            os.unlink(place.path(wire.SOCKET))
+            if groups:
+                groups.dissolve()
+            os.close(lock)
     except (EngineError, OSError) as error:
         print(f"supervisor: {error}", file=sys.stderr)
         return 1

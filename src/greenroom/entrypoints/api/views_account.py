@@ -17,7 +17,7 @@ from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
 def _own(call: Call) -> Account:
-    return Account.objects.get(pk=call.actor.account_id)
+    return Account.objects.get(pk=call.actor.account)
 
 
 @route("GET", "/health", "public")
@@ -74,7 +74,7 @@ def create_account(call: Call) -> Reply:
 @route("GET", "/oauth/authorizations", "account:read")
 def authorizations(call: Call) -> list[dict[str, Any]]:
     """The caller's tokens; their texts are not kept."""
-    rows = Token.objects.select_related("account").filter(account_id=call.actor.account_id, revoked_at=None)
+    rows = Token.objects.select_related("account").filter(account_id=call.actor.account, revoked_at=None)
     return [shapes.authorization(row) for row in rows.order_by("-created_at")]
 
 
@@ -116,7 +116,7 @@ def revoke(call: Call) -> dict[str, Any]:
 
 def _token(call: Call) -> Token:
     wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
-    rows = Token.objects.select_related("account").filter(account_id=call.actor.account_id, revoked_at=None)
+    rows = Token.objects.select_related("account").filter(account_id=call.actor.account, revoked_at=None)
     found = next((row for row in rows if wanted == str(row.id)), None)
     if found is None:
         raise NotFoundError("Couldn't find that authorization.", resource="authorization")
@@ -137,7 +137,7 @@ def audit(call: Call) -> list[dict[str, Any]]:
     if name:
         rows = rows.filter(app_id=authorise(call.actor, name, "access").id)
     elif not call.actor.is_admin:
-        rows = rows.filter(account_id=call.actor.account_id)
+        rows = rows.filter(account_id=call.actor.account)
     limit = call.query("limit")
     return [shapes.audit(row) for row in rows[: min(int(limit), 1000) if limit.isdigit() else 100]]
 

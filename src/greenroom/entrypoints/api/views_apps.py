@@ -142,7 +142,7 @@ def remove_domain(call: Call) -> dict[str, Any]:
 def list_collaborators(call: Call) -> list[dict[str, Any]]:
     """The owner and everybody with a role."""
     app = call.app
-    owner = {
+    owner: dict[str, Any] = {
         "id": str(app.id), "role": "owner", "user": {**shapes.user(app.owner), "federated": False}, "permissions": [],
         "app": {"id": str(app.id), "name": app.name},
         "created_at": shapes.heroku_time(app.created_at), "updated_at": shapes.heroku_time(app.updated_at),

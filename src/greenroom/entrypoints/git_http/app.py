@@ -6,7 +6,6 @@ It asks who comes and whether they may (both passed in), then lets ``service`` c
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import sys
@@ -138,26 +137,21 @@ class GitHttp:
     ) -> None:  # fmt: skip
         env = runner.environment(repo, config=[("core.hooksPath", str(self.home / repository.HOOKS))])
         protocol = re.fullmatch(r"version=([12])", headers.get("git-protocol", ""))
-        newer = protocol is not None and service == "git-upload-pack"
-        if protocol and newer:
+        if protocol and service == "git-upload-pack":  # receive-pack has no version 2
             env["GIT_PROTOCOL"] = f"version={protocol.group(1)}"
-        lock: int | None = None
         argv = ["git", service.removeprefix("git-"), "--stateless-rpc"]
-        if advertise:
-            argv.append("--advertise-refs")
-        elif service == "git-receive-pack":
-            lock = repository.open_lock(repo)
-            env |= self._push_environment(app, actor, address, lock)
-        prefix = b"" if protocol and protocol.group(1) == "2" and newer else announcement(service)
         kind = "advertisement" if advertise else "result"
         reply = [(b"content-type", f"application/x-{service}-{kind}".encode()), *NO_CACHE]
-        exchange = Exchange(receive, send, reply=reply, prefix=prefix if advertise else b"")
-        try:
-            body = None if advertise else content(headers, service)
-            await exchange.run([*argv, "--", str(repo)], env=env, lock=lock, body=body)
-        finally:
-            if lock is not None:
-                os.close(lock)
+        if advertise:
+            prefix = b"" if env.get("GIT_PROTOCOL") == "version=2" else announcement(service)
+            exchange = Exchange(receive, send, reply=reply, prefix=prefix)
+            return await exchange.run([*argv, "--advertise-refs", "--", str(repo)], env=env)
+        body = content(headers, service)
+        lock = repository.open_lock(repo) if service == "git-receive-pack" else None
+        if lock is not None:
+            env |= self._push_environment(app, actor, address, lock)
+        exchange = Exchange(receive, send, reply=reply)
+        await exchange.run([*argv, "--", str(repo)], env=env, lock=lock, body=body)
 
     def _push_environment(self, app: App, actor: Actor, address: str, lock: int) -> dict[str, str]:
         payload = {"app": app.pk.hex, "account": actor.account_id.hex if actor.account_id else "", "address": address}

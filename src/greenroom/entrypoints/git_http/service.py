@@ -48,7 +48,7 @@ class GoneError(Exception):
 class Exchange:
     """One request, one git process, one answer."""
 
-    def __init__(self, receive: Receive, send: Send, *, reply: list[tuple[bytes, bytes]], prefix: bytes) -> None:
+    def __init__(self, receive: Receive, send: Send, *, reply: list[tuple[bytes, bytes]], prefix: bytes = b"") -> None:
         self.receive = receive
         self.send = send
         self.reply = reply
@@ -57,15 +57,18 @@ class Exchange:
         self.gone = False
         self.fed = asyncio.Event()
 
-    async def run(self, argv: list[str], *, env: dict[str, str], lock: int | None, body: str | None) -> None:
-        """Run git and return when it has ended. body: the encoding of the request's body, None when there is none.
-
-        Raises RequestError as long as nothing has been answered.
+    async def run(self, argv: list[str], *, env: dict[str, str], lock: int | None = None, body: str | None = None) -> None:
+        """Run git and return when it has ended. lock: a descriptor for git to inherit, closed here. body: the encoding of the
+        request's body, None when there is none. Raises RequestError as long as nothing has been answered.
         """
-        child = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env=env, cwd="/", pass_fds=() if lock is None else (lock,), start_new_session=True, limit=CHUNK,
-        )  # fmt: skip
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                env=env, cwd="/", pass_fds=() if lock is None else (lock,), start_new_session=True, limit=CHUNK,
+            )  # fmt: skip
+        finally:
+            if lock is not None:
+                os.close(lock)
         runner.limit(child.pid)
         relay = asyncio.create_task(self._relay(child))
         feed = asyncio.create_task(self._feed(child, body, MOST[argv[1]]))

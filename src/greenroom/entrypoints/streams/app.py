@@ -96,8 +96,8 @@ class Stream:
         await self.head(200, "text/event-stream; charset=utf-8" if self.events else "text/plain; charset=utf-8")
         if self.events:
             await self._write(b"retry: 1\n\n")
-        position = self._resume()
-        if position is None:
+        position = self._resume() or logfile.START
+        if position == logfile.START:
             lines, position = await asyncio.to_thread(logfile.read_last, folder, int(payload.get("lines") or 0), keep)
             await self._lines(lines)
         while payload.get("tail") and not self.gone.is_set():
