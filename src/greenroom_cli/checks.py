@@ -147,3 +147,22 @@ def override(cx: Context, sha: str, names: tuple[str, ...], reason: str) -> int 
         f"greenroom deliveries:wait {row['sha'][:12]}{cx.words()}   (undo: greenroom checks:rerun --sha {row['sha'][:8]}{cx.words()})"
     )
     return None
+
+
+@verb("deploy:pause", example='greenroom deploy:pause --reason "demo for the board until noon" -a ach-payslip-staging')
+@click.option("--reason", required=True, metavar="TEXT", help="Why; pushers are told.")
+def pause(cx: Context, reason: str) -> int | None:
+    """Stop automatic deployment: pushes are built and checked, and withheld."""
+    with output.progress(f"Pausing automatic deployment of {output.app_mark(cx.app)}"):
+        cx.api.patch(cx.path(), {"deploy_paused": reason})
+    output.hint(f"undo with: greenroom deploy:resume{cx.words()}")
+    return None
+
+
+@verb("deploy:resume", example="greenroom deploy:resume -a ach-payslip-staging")
+def resume(cx: Context) -> int | None:
+    """Let automatic deployment go on; the newest push that was withheld for the pause alone is deployed."""
+    with output.progress(f"Resuming automatic deployment of {output.app_mark(cx.app)}"):
+        cx.api.patch(cx.path(), {"deploy_paused": ""})
+    output.hint(f"undo with: greenroom deploy:pause --reason ...{cx.words()}")
+    return None

@@ -159,6 +159,7 @@ def test_clients_that_vanish_do_no_harm(machine: Machine, web: tuple[DynoState, 
         sock.close()
     assert _get(web[1]).endswith(b"xx")
     machine.until(web[0].id, lambda state: state.active == 0)
+    assert (machine.folder(web[0].id) / "shim.err").read_text() == ""
     before = Path(f"/proc/{web[0].pid}/stat").read_text().split()[13:15]
     time.sleep(0.5)
     after = Path(f"/proc/{web[0].pid}/stat").read_text().split()[13:15]
@@ -265,7 +266,7 @@ for target in {targets!r}:
 
 def test_loopback_metadata_and_the_hosts_addresses_are_refused(machine: Machine) -> None:
     own = socket.getaddrinfo(socket.gethostname(), 80, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
-    hosts = ["127.0.0.1:{0}", "localhost:{0}", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"]
+    hosts = ["127.0.0.1:22", "localhost:5432", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"]
     hosts += ["127.1", "169.254.169.254", "[fe80::1]", "224.0.0.1", "255.255.255.255", str(own)]
     targets = [f"http://{host}/latest/meta-data" for host in hosts]
     text = machine.printed(python=FETCH.format(targets=targets))

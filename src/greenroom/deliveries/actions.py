@@ -28,6 +28,7 @@ from greenroom.releases.models import Release
 from greenroom.slugs.models import Slug
 
 CHANNEL = "greenroom_deliveries"
+PAUSED = "automatic deployment is paused"
 
 
 def wake() -> None:
@@ -168,6 +169,16 @@ def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
     transcript.reopen(home / row.transcript)
     wake()
     return row
+
+
+@transaction.atomic
+def resume(*, actor: Actor, app: App, home: Path) -> Delivery | None:
+    """Automatic deployment goes on; the newest push is looked at again if the pause alone withheld it."""
+    apps.change_settings(actor=actor, app=app, deploy_paused="")
+    newest = Delivery.objects.filter(app=app, kind="push").order_by("-seq").first()
+    if newest is None or not newest.reason.startswith(PAUSED):
+        return None
+    return reopen(app=app, sha=newest.sha, home=home)
 
 
 @transaction.atomic

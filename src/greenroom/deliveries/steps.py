@@ -116,7 +116,7 @@ class Steps:
     def withhold(self, delivery: Delivery, facts: Facts) -> None:
         """The gate is not green, or automatic deployment is paused."""
         if facts.verdict == "green":
-            reasons = [f"automatic deployment is paused: {delivery.app.deploy_paused}"]
+            reasons = [f"{actions.PAUSED}: {delivery.app.deploy_paused}"]
         else:
             verdict = queries.checks.newest_verdict(delivery.app, delivery.sha)
             reasons = list(verdict.reasons) if verdict else ["no verdict"]
@@ -237,7 +237,7 @@ class Steps:
         dynos.make_live(rollout=rollout)
         releases.conclude(release=delivery.release, status="succeeded")
         if delivery.release.kind == "rollback":
-            reason = f"{delivery.release.description} by {_who(delivery)}; resume with: greenroom deploys:resume -a {delivery.app.name}"
+            reason = f"{delivery.release.description} by {_who(delivery)}; resume with: greenroom deploy:resume -a {delivery.app.name}"
             actions.apps.change_settings(
                 actor=actions.account_actor(delivery), app=delivery.app, deploy_paused=reason[:300]
             )

@@ -63,8 +63,10 @@ def change_app(call: Call) -> dict[str, Any]:
         if not isinstance(names, list) or not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
             raise UserError("required_checks must be a list of names of at most 100 characters.")
         changes["required_checks"] = names
-    if "deploy_paused" in call.body:
+    if call.text("deploy_paused"):
         changes["deploy_paused"] = call.text("deploy_paused")[:300]
+    elif "deploy_paused" in call.body:
+        deliveries.resume(actor=call.actor, app=app, home=HOME)
     if changes:
         app = actions.change_settings(actor=call.actor, app=app, **changes)
     if call.text("name"):
