@@ -26,7 +26,9 @@ http.server.HTTPServer(('127.0.0.1', 5000), It).serve_forever()
 
 
 def test_the_exit_code_and_the_output_are_kept(machine: Machine) -> None:
-    state = machine.run(python="import sys; print('to stdout'); sys.stderr.write('to stderr\\n'); sys.exit(3)", output=True)
+    state = machine.run(
+        python="import sys; print('to stdout'); sys.stderr.write('to stderr\\n'); sys.exit(3)", output=True
+    )
     assert (state.phase, state.exit_code, state.reason) == ("exited", 3, "exit")
     assert machine.output(state.id) == "to stdout\nto stderr\n"
     assert state.exited_at >= state.started_at > 0
@@ -54,7 +56,9 @@ def test_a_command_that_does_not_exist_is_a_failed_start(machine: Machine) -> No
 
 
 def test_no_variable_of_the_host_reaches_the_dyno(machine: Machine) -> None:
-    env = json.loads(machine.printed(python="import json, os; print(json.dumps(dict(os.environ)))", env={"MINE": "ü=\n"}))
+    env = json.loads(
+        machine.printed(python="import json, os; print(json.dumps(dict(os.environ)))", env={"MINE": "ü=\n"})
+    )
     assert env.pop("MINE") == "ü=\n"
     assert {env.pop("http_proxy"), env.pop("HTTP_PROXY"), env.pop("https_proxy"), env.pop("HTTPS_PROXY")} == {
         "http://127.0.0.1:61080"
@@ -118,7 +122,9 @@ def test_the_last_layer_of_an_overlay_wins(machine: Machine) -> None:
 
 
 def test_a_result_in_scratch_outlives_the_dyno_until_it_is_forgotten(machine: Machine) -> None:
-    state = machine.run("/bin/sh", "-c", "echo 5 > /out/result", mounts=(Mount(target="/out", source="scratch:out", mode="rw"),))
+    state = machine.run(
+        "/bin/sh", "-c", "echo 5 > /out/result", mounts=(Mount(target="/out", source="scratch:out", mode="rw"),)
+    )
     folder = os.path.join(machine.home, "run/scratch", state.id)
     assert open(os.path.join(folder, "out", "result")).read() == "5\n"
     machine.engine.forget(state.id)

@@ -70,7 +70,9 @@ def test_the_cpu_limit_holds(root_machine: Machine) -> None:
 
 
 def test_there_are_no_core_files_and_many_open_files(machine: Machine) -> None:
-    text = machine.printed(python="import resource as r; print(r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_NOFILE)[1])")
+    text = machine.printed(
+        python="import resource as r; print(r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_NOFILE)[1])"
+    )
     assert text.startswith("(0, 0) ")
     assert 1024 <= int(text.split()[-1]) <= 8192
 

@@ -172,7 +172,9 @@ def test_fifty_dynos_leave_no_trace_once_forgotten(request: pytest.FixtureReques
     commands = [("/bin/true",), ("/bin/sleep", "60"), ("/bin/sh", "-c", "sleep 50 & echo x > /out/x")]
 
     def cycle(number: int) -> None:
-        state = machine.start(*commands[number % 3], mounts=mounts, port=5000 * (number % 2), socket="run/sockets/x.sock" * (number % 2))
+        state = machine.start(
+            *commands[number % 3], mounts=mounts, port=5000 * (number % 2), socket="run/sockets/x.sock" * (number % 2)
+        )
         if number % 4:
             machine.until_running(state.id)
         machine.engine.forget(state.id)

@@ -56,7 +56,6 @@ class Installation:
         extra = {
             "GREENROOM_HOME": str(self.home),
             "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}",
-            "GREENROOM_HEALTH_SECONDS": "4",
         }
         return kept | extra | {"GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
                                "GIT_COMMITTER_NAME": "Alice", "GIT_COMMITTER_EMAIL": "alice@example.com"}  # fmt: skip
@@ -103,14 +102,12 @@ class Installation:
         parts = rows["components"] if isinstance(rows, dict) else rows
         return {part["name"]: part["pid"] for part in parts}
 
-    def dyno_pids(self, app: str) -> dict[str, int]:
-        """Engine id -> pid of the shim, of the app's living dynos, as the engine's own files say."""
-        number = self.api("GET", f"/apps/{app}/dynos")[1]
-        wanted = {row["engine_id"] for row in number}
+    def dyno_pids(self, app_id: str) -> dict[str, int]:
+        """Engine id -> pid of the shim, of the app's running web dynos, as the engine's own files say; needs no control plane."""
         found = {}
         for path in (self.home / "run" / "dynos").glob("*/state.json"):
             state = json.loads(path.read_text())
-            if state["id"] in wanted and state["phase"] == "running":
+            if state["owner"] == app_id.replace("-", "") and state["phase"] == "running" and state["kind"] == "web":
                 found[state["id"]] = state["pid"]
         return found
 

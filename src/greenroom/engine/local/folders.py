@@ -1,11 +1,12 @@
 """The folders of the engine: made with the right owners before a dyno starts, and thrown away whatever it left in them.
 
-It runs as root over folders that tenants have filled, so it never follows a link and never goes deeper than two levels.
+It runs as root over folders that tenants have filled, so it never follows a link and needs two descriptors for any depth.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import uuid
@@ -138,39 +139,44 @@ class Bin:
 
 def purge(path: str) -> None:
     """Remove a folder with all in it, however deep, following nothing. Raises OSError."""
-    top = os.open(path, _FLAGS)
+    here = os.open(path, _FLAGS)
+    above: list[tuple[str, list[str], int]] = []  # where we have come from: our name there, what is left there, its inode
+    left = _unlink_files(here)
     try:
-        for count in range(10_000_000):
-            entries = os.listdir(top)
-            if not entries:
-                break
-            for number, name in enumerate(entries):
-                _remove(top, name, f"{count}.{number}")
+        while left or above:
+            if left:
+                name = left.pop()
+                inode = os.fstat(here).st_ino
+                here = _go(here, name)
+                above.append((name, left, inode))
+                left = _unlink_files(here)
+            else:
+                name, left, inode = above.pop()
+                here = _go(here, "..")
+                if os.fstat(here).st_ino != inode:
+                    raise OSError(errno.EBUSY, "somebody moves folders that are being removed", path)
+                os.rmdir(name, dir_fd=here)
     finally:
-        os.close(top)
+        os.close(here)
     os.rmdir(path)
 
 
-def _remove(top: int, name: str, prefix: str) -> None:
-    if _unlink(top, name):
-        return
-    os.chmod(name, 0o700, dir_fd=top)
-    child = os.open(name, _FLAGS, dir_fd=top)
+def _go(here: int, name: str) -> int:
+    """The folder beside or above; ``here`` is closed. One descriptor is enough for any depth."""
     try:
-        for number, inner in enumerate(os.listdir(child)):
-            if not _unlink(child, inner):
-                os.chmod(inner, 0o700, dir_fd=child)
-                os.rename(inner, f"{prefix}.{number}", src_dir_fd=child, dst_dir_fd=top)  # up, to be emptied next round
+        if name != "..":
+            os.chmod(name, 0o700, dir_fd=here)
+        return os.open(name, _FLAGS, dir_fd=here)
     finally:
-        os.close(child)
-    os.rmdir(name, dir_fd=top)
+        os.close(here)
 
 
-def _unlink(folder: int, name: str) -> bool:
-    try:
-        os.unlink(name, dir_fd=folder)
-    except IsADirectoryError:
-        return False
-    except FileNotFoundError:
-        pass
-    return True
+def _unlink_files(folder: int) -> list[str]:
+    """Remove all that is no folder; the folders' names."""
+    folders = []
+    for name in os.listdir(folder):
+        try:
+            os.unlink(name, dir_fd=folder)
+        except IsADirectoryError:
+            folders.append(name)
+    return folders

@@ -22,6 +22,8 @@ SIGKILL = 9
 FILES = 8192
 _LOOKS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.5)
 """Seconds between looks for the command's process, which bubblewrap does not announce."""
+_BWRAP, _SETSID, _SOON = (b"bwrap",), (b"bwrap", b"setsid"), 10
+"""What the command's process is called before it is the command, and for how many looks we wait for ``setsid`` to pass."""
 
 
 def limit(processes: int) -> None:
@@ -87,6 +89,7 @@ class Tree:
         self.main = 0
         self.ended = False
         self._first = 0
+        self._launchers = _SETSID if order["tty"] else _BWRAP
         self._said = b""
         self._seen: Callable[[], None] = lambda: None
         self._over: Callable[[int, bool], None] = lambda code, ran: None
@@ -169,7 +172,7 @@ class Tree:
     def _look(self, turn: int) -> None:
         if self.ended or self.main:
             return
-        self.main = _only_child(self._first)
+        self.main = _only_child(self._first, self._launchers if turn < _SOON else _BWRAP)
         if self.main:
             self._seen()
         elif turn < 1000:
@@ -217,15 +220,15 @@ def _number(text: bytes, key: bytes) -> int | None:
     return int(digits[:end]) if found and end else None
 
 
-def _only_child(pid: int) -> int:
-    """The first process that bubblewrap's own first process has started, once it is no bubblewrap any more."""
+def _only_child(pid: int, launchers: tuple[bytes, ...]) -> int:
+    """The first process that bubblewrap's own first process has started, once it is none of the launchers any more."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:
             pids = file.read(4096).split()
         if not pids:
             return 0
         with open(f"/proc/{int(pids[0])}/comm", "rb", buffering=0) as file:
-            return 0 if file.read(64).strip() == b"bwrap" else int(pids[0])
+            return 0 if file.read(64).strip() in launchers else int(pids[0])
     except OSError:
         return 0
 

@@ -87,7 +87,8 @@ class Shim:
         self.state.save()
         if order["attach"]:
             self._door = attach.Door(self.loop, order["folder"], self._client_came)
-            self._waiting = self.loop.at(ATTACH_SECONDS, self._nobody_came)
+            self._patience = min(ATTACH_SECONDS, self.limits["timeout"] or ATTACH_SECONDS)
+            self._waiting = self.loop.at(self._patience, self._nobody_came)
         else:
             self._launch()
 
@@ -219,7 +220,7 @@ class Shim:
         self._client = attach.Client(self.loop, sock, self._pipes.input, tty=self.order["tty"], gone=self._client_gone)
 
     def _nobody_came(self) -> None:
-        text = f"Error R13 (Attach error) -> No client came within {ATTACH_SECONDS:.0f} seconds"
+        text = f"Error R13 (Attach error) -> No client came within {self._patience:g} seconds"
         self.journal.say(text)
         self._end_unborn(text)
 

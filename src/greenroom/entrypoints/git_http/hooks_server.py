@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
@@ -42,7 +41,7 @@ FAILED = " !     Greenroom failed while looking at this push; nothing was change
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a hook asks, with its token's content."""
+    """What a hook asks, with its token's content. quarantine: the folder of the new objects, None when the push brings none."""
 
     hook: str
     app: App
@@ -62,7 +61,7 @@ async def serve(home: Path, follow: Follow | None = None) -> None:
 
 
 class HooksServer:
-    """One connection per hook: a line of JSON in, lines of JSON out, the last of them with ``exit``."""
+    """One connection per hook: lines up to an empty one in, lines out, the last of them ``exit CODE`` (see hook.py)."""
 
     def __init__(self, home: Path, follow: Follow | None) -> None:
         self.home = home
@@ -73,10 +72,10 @@ class HooksServer:
         """Answer one hook, whatever becomes of it."""
         try:
             _check_peer(writer.get_extra_info("socket"))
-            line = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS)
-            request = await in_thread(read, line)
+            text = await asyncio.wait_for(reader.readuntil(b"\n\n"), REQUEST_SECONDS)
+            request = await in_thread(read, text)
             await (self._before if request.hook == "pre-receive" else self._after)(request, reader, writer)
-        except (ConnectionError, TimeoutError) as error:
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             log.info("a hook went away: %r", error)
         except GreenroomError as error:
             await _tell(writer, [f" !     {error.message}", *([f"       hint: {error.hint}"] if error.hint else [])], exit=1)
@@ -100,7 +99,7 @@ class HooksServer:
 
     async def _after(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pushes = await in_thread(settle, self.home, request)
-        await _write(writer, {"settled": True})
+        await _write(writer, "settled")
         following = asyncio.create_task(self._report(pushes, writer))
         gone = asyncio.create_task(reader.read(1))
         try:
@@ -140,21 +139,20 @@ def _check_peer(connection: Any) -> None:
         raise ForbiddenError("This socket is for the hooks of Greenroom's own repositories.")
 
 
-def read(line: bytes) -> Request:
+def read(text: bytes) -> Request:
     """The request, its token checked and its app found. NotFoundError when the token does not hold or the app has gone."""
-    data = json.loads(line)
-    payload = signing.unsign(data["token"], key=settings.SECRET_KEY, purpose=PURPOSE)
+    hook, token, quarantine, *lines = text.decode("utf-8", "surrogateescape").removesuffix("\n\n").split("\n")
+    payload = signing.unsign(token, key=settings.SECRET_KEY, purpose=PURPOSE)
     app = App.objects.select_related("owner").filter(pk=uuid.UUID(payload["app"])).first()
     if app is None:
         raise NotFoundError("Couldn't find that app.", hint="greenroom apps", resource="app")
-    account = Account.objects.filter(pk=uuid.UUID(payload["account"])).first() if payload["account"] else None
     return Request(
-        hook=data["hook"],
+        hook=hook,
         app=app,
-        account=account,
+        account=Account.objects.filter(pk=uuid.UUID(payload["account"])).first() if payload["account"] else None,
         address=payload["address"],
-        updates=[Update(before=before, after=after, ref=ref) for before, after, ref in data["updates"]],
-        quarantine=Path(data["quarantine"]) if data["quarantine"] else None,
+        updates=[Update(before=before, after=after, ref=ref) for before, after, ref in (line.split(" ", 2) for line in lines)],
+        quarantine=Path(quarantine) if quarantine else None,
     )
 
 
@@ -170,14 +168,14 @@ def settle(home: Path, request: Request) -> list[Push]:
     return found
 
 
-async def _tell(writer: asyncio.StreamWriter, lines: list[str], **more: int) -> None:
+async def _tell(writer: asyncio.StreamWriter, lines: list[str], exit: int | None = None) -> None:
     for line in lines:
-        await _write(writer, {"say": line})
-    if more:
-        await _write(writer, more)
+        await _write(writer, f"say {line}")
+    if exit is not None:
+        await _write(writer, f"exit {exit}")
 
 
-async def _write(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+async def _write(writer: asyncio.StreamWriter, line: str) -> None:
     with contextlib.suppress(ConnectionError):
-        writer.write(json.dumps(message).encode() + b"\n")
+        writer.write(line.replace("\n", " ").encode("utf-8", "replace") + b"\n")
         await writer.drain()

@@ -1,17 +1,23 @@
 """Hands a push to Greenroom and prints what it answers: ``hook.py pre-receive`` or ``hook.py post-receive``, started by git.
 
 It decides nothing: without an answer a push is refused before its refs have moved, and left to be recorded later afterwards.
-Run by ``python -I -S`` with the standard library alone; what it needs stands in the environment, the push's token too.
+Run by ``python -I -S``: what it needs stands in the environment, and it imports little, since two of it run in each push.
+
+It sends lines (name of the hook, token, folder of the new objects, then those that git gave it) and an empty one; it is sent
+``say TEXT``, ``settled`` (the rows are written, the lock may go) and at last ``exit CODE``.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
 import sys
 import time
+
+try:
+    from _socket import AF_UNIX, socket  # a third of the start-up time of the module around it
+except ImportError:  # pragma: no cover - another Python
+    from socket import AF_UNIX, socket  # type: ignore[assignment]
 
 LOCK_SECONDS = 120.0
 CONNECT_SECONDS = 15.0
@@ -23,41 +29,48 @@ def main(name: str) -> int:
     try:
         return run(name)
     except BlockingIOError:
-        say(f" !     Another push to this app has held its repository for {LOCK_SECONDS:.0f} s; nothing was changed.")
-        say("       hint: push again when it has ended")
+        say(f" !     Another push to this app has held its repository for {LOCK_SECONDS:.0f} s; nothing was changed.".encode())
+        say(b"       hint: push again when it has ended")
         return 1
     except (OSError, ValueError) as error:
         if name == "post-receive":
-            say("-----> Recorded. Greenroom is not answering just now; it goes on with this push as soon as it does.")
+            say(b"-----> Recorded. Greenroom is not answering just now; it goes on with this push as soon as it does.")
             return 0
-        say(f" !     Greenroom is not answering ({type(error).__name__}); nothing was changed.")
-        say("       hint: push again in a moment; `greenroom status` tells how it is")
+        say(f" !     Greenroom is not answering ({type(error).__name__}); nothing was changed.".encode())
+        say(b"       hint: push again in a moment; `greenroom status` tells how it is")
         return 1
 
 
 def run(name: str) -> int:
     """Ask, print, obey."""
-    request = {
-        "hook": name,
-        "token": os.environ["GREENROOM_PUSH"],
-        "updates": [line.rstrip("\n").split(" ", 2) for line in sys.stdin],
-        "quarantine": os.environ.get("GIT_QUARANTINE_PATH", ""),
-    }
+    words = [name, os.environ["GREENROOM_PUSH"], os.environ.get("GIT_QUARANTINE_PATH", "")]
+    request = os.fsencode("\n".join(words) + "\n") + updates() + b"\n"
     handle = int(os.environ["GREENROOM_LOCK"])
     if name == "pre-receive":
         lock(handle)
     connection = connect(os.environ["GREENROOM_SOCKET"])
     connection.settimeout(ANSWER_SECONDS if name == "pre-receive" else None)
-    connection.sendall(json.dumps(request).encode() + b"\n")
-    for line in connection.makefile("rb"):
-        answer = json.loads(line)
-        if "say" in answer:
-            say(answer["say"])
-        if answer.get("settled"):
-            fcntl.flock(handle, fcntl.LOCK_UN)
-        if "exit" in answer:
-            return int(answer["exit"])
+    connection.sendall(request)
+    rest = b""
+    while data := connection.recv(65536):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            verb, _, text = line.partition(b" ")
+            if verb == b"say":
+                say(text)
+            elif verb == b"settled":
+                fcntl.flock(handle, fcntl.LOCK_UN)
+            elif verb == b"exit":
+                return int(text)
     raise ConnectionError("no answer")
+
+
+def updates() -> bytes:
+    """What git says on standard input: ``BEFORE AFTER REF`` lines."""
+    parts = []
+    while data := os.read(0, 65536):
+        parts.append(data)
+    return b"".join(parts)
 
 
 def lock(handle: int) -> None:
@@ -73,17 +86,17 @@ def lock(handle: int) -> None:
                 raise
         if not told and time.monotonic() > deadline - LOCK_SECONDS + 1:
             told = True
-            say("-----> Waiting for another push to this app")
+            say(b"-----> Waiting for another push to this app")
         time.sleep(0.02)
 
 
-def connect(path: str) -> socket.socket:
+def connect(path: str) -> socket:
     """Greenroom's socket; it may be restarting."""
     folder, name = os.path.split(path)
     os.chdir(folder)  # the name alone always fits into the address
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = socket(AF_UNIX)
         try:
             connection.connect(name)
             return connection
@@ -94,10 +107,11 @@ def connect(path: str) -> socket.socket:
         time.sleep(0.1)
 
 
-def say(text: str) -> None:
+def say(line: bytes) -> None:
     """One line for the pusher; git passes it on as ``remote: ...``."""
-    sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
+    data = line + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
 
 
 if __name__ == "__main__":
