@@ -33,10 +33,10 @@ ALICE, BOB = 7, 8
 class Machine:
     """A home, its supervisor and its engine."""
 
-    def __init__(self, mode: str, *, deep: str = "") -> None:
-        self.mode = mode
+    def __init__(self, mode: str, *, deep: str = "", group: int = 0) -> None:
+        self.mode, self.group = mode, group
         self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
-        os.chmod(self._top, 0o755)
+        os.chmod(self._top, 0o755)  # noqa: S103
         self.home = os.path.join(self._top, deep) if deep else self._top
         os.makedirs(self.home, exist_ok=True)
         for name in ("slugs", "logs", "envs", "cache", "run"):
@@ -59,7 +59,7 @@ class Machine:
     def begin(self) -> None:
         argv = ["-m", "greenroom.engine.local.supervisor", "--home", self.home, "--bwrap", find_bwrap()]
         if self.is_root:
-            argv = [sys.executable, *argv, "--group", "0"]
+            argv = [sys.executable, *argv, "--group", str(self.group)]
         elif IS_ROOT:
             drop = ["setpriv", "--reuid", str(ORDINARY), "--regid", str(ORDINARY), "--clear-groups"]
             argv = [*drop, PYTHON, *argv]

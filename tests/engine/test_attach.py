@@ -93,7 +93,7 @@ def test_the_exit_code_is_known_when_the_connection_closes(machine: Machine) -> 
 
 
 def test_large_output_arrives_whole_at_a_slow_reader(machine: Machine) -> None:
-    with _attached(machine, "/bin/sh", "-c", "head -c 5000000 /dev/zero; echo end") as (dyno_id, client):
+    with _attached(machine, "/bin/sh", "-c", "head -c 5000000 /dev/zero; echo end") as (_, client):
         time.sleep(0.5)
         data = client.rest()
         assert len(data) == 5_000_004

@@ -6,6 +6,7 @@ import json
 import os
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_a_result_in_scratch_outlives_the_dyno_until_it_is_forgotten(machine: Ma
         "/bin/sh", "-c", "echo 5 > /out/result", mounts=(Mount(target="/out", source="scratch:out", mode="rw"),)
     )
     folder = os.path.join(machine.home, "run/scratch", state.id)
-    assert open(os.path.join(folder, "out", "result")).read() == "5\n"
+    assert Path(folder, "out", "result").read_text() == "5\n"
     machine.engine.forget(state.id)
     assert not os.path.exists(folder)
     assert machine.engine.describe(state.id) is None
@@ -254,7 +255,7 @@ def test_an_unknown_id_is_none_and_signalling_it_does_nothing(machine: Machine) 
 
 
 def test_a_very_deep_folder_left_in_scratch_is_removed(machine: Machine) -> None:
-    dig = "import os\nos.chdir('/out')\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nos.chmod('.', 0)"
+    dig = "import os\nos.chdir('/out')\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nopen('f', 'w')\nos.chmod('.', 0)"
     state = machine.run(python=dig, mounts=(Mount(target="/out", source="scratch:out", mode="rw"),))
     assert state.exit_code == 0
     machine.engine.forget(state.id)

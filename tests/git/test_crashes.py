@@ -17,6 +17,7 @@ import pytest
 from django.db import connection
 
 from greenroom.apps.models import App
+from greenroom.entrypoints.git_http import hooks_server
 from greenroom.git import actions, queries, repository, runner
 from greenroom.git.hooks import hook
 from greenroom.git.models import Push
@@ -358,11 +359,28 @@ def test_without_greenroom_a_push_is_refused_before_and_kept_after(home, tmp_pat
     assert b"Recorded. Greenroom is not answering just now" in said["post-receive"].stdout
 
 
+def test_a_fault_while_settling_does_not_unsay_a_push(alices, shop, home, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("the database has gone")
+
+    monkeypatch.setattr(actions, "settle", broken)
+    alices.push()
+    monkeypatch.undo()
+    assert Push.objects.count() == 0  # before the ref moved: refused
+    monkeypatch.setattr(hooks_server, "settle", broken)
+    code, said = alices.push()
+    monkeypatch.undo()
+    assert code == 0
+    assert "Recorded. Greenroom is not answering just now" in said
+    assert "nothing was changed" not in said
+    assert [push.state for push in actions.reconcile(home=home)] == ["recorded"]
+
+
 def test_a_forged_or_foreign_token_moves_nothing(alices, home, shop, server):
     """A hook that speaks for somebody else is refused."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(home / repository.SOCKET))
-        connection.sendall(f"pre-receive\nx.y\n\n{'0' * 40} {'1' * 40} refs/heads/master\n\n".encode())
+        connection.sendall(f"pre-receive\nx.y\n-\n{'0' * 40} {'1' * 40} refs/heads/master\n\n".encode())
         answers = connection.makefile("rb").readlines()
     assert answers[-1] == b"exit 1\n"
     assert not Push.objects.exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import threading
 import uuid
 from typing import Any
@@ -50,6 +51,16 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
     parent = os.path.relpath(os.path.dirname(order["socket"]), place.home) if order["socket"] else plan.SOCKETS
     if parent != plan.SOCKETS and not parent.startswith(plan.DYNOS):
         _folder(place, parent, owner=uid, mode=0o2771)
+
+
+def closed(path: str) -> str:
+    """The first folder on the way to ``path`` through which only its owner may go; empty: everybody gets there."""
+    parts = os.path.realpath(path).split("/")
+    for end in range(2, len(parts) + 1):
+        above = "/".join(parts[:end])
+        if os.path.isdir(above) and not os.stat(above).st_mode & 0o001:
+            return above
+    return ""
 
 
 def _log_folder(place: Place, relative: str, uid: int) -> None:
@@ -101,7 +112,11 @@ def _own(place: Place, fd: int, relative: str, owner: int, mode: int) -> None:
         if status.st_uid == 0:
             os.fchown(fd, 0, place.group)
             os.fchmod(fd, mode)
-        return  # the control plane's own, made by it: it knows why
+        elif not status.st_mode & 0o001:
+            os.fchmod(
+                fd, stat.S_IMODE(status.st_mode) | 0o001
+            )  # the control plane's own: apps' uids have to pass through
+        return
     is_apps = place.first_uid - 1 <= status.st_uid < place.first_uid + 100_000
     if is_apps and status.st_uid != owner:
         raise EngineError(
@@ -140,7 +155,9 @@ class Bin:
 def purge(path: str) -> None:
     """Remove a folder with all in it, however deep, following nothing. Raises OSError."""
     here = os.open(path, _FLAGS)
-    above: list[tuple[str, list[str], int]] = []  # where we have come from: our name there, what is left there, its inode
+    above: list[
+        tuple[str, list[str], int]
+    ] = []  # where we have come from: our name there, what is left there, its inode
     left = _unlink_files(here)
     try:
         while left or above:
@@ -162,13 +179,15 @@ def purge(path: str) -> None:
 
 
 def _go(here: int, name: str) -> int:
-    """The folder beside or above; ``here`` is closed. One descriptor is enough for any depth."""
+    """The folder below or above instead of ``here``, which is closed: one descriptor is enough for any depth."""
     try:
-        if name != "..":
-            os.chmod(name, 0o700, dir_fd=here)
-        return os.open(name, _FLAGS, dir_fd=here)
-    finally:
-        os.close(here)
+        there = os.open(name, _FLAGS, dir_fd=here)
+    except PermissionError:  # never as root; a development mode's dyno may have closed its own folder
+        os.chmod(name, 0o700, dir_fd=here)
+        there = os.open(name, _FLAGS, dir_fd=here)
+    os.fchmod(there, 0o700)
+    os.close(here)
+    return there
 
 
 def _unlink_files(folder: int) -> list[str]:

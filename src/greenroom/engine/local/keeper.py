@@ -37,13 +37,15 @@ class Keeper:
         """Who we are and what this host cannot do."""
         groups = f"version {self._groups.version}" if self._groups else f"none ({self._lacking})"
         mode = "root: one uid per app" if self._place.root else "development: one uid for all apps"
-        return {
-            "pid": os.getpid(),
-            "mode": mode,
-            "root": self._place.root,
-            "cgroups": groups,
-            "bwrap": self._place.bwrap,
-        }
+        it = {"pid": os.getpid(), "mode": mode, "root": self._place.root, "cgroups": groups, "bwrap": self._place.bwrap}
+        return it | {"problems": self._problems()}
+
+    def _problems(self) -> list[str]:
+        found = [f"there are no control groups: {self._lacking}"] if self._lacking else []
+        for path in (self._place.home, self._place.bwrap, *self._place.allow) if self._place.root else ():
+            if folder := folders.closed(path):
+                found.append(f"apps' uids cannot reach {path}: {folder} is closed to them")
+        return found
 
     def start(self, spec: DynoSpec) -> dict[str, Any]:
         """Start the dyno, or describe the one of that id. Raises EngineError, OSError."""

@@ -56,6 +56,8 @@ class Supervisor:
         os.chmod(path, 0o660 if self._place.root else 0o600)
         about = self._keeper.about()
         print(f"supervisor: ready, pid {about['pid']}, {about['mode']}, cgroups: {about['cgroups']}", flush=True)
+        for problem in about["problems"]:
+            print(f"supervisor: {problem}", file=sys.stderr, flush=True)
         while True:
             client, _ = listener.accept()
             self._room.acquire()

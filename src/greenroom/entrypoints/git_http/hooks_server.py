@@ -69,7 +69,9 @@ class HooksServer:
         self.tidying: set[asyncio.Task[None]] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one hook, whatever becomes of it."""
+        """Answer one hook, whatever becomes of it. After a push a fault is only logged: without an answer the hook says "recorded"."""
+        text = b""
+        lines: list[str] = []
         try:
             _check_peer(writer.get_extra_info("socket"))
             text = await asyncio.wait_for(reader.readuntil(b"\n\n"), REQUEST_SECONDS)
@@ -78,12 +80,14 @@ class HooksServer:
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             log.info("a hook went away: %r", error)
         except GreenroomError as error:
-            await _tell(writer, [f" !     {error.message}", *([f"       hint: {error.hint}"] if error.hint else [])], exit=1)
+            log.info("a hook was refused: %s", error)
+            lines = [f" !     {error.message}", *([f"       hint: {error.hint}"] if error.hint else [])]
         except Exception:
             log.exception("a hook could not be answered")
-            await _tell(writer, [FAILED], exit=1)
-        finally:
-            writer.close()
+            lines = [FAILED]
+        if lines and text.startswith(b"pre-receive\n"):
+            await _tell(writer, lines, exit=1)
+        writer.close()
 
     async def _before(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answer: Answer = await in_long_thread(
@@ -152,7 +156,7 @@ def read(text: bytes) -> Request:
         account=Account.objects.filter(pk=uuid.UUID(payload["account"])).first() if payload["account"] else None,
         address=payload["address"],
         updates=[Update(before=before, after=after, ref=ref) for before, after, ref in (line.split(" ", 2) for line in lines)],
-        quarantine=Path(quarantine) if quarantine else None,
+        quarantine=Path(quarantine) if quarantine != "-" else None,
     )
 
 

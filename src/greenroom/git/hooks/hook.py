@@ -3,7 +3,7 @@
 It decides nothing: without an answer a push is refused before its refs have moved, and left to be recorded later afterwards.
 Run by ``python -I -S``: what it needs stands in the environment, and it imports little, since two of it run in each push.
 
-It sends lines (name of the hook, token, folder of the new objects, then those that git gave it) and an empty one; it is sent
+It sends lines (name of the hook, token, folder of the new objects or ``-``, then those that git gave it) and an empty one; it is sent
 ``say TEXT``, ``settled`` (the rows are written, the lock may go) and at last ``exit CODE``.
 """
 
@@ -22,6 +22,8 @@ except ImportError:  # pragma: no cover - another Python
 LOCK_SECONDS = 120.0
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 180.0
+NOTHING = "-"
+"""Stands for an empty word: an empty line would end the request."""
 
 
 def main(name: str) -> int:
@@ -43,7 +45,7 @@ def main(name: str) -> int:
 
 def run(name: str) -> int:
     """Ask, print, obey."""
-    words = [name, os.environ["GREENROOM_PUSH"], os.environ.get("GIT_QUARANTINE_PATH", "")]
+    words = [name, os.environ["GREENROOM_PUSH"], os.environ.get("GIT_QUARANTINE_PATH") or NOTHING]
     request = os.fsencode("\n".join(words) + "\n") + updates() + b"\n"
     handle = int(os.environ["GREENROOM_LOCK"])
     if name == "pre-receive":
