@@ -64,7 +64,7 @@ checks      checks               checks:checks             show the checks of a 
 checks      checks:info          checks:info               show one check with its findings
 checks      checks:rerun         checks:rerun              run a check again
 checks      deploy:override      checks:override           let one commit through in spite of a check
-checks      deploy:pause         checks:pause              stop automatic deployment for a while
+checks      deploy:pause         checks:pause              stop automatic deployment
 checks      deploy:resume        checks:resume             let automatic deployment go on
 releases    releases             releases:releases         list releases
 releases    releases:info        releases:info             show one release

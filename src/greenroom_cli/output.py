@@ -125,7 +125,7 @@ def fields(pairs: Iterable[tuple[str, Any]]) -> None:
     shown = [(name, clean(value, keep_colours=True)) for name, value in pairs if value not in (None, "")]
     width = max((len(name) for name, _ in shown), default=0) + 1
     for name, value in shown:
-        say(f"{style(name + ':', 'cyan')}{' ' * (width - len(name))}{value}")
+        say(f"{style(name + ':', 'cyan')}{' ' * (width - len(name))}{value}".rstrip())
 
 
 def seconds_of(moment: str | None) -> float | None:

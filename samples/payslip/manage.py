@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Django's command line for Payslip. A configuration mistake ends in one readable line, not in a trace."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payslip.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as problem:
+        sys.exit(f"Payslip cannot start: {problem}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""How money, months and statuses look. Every page uses these, so that they look alike."""
+
+import datetime as dt
+from decimal import Decimal
+
+from django import template
+from django.conf import settings
+
+register = template.Library()
+
+
+@register.filter
+def money(amount: Decimal | None) -> str:
+    """Thousands set off, two decimals, and a real minus sign."""
+    if amount is None:
+        return "–"
+    return f"{amount:,.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+@register.filter
+def month(day: dt.date) -> str:
+    return f"{day:%B %Y}"
+
+
+@register.filter
+def month_code(day: dt.date) -> str:
+    return f"{day:%Y-%m}"
+
+
+@register.simple_tag
+def currency() -> str:
+    return settings.CURRENCY
+
+
+@register.simple_tag
+def organisation() -> str:
+    return settings.ORGANISATION
+
+
+@register.inclusion_tag("payroll/parts/status.html")
+def status(run) -> dict:
+    return {"run": run}
+
+
+@register.inclusion_tag("payroll/parts/pages.html", takes_context=True)
+def pages(context, page) -> dict:
+    return {"page": page, "request": context["request"]}
+
+
+@register.inclusion_tag("payroll/parts/field.html")
+def field(bound, hint: str = "") -> dict:
+    return {"field": bound, "hint": hint or bound.help_text}
+
+
+@register.filter
+def unlocalise(number: float) -> str:
+    """A coordinate as SVG wants it, whatever the language."""
+    return f"{number:g}"
