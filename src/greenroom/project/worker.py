@@ -16,7 +16,7 @@ from pathlib import Path
 import django
 import psycopg
 
-BUSY = 0.03
+BUSY = 0.04
 IDLE = 2.0
 TROUBLE = 1.0
 
