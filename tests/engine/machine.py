@@ -36,7 +36,7 @@ class Machine:
     def __init__(self, mode: str, *, deep: str = "", group: int = 0) -> None:
         self.mode, self.group = mode, group
         self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
-        os.chmod(self._top, 0o755)  # noqa: S103
+        os.chmod(self._top, 0o755)
         self.home = os.path.join(self._top, deep) if deep else self._top
         os.makedirs(self.home, exist_ok=True)
         for name in ("slugs", "logs", "envs", "cache", "run"):

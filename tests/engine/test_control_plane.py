@@ -55,7 +55,7 @@ def controlled() -> Iterator[Machine]:
     it = Machine("root", group=CONTROL)
     for name in ("", "slugs", "logs", "envs", "cache"):
         os.chown(os.path.join(it.home, name), CONTROL, CONTROL)
-    os.chmod(os.path.join(it.home, "logs"), 0o750)  # noqa: S103
+    os.chmod(os.path.join(it.home, "logs"), 0o750)
     yield it
     it.close()
 
@@ -81,5 +81,5 @@ def test_a_home_that_the_apps_uids_cannot_reach_is_reported(controlled: Machine)
     assert controlled.engine.about()["problems"] == [] or "closed" in str(controlled.engine.about()["problems"])
     os.chmod(controlled.home, 0o700)
     problems = controlled.engine.about()["problems"]
-    os.chmod(controlled.home, 0o755)  # noqa: S103
+    os.chmod(controlled.home, 0o755)
     assert any(controlled.home in problem for problem in problems)

@@ -167,7 +167,7 @@ def test_a_stranger_may_not_speak_to_the_supervisor(machine: Machine) -> None:
 
 def test_the_supervisor_asks_who_is_speaking_even_if_the_socket_lets_them_in(root_machine: Machine) -> None:
     path = f"{root_machine.home}/run/supervisor.sock"
-    os.chmod(path, 0o666)  # noqa: S103
+    os.chmod(path, 0o666)
     script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({path!r}); print(s.recv(4096))"
     assert '"forbidden"' in as_uid(200_008, script)
     assert '"forbidden"' in as_uid(65534, script)

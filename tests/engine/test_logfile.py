@@ -191,7 +191,7 @@ def test_the_apps_uid_and_the_platforms_write_the_same_log_and_others_cannot(tmp
     folder.mkdir(parents=True)
     try:
         os.chown(folder, 200_007, 4242)
-        os.chmod(folder, 0o770)  # noqa: S103
+        os.chmod(folder, 0o770)
         script = WRITER.format(source=str(SOURCE), folder=str(folder), segment=5_000, count=200, who="{who}")
         running = []
         for uid, gid in ((200_007, 200_007), (4242, 4242), (200_007, 200_007), (4242, 4242)):

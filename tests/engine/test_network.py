@@ -235,7 +235,7 @@ def test_a_forward_leads_to_a_unix_socket_outside(machine: Machine) -> None:
     os.makedirs(folder, mode=0o755, exist_ok=True)
     path = os.path.join(folder, ".s.PGSQL.5432")
     server = socketserver.ThreadingUnixStreamServer(path, _Upper)
-    os.chmod(path, 0o777)  # noqa: S103
+    os.chmod(path, 0o777)
     machine.own(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     script = """

@@ -117,7 +117,9 @@ def test_shell_text_in_names_is_data(alices, shop, home, tmp_path, server):
         alices.git("add", "--", path)
     alices.git("commit", "-q", "-m", "$(touch x); `id`", "--author", 'A";id <x@$(id)>')
     sha = alices.git("rev-parse", "HEAD")
-    code, said = alices.push("HEAD:master", *(f"HEAD:refs/heads/{name}" for name in names), *(f"HEAD:refs/tags/{name}" for name in names))
+    code, said = alices.push(
+        "HEAD:master", *(f"HEAD:refs/heads/{name}" for name in names), *(f"HEAD:refs/tags/{name}" for name in names)
+    )
     assert code == 0, said
     assert not marker.exists()
     assert all(queries.resolve(shop, home, name) == sha for name in names)
@@ -201,7 +203,9 @@ def test_a_bomb_of_zeros_is_refused_in_bounded_memory(alices, stored):
     assert time.monotonic() - begun < 30
     assert size_of(stored) - before < 1_000_000
     assert 0 < peak.highest < 100_000_000
-    print(f"500 MB of zeros: refused after {time.monotonic() - begun:.1f} s, index-pack at most {peak.highest / 1e6:.0f} MB")
+    print(
+        f"500 MB of zeros: refused after {time.monotonic() - begun:.1f} s, index-pack at most {peak.highest / 1e6:.0f} MB"
+    )
 
 
 class Peak:
@@ -275,7 +279,9 @@ def varint(number):
 
 def packed(kind, size, head, data):
     first, rest = size & 15, size >> 4
-    return bytes([(128 if rest else 0) | kind << 4 | first]) + (varint(rest) if rest else b"") + head + zlib.compress(data)
+    return (
+        bytes([(128 if rest else 0) | kind << 4 | first]) + (varint(rest) if rest else b"") + head + zlib.compress(data)
+    )
 
 
 def test_a_delta_bomb_is_refused_in_bounded_memory(alices, stored, server, alice):
@@ -284,7 +290,13 @@ def test_a_delta_bomb_is_refused_in_bounded_memory(alices, stored, server, alice
     name = hashlib.sha1(f"blob {len(base)}\0".encode() + base, usedforsecurity=False).digest()
     copies = 256
     delta = varint(len(base)) + varint(len(base) * copies) + (b"\xf0\xff\xff\xff") * copies
-    pack = b"PACK" + (2).to_bytes(4, "big") + (2).to_bytes(4, "big") + packed(3, len(base), b"", base) + packed(7, len(delta), name, delta)
+    pack = (
+        b"PACK"
+        + (2).to_bytes(4, "big")
+        + (2).to_bytes(4, "big")
+        + packed(3, len(base), b"", base)
+        + packed(7, len(delta), name, delta)
+    )
     pack += hashlib.sha1(pack, usedforsecurity=False).digest()
     line = f"{'0' * 40} {'1' * 40} refs/heads/x\0 report-status".encode()
     body = f"{len(line) + 4:04x}".encode() + line + b"0000" + pack

@@ -25,7 +25,13 @@ def test_a_push_to_master_is_recorded_and_can_be_cloned(alices, shop, home, tmp_
     sha = alices.git("rev-parse", "HEAD")
     assert queries.head(shop, home) == sha
     push = Push.objects.get()
-    assert (push.ref, push.before, push.after, push.state, push.seq) == ("refs/heads/master", "0" * 40, sha, "recorded", 1)
+    assert (push.ref, push.before, push.after, push.state, push.seq) == (
+        "refs/heads/master",
+        "0" * 40,
+        sha,
+        "recorded",
+        1,
+    )
     assert push.account.email == "alice@example.com"
     assert push.address == "127.0.0.1"
     assert [row.after for row in server.followed] == [sha]
@@ -50,7 +56,9 @@ def test_a_push_to_main_is_a_push_to_master(alices, shop, home, server):
     third = alices.commit()
     assert alices.push("HEAD:main")[0] == 0
     assert queries.head(shop, home, "main") == queries.head(shop, home, "master") == third
-    assert [(push.ref, push.after) for push in server.followed] == [("refs/heads/master", sha) for sha in (first, second, third)]
+    assert [(push.ref, push.after) for push in server.followed] == [
+        ("refs/heads/master", sha) for sha in (first, second, third)
+    ]
 
 
 def test_a_push_to_both_names_at_once_is_one_push(alices, shop, server):
@@ -309,7 +317,14 @@ def test_the_dumb_protocol_and_other_addresses_are_not_served(alices, server, al
     alices.push()
     token = token_of(alice)
     base = f"http://127.0.0.1:{server.port}/shop.git"
-    for path in ("/HEAD", "/info/refs", "/info/refs?service=git-upload-archive", "/objects/info/packs", "/config", "/../../keys"):
+    for path in (
+        "/HEAD",
+        "/info/refs",
+        "/info/refs?service=git-upload-archive",
+        "/objects/info/packs",
+        "/config",
+        "/../../keys",
+    ):
         assert httpx.get(base + path, auth=("any", token)).status_code in (403, 404), path
     assert httpx.get(base + "/git-receive-pack", auth=("any", token)).status_code == 405
     assert httpx.post(base + "/git-receive-pack", auth=("any", token), content=b"0000").status_code == 415

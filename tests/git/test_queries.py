@@ -48,7 +48,16 @@ def test_an_empty_repository_has_no_head(home, shop, cafe, made):
 
 def test_a_commit_is_read_as_it_is(home, shop, made, store):
     first = made.commit(subject="first\n\nmore")
-    made.git("commit", "-q", "--allow-empty", "-m", "zweite Änderung", "--author", "Zoë <zoe@example.com>", GIT_COMMITTER_DATE="1700000000 +0200")
+    made.git(
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        "zweite Änderung",
+        "--author",
+        "Zoë <zoe@example.com>",
+        GIT_COMMITTER_DATE="1700000000 +0200",
+    )
     store()
     sha = queries.head(shop, home)
     commit = queries.commit(shop, home, sha)
@@ -84,7 +93,22 @@ def test_people_name_commits_by_branch_tag_or_digits(home, shop, made, store):
     store("HEAD:refs/tags/v1")
     for text in ("master", "main", "v1", sha, sha[:7], sha[:4].upper(), f" {sha[:10]}\n"):
         assert queries.resolve(shop, home, text) == sha, text
-    for text in ("", "-x", "--all", "HEAD^", "master~1", "master^{tree}", ":/change", "abc", "f" * 40, "f" * 8, "@{1}", "no", "a\0b", "x" * 5000):
+    for text in (
+        "",
+        "-x",
+        "--all",
+        "HEAD^",
+        "master~1",
+        "master^{tree}",
+        ":/change",
+        "abc",
+        "f" * 40,
+        "f" * 8,
+        "@{1}",
+        "no",
+        "a\0b",
+        "x" * 5000,
+    ):
         assert queries.resolve(shop, home, text) is None, text
 
 

@@ -37,7 +37,9 @@ def test_too_many_refs_at_once_are_refused():
 
 def test_every_refusal_says_what_to_do():
     refusals = [
-        *rules.judge_refs([update(after=ZERO), update("refs/heads/-x"), update("refs/x"), update("refs/tags/a\x1bb")], "master"),
+        *rules.judge_refs(
+            [update(after=ZERO), update("refs/heads/-x"), update("refs/x"), update("refs/tags/a\x1bb")], "master"
+        ),
         rules.judge_force("master", A, B),
         *rules.judge_tree("x", Tree(stopped="time", bad=((b"a\nb", "is bad"),), big=((b"a", 10**9),))),
         *rules.judge_tree("x", Tree(stopped="size")),
@@ -65,7 +67,11 @@ def test_paths_with_spaces_accents_and_long_names_are_fine():
 @given(st.text())
 def test_no_line_for_a_pusher_can_move_the_cursor_or_break_the_line(text):
     shown = rules.printable(text)
-    assert not [char for char in shown.replace("\x1b[", "") if ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029"]
+    assert not [
+        char
+        for char in shown.replace("\x1b[", "")
+        if ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029"
+    ]
     shown.encode()
 
 
@@ -85,4 +91,7 @@ def test_a_branch_name_is_never_an_option_or_an_expression(text):
 
 def test_ordinary_branch_names_are_branch_names():
     assert all(rules.is_branch_name(name) for name in ("master", "feature/x-1", "a.b", "ünï", "$(id)", "a;b"))
-    assert not any(rules.is_branch_name(name) for name in ("", "-x", "a..b", "a b", "x.lock", "x/", ".x", "a/.b", "a@{1}", "HEAD^", "a\n"))
+    assert not any(
+        rules.is_branch_name(name)
+        for name in ("", "-x", "a..b", "a b", "x.lock", "x/", ".x", "a/.b", "a@{1}", "HEAD^", "a\n")
+    )

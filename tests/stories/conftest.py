@@ -15,7 +15,7 @@ from tests.stories.team import Installation, Team
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-QUICK = "python manage.py test payslip payroll.tests.test_story"
+QUICK = "python manage.py test accounts payroll.tests.test_story"
 """A few of the sample's tests, and the one that a story adds."""
 
 

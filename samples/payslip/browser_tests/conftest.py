@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 APP = Path(__file__).resolve().parent.parent
-PASSWORD = "gliding-above-the-alps"
+PASSWORD = "gliding-above-the-alps"  # noqa: S105
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -38,7 +38,7 @@ def wait_for(address: str, process: subprocess.Popen) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:
-            urllib.request.urlopen(address, timeout=1)
+            urllib.request.urlopen(address, timeout=1)  # noqa: S310
         except OSError:
             time.sleep(0.1)
         else:
@@ -62,9 +62,9 @@ def base_url(tmp_path_factory):
         ["migrate", "-v0"],
         ["seed_demo", "--password", PASSWORD],
     ):
-        subprocess.run([*manage, *command], cwd=folder, env=environment, check=True)
+        subprocess.run([*manage, *command], cwd=folder, env=environment, check=True)  # noqa: S603
     port = free_port()
-    server = subprocess.Popen(
+    server = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "gunicorn", "payslip.wsgi", "--bind", f"127.0.0.1:{port}",
          "--threads", "4", "--no-control-socket"],
         cwd=folder, env=environment,

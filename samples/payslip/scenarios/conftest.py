@@ -32,11 +32,11 @@ class Copy:
 
     def apply(self, scenario: str) -> "Copy":
         patch = APP / "scenarios" / f"{scenario}.patch"
-        subprocess.run(["git", "apply", str(patch)], cwd=self.folder, check=True)
+        subprocess.run(["git", "apply", str(patch)], cwd=self.folder, check=True)  # noqa: S603, S607
         return self
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603
             command,
             cwd=self.folder,
             env={**self.environment, **variables},
@@ -58,8 +58,8 @@ class Copy:
 
     def start(self, command: str, **variables: str) -> subprocess.Popen:
         """The web process, in a group of its own so that all of it can be ended."""
-        return subprocess.Popen(
-            ["sh", "-c", f"exec {command}"],
+        return subprocess.Popen(  # noqa: S603
+            ["sh", "-c", f"exec {command}"],  # noqa: S607
             cwd=self.folder,
             env={**self.environment, **variables},
             stderr=subprocess.PIPE,

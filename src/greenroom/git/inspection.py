@@ -42,9 +42,14 @@ def inspect(
 def _kinds(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
     """Branches and tags have to lead to commits."""
     ask = "".join(f"{update.after}^{{commit}}\n" for update in updates).encode()
-    answers = runner.output(repo, ["cat-file", "--batch-check=%(objecttype)"], stdin=ask, quarantine=quarantine).splitlines()
+    answers = runner.output(
+        repo, ["cat-file", "--batch-check=%(objecttype)"], stdin=ask, quarantine=quarantine
+    ).splitlines()
     return [
-        Refusal(message=f"{rules.printable(update.ref, 80)} does not lead to a commit.", hint="tag a commit: git tag NAME COMMIT")
+        Refusal(
+            message=f"{rules.printable(update.ref, 80)} does not lead to a commit.",
+            hint="tag a commit: git tag NAME COMMIT",
+        )
         for update, answer in zip(updates, answers, strict=True)
         if answer != b"commit"
     ]
@@ -82,7 +87,9 @@ def new_objects(repo: Path, quarantine: Path, limits: Limits = DEFAULT_LIMITS) -
     words = ["cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectsize) %(objectname)"]
     count, size, largest, stopped = 0, 0, ("", 0), ""
     try:
-        with runner.records(repo, words, quarantine=quarantine, alone=True, separator=b"\n", seconds=limits.new_seconds) as lines:
+        with runner.records(
+            repo, words, quarantine=quarantine, alone=True, separator=b"\n", seconds=limits.new_seconds
+        ) as lines:
             for line in lines:
                 length, _, name = line.partition(b" ")
                 count += 1
@@ -156,4 +163,6 @@ class _Seen:
 
 
 def _small(repo: Path, name: str, quarantine: Path | None) -> bytes:
-    return runner.output(repo, ["cat-file", "blob"], args=[name], quarantine=quarantine, limit=SMALL_FILE) if name else b""
+    return (
+        runner.output(repo, ["cat-file", "blob"], args=[name], quarantine=quarantine, limit=SMALL_FILE) if name else b""
+    )

@@ -114,7 +114,9 @@ def _initialise(repo: Path) -> None:
     env = {**runner.environment(draft), "GIT_DEFAULT_HASH": "sha1", "GIT_DEFAULT_REF_FORMAT": "files"}
     result = processes.run(["git", "init", "--quiet", "--bare", "--template="], timeout=30, env=env, cwd="/")
     if result.code:
-        raise PlatformError(f"The repository could not be made: {runner.complaint(result.err)}", hint="greenroom doctor")
+        raise PlatformError(
+            f"The repository could not be made: {runner.complaint(result.err)}", hint="greenroom doctor"
+        )
     draft.chmod(0o750)
     os.rename(draft, repo)
 

@@ -18,7 +18,9 @@ MAX_INPUT = 512 * 1024 * 1024
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(rb"[\x00-\x1f\x7f]")
 _CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])\Z")
+_BRANCH = re.compile(
+    r"(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])\Z"
+)
 SHOWN = 5
 
 
@@ -147,7 +149,10 @@ def judge_refs(updates: Sequence[Update], protected: str, limits: Limits = DEFAU
     targets = {update.after for update in updates if is_protected(update.ref, protected)}
     if len(targets) > 1:
         refusals.append(
-            Refusal(message=f"{called(protected)} is one branch; this push gives it two different commits.", hint="push one of them")
+            Refusal(
+                message=f"{called(protected)} is one branch; this push gives it two different commits.",
+                hint="push one of them",
+            )
         )
     return refusals
 
@@ -156,15 +161,26 @@ def _judge_ref(update: Update, protected: str) -> Refusal | None:
     short = update.short
     name = printable(short, 80)
     if not update.ref.startswith(("refs/heads/", "refs/tags/")):
-        return Refusal(message=f"{printable(update.ref, 80)} is neither a branch nor a tag.", hint="push to refs/heads/ or refs/tags/")
-    if short in ("HEAD", "@") or short.startswith(("-", "refs/")) or is_sha(short) or len(update.ref.encode("utf-8", "replace")) > 200:
+        return Refusal(
+            message=f"{printable(update.ref, 80)} is neither a branch nor a tag.",
+            hint="push to refs/heads/ or refs/tags/",
+        )
+    if (
+        short in ("HEAD", "@")
+        or short.startswith(("-", "refs/"))
+        or is_sha(short)
+        or len(update.ref.encode("utf-8", "replace")) > 200
+    ):
         return Refusal(
             message=f"{name!r} is not allowed as the name of a branch or tag: at most 190 characters, not HEAD, not beginning with "
             "a dash or refs/, not the form of a commit's id.",
             hint="push it under another name",
         )
     if printable(short, 300) != short:
-        return Refusal(message=f"{name!r} is not allowed as a name: it has to be printable UTF-8.", hint="push it under another name")
+        return Refusal(
+            message=f"{name!r} is not allowed as a name: it has to be printable UTF-8.",
+            hint="push it under another name",
+        )
     if update.deletes and is_protected(update.ref, protected):
         return Refusal(
             message=f"{called(protected)} is the branch that is deployed; it cannot be deleted.",
@@ -187,18 +203,29 @@ def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list
     """What is wrong with the files of a branch's newest commit."""
     where = printable(branch, 80)
     refusals = [
-        Refusal(message=f"{where}: {shown(path)} is {size / 1e6:,.0f} MB; a file may have {limits.file_bytes / 1e6:,.0f} MB.", hint=KEEP_OUT)
+        Refusal(
+            message=f"{where}: {shown(path)} is {size / 1e6:,.0f} MB; a file may have {limits.file_bytes / 1e6:,.0f} MB.",
+            hint=KEEP_OUT,
+        )
         for path, size in tree.big[:SHOWN]
     ]
     refusals += [
-        Refusal(message=f"{where}: the file name {shown(path)} {why}.", hint="git mv it to another name, commit and push again")
+        Refusal(
+            message=f"{where}: the file name {shown(path)} {why}.",
+            hint="git mv it to another name, commit and push again",
+        )
         for path, why in tree.bad[:SHOWN]
     ]
     if tree.stopped == "entries":
-        refusals.append(Refusal(message=f"{where} has more than {limits.tree_entries:,} files and folders.", hint=KEEP_OUT))
+        refusals.append(
+            Refusal(message=f"{where} has more than {limits.tree_entries:,} files and folders.", hint=KEEP_OUT)
+        )
     if tree.stopped == "size":
         refusals.append(
-            Refusal(message=f"{where}: its files are together more than {limits.tree_bytes / 1e6:,.0f} MB when checked out.", hint=KEEP_OUT)
+            Refusal(
+                message=f"{where}: its files are together more than {limits.tree_bytes / 1e6:,.0f} MB when checked out.",
+                hint=KEEP_OUT,
+            )
         )
     if tree.stopped == "time":
         refusals.append(
@@ -210,7 +237,9 @@ def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list
     return refusals
 
 
-KEEP_OUT = "keep data, media and generated files out of the repository (git rm --cached, .gitignore, then git commit --amend)"
+KEEP_OUT = (
+    "keep data, media and generated files out of the repository (git rm --cached, .gitignore, then git commit --amend)"
+)
 
 
 def judge_objects(new: NewObjects, limits: Limits = DEFAULT_LIMITS) -> list[Refusal]:
@@ -228,7 +257,11 @@ def judge_objects(new: NewObjects, limits: Limits = DEFAULT_LIMITS) -> list[Refu
         "size": f"The push brings more than {limits.new_bytes / 1e9:,.0f} GB of unpacked objects.",
         "time": f"What the push brings could not be measured within {limits.new_seconds:.0f} s.",
     }
-    return [Refusal(message=texts[new.stopped], hint="push older commits first, some thousand at a time")] if new.stopped else []
+    return (
+        [Refusal(message=texts[new.stopped], hint="push older commits first, some thousand at a time")]
+        if new.stopped
+        else []
+    )
 
 
 def path_problem(path: bytes) -> str:
@@ -261,7 +294,11 @@ def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> 
     if stored:
         more = f" and {len(stored) - SHOWN} more" if len(stored) > SHOWN else ""
         lines.append(f"-----> {', '.join(stored[:SHOWN])}{more}; only {called(protected)} is deployed.")
-    if others and len(others) == len(updates) and any(u.ref.startswith("refs/heads/") and not u.deletes for u in others):
+    if (
+        others
+        and len(others) == len(updates)
+        and any(u.ref.startswith("refs/heads/") and not u.deletes for u in others)
+    ):
         branch = next(u.short for u in others if u.ref.startswith("refs/heads/") and not u.deletes)
         lines.append(f"       To deploy it: git push greenroom {branch}:{protected}")
     return [printable(line) for line in lines]

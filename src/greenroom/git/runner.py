@@ -30,7 +30,9 @@ class TooSlowError(Exception):
     """git had not finished when its time was over; it has been killed."""
 
 
-def environment(repo: Path, *, quarantine: Path | None = None, config: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
+def environment(
+    repo: Path, *, quarantine: Path | None = None, config: Sequence[tuple[str, str]] = ()
+) -> dict[str, str]:
     """The whole environment of a git process. ``quarantine``: the folder of objects that a push has brought and that are not accepted yet."""
     settings = (*CONSTANT_CONFIG, *config)
     env = {
@@ -136,7 +138,12 @@ def records(
     if alone:
         del env["GIT_ALTERNATE_OBJECT_DIRECTORIES"]
     child = subprocess.Popen(
-        command(words, args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, cwd="/"
+        command(words, args),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=env,
+        cwd="/",
     )
     limit(child.pid)
     try:
@@ -184,9 +191,13 @@ def limit(pid: int, *, memory: int = MEMORY, cpu: int = CPU_SECONDS) -> None:
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
-def write_output(repo: Path, words: Sequence[str], *, args: Sequence[str], target: int, env: Mapping[str, str], timeout: float) -> None:
+def write_output(
+    repo: Path, words: Sequence[str], *, args: Sequence[str], target: int, env: Mapping[str, str], timeout: float
+) -> None:
     """Let git write to the open file ``target``. PlatformError when it fails or takes longer than ``timeout`` seconds."""
-    child = subprocess.Popen(command(words, args), stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.PIPE, env=dict(env), cwd="/")
+    child = subprocess.Popen(
+        command(words, args), stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.PIPE, env=dict(env), cwd="/"
+    )
     try:
         _, err = child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:

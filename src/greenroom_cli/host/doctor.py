@@ -86,7 +86,7 @@ def _bubblewrap() -> Finding:
         "/",
         "/",
         "--tmpfs",
-        "/tmp",
+        "/tmp",  # noqa: S108 - inside the sandbox
         "--proc",
         "/proc",
         "true",

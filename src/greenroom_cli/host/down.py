@@ -29,9 +29,8 @@ def _dynos(home: Path, say: Callable[[str], None]) -> bool:
     """Stop all dynos at once, kill those that do not end, and forget them."""
     if keeper.known(home, "supervisor") is None:
         return False
-    from greenroom.engine.local.client import LocalEngine
-
     from greenroom.basics.errors import GreenroomError
+    from greenroom.engine.local.client import LocalEngine
 
     engine = LocalEngine(home)
     try:

@@ -32,7 +32,8 @@ class SigningInTests(TestCase):
 
     def test_a_wrong_password_is_told_without_saying_which_part_is_wrong(self):
         self.assertContains(
-            self.sign_in(password="nonsense"), "Please enter a correct username and password"
+            self.sign_in(password="nonsense"),
+            "Please enter a correct username and password",  # noqa: S106
         )
 
     def test_after_signing_in_one_comes_to_the_page_one_asked_for(self):
@@ -65,7 +66,7 @@ class PasswordTests(TestCase):
         form = self.client.get(link, follow=True).request["PATH_INFO"]
         new = {"new_password1": "cumulus-nimbus-9", "new_password2": "cumulus-nimbus-9"}
         self.assertRedirects(self.client.post(form, new), reverse("password_reset_complete"))
-        self.assertTrue(self.client.login(username="sina", password="cumulus-nimbus-9"))
+        self.assertTrue(self.client.login(username="sina", password="cumulus-nimbus-9"))  # noqa: S106
         self.assertContains(self.client.get(link, follow=True), "was used already")
 
     def test_an_unknown_address_gets_no_mail_and_the_same_answer(self):

@@ -49,7 +49,7 @@ class RecordingTests(PayrollTestCase):
 
     def test_signing_in_is_no_change_of_the_user(self):
         before = AuditEntry.objects.filter(action="changed").count()
-        self.client.login(username="mara", password="flying-low-4")
+        self.client.login(username="mara", password="flying-low-4")  # noqa: S106
         self.assertEqual(AuditEntry.objects.filter(action="changed").count(), before)
 
     def test_an_entry_is_neither_changed_nor_deleted(self):

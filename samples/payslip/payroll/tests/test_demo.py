@@ -21,7 +21,7 @@ class SeedDemoTests(TestCase):
         self.made("--password", "gliding-since-1957")
         self.assertEqual(PayRun.objects.filter(status="paid").count(), 12)
         for username in ("paula", "anton", "stella"):
-            self.assertTrue(self.client.login(username=username, password="gliding-since-1957"))
+            self.assertTrue(self.client.login(username=username, password="gliding-since-1957"))  # noqa: S106
         self.assertEqual(Payslip.objects.filter(staff__user__username="stella").count(), 12)
         paula, anton, stella = (User.objects.get(username=n) for n in ("paula", "anton", "stella"))
         self.assertTrue(paula.has_perm("payroll.manage_payroll"))

@@ -128,7 +128,9 @@ class GitHttp:
     def _admit(self, app: App, service: str) -> None:
         pushes = self.running[f"{service} {app.pk}"] if service == "git-receive-pack" else 0
         if pushes >= PUSHES_PER_APP or self.running[service] >= CHILDREN:
-            busy = f"{pushes} pushes to {app.name} are" if pushes >= PUSHES_PER_APP else f"{CHILDREN} other transfers are"
+            busy = (
+                f"{pushes} pushes to {app.name} are" if pushes >= PUSHES_PER_APP else f"{CHILDREN} other transfers are"
+            )
             raise BusyError(f"{busy} going on; this one was not started.", hint="try again when one of them has ended")
 
     async def _exchange(

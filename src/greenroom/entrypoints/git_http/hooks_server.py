@@ -155,7 +155,9 @@ def read(text: bytes) -> Request:
         app=app,
         account=Account.objects.filter(pk=uuid.UUID(payload["account"])).first() if payload["account"] else None,
         address=payload["address"],
-        updates=[Update(before=before, after=after, ref=ref) for before, after, ref in (line.split(" ", 2) for line in lines)],
+        updates=[
+            Update(before=before, after=after, ref=ref) for before, after, ref in (line.split(" ", 2) for line in lines)
+        ],
         quarantine=Path(quarantine) if quarantine != "-" else None,
     )
 

@@ -57,7 +57,9 @@ class Exchange:
         self.gone = False
         self.fed = asyncio.Event()
 
-    async def run(self, argv: list[str], *, env: dict[str, str], lock: int | None = None, body: str | None = None) -> None:
+    async def run(
+        self, argv: list[str], *, env: dict[str, str], lock: int | None = None, body: str | None = None
+    ) -> None:
         """Run git and return when it has ended. lock: a descriptor for git to inherit, closed here. body: the encoding of the
         request's body, None when there is none. Raises RequestError as long as nothing has been answered.
         """

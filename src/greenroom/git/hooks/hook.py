@@ -31,7 +31,9 @@ def main(name: str) -> int:
     try:
         return run(name)
     except BlockingIOError:
-        say(f" !     Another push to this app has held its repository for {LOCK_SECONDS:.0f} s; nothing was changed.".encode())
+        say(
+            f" !     Another push to this app has held its repository for {LOCK_SECONDS:.0f} s; nothing was changed.".encode()
+        )
         say(b"       hint: push again when it has ended")
         return 1
     except (OSError, ValueError) as error:
