@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import venv
@@ -31,7 +32,8 @@ def main(folder: Path) -> int:
 
 def run(argv: list[object]) -> None:
     """Run a command; its failure ends the installation with its own words."""
-    result = subprocess.run([str(word) for word in argv], check=False)
+    env = {"UV_SYSTEM_CERTS": "1", **os.environ}  # the host knows which certificates its package index has
+    result = subprocess.run([str(word) for word in argv], env=env, check=False)
     if result.returncode:
         sys.exit(result.returncode)
 

@@ -19,8 +19,9 @@ SECRET_KEY = environment.required("SECRET_KEY", while_building="only-for-collect
 HEROKU_APP_NAME = os.environ.get("HEROKU_APP_NAME", "").strip()
 ALLOWED_HOSTS = [".localhost", "127.0.0.1", "[::1]", *environment.words("ALLOWED_HOSTS")]
 if HEROKU_APP_NAME:
-    # Newer apps are served below a name with a random suffix, older ones below the bare name.
-    ALLOWED_HOSTS += [f"{HEROKU_APP_NAME}.herokuapp.com", ".herokuapp.com"]
+    ALLOWED_HOSTS.append(f"{HEROKU_APP_NAME}.herokuapp.com")
+# Newer apps are served below a name with a random suffix, which the platform tells here.
+ALLOWED_HOSTS += environment.words("HEROKU_APP_DEFAULT_DOMAIN_NAME")
 
 SECURE = environment.switch("SECURE")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.switch("SECURE_COOKIES", SECURE)

@@ -74,7 +74,7 @@ def install_spec(
         uid=app.number if app else PLATFORM_UID,
         process=f"{kind}.1",
         command=command(python, "install"),
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **tools.index_settings(), **settings, **index},  # noqa: S108
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1", **tools.index_settings(), **settings, **index},  # noqa: S108
         mounts=mounts,
         cwd="/",
         limits=LIMITS,

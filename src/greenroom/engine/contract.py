@@ -106,7 +106,8 @@ class DynoState:
     phase:     ``starting`` (made, perhaps waiting for its client), ``running``, ``exited``, ``lost`` (its shim died; nothing runs).
     listening: whether the port has been bound (web dynos).
     exit_code: 0..255 when exited; 128+n after signal n.
-    reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R14), ``signal``, ``start`` (could not be started).
+    reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R14), ``signal`` (ours), ``start`` (could not be
+               started; exit_code is 127 then), ``lost``.
     detail:    one line for people.
     active:    connections that the bridge serves now.
     pid:       of the shim; host_pid of the command's first process outside the sandbox (0: unknown).

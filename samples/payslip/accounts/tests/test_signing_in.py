@@ -31,10 +31,8 @@ class SigningInTests(TestCase):
         self.assertContains(self.sign_in(), "Good to see you, Sina")
 
     def test_a_wrong_password_is_told_without_saying_which_part_is_wrong(self):
-        self.assertContains(
-            self.sign_in(password="nonsense"),
-            "Please enter a correct username and password",  # noqa: S106
-        )
+        answer = self.sign_in(password="nonsense")  # noqa: S106
+        self.assertContains(answer, "Please enter a correct username and password")
 
     def test_after_signing_in_one_comes_to_the_page_one_asked_for(self):
         answer = self.sign_in(next=reverse("my-payslips"))

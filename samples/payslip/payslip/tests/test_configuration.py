@@ -76,8 +76,13 @@ class SwitchTests(SimpleTestCase):
         self.assertIn("['.localhost', '127.0.0.1', '[::1]'] False 0 None", self.show())
 
     def test_hosts_are_added_by_name_and_by_the_name_of_the_app(self):
-        shown = self.show(ALLOWED_HOSTS="pay.example.org,two.example.org", HEROKU_APP_NAME="pay-1")
-        for host in ("pay.example.org", "two.example.org", "pay-1.herokuapp.com"):
+        shown = self.show(
+            ALLOWED_HOSTS="pay.example.org,two.example.org",
+            HEROKU_APP_NAME="pay-1",
+            HEROKU_APP_DEFAULT_DOMAIN_NAME="pay-1-a1b2.herokuapp.com",
+        )
+        own = ("pay-1.herokuapp.com", "pay-1-a1b2.herokuapp.com")
+        for host in ("pay.example.org", "two.example.org", *own):
             self.assertIn(f"'{host}'", shown)
 
     def test_one_switch_turns_on_cookies_hsts_and_the_proxy_header(self):

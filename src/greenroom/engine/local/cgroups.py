@@ -147,7 +147,7 @@ class Groups:
 def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:
     """The groups that this process may make. Raises UnavailableError with the reason."""
     if os.geteuid() != 0:
-        return _delegated(home)
+        raise UnavailableError("they need root")
     mounts, unified = _mounts(mountinfo)
     if all(name in mounts for name in NEEDED):
         groups = Groups(home, {name: mounts[name] for name in CONTROLLERS if name in mounts}, 1)
@@ -165,10 +165,6 @@ def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:
         except OSError as error:
             raise UnavailableError(f"{path}: {error.strerror}") from None
     return groups
-
-
-def _delegated(home: str) -> Groups:
-    raise UnavailableError("control groups need root")
 
 
 def _mounts(mountinfo: str) -> tuple[dict[str, str], str]:

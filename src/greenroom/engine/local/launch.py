@@ -54,8 +54,6 @@ class Pipes:
         if order["attach"]:
             self.input = self.output if order["tty"] else self.input
             os.set_blocking(self.input, False)
-        elif order["tty"]:
-            self.input = -1
 
     def _pty(self, rows: int, columns: int) -> None:
         self.output, slave = os.openpty()

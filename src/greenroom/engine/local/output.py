@@ -13,6 +13,7 @@ from greenroom.basics import logfile
 LONGEST = logfile.LONGEST
 LINES_PER_SECOND, LINES_AT_ONCE = 2_000, 20_000
 BYTES_PER_SECOND, BYTES_AT_ONCE = 2_000_000, 8_000_000
+TELL_SECONDS = 1.0
 RAW_BYTES = 300_000_000
 RAW_CUT = b"\n[greenroom] the output is longer than 300 MB; the rest is not kept\n"
 
@@ -75,7 +76,7 @@ class Output:
         self._lines = Bucket(LINES_PER_SECOND, LINES_AT_ONCE)
         self._bytes = Bucket(BYTES_PER_SECOND, BYTES_AT_ONCE)
         self._partial = b""
-        self._dropped, self._since = 0, 0.0
+        self._dropped, self._since, self._told = 0, 0.0, 0.0
         self._raw, self._raw_left = -1, RAW_BYTES
         self.last_words = b""
         if raw:
@@ -123,11 +124,12 @@ class Output:
             self._since = time.time()
         self._dropped += count
 
-    def tell_drops(self) -> None:
-        """Say in the log how many lines are missing, if any."""
+    def tell_drops(self, *, at_last: bool = False) -> None:
+        """Say in the log how many lines are missing, if any; once a second, and at last."""
         dropped = self._dropped + self._journal.lost
-        if not dropped:
+        if not dropped or (not at_last and time.monotonic() - self._told < TELL_SECONDS):
             return
+        self._told = time.monotonic()
         since = logfile.stamp(self._since or time.time())
         self._dropped, self._journal.lost, self._since = 0, 0, 0.0
         self._journal.say(f"Error L10 (output buffer overflow): {dropped} messages dropped since {since}.")
@@ -139,7 +141,7 @@ class Output:
         if self._partial:
             rest, self._partial = self._partial, b""
             self._pass([rest])
-        self.tell_drops()
+        self.tell_drops(at_last=True)
         if self._raw >= 0:
             os.close(self._raw)
             self._raw = -1

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ATTACH_SECONDS = 60.0
 FLUSH_SECONDS = 5.0
 DRAIN_SECONDS = 2.0
+SAVE_TRIES = 86_400
+"""How often, once a second, the end is tried to be written down."""
 PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
 """Until when after the start, and how often, the shim looks whether the port has been bound (seconds)."""
 READ_BYTES, READ_WINDOW = 3_200_000, 0.1
@@ -47,7 +49,7 @@ class Shim:
         self._code: int | None = None
         self._ran = self._is_up = self._stopping = self._done = False
         self._pending: list[int] = []
-        self._window, self._read = 0.0, 0
+        self._window, self._read, self._tries = 0.0, 0, 0
 
     # -- before the drop ---------------------------------------------------------------------------------------------
 
@@ -354,7 +356,8 @@ class Shim:
         self._leave()
 
     def _leave(self) -> None:
-        if self.state.saved:
+        self._tries += 1
+        if self.state.saved or self._tries > SAVE_TRIES:
             self.loop.stop()
         else:
             self.state.save(sync=True)  # a full disk: the exit state is worth waiting for
