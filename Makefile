@@ -29,7 +29,6 @@ test-fast: $(STAMP) ## rules, rooms and layout only: no installation is started
 
 lint: $(STAMP) ## ruff, import-linter and mypy
 	@$(BIN)/ruff check src tests benchmarks scripts
-	@$(BIN)/ruff format --check src tests benchmarks scripts
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m mypy
 

@@ -130,10 +130,14 @@ class FakeGreenroom:
         full = pattern.replace("A", f"/apps/{APP}", 1) if pattern.startswith("A") else pattern
         self.routes.insert(0, (method, re.compile(full + r"\Z"), data if callable(data) else lambda request: data))
 
-    def refuse(self, method: str, pattern: str, status: int, message: str, hint: str = "", id: str = "invalid_params") -> None:
+    def refuse(
+        self, method: str, pattern: str, status: int, message: str, hint: str = "", id: str = "invalid_params"
+    ) -> None:
         """Answer with an error in the API's shape."""
         text = f"{message}\nhint: {hint}" if hint else message
-        self.on(method, pattern, Reply({"id": id, "message": text, "url": "", **({"hint": hint} if hint else {})}, status))
+        self.on(
+            method, pattern, Reply({"id": id, "message": text, "url": "", **({"hint": hint} if hint else {})}, status)
+        )
 
     def asked(self, method: str, part: str = "") -> list[Request]:
         """The requests of that method whose path holds ``part``."""

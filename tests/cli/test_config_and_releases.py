@@ -20,7 +20,10 @@ def test_config_for_a_shell_survives_any_value(at_server, greenroom):
     import subprocess
 
     script = result.stdout + 'printf "%s|%s" "$A" "$B"'
-    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == "it's $HOME; rm -rf /|two\nlines"
+    assert (
+        subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+        == "it's $HOME; rm -rf /|two\nlines"
+    )
 
 
 def test_config_get_prints_the_value_alone(at_server, greenroom):

@@ -15,7 +15,13 @@ def question(port: int, scheme: str = "http", host: str = "localhost") -> str:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost:{port}/{app}.git", "http://127.0.0.1:{port}/{app}.git", "https://localhost:{tls}/{app}.git", "http://x@localhost:{port}/{app}"]
+    "url",
+    [
+        "http://localhost:{port}/{app}.git",
+        "http://127.0.0.1:{port}/{app}.git",
+        "https://localhost:{tls}/{app}.git",
+        "http://x@localhost:{port}/{app}",
+    ],
 )
 def test_a_remote_of_the_installation_names_the_app(at_server, greenroom, checkout, url):
     git("remote", "add", "origin", "https://github.com/acme/payslip.git")
@@ -27,7 +33,13 @@ def test_a_remote_of_the_installation_names_the_app(at_server, greenroom, checko
 
 @pytest.mark.parametrize(
     "url",
-    ["https://git.heroku.com/{app}.git", "http://localhost:{other}/{app}.git", "http://localhost.example.com:{port}/{app}.git", "/srv/{app}.git", "git@localhost:{app}.git"],
+    [
+        "https://git.heroku.com/{app}.git",
+        "http://localhost:{other}/{app}.git",
+        "http://localhost.example.com:{port}/{app}.git",
+        "/srv/{app}.git",
+        "git@localhost:{app}.git",
+    ],
 )
 def test_a_remote_elsewhere_names_no_app(at_server, greenroom, checkout, url):
     git("remote", "add", "heroku", url.format(port=at_server.port, other=at_server.port + 7, app=APP))
@@ -42,7 +54,9 @@ def test_outside_a_checkout_the_app_has_to_be_named(at_server, greenroom):
     assert greenroom("ps").exit_code == 2
 
 
-def test_the_option_wins_over_the_variable_and_the_variable_over_the_remote(at_server, greenroom, checkout, monkeypatch):
+def test_the_option_wins_over_the_variable_and_the_variable_over_the_remote(
+    at_server, greenroom, checkout, monkeypatch
+):
     git("remote", "add", "greenroom", f"{at_server.url}/from-the-remote.git")
     for words, wanted in ((["-a", "from-the-option"], "from-the-option"), ([], "from-the-variable")):
         monkeypatch.setenv("GREENROOM_APP", "from-the-variable")

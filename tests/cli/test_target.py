@@ -51,7 +51,9 @@ def test_what_greenroom_env_exports_for_the_heroku_cli_is_enough(server, greenro
     assert greenroom("whoami").exit_code == 0
 
 
-@pytest.mark.parametrize("host", ["https://api.heroku.com", "heroku.com", "http://localhost.example.com", "http://notlocalhost:5000"])
+@pytest.mark.parametrize(
+    "host", ["https://api.heroku.com", "heroku.com", "http://localhost.example.com", "http://notlocalhost:5000"]
+)
 def test_a_heroku_host_elsewhere_is_not_used_and_gets_no_token(greenroom, tmp_path, monkeypatch, host):
     monkeypatch.setenv("HEROKU_HOST", host)
     monkeypatch.setenv("HEROKU_API_KEY", "the-key-of-the-real-heroku")
@@ -97,7 +99,9 @@ def test_a_token_of_another_user_is_explained(tmp_path, monkeypatch):
     def forbidden(self: Path) -> str:
         raise PermissionError(13, "Permission denied") if self.name == "admin.token" else AssertionError
 
-    monkeypatch.setattr(Path, "read_text", lambda self: json.dumps({}) if self.name == "installation.json" else forbidden(self))
+    monkeypatch.setattr(
+        Path, "read_text", lambda self: json.dumps({}) if self.name == "installation.json" else forbidden(self)
+    )
     with pytest.raises(CliError, match="belongs to another user") as caught:
         target.find(str(home), {})
     assert "GREENROOM_TOKEN" in caught.value.hint
@@ -139,7 +143,10 @@ def test_an_unknown_app_is_the_servers_404(at_server, greenroom):
     [
         (Reply(raw=b"<html>nginx</html>", kind="text/html"), "answered 200 OK and not as Greenroom's API does"),
         (Reply(raw=b"<html>nginx</html>", status=502, kind="text/html"), "answered 502 Bad Gateway and not as"),
-        (Reply(raw=b"upstream is away\n", status=503, kind="text/plain"), "answered 503 Service Unavailable: upstream is away."),
+        (
+            Reply(raw=b"upstream is away\n", status=503, kind="text/plain"),
+            "answered 503 Service Unavailable: upstream is away.",
+        ),
         (Reply(raw=b"\xff\xfe", status=500), "answered 500 Internal Server Error"),
         (Reply(["no", "message"], status=400), "answered 400 Bad Request"),
         (Reply(raw=b"", status=302, headers={"Location": "/login"}), "answered 302 Found"),

@@ -104,7 +104,8 @@ def table(pdf: Document, section: dict) -> None:
 def net_pay(pdf: Document, payslip: Payslip) -> None:
     pdf.set_fill_color(231, 240, 235)
     pdf.type(12, bold=True)
-    pdf.cell(LABEL + BASIS, 11, "  Net pay", fill=True)
+    pdf.cell(LABEL, 11, "  Net pay", fill=True)
+    pdf.cell(BASIS, 11, settings.CURRENCY, fill=True, align="R")
     amount = f"{money(payslip.net)} "
     pdf.cell(AMOUNT, 11, amount, fill=True, align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     if payslip.corrects:

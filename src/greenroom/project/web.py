@@ -60,7 +60,9 @@ def tls_context(home: Path) -> ssl.SSLContext:
 
 
 def _server(app: Any, bind: str, port: int, home: Path | None = None) -> uvicorn.Server:
-    tls: dict[str, Any] = {"ssl_certfile": str(home / "keys/tls.pem"), "ssl_keyfile": str(home / "keys/tls.key")} if home else {}
+    tls: dict[str, Any] = (
+        {"ssl_certfile": str(home / "keys/tls.pem"), "ssl_keyfile": str(home / "keys/tls.key")} if home else {}
+    )
     config = uvicorn.Config(
         app, host=bind, port=port, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75,
         timeout_graceful_shutdown=5, proxy_headers=False, server_header=False, **tls,

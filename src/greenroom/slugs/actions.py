@@ -13,12 +13,21 @@ from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import env_identity, env_layers
 
 
-def store(*, app: App, home: Path, tree: Path, env_key: str, commit: str, manifest: dict[str, Any] | None = None, **facts: Any) -> Slug:
+def store(
+    *, app: App, home: Path, tree: Path, env_key: str, commit: str, manifest: dict[str, Any] | None = None, **facts: Any
+) -> Slug:
     """Copy ``tree`` into the store and record it. Repeatable: the same tree gives the same slug.
 
     facts: process_types, app_json, settings, is_django, migrations_digest. AppError when the tree holds what no slug may hold.
     """
-    return record(app=app, stored=disk.keep(tree, home=home, env_key=env_key), env_key=env_key, commit=commit, manifest=manifest, **facts)
+    return record(
+        app=app,
+        stored=disk.keep(tree, home=home, env_key=env_key),
+        env_key=env_key,
+        commit=commit,
+        manifest=manifest,
+        **facts,
+    )
 
 
 @transaction.atomic

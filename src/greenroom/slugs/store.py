@@ -74,7 +74,9 @@ class _Copier:
         elif self.whiteouts and stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:
             self.files[path] = ("w", "", 0)
         else:
-            raise _refused(path, "only files, folders and symbolic links may be part of a slug; this is a device, pipe or socket")
+            raise _refused(
+                path, "only files, folders and symbolic links may be part of a slug; this is a device, pipe or socket"
+            )
 
     def link(self, parent: int, name: str, path: str) -> None:
         target = os.readlink(name, dir_fd=parent)
@@ -137,7 +139,9 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _refused(path: str, why: str) -> AppError:
-    return AppError(f"The slug was refused at {path[:300]}: {why}.", hint="see .slugignore for leaving files out", id="slug_refused")
+    return AppError(
+        f"The slug was refused at {path[:300]}: {why}.", hint="see .slugignore for leaving files out", id="slug_refused"
+    )
 
 
 def _digest(files: dict[str, tuple[str, str, int]], env_key: str) -> str:

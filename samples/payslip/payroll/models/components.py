@@ -1,5 +1,7 @@
 """What a payslip is made of: components, and their rates in time. A rate for one person goes before the general one."""
 
+from decimal import Decimal
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -71,7 +73,7 @@ class ComponentRate(ValidityPeriod):
         ]
 
     def __str__(self) -> str:
-        return f"{self.component.name} {self.value.normalize():f} from {self.valid_from}"
+        return f"{self.component.name} {Decimal(self.value).normalize():f} from {self.valid_from}"
 
     def clean(self) -> None:
         super().clean()

@@ -8,50 +8,90 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('apps', '0001_initial'),
-        ('dynos', '0001_initial'),
-        ('releases', '0001_initial'),
+        ("apps", "0001_initial"),
+        ("dynos", "0001_initial"),
+        ("releases", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='MigrationState',
+            name="MigrationState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(default='unknown', max_length=10)),
-                ('pending', models.JSONField(default=list)),
-                ('missing', models.JSONField(default=list)),
-                ('detail', models.TextField(blank=True)),
-                ('probe', models.CharField(blank=True, max_length=80)),
-                ('probes', models.PositiveIntegerField(default=0)),
-                ('probed_at', models.DateTimeField(blank=True, null=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='migration_states', to='apps.app')),
-                ('release', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='migration_state', to='releases.release')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("status", models.CharField(default="unknown", max_length=10)),
+                ("pending", models.JSONField(default=list)),
+                ("missing", models.JSONField(default=list)),
+                ("detail", models.TextField(blank=True)),
+                ("probe", models.CharField(blank=True, max_length=80)),
+                ("probes", models.PositiveIntegerField(default=0)),
+                ("probed_at", models.DateTimeField(blank=True, null=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="migration_states", to="apps.app"
+                    ),
+                ),
+                (
+                    "release",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="migration_state",
+                        to="releases.release",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='MigrationRun',
+            name="MigrationRun",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('command', models.TextField()),
-                ('before', models.JSONField(default=list)),
-                ('after', models.JSONField(null=True)),
-                ('exit_code', models.IntegerField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='migration_runs', to='apps.app')),
-                ('dyno', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='migration_run', to='dynos.dyno')),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='migration_runs', to='releases.release')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("command", models.TextField()),
+                ("before", models.JSONField(default=list)),
+                ("after", models.JSONField(null=True)),
+                ("exit_code", models.IntegerField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="migration_runs", to="apps.app"
+                    ),
+                ),
+                (
+                    "dyno",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="migration_run", to="dynos.dyno"
+                    ),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="migration_runs",
+                        to="releases.release",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('finished_at', None)), fields=('app',), name='one_open_migration_run')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("finished_at", None)), fields=("app",), name="one_open_migration_run"
+                    )
+                ],
             },
         ),
     ]

@@ -7,85 +7,120 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('apps', '0001_initial'),
-        ('slugs', '0001_initial'),
+        ("apps", "0001_initial"),
+        ("slugs", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CheckRun',
+            name="CheckRun",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('sha', models.CharField(max_length=40)),
-                ('name', models.CharField(max_length=100)),
-                ('attempt', models.PositiveIntegerField(default=1)),
-                ('builtin', models.BooleanField(default=False)),
-                ('status', models.CharField(default='queued', max_length=12)),
-                ('conclusion', models.CharField(blank=True, max_length=16)),
-                ('title', models.CharField(blank=True, max_length=255)),
-                ('brief', models.TextField(blank=True)),
-                ('notes', models.JSONField(default=list)),
-                ('summary', models.TextField(blank=True)),
-                ('url', models.TextField(blank=True)),
-                ('dyno', models.CharField(blank=True, max_length=80)),
-                ('data', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='check_runs', to='apps.app')),
-                ('slug', models.ForeignKey(null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='check_runs', to='slugs.slug')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("sha", models.CharField(max_length=40)),
+                ("name", models.CharField(max_length=100)),
+                ("attempt", models.PositiveIntegerField(default=1)),
+                ("builtin", models.BooleanField(default=False)),
+                ("status", models.CharField(default="queued", max_length=12)),
+                ("conclusion", models.CharField(blank=True, max_length=16)),
+                ("title", models.CharField(blank=True, max_length=255)),
+                ("brief", models.TextField(blank=True)),
+                ("notes", models.JSONField(default=list)),
+                ("summary", models.TextField(blank=True)),
+                ("url", models.TextField(blank=True)),
+                ("dyno", models.CharField(blank=True, max_length=80)),
+                ("data", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="check_runs", to="apps.app"
+                    ),
+                ),
+                (
+                    "slug",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="check_runs",
+                        to="slugs.slug",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Annotation',
+            name="Annotation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('path', models.TextField()),
-                ('line', models.PositiveIntegerField(default=1)),
-                ('column', models.PositiveIntegerField(default=0)),
-                ('tool', models.CharField(max_length=40)),
-                ('rule', models.CharField(max_length=80)),
-                ('severity', models.PositiveSmallIntegerField()),
-                ('message', models.TextField()),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('new', models.BooleanField(default=True)),
-                ('check_run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='annotations', to='checks.checkrun')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("path", models.TextField()),
+                ("line", models.PositiveIntegerField(default=1)),
+                ("column", models.PositiveIntegerField(default=0)),
+                ("tool", models.CharField(max_length=40)),
+                ("rule", models.CharField(max_length=80)),
+                ("severity", models.PositiveSmallIntegerField()),
+                ("message", models.TextField()),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("new", models.BooleanField(default=True)),
+                (
+                    "check_run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="annotations", to="checks.checkrun"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Override',
+            name="Override",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha', models.CharField(max_length=40)),
-                ('checks', models.JSONField(default=list)),
-                ('attempts', models.JSONField(default=dict)),
-                ('reason', models.TextField()),
-                ('actor', models.CharField(max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='overrides', to='apps.app')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha", models.CharField(max_length=40)),
+                ("checks", models.JSONField(default=list)),
+                ("attempts", models.JSONField(default=dict)),
+                ("reason", models.TextField()),
+                ("actor", models.CharField(max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="overrides", to="apps.app"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Verdict',
+            name="Verdict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha', models.CharField(max_length=40)),
-                ('colour', models.CharField(max_length=10)),
-                ('reasons', models.JSONField(default=list)),
-                ('inputs', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='verdicts', to='apps.app')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha", models.CharField(max_length=40)),
+                ("colour", models.CharField(max_length=10)),
+                ("reasons", models.JSONField(default=list)),
+                ("inputs", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="verdicts", to="apps.app"
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='checkrun',
-            constraint=models.UniqueConstraint(fields=('app', 'sha', 'name', 'attempt'), name='one_run_per_attempt'),
+            model_name="checkrun",
+            constraint=models.UniqueConstraint(fields=("app", "sha", "name", "attempt"), name="one_run_per_attempt"),
         ),
     ]

@@ -8,40 +8,73 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('apps', '0001_initial'),
-        ('builds', '0001_initial'),
-        ('git', '0001_initial'),
-        ('releases', '0001_initial'),
+        ("apps", "0001_initial"),
+        ("builds", "0001_initial"),
+        ("git", "0001_initial"),
+        ("releases", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('seq', models.PositiveIntegerField()),
-                ('kind', models.CharField(max_length=10)),
-                ('sha', models.CharField(blank=True, max_length=40)),
-                ('state', models.CharField(default='received', max_length=12)),
-                ('reason', models.TextField(blank=True)),
-                ('said', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='apps.app')),
-                ('build', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='deliveries', to='builds.build')),
-                ('push', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='delivery', to='git.push')),
-                ('release', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='delivery', to='releases.release')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("seq", models.PositiveIntegerField()),
+                ("kind", models.CharField(max_length=10)),
+                ("sha", models.CharField(blank=True, max_length=40)),
+                ("state", models.CharField(default="received", max_length=12)),
+                ("reason", models.TextField(blank=True)),
+                ("said", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="deliveries", to="apps.app"
+                    ),
+                ),
+                (
+                    "build",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="deliveries",
+                        to="builds.build",
+                    ),
+                ),
+                (
+                    "push",
+                    models.OneToOneField(
+                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="delivery", to="git.push"
+                    ),
+                ),
+                (
+                    "release",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="delivery",
+                        to="releases.release",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['finished_at'], name='deliveries__finishe_31e5ef_idx')],
-                'constraints': [models.UniqueConstraint(fields=('app', 'seq'), name='one_delivery_per_seq')],
+                "indexes": [models.Index(fields=["finished_at"], name="deliveries__finishe_31e5ef_idx")],
+                "constraints": [models.UniqueConstraint(fields=("app", "seq"), name="one_delivery_per_seq")],
             },
         ),
     ]

@@ -8,76 +8,110 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('apps', '0001_initial'),
-        ('releases', '0001_initial'),
+        ("apps", "0001_initial"),
+        ("releases", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Dyno',
+            name="Dyno",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=10)),
-                ('type', models.CharField(max_length=63)),
-                ('ordinal', models.PositiveIntegerField()),
-                ('command', models.TextField()),
-                ('engine_id', models.CharField(max_length=80, unique=True)),
-                ('size', models.CharField(default='standard-1x', max_length=30)),
-                ('state', models.CharField(default='wanted', max_length=10)),
-                ('healthy', models.BooleanField(default=False)),
-                ('health_detail', models.TextField(blank=True)),
-                ('restarts', models.PositiveIntegerField(default=0)),
-                ('generation', models.PositiveIntegerField(default=0)),
-                ('attach_digest', models.CharField(blank=True, max_length=64)),
-                ('attach_used_at', models.DateTimeField(blank=True, null=True)),
-                ('exit_code', models.IntegerField(blank=True, null=True)),
-                ('exit_reason', models.CharField(blank=True, max_length=20)),
-                ('not_before', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dynos', to='apps.app')),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dynos', to='releases.release')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=10)),
+                ("type", models.CharField(max_length=63)),
+                ("ordinal", models.PositiveIntegerField()),
+                ("command", models.TextField()),
+                ("engine_id", models.CharField(max_length=80, unique=True)),
+                ("size", models.CharField(default="standard-1x", max_length=30)),
+                ("state", models.CharField(default="wanted", max_length=10)),
+                ("healthy", models.BooleanField(default=False)),
+                ("health_detail", models.TextField(blank=True)),
+                ("restarts", models.PositiveIntegerField(default=0)),
+                ("generation", models.PositiveIntegerField(default=0)),
+                ("attach_digest", models.CharField(blank=True, max_length=64)),
+                ("attach_used_at", models.DateTimeField(blank=True, null=True)),
+                ("exit_code", models.IntegerField(blank=True, null=True)),
+                ("exit_reason", models.CharField(blank=True, max_length=20)),
+                ("not_before", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "app",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="dynos", to="apps.app"),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="dynos", to="releases.release"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['app', 'state'], name='dynos_dyno_app_id_207cf9_idx')],
+                "indexes": [models.Index(fields=["app", "state"], name="dynos_dyno_app_id_207cf9_idx")],
             },
         ),
         migrations.CreateModel(
-            name='Formation',
+            name="Formation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('type', models.CharField(max_length=63)),
-                ('quantity', models.PositiveIntegerField()),
-                ('size', models.CharField(default='standard-1x', max_length=30)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='formation', to='apps.app')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("type", models.CharField(max_length=63)),
+                ("quantity", models.PositiveIntegerField()),
+                ("size", models.CharField(default="standard-1x", max_length=30)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="formation", to="apps.app"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('app', 'type'), name='one_formation_per_type')],
+                "constraints": [models.UniqueConstraint(fields=("app", "type"), name="one_formation_per_type")],
             },
         ),
         migrations.CreateModel(
-            name='Rollout',
+            name="Rollout",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(default='candidate', max_length=10)),
-                ('failure', models.TextField(blank=True)),
-                ('restart_seq', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rollouts', to='apps.app')),
-                ('release', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='rollout', to='releases.release')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("state", models.CharField(default="candidate", max_length=10)),
+                ("failure", models.TextField(blank=True)),
+                ("restart_seq", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rollouts", to="apps.app"
+                    ),
+                ),
+                (
+                    "release",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rollout", to="releases.release"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'live')), fields=('app',), name='one_live_rollout')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "live")), fields=("app",), name="one_live_rollout"
+                    )
+                ],
             },
         ),
     ]

@@ -127,7 +127,9 @@ def override(call: Call) -> Reply:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError("checks must be a list of names.")
     sha = _sha(call, call.text("sha", required=True))
-    row = checks.override(app=call.app, sha=sha, checks=names, reason=call.text("reason", required=True), actor=call.actor)
+    row = checks.override(
+        app=call.app, sha=sha, checks=names, reason=call.text("reason", required=True), actor=call.actor
+    )
     deliveries.reopen(app=call.app, sha=sha, home=HOME)
     body = {
         "sha": sha,

@@ -7,32 +7,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('apps', '0001_initial'),
+        ("apps", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Push',
+            name="Push",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('seq', models.PositiveIntegerField()),
-                ('ref', models.CharField(max_length=255)),
-                ('before', models.CharField(max_length=40)),
-                ('after', models.CharField(max_length=40)),
-                ('address', models.CharField(blank=True, max_length=45)),
-                ('state', models.CharField(default='intent', max_length=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pushes', to='apps.app')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("seq", models.PositiveIntegerField()),
+                ("ref", models.CharField(max_length=255)),
+                ("before", models.CharField(max_length=40)),
+                ("after", models.CharField(max_length=40)),
+                ("address", models.CharField(blank=True, max_length=45)),
+                ("state", models.CharField(default="intent", max_length=10)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="pushes", to="apps.app"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['app', 'ref', 'after'], name='push_by_ref'), models.Index(condition=models.Q(('state', 'intent')), fields=['created_at'], name='push_intents')],
-                'constraints': [models.UniqueConstraint(fields=('app', 'seq'), name='one_push_per_seq')],
+                "indexes": [
+                    models.Index(fields=["app", "ref", "after"], name="push_by_ref"),
+                    models.Index(condition=models.Q(("state", "intent")), fields=["created_at"], name="push_intents"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("app", "seq"), name="one_push_per_seq")],
             },
         ),
     ]

@@ -5,25 +5,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('apps', '0001_initial'),
-        ('releases', '0001_initial'),
+        ("apps", "0001_initial"),
+        ("releases", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Route',
+            name="Route",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sockets', models.JSONField(default=list)),
-                ('page', models.CharField(blank=True, max_length=20)),
-                ('generation', models.PositiveIntegerField(default=0)),
-                ('switched_at', models.DateTimeField(blank=True, null=True)),
-                ('app', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='route', to='apps.app')),
-                ('release', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='releases.release')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sockets", models.JSONField(default=list)),
+                ("page", models.CharField(blank=True, max_length=20)),
+                ("generation", models.PositiveIntegerField(default=0)),
+                ("switched_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "app",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="route", to="apps.app"
+                    ),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="releases.release"
+                    ),
+                ),
             ],
         ),
     ]

@@ -7,33 +7,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('apps', '0001_initial'),
+        ("apps", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Slug',
+            name="Slug",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('digest', models.CharField(max_length=64)),
-                ('commit', models.CharField(max_length=40)),
-                ('env_key', models.CharField(max_length=80)),
-                ('process_types', models.JSONField(default=dict)),
-                ('app_json', models.JSONField(default=dict)),
-                ('settings', models.JSONField(default=dict)),
-                ('manifest', models.JSONField(default=dict)),
-                ('is_django', models.BooleanField(default=False)),
-                ('migrations_digest', models.CharField(blank=True, max_length=64)),
-                ('size', models.BigIntegerField(default=0)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('app', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='slugs', to='apps.app')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("digest", models.CharField(max_length=64)),
+                ("commit", models.CharField(max_length=40)),
+                ("env_key", models.CharField(max_length=80)),
+                ("process_types", models.JSONField(default=dict)),
+                ("app_json", models.JSONField(default=dict)),
+                ("settings", models.JSONField(default=dict)),
+                ("manifest", models.JSONField(default=dict)),
+                ("is_django", models.BooleanField(default=False)),
+                ("migrations_digest", models.CharField(blank=True, max_length=64)),
+                ("size", models.BigIntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "app",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="slugs", to="apps.app"),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('app', 'digest', 'commit'), name='one_slug_per_commit')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("app", "digest", "commit"), name="one_slug_per_commit")
+                ],
             },
         ),
     ]
