@@ -89,6 +89,12 @@ def test_a_flood_is_cut_and_every_dropped_line_is_counted(machine: Machine) -> N
     assert len(kept) >= output.LINES_AT_ONCE
 
 
+def test_dropped_lines_are_told_while_the_dyno_goes_on_in_silence(machine: Machine) -> None:
+    state = machine.start("/bin/sh", "-c", "seq 1 100000; sleep 60", log="logs/silent")
+    machine.until(state.id, lambda _: any("L10" in line for line in machine.log("silent")[-1:]))
+    machine.engine.forget(state.id)
+
+
 def test_a_thousand_lines_at_a_usual_pace_are_all_there(machine: Machine) -> None:
     machine.run("/bin/sh", "-c", "seq 1 1000; sleep 0.1; seq 1001 2000", log="logs/usual")
     numbers = [line.partition(": ")[2] for line in machine.log("usual") if line.startswith("app[")]

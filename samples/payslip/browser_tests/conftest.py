@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 def wait_for(address: str, process: subprocess.Popen) -> None:
-    for _ in range(100):
+    for _ in range(300):
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:

@@ -31,7 +31,7 @@ def free_port() -> int:
 
 def status_of(address: str) -> int:
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310
             return answer.status
     except urllib.error.HTTPError as problem:
         return problem.code
@@ -161,7 +161,7 @@ def test_the_release_answers_500_on_its_health_path_only(release):
     assert made.manage("collectstatic", "--noinput", "-v0").returncode == 0
     process = made.start(made.web_command(), PORT=str(port))
     try:
-        assert wait_until_bound(port, 20)
+        assert wait_until_bound(port, 60)
         assert status_of(f"http://127.0.0.1:{port}/healthz") == 500
         assert status_of(f"http://127.0.0.1:{port}/sign-in/") == 200
     finally:

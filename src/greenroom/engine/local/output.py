@@ -124,6 +124,11 @@ class Output:
             self._since = time.time()
         self._dropped += count
 
+    @property
+    def untold(self) -> bool:
+        """Whether lines are missing of which the log does not know yet."""
+        return bool(self._dropped or self._journal.lost)
+
     def tell_drops(self, *, at_last: bool = False) -> None:
         """Say in the log how many lines are missing, if any; once a second, and at last."""
         dropped = self._dropped + self._journal.lost

@@ -47,7 +47,7 @@ class Shim:
         self._way_in: bridge.Bridge | None = None
         self._kept: list[object] = []
         self._code: int | None = None
-        self._ran = self._is_up = self._stopping = self._done = False
+        self._ran = self._is_up = self._stopping = self._done = self._telling = False
         self._pending: list[int] = []
         self._window, self._read, self._tries = 0.0, 0, 0
 
@@ -182,11 +182,23 @@ class Shim:
         if not self.order["port"] and not data.startswith(b"bwrap: "):
             self._up()  # it speaks before anybody has looked whether it runs
         self.output.feed(data)
+        self._tell_later()
         if self._client and not self._client.send(data):
             self._hold_output()
             self._client.when_ready(self._resume_output)
         else:
             self._throttle(len(data))
+
+    def _tell_later(self) -> None:
+        if self.output.untold and not self._telling:
+            self._telling = True
+            self.loop.at(output.TELL_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        self.output.tell_drops()
+        if self._code is None:
+            self._tell_later()
 
     def _throttle(self, size: int) -> None:
         if self.heard - self._window > READ_WINDOW:

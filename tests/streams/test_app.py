@@ -1,0 +1,129 @@
+"""Streams over their ASGI function: signed, without a database, resumable, and gone when the client is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from greenroom.basics import logfile, signing
+from greenroom.entrypoints.streams.app import make_app
+
+KEY = "a key for tests"
+APP = "0" * 32
+
+
+def line(text, process="web.1", source="app"):
+    return (time.time(), source, process, text)
+
+
+@pytest.fixture
+def log(tmp_path):
+    folder = tmp_path / "logs" / "apps" / APP
+    folder.mkdir(parents=True)
+    return folder
+
+
+class Client:
+    """A client that collects what is sent, and leaves when ``enough`` says so."""
+
+    def __init__(self, home, path, headers=(), enough=lambda text: False, during=None):
+        self.scope = {"type": "http", "method": "GET", "path": path, "headers": list(headers)}
+        self.app = make_app(home, KEY)
+        self.enough, self.during = enough, during
+        self.status, self.text = 0, ""
+        self.leave = asyncio.Event()
+
+    async def receive(self):
+        await self.leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message):
+        self.status = message.get("status", self.status)
+        self.text += message.get("body", b"").decode()
+        if self.enough(self.text):
+            self.leave.set()
+
+    async def run(self):
+        task = asyncio.create_task(self.app(self.scope, self.receive, self.send))
+        if self.during:
+            await self.during()
+        await asyncio.wait_for(task, 10)
+        return self
+
+
+def path(kind, payload, seconds=60, purpose=""):
+    return f"/streams/{kind}/" + signing.sign(payload, key=KEY, purpose=purpose or kind, seconds=seconds)
+
+
+def get(home, where, **more):
+    return asyncio.run(Client(home, where, **more).run())
+
+
+def test_the_last_lines_come_as_text_and_the_stream_ends(tmp_path, log):
+    logfile.append(str(log), [line(f"line {number}") for number in range(5)])
+    client = get(tmp_path, path("logs", {"app": APP, "lines": 2}))
+    assert client.status == 200
+    assert [part.split("]: ")[1] for part in client.text.splitlines()] == ["line 3", "line 4"]
+
+
+def test_lines_are_filtered_by_dyno_and_source(tmp_path, log):
+    logfile.append(str(log), [line("a"), line("b", "worker.1"), line("c", "web.1", "heroku"), line("d", "web.2")])
+    client = get(tmp_path, path("logs", {"app": APP, "lines": 9, "dyno": "web", "source": "app"}))
+    assert [part[-1] for part in client.text.splitlines()] == ["a", "d"]
+
+
+def test_a_tail_goes_on_and_ends_when_the_client_leaves(tmp_path, log):
+    logfile.append(str(log), [line("before")])
+
+    async def later():
+        await asyncio.sleep(0.3)
+        logfile.append(str(log), [line("after")])
+
+    client = get(tmp_path, path("logs", {"app": APP, "lines": 9, "tail": True}), enough=lambda text: "after" in text, during=later)
+    assert client.text.index("before") < client.text.index("after")
+
+
+def test_a_reconnecting_client_misses_nothing_and_sees_nothing_twice(tmp_path, log):
+    events = [(b"accept", b"text/event-stream")]
+    logfile.append(str(log), [line("one"), line("two"), line("three")])
+    first = get(tmp_path, path("logs", {"app": APP, "lines": 9}), headers=events)
+    ids = [part.removeprefix("id: ") for part in first.text.splitlines() if part.startswith("id: ")]
+    again = [*events, (b"last-event-id", ids[0].encode())]
+    second = get(tmp_path, path("logs", {"app": APP, "lines": 9, "tail": True}), headers=again, enough=lambda text: "three" in text)
+    assert "one" not in second.text
+    assert second.text.count("two") == 1
+
+
+@pytest.mark.parametrize("where", ["/streams/logs/x", "/streams/nothing/x", "/streams/logs/a.b", "/streams/logs/"])
+def test_a_forged_reference_opens_nothing(tmp_path, where):
+    assert get(tmp_path, where).status == 404
+
+
+def test_a_reference_for_one_purpose_opens_no_other(tmp_path, log):
+    assert get(tmp_path, path("logs", {"app": APP}, purpose="attach")).status == 404
+
+
+def test_an_expired_reference_opens_nothing(tmp_path, log):
+    assert get(tmp_path, path("logs", {"app": APP}, seconds=-100)).status == 404
+
+
+@pytest.mark.parametrize("file", ["../../etc/passwd", "keys/master.key", "logs/deliveries/../x.log", "/etc/passwd", ""])
+def test_even_a_signed_reference_leads_to_transcripts_alone(tmp_path, file):
+    assert get(tmp_path, path("output", {"file": file})).status == 404
+
+
+def test_a_transcript_is_followed_until_it_is_closed(tmp_path):
+    name = f"logs/deliveries/{APP}.log"
+    file = tmp_path / name
+    file.parent.mkdir(parents=True)
+    file.write_text("first\n")
+
+    async def later():
+        await asyncio.sleep(0.3)
+        with file.open("a") as stream:
+            stream.write("last\n")
+        file.with_name(f"{file.name}.done").touch()
+
+    assert get(tmp_path, path("output", {"file": name}), during=later).text == "first\nlast\n"
