@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.config_vars.rules import apply, missing, problem, refusal, too_large
+from greenroom.config_vars.rules import apply, first_values, missing, problem, refusal, too_large
 
 
 @pytest.mark.parametrize("key", ["SECRET_KEY", "a", "_X", "A1"])
@@ -40,3 +40,8 @@ def test_missing_keys_are_named_with_the_command_that_sets_them():
 def test_the_whole_map_is_limited_to_64_kb():
     assert too_large({"A": "x" * 65536})
     assert not too_large({"A": "x" * 65535})
+
+
+def test_app_json_gives_values_to_keys_that_nobody_ever_touched():
+    env = {"A": "1", "B": {"value": "2"}, "C": {"generator": "secret"}, "D": {"required": True}, "E": "5", "F": None}
+    assert first_values(env, {"E"}, lambda: "random") == {"A": "1", "B": "2", "C": "random"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from greenroom.basics.ids import CONFIG_KEY
@@ -61,6 +62,21 @@ def too_large(values: dict[str, str]) -> bool:
 def missing(required: dict[str, str], names: list[str]) -> dict[str, str]:
     """The required keys that are not set, each with the reason why it is required."""
     return {key: why for key, why in sorted(required.items()) if key not in names}
+
+
+def first_values(env: dict[str, object], ever_set: set[str], secret: Callable[[], str]) -> dict[str, str | None]:
+    """What app.json's ``env`` gives to keys that nobody has ever set or removed: its ``value``, or a random one by ``generator: secret``."""
+    found: dict[str, str | None] = {}
+    for key, entry in env.items():
+        if key in ever_set:
+            continue
+        if isinstance(entry, str):
+            found[key] = entry
+        elif isinstance(entry, dict) and isinstance(entry.get("value"), str):
+            found[key] = entry["value"]
+        elif isinstance(entry, dict) and entry.get("generator") == "secret":
+            found[key] = secret()
+    return found
 
 
 def refusal(app: str, gaps: dict[str, str]) -> tuple[str, str]:

@@ -12,11 +12,12 @@ from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.apps import actions as apps
 from greenroom.apps.models import App
-from greenroom.basics import clock
+from greenroom.basics import clock, ids
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars import actions as config_vars
 from greenroom.config_vars import queries as config_queries
 from greenroom.config_vars import rules as config_rules
+from greenroom.config_vars.models import ConfigVersion
 from greenroom.deliveries import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import ENDED
@@ -200,6 +201,14 @@ def config_of(app: App, home: Path) -> dict[str, str]:
     """The app's config vars now, in clear, for the build steps that may see them."""
     latest = config_queries.latest(app)
     return config_queries.values(latest, home) if latest else {}
+
+
+def fill_config(*, delivery: Delivery, slug: Slug, home: Path) -> None:
+    """Set what app.json gives (a value, a generated secret) for keys that were never set; part of the release that follows."""
+    ever = {name for names in ConfigVersion.objects.filter(app=delivery.app).values_list("names", flat=True) for name in names}
+    updates = config_rules.first_values(slug.app_json.get("env") or {}, ever, ids.new_secret)
+    if updates:
+        config_vars.change(actor=account_actor(delivery), app=delivery.app, home=home, updates=updates)
 
 
 def refusal_text(delivery: Delivery) -> tuple[str, str]:

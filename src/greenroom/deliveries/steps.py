@@ -143,6 +143,7 @@ class Steps:
         """Make the release of a green push, with the config vars of now."""
         assert delivery.build is not None
         assert delivery.build.slug is not None
+        actions.fill_config(delivery=delivery, slug=delivery.build.slug, home=self.home)
         config = actions.config_queries.latest(delivery.app)
         assert config is not None
         row = releases.release(

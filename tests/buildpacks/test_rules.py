@@ -1,0 +1,160 @@
+"""What a tree asks for: Python's version, the package manager, the requirements; and how it is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.buildpacks import managers, versions
+from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings, required_env
+from greenroom.buildpacks.requirements import normal, read_requirements
+from greenroom.buildpacks.runtime import command_argv, runtime_env, web_concurrency
+from greenroom.buildpacks.versions import Interpreter
+
+HOST = [Interpreter((3, 11, 7), "/usr/bin/python3.11"), Interpreter((3, 12, 1), "/opt/3.12/bin/python3.12", "/opt/3.12"), Interpreter((3, 12, 4), "/opt/b", "/opt/b")]
+
+
+def ask(content=None, names=(), cached=None, runtime=None):
+    files = {key: value for key, value in ((".python-version", content), ("runtime.txt", runtime)) if value is not None}
+    return versions.requested(files, [*names, *files], cached=cached)
+
+
+def refused(call, *words, **options):
+    with pytest.raises(BuildError) as error:
+        call(*words, **options)
+    assert error.value.message
+    return error.value.reason
+
+
+@pytest.mark.parametrize(("content", "version"), [(b"3.12", (3, 12)), (b"3.12.4\n", (3, 12, 4)), (b"# ours\n\n  3.11  \r\n", (3, 11))])
+def test_the_version_file_is_read(content, version):
+    assert ask(content).version == version
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"3", "invalid-version"), (b"python-3.12", "invalid-version"), (b"3.12rc1", "invalid-version"), (b"'3.12'", "invalid-version"),
+        (b"3.12 # inline", "invalid-version"), (b"3.012", "invalid-version"), (b"", "no-version"), (b"# nothing\n", "no-version"),
+        (b"3.11\n3.12\n", "multiple-versions"), (b"\xff\xfe3\x00.\x001\x002\x00", "invalid-encoding"), (b"\xef\xbb\xbf3.12", "invalid-encoding"),
+    ],
+)  # fmt: skip
+def test_a_bad_version_file_is_refused_by_herokus_reason(content, reason):
+    assert refused(ask, content) == f"python-version-file::{reason}"
+
+
+def test_a_misspelled_version_file_is_refused_even_beside_the_right_one():
+    assert refused(ask, b"3.12", names=["python-version"]) == "python-version-file::misspelled"
+
+
+def test_runtime_txt_comes_first():
+    assert ask(b"3.11", runtime=b"python-3.12.1\n").version == (3, 12, 1)
+    assert refused(ask, runtime=b"3.12") == "runtime-txt::invalid-version"
+
+
+def test_without_a_file_the_last_builds_version_counts():
+    assert ask(cached=(3, 11)).version == (3, 11)
+
+
+def test_a_minor_version_means_its_newest_patch_here():
+    assert versions.choose(ask(b"3.12"), HOST).interpreter.version == (3, 12, 4)
+
+
+def test_a_patch_that_is_not_here_is_replaced_with_a_warning():
+    choice = versions.choose(ask(b"3.12.3"), HOST)
+    assert choice.interpreter.minor == (3, 12)
+    assert choice.warnings
+
+
+def test_a_version_that_cannot_be_had_names_what_can():
+    with pytest.raises(BuildError) as error:
+        versions.choose(ask(b"3.13"), HOST)
+    assert "3.12" in str(error.value)
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"3.9", "python-version::eol"), (b"2.7.18", "python-version::eol"), (b"3.99", "python-version::unknown-major"), (b"4.0", "python-version::unknown-major")])
+def test_versions_out_of_range_are_refused(content, reason):
+    assert refused(versions.choose, ask(content), HOST) == reason
+
+
+def test_one_package_manager_is_chosen_by_its_file():
+    assert managers.choose(["requirements.txt", "manage.py"]).name == "pip"
+    assert managers.choose(["uv.lock", "pyproject.toml"]).name == "uv"
+
+
+def test_no_or_several_package_managers_are_refused():
+    assert refused(managers.choose, ["manage.py"]) == "package-manager::none-found"
+    assert refused(managers.choose, ["setup.py"]) == "package-manager::setup-py-only"
+    assert refused(managers.choose, ["uv.lock", "requirements.txt"]) == "package-manager::multiple-found"
+    assert refused(managers.choose, ["Pipfile"]) == "package-manager::pipenv-missing-lockfile"
+
+
+def read(text, **others):
+    files = {"requirements.txt": text.encode(), **{name.replace("_", "."): value.encode() for name, value in others.items()}}
+    return read_requirements(files.get)
+
+
+def test_comments_order_and_spacing_cost_nothing():
+    assert read("Django==5.2\n# why\n\nredis>=5 # cache\n").digest == read("redis >= 5\nDjango == 5.2").digest
+
+
+def test_nested_files_count():
+    assert read("-r base.txt\n", base_txt="Django==5.2").digest != read("-r base.txt\n", base_txt="Django==5.1").digest
+
+
+def test_what_is_built_from_the_tree_is_told_apart():
+    assert read("-e .\n").local
+    assert read("x @ git+https://example.com/x.git\n").local
+    assert not read("Django==5.2\n").local
+
+
+@given(st.sampled_from(["Django", "psycopg[binary]", "A_b.c"]), st.sampled_from(["", "==1.0", ">=1,<2"]), st.integers(0, 3))
+def test_a_normal_line_stays_as_it_is(name, rest, spaces):
+    once = normal(f"{name}{' ' * spaces}{rest}")
+    assert normal(once) == once
+
+
+def test_a_procfile_is_read_and_its_errors_name_the_line():
+    assert read_procfile(b"web: gunicorn a.b\nworker: celery -A x\n") == {"web": "gunicorn a.b", "worker": "celery -A x"}
+    with pytest.raises(BuildError, match="2"):
+        read_procfile(b"web: a\nthis is no line\n")
+
+
+def test_required_keys_are_those_of_app_json_and_of_django():
+    keys = required_env({"env": {"API": {"description": "theirs"}, "OPT": {"required": False}}}, True)
+    assert set(keys) == {"DATABASE_URL", "SECRET_KEY", "API"}
+    assert required_env({}, False) == {}
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"env": []}', b'{"env": {"A": 1}}', b'{"environments": {"test": 1}}', b'{"a": 1, "a": 2}'])
+def test_a_bad_app_json_is_refused(data):
+    refused(read_app_json, data)
+
+
+@pytest.mark.parametrize("data", [b"health_path = 3", b'health_path = "healthz"', b"[policy]\nwhat = 1", b'root = "../x"', b"required_checks = 1", b"= 1"])
+def test_a_bad_greenroom_toml_is_refused(data):
+    refused(read_settings, data)
+
+
+def test_config_vars_never_override_what_a_dyno_needs():
+    config = {"PORT": "1", "DYNO": "x", "PATH": "/evil", "HOME": "/evil", "LD_PRELOAD": "/evil.so", "WEB_CONCURRENCY": "7", "LANG": "de"}
+    env = runtime_env(config=config, process="web.1", port=5000)
+    assert (env["PORT"], env["DYNO"], env["HOME"], env["WEB_CONCURRENCY"], env["LANG"]) == ("5000", "web.1", "/app", "7", "de")
+    assert "/evil" not in env["PATH"]
+    assert "LD_PRELOAD" not in env
+    assert "PYTHONHOME" not in env
+
+
+def test_a_worker_has_no_port():
+    assert "PORT" not in runtime_env(config={"PORT": "1"}, process="worker.1")
+
+
+@pytest.mark.parametrize(("memory", "workers"), [(512, 2), (1024, 4), (128, 1), (14336, 17)])
+def test_workers_fit_the_memory(memory, workers):
+    assert web_concurrency(memory) == workers
+
+
+def test_a_command_is_one_word_of_the_tenants_shell():
+    assert command_argv("a; b $(c)")[-1] == "a; b $(c)"
