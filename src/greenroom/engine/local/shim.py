@@ -51,8 +51,6 @@ class Shim:
         self._pending: list[int] = []
         self._window, self._read, self._tries = 0.0, 0, 0
 
-    # -- before the drop ---------------------------------------------------------------------------------------------
-
     def set_up(self) -> None:
         """Everything that needs root, then the drop. Raises OSError."""
         order = self.order
