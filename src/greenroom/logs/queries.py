@@ -1,18 +1,34 @@
-"""Reads an app's log: the last lines, and what comes after a position."""
+"""Reads an app's log: the last lines, and what comes after them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from greenroom.apps.models import App
 from greenroom.basics import logfile
+from greenroom.logs import reading
 from greenroom.logs.rules import Wanted
 
 
 def last(app: App, home: Path, *, lines: int = 100, dyno: str = "", source: str = "") -> list[str]:
     """The newest ``lines`` lines that are wanted, oldest first."""
     wanted = Wanted(source=source, dyno=dyno)
-    found, _ = logfile.read_last(
-        str(home / app.log_folder), lines, lambda line: wanted.accepts(line.source, line.process)
-    )
+    found, _ = logfile.read_last(str(home / app.log_folder), lines, wanted.keeps)
     return [str(line) for line in found]
+
+
+def follow(
+    app: App,
+    home: Path,
+    *,
+    lines: int = 100,
+    dyno: str = "",
+    source: str = "",
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[str]:
+    """The newest ``lines`` wanted lines, then each new one as it comes, until ``stop()`` says so. Blocks its thread."""
+    folder, wanted = str(home / app.log_folder), Wanted(source=source, dyno=dyno)
+    start, _ = reading.start_of_last(folder, lines, wanted.keeps)
+    for line in reading.follow(folder, start, wanted, stop=stop):
+        yield str(line)

@@ -1,10 +1,21 @@
-"""Which lines of an app's log somebody asked for. Pure; the lines themselves are basics.logfile's."""
+"""Which lines of an app's log somebody asked for, and how a place in it is written down. Pure; the lines are basics.logfile's."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from greenroom.basics.logfile import Line, Position
 
 SOURCES = ("app", "heroku")
+LOGPLEX = "logplex"
+"""The process name of lines about the log itself; every reader gets them."""
+MOST_LINES = 100_000
+PLACE = re.compile(r"([1-9][0-9]{0,8})-([0-9]{1,12})\Z")
 
 
 @dataclass(frozen=True)
@@ -16,6 +27,42 @@ class Wanted:
 
     def accepts(self, source: str, process: str) -> bool:
         """Whether a line of this source and process is wanted."""
+        if source == "heroku" and process == LOGPLEX:
+            return True
         if self.source and self.source != source:
             return False
         return not self.dyno or process == self.dyno or process.partition(".")[0] == self.dyno
+
+    def keeps(self, line: Line) -> bool:
+        """The same for a line as it was read."""
+        return self.accepts(line.source, line.process)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a signed log session asks for. ``lines``: how many from before; ``tail``: stay for what comes."""
+
+    wanted: Wanted
+    lines: int = 100
+    tail: bool = False
+
+
+def session(payload: Mapping[str, Any]) -> Session:
+    """The session of a signed payload ``{lines, tail, dyno, source}``; whatever is missing has Heroku's default."""
+    lines = payload.get("lines")
+    return Session(
+        wanted=Wanted(source=str(payload.get("source") or ""), dyno=str(payload.get("dyno") or "")),
+        lines=100 if lines is None else max(0, min(MOST_LINES, int(lines))),
+        tail=payload.get("tail") is True,
+    )
+
+
+def write_place(position: Position) -> str:
+    """A position as the id of a server-sent event: ``3-40961``."""
+    return f"{position[0]}-{position[1]}"
+
+
+def read_place(text: str) -> Position | None:
+    """The position that ``write_place`` wrote; None for any other text, the place before the first line included."""
+    match = PLACE.match(text)
+    return (int(match[1]), int(match[2])) if match else None
