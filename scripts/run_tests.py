@@ -6,22 +6,62 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "samples" / "payslip"
+TOOLS = ROOT / ".tools"
+AXE = "4.14.1"
 
 
 def main() -> int:
-    """Run the suite and the sample's own suite; the exit code is the worst of them."""
+    """The sample's suite, its browser tests, then Greenroom's own; the exit code is the worst of them. Words go to pytest."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    extra = [] if browser() else ["-m", "not browser"]
-    codes = [pytest(*extra, *sys.argv[1:])]
+    codes = [] if sys.argv[1:] else [sample()]
+    codes.append(run([sys.executable, "-m", "pytest", *sys.argv[1:]], ROOT))
     return max(codes)
 
 
-def pytest(*words: str) -> int:
-    """pytest with the checkout as its folder."""
-    return subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False).returncode
+def run(argv: list[str], folder: Path, **env: str) -> int:
+    """Run a command in a folder; its exit code."""
+    return subprocess.run(argv, cwd=folder, env={**os.environ, **env}, check=False).returncode
+
+
+def sample() -> int:
+    """The payslip application's own tests and scenarios, in an environment of its own, and its pages in a real browser."""
+    python = sample_environment()
+    env = {"SECRET_KEY": "only-for-tests-0123456789-0123456789-0123456789", "DATABASE_URL": f"sqlite:///{TOOLS}/sample.sqlite3"}
+    code = run([python, "manage.py", "test"], SAMPLE, **env)
+    code = max(code, run([python, "-m", "pytest", "-q", "scenarios"], SAMPLE, **env))
+    if not browser():
+        return code
+    return max(code, run([python, "-m", "pytest", "-q", "browser_tests"], SAMPLE, AXE_PATH=axe(), **env))
+
+
+def sample_environment() -> str:
+    """``.tools/sample``: the application's locked requirements, and what drives the browser. Its Python's path."""
+    folder, uv = TOOLS / "sample", str(Path(sys.executable).parent / "uv")
+    os.environ.setdefault("UV_SYSTEM_CERTS", "1")
+    python = str(folder / "bin" / "python")
+    if not Path(python).exists():
+        subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
+    files = [word for name in ("requirements.txt", "requirements-test.txt") for word in ("-r", str(SAMPLE / name))]
+    install = [uv, "pip", "install", "-q", "--python", python]
+    subprocess.run([*install, *files], check=True)
+    tools = [f"{name}=={version(name)}" for name in ("playwright", "pytest", "ruff")]
+    subprocess.run([*install, *tools], check=True)
+    return python
+
+
+def axe() -> str:
+    """Where axe-core's script is; empty where npm is missing: the accessibility checks are then skipped, and say so."""
+    path = TOOLS / "node_modules" / "axe-core" / "axe.min.js"
+    npm = shutil.which("npm")
+    if npm and not path.exists():
+        TOOLS.mkdir(exist_ok=True)
+        run([npm, "install", "--silent", "--no-save", "--no-package-lock", "--prefix", str(TOOLS), f"axe-core@{AXE}"], ROOT)
+    return str(path) if path.exists() else ""
 
 
 def browser() -> bool:
@@ -31,9 +71,8 @@ def browser() -> bool:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for words in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "chromium"]):
-            subprocess.run(
-                ["apt-get", *words], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-            )
+            argv = ["apt-get", *words]
+            subprocess.run(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     if shutil.which("chromium"):
         return True
     print("\n!!! Chromium is not here and could not be installed: THE BROWSER TESTS ARE SKIPPED !!!\n", flush=True)

@@ -9,12 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from greenroom.basics import logfile
-from greenroom.basics.logfile import START, Line, Position
+from greenroom.basics.logfile import START, Line
 from greenroom.logs.rules import LOGPLEX, read_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from greenroom.basics.logfile import Position
     from greenroom.logs.rules import Wanted
 
 PIECE = 65_536

@@ -1,37 +1,53 @@
 """Streams as a plain ASGI function: an app's log and a delivery's transcript, as lines of text or as server-sent events.
 
-No database and no thread: the signed URL is the credential, the files are local, and one coroutine per client polls them.
+No database and no thread per client: the signed URL is the credential, the files are local, and all who follow one log share its feed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from greenroom.basics import logfile, signing
-from greenroom.basics.errors import NotFoundError
-from greenroom.logs.rules import Wanted
+from greenroom.basics.errors import GreenroomError, NotFoundError
+from greenroom.entrypoints.streams import growing
+from greenroom.entrypoints.streams.feeds import Feed, Feeds, Position, show
+from greenroom.logs import reading, rules
+
+log = logging.getLogger(__name__)
 
 POLL = 0.1
 KEEP_ALIVE = 15.0
-PIECE = 262_144
+MOST = 2_000
+"""Streams that one process serves at once."""
+NEVER_BEGAN = 900.0
+"""Seconds after which an output that nobody has begun is given up."""
 HEX = re.compile(r"[0-9a-f]{32}\Z")
-FILE = re.compile(r"(logs/deliveries/[0-9a-f]{32}\.log|run/dynos/[a-z0-9.-]{1,80}/output)\Z")
+PLAIN = "text/plain; charset=utf-8"
 
 
 def make_app(home: Path, key: str) -> Callable[..., Awaitable[None]]:
-    """The ASGI application of one home."""
+    """The ASGI application of one home: ``/streams/logs/TOKEN`` and ``/streams/output/TOKEN``."""
+    feeds = Feeds()
+    open_streams: set[Stream] = set()
 
     async def application(scope: dict, receive: Any, send: Any) -> None:
-        stream = Stream(home, key, scope, receive, send)
+        stream = Stream(home, key, feeds, scope, receive, send)
+        if len(open_streams) >= MOST:
+            await stream.refuse(503, f"{MOST} streams are open already.", (b"retry-after", b"10"))
+            return
+        open_streams.add(stream)
         try:
             await stream.answer()
-        except NotFoundError as error:
-            await stream.head(404, "text/plain; charset=utf-8")
-            await send({"type": "http.response.body", "body": f"{error}\n".encode()})
+        except GreenroomError as error:
+            await stream.refuse(error.status, str(error))
+        finally:
+            open_streams.discard(stream)
 
     return application
 
@@ -39,128 +55,140 @@ def make_app(home: Path, key: str) -> Callable[..., Awaitable[None]]:
 class Stream:
     """One client."""
 
-    def __init__(self, home: Path, key: str, scope: dict, receive: Any, send: Any) -> None:
-        self.home = home
-        self.key = key
-        self.scope = scope
-        self.receive = receive
-        self.send = send
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        self.events = "text/event-stream" in headers.get("accept", "")
-        self.last_id = headers.get("last-event-id", "")
-        self.gone = asyncio.Event()
+    def __init__(self, home: Path, key: str, feeds: Feeds, scope: dict, receive: Any, send: Any) -> None:
+        self.home, self.key, self.feeds = home, key, feeds
+        self.scope, self.receive, self.send = scope, receive, send
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        self.events = "text/event-stream" in headers.get(b"accept", "")
+        self.last_id = headers.get(b"last-event-id", "")
+        self.gone = False
+        self.stirred = asyncio.Event()
 
     async def answer(self) -> None:
-        """``/streams/logs/TOKEN`` or ``/streams/output/TOKEN``."""
+        """The whole stream. NotFoundError before the first byte when the link is none of ours, or has expired."""
         parts = self.scope["path"].split("/")
-        if len(parts) != 4 or parts[2] not in ("logs", "output") or self.scope["method"] not in ("GET", "HEAD"):
+        if len(parts) != 4 or parts[2] not in ("logs", "output"):
             raise NotFoundError("There is no such stream.")
+        if self.scope["method"] not in ("GET", "HEAD"):
+            await self.refuse(405, "A stream can only be read.", (b"allow", b"GET, HEAD"))
+            return
         payload = signing.unsign(parts[3], key=self.key, purpose=parts[2])
         watching = asyncio.create_task(self._watch())
         try:
-            await (self._logs(payload) if parts[2] == "logs" else self._output(payload))
+            await (self._log(payload) if parts[2] == "logs" else self._output(payload))
         finally:
             watching.cancel()
 
+    async def refuse(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+        """An answer that is no stream."""
+        await self._head(status, PLAIN, *headers)
+        await self.send({"type": "http.response.body", "body": f"{text}\n".encode()})
+
     async def _watch(self) -> None:
         """Notice at once that the client has gone."""
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                self.gone.set()
-                return
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self.stirred.set()
 
-    async def head(self, status: int, kind: str) -> None:
+    async def _head(self, status: int, kind: str, *more: tuple[bytes, bytes]) -> None:
         """Start the answer."""
-        headers = [(b"content-type", kind.encode()), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        headers = [
+            (b"content-type", kind.encode()), (b"cache-control", b"no-cache, no-store"), (b"x-accel-buffering", b"no"),
+            (b"x-content-type-options", b"nosniff"), *more,
+        ]  # fmt: skip
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
+    async def _begin(self, kind: str) -> bool:
+        """Start a stream; False when only its head was asked for."""
+        await self._head(200, kind)
+        if self.scope["method"] == "HEAD":
+            await self._end()
+            return False
+        return True
+
     async def _write(self, data: bytes) -> None:
-        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+        """Waits while the client reads slowly; nothing is kept for it meanwhile."""
+        if data:
+            await self.send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def _pause(self, seconds: float) -> None:
+    async def _end(self) -> None:
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def _until_stirred(self, seconds: float) -> bool:
+        """True as soon as there is something to do, False when nothing has happened for so long."""
         try:
-            await asyncio.wait_for(self.gone.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.stirred.wait()
         except TimeoutError:
+            return False
+        if not self.gone:
+            self.stirred.clear()
+        return True
+
+    # -- logs ---------------------------------------------------------------------------------------------------------
+
+    async def _log(self, payload: dict[str, Any]) -> None:
+        folder = str(self.home / "logs" / "apps" / str(payload.get("app")))
+        if not HEX.match(str(payload.get("app"))) or not os.path.isdir(folder):
+            raise NotFoundError("There is no such log.", hint="greenroom apps")
+        session = rules.session(payload)
+        start, stop = await self._place(folder, session)
+        if not await self._begin("text/event-stream; charset=utf-8" if self.events else PLAIN):
             return
-
-    async def _logs(self, payload: dict[str, Any]) -> None:
-        if not HEX.match(str(payload.get("app"))):
-            raise NotFoundError("There is no such log.")
-        folder = str(self.home / "logs" / "apps" / payload["app"])
-        wanted = Wanted(source=payload.get("source") or "", dyno=payload.get("dyno") or "")
-
-        def keep(line: logfile.Line) -> bool:
-            return wanted.accepts(line.source, line.process)
-
-        await self.head(200, "text/event-stream; charset=utf-8" if self.events else "text/plain; charset=utf-8")
         if self.events:
             await self._write(b"retry: 1\n\n")
-        position = self._resume() or logfile.START
-        if position == logfile.START:
-            lines, position = await asyncio.to_thread(logfile.read_last, folder, int(payload.get("lines") or 0), keep)
-            await self._lines(lines)
-        while payload.get("tail") and not self.gone.is_set():
-            position = await self._tail(folder, position, keep)
-        await self.send({"type": "http.response.body", "body": b""})
-
-    def _resume(self) -> tuple[int, int] | None:
-        """The position that a reconnecting client names by Last-Event-ID."""
-        number, _, offset = self.last_id.partition("-")
-        return (int(number), int(offset)) if number.isdigit() and offset.isdigit() else None
-
-    async def _tail(
-        self, folder: str, position: tuple[int, int], keep: Callable[[logfile.Line], bool]
-    ) -> tuple[int, int]:
-        """New lines until there are none for a while, then a sign of life."""
-        quiet = 0.0
-        while quiet < KEEP_ALIVE and not self.gone.is_set():
-            lines, position = logfile.read_from(folder, position, PIECE)
-            found = [line for line in lines if keep(line)]
-            if found:
-                await self._lines(found)
-                quiet = 0.0
-            if not lines:
-                await self._pause(POLL)
-                quiet += POLL
-        if self.events and not self.gone.is_set():
-            await self._write(b": still here\n\n")
-        return position
-
-    async def _lines(self, lines: list[logfile.Line]) -> None:
-        if not lines:
-            return
-        if self.events:
-            text = "".join(f"id: {line.after[0]}-{line.after[1]}\ndata: {line}\n\n" for line in lines)
+        if session.tail:
+            with self.feeds.follow(folder, self.stirred) as feed:
+                await self._tail(feed, start, session.wanted)
         else:
-            text = "".join(f"{line}\n" for line in lines)
-        await self._write(text.encode("utf-8", "replace"))
+            pieces = reading.between(folder, start, stop)
+            while not self.gone and (lines := await asyncio.to_thread(next, pieces, None)) is not None:
+                await self._write(show(lines, session.wanted, events=self.events))
+        await self._end()
+
+    async def _place(self, folder: str, session: rules.Session) -> tuple[Position, Position]:
+        """Where to begin and, without a tail, to end: after what a reconnecting client saw last, else with the last lines."""
+        resumed = reading.resume(folder, self.last_id)
+        if resumed:
+            return resumed, logfile.end(folder)
+        return await asyncio.to_thread(reading.start_of_last, folder, session.lines, session.wanted.keeps)
+
+    async def _tail(self, feed: Feed, position: Position, wanted: rules.Wanted) -> None:
+        """Everything from a place on, until the client or the log has gone."""
+        while not self.gone:
+            found = feed.read(position, wanted, events=self.events)
+            if found is None:
+                lines, place = await asyncio.to_thread(reading.read_on, feed.folder, position)
+                await self._write(show(lines, wanted, events=self.events))
+                if place == position:
+                    await self._until_stirred(POLL)
+                position = place
+                continue
+            data, place = found
+            if place != position:
+                position = place
+                await self._write(data)
+            elif feed.closed:
+                return
+            elif not await self._until_stirred(KEEP_ALIVE) and self.events:
+                await self._write(b": still here\n\n")
+
+    # -- output -------------------------------------------------------------------------------------------------------
 
     async def _output(self, payload: dict[str, Any]) -> None:
-        """A growing file until its ``.done`` is there."""
-        name = str(payload.get("file"))
-        if not FILE.match(name):
-            raise NotFoundError("There is no such output.")
-        path, done = self.home / name, self.home / f"{name}.done"
-        await self.head(200, "text/plain; charset=utf-8")
-        place = 0
-        while not self.gone.is_set():
-            ended = done.exists()
-            data = await asyncio.to_thread(_piece, path, place)
-            place += len(data)
+        """A growing file until it is whole."""
+        file = growing.named(self.home, str(payload.get("file")))
+        if not await self._begin(PLAIN):
+            return
+        waited = 0.0
+        while not self.gone:
+            ended = file.ended()
+            data = file.more()
             if data:
                 await self._write(data)
-            elif ended:
+            elif ended or (not file.place and waited > NEVER_BEGAN):
                 break
-            else:
-                await self._pause(POLL)
-        await self.send({"type": "http.response.body", "body": b""})
-
-
-def _piece(path: Path, place: int) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            stream.seek(place)
-            return stream.read(PIECE)
-    except FileNotFoundError:
-        return b""
+            elif not await self._until_stirred(POLL):
+                waited += POLL
+        await self._end()

@@ -1,154 +1,112 @@
-"""The rendezvous server: ties an attached one-off dyno to its client, over TLS, in the Heroku CLI's protocol.
+"""The rendezvous server: a TLS port where clients of attached one-off dynos say which one, in the Heroku CLI's protocol.
 
-The client writes a signed reference and a line end; the answer ``rendezvous`` goes out in a TLS record of its own, then bytes both ways.
+It lets in whoever brings a signed reference, slows down who guesses, and keeps the number of connections bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import ssl
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from greenroom.basics import signing, unixsock
+from greenroom.basics import signing
 from greenroom.basics.errors import GreenroomError
-from greenroom.entrypoints.streams.rules import EOF, marker_line
+from greenroom.entrypoints.streams import rules
+from greenroom.entrypoints.streams.meeting import Meeting
+from greenroom.entrypoints.streams.tls import PIECE, TlsConnection, server_context
 
 log = logging.getLogger(__name__)
+
 HELLO_SECONDS = 10.0
-LINGER = 0.6
-LONGEST = 2000
-PIECE = 65536
-QUIET = 0.3
-STATE_SECONDS = 10.0
+NO_LINE_END = 0.3
+LONGEST = 2_000
+STRANGERS = 64
+"""Connections that have not shown a good reference yet."""
+MEETINGS = 256
+"""Attached dynos of one installation."""
 
 
-async def serve(home: Path, key: str, host: str, port: int, context: ssl.SSLContext) -> None:
-    """Run until cancelled."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await Meeting(home, key, reader, writer).hold()
-        except (ConnectionError, TimeoutError, GreenroomError, asyncio.IncompleteReadError, OSError) as error:
-            log.info("rendezvous ended: %s", error)
-        finally:
-            writer.close()
-            with contextlib.suppress(Exception):
-                await writer.wait_closed()
-
-    server = await asyncio.start_server(handle, host, port, ssl=context, limit=PIECE)
+async def serve(home: Path, key: str, host: str, port: int, ssl_context: ssl.SSLContext) -> None:
+    """Run until cancelled. Raises OSError when the port is taken."""
+    hall = Hall(home, key, server_context(ssl_context))
+    server = await asyncio.start_server(hall.enter, host, port, limit=PIECE)
     async with server:
         await server.serve_forever()
 
 
-class Meeting:
-    """One client and the dyno that its reference names."""
+class Doorman:
+    """Counts bad references by address; from the fifth in a minute on, the refusal takes some seconds."""
 
-    def __init__(self, home: Path, key: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.home = home
-        self.key = key
-        self.reader = reader
-        self.writer = writer
-        self.began = 0.0
-        self.said_eof = asyncio.Event()
+    WINDOW, FREE, SECONDS, MOST = 60.0, 4, 5.0, 1_000
 
-    async def hold(self) -> None:
-        """The whole conversation."""
-        line = await asyncio.wait_for(self.reader.readline(), HELLO_SECONDS)
-        token = line[:LONGEST].decode("latin-1").strip()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._bad: OrderedDict[str, list[float]] = OrderedDict()
+
+    def delay_after_bad(self, address: str) -> float:
+        """Seconds to wait before this bad reference is refused."""
+        now = self._clock()
+        recent = [moment for moment in self._bad.pop(address, []) if moment > now - self.WINDOW]
+        self._bad[address] = [*recent, now][-self.FREE - 1 :]
+        while len(self._bad) > self.MOST:
+            self._bad.popitem(last=False)
+        return self.SECONDS if len(recent) >= self.FREE else 0.0
+
+
+class Hall:
+    """Where clients come in."""
+
+    def __init__(self, home: Path, key: str, context: ssl.SSLContext) -> None:
+        self.home, self.key, self.context = home, key, context
+        self.doorman = Doorman()
+        self.strangers = self.meetings = 0
+
+    async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first byte to its end."""
+        connection = TlsConnection(reader, writer, self.context)
         try:
-            payload = signing.unsign(token, key=self.key, purpose="attach")
-        except GreenroomError:
-            await asyncio.sleep(1.0)
-            raise
-        dyno = str(payload["dyno"])
-        self.writer.write(b"rendezvous\r\n")
-        await self.writer.drain()
-        self.began = time.monotonic()
-        inside, outside = await self._attach(dyno)
-        feeding = asyncio.create_task(self._feed(outside, tty=bool(payload.get("tty"))))
-        try:
-            await self._show(inside)
-            if payload.get("marker"):
-                self.writer.write(marker_line(await self._exit_code(dyno)))
-            await self.writer.drain()
-            await self._linger()
+            if self.strangers < STRANGERS and self.meetings < MEETINGS:
+                await self._receive(connection)
+        except (ConnectionError, TimeoutError, OSError, GreenroomError) as error:  # ssl.SSLError is an OSError
+            log.info("rendezvous with %s ended: %s", connection.address, error)
         finally:
-            feeding.cancel()
-            outside.close()
+            await connection.close()
 
-    async def _attach(self, dyno: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The dyno's socket; it may need a moment to be there."""
-        path = self.home / "run" / "dynos" / dyno / "attach.sock"
-        deadline = time.monotonic() + STATE_SECONDS
-        while True:
+    async def _receive(self, connection: TlsConnection) -> None:
+        self.strangers += 1
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                await connection.handshake()
+                hello = rules.read_hello(await self._first_line(connection))
+            payload = await self._check(hello.token, connection.address)
+        finally:
+            self.strangers -= 1
+        self.meetings += 1
+        try:
+            await Meeting(self.home, connection, payload, hello).hold()
+        finally:
+            self.meetings -= 1
+
+    async def _first_line(self, connection: TlsConnection) -> bytes:
+        data = b""
+        while b"\n" not in data and len(data) < LONGEST:
             try:
-                sock = await asyncio.to_thread(unixsock.connect, path, timeout=5.0)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(0.02)
-        sock.setblocking(False)
-        return await asyncio.open_unix_connection(sock=sock, limit=PIECE)
+                async with asyncio.timeout(NO_LINE_END if rules.is_whole(data) else HELLO_SECONDS):
+                    piece = await connection.read()
+            except TimeoutError:
+                return data
+            if not piece:
+                raise ConnectionResetError("the client left without a word")
+            data += piece
+        return data
 
-    async def _show(self, inside: asyncio.StreamReader) -> None:
-        while data := await inside.read(PIECE):
-            self.writer.write(data)
-            await self.writer.drain()
-
-    async def _feed(self, outside: asyncio.StreamWriter, *, tty: bool) -> None:
-        """The client's bytes to the dyno. Without a terminal a last 0x04, followed by silence or the end, is the end of input."""
-        held = b""
-        with contextlib.suppress(ConnectionError):
-            while True:
-                try:
-                    data = await asyncio.wait_for(self.reader.read(PIECE), QUIET if held else None)
-                except TimeoutError:
-                    self._end_input(outside)
-                    return
-                if not data and tty:
-                    outside.close()
-                    return
-                if not data:
-                    self._end_input(outside)
-                    return
-                data, held = held + data, b""
-                if not tty and data.endswith(EOF):
-                    data, held = data[:-1], EOF
-                outside.write(data)
-                await outside.drain()
-
-    def _end_input(self, outside: asyncio.StreamWriter) -> None:
-        self.said_eof.set()
-        with contextlib.suppress(OSError):
-            outside.write_eof()
-
-    async def _linger(self) -> None:
-        """The Heroku CLI writes its end of input right after the first line; a socket that is closed before crashes it."""
-        rest = LINGER - (time.monotonic() - self.began)
-        if rest > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.said_eof.wait(), rest)
-
-    async def _exit_code(self, dyno: str) -> int:
-        path = self.home / "run" / "dynos" / dyno / "state.json"
-        deadline = time.monotonic() + STATE_SECONDS
-        while time.monotonic() < deadline:
-            state = await asyncio.to_thread(_read, path)
-            if state.get("phase") in ("exited", "lost"):
-                code = state.get("exit_code")
-                return 255 if code is None else int(code)
-            await asyncio.sleep(0.02)
-        return 255
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
+    async def _check(self, token: str, address: str) -> dict:
+        try:
+            return signing.unsign(token, key=self.key, purpose="attach")
+        except GreenroomError:
+            await asyncio.sleep(self.doorman.delay_after_bad(address))
+            raise

@@ -1,0 +1,169 @@
+"""One attached dyno and its client: bytes both ways, the end of the input, the exit code's marker, and the two ways to part.
+
+The dyno ends first: its output is sent whole, then the connection is closed. The client leaves first: the dyno's socket is closed,
+and the engine hangs up on the dyno.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from greenroom.basics import unixsock
+from greenroom.basics.errors import NotFoundError
+from greenroom.entrypoints.streams.rules import HELLO, Escaped, Hello, Piped, Terminal, marker_line
+from greenroom.entrypoints.streams.tls import RECORD, TlsConnection
+
+LINGER = 0.6
+"""The Heroku CLI writes its end of input right after our first line, and crashes if the connection has been closed by then."""
+PATIENCE = 10.0
+QUIET = 0.3
+LOOK = 1.0
+UNKNOWN_CODE = 255
+DYNO = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
+
+
+class Meeting:
+    """payload: ``{"dyno": engine id, "tty": bool, "marker": bool}`` of the signed reference."""
+
+    def __init__(self, home: Path, connection: TlsConnection, payload: dict[str, Any], hello: Hello) -> None:
+        if not DYNO.match(str(payload.get("dyno"))):
+            raise NotFoundError("The reference names no dyno.")
+        self.folder = home / "run" / "dynos" / payload["dyno"]
+        self.connection = connection
+        self.wants_marker = bool(payload.get("marker"))
+        self.hello = hello
+        self.input: Terminal = Terminal() if payload.get("tty") else Escaped() if hello.own else Piped()
+        self.began = 0.0
+
+    async def hold(self) -> None:
+        """The whole conversation. Raises NotFoundError when the dyno waits for nobody, ConnectionError when the client leaves."""
+        inside, outside = await self._attach()
+        try:
+            await self.connection.write(HELLO)
+            self.began = time.monotonic()
+            feeding = asyncio.create_task(self._feed(outside))
+            showing = asyncio.create_task(self._show(inside))
+            try:
+                await asyncio.wait({feeding, showing}, return_when=asyncio.FIRST_COMPLETED)
+                if showing.done():
+                    showing.result()
+                    await self._part(feeding)
+            finally:
+                await _end(feeding, showing)
+        finally:
+            outside.transport.abort()
+        if showing.done() and not showing.cancelled():
+            await self.connection.finish()
+
+    async def _attach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The dyno's socket; it may need a moment to be there, and it is there for one client only."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                sock = await asyncio.to_thread(unixsock.connect, self.folder / "attach.sock", timeout=5.0)
+                break
+            except OSError as error:
+                state = _state(self.folder)
+                if state.get("phase", "starting") != "starting" or time.monotonic() > deadline:
+                    raise NotFoundError(
+                        "The dyno waits for nobody.", hint="each link is good for one client"
+                    ) from error
+                await asyncio.sleep(0.02)
+        sock.setblocking(False)
+        return await asyncio.open_unix_connection(sock=sock, limit=4 * RECORD)
+
+    async def _show(self, inside: asyncio.StreamReader) -> None:
+        """The dyno's output to the client until the dyno has ended."""
+        while data := await _read(inside):
+            await self.connection.write(data)
+
+    async def _feed(self, outside: asyncio.StreamWriter) -> None:
+        """The client's input to the dyno, until the client has left."""
+        if self.hello.rest:
+            await self._pass(outside, self.hello.rest)
+        while True:
+            try:
+                async with asyncio.timeout(QUIET if self.input.waiting else None):
+                    record = await self.connection.read()
+            except TimeoutError:
+                self.input.silence()
+                outside.write_eof()
+                continue
+            if not record:
+                return
+            await self._pass(outside, record)
+
+    async def _pass(self, outside: asyncio.StreamWriter, record: bytes) -> None:
+        """One record; waits while the dyno reads slowly, unless the client leaves meanwhile."""
+        if self.input.ended or outside.is_closing():
+            return
+        data = self.input.take(record)
+        with contextlib.suppress(ConnectionError, OSError):  # the dyno has ended: what is still typed goes nowhere
+            outside.write(data)
+            while not await _drained(outside):
+                if not self.connection.is_open_there():
+                    raise _Left
+            if self.input.ended and outside.can_write_eof():
+                outside.write_eof()
+
+    async def _part(self, feeding: asyncio.Task[None]) -> None:
+        """The dyno has ended: its exit code, and the moment that the Heroku CLI needs."""
+        if self.wants_marker:
+            await self.connection.write(marker_line(await self._exit_code()))
+        while not self.hello.own and not self.input.said_end and not feeding.done():
+            rest = self.began + LINGER - time.monotonic()
+            if rest <= 0:
+                return
+            await asyncio.sleep(min(rest, 0.02))
+
+    async def _exit_code(self) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            state = _state(self.folder)
+            if state.get("phase") in ("exited", "lost"):
+                code = state.get("exit_code")
+                return UNKNOWN_CODE if code is None else int(code)
+            await asyncio.sleep(0.02)
+        return UNKNOWN_CODE
+
+
+class _Left(Exception):  # noqa: N818 (not a failure)
+    """The client has closed its side while the dyno was not reading."""
+
+
+async def _read(inside: asyncio.StreamReader) -> bytes:
+    try:
+        return await inside.read(RECORD)
+    except ConnectionResetError:  # the last word of a dyno that never read its input
+        return b""
+
+
+async def _drained(writer: asyncio.StreamWriter) -> bool:
+    try:
+        async with asyncio.timeout(LOOK):
+            await writer.drain()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    """What the engine has written down about the dyno; nothing when it has been forgotten."""
+    try:
+        return json.loads((folder / "state.json").read_bytes())
+    except FileNotFoundError:
+        return {} if folder.is_dir() else {"phase": "lost"}
+    except ValueError:
+        return {}
