@@ -33,7 +33,7 @@ class ByHand:
         self.source = source
         self.env = {
             "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "HOME": str(work), "UV_CACHE_DIR": str(work / "cache"),
-            "SECRET_KEY": SECRET, "DATABASE_URL": database, "LANG": "C.UTF-8",
+            "SECRET_KEY": SECRET, "DATABASE_URL": database, "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1",
         }  # fmt: skip
         self.venv: Path | None = None
         work.mkdir(parents=True)
