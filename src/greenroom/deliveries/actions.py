@@ -40,7 +40,8 @@ def wake() -> None:
 
 @transaction.atomic
 def open_for_push(*, push: Push) -> Delivery:
-    """The delivery of a push; one per push, however often it is called."""
+    """The delivery of a push; one per push, however often it is called, and by web and worker at once."""
+    App.objects.select_for_update().get(pk=push.app_id)
     found = Delivery.objects.filter(push=push).first()
     if found:
         return found
@@ -50,6 +51,7 @@ def open_for_push(*, push: Push) -> Delivery:
 @transaction.atomic
 def open_for_release(*, release: Release) -> Delivery | None:
     """The delivery of a release that did not come by push; None when it has nothing to start."""
+    App.objects.select_for_update().get(pk=release.app_id)
     found = Delivery.objects.filter(release=release).first()
     if found or release.slug is None:
         return found
