@@ -8,9 +8,10 @@ import time
 import pytest
 
 from greenroom.basics import logfile, signing
+from greenroom.entrypoints.streams import app as streams
 from greenroom.entrypoints.streams.app import make_app
+from tests.streams.conftest import KEY
 
-KEY = "a key for tests"
 APP = "0" * 32
 
 
@@ -81,7 +82,12 @@ def test_a_tail_goes_on_and_ends_when_the_client_leaves(tmp_path, log):
         await asyncio.sleep(0.3)
         logfile.append(str(log), [line("after")])
 
-    client = get(tmp_path, path("logs", {"app": APP, "lines": 9, "tail": True}), enough=lambda text: "after" in text, during=later)
+    client = get(
+        tmp_path,
+        path("logs", {"app": APP, "lines": 9, "tail": True}),
+        enough=lambda text: "after" in text,
+        during=later,
+    )
     assert client.text.index("before") < client.text.index("after")
 
 
@@ -91,7 +97,12 @@ def test_a_reconnecting_client_misses_nothing_and_sees_nothing_twice(tmp_path, l
     first = get(tmp_path, path("logs", {"app": APP, "lines": 9}), headers=events)
     ids = [part.removeprefix("id: ") for part in first.text.splitlines() if part.startswith("id: ")]
     again = [*events, (b"last-event-id", ids[0].encode())]
-    second = get(tmp_path, path("logs", {"app": APP, "lines": 9, "tail": True}), headers=again, enough=lambda text: "three" in text)
+    second = get(
+        tmp_path,
+        path("logs", {"app": APP, "lines": 9, "tail": True}),
+        headers=again,
+        enough=lambda text: "three" in text,
+    )
     assert "one" not in second.text
     assert second.text.count("two") == 1
 
@@ -127,3 +138,126 @@ def test_a_transcript_is_followed_until_it_is_closed(tmp_path):
         file.with_name(f"{file.name}.done").touch()
 
     assert get(tmp_path, path("output", {"file": name}), during=later).text == "first\nlast\n"
+
+
+def test_an_empty_stream_of_an_app_that_was_destroyed_is_not_found(tmp_path):
+    assert get(tmp_path, path("logs", {"app": APP})).status == 404
+
+
+@pytest.mark.parametrize("app", ["../../keys", "", None, 3, "0" * 31, "A" * 32])
+def test_even_a_signed_reference_leads_to_apps_logs_alone(tmp_path, log, app):
+    assert get(tmp_path, path("logs", {"app": app})).status == 404
+
+
+def test_events_begin_with_a_short_retry_and_carry_their_places(tmp_path, log):
+    logfile.append(str(log), [line("one")])
+    client = get(tmp_path, path("logs", {"app": APP}), headers=[(b"accept", b"text/event-stream")])
+    parts = client.text.split("\n\n")
+    assert parts[0] == "retry: 1"
+    assert parts[1].startswith("id: 1-")
+    assert parts[1].splitlines()[1].endswith("app[web.1]: one")
+
+
+def test_a_silent_tail_shows_signs_of_life(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(streams, "KEEP_ALIVE", 0.2)
+    events = [(b"accept", b"text/event-stream")]
+    client = get(
+        tmp_path,
+        path("logs", {"app": APP, "tail": True}),
+        headers=events,
+        enough=lambda text: text.count(": still here") == 2,
+    )
+    assert client.text == "retry: 1\n\n" + ": still here\n\n" * 2
+
+
+def test_a_tail_begins_before_the_app_has_said_anything(tmp_path, log):
+    async def later():
+        await asyncio.sleep(0.2)
+        logfile.append(str(log), [line("first words")])
+
+    client = get(
+        tmp_path, path("logs", {"app": APP, "tail": True}), enough=lambda text: "first words" in text, during=later
+    )
+    assert client.text.count("first words") == 1
+
+
+def test_a_tail_ends_when_the_app_is_destroyed(tmp_path, log):
+    async def later():
+        await asyncio.sleep(0.2)
+        log.rmdir()
+
+    assert get(tmp_path, path("logs", {"app": APP, "tail": True}), during=later).status == 200
+
+
+def test_a_place_in_the_middle_of_a_line_shows_no_half_line(tmp_path, log):
+    logfile.append(str(log), [line("one"), line("two")])
+    events = [(b"accept", b"text/event-stream"), (b"last-event-id", b"1-17")]
+    client = get(tmp_path, path("logs", {"app": APP, "lines": 1}), headers=events)
+    assert client.text.count("data: ") == 1
+    assert client.text.rstrip().endswith("app[web.1]: two")
+
+
+def test_tails_across_rotations_miss_nothing(tmp_path, log):
+    async def later():
+        for number in range(300):
+            logfile.append(str(log), [line(f"<{number}> {'x' * 100}")], segment_bytes=5_000, keep=50)
+            await asyncio.sleep(0.002)
+
+    client = get(tmp_path, path("logs", {"app": APP, "tail": True}), enough=lambda text: "<299>" in text, during=later)
+    assert [part.split("<")[1].split(">")[0] for part in client.text.splitlines()] == [str(n) for n in range(300)]
+
+
+def test_more_streams_than_are_served_are_told_to_come_again(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(streams, "MOST", 0)
+    assert get(tmp_path, path("logs", {"app": APP})).status == 503
+
+
+def dyno_output(home, phase, text="built\n"):
+    folder = home / "run/dynos/a1-v2-build.1-0badcafe"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "state.json").write_text(f'{{"phase": "{phase}"}}')
+    (folder / "output").write_text(text)
+    return folder
+
+
+def test_a_dynos_output_is_followed_until_the_dyno_has_ended(tmp_path):
+    dyno_output(tmp_path, "running")
+
+    async def later():
+        await asyncio.sleep(0.3)
+        dyno_output(tmp_path, "exited", "built\nand done\n")
+
+    client = get(tmp_path, path("output", {"file": "run/dynos/a1-v2-build.1-0badcafe/output"}), during=later)
+    assert client.text == "built\nand done\n"
+
+
+def test_the_output_of_a_dyno_that_was_forgotten_ends(tmp_path):
+    assert get(tmp_path, path("output", {"file": "run/dynos/gone/output"})).text == ""
+
+
+def test_an_output_that_is_a_link_to_elsewhere_is_not_followed(tmp_path):
+    folder = dyno_output(tmp_path, "exited")
+    (folder / "output").unlink()
+    (tmp_path / "secret").write_text("secret")
+    (folder / "output").symlink_to(tmp_path / "secret")
+    assert get(tmp_path, path("output", {"file": "run/dynos/a1-v2-build.1-0badcafe/output"})).status == 404
+
+
+def test_a_long_transcript_comes_whole(tmp_path):
+    name = f"logs/deliveries/{APP}.log"
+    (tmp_path / "logs/deliveries").mkdir(parents=True)
+    (tmp_path / name).write_text("x" * 500_000)
+    (tmp_path / f"{name}.done").touch()
+    assert len(get(tmp_path, path("output", {"file": name})).text) == 500_000
+
+
+def test_a_transcript_that_is_removed_ends_its_stream(tmp_path):
+    name = f"logs/deliveries/{APP}.log"
+    (tmp_path / "logs/deliveries").mkdir(parents=True)
+    (tmp_path / name).write_text("x")
+
+    async def later():
+        await asyncio.sleep(0.2)
+        (tmp_path / name).unlink()
+
+    assert get(tmp_path, path("output", {"file": name}), during=later).text == "x"

@@ -1,119 +1,274 @@
-"""Turns Caddy's access log into ``heroku[router]`` lines of the apps concerned, once each, across restarts and rolled files."""
+"""Turns Caddy's access log into ``heroku[router]`` lines of the apps concerned, once each, across restarts and rolled files.
+
+``line_of`` is pure. The tail keeps its place by the first bytes of the file that it is in, because names and inodes are used again.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from greenroom.basics import logfile
+from greenroom.basics.logfile import Line
+
+log = logging.getLogger(__name__)
 
 DESCRIPTIONS = {
-    "H10": "App crashed", "H12": "Request timeout", "H13": "Connection closed without response", "H14": "No web processes running",
-    "H80": "Maintenance mode", "H81": "Blank app", "H01": "No such app",
+    "H01": "No such app", "H10": "App crashed", "H12": "Request timeout", "H13": "Connection closed without response",
+    "H14": "No web processes running", "H27": "Client Request Interrupted", "H80": "Maintenance mode", "H81": "Blank app",
 }  # fmt: skip
-READ = 1_000_000
+WITHOUT_DYNO = frozenset(["H01", "H10", "H14", "H80", "H81"])
+CLIENT_LEFT = 499
+FIRST_BYTE_MS = 30_000
+READ = 262_144
+HEAD = 100
+"""Bytes at a file's beginning that tell it from all others: they hold the moment of its first entry."""
+LOOK_BACK = 2_000
+"""Lines that are compared after a restart; one piece of READ bytes never holds more entries."""
+REMEMBER_SECONDS = 5.0
+LONGEST_FIELD = 2_000
+UPSTREAM = re.compile(r"run/router/([0-9a-f]{32})/[0-9]+\Z")
+DYNO_IN_SOCKET = re.compile(r"-v[0-9]+-([A-Za-z0-9_-]+\.[0-9]+)-[0-9a-f]+\Z")
 
 
 def quoted(text: str) -> str:
-    """Somebody's text within double quotes, on one line."""
-    clean = "".join(c if c.isprintable() and c not in '"\\' else f"\\x{ord(c):02x}" for c in text)
-    return f'"{clean[:2000]}"'
+    """Somebody's text within double quotes, on one line; what is not printable becomes ``\\x0a`` or ``\\u2028``."""
+    return f'"{_plain(text, unsafe="")}"'
 
 
-def line_of(entry: dict[str, Any]) -> tuple[float, str, str]:
-    """(seconds, host, text) of one access-log entry. KeyError and TypeError when it is none."""
-    request = entry["request"]
-    headers = entry.get("resp_headers") or {}
-    code = (headers.get("Greenroom-Error") or [""])[0]
-    milliseconds = round(float(entry["duration"]) * 1000)
-    if code == "H13" and milliseconds >= 30_000:
-        code = "H12"
-    head = f"at=error code={code} desc={quoted(DESCRIPTIONS.get(code, 'Error'))}" if code else "at=info"
+def bare(text: str) -> str:
+    """Somebody's text as one word without quotes: neither blank nor ``=`` nor ``"`` can make it look like another field."""
+    return _plain(text, unsafe=" =") or "-"
+
+
+def _plain(text: str, *, unsafe: str) -> str:
+    kept = text[:LONGEST_FIELD]
+    return "".join(c if c.isprintable() and c not in f'"\\{unsafe}' else _escaped(ord(c)) for c in kept)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One entry: ``when`` in seconds, the ``host`` asked for, Heroku's ``code`` or '', the proxy's ``upstream`` or '', and the line."""
+
+    when: float
+    host: str
+    code: str
+    upstream: str
+    head: str
+    tail: str
+
+    def text(self, dyno: str) -> str:
+        """The line's text, with the dyno that answered; '' when none did."""
+        return f"{self.head} dyno={dyno} {self.tail}"
+
+
+def read_entry(entry: dict[str, Any]) -> Request:
+    """One entry of Caddy's access log. KeyError, TypeError, ValueError and AttributeError when it is none."""
+    request, status, milliseconds = entry["request"], int(entry["status"]), round(float(entry["duration"]) * 1000)
+    code = _code((entry.get("resp_headers") or {}).get("Greenroom-Error"), status, milliseconds)
+    first = f"at=error code={code} desc={quoted(DESCRIPTIONS.get(code, 'Error'))}" if code else "at=info"
     protocol = "https" if "tls" in request else "http"
-    text = (
-        f"{head} method={quoted(request['method'])[1:-1]} path={quoted(request['uri'])} host={quoted(request['host'])[1:-1]} "
-        f"request_id={entry.get('uuid', '-')} fwd={quoted(request.get('client_ip', ''))} dyno=web connect=0ms "
-        f"service={milliseconds}ms status={entry['status']} bytes={entry['size']} protocol={protocol}"
+    return Request(
+        when=float(entry["ts"]),
+        host=str(request["host"]),
+        code=code,
+        upstream=str(entry.get("upstream") or ""),
+        head=f"{first} method={bare(request['method'])} path={quoted(request['uri'])} host={bare(request['host'])} "
+        f"request_id={bare(str(entry.get('uuid') or '-'))} fwd={quoted(str(request.get('client_ip') or ''))}",
+        tail=f"connect=0ms service={milliseconds}ms status={status} bytes={int(entry['size'])} protocol={protocol}",
     )
-    return float(entry["ts"]), str(request["host"]), text
+
+
+def _code(header: Any, status: int, milliseconds: int) -> str:
+    code = str(header[0]) if isinstance(header, list) and header else ""
+    if code == "H13" and milliseconds >= FIRST_BYTE_MS:
+        return "H12"
+    if status == CLIENT_LEFT and not code:
+        return "H27"
+    return code if re.fullmatch(r"[A-Z][0-9]{2}", code) else ""
+
+
+def line_of(entry: dict[str, Any], dyno: str = "web") -> tuple[float, str, str]:
+    """(seconds, host, text) of one access-log entry; the errors are those of ``read_entry``."""
+    request = read_entry(entry)
+    return request.when, request.host, request.text("" if request.code in WITHOUT_DYNO else dyno)
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far the access log has been copied: the first bytes of the file, and the offset in it."""
+
+    head: str = ""
+    offset: int = 0
 
 
 class RouterLogTail:
     """Follows ``logs/router/access.log``. ``folder_of``: host name -> the app's log folder relative to home, or None."""
 
     def __init__(self, home: Path, folder_of: Callable[[str], str | None]) -> None:
-        self.home = home
-        self.folder_of = folder_of
+        self.home, self.folder_of = home, folder_of
         self.path = home / "logs" / "router" / "access.log"
-        self.place = home / "logs" / "router" / "position.json"
+        self.note = home / "logs" / "router" / "position.json"
+        self.place = self._recall()
+        self.doubtful = True
         self.known: dict[str, tuple[float, str | None]] = {}
+        self.dynos: dict[str, tuple[float, str]] = {}
 
     def turn(self) -> bool:
-        """Copy what is new; True when there may be more at once. The position is written after the lines: a crash in between repeats some."""
-        inode, offset = self._position()
-        try:
-            handle = self.path.open("rb")
-        except FileNotFoundError:
+        """Copy the next piece of what is new; True when there may be more at once.
+
+        The place is written after the lines. A process that dies in between leaves a piece of which nobody knows how far it got:
+        the first piece of the next process is compared with what the logs hold already.
+        """
+        found = self._file()
+        if found is None:
             return False
-        with handle:
-            status = os.fstat(handle.fileno())
-            if status.st_ino != inode or status.st_size < offset:
-                self._rest_of_rolled(inode, offset)
-                offset = 0
-            handle.seek(offset)
+        path, head, start = found
+        with path.open("rb") as handle:
+            if _head(handle.read(HEAD)) != head:
+                return True  # rolled away this moment
+            handle.seek(start)
             data = handle.read(READ)
-        whole = data[: data.rfind(b"\n") + 1]
-        self._copy(whole)
-        if whole or status.st_ino != inode:
-            self._remember(status.st_ino, offset + len(whole))
-        return len(data) == READ
+        whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == READ else b"")
+        if whole:
+            doubtful, self.doubtful = self.doubtful, True
+            self._copy(whole, doubtful=doubtful)
+            self._remember(Place(head, start + len(whole)))
+            self.doubtful = False
+            return True
+        return path != self.path and self._next(path)
 
-    def _position(self) -> tuple[int, int]:
+    # -- the place ----------------------------------------------------------------------------------------------------
+
+    def _recall(self) -> Place:
         try:
-            data = json.loads(self.place.read_text())
-            return int(data["inode"]), int(data["offset"])
+            data = json.loads(self.note.read_text())
+            return Place(str(data["head"]), int(data["offset"]))
         except (OSError, ValueError, KeyError, TypeError):
-            return 0, 0
+            return Place()
 
-    def _remember(self, inode: int, offset: int) -> None:
-        draft = self.place.with_suffix(".new")
-        draft.write_text(json.dumps({"inode": inode, "offset": offset}))
-        draft.replace(self.place)
+    def _remember(self, place: Place) -> None:
+        draft = self.note.with_suffix(".new")
+        draft.write_text(json.dumps({"head": place.head, "offset": place.offset}))
+        draft.replace(self.note)
+        self.place = place
 
-    def _rest_of_rolled(self, inode: int, offset: int) -> None:
-        """The end of the file that Caddy has rolled away since the last turn."""
-        for path in self.path.parent.glob("access-*.log"):
-            if path.stat().st_ino == inode:
-                with path.open("rb") as handle:
-                    handle.seek(offset)
-                    self._copy(handle.read(20 * READ))
+    def _rolled(self) -> list[Path]:
+        """What Caddy has rolled away, oldest first: its names hold the moment."""
+        return sorted(self.path.parent.glob("access-*.log"))
 
-    def _copy(self, data: bytes) -> None:
+    def _file(self) -> tuple[Path, str, int] | None:
+        """(file, its head, offset) where to read on; when the place has been rolled out of existence, the oldest file's beginning."""
+        current = self._head_of(self.path)
+        if current and current == self.place.head:
+            return self.path, current, self.place.offset
+        files = [*self._rolled(), self.path]
+        heads = [(path, head) for path in files if (head := self._head_of(path))]
+        for path, head in heads:
+            if head == self.place.head:
+                return path, head, self.place.offset
+        return (*heads[0], 0) if heads else None
+
+    def _next(self, path: Path) -> bool:
+        """Go on with the file after this one, which is complete."""
+        for later in [*self._rolled(), self.path]:
+            head = self._head_of(later) if later == self.path or later > path else ""
+            if head:
+                self._remember(Place(head, 0))
+                return True
+        return False
+
+    def _head_of(self, path: Path) -> str:
+        """'' as long as the file has not got a whole head."""
+        try:
+            with path.open("rb") as handle:
+                return _head(handle.read(HEAD))
+        except FileNotFoundError:
+            return ""
+
+    # -- the lines ----------------------------------------------------------------------------------------------------
+
+    def _copy(self, data: bytes, *, doubtful: bool) -> None:
         lines: dict[str, list[tuple[float, str, str, str]]] = defaultdict(list)
         for raw in data.splitlines():
             try:
-                when, host, text = line_of(json.loads(raw))
-            except (ValueError, KeyError, TypeError):
+                request = read_entry(json.loads(raw))
+            except (ValueError, KeyError, TypeError, AttributeError):
                 continue
-            folder = self._folder(host)
+            folder = None if request.code == "H01" else self._folder(request.host)
             if folder:
-                lines[folder].append((when, "heroku", "router", text))
+                lines[folder].append((request.when, "heroku", "router", request.text(self._dyno(request, folder))))
         for folder, records in lines.items():
-            place = self.home / folder
-            if place.is_dir():
-                logfile.append(str(place), records)
+            self._append(self.home / folder, records, doubtful=doubtful)
+
+    def _append(self, place: Path, records: list[tuple[float, str, str, str]], *, doubtful: bool) -> None:
+        if not place.is_dir():
+            return
+        try:
+            if doubtful:
+                there = _router_lines(str(place))
+                records = [record for record in records if _first_line(record) not in there]
+            logfile.append(str(place), records)
+        except OSError as error:
+            log.warning("%d router lines are lost: %s", len(records), error)
 
     def _folder(self, host: str) -> str | None:
         """Remembered for some seconds: a flood of requests is not a flood of queries."""
         moment, folder = self.known.get(host, (0.0, None))
-        if time.monotonic() - moment > 5.0:
+        if not moment or time.monotonic() - moment > REMEMBER_SECONDS:
             if len(self.known) > 1000:
                 self.known.clear()
             folder = self.folder_of(host)
             self.known[host] = (time.monotonic(), folder)
         return folder
+
+    def _dyno(self, request: Request, folder: str) -> str:
+        """The dyno that answered: where the slot leads that the proxy names, or where all slots of the app lead; else its type."""
+        if request.code in WITHOUT_DYNO:
+            return ""
+        match = UPSTREAM.match(request.upstream)
+        if match:
+            return _dyno_behind(self.home / request.upstream) or "web"
+        moment, name = self.dynos.get(folder, (0.0, ""))
+        if not moment or time.monotonic() - moment > 1.0:
+            slots = self.home / "run" / "router" / Path(folder).name
+            names = {_dyno_behind(slot) for slot in slots.glob("[0-9]*") if slot.is_symlink()}
+            name = names.pop() if len(names) == 1 else ""
+            self.dynos[folder] = (time.monotonic(), name)
+        return name or "web"
+
+
+def _head(data: bytes) -> str:
+    return data.decode("latin-1") if len(data) == HEAD else ""
+
+
+def _dyno_behind(slot: Path) -> str:
+    """``web.1`` of a slot that leads to ``.../a1-v4-web.1-603f9927``; '' when it leads nowhere."""
+    try:
+        match = DYNO_IN_SOCKET.search(os.readlink(slot))
+    except OSError:
+        return ""
+    return match[1] if match else ""
+
+
+def _router_lines(folder: str) -> set[str]:
+    def of_router(line: Line) -> bool:
+        return line.source == "heroku" and line.process == "router"
+
+    return {line.raw for line in logfile.read_last(folder, LOOK_BACK, of_router)[0]}
+
+
+def _first_line(record: tuple[float, str, str, str]) -> str:
+    return logfile.render(record).partition(b"\n")[0].decode("utf-8", "replace")

@@ -16,10 +16,11 @@ OUTPUT = re.compile(r"run/dynos/[a-z0-9][a-z0-9.-]{0,79}/output\Z")
 
 def named(home: Path, name: str) -> Growing:
     """The file of a signed payload, relative to home. NotFoundError for any other than a transcript or an output."""
+    path = home / name
     if TRANSCRIPT.match(name):
-        return Growing(home / name, home / f"{name}.done")
-    if OUTPUT.match(name):
-        return DynoOutput(home / name, home / name)
+        return Growing(path, path.with_name(f"{path.name}.done"))
+    if OUTPUT.match(name) and not path.is_symlink():
+        return DynoOutput(path, path)
     raise NotFoundError("There is no such output.", hint="ask for a new link")
 
 

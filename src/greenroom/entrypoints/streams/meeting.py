@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -43,26 +44,28 @@ class Meeting:
 
     async def hold(self) -> None:
         """The whole conversation. Raises NotFoundError when the dyno waits for nobody, ConnectionError when the client leaves."""
-        inside, outside = await self._attach()
-        try:
+        with await self._attach() as dyno:
             await self.connection.write(HELLO)
             self.began = time.monotonic()
-            feeding = asyncio.create_task(self._feed(outside))
-            showing = asyncio.create_task(self._show(inside))
+            feeding = asyncio.create_task(self._feed(dyno))
+            showing = asyncio.create_task(self._show(dyno))
             try:
                 await asyncio.wait({feeding, showing}, return_when=asyncio.FIRST_COMPLETED)
-                if showing.done():
+                whole = showing.done()
+                if whole:
                     showing.result()
                     await self._part(feeding)
             finally:
                 await _end(feeding, showing)
-        finally:
-            outside.transport.abort()
-        if showing.done() and not showing.cancelled():
+        if whole:
             await self.connection.finish()
 
-    async def _attach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The dyno's socket; it may need a moment to be there, and it is there for one client only."""
+    async def _attach(self) -> socket.socket:
+        """The dyno's socket; it may need a moment to be there, and it is there for one client only.
+
+        A plain socket, no stream of asyncio's: those give up reading when writing fails, and a command that ends without having read all
+        of its input has still printed something.
+        """
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -71,46 +74,45 @@ class Meeting:
             except OSError as error:
                 state = _state(self.folder)
                 if state.get("phase", "starting") != "starting" or time.monotonic() > deadline:
-                    raise NotFoundError(
-                        "The dyno waits for nobody.", hint="each link is good for one client"
-                    ) from error
+                    hint = "each link is good for one client"
+                    raise NotFoundError("The dyno waits for nobody.", hint=hint) from error
                 await asyncio.sleep(0.02)
         sock.setblocking(False)
-        return await asyncio.open_unix_connection(sock=sock, limit=4 * RECORD)
+        return sock
 
-    async def _show(self, inside: asyncio.StreamReader) -> None:
+    async def _show(self, dyno: socket.socket) -> None:
         """The dyno's output to the client until the dyno has ended."""
-        while data := await _read(inside):
+        while data := await _read(dyno):
             await self.connection.write(data)
 
-    async def _feed(self, outside: asyncio.StreamWriter) -> None:
-        """The client's input to the dyno, until the client has left."""
-        if self.hello.rest:
-            await self._pass(outside, self.hello.rest)
+    async def _feed(self, dyno: socket.socket) -> None:
+        """The client's input to the dyno, until the client has left; when the dyno takes no more, it goes nowhere."""
+        record = self.hello.rest
         while True:
+            if record and not self.input.ended:
+                await self._pass(dyno, self.input.take(record))
             try:
                 async with asyncio.timeout(QUIET if self.input.waiting else None):
                     record = await self.connection.read()
             except TimeoutError:
                 self.input.silence()
-                outside.write_eof()
+                _say_end(dyno)
+                record = b""
                 continue
             if not record:
                 return
-            await self._pass(outside, record)
 
-    async def _pass(self, outside: asyncio.StreamWriter, record: bytes) -> None:
-        """One record; waits while the dyno reads slowly, unless the client leaves meanwhile."""
-        if self.input.ended or outside.is_closing():
-            return
-        data = self.input.take(record)
-        with contextlib.suppress(ConnectionError, OSError):  # the dyno has ended: what is still typed goes nowhere
-            outside.write(data)
-            while not await _drained(outside):
+    async def _pass(self, dyno: socket.socket, data: bytes) -> None:
+        """Waits while the dyno reads slowly, unless the client leaves meanwhile."""
+        sending = asyncio.create_task(_send(dyno, data))
+        try:
+            while not (await asyncio.wait({sending}, timeout=LOOK))[0]:
                 if not self.connection.is_open_there():
-                    raise _Left
-            if self.input.ended and outside.can_write_eof():
-                outside.write_eof()
+                    raise ConnectionResetError("the client left while the dyno was not reading")
+        finally:
+            sending.cancel()
+        if self.input.ended:
+            _say_end(dyno)
 
     async def _part(self, feeding: asyncio.Task[None]) -> None:
         """The dyno has ended: its exit code, and the moment that the Heroku CLI needs."""
@@ -133,24 +135,21 @@ class Meeting:
         return UNKNOWN_CODE
 
 
-class _Left(Exception):  # noqa: N818 (not a failure)
-    """The client has closed its side while the dyno was not reading."""
-
-
-async def _read(inside: asyncio.StreamReader) -> bytes:
+async def _read(dyno: socket.socket) -> bytes:
     try:
-        return await inside.read(RECORD)
+        return await asyncio.get_running_loop().sock_recv(dyno, RECORD)
     except ConnectionResetError:  # the last word of a dyno that never read its input
         return b""
 
 
-async def _drained(writer: asyncio.StreamWriter) -> bool:
-    try:
-        async with asyncio.timeout(LOOK):
-            await writer.drain()
-    except TimeoutError:
-        return False
-    return True
+async def _send(dyno: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        await asyncio.get_running_loop().sock_sendall(dyno, data)
+
+
+def _say_end(dyno: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        dyno.shutdown(socket.SHUT_WR)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

@@ -34,8 +34,13 @@ async def serve(home: Path, key: str, host: str, port: int, ssl_context: ssl.SSL
     """Run until cancelled. Raises OSError when the port is taken."""
     hall = Hall(home, key, server_context(ssl_context))
     server = await asyncio.start_server(hall.enter, host, port, limit=PIECE)
-    async with server:
-        await server.serve_forever()
+    try:
+        await (
+            asyncio.get_running_loop().create_future()
+        )  # serve_forever would wait for the last client when it is cancelled
+    finally:
+        server.close()
+        hall.clear()
 
 
 class Doorman:
@@ -64,16 +69,26 @@ class Hall:
         self.home, self.key, self.context = home, key, context
         self.doorman = Doorman()
         self.strangers = self.meetings = 0
+        self._inside: set[asyncio.Task] = set()
+
+    def clear(self) -> None:
+        """Have everybody leave; their dynos are hung up on."""
+        for task in self._inside:
+            task.cancel()
 
     async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its first byte to its end."""
         connection = TlsConnection(reader, writer, self.context)
+        task = asyncio.current_task()
+        assert task is not None
+        self._inside.add(task)
         try:
             if self.strangers < STRANGERS and self.meetings < MEETINGS:
                 await self._receive(connection)
         except (ConnectionError, TimeoutError, OSError, GreenroomError) as error:  # ssl.SSLError is an OSError
             log.info("rendezvous with %s ended: %s", connection.address, error)
         finally:
+            self._inside.discard(task)
             await connection.close()
 
     async def _receive(self, connection: TlsConnection) -> None:

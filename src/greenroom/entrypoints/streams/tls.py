@@ -15,6 +15,7 @@ from typing import Any
 PIECE = 65_536
 RECORD = 16_384
 ESTABLISHED = 1
+KEEP_ALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 20, socket.TCP_KEEPCNT: 6}
 GOODBYE = 5.0
 """Seconds that the other side has to close, too; until then what it sends is thrown away, so that it gets all that we sent."""
 
@@ -27,6 +28,15 @@ class TlsConnection:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=True)
         self._writing = asyncio.Lock()
+        self._notice_silence()
+
+    def _notice_silence(self) -> None:
+        """Have the kernel ask after a client of which nothing is heard, and give it up after some three minutes."""
+        sock = self._writer.get_extra_info("socket")
+        if sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in KEEP_ALIVE.items():
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
     @property
     def address(self) -> str:

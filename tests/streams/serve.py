@@ -1,0 +1,15 @@
+"""The streams alone, under uvicorn as the web process has them: ``python -m tests.streams.serve HOME KEY PORT``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from greenroom.entrypoints.streams.app import make_app
+
+if __name__ == "__main__":
+    home, key, port = sys.argv[1:]
+    app = make_app(Path(home), key)
+    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False, lifespan="off")
