@@ -35,6 +35,7 @@ class Machine:
 
     def __init__(self, mode: str, *, deep: str = "", group: int = 0) -> None:
         self.mode, self.group = mode, group
+        self.tcp: tuple[str, ...] = ()
         self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
         os.chmod(self._top, 0o755)
         self.home = os.path.join(self._top, deep) if deep else self._top
@@ -58,6 +59,7 @@ class Machine:
 
     def begin(self) -> None:
         argv = ["-m", "greenroom.engine.local.supervisor", "--home", self.home, "--bwrap", find_bwrap()]
+        argv += [word for address in self.tcp for word in ("--tcp", address)]
         if self.is_root:
             argv = [sys.executable, *argv, "--group", str(self.group)]
         elif IS_ROOT:

@@ -18,6 +18,7 @@ import pytest
 
 from greenroom.basics import unixsock
 from greenroom.engine.contract import DynoState, Forward
+from greenroom.engine.errors import EngineError
 from greenroom.engine.local import addresses, egress
 from tests.engine.machine import ALICE, IS_ROOT, Machine
 
@@ -230,15 +231,7 @@ class _Upper(socketserver.BaseRequestHandler):
             self.request.sendall(data.upper())
 
 
-def test_a_forward_leads_to_a_unix_socket_outside(machine: Machine) -> None:
-    folder = os.path.join(machine.home, "run/postgres")
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    path = os.path.join(folder, ".s.PGSQL.5432")
-    server = socketserver.ThreadingUnixStreamServer(path, _Upper)
-    os.chmod(path, 0o777)
-    machine.own(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    script = """
+UPPER = """
 import socket
 for _ in range(20):
     with socket.create_connection(('127.0.0.1', 5432)) as s:
@@ -247,13 +240,43 @@ for _ in range(20):
         assert data == b'ABC' * 100000, len(data)
 print('equal')
 """
+
+
+def test_a_forward_leads_to_a_unix_socket_outside(machine: Machine) -> None:
+    folder = os.path.join(machine.home, "run/postgres")
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    path = os.path.join(folder, ".s.PGSQL.5432")
+    server = socketserver.ThreadingUnixStreamServer(path, _Upper)
+    os.chmod(path, 0o777)
+    machine.own(folder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     forwards = (Forward(port=5432, socket="run/postgres/.s.PGSQL.5432"),)
-    assert machine.printed(python=script, forwards=forwards).strip() == "equal"
+    assert machine.printed(python=UPPER, forwards=forwards).strip() == "equal"
     assert (
-        "refused" in machine.printed(python=f"try:\n  exec({script!r})\nexcept OSError as e: print(e.strerror)").lower()
+        "refused" in machine.printed(python=f"try:\n  exec({UPPER!r})\nexcept OSError as e: print(e.strerror)").lower()
     )
     server.shutdown()
     server.server_close()
+
+
+def test_a_forward_leads_to_the_one_tcp_address_that_the_supervisor_was_told(machine: Machine) -> None:
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Upper)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"127.0.0.1:{server.server_address[1]}"
+    forwards = (Forward(port=5432, socket=f"tcp:{address}"),)
+    with pytest.raises(EngineError, match="not allowed"):
+        machine.printed(python=UPPER, forwards=forwards)
+    machine.tcp = (address,)
+    machine.restart()
+    try:
+        assert machine.printed(python=UPPER, forwards=forwards, egress=False).strip() == "equal"
+        server.shutdown()
+        server.server_close()
+        closed = "import socket; s = socket.create_connection(('127.0.0.1', 5432)); print(s.recv(1))"
+        assert machine.printed(python=closed, forwards=forwards).strip() == "b''"
+    finally:
+        machine.tcp = ()
+        machine.restart()
 
 
 # -- the way out ---------------------------------------------------------------------------------------------------------

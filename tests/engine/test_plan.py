@@ -151,6 +151,7 @@ def test_nothing_can_be_mounted_over_the_system_or_beside_the_path(place: Place,
         {"port": 80, "socket": "/tmp/x.sock"},
         {"forwards": (Forward(port=5432, socket="run/supervisor.sock"),)},
         {"forwards": (Forward(port=5432, socket="run/postgres/../supervisor.sock"),)},
+        {"forwards": (Forward(port=5432, socket="tcp:10.0.0.9:5432"),)},
         {"forwards": (Forward(port=0, socket="run/postgres/s"),)},
         {"port": 5432, "forwards": (Forward(port=5432, socket="run/postgres/s"),)},
         {"limits": Limits(memory_mb=0)},
@@ -162,6 +163,14 @@ def test_a_spec_that_makes_no_sense_is_refused_with_a_sentence(place: Place, val
     with pytest.raises(EngineError) as caught:
         plan.order(place, _spec(**values))
     assert len(caught.value.message) > 15
+
+
+def test_a_forward_by_tcp_leads_only_where_the_supervisor_was_told(place: Place) -> None:
+    place.tcp = frozenset(["db.example.com:6432"])
+    spec = _spec(forwards=(Forward(port=5432, socket="tcp:db.example.com:6432"),))
+    assert plan.order(place, spec)["forwards"] == [(5432, "tcp:db.example.com:6432")]
+    with pytest.raises(EngineError, match="not allowed"):
+        plan.order(place, _spec(forwards=(Forward(port=5432, socket="tcp:db.example.com:22"),)))
 
 
 def test_an_upper_layer_is_scratch(place: Place) -> None:

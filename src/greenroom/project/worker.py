@@ -66,6 +66,7 @@ def listen(runners: list[Runner]) -> None:
                 password=own["PASSWORD"],
                 dbname=own["NAME"],
                 autocommit=True,
+                **{key: value for key, value in own["OPTIONS"].items() if key != "pool"},
             ) as connection:
                 connection.execute(f"LISTEN {CHANNEL}")
                 for _ in connection.notifies():

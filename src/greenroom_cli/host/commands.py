@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from greenroom_cli.host import home as homes
-from greenroom_cli.host.home import HostError
+from greenroom_cli.host.errors import HostError
 
 HOME = click.option(
     "--home", "home_option", metavar="DIR", help="The installation's home; default $GREENROOM_HOME, else ~/.greenroom."

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from greenroom.basics.unixsock import connect
 from greenroom_cli.host import postgres
-from greenroom_cli.host.home import POSTGRES_USER, HostError, Installation
+from greenroom_cli.host.errors import HostError
+from greenroom_cli.host.home import POSTGRES_USER, Installation
 
 PASSED = (
     "PIP_",
@@ -126,7 +127,16 @@ def _supervisor(home: Path, install: Installation) -> tuple[str, ...]:
     argv = [sys.executable, "-m", "greenroom.engine.local.supervisor", "--home", str(home)]
     for prefix in needed_paths():
         argv += ["--allow", str(prefix)]
+    if install.postgres == "external":
+        argv += ["--tcp", database_address(os.environ["DATABASE_URL"])]
     return (*argv, "--group", str(install.control_gid)) if install.mode == "root" else tuple(argv)
+
+
+def database_address(url: str) -> str:
+    """``HOST:PORT`` of a database URL, an IPv6 host in brackets; the only address that dynos' forwards may lead to."""
+    parts = urlsplit(url)
+    name = parts.hostname or "127.0.0.1"
+    return f"[{name}]:{parts.port or 5432}" if ":" in name else f"{name}:{parts.port or 5432}"
 
 
 def needed_paths() -> list[Path]:

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from greenroom_cli.host import components, postgres, veil
-from greenroom_cli.host.home import HostError, Installation
+from greenroom_cli.host.errors import HostError
+from greenroom_cli.host.home import Installation
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from greenroom_cli.host.home import HostError, Installation
+from greenroom_cli.host.errors import HostError
+from greenroom_cli.host.home import Installation
 
 ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|herokudev\.com)\Z")
 

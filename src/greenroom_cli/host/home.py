@@ -9,21 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from greenroom_cli.host.errors import HostError
+
 FILE = "installation.json"
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
 SHARED = ("slugs", "envs", "sources", "builds", "cache", "cache/uv", "cache/apps", "logs", "logs/apps", "run", "tools")  # fmt: skip
 ROOT_OWNED = ("run/dynos", "run/scratch")
 PRIVATE = ("keys", "repos", "caddy", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
-
-
-class HostError(Exception):
-    """Something that a person has to know: one line, and a hint with the next step."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ What is known of a component stands in ``run/<name>.pid``: its pid and start tim
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -12,12 +13,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from greenroom.basics.processes import Identity, identity, is_alive, open_pidfd, send_signal, wait_gone
-from greenroom_cli.host.components import Component
-from greenroom_cli.host.home import HostError
+from greenroom_cli.host.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from greenroom_cli.host.components import Component
+    from greenroom_cli.host.watch import Watched
 
 LONGEST = 60.0
 STEADY = 60.0
@@ -61,7 +66,7 @@ def remember(home: Path, name: str, pid: int, restarts: int = 0) -> Identity:
     return who
 
 
-def start(home: Path, component: Component, restarts: int = 0) -> Identity:
+def start(home: Path, component: Component | Watched, restarts: int = 0) -> Identity:
     """Start one component in a session of its own; its output goes to ``logs/<name>.log``."""
     if component.before:
         component.before()
@@ -74,18 +79,15 @@ def start(home: Path, component: Component, restarts: int = 0) -> Identity:
             component.argv, cwd=home, env=component.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             umask=0o022, **extra,
         )  # type: ignore[call-overload]  # fmt: skip
-    _children[process.pid] = process
+    process.returncode = 0  # ``reap`` collects it, also after this process has been replaced by the watching one
     return remember(home, component.name, process.pid, restarts)
-
-
-_children: dict[int, subprocess.Popen] = {}
 
 
 def reap() -> None:
     """Collect children that have ended."""
-    for pid, process in list(_children.items()):
-        if process.poll() is not None:
-            del _children[pid]
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def bring_up(home: Path, component: Component, say: Say) -> None:
@@ -127,7 +129,7 @@ def last_words(home: Path, name: str, lines: int = 8) -> str:
 class Keeper:
     """Watches the components of one installation until it is told to stop."""
 
-    def __init__(self, home: Path, components: list[Component], say: Say) -> None:
+    def __init__(self, home: Path, components: Sequence[Component | Watched], say: Say) -> None:
         self.home = home
         self.components = {component.name: component for component in components}
         self.say = say
@@ -135,10 +137,14 @@ class Keeper:
         self.due: dict[str, float] = {}
         self.stopping = False
 
-    def run(self) -> None:
-        """Watch by pidfd, so that components that are not children are watched too; returns after TERM or INT."""
+    def run(self, ready: Callable[[], object] = bool) -> None:
+        """Watch by pidfd, so that components that are not children are watched too; returns after TERM or INT.
+
+        ``ready`` is called as soon as these signals are heeded.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        ready()
         while not self.stopping:
             poll, names = select.poll(), {}
             for name in self.components:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from greenroom_cli.host.home import HostError
+from greenroom_cli.host.errors import HostError
 
 SETTINGS = {
     "shared_buffers": "64MB", "max_connections": "120", "password_encryption": "scram-sha-256", "unix_socket_permissions": "0777",

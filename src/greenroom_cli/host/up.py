@@ -15,15 +15,12 @@ from greenroom_cli.host import home as homes
 from greenroom_cli.host import keeper, keys, users, veil
 from greenroom_cli.host.components import control_environment, needed_paths, port_is_free, table
 from greenroom_cli.host.down import take_down
-from greenroom_cli.host.home import HostError, Installation
+from greenroom_cli.host.errors import HostError
+from greenroom_cli.host.home import Installation
+from greenroom_cli.host.watch import become, say
 
 NEEDED_BYTES = 500_000_000
 HOST = "host"
-
-
-def say(text: str) -> None:
-    """A line of progress, on stderr."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def up(home: Path, install: Installation, *, detached: bool) -> None:
@@ -134,11 +131,10 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
         when_up()
     else:
         print(summary(home, install), file=sys.stderr, flush=True)
-    watcher = keeper.Keeper(home, components, say)
-    watcher.stopping = stop
-    watcher.run()
-    say("stopping: web, worker, dynos, supervisor, Caddy, PostgreSQL")
-    take_down(home, say)
+    if stop:
+        take_down(home, say)
+        return
+    become(home, components)
 
 
 def bootstrap(home: Path, install: Installation) -> None:

@@ -26,7 +26,7 @@ def connect(database: str | None = None) -> Iterator[psycopg.Connection]:
             password=own["PASSWORD"],
             dbname=database or own["NAME"],
             autocommit=True,
-            connect_timeout=10,
+            **{"connect_timeout": 10} | {key: value for key, value in own["OPTIONS"].items() if key != "pool"},
         )
     except psycopg.OperationalError as error:
         raise PlatformError(f"PostgreSQL does not answer: {error}", hint="greenroom status") from error

@@ -26,22 +26,24 @@ class Url:
     password: str
 
 
-def server() -> str:
-    """``host:port`` under which apps reach the server; for the embedded one the same inside and outside of dynos."""
+def port() -> int:
+    """The server's TCP port; inside dynos it is reached on 127.0.0.1 under the same one."""
     if settings.INSTALLATION["postgres"] == "embedded":
-        return f"127.0.0.1:{settings.INSTALLATION['pg_port']}"
-    own = settings.DATABASES["default"]
-    return f"{own['HOST']}:{own['PORT'] or 5432}"
+        return int(settings.INSTALLATION["pg_port"])
+    return int(settings.DATABASES["default"]["PORT"] or 5432)
+
+
+def server() -> str:
+    """``host:port`` under which apps reach the server: a dyno has no network but what is forwarded to it."""
+    return f"127.0.0.1:{port()}"
 
 
 def forward() -> Forward:
-    """How a dyno reaches the server: 127.0.0.1:port inside leads to the server's socket outside."""
+    """How a dyno reaches the server: 127.0.0.1:port inside leads to the embedded server's socket, or to the external one's address."""
     if settings.INSTALLATION["postgres"] == "embedded":
-        port = int(settings.INSTALLATION["pg_port"])
-        return Forward(port=port, socket=f"run/postgres/.s.PGSQL.{port}")
-    own = settings.DATABASES["default"]
-    port = int(own["PORT"] or 5432)
-    return Forward(port=port, socket=f"tcp:{own['HOST']}:{port}")
+        return Forward(port=port(), socket=f"run/postgres/.s.PGSQL.{port()}")
+    name = settings.DATABASES["default"]["HOST"] or "127.0.0.1"
+    return Forward(port=port(), socket=f"tcp:[{name}]:{port()}" if ":" in name else f"tcp:{name}:{port()}")
 
 
 def url_of(addon: Addon, home: Path) -> Url:

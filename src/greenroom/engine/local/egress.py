@@ -48,20 +48,23 @@ class Connector:
     """Threads in the network of whoever makes this; each beginning one starts the next, so all stay there."""
 
     def __init__(self, loop: Loop) -> None:
-        self._jobs: _queue.SimpleQueue[tuple[bytes, int, Answer]] = _queue.SimpleQueue()
+        self._jobs: _queue.SimpleQueue[tuple[bytes, int, bool, Answer]] = _queue.SimpleQueue()
         self._answers: _queue.SimpleQueue[tuple[Answer, socket | None, str]] = _queue.SimpleQueue()
         self._threads, self._idle, self._lock = 1, 1, _thread.allocate_lock()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         loop.add(self._wake, IN, self._answered)
         _thread.start_new_thread(self._work, ())
 
-    def connect(self, host: bytes, port: int, answer: Answer) -> None:
-        """Later calls ``answer(socket, "")`` or ``answer(None, "403 Forbidden|why")`` in the loop."""
-        self._jobs.put((host, port, answer))
+    def connect(self, host: bytes, port: int, answer: Answer, *, anywhere: bool = False) -> None:
+        """Later calls ``answer(socket, "")`` or ``answer(None, "403 Forbidden|why")`` in the loop.
+
+        anywhere: the address was chosen by the platform, not by the app, so ``addresses`` is not asked.
+        """
+        self._jobs.put((host, port, anywhere, answer))
 
     def _work(self) -> None:
         while True:
-            host, port, answer = self._jobs.get()
+            host, port, anywhere, answer = self._jobs.get()
             with self._lock:
                 self._idle -= 1
                 if not self._idle and self._threads < THREADS:
@@ -69,7 +72,7 @@ class Connector:
                     self._idle += 1
                     _thread.start_new_thread(self._work, ())
             try:
-                result: tuple[socket | None, str] = connect(host, port), ""
+                result: tuple[socket | None, str] = connect(host, port, anywhere=anywhere), ""
             except RefusedError as error:
                 result = None, f"{error.status}|{error.why}"
             except Exception as error:
@@ -86,7 +89,7 @@ class Connector:
             answer(sock, error)
 
 
-def connect(host: bytes, port: int) -> socket:
+def connect(host: bytes, port: int, *, anywhere: bool = False) -> socket:
     """A connection to the first address of ``host`` that may be reached and answers, made in this thread's network.
 
     Raises RefusedError.
@@ -101,7 +104,7 @@ def connect(host: bytes, port: int) -> socket:
             continue
         packed = inet_pton(family, str(address[0]).partition("%")[0])
         try:
-            refusal = addresses.check(packed)
+            refusal = "" if anywhere else addresses.check(packed)
         except OSError as error:
             why = RefusedError("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
             continue
@@ -145,6 +148,34 @@ class Proxy:
         link = Link(self._loop, client, upstream, self._links.discard)
         self._links.add(link)
         link.start(first)
+
+
+class Outward:
+    """A listener inside whose connections lead to one address of the platform's choice outside: a database server."""
+
+    def __init__(self, loop: Loop, listener: socket, connector: Connector, host: bytes, port: int) -> None:
+        self._loop, self._listener, self._connector, self._address = loop, listener, connector, (host, port)
+        self._links: set[object] = set()
+        listener.setblocking(False)
+        loop.add(listener.fileno(), IN, self._accept)
+
+    def _accept(self, _: int) -> None:
+        try:
+            fd, _address = self._listener._accept()  # type: ignore[attr-defined]
+        except OSError:
+            return
+        client = socket(AF_INET, SOCK_STREAM, 0, fileno=fd)
+        client.setblocking(False)
+        self._connector.connect(*self._address, lambda upstream, _: self._answered(client, upstream), anywhere=True)
+
+    def _answered(self, client: socket, upstream: socket | None) -> None:
+        if upstream is None:
+            client.close()
+            return
+        upstream.setblocking(False)
+        link = Link(self._loop, client, upstream, self._links.discard)
+        self._links.add(link)
+        link.start()
 
 
 class Request:

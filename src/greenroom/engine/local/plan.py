@@ -12,7 +12,7 @@ from typing import Any
 
 from greenroom.engine.contract import PLATFORM, DynoSpec, Mount
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import egress, sandbox, seccomp
+from greenroom.engine.local import egress, sandbox, seccomp, ways
 
 READABLE = ("slugs", "envs", "sources", "cache", "run/scratch", "builds")
 """Folders of home from which dynos may be given things."""
@@ -31,9 +31,14 @@ _KEPT_TARGETS = ("/", "/proc", "/dev", "/etc", "/usr", "/tmp", "/bin", "/sbin", 
 
 
 class Place:
-    """The installation: its home, the absolute prefixes that dynos may see, and its uids (``root``: one per app)."""
+    """The installation: its home, the absolute prefixes that dynos may see, and its uids (``root``: one per app).
 
-    def __init__(self, home: str, *, allow: Iterable[str], root: bool, first_uid: int, group: int, bwrap: str) -> None:
+    tcp: the ``HOST:PORT`` that forwards may lead to, besides the unix sockets of the embedded PostgreSQL.
+    """
+
+    def __init__(
+        self, home: str, *, allow: Iterable[str], root: bool, first_uid: int, group: int, bwrap: str, tcp: Iterable[str] = ()
+    ) -> None:
         self.home, self.root, self.first_uid, self.group, self.bwrap = (
             os.path.realpath(home),
             root,
@@ -41,6 +46,7 @@ class Place:
             group,
             bwrap,
         )
+        self.tcp = frozenset(tcp)
         self.allow = [os.path.realpath(path) for path in allow]
         self.allow_as_given = [os.path.normpath(path) for path in allow]
 
@@ -93,7 +99,7 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "umask": 0o002 if any(mount.mode == "rw" or mount.upper for mount in spec.mounts) else 0o022,
         "log": within(place, spec.log, ("logs",), "log") if spec.log else "",
         "socket": _socket(place, spec),
-        "forwards": [(it.port, within(place, it.socket, (FORWARDS,), "forward")) for it in spec.forwards],
+        "forwards": [(it.port, _forward(place, it.socket)) for it in spec.forwards],
         "egress": port,
         "limits": limits,
         **{
@@ -136,6 +142,15 @@ def _check(spec: DynoSpec) -> None:
     for wrong, message in problems:
         if wrong:
             _refuse(f"dyno {spec.id}: {message}")
+
+
+def _forward(place: Place, target: str) -> str:
+    if not target.startswith(ways.TCP):
+        return within(place, target, (FORWARDS,), "forward")
+    if target.removeprefix(ways.TCP) not in place.tcp:
+        allowed = ", ".join(sorted(place.tcp)) or "none"
+        _refuse(f"the forward to {target[:200]!r} is not allowed", hint=f"allowed: {allowed} (supervisor --tcp)")
+    return target
 
 
 def _is_name(name: str) -> bool:

@@ -13,7 +13,7 @@ from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
 from greenroom.basics import unixsock
-from greenroom.engine.local import attach, bridge, deadlines, egress, launch, netns, output, requests, state
+from greenroom.engine.local import attach, bridge, deadlines, launch, netns, output, requests, state, ways
 from greenroom.engine.local.loop import IN, Loop
 
 TYPE_CHECKING = False
@@ -57,12 +57,7 @@ class Shim:
         netns.forgo_privileges()
         if order["uid"] < 0:
             netns.enter_user_namespace()
-        connector = egress.Connector(self.loop) if order["egress"] else None  # its threads stay in the host's network
-        netns.enter_network()
-        if connector:
-            self._kept.append(egress.Proxy(self.loop, bridge.listen(order["egress"]), connector))
-        for port, path in order["forwards"]:
-            self._kept.append(bridge.Bridge(self.loop, bridge.listen(port), lambda path=path: bridge.dial_unix(path)))  # type: ignore[misc]
+        self._kept += ways.open_all(self.loop, order)
         self._groups = tuple(
             [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave")
         )

@@ -137,6 +137,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="supervisor", description=__doc__)
     parser.add_argument("--home", required=True, help="Greenroom's home folder")
     parser.add_argument("--allow", action="append", default=[], metavar="PREFIX", help="absolute folder dynos may see")
+    parser.add_argument("--tcp", action="append", default=[], metavar="HOST:PORT", help="address a forward may lead to")
     parser.add_argument("--group", type=int, default=-1, metavar="GID", help="the control plane's group (as root)")
     parser.add_argument("--first-uid", type=int, default=200_000, metavar="UID", help="uid of the app with number 0")
     parser.add_argument("--bwrap", default="", metavar="PATH", help="bubblewrap to use")
@@ -147,7 +148,8 @@ def _place(args: argparse.Namespace) -> Place:
     root = os.geteuid() == 0
     group = args.group if args.group >= 0 else os.getegid()
     return Place(
-        args.home, allow=args.allow, root=root, first_uid=args.first_uid, group=group, bwrap=args.bwrap or find_bwrap()
+        args.home, allow=args.allow, root=root, first_uid=args.first_uid, group=group, bwrap=args.bwrap or find_bwrap(),
+        tcp=args.tcp,
     )
 
 

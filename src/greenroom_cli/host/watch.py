@@ -1,0 +1,67 @@
+"""The long-lived half of the host process: takes the place of the starting one, whose libraries it has no use for.
+
+What it has to keep running comes as JSON by file descriptor, since environments of components hold secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from greenroom_cli.host import keeper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from greenroom_cli.host.components import Component
+
+STOPPING = {signal.SIGTERM, signal.SIGINT}
+
+
+class Watched:
+    """A component that has been started already: what ``keeper.start`` needs of it."""
+
+    before = None
+
+    def __init__(self, *, name: str, argv: list[str], env: dict[str, str], user: list[int] | None) -> None:
+        self.name, self.argv, self.env = name, tuple(argv), env
+        self.user = (user[0], user[1]) if user else None
+
+
+def say(text: str) -> None:
+    """A line of progress, on stderr."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def become(home: Path, components: list[Component]) -> NoReturn:
+    """Replace this process; its pid, its children and its mount namespace stay. A signal that comes meanwhile is not lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    rows = [{"name": it.name, "argv": it.argv, "env": it.env, "user": it.user} for it in components]
+    fd = os.memfd_create("components", 0)
+    os.write(fd, json.dumps(rows).encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "greenroom_cli.host.watch", str(home), str(fd)])  # noqa: S606 (argv, no shell)
+
+
+def main(argv: list[str]) -> int:
+    """Watch until TERM or INT, then take everything down."""
+    home = Path(argv[1])
+    with os.fdopen(int(argv[2]), "rb") as file:
+        components = [Watched(**row) for row in json.load(file)]
+    watcher = keeper.Keeper(home, components, say)
+    watcher.run(ready=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING))
+    say("stopping: web, worker, dynos, supervisor, Caddy, PostgreSQL")
+    from greenroom_cli.host.down import take_down
+
+    take_down(home, say)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
