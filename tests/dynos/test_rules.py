@@ -110,6 +110,12 @@ def test_quantities_are_numbers_or_differences(text, current, result):
     assert parse_quantity(text, current) == result
 
 
+def test_no_more_web_dynos_than_the_router_has_places_for():
+    assert parse_quantity("12", 1, "web") == 12
+    assert "0 to 12" in parse_quantity("13", 1, "web")
+    assert parse_quantity("13", 1, "worker") == 13
+
+
 @pytest.mark.parametrize("text", ["-2", "101", "x", "", None, True, "1.5", "1e2", "٣x", "1\n"])
 def test_a_wrong_quantity_is_refused_with_a_text(text):
     outcome = parse_quantity(text, 1)

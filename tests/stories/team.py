@@ -36,6 +36,7 @@ class Installation:
     home: Path
     greenroom: Path
     api_port: int = field(default_factory=lambda: free_ports(10))
+    extra_env: dict[str, str] = field(default_factory=dict)
 
     @property
     def http_port(self) -> int:
@@ -57,7 +58,7 @@ class Installation:
             "GREENROOM_HOME": str(self.home),
             "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}",
         }
-        return kept | extra | {"GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
+        return kept | self.extra_env | extra | {"GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
                                "GIT_COMMITTER_NAME": "Alice", "GIT_COMMITTER_EMAIL": "alice@example.com"}  # fmt: skip
 
     def up(self) -> None:

@@ -48,9 +48,10 @@ def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formati
         app=app, type=name, quantity=1 if name == "web" else 0
     )
     if update.get("quantity") is not None:
-        quantity = rules.parse_quantity(update["quantity"], row.quantity)
+        quantity = rules.parse_quantity(update["quantity"], row.quantity, name)
         if isinstance(quantity, str):
-            raise UserError(quantity)
+            hint = "set WEB_CONCURRENCY for more processes in each dyno" if name == "web" else ""
+            raise UserError(quantity, hint=hint)
         row.quantity = quantity
     if update.get("size"):
         size = str(update["size"]).lower()
@@ -66,8 +67,9 @@ def want(*, app: App, release: Release) -> Rollout:
     row, _ = Rollout.objects.get_or_create(release=release, defaults={"app": app})
     Rollout.objects.filter(app=app, state="candidate").exclude(pk=row.pk).update(state="retired")
     for name, quantity in (release.slug.app_json.get("formation") or {}).items() if release.slug else ():
-        if isinstance(quantity, dict):
-            Formation.objects.get_or_create(app=app, type=name, defaults={"quantity": int(quantity.get("quantity", 0))})
+        number = rules.parse_quantity(quantity.get("quantity", 0), 0, name) if isinstance(quantity, dict) else ""
+        if isinstance(number, int):
+            Formation.objects.get_or_create(app=app, type=name, defaults={"quantity": number})
     return row
 
 

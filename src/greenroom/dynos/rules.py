@@ -18,6 +18,8 @@ SIZES: dict[str, int] = {
 """Dyno size -> memory in MB, with Heroku's names."""
 
 MAX_QUANTITY = 100
+MAX_WEB = 12
+"""Web dynos of one app: the router has so many places for them. More requests at once need more processes per dyno (WEB_CONCURRENCY)."""
 LONGEST_PAUSE = 300.0
 NOT_SCALABLE = frozenset({"release"})
 
@@ -136,15 +138,16 @@ def pause_before_restart(restarts: int, jitter: float) -> timedelta:
     return timedelta(seconds=seconds * (1 + 0.2 * jitter))
 
 
-def parse_quantity(text: object, current: int) -> int | str:
-    """``2``, ``"2"``, ``"+1"`` or ``"-1"`` as the new quantity, or a text that says what is wrong."""
+def parse_quantity(text: object, current: int, name: str = "") -> int | str:
+    """``2``, ``"2"``, ``"+1"`` or ``"-1"`` as the new quantity of process type ``name``, or a text that says what is wrong."""
     match = re.fullmatch(r"([+-]?)(\d{1,4})", str(text).strip()) if not isinstance(text, bool) else None
     if match is None:
         return f"Quantity {str(text)[:40]!r} is not allowed: a number, or +N or -N."
     sign, digits = match.groups()
     value = int(digits) if not sign else current + int(digits) * (1 if sign == "+" else -1)
-    if not 0 <= value <= MAX_QUANTITY:
-        return f"Quantity {value} is not allowed: 0 to {MAX_QUANTITY}."
+    most = MAX_WEB if name == "web" else MAX_QUANTITY
+    if not 0 <= value <= most:
+        return f"Quantity {value} is not allowed: 0 to {most}."
     return value
 
 

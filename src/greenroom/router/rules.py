@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from greenroom.dynos.rules import MAX_WEB
+
 PAGES: dict[str, tuple[str, str, str]] = {
     "H81": ("No code here yet", "Nothing has been deployed to this app.", "git push greenroom HEAD:master"),
     "H14": (
@@ -17,7 +19,7 @@ PAGES: dict[str, tuple[str, str, str]] = {
 }
 """Heroku's router code -> title, text, and the owner's next step."""
 
-SLOTS = 12
+SLOTS = MAX_WEB
 CRASHES_UNTIL_PAGE = 2
 
 

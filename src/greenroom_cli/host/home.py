@@ -19,6 +19,18 @@ ROOT_OWNED = ("run/dynos", "run/scratch")
 PRIVATE = ("keys", "repos", "caddy", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
 
 
+_OTHER_DATABASE = {
+    "embedded": (
+        "DATABASE_URL is set, but this installation keeps its data in the embedded PostgreSQL.",
+        "unset DATABASE_URL, or choose another --home for an installation on an external PostgreSQL",
+    ),
+    "external": (
+        "DATABASE_URL is not set, but this installation keeps its data in an external PostgreSQL.",
+        "export DATABASE_URL=... as at the first `greenroom up`, or choose another --home",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Installation:
     """What ``installation.json`` says."""
@@ -73,8 +85,10 @@ def settle(home: Path, api_port: int | None, http_port: int | None, https_port: 
             install, api_port=api_port, tls_port=api_port + 1, rendezvous_port=api_port + 2, pg_port=api_port + 3
         )
     install = replace(install, http_port=http_port or install.http_port, https_port=https_port or install.https_port)
-    external = bool(os.environ.get("DATABASE_URL"))
-    return replace(install, postgres="external" if external else "embedded")
+    wanted = "external" if os.environ.get("DATABASE_URL") else "embedded"
+    if stored and stored.postgres != wanted:
+        raise HostError(*_OTHER_DATABASE[stored.postgres])
+    return replace(install, postgres=wanted)
 
 
 def write(home: Path, install: Installation) -> None:

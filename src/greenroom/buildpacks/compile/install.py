@@ -95,7 +95,16 @@ def resolve(job, folder):
         job, "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--emit-index-annotation", "--no-emit-index-url",
         "--index-strategy", "unsafe-best-match", *flags, "--python", job["python"], "--output-file", target, job["main"], cwd=folder,
     )  # fmt: skip
+    if not os.path.getsize(target):
+        _write(target, "# Nothing is required.\n")
     return target
+
+
+def _names(lock, folder):
+    """The words for uv; none for a file without a single requirement, about which it would only complain."""
+    with open(os.path.join(folder, lock), encoding="utf-8", errors="replace") as file:
+        wanted = any(line.strip() and not line.lstrip().startswith("#") for line in file)
+    return ["--requirements", lock] if wanted else []
 
 
 def install_pip(job, timer, folder):
@@ -119,7 +128,9 @@ def install_pip(job, timer, folder):
         if job.get("seeds") and not hashes:
             uv(job, *install, "--quiet", "--require-hashes", "--requirements", seeds, cwd=folder)
         both = ["--requirements", seeds] if job.get("seeds") and hashes else []
-        uv(job, *install, *hashes, "--requirements", lock, *both, cwd=folder)
+        words = _names(lock, folder) + both
+        if words:
+            uv(job, *install, *hashes, *words, cwd=folder)
 
 
 def install_uv(job, timer, folder):
