@@ -56,6 +56,7 @@ run         run                  run:run                   run a command in a on
 logs        logs                 logs:logs                 show the log
 deliveries  deliveries           deliveries:deliveries     list deliveries
 deliveries  deliveries:info      deliveries:info           show one delivery
+deliveries  deliveries:drop      deliveries:drop           drop the release that is held for its migrations
 deliveries  deliveries:wait      deliveries:wait           wait until a commit is live, held or refused
 builds      builds               builds:builds             list builds
 builds      builds:info          builds:info               show one build

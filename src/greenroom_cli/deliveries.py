@@ -117,6 +117,19 @@ def _whole_id(cx: Context, text: str) -> str:
     return text if "-" in text else git.commit(text)
 
 
+@verb("deliveries:drop", example="greenroom deliveries:drop -a ach-payslip-staging", json=True)
+def drop(cx: Context) -> int | None:
+    """Drop the release that is held for its migrations: it will not be live, and what runs keeps running."""
+    rows = [row for row in cx.api.get(cx.path("deliveries"), limit=100) if row["state"] == "held"]
+    if not rows:
+        raise CliError(f"No release of {cx.app} is held.", hint=f"greenroom deliveries{cx.words()}")
+    with output.progress(f"Dropping {_version(rows[0])} of {output.app_mark(cx.app)}"):
+        row = cx.api.post(cx.path("deliveries", rows[0]["id"], "actions", "drop"), {})
+    if cx.as_json:
+        output.print_json(row)
+    return None
+
+
 @verb(
     "deliveries:wait",
     example="greenroom deliveries:wait $(git rev-parse HEAD) -a ach-payslip-staging --timeout 300",
@@ -141,7 +154,7 @@ def wait(cx: Context, sha: str, timeout: float) -> int | None:
         _tell_pending(cx, row)
     elif state == "held":
         output.warn(f"Held: {_reason(row) or 'its migrations have not been run'}")
-        output.hint(f"greenroom migrations{cx.words()}")
+        output.hint(f"greenroom migrations:run{cx.words()}   (or drop it: greenroom deliveries:drop{cx.words()})")
     else:
         output.complain(f"{state.capitalize()}: {_reason(row) or _verdict_reasons(row) or 'no reason was given'}")
         output.hint(_next_step(cx, row))

@@ -20,13 +20,18 @@ RADAR_SECONDS = 20.0
 
 @verb("migrations", example="greenroom migrations -a ach-payslip-staging", json=True)
 def migrations(cx: Context) -> int | None:
-    """Show pending migrations (the live code has them, the database has not) and who ran what."""
+    """Show pending migrations (the code has them, the database has not) and who ran what.
+
+    The code is that of the release that is held for its migrations, else of the live one.
+    """
     row = cx.api.get(cx.path("migrations"))
     if cx.as_json:
         output.print_json(row)
         return None
     version = f" (v{row['release']['version']})" if row.get("release") else ""
     output.heading(f"{cx.app} Migrations{version}")
+    if row.get("held"):
+        output.warn("This release is held: it does not answer on the present schema, and goes live after its migrations.")
     _show_state(row)
     runs = row.get("runs") or []
     if runs:

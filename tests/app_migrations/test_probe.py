@@ -86,6 +86,17 @@ def test_pending_migrations_come_in_order_and_say_what_they_do(app, database):
     assert (step["reversible"], step["atomic"]) == (False, True)
 
 
+def test_columns_that_the_code_needs_and_its_tables_lack_are_named(app, database):
+    migrate(app, DB=database)
+    models = (app / "shop/models.py").read_text()
+    field = "    price = models.IntegerField(null=True)\n"
+    new = "\n\nclass Offer(models.Model):\n    text = models.TextField()\n"
+    write(app, {"shop/models.py": models.rstrip() + "\n" + field + new, "shop/migrations/0002_price.py": SECOND})
+    assert probe(app, DB=database)["lacking"] == ["shop_item.price"]
+    migrate(app, DB=database)
+    assert probe(app, DB=database)["lacking"] == []
+
+
 def test_older_code_on_a_newer_database_sees_what_it_lacks(app, database):
     write(app, {"shop/migrations/0002_price.py": SECOND})
     migrate(app, DB=database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.deliveries.rules import ENDED, Facts, Other, Step, next_step, order, pending_lines
+from greenroom.deliveries.rules import ENDED, Facts, Other, Step, held_lines, next_step, order, pending_lines
 
 
 def push(**facts):
@@ -61,7 +61,7 @@ def test_a_release_with_missing_config_vars_is_refused_before_anything_starts():
 def test_traffic_switches_only_when_the_candidate_answers():
     assert next_step(released()) is Step.WATCH
     assert next_step(released(ready=True)) is Step.SWITCH
-    assert next_step(released(failure="web.1 exited with status 1")) is Step.GIVE_UP
+    assert next_step(released(failure="web.1 exited with status 1", probed=True)) is Step.GIVE_UP
 
 
 def test_a_live_release_ends_its_delivery_when_the_radar_has_answered():
@@ -134,3 +134,35 @@ def test_a_database_that_is_down_is_not_called_pending():
     lines = "\n".join(pending_lines("shop", [], [], "error", "connection refused"))
     assert "pending" not in lines
     assert "connection refused" in lines
+
+
+def test_a_candidate_that_fails_with_pending_migrations_is_held_and_not_given_up():
+    failed = {"failure": "web.1 is not healthy: 500"}
+    assert next_step(released(**failed)) is Step.WATCH
+    assert next_step(released(**failed, probed=True, pending=True)) is Step.HOLD
+    assert next_step(released(**failed, probed=True)) is Step.GIVE_UP
+
+
+def test_a_candidate_that_answers_but_lacks_columns_is_held_while_the_old_code_serves():
+    lacking = {"ready": True, "probed": True, "pending": True, "lacking": True}
+    assert next_step(released(**lacking, serving=True)) is Step.HOLD
+    assert next_step(released(**lacking)) is Step.SWITCH
+    assert next_step(released(**{**lacking, "pending": False}, serving=True)) is Step.SWITCH
+    assert next_step(released(**{**lacking, "lacking": False}, serving=True)) is Step.SWITCH
+
+
+def test_what_would_be_held_is_known_before_the_traffic_is_switched():
+    assert next_step(released(ready=True, serving=True)) is Step.WATCH
+    assert next_step(released(ready=True)) is Step.SWITCH
+
+
+def test_a_held_release_that_was_cut_off_in_the_middle_is_held_again():
+    assert next_step(released(stage="held")) is Step.HOLD
+    assert next_step(released(stage="held", state="held")) is Step.NOTHING
+
+
+def test_who_is_held_is_told_what_to_do():
+    lines = "\n".join(held_lines("shop", 4, "its code needs t.c", ["a.0002_b"], "v3 keeps running."))
+    assert "greenroom run -a shop python manage.py migrate" in lines
+    assert "1 migration is pending: a.0002_b" in lines
+    assert "deliveries:drop" in lines

@@ -87,6 +87,7 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
         status=found.status,
         pending=list(found.pending),
         missing=list(found.missing),
+        lacking=list(found.lacking),
         detail=found.detail,
         probed_at=clock.now(),
         updated_at=clock.now(),

@@ -16,6 +16,7 @@ class MigrationState(models.Model):
     """The radar's answer for one release. status: unknown (to be probed), ok, error ("database down" is never "pending"), none (no framework).
 
     pending and missing: lists of ``app.name``; missing = applied in the database, not in the code.
+    lacking: ``table.column`` that the code needs and the database has not.
     """
 
     release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="migration_state")
@@ -23,6 +24,7 @@ class MigrationState(models.Model):
     status = models.CharField(max_length=10, default="unknown")
     pending = models.JSONField(default=list)
     missing = models.JSONField(default=list)
+    lacking = models.JSONField(default=list)
     detail = models.TextField(blank=True)
     probe = models.CharField(max_length=80, blank=True)
     probes = models.PositiveIntegerField(default=0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db.models import Exists, OuterRef, QuerySet
 
+from greenroom.app_migrations import rules
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.apps.models import App
 from greenroom.dynos.models import Dyno
-from greenroom.dynos.queries import live
+from greenroom.dynos.queries import held, live
 from greenroom.releases.models import Release
 
 
@@ -16,10 +19,27 @@ def of_release(release: Release) -> MigrationState | None:
     return MigrationState.objects.filter(release=release).first()
 
 
+def known_state(release: Release) -> MigrationState | None:
+    """The radar's row for a release when it holds an answer that can be relied on."""
+    row = of_release(release)
+    return row if row and row.status == "ok" else None
+
+
 def of_app(app: App) -> MigrationState | None:
-    """The radar's row for what is live now."""
-    rollout = live(app)
+    """The radar's row for the release that is held for its migrations, else for what is live now."""
+    rollout = held(app) or live(app)
     return of_release(rollout.release) if rollout else None
+
+
+def release_for(app: App, command: str) -> Release | None:
+    """The held release when the command is about migrations: the live code does not have those that are waited for. Else None."""
+    rollout = held(app) if rules.is_about_migrations(command) else None
+    return rollout.release if rollout else None
+
+
+def migrated_since(release: Release, moment: datetime) -> bool:
+    """Whether a human's migrate command in this release has ended well since then."""
+    return MigrationRun.objects.filter(release=release, exit_code=0, finished_at__gt=moment).exists()
 
 
 def runs(app: App) -> QuerySet[MigrationRun]:
@@ -41,5 +61,5 @@ def open_runs() -> QuerySet[MigrationRun]:
 def outdated() -> list[MigrationState]:
     """Answers of live releases that are older than the end of a one-off dyno, which may have changed the database."""
     ended = Dyno.objects.filter(app=OuterRef("app"), kind="run", state="ended", finished_at__gt=OuterRef("probed_at"))
-    rows = MigrationState.objects.filter(release__rollout__state="live").exclude(status="unknown")
+    rows = MigrationState.objects.filter(release__rollout__state__in=("live", "held")).exclude(status="unknown")
     return list(rows.filter(Exists(ended)).select_related("release"))

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import shlex
 
+ABOUT = ("migrate", "showmigrations", "sqlmigrate")
+"""Django's commands that speak of the code's migrations."""
+
 
 def is_migrate(command: str) -> bool:
     """Whether the command is Django's migrate: decided on its words, never on shell text. Listing and faking count as no migrate."""
+    words = _management(command)
+    return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
+
+
+def is_about_migrations(command: str) -> bool:
+    """Whether the command runs or shows migrations, so that it has to be run with the code that has them."""
+    return bool(words := _management(command)) and words[0] in ABOUT
+
+
+def _management(command: str) -> list[str]:
+    """The words after manage.py of a plain command; none for anything else."""
     try:
         words = shlex.split(command)
     except ValueError:
-        return False
+        return []
     if any(word in (";", "&&", "||", "|", "&") for word in words):
-        return False
+        return []
     for number, word in enumerate(words):
         if word.endswith("manage.py") or word.endswith("django-admin"):
-            rest = words[number + 1 :]
-            plan_only = {"--plan", "--check", "--help"} & set(rest)
-            return bool(rest) and rest[0] == "migrate" and not plan_only
-    return False
+            return words[number + 1 :]
+    return []

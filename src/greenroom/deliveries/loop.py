@@ -16,7 +16,7 @@ from django.db import transaction
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
-from greenroom.deliveries import actions, queries
+from greenroom.deliveries import actions, holding, queries
 from greenroom.deliveries.health import HealthGate
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
@@ -61,6 +61,8 @@ class DeliveryLoop:
         """One turn. True while anything is on its way."""
         for push in queries.pushes_without_delivery():
             actions.open_for_push(push=push)
+        for delivery in queries.migrated():
+            holding.resume(delivery=delivery, home=self.home)
         busy = self.health.turn()
         by_app: dict[Any, list[Delivery]] = defaultdict(list)
         for delivery in queries.open_deliveries():

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from greenroom.app_migrations.queries import of_release
+from greenroom.app_migrations.queries import known_state, migrated_since, of_release
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
@@ -92,6 +92,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         delivery.seq, delivery.kind, release.version if release else None, [_other(s) for s in siblings]
     )
     progress = _progress(rollout)
+    state = known_state(release) if release else None
     newest = deployed(delivery.app) if delivery.kind == "push" else None
     verdict = (
         checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
@@ -112,6 +113,9 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         ready=progress.ready,
         failure=progress.failure or (rollout.failure if rollout else ""),
         probed=_probed(delivery),
+        pending=bool(state and state.pending),
+        lacking=bool(state and state.lacking),
+        serving=dynos.live(delivery.app) is not None,
     )
 
 
@@ -139,6 +143,18 @@ def _probed(delivery: Delivery) -> bool:
     if state is None or state.status != "unknown":
         return True
     return clock.now() - state.updated_at > PROBE_PATIENCE
+
+
+def held(app: App) -> Delivery | None:
+    """The delivery that waits for a human's migrations."""
+    rows = Delivery.objects.filter(app=app, state="held").select_related("app", "release", "account")
+    return rows.order_by("-seq").first()
+
+
+def migrated() -> list[Delivery]:
+    """Held deliveries whose release a human has migrated since."""
+    rows = Delivery.objects.filter(state="held").select_related("app", "release", "account")
+    return [row for row in rows if row.release and row.finished_at and migrated_since(row.release, row.finished_at)]
 
 
 def as_json(delivery: Delivery) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Step(Enum):
     ROLL_OUT = "roll out"
     WATCH = "watch"
     GIVE_UP = "give up"
+    HOLD = "hold"
     SWITCH = "switch"
     FINISH = "finish"
 
@@ -37,6 +38,8 @@ class Facts:
     overtaken: a newer push is live already.        stage_busy: another delivery of the app is rolling out, or has to before.
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
     stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
+    pending: the release has migrations that the database has not.   lacking: it needs columns that existing tables have not.
+    serving: another release answers now, so that nobody is served worse when this one waits.
     """
 
     kind: str
@@ -54,6 +57,9 @@ class Facts:
     ready: bool = False
     failure: str = ""
     probed: bool = False
+    pending: bool = False
+    lacking: bool = False
+    serving: bool = False
 
 
 def next_step(facts: Facts) -> Step:
@@ -96,9 +102,27 @@ def _from_release(facts: Facts) -> Step:
         return Step.WAIT if facts.stage_busy else Step.ROLL_OUT
     if facts.stage == "live":
         return Step.FINISH if facts.probed else Step.WATCH
-    if facts.stage == "retired" or facts.failure:
+    if facts.stage == "held":
+        return Step.HOLD
+    if facts.stage == "retired":
         return Step.GIVE_UP
-    return Step.SWITCH if facts.ready else Step.WATCH
+    if facts.failure:
+        return _failed(facts)
+    return _answering(facts) if facts.ready else Step.WATCH
+
+
+def _answering(facts: Facts) -> Step:
+    """A candidate that answers, but would fail on the tables as they are, waits for its migrations while the old code serves."""
+    if facts.serving and not facts.probed:
+        return Step.WATCH
+    return Step.HOLD if facts.serving and facts.pending and facts.lacking else Step.SWITCH
+
+
+def _failed(facts: Facts) -> Step:
+    """A candidate that does not answer is held when it has migrations that the database has not: they may be why."""
+    if not facts.probed:
+        return Step.WATCH
+    return Step.HOLD if facts.pending else Step.GIVE_UP
 
 
 @dataclass(frozen=True)
@@ -132,6 +156,22 @@ def order(seq: int, kind: str, version: int | None, others: Sequence[Other]) -> 
 def plural(number: int, noun: str) -> str:
     """``1 migration``, ``2 migrations``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def held_lines(app: str, version: int, failure: str, pending: Sequence[str], keeps: str) -> list[str]:
+    """What the pusher is told when a release waits for its migrations."""
+    verb = "is" if len(pending) == 1 else "are"
+    lines = [
+        f"-----> Held: v{version} is built and released, but does not work on the present schema",
+        f" !     {failure}",
+        f" !     {plural(len(pending), 'migration')} {verb} pending: {', '.join(pending)}",
+        f" !     {keeps}",
+        " !     Nothing migrates for you. When you are ready:",
+        f" !       greenroom run -a {app} python manage.py migrate",
+        f" !     It runs in v{version}, and when it ends well v{version} takes over by itself.",
+        f" !     To drop v{version} instead: greenroom deliveries:drop -a {app}",
+    ]
+    return lines
 
 
 def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str) -> list[str]:

@@ -11,7 +11,7 @@ from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations import queries as migration_queries
 from greenroom.apps import queries as apps
 from greenroom.builds import actions as builds
-from greenroom.deliveries import actions, gate, queries, rules, transcript
+from greenroom.deliveries import actions, gate, holding, queries, rules, transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Facts, Step
 from greenroom.dynos import actions as dynos
@@ -48,6 +48,7 @@ class Steps:
             Step.ROLL_OUT: self.roll_out,
             Step.WATCH: self.watch,
             Step.GIVE_UP: self.give_up,
+            Step.HOLD: self.hold,
             Step.SWITCH: self.switch,
             Step.FINISH: self.finish,
         }
@@ -194,6 +195,7 @@ class Steps:
         """Ask for the release's dynos, and for its migrations, side by side."""
         assert delivery.release is not None
         self.once(delivery, "launch", "-----> Launching...")
+        holding.give_way(delivery=delivery, home=self.home)
         rollout = dynos.want(app=delivery.app, release=delivery.release)
         migrations.watch(release=delivery.release)
         if delivery.state != "rolling_out":
@@ -227,6 +229,23 @@ class Steps:
             source="app",
         )
         self.end(delivery, "failed", failure)
+
+    def hold(self, delivery: Delivery, facts: Facts) -> None:
+        """The new code does not answer while its migrations are pending: what ran keeps running, a human migrates, then it goes on."""
+        rollout, release = queries.rollout_of(delivery), delivery.release
+        assert rollout is not None
+        assert release is not None
+        state = migration_queries.of_release(release)
+        lacking = ", ".join(state.lacking[:5]) if state else ""
+        failure = facts.failure or rollout.failure or f"its code needs what the database does not have yet: {lacking}"
+        if rollout.state == "candidate":
+            dynos.hold(rollout=rollout, failure=failure)
+        pending = list(state.pending) if state else []
+        lines = rules.held_lines(delivery.app.name, release.version, failure, pending, self._keeps(delivery))
+        self.once(delivery, "held", "\n".join(lines))
+        text = f"Release v{release.version} held for its migrations: {failure}"
+        log(app=delivery.app, home=self.home, process="api", text=text, source="app")
+        self.end(delivery, "held", f"{failure}; pending: {', '.join(pending)}")
 
     def break_off(self, delivery: Delivery, trouble: str) -> None:
         """The platform itself fails again and again: the delivery ends, and says that the code is not to blame."""

@@ -90,6 +90,28 @@ def give_up(*, rollout: Rollout, failure: str) -> None:
 
 
 @transaction.atomic
+def hold(*, rollout: Rollout, failure: str) -> None:
+    """The candidate waits for a human's migrations: its dynos are ended by the loop, what serves goes on. Repeatable."""
+    Rollout.objects.filter(app_id=rollout.app_id, state="held").exclude(pk=rollout.pk).update(state="retired")
+    Rollout.objects.filter(pk=rollout.pk, state="candidate").update(state="held", failure=failure)
+    rollout.state = "held"
+
+
+@transaction.atomic
+def try_again(*, rollout: Rollout) -> None:
+    """A held roll-out is a candidate once more, with new dynos. Nothing when it is not held."""
+    Rollout.objects.filter(pk=rollout.pk, state="held").update(
+        state="candidate", failure="", restart_seq=F("restart_seq") + 100
+    )
+
+
+@transaction.atomic
+def drop(*, rollout: Rollout) -> None:
+    """A held roll-out will never be live. Nothing when it is not held."""
+    Rollout.objects.filter(pk=rollout.pk, state="held").update(state="retired")
+
+
+@transaction.atomic
 def restart(*, actor: Actor, app: App, name: str = "") -> int:
     """Replace all dynos of the app (zero downtime), or end one by name or type and let the loop start it anew."""
     audit(actor=actor, action="dynos.restart", app=app, detail={"name": name})

@@ -29,7 +29,7 @@ class Formation(models.Model):
 class Rollout(models.Model):
     """That a release should have dynos. At most one of an app is live; a candidate becomes live or is given up.
 
-    state: candidate, live, retired.
+    state: candidate, live, held (does not answer on the present schema; without dynos until a human has migrated), retired.
     """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="rollouts")

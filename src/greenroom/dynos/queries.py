@@ -19,11 +19,16 @@ def live(app: App) -> Rollout | None:
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="live").first()
 
 
+def held(app: App) -> Rollout | None:
+    """The roll-out that waits for a human's migrations."""
+    return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="held").first()
+
+
 def active_rollouts() -> QuerySet[Rollout]:
     """Roll-outs that are wanted, and retired ones that still have dynos."""
     rows = Rollout.objects.select_related("app", "release__slug", "release__config")
     return rows.filter(state__in=("candidate", "live")) | rows.filter(
-        state="retired", release__dynos__state__in=ALIVE, release__dynos__kind__in=("web", "worker")
+        state__in=("held", "retired"), release__dynos__state__in=ALIVE, release__dynos__kind__in=("web", "worker")
     )
 
 

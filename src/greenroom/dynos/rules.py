@@ -42,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to know about one roll-out: ``stage`` is candidate, live or retired; ``wanted`` is {type: quantity}."""
+    """What there is to know about one roll-out: ``stage`` is candidate, live, held or retired; ``wanted`` is {type: quantity}."""
 
     stage: str
     wanted: Mapping[str, int]
@@ -85,7 +85,7 @@ def quantities(formation: Mapping[str, int], process_types: Mapping[str, str]) -
 
 def steps(facts: Facts) -> list[Start | Stop]:
     """What to do now for one roll-out. A candidate gets its web dynos only; workers start when it is live."""
-    if facts.stage == "retired":
+    if facts.stage in ("retired", "held"):
         return [Stop(dyno.key) for dyno in facts.seen if dyno.state not in ("ended", "stopping")]
     wanted = {t: n for t, n in facts.wanted.items() if facts.stage == "live" or t == "web"}
     result: list[Start | Stop] = []
@@ -104,10 +104,11 @@ def _one_place(facts: Facts, dynos: Sequence[Seen], name: str, ordinal: int) -> 
     alive = sorted((d for d in dynos if d.state in ("wanted", "starting", "up")), key=lambda d: d.generation)
     newest = max(dynos, key=lambda d: (d.generation, d.restarts), default=None)
     if not alive:
-        if facts.stage == "candidate" and newest is not None:
+        before = newest is not None and newest.generation < facts.restart_seq
+        if facts.stage == "candidate" and newest is not None and not before:
             return []
-        crashes = newest.restarts + 1 if newest and newest.crashed else 0
-        start_at = newest.restart_at if newest and newest.crashed else None
+        crashes = newest.restarts + 1 if newest and newest.crashed and not before else 0
+        start_at = newest.restart_at if newest and newest.crashed and not before else None
         generation = max(facts.restart_seq, newest.generation + 1 if newest else 0)
         return [Start(name, ordinal, generation, crashes, start_at)]
     current = alive[-1]
@@ -118,10 +119,15 @@ def _one_place(facts: Facts, dynos: Sequence[Seen], name: str, ordinal: int) -> 
 
 
 def progress(facts: Facts) -> Progress:
-    """Whether a candidate may take the traffic: each web dyno is up and healthy. One that ends before that fails it."""
+    """Whether a candidate may take the traffic: each web dyno is up and healthy. One that ends before that fails it.
+
+    Dynos from before the last restart tell nothing: a release that was held gets new ones.
+    """
     waiting = []
     for ordinal in range(1, facts.wanted.get("web", 0) + 1):
-        dynos = [d for d in facts.seen if (d.type, d.ordinal) == ("web", ordinal)]
+        dynos = [
+            d for d in facts.seen if (d.type, d.ordinal) == ("web", ordinal) and d.generation >= facts.restart_seq
+        ]
         newest = max(dynos, key=lambda d: d.generation, default=None)
         if newest is not None and newest.state in ("ended", "stopping"):
             return Progress(failure=f"web.{ordinal} {newest.detail or 'ended before it answered'}")

@@ -34,6 +34,7 @@ class Answer:
 
     status: ``ok``; ``error`` (nothing is known, also when the database is down); ``none`` (no framework with migrations).
     pending: ``app.name`` in the order in which migrate would run them. missing: applied in the database, not in the code.
+    lacking: ``table.column`` that the models need and existing tables have not; every query on such a model fails.
     conflicts: {app: names without a successor}. plan: one map for each pending migration {name, operations, reversible, atomic}.
     """
 
@@ -41,6 +42,7 @@ class Answer:
     status: str
     pending: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     conflicts: dict[str, list[str]] | None = None
     plan: tuple[dict[str, Any], ...] = ()
     detail: str = ""
@@ -73,6 +75,7 @@ def answer(*, home: Path, state: DynoState) -> Answer:
         status=str(found["status"]),
         pending=_names(found.get("pending")),
         missing=_names(found.get("missing")),
+        lacking=_names(found.get("lacking")),
         conflicts=conflicts if isinstance(conflicts, dict) else {},
         plan=tuple(item for item in found.get("plan") or () if isinstance(item, dict)),
         detail=str(found.get("detail", ""))[:4000],

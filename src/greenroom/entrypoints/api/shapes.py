@@ -138,12 +138,12 @@ def annotation(row: Annotation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def migrations(state: MigrationState | None, version: int | None, runs: list[MigrationRun]) -> dict[str, Any]:
+def migrations(state: MigrationState | None, version: int | None, runs: list[MigrationRun], *, held: bool) -> dict[str, Any]:
     """What is pending, and who ran what."""
     return {
         "release": {"version": version} if version else None,
         "status": state.status if state else "unknown", "pending": state.pending if state else [], "missing": state.missing if state else [],
-        "detail": state.detail if state else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": False,
+        "detail": state.detail if state else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": held,
         "runs": [migration_run(run) for run in runs],
     }  # fmt: skip
 

@@ -8,12 +8,13 @@ from django.conf import settings
 
 from greenroom.app_migrations import queries as migrations
 from greenroom.basics import signing
-from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.builds.models import Build
 from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import actions as deliveries
+from greenroom.deliveries import holding
 from greenroom.deliveries import queries as delivery_queries
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos import queries as dynos
@@ -51,6 +52,18 @@ def get_delivery(call: Call) -> dict[str, Any]:
     """One delivery by id or commit."""
     row = delivery_queries.by_id(call.app, call.params["delivery"])
     return {**delivery_queries.as_json(row), "transcript_url": _transcript(row)}
+
+
+@route("POST", "/apps/{app}/deliveries/{delivery}/actions/drop", "run")
+def drop_delivery(call: Call) -> dict[str, Any]:
+    """The release that is held for its migrations shall not be live; what runs keeps running."""
+    wanted = delivery_queries.by_id(call.app, call.params["delivery"])
+    if wanted.state != "held":
+        raise ConflictError(
+            f"Delivery {wanted.sha[:8]} is {wanted.state.replace('_', ' ')}, not held.",
+            hint=f"greenroom deliveries -a {call.app.name}",
+        )
+    return delivery_queries.as_json(holding.drop(actor=call.actor, app=call.app, home=HOME))
 
 
 def _build_output(row: Build) -> str:
@@ -143,10 +156,12 @@ def override(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/migrations", "view")
 def list_migrations(call: Call) -> dict[str, Any]:
-    """What the live code has that the database has not, and the runs of humans."""
-    live = dynos.live(call.app)
-    state = migrations.of_release(live.release) if live else None
-    return shapes.migrations(state, live.release.version if live else None, list(migrations.runs(call.app)[:20]))
+    """What the held release's code, else the live one's, has that the database has not, and the runs of humans."""
+    held = dynos.held(call.app)
+    rollout = held or dynos.live(call.app)
+    state = migrations.of_release(rollout.release) if rollout else None
+    version = rollout.release.version if rollout else None
+    return shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None)
 
 
 @route("POST", "/apps/{app}/log-sessions", "logs")

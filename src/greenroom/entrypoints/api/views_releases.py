@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from greenroom.app_migrations import actions as migrations
+from greenroom.app_migrations import queries as migration_queries
 from greenroom.basics import signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
@@ -127,7 +128,7 @@ def run(call: Call) -> Reply:
     text, marker = split_exit_marker(call.text("command", required=True))
     attach = call.body.get("attach") is True
     env = _extra_env(call)
-    release = _release_to_run(call)
+    release = migration_queries.release_for(call.app, text) or _release_to_run(call)
     migrations.refuse_second(app=call.app, command=text)
     size = call.text("size").lower() or "standard-1x"
     dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)

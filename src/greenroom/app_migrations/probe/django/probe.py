@@ -107,9 +107,30 @@ def inspect():
         "missing": sorted(".".join(name) for name in applied),
         "conflicts": {app: sorted(names) for app, names in loader.detect_conflicts().items()},
         "plan": [describe(migration) for migration in plan[:200]],
+        "lacking": lacking(connection),
         "detail": "",
         "version": django.get_version(),
     }
+
+
+def lacking(connection):
+    """``table.column`` of what the models need and tables of the database do not have: each query on such a model fails.
+
+    Tables that are not there at all are left out: the code that uses them is new, and what is old does not need it.
+    """
+    from django.apps import apps
+
+    found = []
+    with connection.cursor() as cursor:
+        tables = set(connection.introspection.table_names(cursor))
+        for model in apps.get_models(include_auto_created=True):
+            options = model._meta
+            if not options.managed or options.proxy or options.swapped or options.db_table not in tables:
+                continue
+            there = {row.name for row in connection.introspection.get_table_description(cursor, options.db_table)}
+            needed = [str(field.column) for field in options.local_concrete_fields]
+            found += [str(options.db_table) + "." + column for column in needed if column not in there]
+    return sorted(set(found))[:200]
 
 
 def describe(migration):

@@ -1,0 +1,67 @@
+"""Deliveries that wait for a human's migrations: they go on by themselves afterwards, give way to newer ones, or are dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError
+from greenroom.deliveries import actions, queries, transcript
+from greenroom.deliveries.models import Delivery
+from greenroom.dynos import actions as dynos
+from greenroom.releases import actions as releases
+
+
+@transaction.atomic
+def resume(*, delivery: Delivery, home: Path) -> bool:
+    """The held release is rolled out once more, now that its migrations have run. False when it is not held any more."""
+    App.objects.select_for_update().get(pk=delivery.app_id)
+    row = Delivery.objects.select_for_update().get(pk=delivery.pk)
+    rollout = queries.rollout_of(row)
+    if row.state != "held" or rollout is None or rollout.state != "held":
+        return False
+    dynos.try_again(rollout=rollout)
+    row.state, row.reason, row.finished_at = "rolling_out", "", None
+    row.said = {key: True for key in row.said if key not in ("held", "released", "failed", "migrations")}
+    row.save()
+    transcript.reopen(home / row.transcript)
+    transcript.append(home / row.transcript, "-----> Migrated: starting the held release again")
+    actions.wake()
+    return True
+
+
+@transaction.atomic
+def give_way(*, delivery: Delivery, home: Path) -> None:
+    """Held deliveries of the app that are older than this one will not be live. Repeatable."""
+    for row in Delivery.objects.filter(app_id=delivery.app_id, state="held", seq__lt=delivery.seq):
+        _end(row, home, "a newer release took its place")
+
+
+@transaction.atomic
+def drop(*, actor: Actor, app: App, home: Path) -> Delivery:
+    """A person decides that the held release shall not be live. ConflictError when none is held."""
+    App.objects.select_for_update().get(pk=app.pk)
+    row = queries.held(app)
+    if row is None:
+        raise ConflictError(f"No release of {app.name} is held.", hint=f"greenroom deliveries -a {app.name}")
+    _end(row, home, f"dropped by {actor.email}")
+    audit(actor=actor, action="delivery.drop", app=app, detail={"sha": row.sha, "release": _version(row)})
+    return row
+
+
+def _version(row: Delivery) -> int | None:
+    return row.release.version if row.release else None
+
+
+def _end(row: Delivery, home: Path, reason: str) -> None:
+    rollout = queries.rollout_of(row)
+    if rollout is not None:
+        dynos.drop(rollout=rollout)
+    if row.release is not None:
+        releases.conclude(release=row.release, status="expired", reason=reason)
+    transcript.append(home / row.transcript, f"-----> Superseded: {reason}")
+    actions.advance(delivery=row, state="superseded", reason=reason, home=home)

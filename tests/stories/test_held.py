@@ -1,0 +1,89 @@
+"""New code that cannot work on the present schema waits for a human's migrations, while the old code serves."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.stories.test_without_loss import Clients
+
+
+@pytest.fixture
+def ready(team):
+    """An app that is live, with its database migrated and its demo data in."""
+    team.set_secret()
+    team.push()
+    team.assert_live()
+    team.greenroom("run", "python", "manage.py", "migrate")
+    team.greenroom("run", "python", "manage.py", "seed_demo", "--password", "only-for-stories")
+    return team
+
+
+def hold(team) -> str:
+    """Push the renamed column; what the pusher reads."""
+    team.apply("renamed-column")
+    output = team.push()
+    row = team.delivery()
+    assert (row["state"], row["migrations"]) == ("held", {"pending": ["payroll.0004_staff_iban"], "held": True}), output
+    return output
+
+
+def versions(team) -> dict[str, int]:
+    """What serves and what is newest."""
+    releases = team.place.api("GET", f"/apps/{team.name}/releases")[1]
+    return {
+        "current": next(row["version"] for row in releases if row["current"]),
+        "newest": max(row["version"] for row in releases),
+    }
+
+
+def test_a_renamed_column_is_held_and_goes_live_by_itself_after_the_humans_migrate(ready):
+    before = versions(ready)["current"]
+    with Clients(ready, 10) as clients:
+        output = hold(ready)
+        assert "payroll_staffmember.iban" in output
+        assert f"greenroom run -a {ready.name} python manage.py migrate" in output
+        assert f"v{before} keeps running" in output
+        assert versions(ready)["current"] == before
+        waited = ready.greenroom("deliveries:wait", ready.sha, check=False)
+        assert waited.returncode == 3
+        assert "Held" in waited.stderr
+        shown = ready.read("migrations")
+        assert (shown["held"], shown["pending"]) == (True, ["payroll.0004_staff_iban"])
+        ran = ready.greenroom("run", "python", "manage.py", "migrate")
+        assert "0004_staff_iban... OK" in re.sub(r"\x1b\[[0-9;]*m", "", ran.stdout)
+        ready.wait_for(ready.delivery, lambda row: row["state"] == "live")
+    assert clients.bad == []
+    assert versions(ready)["current"] == versions(ready)["newest"] > before
+    assert ready.read("migrations")["held"] is False
+
+
+def test_a_migrate_that_fails_changes_nothing_and_the_release_stays_held(ready):
+    before = versions(ready)["current"]
+    hold(ready)
+    failed = ready.greenroom("run", "python", "manage.py", "migrate", "payroll", "0099", check=False)
+    assert failed.returncode != 0
+    ready.wait_for(lambda: ready.read("migrations")["runs"][0], lambda run: run["finished_at"])
+    assert ready.delivery()["state"] == "held"
+    assert versions(ready)["current"] == before
+
+
+def test_a_held_release_can_be_dropped_and_a_newer_one_takes_its_place(ready):
+    before = versions(ready)["current"]
+    hold(ready)
+    dropped = json.loads(ready.greenroom("deliveries:drop", "--json").stdout)
+    assert (dropped["state"], versions(ready)["current"]) == ("superseded", before)
+    assert ready.greenroom("deliveries:drop", check=False).returncode == 1
+    ready.git("revert", "--no-edit", "HEAD")
+    ready.push()
+    ready.assert_live()
+    ready.apply("renamed-column")
+    ready.push()
+    first = ready.sha
+    assert ready.delivery(first)["state"] == "held"
+    ready.write("static/story.txt", "newer\n")
+    ready.commit("A newer commit on top")
+    ready.push()
+    assert (ready.delivery()["state"], ready.delivery(first)["state"]) == ("held", "superseded")
