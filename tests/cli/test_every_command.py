@@ -23,7 +23,7 @@ READS = {
 }  # fmt: skip
 WRITES = {
     "create", "rename", "destroy", "git:remote", "git:credentials", "config:set", "config:unset", "ps:restart", "ps:stop", "run",
-    "checks:rerun", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:restore", "domains:add", "domains:remove",
+    "checks:rerun", "deliveries:drop", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:restore", "domains:add", "domains:remove",
     "maintenance:on", "maintenance:off", "access:add", "access:remove", "accounts:create", "tokens:create", "tokens:revoke",
 }  # fmt: skip
 TEXT_ONLY = {"help", "completion", "open"}
