@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from django.apps import apps
+from django.core.management import call_command
 
 LEVELS = {
     "accounts": 0, "apps": 1, "config_vars": 2, "logs": 3, "slugs": 4, "git": 4, "addons": 4, "releases": 6,
@@ -30,3 +32,8 @@ def test_foreign_keys_point_down_only():
 def test_every_room_has_a_level():
     labels = {config.label for config in apps.get_app_configs() if config.name.startswith("greenroom.")}
     assert labels == set(LEVELS)
+
+
+@pytest.mark.django_db
+def test_every_change_of_a_model_has_its_migration():
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)

@@ -96,8 +96,10 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
 
 def refuse_second(*, app: App, command: str) -> None:
     """ConflictError when the command migrates while another migration of the app runs: two at once are never right."""
-    running = queries.open_runs().filter(app=app).first() if rules.is_migrate(command) else None
-    if running is not None:
+    running = queries.open_runs().filter(app=app, exit_code=None).first() if rules.is_migrate(command) else None
+    if running is not None and running.dyno.state == "ended":
+        close_run(run=running)
+    elif running is not None:
         raise ConflictError(
             f"{running.dyno.name} is migrating {app.name} now, started by {running.account or 'somebody'}.",
             hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {app.name}",

@@ -33,7 +33,10 @@ class MigrationState(models.Model):
 
 
 class MigrationRun(models.Model):
-    """A migrate command that a human started, with what was pending before and after."""
+    """A migrate command that a human started, with what was pending before and after.
+
+    exit_code is None while it runs, finished_at until the radar has been asked again.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="migration_runs")
@@ -50,6 +53,6 @@ class MigrationRun(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["app"], condition=models.Q(finished_at=None), name="one_open_migration_run"
+                fields=["app"], condition=models.Q(exit_code=None), name="one_running_migration"
             ),
         ]

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 ABOUT = ("migrate", "showmigrations", "sqlmigrate")
 """Django's commands that speak of the code's migrations."""
+
+
+LOCK_SECONDS, STATEMENT_MINUTES = 5, 15
+"""How long a human's migrate waits for a lock while requests queue behind it, and how long one of its statements may take."""
+
+
+def guards(command: str, names: Iterable[str]) -> dict[str, str]:
+    """Environment that keeps a migrate command from blocking the app for long; none when the app sets PGOPTIONS itself."""
+    if not is_migrate(command) or "PGOPTIONS" in names:
+        return {}
+    return {"PGOPTIONS": f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_MINUTES}min"}
 
 
 def is_migrate(command: str) -> bool:

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations import queries as migration_queries
+from greenroom.app_migrations import rules as migration_rules
 from greenroom.basics import signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
@@ -127,8 +128,8 @@ def run(call: Call) -> Reply:
     """A one-off dyno: {command, attach, env, force_no_tty, size}. Attached ones wait 60 s for their client at attach_url."""
     text, marker = split_exit_marker(call.text("command", required=True))
     attach = call.body.get("attach") is True
-    env = _extra_env(call)
     release = migration_queries.release_for(call.app, text) or _release_to_run(call)
+    env = {**migration_rules.guards(text, release.config.names), **_extra_env(call)}
     migrations.refuse_second(app=call.app, command=text)
     size = call.text("size").lower() or "standard-1x"
     dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)
