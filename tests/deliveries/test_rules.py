@@ -166,3 +166,8 @@ def test_who_is_held_is_told_what_to_do():
     assert "greenroom run -a shop python manage.py migrate" in lines
     assert "1 migration is pending: a.0002_b" in lines
     assert "deliveries:drop" in lines
+
+
+def test_a_long_list_of_migrations_is_cut_and_counted():
+    lines = "\n".join(pending_lines("shop", [f"a.{n:04}" for n in range(23)], [], "ok", ""))
+    assert "23 migrations are pending: a.0000, a.0001, a.0002, a.0003, a.0004 and 18 more" in lines

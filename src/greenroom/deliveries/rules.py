@@ -158,13 +158,23 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+SHOWN = 5
+"""So many names of migrations stand in the pusher's terminal; the first push of an app has dozens."""
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
 def held_lines(app: str, version: int, failure: str, pending: Sequence[str], keeps: str) -> list[str]:
     """What the pusher is told when a release waits for its migrations."""
     verb = "is" if len(pending) == 1 else "are"
     lines = [
         f"-----> Held: v{version} is built and released, but does not work on the present schema",
         f" !     {failure}",
-        f" !     {plural(len(pending), 'migration')} {verb} pending: {', '.join(pending)}",
+        f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}",
         f" !     {keeps}",
         " !     Nothing migrates for you. When you are ready:",
         f" !       greenroom run -a {app} python manage.py migrate",
@@ -179,13 +189,13 @@ def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], stat
     lines = []
     if pending:
         verb = "is" if len(pending) == 1 else "are"
-        lines += [f" !     {plural(len(pending), 'migration')} {verb} pending: {', '.join(pending)}"]
+        lines += [f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}"]
         lines += [
             " !     Nothing runs them for you. When you are ready:",
             f" !       greenroom run -a {app} python manage.py migrate",
         ]
     if missing:
-        lines += [f" !     Applied in the database but not in this code: {', '.join(missing)}"]
+        lines += [f" !     Applied in the database but not in this code: {named(missing)}"]
     if status == "error":
         lines += [
             f" !     Could not ask the database about migrations: {detail}",

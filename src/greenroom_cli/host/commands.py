@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -160,15 +161,21 @@ def doctor(home_option: str | None, as_json: bool) -> None:
     show_default=True,
     help="The name under which this machine is reached; must be one that the Heroku CLI accepts.",
 )
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file with your own token, instead of the administrator's.",
+)
 @clear_errors
-def env(home_option: str | None, as_json: bool, host: str) -> None:
+def env(home_option: str | None, as_json: bool, host: str, token_file: Path | None) -> None:
     """Print shell exports for greenroom and for the unmodified Heroku CLI.
 
     Example: eval "$(greenroom env)"; heroku run -a APP python manage.py migrate
     """
     from greenroom_cli.host.environment import variables
 
-    values = variables(*_installed(home_option), host)
+    values = variables(*_installed(home_option), host, token_file)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,20 +12,22 @@ from greenroom_cli.host.home import Installation
 ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|herokudev\.com)\Z")
 
 
-def variables(home: Path, install: Installation, host: str = "localhost") -> dict[str, str]:
-    """name -> value. HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead."""
+def variables(
+    home: Path, install: Installation, host: str = "localhost", token_file: Path | None = None
+) -> dict[str, str]:
+    """name -> value, with the administrator's token or that of a file.
+
+    HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead."""
     if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
         raise HostError(
             f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your token there.",
             f"use a tunnel (ssh -L {install.api_port}:localhost:{install.api_port} ...) or a name that contains localhost",
         )
-    path = home / "keys" / "admin.token"
-    try:
-        token = path.read_text().strip()
-    except OSError as error:
-        raise HostError(f"There is no token at {path}: {error.strerror}.", "greenroom up makes one") from error
+    token = _token(home, token_file)
     url = f"http://{host}:{install.api_port}"
     ca = str(home / "keys" / "ca.pem")
+    if not os.access(ca, os.R_OK):
+        ca = str(home / "ca.pem")
     return {
         "GREENROOM_HOME": str(home),
         "GREENROOM_URL": url,
@@ -41,3 +44,15 @@ def variables(home: Path, install: Installation, host: str = "localhost") -> dic
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
+
+
+def _token(home: Path, file: Path | None) -> str:
+    path = file or home / "keys" / "admin.token"
+    try:
+        token = path.read_text().strip()
+    except OSError as error:
+        hint = "greenroom env --token-file FILE takes your own token; an administrator makes one: greenroom accounts:create"
+        raise HostError(f"There is no token at {path}: {error.strerror}.", hint) from error
+    if not token or any(character.isspace() for character in token):
+        raise HostError(f"{path} does not hold a token: one line without blanks is expected.", "greenroom tokens:create")
+    return token

@@ -28,6 +28,15 @@ def make_all(home: Path, owner: tuple[int, int] | None) -> None:
     ):
         _create(keys / name, text.encode(), 0o600, owner)
     _certificates(keys, owner)
+    _publish(keys / "ca.pem", home / "ca.pem")
+
+
+def _publish(source: Path, target: Path) -> None:
+    """The CA's certificate where every user of this machine can read it; ``keys`` is closed to them."""
+    draft = target.with_suffix(".new")
+    draft.write_bytes(source.read_bytes())
+    draft.chmod(0o644)
+    draft.replace(target)
 
 
 def _create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
