@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import psycopg
 from django.conf import settings
 from psycopg import sql
 
+from greenroom.basics import clock, ids
 from greenroom.basics.errors import PlatformError
 
 CONNECTION_LIMIT = 20
+GUEST = "guest_"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A role that lives as long as one piece of work and may do what an app's role may, and nothing else."""
+
+    name: str
+    password: str
+
+
+def server() -> dict[str, Any]:
+    """``host`` and ``port`` of the server as the control plane reaches it."""
+    own = settings.DATABASES["default"]
+    return {"host": own["HOST"], "port": own["PORT"] or 5432}
 
 
 @contextmanager
-def connect(database: str | None = None) -> Iterator[psycopg.Connection]:
-    """An autocommit connection as the platform's role, to its own database or to another."""
+def connect(database: str | None = None, guest: Guest | None = None) -> Iterator[psycopg.Connection]:
+    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest."""
     own = settings.DATABASES["default"]
     try:
         connection = psycopg.connect(
-            host=own["HOST"],
-            port=own["PORT"] or 5432,
-            user=own["USER"],
-            password=own["PASSWORD"],
+            **server(),
+            user=guest.name if guest else own["USER"],
+            password=guest.password if guest else own["PASSWORD"],
             dbname=database or own["NAME"],
             autocommit=True,
             connect_timeout=10,
@@ -95,3 +113,54 @@ def drop_role(connection: psycopg.Connection, role: str) -> None:
         drop_database(connection, name)
     connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
     connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def tenant(connection: psycopg.Connection, database: str) -> str | None:
+    """The role that ``make_database`` let into the database; None when there is no such database or nobody was let in."""
+    row = connection.execute(
+        "SELECT r.rolname FROM pg_database d, aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee"
+        " WHERE d.datname = %s AND a.privilege_type = 'CREATE' AND a.grantee <> d.datdba ORDER BY r.rolname",
+        [database],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def database_size(connection: psycopg.Connection, name: str) -> int:
+    """Bytes on disk; 0 when there is no such database."""
+    row = connection.execute("SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s", [name]).fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def guest(role: str, *, seconds: float) -> Iterator[Guest]:
+    """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by ``drop_guests`` when the process dies."""
+    made = Guest(name=GUEST + ids.new_secret(8), password=ids.new_secret(16))
+    until = clock.now() + timedelta(seconds=seconds + 60)
+    with connect() as connection, connection.transaction():
+        make_role(connection, made.name, made.password)
+        name = sql.Identifier(made.name)
+        connection.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(name, sql.Literal(until.isoformat())))
+        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name))
+    try:
+        yield made
+    finally:
+        with connect() as connection:
+            _drop_guest(connection, made.name)
+
+
+def drop_guests(connection: psycopg.Connection) -> int:
+    """Drop the guests whose time is over; how many there were."""
+    rows = connection.execute(
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()", [GUEST]
+    ).fetchall()
+    return sum(_drop_guest(connection, name) for (name,) in rows)
+
+
+def _drop_guest(connection: psycopg.Connection, name: str) -> bool:
+    """A tenant who has granted the guest something of its own keeps it from being dropped, but not from being locked out."""
+    try:
+        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+    except psycopg.errors.DependentObjectsStillExist:
+        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN VALID UNTIL '-infinity'").format(sql.Identifier(name)))
+        return False
+    return True
