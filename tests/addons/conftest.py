@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 
-from greenroom.addons.postgres import actions, host
+from greenroom.addons.postgres import actions
 
 FILLED = """
 CREATE TABLE django_migrations (id serial PRIMARY KEY, app text, name text, applied timestamptz DEFAULT now());
@@ -48,10 +48,4 @@ def database(alice, shop, home):
     with as_app(values["DATABASE_URL"]) as connection:
         connection.execute(FILLED)
     yield addon, values["DATABASE_URL"]
-    with host.connect() as connection:
-        base = addon.data["database"]
-        for (name,) in connection.execute(
-            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [base]
-        ).fetchall():
-            host.drop_database(connection, name)
     actions.deprovision(addon=addon)

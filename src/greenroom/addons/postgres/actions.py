@@ -67,8 +67,10 @@ def finish(*, addon: Addon, home: Path) -> str:
 
 
 def deprovision(*, addon: Addon) -> None:
-    """Drop database and role. The row is removed by the caller, with the app or alone."""
+    """Drop the database with its copies, and the role. The row is removed by the caller, with the app or alone."""
     with host.connect() as connection:
+        for name in host.databases_under(connection, addon.data["database"] + "_"):
+            host.drop_database(connection, name)
         host.drop_database(connection, addon.data["database"])
         host.drop_role(connection, addon.data["role"])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +19,8 @@ from greenroom.basics.errors import PlatformError
 
 CONNECTION_LIMIT = 20
 GUEST = "guest_"
+NAMES = 7_402
+"""Class of the advisory locks on names of databases."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ def make_database(connection: psycopg.Connection, name: str, role: str) -> None:
     The owner of a database could grant CONNECT back to PUBLIC; a role with privileges but no grant option cannot.
     """
     database, user = sql.Identifier(name), sql.Identifier(role)
-    if not database_exists(connection, name):
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
+    with _alone(connection, name):
+        if not database_exists(connection, name):
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
     connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {} TO {}").format(database, user))
     with connect(name) as inner:
@@ -100,7 +105,19 @@ def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
 
 def drop_database(connection: psycopg.Connection, name: str) -> None:
     """Drop the database and end its sessions; nothing if there is none."""
-    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    with _alone(connection, name):
+        end_sessions(connection, database=name)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def _alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
+    """Wait for whoever makes or drops the database now: the server finishes a statement even when its client has been killed."""
+    connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [NAMES, name])
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [NAMES, name])
 
 
 def drop_role(connection: psycopg.Connection, role: str) -> None:
@@ -123,6 +140,15 @@ def tenant(connection: psycopg.Connection, database: str) -> str | None:
         [database],
     ).fetchone()
     return row[0] if row else None
+
+
+def databases_under(connection: psycopg.Connection, prefix: str) -> list[str]:
+    """The platform's databases whose names begin so."""
+    rows = connection.execute(
+        "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND pg_get_userbyid(datdba) = CURRENT_USER",
+        [prefix],
+    )
+    return [name for (name,) in rows.fetchall()]
 
 
 def database_size(connection: psycopg.Connection, name: str) -> int:
@@ -158,9 +184,70 @@ def drop_guests(connection: psycopg.Connection) -> int:
 
 def _drop_guest(connection: psycopg.Connection, name: str) -> bool:
     """A tenant who has granted the guest something of its own keeps it from being dropped, but not from being locked out."""
+    end_sessions(connection, role=name)
     try:
         connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
     except psycopg.errors.DependentObjectsStillExist:
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN VALID UNTIL '-infinity'").format(sql.Identifier(name)))
         return False
     return True
+
+
+def end_sessions(connection: psycopg.Connection, *, database: str = "", role: str = "") -> int:
+    """End all sessions in the database, or of the role; how many there were.
+
+    Only who has a role's privileges may end its sessions, so the platform makes itself a member of the roles that it finds.
+    """
+    rows = connection.execute(
+        "SELECT pid, usename FROM pg_stat_activity WHERE (datname = %s OR usename = %s) AND usename IS NOT NULL"
+        " AND pid <> pg_backend_pid()",
+        [database, role],
+    ).fetchall()
+    for name in {usename for _, usename in rows}:
+        member = connection.execute("SELECT pg_has_role(CURRENT_USER, %s, 'USAGE')", [name]).fetchone()
+        if member != (True,):
+            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(name)))
+    for pid, _ in rows:
+        connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+    return len(rows)
+
+
+def exchange(*, current: str, new: str, kept: str) -> None:
+    """``current`` is called ``kept`` from now on and ``new`` is called ``current``: both or neither, in one transaction.
+
+    Renaming keeps new sessions waiting at the door and needs the room to be empty: whoever is inside is sent out meanwhile.
+    Nothing when ``kept`` is there already: it has happened. PlatformError when somebody stays (a prepared transaction); nothing was changed.
+    """
+    over = threading.Event()
+
+    def empty() -> None:
+        with connect() as connection:
+            while not over.wait(0.02):
+                with suppress(psycopg.Error):  # two may make themselves a member at once, or a role is gone: look again
+                    end_sessions(connection, database=current)
+                    end_sessions(connection, database=new)
+
+    usher = threading.Thread(target=empty, name="end sessions", daemon=True)
+    usher.start()
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    try:
+        with connect() as connection:
+            connection.execute("SET statement_timeout = '20s'")
+            with _alone(connection, current), connection.transaction():
+                if not database_exists(connection, kept):
+                    connection.execute(rename.format(sql.Identifier(current), sql.Identifier(kept)))
+                    connection.execute(rename.format(sql.Identifier(new), sql.Identifier(current)))
+    except psycopg.Error as error:
+        raise PlatformError(f"The databases could not be exchanged: {error}", hint="try again") from error
+    finally:
+        over.set()
+        usher.join()
+
+
+@contextmanager
+def claim(key: uuid.UUID) -> Iterator[bool]:
+    """Whether the work called ``key`` is this process's alone; given back at the end, and by the server when the process dies."""
+    number = int.from_bytes(key.bytes[:8], "big", signed=True)
+    with connect() as connection:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
+        yield row == (True,)
