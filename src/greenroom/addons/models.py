@@ -43,7 +43,8 @@ class Snapshot(models.Model):
 
     kind: manual, before_migrate, scheduled, before_restore. state: wanted (the worker makes it), running, succeeded, failed, deleting.
     number is per app and shared with restores, as Heroku's b001 and r002 are. migration_state: rows of django_migrations as [app, name],
-    oldest first; tables: how many there were. size: bytes of the file; database_size: bytes of the database.
+    oldest first; tables: how many there were. size: bytes of the file; database_size: bytes of the database; database_oid and writes: which
+    database it was, and how many rows the server had counted as written to it, so that later writes can be told.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -56,6 +57,8 @@ class Snapshot(models.Model):
     tables = models.PositiveIntegerField(default=0)
     size = models.BigIntegerField(default=0)
     database_size = models.BigIntegerField(default=0)
+    database_oid = models.BigIntegerField(default=0)
+    writes = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)
     pinned = models.BooleanField(default=False)

@@ -39,13 +39,13 @@ class Contents:
 
 @dataclass(frozen=True)
 class Dump:
-    """A finished dump. bytes: size of the file; database_bytes: size of the database; contents: as of the very moment of the dump."""
+    """A finished dump. bytes: size of the file; contents: of the database at the very moment of the dump; facts: of it shortly before."""
 
     bytes: int
     seconds: float
     sha256: str
-    database_bytes: int
     contents: Contents
+    facts: host.Facts
 
 
 def binaries() -> Path:
@@ -81,11 +81,11 @@ def dump(*, database: str, target: Path, deadline: float = DEADLINE) -> Dump:
     """
     started = time.monotonic()
     with host.connect() as connection:
-        role, size = host.tenant(connection, database), host.database_size(connection, database)
-    if role is None:
+        role, facts = host.tenant(connection, database), host.facts(connection, database)
+    if role is None or facts is None:
         raise NotFoundError(f"There is no database {database} that an app uses.", resource="add_on")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    preflight(size=size, folder=target.parent)
+    preflight(size=facts.bytes, folder=target.parent)
     half = target.with_name(target.name + ".part")
     half.unlink(missing_ok=True)
     os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -103,7 +103,7 @@ def dump(*, database: str, target: Path, deadline: float = DEADLINE) -> Dump:
     except BaseException:
         half.unlink(missing_ok=True)
         raise
-    return Dump(target.stat().st_size, time.monotonic() - started, digest, size, found)
+    return Dump(target.stat().st_size, time.monotonic() - started, digest, found, facts)
 
 
 def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE) -> float:

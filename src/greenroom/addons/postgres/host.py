@@ -31,6 +31,15 @@ class Guest:
     password: str
 
 
+@dataclass(frozen=True)
+class Facts:
+    """Of one database: its number on the server, its bytes on disk, and how many rows were written to it since the counters began."""
+
+    oid: int
+    bytes: int
+    writes: int
+
+
 def server() -> dict[str, Any]:
     """``host`` and ``port`` of the server as the control plane reaches it."""
     own = settings.DATABASES["default"]
@@ -151,10 +160,14 @@ def databases_under(connection: psycopg.Connection, prefix: str) -> list[str]:
     return [name for (name,) in rows.fetchall()]
 
 
-def database_size(connection: psycopg.Connection, name: str) -> int:
-    """Bytes on disk; 0 when there is no such database."""
-    row = connection.execute("SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s", [name]).fetchone()
-    return int(row[0]) if row else 0
+def facts(connection: psycopg.Connection, name: str) -> Facts | None:
+    """Of a database; None when there is no such."""
+    row = connection.execute(
+        "SELECT d.oid::bigint, pg_database_size(d.oid), coalesce(s.tup_inserted + s.tup_updated + s.tup_deleted, 0)"
+        " FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datname = %s",
+        [name],
+    ).fetchone()
+    return Facts(*row) if row else None
 
 
 @contextmanager

@@ -97,9 +97,10 @@ def _make(row: Snapshot, home: Path) -> None:
         text = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
         _finish(row, state="failed", failure=text[:2000])
         raise
+    facts, found = made.facts, made.contents
     _finish(
-        row, state="succeeded", size=made.bytes, database_size=made.database_bytes, seconds=round(made.seconds, 3),
-        sha256=made.sha256, tables=made.contents.tables, migration_state=[list(pair) for pair in made.contents.migrations],
+        row, state="succeeded", size=made.bytes, database_size=facts.bytes, database_oid=facts.oid, writes=facts.writes,
+        seconds=round(made.seconds, 3), sha256=made.sha256, tables=found.tables, migration_state=[list(pair) for pair in found.migrations],
     )  # fmt: skip
 
 
