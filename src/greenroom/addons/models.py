@@ -80,7 +80,7 @@ class Snapshot(models.Model):
 
 
 class Restore(models.Model):
-    """That a database is put back to a snapshot.
+    """That a database is put back to a snapshot, or (kind reset) emptied.
 
     state, in this order: wanted, loaded (``copy`` is filled), verified, saved (``saved`` is the snapshot of what is replaced), swapping,
     swapped (the database is the restored one), done (its app knows), or failed. ``kept`` is the replaced database's name, until it is dropped.
@@ -88,6 +88,7 @@ class Restore(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     addon = models.ForeignKey(Addon, on_delete=models.CASCADE, related_name="restores")
+    kind = models.CharField(max_length=10, default="restore")
     snapshot = models.ForeignKey(Snapshot, null=True, on_delete=models.SET_NULL, related_name="restores")
     saved = models.ForeignKey(Snapshot, null=True, on_delete=models.SET_NULL, related_name="+")
     number = models.PositiveIntegerField()

@@ -13,6 +13,7 @@ from greenroom.basics.errors import GreenroomError
 from greenroom.checks import actions as checks
 from greenroom.deliveries import actions, lifecycle
 from greenroom.engine.contract import Engine
+from greenroom.entrypoints.api import resources
 from greenroom.git.actions import reconcile
 from greenroom.logs.router_lines import RouterLogTail
 from greenroom.releases.models import Release
@@ -35,6 +36,7 @@ class Maintenance:
         for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
             if not Release.objects.filter(app=app, version__gt=1).exists():
                 self._finish(app)
+        resources.heal(home=self.home)
         snapshots.sweep(home=self.home)
         restores.sweep()
         return False

@@ -68,8 +68,10 @@ def url_of(addon: Addon, home: Path) -> Url:
 
 
 def of_app(app: App) -> Addon | None:
-    """The app's first database, or None."""
-    return Addon.objects.filter(app=app, kind="postgres").order_by("created_at").first()
+    """The app's own database that it sees as DATABASE_URL, else its first one, or None."""
+    own = Addon.objects.filter(app=app, kind="postgres").exclude(state="deprovisioning").select_related("app")
+    promoted = own.filter(attachments__app=app, attachments__name="DATABASE").first()
+    return promoted or own.order_by("created_at").first()
 
 
 def info(addon: Addon) -> dict[str, Any]:

@@ -42,29 +42,25 @@ def restore(
 
 
 @transaction.atomic
-def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot, release_version: int | None = None) -> Restore:
-    """A restore that the worker will carry out. ConflictError when the snapshot is not finished or another restore is under way.
+def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_version: int | None = None) -> Restore:
+    """A restore that the worker will carry out; without a snapshot the database is emptied, in the same careful way.
 
-    The snapshot may be of another database of the same app.
+    The snapshot may be of another database. ConflictError when it is not finished, or another restore is under way.
     """
     number = snapshots.next_number(addon.app)
-    if snapshot.state != "succeeded":
+    if snapshot and snapshot.state != "succeeded":
         raise ConflictError(f"{snapshot.name} cannot be restored: it is {snapshot.state}.")
     if Restore.objects.filter(addon=addon, finished_at=None).exists():
         raise ConflictError(
             f"{addon.name} is being restored already.", hint=f"greenroom pg:snapshots -a {addon.app.name}"
         )
     row = Restore.objects.create(
-        addon=addon, snapshot=snapshot, number=number, by=actor.email, release_version=release_version,
+        addon=addon, snapshot=snapshot, kind="restore" if snapshot else "reset", number=number, by=actor.email, release_version=release_version,
         copy=f"{addon.data['database']}_restore_{number}",
     )  # fmt: skip
     RestoreStep.objects.create(restore=row, state="wanted")
-    audit(
-        actor=actor,
-        action="database.restore",
-        app=addon.app,
-        detail={"snapshot": snapshot.name, "restore": row.name, "addon": addon.name},
-    )
+    detail = {"snapshot": snapshot.name if snapshot else None, "restore": row.name, "addon": addon.name}
+    audit(actor=actor, action=f"database.{row.kind}", app=addon.app, detail=detail)
     return row
 
 
@@ -97,6 +93,11 @@ def _to(row: Restore, state: str, detail: str = "", **facts: object) -> None:
 
 def _load(row: Restore, home: Path) -> None:
     """wanted -> loaded. A copy that is there already is half-made: away with it."""
+    if row.kind == "reset":
+        with host.connect() as connection:
+            host.drop_database(connection, row.copy)
+            host.make_database(connection, row.copy, row.addon.data["role"])
+        return _to(row, "loaded", "an empty database")
     snapshot = row.snapshot
     if snapshot is None:
         raise ConflictError("The snapshot was removed.")
@@ -115,9 +116,10 @@ def _load(row: Restore, home: Path) -> None:
 
 def _verify(row: Restore, home: Path) -> None:
     """loaded -> verified: as many tables, and the very same rows of django_migrations, as were recorded with the snapshot."""
-    assert row.snapshot
     found = dumps.contents(database=row.copy, role=row.addon.data["role"])
-    wanted = (row.snapshot.tables, [list(pair) for pair in row.snapshot.migration_state])
+    wanted: tuple[int, list[list[str]]] = (0, [])
+    if row.snapshot:
+        wanted = (row.snapshot.tables, row.snapshot.migration_state)
     if (found.tables, [list(pair) for pair in found.migrations]) != wanted:
         raise PlatformError(
             f"The restored copy has {found.tables} tables and {len(found.migrations)} applied migrations; "

@@ -44,6 +44,11 @@ def unschedule(*, actor: Actor, addon: Addon) -> Schedule:
     return row
 
 
+def of(addon: Addon) -> list[Schedule]:
+    """The database's schedules: one or none."""
+    return list(Schedule.objects.filter(addon=addon))
+
+
 def take_due() -> list[Schedule]:
     """The schedules whose snapshot is due now; each is handed out once a day."""
     taken = []

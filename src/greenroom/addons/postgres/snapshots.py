@@ -133,6 +133,31 @@ def _remove(row: Snapshot, home: Path) -> None:
 
 
 @transaction.atomic
+def cancel(*, actor: Actor, snapshot: Snapshot) -> bool:
+    """Give up one that nobody has begun to make; False when it is too late."""
+    facts = {
+        "state": "failed",
+        "failure": f"Cancelled by {actor.email}.",
+        "finished_at": clock.now(),
+        "updated_at": clock.now(),
+    }
+    if not Snapshot.objects.filter(pk=snapshot.pk, state="wanted").update(**facts):
+        return False
+    audit(actor=actor, action="snapshot.cancel", app=snapshot.addon.app, detail={"snapshot": snapshot.name})
+    return True
+
+
+def note_link(*, actor: Actor, snapshot: Snapshot, seconds: int) -> None:
+    """Record that somebody got a link to the file."""
+    audit(
+        actor=actor,
+        action="snapshot.link",
+        app=snapshot.addon.app,
+        detail={"snapshot": snapshot.name, "seconds": seconds},
+    )
+
+
+@transaction.atomic
 def pin(*, actor: Actor, snapshot: Snapshot, pinned: bool) -> Snapshot:
     """Keep it for ever, or let retention have it again."""
     Snapshot.objects.filter(pk=snapshot.pk).update(pinned=pinned, updated_at=clock.now())
