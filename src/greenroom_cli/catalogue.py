@@ -74,8 +74,13 @@ migrations  migrations           migrations:migrations     show pending migratio
 migrations  migrations:run       migrations:run_them       run the app's migrations
 migrations  migrations:rehearse  migrations:rehearse       try the migrations on a copy of the database
 pg          pg:info              pg:info                   show the app's database
-pg          pg:snapshots         pg:snapshots              list snapshots of the database
-pg          pg:restore           pg:restore                put the database back to a snapshot
+pg          pg:snapshots         snapshots:snapshots       list snapshots of the database
+pg          pg:snapshots:capture snapshots:capture         take a snapshot of the database
+pg          pg:snapshots:info    snapshots:info            show one snapshot
+pg          pg:snapshots:pin     snapshots:pin             keep a snapshot until somebody removes it
+pg          pg:snapshots:unpin   snapshots:unpin           let a pinned snapshot be removed
+pg          pg:snapshots:delete  snapshots:delete          remove a snapshot
+pg          pg:restore           snapshots:restore         put the database back to a snapshot
 domains     domains              domains:domains           list host names
 domains     domains:add          domains:add               add a host name
 domains     domains:remove       domains:remove            take a host name away

@@ -1,11 +1,9 @@
-"""The verbs of the app's database: facts, snapshots, restore; and the list of add-ons."""
+"""The verbs of the app's database and the list of add-ons; its snapshots have verbs of their own beside this."""
 
 from __future__ import annotations
 
-import click
-
 from greenroom_cli import output
-from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.context import Context, verb
 
 
 @verb("pg:info", example="greenroom pg:info -a ach-payslip-staging", json=True)
@@ -30,46 +28,6 @@ def info(cx: Context) -> int | None:
             ("Add-on", row.get("name")),
         ]
     )
-    return None
-
-
-@verb("pg:snapshots", example="greenroom pg:snapshots -a ach-payslip-staging", json=True)
-def snapshots(cx: Context) -> int | None:
-    """List the snapshots of the app's database, newest first."""
-    rows = cx.api.get(cx.path("pg", "snapshots"))
-    if cx.as_json:
-        output.print_json(rows)
-        return None
-    if not rows:
-        output.note(f"{cx.app} has no snapshots.")
-        return None
-    output.heading(f"{cx.app} Snapshots")
-    lines = [
-        [
-            str(row["id"]),
-            output.clean(row.get("reason") or ""),
-            output.size_text(row.get("size_bytes")),
-            output.when(row.get("created_at")),
-        ]
-        for row in rows
-    ]
-    output.table(lines, header=("ID", "Made for", "Size", "When"), flexible=1)
-    output.hint(f"greenroom pg:restore ID{cx.words()}")
-    return None
-
-
-@verb("pg:restore", example="greenroom pg:restore b001 -a ach-payslip-staging --confirm ach-payslip-staging")
-@click.argument("snapshot")
-@click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name: do not ask.")
-def restore(cx: Context, snapshot: str, given: str) -> int | None:
-    """Put the app's database back to a snapshot.
-
-    What was written since is lost. It asks for the app's name first.
-    """
-    confirm(cx, given, name=cx.app, what=f"WARNING: This will replace the database of {cx.app} by snapshot {snapshot}.")
-    with output.progress(f"Restoring the database of {output.app_mark(cx.app)} from {snapshot}"):
-        cx.api.post(cx.path("pg", "snapshots", snapshot, "actions", "restore"))
-    output.hint(f"greenroom migrations{cx.words()}")
     return None
 
 

@@ -110,6 +110,24 @@ def migrations(**changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
+def snapshot(name: str = "b001", **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": f"s-{name}", "name": name, "kind": "manual", "state": "succeeded", "reason": "before the demo", "pinned": False,
+        "by": "alice@example.com", "release": {"version": 12}, "addon": "postgresql-1", "tables": 12, "migrations": ["payslip.0001_initial"],
+        "size_bytes": 82_000, "database_bytes": 8_200_000, "seconds": 0.4, "sha256": "ab" * 32, "failure": None, "created_at": T0, "finished_at": T1,
+        "loss": {"seconds": 7300, "writes": 42, "migrations": ["payslip.0002_bonus"], "tables": 13},
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def restore(state: str = "done", **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": "r-1", "name": "r002", "state": state, "snapshot": "b001", "saved": "b003", "kept_database": "d1_old_1", "failure": None,
+        "swap_seconds": 0.24, "steps": [], "created_at": T0, "finished_at": T1,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
 class FakeGreenroom:
     """The server. ``config`` is its state; ``on`` replaces an answer; ``requests`` is what came."""
 
@@ -251,6 +269,13 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("DELETE", "A/collaborators/[^/]+", {"role": "viewer", "user": {"email": "bob@example.com"}}),
         ("GET", "A/addons", [{"name": "postgresql-1", "plan": {"name": "heroku-postgresql:essential-0"}, "state": "provisioned", "config_vars": ["DATABASE_URL"]}]),
         ("GET", "A/pg", {"name": "postgresql-1", "version": "18.1", "size_bytes": 8_200_000, "tables": 12, "connections": 3, "connection_limit": 20, "url_host": "127.0.0.1:5003", "state": "provisioned", "plan": "essential-0"}),
+        ("GET", "A/pg/snapshots", [snapshot("b002", kind="before_migrate", reason=None), snapshot()]),
+        ("GET", "A/pg/snapshots/[^/]+", snapshot()),
+        ("POST", "A/pg/snapshots", lambda request: Reply(snapshot(state="wanted", **request.body), 201)),
+        ("PATCH", "A/pg/snapshots/[^/]+", lambda request: snapshot(**request.body)),
+        ("DELETE", "A/pg/snapshots/[^/]+", snapshot()),
+        ("POST", "A/pg/snapshots/[^/]+/actions/restore", Reply(restore("wanted"), 202)),
+        ("GET", "A/pg/restores/[^/]+", restore()),
         ("GET", "/audit", [{"id": 1, "created_at": T0, "actor": "alice@example.com", "action": "config.change", "app": APP, "detail": {"keys": ["DEBUG"]}}]),
         ("GET", "/audit/verification", {"intact": True}),
         ("GET", "/oauth/authorizations", [{"id": "70cec0de-1", "access_token": {"token": "grm_...beef"}, "description": "CI", "scope": ["write"], "created_at": T0}]),

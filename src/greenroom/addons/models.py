@@ -36,3 +36,107 @@ class Attachment(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["app", "name"], name="one_attachment_per_name")]
+
+
+class Snapshot(models.Model):
+    """A dump of an add-on's database at one moment, in ``file`` (relative to home).
+
+    kind: manual, before_migrate, scheduled, before_restore. state: wanted (the worker makes it), running, succeeded, failed, deleting.
+    number is per app and shared with restores, as Heroku's b001 and r002 are. migration_state: rows of django_migrations as [app, name],
+    oldest first; tables: how many there were. size: bytes of the file; database_size: bytes of the database; database_oid and writes: which
+    database it was, and how many rows the server had counted as written to it, so that later writes can be told.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    addon = models.ForeignKey(Addon, on_delete=models.CASCADE, related_name="snapshots")
+    number = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20)
+    state = models.CharField(max_length=10, default="wanted")
+    release_version = models.PositiveIntegerField(null=True, blank=True)
+    migration_state = models.JSONField(default=list)
+    tables = models.PositiveIntegerField(default=0)
+    size = models.BigIntegerField(default=0)
+    database_size = models.BigIntegerField(default=0)
+    database_oid = models.BigIntegerField(default=0)
+    writes = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    pinned = models.BooleanField(default=False)
+    by = models.CharField(max_length=254, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+    failure = models.TextField(blank=True)
+    file = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["addon", "number"], name="one_snapshot_per_number")]
+
+    @property
+    def name(self) -> str:
+        """``b001``."""
+        return f"b{self.number:03d}"
+
+
+class Restore(models.Model):
+    """That a database is put back to a snapshot, or (kind reset) emptied.
+
+    state, in this order: wanted, loaded (``copy`` is filled), verified, saved (``saved`` is the snapshot of what is replaced), swapping,
+    swapped (the database is the restored one), done (its app knows), or failed. ``kept`` is the replaced database's name, until it is dropped.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    addon = models.ForeignKey(Addon, on_delete=models.CASCADE, related_name="restores")
+    kind = models.CharField(max_length=10, default="restore")
+    snapshot = models.ForeignKey(Snapshot, null=True, on_delete=models.SET_NULL, related_name="restores")
+    saved = models.ForeignKey(Snapshot, null=True, on_delete=models.SET_NULL, related_name="+")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, default="wanted")
+    attempts = models.PositiveIntegerField(default=0)
+    copy = models.CharField(max_length=63)
+    kept = models.CharField(max_length=63, blank=True)
+    kept_until = models.DateTimeField(null=True, blank=True)
+    release_version = models.PositiveIntegerField(null=True, blank=True)
+    by = models.CharField(max_length=254, blank=True)
+    failure = models.TextField(blank=True)
+    swap_seconds = models.FloatField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["addon", "number"], name="one_restore_per_number"),
+            models.UniqueConstraint(
+                fields=["addon"], condition=models.Q(finished_at=None), name="one_open_restore_per_addon"
+            ),
+        ]
+
+    @property
+    def name(self) -> str:
+        """``r002``."""
+        return f"r{self.number:03d}"
+
+
+class RestoreStep(models.Model):
+    """When a restore came to a state."""
+
+    restore = models.ForeignKey(Restore, on_delete=models.CASCADE, related_name="steps")
+    state = models.CharField(max_length=10)
+    detail = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+
+class Schedule(models.Model):
+    """A snapshot each day at ``hour`` (0..23) in ``timezone``; ``last_day``: the day of the last one there."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    addon = models.OneToOneField(Addon, on_delete=models.CASCADE, related_name="schedule")
+    name = models.CharField(max_length=80)
+    hour = models.PositiveSmallIntegerField()
+    timezone = models.CharField(max_length=60, default="UTC")
+    last_day = models.DateField(null=True, blank=True)
+    by = models.CharField(max_length=254, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)

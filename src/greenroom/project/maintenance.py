@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from greenroom.accounts.queries import actor_of
+from greenroom.addons.postgres import restores, snapshots
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError
 from greenroom.checks import actions as checks
 from greenroom.deliveries import actions, lifecycle
 from greenroom.engine.contract import Engine
+from greenroom.entrypoints.api import resources
 from greenroom.git.actions import reconcile
 from greenroom.logs.router_lines import RouterLogTail
 from greenroom.releases.models import Release
@@ -27,13 +29,16 @@ class Maintenance:
         self.home = home
 
     def turn(self) -> bool:
-        """Reconcile refs with pushes, and finish apps whose making was interrupted."""
+        """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted."""
         if reconcile(home=self.home):
             actions.wake()
         checks.sweep(engine=self.engine)
         for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
             if not Release.objects.filter(app=app, version__gt=1).exists():
                 self._finish(app)
+        resources.heal(home=self.home)
+        snapshots.sweep(home=self.home)
+        restores.sweep()
         return False
 
     def _finish(self, app: App) -> None:

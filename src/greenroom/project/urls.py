@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from greenroom.entrypoints.api import views_account, views_apps, views_gate, views_releases
+from greenroom.entrypoints.api import (
+    views_account,
+    views_addons,
+    views_apps,
+    views_gate,
+    views_pg,
+    views_releases,
+    views_snapshots,
+)
 from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
 
 REGISTERED = (views_account, views_apps, views_gate, views_releases)
+DATA = (views_addons, views_pg, views_snapshots)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

@@ -1,4 +1,4 @@
-"""The worker process: the dynos loop, the deliveries loop and the router log's tail, each in a thread of its own.
+"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance and databases, each in a thread of its own.
 
 NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else every two seconds.
 """
@@ -84,6 +84,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.app_migrations.turn import MigrationTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
+    from greenroom.project.databases import DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
 
@@ -102,6 +103,7 @@ def build(home: Path) -> list[Runner]:
         Runner("deliveries", both),
         Runner("router log", router_log(home), idle=0.25),
         Runner("maintenance", maintenance.turn, idle=5.0),
+        Runner("databases", DatabaseTurn(home).turn, idle=1.0),
     ]
 
 

@@ -16,7 +16,7 @@ CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
 SHARED = ("slugs", "envs", "sources", "builds", "cache", "cache/uv", "cache/apps", "logs", "logs/apps", "run", "tools")  # fmt: skip
 ROOT_OWNED = ("run/dynos", "run/scratch")
-PRIVATE = ("keys", "repos", "caddy", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
+PRIVATE = ("keys", "repos", "caddy", "snapshots", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
 
 
 _OTHER_DATABASE = {

@@ -11,7 +11,8 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
-from greenroom.addons.models import Addon, Attachment
+from greenroom.addons import actions as addons
+from greenroom.addons.models import Addon
 from greenroom.addons.postgres import host
 from greenroom.addons.postgres.queries import server, url_of
 from greenroom.apps.models import App
@@ -35,13 +36,17 @@ def provision(*, actor: Actor, app: App, home: Path, attachment: str = "DATABASE
 
     The row stands first: when the process dies in between, ``finish`` makes what is missing.
     """
-    addon = _record(actor, app, home, attachment)
+    addon = record(actor=actor, app=app, home=home, attachment=attachment)
     url = finish(addon=addon, home=home)
     return addon, {f"{attachment}_URL": url}
 
 
 @transaction.atomic
-def _record(actor: Actor, app: App, home: Path, attachment: str) -> Addon:
+def record(*, actor: Actor, app: App, home: Path, attachment: str, name: str = "", confirmed: bool = False) -> Addon:
+    """The row of a database that is still to be made, in state provisioning, with its first attachment.
+
+    ``confirmed``: the attachment may be taken from another add-on; else UserError with id confirmation_required.
+    """
     token = ids.new_secret(6)
     data = {"database": f"d{token}", "role": f"u{token}"}
     addon = Addon.objects.create(
@@ -50,25 +55,35 @@ def _record(actor: Actor, app: App, home: Path, attachment: str) -> Addon:
     secret = json.dumps({"password": ids.new_secret(24)}).encode()
     addon.sealed = seal(data_key(app=app, home=home), secret, f"addon/{addon.id}")
     addon.save(update_fields=["sealed"])
-    Attachment.objects.create(addon=addon, app=app, name=attachment)
+    if name:
+        addons.rename(actor=actor, addon=addon, name=name)
+    addons.attach(actor=actor, addon=addon, app=app, name=attachment, confirmed=confirmed)
     audit(actor=actor, action="addon.create", app=app, detail={"addon": addon.name, "attachment": attachment})
     return addon
 
 
-def finish(*, addon: Addon, home: Path) -> str:
-    """Make role and database as the row says, and mark it provisioned. Repeatable. Returns the URL."""
+def build(*, addon: Addon, home: Path) -> str:
+    """Make role and database as the row says. Repeatable. Returns the URL."""
     url = url_of(addon, home)
     with host.connect() as connection:
         host.make_role(connection, addon.data["role"], url.password)
         host.make_database(connection, addon.data["database"], addon.data["role"])
-    Addon.objects.filter(pk=addon.pk).update(state="provisioned")
-    addon.state = "provisioned"
     return url.text
 
 
+def finish(*, addon: Addon, home: Path) -> str:
+    """The same, and mark it provisioned."""
+    text = build(addon=addon, home=home)
+    Addon.objects.filter(pk=addon.pk).update(state="provisioned")
+    addon.state = "provisioned"
+    return text
+
+
 def deprovision(*, addon: Addon) -> None:
-    """Drop database and role. The row is removed by the caller, with the app or alone."""
+    """Drop the database with its copies, and the role. The row is removed by the caller, with the app or alone."""
     with host.connect() as connection:
+        for name in host.databases_under(connection, addon.data["database"] + "_"):
+            host.drop_database(connection, name)
         host.drop_database(connection, addon.data["database"])
         host.drop_role(connection, addon.data["role"])
 

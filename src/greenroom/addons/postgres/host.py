@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import psycopg
 from django.conf import settings
 from psycopg import sql
 
+from greenroom.basics import clock, ids
 from greenroom.basics.errors import PlatformError
 
 CONNECTION_LIMIT = 20
+GUEST = "guest_"
+NAMES = 7_402
+"""Class of the advisory locks on names of databases."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A role that lives as long as one piece of work and may do what an app's role may, and nothing else."""
+
+    name: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one database: its number on the server, its bytes on disk, and how many rows were written to it since the counters began."""
+
+    oid: int
+    bytes: int
+    writes: int
+
+
+def server() -> dict[str, Any]:
+    """``host`` and ``port`` of the server as the control plane reaches it."""
+    own = settings.DATABASES["default"]
+    return {"host": own["HOST"], "port": own["PORT"] or 5432}
 
 
 @contextmanager
-def connect(database: str | None = None) -> Iterator[psycopg.Connection]:
-    """An autocommit connection as the platform's role, to its own database or to another."""
+def connect(database: str | None = None, guest: Guest | None = None) -> Iterator[psycopg.Connection]:
+    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest."""
     own = settings.DATABASES["default"]
     try:
         connection = psycopg.connect(
-            host=own["HOST"],
-            port=own["PORT"] or 5432,
-            user=own["USER"],
-            password=own["PASSWORD"],
+            **server(),
+            user=guest.name if guest else own["USER"],
+            password=guest.password if guest else own["PASSWORD"],
             dbname=database or own["NAME"],
             autocommit=True,
             **{"connect_timeout": 10} | {key: value for key, value in own["OPTIONS"].items() if key != "pool"},
@@ -66,8 +97,9 @@ def make_database(connection: psycopg.Connection, name: str, role: str) -> None:
     The owner of a database could grant CONNECT back to PUBLIC; a role with privileges but no grant option cannot.
     """
     database, user = sql.Identifier(name), sql.Identifier(role)
-    if not database_exists(connection, name):
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
+    with _alone(connection, name):
+        if not database_exists(connection, name):
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
     connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {} TO {}").format(database, user))
     with connect(name) as inner:
@@ -82,7 +114,19 @@ def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
 
 def drop_database(connection: psycopg.Connection, name: str) -> None:
     """Drop the database and end its sessions; nothing if there is none."""
-    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    with _alone(connection, name):
+        end_sessions(connection, database=name)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def _alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
+    """Wait for whoever makes or drops the database now: the server finishes a statement even when its client has been killed."""
+    connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [NAMES, name])
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [NAMES, name])
 
 
 def drop_role(connection: psycopg.Connection, role: str) -> None:
@@ -95,3 +139,128 @@ def drop_role(connection: psycopg.Connection, role: str) -> None:
         drop_database(connection, name)
     connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
     connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def tenant(connection: psycopg.Connection, database: str) -> str | None:
+    """The role that ``make_database`` let into the database; None when there is no such database or nobody was let in."""
+    row = connection.execute(
+        "SELECT r.rolname FROM pg_database d, aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee"
+        " WHERE d.datname = %s AND a.privilege_type = 'CREATE' AND a.grantee <> d.datdba ORDER BY r.rolname",
+        [database],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def databases_under(connection: psycopg.Connection, prefix: str) -> list[str]:
+    """The platform's databases whose names begin so."""
+    rows = connection.execute(
+        "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND pg_get_userbyid(datdba) = CURRENT_USER",
+        [prefix],
+    )
+    return [name for (name,) in rows.fetchall()]
+
+
+def facts(connection: psycopg.Connection, name: str) -> Facts | None:
+    """Of a database; None when there is no such."""
+    row = connection.execute(
+        "SELECT d.oid::bigint, pg_database_size(d.oid), coalesce(s.tup_inserted + s.tup_updated + s.tup_deleted, 0)"
+        " FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datname = %s",
+        [name],
+    ).fetchone()
+    return Facts(*row) if row else None
+
+
+@contextmanager
+def guest(role: str, *, seconds: float) -> Iterator[Guest]:
+    """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by ``drop_guests`` when the process dies."""
+    made = Guest(name=GUEST + ids.new_secret(8), password=ids.new_secret(16))
+    until = clock.now() + timedelta(seconds=seconds + 60)
+    with connect() as connection, connection.transaction():
+        make_role(connection, made.name, made.password)
+        name = sql.Identifier(made.name)
+        connection.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(name, sql.Literal(until.isoformat())))
+        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name))
+    try:
+        yield made
+    finally:
+        with connect() as connection:
+            _drop_guest(connection, made.name)
+
+
+def drop_guests(connection: psycopg.Connection) -> int:
+    """Drop the guests whose time is over; how many there were."""
+    rows = connection.execute(
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()", [GUEST]
+    ).fetchall()
+    return sum(_drop_guest(connection, name) for (name,) in rows)
+
+
+def _drop_guest(connection: psycopg.Connection, name: str) -> bool:
+    """A tenant who has granted the guest something of its own keeps it from being dropped, but not from being locked out."""
+    end_sessions(connection, role=name)
+    try:
+        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+    except psycopg.errors.DependentObjectsStillExist:
+        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN VALID UNTIL '-infinity'").format(sql.Identifier(name)))
+        return False
+    return True
+
+
+def end_sessions(connection: psycopg.Connection, *, database: str = "", role: str = "") -> int:
+    """End all sessions in the database, or of the role; how many there were.
+
+    Only who has a role's privileges may end its sessions, so the platform makes itself a member of the roles that it finds.
+    """
+    rows = connection.execute(
+        "SELECT pid, usename FROM pg_stat_activity WHERE (datname = %s OR usename = %s) AND usename IS NOT NULL"
+        " AND pid <> pg_backend_pid()",
+        [database, role],
+    ).fetchall()
+    for name in {usename for _, usename in rows}:
+        member = connection.execute("SELECT pg_has_role(CURRENT_USER, %s, 'USAGE')", [name]).fetchone()
+        if member != (True,):
+            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(name)))
+    for pid, _ in rows:
+        connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+    return len(rows)
+
+
+def exchange(*, current: str, new: str, kept: str) -> None:
+    """``current`` is called ``kept`` from now on and ``new`` is called ``current``: both or neither, in one transaction.
+
+    Renaming keeps new sessions waiting at the door and needs the room to be empty: whoever is inside is sent out meanwhile.
+    Nothing when ``kept`` is there already: it has happened. PlatformError when somebody stays (a prepared transaction); nothing was changed.
+    """
+    over = threading.Event()
+
+    def empty() -> None:
+        with connect() as connection:
+            while not over.wait(0.02):
+                with suppress(psycopg.Error):  # two may make themselves a member at once, or a role is gone: look again
+                    end_sessions(connection, database=current)
+                    end_sessions(connection, database=new)
+
+    usher = threading.Thread(target=empty, name="end sessions", daemon=True)
+    usher.start()
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    try:
+        with connect() as connection:
+            connection.execute("SET statement_timeout = '20s'")
+            with _alone(connection, current), connection.transaction():
+                if not database_exists(connection, kept):
+                    connection.execute(rename.format(sql.Identifier(current), sql.Identifier(kept)))
+                    connection.execute(rename.format(sql.Identifier(new), sql.Identifier(current)))
+    except psycopg.Error as error:
+        raise PlatformError(f"The databases could not be exchanged: {error}", hint="try again") from error
+    finally:
+        over.set()
+        usher.join()
+
+
+@contextmanager
+def claim(key: uuid.UUID) -> Iterator[bool]:
+    """Whether the work called ``key`` is this process's alone; given back at the end, and by the server when the process dies."""
+    number = int.from_bytes(key.bytes[:8], "big", signed=True)
+    with connect() as connection:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
+        yield row == (True,)

@@ -9,13 +9,28 @@ from typing import Any
 
 from django.conf import settings
 
-from greenroom.addons.models import Addon
-from greenroom.addons.postgres import host
+from greenroom.addons.models import Addon, Restore, Snapshot
+from greenroom.addons.postgres import dumps, host
 from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import NotFoundError, PlatformError
 from greenroom.config_vars.crypto import unseal
 from greenroom.config_vars.models import DataKey
 from greenroom.config_vars.queries import open_data_key
 from greenroom.engine.contract import Forward
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a restore would take away. writes: rows written since, as the server counts them; None when it cannot tell.
+
+    migrations: ``app.name`` of those applied since; tables: how many there are now.
+    """
+
+    seconds: float
+    writes: int | None
+    migrations: tuple[str, ...]
+    tables: int
 
 
 @dataclass(frozen=True)
@@ -55,8 +70,10 @@ def url_of(addon: Addon, home: Path) -> Url:
 
 
 def of_app(app: App) -> Addon | None:
-    """The app's first database, or None."""
-    return Addon.objects.filter(app=app, kind="postgres").order_by("created_at").first()
+    """The app's own database that it sees as DATABASE_URL, else its first one, or None."""
+    own = Addon.objects.filter(app=app, kind="postgres").exclude(state="deprovisioning").select_related("app")
+    promoted = own.filter(attachments__app=app, attachments__name="DATABASE").first()
+    return promoted or own.order_by("created_at").first()
 
 
 def info(addon: Addon) -> dict[str, Any]:
@@ -81,3 +98,55 @@ def info(addon: Addon) -> dict[str, Any]:
         "database": addon.data["database"],
         "url_host": server(),
     }
+
+
+def snapshots_of(app: App) -> list[Snapshot]:
+    """All snapshots of the app's databases that are not being removed, newest first."""
+    rows = Snapshot.objects.filter(addon__app=app).exclude(state="deleting").select_related("addon__app")
+    return list(rows.order_by("-number"))
+
+
+def snapshot(app: App, name: str) -> Snapshot:
+    """The snapshot called ``b001`` or ``1``, or of that id. NotFoundError when there is none."""
+    number = name.lstrip("ab")
+    for row in snapshots_of(app):
+        if str(row.id) == name or (number.isdigit() and len(number) < 9 and row.number == int(number)):
+            return row
+    raise NotFoundError(
+        f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot"
+    )
+
+
+def restores_of(app: App) -> list[Restore]:
+    """All restores of the app's databases, newest first."""
+    return list(
+        Restore.objects.filter(addon__app=app).select_related("addon__app", "snapshot", "saved").order_by("-number")
+    )
+
+
+def restore(app: App, name: str) -> Restore:
+    """The restore called ``r002``, or of that id. NotFoundError when there is none."""
+    number = name.removeprefix("r")
+    for row in restores_of(app):
+        if str(row.id) == name or (number.isdigit() and len(number) < 9 and row.number == int(number)):
+            return row
+    raise NotFoundError(f"Couldn't find restore {name[:40]}.", resource="restore")
+
+
+def loss(row: Snapshot) -> Loss | None:
+    """What putting the database back to the snapshot would take away; None while the database does not answer."""
+    database, role = row.addon.data["database"], row.addon.data["role"]
+    try:
+        found = dumps.contents(database=database, role=role)
+        with host.connect() as connection:
+            facts = host.facts(connection, database)
+    except PlatformError:
+        return None
+    then = {tuple(pair) for pair in row.migration_state}
+    counted = facts and facts.oid == row.database_oid and facts.writes >= row.writes
+    return Loss(
+        seconds=(clock.now() - row.created_at).total_seconds(),
+        writes=facts.writes - row.writes if facts and counted else None,
+        migrations=tuple(f"{app}.{name}" for app, name in found.migrations if (app, name) not in then),
+        tables=found.tables,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenroom.addons.models import Addon
 from greenroom.addons.postgres import queries as postgres
 from greenroom.apps import actions
 from greenroom.apps.models import Domain
@@ -169,23 +168,6 @@ def remove_collaborator(call: Call) -> dict[str, Any]:
     body = shapes.collaborator(row)
     actions.remove_collaborator(actor=call.actor, app=call.app, email=row.account.email)
     return body
-
-
-@route("GET", "/apps/{app}/addons", "view")
-def list_addons(call: Call) -> list[dict[str, Any]]:
-    """The app's add-ons."""
-    return [_addon(row) for row in Addon.objects.filter(app=call.app).order_by("created_at")]
-
-
-def _addon(row: Addon) -> dict[str, Any]:
-    names = [f"{name}_URL" for name in row.attachments.values_list("name", flat=True)]
-    return {
-        "id": str(row.id), "name": row.name, "state": row.state, "plan": {"id": row.plan, "name": row.plan}, "config_vars": names,
-        "addon_service": {"id": "heroku-postgresql", "name": "heroku-postgresql"}, "app": {"id": str(row.app_id), "name": row.app.name},
-        "provider_id": str(row.id), "provision_message": None, "web_url": None, "actions": [], "billed_price": None,
-        "billing_entity": {"id": str(row.app_id), "name": row.app.name, "type": "app"},
-        "created_at": shapes.heroku_time(row.created_at), "updated_at": shapes.heroku_time(row.updated_at),
-    }  # fmt: skip
 
 
 @route("GET", "/apps/{app}/pg", "data:read")

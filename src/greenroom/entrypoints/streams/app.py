@@ -1,4 +1,4 @@
-"""Streams as a plain ASGI function: an app's log and a delivery's transcript, as lines of text or as server-sent events.
+"""Streams as a plain ASGI function: an app's log and a delivery's transcript, as lines of text or as server-sent events, and files of snapshots.
 
 No database and no thread per client: the signed URL is the credential, the files are local, and all who follow one log share its feed.
 """
@@ -29,10 +29,12 @@ NEVER_BEGAN = 900.0
 """Seconds after which an output that nobody has begun is given up."""
 HEX = re.compile(r"[0-9a-f]{32}\Z")
 PLAIN = "text/plain; charset=utf-8"
+SNAPSHOT = re.compile(r"snapshots/[0-9a-f]{32}/[0-9a-f]{32}\.dump\Z")
+BLOCK = 1 << 18
 
 
 def make_app(home: Path, key: str) -> Callable[..., Awaitable[None]]:
-    """The ASGI application of one home: ``/streams/logs/TOKEN`` and ``/streams/output/TOKEN``."""
+    """The ASGI application of one home: ``/streams/logs/TOKEN``, ``/streams/output/TOKEN`` and ``/streams/snapshots/TOKEN``."""
     feeds = Feeds()
     open_streams: set[Stream] = set()
 
@@ -67,7 +69,8 @@ class Stream:
     async def answer(self) -> None:
         """The whole stream. NotFoundError before the first byte when the link is none of ours, or has expired."""
         parts = self.scope["path"].split("/")
-        if len(parts) != 4 or parts[2] not in ("logs", "output"):
+        kinds = {"logs": self._log, "output": self._output, "snapshots": self._snapshot}
+        if len(parts) != 4 or parts[2] not in kinds:
             raise NotFoundError("There is no such stream.")
         if self.scope["method"] not in ("GET", "HEAD"):
             await self.refuse(405, "A stream can only be read.", (b"allow", b"GET, HEAD"))
@@ -75,7 +78,7 @@ class Stream:
         payload = signing.unsign(parts[3], key=self.key, purpose=parts[2])
         watching = asyncio.create_task(self._watch())
         try:
-            await (self._log(payload) if parts[2] == "logs" else self._output(payload))
+            await kinds[parts[2]](payload)
         finally:
             watching.cancel()
 
@@ -191,4 +194,21 @@ class Stream:
                 break
             elif not await self._until_stirred(POLL):
                 waited += POLL
+        await self._end()
+
+    # -- snapshots ----------------------------------------------------------------------------------------------------
+
+    async def _snapshot(self, payload: dict[str, Any]) -> None:
+        """The file of a snapshot as a download."""
+        name = str(payload.get("file"))
+        path = self.home / name
+        if not SNAPSHOT.match(name) or not path.is_file():
+            raise NotFoundError("The snapshot is gone.", hint="heroku pg:backups")
+        with await asyncio.to_thread(path.open, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            title = re.sub(r"[^\w.-]", "_", str(payload.get("name") or "snapshot.dump"))
+            headers = (b"content-length", b"%d" % size), (b"content-disposition", f'attachment; filename="{title}"'.encode())
+            await self._head(200, "application/octet-stream", *headers)
+            while self.scope["method"] == "GET" and not self.gone and (block := await asyncio.to_thread(file.read, BLOCK)):
+                await self._write(block)
         await self._end()

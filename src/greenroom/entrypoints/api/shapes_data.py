@@ -1,0 +1,102 @@
+"""How add-ons, attachments, backups and schedules look in Heroku's platform and data APIs, with all that its clients read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from greenroom.addons.models import Addon, Attachment, Restore, Schedule, Snapshot
+from greenroom.basics.clock import heroku_time
+
+SERVICE = {
+    "id": "00000000-0000-4000-8000-000000000010", "name": "heroku-postgresql", "human_name": "PostgreSQL", "state": "ga",
+    "cli_plugin_name": None, "supports_multiple_installations": True, "supports_sharing": True, "created_at": None, "updated_at": None,
+}  # fmt: skip
+FREE = {"cents": 0, "unit": "month", "contract": False, "metered": False}
+WORDS = {"wanted": "pending", "loaded": "copy filled", "verified": "copy verified", "saved": "current data saved"}
+
+
+def plan(name: str) -> dict[str, Any]:
+    """The plan; there is one, and it is free."""
+    return {
+        "id": "00000000-0000-4000-8000-000000000011", "name": name, "human_name": "Essential 0", "description": "PostgreSQL on this machine",
+        "price": FREE, "default": True, "state": "ga", "installable_inside_private_network": True, "installable_outside_private_network": True,
+        "space_default": False, "visible": True, "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]},
+    }  # fmt: skip
+
+
+def addon(row: Addon) -> dict[str, Any]:
+    """An add-on, expanded."""
+    names = [f"{item.name}_URL" for item in row.attachments.all() if item.app_id == row.app_id]
+    owner = {"id": str(row.app_id), "name": row.app.name}
+    return {
+        "id": str(row.id), "name": row.name, "state": row.state, "plan": plan(row.plan), "config_vars": sorted(names),
+        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"], "human_name": SERVICE["human_name"]}, "app": owner,
+        "provider_id": str(row.id), "provision_message": None, "web_url": None, "actions": [], "billed_price": FREE,
+        "billing_entity": {**owner, "type": "app"}, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def attachment(row: Attachment) -> dict[str, Any]:
+    """An attachment with its add-on."""
+    own = row.addon
+    return {
+        "id": str(row.id), "name": row.name, "namespace": None, "config_vars": [f"{row.name}_URL"], "web_url": None, "log_input_url": None,
+        "addon": {
+            "id": str(own.id), "name": own.name, "app": {"id": str(own.app_id), "name": own.app.name}, "plan": plan(own.plan), "state": own.state,
+        },
+        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]}, "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """``2026-11-23 18:55:49 +0000``: the data API's form of a time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S +0000") if moment else None
+
+
+def place_of(addon: Addon) -> str:
+    """Heroku's name of a database: its first attachment."""
+    first = min((row for row in addon.attachments.all()), key=lambda row: row.created_at, default=None)
+    return first.name if first else addon.name
+
+
+def backup(row: Snapshot) -> dict[str, Any]:
+    """A snapshot as a transfer from the database to a file. ``to_url`` is how a restore names it."""
+    moment = stamp(row.finished_at)
+    lines = [(stamp(row.created_at), f"{row.kind.replace('_', ' ')} snapshot asked for by {row.by}")]
+    if row.finished_at:
+        lines.append((moment, row.failure or f"done in {row.seconds:.1f} s, sha256 {row.sha256}"))
+    return {
+        **_transfer(row, lines), "from_type": "pg_dump", "from_name": place_of(row.addon), "from_url": None, "to_type": "gof3r",
+        "to_name": "BACKUP", "to_url": f"greenroom:snapshot/{row.id}", "source_bytes": row.database_size, "processed_bytes": row.size,
+        "started_at": None if row.state == "wanted" else stamp(row.created_at), "finished_at": moment, "succeeded": row.state == "succeeded",
+    }  # fmt: skip
+
+
+def restore(row: Restore) -> dict[str, Any]:
+    """A restore as a transfer from a file to the database."""
+    lines = [(stamp(step.at), step.detail or WORDS.get(step.state, step.state)) for step in row.steps.order_by("id")]
+    size = row.snapshot.database_size if row.snapshot else 0
+    return {
+        **_transfer(row, lines), "from_type": "gof3r" if row.snapshot else "empty", "from_name": row.snapshot.name if row.snapshot else "nothing",
+        "from_url": None, "to_type": "pg_restore", "to_name": place_of(row.addon), "to_url": None, "source_bytes": size,
+        "processed_bytes": size if row.state == "done" else 0, "started_at": None if row.state == "wanted" else stamp(row.created_at),
+        "finished_at": stamp(row.finished_at), "succeeded": row.state == "done",
+    }  # fmt: skip
+
+
+def _transfer(row: Snapshot | Restore, lines: list[tuple[str | None, str]]) -> dict[str, Any]:
+    return {
+        "uuid": str(row.id), "num": row.number, "options": {}, "warnings": 0, "schedule": None, "canceled_at": None,
+        "logs": [{"created_at": at, "message": text} for at, text in lines],
+        "created_at": stamp(row.created_at), "updated_at": stamp(row.updated_at),
+    }  # fmt: skip
+
+
+def schedule(row: Schedule) -> dict[str, Any]:
+    """A daily backup."""
+    return {
+        "uuid": str(row.id), "name": row.name, "hour": row.hour, "timezone": row.timezone, "days": [], "retain_weeks": 0, "retain_months": 0,
+        "created_at": stamp(row.created_at), "updated_at": stamp(row.updated_at), "deleted_at": None,
+    }  # fmt: skip

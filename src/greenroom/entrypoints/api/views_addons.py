@@ -1,0 +1,230 @@
+"""The API of add-ons and attachments, as Heroku has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.addons import actions, queries
+from greenroom.addons.models import Addon, Attachment
+from greenroom.apps.models import App
+from greenroom.apps.queries import authorise, visible
+from greenroom.basics.errors import ForbiddenError, NotFoundError, UserError
+from greenroom.entrypoints.api import resources, shapes_data
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+
+SERVICES = ("heroku-postgresql", "postgresql", "postgres")
+
+
+def addon_of(call: Call, text: str, permission: str, app: App | None = None) -> Addon:
+    """The add-on of that name or id (or, with an app, attachment), if the caller may do ``permission`` with the app that owns it."""
+    for row in queries.find_addons(text, app):
+        try:
+            authorise(call.actor, row.app.name, permission)
+        except NotFoundError:
+            continue
+        return row
+    raise NotFoundError("Couldn't find that add-on.", resource="add_on")
+
+
+def app_named(call: Call, name: Any, permission: str) -> App:
+    """The app that a body names as {name} or {id} or as text."""
+    if isinstance(name, dict):
+        name = name.get("name") or name.get("id")
+    if not isinstance(name, str) or not name:
+        raise UserError("app must be an app's name.")
+    return authorise(call.actor, name, permission)
+
+
+def _seen(call: Call) -> set[Any]:
+    return set(visible(call.actor).values_list("id", flat=True))
+
+
+@route("GET", "/addons", "account:read", paged="name")
+def all_addons(call: Call) -> list[dict[str, Any]]:
+    """The add-ons of all apps that the caller may see."""
+    return [shapes_data.addon(row) for row in queries.addons().filter(app__in=_seen(call))]
+
+
+@route("GET", "/apps/{app}/addons", "view")
+def list_addons(call: Call) -> list[dict[str, Any]]:
+    """The add-ons that the app owns."""
+    return [shapes_data.addon(row) for row in queries.addons().filter(app=call.app)]
+
+
+@route("GET", "/addons/{addon}", "account:read")
+def get_addon(call: Call) -> dict[str, Any]:
+    """One add-on."""
+    return shapes_data.addon(addon_of(call, call.params["addon"], "view"))
+
+
+@route("GET", "/apps/{app}/addons/{addon}", "view")
+def get_addon_of_app(call: Call) -> dict[str, Any]:
+    """One add-on, by its name or by what the app calls it."""
+    return shapes_data.addon(addon_of(call, call.params["addon"], "view", call.app))
+
+
+@route("POST", "/apps/{app}/addons", "data:write")
+def create_addon(call: Call) -> Reply:
+    """A database: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. The plan is always the one that there is."""
+    wanted = call.body.get("plan")
+    name = wanted.get("name") if isinstance(wanted, dict) else wanted
+    service = name.partition(":")[0] if isinstance(name, str) else ""
+    if service not in SERVICES:
+        raise NotFoundError(
+            f"Couldn't find the add-on service {service[:60]!r}.",
+            hint="heroku addons:create heroku-postgresql",
+            resource="addon_service",
+        )
+    if call.body.get("config"):
+        raise UserError(
+            "Options of the plan (such as --fork or --follow) are not possible here.",
+            hint="greenroom pg:restore copies data",
+        )
+    attachment = call.body.get("attachment")
+    label = attachment.get("name") if isinstance(attachment, dict) else None
+    row = resources.create(
+        actor=call.actor,
+        app=call.app,
+        home=HOME,
+        name=call.text("name"),
+        wanted=_text(label),
+        confirmed=_confirmed(call, call.app),
+    )
+    return Reply(shapes_data.addon(queries.addons().get(pk=row.pk)), 201)
+
+
+def _text(value: Any) -> str:
+    if value is not None and not isinstance(value, str):
+        raise UserError("A name must be a string.")
+    return value or ""
+
+
+def _confirmed(call: Call, app: App) -> bool:
+    given = call.text("confirm")
+    if given and given not in (app.name, str(app.id)):
+        raise UserError(f"confirm says {given[:60]!r}, but this is about {app.name}.")
+    return bool(given)
+
+
+@route("PATCH", "/apps/{app}/addons/{addon}", "data:write")
+def rename_addon(call: Call) -> dict[str, Any]:
+    """Another name: {name}."""
+    row = addon_of(call, call.params["addon"], "data:write", call.app)
+    return shapes_data.addon(actions.rename(actor=call.actor, addon=row, name=call.text("name", required=True)))
+
+
+@route("DELETE", "/apps/{app}/addons/{addon}", "data:write")
+def destroy_addon(call: Call) -> dict[str, Any]:
+    """Drop the database with its snapshots: {force} when other apps see it too."""
+    row = addon_of(call, call.params["addon"], "data:write", call.app)
+    shape = shapes_data.addon(row)
+    resources.destroy(actor=call.actor, addon=row, home=HOME, force=call.body.get("force") is True)
+    return {**shape, "state": "deprovisioned"}
+
+
+@route("GET", "/addon-attachments", "account:read")
+def all_attachments(call: Call) -> list[dict[str, Any]]:
+    """The attachments of all apps that the caller may see."""
+    return [shapes_data.attachment(row) for row in queries.attachments().filter(app__in=_seen(call))]
+
+
+@route("GET", "/apps/{app}/addon-attachments", "view")
+def attachments_of_app(call: Call) -> list[dict[str, Any]]:
+    """What the app sees."""
+    return [shapes_data.attachment(row) for row in queries.attachments().filter(app=call.app)]
+
+
+@route("GET", "/apps/{app}/addon-attachments/{name}", "view")
+def attachment_of_app(call: Call) -> dict[str, Any]:
+    """One attachment by name."""
+    return shapes_data.attachment(_first(queries.find_attachments(call.params["name"], call.app)))
+
+
+def _first(rows: list[Attachment]) -> Attachment:
+    if not rows:
+        raise NotFoundError("Couldn't find that add-on attachment.", resource="add_on attachment")
+    return rows[0]
+
+
+@route("GET", "/addons/{addon}/addon-attachments", "account:read")
+def attachments_of_addon(call: Call) -> list[dict[str, Any]]:
+    """Who sees the add-on, as far as the caller may know."""
+    row = addon_of(call, call.params["addon"], "view")
+    found = queries.attachments().filter(addon=row, app__in=_seen(call))
+    return [shapes_data.attachment(item) for item in found]
+
+
+@route("POST", "/addon-attachments", "account:write")
+def create_attachment(call: Call) -> Reply:
+    """Let an app see an add-on: {addon, app, name, confirm}. A name in use is moved if confirm has the app's name: promoting."""
+    app = app_named(call, call.body.get("app"), "data:write")
+    addon = call.body.get("addon")
+    text = (addon.get("name") or addon.get("id")) if isinstance(addon, dict) else addon
+    row = addon_of(call, _text(text), "data:write")
+    if call.body.get("namespace"):
+        raise UserError("Credentials and connection pools of their own are not possible here.")
+    made = resources.attach(
+        actor=call.actor, addon=row, app=app, home=HOME, wanted=call.text("name"), confirmed=_confirmed(call, app)
+    )
+    return Reply(shapes_data.attachment(queries.attachments().get(pk=made.pk)), 201)
+
+
+@route("DELETE", "/addon-attachments/{attachment}", "account:write")
+def delete_attachment(call: Call) -> dict[str, Any]:
+    """The app no longer sees the add-on under this name."""
+    row = _first(
+        [item for item in queries.find_attachments(call.params["attachment"], None) if item.app_id in _seen(call)]
+    )
+    authorise(call.actor, row.app.name, "data:write")
+    shape = shapes_data.attachment(row)
+    resources.detach(actor=call.actor, attachment=row, home=HOME)
+    return shape
+
+
+@route("POST", "/actions/addons/resolve", "account:read")
+def resolve_addon(call: Call) -> list[dict[str, Any]]:
+    """The add-ons that {addon} may mean, in {app} if it is given. Always a list; not found is a 404."""
+    app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
+    found = [row for row in queries.find_addons(call.text("addon", required=True), app) if _may_see(call, row.app)]
+    if not found:
+        raise NotFoundError("Couldn't find that add-on.", resource="add_on")
+    return [shapes_data.addon(row) for row in found]
+
+
+@route("POST", "/actions/addon-attachments/resolve", "account:read")
+def resolve_attachment(call: Call) -> list[dict[str, Any]]:
+    """The attachments that {addon_attachment} may mean, in {app} if it is given."""
+    app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
+    found = queries.find_attachments(call.text("addon_attachment", required=True), app)
+    found = [row for row in found if _may_see(call, row.app)]
+    _first(found)
+    return [shapes_data.attachment(row) for row in found]
+
+
+def _may_see(call: Call, app: App) -> bool:
+    try:
+        authorise(call.actor, app.name, "view")
+    except (NotFoundError, ForbiddenError):
+        return False
+    return True
+
+
+@route("GET", "/addon-services", "identity")
+def services(call: Call) -> list[dict[str, Any]]:
+    """There is one."""
+    return [shapes_data.SERVICE]
+
+
+@route("GET", "/addon-services/{service}", "identity")
+def service(call: Call) -> dict[str, Any]:
+    """One service."""
+    if call.params["service"] not in (*SERVICES, shapes_data.SERVICE["id"]):
+        raise NotFoundError("Couldn't find that add-on service.", resource="addon_service")
+    return shapes_data.SERVICE
+
+
+@route("GET", "/addon-services/{service}/plans", "identity")
+def plans(call: Call) -> list[dict[str, Any]]:
+    """Its plans."""
+    service(call)
+    return [shapes_data.plan("heroku-postgresql:essential-0")]

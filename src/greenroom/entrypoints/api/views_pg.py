@@ -1,0 +1,236 @@
+"""Heroku's data API (``/client/v11``, ``/postgres/v0``) as its command line uses it: databases, backups, schedules, credentials.
+
+Backups are snapshots and transfers are snapshots or restores; the worker does the work, and clients poll transfers.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.addons.models import Addon, Restore, Snapshot
+from greenroom.addons.postgres import queries, restores, schedules, snapshots
+from greenroom.apps.queries import authorise
+from greenroom.basics import clock, signing
+from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
+from greenroom.deliveries.actions import wake
+from greenroom.entrypoints.api import shapes_data
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_addons import addon_of
+from greenroom.entrypoints.api.views_snapshots import release_version
+
+LINK_SECONDS = 3600
+RESET_SECONDS = 120.0
+REFERENCE = "greenroom:snapshot/"
+
+
+def database_of(call: Call, permission: str) -> Addon:
+    """The database of the path, if the caller may do ``permission`` with the app that owns it."""
+    return addon_of(call, call.params["database"], permission)
+
+
+@route("GET", "/client/v11/databases/{database}", "account:read")
+def database(call: Call) -> dict[str, Any]:
+    """What ``pg:info`` shows. The URL is for those who may read config vars."""
+    row = database_of(call, "data:read")
+    if row.state != "provisioned":
+        raise NotFoundError(f"{row.name} is {row.state}.", resource="database")
+    facts = queries.info(row)
+    shown = [
+        ("Plan", "Essential 0"), ("Status", "Available"), ("Connections", f"{facts['connections']}/{facts['connection_limit']}"),
+        ("PG Version", facts["version"]), ("Created", shapes_data.stamp(row.created_at)),
+        ("Data Size", f"{facts['size_bytes'] / 1e6:.1f} MB"), ("Tables", str(facts["tables"])),
+        ("Fork/Follow", "Unsupported"), ("Rollback", "Unsupported"), ("Continuous Protection", "Off"),
+    ]  # fmt: skip
+    return {
+        "id": str(row.id), "name": row.name, "plan": row.plan, "info": [{"name": name, "values": [value]} for name, value in shown],
+        "resource_url": queries.url_of(row, HOME).text, "database_name": row.data["database"], "database_user": row.data["role"],
+        "following": None, "leader": None, "forked_from": None, "target_transaction": None, "available_for_ingress": True,
+        "num_bytes": facts["size_bytes"], "num_tables": facts["tables"], "num_connections": facts["connections"],
+        "num_connections_waiting": 0, "standalone?": True, "created_at": shapes_data.stamp(row.created_at),
+    }  # fmt: skip
+
+
+@route("GET", "/client/v11/databases/{database}/wait_status", "account:read")
+def wait_status(call: Call) -> dict[str, Any]:
+    """Whether it can be used yet."""
+    row = database_of(call, "view")
+    ready = row.state == "provisioned"
+    return {"waiting?": not ready, "message": "available" if ready else row.state, "error?": False}
+
+
+@route("PUT", "/client/v11/databases/{database}/reset", "account:write")
+def reset(call: Call) -> Reply:
+    """Put an empty database in its place. What was in it is saved as a snapshot, and kept for a day. Answers when that is done."""
+    row = database_of(call, "data:write")
+    if call.body.get("extensions"):
+        raise UserError(
+            "Extensions cannot be installed by a reset.", hint="CREATE EXTENSION works in the database itself"
+        )
+    made = restores.ask(actor=call.actor, addon=row, snapshot=None, release_version=release_version(row.app))
+    wake()
+    deadline = time.monotonic() + RESET_SECONDS
+    while made.finished_at is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        made.refresh_from_db()
+    if made.state == "failed":
+        raise PlatformError(f"The reset failed and the database is as it was: {made.failure}")
+    return Reply({"message": f"{row.name} is empty" if made.finished_at else "Reset is under way"}, 202)
+
+
+@route("POST", "/client/v11/databases/{database}/backups", "account:write")
+def capture(call: Call) -> Reply:
+    """Ask for a snapshot."""
+    row = database_of(call, "run")
+    made = snapshots.ask(
+        actor=call.actor, addon=row, reason="pg:backups:capture", release_version=release_version(row.app)
+    )
+    wake()
+    return Reply(shapes_data.backup(made), 201)
+
+
+@route("POST", "/client/v11/databases/{database}/restores", "account:write")
+def restore(call: Call) -> Reply:
+    """Ask for the database to be put back to {backup_url}: what a transfer's ``to_url`` says, or a link of ``pg:backups:url``."""
+    row = database_of(call, "data:write")
+    if call.body.get("extensions"):
+        raise UserError("Extensions cannot be installed by a restore.", hint="they are in the backup")
+    snapshot = _snapshot_of(call.text("backup_url", required=True))
+    authorise(call.actor, snapshot.addon.app.name, "data:read")
+    made = restores.ask(actor=call.actor, addon=row, snapshot=snapshot, release_version=release_version(row.app))
+    wake()
+    return Reply(shapes_data.restore(made), 201)
+
+
+def _snapshot_of(reference: str) -> Snapshot:
+    """The snapshot behind a reference. Files from elsewhere are refused: the platform fetches nothing that somebody names."""
+    rows = Snapshot.objects.select_related("addon__app")
+    if reference.startswith(REFERENCE):
+        found = next((row for row in rows if str(row.id) == reference.removeprefix(REFERENCE)), None)
+    elif "/streams/snapshots/" in reference:
+        payload = signing.unsign(reference.rpartition("/")[2], key=settings.SECRET_KEY, purpose="snapshots")
+        found = rows.filter(file=payload["file"]).first()
+    else:
+        raise UserError(
+            "Only backups of this installation can be restored.",
+            hint="load a dump from elsewhere with pg_restore and DATABASE_URL",
+        )
+    if found is None:
+        raise NotFoundError("Couldn't find that backup.", resource="transfer")
+    return found
+
+
+@route("GET", "/client/v11/apps/{app}/transfers", "data:read")
+def transfers(call: Call) -> list[dict[str, Any]]:
+    """Backups and restores of the app's databases, oldest first."""
+    rows = [shapes_data.backup(row) for row in queries.snapshots_of(call.app)]
+    rows += [shapes_data.restore(row) for row in queries.restores_of(call.app)]
+    return sorted(rows, key=lambda row: row["num"])
+
+
+@route("GET", "/client/v11/apps/{app}/transfers/{transfer}", "data:read")
+def transfer(call: Call) -> dict[str, Any]:
+    """One of them, by number or uuid."""
+    row = _transfer(call)
+    return shapes_data.backup(row) if isinstance(row, Snapshot) else shapes_data.restore(row)
+
+
+def _transfer(call: Call) -> Snapshot | Restore:
+    text = call.params["transfer"]
+    for find in (queries.snapshot, queries.restore):
+        try:
+            return find(call.app, text)
+        except NotFoundError:
+            continue
+    raise NotFoundError("Couldn't find that backup.", hint=f"heroku pg:backups -a {call.app.name}", resource="transfer")
+
+
+@route("DELETE", "/client/v11/apps/{app}/transfers/{transfer}", "data:write")
+def delete_transfer(call: Call) -> dict[str, Any]:
+    """Remove a backup with its file."""
+    row = _transfer(call)
+    if isinstance(row, Restore):
+        raise ConflictError(f"{row.name} is the record of a restore; records stay.")
+    shape = shapes_data.backup(row)
+    snapshots.delete(actor=call.actor, snapshot=row, home=HOME)
+    return shape
+
+
+@route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/public-url", "data:read")
+def public_url(call: Call) -> dict[str, Any]:
+    """A link to the file that holds for an hour, for whoever has it."""
+    row = queries.snapshot(call.app, call.params["transfer"])
+    if row.state != "succeeded":
+        raise ConflictError(f"{row.name} cannot be downloaded: it is {row.state}.")
+    payload = {"file": row.file, "name": f"{call.app.name}-{row.name}.dump"}
+    token = signing.sign(payload, key=settings.SECRET_KEY, purpose="snapshots", seconds=LINK_SECONDS)
+    place = f"https://localhost:{settings.INSTALLATION['tls_port']}/streams/snapshots/{token}"
+    snapshots.note_link(actor=call.actor, snapshot=row, seconds=LINK_SECONDS)
+    return {"url": place, "expires_at": shapes_data.stamp(clock.now() + timedelta(seconds=LINK_SECONDS))}
+
+
+@route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/cancel", "data:write")
+def cancel(call: Call) -> dict[str, Any]:
+    """Give up what has not begun."""
+    row = _transfer(call)
+    if isinstance(row, Snapshot) and snapshots.cancel(actor=call.actor, snapshot=row):
+        row.refresh_from_db()
+        return shapes_data.backup(row)
+    raise ConflictError(f"{row.name} cannot be cancelled: it is {row.state}.")
+
+
+@route("GET", "/client/v11/databases/{database}/transfer-schedules", "account:read")
+def list_schedules(call: Call) -> list[dict[str, Any]]:
+    """The database's daily backup, if there is one."""
+    row = database_of(call, "data:read")
+    return [shapes_data.schedule(found) for found in schedules.of(row)]
+
+
+@route("POST", "/client/v11/databases/{database}/transfer-schedules", "account:write")
+def schedule(call: Call) -> Reply:
+    """A backup each day: {hour, timezone, schedule_name}."""
+    row = database_of(call, "data:write")
+    hour = str(call.body.get("hour", ""))
+    if not hour.isdigit() or len(hour) > 2:
+        raise UserError("hour must be 0 to 23.")
+    name = call.text("schedule_name") or "DATABASE_URL"
+    made = schedules.schedule(
+        actor=call.actor, addon=row, hour=int(hour), timezone=call.text("timezone") or "UTC", name=name
+    )
+    return Reply(shapes_data.schedule(made), 201)
+
+
+@route("DELETE", "/client/v11/databases/{database}/transfer-schedules/{schedule}", "account:write")
+def unschedule(call: Call) -> dict[str, Any]:
+    """No more daily backups."""
+    row = database_of(call, "data:write")
+    return shapes_data.schedule(schedules.unschedule(actor=call.actor, addon=row))
+
+
+@route("GET", "/postgres/v0/databases/{database}/credentials", "account:read")
+def credentials(call: Call) -> list[dict[str, Any]]:
+    """There is one, called default."""
+    return [_credential(database_of(call, "data:read"))]
+
+
+@route("GET", "/postgres/v0/databases/{database}/credentials/{credential}", "account:read")
+def credential(call: Call) -> dict[str, Any]:
+    """The default one, with its password."""
+    row = database_of(call, "data:read")
+    if call.params["credential"] != "default":
+        raise NotFoundError(
+            "Couldn't find that credential.", hint="there is one, called default", resource="credential"
+        )
+    return _credential(row)
+
+
+def _credential(row: Addon) -> dict[str, Any]:
+    place, _, port = queries.server().rpartition(":")
+    user, password = row.data["role"], queries.url_of(row, HOME).password
+    return {
+        "uuid": str(row.id), "name": "default", "state": "active", "database": row.data["database"], "host": place, "port": int(port),
+        "credentials": [{"user": user, "password": password, "state": "active", "connections": None}],
+    }  # fmt: skip

@@ -1,0 +1,128 @@
+"""The API of snapshots and restores, Greenroom's own resources beside Heroku's backups. The worker does the work; callers poll."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.addons.models import Addon, Restore, Snapshot
+from greenroom.addons.postgres import queries, restores, snapshots
+from greenroom.apps.models import App
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.deliveries.actions import wake
+from greenroom.dynos.queries import live
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+
+
+def release_version(app: App) -> int | None:
+    """The version of the release that serves now."""
+    rollout = live(app)
+    return rollout.release.version if rollout else None
+
+
+def database_of(app: App) -> Addon:
+    """The app's database. NotFoundError when it has none."""
+    addon = queries.of_app(app)
+    if addon is None:
+        raise NotFoundError(
+            f"{app.name} has no database.", hint="heroku addons:create heroku-postgresql", resource="add_on"
+        )
+    return addon
+
+
+def snapshot_shape(row: Snapshot) -> dict[str, Any]:
+    """A snapshot. ``size_bytes`` is the file's size, ``database_bytes`` that of the database."""
+    return {
+        "id": str(row.id), "name": row.name, "kind": row.kind, "state": row.state, "reason": row.reason or None, "pinned": row.pinned,
+        "by": row.by, "release": {"version": row.release_version} if row.release_version else None, "addon": row.addon.name,
+        "tables": row.tables, "migrations": [".".join(pair) for pair in row.migration_state], "size_bytes": row.size,
+        "database_bytes": row.database_size, "seconds": row.seconds, "sha256": row.sha256 or None, "failure": row.failure or None,
+        "created_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+
+
+def restore_shape(row: Restore) -> dict[str, Any]:
+    """A restore with its steps."""
+    return {
+        "id": str(row.id), "name": row.name, "state": row.state, "snapshot": row.snapshot.name if row.snapshot else None,
+        "saved": row.saved.name if row.saved else None, "kept_database": row.kept or None, "kept_until": heroku_time(row.kept_until),
+        "by": row.by, "failure": row.failure or None, "swap_seconds": row.swap_seconds, "addon": row.addon.name,
+        "steps": [{"state": step.state, "detail": step.detail, "at": heroku_time(step.at)} for step in row.steps.order_by("id")],
+        "created_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+
+
+@route("GET", "/apps/{app}/pg/snapshots", "data:read", paged="created_at")
+def list_snapshots(call: Call) -> list[dict[str, Any]]:
+    """The snapshots of the app's databases, newest first."""
+    return [snapshot_shape(row) for row in queries.snapshots_of(call.app)]
+
+
+@route("POST", "/apps/{app}/pg/snapshots", "run")
+def capture_snapshot(call: Call) -> Reply:
+    """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``."""
+    pinned = call.body.get("pinned", False)
+    if not isinstance(pinned, bool):
+        raise UserError("pinned must be true or false.")
+    row = snapshots.ask(
+        actor=call.actor, addon=database_of(call.app), reason=call.text("reason"), pinned=pinned, release_version=release_version(call.app)
+    )  # fmt: skip
+    wake()
+    return Reply(snapshot_shape(row), 201)
+
+
+@route("GET", "/apps/{app}/pg/snapshots/{snapshot}", "data:read")
+def get_snapshot(call: Call) -> dict[str, Any]:
+    """One snapshot, with what a restore of it would take away now."""
+    row = queries.snapshot(call.app, call.params["snapshot"])
+    lost = queries.loss(row) if row.state == "succeeded" else None
+    return snapshot_shape(row) | {
+        "loss": {
+            "seconds": round(lost.seconds),
+            "writes": lost.writes,
+            "migrations": lost.migrations,
+            "tables": lost.tables,
+        }
+        if lost
+        else None
+    }
+
+
+@route("PATCH", "/apps/{app}/pg/snapshots/{snapshot}", "data:write")
+def change_snapshot(call: Call) -> dict[str, Any]:
+    """Pin it or let it go: {pinned}."""
+    row = queries.snapshot(call.app, call.params["snapshot"])
+    pinned = call.body.get("pinned")
+    if not isinstance(pinned, bool):
+        raise UserError("pinned must be true or false.")
+    return snapshot_shape(snapshots.pin(actor=call.actor, snapshot=row, pinned=pinned))
+
+
+@route("DELETE", "/apps/{app}/pg/snapshots/{snapshot}", "data:write")
+def delete_snapshot(call: Call) -> dict[str, Any]:
+    """Remove it with its file."""
+    row = queries.snapshot(call.app, call.params["snapshot"])
+    shape = snapshot_shape(row)
+    snapshots.delete(actor=call.actor, snapshot=row, home=HOME)
+    return shape
+
+
+@route("POST", "/apps/{app}/pg/snapshots/{snapshot}/actions/restore", "data:write")
+def restore_snapshot(call: Call) -> Reply:
+    """Ask for the database to be put back to the snapshot. The answer's state is ``wanted``."""
+    row = queries.snapshot(call.app, call.params["snapshot"])
+    made = restores.ask(actor=call.actor, addon=row.addon, snapshot=row, release_version=release_version(call.app))
+    wake()
+    return Reply(restore_shape(made), 202)
+
+
+@route("GET", "/apps/{app}/pg/restores", "data:read", paged="created_at")
+def list_restores(call: Call) -> list[dict[str, Any]]:
+    """The restores of the app's databases, newest first."""
+    return [restore_shape(row) for row in queries.restores_of(call.app)]
+
+
+@route("GET", "/apps/{app}/pg/restores/{restore}", "data:read")
+def get_restore(call: Call) -> dict[str, Any]:
+    """One restore."""
+    return restore_shape(queries.restore(call.app, call.params["restore"]))

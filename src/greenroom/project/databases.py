@@ -1,0 +1,65 @@
+"""The databases' turn of the worker: snapshots and restores that were asked for or are due, in a thread of their own since they take long."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from greenroom.accounts.rules import Actor
+from greenroom.addons.models import Restore, Snapshot
+from greenroom.addons.postgres import restores, schedules, snapshots
+from greenroom.app_migrations.actions import ask_again
+from greenroom.apps.models import App
+from greenroom.basics.errors import GreenroomError
+from greenroom.deliveries.actions import wake
+from greenroom.dynos import actions as dynos
+from greenroom.dynos.queries import live
+
+log = logging.getLogger(__name__)
+
+
+class DatabaseTurn:
+    """Called by the worker every second; each part is repeatable."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def turn(self) -> bool:
+        """False: nothing here gets done sooner by turning again at once."""
+        self._ask_for_due()
+        for row in Snapshot.objects.filter(state="wanted").select_related("addon__app").order_by("created_at"):
+            try:
+                snapshots.make(snapshot=row, home=self.home)
+            except GreenroomError as error:
+                log.warning("snapshot %s of %s failed: %s", row.name, row.addon.name, error)
+        for restore in restores.unfinished():
+            restores.advance(restore=restore, home=self.home)
+        for restore in restores.swapped():
+            self._tell_app(restore)
+        return False
+
+    def _ask_for_due(self) -> None:
+        for schedule in schedules.take_due():
+            actor = Actor(account_id=None, email=schedule.by)
+            try:
+                snapshots.ask(
+                    actor=actor, addon=schedule.addon, kind="scheduled", reason="daily", release_version=version_of(schedule.addon.app)
+                )  # fmt: skip
+            except GreenroomError as error:
+                log.warning("the daily snapshot of %s is left out: %s", schedule.addon.name, error)
+
+    def _tell_app(self, restore: Restore) -> None:
+        """Fresh dynos, since sessions of the old ones were ended; and the question what is pending now."""
+        app = restore.addon.app
+        dynos.restart(actor=Actor(account_id=None, email=restore.by), app=app)
+        rollout = live(app)
+        if rollout:
+            ask_again(release=rollout.release)
+        restores.conclude(restore=restore)
+        wake()
+
+
+def version_of(app: App) -> int | None:
+    """The version of the release that serves the app now."""
+    rollout = live(app)
+    return rollout.release.version if rollout else None

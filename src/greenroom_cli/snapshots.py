@@ -1,0 +1,193 @@
+"""The verbs of snapshots: take, list, look at, keep, remove, and put the database back to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.errors import CliError
+
+PATIENCE = 7200.0
+"""Seconds that a command waits for the worker."""
+
+
+@verb("pg:snapshots", example="greenroom pg:snapshots -a ach-payslip-staging", json=True)
+def snapshots(cx: Context) -> int | None:
+    """List the snapshots of the app's database, newest first."""
+    rows = cx.api.everything(cx.path("pg", "snapshots"))
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    if not rows:
+        output.note(f"{cx.app} has no snapshots.")
+        output.hint(f"greenroom pg:snapshots:capture{cx.words()}")
+        return None
+    output.heading(f"{cx.app} Snapshots")
+    lines = [
+        [
+            row["name"],
+            row["kind"].replace("_", " ") + (" (pinned)" if row.get("pinned") else ""),
+            row["state"],
+            output.size_text(row.get("size_bytes")),
+            f"v{row['release']['version']}" if row.get("release") else "",
+            output.clean(row.get("reason") or ""),
+            output.when(row.get("created_at")),
+        ]
+        for row in rows
+    ]
+    output.table(lines, header=("Name", "Kind", "State", "Size", "Release", "Reason", "When"), flexible=5)
+    output.hint(f"greenroom pg:restore NAME{cx.words()}")
+    return None
+
+
+@verb(
+    "pg:snapshots:capture",
+    example='greenroom pg:snapshots:capture -a ach-payslip-staging --reason "before the demo"',
+    json=True,
+)
+@click.option("--reason", default="", metavar="TEXT", help="What it is for.")
+@click.option("--pin", "pinned", is_flag=True, help="Keep it until somebody removes it.")
+@click.option("--no-wait", is_flag=True, help="Return at once; the snapshot is taken meanwhile.")
+def capture(cx: Context, reason: str, pinned: bool, no_wait: bool) -> int | None:
+    """Take a snapshot of the app's database. The app may go on working."""
+    row = cx.api.post(cx.path("pg", "snapshots"), {"reason": reason, "pinned": pinned})
+    if not no_wait:
+        with output.progress(f"Taking snapshot {row['name']} of {output.app_mark(cx.app)}") as step:
+            row = _wait(cx, ("pg", "snapshots", row["id"]), step, ("succeeded", "failed"))
+    if cx.as_json:
+        output.print_json(row)
+    if row["state"] == "failed":
+        raise CliError(f"Snapshot {row['name']} failed: {row.get('failure')}")
+    if not cx.as_json:
+        output.hint(f"greenroom pg:restore {row['name']}{cx.words()}")
+    return None
+
+
+def _wait(cx: Context, path: tuple[str, ...], step: output.progress, ends: tuple[str, ...]) -> dict[str, Any]:
+    """Poll until the state is one of ``ends``; CliError when the worker does not get there in two hours."""
+
+    def over(row: Any) -> bool:
+        step.state(row["state"])
+        return row["state"] in ends
+
+    row = cx.api.poll(cx.path(*path), done=over, seconds=PATIENCE)
+    if row["state"] == "failed":
+        step.end = "failed"
+    elif row["state"] not in ends:
+        raise CliError(f"{row['name']} is still {row['state']}.", hint="greenroom status")
+    return row
+
+
+@verb("pg:snapshots:info", example="greenroom pg:snapshots:info b001 -a ach-payslip-staging", json=True)
+@click.argument("snapshot")
+def info(cx: Context, snapshot: str) -> int | None:
+    """Show one snapshot, and what a restore of it would take away."""
+    row = cx.api.get(cx.path("pg", "snapshots", snapshot))
+    if cx.as_json:
+        output.print_json(row)
+        return None
+    migrations = row.get("migrations") or []
+    output.heading(f"{cx.app} Snapshot {row['name']}")
+    output.fields(
+        [
+            ("Kind", row["kind"].replace("_", " ")),
+            ("State", row["state"]),
+            ("Failure", row.get("failure")),
+            ("Pinned", "yes" if row.get("pinned") else "no"),
+            ("Reason", row.get("reason")),
+            ("Taken", output.when(row.get("created_at"))),
+            ("By", row.get("by")),
+            ("Release", f"v{row['release']['version']}" if row.get("release") else ""),
+            ("Size", f"{output.size_text(row.get('size_bytes'))} of {output.size_text(row.get('database_bytes'))}"),
+            ("Took", f"{row.get('seconds') or 0:.1f} s"),
+            ("Tables", row.get("tables")),
+            ("Migrations", f"{len(migrations)}, the last: {migrations[-1]}" if migrations else "none"),
+            ("SHA-256", row.get("sha256")),
+            ("Since then", _lost(row) if row["state"] == "succeeded" else ""),
+        ]
+    )
+    return None
+
+
+def _lost(row: dict[str, Any]) -> str:
+    """What a restore would take away, in words."""
+    loss = row.get("loss")
+    if not loss:
+        return "everything written since is lost"
+    parts = [f"{_age(loss['seconds'])} of writes"]
+    if loss.get("writes") is not None:
+        parts[0] += f" (about {loss['writes']} rows)"
+    if loss.get("migrations"):
+        names = ", ".join(loss["migrations"][:5]) + (" ..." if len(loss["migrations"]) > 5 else "")
+        parts.append(f"the migrations applied since: {names}")
+    return "; ".join(parts)
+
+
+def _age(seconds: float) -> str:
+    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {word}{'' if count == 1 else 's'}"
+    return f"{int(seconds)} seconds"
+
+
+@verb("pg:snapshots:pin", example="greenroom pg:snapshots:pin b001 -a ach-payslip-staging")
+@click.argument("snapshot")
+def pin(cx: Context, snapshot: str) -> int | None:
+    """Keep a snapshot until somebody removes it."""
+    row = cx.api.patch(cx.path("pg", "snapshots", snapshot), {"pinned": True}).data
+    output.note(f"{row['name']} is pinned.")
+    output.hint(f"undo with: greenroom pg:snapshots:unpin {row['name']}{cx.words()}")
+    return None
+
+
+@verb("pg:snapshots:unpin", example="greenroom pg:snapshots:unpin b001 -a ach-payslip-staging")
+@click.argument("snapshot")
+def unpin(cx: Context, snapshot: str) -> int | None:
+    """Let a pinned snapshot be removed when newer ones take its place."""
+    row = cx.api.patch(cx.path("pg", "snapshots", snapshot), {"pinned": False}).data
+    output.note(f"{row['name']} is not pinned any more.")
+    return None
+
+
+@verb(
+    "pg:snapshots:delete",
+    example="greenroom pg:snapshots:delete b001 -a ach-payslip-staging --confirm ach-payslip-staging",
+)
+@click.argument("snapshot")
+@click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name: do not ask.")
+def delete(cx: Context, snapshot: str, given: str) -> int | None:
+    """Remove a snapshot for good. It asks for the app's name first."""
+    row = cx.api.get(cx.path("pg", "snapshots", snapshot))
+    confirm(cx, given, name=cx.app, what=f"WARNING: This removes snapshot {row['name']} of {cx.app} for good.")
+    cx.api.delete(cx.path("pg", "snapshots", row["id"]))
+    output.note(f"{row['name']} is removed.")
+    return None
+
+
+@verb("pg:restore", example="greenroom pg:restore b001 -a ach-payslip-staging --confirm ach-payslip-staging", json=True)
+@click.argument("snapshot")
+@click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name: do not ask.")
+def restore(cx: Context, snapshot: str, given: str) -> int | None:
+    """Put the app's database back to a snapshot.
+
+    What was written since is lost to the app; it says how much, and asks for the app's name first. The replaced database is saved as a snapshot.
+    """
+    row = cx.api.get(cx.path("pg", "snapshots", snapshot))
+    what = f"WARNING: This puts the database of {cx.app} back to {row['name']} of {output.when(row.get('created_at'))}."
+    confirm(cx, given, name=cx.app, what=f"{what} It takes away: {_lost(row)}.")
+    made = cx.api.post(cx.path("pg", "snapshots", row["id"], "actions", "restore"))
+    with output.progress(f"Restoring the database of {output.app_mark(cx.app)} from {row['name']}") as step:
+        made = _wait(cx, ("pg", "restores", made["id"]), step, ("done", "failed"))
+    if cx.as_json:
+        output.print_json(made)
+    if made["state"] == "failed":
+        raise CliError(f"The restore failed and the database is as it was: {made.get('failure')}")
+    if not cx.as_json:
+        output.note(f"Took away: {_lost(row)}. The database was out of reach for {made['swap_seconds']:.2f} s.")
+        output.hint(f"undo with: greenroom pg:restore {made['saved']}{cx.words()}")
+        output.hint(f"greenroom migrations{cx.words()}")
+    return None

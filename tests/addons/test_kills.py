@@ -1,0 +1,85 @@
+"""kill -9 at random moments of capture and restore: the database is the old one or the restored one, and nothing is left lying about."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.db import connection as own
+
+from greenroom.addons.models import Restore, Snapshot
+from greenroom.addons.postgres import host, restores, snapshots
+from tests.addons.conftest import as_app
+
+ROOT = Path(__file__).parent.parent.parent
+TIMES = int(os.environ.get("GREENROOM_KILLS", "20"))
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def start(addon, snapshot, home):
+    now = settings.DATABASES["default"]
+    url = f"postgres://{now['USER']}:{quote(now['PASSWORD'])}@{now['HOST']}:{now['PORT']}/{own.settings_dict['NAME']}"
+    env = {**os.environ, "DATABASE_URL": url, "GREENROOM_HOME": str(home), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    argv = [sys.executable, str(ROOT / "tests/addons/work_to_kill.py"), str(addon.id), str(snapshot.id), str(home)]
+    child = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def marker(url):
+    with as_app(url) as app:
+        return app.execute("SELECT n, (SELECT count(*) FROM shop_order) FROM marker").fetchone()
+
+
+def next_turn(home):
+    """What the worker does."""
+    snapshots.sweep(home=home)
+    restores.sweep()
+    for row in restores.unfinished():
+        restores.advance(restore=row, home=home)
+    for row in restores.swapped():
+        restores.conclude(restore=row)
+
+
+def test_twenty_kills_lose_no_database_and_leave_no_copy(alice, database, home):
+    addon, url = database
+    with as_app(url) as app:
+        app.execute("CREATE TABLE marker (n int)")
+        app.execute("INSERT INTO marker VALUES (0)")
+    snapshot = snapshots.capture(actor=alice, addon=addon, home=home, kind="manual", pinned=True)
+    seen = set()
+    for number in range(1, TIMES + 1):
+        with as_app(url) as app:
+            app.execute("UPDATE marker SET n = %s", [number])
+        child = start(addon, snapshot, home)
+        time.sleep(random.uniform(0.0, 2.2))
+        child.kill()
+        child.wait()
+        state = Restore.objects.filter(finished_at=None).values_list("state", flat=True).first()
+        seen.add(state or "none open")
+        assert marker(url) in ((number, 1000), (0, 1000)), f"kill {number} in state {state}"
+        next_turn(home)
+        assert marker(url) in ((number, 1000), (0, 1000)), f"after the turn that follows kill {number} in {state}"
+        assert not Restore.objects.filter(finished_at=None).exists()
+        assert not Snapshot.objects.filter(state__in=("running", "wanted", "deleting")).exists()
+        assert_tidy(addon, home)
+    assert {"wanted"} < seen, f"the kills hit nothing worth hitting: {seen}"
+    Restore.objects.exclude(kept="").update(kept_until="2026-01-01T00:00:00Z")
+    next_turn(home)
+    with host.connect() as connection:
+        assert host.databases_under(connection, addon.data["database"] + "_") == []
+
+
+def assert_tidy(addon, home):
+    kept = set(Restore.objects.exclude(kept="").values_list("kept", flat=True))
+    with host.connect() as connection:
+        assert set(host.databases_under(connection, addon.data["database"] + "_")) == kept
+    files = {str(path.relative_to(home)) for path in (home / "snapshots").rglob("*.dump*")}
+    assert files == set(Snapshot.objects.filter(state="succeeded").values_list("file", flat=True))
