@@ -12,10 +12,13 @@ import click
 
 from greenroom_cli import output
 from greenroom_cli.context import Context, verb
+from greenroom_cli.deliveries import ENDED, EXIT_CODES
 from greenroom_cli.errors import CliError
 
 MIGRATE = ("python", "manage.py", "migrate")
 RADAR_SECONDS = 20.0
+SWITCH_SECONDS = 120.0
+"""How long a held release may take to be live after its migrations."""
 
 
 @verb("migrations", example="greenroom migrations -a ach-payslip-staging", json=True)
@@ -86,26 +89,53 @@ def _run_line(run: dict[str, Any]) -> list[str]:
     raw=True,
 )
 @click.argument("words", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
-def run_them(cx: Context, words: tuple[str, ...]) -> int | None:
+@click.option("--no-snapshot", is_flag=True, help="Without the snapshot that is taken before; it is noted in the audit log.")
+def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool) -> int | None:
     """Run the app's migrations: `python manage.py migrate ARGS` in a one-off dyno.
 
-    Says what is pending before and after. The exit code is that of the command.
+    Takes a snapshot before, and says what is pending before and after. A release that was held for its migrations
+    goes live afterwards. The exit code is that of the command.
     """
     import shlex
 
     from greenroom_cli.run import attach_and_wait
 
     before = cx.api.get(cx.path("migrations"))
+    held = _held(cx) if before.get("held") else {}
     pending = before.get("pending") or []
     if before["status"] == "ok":
         output.note(f"Pending: {', '.join(pending) or 'nothing'}")
-    code = attach_and_wait(cx, shlex.join((*MIGRATE, *words)))
+    code = attach_and_wait(cx, shlex.join((*MIGRATE, *words)), no_snapshot=no_snapshot)
+    after = _asked_again(cx, before)
+    taken = after["runs"][0].get("snapshot") if after.get("runs") else None
     if code != 0:
         output.complain(f"migrate ended with exit code {code}; what had been applied before the error stays applied.")
-        output.hint(f"greenroom migrations{cx.words()}")
+        output.hint(f"greenroom migrations{cx.words()}" + (f"   (go back: greenroom pg:restore {taken}{cx.words()})" if taken else ""))
         return code
-    _report(cx, pending, _asked_again(cx, before))
-    return 0
+    _report(cx, pending, after, taken)
+    return _follow_held(cx, held) if held else 0
+
+
+def _held(cx: Context) -> dict[str, Any]:
+    """The delivery that is held now; empty when none is."""
+    rows = cx.api.get(cx.path("deliveries"), limit=100)
+    return next((row for row in rows if row["state"] == "held"), {})
+
+
+def _follow_held(cx: Context, held: dict[str, Any]) -> int:
+    """Wait until the delivery that was held is live, or has ended otherwise; held again has another end time."""
+
+    def moved(row: dict[str, Any]) -> bool:
+        return row["state"] in ENDED and (row["state"] != "held" or row["finished_at"] != held["finished_at"])
+
+    with output.progress(f"Starting the held release of {output.app_mark(cx.app)}") as step:
+        row = cx.api.poll(cx.path("deliveries", held["id"]), done=moved, seconds=SWITCH_SECONDS)
+        step.end = row["state"]
+    if row["state"] == "live":
+        return 0
+    output.complain(f"{row['state'].capitalize()}: {output.clean(row.get('reason') or '')}")
+    output.hint(f"greenroom logs{cx.words()}")
+    return EXIT_CODES.get(row["state"], 1)
 
 
 def _asked_again(cx: Context, before: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +156,7 @@ def _asked_again(cx: Context, before: dict[str, Any]) -> dict[str, Any]:
     return cx.api.poll(cx.path("migrations"), done=renewed, seconds=RADAR_SECONDS)
 
 
-def _report(cx: Context, pending: list[str], after: dict[str, Any]) -> None:
+def _report(cx: Context, pending: list[str], after: dict[str, Any], taken: str | None) -> None:
     left = after.get("pending") or []
     applied = [name for name in pending if name not in left]
     if after["status"] != "ok":
@@ -141,6 +171,8 @@ def _report(cx: Context, pending: list[str], after: dict[str, Any]) -> None:
         output.hint(
             f"undo with: greenroom migrations:run{cx.words()} {first[0]} NAME   (NAME: the migration before {first[2]}, or zero)"
         )
+        if taken:
+            output.hint(f"or put the whole database back: greenroom pg:restore {taken}{cx.words()}")
 
 
 @verb("migrations:rehearse", example="greenroom migrations:rehearse -a ach-payslip-staging")

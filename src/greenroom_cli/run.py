@@ -35,6 +35,7 @@ CODE_SECONDS = 30.0
 @click.option(
     "--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable for this dyno alone; may be repeated."
 )
+@click.option("--no-snapshot", is_flag=True, help="Migrate without the snapshot that is taken before; it is noted in the audit log.")
 def run(
     cx: Context,
     command: tuple[str, ...],
@@ -43,17 +44,20 @@ def run(
     no_tty: bool,
     size: str,
     env: tuple[str, ...],
+    no_snapshot: bool,
 ) -> int | None:
     """Run a command in a one-off dyno of the app.
 
     Options come before COMMAND; everything from its first word on belongs to it. Several words are passed on as they
     are; a single quoted one is a line for the shell. The exit code is that of the command.
+
+    Before a migrate, a snapshot of the database is taken and pinned.
     """
     text = command_line(command)
     extra = pairs(env)
     if detached:
-        return start_detached(cx, text, size=size, env=extra)
-    return attach_and_wait(cx, text, size=size, env=extra, no_tty=no_tty)
+        return start_detached(cx, text, size=size, env=extra, no_snapshot=no_snapshot)
+    return attach_and_wait(cx, text, size=size, env=extra, no_tty=no_tty, no_snapshot=no_snapshot)
 
 
 def command_line(words: tuple[str, ...]) -> str:
@@ -72,10 +76,12 @@ def pairs(words: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
-def start_detached(cx: Context, command: str, *, size: str, env: dict[str, str]) -> int | None:
+def start_detached(
+    cx: Context, command: str, *, size: str, env: dict[str, str], no_snapshot: bool = False
+) -> int | None:
     """Start it and say where its output goes; its name is the data."""
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
-        dyno = cx.api.post(cx.path("dynos"), {"command": command, "attach": False, "env": env, **_size(size)})
+        dyno = cx.api.post(cx.path("dynos"), {"command": command, "attach": False, "env": env, **_size(size), **_without(no_snapshot)})
         step.end = f"done, {dyno['name']}"
     output.say(dyno["name"])
     words = cx.words()
@@ -86,14 +92,16 @@ def start_detached(cx: Context, command: str, *, size: str, env: dict[str, str])
 
 
 def attach_and_wait(
-    cx: Context, command: str, *, size: str = "", env: dict[str, str] | None = None, no_tty: bool = False
-) -> int:
+    cx: Context, command: str, *, size: str = "", env: dict[str, str] | None = None, no_tty: bool = False,
+    no_snapshot: bool = False,
+) -> int:  # fmt: skip
     """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become known."""
     from greenroom_cli.attach import attach
 
     tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
     body = {
         "command": command, "attach": True, "force_no_tty": not tty, "env": {**_terminal(tty), **(env or {})}, **_size(size),
+        **_without(no_snapshot),
     }  # fmt: skip
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
         dyno = cx.api.post(cx.path("dynos"), body)
@@ -103,6 +111,10 @@ def attach_and_wait(
     sys.stdout.flush()
     attach(dyno["attach_url"], cx.target.ca_file, tty=tty, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer)
     return exit_code_of(cx, dyno)
+
+
+def _without(no_snapshot: bool) -> dict[str, bool]:
+    return {"snapshot": False} if no_snapshot else {}
 
 
 def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:

@@ -108,5 +108,40 @@ def test_a_migrate_that_cannot_get_its_lock_gives_up_soon_and_says_why(ready):
     assert "lock timeout" in result.stdout + result.stderr
     assert ready.delivery()["state"] == "held"
     ready.greenroom("ps:stop", name)
-    ready.greenroom("migrations:run")
-    ready.wait_for(ready.delivery, lambda row: row["state"] == "live")
+    said = ready.greenroom("migrations:run").stderr
+    assert ready.delivery()["state"] == "live"
+    assert "Starting the held release" in said
+    taken = [run["snapshot"] for run in ready.read("migrations")["runs"]]
+    assert len(set(taken)) == len(taken)
+    assert all(taken[:2]), "each migrate of something pending has its snapshot"
+
+
+HALFWAY = """from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("payroll", "0003_runs_and_payslips")]
+    operations = [
+        migrations.RunSQL("UPDATE payroll_staffmember SET name = 'lost'", migrations.RunSQL.noop),
+        migrations.RunSQL("SELECT 1 / (CASE WHEN count(*) > 0 THEN 0 ELSE 1 END) FROM payroll_staffmember", migrations.RunSQL.noop),
+    ]
+"""
+
+
+def test_a_migration_that_breaks_half_way_is_undone_by_one_command(ready):
+    names = ["manage.py", "shell", "-c", "from payroll.models import StaffMember as S; print(*S.objects.order_by('number').values_list('name', flat=True), sep='|')"]
+    before = ready.greenroom("run", "--", "python", *names).stdout
+    assert "|" in before
+    ready.write("payroll/migrations/0004_halfway.py", HALFWAY)
+    ready.commit("A migration that breaks half-way where there are rows, so that no test on an empty database sees it")
+    ready.push()
+    ready.assert_live()
+    result = ready.greenroom("run", "python", "manage.py", "migrate", check=False)
+    assert result.returncode != 0
+    taken = ready.read("migrations")["runs"][0]["snapshot"]
+    assert f"greenroom pg:restore {taken} -a {ready.name}" in result.stderr
+    assert ready.greenroom("run", "--", "python", *names).stdout.count("lost") > 3
+    ready.greenroom("pg:restore", taken, "--confirm", ready.name)
+    assert ready.greenroom("run", "--", "python", *names).stdout == before
+    ready.wait_for(lambda: ready.get("/readyz")[0], lambda status: status == 200)

@@ -10,12 +10,15 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons.models import Snapshot
+from greenroom.addons.postgres import queries as databases
+from greenroom.addons.postgres import snapshots
 from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.probe import answer, probe_spec_parts
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import ConflictError, GreenroomError
+from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
 from greenroom.dynos import specs
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoState, Engine
@@ -106,17 +109,41 @@ def refuse_second(*, app: App, command: str) -> None:
         )
 
 
+def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: bool = True) -> Snapshot | None:
+    """Take a pinned snapshot before a migrate that may change something; None for any other command, or where no database of ours is.
+
+    Takes as long as a dump does. PlatformError when it fails: then nothing is migrated. ``wanted``: False when the human goes without.
+    """
+    addon = databases.of_app(release.app)
+    state = queries.known_state(release)
+    if addon is None or not rules.may_change(command, state.pending if state else None):
+        return None
+    if not wanted:
+        audit(actor=actor, action="migrations.no_snapshot", app=release.app, detail={"command": command[:500]})
+        return None
+    try:
+        return snapshots.capture(
+            actor=actor, addon=addon, home=home, kind="before_migrate", reason=command[:300], pinned=True, release_version=release.version
+        )  # fmt: skip
+    except PlatformError as error:
+        hint = f"{error.hint}; without one: greenroom run --no-snapshot ..." if error.hint else "greenroom run --no-snapshot ..."
+        raise PlatformError(f"The snapshot before the migration failed, so nothing was migrated: {error.message}", hint=hint) from error
+
+
 @transaction.atomic
-def begin_run(*, actor: Actor, dyno: Dyno) -> MigrationRun | None:
-    """Record a one-off dyno that migrates, before it starts; None for any other command."""
+def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None) -> MigrationRun | None:
+    """Record a one-off dyno that migrates, before it starts; None for any other command. ConflictError when another one has just begun."""
     if not rules.is_migrate(dyno.command):
         return None
+    App.objects.select_for_update().get(pk=dyno.app_id)
+    refuse_second(app=dyno.app, command=dyno.command)
     state = queries.of_release(dyno.release)
     before = state.pending if state else []
     run = MigrationRun.objects.create(
-        app=dyno.app, release=dyno.release, dyno=dyno, account_id=actor.account_id, command=dyno.command, before=before
-    )
-    audit(actor=actor, action="migrations.run", app=dyno.app, detail={"dyno": dyno.name, "pending": before})
+        app=dyno.app, release=dyno.release, dyno=dyno, account_id=actor.account_id, command=dyno.command, before=before, snapshot=snapshot
+    )  # fmt: skip
+    detail = {"dyno": dyno.name, "pending": before, "snapshot": snapshot.name if snapshot else None}
+    audit(actor=actor, action="migrations.run", app=dyno.app, detail=detail)
     return run
 
 

@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from greenroom.accounts.models import Account
+from greenroom.addons.models import Snapshot
 from greenroom.apps.models import App
 from greenroom.dynos.models import Dyno
 from greenroom.releases.models import Release
@@ -35,7 +36,7 @@ class MigrationState(models.Model):
 class MigrationRun(models.Model):
     """A migrate command that a human started, with what was pending before and after.
 
-    exit_code is None while it runs, finished_at until the radar has been asked again.
+    snapshot: the pinned one that was taken before. exit_code is None while it runs, finished_at until the radar has been asked again.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,6 +45,7 @@ class MigrationRun(models.Model):
     dyno = models.OneToOneField(Dyno, on_delete=models.CASCADE, related_name="migration_run")
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
     command = models.TextField()
+    snapshot = models.ForeignKey(Snapshot, null=True, on_delete=models.SET_NULL, related_name="+")
     before = models.JSONField(default=list)
     after = models.JSONField(null=True)
     exit_code = models.IntegerField(null=True, blank=True)

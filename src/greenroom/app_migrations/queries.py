@@ -44,7 +44,7 @@ def migrated_since(release: Release, moment: datetime) -> bool:
 
 def runs(app: App) -> QuerySet[MigrationRun]:
     """The migrate commands that humans ran, newest first."""
-    return MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release").order_by("-created_at")
+    return MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot").order_by("-created_at")
 
 
 def open_probes() -> QuerySet[MigrationState]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 ABOUT = ("migrate", "showmigrations", "sqlmigrate")
 """Django's commands that speak of the code's migrations."""
@@ -24,6 +24,15 @@ def is_migrate(command: str) -> bool:
     """Whether the command is Django's migrate: decided on its words, never on shell text. Listing and faking count as no migrate."""
     words = _management(command)
     return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
+
+
+def may_change(command: str, pending: Sequence[str] | None) -> bool:
+    """Whether a command is a migrate that may change the database. pending: None when it is not known.
+
+    A plain migrate with nothing pending changes nothing; one with words may go backwards.
+    """
+    words = [word for word in _management(command) if word not in ("--noinput", "--no-input")]
+    return is_migrate(command) and (pending is None or bool(pending) or words != ["migrate"])
 
 
 def is_about_migrations(command: str) -> bool:

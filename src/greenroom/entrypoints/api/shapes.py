@@ -153,7 +153,7 @@ def migration_run(row: MigrationRun) -> dict[str, Any]:
     return {
         "id": str(row.id), "actor": user(row.account)["email"], "user": user(row.account), "command": row.command, "dyno": row.dyno.name,
         "exit_code": row.exit_code, "before": row.before, "after": row.after, "release": {"version": row.release.version},
-        "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
+        "snapshot": row.snapshot.name if row.snapshot else None, "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
     }  # fmt: skip
 
 

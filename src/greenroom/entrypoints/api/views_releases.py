@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
+from greenroom.addons.models import Snapshot
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations import queries as migration_queries
 from greenroom.app_migrations import rules as migration_rules
@@ -14,7 +16,7 @@ from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
-from greenroom.dynos.models import Formation
+from greenroom.dynos.models import Dyno, Formation
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -125,15 +127,18 @@ def get_dyno(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/dynos", "run")
 def run(call: Call) -> Reply:
-    """A one-off dyno: {command, attach, env, force_no_tty, size}. Attached ones wait 60 s for their client at attach_url."""
+    """A one-off dyno: {command, attach, env, force_no_tty, size, snapshot}. Attached ones wait 60 s for their client at attach_url."""
     text, marker = split_exit_marker(call.text("command", required=True))
     attach = call.body.get("attach") is True
     release = migration_queries.release_for(call.app, text) or _release_to_run(call)
     env = {**migration_rules.guards(text, release.config.names), **_extra_env(call)}
     migrations.refuse_second(app=call.app, command=text)
+    wanted = call.body.get("snapshot") is not False
+    snapshot = migrations.secure(actor=call.actor, release=release, command=text, home=HOME, wanted=wanted)
     size = call.text("size").lower() or "standard-1x"
-    dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)
-    migrations.begin_run(actor=call.actor, dyno=dyno)
+    with transaction.atomic():
+        dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)
+        migrations.begin_run(actor=call.actor, dyno=dyno, snapshot=snapshot)
     tty = attach and call.body.get("force_no_tty") is not True
     rows, columns = _size(env)
     dynos.start(dyno=dyno, engine=engine(), home=HOME, extra=env, attach=attach, tty=tty, rows=rows, columns=columns)
@@ -143,7 +148,15 @@ def run(call: Call) -> Reply:
         payload = {"dyno": dyno.engine_id, "tty": tty, "marker": marker}
         token = signing.sign(payload, key=settings.SECRET_KEY, purpose="attach", seconds=ATTACH_SECONDS)
         url = f"rendezvous://localhost:{settings.INSTALLATION['rendezvous_port']}/{token}"
-    return Reply(shapes.dyno(dyno, url), 201)
+    return Reply(shapes.dyno(dyno, url), 201, _told(dyno, snapshot))
+
+
+def _told(dyno: Dyno, snapshot: Snapshot | None) -> dict[str, str]:
+    """What either CLI shows beside the output of a migrate."""
+    if snapshot is None:
+        return {}
+    text = f"Snapshot {snapshot.name} was taken before v{dyno.release.version} migrates. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}"
+    return {"X-Heroku-Warning": text}
 
 
 def _release_to_run(call: Call) -> Release:
