@@ -24,7 +24,7 @@ def variables(home: Path, install: Installation, host: str = "localhost") -> dic
         raise HostError(f"There is no token at {path}: {error.strerror}.", "greenroom up makes one") from error
     url = f"http://{host}:{install.api_port}"
     ca = str(home / "keys" / "ca.pem")
-    return {
+    found = {
         "GREENROOM_HOME": str(home),
         "GREENROOM_URL": url,
         "GREENROOM_TOKEN": token,
@@ -40,3 +40,6 @@ def variables(home: Path, install: Installation, host: str = "localhost") -> dic
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
+    if install.postgres == "embedded":
+        found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak
+    return found
