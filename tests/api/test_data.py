@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -192,10 +193,13 @@ def test_what_a_kill_left_half_made_or_half_gone_is_finished(alice, store, home)
     half = actions.record(actor=alice, app=store, home=home, attachment="HALF")
     resources.heal(home=home)
     half.refresh_from_db()
+    assert half.state == "provisioning", "a minute is left to whoever makes it"
+    resources.heal(home=home, after=timedelta(0))
+    half.refresh_from_db()
     assert half.state == "provisioned"
     assert values(store, home)["HALF_URL"] == url_of(half, home).text
     addon_actions.give_up(actor=alice, addon=half)
-    resources.heal(home=home)
+    resources.heal(home=home, after=timedelta(0))
     assert not Addon.objects.filter(pk=half.pk).exists()
 
 
