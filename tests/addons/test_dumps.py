@@ -180,3 +180,15 @@ def test_a_damaged_file_is_refused_with_pg_restores_words(database, copy, tmp_pa
 def test_an_unknown_database_is_not_found(database, tmp_path):
     with pytest.raises(NotFoundError):
         dumps.dump(database="nosuch", target=tmp_path / "x.dump")
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["TABLE django_migrations (n int)", "VIEW django_migrations AS SELECT 1 / 0 AS id, 'a' AS app, 'b' AS name"],
+)
+def test_something_else_called_django_migrations_does_not_hinder_a_dump(database, copy, tmp_path, other):
+    with as_app(database[1]) as app:
+        app.execute("DROP TABLE django_migrations")
+        app.execute(f"CREATE {other}")
+    made, _ = clone(database, copy, tmp_path)
+    assert made.contents.migrations == ()

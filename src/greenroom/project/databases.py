@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from greenroom.accounts.rules import Actor
@@ -25,18 +27,23 @@ class DatabaseTurn:
         self.home = home
 
     def turn(self) -> bool:
-        """False: nothing here gets done sooner by turning again at once."""
+        """False: nothing here gets done sooner by turning again at once. Trouble with one database does not stop the others."""
         self._ask_for_due()
         for row in Snapshot.objects.filter(state="wanted").select_related("addon__app").order_by("created_at"):
-            try:
-                snapshots.make(snapshot=row, home=self.home)
-            except GreenroomError as error:
-                log.warning("snapshot %s of %s failed: %s", row.name, row.addon.name, error)
+            self._try(row, partial(snapshots.make, snapshot=row, home=self.home))
         for restore in restores.unfinished():
-            restores.advance(restore=restore, home=self.home)
+            self._try(restore, partial(restores.advance, restore=restore, home=self.home))
         for restore in restores.swapped():
-            self._tell_app(restore)
+            self._try(restore, partial(self._tell_app, restore))
         return False
+
+    def _try(self, row: Snapshot | Restore, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except GreenroomError as error:
+            log.warning("%s of %s failed: %s", row.name, row.addon.name, error)
+        except Exception:
+            log.exception("%s of %s failed", row.name, row.addon.name)
 
     def _ask_for_due(self) -> None:
         for schedule in schedules.take_due():

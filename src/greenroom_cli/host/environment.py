@@ -28,7 +28,7 @@ def variables(
     ca = str(home / "keys" / "ca.pem")
     if not os.access(ca, os.R_OK):
         ca = str(home / "ca.pem")
-    return {
+    found = {
         "GREENROOM_HOME": str(home),
         "GREENROOM_URL": url,
         "GREENROOM_TOKEN": token,
@@ -44,6 +44,9 @@ def variables(
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
+    if install.postgres == "embedded":
+        found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak
+    return found
 
 
 def _token(home: Path, file: Path | None) -> str:

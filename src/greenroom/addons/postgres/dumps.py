@@ -154,13 +154,18 @@ def _contents(connection: psycopg.Connection) -> Contents:
         "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
     ).fetchone()
-    there = connection.execute("SELECT pg_catalog.to_regclass('public.django_migrations')").fetchone()
-    rows = (
-        connection.execute("SELECT app::text, name::text FROM public.django_migrations ORDER BY id").fetchall()
-        if there and there[0]
-        else []
-    )
-    return Contents(tables=row[0] if row else 0, migrations=tuple((app, name) for app, name in rows))
+    return Contents(tables=row[0] if row else 0, migrations=_migrations(connection))
+
+
+def _migrations(connection: psycopg.Connection) -> tuple[tuple[str, str], ...]:
+    """The rows of django_migrations; none when there is no such table, or what has that name is something else."""
+    query = "SELECT app::text, name::text FROM public.django_migrations ORDER BY id LIMIT 100000"
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL statement_timeout = '30s'")
+            return tuple((app, name) for app, name in connection.execute(query).fetchall())
+    except psycopg.Error:
+        return ()
 
 
 def _run(program: str, words: list[str], guest: host.Guest, database: str, end: float) -> None:

@@ -7,14 +7,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from psycopg import sql
 
-from greenroom.basics import clock, ids
+from greenroom.basics import ids
 from greenroom.basics.errors import PlatformError
 
 CONNECTION_LIMIT = 20
@@ -174,11 +173,12 @@ def facts(connection: psycopg.Connection, name: str) -> Facts | None:
 def guest(role: str, *, seconds: float) -> Iterator[Guest]:
     """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by ``drop_guests`` when the process dies."""
     made = Guest(name=GUEST + ids.new_secret(8), password=ids.new_secret(16))
-    until = clock.now() + timedelta(seconds=seconds + 60)
     with connect() as connection, connection.transaction():
         make_role(connection, made.name, made.password)
         name = sql.Identifier(made.name)
-        connection.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(name, sql.Literal(until.isoformat())))
+        until = connection.execute("SELECT now() + make_interval(secs => %s)", [seconds + 60]).fetchone()
+        assert until
+        connection.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(name, sql.Literal(until[0].isoformat())))
         connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name))
     try:
         yield made

@@ -4,6 +4,7 @@ what stands outside of them (a database to make or to drop) is finished by ``hea
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -15,8 +16,11 @@ from greenroom.addons.models import Addon, Attachment
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.queries import url_of
 from greenroom.apps.models import App
+from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError
 from greenroom.deliveries.actions import attach_config
+
+PATIENCE = timedelta(minutes=1)
 
 
 def create(*, actor: Actor, app: App, home: Path, name: str, wanted: str, confirmed: bool) -> Addon:
@@ -83,9 +87,14 @@ def _unset(actor: Actor, attachments: list[Attachment], home: Path) -> None:
         attach_config(actor=actor, app=app, home=home, values=gone, description=text)
 
 
-def heal(*, home: Path) -> None:
-    """After a kill: drop what was to be destroyed, make what was to be made. The first database of a new app is its lifecycle's part."""
-    for addon in Addon.objects.filter(state="deprovisioning"):
+def heal(*, home: Path, after: timedelta = PATIENCE) -> None:
+    """After a kill: drop what was to be destroyed, make what was to be made. What is younger than ``after`` is still somebody's work.
+
+    The first database of a new app is its lifecycle's part.
+    """
+    old = clock.now() - after
+    for addon in Addon.objects.filter(state="deprovisioning", updated_at__lte=old):
         _drop(addon)
-    for addon in queries.addons().filter(state="provisioning", app__releases__version__gt=1).distinct():
+    begun = queries.addons().filter(state="provisioning", updated_at__lte=old, app__releases__version__gt=1)
+    for addon in begun.distinct():
         _complete(PLATFORM, addon, home)

@@ -20,7 +20,7 @@ from greenroom.deliveries.actions import wake
 from greenroom.entrypoints.api import shapes_data
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_addons import addon_of
-from greenroom.entrypoints.api.views_snapshots import release_version
+from greenroom.entrypoints.api.views_snapshots import refuse_while_migrating, release_version
 
 LINK_SECONDS = 3600
 RESET_SECONDS = 120.0
@@ -70,6 +70,7 @@ def reset(call: Call) -> Reply:
         raise UserError(
             "Extensions cannot be installed by a reset.", hint="CREATE EXTENSION works in the database itself"
         )
+    refuse_while_migrating(row.app)
     made = restores.ask(actor=call.actor, addon=row, snapshot=None, release_version=release_version(row.app))
     wake()
     deadline = time.monotonic() + RESET_SECONDS
@@ -100,6 +101,7 @@ def restore(call: Call) -> Reply:
         raise UserError("Extensions cannot be installed by a restore.", hint="they are in the backup")
     snapshot = _snapshot_of(call.text("backup_url", required=True))
     authorise(call.actor, snapshot.addon.app.name, "data:read")
+    refuse_while_migrating(row.app)
     made = restores.ask(actor=call.actor, addon=row, snapshot=snapshot, release_version=release_version(row.app))
     wake()
     return Reply(shapes_data.restore(made), 201)

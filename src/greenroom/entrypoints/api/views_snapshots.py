@@ -6,9 +6,10 @@ from typing import Any
 
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import queries, restores, snapshots
+from greenroom.app_migrations.models import MigrationRun
 from greenroom.apps.models import App
 from greenroom.basics.clock import heroku_time
-from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries.actions import wake
 from greenroom.dynos.queries import live
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -28,6 +29,16 @@ def database_of(app: App) -> Addon:
             f"{app.name} has no database.", hint="heroku addons:create heroku-postgresql", resource="add_on"
         )
     return addon
+
+
+def refuse_while_migrating(app: App) -> None:
+    """ConflictError while somebody's migrate command runs: it would go on in the database that is being replaced."""
+    run = MigrationRun.objects.filter(app=app, finished_at=None).select_related("dyno").first()
+    if run:
+        raise ConflictError(
+            f"Migrations of {app.name} are running ({run.dyno.name}).",
+            hint=f"wait for them, or: greenroom ps:stop {run.dyno.name} -a {app.name}",
+        )
 
 
 def snapshot_shape(row: Snapshot) -> dict[str, Any]:
@@ -111,6 +122,7 @@ def delete_snapshot(call: Call) -> dict[str, Any]:
 def restore_snapshot(call: Call) -> Reply:
     """Ask for the database to be put back to the snapshot. The answer's state is ``wanted``."""
     row = queries.snapshot(call.app, call.params["snapshot"])
+    refuse_while_migrating(call.app)
     made = restores.ask(actor=call.actor, addon=row.addon, snapshot=row, release_version=release_version(call.app))
     wake()
     return Reply(restore_shape(made), 202)
