@@ -92,17 +92,19 @@ def one(cx: Context, version: str) -> dict[str, Any]:
 
 @verb("rollback", example="greenroom rollback v11 -a ach-payslip-staging")
 @click.argument("version", required=False, default="")
+@click.option("--force", is_flag=True, help="Also when its code needs columns that the database does not have any more.")
 @waits
-def rollback(cx: Context, version: str, no_wait: bool, timeout: float) -> int | None:
+def rollback(cx: Context, version: str, force: bool, no_wait: bool, timeout: float) -> int | None:
     """Go back to an earlier release: its code and its config vars.
 
     Without VERSION it is the last one that served before. The database is not changed: migrations that were run stay run.
+    Code that does not fit the database any more takes no traffic, unless it is forced.
     """
     before = one(cx, "")
     wanted = f"v{number_of(version)}" if version else ""
     failed = None
     with output.progress(f"Rolling back {output.app_mark(cx.app)}" + (f" to {wanted}" if wanted else "")) as step:
-        row = cx.api.post(cx.path("releases"), {"release": wanted} if wanted else {})
+        row = cx.api.post(cx.path("releases"), {**({"release": wanted} if wanted else {}), **({"force": True} if force else {})})
         step.end = f"done, v{row['version']}"
         if not no_wait:
             failed = finish(cx, row["version"], step, timeout)

@@ -171,3 +171,10 @@ def test_who_is_held_is_told_what_to_do():
 def test_a_long_list_of_migrations_is_cut_and_counted():
     lines = "\n".join(pending_lines("shop", [f"a.{n:04}" for n in range(23)], [], "ok", ""))
     assert "23 migrations are pending: a.0000, a.0001, a.0002, a.0003, a.0004 and 18 more" in lines
+
+
+def test_old_code_that_the_database_has_left_behind_does_not_come_back_unless_forced():
+    behind = {"ready": True, "probed": True, "lacking": True, "serving": True, "kind": "release"}
+    assert next_step(released(**behind, going_back=True)) is Step.GIVE_UP
+    assert next_step(released(**behind)) is Step.SWITCH
+    assert next_step(released(**{**behind, "serving": False}, going_back=True)) is Step.SWITCH

@@ -56,8 +56,17 @@ def test_a_renamed_column_is_held_and_goes_live_by_itself_after_the_humans_migra
         assert "0004_staff_iban... OK" in re.sub(r"\x1b\[[0-9;]*m", "", ran.stdout)
         ready.wait_for(ready.delivery, lambda row: row["state"] == "live")
     assert clients.bad == []
-    assert versions(ready)["current"] == versions(ready)["newest"] > before
+    after = versions(ready)
+    assert after["current"] == after["newest"] > before
     assert ready.read("migrations")["held"] is False
+    refused = ready.greenroom("rollback", f"v{before}", check=False)
+    assert refused.returncode == 1
+    assert "payroll_staffmember.bank_account" in refused.stderr
+    assert f"migrations were applied since v{before} and are not undone by a rollback: ..." in refused.stderr
+    assert "payroll.0004_staff_iban" in refused.stderr
+    assert "rollback --force" in refused.stderr
+    assert versions(ready)["current"] == after["current"]
+    assert ready.get("/sign-in/")[0] == 200
 
 
 def test_a_migrate_that_fails_changes_nothing_and_the_release_stays_held(ready):

@@ -47,6 +47,16 @@ def runs(app: App) -> QuerySet[MigrationRun]:
     return MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot").order_by("-created_at")
 
 
+def applied_since(app: App, moment: datetime) -> list[str]:
+    """``app.name`` of what humans have migrated since then and what is still applied as far as the runs tell, in order."""
+    applied: list[str] = []
+    for run in MigrationRun.objects.filter(app=app, created_at__gt=moment, after__isnull=False).order_by("created_at"):
+        left = set(run.after or ())
+        applied = [name for name in applied if name not in left]
+        applied += [name for name in run.before if name not in left and name not in applied]
+    return applied
+
+
 def open_probes() -> QuerySet[MigrationState]:
     """Rows whose question has not been answered."""
     rows = MigrationState.objects.filter(status="unknown")

@@ -49,21 +49,24 @@ def open_for_push(*, push: Push) -> Delivery:
 
 
 @transaction.atomic
-def open_for_release(*, release: Release) -> Delivery | None:
+def open_for_release(*, release: Release, forced: bool = False) -> Delivery | None:
     """The delivery of a release that did not come by push; None when it has nothing to start."""
     App.objects.select_for_update().get(pk=release.app_id)
     found = Delivery.objects.filter(release=release).first()
     if found or release.slug is None:
         return found
-    return _open(app=release.app, kind="release", release=release, sha=release.slug.commit, account=release.account)
+    return _open(
+        app=release.app, kind="release", release=release, sha=release.slug.commit, account=release.account, forced=forced
+    )
 
 
 def _open(
-    *, app: App, kind: str, sha: str, account: Account | None, push: Push | None = None, release: Release | None = None
+    *, app: App, kind: str, sha: str, account: Account | None, push: Push | None = None, release: Release | None = None,
+    forced: bool = False,
 ) -> Delivery:
     App.objects.select_for_update().get(pk=app.pk)
     top = Delivery.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0
-    row = Delivery.objects.create(app=app, seq=top + 1, kind=kind, sha=sha, account=account, push=push, release=release)
+    row = Delivery.objects.create(app=app, seq=top + 1, kind=kind, sha=sha, account=account, push=push, release=release, forced=forced)
     wake()
     return row
 
@@ -105,8 +108,12 @@ def slug_to_keep(app: App) -> Slug | None:
 
 
 @transaction.atomic
-def roll_back(*, actor: Actor, app: App, home: Path, version: int | None = None) -> Release:
-    """A new release with the slug and the config vars of an earlier one; automatic deployment pauses until somebody resumes it.
+def roll_back(
+    *, actor: Actor, app: App, home: Path, version: int | None = None, force: bool = False
+) -> tuple[Release, Release]:
+    """A new release with the slug and the config vars of an earlier one, and that one; automatic deployment pauses until it is resumed.
+
+    force: also when the code needs columns that the database does not have any more.
 
     The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
     """
@@ -121,8 +128,8 @@ def roll_back(*, actor: Actor, app: App, home: Path, version: int | None = None)
     row = releases.release(
         actor=actor, app=app, kind="rollback", description=f"Rollback to v{target}", slug=old.slug, config=config
     )
-    open_for_release(release=row)
-    return row
+    open_for_release(release=row, forced=force)
+    return row, old
 
 
 @transaction.atomic

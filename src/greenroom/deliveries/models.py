@@ -18,6 +18,7 @@ class Delivery(models.Model):
 
     kind: push, release (config change, rollback, add-on: enters with its release made).
     state: received, building, checking, releasing, rolling_out, live, held, refused, failed, superseded.
+    forced: a rollback that goes live although its code does not fit the database.
     seq orders the deliveries of an app; transcript is the file of its lines (``logs/deliveries/<id>.log``).
     """
 
@@ -32,6 +33,7 @@ class Delivery(models.Model):
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=12, default="received")
     reason = models.TextField(blank=True)
+    forced = models.BooleanField(default=False)
     said = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

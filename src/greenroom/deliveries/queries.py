@@ -116,6 +116,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         pending=bool(state and state.pending),
         lacking=bool(state and state.lacking),
         serving=dynos.live(delivery.app) is not None,
+        going_back=bool(release and release.kind == "rollback" and not delivery.forced),
     )
 
 

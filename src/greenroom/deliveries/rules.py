@@ -39,6 +39,7 @@ class Facts:
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
     stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
     pending: the release has migrations that the database has not.   lacking: it needs columns that existing tables have not.
+    going_back: a rollback that nobody has forced.
     serving: another release answers now, so that nobody is served worse when this one waits.
     """
 
@@ -60,6 +61,7 @@ class Facts:
     pending: bool = False
     lacking: bool = False
     serving: bool = False
+    going_back: bool = False
 
 
 def next_step(facts: Facts) -> Step:
@@ -112,10 +114,17 @@ def _from_release(facts: Facts) -> Step:
 
 
 def _answering(facts: Facts) -> Step:
-    """A candidate that answers, but would fail on the tables as they are, waits for its migrations while the old code serves."""
+    """A candidate that answers, but would fail on the tables as they are, does not take the traffic of one that works.
+
+    With pending migrations it is held for them. Old code that the database has left behind has none to wait for: it is given up.
+    """
     if facts.serving and not facts.probed:
         return Step.WATCH
-    return Step.HOLD if facts.serving and facts.pending and facts.lacking else Step.SWITCH
+    if not (facts.serving and facts.lacking):
+        return Step.SWITCH
+    if facts.pending:
+        return Step.HOLD
+    return Step.GIVE_UP if facts.going_back else Step.SWITCH
 
 
 def _failed(facts: Facts) -> Step:

@@ -210,16 +210,16 @@ class Steps:
         """The release never answered: its dynos end, the old ones have kept the traffic all along."""
         assert delivery.release is not None
         rollout = queries.rollout_of(delivery)
-        failure = facts.failure or delivery.release.reason or "it was replaced before it answered"
+        failure = facts.failure or delivery.release.reason or self._misfit(delivery) or "it was replaced before it answered"
         if rollout is not None and rollout.state == "candidate":
             dynos.give_up(rollout=rollout, failure=failure)
         releases.conclude(release=delivery.release, status="failed", reason=failure)
         lines = [
             f"-----> Failed: v{delivery.release.version} never took traffic",
-            f" !     {failure}",
+            *(f" !     {line}" for line in failure.splitlines()),
             f" !     {self._keeps(delivery)}",
         ]
-        lines += [f" !     hint: greenroom logs -a {delivery.app.name}"]
+        lines += [] if "hint: " in failure else [f" !     hint: greenroom logs -a {delivery.app.name}"]
         self.once(delivery, "failed", "\n".join(lines))
         log(
             app=delivery.app,
@@ -228,7 +228,16 @@ class Steps:
             text=f"Release v{delivery.release.version} failed: {failure}",
             source="app",
         )
-        self.end(delivery, "failed", failure)
+        self.end(delivery, "failed", failure.splitlines()[0])
+
+    def _misfit(self, delivery: Delivery) -> str:
+        """Why old code that answers is not let back: empty unless its tables have changed under it."""
+        state = migration_queries.known_state(delivery.release) if delivery.release else None
+        if state is None or not state.lacking or state.pending:
+            return ""
+        since = f"; applied since: {rules.named(state.missing)}" if state.missing else ""
+        hint = f"migrate back first, or go live with failing pages: greenroom rollback --force -a {delivery.app.name}"
+        return f"its code needs what the database does not have any more: {rules.named(state.lacking)}{since}\nhint: {hint}"
 
     def hold(self, delivery: Delivery, facts: Facts) -> None:
         """The new code does not answer while its migrations are pending: what ran keeps running, a human migrates, then it goes on."""

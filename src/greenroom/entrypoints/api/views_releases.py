@@ -59,11 +59,15 @@ def release_config(call: Call) -> dict[str, str]:
 
 @route("POST", "/apps/{app}/releases", "release")
 def roll_back(call: Call) -> Reply:
-    """Roll back to {release: id or version}; without it, to the last good one."""
+    """Roll back to {release: id or version, force}; without a release, to the last good one."""
     wanted = call.body.get("release")
     version = releases.by_name(call.app, str(wanted)).version if wanted else None
-    row = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=version)
-    return Reply(shapes.release(row), 201)
+    force = call.body.get("force") is True
+    row, old = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=version, force=force)
+    since = migration_queries.applied_since(call.app, old.created_at)
+    last = ("... " if len(since) > 5 else "") + ", ".join(since[-5:])
+    text = f"{len(since)} migrations were applied since v{old.version} and are not undone by a rollback: {last}"
+    return Reply(shapes.release(row), 201, {"X-Heroku-Warning": text[:2000]} if since else {})
 
 
 def _types(call: Call) -> dict[str, str]:
