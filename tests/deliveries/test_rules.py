@@ -178,3 +178,17 @@ def test_old_code_that_the_database_has_left_behind_does_not_come_back_unless_fo
     assert next_step(released(**behind, going_back=True)) is Step.GIVE_UP
     assert next_step(released(**behind)) is Step.SWITCH
     assert next_step(released(**{**behind, "serving": False}, going_back=True)) is Step.SWITCH
+
+
+def test_the_release_command_comes_before_the_roll_out_and_its_failure_ends_the_delivery():
+    before = {"stage": "", "release": "pending"}
+    assert next_step(released(**before, command="open")) is Step.COMMAND
+    assert next_step(released(**before, command="open", stage_busy=True)) is Step.WAIT
+    assert next_step(released(**before, command="failed")) is Step.GIVE_UP
+    assert next_step(released(**before, gaps=True, command="open")) is Step.REFUSE
+    assert next_step(released(**before)) is Step.ROLL_OUT
+
+
+def test_the_postdeploy_script_runs_after_the_switch_and_before_the_end():
+    assert next_step(released(stage="live", probed=True, postdeploy=True)) is Step.POSTDEPLOY
+    assert next_step(released(stage="live", probed=True)) is Step.FINISH

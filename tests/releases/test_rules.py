@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from greenroom.releases.rules import Candidate, rollback_target
+import pytest
+
+from greenroom.releases.rules import Candidate, command_end, rollback_target
 
 PAST = [
     Candidate(6, "failed", True),
@@ -31,3 +33,24 @@ def test_what_runs_now_is_no_target():
 def test_there_may_be_nothing_to_go_back_to():
     assert "no earlier" in rollback_target(PAST, 4, None)
     assert "no release v99" in rollback_target(PAST, 4, 99)
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "words"),
+    [
+        ({"phase": "exited", "exit_code": 0, "reason": "exit"}, "ok", ""),
+        ({"phase": "exited", "exit_code": 3, "reason": "exit"}, "failed", "exit code 3"),
+        ({"phase": "exited", "exit_code": 137, "reason": "timeout"}, "failed", "60 minutes"),
+        ({"phase": "exited", "exit_code": 137, "reason": "oom"}, "failed", "512 MB"),
+        ({"phase": "exited", "exit_code": 127, "reason": "start"}, "failed", "exit code 127"),
+        ({"phase": "lost", "exit_code": None, "reason": "lost"}, "lost", "lost"),
+    ],
+)
+def test_the_end_of_a_release_command_decides_about_its_release(facts, kind, words):
+    end = command_end(memory_mb=512, **facts)
+    assert end.kind == kind
+    assert words in end.message
+
+
+def test_a_release_command_that_runs_decides_nothing():
+    assert command_end(phase="running", exit_code=None, reason="", memory_mb=512) is None

@@ -6,43 +6,21 @@ Reads the commit by a Source and knows the host's interpreters; starts nothing a
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from greenroom.buildpacks import managers, versions
 from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.installs import Install, install_of, pipfile_python
 from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings
-from greenroom.buildpacks.requirements import read_requirements
 from greenroom.buildpacks.slugignore import ignored, patterns
 from greenroom.buildpacks.source import Source
 from greenroom.buildpacks.versions import Interpreter
 
 ENV_FORMAT = "1"
 """Part of every environment's key: raised when environments are made in another way."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Install:
-    """What has to be installed.
-
-    files:   the dependency files, path -> text. main: the one that the package manager is given.
-    digest:  of what is asked for; the same after a change that changes nothing.
-    locked:  every version and hash is fixed, so the digest names the environment.
-    local:   something is built from the tree or a repository: in the app's own sandbox, with the tree there.
-    tree:    the tree itself takes part, so that another commit may give another environment.
-    """
-
-    manager: str
-    main: str
-    files: dict[str, str] = field(default_factory=dict)
-    digest: str = ""
-    locked: bool = False
-    local: bool = False
-    tree: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +59,14 @@ def make(
     policy = settings.get("policy") or {}
     manager = managers.choose(names, several=policy.get("package_managers", "error"))
     files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
-    request = versions.requested(files, [name.rstrip("/") for name in names], cached=cached)
+    pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
+    request = versions.requested(files, [name.rstrip("/") for name in names], cached=cached, pipfile=pipfile)
     choice = versions.choose(request, interpreters, manager=manager.name, eol=policy.get("python_eol", "error"))
     procfile, app_json = source.read("Procfile"), source.read("app.json")
     slugignore = source.read(".slugignore") or b""
     return Plan(
         python=choice.interpreter,
-        install=_install(source, manager),
+        install=install_of(source, manager),
         lines=("Python app detected", choice.line),
         warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore)),
         process_types=read_procfile(procfile) if procfile is not None else {},
@@ -129,65 +108,6 @@ def _no_environment(source: Source) -> None:
                 f"The commit holds a virtual environment ({name}/pyvenv.cfg); the build makes its own.",
                 hint=f"git rm -r --cached {name} && echo {name}/ >> .gitignore",
             )
-
-
-def _install(source: Source, manager: managers.Manager) -> Install:
-    makers = {"pip": _pip, "uv": _uv}
-    if manager.name not in makers:
-        raise BuildError(
-            f"package-manager::{manager.name}",
-            f"{manager.file}: {manager.name} is not supported by this version of Greenroom; requirements.txt and uv.lock are.",
-            hint="export the locked versions: to requirements.txt with hashes, or move to uv",
-        )
-    return makers[manager.name](source, manager.file)
-
-
-def _pip(source: Source, main: str) -> Install:
-    found = read_requirements(source.read, main)
-    paths = [line for line in found.local if not _is_repository(line)]
-    return Install(
-        manager="pip", main=main, files=found.files, digest=found.digest, locked=found.hashed, local=bool(found.local), tree=bool(paths)
-    )
-
-
-def _is_repository(line: str) -> bool:
-    return any(mark in line for mark in ("git+", "hg+", "svn+", "bzr+", "http://", "https://"))
-
-
-def _uv(source: Source, main: str) -> Install:
-    texts = {name: source.read(name) for name in ("pyproject.toml", main)}
-    if texts["pyproject.toml"] is None:
-        raise BuildError(
-            "install-dependencies::uv", "uv.lock has no pyproject.toml beside it, which says what was locked.", hint="git add pyproject.toml"
-        )
-    files = {name: _toml_text(name, data or b"") for name, data in texts.items()}
-    lock, project = tomllib.loads(files[main]), tomllib.loads(files["pyproject.toml"])
-    local = _builds_from_tree(lock, project)
-    wanted = {key: value for key, value in project.get("project", {}).items() if key in PROJECT_KEYS}
-    rest = [project.get(key) for key in ("dependency-groups", "build-system")] + [project.get("tool", {}).get("uv")]
-    canonical = json.dumps([lock, wanted, rest], sort_keys=True, default=str)
-    return Install(
-        manager="uv", main=main, files=files, digest=hashlib.sha256(canonical.encode()).hexdigest(), locked=True, local=local, tree=local
-    )
-
-
-PROJECT_KEYS = ("name", "version", "dynamic", "requires-python", "dependencies", "optional-dependencies")
-
-
-def _toml_text(name: str, data: bytes) -> str:
-    try:
-        text = data.decode()
-        tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BuildError("install-dependencies::uv", f"{name} is not TOML: {error}.", hint="uv lock") from error
-    return text
-
-
-def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
-    """Whether the lock names the project itself as a package, a path, a workspace or a repository."""
-    sources = [package.get("source", {}) for package in lock.get("package", []) if isinstance(package, dict)]
-    plain = all(set(source) <= {"registry", "virtual", "url"} for source in sources if isinstance(source, dict))
-    return not plain or bool(project.get("tool", {}).get("uv", {}).get("workspace"))
 
 
 def identity(python: Interpreter) -> str:

@@ -21,6 +21,7 @@ POLICY: dict[str, tuple[type, ...]] = {
     "health_timeout": (int, float),
     "python_eol": (str,),
     "package_managers": (str,),
+    "migrate_in_release": (bool,),
 }
 """Keys of ``[policy]`` and their types; the two of type str take ``error`` or ``warn``."""
 SETTINGS = ("health_path", "required_checks", "root", "policy")
@@ -233,7 +234,7 @@ def _check_policy(value: object) -> None:
     for key, entry in value.items():
         if key not in POLICY:
             raise _bad_toml(f"[policy] {key}", f"it is not known; allowed are {', '.join(POLICY)}")
-        if isinstance(entry, bool) or not isinstance(entry, POLICY[key]):
+        if isinstance(entry, bool) != (POLICY[key] == (bool,)) or not isinstance(entry, POLICY[key]):
             raise _bad_toml(f"[policy] {key}", f"a {POLICY[key][0].__name__} is expected, found {_kind(entry)}")
         if POLICY[key] == (str,) and entry not in STRICTNESS:
             raise _bad_toml(f"[policy] {key}", f'"error" or "warn" is expected, found {str(entry)[:40]!r}')

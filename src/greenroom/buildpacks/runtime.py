@@ -16,6 +16,8 @@ BUILD_BLOCKED = frozenset(
 )
 """Heroku's list for hooks and collectstatic."""
 MB_PER_WORKER = 256
+PIPENV = {"PIPENV_SYSTEM": "1", "PIPENV_VERBOSITY": "-1", "VIRTUAL_ENV": "/app/.heroku/python"}
+"""For ``pipenv run`` in a Procfile."""
 
 PROFILE = (
     'for greenroom_f in "$HOME"/.profile.d/*.sh; do [ -r "$greenroom_f" ] && . "$greenroom_f"; done; unset greenroom_f; '
@@ -62,15 +64,17 @@ def defaults(*, memory_mb: int = 512) -> dict[str, str]:
 
 
 def runtime_env(
-    *, config: Mapping[str, str], process: str, port: int = 0, memory_mb: int = 512, facts: Mapping[str, str] | None = None
+    *, config: Mapping[str, str], process: str, port: int = 0, memory_mb: int = 512, facts: Mapping[str, str] | None = None,
+    manager: str = "",
 ) -> dict[str, str]:
     """The whole environment of a dyno.
 
     config: the release's config vars; they override defaults, never PORT, DYNO, PATH and HOME.
     port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb: the dyno's size.
+    manager: the app's package manager, since pipenv stays with the app and has to find its environment.
     """
     own = {key: value for key, value in config.items() if key not in BLOCKED}
-    env = defaults(memory_mb=memory_mb) | own
+    env = defaults(memory_mb=memory_mb) | (PIPENV if manager == "pipenv" else {}) | own
     if "WEB_CONCURRENCY" not in own:
         env["WEB_CONCURRENCY_SET_BY"] = "heroku/python"
     env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb)

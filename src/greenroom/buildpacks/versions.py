@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from greenroom.buildpacks.failures import BuildError
@@ -61,11 +61,13 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
-def requested(files: Mapping[str, bytes], names: Sequence[str], *, cached: tuple[int, int] | None, pipfile: str = "") -> Request:
+def requested(
+    files: Mapping[str, bytes], names: Sequence[str], *, cached: tuple[int, int] | None, pipfile: Callable[[], str] | None = None
+) -> Request:
     """Where the version is given first: runtime.txt, .python-version, Pipfile.lock, the last build, the default.
 
     files: the content of ``runtime.txt`` and ``.python-version`` as far as they exist. names: what stands in the root folder.
-    pipfile: the version that Pipfile.lock requires, if any.
+    pipfile: gives the version that Pipfile.lock requires, empty for none; asked only when no file of the first two is there.
     """
     if "runtime.txt" in files:
         return Request(_runtime_txt(files["runtime.txt"]), "runtime.txt")
@@ -78,8 +80,9 @@ def requested(files: Mapping[str, bytes], names: Sequence[str], *, cached: tuple
         )
     if ".python-version" in files:
         return Request(_version_file(files[".python-version"]), ".python-version")
-    if pipfile:
-        return Request(_pipfile(pipfile), "Pipfile.lock")
+    wanted = pipfile() if pipfile else ""
+    if wanted:
+        return Request(_pipfile(wanted), "Pipfile.lock")
     return Request(cached, "cached") if cached else Request(DEFAULT, "default")
 
 

@@ -56,7 +56,7 @@ def advance(
 def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:
     build = steps.build
     build.status, build.phase, build.finished_at = status, "done", clock.now()
-    build.failure_reason, build.failure_message, build.failure_hint = reason[:80], message, hint
+    build.failure_reason, build.failure_message, build.failure_hint = reason[:80], steps.mask(message), hint
     build.save()
     steps.forget()
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -20,6 +22,8 @@ from greenroom.engine.contract import scratch_folder
 from greenroom.slugs import store
 
 RESULT_LIMIT = 1024 * 1024
+RECORDS = ("lib/python3.*/site-packages/*.dist-info/RECORD", "*/*.dist-info/RECORD")
+"""Of an environment, and of uv's ``archive-v0``; not those of packages that a package brings along."""
 
 
 def exists(home: Path, key: str) -> bool:
@@ -142,6 +146,26 @@ def facts(home: Path, key: str) -> dict[str, Any]:
         return json.loads((home / "envs" / f"{key}.json").read_text())
     except (FileNotFoundError, ValueError):
         return {}
+
+
+def damaged(folder: Path) -> list[str]:
+    """Files below ``folder`` whose bytes are not those that their package's RECORD names, or that are missing; relative to it, sorted.
+
+    folder: an environment, or the unpacked wheels of the installer's cache. What the installer itself wrote there is not listed in hashes.
+    """
+    found = []
+    for record in (path for pattern in RECORDS for path in folder.glob(pattern)):
+        site = record.parent.parent
+        for name, digest, _ in csv.reader(record.read_text("utf-8").splitlines()):
+            kind, _, wanted = digest.partition("=")
+            path = site / name
+            if kind == "sha256" and (not path.is_file() or _sha256(path) != wanted):
+                found.append(os.path.relpath(path, folder))
+    return sorted(found)
+
+
+def _sha256(path: Path) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
 
 
 def has_package(home: Path, key: str, name: str) -> bool:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from greenroom.basics.errors import GreenroomError
+from greenroom.buildpacks import pins
 from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.installs import TOOLS
 from greenroom.buildpacks.requirements import read_requirements
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import environments, output, specs
@@ -49,8 +51,8 @@ class _Wish:
 def prepare_test_overlay(*, slug: Slug, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
     """One step towards the environment for the slug's tests. Never waits; call again while ``pending``.
 
-    requirements-test.txt (pip) or the default dependency groups (uv) are installed over the slug's environment. Without them the
-    overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
+    requirements-test.txt (pip), the default dependency groups (uv), ``--dev`` (pipenv) or all groups (poetry) are installed over the
+    slug's environment. Without them the overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
     """
     try:
         wish = _wish(slug, home)
@@ -84,12 +86,24 @@ def _wish(slug: Slug, home: Path) -> _Wish | None:
             return None
         job = {"manager": "uv", "main": "uv.lock", "files": files, "hashed": True, "local": False, "groups": True}
         return _Wish(job, hashlib.sha256(files["uv.lock"].encode() + files["pyproject.toml"].encode()).hexdigest())
+    if manager in TOOLS:
+        return _locked(tree, manager)
     if store.read_file(tree, FILE) is None:
         return None
     found = read_requirements(lambda path: store.read_file(tree, path), FILE)
     if found.local:
         raise BuildError("install-dependencies::pip", f"{FILE}: {found.local[0][:100]!r} is built from the tree, which is not supported there.")
     return _Wish({"manager": "pip", "main": FILE, "files": found.files, "hashed": found.hashed, "local": False}, found.digest)
+
+
+def _locked(tree: Path, manager: str) -> _Wish:
+    """The whole lock: with ``--dev`` of pipenv, with all groups of poetry, as Heroku CI installs it."""
+    names = {"pipenv": ("Pipfile", "Pipfile.lock"), "poetry": ("pyproject.toml", "poetry.lock")}[manager]
+    files = {name: (store.read_file(tree, name) or b"").decode("utf-8", "replace") for name in names}
+    job = {
+        "manager": manager, "main": names[1], "files": files, "hashed": True, "local": False, "groups": True, "tool": pins.PLACES[manager],
+    }  # fmt: skip
+    return _Wish(job, hashlib.sha256("\0".join(files.values()).encode()).hexdigest())
 
 
 def _key(slug: Slug, wish: _Wish, *, private: bool) -> str:
@@ -100,7 +114,7 @@ def _key(slug: Slug, wish: _Wish, *, private: bool) -> str:
 
 def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
     """In nobody's name from wheels; in the app's name when something has none."""
-    for private in (False, True):
+    for private in (True,) if wish.job["manager"] in TOOLS else (False, True):
         key = _key(slug, wish, private=private)
         verdict = _watch(slug, wish, key, private, engine, home, say)
         if verdict is None:
@@ -117,6 +131,11 @@ def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[
         engine.forget(_dyno(_key(slug, wish, private=private)))
     assert verdict is not None
     return TestOverlay("failed", message=verdict.message)
+
+
+def _tool(slug: Slug) -> tuple[Mount, ...]:
+    key, manager = slug.manifest.get("tool_key", ""), slug.manifest.get("package_manager", "")
+    return (specs.tool_mount(manager, key),) if key else ()
 
 
 def _dyno(key: str) -> str:
@@ -136,7 +155,7 @@ def _watch(
             specs.install_spec(
                 dyno_id=_dyno(key), app=slug.app if private else None, home=home, index={}, lower=env_layers(slug),
                 python=Interpreter(tuple(known["version"]), known["path"], known["prefix"]),
-                job={**wish.job, "no_build": not private, "overlay": True, "lock": "", "root": ""},
+                more=_tool(slug), job={**wish.job, "no_build": not private, "overlay": True, "lock": "", "root": ""},
             )  # fmt: skip
         )
     if state.phase not in ("exited", "lost"):

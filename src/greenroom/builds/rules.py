@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 FAILED = 10
 NEEDS_BUILD = 20
-PARTS = ("pre", "install", "sources", "compile")
+PARTS = ("pre", "tool", "install", "sources", "compile")
+CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"<>]+(?=@)")
+"""Of a URL: what stands before the host, a user with a password or a token."""
+SHORTEST = 4
 MAX_LOST = 2
 """How often a dyno that was lost (its host restarted) is started again."""
 
@@ -55,3 +61,21 @@ def ended(*, phase: str, exit_code: int | None, reason: str, detail: str, result
 def _text(result: dict[str, Any], key: str, limit: int) -> str:
     value = result.get(key)
     return value.replace("\0", "")[:limit] if isinstance(value, str) else ""
+
+
+def secret_words(values: Iterable[str]) -> tuple[str, ...]:
+    """The passwords and tokens in URLs of package indexes, as written and decoded, the longest first."""
+    words: set[str] = set()
+    for value in values:
+        for found in CREDENTIALS.findall(value):
+            words |= {found, *found.split(":", 1)[-1:]}
+    words |= {unquote(word) for word in words}
+    return tuple(sorted((word for word in words if len(word) >= SHORTEST), key=len, reverse=True))
+
+
+def masked(text: str, words: Iterable[str] = ()) -> str:
+    """The text without credentials: none in any URL, and none of ``words`` anywhere."""
+    text = CREDENTIALS.sub("***", text)
+    for word in words:
+        text = text.replace(word, "***")
+    return text

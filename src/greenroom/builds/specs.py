@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from greenroom.addons.postgres.queries import forward
 from greenroom.apps.models import App
+from greenroom.buildpacks import pins
 from greenroom.buildpacks.runtime import build_env
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import tools
@@ -23,8 +25,12 @@ MEMORY_MB = 2048
 PIDS = 1024
 PLATFORM_UID = 0
 LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
-INSTALLER_VARS = ("PIP_EXTRA_INDEX_URL",)
-"""Config vars that an installer may see, as on Heroku."""
+INSTALLER_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1"}  # noqa: S108
+CREDENTIAL_VARS = {
+    "poetry": re.compile(r"POETRY_HTTP_BASIC_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
+    "uv": re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
+}
+"""Config vars with which an installer signs in to an index that the lock file names; Heroku passes none of them."""
 
 
 def interpreter_mounts(python: Interpreter) -> tuple[Mount, ...]:
@@ -40,14 +46,42 @@ def command(python: Interpreter, script: str) -> tuple[str, ...]:
 def private_index(config: Mapping[str, str]) -> dict[str, str]:
     """uv's settings of the app's own package index; empty without one."""
     value = config.get("PIP_EXTRA_INDEX_URL", "").strip()
-    return {"UV_INDEX": " ".join(value.split())} if value else {}
+    return {"UV_INDEX": " ".join(value.split()), "PIP_EXTRA_INDEX_URL": value} if value else {}
+
+
+def installer_vars(config: Mapping[str, str], manager: str) -> dict[str, str]:
+    """What of the config vars an installer may see: the private index of pip and pipenv, and poetry's and uv's credentials of an index."""
+    found = private_index(config) if manager in ("pip", "uv", "pipenv") else {}
+    wanted = CREDENTIAL_VARS.get(manager)
+    return found | {key: value for key, value in config.items() if wanted and wanted.match(key)}
+
+
+def mirror() -> dict[str, str]:
+    """pipenv's setting that puts the operator's index in the place of the public one."""
+    index = tools.index_settings().get("UV_DEFAULT_INDEX", "")
+    return {"PIPENV_PYPI_MIRROR": index} if index else {}
+
+
+def tool_mount(tool: str, key: str) -> Mount:
+    """The environment of pipenv or poetry, where builds find it."""
+    return Mount(target=pins.PLACES[tool], source=f"envs/{key}")
+
+
+def tool_spec(*, dyno_id: str, tool: str, python: Interpreter, home: Path) -> DynoSpec:
+    """The dyno that makes the environment of pipenv or poetry itself, from wheels, in nobody's name."""
+    job = {
+        "manager": "pip", "main": f"{tool}.txt", "files": {f"{tool}.txt": pins.requirements(tool)}, "hashed": True, "local": False,
+        "lock": "", "no_build": True, "root": "", "target": pins.PLACES[tool], "title": f"Installing {tool} {pins.VERSIONS[tool]}",
+        "reason": f"install-package-manager::{tool}",
+    }  # fmt: skip
+    return install_spec(dyno_id=dyno_id, app=None, python=python, home=home, job=job, index={}, target=pins.PLACES[tool])
 
 
 def install_spec(
     *, dyno_id: str, app: App | None, python: Interpreter, home: Path, job: Mapping[str, Any], source: str = "", index: Mapping[str, str],
-    lower: tuple[str, ...] = (),
+    lower: tuple[str, ...] = (), target: str = ENV, more: tuple[Mount, ...] = (),
 ) -> DynoSpec:  # fmt: skip
-    """The dyno that makes an environment in its scratch folder ``env``.
+    """The dyno that makes an environment in its scratch folder ``env``, seen at ``target``.
 
     app: None for wheels from the shared cache, in nobody's name; else in the app's sandbox with the app's own cache.
     source: the commit's tar, when the tree takes part. lower: the layers of an environment that is only added to (its additions are ``env``).
@@ -56,10 +90,11 @@ def install_spec(
     owner = app.id.hex if app else PLATFORM
     kind: Kind = "build" if app else "install"
     cache = f"cache/apps/{app.id.hex}" if app else "cache/uv"
-    target = Mount(target=ENV, mode="overlay", lower=lower, upper="scratch:env") if lower else Mount(target=ENV, source="scratch:env", mode="rw")
+    layered = Mount(target=target, mode="overlay", lower=lower, upper="scratch:env")
     mounts = (
         *((Mount(target="/app", source="scratch:app", mode="rw"), Mount(target=SOURCE, source=source)) if source else ()),
-        target,
+        layered if lower else Mount(target=target, source="scratch:env", mode="rw"),
+        *more,
         Mount(target=CACHE, source=cache, mode="rw"),
         Mount(target=OUT, source="scratch:out", mode="rw"),
         tools.script_mount(home),
@@ -74,7 +109,7 @@ def install_spec(
         uid=app.number if app else PLATFORM_UID,
         process=f"{kind}.1",
         command=command(python, "install"),
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1", **tools.index_settings(), **settings, **index},  # noqa: S108
+        env={**INSTALLER_ENV, **tools.index_settings(), **mirror(), **settings, **index},
         mounts=mounts,
         cwd="/",
         limits=LIMITS,
@@ -85,7 +120,7 @@ def install_spec(
 
 def compile_spec(
     *, dyno_id: str, app: App, commit: str, python: Interpreter, home: Path, job: Mapping[str, Any], source: str, env: str,
-    config: Mapping[str, str], writable: bool = False,
+    config: Mapping[str, str], writable: bool = False, more: tuple[Mount, ...] = (),
 ) -> DynoSpec:  # fmt: skip
     """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku.
 
@@ -104,6 +139,7 @@ def compile_spec(
         mounts=(
             Mount(target="/app", source="scratch:app", mode="rw"),
             *environment,
+            *more,
             Mount(target=SOURCE, source=source),
             Mount(target=OUT, source="scratch:out", mode="rw"),
             tools.script_mount(home),

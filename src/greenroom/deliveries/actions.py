@@ -160,6 +160,12 @@ def say_once(*, delivery: Delivery, key: str, text: str, home: Path) -> None:
     Delivery.objects.filter(pk=delivery.pk).update(said=delivery.said)
 
 
+def note_command(*, delivery: Delivery, kind: str, outcome: str | int) -> None:
+    """Write how a command of the release ended (``ok``, ``failed``), or which attempt of it is the current one."""
+    delivery.commands = {**delivery.commands, kind: outcome}
+    Delivery.objects.filter(pk=delivery.pk).update(commands=delivery.commands)
+
+
 @transaction.atomic
 def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
     """Let the gate judge a withheld commit again, after a re-run or an override. None if its delivery is not withheld."""

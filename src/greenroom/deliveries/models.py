@@ -19,6 +19,7 @@ class Delivery(models.Model):
     kind: push, release (config change, rollback, add-on: enters with its release made).
     state: received, building, checking, releasing, rolling_out, live, held, refused, failed, superseded.
     forced: a rollback that goes live although its code does not fit the database.
+    commands: how the release command and the postdeploy script ended ({"release": "ok", "attempt": 1}).
     seq orders the deliveries of an app; transcript is the file of its lines (``logs/deliveries/<id>.log``).
     """
 
@@ -34,6 +35,7 @@ class Delivery(models.Model):
     state = models.CharField(max_length=12, default="received")
     reason = models.TextField(blank=True)
     forced = models.BooleanField(default=False)
+    commands = models.JSONField(default=dict)
     said = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -11,6 +11,7 @@ from greenroom.app_migrations.queries import known_state, migrated_since, of_rel
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
+from greenroom.buildpacks.commands import ReleaseCommand
 from greenroom.checks import queries as checks
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Facts, Other, order
@@ -18,6 +19,7 @@ from greenroom.dynos import queries as dynos
 from greenroom.dynos import rules as dyno_rules
 from greenroom.dynos.models import Rollout
 from greenroom.git.models import Push
+from greenroom.releases import commands as release_commands
 from greenroom.releases.queries import gaps
 
 PROBE_PATIENCE = timedelta(seconds=20)
@@ -116,6 +118,8 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         pending=bool(state and state.pending),
         lacking=bool(state and state.lacking),
         serving=dynos.live(delivery.app) is not None,
+        command=_command(delivery) if rollout is None else "",
+        postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
         going_back=bool(release and release.kind == "rollback" and not delivery.forced),
     )
 
@@ -144,6 +148,19 @@ def _probed(delivery: Delivery) -> bool:
     if state is None or state.status != "unknown":
         return True
     return clock.now() - state.updated_at > PROBE_PATIENCE
+
+
+def _command(delivery: Delivery) -> str:
+    if delivery.commands.get("release") == "failed":
+        return "failed"
+    return "open" if command_of(delivery, "release") else ""
+
+
+def command_of(delivery: Delivery, kind: str) -> ReleaseCommand | None:
+    """The delivery's command of that kind (``release``, ``postdeploy``), also one that is skipped; None when there is none or it has ended."""
+    if delivery.release is None or kind in delivery.commands:
+        return None
+    return next((command for command in release_commands.of_release(delivery.release) if command.kind == kind), None)
 
 
 def held(app: App) -> Delivery | None:

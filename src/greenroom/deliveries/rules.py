@@ -21,12 +21,14 @@ class Step(Enum):
     CHECK = "check"
     WITHHOLD = "withhold"
     RELEASE = "release"
+    COMMAND = "command"
     REFUSE = "refuse"
     ROLL_OUT = "roll out"
     WATCH = "watch"
     GIVE_UP = "give up"
     HOLD = "hold"
     SWITCH = "switch"
+    POSTDEPLOY = "postdeploy"
     FINISH = "finish"
 
 
@@ -39,6 +41,7 @@ class Facts:
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
     stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
     pending: the release has migrations that the database has not.   lacking: it needs columns that existing tables have not.
+    command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has not ended.
     going_back: a rollback that nobody has forced.
     serving: another release answers now, so that nobody is served worse when this one waits.
     """
@@ -62,6 +65,8 @@ class Facts:
     lacking: bool = False
     serving: bool = False
     going_back: bool = False
+    command: str = ""
+    postdeploy: bool = False
 
 
 def next_step(facts: Facts) -> Step:
@@ -101,9 +106,9 @@ def _from_release(facts: Facts) -> Step:
     if not facts.stage:
         if facts.gaps:
             return Step.REFUSE
-        return Step.WAIT if facts.stage_busy else Step.ROLL_OUT
+        return Step.WAIT if facts.stage_busy else _before_roll_out(facts)
     if facts.stage == "live":
-        return Step.FINISH if facts.probed else Step.WATCH
+        return _after_switch(facts)
     if facts.stage == "held":
         return Step.HOLD
     if facts.stage == "retired":
@@ -111,6 +116,16 @@ def _from_release(facts: Facts) -> Step:
     if facts.failure:
         return _failed(facts)
     return _answering(facts) if facts.ready else Step.WATCH
+
+
+def _before_roll_out(facts: Facts) -> Step:
+    return {"open": Step.COMMAND, "failed": Step.GIVE_UP}.get(facts.command, Step.ROLL_OUT)
+
+
+def _after_switch(facts: Facts) -> Step:
+    if facts.postdeploy:
+        return Step.POSTDEPLOY
+    return Step.FINISH if facts.probed else Step.WATCH
 
 
 def _answering(facts: Facts) -> Step:

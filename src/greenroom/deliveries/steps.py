@@ -12,6 +12,7 @@ from greenroom.app_migrations import queries as migration_queries
 from greenroom.apps import queries as apps
 from greenroom.builds import actions as builds
 from greenroom.deliveries import actions, gate, holding, queries, rules, transcript
+from greenroom.deliveries.commands import Commands
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Facts, Step
 from greenroom.dynos import actions as dynos
@@ -34,6 +35,7 @@ class Steps:
         self.engine = engine
         self.home = home
         self.installation = installation
+        self.commands = Commands(engine, home)
 
     def take(self, step: Step, delivery: Delivery, facts: Facts) -> None:
         """Carry out one step."""
@@ -45,11 +47,13 @@ class Steps:
             Step.WITHHOLD: self.withhold,
             Step.RELEASE: self.release,
             Step.REFUSE: self.refuse,
+            Step.COMMAND: self.command,
             Step.ROLL_OUT: self.roll_out,
             Step.WATCH: self.watch,
             Step.GIVE_UP: self.give_up,
             Step.HOLD: self.hold,
             Step.SWITCH: self.switch,
+            Step.POSTDEPLOY: self.postdeploy,
             Step.FINISH: self.finish,
         }
         if step in table:
@@ -190,6 +194,23 @@ class Steps:
             source="app",
         )
         self.end(delivery, "refused", text.splitlines()[0])
+
+    def command(self, delivery: Delivery, facts: Facts) -> None:
+        """The release command, before anything of the release starts. When it fails, what ran keeps running."""
+        command = queries.command_of(delivery, "release")
+        assert command is not None
+        assert delivery.release is not None
+        end = self.commands.advance(delivery, command, self.say(delivery))
+        if end is not None and end.kind != "ok":
+            releases.conclude(release=delivery.release, status="failed", reason=f"{end.message}\nhint: {end.hint}")
+
+    def postdeploy(self, delivery: Delivery, facts: Facts) -> None:
+        """The postdeploy script, after the app's first release went live. Its failure is told; the release stays."""
+        command = queries.command_of(delivery, "postdeploy")
+        assert command is not None
+        end = self.commands.advance(delivery, command, self.say(delivery))
+        if end is not None and end.kind != "ok":
+            self.say(delivery)(f" !     {end.message} The release is live all the same.\n !     hint: {end.hint}")
 
     def roll_out(self, delivery: Delivery, facts: Facts) -> None:
         """Ask for the release's dynos, and for its migrations, side by side."""

@@ -34,6 +34,7 @@ def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) 
         process=dyno.name,
         port=PORT if dyno.kind == "web" else 0,
         memory_mb=SIZES[dyno.size],
+        manager=slug.manifest.get("package_manager", ""),
         facts={
             "HEROKU_APP_ID": str(app.id),
             "HEROKU_APP_NAME": app.name,

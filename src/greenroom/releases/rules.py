@@ -5,6 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+COMMAND_SECONDS = 3600.0
+"""How long a release command may take, as on Heroku."""
+
+
+@dataclass(frozen=True)
+class CommandEnd:
+    """How the dyno of a release command ended. kind: ok, failed (the release is refused), lost (start it again under another id)."""
+
+    kind: str
+    message: str = ""
+    hint: str = ""
+
+
+def command_end(*, phase: str, exit_code: int | None, reason: str, memory_mb: int, kind: str = "release") -> CommandEnd | None:
+    """What a dyno's state means for its release; None while it runs. kind: ``release`` or ``postdeploy``."""
+    name = "release command" if kind == "release" else "postdeploy script"
+    if phase not in ("exited", "lost"):
+        return None
+    if phase == "lost":
+        return CommandEnd("lost", f"The {name}'s process was lost.", "it is started again; it has to be repeatable")
+    if reason == "timeout":
+        return CommandEnd("failed", f"The {name} took longer than {COMMAND_SECONDS / 60:.0f} minutes and was ended.", "do long work in a one-off dyno")
+    if reason == "oom":
+        return CommandEnd("failed", f"The {name} needed more than {memory_mb} MB of memory.", "do it in smaller steps")
+    if exit_code == 0:
+        return CommandEnd("ok")
+    return CommandEnd("failed", f"The {name} ended with exit code {exit_code}.", "read its output above, correct it, push again")
+
 
 @dataclass(frozen=True)
 class Candidate:

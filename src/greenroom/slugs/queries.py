@@ -39,9 +39,14 @@ def _environment(slug: Slug) -> Mount:
 
 
 def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:
-    """The interpreter's folder at its own path; empty for one in /usr, which every dyno sees."""
-    prefix = (slug.manifest.get("interpreter") or {}).get("prefix", "")
-    return (Mount(target=prefix, source=prefix),) if prefix else ()
+    """The interpreter's folder at its own path, unless it is in /usr, which every dyno sees; and pipenv, if the app has it at run time."""
+    prefix, tool = (slug.manifest.get("interpreter") or {}).get("prefix", ""), slug.manifest.get("tool_key", "")
+    found = (Mount(target=prefix, source=prefix),) if prefix else ()
+    return (*found, Mount(target=f"{ENV_TARGET}/pipenv", source=f"envs/{tool}")) if tool and _has_pipenv(slug) else found
+
+
+def _has_pipenv(slug: Slug) -> bool:
+    return slug.manifest.get("package_manager") == "pipenv"
 
 
 def of_app(app: App) -> list[Slug]:
@@ -55,7 +60,8 @@ def collectable(home: Path, *, keep: Collection[str] = (), keep_envs: Collection
     keep, keep_envs: digests and environment keys that somebody uses though no row names them yet (running builds).
     """
     digests = set(Slug.objects.values_list("digest", flat=True)) | set(keep)
-    envs = set(Slug.objects.values_list("env_key", flat=True)) | set(keep_envs)
+    rows = Slug.objects.values_list("env_key", "manifest__tool_key")
+    envs = {key for row in rows for key in row if key} | set(keep_envs)
     found = [f"slugs/{child.name}" for child in _children(home / "slugs") if child.name not in digests]
     for child in _children(home / "envs"):
         key = child.name.removesuffix(".json")

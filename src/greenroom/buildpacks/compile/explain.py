@@ -17,6 +17,18 @@ INSTALL = (
     ("dns error", "The package index could not be reached.", "try again later, or ask the operator about the index"),
     ("No space left on device", "There is no space left on the disk of this host.", "greenroom doctor"),
 )  # fmt: skip
+LOCKED = (
+    ("is out of date. Expected", "Pipfile.lock was made from another Pipfile; what is locked is what gets installed.", "pipenv lock && git add Pipfile.lock"),
+    ("pyproject.toml changed significantly", "poetry.lock was made from another pyproject.toml; what is locked is what gets installed.", "poetry lock && git add poetry.lock"),
+    ("is not allowed by the project", "The chosen Python is not one that pyproject.toml allows.", "let .python-version and requires-python agree"),
+    ("THESE PACKAGES DO NOT MATCH THE HASHES", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    ("not found in known hashes", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    ("Invalid hashes", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    ("Unable to find installation candidates", "The package index has no file for a locked package on this machine.",
+     "lock again; if only an index of your own is reachable, name it in [[tool.poetry.source]]"),
+    ("All attempts to connect to", "The package index could not be reached.", "try again later; an index of your own is named in [[tool.poetry.source]]"),
+    ("could not be installed: No file/folder found", "poetry wants to install the project itself and finds no package of its name.", "package-mode = false in [tool.poetry]"),
+)  # fmt: skip
 REASONS = (
     ("SyntaxError", "collectstatic-syntax-error"),
     ("ImproperlyConfigured", "collectstatic-improper-configuration"),
@@ -55,6 +67,19 @@ def installer(text, code):
     said = [line.strip() for line in text.splitlines() if line.strip().startswith(("error:", "cause:", "\u00d7"))]
     last = "\n".join(said[-3:]) or "\n".join(text.splitlines()[-3:])
     return "Installing the dependencies failed (exit code %d).\n%s" % (code, last[:1500]), "correct the requirements and push again"  # noqa: UP031
+
+
+def locked(tool, text, code):
+    """(message, hint) for the output of pipenv or poetry."""
+    flat = " ".join(text.split())
+    for mark, message, hint in LOCKED:
+        if mark in flat:
+            return message, hint
+    for mark, message, hint in INSTALL:
+        if mark in text:
+            return message, hint
+    last = "\n".join(line for line in text.splitlines()[-6:] if line.strip())
+    return "%s failed (exit code %d).\n%s" % (tool, code, last[:1500]), "correct the lock file and push again"  # noqa: UP031
 
 
 def collectstatic(manage, text):

@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bytecode
 import explain
 import frame
+import locked
 
 UV = "/greenroom/uv"
 CACHE = "/greenroom/cache"
@@ -53,7 +54,7 @@ def uv(job, *arguments, cwd=WORK, pm="pip"):
         raise frame.Failed("needs-build", text[-2000:], code=frame.NEEDS_BUILD)
     frame.detail("\n".join(held))
     if code:
-        raise frame.Failed("install-dependencies::" + pm, *explain.installer(text, code))
+        raise frame.Failed(job.get("reason") or "install-dependencies::" + pm, *explain.installer(text, code))
 
 
 TITLES = {
@@ -128,9 +129,10 @@ def install_pip(job, timer, folder):
         if job.get("seeds") and not hashes:
             uv(job, *install, "--quiet", "--require-hashes", "--requirements", seeds, cwd=folder)
         both = ["--requirements", seeds] if job.get("seeds") and hashes else []
+        quiet = ["--quiet"] if job.get("title") else []
         words = _names(lock, folder) + both
         if words:
-            uv(job, *install, *hashes, *words, cwd=folder)
+            uv(job, *install, *quiet, *hashes, *words, cwd=folder)
 
 
 def install_uv(job, timer, folder):
@@ -142,6 +144,13 @@ def install_uv(job, timer, folder):
             job, "sync", "--locked", *([] if job.get("groups") else ["--no-default-groups"]), *flags, *project, "--python", job["python"],
             cwd=folder, pm="uv",
         )  # fmt: skip
+
+
+def install_locked(job, timer, folder):
+    """Pipfile.lock and poetry.lock: what the app's own package manager installs, into an environment that uv makes."""
+    if not job.get("overlay"):
+        uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], frame.ENV, pm=job["manager"])
+    locked.install(job, timer, folder, environment(job))
 
 
 def packages():
@@ -165,11 +174,12 @@ def _bytes(record):
         return 0
 
 
-def own_group(folder):
+def own_group(folder, skip=""):
     """Give everything below to this dyno's own group. The scratch folder hands down the control plane's, which no user namespace maps,
     and an overlay that has to copy such a folder fails with EOVERFLOW."""
     group = os.getgid()
     for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.join(place, name) != skip]  # a mount of its own, read only
         for name in (*folders, *files):
             path = os.path.join(place, name)
             if os.lstat(path).st_gid != group:
@@ -177,23 +187,24 @@ def own_group(folder):
 
 
 def work(job, timer):
-    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, overlay, root, python}."""
+    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, overlay, root, python, target, title, reason}."""
     os.makedirs(WORK, exist_ok=True)
     folder = WORK
+    frame.ENV = job.get("target") or frame.ENV
     if not job.get("overlay"):
-        frame.step(TITLES[job["manager"]].replace("%s", job["main"]))
+        frame.step(job.get("title") or (TITLES[job["manager"]].replace("%s", job["main"]) if job["manager"] in TITLES else locked.title(job)))
     if job["local"]:
         with timer("unpack"):
             unpack_sources(job)
         folder = "/app"
     else:
         write_files(job, WORK)
-    {"pip": install_pip, "uv": install_uv}[job["manager"]](job, timer, folder)
+    {"pip": install_pip, "uv": install_uv}.get(job["manager"], install_locked)(job, timer, folder)
     with timer("bytecode"):
         site, known = os.path.join(frame.ENV, "lib"), not job.get("overlay")
         cache, workers = CACHE + "/pyc", os.cpu_count() or 1
         bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known))
-        own_group(frame.ENV)
+        own_group(frame.ENV, skip=job.get("tool", ""))
     os.chmod(frame.ENV, 0o2775)  # others may read it, and the control plane's group may move it
     return {"packages": packages()}
 

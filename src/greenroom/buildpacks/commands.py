@@ -1,0 +1,91 @@
+"""The commands that a release runs once: ``release:`` of the Procfile, ``scripts.postdeploy`` of app.json. Which of them, and why not. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SEPARATORS = re.compile(r"[;&|()<>]+\Z")
+LOOKS_ONLY = frozenset({"--check", "--plan", "--help"})
+"""Options with which ``migrate`` changes nothing."""
+
+
+@dataclass(frozen=True)
+class ReleaseCommand:
+    """One command. kind: ``release`` or ``postdeploy``; origin: the file that asks for it.
+
+    skipped: why it is not run, empty when it is; hint: what to do then.
+    """
+
+    kind: str
+    text: str
+    origin: str
+    skipped: str = ""
+    hint: str = ""
+
+
+def migrates(command: str) -> bool:
+    """Whether a command of the tenant's shell has ``migrate`` as a word of its own, without an option that only looks.
+
+    A script that migrates inside is not seen: this points out a habit, it is no barrier.
+    """
+    for words in _simple_commands(command):
+        if any(word.rpartition("/")[2] == "migrate" for word in words) and not LOOKS_ONLY & set(words):
+            return True
+        if any(" " in word and word != command and migrates(word) for word in words):
+            return True
+    return False
+
+
+def _simple_commands(command: str) -> list[list[str]]:
+    """The words of each command of a shell line; of one with an open quote what stands between spaces."""
+    try:
+        lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+    except ValueError:
+        words = command.split()
+    found: list[list[str]] = [[]]
+    for word in words:
+        if SEPARATORS.match(word):
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
+def release_commands(
+    *, process_types: Mapping[str, str], app_json: Mapping[str, Any], policy: Mapping[str, Any], first: bool
+) -> tuple[ReleaseCommand, ...]:
+    """What a release with this code runs, in its order; a skipped one says why.
+
+    first: nothing of the app was ever deployed. Only then is there a postdeploy script, after the release command and the roll-out.
+    """
+    wanted = [("release", process_types.get("release", ""), "Procfile")]
+    if first:
+        wanted.append(("postdeploy", (app_json.get("scripts") or {}).get("postdeploy", ""), "app.json, scripts.postdeploy"))
+    return tuple(_judged(kind, text.strip(), origin, policy) for kind, text, origin in wanted if text.strip())
+
+
+def _judged(kind: str, text: str, origin: str, policy: Mapping[str, Any]) -> ReleaseCommand:
+    if not migrates(text) or policy.get("migrate_in_release") is True:
+        return ReleaseCommand(kind, text, origin)
+    return ReleaseCommand(
+        kind,
+        text,
+        origin,
+        skipped=f"{origin} asks for `{text[:200]}`, which migrates the database. A person does that here, after the release.",
+        hint="take it out; or, to run it at each release: [policy] migrate_in_release = true in greenroom.toml",
+    )
+
+
+def first_formation(process_types: Mapping[str, str], app_json: Mapping[str, Any]) -> dict[str, int]:
+    """How many dynos of each process type run after an app's first deployment: one ``web``, none of the others, or as app.json says.
+
+    Types that the Procfile does not have are left out, and so is ``release``, which is no process.
+    """
+    given = {name: entry.get("quantity", 1) for name, entry in (app_json.get("formation") or {}).items()}
+    return {name: given.get(name, 1 if name == "web" else 0) for name in process_types if name != "release"}

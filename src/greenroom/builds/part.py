@@ -1,0 +1,121 @@
+"""What all steps of a build share: the row with its facts, the engine, and how a dyno is started and watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from greenroom.buildpacks import pins, plan
+from greenroom.buildpacks.installs import TOOLS
+from greenroom.buildpacks.versions import Interpreter
+from greenroom.builds import environments, output, specs, tools
+from greenroom.builds.models import Build
+from greenroom.builds.rules import MAX_LOST, Ended, dyno_id, dyno_ids, ended, masked, secret_words
+from greenroom.engine.contract import DynoSpec, Engine, Mount
+
+Say = Callable[[str], None]
+
+
+class Failed(Exception):  # noqa: N818 -- a value that is raised, not an error of ours
+    """The build has ended badly. ``ended`` says how."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.message)
+        self.ended = ended
+
+
+@dataclass
+class Part:
+    """One build, and what its steps need."""
+
+    build: Build
+    engine: Engine
+    home: Path
+    say: Say
+    config: Mapping[str, str]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What earlier steps found out; JSON in the build's row."""
+        return self.build.facts
+
+    @property
+    def python(self) -> Interpreter:
+        """The interpreter that was chosen."""
+        known = self.facts["python"]
+        return Interpreter(tuple(known["version"]), known["path"], known["prefix"])
+
+    def go(self, phase: str, **facts: Any) -> bool:
+        """Write down what was found and which step is next."""
+        self.build.facts = {**self.facts, **facts}
+        self.build.facts.pop("trouble", None)
+        self.build.phase = phase
+        self.build.save(update_fields=["facts", "phase", "updated_at"])
+        return True
+
+    # -- dynos ----------------------------------------------------------------------------------------------------------
+
+    def watch(self, part: str, order: Callable[[str], DynoSpec]) -> Ended | None:
+        """Start the part's dyno unless it was started, pass its output on; how it ended, or None while it runs."""
+        name = dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
+        state = self.engine.describe(name) or self.engine.start(order(name))
+        over = state.phase in ("exited", "lost")
+        self._pass_on(name, over)
+        if not over:
+            return None
+        verdict = ended(
+            phase=state.phase, exit_code=state.exit_code, reason=state.reason, detail=state.detail,
+            result=environments.result(self.home, name), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
+        )  # fmt: skip
+        if verdict.kind == "lost" and self.facts.get("lost", 0) < MAX_LOST:
+            self.go(self.build.phase, lost=self.facts.get("lost", 0) + 1)
+            return None
+        if verdict.kind in ("failed", "errored", "lost"):
+            raise Failed(verdict)
+        return verdict
+
+    def _pass_on(self, name: str, over: bool) -> None:
+        seen = self.facts.get("seen", {})
+        text, offset = output.new_lines(self.home, name, seen.get(name, 0), over)
+        if offset != seen.get(name, 0):
+            if text:
+                self.say(self.mask(text))
+            self.go(self.build.phase, seen={**seen, name: offset})
+
+    def mask(self, text: str) -> str:
+        """The text without the credentials of package indexes; for all that a person gets to read."""
+        return masked(text, secret_words([self.config.get("PIP_EXTRA_INDEX_URL", ""), *tools.index_settings().values()]))
+
+    def current(self, part: str) -> str:
+        """The engine's id of the part's dyno."""
+        return dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
+
+    def _compile_spec(self, name: str, job: dict[str, Any], env: str) -> DynoSpec:
+        return specs.compile_spec(
+            dyno_id=name, app=self.build.app, commit=self.build.commit, python=self.python, home=self.home, job=job,
+            source=self.facts["source"], env=env, config=self.config, writable=job["writable"], more=self.run_time_tool() if env else (),
+        )  # fmt: skip
+
+    def tool_key(self) -> str:
+        """The environment of the app's own package manager; empty for pip and uv, which need none."""
+        manager = self.facts["install"]["manager"]
+        return plan.environment_key(self.python, "tool", manager, pins.digest(manager)) if manager in TOOLS else ""
+
+    def run_time_tool(self) -> tuple[Mount, ...]:
+        """pipenv, which stays with the app; nothing for the others."""
+        manager = self.facts["install"]["manager"]
+        return (specs.tool_mount(manager, self.tool_key()),) if manager == "pipenv" else ()
+
+    def _seconds(self, result: dict[str, Any]) -> None:
+        measured = result.get("seconds")
+        if isinstance(measured, dict):
+            numbers = {str(key)[:40]: value for key, value in list(measured.items())[:20] if isinstance(value, int | float)}
+            self.facts["seconds"] = {**self.facts.get("seconds", {}), **numbers}
+
+    def forget(self) -> None:
+        """Let the engine drop what is left of the build's dynos."""
+        for name in dyno_ids(self.build.id.hex, self.facts.get("lost", 0)):
+            self.engine.forget(name)
+        (self.home / "sources" / f"{self.build.id.hex}.tar").unlink(missing_ok=True)

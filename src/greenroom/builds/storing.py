@@ -1,0 +1,119 @@
+"""The part of a build that makes the slug: hooks and collectstatic in the app's sandbox, then the copy into the store and its row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
+from typing import Any
+
+from greenroom.basics import clock
+from greenroom.basics.errors import AppError
+from greenroom.buildpacks import pins
+from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.installs import TOOLS
+from greenroom.buildpacks.readers import read_app_json, read_procfile
+from greenroom.builds import environments, tools
+from greenroom.builds.part import Part
+from greenroom.engine.contract import DynoSpec, scratch_folder
+from greenroom.slugs import store
+from greenroom.slugs.actions import record
+from greenroom.slugs.store import Stored
+
+PATIENCE = 0.3
+"""How long a step may wait for the copy of a tree: small ones are done within it, and the step needs no second call."""
+
+_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="slug")
+_copies: dict[str, Future[store.Stored]] = {}
+
+
+class Storing(Part):
+    """The steps ``compile`` and ``store``."""
+
+    def _writable(self) -> bool:
+        """Whether something will write to the environment: a hook, or the download of NLTK's corpora."""
+        nltk = self.facts["nltk"] and environments.has_package(self.home, self.facts["env_key"], "nltk")
+        return bool(self.facts["post_compile"] or nltk)
+
+    def compile(self) -> bool:
+        """Unpack, collectstatic, hooks, bytecode: in the app's sandbox."""
+        key = self.facts["env_key"]
+
+        def order(name: str) -> DynoSpec:
+            job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "all", "writable": self._writable()}
+            return self._compile_spec(name, job, env=f"envs/{key}")
+
+        if self.watch("compile", order) is None:
+            return False
+        self._seconds(environments.result(self.home, self.current("compile")))
+        layer = ""
+        if self._writable():
+            layer = environments.adopt_layer(self.home, self.current("compile"), key, self.build.app_id.hex)
+        return self.go("store", seconds=self.facts.get("seconds", {}), layers=[layer] if layer else [])
+
+    def store(self) -> bool:
+        """Copy the tree into the store and record the slug."""
+        stored = self._stored()
+        if stored is None:
+            return False
+        key = self.facts["env_key"]
+        types = read_procfile(stored.texts["Procfile"]) if "Procfile" in stored.texts else {}
+        app_json = read_app_json(stored.texts["app.json"]) if "app.json" in stored.texts else {}
+        slug = record(
+            app=self.build.app, stored=stored, env_key=key, commit=self.build.commit, process_types=types, app_json=app_json,
+            settings=self.facts["settings"], is_django=environments.has_package(self.home, key, "django") or "django/__init__.py" in stored.files,
+            migrations_digest=migrations_digest(stored.files, key), manifest=self._manifest(),
+        )  # fmt: skip
+        self._conclude(types, stored.size)
+        self.build.slug = slug
+        self.build.status = "succeeded"
+        self.build.phase = "done"
+        self.build.finished_at = clock.now()
+        self.build.save()
+        return False
+
+    def _stored(self) -> Stored | None:
+        """The copy of the tree, made in the background when it is large; None while it is not done."""
+        key = self.build.id.hex
+        if key not in _copies:
+            tree = self.home / scratch_folder(self.current("compile"), "app")
+            _copies[key] = _pool.submit(store.keep, tree, home=self.home, env_key="+".join([self.facts["env_key"], *self.facts["layers"]]))
+        try:
+            stored = _copies[key].result(timeout=PATIENCE)
+        except StillRunning:
+            return None
+        except AppError as error:
+            _copies.pop(key, None)
+            raise BuildError("slug::refused", error.message, hint=error.hint) from error
+        except Exception:
+            _copies.pop(key, None)
+            raise
+        _copies.pop(key, None)
+        return stored
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "interpreter": self.facts["python"],
+            "python_version": self.python.text,
+            "package_manager": self.facts["install"]["manager"],
+            "tools": {"uv": tools.uv_version(), **{name: pins.VERSIONS[name] for name in TOOLS if name == self.facts["install"]["manager"]}},
+            "tool_key": self.tool_key(),
+            "layers": self.facts["layers"],
+            "root": self.facts["root"],
+            "seconds": self.facts.get("seconds", {}),
+        }
+
+    def _conclude(self, types: dict[str, str], size: int) -> None:
+        listed = ", ".join(types) if types else "(none)"
+        self.say(f"-----> Discovering process types\n       Procfile declares types -> {listed}\n-----> Compressing...\n       Done: {size / 1e6:.1f}M")
+
+
+def migrations_digest(files: Mapping[str, tuple[str, str, int]], env_key: str) -> str:
+    """Changes when a migration of the tree, or the environment with its packages' migrations, changes."""
+    total = hashlib.sha256(env_key.encode() + b"\0")
+    for path in sorted(files):
+        parts = path.split("/")
+        if len(parts) >= 2 and parts[-2] == "migrations" and path.endswith(".py"):
+            total.update(f"{path}\0{files[path][1]}\0".encode())
+    return total.hexdigest()

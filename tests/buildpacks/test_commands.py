@@ -1,0 +1,68 @@
+"""What a release runs once, what of it is pointed out instead of run, and how many dynos an app begins with."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenroom.buildpacks.commands import first_formation, migrates, release_commands
+from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.readers import read_settings
+
+TYPES = {"web": "gunicorn a", "release": "python manage.py clearsessions"}
+JSON = {"scripts": {"postdeploy": "python manage.py loaddata first"}, "formation": {"web": {"quantity": 2}, "worker": {"quantity": 1}}}
+
+
+def commands(release=TYPES["release"], app_json=JSON, first=False, **policy):
+    return release_commands(process_types={"web": "x", "release": release}, app_json=app_json, policy=policy, first=first)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python manage.py migrate", "./manage.py migrate --noinput", "a && python manage.py migrate;b", "bash -c 'python manage.py migrate'",
+        "(django-admin migrate shop 0001)", "python manage.py migrate 'open quote", "x|python manage.py migrate",
+    ],
+)  # fmt: skip
+def test_a_command_that_migrates_is_seen(command):
+    assert migrates(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["python manage.py migrate --check", "python manage.py migrate --plan", "python manage.py clearsessions", "./migrate.sh", "echo immigrate", ""],
+)
+def test_a_command_that_only_looks_is_not(command):
+    assert not migrates(command)
+
+
+def test_a_release_command_is_run_unless_it_migrates():
+    (found,) = commands()
+    assert (found.kind, found.text, found.skipped) == ("release", "python manage.py clearsessions", "")
+    (found,) = commands("python manage.py migrate")
+    assert "migrates the database" in found.skipped
+    assert "migrate_in_release = true" in found.hint
+    (found,) = commands("python manage.py migrate", migrate_in_release=True)
+    assert not found.skipped
+
+
+def test_the_postdeploy_script_belongs_to_the_first_deployment():
+    assert [found.kind for found in commands(first=True)] == ["release", "postdeploy"]
+    assert [found.kind for found in commands(first=False)] == ["release"]
+    script = {"scripts": {"postdeploy": "python manage.py migrate"}}
+    assert commands("", script, first=True)[0].skipped
+    assert commands("", {}, first=True) == ()
+
+
+def test_the_policy_is_true_or_false():
+    assert read_settings(b"[policy]\nmigrate_in_release = true\n")["policy"] == {"migrate_in_release": True}
+    for text in (b'"warn"', b"1"):
+        with pytest.raises(BuildError, match="bool is expected"):
+            read_settings(b"[policy]\nmigrate_in_release = " + text)
+    with pytest.raises(BuildError):
+        read_settings(b"[policy]\nhealth_timeout = true")
+
+
+def test_an_app_begins_with_one_web_dyno_or_as_app_json_says():
+    assert first_formation({"web": "a", "worker": "b", "release": "c"}, {}) == {"web": 1, "worker": 0}
+    assert first_formation({"web": "a", "worker": "b", "other": "c"}, JSON) == {"web": 2, "worker": 1, "other": 0}
+    assert first_formation({"other": "c"}, JSON) == {"other": 0}

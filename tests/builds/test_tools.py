@@ -1,0 +1,68 @@
+"""pipenv and poetry as programs: what they refuse, what stays with the app, and what tests get."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from greenroom.builds.overlay import prepare_test_overlay
+from greenroom.engine.contract import DynoSpec, Limits
+from greenroom.slugs.queries import mounts
+from tests.builds.hosting import ADDED, BASE, SIX, pip_files, pipenv_files, poetry_files
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def printed(workshop, seen, *command, env=None):
+    """What a command prints in a dyno with these mounts."""
+    name = f"look-{time.time():.6f}"
+    paths = {"PATH": "/app/.heroku/python/bin:/usr/bin:/bin", **(env or {})}
+    spec = DynoSpec(
+        id=name, kind="run", owner=workshop.app.id.hex, uid=workshop.app.number, process="run.1", command=command, env=paths, mounts=seen,
+        output=True, limits=Limits(memory_mb=512),
+    )  # fmt: skip
+    engine = workshop.machine.engine
+    engine.start(spec)
+    while (state := engine.describe(name)) and state.phase not in ("exited", "lost"):
+        time.sleep(0.05)
+    text = (workshop.home / "run" / "dynos" / name / "output").read_text()
+    assert state.exit_code == 0, text
+    return text
+
+
+def test_a_procfile_may_call_pipenv(workshop):
+    from greenroom.buildpacks.runtime import runtime_env
+
+    build = workshop.built({**BASE, **pipenv_files(SIX)})
+    env = runtime_env(config={}, process="run.1", manager="pipenv")
+    said = printed(workshop, mounts(build.slug), "pipenv", "run", "python", "-c", "import six, sys; print(six.__version__, sys.prefix)", env=env)
+    assert said.split() == ["1.16.0", "/app/.heroku/python"]
+
+
+@pytest.mark.parametrize(("make", "manager"), [(pipenv_files, "pipenv"), (poetry_files, "poetry")])
+def test_a_lock_that_is_out_of_date_is_refused_and_says_how_to_lock(workshop, make, manager):
+    files = {**BASE, **make(SIX)}
+    name = "Pipfile" if manager == "pipenv" else "pyproject.toml"
+    build = workshop.build({**files, name: files[name].replace("1.16.0", "1.17.0")})
+    assert (build.status, build.failure_reason) == ("failed", f"install-dependencies::{manager}")
+    assert "was made from another" in build.failure_message
+    assert f"{manager} lock" in build.failure_hint
+
+
+@pytest.mark.parametrize("make", [pipenv_files, poetry_files])
+def test_tests_get_the_development_packages_and_the_slug_does_not(workshop, make):
+    build = workshop.built({**BASE, **make(SIX, dev=ADDED)})
+    assert "iniconfig" not in workshop.packages(build)
+    for _ in range(600):
+        found = prepare_test_overlay(slug=build.slug, engine=workshop.machine.engine, home=workshop.home, say=workshop.said.append)
+        if found.status != "pending":
+            break
+        time.sleep(0.1)
+    assert found.status == "ready", found.message
+    assert printed(workshop, found.mounts, "python", "-c", "import six, iniconfig; print('both')") == "both\n"
+
+
+def test_another_package_manager_starts_from_nothing(workshop):
+    assert "six" in workshop.packages(workshop.built({**BASE, **pipenv_files(SIX)}))
+    assert "six" not in workshop.packages(workshop.built({**BASE, **pip_files(ADDED)}))
