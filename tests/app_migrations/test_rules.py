@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.app_migrations.rules import guards, is_about_migrations, is_migrate
+from greenroom.app_migrations.rules import guards, is_about_migrations, is_migrate, may_change, reminder
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,17 @@ def test_a_migrate_does_not_wait_for_locks_for_ever_unless_the_app_says_how_long
     assert guards("python manage.py migrate", []) == {"PGOPTIONS": "-c lock_timeout=5s -c statement_timeout=15min"}
     assert guards("python manage.py migrate", ["PGOPTIONS"]) == {}
     assert guards("python manage.py shell", []) == {}
+
+
+def test_a_migrate_that_can_change_nothing_needs_no_snapshot():
+    assert may_change("python manage.py migrate", ["a.0002"])
+    assert may_change("python manage.py migrate", None)
+    assert may_change("python manage.py migrate payroll zero", [])
+    assert not may_change("python manage.py migrate --noinput", [])
+    assert not may_change("python manage.py shell", ["a.0002"])
+
+
+def test_who_looks_at_the_dynos_is_reminded():
+    assert reminder([], held=False) == ""
+    assert reminder(["a.0002"], held=False) == "1 migration is pending."
+    assert reminder(["a.0002", "b.0001"], held=True) == "2 migrations are pending; the newest release is held for them."

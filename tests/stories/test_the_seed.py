@@ -133,6 +133,7 @@ def test_the_page_can_be_followed_again(installation, anton, paula, eve, tmp_pat
     assert "migrations are pending" in said
     before = installation.api("GET", f"/apps/{APP}/migrations")[1]
     assert len(before["pending"]) > 10
+    assert f"{len(before['pending'])} migrations are pending." in paula(f"heroku ps -a {APP}")
     said = paula(f"heroku run -a {APP} python manage.py migrate")
     assert "Applying payroll.0003_runs_and_payslips... OK" in re.sub(r"\x1b\[[0-9;]*m", "", said)
     assert "No migrations to apply" in paula(f"heroku run -a {APP} python manage.py migrate")

@@ -26,6 +26,14 @@ def is_migrate(command: str) -> bool:
     return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
 
 
+def reminder(pending: Sequence[str], *, held: bool) -> str:
+    """``2 migrations are pending`` and what that means, for whoever looks at the app; empty when none is."""
+    if not pending:
+        return ""
+    count = "1 migration is" if len(pending) == 1 else f"{len(pending)} migrations are"
+    return f"{count} pending" + ("; the newest release is held for them." if held else ".")
+
+
 def may_change(command: str, pending: Sequence[str] | None) -> bool:
     """Whether a command is a migrate that may change the database. pending: None when it is not known.
 

@@ -118,9 +118,12 @@ def scale_one(call: Call) -> dict[str, Any]:
 
 
 @route("GET", "/apps/{app}/dynos", "view")
-def list_dynos(call: Call) -> list[dict[str, Any]]:
-    """What runs now, and what waits to be started again."""
-    return [shapes.dyno(row) for row in dynos.running(call.app)]
+def list_dynos(call: Call) -> Reply:
+    """What runs now, and what waits to be started again; beside it a word about pending migrations, which either CLI shows."""
+    rows = [shapes.dyno(row) for row in dynos.running(call.app)]
+    state = migration_queries.of_app(call.app)
+    text = migration_rules.reminder(state.pending, held=dyno_queries.held(call.app) is not None) if state and state.status == "ok" else ""
+    return Reply(rows, headers={"X-Heroku-Warning": text} if text else {})
 
 
 @route("GET", "/apps/{app}/dynos/{dyno}", "view")
