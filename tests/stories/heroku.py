@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,7 +46,7 @@ class Heroku:
     def __call__(self, line: str, *, cwd: Path | None = None, code: int | None = 0, stdin: str = "", timeout: float = 120) -> str:
         """A command line as written in a guide; what it printed, both streams. ``code``: the exit code it must have, None for any."""
         result = subprocess.run(
-            line.split(), cwd=cwd or self.home, env=self.env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+            shlex.split(line), cwd=cwd or self.home, env=self.env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
         )  # fmt: skip
         said = result.stdout + result.stderr
         assert code is None or result.returncode == code, f"{line} ended with {result.returncode}\n{said}"

@@ -160,10 +160,13 @@ def run(call: Call) -> Reply:
 
 def _told(dyno: Dyno, snapshot: Snapshot | None) -> dict[str, str]:
     """What either CLI shows beside the output of a migrate."""
-    if snapshot is None:
-        return {}
-    text = f"Snapshot {snapshot.name} was taken before v{dyno.release.version} migrates. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}"
-    return {"X-Heroku-Warning": text}
+    version, held = dyno.release.version, dyno_queries.held(dyno.app)
+    words = []
+    if snapshot is not None:
+        words.append(f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}")
+    if held is not None and held.release_id == dyno.release_id:
+        words.append(f"v{version} is held: it goes live by itself when this migrates well.")
+    return {"X-Heroku-Warning": " ".join(words)} if words else {}
 
 
 def _release_to_run(call: Call) -> Release:

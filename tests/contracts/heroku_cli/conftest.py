@@ -1,0 +1,69 @@
+"""One installation, one app of a few lines with two releases, and the unmodified Heroku CLI in a home of its own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stories.heroku import Heroku
+from tests.stories.team import Installation
+from tests.stories.test_host import small_team
+
+APP = "contract-app"
+
+
+class Contract:
+    """``cli(line)`` runs the CLI; the rest looks at what came of it by other ways."""
+
+    def __init__(self, place: Installation, folder: Path) -> None:
+        self.place, self.folder = place, folder
+        self.team = small_team(place, folder, APP)
+        self.team.write("worker.py", "import time\nwhile True:\n    print('working', flush=True)\n    time.sleep(1)\n")
+        self.team.write("Procfile", "web: python app.py\nworker: python worker.py\n")
+        self.team.commit("first")
+        self.team.push()
+        self.team.write("second.txt", "second\n")
+        self.team.commit("second")
+        self.team.push()
+        self.cli = Heroku(place, folder / "shell")
+
+    def __call__(self, line: str, code: int | None = 0, stdin: str = "") -> str:
+        """A command about the app; what it said."""
+        return self.cli(f"heroku {line} -a {APP}", code=code, stdin=stdin)
+
+    def get(self, path: str) -> object:
+        """What the API says of the app now, to the administrator."""
+        return self.place.api("GET", f"/apps/{APP}{path}")[1]
+
+    def current(self) -> dict:
+        return next(row for row in self.get("/releases") if row["current"])
+
+    def until(self, read, holds, seconds: float = 30):
+        return self.team.wait_for(read, holds, seconds)
+
+    def quantity(self, kind: str) -> int:
+        return next(row["quantity"] for row in self.get("/formation") if row["type"] == kind)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Installation]:
+    """An installation of its own."""
+    home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
+    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom")
+    made.up()
+    try:
+        yield made
+    finally:
+        made.down()
+        shutil.rmtree(home.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def app(place, tmp_path_factory) -> Contract:
+    """The app, shared by the tests of a module; each leaves it as it was."""
+    return Contract(place, tmp_path_factory.mktemp("contract"))
