@@ -131,7 +131,7 @@ def _age(seconds: float) -> str:
         if seconds >= size:
             count = int(seconds // size)
             return f"{count} {word}{'' if count == 1 else 's'}"
-    return f"{int(seconds)} seconds"
+    return f"{int(seconds)} second{'' if int(seconds) == 1 else 's'}"
 
 
 @verb("pg:snapshots:pin", example="greenroom pg:snapshots:pin b001 -a ach-payslip-staging")

@@ -15,7 +15,8 @@ from django.conf import settings
 from django.db import connection as own
 
 from greenroom.addons.models import Restore, Snapshot
-from greenroom.addons.postgres import host, restores, snapshots
+from greenroom.addons.postgres import actions, host, restores, snapshots
+from greenroom.project.databases import DatabaseTurn
 from tests.addons.conftest import as_app
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,3 +84,28 @@ def assert_tidy(addon, home):
         assert set(host.databases_under(connection, addon.data["database"] + "_")) == kept
     files = {str(path.relative_to(home)) for path in (home / "snapshots").rglob("*.dump*")}
     assert files == set(Snapshot.objects.filter(state="succeeded").values_list("file", flat=True))
+
+
+def test_a_database_that_takes_long_keeps_no_other_waiting(alice, charlie, database, cafe, home):
+    """One app holds a lock that its dump waits for; the other's snapshot is made meanwhile."""
+    other, _ = actions.provision(actor=charlie, app=cafe, home=home)
+    turn = DatabaseTurn(home, hands=2)
+    try:
+        with as_app(database[1]) as app, app.transaction():
+            app.execute("LOCK TABLE shop_order IN ACCESS EXCLUSIVE MODE")
+            slow = snapshots.ask(actor=alice, addon=database[0])
+            turn.turn()
+            quick = snapshots.ask(actor=charlie, addon=other)
+            deadline = time.monotonic() + 20
+            while quick.state != "succeeded" and time.monotonic() < deadline:
+                turn.turn()
+                time.sleep(0.05)
+                quick.refresh_from_db()
+            slow.refresh_from_db()
+            assert (quick.state, slow.state) == ("succeeded", "running")
+        for thread in turn.busy.values():
+            thread.join(20)
+        slow.refresh_from_db()
+        assert slow.state == "succeeded"
+    finally:
+        actions.deprovision(addon=other)

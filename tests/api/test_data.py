@@ -143,6 +143,7 @@ def test_a_viewer_sees_no_password_and_changes_nothing(vera, store):
 
 def test_a_developer_takes_snapshots_and_cannot_replace_the_data(bob, store):
     client = client_of(bob)
+    assert send(client, "POST", "/apps/store/pg/snapshots", {"pinned": True}).status_code == 403
     assert send(client, "POST", "/client/v11/databases/store-db/backups").status_code == 201
     for method, path in [
         ("PUT", "/client/v11/databases/store-db/reset"), ("POST", "/apps/store/pg/snapshots/b001/actions/restore"),

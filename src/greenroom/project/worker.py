@@ -84,7 +84,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.app_migrations.turn import MigrationTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
-    from greenroom.project.databases import DatabaseTurn
+    from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
 
@@ -103,7 +103,7 @@ def build(home: Path) -> list[Runner]:
         Runner("deliveries", both),
         Runner("router log", router_log(home), idle=0.25),
         Runner("maintenance", maintenance.turn, idle=5.0),
-        Runner("databases", DatabaseTurn(home).turn, idle=1.0),
+        Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
     ]
 
 

@@ -8,6 +8,7 @@ from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import queries, restores, snapshots
 from greenroom.app_migrations.models import MigrationRun
 from greenroom.apps.models import App
+from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries.actions import wake
@@ -71,10 +72,12 @@ def list_snapshots(call: Call) -> list[dict[str, Any]]:
 
 @route("POST", "/apps/{app}/pg/snapshots", "run")
 def capture_snapshot(call: Call) -> Reply:
-    """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``."""
+    """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``. Who may not pin may not ask for a pinned one."""
     pinned = call.body.get("pinned", False)
     if not isinstance(pinned, bool):
         raise UserError("pinned must be true or false.")
+    if pinned:
+        authorise(call.actor, call.app.name, "data:write")
     row = snapshots.ask(
         actor=call.actor, addon=database_of(call.app), reason=call.text("reason"), pinned=pinned, release_version=release_version(call.app)
     )  # fmt: skip
