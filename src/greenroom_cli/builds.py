@@ -1,4 +1,4 @@
-"""The verbs of builds: list, show, and what a build said."""
+"""The verbs of builds and of the slugs that they make: list, show, cancel, what a build said, what a slug is made of."""
 
 from __future__ import annotations
 
@@ -110,4 +110,46 @@ def output_of(cx: Context, build: str) -> int | None:
 
     for line in lines:
         print(output.clean(line, keep_colours=output.colours(sys.stdout)), flush=True)
+    return None
+
+
+@verb("builds:cancel", example="greenroom builds:cancel 01234567 -a ach-payslip-staging")
+@click.argument("build", required=False, default="")
+def cancel(cx: Context, build: str) -> int | None:
+    """Cancel a build that runs; what is live keeps running. Without BUILD the newest."""
+    row = one(cx, build)
+    cx.api.post(cx.path("builds", row["id"], "actions", "cancel"))
+    output.say(f"Cancelled build {row['id'][:8]} of {cx.app}.")
+    output.hint(f"git commit --allow-empty and push again to build {_commit(row)[:8]} anew")
+    return None
+
+
+@verb("slugs:info", example="greenroom slugs:info v12 -a ach-payslip-staging", json=True)
+@click.argument("release", required=False, default="current")
+def slug_info(cx: Context, release: str) -> int | None:
+    """Show what the slug of a release is made of, the largest packages first. RELEASE is vN or a slug's id; without it what is live."""
+    row = cx.api.get(cx.path("slugs", release))
+    if cx.as_json:
+        output.print_json(row)
+        return None
+    manifest = row["manifest"]
+    packages = sorted(manifest.get("packages", {}).items(), key=lambda item: -item[1]["size"])
+    output.heading(f"Slug {row['id']}")
+    output.fields(
+        [
+            ("Commit", row["commit"]), ("Digest", row["checksum"]), ("Python", manifest.get("python_version")),
+            ("Manager", manifest.get("package_manager")), ("Files", f"{len(manifest.get('files', {}))}, {row['size'] / 1e6:.1f} MB"),
+            ("Packages", f"{len(packages)}, {sum(entry['size'] for _, entry in packages) / 1e6:.1f} MB"),
+        ]
+    )  # fmt: skip
+    if packages:
+        output.table([[name, entry["version"], f"{entry['size'] / 1e6:.1f} MB"] for name, entry in packages], header=("Package", "Version", "Size"))
+    return None
+
+
+@verb("slugs:sbom", example="greenroom slugs:sbom v12 -a ach-payslip-staging > sbom.json", json=True)
+@click.argument("release", required=False, default="current")
+def sbom(cx: Context, release: str) -> int | None:
+    """Print the bill of materials of a release's slug (CycloneDX 1.6, JSON). RELEASE is vN or a slug's id; without it what is live."""
+    output.print_json(cx.api.get(cx.path("slugs", release, "sbom")))
     return None

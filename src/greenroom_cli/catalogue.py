@@ -61,6 +61,9 @@ deliveries  deliveries:wait      deliveries:wait           wait until a commit i
 builds      builds               builds:builds             list builds
 builds      builds:info          builds:info               show one build
 builds      builds:output        builds:output_of          print what a build said
+builds      builds:cancel        builds:cancel             cancel a build that runs
+builds      slugs:info           builds:slug_info          show what the slug of a release is made of
+builds      slugs:sbom           builds:sbom               print the bill of materials of a slug
 checks      checks               checks:checks             show the checks of a commit
 checks      checks:info          checks:info               show one check with its findings
 checks      checks:rerun         checks:rerun              run a check again

@@ -89,6 +89,12 @@ def delivery(state: str, **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
+def slug() -> dict:
+    packages = {"django": {"version": "5.2", "size": 8_000_000, "record": "", "hashes": []}, "six": {"version": "1.16.0", "size": 11_000}}
+    manifest = {"python_version": "3.12.4", "package_manager": "uv", "packages": packages, "files": {"manage.py": ["f", "", 1]}}
+    return {"id": BUILD, "commit": SHA, "checksum": "SHA256:" + "0" * 64, "size": 1000, "manifest": manifest}
+
+
 def build(**changes: Any) -> dict[str, Any]:
     row = {
         "id": BUILD, "status": "succeeded", "source_blob": {"version": SHA}, "slug": {"id": "s1"}, "failure": None,
@@ -251,6 +257,8 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "A/dynos/[^/]+/actions/stop", Reply({}, 202)),
         ("POST", "A/log-sessions", lambda request: Reply({"logplex_url": f"{fake.url}/streams/logs/l1"}, 201)),
         ("GET", "/streams/logs/l1", Reply(raw=log, kind="text/plain")),
+        ("GET", "A/slugs/current", lambda request: slug()),
+        ("GET", "A/slugs/current/sbom", lambda request: {"bomFormat": "CycloneDX", "components": []}),
         ("GET", "A/builds", lambda request: [_absolute(fake, build())]),
         ("GET", f"A/builds/{BUILD}", lambda request: _absolute(fake, build())),
         ("GET", "/streams/output/b1", Reply(raw=b"-----> Python app detected\n-----> Done\n", kind="text/plain")),

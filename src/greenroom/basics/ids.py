@@ -56,3 +56,11 @@ def new_token() -> str:
 def is_app_name(name: str) -> bool:
     """Whether ``name`` follows the grammar and is not reserved."""
     return bool(APP_NAME.match(name)) and name not in RESERVED_APP_NAMES
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is an id as the API writes it: 36 characters, with dashes."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -6,10 +6,14 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import PlatformError
+from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.buildpacks.failures import BuildError
 from greenroom.builds.models import Build
 from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
@@ -17,7 +21,7 @@ from greenroom.builds.rules import dyno_ids
 from greenroom.builds.steps import Failed, Steps
 from greenroom.engine.contract import Engine
 
-__all__ = ["TestOverlay", "advance", "cancel", "prepare_test_overlay", "start"]
+__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "prepare_test_overlay", "start"]
 logger = logging.getLogger(__name__)
 PATIENCE = 120.0
 """Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build counts as errored."""
@@ -43,7 +47,7 @@ def advance(
     except BuildError as error:
         _end(steps, "failed", error.reason, error.message, error.hint)
     except Failed as failure:
-        status = "failed" if failure.ended.kind == "failed" else "errored"
+        status = failure.ended.kind if failure.ended.kind in ("failed", "cancelled") else "errored"
         _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
     except (PlatformError, OSError) as error:
         _trouble(steps, error)
@@ -54,10 +58,7 @@ def advance(
 
 
 def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:
-    build = steps.build
-    build.status, build.phase, build.finished_at = status, "done", clock.now()
-    build.failure_reason, build.failure_message, build.failure_hint = reason[:80], steps.mask(message), hint
-    build.save()
+    steps.conclude(status=status, failure_reason=reason[:80], failure_message=steps.mask(message), failure_hint=hint)
     steps.forget()
 
 
@@ -76,11 +77,24 @@ def _trouble(steps: Steps, error: PlatformError | OSError) -> None:
     build.save(update_fields=["facts", "updated_at"])
 
 
-def cancel(*, build: Build, engine: Engine) -> Build:
+def cancel(*, build: Build, engine: Engine, why: str = "Nobody waited for it any more.") -> Build:
     """End a build that nobody waits for any more; its dynos are killed. One that has ended stays as it is."""
-    if build.status == "pending":
-        build.status, build.phase, build.finished_at = "cancelled", "done", clock.now()
-        build.save()
+    now = clock.now()
+    columns = {"status": "cancelled", "phase": "done", "finished_at": now, "updated_at": now}
+    message = {"failure_reason": "build::cancelled", "failure_message": f"The build was cancelled. {why}"}
+    Build.objects.filter(pk=build.pk, status="pending").update(**columns, **message)
+    build.refresh_from_db()
     for name in dyno_ids(build.id.hex, build.facts.get("lost", 0)):
         engine.forget(name)
     return build
+
+
+def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
+    """The same, because somebody asked. ConflictError when the build has ended."""
+    with transaction.atomic():
+        row = Build.objects.select_for_update().get(pk=build.pk)
+        if row.status != "pending":
+            number = str(row.id)[:8]
+            raise ConflictError(f"Build {number} has ended already: {row.status}.", hint=f"greenroom builds:info {number} -a {build.app.name}")
+        audit(actor=actor, action="build.cancel", app=build.app, detail={"build": str(row.id), "commit": row.commit})
+    return cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")

@@ -11,17 +11,22 @@ import csv
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
 from typing import Any
 
 from greenroom.basics.errors import PlatformError
+from greenroom.buildpacks import locked
 from greenroom.buildpacks.requirements import read_requirements
 from greenroom.engine.contract import scratch_folder
 from greenroom.slugs import store
 
 RESULT_LIMIT = 1024 * 1024
+MAX_PACKAGES = 5000
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,199}\Z")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}\Z")
 RECORDS = ("lib/python3.*/site-packages/*.dist-info/RECORD", "*/*.dist-info/RECORD")
 """Of an environment, and of uv's ``archive-v0``; not those of packages that a package brings along."""
 
@@ -146,6 +151,24 @@ def facts(home: Path, key: str) -> dict[str, Any]:
         return json.loads((home / "envs" / f"{key}.json").read_text())
     except (FileNotFoundError, ValueError):
         return {}
+
+
+def packages(home: Path, key: str, manager: str, main: str) -> dict[str, dict[str, Any]]:
+    """``{name: {version, size, record, hashes}}`` of what is installed: sizes in bytes, hashes as the lock allows them.
+
+    The names come from the dyno that installed: cut to what a package's name and version may be.
+    """
+    known = facts(home, key)
+    lock = known.get("lock", "")
+    text = lock if isinstance(lock, str) else lock.get(main, "")
+    allowed, found = locked.hashes(manager, text), {}
+    for name, entry in sorted((known.get("packages") or {}).items())[:MAX_PACKAGES]:
+        version, size, *record = entry if isinstance(entry, list) and len(entry) > 1 else ("", 0)
+        plain = locked.normal_name(str(name))[:200]
+        if PACKAGE.match(plain) and VERSION.match(str(version)):
+            values = {"version": str(version), "size": size if isinstance(size, int) else 0, "record": str(record[0])[:64] if record else ""}
+            found[plain] = {**values, "hashes": allowed.get((plain, str(version)), [])}
+    return found
 
 
 def damaged(folder: Path) -> list[str]:

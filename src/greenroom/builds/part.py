@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenroom.basics import clock
 from greenroom.buildpacks import pins, plan
 from greenroom.buildpacks.installs import TOOLS
 from greenroom.buildpacks.versions import Interpreter
-from greenroom.builds import environments, output, specs, tools
+from greenroom.builds import collection, environments, output, specs, tools
 from greenroom.builds.models import Build
 from greenroom.builds.rules import MAX_LOST, Ended, dyno_id, dyno_ids, ended, masked, secret_words
 from greenroom.engine.contract import DynoSpec, Engine, Mount
@@ -52,7 +53,8 @@ class Part:
         self.build.facts = {**self.facts, **facts}
         self.build.facts.pop("trouble", None)
         self.build.phase = phase
-        self.build.save(update_fields=["facts", "phase", "updated_at"])
+        rows = Build.objects.filter(pk=self.build.pk, status="pending")
+        rows.update(facts=self.build.facts, phase=phase, updated_at=clock.now())
         return True
 
     # -- dynos ----------------------------------------------------------------------------------------------------------
@@ -60,7 +62,11 @@ class Part:
     def watch(self, part: str, order: Callable[[str], DynoSpec]) -> Ended | None:
         """Start the part's dyno unless it was started, pass its output on; how it ended, or None while it runs."""
         name = dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
-        state = self.engine.describe(name) or self.engine.start(order(name))
+        state = self.engine.describe(name)
+        if state is None:
+            if not Build.objects.filter(pk=self.build.pk, status="pending").exists():
+                raise Failed(Ended("cancelled"))
+            state = self.engine.start(order(name))
         over = state.phase in ("exited", "lost")
         self._pass_on(name, over)
         if not over:
@@ -114,8 +120,20 @@ class Part:
             numbers = {str(key)[:40]: value for key, value in list(measured.items())[:20] if isinstance(value, int | float)}
             self.facts["seconds"] = {**self.facts.get("seconds", {}), **numbers}
 
+    def conclude(self, **columns: Any) -> bool:
+        """Write the end of the build, unless somebody ended it before: then the row is left as it is and read again."""
+        now = clock.now()
+        columns = {"phase": "done", "finished_at": now, "updated_at": now, "facts": self.build.facts, **columns}
+        changed = Build.objects.filter(pk=self.build.pk, status="pending").update(**columns)
+        if not changed:
+            self.build.refresh_from_db()
+            return False
+        for name, value in columns.items():
+            setattr(self.build, name, value)
+        return True
+
     def forget(self) -> None:
-        """Let the engine drop what is left of the build's dynos."""
+        """Let the engine drop what is left of the build's dynos, and remove the sources that nobody else builds from."""
         for name in dyno_ids(self.build.id.hex, self.facts.get("lost", 0)):
             self.engine.forget(name)
-        (self.home / "sources" / f"{self.build.id.hex}.tar").unlink(missing_ok=True)
+        collection.remove_sources(self.build, self.home)

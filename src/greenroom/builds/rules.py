@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +14,8 @@ PARTS = ("pre", "tool", "install", "sources", "compile")
 CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"<>]+(?=@)")
 """Of a URL: what stands before the host, a user with a password or a token."""
 SHORTEST = 4
+HEAVY = 500_000_000
+"""Bytes of tree and packages from which a build warns; Heroku refuses such a slug."""
 MAX_LOST = 2
 """How often a dyno that was lost (its host restarted) is started again."""
 
@@ -44,6 +46,9 @@ def ended(*, phase: str, exit_code: int | None, reason: str, detail: str, result
         return Ended("lost", "build::lost", "The build's process was lost.", "push again")
     if reason == "oom":
         return Ended("failed", "build::memory", f"The build needed more than {memory_mb} MB of memory.", "see what the last step above loads")
+    if exit_code == FAILED and result.get("reason") == "build::memory":
+        what = f"{_text(result, 'message', 200)}, as happens when more than {memory_mb} MB of memory are needed."
+        return Ended("failed", "build::memory", what, "see what the last step above loads")
     if reason in ("timeout", "silence"):
         return Ended("failed", "build::timeout", f"The build took longer than {minutes:.0f} minutes and was ended.", "see the last step above")
     if reason == "start":
@@ -79,3 +84,17 @@ def masked(text: str, words: Iterable[str] = ()) -> str:
     for word in words:
         text = text.replace(word, "***")
     return text
+
+
+def too_heavy(size: int, packages: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Lines of a warning when the tree (``size`` bytes) with its packages (name -> [version, bytes]) is heavy: the largest are named."""
+    total = size + sum(entry[1] for entry in packages.values())
+    if total <= HEAVY:
+        return []
+    largest = sorted(packages.items(), key=lambda item: -item[1][1])[:5]
+    listed = ", ".join(f"{name} {entry[0]} ({entry[1] / 1e6:.0f}M)" for name, entry in largest)
+    return [
+        f"Warning: the slug is {total / 1e6:.0f}M large, {size / 1e6:.0f}M of them the app's own files.",
+        f"The largest packages: {listed}.",
+        "Leave out what a running app does not need: .slugignore, and requirements without test tools.",
+    ]

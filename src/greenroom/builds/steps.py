@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +37,8 @@ class Steps(Installing, Storing):
         if not path.exists():
             path.parent.mkdir(mode=0o755, exist_ok=True)
             archive(self.build.app, self.home, self.build.commit, path)
+        else:
+            os.utime(path)  # so that nobody takes it for one that was left behind
         whole = Source(path)
         settings = plan.settings_of(whole)
         whole.close()

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from typing import Any
 
-from greenroom.basics import clock
 from greenroom.basics.errors import AppError
 from greenroom.buildpacks import pins
 from greenroom.buildpacks.failures import BuildError
@@ -16,7 +15,9 @@ from greenroom.buildpacks.installs import TOOLS
 from greenroom.buildpacks.readers import read_app_json, read_procfile
 from greenroom.builds import environments, tools
 from greenroom.builds.part import Part
+from greenroom.builds.rules import too_heavy
 from greenroom.engine.contract import DynoSpec, scratch_folder
+from greenroom.git.queries import tree_hash
 from greenroom.slugs import store
 from greenroom.slugs.actions import record
 from greenroom.slugs.store import Stored
@@ -60,17 +61,14 @@ class Storing(Part):
         key = self.facts["env_key"]
         types = read_procfile(stored.texts["Procfile"]) if "Procfile" in stored.texts else {}
         app_json = read_app_json(stored.texts["app.json"]) if "app.json" in stored.texts else {}
+        manifest = self._manifest()
         slug = record(
             app=self.build.app, stored=stored, env_key=key, commit=self.build.commit, process_types=types, app_json=app_json,
             settings=self.facts["settings"], is_django=environments.has_package(self.home, key, "django") or "django/__init__.py" in stored.files,
-            migrations_digest=migrations_digest(stored.files, key), manifest=self._manifest(),
+            migrations_digest=migrations_digest(stored.files, key), manifest=manifest,
         )  # fmt: skip
-        self._conclude(types, stored.size)
-        self.build.slug = slug
-        self.build.status = "succeeded"
-        self.build.phase = "done"
-        self.build.finished_at = clock.now()
-        self.build.save()
+        self._tell(types, stored.size, manifest)
+        self.conclude(slug=slug, status="succeeded")
         return False
 
     def _stored(self) -> Stored | None:
@@ -78,7 +76,9 @@ class Storing(Part):
         key = self.build.id.hex
         if key not in _copies:
             tree = self.home / scratch_folder(self.current("compile"), "app")
-            _copies[key] = _pool.submit(store.keep, tree, home=self.home, env_key="+".join([self.facts["env_key"], *self.facts["layers"]]))
+            env_key = "+".join([self.facts["env_key"], *self.facts["layers"]])
+            manifest = {**self._lasting(), "packages": self._packages()}
+            _copies[key] = _pool.submit(store.keep, tree, home=self.home, env_key=env_key, manifest=manifest)
         try:
             stored = _copies[key].result(timeout=PATIENCE)
         except StillRunning:
@@ -93,20 +93,40 @@ class Storing(Part):
         return stored
 
     def _manifest(self) -> dict[str, Any]:
+        packages = self._packages()
+        sizes = {name: [entry["version"], entry["size"]] for name, entry in packages.items()}
+        return {
+            **self._lasting(),
+            "tree": tree_hash(self.build.app, self.home, self.build.commit),
+            "seconds": self.facts.get("seconds", {}),
+            "package_sizes": sizes,
+            "env_size": sum(size for _, size in sizes.values()),
+        }
+
+    def _lasting(self) -> dict[str, Any]:
+        """What the content of the slug is made of and with, whatever the commit."""
+        manager = self.facts["install"]["manager"]
         return {
             "interpreter": self.facts["python"],
             "python_version": self.python.text,
-            "package_manager": self.facts["install"]["manager"],
-            "tools": {"uv": tools.uv_version(), **{name: pins.VERSIONS[name] for name in TOOLS if name == self.facts["install"]["manager"]}},
+            "package_manager": manager,
+            "tools": {"uv": tools.uv_version(), **{name: pins.VERSIONS[name] for name in TOOLS if name == manager}},
             "tool_key": self.tool_key(),
             "layers": self.facts["layers"],
             "root": self.facts["root"],
-            "seconds": self.facts.get("seconds", {}),
         }
 
-    def _conclude(self, types: dict[str, str], size: int) -> None:
-        listed = ", ".join(types) if types else "(none)"
-        self.say(f"-----> Discovering process types\n       Procfile declares types -> {listed}\n-----> Compressing...\n       Done: {size / 1e6:.1f}M")
+    def _packages(self) -> dict[str, dict[str, Any]]:
+        install = self.facts["install"]
+        return environments.packages(self.home, self.facts["env_key"], install["manager"], install["main"])
+
+    def _tell(self, types: dict[str, str], size: int, manifest: dict[str, Any]) -> None:
+        listed, env_size = ", ".join(types) if types else "(none)", manifest["env_size"]
+        self.say(f"-----> Discovering process types\n       Procfile declares types -> {listed}\n-----> Compressing...")
+        self.say(f"       Done: {size / 1e6:.1f}M, and {env_size / 1e6:.1f}M of packages")
+        heavy = too_heavy(size, manifest["package_sizes"])
+        if heavy:
+            self.say("\n".join(["", *(f" !     {line}" for line in heavy), " "]))
 
 
 def migrations_digest(files: Mapping[str, tuple[str, str, int]], env_key: str) -> str:

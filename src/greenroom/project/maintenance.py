@@ -10,6 +10,7 @@ from greenroom.accounts.queries import actor_of
 from greenroom.addons.postgres import restores, snapshots
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError
+from greenroom.builds import collection
 from greenroom.checks import actions as checks
 from greenroom.deliveries import actions, lifecycle
 from greenroom.engine.contract import Engine
@@ -33,6 +34,8 @@ class Maintenance:
         if reconcile(home=self.home):
             actions.wake()
         checks.sweep(engine=self.engine)
+        for name in collection.sweep(engine=self.engine, home=self.home):
+            log.info("removed %s, which a build had left behind", name)
         for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
             if not Release.objects.filter(app=app, version__gt=1).exists():
                 self._finish(app)

@@ -6,6 +6,7 @@ from greenroom.entrypoints.api import (
     views_account,
     views_addons,
     views_apps,
+    views_builds,
     views_gate,
     views_pg,
     views_releases,
@@ -13,7 +14,7 @@ from greenroom.entrypoints.api import (
 )
 from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
 
-REGISTERED = (views_account, views_apps, views_gate, views_releases)
+REGISTERED = (views_account, views_apps, views_builds, views_gate, views_releases)
 DATA = (views_addons, views_pg, views_snapshots)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 from greenroom.apps.models import App
 from greenroom.engine.contract import Mount
 from greenroom.slugs.models import Slug
+from greenroom.slugs.sbom import cyclonedx
 
 ENV_TARGET = "/app/.heroku/python"
 
@@ -72,3 +76,22 @@ def collectable(home: Path, *, keep: Collection[str] = (), keep_envs: Collection
 
 def _children(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def manifest(slug: Slug, home: Path) -> dict[str, Any]:
+    """What the slug is: the row's facts, the packages with versions, sizes and hashes, and every file with its digest.
+
+    packages and files are those that were written down beside the tree when it was stored; empty for a slug older than that.
+    """
+    try:
+        stored = json.loads((home / "slugs" / slug.digest / "manifest.json").read_text())
+    except (FileNotFoundError, ValueError):
+        stored = {}
+    whole = {**stored, **slug.manifest, "commit": slug.commit, "digest": slug.digest, "env_key": slug.env_key}
+    return {**whole, "files": stored.get("files", {}), "packages": stored.get("packages", {})}
+
+
+def bill_of_materials(slug: Slug, home: Path) -> dict[str, Any]:
+    """The slug's SBOM, CycloneDX 1.6 as JSON values."""
+    created = slug.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return cyclonedx(app=slug.app.name, digest=slug.digest, created=created, manifest=manifest(slug, home))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from greenroom_cli.host import components, postgres, veil
+from greenroom_cli.host import components, postgres, storage, veil
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
@@ -33,7 +33,8 @@ def examine(home: Path, install: Installation | None) -> list[Finding]:
     """All checks, in the order in which a person should read them."""
     checks: list[Callable[[], Finding]] = [
         _python, _mode, lambda: _bubblewrap(), _cgroups, lambda: _program("git", (2, 31)), lambda: _caddy(), _postgres,
-        lambda: _program("uv", (0, 5)), lambda: _disk(home), lambda: _ports(install), lambda: _ancestors(home), _interpreters, _clock,
+        lambda: _program("uv", (0, 5)), lambda: _disk(home), lambda: _storage(home),
+        lambda: _ports(install), lambda: _ancestors(home), _interpreters, _clock,
     ]  # fmt: skip
     found = []
     for check in checks:
@@ -162,6 +163,11 @@ def _disk(home: Path) -> Finding:
     return Finding(
         "disk", level, f"{free:.1f} GB free at {place}", "" if level == "ok" else "free some, or choose another --home"
     )
+
+
+def _storage(home: Path) -> Finding:
+    sizes = storage.measure(home)
+    return Finding("storage", "ok", f"{sum(sizes.values()) / 1e6:.0f} MB in {home}: {storage.text(sizes)}")
 
 
 def _ports(install: Installation | None) -> Finding:

@@ -49,7 +49,7 @@ def note(text):
 
 
 def run(argv, env, cwd, hide=(), hold=(), held=None):
-    """Run a child with its output indented. Returns (exit code, the last lines of its output).
+    """Run a child with its output indented. Returns (exit code, the last lines of its output). Failed when it was killed.
 
     hide: beginnings of lines that are not shown. hold: from a line that begins so on, all go to the list ``held`` instead.
     """
@@ -65,6 +65,8 @@ def run(argv, env, cwd, hide=(), hold=(), held=None):
         elif not line.startswith(hide):
             say("       " + line if line else "")
     code = child.wait()
+    if code in (-9, 137):
+        raise Failed("build::memory", os.path.basename(argv[0]) + " was killed")
     return (128 - code if code < 0 else code), tail
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be bu
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import sys
 import tarfile
@@ -154,7 +155,7 @@ def install_locked(job, timer, folder):
 
 
 def packages():
-    """What is installed: name -> [version, bytes], from the metadata alone."""
+    """What is installed: name -> [version, bytes, SHA-256 of its RECORD], from the metadata alone."""
     found = {}
     lib = os.path.join(frame.ENV, "lib")
     for version in os.listdir(lib):
@@ -162,16 +163,20 @@ def packages():
         for entry in os.listdir(site) if os.path.isdir(site) else ():
             if entry.endswith(".dist-info"):
                 name, _, number = entry[: -len(".dist-info")].rpartition("-")
-                found[name] = [number, _bytes(os.path.join(site, entry, "RECORD"))]
+                found[name] = [number, *_record(os.path.join(site, entry, "RECORD"))]
     return found
 
 
-def _bytes(record):
+def _record(path):
+    """(bytes of all files, SHA-256 of the RECORD without what depends on the moment of the installation)."""
     try:
-        with open(record, encoding="utf-8", newline="") as file:
-            return sum(int(row[2]) for row in csv.reader(file) if len(row) > 2 and row[2].isdigit())
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = sorted(row for row in csv.reader(file) if len(row) > 2)
     except (OSError, UnicodeDecodeError, csv.Error):
-        return 0
+        return 0, ""
+    lasting = [row for row in rows if not row[0].endswith((".pyc", "/direct_url.json", "/uv_cache.json", "/REQUESTED", "/INSTALLER"))]
+    digest = hashlib.sha256(repr(lasting).encode()).hexdigest()
+    return sum(int(row[2]) for row in rows if row[2].isdigit()), digest
 
 
 def own_group(folder, skip=""):

@@ -14,6 +14,7 @@ from greenroom.builds.models import Build
 from greenroom.checks.models import Annotation
 from greenroom.dynos.models import Dyno, Formation
 from greenroom.releases.models import Release
+from greenroom.slugs.models import Slug
 
 REGION = {"id": "00000000-0000-4000-8000-000000000001", "name": "local"}
 STACK = {"id": "00000000-0000-4000-8000-000000000002", "name": "greenroom-1"}
@@ -126,6 +127,16 @@ def build(row: Build, output_url: str) -> dict[str, Any]:
         "release": None, "output_stream_url": output_url, "failure": failure if row.failure_reason else None,
         "user": user(row.account), "app": {"id": str(row.app_id)},
         "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+
+
+def slug(row: Slug, manifest: dict[str, Any]) -> dict[str, Any]:
+    """A slug with what it is made of. There is no blob to download: Greenroom makes no tarball."""
+    return {
+        "id": str(row.id), "commit": row.commit, "commit_description": None, "buildpack_provided_description": "Python",
+        "checksum": f"SHA256:{row.digest}", "size": row.size, "process_types": row.process_types, "stack": STACK,
+        "blob": {"method": "get", "url": ""}, "manifest": manifest,
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.created_at),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The API of deliveries, builds, checks, overrides, migrations and log sessions."""
+"""The API of deliveries, checks, overrides, migrations and log sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django.conf import settings
 from greenroom.app_migrations import queries as migrations
 from greenroom.basics import signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
-from greenroom.builds.models import Build
 from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
 from greenroom.checks.models import CheckRun
@@ -31,7 +30,8 @@ def stream_url(path: str, payload: dict[str, Any], purpose: str) -> str:
     return f"http://localhost:{settings.INSTALLATION['api_port']}/streams/{path}/{token}"
 
 
-def _transcript(row: Delivery) -> str:
+def transcript_url(row: Delivery) -> str:
+    """Where a delivery's lines can be read as they come."""
     return stream_url("output", {"file": row.transcript, "done": f"{row.transcript}.done"}, "output")
 
 
@@ -44,14 +44,14 @@ def list_deliveries(call: Call) -> list[dict[str, Any]]:
         rows = rows.filter(sha__startswith=sha, kind="push")
     limit = call.query("limit")
     size = min(int(limit), 500) if limit.isdigit() else 20
-    return [{**delivery_queries.as_json(row), "transcript_url": _transcript(row)} for row in rows[:size]]
+    return [{**delivery_queries.as_json(row), "transcript_url": transcript_url(row)} for row in rows[:size]]
 
 
 @route("GET", "/apps/{app}/deliveries/{delivery}", "view")
 def get_delivery(call: Call) -> dict[str, Any]:
     """One delivery by id or commit."""
     row = delivery_queries.by_id(call.app, call.params["delivery"])
-    return {**delivery_queries.as_json(row), "transcript_url": _transcript(row)}
+    return {**delivery_queries.as_json(row), "transcript_url": transcript_url(row)}
 
 
 @route("POST", "/apps/{app}/deliveries/{delivery}/actions/drop", "run")
@@ -64,28 +64,6 @@ def drop_delivery(call: Call) -> dict[str, Any]:
             hint=f"greenroom deliveries -a {call.app.name}",
         )
     return delivery_queries.as_json(holding.drop(actor=call.actor, app=call.app, home=HOME))
-
-
-def _build_output(row: Build) -> str:
-    delivery = Delivery.objects.filter(build=row).order_by("seq").first()
-    return _transcript(delivery) if delivery else ""
-
-
-@route("GET", "/apps/{app}/builds", "view", paged="created_at")
-def list_builds(call: Call) -> list[dict[str, Any]]:
-    """Builds, newest first."""
-    rows = Build.objects.filter(app=call.app).select_related("account").order_by("-created_at")[:100]
-    return [shapes.build(row, _build_output(row)) for row in rows]
-
-
-@route("GET", "/apps/{app}/builds/{build}", "view")
-def get_build(call: Call) -> dict[str, Any]:
-    """One build by id."""
-    rows = Build.objects.filter(app=call.app).select_related("account").order_by("-created_at")[:500]
-    found = next((row for row in rows if str(row.id) == call.params["build"]), None)
-    if found is None:
-        raise NotFoundError("Couldn't find that build.", hint=f"greenroom builds -a {call.app.name}", resource="build")
-    return shapes.build(found, _build_output(found))
 
 
 def _sha(call: Call, text: str) -> str:

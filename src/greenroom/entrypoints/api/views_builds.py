@@ -1,0 +1,79 @@
+"""The API of builds and slugs: list, show, cancel; what a slug is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.basics.errors import NotFoundError
+from greenroom.basics.ids import is_uuid
+from greenroom.builds import actions as builds
+from greenroom.builds.models import Build
+from greenroom.deliveries import actions as deliveries
+from greenroom.deliveries.models import Delivery
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.routing import HOME, Call, route
+from greenroom.entrypoints.api.views_gate import transcript_url
+from greenroom.releases import queries as releases
+from greenroom.slugs import queries as slugs
+from greenroom.slugs.models import Slug
+
+
+def _output(row: Build) -> str:
+    delivery = Delivery.objects.filter(build=row).order_by("seq").first()
+    return transcript_url(delivery) if delivery else ""
+
+
+@route("GET", "/apps/{app}/builds", "view", paged="created_at")
+def list_builds(call: Call) -> list[dict[str, Any]]:
+    """Builds, newest first."""
+    rows = Build.objects.filter(app=call.app).select_related("account").order_by("-created_at")[:100]
+    return [shapes.build(row, _output(row)) for row in rows]
+
+
+def _build(call: Call) -> Build:
+    rows = Build.objects.filter(app=call.app).select_related("account", "app")
+    found = rows.filter(pk=call.params["build"]).first() if is_uuid(call.params["build"]) else None
+    if found is None:
+        raise NotFoundError("Couldn't find that build.", hint=f"greenroom builds -a {call.app.name}", resource="build")
+    return found
+
+
+@route("GET", "/apps/{app}/builds/{build}", "view")
+def get_build(call: Call) -> dict[str, Any]:
+    """One build by id."""
+    row = _build(call)
+    return shapes.build(row, _output(row))
+
+
+@route("POST", "/apps/{app}/builds/{build}/actions/cancel", "release")
+def cancel_build(call: Call) -> dict[str, Any]:
+    """End a build that runs; what is live keeps running. One that has ended answers 409."""
+    row = builds.cancel_by(actor=call.actor, build=_build(call), engine=engine())
+    deliveries.wake()
+    return shapes.build(row, _output(row))
+
+
+def _slug(call: Call) -> Slug:
+    """By id, or of a release: ``v12``, ``current``."""
+    name = call.params["slug"]
+    if is_uuid(name):
+        found = Slug.objects.filter(app=call.app, pk=name).select_related("app").first()
+    else:
+        found = releases.by_name(call.app, name).slug
+    if found is None:
+        raise NotFoundError(f"Couldn't find slug {name[:40]}.", hint=f"greenroom releases -a {call.app.name}", resource="slug")
+    return found
+
+
+@route("GET", "/apps/{app}/slugs/{slug}", "view")
+def get_slug(call: Call) -> dict[str, Any]:
+    """One slug by id or release: Heroku's fields, and ``manifest`` with packages, sizes, hashes and files."""
+    row = _slug(call)
+    return shapes.slug(row, slugs.manifest(row, HOME))
+
+
+@route("GET", "/apps/{app}/slugs/{slug}/sbom", "view")
+def get_sbom(call: Call) -> dict[str, Any]:
+    """The slug's bill of materials: CycloneDX 1.6."""
+    return slugs.bill_of_materials(_slug(call), HOME)

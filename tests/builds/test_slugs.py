@@ -1,0 +1,56 @@
+"""What a build leaves: a slug whose digest depends on nothing but commit and lock, that names all it is made of, and that shows damage."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenroom.slugs import queries
+from greenroom.slugs.actions import intact, verify
+from tests.builds.hosting import ADDED, BASE, FILES, SIX, Machine, Workshop, pip_files
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PAGES = {f"shop/page_{number}.py": f"def page(request, number={number}):\n    return [str(number), 'x', request]\n" for number in range(30)}
+
+
+@pytest.fixture
+def elsewhere(cafe):
+    """Another home with nothing in its caches."""
+    machine = Machine()
+    yield Workshop(cafe, machine)
+    machine.close()
+
+
+@pytest.mark.parametrize("manager", ["pip", "uv"])
+def test_the_same_commit_and_lock_give_the_same_slug_on_another_host(workshop, elsewhere, manager):
+    files = {**BASE, **PAGES, **FILES[manager](SIX, ADDED), "bin/run": "#!/bin/sh\necho hello\n"}
+    here, there = workshop.built(files).slug, elsewhere.built(files).slug
+    assert (here.digest, here.env_key) == (there.digest, there.env_key)
+    ours, theirs = (queries.manifest(slug, place.home) for slug, place in ((here, workshop), (there, elsewhere)))
+    assert ours["packages"] == theirs["packages"]
+    assert ours["files"] == theirs["files"]
+    assert ours["tree"] == theirs["tree"]
+
+
+@pytest.mark.parametrize("manager", list(FILES))
+def test_the_manifest_names_commit_interpreter_packages_tools_and_files(workshop, manager):
+    build = workshop.built({**BASE, **FILES[manager](SIX)})
+    manifest = queries.manifest(build.slug, workshop.home)
+    assert manifest["commit"] == build.commit
+    assert manifest["python_version"].startswith("3.")
+    assert manifest["packages"]["six"]["version"] == "1.16.0"
+    assert manifest["packages"]["six"]["size"] > 10_000
+    assert any(value.startswith("sha256:8abb2f1d") for value in manifest["packages"]["six"]["hashes"])
+    assert len(manifest["packages"]["six"]["record"]) == 64
+    assert manager in manifest["tools"] or manager in ("pip", "uv")
+    assert manifest["files"]["app.py"][0] == "f"
+    bill = queries.bill_of_materials(build.slug, workshop.home)
+    assert "pkg:pypi/six@1.16.0" in {component["bom-ref"] for component in bill["components"]}
+    assert "of packages" in workshop.text
+
+
+def test_a_file_that_was_changed_on_disk_is_noticed_before_a_dyno_starts(workshop):
+    slug = workshop.built({**BASE, **pip_files(SIX), "note.txt": "as committed\n"}).slug
+    assert verify(slug, workshop.home)
+    assert intact(slug, workshop.home)
+    (workshop.home / slug.folder / "note.txt").write_text("changed\n")
+    assert not intact(slug, workshop.home)
