@@ -17,13 +17,13 @@ from tests.cli.fake import APP, BUILD, SHA
 TENANT = sorted(catalogue.COMMANDS)
 READS = {
     "apps": [], "apps:info": [], "config": [], "config:get": ["DEBUG"], "ps": [], "ps:scale": [], "logs": [], "builds": [],
-    "builds:info": [], "builds:output": [BUILD], "checks": [], "checks:info": ["scan"], "releases": [], "releases:info": ["v12"],
+    "builds:info": [], "builds:output": [BUILD], "checks": [], "checks:info": ["scan"], "checks:tokens": [], "releases": [], "releases:info": ["v12"],
     "deliveries": [], "deliveries:info": [], "deliveries:wait": [SHA], "migrations": [], "pg:info": [], "domains": [], "access": [],
     "addons": [], "maintenance": [], "audit": [], "audit:verify": [], "whoami": [], "accounts": [], "tokens": [], "version": [],
 }  # fmt: skip
 WRITES = {
     "create", "rename", "destroy", "git:remote", "git:credentials", "config:set", "config:unset", "ps:restart", "ps:stop", "run",
-    "checks:rerun", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:restore", "domains:add", "domains:remove",
+    "checks:rerun", "checks:token", "checks:unpin", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:restore", "domains:add", "domains:remove",
     "maintenance:on", "maintenance:off", "access:add", "access:remove", "accounts:create", "tokens:create", "tokens:revoke",
 }  # fmt: skip
 TEXT_ONLY = {"help", "completion", "open"}

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from greenroom.entrypoints.api import views_account, views_apps, views_gate, views_releases
+from greenroom.entrypoints.api import (
+    views_account,
+    views_apps,
+    views_check_tokens,
+    views_gate,
+    views_github,
+    views_releases,
+)
 from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
 
 REGISTERED = (views_account, views_apps, views_gate, views_releases)
+REGISTERED_FOR_CHECKS = (views_github, views_check_tokens)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"
