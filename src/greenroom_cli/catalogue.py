@@ -67,6 +67,9 @@ builds      slugs:sbom           builds:sbom               print the bill of mat
 checks      checks               checks:checks             show the checks of a commit
 checks      checks:info          checks:info               show one check with its findings
 checks      checks:rerun         checks:rerun              run a check again
+checks      checks:token         check_tokens:token        make a token that reports some checks of one app
+checks      checks:tokens        check_tokens:tokens       list the tokens that report checks of an app
+checks      checks:unpin         check_tokens:unpin        let any report of a check count again
 checks      deploy:override      checks:override           let one commit through in spite of a check
 checks      deploy:pause         checks:pause              stop automatic deployment
 checks      deploy:resume        checks:resume             let automatic deployment go on

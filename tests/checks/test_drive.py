@@ -436,3 +436,31 @@ def test_the_dyno_side_is_placed_once_and_found_by_its_content(home):
     assert (home / first.source / "__main__.py").exists()
     assert os.access(home / tools.ruff_mount(home).source, os.X_OK)
     assert not [path for path in (home / "cache" / "tools").iterdir() if path.name.startswith("tmp")]
+
+
+TRAVIS = "before_script: make x\nscript: pytest\nenv: A=1 DATABASE_URL=postgres://evil\n"
+
+
+@pytest.mark.parametrize(("app_json", "used"), [({}, True), (APP_JSON, False)])
+def test_a_travis_file_is_used_when_app_json_names_no_command(shop, home, app_json, used):
+    play = Play(shop, home, app_json=app_json)
+    folder = home / play.slug.folder
+    folder.mkdir(parents=True)
+    (folder / ".travis.yml").write_text(TRAVIS)
+    play.tests()
+    spec = next(iter(play.engine.specs.values()))
+    wish = json.loads(spec.stdin)
+    assert ("travis" in wish, spec.env.get("TRAVIS"), spec.env.get("A")) == (used, "true" if used else None, "1" if used else None)
+    assert "evil" not in spec.env["DATABASE_URL"]
+    if used:
+        assert (wish["travis"]["setup"], wish["travis"]["script"]) == (["make x"], ["pytest"])
+
+
+def test_a_travis_file_that_is_a_link_out_of_the_slug_is_not_read(shop, home, tmp_path):
+    play = Play(shop, home, app_json={})
+    folder = home / play.slug.folder
+    folder.mkdir(parents=True)
+    (tmp_path / "secret").write_text(TRAVIS)
+    (folder / ".travis.yml").symlink_to(tmp_path / "secret")
+    play.tests()
+    assert "travis" not in json.loads(next(iter(play.engine.specs.values())).stdin)

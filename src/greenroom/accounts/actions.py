@@ -10,7 +10,7 @@ from django.core.validators import validate_email
 from django.db import connection, transaction
 
 from greenroom.accounts.models import Account, AuditEntry, Token
-from greenroom.accounts.rules import SCOPES, Actor, chain_hash, token_digest
+from greenroom.accounts.rules import SCOPES, Actor, chain_hash, limits_problem, token_digest
 from greenroom.basics import clock, ids
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.basics.types import AppLike
@@ -64,13 +64,21 @@ def create_token(
     description: str = "",
     scopes: tuple[str, ...] = ("global",),
     seconds: int | None = None,
+    app: AppLike | None = None,
+    checks: tuple[str, ...] = (),
 ) -> tuple[Token, str]:
-    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked."""
+    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked.
+
+    app, checks: limit a token of the scope ``checks:write`` to reports of these checks of one app.
+    """
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes:
         raise UserError(
             f"Unknown scope: {', '.join(sorted(unknown)) or '(none)'}.", hint=f"scopes are {', '.join(SCOPES)}"
         )
+    problem = limits_problem(scopes=scopes, app_id=app.id if app else None, checks=checks)
+    if problem:
+        raise UserError(f"{problem[0].upper()}{problem[1:]}.")
     plain = ids.new_token()
     expires = clock.now() + timedelta(seconds=seconds) if seconds else None
     token = Token.objects.create(
@@ -80,8 +88,11 @@ def create_token(
         description=description[:200],
         scopes=list(scopes),
         expires_at=expires,
+        app_id=app.id if app else None,
+        checks=list(checks),
     )
-    audit(actor=actor, action="token.create", detail={"token": str(token.id), "scopes": list(scopes)})
+    detail = {"token": str(token.id), "scopes": list(scopes), **({"checks": list(checks)} if checks else {})}
+    audit(actor=actor, action="token.create", app=app, detail=detail)
     return token, plain
 
 

@@ -34,7 +34,10 @@ class Account(AbstractBaseUser):
 
 
 class Token(models.Model):
-    """An API token; only its SHA-256 is kept. ``scopes`` are of accounts.rules.SCOPES."""
+    """An API token; only its SHA-256 is kept. ``scopes`` are of accounts.rules.SCOPES.
+
+    app_id: the one app that the token is for, None for all of its account; checks: the only names that it may report, empty for all.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="tokens")
@@ -42,6 +45,8 @@ class Token(models.Model):
     last_four = models.CharField(max_length=4)
     description = models.CharField(max_length=200, blank=True)
     scopes = models.JSONField(default=list)
+    app_id = models.UUIDField(null=True, blank=True, db_index=True)
+    checks = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 from django.contrib.auth.hashers import make_password
@@ -30,7 +31,8 @@ def by_token(plain: str, *, address: str = "") -> Actor | None:
         return None
     if token.used_at is None or now - token.used_at > USED_AT_STEP:
         Token.objects.filter(pk=token.pk).update(used_at=now)
-    return actor_of(token.account, scopes=tuple(token.scopes), address=address, token_id=token.id)
+    actor = actor_of(token.account, scopes=tuple(token.scopes), address=address, token_id=token.id)
+    return replace(actor, app_id=token.app_id, checks=tuple(token.checks))
 
 
 def by_password(email: str, password: str, *, address: str = "") -> Actor | None:

@@ -24,7 +24,10 @@ GRANTS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who asks: an account with the scopes of the credential it came with, and the address it came from."""
+    """Who asks: an account with the scopes of the credential it came with, and the address it came from.
+
+    app_id: the one app that the credential is for, None for all; checks: the only checks that it may report, empty for all.
+    """
 
     account_id: uuid.UUID | None
     email: str
@@ -32,12 +35,17 @@ class Actor:
     scopes: tuple[str, ...] = ("global",)
     address: str = ""
     token_id: uuid.UUID | None = None
+    app_id: uuid.UUID | None = None
+    checks: tuple[str, ...] = ()
 
     @property
     def account(self) -> uuid.UUID:
         """The account's id, or one that no account has."""
         return self.account_id or NOBODY
 
+
+MAX_CHECKS = 50
+"""How many checks a limited token may name."""
 
 NOBODY = uuid.UUID(int=0)
 """The account id under which look-ups find nothing."""
@@ -49,6 +57,24 @@ PLATFORM = Actor(account_id=None, email="greenroom", is_admin=True)
 def scope_grants(scopes: tuple[str, ...], needed: str) -> bool:
     """Whether one of the scopes includes ``needed`` (identity, read, read-protected, write, write-protected, checks)."""
     return any(needed in GRANTS.get(scope, frozenset()) for scope in scopes)
+
+
+def may_report(actor: Actor, check: str) -> bool:
+    """Whether the credential's list of checks has this one; case does not count, and an empty list has all."""
+    return not actor.checks or check.strip().casefold() in {name.strip().casefold() for name in actor.checks}
+
+
+def limits_problem(*, scopes: tuple[str, ...], app_id: uuid.UUID | None, checks: tuple[str, ...]) -> str:
+    """Why a token cannot be limited like this; empty if it can. Limits hold for reports alone, so the scope may be nothing wider."""
+    if app_id is None and not checks:
+        return ""
+    if scopes != ("checks:write",):
+        return "only a token of the scope checks:write can be limited to an app and its checks"
+    if app_id is None or not checks:
+        return "a limited token needs an app and at least one check"
+    if len(checks) > MAX_CHECKS or any(not name.strip() or len(name) > 100 for name in checks):
+        return f"a token has up to {MAX_CHECKS} checks, with names of 1 to 100 characters"
+    return ""
 
 
 def token_digest(plain: str) -> str:

@@ -21,6 +21,8 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
     "rerun": ("developer", "write"),
     "data:read": ("developer", "read-protected"),
     "checks:report": ("developer", "checks"),
+    "checks:read": ("developer", "checks"),
+    "checks:token": ("operator", "write"),
     "override": ("operator", "write"),
     "settings": ("operator", "write"),
     "domains": ("operator", "write"),

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
 from greenroom.checks import queries, rules
 from greenroom.checks.builtin.results import printable
 from greenroom.checks.drive import advance_scan, advance_tests, dynos, sweep
@@ -65,15 +66,16 @@ def _attempt(app: App, sha: str, name: str, number: int) -> CheckRun:
     if number > MAX_ATTEMPTS:
         raise UserError(f"Check {name} of {sha[:8]} has been attempted {MAX_ATTEMPTS} times.", hint="push a new commit")
     builtin = name in rules.BUILTIN
-    return CheckRun.objects.create(app=app, sha=sha, name=name, attempt=number, builtin=builtin)
+    top = CheckRun.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0
+    return CheckRun.objects.create(app=app, sha=sha, name=name, attempt=number, builtin=builtin, number=top + 1)
 
 
 @transaction.atomic
 def report(
     *, app: App, sha: str, name: str, status: str, conclusion: str = "", title: str = "", summary: str = "", url: str = "",
-    annotations: Sequence[Mapping[str, Any]] = (), actor: Actor | None = None,
+    annotations: Sequence[Mapping[str, Any]] = (), actor: Actor | None = None, anew: bool = False,
 ) -> CheckRun:  # fmt: skip
-    """What another system says of a check. Repeating a report changes nothing; one after the end is a new attempt.
+    """What another system says of a check. Repeating a report changes nothing; one after the end, or ``anew``, is a new attempt.
 
     annotations: maps with path, line, message, and if known column, rule, severity (1-4), tool; they are added to those of the attempt.
     actor: who reports, None for Greenroom itself. A builtin check cannot be reported, but for the platform's own errors.
@@ -81,23 +83,60 @@ def report(
     """
     name = printable(name).strip()[:100]
     _refuse(sha, name, status, conclusion)
-    if rules.key(name) in rules.BUILTIN and (actor is not None or conclusion != "error"):
-        raise UserError(f"Check {name} is run by Greenroom itself and cannot be reported.", hint="choose another name")
+    if actor is not None or conclusion != "error":
+        _refuse_builtin(name)
     _lock(app)
+    _refuse_strangers(app, name, actor)
     run = queries.latest_of(app, sha, name)
     words = {"title": printable(title)[:255], "summary": printable(summary)[:65_535], "url": printable(url)[:2000]}
-    if run and run.status == "completed":
+    if run and run.status == "completed" and anew:
+        run = _attempt(app, sha, run.name, run.attempt + 1)
+    elif run and run.status == "completed":
         known = (run.status, run.conclusion, run.title, run.summary, run.url)
         if known == (status, conclusion, *words.values()):
             return run
         run = _attempt(app, sha, run.name, run.attempt + 1)
     run = run or _attempt(app, sha, name, 1)
+    claim(run, actor)
     _move_as_reported(run, status, conclusion, words)
     annotate(run, [{"tool": name[:40], **item} for item in annotations])
     if actor:
         detail = {"check": run.name, "sha": sha, "attempt": run.attempt, "status": status, "conclusion": conclusion}
         audit(actor=actor, action="check.report", app=app, detail=detail)
     return run
+
+
+def refuse_report(*, app: App, run: CheckRun, actor: Actor) -> None:
+    """Raise what ``report`` would raise for this run: UserError for a builtin one, ForbiddenError for one pinned to another token."""
+    _refuse_builtin(run.name)
+    _refuse_strangers(app, run.name, actor)
+
+
+def end_unfinished(*, app: App, run: CheckRun, why: str) -> None:
+    """End an attempt from outside that another one takes the place of; it is cancelled."""
+    _lock(app)
+    run.refresh_from_db()
+    if run.status != "completed":
+        move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])
+
+
+def _refuse_builtin(name: str) -> None:
+    if rules.key(name) in rules.BUILTIN:
+        raise UserError(f"Check {name} is run by Greenroom itself and cannot be reported.", hint="choose another name")
+
+
+def _refuse_strangers(app: App, name: str, actor: Actor | None) -> None:
+    """A pinned check is reported by its token and by nobody else; Greenroom's own errors apart."""
+    pin = queries.pins(app).get(rules.key(name))
+    if actor and pin and str(actor.token_id) != pin:
+        hint = f"report with its token, or unpin it: greenroom checks:unpin {name} -a {app.name}"
+        raise ForbiddenError(f"Check {name} of {app.name} is pinned to another token.", hint=hint)
+
+
+def claim(run: CheckRun, actor: Actor | None) -> None:
+    """Note whose token reports the attempt; whoever is first stays."""
+    if actor and actor.token_id and run.reporter is None and run.status == "queued":
+        write(run, reporter=actor.token_id)
 
 
 def _refuse(sha: str, name: str, status: str, conclusion: str) -> None:

@@ -17,7 +17,10 @@ class CheckRun(models.Model):
     status: queued, in_progress, completed; conclusion (when completed): success, failure, error, cancelled, timed_out, skipped,
     neutral, stale, action_required. brief: what the verdict says of it; notes: what the verdict mentions although it passed.
     dyno: the engine's id of the dyno that runs it, for builtin checks; empty once it has been forgotten.
-    data: of tests {tests, skipped, seconds, wall, runs, flaky[], failures[{name, kind, output}], slowest[]}; of scan {ruff, models}.
+    number: counts the runs of the app; the whole number by which GitHub's clients call a run.
+    reporter: the id of the token that reported the attempt first; None for builtin checks and for people's passwords.
+    data: of tests {tests, skipped, seconds, wall, runs, flaky[], failures[{name, kind, output}], slowest[]}; of scan {ruff, models};
+    of a check run from outside {text, external_id}.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -25,6 +28,8 @@ class CheckRun(models.Model):
     sha = models.CharField(max_length=40)
     name = models.CharField(max_length=100)
     attempt = models.PositiveIntegerField(default=1)
+    number = models.PositiveBigIntegerField(null=True)
+    reporter = models.UUIDField(null=True, blank=True)
     builtin = models.BooleanField(default=False)
     status = models.CharField(max_length=12, default="queued")
     conclusion = models.CharField(max_length=16, blank=True)
@@ -42,7 +47,10 @@ class CheckRun(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["app", "sha", "name", "attempt"], name="one_run_per_attempt")]
+        constraints = [
+            models.UniqueConstraint(fields=["app", "sha", "name", "attempt"], name="one_run_per_attempt"),
+            models.UniqueConstraint(fields=["app", "number"], name="one_run_per_number"),
+        ]
 
 
 class Annotation(models.Model):
@@ -51,6 +59,7 @@ class Annotation(models.Model):
     check_run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="annotations")
     path = models.TextField()
     line = models.PositiveIntegerField(default=1)
+    end_line = models.PositiveIntegerField(default=0)
     column = models.PositiveIntegerField(default=0)
     tool = models.CharField(max_length=40)
     rule = models.CharField(max_length=80)
@@ -82,3 +91,32 @@ class Override(models.Model):
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
     actor = models.CharField(max_length=254)
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Status(models.Model):
+    """A commit status as it was reported, in GitHub's words: state is error, failure, pending or success. Rows are added, never changed."""
+
+    id = models.BigAutoField(primary_key=True)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="statuses")
+    sha = models.CharField(max_length=40)
+    context = models.CharField(max_length=100)
+    state = models.CharField(max_length=10)
+    description = models.TextField(blank=True)
+    target_url = models.TextField(blank=True)
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["app", "sha", "id"], name="statuses_of_commit")]
+
+
+class Pin(models.Model):
+    """A check that counts only when this token reported it. ``name`` is as ``rules.key`` gives it."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="pins")
+    name = models.CharField(max_length=100)
+    token_id = models.UUIDField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "name"], name="one_pin_per_check")]

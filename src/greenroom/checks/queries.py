@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from django.db.models import QuerySet
+
 from greenroom.apps.models import App
+from greenroom.basics.errors import NotFoundError
 from greenroom.checks import rules
-from greenroom.checks.models import Annotation, CheckRun, Override, Verdict
+from greenroom.checks.models import Annotation, CheckRun, Override, Pin, Status, Verdict
+
+NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 def latest(app: App, sha: str) -> list[CheckRun]:
@@ -56,15 +62,17 @@ def as_rule(run: CheckRun) -> rules.Run:
         conclusion=run.conclusion,
         brief=run.brief or run.title,
         notes=tuple(run.notes),
+        reporter=str(run.reporter or ""),
     )
 
 
 def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRun] | None = None) -> rules.Facts:
     """What the gate judges: the newest attempts (``runs`` if they were read already), and the overrides of exactly this commit."""
+    known = latest(app, sha) if runs is None else list(runs)
     return rules.Facts(
         sha=sha,
         required=tuple(required),
-        runs=tuple(as_rule(run) for run in (latest(app, sha) if runs is None else runs)),
+        runs=tuple(as_rule(run) for run in known),
         overrides=tuple(
             rules.Override(
                 checks=tuple(row.checks), attempts=row.attempts, reason=row.reason, actor=row.actor or "greenroom"
@@ -72,4 +80,31 @@ def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRu
             for row in Override.objects.filter(app=app, sha=sha).order_by("id")
         ),
         allow_neutral=bool(app.settings.get("allow_neutral", False)),
+        pins=pins(app) if any(not run.builtin for run in known) else {},
     )
+
+
+def pins(app: App) -> dict[str, str]:
+    """``rules.key`` of each pinned check -> the id of the token that it is pinned to."""
+    return {pin.name: str(pin.token_id) for pin in Pin.objects.filter(app=app)}
+
+
+def of_number(app: App, number: str) -> CheckRun:
+    """The check run of that number. NotFoundError if the app has none."""
+    run = CheckRun.objects.filter(app=app, number=int(number)).first() if NUMBER.match(number) else None
+    if run is None:
+        raise NotFoundError("Couldn't find that check run.", resource="check")
+    return run
+
+
+def statuses(app: App, sha: str) -> QuerySet[Status]:
+    """All statuses that were reported of the commit, newest first."""
+    return Status.objects.select_related("account").filter(app=app, sha=sha).order_by("-id")
+
+
+def newest_statuses(app: App, sha: str) -> list[Status]:
+    """The newest status of each context of the commit, newest first; the case of a context does not count."""
+    newest: dict[str, Status] = {}
+    for row in statuses(app, sha):
+        newest.setdefault(rules.key(row.context), row)
+    return list(newest.values())

@@ -43,6 +43,7 @@ def _annotation(run: CheckRun, item: Mapping[str, Any]) -> Annotation:
         check_run=run,
         path=printable(str(item["path"]))[:4000],
         line=min(max(int(item.get("line") or 1), 0), 2_000_000_000),
+        end_line=min(max(int(item.get("end_line") or 0), 0), 2_000_000_000),
         column=min(max(int(item.get("column") or 0), 0), 2_000_000_000),
         tool=printable(str(item.get("tool") or ""))[:40],
         rule=printable(str(item.get("rule") or ""))[:80],

@@ -40,7 +40,10 @@ MIN_REASON = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One attempt of one check. brief: what happened, without the check's name; notes: what to mention although it passed."""
+    """One attempt of one check. brief: what happened, without the check's name; notes: what to mention although it passed.
+
+    reporter: the id of the token that reported it, empty for Greenroom itself and for passwords.
+    """
 
     name: str
     attempt: int = 1
@@ -48,6 +51,7 @@ class Run:
     conclusion: str = ""
     brief: str = ""
     notes: tuple[str, ...] = ()
+    reporter: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +66,17 @@ class Override:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that the gate looks at for one commit. runs may hold several attempts of a name; the highest counts."""
+    """All that the gate looks at for one commit. runs may hold several attempts of a name; the highest counts.
+
+    pins: ``key`` of a check -> the only token whose reports count for it.
+    """
 
     sha: str
     required: tuple[str, ...]
     runs: tuple[Run, ...] = ()
     overrides: tuple[Override, ...] = ()
     allow_neutral: bool = False
+    pins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,18 +141,27 @@ def verdict(facts: Facts) -> Decision:
     overridden: list[str] = []
     for name in required:
         run = newest.get(key(name))
-        colour = state_of(run, allow_neutral=facts.allow_neutral)
+        strange = run is not None and _by_a_stranger(run, facts.pins)
+        colour: Colour = "blocked" if strange else state_of(run, allow_neutral=facts.allow_neutral)
         if colour != "green" and key(name) in leave:
             overridden.append(name)
             reasons.append(_overridden(name, run, leave[key(name)]))
             continue
         colours.append(colour)
-        reasons += _notes(name, run) if colour == "green" else [sentence(name, run)]
+        if strange:
+            reasons.append(f"`{name}` was not reported by the token that it is pinned to.")
+        else:
+            reasons += _notes(name, run) if colour == "green" else [sentence(name, run)]
     colour = _worst(colours)
     if colour == "green":
         passed = [name for name in required if name not in overridden]
         reasons = [*_passed(passed), *reasons]
     return Decision(colour=colour, reasons=tuple(reasons), overridden=tuple(overridden))
+
+
+def _by_a_stranger(run: Run, pins: Mapping[str, str]) -> bool:
+    """Whether the check is pinned to another token; a queued attempt that nobody reported yet is nobody's."""
+    return key(run.name) in pins and run.status != "queued" and run.reporter != pins[key(run.name)]
 
 
 def _worst(colours: list[Colour]) -> Colour:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError
 from greenroom.builds import actions as builds
 from greenroom.builds.models import Build
 from greenroom.checks import actions
 from greenroom.checks.models import CheckRun
 from greenroom.checks.rules import required_names
+from greenroom.deliveries import actions as journeys
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import deployed_sha
 from greenroom.engine.contract import Engine
@@ -69,3 +73,19 @@ def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, 
 def cancel(delivery: Delivery, engine: Engine, why: str) -> None:
     """End the checks of a commit that nobody waits for any more."""
     actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why=why)
+
+
+def reported(*, app: App, sha: str, home: Path) -> None:
+    """A check from outside has moved: wake the loop, and let the gate judge again a commit that the verdict had withheld.
+
+    A commit behind a live one stays as it is. A report never fails for what becomes of its delivery.
+    """
+    withheld = Delivery.objects.filter(app=app, sha=sha, kind="push", state="refused", release=None).order_by("-seq").first()
+    slug = withheld.build.slug if withheld and withheld.build else None
+    paused = withheld is not None and withheld.reason.startswith(journeys.PAUSED)
+    if withheld and slug and not paused:
+        verdict = actions.judge(app=app, sha=sha, required=required(withheld, slug))
+        if verdict.colour in ("green", "pending"):
+            with suppress(ConflictError):
+                journeys.reopen(app=app, sha=sha, home=home)
+    journeys.wake()

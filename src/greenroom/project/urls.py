@@ -7,7 +7,9 @@ from greenroom.entrypoints.api import (
     views_addons,
     views_apps,
     views_builds,
+    views_check_tokens,
     views_gate,
+    views_github,
     views_pg,
     views_releases,
     views_snapshots,
@@ -16,5 +18,6 @@ from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
 
 REGISTERED = (views_account, views_apps, views_builds, views_gate, views_releases)
 DATA = (views_addons, views_pg, views_snapshots)
+REGISTERED_FOR_CHECKS = (views_github, views_check_tokens)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

@@ -10,6 +10,7 @@ from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.queries import forward
 from greenroom.buildpacks.runtime import runtime_env
 from greenroom.checks import tools
+from greenroom.checks import travis as travis_rules
 from greenroom.checks.builtin import environment
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
 from greenroom.checks.models import CheckRun
@@ -30,12 +31,20 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
     """The dyno's order. Makes the throw-away database; the slug is mounted as an overlay, so that its files stay as they are."""
     database = postgres.make_throwaway(label=dyno_id(run))
     setup, test = environment.scripts(slug.app_json)
+    travis = None if test else travis_plan(home=home, slug=slug)
     marks = environment.ci(
         run_id=str(run.id),
         branch=run.app.protected_branch,
         sha=run.sha,
         number=CheckRun.objects.filter(app=run.app).count(),
     )
+    wish: dict[str, Any] = {"setup": setup, "test": test}
+    if travis:
+        marks |= {**travis_rules.marks(branch=run.app.protected_branch, sha=run.sha), **travis.env}
+        lines = [line for _, line in travis.setup]
+        wish["travis"] = {"setup": lines, "script": list(travis.script), "table": [printable(row) for row in travis.table()]}
+        if travis.problem:
+            wish["travis"] |= {"setup": [], "script": [], "problem": travis.problem}
     config = environment.of_tests(
         app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks
     )
@@ -52,8 +61,14 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         forwards=(forward(),),
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=TOTAL, silence=SILENCE),
         output=True,
-        stdin=json.dumps({"setup": setup, "test": test}).encode(),
+        stdin=json.dumps(wish).encode(),
     )
+
+
+def travis_plan(*, home: Path, slug: Slug) -> travis_rules.Plan | None:
+    """What the slug's .travis.yml asks for; None when there is none, or it is for another language."""
+    text = tail(home / slug.folder / ".travis.yml", travis_rules.LIMIT + 1)
+    return travis_rules.read(text) if text else None
 
 
 def announced(*, run: CheckRun, home: Path) -> str:

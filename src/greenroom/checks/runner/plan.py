@@ -18,10 +18,38 @@ NO_TESTS = "no manage.py and no tests were found, and app.json names no test com
 
 @dataclass(frozen=True)
 class Command:
-    """A command line for bash. kind: ``script`` (the app's own), ``django``, ``pytest`` or ``unittest``."""
+    """A command line for bash. kind: ``script`` (the app's own), ``travis``, ``django``, ``pytest`` or ``unittest``.
+
+    argv: what is run in place of ``bash -c text``, when the text is only for people.
+    """
 
     text: str
     kind: str
+    argv: tuple[str, ...] = ()
+
+
+TRAVIS = """
+begun=$1; count=$2; shift 2
+status=0
+for line in "${@:1:count}"; do
+  printf '$ %s\\n' "$line"
+  eval "$line" || { code=$?; printf 'This line ended with exit code %s\\n' "$code"; exit "$code"; }
+done
+: > "$begun"
+for line in "${@:count+1}"; do
+  printf '$ %s\\n' "$line"
+  eval "$line" || { status=$?; printf 'This line ended with exit code %s\\n' "$status"; }
+done
+exit "$status"
+"""
+"""Runs lines in one shell: the first ``count`` until one fails, then makes the file ``begun``, then all others. Never changed by a file."""
+
+
+def of_travis(wish: dict[str, list[str]], begun: str) -> Command:
+    """The lines of a .travis.yml as a command. wish: {setup, script} lines; begun: the file that says that the script has begun."""
+    setup, script = wish["setup"], wish["script"]
+    argv = ("bash", "-c", TRAVIS, "travis", begun, str(len(setup)), *setup, *script)
+    return Command("; ".join(script), "travis", argv)
 
 
 def find(folder: str, script: str | None) -> Command | None:

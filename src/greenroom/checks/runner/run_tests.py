@@ -25,6 +25,9 @@ RERUN_AT_MOST = 20
 MAX_FAILURES, WITH_OUTPUT = 1_000, 50
 """How many failing tests are named in the result, and how many with their output."""
 
+BEGUN = "begun"
+"""The file by which the script of a .travis.yml tells that the lines before it went well."""
+
 LABEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 FIXTURES = re.compile(r"\.(setUp|tearDown)(Class|Module)\Z")
 UNPICKLED = "tracebacks cannot be pickled"
@@ -40,11 +43,11 @@ class Step:
     text: str
 
 
-def run(command: str, env: dict[str, str]) -> Step:
-    """Run the command line by bash, pass its output on, and keep it."""
+def run(command: str, env: dict[str, str], argv: tuple[str, ...] = ()) -> Step:
+    """Run the command line by bash (or ``argv`` in its place), pass its output on, and keep it."""
     began = time.monotonic()
     process = subprocess.Popen(
-        ["bash", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env
+        argv or ["bash", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env
     )
     assert process.stdout is not None
     kept = bytearray()
@@ -115,18 +118,23 @@ def _env(junit: str, again: bool, source: str) -> dict[str, str]:
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Set-up, tests and, if they failed, the second run. wish: {setup, test} command lines, each may be missing."""
+    """Set-up, tests and, if they failed, the second run. wish: {setup, test} command lines, {travis} a plan; each may be missing."""
     setup = wish.get("setup")
     if setup:
         step = run(setup, dict(os.environ))
         if step.code:
             return _broken(f"test-setup ended with exit code {step.code}", setup, step)
-    command = plan.find(os.getcwd(), wish.get("test"))
+    problem = (wish.get("travis") or {}).get("problem")
+    if problem:
+        return _broken(problem, "", Step(0, 0.0, ""))
+    command = _command(wish, out)
     if command is None:
         return _broken(plan.NO_TESTS, "", Step(0, 0.0, ""))
     write(out, "plan.json", {"command": command.text, "kind": command.kind})
     junit = os.path.join(out, "junit-1.xml")
-    first = run(command.text, _env(junit, False, ""))
+    first = run(command.text, _env(junit, False, ""), command.argv)
+    if command.argv and not os.path.exists(os.path.join(out, BEGUN)):
+        return _broken(f"a line before the script of .travis.yml ended with exit code {first.code}", command.text, first)
     counted = count(first, junit)
     outcome, detail = judge(first, counted)
     result = {
@@ -145,6 +153,15 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
     return bounded(result)
 
 
+def _command(wish: dict[str, Any], out: str) -> plan.Command | None:
+    """The app's own command, else the script of its .travis.yml after its table, else what is found."""
+    travis = wish.get("travis")
+    if wish.get("test") or not travis:
+        return plan.find(os.getcwd(), wish.get("test"))
+    print("\n".join(travis["table"]), flush=True)
+    return plan.of_travis(travis, os.path.join(out, BEGUN))
+
+
 def _broken(detail: str, command: str, step: Step) -> dict[str, Any]:
     tail = outputs.shorten(step.text[-20_000:], outputs.OUTPUT_LIMIT)
     return {"command": command, "outcome": "error", "detail": detail, "runs": 0, "tail": tail, **_nothing()}
@@ -158,7 +175,7 @@ def _again(result: dict[str, Any], command: plan.Command, counted: outputs.Count
     """Repeat what failed. What passes now is flaky; what fails again has failed."""
     junit = os.path.join(out, "junit-2.xml")
     print("\n-----> Running what failed once more", flush=True)
-    step = run(second_command(command, counted), _env(junit, True, counted.source))
+    step = run(second_command(command, counted), _env(junit, True, counted.source), command.argv)
     second = count(step, junit)
     outcome, _ = judge(step, second)
     result["runs"] = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 
@@ -26,6 +27,22 @@ def error_response(error: GreenroomError) -> JsonResponse:
     return response
 
 
+GITHUB = "/api/v3/"
+"""Below this path errors have GitHub's fields as well."""
+
+
+def of_request(request: HttpRequest, error: GreenroomError) -> JsonResponse:
+    """The error in the shape that the caller of this path reads: GitHub's clients get documentation_url, status and errors too."""
+    response = error_response(error)
+    if request.path.startswith(GITHUB):
+        body = json.loads(response.content)
+        body |= {"message": error.message, "documentation_url": "", "status": str(error.status)}
+        if getattr(error, "errors", None):
+            body["errors"] = error.errors  # type: ignore[attr-defined]
+        response.content = json.dumps(body).encode()
+    return response
+
+
 class ApiErrors:
     """Answers each GreenroomError of a view as JSON, and each other exception as a 500 without its text."""
 
@@ -37,7 +54,7 @@ class ApiErrors:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, GreenroomError):
-            return error_response(error)
+            return of_request(request, error)
         log.exception("%s %s failed", request.method, request.path)
         body = {"id": "internal_error", "message": "Greenroom failed to answer; its log says why.", "url": ""}
         return JsonResponse(body, status=500)
@@ -46,4 +63,4 @@ class ApiErrors:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The answer for a path that no route has."""
     text = f"{request.method} {request.path} does not exist here."
-    return error_response(NotFoundError(text, hint="the resources are listed in docs/reference/api.md"))
+    return of_request(request, NotFoundError(text, hint="the resources are listed in docs/reference/api.md"))

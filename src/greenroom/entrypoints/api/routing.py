@@ -75,30 +75,40 @@ View = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES, ``admin`` or ``public``."""
+    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES, ``admin`` or ``public``.
+
+    wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself.
+    """
 
     method: str
     pattern: str
     permission: str
     view: View
     paged: str = ""
+    wide: str = ""
+    raw: bool = False
 
 
 ROUTES: list[Route] = []
 
 
-def route(method: str, pattern: str, permission: str, *, paged: str = "") -> Callable[[View], View]:
+def route(
+    method: str, pattern: str, permission: str, *, paged: str = "", wide: str = "", raw: bool = False
+) -> Callable[[View], View]:
     """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts by."""
 
     def register(view: View) -> View:
-        ROUTES.append(Route(method, pattern, permission, view, paged))
+        ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw))
         return view
 
     return register
 
 
-def _regex(pattern: str) -> str:
-    return "^" + re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(pattern.lstrip("/"))) + "$"
+def _regex(pattern: str, wide: str) -> str:
+    def part(match: re.Match[str]) -> str:
+        return f"(?P<{match[1]}>.+?)" if match[1] == wide else f"(?P<{match[1]}>[^/]+)"
+
+    return "^" + re.sub(r"\\\{(\w+)\\\}", part, re.escape(pattern.lstrip("/"))) + r"\Z"
 
 
 def urlpatterns() -> list[URLPattern]:
@@ -106,7 +116,8 @@ def urlpatterns() -> list[URLPattern]:
     by_path: dict[str, dict[str, Route]] = defaultdict(dict)
     for row in ROUTES:
         by_path[row.pattern][row.method] = row
-    return [re_path(_regex(pattern), _endpoint(methods)) for pattern, methods in by_path.items()]
+    wide = {row.pattern: row.wide for row in ROUTES}
+    return [re_path(_regex(pattern, wide[pattern]), _endpoint(methods)) for pattern, methods in by_path.items()]
 
 
 def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
@@ -131,7 +142,7 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
     call = Call(
         request=request,
         actor=actor or Actor(account_id=None, email="", scopes=()),
-        body=_body(request),
+        body={} if row.raw else _body(request),
         params=params,
         app_row=app,
     )

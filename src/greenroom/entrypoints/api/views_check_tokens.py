@@ -1,0 +1,71 @@
+"""The API of tokens that may report some checks of one app and nothing else, and of checks that are pinned to one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from greenroom.accounts import actions as accounts
+from greenroom.accounts.models import Account, Token
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.checks import outside, queries, rules
+from greenroom.entrypoints.api.routing import Call, Reply, route
+
+
+def _shown(row: Token, pins: dict[str, str], plain: str = "") -> dict[str, Any]:
+    pinned = [name for name in row.checks if pins.get(rules.key(name)) == str(row.id)]
+    return {
+        "id": str(row.id), "token": plain or f"grm_...{row.last_four}", "checks": row.checks, "pinned": pinned,
+        "description": row.description, "user": {"email": row.account.email}, "created_at": heroku_time(row.created_at),
+        "used_at": heroku_time(row.used_at), "expires_at": heroku_time(row.expires_at),
+    }  # fmt: skip
+
+
+@route("GET", "/apps/{app}/check-tokens", "checks:token")
+def list_tokens(call: Call) -> list[dict[str, Any]]:
+    """The app's tokens for reports that have not been revoked; their texts are not kept."""
+    rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None).order_by("-created_at")
+    pins = queries.pins(call.app)
+    return [_shown(row, pins) for row in rows]
+
+
+@route("POST", "/apps/{app}/check-tokens", "checks:token")
+def create_token(call: Call) -> Reply:
+    """A token for reports: {checks, pin, description, expires_in}. With pin, no other report of these checks counts."""
+    names = call.body.get("checks")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError("checks must be a list of names.", hint='for example {"checks": ["ci/build"]}')
+    own = [name for name in names if rules.key(name) in rules.BUILTIN]
+    if own:
+        raise UserError(f"Check {own[0]} is run by Greenroom itself and cannot be reported.", hint="choose another name")
+    seconds = call.body.get("expires_in")
+    if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9):
+        raise UserError("expires_in must be a number of seconds above 0, or null.")
+    with transaction.atomic():
+        token, plain = accounts.create_token(
+            actor=call.actor, account=Account.objects.get(pk=call.actor.account), scopes=("checks:write",), app=call.app,
+            checks=tuple(name.strip() for name in names), description=call.text("description"), seconds=seconds,
+        )  # fmt: skip
+        if call.body.get("pin") is True:
+            outside.pin(app=call.app, names=token.checks, token_id=token.id, actor=call.actor)
+    return Reply(_shown(token, queries.pins(call.app), plain), 201)
+
+
+@route("DELETE", "/apps/{app}/check-tokens/{token}", "checks:token")
+def revoke_token(call: Call) -> dict[str, Any]:
+    """End a token for reports now, whoever made it. Its pins stay: the checks then wait for another token or to be unpinned."""
+    rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None)
+    row = next((row for row in rows if str(row.id) == call.params["token"]), None)
+    if row is None:
+        raise NotFoundError("Couldn't find that token.", hint=f"greenroom checks:tokens -a {call.app.name}", resource="token")
+    accounts.revoke_token(actor=call.actor, account=row.account, token_id=str(row.id))
+    return _shown(row, queries.pins(call.app))
+
+
+@route("DELETE", "/apps/{app}/pins/{check}", "checks:token", wide="check")
+def unpin(call: Call) -> dict[str, Any]:
+    """Let any report of the check count again."""
+    outside.unpin(app=call.app, name=call.params["check"], actor=call.actor)
+    return {"check": call.params["check"], "pinned": False}

@@ -1,0 +1,174 @@
+"""Statuses and check runs from outside, in the words of GitHub's REST API, so that its clients report to Greenroom unchanged.
+
+``owner`` may be any word, ``app`` is the app's name. Limits and errors are GitHub's where they are known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count
+
+from greenroom.apps.queries import authorise
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.checks import outside, queries, rules
+from greenroom.checks.models import CheckRun
+from greenroom.deliveries import gate
+from greenroom.entrypoints.api import shapes_github as shapes
+from greenroom.entrypoints.api.asked_github import Asked
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.git import queries as git
+from greenroom.git.rules import canonical, is_sha
+
+REPO = "/api/v3/repos/{owner}/{app}"
+PER_PAGE = 30
+
+
+def _commit(call: Call, sha: str) -> str:
+    """The commit that a report is about: all 40 digits, and in the app's repository."""
+    text = sha.lower()
+    if not is_sha(text) or git.resolve(call.app, HOME, text) != text:
+        raise UserError(f"No commit found for SHA: {sha[:60]}", resource="commit", hint="push it first, then report on it")
+    return text
+
+
+def _ref(call: Call) -> str:
+    """The commit that a question is about: a SHA, a branch (``heads/x``) or a tag (``tags/x``)."""
+    text = call.params["ref"].removeprefix("refs/").removeprefix("tags/")
+    if text.startswith("heads/"):
+        text = text.removeprefix("heads/")
+    text = canonical(f"refs/heads/{text}", call.app.protected_branch).removeprefix("refs/heads/")
+    found = git.resolve(call.app, HOME, text)
+    if found is None:
+        raise NotFoundError(f"No commit found for SHA: {call.params['ref'][:60]}", resource="commit")
+    return found
+
+
+def _page(call: Call, rows: list[Any]) -> tuple[list[Any], dict[str, str]]:
+    """The rows of ``?page=`` and ``?per_page=`` (30, at most 100), and the Link header that leads on."""
+    given = [call.query(name) for name in ("per_page", "page")]
+    size, number = (int(text) if text.isdigit() and len(text) < 7 and int(text) else usual for text, usual in zip(given, (PER_PAGE, 1), strict=True))
+    size = min(size, 100)
+    start = (number - 1) * size
+    headers = {}
+    if start + size < len(rows):
+        query = call.request.GET.copy()
+        query["page"] = str(number + 1)
+        headers["Link"] = f'<{shapes.root()}{call.request.path}?{query.urlencode()}>; rel="next"'
+    return rows[start : start + size], headers
+
+
+def _may(call: Call, name: str) -> None:
+    """Whether the token may report this very check."""
+    authorise(call.actor, call.app.name, "checks:report", check=name)
+
+
+@route("POST", REPO + "/statuses/{sha}", "checks:report")
+def create_status(call: Call) -> Reply:
+    """Report a commit status: {state, context, description, target_url}."""
+    asked = Asked(call.body, "Status")
+    state = asked.one_of("state", ("error", "failure", "pending", "success"), required=True)
+    context = asked.text("context", 100) or "default"
+    words = {"description": asked.text("description", 140), "target_url": asked.url("target_url")}
+    asked.done()
+    _may(call, context)
+    sha = _commit(call, call.params["sha"])
+    row = outside.add_status(app=call.app, sha=sha, context=context, state=state, actor=call.actor, **words)
+    gate.reported(app=call.app, sha=sha, home=HOME)
+    return Reply(shapes.status(row, call.params["owner"]), 201)
+
+
+@route("GET", REPO + "/commits/{ref}/status", "checks:read", wide="ref")
+def combined_status(call: Call) -> Reply:
+    """The newest status of each context, and one state of all."""
+    sha = _ref(call)
+    rows = queries.newest_statuses(call.app, sha)
+    page, headers = _page(call, rows)
+    required = {rules.key(name) for name in call.app.required_checks}
+    body = shapes.combined(rows, page, sha=sha, owner=call.params["owner"], app=call.app, required=required)
+    return Reply(body, 200, headers)
+
+
+@route("GET", REPO + "/commits/{ref}/statuses", "checks:read", wide="ref")
+def list_statuses(call: Call) -> Reply:
+    """All statuses of a commit, newest first."""
+    rows, headers = _page(call, list(queries.statuses(call.app, _ref(call))))
+    return Reply([shapes.status(row, call.params["owner"]) for row in rows], 200, headers)
+
+
+@route("GET", REPO + "/statuses/{sha}", "checks:read")
+def list_statuses_by_their_old_name(call: Call) -> Reply:
+    """The same at GitHub's older path."""
+    call.params["ref"] = call.params["sha"]
+    return list_statuses(call)
+
+
+@route("POST", REPO + "/check-runs", "checks:report")
+def create_check_run(call: Call) -> Reply:
+    """Open a check run: {name, head_sha, status, conclusion, details_url, external_id, started_at, completed_at, output}."""
+    asked = Asked(call.body, "CheckRun")
+    name, head = asked.text("name", 100, required=True), asked.text("head_sha", 60, required=True)
+    status, conclusion = asked.progress()
+    words, annotations = asked.words(), asked.annotations()
+    asked.done()
+    _may(call, name)
+    sha = _commit(call, head)
+    row = outside.open_run(
+        app=call.app, sha=sha, name=name, status=status or "queued", conclusion=conclusion, words=words,
+        annotations=annotations, actor=call.actor,
+    )  # fmt: skip
+    gate.reported(app=call.app, sha=sha, home=HOME)
+    return Reply(_shown(call, row), 201)
+
+
+@route("PATCH", REPO + "/check-runs/{number}", "checks:report")
+def change_check_run(call: Call) -> dict[str, Any]:
+    """Move a check run on, or add annotations to it: the fields of its making but head_sha."""
+    row = queries.of_number(call.app, call.params["number"])
+    _may(call, row.name)
+    asked = Asked(call.body, "CheckRun")
+    name = asked.text("name", 100)
+    if name and rules.key(name) != rules.key(row.name):
+        asked.wrong("name", "a check run keeps its name")
+    status, conclusion = asked.progress()
+    words, annotations = asked.words(), asked.annotations()
+    asked.done()
+    row = outside.change_run(
+        app=call.app, run=row, status=status, conclusion=conclusion, words=words, annotations=annotations, actor=call.actor
+    )
+    gate.reported(app=call.app, sha=row.sha, home=HOME)
+    return _shown(call, row)
+
+
+@route("GET", REPO + "/check-runs/{number}", "checks:read")
+def get_check_run(call: Call) -> dict[str, Any]:
+    """One check run by its number."""
+    return _shown(call, queries.of_number(call.app, call.params["number"]))
+
+
+@route("GET", REPO + "/check-runs/{number}/annotations", "checks:read")
+def list_check_run_annotations(call: Call) -> Reply:
+    """The findings of a check run."""
+    row = queries.of_number(call.app, call.params["number"])
+    rows, headers = _page(call, list(row.annotations.select_related("check_run__app").order_by("id")))
+    return Reply([shapes.annotation(item, call.params["owner"]) for item in rows], 200, headers)
+
+
+@route("GET", REPO + "/commits/{ref}/check-runs", "checks:read", wide="ref")
+def list_check_runs(call: Call) -> Reply:
+    """The check runs of a commit: ?check_name, ?status, ?filter=latest|all."""
+    rows = queries.history(call.app, sha=_ref(call), name=call.query("check_name"), limit=10_000)
+    if call.query("filter") != "all":
+        newest: dict[str, CheckRun] = {}
+        for row in sorted(rows, key=lambda row: -row.attempt):
+            newest.setdefault(rules.key(row.name), row)
+        rows = [row for row in rows if newest[rules.key(row.name)].pk == row.pk]
+    if call.query("status"):
+        rows = [row for row in rows if row.status == call.query("status")]
+    page, headers = _page(call, rows)
+    return Reply({"total_count": len(rows), "check_runs": [_shown(call, row) for row in page]}, 200, headers)
+
+
+def _shown(call: Call, row: CheckRun) -> dict[str, Any]:
+    count = row.annotations.aggregate(count=Count("id"))["count"]
+    return shapes.check_run(row, call.params["owner"], count)

@@ -1,0 +1,66 @@
+"""The verbs of tokens that report checks of one app. A token's text is data on stdout, once."""
+
+from __future__ import annotations
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+
+
+@verb("checks:token", example="greenroom checks:token --context ci/build --pin -a ach-payslip-staging")
+@click.option(
+    "--context", "names", multiple=True, required=True, metavar="NAME", help="The check it may report; may be repeated."
+)
+@click.option("--pin", is_flag=True, help="Count no other report of these checks.")
+@click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
+@click.option("--days", type=click.IntRange(1, 10_000), help="How long it holds (default: until revoked).")
+def token(cx: Context, names: tuple[str, ...], pin: bool, description: str, days: int | None) -> int | None:
+    """Make a token that reports some checks of one app, and can do nothing else; it is printed this once.
+
+    It is for GitHub's API of commit statuses and check runs at /api/v3/repos/ANY/APP.
+    """
+    seconds = days * 86400 if days else None
+    body = {"checks": list(names), "pin": pin, "description": description, "expires_in": seconds}
+    with output.progress(f"Creating a token for {', '.join(names)} on {output.app_mark(cx.app)}"):
+        row = cx.api.post(cx.path("check-tokens"), body)
+    output.say(row["token"])
+    output.warn("This token is not shown again.")
+    output.hint(f"undo with: greenroom tokens:revoke {row['id'][:8]}")
+    return None
+
+
+@verb("checks:tokens", example="greenroom checks:tokens -a ach-payslip-staging", json=True)
+def tokens(cx: Context) -> int | None:
+    """List the tokens that report checks of an app; their texts are not kept."""
+    rows = cx.api.get(cx.path("check-tokens"))
+    if cx.as_json:
+        output.print_json(rows)
+        return None
+    if not rows:
+        output.note(f"{cx.app} has no tokens for reports.")
+        output.hint(f"greenroom checks:token --context ci/build{cx.words()}")
+        return None
+    output.heading(f"{cx.app} Tokens for reports")
+    lines = [
+        [
+            row["id"][:8],
+            row["token"],
+            output.clean(", ".join(f"{name} (pinned)" if name in row["pinned"] else name for name in row["checks"])),
+            output.clean(row["user"]["email"]),
+            output.when(row["used_at"]) if row.get("used_at") else "never used",
+        ]
+        for row in rows
+    ]
+    output.table(lines, header=("ID", "Token", "Checks", "Account", "Used"), flexible=2)
+    return None
+
+
+@verb("checks:unpin", example="greenroom checks:unpin ci/build -a ach-payslip-staging")
+@click.argument("name")
+def unpin(cx: Context, name: str) -> int | None:
+    """Let any report of a check count again, not only that of one token."""
+    with output.progress(f"Unpinning {name} of {output.app_mark(cx.app)}"):
+        cx.api.delete(cx.path("pins", name))
+    output.hint(f"pin it again with: greenroom checks:token --context {name} --pin{cx.words()}")
+    return None
