@@ -167,6 +167,15 @@ def test_an_installer_sees_no_config_var_but_its_index_and_no_output_shows_its_p
     assert not rows
 
 
+@pytest.mark.rule("5.10")
+def test_what_a_hook_prints_is_shown_without_credentials_of_an_index(workshop):
+    workshop.config = {"POETRY_HTTP_BASIC_MAIN_PASSWORD": "pass-of-poetry", "PIP_EXTRA_INDEX_URL": "https://u:p%40ss-of-pip@index.invalid/"}
+    said = hook("echo $POETRY_HTTP_BASIC_MAIN_PASSWORD p@ss-of-pip $PIP_EXTRA_INDEX_URL https://a:b@c.invalid/d >&2; exit 4")
+    build = workshop.build({**PIP, "bin/pre_compile": said})
+    assert "       *** *** https://***@index.invalid/ https://***@c.invalid/d" in workshop.text
+    assert build.failure_reason == "hooks::pre_compile"
+
+
 @pytest.mark.rule("6.1", "3.5")
 def test_an_app_without_a_version_keeps_the_one_of_its_last_build(workshop):
     first = workshop.built(PIP)

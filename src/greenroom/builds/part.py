@@ -92,7 +92,8 @@ class Part:
 
     def mask(self, text: str) -> str:
         """The text without the credentials of package indexes; for all that a person gets to read."""
-        return masked(text, secret_words([self.config.get("PIP_EXTRA_INDEX_URL", ""), *tools.index_settings().values()]))
+        urls = [self.config.get("PIP_EXTRA_INDEX_URL", ""), *tools.index_settings().values()]
+        return masked(text, (*specs.passwords(self.config), *secret_words(urls)))
 
     def current(self, part: str) -> str:
         """The engine's id of the part's dyno."""

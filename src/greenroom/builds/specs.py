@@ -14,6 +14,7 @@ from greenroom.buildpacks import pins
 from greenroom.buildpacks.runtime import build_env
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import tools
+from greenroom.builds.rules import SHORTEST
 from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount
 
 ENV = "/app/.heroku/python"
@@ -54,6 +55,12 @@ def installer_vars(config: Mapping[str, str], manager: str) -> dict[str, str]:
     found = private_index(config) if manager in ("pip", "uv", "pipenv") else {}
     wanted = CREDENTIAL_VARS.get(manager)
     return found | {key: value for key, value in config.items() if wanted and wanted.match(key)}
+
+
+def passwords(config: Mapping[str, str]) -> tuple[str, ...]:
+    """The passwords among the config vars that installers may see; to be shown nowhere."""
+    wanted = (key for key in config if key.endswith("_PASSWORD") and any(rule.match(key) for rule in CREDENTIAL_VARS.values()))
+    return tuple(config[key] for key in wanted if len(config[key]) >= SHORTEST)
 
 
 def mirror() -> dict[str, str]:
