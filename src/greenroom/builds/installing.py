@@ -12,7 +12,6 @@ from greenroom.buildpacks.requirements import SEEDS, seeds
 from greenroom.builds import environments, specs, tools
 from greenroom.builds.part import Failed, Part
 from greenroom.builds.rules import Ended
-from greenroom.engine.contract import Mount
 
 
 class Installing(Part):
@@ -112,14 +111,10 @@ class Installing(Part):
             "sources",
             lambda name: specs.install_spec(
                 dyno_id=name, app=self.build.app, python=self.python, home=self.home, job=self._job(no_build=False),
-                source=self.facts["source"] if self.facts["install"]["local"] else "", index=self._index(), more=self._tool(),
+                source=self.facts["source"] if self.facts["install"]["local"] else "", index=self._index(), more=self.tool_mounts(),
             ),  # fmt: skip
         )
         return False if found is None else self._installed(self.current("sources"))
-
-    def _tool(self) -> tuple[Mount, ...]:
-        key = self.tool_key()
-        return (specs.tool_mount(self.facts["install"]["manager"], key),) if key else ()
 
     def _installed(self, name: str) -> bool:
         """Keep the resolution and the environment."""

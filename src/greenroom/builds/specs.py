@@ -26,7 +26,11 @@ MEMORY_MB = 2048
 PIDS = 1024
 PLATFORM_UID = 0
 LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
-INSTALLER_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1"}  # noqa: S108
+INSTALLER_ENV = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1",  # noqa: S108
+    "UV_CONCURRENT_DOWNLOADS": "16", "UV_HTTP_CONNECT_TIMEOUT": "30", "UV_HTTP_RETRIES": "5",
+}  # fmt: skip
+"""uv asks for 50 files at once and waits 10 s for each connection; a dyno's way out makes 8 connections at a time."""
 CREDENTIAL_VARS = {
     "poetry": re.compile(r"POETRY_HTTP_BASIC_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
     "uv": re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),

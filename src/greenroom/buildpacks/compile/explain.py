@@ -15,6 +15,7 @@ INSTALL = (
     ("Hash mismatch", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
     ("require-hashes", "Some requirements have hashes and others have none; with hashes, all need them.", "pip-compile --generate-hashes, or uv pip compile --generate-hashes"),
     ("error sending request", "The package index could not be reached.", "try again later, or ask the operator about the index"),
+    ("operation timed out", "The package index could not be reached.", "try again later, or ask the operator about the index"),
     ("dns error", "The package index could not be reached.", "try again later, or ask the operator about the index"),
     ("No space left on device", "There is no space left on the disk of this host.", "greenroom doctor"),
 )  # fmt: skip
