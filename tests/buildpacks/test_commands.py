@@ -35,6 +35,7 @@ def test_a_command_that_only_looks_is_not(command):
     assert not migrates(command)
 
 
+@pytest.mark.rule("13.2")
 def test_a_release_command_is_run_unless_it_migrates():
     (found,) = commands()
     assert (found.kind, found.text, found.skipped) == ("release", "python manage.py clearsessions", "")
@@ -45,6 +46,7 @@ def test_a_release_command_is_run_unless_it_migrates():
     assert not found.skipped
 
 
+@pytest.mark.rule("14.2")
 def test_the_postdeploy_script_belongs_to_the_first_deployment():
     assert [found.kind for found in commands(first=True)] == ["release", "postdeploy"]
     assert [found.kind for found in commands(first=False)] == ["release"]
@@ -62,6 +64,7 @@ def test_the_policy_is_true_or_false():
         read_settings(b"[policy]\nhealth_timeout = true")
 
 
+@pytest.mark.rule("13.3", "14.3")
 def test_an_app_begins_with_one_web_dyno_or_as_app_json_says():
     assert first_formation({"web": "a", "worker": "b", "release": "c"}, {}) == {"web": 1, "worker": 0}
     assert first_formation({"web": "a", "worker": "b", "other": "c"}, JSON) == {"web": 2, "worker": 1, "other": 0}

@@ -50,6 +50,7 @@ def poetry(**changes):
     return {**VERSION, "pyproject.toml": PYPROJECT, "poetry.lock": POETRY, **changes}
 
 
+@pytest.mark.rule("3.4")
 def test_pipfile_lock_gives_the_python_version_when_no_file_does(make):
     files = {"Pipfile": PIPFILE, "Pipfile.lock": lock({"python_version": "3.12", "python_full_version": "3.11.7"})}
     assert make(files).python.version == (3, 11, 7)
@@ -57,6 +58,7 @@ def test_pipfile_lock_gives_the_python_version_when_no_file_does(make):
     assert make({**files, ".python-version": "3.12"}).python.minor == (3, 12)
 
 
+@pytest.mark.rule("3.4", "5.2", "5.12")
 @pytest.mark.parametrize(
     ("files", "reason", "word"),
     [
@@ -77,6 +79,7 @@ def test_a_refusal_says_what_to_do(make, files, reason, word):
     assert word in str(error.value)
 
 
+@pytest.mark.rule("6.3")
 def test_a_comment_or_another_spacing_names_the_same_environment(make):
     first = make(pipenv()).install
     assert make(pipenv(Pipfile=PIPFILE + "# why\n", **{"Pipfile.lock": lock() + "\n"})).install.digest == first.digest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from greenroom.buildpacks.readers import read_app_json, read_procfile, read_sett
 from greenroom.buildpacks.requirements import normal, read_requirements
 from greenroom.buildpacks.runtime import command_argv, runtime_env, web_concurrency
 from greenroom.buildpacks.versions import Interpreter
+from greenroom.builds.rules import too_heavy
 
 HOST = [Interpreter((3, 11, 7), "/usr/bin/python3.11"), Interpreter((3, 12, 1), "/opt/3.12/bin/python3.12", "/opt/3.12"), Interpreter((3, 12, 4), "/opt/b", "/opt/b")]
 
@@ -28,6 +31,8 @@ def refused(call, *words, **options):
     return error.value.reason
 
 
+@pytest.mark.rule("3.3")
+@pytest.mark.rule("3.3")
 @pytest.mark.parametrize(("content", "version"), [(b"3.12", (3, 12)), (b"3.12.4\n", (3, 12, 4)), (b"# ours\n\n  3.11  \r\n", (3, 11))])
 def test_the_version_file_is_read(content, version):
     assert ask(content).version == version
@@ -45,45 +50,54 @@ def test_a_bad_version_file_is_refused_by_herokus_reason(content, reason):
     assert refused(ask, content) == f"python-version-file::{reason}"
 
 
+@pytest.mark.rule("3.2")
 def test_a_misspelled_version_file_is_refused_even_beside_the_right_one():
     assert refused(ask, b"3.12", names=["python-version"]) == "python-version-file::misspelled"
 
 
+@pytest.mark.rule("3.1")
 def test_runtime_txt_comes_first():
     assert ask(b"3.11", runtime=b"python-3.12.1\n").version == (3, 12, 1)
     assert refused(ask, runtime=b"3.12") == "runtime-txt::invalid-version"
 
 
+@pytest.mark.rule("3.5")
 def test_without_a_file_the_last_builds_version_counts():
     assert ask(cached=(3, 11)).version == (3, 11)
 
 
+@pytest.mark.rule("3.7")
 def test_a_minor_version_means_its_newest_patch_here():
     assert versions.choose(ask(b"3.12"), HOST).interpreter.version == (3, 12, 4)
 
 
+@pytest.mark.rule("3.9")
 def test_a_patch_that_is_not_here_is_replaced_with_a_warning():
     choice = versions.choose(ask(b"3.12.3"), HOST)
     assert choice.interpreter.minor == (3, 12)
     assert choice.warnings
 
 
+@pytest.mark.rule("4.1")
 def test_a_version_that_cannot_be_had_names_what_can():
     with pytest.raises(BuildError) as error:
         versions.choose(ask(b"3.13"), HOST)
     assert "3.12" in str(error.value)
 
 
+@pytest.mark.rule("3.8")
 @pytest.mark.parametrize(("content", "reason"), [(b"3.9", "python-version::eol"), (b"2.7.18", "python-version::eol"), (b"3.99", "python-version::unknown-major"), (b"4.0", "python-version::unknown-major")])
 def test_versions_out_of_range_are_refused(content, reason):
     assert refused(versions.choose, ask(content), HOST) == reason
 
 
+@pytest.mark.rule("5.1")
 def test_one_package_manager_is_chosen_by_its_file():
     assert managers.choose(["requirements.txt", "manage.py"]).name == "pip"
     assert managers.choose(["uv.lock", "pyproject.toml"]).name == "uv"
 
 
+@pytest.mark.rule("5.1", "5.2", "5.3")
 def test_no_or_several_package_managers_are_refused():
     assert refused(managers.choose, ["manage.py"]) == "package-manager::none-found"
     assert refused(managers.choose, ["setup.py"]) == "package-manager::setup-py-only"
@@ -96,10 +110,12 @@ def read(text, **others):
     return read_requirements(files.get)
 
 
+@pytest.mark.rule("6.3")
 def test_comments_order_and_spacing_cost_nothing():
     assert read("Django==5.2\n# why\n\nredis>=5 # cache\n").digest == read("redis >= 5\nDjango == 5.2").digest
 
 
+@pytest.mark.rule("6.4")
 def test_nested_files_count():
     assert read("-r base.txt\n", base_txt="Django==5.2").digest != read("-r base.txt\n", base_txt="Django==5.1").digest
 
@@ -116,18 +132,21 @@ def test_a_normal_line_stays_as_it_is(name, rest, spaces):
     assert normal(once) == once
 
 
+@pytest.mark.rule("13.1")
 def test_a_procfile_is_read_and_its_errors_name_the_line():
     assert read_procfile(b"web: gunicorn a.b\nworker: celery -A x\n") == {"web": "gunicorn a.b", "worker": "celery -A x"}
     with pytest.raises(BuildError, match="2"):
         read_procfile(b"web: a\nthis is no line\n")
 
 
+@pytest.mark.rule("14.1")
 def test_required_keys_are_those_of_app_json_and_of_django():
     keys = required_env({"env": {"API": {"description": "theirs"}, "OPT": {"required": False}}}, True)
     assert set(keys) == {"DATABASE_URL", "SECRET_KEY", "API"}
     assert required_env({}, False) == {}
 
 
+@pytest.mark.rule("14.4")
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"env": []}', b'{"env": {"A": 1}}', b'{"environments": {"test": 1}}', b'{"a": 1, "a": 2}'])
 def test_a_bad_app_json_is_refused(data):
     refused(read_app_json, data)
@@ -138,6 +157,7 @@ def test_a_bad_greenroom_toml_is_refused(data):
     refused(read_settings, data)
 
 
+@pytest.mark.rule("10.2")
 def test_config_vars_never_override_what_a_dyno_needs():
     config = {"PORT": "1", "DYNO": "x", "PATH": "/evil", "HOME": "/evil", "LD_PRELOAD": "/evil.so", "WEB_CONCURRENCY": "7", "LANG": "de"}
     env = runtime_env(config=config, process="web.1", port=5000)
@@ -147,10 +167,12 @@ def test_config_vars_never_override_what_a_dyno_needs():
     assert "PYTHONHOME" not in env
 
 
+@pytest.mark.rule("10.2")
 def test_a_worker_has_no_port():
     assert "PORT" not in runtime_env(config={"PORT": "1"}, process="worker.1")
 
 
+@pytest.mark.rule("10.1")
 @pytest.mark.parametrize(("memory", "workers"), [(512, 2), (1024, 4), (128, 1), (14336, 17)])
 def test_workers_fit_the_memory(memory, workers):
     assert web_concurrency(memory) == workers
@@ -158,3 +180,55 @@ def test_workers_fit_the_memory(memory, workers):
 
 def test_a_command_is_one_word_of_the_tenants_shell():
     assert command_argv("a; b $(c)")[-1] == "a; b $(c)"
+
+
+@pytest.mark.rule("2.1")
+@pytest.mark.parametrize("name", [*sorted(managers.SIGNS), *managers.MISSPELLED, *sorted(managers.SIGN_FOLDERS)])
+def test_each_sign_of_a_python_app_is_known(name):
+    managers.detect(["README", name])
+
+
+@pytest.mark.rule("2.2")
+def test_a_tree_without_a_sign_is_refused_with_its_listing():
+    with pytest.raises(BuildError) as error:
+        managers.detect(["README", "src/", "Manage.py"])
+    assert error.value.reason == "detect::not-python"
+    assert all(word in str(error.value) for word in ("README", "src/", "in another folder", "spelled", ".gitignore", "not committed", "git add"))
+
+
+@pytest.mark.rule("3.6")
+def test_without_any_version_the_default_counts_or_the_newest_of_this_host():
+    assert versions.choose(ask(), HOST).interpreter.version == (3, 12, 4)
+    assert versions.choose(ask(), [*HOST, Interpreter((3, 14, 0), "/x")]).interpreter.minor == (3, 14)
+
+
+@pytest.mark.rule("3.10")
+def test_uv_needs_a_version_file_and_refuses_runtime_txt():
+    assert refused(versions.choose, ask(), HOST, manager="uv") == "python-version-file::not-found"
+    assert refused(versions.choose, ask(runtime=b"python-3.12"), HOST, manager="uv") == "runtime-txt::not-supported"
+
+
+@pytest.mark.rule("3.11")
+def test_runtime_txt_and_no_version_at_all_are_warned_about():
+    assert "deprecated" in versions.choose(ask(runtime=b"python-3.12"), HOST).warnings[0]
+    assert "No Python version" in versions.choose(ask(cached=(3, 11)), HOST).warnings[0]
+    assert versions.choose(ask(b"3.12"), HOST).warnings == ()
+
+
+@pytest.mark.rule("10.4")
+def test_profile_scripts_are_sourced_before_the_command(tmp_path):
+    (tmp_path / ".profile.d").mkdir()
+    (tmp_path / ".profile.d" / "one.sh").write_text("export ONE=1")
+    (tmp_path / ".profile").write_text("export TWO=$ONE+1")
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command_argv("echo $ONE $TWO"), env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 1+1\n"
+
+
+@pytest.mark.rule("12.3")
+def test_a_heavy_slug_is_warned_about_and_its_largest_packages_are_named():
+    packages = {"torch": ["2.0", 600_000_000], "six": ["1.16.0", 11_000]}
+    text = "\n".join(too_heavy(1_000_000, packages))
+    assert "601M" in text
+    assert "torch 2.0 (600M), six" in text
+    assert too_heavy(1_000_000, {"six": ["1.16.0", 11_000]}) == []

@@ -16,6 +16,7 @@ KILLS = int(os.environ.get("GREENROOM_KILLS", "8"))
 SEED = int(os.environ.get("GREENROOM_SEED", "20261123"))
 
 
+@pytest.mark.rule("6.6")
 def test_builds_killed_at_random_moments_end_right(workshop):
     crashes = Crashes(random.Random(SEED))
     for number in range(KILLS):

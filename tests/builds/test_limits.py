@@ -57,6 +57,7 @@ def test_the_api_cancels_and_a_viewer_may_not(workshop, bob, vera):
     assert (answers[bob].status_code, answers[bob].json()["result"]) == (200, "cancelled")
 
 
+@pytest.mark.rule("12.2")
 def test_a_build_that_takes_too_long_is_ended_and_says_so(workshop, monkeypatch):
     assert specs.LIMITS.timeout == 15 * 60
     monkeypatch.setattr(specs, "LIMITS", replace(specs.LIMITS, timeout=2.0))
@@ -65,6 +66,7 @@ def test_a_build_that_takes_too_long_is_ended_and_says_so(workshop, monkeypatch)
     assert "15 minutes" in build.failure_message
 
 
+@pytest.mark.rule("12.2")
 def test_a_build_that_takes_too_much_memory_is_ended_and_says_so(workshop, monkeypatch):
     monkeypatch.setattr(specs, "LIMITS", replace(specs.LIMITS, memory_mb=64))
     hook = "#!/usr/bin/env python3\nx = bytearray(300_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\n"

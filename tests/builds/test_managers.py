@@ -10,6 +10,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MANAGERS = list(FILES)
 
 
+@pytest.mark.rule("5.4", "5.5", "5.6", "5.7", "6.3", "6.5")
 @pytest.mark.parametrize("manager", MANAGERS)
 def test_a_comment_costs_nothing_and_a_removed_package_vanishes(workshop, manager):
     files = {**BASE, **FILES[manager](SIX)}

@@ -31,6 +31,7 @@ def end(workshop, spec, command):
     return command_end(phase=state.phase, exit_code=state.exit_code, reason=state.reason, memory_mb=512, kind=command.kind), text
 
 
+@pytest.mark.rule("13.2")
 def test_the_release_command_runs_with_the_new_slug_and_its_config_vars(workshop, alice):
     row = release(workshop, alice, {"Procfile": PROCFILE})
     (command,) = commands.of_release(row)
@@ -41,6 +42,7 @@ def test_the_release_command_runs_with_the_new_slug_and_its_config_vars(workshop
     assert text == "shop None 1.16.0\n"
 
 
+@pytest.mark.rule("13.2")
 def test_a_release_command_that_fails_says_so(workshop, alice):
     row = release(workshop, alice, {"Procfile": "release: exit 3\n"})
     (command,) = commands.of_release(row)
@@ -48,6 +50,7 @@ def test_a_release_command_that_fails_says_so(workshop, alice):
     assert (found.kind, found.message) == ("failed", "The release command ended with exit code 3.")
 
 
+@pytest.mark.rule("14.2")
 def test_only_the_first_deployment_has_a_postdeploy_script(workshop, alice):
     files = {"app.json": '{"scripts": {"postdeploy": "echo once"}}'}
     first = release(workshop, alice, files)

@@ -46,6 +46,8 @@ def test_the_manifest_names_commit_interpreter_packages_tools_and_files(workshop
     bill = queries.bill_of_materials(build.slug, workshop.home)
     assert "pkg:pypi/six@1.16.0" in {component["bom-ref"] for component in bill["components"]}
     assert "of packages" in workshop.text
+    needed = [key for key in (build.slug.env_key, manifest["tool_key"]) if key]
+    assert not [name for name in queries.collectable(workshop.home) if any(key in name for key in needed)]
 
 
 def test_a_file_that_was_changed_on_disk_is_noticed_before_a_dyno_starts(workshop):

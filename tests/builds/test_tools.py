@@ -31,6 +31,7 @@ def printed(workshop, seen, *command, env=None):
     return text
 
 
+@pytest.mark.rule("5.5")
 def test_a_procfile_may_call_pipenv(workshop):
     from greenroom.buildpacks.runtime import runtime_env
 
@@ -40,6 +41,7 @@ def test_a_procfile_may_call_pipenv(workshop):
     assert said.split() == ["1.16.0", "/app/.heroku/python"]
 
 
+@pytest.mark.rule("5.11", "5.12")
 @pytest.mark.parametrize(("make", "manager"), [(pipenv_files, "pipenv"), (poetry_files, "poetry")])
 def test_a_lock_that_is_out_of_date_is_refused_and_says_how_to_lock(workshop, make, manager):
     files = {**BASE, **make(SIX)}
@@ -50,6 +52,7 @@ def test_a_lock_that_is_out_of_date_is_refused_and_says_how_to_lock(workshop, ma
     assert f"{manager} lock" in build.failure_hint
 
 
+@pytest.mark.rule("5.13")
 @pytest.mark.parametrize("make", [pipenv_files, poetry_files])
 def test_tests_get_the_development_packages_and_the_slug_does_not(workshop, make):
     build = workshop.built({**BASE, **make(SIX, dev=ADDED)})
@@ -63,6 +66,7 @@ def test_tests_get_the_development_packages_and_the_slug_does_not(workshop, make
     assert printed(workshop, found.mounts, "python", "-c", "import six, iniconfig; print('both')") == "both\n"
 
 
+@pytest.mark.rule("6.7")
 def test_another_package_manager_starts_from_nothing(workshop):
     assert "six" in workshop.packages(workshop.built({**BASE, **pipenv_files(SIX)}))
     assert "six" not in workshop.packages(workshop.built({**BASE, **pip_files(ADDED)}))

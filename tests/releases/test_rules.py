@@ -14,6 +14,7 @@ PAST = [
 ]
 
 
+@pytest.mark.rule("13.4")
 def test_without_a_version_the_last_good_one_before_the_current_is_taken():
     assert rollback_target(PAST, 5, None) == 4
 
@@ -22,6 +23,7 @@ def test_a_failed_release_is_no_target():
     assert "failed" in rollback_target(PAST, 5, 6)
 
 
+@pytest.mark.rule("13.4")
 def test_a_release_without_code_is_no_target():
     assert "no code" in rollback_target(PAST, 5, 2)
 

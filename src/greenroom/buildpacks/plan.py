@@ -52,8 +52,11 @@ def make(
 
     cached: the 3.N of the app's last build, for an app that names no version.
     """
+    slugignore = source.read(".slugignore") or b""
+    left_out = ignored(slugignore, source.files()) if slugignore else []
+    _folder_exists(source, source.root_names())
+    source.leave_out(left_out)
     names = source.root_names()
-    _folder_exists(source, names)
     managers.detect(names)
     _no_environment(source)
     policy = settings.get("policy") or {}
@@ -63,7 +66,6 @@ def make(
     request = versions.requested(files, [name.rstrip("/") for name in names], cached=cached, pipfile=pipfile)
     choice = versions.choose(request, interpreters, manager=manager.name, eol=policy.get("python_eol", "error"))
     procfile, app_json = source.read("Procfile"), source.read("app.json")
-    slugignore = source.read(".slugignore") or b""
     return Plan(
         python=choice.interpreter,
         install=install_of(source, manager),
@@ -72,7 +74,7 @@ def make(
         process_types=read_procfile(procfile) if procfile is not None else {},
         app_json=read_app_json(app_json) if app_json is not None else {},
         settings=settings,
-        ignored=tuple(ignored(slugignore, source.files())) if slugignore else (),
+        ignored=tuple(left_out),
         pre_compile="bin/pre_compile" in source,
         post_compile="bin/post_compile" in source,
         nltk="nltk.txt" in source,

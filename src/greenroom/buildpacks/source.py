@@ -6,6 +6,7 @@ The tar may come from a build dyno (after bin/pre_compile), so every size and co
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from greenroom.buildpacks.failures import BuildError
@@ -41,6 +42,11 @@ class Source:
                     self._members[name[len(prefix) :]] = member
         except tarfile.TarError as error:
             raise BuildError("checkout", f"The files of the commit cannot be read: {error}.") from error
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Forget these files, as if they had not been committed."""
+        for name in names:
+            self._members.pop(name, None)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -12,7 +12,6 @@ from greenroom.buildpacks.requirements import SEEDS, seeds
 from greenroom.builds import environments, specs, tools
 from greenroom.builds.part import Failed, Part
 from greenroom.builds.rules import Ended
-from greenroom.engine.contract import Mount
 
 
 class Installing(Part):
@@ -44,9 +43,12 @@ class Installing(Part):
         return True
 
     def _in_sandbox(self) -> bool:
-        """Whether only the app's own sandbox will do: its tree, its private index, or a package without a wheel."""
-        install = self.facts["install"]
-        if install["local"] or install["manager"] in TOOLS or self._index():
+        """Whether only the app's own sandbox will do: its tree, its package manager or index, what is written later, or no wheel.
+
+        A hook and NLTK write to the environment as the app's user, which is possible only where that user owns it.
+        """
+        install, written = self.facts["install"], self.facts["post_compile"] or self.facts["nltk"]
+        if install["local"] or install["manager"] in TOOLS or written or self._index():
             return True
         return environments.needs_build(self.home, self.build.app_id.hex, self._input_digest())
 
@@ -83,7 +85,8 @@ class Installing(Part):
         return {
             "seeds": seeds(self.python.minor, known) if install["manager"] == "pip" else "",
             "manager": install["manager"], "main": install["main"], "files": self.facts["files"], "hashed": install["locked"],
-            "local": install["local"], "lock": self._lock(), "no_build": no_build, "root": self.facts["root"], "tool": pins.PLACES.get(install["manager"], ""),
+            "local": install["local"], "lock": self._lock(), "no_build": no_build, "root": self.facts["root"],
+            "ignored": self.facts["ignored"], "tool": pins.PLACES.get(install["manager"], ""),
         }  # fmt: skip
 
     def _from_wheels(self) -> bool:
@@ -108,14 +111,10 @@ class Installing(Part):
             "sources",
             lambda name: specs.install_spec(
                 dyno_id=name, app=self.build.app, python=self.python, home=self.home, job=self._job(no_build=False),
-                source=self.facts["source"] if self.facts["install"]["local"] else "", index=self._index(), more=self._tool(),
+                source=self.facts["source"] if self.facts["install"]["local"] else "", index=self._index(), more=self.tool_mounts(),
             ),  # fmt: skip
         )
         return False if found is None else self._installed(self.current("sources"))
-
-    def _tool(self) -> tuple[Mount, ...]:
-        key = self.tool_key()
-        return (specs.tool_mount(self.facts["install"]["manager"], key),) if key else ()
 
     def _installed(self, name: str) -> bool:
         """Keep the resolution and the environment."""

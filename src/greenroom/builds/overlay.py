@@ -6,8 +6,8 @@ Stateless: what is asked for, what stands in ``envs/`` and what the engine says 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from greenroom.buildpacks.installs import TOOLS
 from greenroom.buildpacks.requirements import read_requirements
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import environments, output, specs
-from greenroom.builds.rules import Ended, ended
+from greenroom.builds.rules import Ended, ended, masked, secret_words
 from greenroom.engine.contract import Engine, Mount
 from greenroom.slugs import store
 from greenroom.slugs.models import Slug
@@ -46,13 +46,26 @@ class _Wish:
 
     job: dict[str, Any]
     digest: str
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def index(self) -> dict[str, str]:
+        """The app's own index and credentials, as far as its installer may see them."""
+        return specs.installer_vars(self.config, self.job["manager"])
+
+    def mask(self, text: str) -> str:
+        """The text without the credentials of package indexes."""
+        return masked(text, (*specs.passwords(self.config), *secret_words(self.index.values())))
 
 
-def prepare_test_overlay(*, slug: Slug, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
+def prepare_test_overlay(
+    *, slug: Slug, engine: Engine, home: Path, say: Callable[[str], None], config: Mapping[str, str] | None = None
+) -> TestOverlay:
     """One step towards the environment for the slug's tests. Never waits; call again while ``pending``.
 
     requirements-test.txt (pip), the default dependency groups (uv), ``--dev`` (pipenv) or all groups (poetry) are installed over the
     slug's environment. Without them the overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
+    config: the app's config vars, for the credentials of its own package index.
     """
     try:
         wish = _wish(slug, home)
@@ -60,6 +73,7 @@ def prepare_test_overlay(*, slug: Slug, engine: Engine, home: Path, say: Callabl
         return TestOverlay("failed", message=error.message)
     if wish is None:
         return TestOverlay("ready", _mounts(slug, ()))
+    wish = replace(wish, config=config or {})
     for key in (_key(slug, wish, private=False), _key(slug, wish, private=True)):
         if environments.exists(home, key):
             return TestOverlay("ready", _mounts(slug, (key,)))
@@ -114,7 +128,7 @@ def _key(slug: Slug, wish: _Wish, *, private: bool) -> str:
 
 def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
     """In nobody's name from wheels; in the app's name when something has none."""
-    for private in (True,) if wish.job["manager"] in TOOLS else (False, True):
+    for private in (True,) if wish.job["manager"] in TOOLS or wish.index else (False, True):
         key = _key(slug, wish, private=private)
         verdict = _watch(slug, wish, key, private, engine, home, say)
         if verdict is None:
@@ -126,11 +140,11 @@ def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[
         if verdict.kind != "needs-build":
             break
     text, _ = output.new_lines(home, _dyno(key), 0, True)
-    say("\n".join(text.splitlines()[-LINES:]))
+    say(wish.mask("\n".join(text.splitlines()[-LINES:])))
     for private in (False, True):
         engine.forget(_dyno(_key(slug, wish, private=private)))
     assert verdict is not None
-    return TestOverlay("failed", message=verdict.message)
+    return TestOverlay("failed", message=wish.mask(verdict.message))
 
 
 def _tool(slug: Slug) -> tuple[Mount, ...]:
@@ -153,7 +167,7 @@ def _watch(
         known = slug.manifest["interpreter"]
         state = engine.start(
             specs.install_spec(
-                dyno_id=_dyno(key), app=slug.app if private else None, home=home, index={}, lower=env_layers(slug),
+                dyno_id=_dyno(key), app=slug.app if private else None, home=home, index=wish.index if private else {}, lower=env_layers(slug),
                 python=Interpreter(tuple(known["version"]), known["path"], known["prefix"]),
                 more=_tool(slug), job={**wish.job, "no_build": not private, "overlay": True, "lock": "", "root": ""},
             )  # fmt: skip

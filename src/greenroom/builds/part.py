@@ -92,7 +92,8 @@ class Part:
 
     def mask(self, text: str) -> str:
         """The text without the credentials of package indexes; for all that a person gets to read."""
-        return masked(text, secret_words([self.config.get("PIP_EXTRA_INDEX_URL", ""), *tools.index_settings().values()]))
+        urls = [self.config.get("PIP_EXTRA_INDEX_URL", ""), *tools.index_settings().values()]
+        return masked(text, (*specs.passwords(self.config), *secret_words(urls)))
 
     def current(self, part: str) -> str:
         """The engine's id of the part's dyno."""
@@ -101,7 +102,7 @@ class Part:
     def _compile_spec(self, name: str, job: dict[str, Any], env: str) -> DynoSpec:
         return specs.compile_spec(
             dyno_id=name, app=self.build.app, commit=self.build.commit, python=self.python, home=self.home, job=job,
-            source=self.facts["source"], env=env, config=self.config, writable=job["writable"], more=self.run_time_tool() if env else (),
+            source=self.facts["source"], env=env, config=self.config, writable=job["writable"], more=self.tool_mounts(run_time=True) if env else (),
         )  # fmt: skip
 
     def tool_key(self) -> str:
@@ -109,10 +110,10 @@ class Part:
         manager = self.facts["install"]["manager"]
         return plan.environment_key(self.python, "tool", manager, pins.digest(manager)) if manager in TOOLS else ""
 
-    def run_time_tool(self) -> tuple[Mount, ...]:
-        """pipenv, which stays with the app; nothing for the others."""
-        manager = self.facts["install"]["manager"]
-        return (specs.tool_mount(manager, self.tool_key()),) if manager == "pipenv" else ()
+    def tool_mounts(self, *, run_time: bool = False) -> tuple[Mount, ...]:
+        """pipenv or poetry for an installation; at run time pipenv alone, which stays with the app."""
+        manager, key = self.facts["install"]["manager"], self.tool_key()
+        return (specs.tool_mount(manager, key),) if key and not (run_time and manager != "pipenv") else ()
 
     def _seconds(self, result: dict[str, Any]) -> None:
         measured = result.get("seconds")

@@ -14,6 +14,7 @@ PARTS = ("pre", "tool", "install", "sources", "compile")
 CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"<>]+(?=@)")
 """Of a URL: what stands before the host, a user with a password or a token."""
 SHORTEST = 4
+"""Characters of a secret, at least: what is shorter would mask half the output."""
 HEAVY = 500_000_000
 """Bytes of tree and packages from which a build warns; Heroku refuses such a slug."""
 MAX_LOST = 2

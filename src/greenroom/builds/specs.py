@@ -14,6 +14,7 @@ from greenroom.buildpacks import pins
 from greenroom.buildpacks.runtime import build_env
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import tools
+from greenroom.builds.rules import SHORTEST
 from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount
 
 ENV = "/app/.heroku/python"
@@ -25,7 +26,11 @@ MEMORY_MB = 2048
 PIDS = 1024
 PLATFORM_UID = 0
 LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
-INSTALLER_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1"}  # noqa: S108
+INSTALLER_ENV = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1",  # noqa: S108
+    "UV_CONCURRENT_DOWNLOADS": "16", "UV_HTTP_CONNECT_TIMEOUT": "30", "UV_HTTP_RETRIES": "5",
+}  # fmt: skip
+"""uv asks for 50 files at once and waits 10 s for each connection; a dyno's way out makes 8 connections at a time."""
 CREDENTIAL_VARS = {
     "poetry": re.compile(r"POETRY_HTTP_BASIC_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
     "uv": re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
@@ -54,6 +59,12 @@ def installer_vars(config: Mapping[str, str], manager: str) -> dict[str, str]:
     found = private_index(config) if manager in ("pip", "uv", "pipenv") else {}
     wanted = CREDENTIAL_VARS.get(manager)
     return found | {key: value for key, value in config.items() if wanted and wanted.match(key)}
+
+
+def passwords(config: Mapping[str, str]) -> tuple[str, ...]:
+    """The passwords among the config vars that installers may see; to be shown nowhere."""
+    wanted = (key for key in config if key.endswith("_PASSWORD") and any(rule.match(key) for rule in CREDENTIAL_VARS.values()))
+    return tuple(config[key] for key in wanted if len(config[key]) >= SHORTEST)
 
 
 def mirror() -> dict[str, str]:

@@ -53,7 +53,8 @@ def _scan(run: CheckRun, delivery: Delivery, slug: Slug | None, engine: Engine, 
 
 def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, say: Say) -> None:
     """The overlay with the test requirements first; when it cannot be made, that is an error of the check, not a pass."""
-    overlay = builds.prepare_test_overlay(slug=slug, engine=engine, home=home, say=say)
+    config = journeys.config_of(run.app, home)  # an installer sees the credentials of its index, and nothing else of it
+    overlay = builds.prepare_test_overlay(slug=slug, engine=engine, home=home, say=say, config=config)
     if overlay.status == "ready":
         actions.advance_tests(run=run, slug=slug, mounts=overlay.mounts, engine=engine, home=home, say=say)
     elif overlay.status == "failed":

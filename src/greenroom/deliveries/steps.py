@@ -24,6 +24,7 @@ from greenroom.releases.rules import describe_deploy
 from greenroom.router import actions as router
 from greenroom.router import queries as router_queries
 from greenroom.router.rules import target
+from greenroom.slugs.actions import intact
 
 logger = logging.getLogger(__name__)
 
@@ -215,6 +216,11 @@ class Steps:
     def roll_out(self, delivery: Delivery, facts: Facts) -> None:
         """Ask for the release's dynos, and for its migrations, side by side."""
         assert delivery.release is not None
+        slug = delivery.release.slug
+        if slug is not None and not intact(slug, self.home):
+            text = f"The files of slug {slug.digest[:13]} are not what was built.\nhint: push a new commit; greenroom doctor tells whether the disk is sound"
+            releases.conclude(release=delivery.release, status="failed", reason=text)
+            return
         self.once(delivery, "launch", "-----> Launching...")
         holding.give_way(delivery=delivery, home=self.home)
         rollout = dynos.want(app=delivery.app, release=delivery.release)

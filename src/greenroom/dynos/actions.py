@@ -14,6 +14,7 @@ from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.buildpacks.commands import first_formation
 from greenroom.dynos import rules
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.specs import spec
@@ -63,13 +64,14 @@ def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formati
 
 @transaction.atomic
 def want(*, app: App, release: Release) -> Rollout:
-    """Make the release a candidate. Repeatable; other candidates of the app are retired."""
+    """Make the release a candidate. Repeatable; other candidates of the app are retired. app.json's formation is for the first one."""
     row, _ = Rollout.objects.get_or_create(release=release, defaults={"app": app})
     Rollout.objects.filter(app=app, state="candidate").exclude(pk=row.pk).update(state="retired")
-    for name, quantity in (release.slug.app_json.get("formation") or {}).items() if release.slug else ():
-        number = rules.parse_quantity(quantity.get("quantity", 0), 0, name) if isinstance(quantity, dict) else ""
-        if isinstance(number, int):
-            Formation.objects.get_or_create(app=app, type=name, defaults={"quantity": number})
+    if release.slug and not Rollout.objects.filter(app=app, state__in=("live", "retired")).exclude(pk=row.pk).exists():
+        for name, quantity in first_formation(release.slug.process_types, release.slug.app_json).items():
+            number = rules.parse_quantity(quantity, 0, name)
+            if isinstance(number, int):
+                Formation.objects.get_or_create(app=app, type=name, defaults={"quantity": number})
     return row
 
 

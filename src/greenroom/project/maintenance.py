@@ -11,6 +11,7 @@ from greenroom.addons.postgres import restores, snapshots
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError
 from greenroom.builds import collection
+from greenroom.builds.janitor import Janitor
 from greenroom.checks import actions as checks
 from greenroom.deliveries import actions, lifecycle
 from greenroom.engine.contract import Engine
@@ -28,6 +29,7 @@ class Maintenance:
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine = engine
         self.home = home
+        self.janitor = Janitor(engine, home)
 
     def turn(self) -> bool:
         """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted."""
@@ -36,6 +38,8 @@ class Maintenance:
         checks.sweep(engine=self.engine)
         for name in collection.sweep(engine=self.engine, home=self.home):
             log.info("removed %s, which a build had left behind", name)
+        for cache in self.janitor.turn():
+            log.info("%s takes %d MB and is emptied", cache.folder, cache.size / 10**6)
         for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
             if not Release.objects.filter(app=app, version__gt=1).exists():
                 self._finish(app)

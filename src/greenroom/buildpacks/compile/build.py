@@ -85,6 +85,7 @@ def nltk(timer):
         code, _ = frame.run(argv, dict(os.environ), APP)
     if code:
         raise frame.Failed("nltk-downloader", "The NLTK corpora of nltk.txt could not be downloaded.", "correct the names in nltk.txt")
+    os.environ["NLTK_DATA"] = os.path.join(frame.ENV, "nltk_data")  # at run time nltk looks there by itself, since it is below sys.prefix
 
 
 def find_manage():

@@ -9,11 +9,13 @@ INSTALL = (
     ("sqlite3.h", "The header sqlite3.h is missing: a package wants to be built against SQLite.", "ask for a version that has a wheel"),
     ("pg_config", "pg_config is missing: psycopg2 is being built from its sources.", "use psycopg2-binary, or psycopg[binary]"),
     ("No module named 'pkg_resources'", "A package's build needs a setuptools that still has pkg_resources.", "ask for a newer version of the package"),
+    ("Please use pip<24.1", "A package has metadata that installers no longer read (celery before 5.2.1 is one).", "ask for a newer version of the package"),
     ("Python.h", "The header Python.h is missing: a package is being built from its sources.", "ask for a version that has a wheel"),
     ("needs to be updated", "uv.lock does not match pyproject.toml.", "uv lock && git add uv.lock"),
     ("Hash mismatch", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
     ("require-hashes", "Some requirements have hashes and others have none; with hashes, all need them.", "pip-compile --generate-hashes, or uv pip compile --generate-hashes"),
     ("error sending request", "The package index could not be reached.", "try again later, or ask the operator about the index"),
+    ("operation timed out", "The package index could not be reached.", "try again later, or ask the operator about the index"),
     ("dns error", "The package index could not be reached.", "try again later, or ask the operator about the index"),
     ("No space left on device", "There is no space left on the disk of this host.", "greenroom doctor"),
 )  # fmt: skip

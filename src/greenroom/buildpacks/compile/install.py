@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import sys
 import tarfile
 
@@ -66,14 +67,21 @@ TITLES = {
 
 def unpack_sources(job):
     """For requirements that are built from the tree: the commit's files at /app."""
-    prefix = job["root"] + "/" if job.get("root") else ""
+    prefix, left_out = (job["root"] + "/" if job.get("root") else ""), set(job.get("ignored", ()))
     with tarfile.open("/greenroom/source.tar") as archive:
         for member in archive:
             if not (member.isreg() or member.isdir() or member.issym()) or not member.name.startswith(prefix):
                 continue
             member.name = member.name[len(prefix) :]
+            if member.name in left_out:
+                continue
             if member.name and not member.name.startswith((".heroku/python/", "/")) and ".." not in member.name.split("/"):
                 archive.extract(member, "/app", set_attrs=member.isreg())
+
+
+def plain_repositories(text):
+    """Requirements with ``-e git+...`` as ``git+...``: uv installs a repository as a package, editable or not."""
+    return re.sub(r"(?m)^(\s*)(?:-e|--editable)[ =]+(?=(?:[\w.-]+\s*@\s*)?(?:git|hg|svn|bzr)\+)", r"\1", text)
 
 
 def write_files(job, folder):
@@ -202,6 +210,8 @@ def work(job, timer):
         with timer("unpack"):
             unpack_sources(job)
         folder = "/app"
+        if job["manager"] == "pip":
+            write_files({"files": {path: plain_repositories(text) for path, text in job["files"].items()}}, folder)
     else:
         write_files(job, WORK)
     {"pip": install_pip, "uv": install_uv}.get(job["manager"], install_locked)(job, timer, folder)

@@ -1,0 +1,53 @@
+"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack's behaviour, and the tests that hold it.
+
+The rules stand in conformance_rules.py beside this file; a test says by ``@pytest.mark.rule("5.3")`` which it holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from conformance_rules import RULES, SECTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "reference" / "buildpack-conformance.md"
+
+
+def markers() -> dict[str, list[tuple[str, str]]]:
+    """rule -> [(test file, test)], as the markers of the test files say."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            for decorator in getattr(node, "decorator_list", []):
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.rule":
+                    for word in decorator.args:
+                        found[ast.literal_eval(word)].append((path.relative_to(ROOT).as_posix(), node.name))
+    return found
+
+
+def page() -> str:
+    """The page's text."""
+    held = markers()
+    lines = [
+        "# Conformance with Heroku's Python buildpack",
+        "",
+        "Written by `python scripts/conformance.py` from the markers of the tests; a test keeps it up to date. The rules are those of",
+        "heroku/heroku-buildpack-python v351 and of the platform around it. *Differs*: on purpose, for the reason given.",
+    ]
+    for section, title in SECTIONS.items():
+        lines += ["", f"## {section}. {title}", "", "| rule | what Heroku does | here | held by |", "|--|--|--|--|"]
+        for rule, (text, difference) in RULES.items():
+            if rule.split(".")[0] == section:
+                tests = "<br>".join(f"`{name}` ({path.removeprefix('tests/')})" for path, name in held.get(rule, []))
+                lines.append(f"| {rule} | {text} | {'differs: ' + difference if difference else 'the same'} | {tests or '-'} |")
+    count = sum(1 for rule in RULES if rule in held)
+    return "\n".join([*lines, "", f"{count} of {len(RULES)} rules are held by a test.", ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"{PAGE.relative_to(ROOT)} written")

@@ -1,0 +1,43 @@
+"""Caches are kept within their budget, and nothing that a release needs is lost by it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from greenroom.builds import janitor
+from greenroom.builds.janitor import Cache, Janitor, excess
+from greenroom.slugs.actions import verify
+from tests.builds.hosting import ADDED, BASE, SIX, pip_files, uv_files
+
+
+@pytest.mark.parametrize(
+    ("allowed", "names"), [(100, []), (60, ["uv"]), (30, ["uv", "b"]), (5, ["uv", "b", "a"])]
+)
+def test_the_largest_caches_are_emptied_and_no_more_than_needed(allowed, names):
+    assert [cache.name for cache in excess([Cache("a", 10), Cache("uv", 60), Cache("b", 30)], allowed)] == names
+
+
+@pytest.mark.django_db(transaction=True)
+def test_emptied_caches_cost_no_release_anything_and_the_next_build_is_right(workshop, monkeypatch):
+    slug = workshop.built({**BASE, **uv_files(SIX)}).slug
+    own = workshop.built({**BASE, **pip_files(SIX), "bin/post_compile": "#!/bin/sh\n:\n"}).slug
+    before = {cache.name: cache.size for cache in janitor.measure(workshop.home)}
+    assert set(before) == {"uv", workshop.app.id.hex}
+    keeper = Janitor(workshop.machine.engine, workshop.home)
+    assert keeper.turn(now=1.0) == []
+    monkeypatch.setenv("GREENROOM_CACHE_MB", "0")
+    assert keeper.turn(now=2.0) == []
+    begun = keeper.turn(now=2.0 + janitor.EVERY)
+    assert {cache.name for cache in begun} == set(before)
+    end = time.monotonic() + 30
+    while [state for state in workshop.machine.engine.list() if state.id.startswith("janitor-") and state.phase != "exited"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    after = {cache.name: cache.size for cache in janitor.measure(workshop.home)}
+    assert all(after[name] < before[name] / 10 for name in before), (before, after)
+    assert verify(slug, workshop.home)
+    assert verify(own, workshop.home)
+    assert workshop.packages(workshop.built({**BASE, **uv_files(SIX, ADDED)})) >= {"six", "iniconfig"}
+    assert keeper.turn(now=3.0 + 2 * janitor.EVERY) is not None
