@@ -14,16 +14,21 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from ruff import find_ruff_bin
 
+from greenroom.basics.errors import PlatformError
 from greenroom.engine.contract import Mount, scratch_folder
 
 RUNNER = "/greenroom/runner"
 RUFF = "/greenroom/ruff"
+SECRETS = "/greenroom/secrets"
 OUT = "/greenroom/out"
 """Where dynos of checks find the runner and ruff, and leave their result."""
+
+SECRETS_PACKAGES = ("detect_secrets", "requests", "urllib3", "idna", "certifi", "charset_normalizer", "yaml")
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 MAIN = "import sys\n\nfrom runner.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
@@ -37,6 +42,11 @@ def runner_mount(home: Path) -> Mount:
 def ruff_mount(home: Path) -> Mount:
     """The ruff binary."""
     return Mount(target=RUFF, source=_ruff(home))
+
+
+def secrets_mount(home: Path) -> Mount:
+    """detect-secrets with what it imports, as a folder of packages."""
+    return Mount(target=SECRETS, source=_packages(home, "detect-secrets", SECRETS_PACKAGES))
 
 
 def out_mount() -> Mount:
@@ -94,6 +104,20 @@ def _ruff(home: Path) -> str:
         (folder / "ruff").chmod(0o755)
 
     return f"{_place(home, f'cache/tools/ruff-{ruff_version()}', fill)}/ruff"
+
+
+def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
+    """Copy pure Python packages of Greenroom's own environment to ``cache/tools/<name>-<version>``; compiled parts stay behind."""
+
+    def fill(folder: Path) -> None:
+        for package in packages:
+            spec = find_spec(package)
+            if spec is None or spec.origin is None:
+                raise PlatformError(f"The package {package} is not installed.", hint="pip install greenroom again")
+            leave = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
+            shutil.copytree(Path(spec.origin).parent, folder / package, ignore=leave)
+
+    return _place(home, f"cache/tools/{name}-{version(name)}", fill)
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:

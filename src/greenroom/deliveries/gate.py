@@ -71,6 +71,12 @@ def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, 
         )
 
 
+def is_green_now(delivery: Delivery, slug: Slug) -> bool:
+    """The verdict of this moment. Call it inside the transaction that acts on it: until its end no report of the app is taken."""
+    App.objects.select_for_update().get(pk=delivery.app_id)
+    return actions.judge(app=delivery.app, sha=delivery.sha, required=required(delivery, slug)).colour == "green"
+
+
 def cancel(delivery: Delivery, engine: Engine, why: str) -> None:
     """End the checks of a commit that nobody waits for any more."""
     actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why=why)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations import queries as migration_queries
 from greenroom.apps import queries as apps
@@ -146,21 +148,27 @@ class Steps:
         return f"v{live.release.version} keeps running." if live else "Nothing was running and nothing was started."
 
     def release(self, delivery: Delivery, facts: Facts) -> None:
-        """Make the release of a green push, with the config vars of now."""
+        """Make the release of a green push, with the config vars of now.
+
+        The stored verdict may be older than a report that came while the delivery waited: it is judged again, and reports wait meanwhile.
+        """
         assert delivery.build is not None
         assert delivery.build.slug is not None
-        actions.fill_config(delivery=delivery, slug=delivery.build.slug, home=self.home)
-        config = actions.config_queries.latest(delivery.app)
-        assert config is not None
-        row = releases.release(
-            actor=actions.account_actor(delivery),
-            app=delivery.app,
-            kind="deploy",
-            description=describe_deploy(delivery.sha),
-            slug=delivery.build.slug,
-            config=config,
-        )
-        actions.advance(delivery=delivery, state="releasing", home=self.home, release=row)
+        with transaction.atomic():
+            if not gate.is_green_now(delivery, delivery.build.slug):
+                return
+            actions.fill_config(delivery=delivery, slug=delivery.build.slug, home=self.home)
+            config = actions.config_queries.latest(delivery.app)
+            assert config is not None
+            row = releases.release(
+                actor=actions.account_actor(delivery),
+                app=delivery.app,
+                kind="deploy",
+                description=describe_deploy(delivery.sha),
+                slug=delivery.build.slug,
+                config=config,
+            )
+            actions.advance(delivery=delivery, state="releasing", home=self.home, release=row)
         log(
             app=delivery.app,
             home=self.home,

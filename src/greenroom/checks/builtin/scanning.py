@@ -48,6 +48,7 @@ def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) ->
         sources.append(Mount(target=OLD, source=source(app=app, home=home, sha=deployed_sha)))
     interpreter, extra = tools.python()
     wish = {"ruff": tools.RUFF, "new": NEW, "old": OLD if deployed_sha else None, "work": "/tmp/scan"}  # noqa: S108 - inside the dyno
+    wish["secrets"] = tools.SECRETS
     return DynoSpec(
         id=dyno_id(run),
         kind="scan",
@@ -56,7 +57,7 @@ def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) ->
         process="scan.1",
         command=(interpreter, "-I", tools.RUNNER, "scan", tools.OUT),
         env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},  # noqa: S108 - inside the dyno
-        mounts=(*sources, *extra, tools.runner_mount(home), tools.ruff_mount(home), tools.out_mount()),
+        mounts=(*sources, *extra, tools.runner_mount(home), tools.ruff_mount(home), tools.secrets_mount(home), tools.out_mount()),
         cwd="/tmp",  # noqa: S108 - inside the dyno
         egress=False,
         limits=Limits(memory_mb=MEMORY_MB, timeout=TIMEOUT),

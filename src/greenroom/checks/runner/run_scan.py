@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import baseline, ignores
+from . import baseline, ignores, run_secrets
 
 SELECT = "E9,F,S,B,DJ,PLE,T10"
 IGNORE = "S101,S105,S106,S107,S308,B904,B007,B008,B028,DJ001,DJ008,DJ012,F401,F403,F405,F841"
@@ -149,7 +149,7 @@ def scan(binary: str, archive: str, folder: str) -> tuple[Tree, list[dict[str, A
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Scan and compare. wish: {ruff, new, old (an archive, or null: everything is known), work (a folder)}."""
+    """Scan and compare. wish: {ruff, new, old (an archive, or null: everything is known), work (a folder), secrets (packages, or none)}."""
     began = time.monotonic()
     old: str | None = wish.get("old")
     try:
@@ -176,9 +176,25 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
         files=len(tree.files),
         left_out=tree.left_out,
         rules=RULES,
-        wall=round(time.monotonic() - began, 3),
     )
+    _add_secrets(result, wish, tree)
+    result["wall"] = round(time.monotonic() - began, 3)
     return result
+
+
+def _add_secrets(result: dict[str, Any], wish: dict[str, Any], tree: Tree) -> None:
+    """Put new secrets before all other findings; any of them is a failure, and not having looked an error."""
+    if not wish.get("secrets") or not wish.get("old"):
+        return
+    try:
+        secrets = run_secrets.look(wish, tree.ignore)
+    except (run_secrets.TooMuchError, OSError, tarfile.TarError, ImportError) as error:
+        result.update(outcome="error", detail=f"detect-secrets: {error}")
+        return
+    if secrets:
+        result["findings"] = (secrets + result["findings"])[:MAX_REPORTED]
+        result.update(outcome="failure", new=result["new"] + len(secrets), total=result["total"] + len(secrets))
+    result["secrets"] = len(secrets)
 
 
 def _result(judged: list[baseline.Finding]) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""A release is made of what is green at that moment, once, however old the stored verdict is and wherever the worker dies."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenroom.builds.models import Build
+from greenroom.checks import actions as checks
+from greenroom.checks.models import CheckRun
+from greenroom.config_vars import actions as config_vars
+from greenroom.deliveries import actions, queries
+from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.rules import Step, next_step
+from greenroom.deliveries.steps import Steps
+from greenroom.engine.memory import MemoryEngine
+from greenroom.releases.models import Release
+from greenroom.slugs.models import Slug
+
+pytestmark = pytest.mark.django_db
+SHA = "a" * 40
+
+
+@pytest.fixture
+def green(alice, shop, home, settings):
+    """A delivery that is built and green, its steps, and a check from outside that may still change its mind."""
+    config_vars.write(app=shop, home=home, values={}, actor=alice)
+    shop.required_checks = ["ci/build"]
+    shop.save()
+    slug = Slug.objects.create(app=shop, digest="d" * 64, commit=SHA, env_key="e")
+    build = Build.objects.create(app=shop, commit=SHA, status="succeeded", slug=slug)
+    row = Delivery.objects.create(app=shop, sha=SHA, seq=1, kind="push", state="checking", build=build)
+    for name in ("tests", "scan"):
+        CheckRun.objects.create(app=shop, sha=SHA, name=name, builtin=True, status="completed", conclusion="success")
+    report(shop, "success")
+    checks.judge(app=shop, sha=SHA, required=["tests", "scan", "ci/build"])
+    return row, Steps(MemoryEngine(), home, settings.INSTALLATION)
+
+
+def report(app, conclusion):
+    return checks.report(app=app, sha=SHA, name="ci/build", status="completed", conclusion=conclusion)
+
+
+def step(delivery):
+    return next_step(queries.facts(delivery, []))
+
+
+def test_a_green_delivery_becomes_one_release(green):
+    delivery, steps = green
+    assert step(delivery) is Step.RELEASE
+    steps.take(Step.RELEASE, delivery, queries.facts(delivery, []))
+    assert Release.objects.get(app=delivery.app).slug.commit == SHA
+
+
+def test_a_report_that_came_after_the_verdict_still_withholds(green):
+    delivery, steps = green
+    report(delivery.app, "failure")
+    assert step(delivery) is Step.RELEASE, "the stored verdict is still the green one"
+    steps.take(Step.RELEASE, delivery, queries.facts(delivery, []))
+    assert not Release.objects.filter(app=delivery.app).exists()
+    assert step(delivery) is Step.WITHHOLD
+
+
+def test_a_re_run_that_has_not_ended_holds_the_release_back(green):
+    delivery, steps = green
+    checks.report(app=delivery.app, sha=SHA, name="ci/build", status="in_progress")
+    steps.take(Step.RELEASE, delivery, queries.facts(delivery, []))
+    assert not Release.objects.filter(app=delivery.app).exists()
+    assert step(delivery) is Step.CHECK
+
+
+def test_a_worker_that_dies_between_release_and_delivery_leaves_neither(green, monkeypatch):
+    delivery, steps = green
+
+    def die(**_):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(actions, "advance", die)
+    with pytest.raises(RuntimeError):
+        steps.take(Step.RELEASE, delivery, queries.facts(delivery, []))
+    assert not Release.objects.filter(app=delivery.app).exists()
