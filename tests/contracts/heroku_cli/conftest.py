@@ -33,8 +33,9 @@ class Contract:
         self.cli = Heroku(place, folder / "shell")
 
     def __call__(self, line: str, code: int | None = 0, stdin: str = "") -> str:
-        """A command about the app; what it said."""
-        return self.cli(f"heroku {line} -a {APP}", code=code, stdin=stdin)
+        """A command about the app; what it said. The app is named before the words of a command that is run in a dyno."""
+        command, _, rest = line.partition(" ")
+        return self.cli(f"heroku {command} -a {APP} {rest}", code=code, stdin=stdin)
 
     def get(self, path: str) -> object:
         """What the API says of the app now, to the administrator."""

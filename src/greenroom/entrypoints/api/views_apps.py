@@ -122,6 +122,12 @@ def add_domain(call: Call) -> Reply:
     return Reply(shapes.domain(row), 201)
 
 
+@route("GET", "/apps/{app}/sni-endpoints", "view")
+def list_sni_endpoints(call: Call) -> list[dict[str, Any]]:
+    """Certificates of one's own cannot be uploaded yet; the Heroku CLI asks for them before it adds a domain."""
+    return []
+
+
 @route("GET", "/apps/{app}/domains/{hostname}", "view")
 def get_domain(call: Call) -> dict[str, Any]:
     """One custom domain."""
