@@ -95,6 +95,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     )
     progress = _progress(rollout)
     state = known_state(release) if release else None
+    live = dynos.live(delivery.app)
     newest = deployed(delivery.app) if delivery.kind == "push" else None
     verdict = (
         checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
@@ -115,9 +116,9 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         ready=progress.ready,
         failure=progress.failure or (rollout.failure if rollout else ""),
         probed=_probed(delivery),
-        pending=bool(state and state.pending),
+        pending=bool(state and set(state.pending) - _pending_of_live(live)),
         lacking=bool(state and state.lacking),
-        serving=dynos.live(delivery.app) is not None,
+        serving=live is not None,
         command=_command(delivery) if rollout is None else "",
         postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
         going_back=bool(release and release.kind == "rollback" and not delivery.forced),
@@ -148,6 +149,12 @@ def _probed(delivery: Delivery) -> bool:
     if state is None or state.status != "unknown":
         return True
     return clock.now() - state.updated_at > PROBE_PATIENCE
+
+
+def _pending_of_live(live: Rollout | None) -> set[str]:
+    """What the code that serves has pending as well: it works without, so that is no reason to wait."""
+    state = known_state(live.release) if live else None
+    return set(state.pending) if state else set()
 
 
 def _command(delivery: Delivery) -> str:

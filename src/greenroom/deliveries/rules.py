@@ -40,7 +40,8 @@ class Facts:
     overtaken: a newer push is live already.        stage_busy: another delivery of the app is rolling out, or has to before.
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
     stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
-    pending: the release has migrations that the database has not.   lacking: it needs columns that existing tables have not.
+    pending: the release has migrations that the database has not, and that the live code does not wait for as well.
+    lacking: it needs columns that existing tables have not.
     command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has not ended.
     going_back: a rollback that nobody has forced.
     serving: another release answers now, so that nobody is served worse when this one waits.
