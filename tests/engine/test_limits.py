@@ -55,7 +55,7 @@ except OSError as error: print('refused after', count, error.errno, flush=True)
 time.sleep(60)
 """
     state = machine.start(python=script, limits={"pids": 30}, output=True)
-    machine.until(state.id, lambda _: machine.output(state.id).endswith("\n"))
+    machine.until(state.id, lambda _: machine.output(state.id).endswith("\n"), seconds=60)
     made = int(machine.output(state.id).split()[2])
     assert 20 <= made < 30
     before = time.monotonic()

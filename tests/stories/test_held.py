@@ -153,4 +153,5 @@ def test_a_migration_that_breaks_half_way_is_undone_by_one_command(ready):
     assert ready.greenroom("run", "--", "python", *names).stdout.count("lost") > 3
     ready.greenroom("pg:restore", taken, "--confirm", ready.name)
     assert ready.greenroom("run", "--", "python", *names).stdout == before
-    ready.wait_for(lambda: ready.get("/readyz")[0], lambda status: status == 200)
+    ready.wait_for(lambda: ready.get("/readyz")[1], lambda body: body.startswith("migrations to apply: 1"))
+    assert ready.get("/sign-in/")[0] == 200

@@ -132,7 +132,7 @@ def test_a_client_that_is_killed_hangs_up_on_the_dyno(hall, number):
     process.stdin.flush()
     listener.until(b"x")
     process.send_signal(number)
-    assert listener.ended.wait(5)
+    assert listener.ended.wait(20)
     process.wait(10)
 
 
