@@ -68,14 +68,13 @@ def start() -> str:
     log = (folder / "log").open("wb")
     process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, **extra)
     atexit.register(_stop, process, folder)
-    _wait(port)
     _make_role(port)
     return f"postgres://greenroom:greenroom@127.0.0.1:{port}/greenroom"
 
 
 def _make_role(port: int) -> None:
     """The suite's role is what the platform's is in an installation: it may make roles and databases and is no superuser."""
-    with psycopg.connect(f"postgres://postgres:greenroom@127.0.0.1:{port}/postgres", autocommit=True) as connection:
+    with _connected(port) as connection:
         connection.execute("CREATE ROLE greenroom LOGIN CREATEDB CREATEROLE PASSWORD 'greenroom'")
         connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
         connection.execute("REVOKE ALL ON DATABASE template1 FROM PUBLIC")
@@ -83,15 +82,16 @@ def _make_role(port: int) -> None:
         connection.execute("CREATE DATABASE greenroom OWNER greenroom")
 
 
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+def _connected(port: int) -> psycopg.Connection:
+    """A connection, once the server takes any: its port is open before it is ready."""
+    deadline = time.monotonic() + 60
+    while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
+            return psycopg.connect(f"postgres://postgres:greenroom@127.0.0.1:{port}/postgres", autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
             time.sleep(0.05)
-    raise RuntimeError("the test PostgreSQL did not start within 20 s")
 
 
 def _stop(process: subprocess.Popen, folder: Path) -> None:

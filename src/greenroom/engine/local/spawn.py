@@ -37,6 +37,7 @@ def shim(dyno_id: str, order: dict[str, Any]) -> None:
         who = identity(pid)
         order["state"] |= {"pid": pid, "pid_started": who.started if who else 0, "boot": seen.boot_id()}
         state.write(order["folder"], order["state"])
+        _house(pid, order["leave"])  # before the order: later, it could take back a shim that is just starting the dyno
         data = marshal.dumps(order)
         with contextlib.suppress(BrokenPipeError), os.fdopen(order_in, "wb", buffering=0, closefd=False) as pipe:
             view = memoryview(len(data).to_bytes(8, "big") + data)
@@ -44,7 +45,6 @@ def shim(dyno_id: str, order: dict[str, Any]) -> None:
                 view = view[pipe.write(view) or 0 :]
         os.close(order_in)
         order_in = -1
-        _house(pid, order["leave"])
         said = _said(ready_out)
         if said != b"+":
             with contextlib.suppress(ProcessLookupError):
