@@ -99,10 +99,41 @@ def create_token(
 @transaction.atomic
 def revoke_token(*, actor: Actor, account: Account, token_id: str) -> Token:
     """End a token now. NotFoundError if the account has none of that id."""
-    token = Token.objects.select_for_update().filter(account=account, id=token_id, revoked_at=None).first()
-    if token is None:
-        raise NotFoundError("Couldn't find that authorization.", resource="authorization")
+    token = _locked(account, token_id)
     token.revoked_at = clock.now()
     token.save(update_fields=["revoked_at", "updated_at"])
     audit(actor=actor, action="token.revoke", detail={"token": str(token.id)})
+    return token
+
+
+@transaction.atomic
+def describe_token(*, actor: Actor, account: Account, token_id: str, description: str) -> Token:
+    """Another description. NotFoundError if the account has no token of that id."""
+    token = _locked(account, token_id)
+    token.description = description[:200]
+    token.save(update_fields=["description", "updated_at"])
+    audit(actor=actor, action="token.describe", detail={"token": str(token.id)})
+    return token
+
+
+@transaction.atomic
+def rotate_token(*, actor: Actor, account: Account, token_id: str) -> tuple[Token, str]:
+    """A new plain text for the same token, which is shown this once; the old text ends now. NotFoundError as above."""
+    token = _locked(account, token_id)
+    plain = ids.new_token()
+    token.digest, token.last_four = token_digest(plain), plain[-4:]
+    token.save(update_fields=["digest", "last_four", "updated_at"])
+    audit(actor=actor, action="token.rotate", detail={"token": str(token.id)})
+    return token, plain
+
+
+def _locked(account: Account, token_id: str) -> Token:
+    token = (
+        Token.objects.select_for_update(of=("self",))
+        .select_related("account")
+        .filter(account=account, id=token_id, revoked_at=None)
+        .first()
+    )
+    if token is None:
+        raise NotFoundError("Couldn't find that authorization.", resource="authorization")
     return token

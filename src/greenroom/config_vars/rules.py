@@ -87,7 +87,7 @@ def refusal(app: str, gaps: dict[str, str]) -> tuple[str, str]:
     settable = [key for key in gaps if key != "DATABASE_URL"]
     hint = ""
     if "DATABASE_URL" in gaps:
-        hint = f"greenroom addons:create postgres -a {app}"
+        hint = f"heroku addons:create heroku-postgresql -a {app}"
     if settable:
         hint = f"greenroom config:set {' '.join(f'{key}=...' for key in settable)} -a {app}"
     return "\n".join(lines), hint

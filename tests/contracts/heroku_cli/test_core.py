@@ -27,6 +27,19 @@ def test_authorizations_are_made_shown_and_revoked(app):
     assert app.place.api("GET", f"/oauth/authorizations/{made['id']}")[0] == 404
 
 
+def test_authorizations_are_described_and_exchanged(app):
+    made, _ = json.JSONDecoder().raw_decode(app.cli("heroku authorizations:create -d robot --json"))
+    app.cli(f"heroku authorizations:update {made['id']} -d automaton")
+    assert "automaton" in app.cli("heroku authorizations")
+    said = app.cli(f"heroku authorizations:rotate {made['id']}")
+    new = re.search(r"Token:\s+(\S+)", said)
+    assert new
+    assert new[1] != made["access_token"]["token"]
+    assert app.place.api("GET", "/account", token=new[1])[0] == 200
+    assert app.place.api("GET", "/account", token=made["access_token"]["token"])[0] == 401
+    app.cli(f"heroku authorizations:revoke {made['id']}")
+
+
 def test_apps_are_listed_made_renamed_and_destroyed(app):
     assert APP in app.cli("heroku apps")
     app.cli("heroku apps:create contract-other")
@@ -79,6 +92,26 @@ def test_dynos_are_listed_scaled_stopped_and_restarted(app):
     app.until(lambda: {row["id"] for row in app.get("/dynos") if row["state"] == "up"}, lambda ids: ids and not ids & before)
     app("ps:wait")
     assert app.team.get("/")[:2] == (200, "here")
+
+
+def test_a_process_type_is_restarted_and_stopped_as_a_whole(app):
+    def up(kind):
+        return {row["id"] for row in app.get("/dynos") if row["state"] == "up" and row["type"] == kind}
+
+    app("ps:scale worker=1")
+    app.until(lambda: up("worker"), bool)
+    web, worker = up("web"), up("worker")
+    app("ps:restart -p worker")
+    app.until(lambda: up("worker"), lambda ids: ids and not ids & worker)
+    assert up("web") == web
+    app("ps:restart -p web")
+    app.until(lambda: up("web"), lambda ids: ids and not ids & web)
+    app("run:detached python worker.py")
+    app.until(lambda: up("run"), bool)
+    app("ps:stop -p run")
+    app.until(lambda: up("run"), lambda ids: not ids)
+    assert "No dyno of process type nosuch is running" in app("ps:stop -p nosuch", code=2)
+    app("ps:scale worker=0")
 
 
 def test_sizes_are_changed(app):
@@ -164,6 +197,14 @@ def test_maintenance_shows_its_page(app):
 def test_regions_and_stacks(app):
     assert "local" in app.cli("heroku regions")
     assert "greenroom" in app("apps:stacks")
+
+
+def test_what_there_is_none_of_is_said_so(app):
+    assert "heroku/python" in app("buildpacks")
+    app("features")
+    app("labs")
+    app("drains")
+    app.cli("heroku sessions")
 
 
 def test_an_app_that_is_not_there_is_said_to_be_not_there(app):

@@ -86,8 +86,7 @@ def create_authorization(call: Call) -> Reply:
         scopes = [scopes]
     if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
         raise UserError("scope must be a list of strings.")
-    if "global" not in call.actor.scopes and not set(scopes) <= set(call.actor.scopes):
-        raise UserError("A token cannot make a wider one.", hint="use a token of scope global")
+    _refuse_wider(call, scopes)
     seconds = call.body.get("expires_in")
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0):
         raise UserError("expires_in must be a number of seconds above 0, or null.")
@@ -114,6 +113,31 @@ def revoke(call: Call) -> dict[str, Any]:
     return shapes.authorization(actions.revoke_token(actor=call.actor, account=token.account, token_id=str(token.id)))
 
 
+@route("PATCH", "/oauth/authorizations/{id}", "account:write")
+def update_authorization(call: Call) -> dict[str, Any]:
+    """Another description; what a token may do is settled when it is made."""
+    token = _token(call)
+    if call.body.get("client"):
+        raise UserError("Tokens here belong to no OAuth client.", hint="leave --client-id and --client-secret out")
+    text = call.text("description", required=True)
+    row = actions.describe_token(actor=call.actor, account=token.account, token_id=str(token.id), description=text)
+    return shapes.authorization(row)
+
+
+@route("POST", "/oauth/authorizations/{id}/actions/regenerate-tokens", "account:write")
+def rotate_authorization(call: Call) -> dict[str, Any]:
+    """A new text for the token, shown this once; the old one ends now. Never for one that may do more than the caller's."""
+    token = _token(call)
+    _refuse_wider(call, token.scopes)
+    row, plain = actions.rotate_token(actor=call.actor, account=token.account, token_id=str(token.id))
+    return shapes.authorization(row, plain)
+
+
+def _refuse_wider(call: Call, scopes: list[str]) -> None:
+    if "global" not in call.actor.scopes and not set(scopes) <= set(call.actor.scopes):
+        raise UserError("A token cannot make a wider one.", hint="use a token of scope global")
+
+
 def _token(call: Call) -> Token:
     wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
     rows = Token.objects.select_related("account").filter(account_id=call.actor.account, revoked_at=None)
@@ -121,6 +145,12 @@ def _token(call: Call) -> Token:
     if found is None:
         raise NotFoundError("Couldn't find that authorization.", resource="authorization")
     return found
+
+
+@route("GET", "/oauth/sessions", "identity")
+def sessions(call: Call) -> list[Any]:
+    """None: a sign-in makes a token, which is among the authorizations."""
+    return []
 
 
 @route("DELETE", "/oauth/sessions/{id}", "identity")

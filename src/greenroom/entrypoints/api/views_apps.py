@@ -128,6 +128,24 @@ def list_sni_endpoints(call: Call) -> list[dict[str, Any]]:
     return []
 
 
+@route("GET", "/apps/{app}/features", "view")
+def features(call: Call) -> list[Any]:
+    """No app has features that can be switched."""
+    return []
+
+
+@route("GET", "/apps/{app}/log-drains", "view")
+def drains(call: Call) -> list[Any]:
+    """None: logs are kept here and go nowhere else."""
+    return []
+
+
+@route("GET", "/apps/{app}/buildpack-installations", "view")
+def buildpacks(call: Call) -> list[dict[str, Any]]:
+    """The one way in which apps are built here."""
+    return [{"ordinal": 0, "buildpack": {"url": "heroku/python", "name": "heroku/python"}}]
+
+
 @route("GET", "/apps/{app}/domains/{hostname}", "view")
 def get_domain(call: Call) -> dict[str, Any]:
     """One custom domain."""

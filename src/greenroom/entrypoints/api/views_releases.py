@@ -223,6 +223,24 @@ def stop_one(call: Call) -> Reply:
     return restart_one(call)
 
 
+@route("DELETE", "/apps/{app}/formations/{type}", "scale")
+def restart_type(call: Call) -> Reply:
+    """Replace the dynos of one process type. ``web`` goes as all dynos do: the old ones serve until the new ones answer."""
+    kind = call.params["type"]
+    if kind not in {row.type for row in dynos.running(call.app)}:
+        hint = f"greenroom ps -a {call.app.name}"
+        raise NotFoundError(f"No dyno of process type {kind[:60]} is running.", hint=hint, resource="formation")
+    dynos.restart(actor=call.actor, app=call.app, name="" if kind == "web" else kind)
+    deliveries.wake()
+    return Reply({}, 202)
+
+
+@route("POST", "/apps/{app}/formations/{type}/actions/stop", "scale")
+def stop_type(call: Call) -> Reply:
+    """The same; one-off dynos (type ``run``) do not come back."""
+    return restart_type(call)
+
+
 @route("GET", "/apps/{app}/pipeline-couplings", "view")
 def pipeline_coupling(call: Call) -> None:
     """Pipelines are not here yet."""
