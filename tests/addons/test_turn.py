@@ -8,6 +8,7 @@ import pytest
 
 from greenroom.addons.models import Restore, Schedule, Snapshot
 from greenroom.addons.postgres import restores, schedules, snapshots
+from greenroom.app_migrations import actions as migrations
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars.actions import write
@@ -122,3 +123,17 @@ def test_a_waiting_snapshot_can_be_cancelled_and_a_finished_one_cannot(alice, da
     row.refresh_from_db()
     assert (row.state, alice.email in row.failure) == ("failed", True)
     assert not snapshots.cancel(actor=alice, snapshot=row)
+
+
+def test_no_migration_begins_while_the_database_is_being_replaced(alice, shop, database, home):
+    restores.ask(actor=alice, addon=database[0], snapshot=None)
+    with pytest.raises(ConflictError, match=r"database of shop is being reset now \(r001\), started by alice@example.com"):
+        migrations.refuse_clash(app=shop, command="python manage.py migrate")
+    migrations.refuse_clash(app=shop, command="python manage.py shell")
+    DatabaseTurn(home).turn()
+    migrations.refuse_clash(app=shop, command="python manage.py migrate")
+
+
+def test_the_replacing_of_another_apps_database_keeps_nobody_from_migrating(alice, shop, cafe, database):
+    restores.ask(actor=alice, addon=database[0], snapshot=None)
+    migrations.refuse_clash(app=cafe, command="python manage.py migrate")

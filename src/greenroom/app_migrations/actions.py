@@ -97,9 +97,18 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
     )
 
 
-def refuse_second(*, app: App, command: str) -> None:
-    """ConflictError when the command migrates while another migration of the app runs: two at once are never right."""
-    running = queries.open_runs().filter(app=app, exit_code=None).first() if rules.is_migrate(command) else None
+def refuse_clash(*, app: App, command: str) -> None:
+    """ConflictError when the command migrates while another migration of the app runs, or while its database is being replaced."""
+    if not rules.is_migrate(command):
+        return
+    restore = databases.replacing(app)
+    if restore is not None:
+        raise ConflictError(
+            f"The database of {app.name} is being {'restored' if restore.kind == 'restore' else 'reset'} now ({restore.name}), "
+            f"started by {restore.by or 'somebody'}: what is migrated meanwhile would be lost.",
+            hint=f"wait for it: greenroom pg:snapshots -a {app.name}",
+        )
+    running = queries.open_runs().filter(app=app, exit_code=None).first()
     if running is not None and running.dyno.state == "ended":
         close_run(run=running)
     elif running is not None:
@@ -136,7 +145,7 @@ def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None) -> 
     if not rules.is_migrate(dyno.command):
         return None
     App.objects.select_for_update().get(pk=dyno.app_id)
-    refuse_second(app=dyno.app, command=dyno.command)
+    refuse_clash(app=dyno.app, command=dyno.command)
     state = queries.of_release(dyno.release)
     before = state.pending if state else []
     run = MigrationRun.objects.create(

@@ -76,6 +76,14 @@ def of_app(app: App) -> Addon | None:
     return promoted or own.order_by("created_at").first()
 
 
+def replacing(app: App) -> Restore | None:
+    """The restore or reset of the app's database that has not put the new one in place yet."""
+    addon = of_app(app)
+    if addon is None:
+        return None
+    return Restore.objects.filter(addon=addon, finished_at=None).exclude(state__in=("swapped", "done")).first()
+
+
 def info(addon: Addon) -> dict[str, Any]:
     """Size in bytes, number of tables and connections, and the server's version."""
     with host.connect(addon.data["database"]) as connection:
