@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from greenroom.app_migrations.probe import answer, probe_spec_parts
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
+from greenroom.dynos import actions as dynos
 from greenroom.dynos import specs
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoState, Engine
@@ -26,6 +28,8 @@ from greenroom.releases.models import Release
 
 log = logging.getLogger(__name__)
 PROBE_SECONDS = 120.0
+ENDING_SECONDS = 2.0
+"""How long a dyno may take from the last word that its human reads to its end."""
 
 
 @transaction.atomic
@@ -97,8 +101,11 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
     )
 
 
-def refuse_clash(*, app: App, command: str) -> None:
-    """ConflictError when the command migrates while another migration of the app runs, or while its database is being replaced."""
+def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> None:
+    """ConflictError when the command migrates while another migration of the app runs, or while its database is being replaced.
+
+    With an engine, it is asked whether the other one has just ended: its human has read so, the rows learn it at the next turn.
+    """
     if not rules.is_migrate(command):
         return
     restore = databases.replacing(app)
@@ -109,13 +116,27 @@ def refuse_clash(*, app: App, command: str) -> None:
             hint=f"wait for it: greenroom pg:snapshots -a {app.name}",
         )
     running = queries.open_runs().filter(app=app, exit_code=None).first()
-    if running is not None and running.dyno.state == "ended":
+    if running is not None and (running.dyno.state == "ended" or (engine and _has_ended(running.dyno, engine))):
         close_run(run=running)
     elif running is not None:
         raise ConflictError(
             f"{running.dyno.name} is migrating {app.name} now, started by {running.account or 'somebody'}.",
             hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {app.name}",
         )
+
+
+def _has_ended(dyno: Dyno, engine: Engine) -> bool:
+    """Whether it ends within ENDING_SECONDS; then its row says so."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        seen = engine.describe(dyno.engine_id)
+        if seen is not None and seen.phase in ("exited", "lost"):
+            dynos.end(dyno=dyno, seen=seen)
+            dyno.refresh_from_db()
+            return True
+        if seen is None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
 
 
 def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: bool = True) -> Snapshot | None:

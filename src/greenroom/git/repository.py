@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,8 @@ SETTINGS = f"""\
 \tpackRefs = false
 \tpruneExpire = 2.weeks.ago
 """
+FORSAKEN_SECONDS = 600
+"""After which a draft that nobody renamed is a dead process's."""
 ATTRIBUTES = "* -text -ident -filter -export-ignore -export-subst !eol !working-tree-encoding !diff !merge\n"
 """An archive is the commit's tree, byte for byte: the repository's own attributes may neither drop nor rewrite a file."""
 
@@ -109,16 +112,26 @@ def make(repo: Path, *, home: Path, branch: str) -> None:
 
 
 def _initialise(repo: Path) -> None:
-    draft = repo.with_name(f"{repo.name}.new")
-    shutil.rmtree(draft, ignore_errors=True)
-    env = {**runner.environment(draft), "GIT_DEFAULT_HASH": "sha1", "GIT_DEFAULT_REF_FORMAT": "files"}
-    result = processes.run(["git", "init", "--quiet", "--bare", "--template="], timeout=30, env=env, cwd="/")
-    if result.code:
-        raise PlatformError(
-            f"The repository could not be made: {runner.complaint(result.err)}", hint="greenroom doctor"
-        )
-    draft.chmod(0o750)
-    os.rename(draft, repo)
+    """Made beside and renamed: web and worker may be at it at the same moment, each with a draft of its own, and the first is kept."""
+    for left in repo.parent.glob(f"{repo.name}.new*"):
+        with contextlib.suppress(FileNotFoundError):  # another process's, which has just been renamed
+            if time.time() - left.lstat().st_mtime > FORSAKEN_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=f"{repo.name}.new-", dir=repo.parent))
+    try:
+        env = {**runner.environment(draft), "GIT_DEFAULT_HASH": "sha1", "GIT_DEFAULT_REF_FORMAT": "files"}
+        result = processes.run(["git", "init", "--quiet", "--bare", "--template="], timeout=30, env=env, cwd="/")
+        if result.code:
+            raise PlatformError(
+                f"The repository could not be made: {runner.complaint(result.err)}", hint="greenroom doctor"
+            )
+        draft.chmod(0o750)
+        os.rename(draft, repo)
+    except OSError:
+        if not (repo / "HEAD").exists():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_launchers(home: Path) -> None:

@@ -139,7 +139,7 @@ def run(call: Call) -> Reply:
     attach = call.body.get("attach") is True
     release = migration_queries.release_for(call.app, text) or _release_to_run(call)
     env = {**migration_rules.guards(text, release.config.names), **_extra_env(call)}
-    migrations.refuse_clash(app=call.app, command=text)
+    migrations.refuse_clash(app=call.app, command=text, engine=engine())
     wanted = call.body.get("snapshot") is not False
     snapshot = migrations.secure(actor=call.actor, release=release, command=text, home=HOME, wanted=wanted)
     size = call.text("size").lower() or "standard-1x"

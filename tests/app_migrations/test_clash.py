@@ -1,0 +1,53 @@
+"""Two migrations of an app never run at once; one that has just ended is in nobody's way."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from greenroom.app_migrations import actions
+from greenroom.app_migrations.models import MigrationRun
+from greenroom.basics.errors import ConflictError
+from greenroom.config_vars.actions import write
+from greenroom.dynos.models import Dyno
+from greenroom.releases.actions import release
+
+pytestmark = pytest.mark.django_db
+MIGRATE = "python manage.py migrate"
+
+
+class Engine:
+    """Says one phase of every dyno."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase = phase
+
+    def describe(self, dyno_id: str) -> SimpleNamespace:
+        return SimpleNamespace(phase=self.phase, reason="exit", exit_code=0, detail="")
+
+
+@pytest.fixture
+def run(alice, shop, home, monkeypatch):
+    monkeypatch.setattr(actions, "ENDING_SECONDS", 0.15)
+    config = write(app=shop, home=home, values={}, actor=alice)
+    row = release(actor=alice, app=shop, kind="config", description="x", slug=None, config=config)
+    dyno = Dyno.objects.create(
+        app=shop, release=row, kind="run", type="run", ordinal=7, command=MIGRATE, size="standard-1x", engine_id="shop-run-7"
+    )
+    return actions.begin_run(actor=alice, dyno=dyno)
+
+
+def test_a_second_one_waits_for_the_first(shop, run):
+    for engine in (None, Engine("running")):
+        with pytest.raises(ConflictError, match=f"{run.dyno.name} is migrating shop now, started by alice@example.com"):
+            actions.refuse_clash(app=shop, command=MIGRATE, engine=engine)
+    actions.refuse_clash(app=shop, command="python manage.py shell", engine=Engine("running"))
+
+
+@pytest.mark.parametrize("phase", ["exited", "lost"])
+def test_one_that_has_just_ended_is_seen_to_have_ended(shop, run, phase):
+    actions.refuse_clash(app=shop, command=MIGRATE, engine=Engine(phase))
+    row = MigrationRun.objects.select_related("dyno").get()
+    assert (row.dyno.state, row.exit_code) == ("ended", 0)
+    actions.refuse_clash(app=shop, command=MIGRATE)
