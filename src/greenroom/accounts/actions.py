@@ -128,12 +128,7 @@ def rotate_token(*, actor: Actor, account: Account, token_id: str) -> tuple[Toke
 
 
 def _locked(account: Account, token_id: str) -> Token:
-    token = (
-        Token.objects.select_for_update(of=("self",))
-        .select_related("account")
-        .filter(account=account, id=token_id, revoked_at=None)
-        .first()
-    )
+    token = account.tokens.select_for_update().filter(id=token_id, revoked_at=None).first()
     if token is None:
         raise NotFoundError("Couldn't find that authorization.", resource="authorization")
     return token

@@ -81,7 +81,7 @@ def replacing(app: App) -> Restore | None:
     addon = of_app(app)
     if addon is None:
         return None
-    return Restore.objects.filter(addon=addon, finished_at=None).exclude(state__in=("swapped", "done")).first()
+    return Restore.objects.filter(addon=addon, finished_at=None).exclude(state="swapped").first()
 
 
 def info(addon: Addon) -> dict[str, Any]:
