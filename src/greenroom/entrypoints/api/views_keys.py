@@ -1,0 +1,50 @@
+"""The API of SSH keys, which are kept and shown; git goes over HTTPS here, and each answer to a new key says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.accounts import keys
+from greenroom.accounts.models import Account, SSHKey
+from greenroom.basics.clock import heroku_time
+from greenroom.entrypoints.api.routing import Call, Reply, route
+
+NO_SSH = "Greenroom keeps SSH keys but has no SSH transport: git goes over HTTPS, with your API token."
+
+
+def _own(call: Call) -> Account:
+    return Account.objects.get(pk=call.actor.account)
+
+
+def _shape(row: SSHKey) -> dict[str, Any]:
+    """A key. ``email`` is Heroku's old name of the comment."""
+    at = heroku_time(row.created_at)
+    return {
+        "id": str(row.id), "public_key": row.public_key, "fingerprint": row.fingerprint,
+        "comment": row.comment, "email": row.comment, "created_at": at, "updated_at": at,
+    }  # fmt: skip
+
+
+@route("GET", "/account/keys", "account:read")
+def list_keys(call: Call) -> list[dict[str, Any]]:
+    """The caller's keys, oldest first."""
+    return [_shape(row) for row in _own(call).ssh_keys.order_by("created_at", "id")]
+
+
+@route("POST", "/account/keys", "account:write")
+def add_key(call: Call) -> Reply:
+    """Keep a key: {public_key}."""
+    row = keys.add(actor=call.actor, account=_own(call), text=call.text("public_key", required=True))
+    return Reply(_shape(row), 201, {"X-Heroku-Warning": NO_SSH})
+
+
+@route("GET", "/account/keys/{id}", "account:read")
+def get_key(call: Call) -> dict[str, Any]:
+    """One key, by id or fingerprint."""
+    return _shape(keys.find(_own(call), call.params["id"]))
+
+
+@route("DELETE", "/account/keys/{id}", "account:write")
+def remove_key(call: Call) -> dict[str, Any]:
+    """Forget a key."""
+    return _shape(keys.remove(actor=call.actor, account=_own(call), key=call.params["id"]))
