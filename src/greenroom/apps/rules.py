@@ -27,6 +27,8 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
     "settings": ("operator", "write"),
     "domains": ("operator", "write"),
     "access": ("operator", "write"),
+    "webhooks:read": ("operator", "read"),
+    "webhooks:write": ("operator", "write"),
     "data:write": ("operator", "write-protected"),
     "destroy": ("owner", "write"),
 }

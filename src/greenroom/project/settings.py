@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from greenroom.basics.outgoing import networks
 from greenroom.project.installation import database_from_url, read_installation, required
 
 HOME = Path(required("GREENROOM_HOME"))
@@ -22,7 +23,7 @@ AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 ROOMS = [
     "accounts", "apps", "config_vars", "logs", "slugs", "git", "addons", "releases",
-    "builds", "checks", "dynos", "app_migrations", "router", "deliveries",
+    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks",
 ]  # fmt: skip
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
@@ -67,3 +68,5 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": os.environ.get("GREENROOM_LOG_LEVEL", "INFO")},
 }
 PUSH_WAIT = float(os.environ.get("GREENROOM_PUSH_WAIT", "600"))
+PRIVATE_TARGETS = networks(os.environ.get("GREENROOM_PRIVATE_TARGETS", "").split())
+"""Networks beside the public ones that webhooks may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""

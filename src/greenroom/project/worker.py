@@ -1,4 +1,4 @@
-"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance and databases, each in a thread of its own.
+"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases and webhooks, each in a thread of its own.
 
 NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else every two seconds.
 """
@@ -87,6 +87,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
+    from greenroom.webhooks.loop import WebhookTurn
 
     engine = make_engine(home)
     dynos = DynoLoop(engine, home)
@@ -104,6 +105,7 @@ def build(home: Path) -> list[Runner]:
         Runner("router log", router_log(home), idle=0.25),
         Runner("maintenance", maintenance.turn, idle=5.0),
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
+        Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
     ]
 
 

@@ -1,0 +1,149 @@
+"""Requests to addresses that people name (webhooks): never to this machine or its network unless the installation allows it, and without redirects.
+
+The name is resolved anew for each request, every address is judged, and the connection goes to a judged address itself: a name that changes
+its mind between the question and the connection gains nothing.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+MAX_URL = 2000
+
+
+class OutgoingError(Exception):
+    """The request was not made or not answered. ``kind`` is one word for a log, such as ``refused-address``."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """The networks of an installation's setting, each like ``10.0.0.0/8``. ValueError for one that is none."""
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def may_connect(address: Address, allowed: Sequence[Network] = ()) -> bool:
+    """Whether a request may go to the address: a public one, or one of the allowed networks."""
+    if any(address in network for network in allowed if network.version == address.version):
+        return True
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return may_connect(address.ipv4_mapped, allowed)
+        if address.sixtofour or address.teredo or any(address in network for network in NAT64):
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def url_problem(url: str, schemes: Sequence[str] = ("https", "http")) -> str:
+    """Why the URL cannot be a target by its form alone; empty if it can."""
+    if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
+        return f"must be a URL of at most {MAX_URL} printable ASCII characters without blanks"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "has no port or host that can be read"
+    if parts.scheme not in schemes or not parts.hostname:
+        return f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)} and a host name"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user or a password: URLs are shown in lists"
+    return "must have a port of 1 to 65535" if port == 0 else ""
+
+
+def host_problem(host: str, allowed: Sequence[Network] = ()) -> str:
+    """Why a URL of this host could never be used, as far as it can be said without asking for its address; empty if it may be.
+
+    Each spelling of an address counts: ``127.1``, ``2130706433`` and ``0x7f.1`` are all this machine.
+    """
+    bare = host.partition("%")[0].rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(bare))
+        except (OSError, ValueError):
+            local = bare == "localhost" or bare.endswith(".localhost")
+            return f"leads to {host[:80]}, which is this machine" if local and not allowed else ""
+    return "" if may_connect(address, allowed) else f"leads to {host[:80]}, which is not a public address"
+
+
+def resolve(host: str, port: int, allowed: Sequence[Network] = ()) -> list[str]:
+    """The addresses of the host. OutgoingError when it has none, or when one of them may not be connected to."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise OutgoingError("unknown-host", f"The host {host} has no address.") from error
+    texts = list(dict.fromkeys(str(row[4][0]) for row in found))
+    for text in texts:
+        if not may_connect(ipaddress.ip_address(text.partition("%")[0]), allowed):
+            raise OutgoingError("refused-address", f"The host {host} leads to {text}, which is not a public address.")
+    return texts
+
+
+def port_of(parts: SplitResult) -> int:
+    """The port of the URL, else that of its scheme."""
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence[Network] = (), seconds: float = 10) -> int:
+    """Send the body and return the status of the answer, whatever it is; its text is not read. A redirect is an answer like others.
+
+    OutgoingError when there is no answer within ``seconds`` in all, or the address may not be connected to.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", port_of(parts)
+    sock = _connect(resolve(host, port, allowed), host, port, seconds)
+    held = [sock]
+    deadline = threading.Timer(seconds, _cut, (held,))
+    deadline.daemon = True
+    deadline.start()
+    try:
+        if parts.scheme == "https":
+            wrapped = ssl.create_default_context().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            held.append(wrapped)
+            wrapped.do_handshake()
+        return _exchange(held[-1], parts, body, headers)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        kind = "bad-certificate" if isinstance(error, ssl.SSLCertVerificationError) else "no-answer"
+        raise OutgoingError(kind, f"{host} gave no answer: {type(error).__name__}") from error
+    finally:
+        deadline.cancel()
+        held[-1].close()
+
+
+def _connect(targets: Sequence[str], host: str, port: int, seconds: float) -> socket.socket:
+    """A connection to the first of the judged addresses that takes one; a few are tried."""
+    trouble: OSError | None = None
+    for target in targets[:3]:
+        try:
+            return socket.create_connection((target, port), timeout=seconds)
+        except OSError as error:
+            trouble = error
+    raise OutgoingError("no-connection", f"{host} could not be connected to: {trouble}")
+
+
+def _exchange(sock: socket.socket, parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> int:
+    connection = http.client.HTTPConnection(parts.hostname or "", port_of(parts))
+    connection.sock = sock
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    named = {"Host": parts.netloc, "Content-Length": str(len(body)), "Connection": "close", **headers}
+    connection.request("POST", path, body=body, headers=named)
+    return connection.getresponse().status
+
+
+def _cut(held: list[socket.socket]) -> None:
+    try:
+        held[-1].shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

@@ -1,0 +1,122 @@
+"""The API of an app's webhooks, of what they were told, and of the events behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import UserError
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.webhooks import actions, queries
+from greenroom.webhooks.models import Event, Telling, Webhook
+
+STATES = ("pending", "retrying", "succeeded", "failed")
+MOST = 1000
+
+
+def _webhook(row: Webhook) -> dict[str, Any]:
+    return {
+        "id": str(row.pk), "url": row.url, "include": row.include, "level": row.level, "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def _delivery(row: Telling) -> dict[str, Any]:
+    ended = row.code is not None or bool(row.error)
+    last = {
+        "id": str(row.attempt), "code": row.code, "error_class": row.error or None,
+        "status": "scheduled" if not ended else "failed" if row.error else "succeeded",
+        "created_at": heroku_time(row.attempted_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+    return {
+        "id": str(row.pk), "status": row.status, "num_attempts": row.num_attempts, "next_attempt_at": heroku_time(row.next_attempt_at),
+        "last_attempt": last if row.attempt else None, "event": {"id": str(row.event_id), "include": row.event.include},
+        "webhook": {"id": str(row.webhook_id), "level": row.webhook.level},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def _event(row: Event) -> dict[str, Any]:
+    at = heroku_time(row.created_at)
+    return {"id": str(row.pk), "include": row.include, "payload": row.payload, "created_at": at, "updated_at": at}
+
+
+def _include(call: Call) -> list[str]:
+    wanted = call.body.get("include")
+    if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
+        raise UserError("include must be a list of strings, such as api:release.")
+    return wanted
+
+
+@route("GET", "/apps/{app}/webhooks", "webhooks:read")
+def list_webhooks(call: Call) -> list[dict[str, Any]]:
+    """The app's webhooks, oldest first; secrets are never shown again."""
+    return [_webhook(row) for row in call.app.webhooks.select_related("app").order_by("created_at")]
+
+
+@route("POST", "/apps/{app}/webhooks", "webhooks:write")
+def add_webhook(call: Call) -> Reply:
+    """A webhook: {url, include, level, secret, authorization}. Its secret is in the header Heroku-Webhook-Secret, this once."""
+    row, secret = actions.add(
+        actor=call.actor, app=call.app, home=HOME, url=call.text("url", required=True), include=_include(call),
+        level=call.text("level", required=True), secret=call.text("secret"), authorization=call.text("authorization"),
+        allowed=settings.PRIVATE_TARGETS,
+    )  # fmt: skip
+    return Reply(_webhook(row), 201, {"Heroku-Webhook-Secret": secret})
+
+
+@route("GET", "/apps/{app}/webhooks/{id}", "webhooks:read")
+def get_webhook(call: Call) -> dict[str, Any]:
+    """One webhook."""
+    return _webhook(queries.webhook(call.app, call.params["id"]))
+
+
+@route("PATCH", "/apps/{app}/webhooks/{id}", "webhooks:write")
+def change_webhook(call: Call) -> dict[str, Any]:
+    """Change what is given."""
+    changes: dict[str, Any] = {name: call.text(name, required=True) for name in ("url", "level") if call.body.get(name) is not None}
+    changes |= {name: call.text(name) for name in ("secret", "authorization") if call.body.get(name) is not None}
+    if call.body.get("include") is not None:
+        changes["include"] = _include(call)
+    row = queries.webhook(call.app, call.params["id"])
+    return _webhook(actions.change(actor=call.actor, webhook=row, home=HOME, allowed=settings.PRIVATE_TARGETS, **changes))
+
+
+@route("DELETE", "/apps/{app}/webhooks/{id}", "webhooks:write")
+def remove_webhook(call: Call) -> dict[str, Any]:
+    """Remove it with what it was told."""
+    row = queries.webhook(call.app, call.params["id"])
+    body = _webhook(row)
+    actions.remove(actor=call.actor, webhook=row)
+    return body
+
+
+@route("GET", "/apps/{app}/webhook-deliveries", "webhooks:read", paged="created_at")
+def list_deliveries(call: Call) -> list[dict[str, Any]]:
+    """The newest tellings, oldest of them first; ``?eq[status]=`` keeps those of one status."""
+    rows = Telling.objects.filter(webhook__app=call.app).select_related("event", "webhook").order_by("-created_at", "-id")
+    wanted = call.query("eq[status]")
+    if wanted and wanted not in STATES:
+        raise UserError(f"status must be one of {', '.join(STATES)}.")
+    rows = rows.filter(status=wanted) if wanted else rows
+    return [_delivery(row) for row in rows[:MOST]][::-1]
+
+
+@route("GET", "/apps/{app}/webhook-deliveries/{id}", "webhooks:read")
+def get_delivery(call: Call) -> dict[str, Any]:
+    """One telling."""
+    return _delivery(queries.telling(call.app, call.params["id"]))
+
+
+@route("GET", "/apps/{app}/webhook-events", "webhooks:read", paged="created_at")
+def list_events(call: Call) -> list[dict[str, Any]]:
+    """The newest events that a webhook asked for, oldest of them first."""
+    return [_event(row) for row in Event.objects.filter(app=call.app).order_by("-created_at", "-id")[:MOST]][::-1]
+
+
+@route("GET", "/apps/{app}/webhook-events/{id}", "webhooks:read")
+def get_event(call: Call) -> dict[str, Any]:
+    """One event with its payload."""
+    return _event(queries.event(call.app, call.params["id"]))

@@ -1,0 +1,1 @@
+"""Webhooks of apps: what happened, told to a URL, signed and retried."""

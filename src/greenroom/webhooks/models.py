@@ -1,0 +1,78 @@
+"""Webhooks, the events they tell of, and each telling with its attempts."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from greenroom.apps.models import App
+
+
+class Webhook(models.Model):
+    """A URL that is told of an app's events. ``secret`` and ``authorization`` stand here sealed.
+
+    include: kinds of rules.INCLUDES; level: notify (one attempt) or sync (attempts until one succeeds).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="webhooks")
+    url = models.TextField()
+    include = models.JSONField(default=list)
+    level = models.CharField(max_length=10)
+    secret = models.BinaryField()
+    authorization = models.BinaryField(default=b"")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+
+class Cursor(models.Model):
+    """How far the audit log has been read: the id of the last row."""
+
+    position = models.BigIntegerField(default=0)
+
+
+class Seen(models.Model):
+    """That an app's thing was seen in a state; ``key`` is KIND/ID/STATE. What is seen for the first time is an event."""
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=120)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "key"], name="one_seen_per_key")]
+
+
+class Event(models.Model):
+    """What happened to an app, as its webhooks are told; never changed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="webhook_events")
+    include = models.CharField(max_length=40)
+    payload = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+
+class Telling(models.Model):
+    """One event for one webhook: Heroku's *webhook delivery*. The row stands before the first request.
+
+    status: pending, retrying, succeeded, failed. next_attempt_at: when it is due; while a request is under way, when it would be asked again
+    if this process died. attempt: id of the last attempt; code and error say how it ended.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="tellings")
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="tellings")
+    status = models.CharField(max_length=10, default="pending")
+    num_attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    attempt = models.UUIDField(null=True, blank=True)
+    attempted_at = models.DateTimeField(null=True, blank=True)
+    code = models.PositiveIntegerField(null=True, blank=True)
+    error = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["webhook", "event"], name="one_telling_per_event")]
+        indexes = [models.Index(fields=["status", "next_attempt_at"], name="tellings_due")]

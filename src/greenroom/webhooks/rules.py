@@ -1,0 +1,69 @@
+"""What a webhook may ask for, which audit row is which event, when a telling is tried again, and its signature."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+INCLUDES = (
+    "api:addon", "api:addon-attachment", "api:app", "api:build", "api:collaborator", "api:domain", "api:formation", "api:release", "dyno",
+)  # fmt: skip
+LEVELS = ("notify", "sync")
+ATTEMPTS = 12
+FIRST_PAUSE = 20
+LONGEST_PAUSE = 3600
+
+AUDITED: dict[str, tuple[str, str]] = {
+    "app.rename": ("api:app", "update"),
+    "app.settings": ("api:app", "update"),
+    "formation.scale": ("api:formation", "update"),
+    "addon.create": ("api:addon", "create"),
+    "addon.rename": ("api:addon", "update"),
+    "addon.destroy": ("api:addon", "destroy"),
+    "addon.attach": ("api:addon-attachment", "create"),
+    "addon.detach": ("api:addon-attachment", "destroy"),
+    "domain.add": ("api:domain", "create"),
+    "domain.remove": ("api:domain", "destroy"),
+    "access.add": ("api:collaborator", "create"),
+    "access.remove": ("api:collaborator", "destroy"),
+}
+"""action of an audit row -> (kind of event, what happened). Releases, builds and dynos are seen by their states."""
+
+
+def normal_includes(wanted: list[str]) -> list[str]:
+    """Heroku's spellings as one, sorted, each once: ``api:dyno`` and ``release`` are understood too. ValueError names what there is."""
+    found = set()
+    for text in wanted:
+        short = text.strip().removeprefix("api:")
+        name = next((known for known in INCLUDES if known.removeprefix("api:") == short), None)
+        if name is None:
+            raise ValueError(f"include has {text[:60]!r}; possible are {', '.join(INCLUDES)}")
+        found.add(name)
+    if not found:
+        raise ValueError(f"include must name at least one of {', '.join(INCLUDES)}")
+    return sorted(found)
+
+
+def text_problem(name: str, value: str, limit: int) -> str:
+    """Why the text cannot stand in a header; empty if it can."""
+    if 0 < len(value) <= limit and value.isascii() and value.isprintable():
+        return ""
+    return f"{name} must have 1 to {limit} printable ASCII characters"
+
+
+def pause(*, level: str, attempts: int) -> int | None:
+    """Seconds until the next attempt after ``attempts`` failed ones: doubled each time, an hour at most. None: it is given up."""
+    if level == "notify" or attempts >= ATTEMPTS:
+        return None
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempts - 1))
+
+
+def succeeded(code: int) -> bool:
+    """Whether the receiver took it: 2xx. A redirect is not followed and counts as a failure."""
+    return 200 <= code < 300
+
+
+def signature(secret: str, body: bytes) -> str:
+    """The header Heroku-Webhook-Hmac-SHA256: base64 of the HMAC over the body as sent."""
+    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()

@@ -1,0 +1,56 @@
+"""The Heroku CLI's webhook commands, unmodified, with a real receiver that the installation is allowed to reach."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.stories.team import Installation
+from tests.webhooks.receiver import receiving
+
+pytestmark = pytest.mark.story
+
+
+@pytest.fixture(scope="module")
+def place():
+    """An installation whose operator lets webhooks reach this machine."""
+    home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
+    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom", extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"})
+    made.up()
+    try:
+        yield made
+    finally:
+        made.down()
+        shutil.rmtree(home.parent, ignore_errors=True)
+
+
+def test_webhooks_are_added_told_shown_changed_and_removed(app):
+    with receiving() as receiver:
+        assert "has no webhooks" in app("webhooks")
+        said = app(f"webhooks:add -i api:release -l sync -u {receiver.url}")
+        secret = re.search(r"^[0-9a-f]{64}$", said, re.MULTILINE)[0]
+        (hook,) = app.get("/webhooks")
+        assert hook["id"] in app("webhooks")
+        assert receiver.url in app(f"webhooks:info {hook['id']}")
+        app("config:set COLOUR=green")
+        app.until(lambda: receiver.got, bool)
+        headers, body = receiver.got[0]
+        assert headers["Heroku-Webhook-Hmac-SHA256"] == base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+        told = app.until(lambda: app.get("/webhook-deliveries"), lambda rows: any(row["status"] == "succeeded" for row in rows))[0]
+        assert "succeeded" in app("webhooks:deliveries")
+        assert "COLOUR" in app(f"webhooks:deliveries:info {told['id']}")
+        assert told["event"]["id"] in app("webhooks:events")
+        assert "COLOUR" in app(f"webhooks:events:info {told['event']['id']}")
+        app(f"webhooks:update {hook['id']} -i dyno -l notify -u {receiver.url}")
+        assert app.get(f"/webhooks/{hook['id']}")["include"] == ["dyno"]
+        app(f"webhooks:remove {hook['id']}")
+        assert app.get("/webhooks") == []
+    assert "not a public address" in app("webhooks:add -i api:release -l sync -u http://169.254.169.254/", code=2)
