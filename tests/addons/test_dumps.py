@@ -171,6 +171,15 @@ def test_a_deadline_ends_the_dump_and_leaves_no_half_file(database, tmp_path):
     assert os.listdir(tmp_path / "d") == []
 
 
+def test_a_table_that_stays_locked_is_named_with_who_holds_it(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(dumps, "LOCK_WAIT", 1)
+    with as_app(database[1]) as busy, busy.transaction():
+        busy.execute("LOCK TABLE shop_order IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(PlatformError, match=rf"shop_order \(by process {busy.info.backend_pid}\)"):
+            dumps.dump(database=database[0].data["database"], target=tmp_path / "d" / "x.dump")
+    assert os.listdir(tmp_path / "d") == []
+
+
 def test_a_damaged_file_is_refused_with_pg_restores_words(database, copy, tmp_path):
     (tmp_path / "bad.dump").write_bytes(b"PGDMP nonsense")
     with pytest.raises(PlatformError, match="pg_restore"):

@@ -101,8 +101,8 @@ def test_a_held_release_can_be_dropped_and_a_newer_one_takes_its_place(ready):
 LOCK = """import time
 from django.db import connection, transaction
 with transaction.atomic():
-    connection.cursor().execute("LOCK TABLE payroll_staffmember")
-    print("locked", flush=True)
+    connection.cursor().execute("LOCK TABLE payroll_staffmember IN SHARE MODE")
+    print("held:", 40 + 2, flush=True)
     time.sleep(60)
 """
 
@@ -111,10 +111,11 @@ def test_a_migrate_that_cannot_get_its_lock_gives_up_soon_and_says_why(ready):
     hold(ready)
     words = ["python", "manage.py", "shell", "-c", LOCK]
     name = ready.greenroom("run", "--detached", "--", *words).stdout.strip()
-    ready.wait_for(lambda: ready.greenroom("logs", "--dyno", name).stdout, lambda text: "locked" in text)
+    ready.wait_for(lambda: ready.greenroom("logs", "--dyno", name).stdout, lambda text: "held: 42" in text)
     result = ready.greenroom("migrations:run", check=False)
     assert result.returncode != 0
-    assert "lock timeout" in result.stdout + result.stderr
+    said = result.stdout + result.stderr
+    assert "lock timeout" in said, said
     assert ready.delivery()["state"] == "held"
     ready.greenroom("ps:stop", name)
     said = ready.greenroom("migrations:run").stderr

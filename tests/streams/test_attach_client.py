@@ -21,7 +21,9 @@ from tests.streams.test_rendezvous import Listener, echo, says
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PROGRAM = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background of a script is told to ignore it
 from greenroom_cli.attach import attach
 from greenroom_cli.errors import CliError
 try:

@@ -25,6 +25,8 @@ from greenroom.basics.errors import NotFoundError, PlatformError
 
 DEADLINE = 1800.0
 """Seconds that one dump or one load may take."""
+LOCK_WAIT = 30
+"""Seconds that a dump waits for a table which a transaction of the app holds locked."""
 SPACE = 2.5
 """How many times its own size must be free before a database is copied."""
 
@@ -94,7 +96,7 @@ def dump(*, database: str, target: Path, deadline: float = DEADLINE) -> Dump:
             words = [
                 "--format=custom",
                 "--compress=1",
-                "--lock-wait-timeout=30s",
+                f"--lock-wait-timeout={LOCK_WAIT}s",
                 f"--snapshot={moment}",
                 f"--file={half}",
             ]
@@ -187,7 +189,24 @@ def _run(program: str, words: list[str], guest: host.Guest, database: str, end: 
         )
     if result.code:
         lines = result.err.decode(errors="replace").strip().splitlines()
+        if "canceling statement due to statement timeout" in lines[0] and any("LOCK TABLE" in line for line in lines):
+            raise _locked(program, guest, database)
         raise PlatformError(f"{program} of {database} failed: {' / '.join(lines[:3])[:600] or result.code}")
+
+
+def _locked(program: str, guest: host.Guest, database: str) -> PlatformError:
+    """The error that says which tables stood in the way of a dump, and which connections hold them."""
+    with host.connect(database, guest) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT relation::pg_catalog.regclass::text, pid FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND granted"
+            " AND mode = 'AccessExclusiveLock' AND pid <> pg_catalog.pg_backend_pid() AND database ="
+            " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER BY 1, 2 LIMIT 5"
+        ).fetchall()
+    held = ", ".join(f"{table} (by process {pid})" for table, pid in rows) or "it is free again now"
+    return PlatformError(
+        f"{program} of {database} waited {LOCK_WAIT} s for a table that another transaction holds locked: {held}.",
+        hint="try again when that transaction is over; greenroom ps lists what runs",
+    )
 
 
 def _settle(half: Path, target: Path) -> str:
