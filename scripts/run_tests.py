@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -15,11 +16,29 @@ TOOLS = ROOT / ".tools"
 AXE = "4.14.1"
 
 
+INSTALLATIONS = ("tests/stories", "tests/contracts/heroku_cli")
+"""Tests that wait for an installation most of their time: they run beside the others."""
+
+
 def main() -> int:
-    """The sample's suite, its browser tests, then Greenroom's own; the exit code is the worst of them. Words go to pytest."""
+    """The sample's suite, its browser tests, then Greenroom's own, the stories beside; the exit code is the worst of them. Words go to pytest."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    codes = [] if sys.argv[1:] else [sample()]
-    codes.append(run([sys.executable, "-m", "pytest", *sys.argv[1:]], ROOT))
+    pytest = [sys.executable, "-m", "pytest"]
+    if sys.argv[1:]:
+        return run([*pytest, *sys.argv[1:]], ROOT)
+    TOOLS.mkdir(exist_ok=True)
+    said = TOOLS / "stories.txt"
+    with said.open("wb") as file:
+        beside = subprocess.Popen([*pytest, *INSTALLATIONS], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            codes = [sample(), run([*pytest, *(f"--ignore={folder}" for folder in INSTALLATIONS)], ROOT)]
+            print("\nWaiting for the stories and the Heroku CLI, which run beside ...\n", flush=True)
+            codes.append(beside.wait())
+        except BaseException:
+            beside.send_signal(signal.SIGINT)  # pytest takes its installations down
+            beside.wait()
+            raise
+    print(said.read_text(errors="replace"), flush=True)
     return max(codes)
 
 
