@@ -79,6 +79,7 @@ releases    rollback             releases:rollback         go back to an earlier
 migrations  migrations           migrations:migrations     show pending migrations and who ran what
 migrations  migrations:run       migrations:run_them       run the app's migrations
 migrations  migrations:rehearse  migrations:rehearse       try the migrations on a copy of the database
+migrations  migrations:rehearsal migrations:show_rehearsal the whole report of a rehearsal
 pg          pg:info              pg:info                   show the app's database
 pg          pg:snapshots         snapshots:snapshots       list snapshots of the database
 pg          pg:snapshots:capture snapshots:capture         take a snapshot of the database

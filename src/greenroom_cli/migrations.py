@@ -17,6 +17,7 @@ from greenroom_cli.errors import CliError
 
 MIGRATE = ("python", "manage.py", "migrate")
 RADAR_SECONDS = 20.0
+REHEARSAL_SECONDS = 1200.0
 SWITCH_SECONDS = 120.0
 """How long a held release may take to be live after its migrations."""
 
@@ -36,6 +37,7 @@ def migrations(cx: Context) -> int | None:
     if row.get("held"):
         output.warn("This release is held: it does not answer on the present schema, and goes live after its migrations.")
     _show_state(row)
+    _show_rehearsal(row.get("rehearsal"), row.get("pending") or [])
     runs = row.get("runs") or []
     if runs:
         output.say()
@@ -67,6 +69,30 @@ def _show_state(row: dict[str, Any]) -> None:
         output.note(f"asked {output.when(row['probed_at'])}")
 
 
+COLOURS = {"green": "green", "amber": "yellow", "red": "red"}
+
+
+def _show_rehearsal(row: dict[str, Any] | None, pending: list[str]) -> None:
+    """One paragraph of the newest rehearsal, when it is about what is pending now."""
+    if not row or row["pending"] != pending or not pending:
+        return
+    output.say()
+    if row["state"] in ("wanted", "running"):
+        output.say(f"Rehearsal {row['number']} runs: {output.clean(row['step'] or 'it waits for its turn')}")
+        return
+    word = output.style(row["colour"] or row["state"], COLOURS.get(row["colour"] or "", "red"))
+    output.say(f"Rehearsal {row['number']} ({output.when(row['finished_at'])}): {word}")
+    _say_summary(row)
+    if row["state"] == "done":
+        output.note(f"in full: greenroom migrations:rehearsal {row['number']} -a {row['app']['name']}")
+
+
+def _say_summary(row: dict[str, Any]) -> None:
+    """The paragraph, one line for each of its parts."""
+    for part in row["summary"].removesuffix(".").split("; "):
+        output.say(f"  {output.clean(part)}")
+
+
 def _run_line(run: dict[str, Any]) -> list[str]:
     code = run.get("exit_code")
     finished = run.get("finished_at")
@@ -90,7 +116,8 @@ def _run_line(run: dict[str, Any]) -> list[str]:
 )
 @click.argument("words", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
 @click.option("--no-snapshot", is_flag=True, help="Without the snapshot that is taken before; it is noted in the audit log.")
-def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool) -> int | None:
+@click.option("--force", is_flag=True, help="Although the rehearsal was red.")
+def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool) -> int | None:
     """Run the app's migrations: `python manage.py migrate ARGS` in a one-off dyno.
 
     Takes a snapshot before, and says what is pending before and after. A release that was held for its migrations
@@ -105,7 +132,7 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool) -> int | No
     pending = before.get("pending") or []
     if before["status"] == "ok":
         output.note(f"Pending: {', '.join(pending) or 'nothing'}")
-    code = attach_and_wait(cx, shlex.join((*MIGRATE, *words)), no_snapshot=no_snapshot)
+    code = attach_and_wait(cx, shlex.join((*MIGRATE, *words)), no_snapshot=no_snapshot, force=force)
     after = _asked_again(cx, before)
     taken = after["runs"][0].get("snapshot") if after.get("runs") else None
     if code != 0:
@@ -175,20 +202,42 @@ def _report(cx: Context, pending: list[str], after: dict[str, Any], taken: str |
             output.hint(f"or put the whole database back: greenroom pg:restore {taken}{cx.words()}")
 
 
-@verb("migrations:rehearse", example="greenroom migrations:rehearse -a ach-payslip-staging")
+@verb("migrations:rehearse", example="greenroom migrations:rehearse -a ach-payslip-staging", json=True)
 def rehearse(cx: Context) -> int | None:
-    """Try the pending migrations on a copy of the database and report what they would do."""
-    with output.progress(f"Rehearsing the pending migrations of {output.app_mark(cx.app)}"):
-        row = cx.api.post(cx.path("migrations", "actions", "rehearse"))
-    if not isinstance(row, dict):
+    """Try the pending migrations on a copy of the database and report what they would do.
+
+    Nothing of the app is touched: its database is copied, the migrations run there in a dyno without network, the code
+    before and the new code are tried on both schemas, and the copy is dropped. Exit code 1: red, or nothing was learnt.
+    """
+    row = cx.api.post(cx.path("migrations", "actions", "rehearse"))
+    if not isinstance(row, dict) or "number" not in row:
         raise CliError("The server's answer is not a rehearsal.", hint="greenroom version --server")
-    output.fields(
-        (key.replace("_", " ").capitalize(), _plain(value)) for key, value in row.items() if key not in ("id", "app")
-    )
-    return 0 if row.get("status") in (None, "ok", "succeeded") else 1
+    with output.progress(f"Rehearsing what is pending for {output.app_mark(cx.app)} on a copy of its data") as step:
+        row = cx.api.poll(cx.path("rehearsals", str(row["number"])), done=lambda one: one["state"] in ("done", "failed"), seconds=REHEARSAL_SECONDS)
+        step.end = row["colour"] or row["state"]
+    return _print_rehearsal(cx, row)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+@verb("migrations:rehearsal", example="greenroom migrations:rehearsal 4 -a ach-payslip-staging --json", json=True)
+@click.argument("number", type=int, metavar="NUMBER")
+def show_rehearsal(cx: Context, number: int) -> int | None:
+    """Show the whole report of a rehearsal."""
+    return _print_rehearsal(cx, cx.api.get(cx.path("rehearsals", str(number))))
+
+
+def _print_rehearsal(cx: Context, row: dict[str, Any]) -> int:
+    if cx.as_json:
+        output.print_json(row)
+    elif row["state"] == "done":
+        output.say(output.clean(row["text"]))
+        output.say()
+        _say_summary(row)
+        report = row.get("report") or {}
+        if seconds := report.get("seconds"):
+            took = f"{seconds['dump']:.1f} s to take, {seconds['load']:.1f} s to load; {seconds['whole']:.1f} s in all"
+            output.note(f"A copy of {report['bytes'] / 1e6:.0f} MB: {took}.")
+        for limit in report.get("limits") or ():
+            output.note(f"Mind: {limit}.")
+    else:
+        output.complain(f"Rehearsal {row['number']} {row['state']}: {output.clean(row['failure'] or row['step'])}")
+    return 0 if row["state"] == "done" and row["colour"] != "red" else 1

@@ -36,6 +36,7 @@ CODE_SECONDS = 30.0
     "--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable for this dyno alone; may be repeated."
 )
 @click.option("--no-snapshot", is_flag=True, help="Migrate without the snapshot that is taken before; it is noted in the audit log.")
+@click.option("--force", is_flag=True, help="Migrate although the rehearsal was red.")
 def run(
     cx: Context,
     command: tuple[str, ...],
@@ -45,6 +46,7 @@ def run(
     size: str,
     env: tuple[str, ...],
     no_snapshot: bool,
+    force: bool,
 ) -> int | None:
     """Run a command in a one-off dyno of the app.
 
@@ -56,8 +58,8 @@ def run(
     text = command_line(command)
     extra = pairs(env)
     if detached:
-        return start_detached(cx, text, size=size, env=extra, no_snapshot=no_snapshot)
-    return attach_and_wait(cx, text, size=size, env=extra, no_tty=no_tty, no_snapshot=no_snapshot)
+        return start_detached(cx, text, size=size, env=extra, no_snapshot=no_snapshot, force=force)
+    return attach_and_wait(cx, text, size=size, env=extra, no_tty=no_tty, no_snapshot=no_snapshot, force=force)
 
 
 def command_line(words: tuple[str, ...]) -> str:
@@ -77,11 +79,11 @@ def pairs(words: tuple[str, ...]) -> dict[str, str]:
 
 
 def start_detached(
-    cx: Context, command: str, *, size: str, env: dict[str, str], no_snapshot: bool = False
+    cx: Context, command: str, *, size: str, env: dict[str, str], no_snapshot: bool = False, force: bool = False
 ) -> int | None:
     """Start it and say where its output goes; its name is the data."""
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
-        dyno = cx.api.post(cx.path("dynos"), {"command": command, "attach": False, "env": env, **_size(size), **_without(no_snapshot)})
+        dyno = cx.api.post(cx.path("dynos"), {"command": command, "attach": False, "env": env, **_size(size), **_wishes(no_snapshot, force)})
         step.end = f"done, {dyno['name']}"
     output.say(dyno["name"])
     words = cx.words()
@@ -93,7 +95,7 @@ def start_detached(
 
 def attach_and_wait(
     cx: Context, command: str, *, size: str = "", env: dict[str, str] | None = None, no_tty: bool = False,
-    no_snapshot: bool = False,
+    no_snapshot: bool = False, force: bool = False,
 ) -> int:  # fmt: skip
     """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become known."""
     from greenroom_cli.attach import attach
@@ -101,7 +103,7 @@ def attach_and_wait(
     tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
     body = {
         "command": command, "attach": True, "force_no_tty": not tty, "env": {**_terminal(tty), **(env or {})}, **_size(size),
-        **_without(no_snapshot),
+        **_wishes(no_snapshot, force),
     }  # fmt: skip
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
         dyno = cx.api.post(cx.path("dynos"), body)
@@ -113,8 +115,8 @@ def attach_and_wait(
     return exit_code_of(cx, dyno)
 
 
-def _without(no_snapshot: bool) -> dict[str, bool]:
-    return {"snapshot": False} if no_snapshot else {}
+def _wishes(no_snapshot: bool, force: bool) -> dict[str, bool]:
+    return {**({"snapshot": False} if no_snapshot else {}), **({"force": True} if force else {})}
 
 
 def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:

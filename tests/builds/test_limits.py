@@ -69,7 +69,7 @@ def test_a_build_that_takes_too_long_is_ended_and_says_so(workshop, monkeypatch)
 @pytest.mark.rule("12.2")
 def test_a_build_that_takes_too_much_memory_is_ended_and_says_so(workshop, monkeypatch):
     monkeypatch.setattr(specs, "LIMITS", replace(specs.LIMITS, memory_mb=64))
-    hook = "#!/usr/bin/env python3\nx = bytearray(300_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\n"
+    hook = "#!/usr/bin/env python3\nx = bytearray(300_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\nimport time; time.sleep(5)\n"
     build = workshop.build({**BASE, **pip_files(SIX), "bin/pre_compile": hook})
     assert (build.status, build.failure_reason) == ("failed", "build::memory")
     assert "2048 MB" in build.failure_message

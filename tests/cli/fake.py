@@ -103,6 +103,13 @@ def build(**changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
+REHEARSAL = {
+    "number": 1, "state": "done", "step": "", "colour": "amber", "pending": ["payslip.0002_bonus"], "failure": "", "finished_at": T1,
+    "summary": "1 pending migration, 1.0 s; blocks writes on payslip 1.0 s (0002).", "text": "amber  1.00 s  payslip.0002_bonus",
+    "app": {"name": APP}, "report": {"bytes": 9_000_000, "seconds": {"dump": 0.1, "load": 0.3, "whole": 6.5}, "limits": ["no traffic ran beside it"]},
+}  # fmt: skip
+
+
 def migrations(**changes: Any) -> dict[str, Any]:
     row = {
         "release": {"version": 12}, "status": "ok", "pending": ["payslip.0002_bonus"], "missing": [], "detail": "", "probed_at": T0,
@@ -270,6 +277,7 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "A/checks/actions/rerun", [check("tests", None, attempt=2)]),
         ("POST", "A/overrides", lambda request: Reply({**request.body, "actor": "alice@example.com", "created_at": T0}, 201)),
         ("GET", "A/migrations", migrations()),
+        ("GET", "A/rehearsals/1", REHEARSAL),
         ("GET", "A/domains", [{"hostname": f"{APP}.localhost", "kind": "heroku"}, {"hostname": "pay.example.com", "kind": "custom"}]),
         ("POST", "A/domains", lambda request: Reply({"hostname": request.body["hostname"].lower()}, 201)),
         ("DELETE", "A/domains/[^/]+", {"hostname": "pay.example.com"}),

@@ -18,7 +18,7 @@ TENANT = sorted(catalogue.COMMANDS)
 READS = {
     "apps": [], "apps:info": [], "config": [], "config:get": ["DEBUG"], "ps": [], "ps:scale": [], "logs": [], "builds": [],
     "builds:info": [], "builds:output": [BUILD], "slugs:info": [], "slugs:sbom": [], "checks": [], "checks:info": ["scan"], "checks:tokens": [], "releases": [], "releases:info": ["v12"],
-    "deliveries": [], "deliveries:info": [], "deliveries:wait": [SHA], "migrations": [], "pg:info": [], "pg:snapshots": [], "pg:snapshots:info": ["b001"], "domains": [], "access": [],
+    "deliveries": [], "deliveries:info": [], "deliveries:wait": [SHA], "migrations": [], "migrations:rehearsal": ["1"], "pg:info": [], "pg:snapshots": [], "pg:snapshots:info": ["b001"], "domains": [], "access": [],
     "addons": [], "maintenance": [], "audit": [], "audit:verify": [], "whoami": [], "accounts": [], "tokens": [], "version": [],
 }  # fmt: skip
 WRITES = {

@@ -170,7 +170,8 @@ def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None) -> 
     state = queries.of_release(dyno.release)
     before = state.pending if state else []
     run = MigrationRun.objects.create(
-        app=dyno.app, release=dyno.release, dyno=dyno, account_id=actor.account_id, command=dyno.command, before=before, snapshot=snapshot
+        app=dyno.app, release=dyno.release, dyno=dyno, account_id=actor.account_id, command=dyno.command, before=before, snapshot=snapshot,
+        rehearsal=queries.rehearsal_of(dyno.release),
     )  # fmt: skip
     detail = {"dyno": dyno.name, "pending": before, "snapshot": snapshot.name if snapshot else None}
     audit(actor=actor, action="migrations.run", app=dyno.app, detail=detail)

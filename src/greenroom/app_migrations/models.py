@@ -33,10 +33,41 @@ class MigrationState(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
 
+class Rehearsal(models.Model):
+    """One trial of a release's pending migrations on a copy of the app's database.
+
+    state: wanted, running, done, failed (nothing was learnt: failure says why). colour: green, amber, red. step: what is being done now.
+    previous: the release whose code is tried on the new schema. clone: the copy's name, on record before it is made.
+    document: {plan, migrations, cells, reverse, seconds, bytes, limits}, as the reference page of rehearsals describes it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="rehearsals")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="rehearsals")
+    previous = models.ForeignKey(Release, null=True, on_delete=models.SET_NULL, related_name="+")
+    number = models.PositiveIntegerField()
+    by = models.CharField(max_length=254, blank=True)
+    state = models.CharField(max_length=10, default="wanted")
+    step = models.CharField(max_length=80, blank=True)
+    pending = models.JSONField(default=list)
+    attempts = models.PositiveIntegerField(default=0)
+    clone = models.CharField(max_length=63, blank=True)
+    colour = models.CharField(max_length=10, blank=True)
+    document = models.JSONField(default=dict)
+    failure = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "number"], name="one_rehearsal_per_number")]
+
+
 class MigrationRun(models.Model):
     """A migrate command that a human started, with what was pending before and after.
 
-    snapshot: the pinned one that was taken before. exit_code is None while it runs, finished_at until the radar has been asked again.
+    snapshot: the pinned one that was taken before. rehearsal: of the same plan, if there was one.
+    exit_code is None while it runs, finished_at until the radar has been asked again.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -46,6 +77,7 @@ class MigrationRun(models.Model):
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
     command = models.TextField()
     snapshot = models.ForeignKey(Snapshot, null=True, on_delete=models.SET_NULL, related_name="+")
+    rehearsal = models.ForeignKey(Rehearsal, null=True, on_delete=models.SET_NULL, related_name="runs")
     before = models.JSONField(default=list)
     after = models.JSONField(null=True)
     exit_code = models.IntegerField(null=True, blank=True)

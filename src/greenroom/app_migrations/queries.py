@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef, QuerySet
 
 from greenroom.app_migrations import rules
-from greenroom.app_migrations.models import MigrationRun, MigrationState
+from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.apps.models import App
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.queries import held, live
@@ -37,6 +37,18 @@ def release_for(app: App, command: str) -> Release | None:
     return rollout.release if rollout else None
 
 
+def rehearsal_of(release: Release) -> Rehearsal | None:
+    """The newest rehearsal that is done of this release and of what is pending for it now; None when there is none."""
+    state = of_release(release)  # while the radar asks anew, what it knew last is still there
+    row = Rehearsal.objects.filter(release=release, state="done").order_by("-number").first()
+    return row if row and state and state.status != "error" and row.pending == state.pending else None
+
+
+def newest_rehearsal(app: App) -> Rehearsal | None:
+    """The app's newest rehearsal, whatever came of it."""
+    return Rehearsal.objects.filter(app=app).select_related("app", "release", "previous").order_by("-number").first()
+
+
 def migrated_since(release: Release, moment: datetime) -> bool:
     """Whether a human's migrate command in this release has ended well since then."""
     return MigrationRun.objects.filter(release=release, exit_code=0, finished_at__gt=moment).exists()
@@ -44,7 +56,7 @@ def migrated_since(release: Release, moment: datetime) -> bool:
 
 def runs(app: App) -> QuerySet[MigrationRun]:
     """The migrate commands that humans ran, newest first."""
-    return MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot").order_by("-created_at")
+    return MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot", "rehearsal").order_by("-created_at")
 
 
 def applied_since(app: App, moment: datetime) -> list[str]:

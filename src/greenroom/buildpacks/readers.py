@@ -22,9 +22,10 @@ POLICY: dict[str, tuple[type, ...]] = {
     "python_eol": (str,),
     "package_managers": (str,),
     "migrate_in_release": (bool,),
+    "rehearse": (bool,),
 }
 """Keys of ``[policy]`` and their types; the two of type str take ``error`` or ``warn``."""
-SETTINGS = ("health_path", "required_checks", "root", "policy")
+SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy")
 STRICTNESS = ("error", "warn")
 
 
@@ -184,11 +185,11 @@ def _bad_toml(where: str, problem: str) -> BuildError:
 
 
 def read_settings(data: bytes | None) -> dict[str, Any]:
-    """greenroom.toml as ``{health_path, required_checks, root, policy}``, defaults filled in. None: there is no such file.
+    """greenroom.toml as ``{health_path, smoke, required_checks, root, policy}``, defaults filled in. None: there is no such file.
 
     required_checks is left out when the file does not say.
     """
-    settings: dict[str, Any] = {"health_path": "/", "root": "", "policy": {}}
+    settings: dict[str, Any] = {"health_path": "/", "smoke": "", "root": "", "policy": {}}
     if data is None:
         return settings
     try:
@@ -200,6 +201,7 @@ def read_settings(data: bytes | None) -> dict[str, Any]:
         raise _bad_toml(f"key {unknown[0]!r}", f"it is not known; allowed are {', '.join(SETTINGS)}")
     settings |= value
     _check_health_path(settings["health_path"])
+    _check_smoke(settings["smoke"])
     settings["root"] = _root(settings["root"])
     _check_required_checks(settings.get("required_checks", []))
     _check_policy(settings["policy"])
@@ -213,6 +215,11 @@ def _toml_place(message: str) -> str:
 def _check_health_path(value: object) -> None:
     if not isinstance(value, str) or not re.fullmatch(r"/[\x21-\x7e]{0,500}", value):
         raise _bad_toml("health_path", f"a path that begins with / is expected, without spaces; found {str(value)[:60]!r}")
+
+
+def _check_smoke(value: object) -> None:
+    if not isinstance(value, str) or "\0" in value or len(value) > 2000:
+        raise _bad_toml("smoke", f"a command such as \"python manage.py smoke\" is expected; found {str(value)[:60]!r}")
 
 
 def _root(value: object) -> str:

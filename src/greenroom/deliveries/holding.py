@@ -8,6 +8,7 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.app_migrations.rehearsal import actions as rehearsals
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.deliveries import actions, queries, transcript
@@ -51,6 +52,15 @@ def drop(*, actor: Actor, app: App, home: Path) -> Delivery:
     _end(row, home, f"dropped by {actor.email}")
     audit(actor=actor, action="delivery.drop", app=app, detail={"sha": row.sha, "release": _version(row)})
     return row
+
+
+def rehearse(*, delivery: Delivery, home: Path) -> None:
+    """What is pending is tried on a copy of the data, beside; the pusher is told once where the result will be. Repeatable."""
+    assert delivery.release is not None
+    row = rehearsals.offer(actor=actions.account_actor(delivery), release=delivery.release)
+    if row is not None:
+        text = f"       Rehearsing on a copy of the data; the result: greenroom migrations -a {delivery.app.name}"
+        actions.say_once(delivery=delivery, key="rehearsal", text=text, home=home)
 
 
 def _version(row: Delivery) -> int | None:

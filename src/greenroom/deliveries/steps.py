@@ -287,6 +287,7 @@ class Steps:
         pending = list(state.pending) if state else []
         lines = rules.held_lines(delivery.app.name, release.version, failure, pending, self._keeps(delivery))
         self.once(delivery, "held", "\n".join(lines))
+        holding.rehearse(delivery=delivery, home=self.home)
         text = f"Release v{release.version} held for its migrations: {failure}"
         log(app=delivery.app, home=self.home, process="api", text=text, source="app")
         self.end(delivery, "held", f"{failure}; pending: {', '.join(pending)}")
@@ -336,6 +337,7 @@ class Steps:
             lines = rules.pending_lines(delivery.app.name, state.pending, state.missing, status, detail)
             if lines:
                 self.once(delivery, "migrations", "\n".join(lines))
+            holding.rehearse(delivery=delivery, home=self.home)
         self.end(delivery, "live", "")
 
 

@@ -1,4 +1,4 @@
-"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases and webhooks, each in a thread of its own.
+"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases, rehearsals and webhooks, each in a thread of its own.
 
 NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else every two seconds.
 """
@@ -81,7 +81,7 @@ def build(home: Path) -> list[Runner]:
     """The loops with the drivers of this installation."""
     from django.conf import settings
 
-    from greenroom.app_migrations.turn import MigrationTurn
+    from greenroom.app_migrations.turn import MigrationTurn, RehearsalTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
     from greenroom.project.databases import HANDS, DatabaseTurn
@@ -105,6 +105,7 @@ def build(home: Path) -> list[Runner]:
         Runner("router log", router_log(home), idle=0.25),
         Runner("maintenance", maintenance.turn, idle=5.0),
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
+        Runner("rehearsals", RehearsalTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
     ]
 

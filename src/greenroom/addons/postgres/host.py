@@ -79,15 +79,11 @@ def make_role(connection: psycopg.Connection, role: str, password: str, *, creat
 
     An existing role is not told NOSUPERUSER again: since PostgreSQL 16 only a superuser may say that, even where it changes nothing.
     """
-    words = "ALTER ROLE {}" if role_exists(connection, role) else "CREATE ROLE {} NOSUPERUSER NOCREATEROLE"
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    statement = sql.SQL(words + " LOGIN PASSWORD {} CONNECTION LIMIT {} {}").format(
-        sql.Identifier(role),
-        sql.Literal(verifier),
-        sql.Literal(CONNECTION_LIMIT),
-        sql.SQL("CREATEDB" if createdb else "NOCREATEDB"),
-    )
-    connection.execute(statement)
+    facts = (sql.Literal(verifier), sql.Literal(CONNECTION_LIMIT), sql.SQL("CREATEDB" if createdb else "NOCREATEDB"))
+    with _alone(connection, role):
+        words = "ALTER ROLE {}" if role_exists(connection, role) else "CREATE ROLE {} NOSUPERUSER NOCREATEROLE"
+        connection.execute(sql.SQL(words + " LOGIN PASSWORD {} CONNECTION LIMIT {} {}").format(sql.Identifier(role), *facts))
 
 
 def make_database(connection: psycopg.Connection, name: str, role: str) -> None:
@@ -99,11 +95,11 @@ def make_database(connection: psycopg.Connection, name: str, role: str) -> None:
     with _alone(connection, name):
         if not database_exists(connection, name):
             connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
-    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
-    connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {} TO {}").format(database, user))
-    with connect(name) as inner:
-        inner.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-        inner.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(user))
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+        connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {} TO {}").format(database, user))
+        with connect(name) as inner:
+            inner.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+            inner.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(user))
 
 
 def let_into_postgres(connection: psycopg.Connection, role: str) -> None:

@@ -164,8 +164,14 @@ def migration_run(row: MigrationRun) -> dict[str, Any]:
     return {
         "id": str(row.id), "actor": user(row.account)["email"], "user": user(row.account), "command": row.command, "dyno": row.dyno.name,
         "exit_code": row.exit_code, "before": row.before, "after": row.after, "release": {"version": row.release.version},
-        "snapshot": row.snapshot.name if row.snapshot else None, "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
+        "snapshot": row.snapshot.name if row.snapshot else None, "seconds": _seconds(row.dyno),
+        "rehearsed_seconds": sum(one.get("seconds") or 0 for one in row.rehearsal.document.get("migrations") or ()) if row.rehearsal else None,
+        "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
     }  # fmt: skip
+
+
+def _seconds(row: Dyno) -> float | None:
+    return round((row.finished_at - row.created_at).total_seconds(), 2) if row.finished_at else None
 
 
 def domain(row: Domain) -> dict[str, Any]:

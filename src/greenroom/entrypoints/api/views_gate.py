@@ -17,7 +17,7 @@ from greenroom.deliveries import holding
 from greenroom.deliveries import queries as delivery_queries
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos import queries as dynos
-from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api import shapes, views_rehearsals
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.git import queries as git
 
@@ -139,7 +139,9 @@ def list_migrations(call: Call) -> dict[str, Any]:
     rollout = held or dynos.live(call.app)
     state = migrations.of_release(rollout.release) if rollout else None
     version = rollout.release.version if rollout else None
-    return shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None)
+    row = migrations.newest_rehearsal(call.app)
+    newest = views_rehearsals.shape(row) if row else None
+    return shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None) | {"rehearsal": newest}
 
 
 @route("POST", "/apps/{app}/log-sessions", "logs")

@@ -11,7 +11,8 @@ from greenroom.addons.models import Snapshot
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations import queries as migration_queries
 from greenroom.app_migrations import rules as migration_rules
-from greenroom.basics import signing
+from greenroom.app_migrations.rehearsal import actions as rehearsals
+from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
 from greenroom.dynos import actions as dynos
@@ -134,12 +135,14 @@ def get_dyno(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/dynos", "run")
 def run(call: Call) -> Reply:
-    """A one-off dyno: {command, attach, env, force_no_tty, size, snapshot}. Attached ones wait 60 s for their client at attach_url."""
+    """A one-off dyno: {command, attach, env, force_no_tty, size, snapshot, force}. Attached ones wait 60 s for their client at attach_url."""
     text, marker = split_exit_marker(call.text("command", required=True))
     attach = call.body.get("attach") is True
     release = migration_queries.release_for(call.app, text) or _release_to_run(call)
     env = {**migration_rules.guards(text, release.config.names), **_extra_env(call)}
     migrations.refuse_clash(app=call.app, command=text, engine=engine())
+    forced = call.body.get("force") is True or env.pop("GREENROOM_FORCE", "") == call.app.name
+    rehearsals.refuse_red(app=call.app, release=release, command=text, migrates=migration_rules.is_migrate(text), forced=forced)
     wanted = call.body.get("snapshot") is not False
     snapshot = migrations.secure(actor=call.actor, release=release, command=text, home=HOME, wanted=wanted)
     size = call.text("size").lower() or "standard-1x"
@@ -162,6 +165,9 @@ def _told(dyno: Dyno, snapshot: Snapshot | None) -> dict[str, str]:
     """What either CLI shows beside the output of a migrate."""
     version, held = dyno.release.version, dyno_queries.held(dyno.app)
     words = []
+    rehearsed = migration_queries.rehearsal_of(dyno.release) if migration_rules.is_migrate(dyno.command) else None
+    if rehearsed is not None:
+        words.append(f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}")
     if snapshot is not None:
         words.append(f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}")
     if held is not None and held.release_id == dyno.release_id:

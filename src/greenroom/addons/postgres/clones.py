@@ -1,0 +1,70 @@
+"""Copies of an app's database for rehearsals: each with a role of its own that may enter nothing else, always dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import dumps, host
+from greenroom.addons.postgres.actions import host_url
+from greenroom.basics import ids
+
+MARK = "_rehearsal_"
+PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+$"
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A filled copy. url: the only way into it; name: of the database and of its role; seconds: to dump and to load; bytes: of the original."""
+
+    name: str
+    url: str
+    dump_seconds: float
+    load_seconds: float
+    bytes: int
+    tables: int
+
+
+def name_for(addon: Addon, number: int) -> str:
+    """The clone's name; it begins with the database's own, so that it goes when that goes."""
+    return f"{addon.data['database']}{MARK}{number}"
+
+
+def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
+    """Copy the database as it is now; what stood under the name is dropped first. ``deadline``: seconds for the dump and for the load, each.
+
+    The dump goes to a file in ``folder`` that is removed at once. PlatformError when the disk is too full or the time is over.
+    """
+    drop(name=name)
+    file = folder / f"{name}.dump"
+    try:
+        made = dumps.dump(database=addon.data["database"], target=file, deadline=deadline)
+        password = ids.new_secret(16)
+        with host.connect() as connection:
+            host.make_role(connection, name, password)
+        seconds = dumps.load(source=file, database=name, role=name, deadline=deadline)
+    finally:
+        file.unlink(missing_ok=True)
+    url = host_url(name, password, name)
+    return Clone(name, url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
+
+
+def drop(*, name: str) -> None:
+    """End its sessions and drop database and role; nothing if there is none."""
+    with host.connect() as connection:
+        host.end_sessions(connection, role=name)
+        host.drop_database(connection, name)
+        host.drop_role(connection, name)
+
+
+def forsaken(needed: Iterable[str]) -> list[str]:
+    """Names of clones, or of roles of clones, that nobody needs: left by a process that was killed."""
+    with host.connect() as connection:
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE datname ~ %(p)s AND pg_get_userbyid(datdba) = CURRENT_USER"
+            " UNION SELECT rolname FROM pg_roles WHERE rolname ~ %(p)s ORDER BY 1",
+            {"p": PATTERN},
+        ).fetchall()
+    return [name for (name,) in rows if name not in set(needed)]

@@ -1,0 +1,156 @@
+"""Asks for rehearsals and carries them out: the row first, then the copy; killed anywhere, the next turn begins the rehearsal again."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.addons.postgres import clones, host
+from greenroom.addons.postgres import queries as databases
+from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.queries import known_state, of_release, rehearsal_of
+from greenroom.app_migrations.rehearsal import rules, text
+from greenroom.app_migrations.rehearsal.driver import PREFIX, Run, prefix_of
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, GreenroomError
+from greenroom.engine.contract import Engine
+from greenroom.releases.models import Release
+
+log = logging.getLogger(__name__)
+ATTEMPTS = 3
+KEPT = 50
+"""So many reports of an app are kept."""
+
+
+@transaction.atomic
+def ask(*, actor: Actor, release: Release) -> Rehearsal:
+    """A rehearsal that the worker will carry out. One that waits or runs for the same release already is returned.
+
+    ConflictError when nothing is pending, it is not known what is, or the app has no database of the platform's.
+    """
+    app = App.objects.select_for_update().get(pk=release.app_id)
+    where = f"greenroom migrations -a {app.name}"
+    if databases.of_app(app) is None:
+        raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
+    state = known_state(release)
+    if state is None:
+        seen = of_release(release)
+        why = f": {seen.detail}" if seen and seen.detail else ""
+        raise ConflictError(f"It is not known what is pending for v{release.version}{why}.", hint=where)
+    if not state.pending:
+        raise ConflictError(f"Nothing is pending for v{release.version} of {app.name}.", hint=where)
+    waiting = Rehearsal.objects.filter(release=release, state__in=("wanted", "running"), pending=state.pending).first()
+    if waiting is not None:
+        return waiting
+    Rehearsal.objects.filter(app=app, state="wanted").update(
+        state="failed", failure="a newer release took its place", finished_at=clock.now(), updated_at=clock.now()
+    )
+    number = (Rehearsal.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0) + 1
+    row = Rehearsal.objects.create(
+        app=app, release=release, previous=_before(release), number=number, by=actor.email, pending=state.pending,
+    )  # fmt: skip
+    audit(actor=actor, action="migrations.rehearse", app=app, detail={"release": release.version, "pending": state.pending})
+    return row
+
+
+def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
+    """Ask for one by the platform itself, after a delivery with pending migrations: once per release, unless the app does not want it."""
+    policy = (release.slug.settings if release.slug else {}).get("policy") or {}
+    if policy.get("rehearse") is False or Rehearsal.objects.filter(release=release).exists():
+        return None
+    state = known_state(release)
+    if state is None or not state.pending or databases.of_app(release.app) is None or _before(release) is None:
+        return None
+    return ask(actor=actor, release=release)
+
+
+def _before(release: Release) -> Release | None:
+    """The newest earlier release that went well with other code: what serves now, or what one would go back to."""
+    rows = Release.objects.filter(app_id=release.app_id, version__lt=release.version, status="succeeded", slug__isnull=False)
+    return rows.exclude(slug=release.slug).select_related("slug", "config", "app").order_by("-version").first()
+
+
+def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> None:
+    """Carry out a rehearsal, to done or failed. Somebody else does it already: nothing."""
+    with host.claim(rehearsal.pk) as mine:
+        if not mine:
+            return
+        row = Rehearsal.objects.select_related("app", "release__slug", "release__config", "previous__slug", "previous__config").get(pk=rehearsal.pk)
+        if row.state not in ("wanted", "running"):
+            return
+        addon = databases.of_app(row.app)
+        if addon is None or row.attempts >= ATTEMPTS:
+            return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
+        row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
+        row.save(update_fields=["attempts", "clone", "state", "updated_at"])
+        run = Run(row, addon, engine, home)
+        try:
+            run.clean()
+            report = run.whole()
+            measured = [rules.measured(one) for one in report["migrations"]]
+            colour = "red" if report["status"] == "failed" else rules.colour(measured, report["cells"])
+            _end(row, colour=colour, document=report)
+        except Exception as error:
+            log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
+            _end(row, failure=error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}")
+        finally:
+            run.clean()
+
+
+def _end(row: Rehearsal, **facts: object) -> None:
+    state = "failed" if facts.get("failure") else "done"
+    Rehearsal.objects.filter(pk=row.pk).update(state=state, step="", finished_at=clock.now(), updated_at=clock.now(), **facts)
+    old = Rehearsal.objects.filter(app_id=row.app_id).order_by("-number").values_list("pk", flat=True)[KEPT:]
+    Rehearsal.objects.filter(pk__in=list(old)).delete()
+
+
+def unfinished() -> list[Rehearsal]:
+    """Rehearsals to carry out, oldest first."""
+    return list(Rehearsal.objects.filter(state__in=("wanted", "running")).select_related("app").order_by("created_at"))
+
+
+def sweep(*, engine: Engine) -> int:
+    """Drop the copies and the dynos of rehearsals that are over, left by killed processes. Repeatable; how many there were."""
+    open_rows = unfinished()
+    left = clones.forsaken({row.clone for row in open_rows if row.clone})
+    for name in left:
+        clones.drop(name=name)
+    prefixes = tuple(prefix_of(row) for row in open_rows)
+    dynos = [state.id for state in engine.list() if state.id.startswith(PREFIX) and not state.id.startswith(prefixes)]
+    for name in dynos:
+        engine.forget(name)
+    return len(left) + len(dynos)
+
+
+def refuse_red(*, app: App, release: Release, command: str, migrates: bool, forced: bool) -> None:
+    """ConflictError when the command migrates and its rehearsal has failed, unless the human insists."""
+    found = rehearsal_of(release) if migrates else None
+    if found is None or found.colour != "red" or forced:
+        return
+    raise ConflictError(
+        f"The rehearsal of these migrations was red: {summary(found)}",
+        hint=f"greenroom run --force -a {app.name} -- {command}   (Heroku CLI: heroku run -e GREENROOM_FORCE={app.name} -a {app.name} -- {command})",
+    )
+
+
+def summary(row: Rehearsal) -> str:
+    """The report as one paragraph."""
+    if row.state != "done":
+        return row.failure or row.step or "waits for its turn"
+    if row.document.get("tables") == 0:
+        return "The database is empty: there is nothing that could be blocked or lost."
+    said = text.paragraph([rules.measured(one) for one in row.document.get("migrations") or ()], row.document.get("cells") or {})
+    failed = row.document.get("detail") if row.document.get("status") == "failed" else ""
+    return f"{said} {failed}" if failed and failed not in said else said
+
+
+def table(row: Rehearsal) -> str:
+    """The report in full, for a terminal."""
+    found = [rules.measured(one) for one in row.document.get("migrations") or ()]
+    return text.table(found, row.document.get("reverse") or {})

@@ -1,0 +1,88 @@
+"""Starts an app's web process, asks its health path, then runs its smoke command: ``python - FOLDER`` with a job appended to this text.
+
+Run by the app's own Python in a dyno of a release on the copy of the database. Leaves ``FOLDER/cell.json``: {state, detail, seconds}.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys  # noqa: F401 -- for the line that is appended
+import time
+
+TAIL = 500
+EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Refused|Violation): ")
+
+
+def wait(process, port, path, host, patience):
+    """('ok', status) when the path answers with 200 to 399 in time, else ('fails', why)."""
+    until = time.monotonic() + patience
+    seen = "has not bound its port in %d s" % patience  # noqa: UP031
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            return "fails", "ended with exit code %s before it answered" % process.returncode  # noqa: UP031
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", path, headers={"Host": host, "X-Forwarded-Proto": "https"})
+            status = connection.getresponse().status
+            connection.close()
+            if 200 <= status < 400:
+                return "ok", "%s answers %d" % (path, status)  # noqa: UP031
+            seen = "%s answers %d" % (path, status)  # noqa: UP031
+        except (OSError, http.client.HTTPException) as error:
+            if not isinstance(error, ConnectionRefusedError):
+                seen = "%s gives no answer: %s" % (path, type(error).__name__)  # noqa: UP031
+        time.sleep(0.1)
+    return "fails", seen
+
+
+def smoke(argv, seconds):
+    """('ok', '') when the command ends with 0, else ('fails', its last words)."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return "fails", "the smoke command was not done in %d s" % seconds  # noqa: UP031
+    if done.returncode == 0:
+        return "ok", ""
+    return "fails", "the smoke command ended with exit code %d: %s" % (done.returncode, last_words(done.stdout))  # noqa: UP031
+
+
+def last_words(output):
+    """The line of the last exception, without the rows that a database shows beside it; else the last line."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if EXCEPTION.match(line)]
+    return ((errors or lines or ["it said nothing"])[-1])[:TAIL]
+
+
+def work(job):
+    """The answer; the web process is ended in any case."""
+    began = time.monotonic()
+    with open(os.path.join(job["folder"], "web.log"), "wb") as log:
+        process = subprocess.Popen(job["web"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT) if job["web"] else None
+        try:
+            state, detail = wait(process, job["port"], job["path"], job["host"], job["patience"]) if process else ("ok", "no web process")
+            if state == "ok" and job["smoke"]:
+                state, said = smoke(job["smoke"], job["patience"] * 4)
+                detail = said or detail + ", the smoke command ended well"
+        finally:
+            if process:
+                process.kill()
+    return {"state": state, "detail": detail, "seconds": round(time.monotonic() - began, 3)}
+
+
+def main(argv, job):
+    """Leave the answer in the folder."""
+    job["folder"] = argv[1]
+    try:
+        found = work(job)
+    except BaseException as error:
+        found = {"state": "error", "detail": "%s: %s" % (type(error).__name__, error), "seconds": 0}  # noqa: UP031
+    target = os.path.join(argv[1], "cell.json")
+    with open(target + ".new", "w", encoding="utf-8") as file:
+        file.write(json.dumps(found))
+    os.chmod(target + ".new", 0o644)
+    os.rename(target + ".new", target)
+    os._exit(0)

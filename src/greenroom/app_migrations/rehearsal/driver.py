@@ -1,0 +1,164 @@
+"""Carries out one rehearsal, in this process, from the copy of the database to the report; the worker calls it in a thread of its own.
+
+Nothing of a rehearsal that was interrupted is used: the next attempt drops its copy and its dynos and begins again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import clones
+from greenroom.addons.postgres.queries import url_of
+from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.rehearsal import recording, rules
+from greenroom.app_migrations.rehearsal.isolation import isolated
+from greenroom.apps.queries import hostnames
+from greenroom.basics import clock
+from greenroom.basics.errors import PlatformError
+from greenroom.buildpacks.runtime import command_argv
+from greenroom.checks.builtin.results import read_json, why_ended
+from greenroom.dynos import specs
+from greenroom.dynos.models import Dyno
+from greenroom.engine.contract import DynoSpec, DynoState, Engine, scratch_folder
+from greenroom.releases.models import Release
+
+log = logging.getLogger(__name__)
+BUDGET = 900.0
+"""Seconds for the whole rehearsal."""
+PATIENCE = 30.0
+LOOK = 0.1
+PREFIX = "rehearse-"
+CELL = Path(__file__).parent / "cell_script.py"
+LIMITS = (
+    "no traffic ran beside it: what a migration waits for behind long queries was not seen",
+    "the copy was fresh and its pages warm: a large table may take longer",
+    "the code had no network and no other service than the copy",
+)
+"""What a rehearsal cannot see; part of each report."""
+
+
+def prefix_of(rehearsal: Rehearsal) -> str:
+    """How the names of its dynos begin."""
+    return f"{PREFIX}{rehearsal.pk.hex[:16]}-"
+
+
+class Run:
+    """One attempt. Raises what kept it from learning anything; ``clean`` afterwards in any case."""
+
+    def __init__(self, rehearsal: Rehearsal, addon: Addon, engine: Engine, home: Path) -> None:
+        self.rehearsal, self.addon, self.engine, self.home = rehearsal, addon, engine, home
+        self.until = time.monotonic() + BUDGET
+        self.cells: dict[str, dict[str, Any]] = {}
+        self.clone = clones.Clone("", "", 0, 0, 0, 0)
+
+    def whole(self) -> dict[str, Any]:
+        """The report: all steps in their order."""
+        began = time.monotonic()
+        self._note("copying the database")
+        folder = self.home / "run" / "rehearsals"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.clone = clones.make(addon=self.addon, name=self.rehearsal.clone, folder=folder, deadline=self._left())
+        if not self.clone.tables:
+            return self._report({"status": "ok"}, {}, began)
+        self._cell("old_old", "the code before, on the schema before", self.rehearsal.previous)
+        self._cell("new_old", "the new code, on the schema before", self.rehearsal.release)
+        forward = self._record("running the migrations", {"job": "forward"})
+        if forward.get("status") == "error":
+            raise PlatformError(f"The migrations could not be rehearsed: {str(forward.get('detail'))[:1000]}")
+        reverse: dict[str, Any] = {}
+        if forward.get("status") == "ok":
+            self._cell("new_new", "the new code, on the new schema", self.rehearsal.release)
+            self._cell("old_new", "the code before, on the new schema", self.rehearsal.previous)
+            names = [str(one.get("name")) for one in forward.get("migrations") or () if isinstance(one, dict)]
+            job = {"job": "reverse", "plan": names, "gone": forward.get("gone") or [], "added": forward.get("added") or []}
+            reverse = self._record("taking the migrations back", job).get("reverse") or {}
+        return self._report(forward, reverse, began)
+
+    def clean(self) -> None:
+        """Its dynos and its copy are gone. Repeatable, and right for an attempt of a process that was killed."""
+        for state in self.engine.list():
+            if state.id.startswith(prefix_of(self.rehearsal)):
+                self.engine.forget(state.id)
+        clones.drop(name=self.rehearsal.clone)
+
+    def _report(self, forward: dict[str, Any], reverse: dict[str, Any], began: float) -> dict[str, Any]:
+        found = [rules.measured(one) for one in (forward.get("migrations") or ())[:500]]
+        cells = rules.compare(self.cells)
+        undone = {key: reverse[key] for key in ("done", "detail", "seconds", "differences") if key in reverse}
+        report = {
+            "status": forward.get("status"), "detail": str(forward.get("detail") or "")[:2000], "plan": rules.plan_digest(map(asdict, found)),
+            "migrations": [asdict(one) for one in found], "cells": cells, "reverse": undone, "limits": list(LIMITS),
+            "bytes": self.clone.bytes, "tables": self.clone.tables,
+            "seconds": {"dump": self.clone.dump_seconds, "load": self.clone.load_seconds, "whole": round(time.monotonic() - began, 2)},
+        }  # fmt: skip
+        return json.loads(json.dumps(report)[:4_000_000].replace("\\u0000", ""))
+
+    def _left(self) -> float:
+        left = self.until - time.monotonic()
+        if left <= 1:
+            raise PlatformError(f"The rehearsal took longer than {BUDGET / 60:.0f} minutes.", hint="rehearse the migrations in smaller steps")
+        return left
+
+    def _note(self, step: str) -> None:
+        Rehearsal.objects.filter(pk=self.rehearsal.pk).update(step=step[:80], updated_at=clock.now())
+
+    def _cell(self, name: str, step: str, release: Release | None) -> None:
+        """Try one code on the copy's present schema. Without a release there is nothing to compare with."""
+        if release is None or release.slug is None:
+            self.cells[name] = {"state": "skipped", "detail": "there is no earlier release"}
+            return
+        self._note(f"trying {step}")
+        order = self._order(release, name)
+        settings = release.slug.settings
+        web, smoke = release.slug.process_types.get("web"), settings.get("smoke") or ""
+        job = {
+            "web": list(command_argv(web)) if web else [], "smoke": list(command_argv(smoke)) if smoke else [], "port": specs.PORT,
+            "path": settings.get("health_path") or "/", "host": hostnames(self.rehearsal.app)[0], "patience": min(PATIENCE, self._left()),
+        }  # fmt: skip
+        text = CELL.read_text() + f"\nmain(sys.argv, json.loads({json.dumps(job)!r}))\n"
+        order = replace(order, env={**order.env, "PORT": str(specs.PORT)}, stdin=text.encode())
+        state = self._through(order)
+        found = read_json(self.home / scratch_folder(order.id, "out") / "cell.json") or {}
+        self.engine.forget(order.id)
+        known = found.get("state") in ("ok", "fails")
+        detail = str(found.get("detail") or "") if known else f"it could not be tried: {found.get('detail') or why_ended(state)}"
+        number = found.get("seconds")
+        seconds = float(number) if isinstance(number, int | float) else 0.0
+        self.cells[name] = {"state": found["state"] if known else "inconclusive", "detail": detail[:1500], "seconds": seconds}
+
+    def _record(self, step: str, job: dict[str, Any]) -> dict[str, Any]:
+        self._note(step)
+        order = self._order(self.rehearsal.release, job["job"])
+        order = replace(order, stdin=recording.script({**job, "budget": self._left()}))
+        found = recording.answer(home=self.home, state=self._through(order))
+        self.engine.forget(order.id)
+        return found
+
+    def _order(self, release: Release, part: str) -> DynoSpec:
+        """A dyno of the release on the copy: without network, without other services, without a line in the app's log."""
+        name = f"{prefix_of(self.rehearsal)}{self.rehearsal.attempts}-{part.replace('_', '-')}"
+        row = Dyno(app=self.rehearsal.app, release=release, kind="probe", type="rehearsal", ordinal=1, command="rehearsal", engine_id=name)
+        order = specs.spec(dyno=row, home=self.home)
+        env = isolated(order.env, live=url_of(self.addon, self.home).text, clone=self.clone.url)
+        limits = replace(order.limits, timeout=self._left())
+        return replace(
+            order, command=recording.COMMAND, mounts=(*order.mounts, recording.MOUNT), env=env, limits=limits, log="", egress=False
+        )  # fmt: skip
+
+    def _through(self, order: DynoSpec) -> DynoState:
+        """Start it and wait for its end, which the engine brings about when the time is over."""
+        state: DynoState | None = self.engine.start(order)
+        while state is not None and state.phase not in ("exited", "lost"):
+            time.sleep(LOOK)
+            state = self.engine.describe(order.id)
+        if state is None:
+            raise PlatformError("A dyno of the rehearsal was removed while it ran.", hint="rehearse again")
+        return state
+
+

@@ -1,0 +1,261 @@
+"""What the measurements of a rehearsal mean: a colour, a class that people understand, and which code works on which schema.
+
+The measurements come out of a tenant's dyno: nothing in them is trusted to have the right type or size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BLOCKED_SECONDS = 1.0
+"""Reads or writes that wait longer than this make a migration amber."""
+BRIEF_SECONDS = 0.1
+"""A lock that is held for less is not worth a word."""
+REWRITE_BYTES = 100_000_000
+"""Rewriting more than this makes a migration amber."""
+
+READ_BLOCKING = frozenset({"AccessExclusiveLock"})
+WRITE_BLOCKING = frozenset({"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", *READ_BLOCKING})
+COLOURS = ("green", "amber", "red")
+CELLS = ("old_old", "new_old", "new_new", "old_new")
+"""Which code on which schema: old_new is the old code on the migrated schema."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The longest that a migration held one mode of lock on a table that was there before; mode as in pg_locks."""
+
+    table: str
+    mode: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A table or index that was written anew, and its bytes afterwards."""
+
+    relation: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a migration added, dropped or renamed in a table that was there before.
+
+    change: added, dropped, renamed. rows: of the table, when known, else -1. values: not null, among the rows. new: the name after renaming.
+    """
+
+    table: str
+    name: str
+    change: str
+    required: bool = False
+    rows: int = -1
+    values: int = -1
+    new: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that a migration created, dropped or renamed. rows: when known, else -1."""
+
+    name: str
+    change: str
+    rows: int = -1
+    new: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one pending migration did on the copy. seconds: from its first statement to its commit.
+
+    statements: SQL without parameters, the first 200 of ``count``. rows: (table, inserted, updated, deleted).
+    """
+
+    name: str
+    operations: tuple[str, ...] = ()
+    seconds: float = 0.0
+    atomic: bool = True
+    reversible: bool = True
+    safe: str = ""
+    statements: tuple[str, ...] = ()
+    count: int = 0
+    locks: tuple[Lock, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    rows: tuple[tuple[str, int, int, int], ...] = ()
+    columns: tuple[Column, ...] = ()
+    tables: tuple[Table, ...] = ()
+    error: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A migration's colour, its class (``blocks reads``, ``blocks writes`` or ``harmless``) with seconds and table, and why."""
+
+    colour: str
+    kind: str
+    seconds: float
+    table: str
+    reasons: tuple[str, ...]
+
+
+def plan_digest(plan: Iterable[Mapping[str, Any]]) -> str:
+    """SHA-256 over the plan in order: each migration's ``name`` and a digest of its ``operations``."""
+    whole = hashlib.sha256()
+    for item in plan:
+        operations = json.dumps([str(one) for one in _list(item.get("operations"))], ensure_ascii=True)
+        whole.update(f"{item.get('name')} {hashlib.sha256(operations.encode()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def blocked(one: Measured, modes: frozenset[str]) -> tuple[float, str]:
+    """(seconds, table) of the longest lock of these modes; (0, "") when there was none. What the plan itself created does not count."""
+    held = [(lock.seconds, lock.table) for lock in one.locks if lock.mode in modes]
+    return max(held, default=(0.0, ""))
+
+
+def lost(one: Measured) -> list[str]:
+    """What the migration destroyed for good, in words; nothing when what it dropped held nothing."""
+    found = [
+        f"drops {column.table}.{column.name}" + (f" with {column.values} values" if column.values > 0 else "")
+        for column in one.columns
+        if column.change == "dropped" and column.values != 0 and column.rows != 0
+    ]
+    tables = [table for table in one.tables if table.change == "dropped" and table.rows != 0]
+    return found + [f"drops {table.name}" + (f" with {table.rows} rows" if table.rows > 0 else "") for table in tables]
+
+
+def judge(one: Measured) -> Judged:
+    """Red if it fails; amber if it blocks for more than a second, rewrites more than 100 MB, cannot be undone or loses data; else green."""
+    reads, on = blocked(one, READ_BLOCKING)
+    writes, written = blocked(one, WRITE_BLOCKING)
+    kind, seconds, table = "harmless", 0.0, ""
+    if reads >= BRIEF_SECONDS:
+        kind, seconds, table = "blocks reads", reads, on
+    elif writes >= BRIEF_SECONDS:
+        kind, seconds, table = "blocks writes", writes, written
+    reasons = []
+    if reads > BLOCKED_SECONDS:
+        reasons.append(f"blocks reads of {on} for {reads:.1f} s")
+    if writes > BLOCKED_SECONDS and writes > reads:
+        reasons.append(f"blocks writes to {written} for {writes:.1f} s")
+    if (size := sum(item.bytes for item in one.rewrites)) > REWRITE_BYTES:
+        reasons.append(f"rewrites {size / 1e6:.0f} MB")
+    if not one.reversible:
+        reasons.append("cannot be undone")
+    reasons += lost(one)
+    if one.error:
+        return Judged("red", kind, seconds, table, (f"fails: {one.error}", *reasons))
+    return Judged("amber" if reasons else "green", kind, seconds, table, tuple(reasons))
+
+
+def colour(migrations: Iterable[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
+    """The whole rehearsal's colour: that of its worst migration; red too when the new code does not work on the migrated schema.
+
+    At least amber when the code before does not work on it: there is no way back but a restore, and requests may fail until the switch.
+    """
+    found = list(migrations)
+    ranks = [COLOURS.index(judge(one).colour) for one in found]
+    if (cells.get("old_new") or {}).get("state") == "fails" or breaks_old(found):
+        ranks.append(COLOURS.index("amber"))
+    if (cells.get("new_new") or {}).get("state") == "fails":
+        return "red"
+    return COLOURS[max(ranks, default=0)]
+
+
+def breaks_old(migrations: Iterable[Measured]) -> list[str]:
+    """What the old code cannot do any more once these have run, in words: certain, since Django names every column of a table."""
+    found = []
+    for one in migrations:
+        for column in one.columns:
+            if column.change == "added" and column.required:
+                found.append(f"insert into {column.table} ({column.name} is required and has no default)")
+            elif column.change == "dropped":
+                found.append(f"use {column.table} ({column.name} is gone)")
+            elif column.change == "renamed":
+                found.append(f"use {column.table} ({column.name} is called {column.new})")
+        gone = [table for table in one.tables if table.change in ("dropped", "renamed")]
+        found += [f"use {table.name} (it is " + (f"called {table.new})" if table.new else "gone)") for table in gone]
+    return list(dict.fromkeys(found))
+
+
+def needs_new(migrations: Iterable[Measured]) -> list[str]:
+    """What the new code cannot do until these have run, in words."""
+    found = []
+    for one in migrations:
+        added = [(column.table, column.name) for column in one.columns if column.change == "added"]
+        added += [(column.table, column.new) for column in one.columns if column.change == "renamed"]
+        found += [f"use {table} ({name} is not there yet)" for table, name in added]
+        found += [f"use {table.new or table.name} (it is not there yet)" for table in one.tables if table.change in ("created", "renamed")]
+    return list(dict.fromkeys(found))
+
+
+def compare(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The cells with what they tell: when the old code does not even work on the old schema, a failure elsewhere proves nothing."""
+    result = {name: dict(cells[name]) for name in CELLS if name in cells}
+    if result.get("old_old", {}).get("state") == "fails":
+        for name in ("old_new",):
+            if result.get(name, {}).get("state") == "fails":
+                result[name]["state"] = "inconclusive"
+    return result
+
+
+def measured(value: Any) -> Measured:
+    """One migration of the recorder's document; what has the wrong type counts as absent."""
+    item = value if isinstance(value, Mapping) else {}
+    maps = {key: [one for one in _list(item.get(key)) if isinstance(one, Mapping)] for key in ("locks", "rewrites", "columns", "tables")}
+    rows = item.get("rows") if isinstance(item.get("rows"), Mapping) else {}
+    return Measured(
+        name=_text(item.get("name"), 300),
+        operations=tuple(_text(one, 300) for one in _list(item.get("operations"))[:50]),
+        seconds=_number(item.get("seconds")),
+        atomic=item.get("atomic") is not False,
+        reversible=item.get("reversible") is not False,
+        safe=_text(item.get("safe"), 60),
+        statements=tuple(_text(one, 1000) for one in _list(item.get("statements"))[:200]),
+        count=_whole(item.get("count")),
+        locks=tuple(Lock(_text(one.get("table")), _text(one.get("mode")), _number(one.get("seconds"))) for one in maps["locks"][:200]),
+        rewrites=tuple(Rewrite(_text(one.get("relation")), _whole(one.get("bytes"))) for one in maps["rewrites"][:200]),
+        rows=tuple((_text(table), *_three(counts)) for table, counts in list((rows or {}).items())[:200]),
+        columns=tuple(_column(one) for one in maps["columns"][:200]),
+        tables=tuple(
+            Table(_text(one.get("name")), _text(one.get("change")), _whole(one.get("rows"), -1), _text(one.get("new")))
+            for one in maps["tables"][:200]
+        ),
+        error=_text(item.get("error"), 1000),
+        traceback=_text(item.get("traceback"), 8000),
+    )
+
+
+def _column(one: Mapping[str, Any]) -> Column:
+    return Column(
+        table=_text(one.get("table")), name=_text(one.get("name")), change=_text(one.get("change")), required=one.get("required") is True,
+        rows=_whole(one.get("rows"), -1), values=_whole(one.get("values"), -1), new=_text(one.get("new")),
+    )  # fmt: skip
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _text(value: Any, limit: int = 200) -> str:
+    return str(value)[:limit] if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _number(value: Any) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return min(max(float(value), 0.0), 1e6) if good else 0.0
+
+
+def _whole(value: Any, otherwise: int = 0) -> int:
+    return min(value, 10**15) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
+
+
+def _three(value: Any) -> tuple[int, int, int]:
+    one, two, three = [*map(_whole, _list(value)[:3]), 0, 0, 0][:3]
+    return one, two, three

@@ -1,0 +1,116 @@
+"""A rehearsal as people read it: one paragraph for the terminal, and a table of all migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from greenroom.app_migrations.rehearsal import rules
+from greenroom.app_migrations.rehearsal.rules import Measured
+from greenroom.app_migrations.rehearsal.warnings import Warning, warnings
+
+CODE = {"old_old": "old code before migrate", "new_old": "new code before migrate", "new_new": "new code after migrate", "old_new": "old code after migrate"}
+SHOWN = 4
+
+
+def number(name: str) -> str:
+    """``0003`` of ``shop.0003_prices``; the whole name when it has no number."""
+    last = name.rpartition(".")[2]
+    first = last.partition("_")[0]
+    return first if first.isdigit() else last
+
+
+def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
+    """``8 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); ...``: what a person has to know before running them."""
+    if not migrations:
+        return "No pending migrations."
+    total = sum(one.seconds for one in migrations)
+    count = "1 pending migration" if len(migrations) == 1 else f"{len(migrations)} pending migrations"
+    failed = [one for one in migrations if one.error]
+    parts = [f"{count}, {total:.1f} s", *(f"{number(one.name)} FAILS: {one.error}" for one in failed)]
+    blocks = _blocks(migrations)
+    parts += blocks or ([] if failed else ["blocks nothing"])
+    stuck = [number(one.name) for one in migrations if not one.reversible]
+    parts += [f"{', '.join(stuck)} cannot be undone"] if stuck else []
+    parts += [f"{number(one.name)} {loss}" for one in migrations for loss in rules.lost(one)][:SHOWN]
+    if not failed:
+        parts += [f"{CODE[name]}: {cell}" for name in ("new_old", "new_new", "old_new") if (cell := _cell(name, migrations, cells))]
+        if _gap(migrations, cells):
+            parts.append("neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on says so to visitors)")
+    return "; ".join(parts) + "."
+
+
+def _gap(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the new code needs the migrations, and the code before cannot live with them."""
+    new, old = ((cells.get(name) or {}).get("state") == "fails" for name in ("new_old", "old_new"))
+    return new and (old or bool(rules.breaks_old(migrations)))
+
+
+def _blocks(migrations: Sequence[Measured]) -> list[str]:
+    parts = []
+    for one in migrations:
+        reads, on = rules.blocked(one, rules.READ_BLOCKING)
+        writes, table = rules.blocked(one, rules.WRITE_BLOCKING)
+        rewrites = f", rewrites {len(one.rewrites)} relations" if one.rewrites else ""
+        if writes >= rules.BRIEF_SECONDS and (writes > 2 * reads or table != on):
+            parts.append(f"blocks writes on {table} {writes:.1f} s ({number(one.name)})")
+        if reads >= rules.BRIEF_SECONDS:
+            parts.append(f"blocks reads on {on} {reads:.1f} s ({number(one.name)}{rewrites})")
+    return parts
+
+
+def _cell(name: str, migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
+    """What is said of one cell: nothing when it is well, for the schema and for the app that was asked."""
+    cell = cells.get(name) or {}
+    state, detail = cell.get("state"), str(cell.get("detail") or "")
+    certain = {"new_old": rules.needs_new, "old_new": rules.breaks_old}.get(name)
+    words = certain(migrations) if certain else []
+    known = f"cannot {words[0]}" + (f" and {len(words) - 1} more" if len(words) > 1 else "") if words else ""
+    if state == "fails":
+        return f"FAILS {detail}".strip() + (f", {known}" if known else "")
+    if state == "inconclusive":
+        return f"not known ({detail})"
+    return ("answers" if state == "ok" else "") + (", but " if state == "ok" and known else "") + known if known else ""
+
+
+def table(migrations: Sequence[Measured], reverse: Mapping[str, Any] | None = None) -> str:
+    """One line for each migration (colour, seconds, class, rows, name), and below it what to look at, with the safe way."""
+    lines = []
+    created: frozenset[str] = frozenset()
+    for one in migrations:
+        judged = rules.judge(one)
+        kind = f"{judged.kind} {judged.seconds:.1f} s" if judged.seconds else judged.kind
+        lines.append(f"{judged.colour:<6} {one.seconds:>7.2f} s  {kind:<22} {_rows(one):<22} {one.name}".rstrip())
+        lines += [f"         {reason}" for reason in judged.reasons]
+        for warning in warnings(one, created):
+            lines += [f"         {warning.rule}: {warning.text}", f"         safe: {warning.recipe}"]
+        created |= {item.name for item in one.tables if item.change == "created"}
+    return "\n".join([*lines, *_undone(reverse or {})])
+
+
+def _rows(one: Measured) -> str:
+    sums = [sum(counts) for counts in zip(*(counts[1:] for counts in one.rows), strict=True)] or [0, 0, 0]
+    words = [f"{count} {word}" for count, word in zip(sums, ("inserted", "updated", "deleted"), strict=True) if count]
+    return ", ".join(words)
+
+
+def _undone(reverse: Mapping[str, Any]) -> list[str]:
+    if reverse.get("done"):
+        seconds = reverse.get("seconds")
+        took = f" in {seconds:.1f} s" if isinstance(seconds, int | float) else ""
+        differences = [str(one) for one in reverse.get("differences") or ()]
+        if not differences:
+            return [f"undo   the schema was restored{took}; data that was dropped or changed is not"]
+        return [f"undo   ran{took}, but the schema differs:", *(f"         {one}" for one in differences[:SHOWN])]
+    return [f"undo   not possible: {reverse['detail']}"] if reverse.get("detail") else []
+
+
+def all_warnings(migrations: Sequence[Measured]) -> dict[str, list[Warning]]:
+    """The warnings of each migration by its name, for those that have some."""
+    created: frozenset[str] = frozenset()
+    found = {}
+    for one in migrations:
+        if some := warnings(one, created):
+            found[one.name] = some
+        created |= {item.name for item in one.tables if item.change == "created"}
+    return found

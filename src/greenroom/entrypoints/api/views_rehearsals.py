@@ -1,0 +1,53 @@
+"""The API of rehearsals: pending migrations tried on a copy of the app's database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.rehearsal import actions
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import ConflictError, NotFoundError
+from greenroom.deliveries import actions as deliveries
+from greenroom.dynos import queries as dynos
+from greenroom.entrypoints.api.routing import Call, Reply, route
+
+
+def shape(row: Rehearsal, *, whole: bool = False) -> dict[str, Any]:
+    """A rehearsal; ``whole``: with the report in full, as data and as text."""
+    found = {
+        "id": str(row.pk), "number": row.number, "app": {"id": str(row.app_id), "name": row.app.name}, "release": {"version": row.release.version},
+        "previous": {"version": row.previous.version} if row.previous else None, "state": row.state, "step": row.step, "colour": row.colour or None,
+        "pending": row.pending, "summary": actions.summary(row), "failure": row.failure, "actor": row.by,
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+    return {**found, "text": actions.table(row), "report": row.document} if whole else found
+
+
+@route("POST", "/apps/{app}/migrations/actions/rehearse", "run")
+def rehearse(call: Call) -> Reply:
+    """Ask for a rehearsal of what is pending: of the held release, else of the live one. The worker carries it out."""
+    rollout = dynos.held(call.app) or dynos.live(call.app)
+    if rollout is None:
+        raise ConflictError(f"{call.app.name} has no release yet.", hint="git push greenroom HEAD:master")
+    row = actions.ask(actor=call.actor, release=rollout.release)
+    deliveries.wake()
+    return Reply(shape(row), 202)
+
+
+@route("GET", "/apps/{app}/rehearsals", "view", paged="created_at")
+def list_rehearsals(call: Call) -> list[dict[str, Any]]:
+    """The app's rehearsals, newest first."""
+    rows = Rehearsal.objects.filter(app=call.app).select_related("app", "release", "previous").order_by("-number")
+    return [shape(row) for row in rows]
+
+
+@route("GET", "/apps/{app}/rehearsals/{rehearsal}", "view")
+def get_rehearsal(call: Call) -> dict[str, Any]:
+    """One rehearsal by its number, with the whole report."""
+    text = call.params["rehearsal"]
+    rows = Rehearsal.objects.filter(app=call.app).select_related("app", "release", "previous")
+    row = rows.filter(number=int(text)).first() if text.isdigit() and len(text) < 9 else None
+    if row is None:
+        raise NotFoundError("Couldn't find that rehearsal.", hint=f"greenroom migrations -a {call.app.name}", resource="rehearsal")
+    return shape(row, whole=True)

@@ -1,0 +1,246 @@
+"""Rehearsals as rows and copies: asked for, carried out, interrupted, swept; the tenant's dynos are played by a script."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from greenroom.accounts.models import AuditEntry
+from greenroom.addons.postgres import actions as databases
+from greenroom.addons.postgres import clones, host
+from greenroom.app_migrations.models import MigrationState, Rehearsal
+from greenroom.app_migrations.queries import rehearsal_of
+from greenroom.app_migrations.rehearsal import actions
+from greenroom.app_migrations.rehearsal.isolation import isolated
+from greenroom.basics.errors import ConflictError
+from greenroom.config_vars.actions import write
+from greenroom.config_vars.queries import latest
+from greenroom.engine.contract import scratch_folder
+from greenroom.engine.memory import SUCCEEDS, MemoryEngine
+from greenroom.releases.actions import conclude, release
+from greenroom.slugs.models import Slug
+from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
+
+pytestmark = pytest.mark.django_db
+MIGRATION = {"name": "shop.0003_note", "seconds": 0.5, "statements": ["ALTER TABLE shop_order ADD COLUMN note text"]}
+
+
+class Tenant:
+    """Leaves what a dyno of each part would leave; ``seen`` tells the part, its order and how many copies there were meanwhile."""
+
+    def __init__(self, home, answers):
+        self.home, self.answers, self.seen = home, answers, {}
+
+    def __call__(self, spec):
+        part = spec.id.split("-", 3)[3]
+        with host.connect() as connection:
+            self.seen[part] = (spec, host.databases_under(connection, "d"))
+        name = "rehearsal.json" if part in ("forward", "reverse") else "cell.json"
+        folder = self.home / scratch_folder(spec.id, "out")
+        folder.mkdir(parents=True)
+        (folder / name).write_text(json.dumps(self.answers.get(part, {"state": "ok", "detail": "", "seconds": 1})))
+        return SUCCEEDS
+
+
+FORWARD = {"status": "ok", "migrations": [MIGRATION], "gone": [], "added": []}
+REVERSE = {"status": "ok", "reverse": {"done": True, "detail": "", "seconds": 0.1, "differences": []}}
+
+
+@pytest.fixture
+def app_state(alice, shop, home, database):  # noqa: F811
+    """(newest release with something pending, its radar row); an older release went well."""
+    write(app=shop, home=home, values={"REDIS_URL": "redis://cache:6379/0", "DATABASE_URL": database[1]}, actor=alice)
+    rows = []
+    for number in (1, 2):
+        slug = Slug.objects.create(
+            app=shop, digest=str(number) * 64, commit=str(number) * 40, env_key="e", is_django=True, process_types={"web": "gunicorn x"}
+        )
+        row = release(actor=alice, app=shop, kind="deploy", description="x", slug=slug, config=latest(shop))
+        conclude(release=row, status="succeeded", reason="")
+        rows.append(row)
+    state = MigrationState.objects.create(release=rows[1], app=shop, status="ok", pending=["shop.0003_note"])
+    return rows[1], state
+
+
+def carry_out(row, home, answers):
+    tenant = Tenant(home, {"forward": FORWARD, "reverse": REVERSE, **answers})
+    engine = MemoryEngine(tenant)
+    actions.advance(rehearsal=row, engine=engine, home=home)
+    row.refresh_from_db()
+    return tenant, engine
+
+
+def left_over():
+    return clones.forsaken(())
+
+
+def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state, home, database):  # noqa: F811
+    row = actions.ask(actor=alice, release=app_state[0])
+    assert actions.ask(actor=alice, release=app_state[0]) == row
+    tenant, engine = carry_out(row, home, {})
+    assert (row.state, row.colour, row.failure) == ("done", "green", "")
+    assert list(tenant.seen) == ["old-old", "new-old", "forward", "new-new", "old-new", "reverse"]
+    assert {name: cell["state"] for name, cell in row.document["cells"].items()} == dict.fromkeys(
+        ("old_old", "new_old", "new_new", "old_new"), "ok"
+    )
+    assert row.document["reverse"]["done"]
+    assert all(row.clone in names for _, names in tenant.seen.values())
+    assert (left_over(), engine.list()) == ([], [])
+    assert not list((home / "run" / "rehearsals").iterdir())
+    assert rehearsal_of(app_state[0]) == row
+    assert AuditEntry.objects.filter(action="migrations.rehearse", actor=alice.email).count() == 1
+
+
+def test_its_dynos_have_the_copy_alone_and_no_network(alice, app_state, home, database):  # noqa: F811
+    tenant, _ = carry_out(actions.ask(actor=alice, release=app_state[0]), home, {})
+    for spec, _ in tenant.seen.values():
+        assert spec.egress is False
+        assert spec.log == ""
+        assert "_rehearsal_" in spec.env["DATABASE_URL"]
+        assert database[1] not in spec.env.values()
+        assert "cache" not in spec.env["REDIS_URL"]
+        assert database[1].split(":")[2].split("@")[0] not in f"{spec.env}{spec.command}{spec.stdin!r}", "the live password stays outside"
+
+
+def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, database, monkeypatch):  # noqa: F811
+    import psycopg
+
+    found = {}
+
+    def try_both(part_spec):
+        url = part_spec.env["DATABASE_URL"]
+        with as_app(url) as connection:
+            found["copy"] = connection.execute("SELECT count(*) FROM shop_order").fetchone()[0]
+        try:
+            with as_app(url, database[0].data["database"]):
+                found["live"] = "let in"
+        except psycopg.OperationalError as error:
+            found["live"] = "permission denied" in str(error)
+        return SUCCEEDS
+
+    row = actions.ask(actor=alice, release=app_state[0])
+    actions.advance(rehearsal=row, engine=MemoryEngine(try_both), home=home)
+    assert found == {"copy": 1000, "live": True}
+
+
+@pytest.mark.parametrize(
+    ("answers", "colour", "said"),
+    [
+        ({"forward": {"status": "failed", "detail": "shop.0003_note: boom", "migrations": [{**MIGRATION, "error": "boom"}]}}, "red", "FAILS: boom"),
+        ({"forward": {"status": "failed", "detail": "two heads", "migrations": []}}, "red", "two heads"),
+        ({"new-new": {"state": "fails", "detail": "500"}}, "red", "new code after migrate: FAILS 500"),
+        ({"old-new": {"state": "fails", "detail": "500"}}, "amber", "old code after migrate: FAILS 500"),
+        ({"old-new": {"state": "fails", "detail": "5"}, "new-old": {"state": "fails", "detail": "4"}}, "amber", "neither code works on both"),
+        ({"old-old": {"state": "fails"}, "old-new": {"state": "fails", "detail": "x"}}, "green", "not known"),
+    ],
+)
+def test_what_is_seen_has_a_colour_and_words(alice, app_state, home, answers, colour, said):
+    row = actions.ask(actor=alice, release=app_state[0])
+    carry_out(row, home, answers)
+    assert (row.state, row.colour) == ("done", colour)
+    assert said in actions.summary(row)
+
+
+def test_a_recorder_that_says_nonsense_teaches_nothing_and_leaves_nothing(alice, app_state, home):
+    row = actions.ask(actor=alice, release=app_state[0])
+    carry_out(row, home, {"forward": {"status": "\x00?"}})
+    assert row.state == "failed"
+    assert "recorder did not finish" in row.failure
+    assert left_over() == []
+    assert rehearsal_of(app_state[0]) is None
+
+
+def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alice, app_state, home, monkeypatch):
+    row = actions.ask(actor=alice, release=app_state[0])
+
+    class Killed(BaseException):
+        pass
+
+    def kill(spec):
+        raise Killed
+
+    monkeypatch.setattr(actions.Run, "clean", lambda self: None)
+    for attempt in (1, 2, 3):
+        with pytest.raises(Killed):
+            actions.advance(rehearsal=row, engine=MemoryEngine(kill), home=home)
+        row.refresh_from_db()
+        assert (row.state, row.attempts) == ("running", attempt)
+        assert actions.unfinished() == [row]
+        assert actions.sweep(engine=MemoryEngine()) == 0, "an open row's copy is not swept"
+    assert left_over() == [row.clone]
+    carry_out(row, home, {})
+    assert (row.state, row.failure) == ("failed", "It was interrupted 3 times.")
+    assert actions.sweep(engine=MemoryEngine()) == 1
+    assert left_over() == []
+
+
+def test_nothing_pending_or_nothing_known_is_refused_with_the_reason(alice, app_state, shop):
+    newest, _ = app_state
+    MigrationState.objects.update(pending=[])
+    with pytest.raises(ConflictError, match="Nothing is pending"):
+        actions.ask(actor=alice, release=newest)
+    MigrationState.objects.update(status="error", detail="the database is down")
+    with pytest.raises(ConflictError, match="the database is down"):
+        actions.ask(actor=alice, release=newest)
+    assert not Rehearsal.objects.exists()
+
+
+def test_the_platform_offers_one_per_release_unless_the_app_does_not_want_it(alice, app_state):
+    newest, _ = app_state
+    newest.slug.settings = {"policy": {"rehearse": False}}
+    assert actions.offer(actor=alice, release=newest) is None
+    newest.slug.settings = {}
+    assert actions.offer(actor=alice, release=newest) is not None
+    assert actions.offer(actor=alice, release=newest) is None
+
+
+def test_a_red_one_needs_a_word_and_only_for_this_very_plan(alice, app_state, shop, home):
+    newest, _ = app_state
+    row = actions.ask(actor=alice, release=newest)
+    carry_out(row, home, {"new-new": {"state": "fails", "detail": "500"}})
+    asked = {"app": shop, "release": newest, "command": "python manage.py migrate"}
+    with pytest.raises(ConflictError, match="was red"):
+        actions.refuse_red(**asked, migrates=True, forced=False)
+    actions.refuse_red(**asked, migrates=True, forced=True)
+    actions.refuse_red(**asked, migrates=False, forced=False)
+    MigrationState.objects.update(pending=["shop.0003_note", "shop.0004_more"])
+    actions.refuse_red(**asked, migrates=True, forced=False)
+
+
+def test_an_empty_database_has_nothing_to_block(alice, shop, home, app_state, database):  # noqa: F811
+    with as_app(database[1]) as connection:
+        connection.execute("DROP TABLE shop_order CASCADE; DROP TABLE django_migrations")
+    row = actions.ask(actor=alice, release=app_state[0])
+    tenant, _ = carry_out(row, home, {})
+    assert (row.state, row.colour, tenant.seen) == ("done", "green", {})
+    assert "empty" in actions.summary(row)
+
+
+def test_services_lead_nowhere_and_the_rest_stays():
+    live, clone = "postgres://a:b@127.0.0.1:5432/d1", "postgres://c:d@127.0.0.1:5432/d1_rehearsal_1"
+    env = {
+        "DATABASE_URL": live, "HEROKU_POSTGRESQL_BLUE_URL": live, "OTHER": "postgresql+psycopg://x@y/z", "REDIS_TLS_URL": "rediss://:p@h:1",
+        "EMAIL_URL": "smtp+tls://u:p@mail:587", "CELERY": "amqp://h//", "PGHOST": "h", "PGOPTIONS": "-c x=1", "SITE": "https://example.org", "WORD": "redis",
+    }  # fmt: skip
+    found = isolated(env, live=live, clone=clone)
+    assert found == {
+        "DATABASE_URL": clone, "HEROKU_POSTGRESQL_BLUE_URL": clone, "OTHER": "postgresql+psycopg://127.0.0.1:1/0",
+        "REDIS_TLS_URL": "rediss://127.0.0.1:1/0", "EMAIL_URL": "smtp+tls://127.0.0.1:1/0", "CELERY": "amqp://127.0.0.1:1/0", "PGOPTIONS": "-c x=1",
+        "SITE": "https://example.org", "WORD": "redis",
+    }  # fmt: skip
+
+
+def test_two_who_make_the_same_database_at_once_do_not_trip_each_other(database, home):  # noqa: F811
+    from concurrent.futures import ThreadPoolExecutor
+
+    addon, url = database
+
+    def make(_):
+        with host.connect() as connection:
+            host.make_role(connection, addon.data["role"], url.split(":")[2].split("@")[0])
+            host.make_database(connection, addon.data["database"], addon.data["role"])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(40)))
+    assert databases.url_of(addon, home).text == url
