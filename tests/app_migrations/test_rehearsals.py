@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from greenroom.accounts.models import AuditEntry
 from greenroom.addons.postgres import actions as databases
 from greenroom.addons.postgres import clones, host
+from greenroom.app_migrations.actions import begin_run
 from greenroom.app_migrations.models import MigrationState, Rehearsal
 from greenroom.app_migrations.queries import rehearsal_of
 from greenroom.app_migrations.rehearsal import actions
+from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
 from greenroom.basics.errors import ConflictError
 from greenroom.config_vars.actions import write
 from greenroom.config_vars.queries import latest
+from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import scratch_folder
 from greenroom.engine.memory import SUCCEEDS, MemoryEngine
 from greenroom.releases.actions import conclude, release
@@ -173,6 +177,34 @@ def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alic
     assert (row.state, row.failure) == ("failed", "It was interrupted 3 times.")
     assert actions.sweep(engine=MemoryEngine()) == 1
     assert left_over() == []
+
+
+def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_state, shop, home):
+    row = actions.ask(actor=alice, release=app_state[0])
+    dyno = Dyno.objects.create(
+        app=shop, release=app_state[0], kind="run", type="run", ordinal=7, command="python manage.py migrate", size="standard-1x", engine_id="x-7"
+    )
+    run = begin_run(actor=alice, dyno=dyno)
+    assert actions.due() is None
+    tenant, _ = carry_out(row, home, {})
+    assert (row.state, row.attempts, tenant.seen) == ("wanted", 0, {})
+    assert "waits until" in actions.summary(row)
+    type(run).objects.filter(pk=run.pk).update(exit_code=0)
+    assert actions.due() == row
+    carry_out(row, home, {})
+    assert row.state == "done"
+
+
+def test_a_migrate_waits_for_a_copy_that_somebody_makes_and_not_for_a_dead_one(alice, app_state, shop):
+    row = actions.ask(actor=alice, release=app_state[0])
+    Rehearsal.objects.filter(pk=row.pk).update(state="running", step=COPYING)
+    began = time.monotonic()
+    actions.let_copy_finish(app=shop, seconds=20)
+    assert time.monotonic() - began < 10, "nobody holds the claim"
+    with host.claim(row.pk):
+        began = time.monotonic()
+        actions.let_copy_finish(app=shop, seconds=0.5)
+        assert time.monotonic() - began >= 0.5
 
 
 def test_nothing_pending_or_nothing_known_is_refused_with_the_reason(alice, app_state, shop):

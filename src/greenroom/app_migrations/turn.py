@@ -42,7 +42,8 @@ class RehearsalTurn:
 
     def turn(self) -> bool:
         """True when one was carried out."""
-        for row in rehearsals.unfinished()[:1]:
+        row = rehearsals.due()
+        if row is not None:
             rehearsals.advance(rehearsal=row, engine=self.engine, home=self.home)
             return True
         if clock.monotonic() >= self.next:

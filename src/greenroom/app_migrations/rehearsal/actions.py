@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from django.db import transaction
@@ -15,7 +16,7 @@ from greenroom.addons.postgres import queries as databases
 from greenroom.app_migrations.models import Rehearsal
 from greenroom.app_migrations.queries import known_state, of_release, rehearsal_of
 from greenroom.app_migrations.rehearsal import rules, text
-from greenroom.app_migrations.rehearsal.driver import PREFIX, Run, prefix_of
+from greenroom.app_migrations.rehearsal.driver import COPYING, PREFIX, BusyError, Run, busy, prefix_of
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
@@ -24,6 +25,7 @@ from greenroom.releases.models import Release
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
+COPY_SECONDS = 300.0
 KEPT = 50
 """So many reports of an app are kept."""
 
@@ -96,6 +98,9 @@ def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> None:
             measured = [rules.measured(one) for one in report["migrations"]]
             colour = "red" if report["status"] == "failed" else rules.colour(measured, report["cells"])
             _end(row, colour=colour, document=report)
+        except BusyError:
+            step = "waits until the database is not being migrated or replaced"
+            Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=step, attempts=row.attempts - 1, updated_at=clock.now())
         except Exception as error:
             log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
             _end(row, failure=error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}")
@@ -108,6 +113,27 @@ def _end(row: Rehearsal, **facts: object) -> None:
     Rehearsal.objects.filter(pk=row.pk).update(state=state, step="", finished_at=clock.now(), updated_at=clock.now(), **facts)
     old = Rehearsal.objects.filter(app_id=row.app_id).order_by("-number").values_list("pk", flat=True)[KEPT:]
     Rehearsal.objects.filter(pk__in=list(old)).delete()
+
+
+def due() -> Rehearsal | None:
+    """The rehearsal to carry out next: the oldest whose database nobody migrates or replaces now."""
+    return next((row for row in unfinished() if row.state == "running" or not busy(row.app)), None)
+
+
+def let_copy_finish(*, app: App, seconds: float = COPY_SECONDS) -> None:
+    """Wait until no rehearsal copies the app's database: its dump holds a lock on each table, on which a migration would give up.
+
+    A copy that was interrupted is not waited for. Call it after the row of the migrate is there. Goes on when the time is over.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        row = Rehearsal.objects.filter(app=app, state="running", step=COPYING).first()
+        if row is None:
+            return
+        with host.claim(row.pk) as nobody_does_it:
+            if nobody_does_it:
+                return
+        time.sleep(0.1)
 
 
 def unfinished() -> list[Rehearsal]:

@@ -14,10 +14,13 @@ from typing import Any
 
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import clones
+from greenroom.addons.postgres import queries as databases
 from greenroom.addons.postgres.queries import url_of
+from greenroom.app_migrations import queries
 from greenroom.app_migrations.models import Rehearsal
 from greenroom.app_migrations.rehearsal import recording, rules
 from greenroom.app_migrations.rehearsal.isolation import isolated
+from greenroom.apps.models import App
 from greenroom.apps.queries import hostnames
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
@@ -34,6 +37,7 @@ BUDGET = 900.0
 PATIENCE = 30.0
 LOOK = 0.1
 PREFIX = "rehearse-"
+COPYING = "copying the database"
 CELL = Path(__file__).parent / "cell_script.py"
 LIMITS = (
     "no traffic ran beside it: what a migration waits for behind long queries was not seen",
@@ -43,9 +47,22 @@ LIMITS = (
 """What a rehearsal cannot see; part of each report."""
 
 
+class BusyError(Exception):
+    """The live database is being migrated or replaced: a dump would stand in the way. Nothing was done; try again later."""
+
+
 def prefix_of(rehearsal: Rehearsal) -> str:
     """How the names of its dynos begin."""
     return f"{PREFIX}{rehearsal.pk.hex[:16]}-"
+
+
+def busy(app: App) -> bool:
+    """Whether a human migrates the app's database now, or it is being replaced.
+
+    Whoever begins one of them writes its row first and then looks for a copy that is being made (``let_copy_finish``); the copy's step is
+    written first and then this is asked: one of the two sees the other.
+    """
+    return queries.open_runs().filter(app=app, exit_code=None).exists() or databases.replacing(app) is not None
 
 
 class Run:
@@ -55,15 +72,18 @@ class Run:
         self.rehearsal, self.addon, self.engine, self.home = rehearsal, addon, engine, home
         self.until = time.monotonic() + BUDGET
         self.cells: dict[str, dict[str, Any]] = {}
+        self.folder = home / "run" / "rehearsals"
         self.clone = clones.Clone("", "", 0, 0, 0, 0)
 
     def whole(self) -> dict[str, Any]:
         """The report: all steps in their order."""
         began = time.monotonic()
-        self._note("copying the database")
-        folder = self.home / "run" / "rehearsals"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.clone = clones.make(addon=self.addon, name=self.rehearsal.clone, folder=folder, deadline=self._left())
+        self._note(COPYING)
+        if busy(self.rehearsal.app):
+            raise BusyError
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.clone = clones.make(addon=self.addon, name=self.rehearsal.clone, folder=self.folder, deadline=self._left())
+        self._note("the copy is made")
         if not self.clone.tables:
             return self._report({"status": "ok"}, {}, began)
         self._cell("old_old", "the code before, on the schema before", self.rehearsal.previous)
@@ -86,6 +106,8 @@ class Run:
             if state.id.startswith(prefix_of(self.rehearsal)):
                 self.engine.forget(state.id)
         clones.drop(name=self.rehearsal.clone)
+        for file in self.folder.glob(f"{self.rehearsal.clone}.dump*"):
+            file.unlink(missing_ok=True)
 
     def _report(self, forward: dict[str, Any], reverse: dict[str, Any], began: float) -> dict[str, Any]:
         found = [rules.measured(one) for one in (forward.get("migrations") or ())[:500]]

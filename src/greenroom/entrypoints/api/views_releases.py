@@ -148,7 +148,9 @@ def run(call: Call) -> Reply:
     size = call.text("size").lower() or "standard-1x"
     with transaction.atomic():
         dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)
-        migrations.begin_run(actor=call.actor, dyno=dyno, snapshot=snapshot)
+        begun = migrations.begin_run(actor=call.actor, dyno=dyno, snapshot=snapshot)
+    if begun is not None:
+        rehearsals.let_copy_finish(app=call.app)
     tty = attach and call.body.get("force_no_tty") is not True
     rows, columns = _size(env)
     dynos.start(dyno=dyno, engine=engine(), home=HOME, extra=env, attach=attach, tty=tty, rows=rows, columns=columns)

@@ -1,0 +1,36 @@
+"""Run as a process of its own by test_rehearsal_kills: carries out one rehearsal whose dynos take a moment, until it is killed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """argv: the rehearsal's id, the home. Says ``ready`` when the work begins."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
+    from greenroom.app_migrations.models import Rehearsal
+    from greenroom.app_migrations.rehearsal import actions
+    from greenroom.engine.memory import MemoryEngine
+    from tests.app_migrations.test_rehearsals import FORWARD, REVERSE, Tenant
+
+    tenant = Tenant(Path(sys.argv[2]), {"forward": FORWARD, "reverse": REVERSE})
+
+    def slow(spec):
+        time.sleep(0.2)
+        return tenant(spec)
+
+    print("ready", flush=True)
+    actions.advance(rehearsal=Rehearsal.objects.get(pk=sys.argv[1]), engine=MemoryEngine(slow), home=Path(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""kill -9 at random moments of a rehearsal: what the next process finds is true, it ends the rehearsal, and no copy is left."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.db import connection as own
+
+from greenroom.addons.postgres import clones
+from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.rehearsal import actions
+from greenroom.engine.memory import MemoryEngine
+from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
+from tests.app_migrations.test_rehearsals import app_state, carry_out  # noqa: F401 -- a fixture
+
+ROOT = Path(__file__).parent.parent.parent
+TIMES = int(os.environ.get("GREENROOM_KILLS", "20")) // 2
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def start(row, home):
+    now = settings.DATABASES["default"]
+    url = f"postgres://{now['USER']}:{quote(now['PASSWORD'])}@{now['HOST']}:{now['PORT']}/{own.settings_dict['NAME']}"
+    env = {**os.environ, "DATABASE_URL": url, "GREENROOM_HOME": str(home), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    argv = [sys.executable, str(ROOT / "tests/app_migrations/rehearsal_to_kill.py"), str(row.pk), str(home)]
+    child = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice, app_state, home, database):  # noqa: F811
+    seen = set()
+    for number in range(1, TIMES + 1):
+        row = actions.ask(actor=alice, release=app_state[0])
+        child = start(row, home)
+        time.sleep(random.uniform(0.0, 2.5))
+        child.kill()
+        child.wait()
+        row.refresh_from_db()
+        seen.add(row.step or row.state)
+        if row.state != "done":
+            shutil.rmtree(home / "run" / "scratch", ignore_errors=True)
+            carry_out(row, home, {})
+        assert (row.state, row.colour) == ("done", "green"), f"kill {number}: {row.failure}"
+        assert actions.sweep(engine=MemoryEngine()) == 0, f"kill {number} left a copy that was not the rehearsal's own"
+        assert clones.forsaken(()) == []
+        assert not list((home / "run" / "rehearsals").glob("*.dump*")), f"kill {number} left a dump"
+        with as_app(database[1]) as live:
+            assert live.execute("SELECT count(*) FROM shop_order").fetchone() == (1000,)
+        Rehearsal.objects.all().delete()
+    assert len(seen) >= 3, f"the kills hit nothing worth hitting: {seen}"
