@@ -238,7 +238,7 @@ def restart_type(call: Call) -> Reply:
     if kind not in {row.type for row in dynos.running(call.app)}:
         hint = f"greenroom ps -a {call.app.name}"
         raise NotFoundError(f"No dyno of process type {kind[:60]} is running.", hint=hint, resource="formation")
-    dynos.restart(actor=call.actor, app=call.app, name="" if kind == "web" else kind)
+    dynos.restart(actor=call.actor, app=call.app, name=kind)
     deliveries.wake()
     return Reply({}, 202)
 

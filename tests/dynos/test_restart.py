@@ -1,0 +1,49 @@
+"""Restarting web dynos by their type never takes the app down."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenroom.basics.errors import NotFoundError
+from greenroom.config_vars.actions import write
+from greenroom.dynos import actions
+from greenroom.dynos.models import Dyno, Rollout
+from greenroom.releases.actions import release
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def live(alice, shop, home):
+    config = write(app=shop, home=home, values={}, actor=alice)
+    row = release(actor=alice, app=shop, kind="config", description="x", slug=None, config=config)
+    for kind, number in (("web", 1), ("web", 2), ("worker", 1)):
+        Dyno.objects.create(
+            app=shop, release=row, kind=kind, type=kind, ordinal=number, command="x", size="standard-1x", state="up", engine_id=f"x-{kind}-{number}"
+        )
+    return Rollout.objects.create(app=shop, release=row, state="live")
+
+
+def states(app):
+    return {dyno.name: dyno.state for dyno in Dyno.objects.filter(app=app)}
+
+
+@pytest.mark.parametrize("name", ["", "web"])
+def test_all_and_the_type_web_are_replaced_while_the_old_ones_serve(alice, shop, live, name):
+    before = live.restart_seq
+    actions.restart(actor=alice, app=shop, name=name)
+    live.refresh_from_db()
+    assert live.restart_seq > before
+    assert set(states(shop).values()) == {"up"}
+
+
+@pytest.mark.parametrize("name", ["web.2", "worker"])
+def test_one_dyno_and_another_type_are_ended_and_started_anew(alice, shop, live, name):
+    actions.restart(actor=alice, app=shop, name=name)
+    stopping = [dyno for dyno, state in states(shop).items() if state == "stopping"]
+    assert stopping == [name if "." in name else f"{name}.1"]
+
+
+def test_an_unknown_one_is_not_found(alice, shop, live):
+    with pytest.raises(NotFoundError):
+        actions.restart(actor=alice, app=shop, name="clock")
