@@ -1,0 +1,133 @@
+"""Seconds of a rehearsal, and how its measured lock compares with what writers really wait for, for databases of several sizes.
+
+Starts an installation of its own, deploys samples/payslip, fills its table of payslip lines, pushes the scenario of the slow index (with
+its artificial wait set to nothing: the index is really built), rehearses it while a client asks the app, then migrates while another
+client writes. Prints one line for each size, and JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import psycopg
+
+from tests.stories.team import Installation, Team
+
+FILL = """INSERT INTO payroll_payslipline ({names})
+SELECT {values} FROM payroll_payslipline l, generate_series(1, {times}) n"""
+
+
+class Asker(threading.Thread):
+    """Asks the app's page again and again; counts answers that are none, and the longest wait."""
+
+    def __init__(self, team: Team) -> None:
+        super().__init__(daemon=True)
+        self.team, self.over, self.asked, self.bad = team, threading.Event(), 0, 0
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            request = urllib.request.Request(f"http://127.0.0.1:{self.team.place.http_port}/sign-in/", headers={"Host": f"{self.team.name}.localhost"})
+            try:
+                urllib.request.urlopen(request, timeout=30).read()
+            except urllib.error.HTTPError as error:
+                self.bad += error.code >= 500
+            except OSError:
+                self.bad += 1
+            self.asked += 1
+            time.sleep(0.05)
+
+
+class Writer(threading.Thread):
+    """Writes to the table again and again; the longest wait is what the real migration blocked."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.over, self.longest = url, threading.Event(), 0.0
+
+    def run(self) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            while not self.over.is_set():
+                began = time.perf_counter()
+                connection.execute("UPDATE payroll_payslipline SET name = name WHERE id = (SELECT min(id) FROM payroll_payslipline)")
+                self.longest = max(self.longest, time.perf_counter() - began)
+                time.sleep(0.005)
+
+
+def fill(url: str, size: int) -> int:
+    """Make the database ``size`` bytes large, about; the bytes that it has then."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE payroll_payslipline DROP CONSTRAINT IF EXISTS one_line_a_position")
+        connection.execute("DROP INDEX IF EXISTS one_line_a_position")
+        rows = connection.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'payroll_payslipline'::regclass AND attnum > 0").fetchall()
+        names = [name for (name,) in rows if name != "id"]
+        query = "SELECT pg_database_size(current_database()), count(*), pg_total_relation_size('payroll_payslipline') FROM payroll_payslipline"
+        now, count, table = connection.execute(query).fetchone()
+        times = int((size - now) / (table / count) / count)
+        if times > 0:
+            columns = ", ".join(f'"{name}"' for name in names)
+            connection.execute(FILL.format(names=columns, values=", ".join(f'l."{name}"' for name in names), times=times))
+        connection.execute("VACUUM ANALYZE payroll_payslipline")
+        return connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]
+
+
+def one(place: Installation, folder: Path, megabytes: int) -> dict:
+    """The figures of one size, on an app of its own."""
+    team = Team(place, folder / str(megabytes), f"bench-{megabytes}", tests="python manage.py test accounts")
+    team.set_secret()
+    team.greenroom("config:set", "SLOW_INDEX_SECONDS=0")
+    team.push()
+    team.greenroom("run", "python", "manage.py", "migrate")
+    team.greenroom("run", "python", "manage.py", "seed_demo", "--password", "only-for-benchmarks")
+    url = team.greenroom("config:get", "DATABASE_URL").stdout.strip()
+    size = fill(url, megabytes * 1_000_000)
+    team.apply("slow-index")
+    asker = Asker(team)
+    asker.start()
+    team.push()
+    row = team.wait_for(lambda: team.read("migrations")["rehearsal"], lambda row: row and row["state"] in ("done", "failed"), 900)
+    report = team.read("migrations:rehearsal", str(row["number"]))["report"]
+    writer = Writer(url)
+    writer.start()
+    team.greenroom("migrations:run")
+    for thread in (asker, writer):
+        thread.over.set()
+        thread.join()
+    locks = [lock["seconds"] for one in report["migrations"] for lock in one["locks"] if lock["mode"] == "ShareLock"]
+    team.destroy()
+    return {
+        "megabytes": round(size / 1e6), "state": row["state"], **report["seconds"], "rehearsed_block": max(locks, default=0.0),
+        "real_block": round(writer.longest, 3), "requests": asker.asked, "failed": asker.bad,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """argv: sizes in MB."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("megabytes", nargs="*", type=int, default=[12, 200, 1000])
+    folder = Path(tempfile.mkdtemp(prefix="greenroom-bench-"))
+    place = Installation(home=folder / "home", greenroom=Path(sys.executable).parent / "greenroom")
+    place.up()
+    try:
+        rows = []
+        for megabytes in parser.parse_args().megabytes:
+            rows.append(one(place, folder / "work", megabytes))
+            print(rows[-1], flush=True)
+        print(json.dumps(rows))
+    finally:
+        place.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
