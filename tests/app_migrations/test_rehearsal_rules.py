@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from greenroom.app_migrations.rehearsal import rules, text
@@ -163,6 +166,25 @@ def test_a_document_of_the_wrong_shape_is_read_without_harm(value):
     assert (found.seconds, found.count) == (0.0, 0)
     assert rules.judge(found).colour == "green"
     assert text.table([found])
+
+
+def test_what_is_stored_is_read_again_as_it_was():
+    first = rules.measured({"name": "a.0001_x", "rows": {"shop_order": [1, 9, 0]}, "locks": [{"table": "t", "mode": "ShareLock", "seconds": 1}]})
+    assert first.rows == (("shop_order", 1, 9, 0),)
+    assert rules.measured(json.loads(json.dumps(asdict(first)))) == first
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "detail"),
+    [
+        ({"state": "ok", "detail": "/ answers 200", "seconds": 1.5}, "ok", "/ answers 200"),
+        ({"state": "error", "detail": "OSError"}, "inconclusive", "it could not be tried: OSError"),
+        ({}, "inconclusive", "it could not be tried: it ran out of memory"),
+    ],
+)
+def test_a_cell_that_says_nothing_proves_nothing(found, state, detail):
+    cell = rules.cell(found, "it ran out of memory")
+    assert (cell["state"], cell["detail"], cell["seconds"]) == (state, detail, found.get("seconds", 0.0))
 
 
 def test_numbers_of_a_document_are_kept_within_reason():

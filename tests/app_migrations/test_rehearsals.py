@@ -276,3 +276,10 @@ def test_two_who_make_the_same_database_at_once_do_not_trip_each_other(database,
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(make, range(40)))
     assert databases.url_of(addon, home).text == url
+
+
+def test_the_rows_that_a_migration_wrote_are_in_the_report_that_is_shown(alice, app_state, home):
+    row = actions.ask(actor=alice, release=app_state[0])
+    carry_out(row, home, {"forward": {**FORWARD, "migrations": [{**MIGRATION, "rows": {"shop_order": [0, 9, 0]}}]}})
+    assert "9 updated" in actions.table(row)
+    assert row.seconds == 0.5

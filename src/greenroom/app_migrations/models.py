@@ -36,7 +36,8 @@ class MigrationState(models.Model):
 class Rehearsal(models.Model):
     """One trial of a release's pending migrations on a copy of the app's database.
 
-    state: wanted, running, done, failed (nothing was learnt: failure says why). colour: green, amber, red. step: what is being done now.
+    state: wanted, running, done, failed (nothing was learnt: failure says why). colour: green, amber, red.
+    seconds: of the migrations together. step: what is being done now.
     previous: the release whose code is tried on the new schema. clone: the copy's name, on record before it is made.
     document: {plan, migrations, cells, reverse, seconds, bytes, limits}, as the reference page of rehearsals describes it.
     """
@@ -53,6 +54,7 @@ class Rehearsal(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     clone = models.CharField(max_length=63, blank=True)
     colour = models.CharField(max_length=10, blank=True)
+    seconds = models.FloatField(null=True, blank=True)
     document = models.JSONField(default=dict)
     failure = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -44,9 +44,9 @@ def rehearsal_of(release: Release) -> Rehearsal | None:
     return row if row and state and state.status != "error" and row.pending == state.pending else None
 
 
-def newest_rehearsal(app: App) -> Rehearsal | None:
-    """The app's newest rehearsal, whatever came of it."""
-    return Rehearsal.objects.filter(app=app).select_related("app", "release", "previous").order_by("-number").first()
+def rehearsals(app: App) -> QuerySet[Rehearsal]:
+    """The app's rehearsals, whatever came of them, newest first."""
+    return Rehearsal.objects.filter(app=app).select_related("app", "release", "previous").order_by("-number")
 
 
 def migrated_since(release: Release, moment: datetime) -> bool:
@@ -56,7 +56,8 @@ def migrated_since(release: Release, moment: datetime) -> bool:
 
 def runs(app: App) -> QuerySet[MigrationRun]:
     """The migrate commands that humans ran, newest first."""
-    return MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot", "rehearsal").order_by("-created_at")
+    rows = MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot", "rehearsal")
+    return rows.defer("rehearsal__document").order_by("-created_at")
 
 
 def applied_since(app: App, moment: datetime) -> list[str]:

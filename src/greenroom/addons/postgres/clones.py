@@ -62,9 +62,5 @@ def drop(*, name: str) -> None:
 def forsaken(needed: Iterable[str]) -> list[str]:
     """Names of clones, or of roles of clones, that nobody needs: left by a process that was killed."""
     with host.connect() as connection:
-        rows = connection.execute(
-            "SELECT datname FROM pg_database WHERE datname ~ %(p)s AND pg_get_userbyid(datdba) = CURRENT_USER"
-            " UNION SELECT rolname FROM pg_roles WHERE rolname ~ %(p)s ORDER BY 1",
-            {"p": PATTERN},
-        ).fetchall()
-    return [name for (name,) in rows if name not in set(needed)]
+        names = host.names_like(connection, PATTERN)
+    return [name for name in names if name not in set(needed)]

@@ -189,7 +189,7 @@ def _run(program: str, words: list[str], guest: host.Guest, database: str, end: 
         )
     if result.code:
         lines = result.err.decode(errors="replace").strip().splitlines()
-        if "canceling statement due to statement timeout" in lines[0] and any("LOCK TABLE" in line for line in lines):
+        if any("due to statement timeout" in line for line in lines[:1]) and any("LOCK TABLE" in line for line in lines):
             raise _locked(program, guest, database)
         raise PlatformError(f"{program} of {database} failed: {' / '.join(lines[:3])[:600] or result.code}")
 

@@ -116,7 +116,7 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
 
 @contextmanager
 def _alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
-    """Wait for whoever makes or drops the database now: the server finishes a statement even when its client has been killed."""
+    """Wait for whoever makes, changes or drops the database or role now: the server finishes a statement even when its client has been killed."""
     connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [NAMES, name])
     try:
         yield
@@ -151,6 +151,16 @@ def databases_under(connection: psycopg.Connection, prefix: str) -> list[str]:
     rows = connection.execute(
         "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND pg_get_userbyid(datdba) = CURRENT_USER",
         [prefix],
+    )
+    return [name for (name,) in rows.fetchall()]
+
+
+def names_like(connection: psycopg.Connection, pattern: str) -> list[str]:
+    """The platform's databases, and the roles, whose names fit a regular expression; sorted, each once."""
+    rows = connection.execute(
+        "SELECT datname FROM pg_database WHERE datname ~ %(pattern)s AND pg_get_userbyid(datdba) = CURRENT_USER"
+        " UNION SELECT rolname FROM pg_roles WHERE rolname ~ %(pattern)s ORDER BY 1",
+        {"pattern": pattern},
     )
     return [name for (name,) in rows.fetchall()]
 

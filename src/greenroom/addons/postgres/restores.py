@@ -24,6 +24,7 @@ from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
 
 KEPT = timedelta(days=1)
 ATTEMPTS = 3
+COPIES = r"^d[0-9a-f]{12}_(restore_[0-9]+|old_[0-9]{14}_[0-9]+)$"
 
 
 def restore(
@@ -198,13 +199,9 @@ def sweep() -> None:
 
 def _forsaken(connection: psycopg.Connection) -> list[str]:
     """Databases with the name of a copy or a kept one that no row needs."""
-    found = connection.execute(
-        "SELECT datname FROM pg_database WHERE datname ~ '^d[0-9a-f]{12}_(restore_[0-9]+|old_[0-9]{14}_[0-9]+)$'"
-        " AND pg_get_userbyid(datdba) = CURRENT_USER"
-    ).fetchall()
     needed = set(Restore.objects.filter(state__in=tuple(STEPS)).values_list("copy", flat=True))
     needed |= set(Restore.objects.exclude(kept="").values_list("kept", flat=True))
-    return [name for (name,) in found if name not in needed]
+    return [name for name in host.names_like(connection, COPIES) if name not in needed]
 
 
 def _sha256(path: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -14,7 +16,7 @@ from greenroom.accounts.rules import Actor
 from greenroom.addons.postgres import clones, host
 from greenroom.addons.postgres import queries as databases
 from greenroom.app_migrations.models import Rehearsal
-from greenroom.app_migrations.queries import known_state, of_release, rehearsal_of
+from greenroom.app_migrations.queries import of_release, rehearsal_of
 from greenroom.app_migrations.rehearsal import rules, text
 from greenroom.app_migrations.rehearsal.driver import COPYING, PREFIX, BusyError, Run, busy, prefix_of
 from greenroom.apps.models import App
@@ -40,10 +42,9 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     where = f"greenroom migrations -a {app.name}"
     if databases.of_app(app) is None:
         raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
-    state = known_state(release)
-    if state is None:
-        seen = of_release(release)
-        why = f": {seen.detail}" if seen and seen.detail else ""
+    state = of_release(release)
+    if state is None or state.status != "ok":
+        why = f": {state.detail}" if state and state.detail else ""
         raise ConflictError(f"It is not known what is pending for v{release.version}{why}.", hint=where)
     if not state.pending:
         raise ConflictError(f"Nothing is pending for v{release.version} of {app.name}.", hint=where)
@@ -64,12 +65,12 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
 def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
     """Ask for one by the platform itself, after a delivery with pending migrations: once per release, unless the app does not want it."""
     policy = (release.slug.settings if release.slug else {}).get("policy") or {}
-    if policy.get("rehearse") is False or Rehearsal.objects.filter(release=release).exists():
+    if policy.get("rehearse") is False or _before(release) is None or Rehearsal.objects.filter(release=release).exists():
         return None
-    state = known_state(release)
-    if state is None or not state.pending or databases.of_app(release.app) is None or _before(release) is None:
+    try:
+        return ask(actor=actor, release=release)
+    except ConflictError:  # nothing to rehearse, or nowhere
         return None
-    return ask(actor=actor, release=release)
 
 
 def _before(release: Release) -> Release | None:
@@ -92,20 +93,28 @@ def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> None:
         row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
         row.save(update_fields=["attempts", "clone", "state", "updated_at"])
         run = Run(row, addon, engine, home)
+        outcome: dict[str, Any] = {}
         try:
             run.clean()
-            report = run.whole()
-            measured = [rules.measured(one) for one in report["migrations"]]
-            colour = "red" if report["status"] == "failed" else rules.colour(measured, report["cells"])
-            _end(row, colour=colour, document=report)
+            outcome = _learnt(run.whole())
         except BusyError:
-            step = "waits until the database is not being migrated or replaced"
-            Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=step, attempts=row.attempts - 1, updated_at=clock.now())
+            pass
         except Exception as error:
             log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
-            _end(row, failure=error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}")
+            outcome["failure"] = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
         finally:
             run.clean()
+        if outcome:
+            return _end(row, **outcome)  # nothing is left of it when its row says that it is over
+        step = "waits until the database is not being migrated or replaced"
+        Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=step, attempts=row.attempts - 1, updated_at=clock.now())
+
+
+def _learnt(report: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a rehearsal that has gone through."""
+    measured = _measured(report)
+    colour = "red" if report["status"] == "failed" else rules.colour(measured, report["cells"])
+    return {"colour": colour, "seconds": round(sum(one.seconds for one in measured), 3), "document": report}
 
 
 def _end(row: Rehearsal, **facts: object) -> None:
@@ -171,12 +180,15 @@ def summary(row: Rehearsal) -> str:
         return row.failure or row.step or "waits for its turn"
     if row.document.get("tables") == 0:
         return "The database is empty: there is nothing that could be blocked or lost."
-    said = text.paragraph([rules.measured(one) for one in row.document.get("migrations") or ()], row.document.get("cells") or {})
+    said = text.paragraph(_measured(row.document), row.document.get("cells") or {})
     failed = row.document.get("detail") if row.document.get("status") == "failed" else ""
     return f"{said} {failed}" if failed and failed not in said else said
 
 
 def table(row: Rehearsal) -> str:
     """The report in full, for a terminal."""
-    found = [rules.measured(one) for one in row.document.get("migrations") or ()]
-    return text.table(found, row.document.get("reverse") or {})
+    return text.table(_measured(row.document), row.document.get("reverse") or {})
+
+
+def _measured(document: Mapping[str, Any]) -> list[rules.Measured]:
+    return [rules.measured(one) for one in document.get("migrations") or ()]

@@ -6,7 +6,6 @@ Nothing of a rehearsal that was interrupted is used: the next attempt drops its 
 from __future__ import annotations
 
 import json
-import logging
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import clones
 from greenroom.addons.postgres import queries as databases
-from greenroom.addons.postgres.queries import url_of
 from greenroom.app_migrations import queries
 from greenroom.app_migrations.models import Rehearsal
 from greenroom.app_migrations.rehearsal import recording, rules
@@ -31,7 +29,6 @@ from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, scratch_folder
 from greenroom.releases.models import Release
 
-log = logging.getLogger(__name__)
 BUDGET = 900.0
 """Seconds for the whole rehearsal."""
 PATIENCE = 30.0
@@ -66,14 +63,14 @@ def busy(app: App) -> bool:
 
 
 class Run:
-    """One attempt. Raises what kept it from learning anything; ``clean`` afterwards in any case."""
+    """One attempt. Raises what kept it from learning anything; ``clean`` before and afterwards in any case."""
 
     def __init__(self, rehearsal: Rehearsal, addon: Addon, engine: Engine, home: Path) -> None:
         self.rehearsal, self.addon, self.engine, self.home = rehearsal, addon, engine, home
         self.until = time.monotonic() + BUDGET
         self.cells: dict[str, dict[str, Any]] = {}
         self.folder = home / "run" / "rehearsals"
-        self.clone = clones.Clone("", "", 0, 0, 0, 0)
+        self.clone: clones.Clone
 
     def whole(self) -> dict[str, Any]:
         """The report: all steps in their order."""
@@ -113,13 +110,12 @@ class Run:
         found = [rules.measured(one) for one in (forward.get("migrations") or ())[:500]]
         cells = rules.compare(self.cells)
         undone = {key: reverse[key] for key in ("done", "detail", "seconds", "differences") if key in reverse}
-        report = {
+        return {
             "status": forward.get("status"), "detail": str(forward.get("detail") or "")[:2000], "plan": rules.plan_digest(map(asdict, found)),
             "migrations": [asdict(one) for one in found], "cells": cells, "reverse": undone, "limits": list(LIMITS),
             "bytes": self.clone.bytes, "tables": self.clone.tables,
             "seconds": {"dump": self.clone.dump_seconds, "load": self.clone.load_seconds, "whole": round(time.monotonic() - began, 2)},
         }  # fmt: skip
-        return json.loads(json.dumps(report)[:4_000_000].replace("\\u0000", ""))
 
     def _left(self) -> float:
         left = self.until - time.monotonic()
@@ -148,11 +144,7 @@ class Run:
         state = self._through(order)
         found = read_json(self.home / scratch_folder(order.id, "out") / "cell.json") or {}
         self.engine.forget(order.id)
-        known = found.get("state") in ("ok", "fails")
-        detail = str(found.get("detail") or "") if known else f"it could not be tried: {found.get('detail') or why_ended(state)}"
-        number = found.get("seconds")
-        seconds = float(number) if isinstance(number, int | float) else 0.0
-        self.cells[name] = {"state": found["state"] if known else "inconclusive", "detail": detail[:1500], "seconds": seconds}
+        self.cells[name] = rules.cell(found, why_ended(state))
 
     def _record(self, step: str, job: dict[str, Any]) -> dict[str, Any]:
         self._note(step)
@@ -167,7 +159,7 @@ class Run:
         name = f"{prefix_of(self.rehearsal)}{self.rehearsal.attempts}-{part.replace('_', '-')}"
         row = Dyno(app=self.rehearsal.app, release=release, kind="probe", type="rehearsal", ordinal=1, command="rehearsal", engine_id=name)
         order = specs.spec(dyno=row, home=self.home)
-        env = isolated(order.env, live=url_of(self.addon, self.home).text, clone=self.clone.url)
+        env = isolated(order.env, live=databases.url_of(self.addon, self.home).text, clone=self.clone.url)
         limits = replace(order.limits, timeout=self._left())
         return replace(
             order, command=recording.COMMAND, mounts=(*order.mounts, recording.MOUNT), env=env, limits=limits, log="", egress=False

@@ -23,7 +23,7 @@ def isolated(env: Mapping[str, str], *, live: str, clone: str) -> dict[str, str]
     for name, value in env.items():
         if name in LIBPQ:
             continue
-        if value == live or name == "DATABASE_URL":
+        if value == live:
             found[name] = clone
         elif match := SERVICES.match(value):
             found[name] = f"{match.group(0)}{NOWHERE}/0"

@@ -73,7 +73,7 @@ class Table:
 class Measured:
     """What one pending migration did on the copy. seconds: from its first statement to its commit.
 
-    statements: SQL without parameters, the first 200 of ``count``. rows: (table, inserted, updated, deleted).
+    statements: SQL without parameters, the first 200 of ``count``. rows: (table, inserted, updated, deleted), from ``{table: [...]}`` or as they are.
     """
 
     name: str
@@ -198,18 +198,28 @@ def needs_new(migrations: Iterable[Measured]) -> list[str]:
 def compare(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The cells with what they tell: when the old code does not even work on the old schema, a failure elsewhere proves nothing."""
     result = {name: dict(cells[name]) for name in CELLS if name in cells}
-    if result.get("old_old", {}).get("state") == "fails":
-        for name in ("old_new",):
-            if result.get(name, {}).get("state") == "fails":
-                result[name]["state"] = "inconclusive"
+    if all(result.get(name, {}).get("state") == "fails" for name in ("old_old", "old_new")):
+        result["old_new"]["state"] = "inconclusive"
     return result
+
+
+def cell(found: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
+    """One cell of the script's document: {state: ok, fails or inconclusive, detail, seconds}. otherwise: why it could not be tried, if it does not say."""
+    known = found.get("state") in ("ok", "fails")
+    detail = _text(found.get("detail"), 1500)
+    return {
+        "state": found["state"] if known else "inconclusive",
+        "detail": detail if known else f"it could not be tried: {detail or otherwise}",
+        "seconds": _number(found.get("seconds")),
+    }
 
 
 def measured(value: Any) -> Measured:
     """One migration of the recorder's document; what has the wrong type counts as absent."""
     item = value if isinstance(value, Mapping) else {}
     maps = {key: [one for one in _list(item.get(key)) if isinstance(one, Mapping)] for key in ("locks", "rewrites", "columns", "tables")}
-    rows = item.get("rows") if isinstance(item.get("rows"), Mapping) else {}
+    rows = item.get("rows")
+    counted = [(table, *_list(counts)) for table, counts in rows.items()] if isinstance(rows, Mapping) else filter(None, map(_list, _list(rows)))
     return Measured(
         name=_text(item.get("name"), 300),
         operations=tuple(_text(one, 300) for one in _list(item.get("operations"))[:50]),
@@ -221,7 +231,7 @@ def measured(value: Any) -> Measured:
         count=_whole(item.get("count")),
         locks=tuple(Lock(_text(one.get("table")), _text(one.get("mode")), _number(one.get("seconds"))) for one in maps["locks"][:200]),
         rewrites=tuple(Rewrite(_text(one.get("relation")), _whole(one.get("bytes"))) for one in maps["rewrites"][:200]),
-        rows=tuple((_text(table), *_three(counts)) for table, counts in list((rows or {}).items())[:200]),
+        rows=tuple((_text(table), *_three(counts)) for table, *counts in list(counted)[:200]),
         columns=tuple(_column(one) for one in maps["columns"][:200]),
         tables=tuple(
             Table(_text(one.get("name")), _text(one.get("change")), _whole(one.get("rows"), -1), _text(one.get("new")))

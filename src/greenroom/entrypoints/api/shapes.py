@@ -165,7 +165,7 @@ def migration_run(row: MigrationRun) -> dict[str, Any]:
         "id": str(row.id), "actor": user(row.account)["email"], "user": user(row.account), "command": row.command, "dyno": row.dyno.name,
         "exit_code": row.exit_code, "before": row.before, "after": row.after, "release": {"version": row.release.version},
         "snapshot": row.snapshot.name if row.snapshot else None, "seconds": _seconds(row.dyno),
-        "rehearsed_seconds": sum(one.get("seconds") or 0 for one in row.rehearsal.document.get("migrations") or ()) if row.rehearsal else None,
+        "rehearsed_seconds": row.rehearsal.seconds if row.rehearsal else None,
         "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
     }  # fmt: skip
 

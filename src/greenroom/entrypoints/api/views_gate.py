@@ -139,7 +139,7 @@ def list_migrations(call: Call) -> dict[str, Any]:
     rollout = held or dynos.live(call.app)
     state = migrations.of_release(rollout.release) if rollout else None
     version = rollout.release.version if rollout else None
-    row = migrations.newest_rehearsal(call.app)
+    row = migrations.rehearsals(call.app).first()
     newest = views_rehearsals.shape(row) if row else None
     return shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None) | {"rehearsal": newest}
 

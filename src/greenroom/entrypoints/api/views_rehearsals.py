@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from greenroom.app_migrations import queries
 from greenroom.app_migrations.models import Rehearsal
 from greenroom.app_migrations.rehearsal import actions
 from greenroom.basics.clock import heroku_time
@@ -38,16 +39,14 @@ def rehearse(call: Call) -> Reply:
 @route("GET", "/apps/{app}/rehearsals", "view", paged="created_at")
 def list_rehearsals(call: Call) -> list[dict[str, Any]]:
     """The app's rehearsals, newest first."""
-    rows = Rehearsal.objects.filter(app=call.app).select_related("app", "release", "previous").order_by("-number")
-    return [shape(row) for row in rows]
+    return [shape(row) for row in queries.rehearsals(call.app)]
 
 
 @route("GET", "/apps/{app}/rehearsals/{rehearsal}", "view")
 def get_rehearsal(call: Call) -> dict[str, Any]:
     """One rehearsal by its number, with the whole report."""
     text = call.params["rehearsal"]
-    rows = Rehearsal.objects.filter(app=call.app).select_related("app", "release", "previous")
-    row = rows.filter(number=int(text)).first() if text.isdigit() and len(text) < 9 else None
+    row = queries.rehearsals(call.app).filter(number=int(text)).first() if text.isdigit() and len(text) < 9 else None
     if row is None:
         raise NotFoundError("Couldn't find that rehearsal.", hint=f"greenroom migrations -a {call.app.name}", resource="rehearsal")
     return shape(row, whole=True)

@@ -7,10 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from greenroom.addons.models import Snapshot
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations import queries as migration_queries
 from greenroom.app_migrations import rules as migration_rules
+from greenroom.app_migrations.models import MigrationRun
 from greenroom.app_migrations.rehearsal import actions as rehearsals
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -160,14 +160,14 @@ def run(call: Call) -> Reply:
         payload = {"dyno": dyno.engine_id, "tty": tty, "marker": marker}
         token = signing.sign(payload, key=settings.SECRET_KEY, purpose="attach", seconds=ATTACH_SECONDS)
         url = f"rendezvous://localhost:{settings.INSTALLATION['rendezvous_port']}/{token}"
-    return Reply(shapes.dyno(dyno, url), 201, _told(dyno, snapshot))
+    return Reply(shapes.dyno(dyno, url), 201, _told(dyno, begun))
 
 
-def _told(dyno: Dyno, snapshot: Snapshot | None) -> dict[str, str]:
+def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
     """What either CLI shows beside the output of a migrate."""
     version, held = dyno.release.version, dyno_queries.held(dyno.app)
+    rehearsed, snapshot = (begun.rehearsal, begun.snapshot) if begun else (None, None)
     words = []
-    rehearsed = migration_queries.rehearsal_of(dyno.release) if migration_rules.is_migrate(dyno.command) else None
     if rehearsed is not None:
         words.append(f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}")
     if snapshot is not None:
