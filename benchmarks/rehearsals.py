@@ -14,8 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -23,29 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import psycopg
 
 from tests.stories.team import Installation, Team
+from tests.stories.test_without_loss import Clients
 
 FILL = """INSERT INTO payroll_payslipline ({names})
 SELECT {values} FROM payroll_payslipline l, generate_series(1, {times}) n"""
-
-
-class Asker(threading.Thread):
-    """Asks the app's page again and again; counts answers that are none, and the longest wait."""
-
-    def __init__(self, team: Team) -> None:
-        super().__init__(daemon=True)
-        self.team, self.over, self.asked, self.bad = team, threading.Event(), 0, 0
-
-    def run(self) -> None:
-        while not self.over.is_set():
-            request = urllib.request.Request(f"http://127.0.0.1:{self.team.place.http_port}/sign-in/", headers={"Host": f"{self.team.name}.localhost"})
-            try:
-                urllib.request.urlopen(request, timeout=30).read()
-            except urllib.error.HTTPError as error:
-                self.bad += error.code >= 500
-            except OSError:
-                self.bad += 1
-            self.asked += 1
-            time.sleep(0.05)
 
 
 class Writer(threading.Thread):
@@ -92,22 +71,20 @@ def one(place: Installation, folder: Path, megabytes: int) -> dict:
     url = team.greenroom("config:get", "DATABASE_URL").stdout.strip()
     size = fill(url, megabytes * 1_000_000)
     team.apply("slow-index")
-    asker = Asker(team)
-    asker.start()
-    team.push()
-    row = team.wait_for(lambda: team.read("migrations")["rehearsal"], lambda row: row and row["state"] in ("done", "failed"), 900)
-    report = team.read("migrations:rehearsal", str(row["number"]))["report"]
-    writer = Writer(url)
-    writer.start()
-    team.greenroom("migrations:run")
-    for thread in (asker, writer):
-        thread.over.set()
-        thread.join()
+    with Clients(team, 4) as clients:
+        team.push()
+        row = team.wait_for_rehearsal(900)
+        report = team.read("migrations:rehearsal", str(row["number"]))["report"]
+        writer = Writer(url)
+        writer.start()
+        team.greenroom("migrations:run")
+        writer.over.set()
+        writer.join()
     locks = [lock["seconds"] for one in report["migrations"] for lock in one["locks"] if lock["mode"] == "ShareLock"]
     team.destroy()
     return {
         "megabytes": round(size / 1e6), "state": row["state"], **report["seconds"], "rehearsed_block": max(locks, default=0.0),
-        "real_block": round(writer.longest, 3), "requests": asker.asked, "failed": asker.bad,
+        "real_block": round(writer.longest, 3), "requests": clients.good + len(clients.bad), "failed": len(clients.bad),
     }  # fmt: skip
 
 

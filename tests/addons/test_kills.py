@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import time
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
-from django.db import connection as own
 
 from greenroom.addons.models import Restore, Snapshot
 from greenroom.addons.postgres import actions, host, restores, snapshots
 from greenroom.project.databases import DatabaseTurn
 from tests.addons.conftest import as_app
+from tests.killing import start
 
-ROOT = Path(__file__).parent.parent.parent
 TIMES = int(os.environ.get("GREENROOM_KILLS", "20"))
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def start(addon, snapshot, home):
-    now = settings.DATABASES["default"]
-    url = f"postgres://{now['USER']}:{quote(now['PASSWORD'])}@{now['HOST']}:{now['PORT']}/{own.settings_dict['NAME']}"
-    env = {**os.environ, "DATABASE_URL": url, "GREENROOM_HOME": str(home), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    argv = [sys.executable, str(ROOT / "tests/addons/work_to_kill.py"), str(addon.id), str(snapshot.id), str(home)]
-    child = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert child.stdout.readline() == "ready\n"
-    return child
 
 
 def marker(url):
@@ -59,7 +43,7 @@ def test_twenty_kills_lose_no_database_and_leave_no_copy(alice, database, home):
     for number in range(1, TIMES + 1):
         with as_app(url) as app:
             app.execute("UPDATE marker SET n = %s", [number])
-        child = start(addon, snapshot, home)
+        child = start("addons/work_to_kill.py", home, addon.id, snapshot.id)
         time.sleep(random.uniform(0.0, 2.2))
         child.kill()
         child.wait()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from greenroom.app_migrations import actions
@@ -11,6 +9,7 @@ from greenroom.app_migrations.models import MigrationRun
 from greenroom.basics.errors import ConflictError
 from greenroom.config_vars.actions import write
 from greenroom.dynos.models import Dyno
+from greenroom.engine.contract import DynoState
 from greenroom.releases.actions import release
 
 pytestmark = pytest.mark.django_db
@@ -23,8 +22,8 @@ class Engine:
     def __init__(self, phase: str) -> None:
         self.phase = phase
 
-    def describe(self, dyno_id: str) -> SimpleNamespace:
-        return SimpleNamespace(phase=self.phase, reason="exit", exit_code=0, detail="")
+    def describe(self, dyno_id: str) -> DynoState:
+        return DynoState(id=dyno_id, kind="run", owner="", process="run.7", phase=self.phase, reason="exit", exit_code=0)
 
 
 @pytest.fixture

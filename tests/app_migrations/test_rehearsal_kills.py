@@ -5,15 +5,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
-from django.db import connection as own
 
 from greenroom.addons.postgres import clones
 from greenroom.app_migrations.models import Rehearsal
@@ -21,27 +15,17 @@ from greenroom.app_migrations.rehearsal import actions
 from greenroom.engine.memory import MemoryEngine
 from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
 from tests.app_migrations.test_rehearsals import app_state, carry_out  # noqa: F401 -- a fixture
+from tests.killing import start
 
-ROOT = Path(__file__).parent.parent.parent
 TIMES = int(os.environ.get("GREENROOM_KILLS", "20")) // 2
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def start(row, home):
-    now = settings.DATABASES["default"]
-    url = f"postgres://{now['USER']}:{quote(now['PASSWORD'])}@{now['HOST']}:{now['PORT']}/{own.settings_dict['NAME']}"
-    env = {**os.environ, "DATABASE_URL": url, "GREENROOM_HOME": str(home), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    argv = [sys.executable, str(ROOT / "tests/app_migrations/rehearsal_to_kill.py"), str(row.pk), str(home)]
-    child = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert child.stdout.readline() == "ready\n"
-    return child
 
 
 def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice, app_state, home, database):  # noqa: F811
     seen = set()
     for number in range(1, TIMES + 1):
         row = actions.ask(actor=alice, release=app_state[0])
-        child = start(row, home)
+        child = start("app_migrations/rehearsal_to_kill.py", home, row.pk)
         time.sleep(random.uniform(0.0, 2.5))
         child.kill()
         child.wait()

@@ -230,6 +230,10 @@ class Team:
                 raise AssertionError(f"did not come true: {value}\n{self.place.trouble()}")
             time.sleep(0.1)
 
+    def wait_for_rehearsal(self, seconds: float = 90) -> dict[str, Any]:
+        """The newest rehearsal when it is over."""
+        return self.wait_for(lambda: self.read("migrations")["rehearsal"], lambda row: row and row["state"] in ("done", "failed"), seconds)
+
     def get(self, path: str = "/", host: str = "") -> tuple[int, str, dict[str, str]]:
         """One request through the router."""
         connection = http.client.HTTPConnection("127.0.0.1", self.place.http_port, timeout=40)

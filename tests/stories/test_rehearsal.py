@@ -37,7 +37,7 @@ print(*(row[0] for row in k), sep=chr(10))"""
 def test_a_rename_is_said_to_break_both_codes_and_nothing_is_left_of_the_copy(ready):  # noqa: F811
     output = hold(ready)
     assert "Rehearsing on a copy of the data" in output
-    row = ready.wait_for(lambda: ready.read("migrations")["rehearsal"], lambda row: row and row["state"] in ("done", "failed"), 90)
+    row = ready.wait_for_rehearsal()
     assert (row["state"], row["pending"]) == ("done", ["payroll.0004_staff_iban"]), row
     row, said = rehearsed(ready)
     assert cells(row) == {"old_old": "ok", "new_old": "fails", "new_new": "ok", "old_new": "fails"}, row["report"]["cells"]
@@ -58,7 +58,7 @@ def test_a_rename_is_said_to_break_both_codes_and_nothing_is_left_of_the_copy(re
 def test_not_null_without_a_default_is_said_to_break_the_old_codes_write(ready):  # noqa: F811
     ready.apply("not-null-without-default")
     ready.push()
-    ready.wait_for(lambda: ready.read("migrations")["rehearsal"], lambda row: row and row["state"] in ("done", "failed"), 90)
+    ready.wait_for_rehearsal()
     row, said = rehearsed(ready)
     assert (cells(row)["old_old"], cells(row)["old_new"]) == ("ok", "fails"), row["report"]["cells"]
     assert "purpose" in row["report"]["cells"]["old_new"]["detail"]
@@ -69,7 +69,7 @@ def test_a_slow_index_is_measured_and_the_safe_way_is_said(ready):  # noqa: F811
     ready.greenroom("config:set", "SLOW_INDEX_SECONDS=3")
     ready.apply("slow-index")
     ready.push()
-    ready.wait_for(lambda: ready.read("migrations")["rehearsal"], lambda row: row and row["state"] in ("done", "failed"), 90)
+    ready.wait_for_rehearsal()
     row, said = rehearsed(ready)
     held = max(lock["seconds"] for lock in row["report"]["migrations"][0]["locks"] if lock["mode"] == "ShareLock")
     assert 3 <= held < 6, row["report"]["migrations"]

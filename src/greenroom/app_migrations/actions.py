@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from django.db import transaction
@@ -15,13 +14,13 @@ from greenroom.addons.models import Snapshot
 from greenroom.addons.postgres import queries as databases
 from greenroom.addons.postgres import snapshots
 from greenroom.app_migrations import queries, rules
+from greenroom.app_migrations.errands import errand
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.probe import answer, probe_spec_parts
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
 from greenroom.dynos import actions as dynos
-from greenroom.dynos import specs
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoState, Engine
 from greenroom.releases.models import Release
@@ -55,7 +54,7 @@ def advance_probe(*, state: MigrationState, engine: Engine, home: Path) -> None:
     seen = engine.describe(state.probe)
     if seen is None:
         _start_probe(state, engine, home)
-    elif seen.phase in ("exited", "lost"):
+    elif seen.ended:
         _read(state, seen, home)
         engine.forget(state.probe)
 
@@ -66,21 +65,9 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
         state.probes += 1
         state.probe = f"probe-{state.release_id.hex[:16]}-{state.probes}"
         MigrationState.objects.filter(pk=state.pk).update(probe=state.probe, probes=state.probes)
-    row = Dyno(
-        app=state.app,
-        release=state.release,
-        kind="probe",
-        type="probe",
-        ordinal=state.probes,
-        command="probe",
-        engine_id=state.probe,
-    )
-    parts = probe_spec_parts()
-    order = specs.spec(dyno=row, home=home)
-    limits = replace(order.limits, timeout=PROBE_SECONDS)
-    order = replace(
-        order, command=parts.command, stdin=parts.stdin, mounts=(*order.mounts, *parts.mounts), limits=limits, log=""
-    )
+    order = errand(
+        release=state.release, name=state.probe, kind="probe", ordinal=state.probes, parts=probe_spec_parts(), home=home, seconds=PROBE_SECONDS
+    )  # fmt: skip
     try:
         engine.start(order)
     except GreenroomError as error:
@@ -130,7 +117,7 @@ def _has_ended(dyno: Dyno, engine: Engine) -> bool:
     deadline = time.monotonic() + ENDING_SECONDS
     while True:
         seen = engine.describe(dyno.engine_id)
-        if seen is not None and seen.phase in ("exited", "lost"):
+        if seen is not None and seen.ended:
             dynos.end(dyno=dyno, seen=seen)
             dyno.refresh_from_db()
             return True

@@ -105,7 +105,7 @@ class Janitor:
             return []
         self.next = now + EVERY
         for state in self.engine.list():
-            if state.id.startswith(PREFIX) and state.phase in ("exited", "lost"):
+            if state.id.startswith(PREFIX) and state.ended:
                 self.engine.forget(state.id)
         return [cache for cache in excess(measure(self.home), budget()) if self._prune(cache, int(now))]
 

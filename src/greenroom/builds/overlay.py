@@ -172,7 +172,7 @@ def _watch(
                 more=_tool(slug), job={**wish.job, "no_build": not private, "overlay": True, "lock": "", "root": ""},
             )  # fmt: skip
         )
-    if state.phase not in ("exited", "lost"):
+    if not state.ended:
         return None
     return ended(
         phase=state.phase, exit_code=state.exit_code, reason=state.reason, detail=state.detail,

@@ -67,7 +67,7 @@ class Part:
             if not Build.objects.filter(pk=self.build.pk, status="pending").exists():
                 raise Failed(Ended("cancelled"))
             state = self.engine.start(order(name))
-        over = state.phase in ("exited", "lost")
+        over = state.ended
         self._pass_on(name, over)
         if not over:
             return None

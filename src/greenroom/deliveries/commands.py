@@ -44,7 +44,7 @@ class Commands:
             say(f"-----> Running {TITLES[command.kind]}: {command.text}")
             self.engine.start(commands.spec(release=delivery.release, command=command, home=self.home, attempt=attempt))
             return None
-        self._copy(dyno, say, whole=seen.phase in ("exited", "lost"))
+        self._copy(dyno, say, whole=seen.ended)
         end = self._end(delivery.release, command, seen)
         if end is None:
             return None

@@ -52,7 +52,7 @@ class DynoLoop:
         seen = self.engine.describe(dyno.engine_id)
         if seen is None:
             return self._never_started(dyno)
-        if seen.phase in ("exited", "lost"):
+        if seen.ended:
             actions.end(dyno=dyno, seen=seen)
             return True
         if dyno.state == "wanted":

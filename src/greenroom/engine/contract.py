@@ -129,6 +129,11 @@ class DynoState:
     started_at: float = 0.0
     exited_at: float = 0.0
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self.phase in ("exited", "lost")
+
 
 class Engine(Protocol):
     """Five verbs. Each may be repeated; the second call with the same facts does nothing."""

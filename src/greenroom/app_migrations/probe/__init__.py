@@ -21,7 +21,7 @@ FRAMEWORKS = ("django",)
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeParts:
-    """What a DynoSpec needs to run the probe, beside the release's own mounts, environment and forwards."""
+    """What a DynoSpec needs to run the probe or another script, beside the release's own mounts, environment and forwards."""
 
     command: tuple[str, ...]
     stdin: bytes
@@ -55,15 +55,20 @@ def _script(framework: str) -> bytes:
 
 
 def probe_spec_parts(framework: str = "django") -> ProbeParts:
+    """The probe's parts."""
+    return parts_of(_script(framework))
+
+
+def parts_of(script: bytes) -> ProbeParts:
     """The command, the script for standard input, and the scratch folder for the answer."""
     mount = Mount(target=OUT, source="scratch:out", mode="rw")
-    return ProbeParts(command=("python", "-", OUT), stdin=_script(framework), mounts=(mount,))
+    return ProbeParts(command=("python", "-", OUT), stdin=script, mounts=(mount,))
 
 
 def answer(*, home: Path, state: DynoState) -> Answer:
     """What an ended probe dyno found. No readable answer is an error, never "nothing is pending"."""
     found = read_json(home / scratch_folder(state.id, "out") / ANSWER)
-    if state.phase not in ("exited", "lost"):
+    if not state.ended:
         return Answer(framework="", status="error", detail="the probe has not ended", kind="unfinished")
     if found is None or found.get("status") not in STATUSES:
         return Answer(

@@ -15,7 +15,9 @@ from greenroom.addons.models import Addon
 from greenroom.addons.postgres import clones
 from greenroom.addons.postgres import queries as databases
 from greenroom.app_migrations import queries
+from greenroom.app_migrations.errands import errand
 from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.probe import parts_of
 from greenroom.app_migrations.rehearsal import recording, rules
 from greenroom.app_migrations.rehearsal.isolation import isolated
 from greenroom.apps.models import App
@@ -25,7 +27,6 @@ from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.runtime import command_argv
 from greenroom.checks.builtin.results import read_json, why_ended
 from greenroom.dynos import specs
-from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, scratch_folder
 from greenroom.releases.models import Release
 
@@ -132,7 +133,6 @@ class Run:
             self.cells[name] = {"state": "skipped", "detail": "there is no earlier release"}
             return
         self._note(f"trying {step}")
-        order = self._order(release, name)
         settings = release.slug.settings
         web, smoke = release.slug.process_types.get("web"), settings.get("smoke") or ""
         job = {
@@ -140,7 +140,8 @@ class Run:
             "path": settings.get("health_path") or "/", "host": hostnames(self.rehearsal.app)[0], "patience": min(PATIENCE, self._left()),
         }  # fmt: skip
         text = CELL.read_text() + f"\nmain(sys.argv, json.loads({json.dumps(job)!r}))\n"
-        order = replace(order, env={**order.env, "PORT": str(specs.PORT)}, stdin=text.encode())
+        order = self._order(release, name, text.encode())
+        order = replace(order, env={**order.env, "PORT": str(specs.PORT)})
         state = self._through(order)
         found = read_json(self.home / scratch_folder(order.id, "out") / "cell.json") or {}
         self.engine.forget(order.id)
@@ -148,27 +149,22 @@ class Run:
 
     def _record(self, step: str, job: dict[str, Any]) -> dict[str, Any]:
         self._note(step)
-        order = self._order(self.rehearsal.release, job["job"])
-        order = replace(order, stdin=recording.script({**job, "budget": self._left()}))
+        order = self._order(self.rehearsal.release, job["job"], recording.script({**job, "budget": self._left()}))
         found = recording.answer(home=self.home, state=self._through(order))
         self.engine.forget(order.id)
         return found
 
-    def _order(self, release: Release, part: str) -> DynoSpec:
-        """A dyno of the release on the copy: without network, without other services, without a line in the app's log."""
+    def _order(self, release: Release, part: str, script: bytes) -> DynoSpec:
+        """A dyno of the release on the copy that runs the script: without network and without other services."""
         name = f"{prefix_of(self.rehearsal)}{self.rehearsal.attempts}-{part.replace('_', '-')}"
-        row = Dyno(app=self.rehearsal.app, release=release, kind="probe", type="rehearsal", ordinal=1, command="rehearsal", engine_id=name)
-        order = specs.spec(dyno=row, home=self.home)
+        order = errand(release=release, name=name, kind="rehearsal", ordinal=1, parts=parts_of(script), home=self.home, seconds=self._left())
         env = isolated(order.env, live=databases.url_of(self.addon, self.home).text, clone=self.clone.url)
-        limits = replace(order.limits, timeout=self._left())
-        return replace(
-            order, command=recording.COMMAND, mounts=(*order.mounts, recording.MOUNT), env=env, limits=limits, log="", egress=False
-        )  # fmt: skip
+        return replace(order, env=env, egress=False)
 
     def _through(self, order: DynoSpec) -> DynoState:
         """Start it and wait for its end, which the engine brings about when the time is over."""
         state: DynoState | None = self.engine.start(order)
-        while state is not None and state.phase not in ("exited", "lost"):
+        while state is not None and not state.ended:
             time.sleep(LOOK)
             state = self.engine.describe(order.id)
         if state is None:

@@ -8,16 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from greenroom.app_migrations.probe import OUT
 from greenroom.checks.builtin.results import read_json, why_ended
-from greenroom.engine.contract import DynoState, Mount, scratch_folder
+from greenroom.engine.contract import DynoState, scratch_folder
 
 FILE = "rehearsal.json"
 PACKAGE = "greenroom_recorder"
 HERE = Path(__file__).parent / "django_recorder"
 PROBE = Path(__file__).parent.parent / "probe" / "django" / "probe.py"
-COMMAND = ("python", "-", OUT)
-MOUNT = Mount(target=OUT, source="scratch:out", mode="rw")
 LOADER = """import json, sys, types
 sys.dont_write_bytecode = True
 def load(name, source, package):
