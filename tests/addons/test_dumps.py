@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -201,3 +202,22 @@ def test_something_else_called_django_migrations_does_not_hinder_a_dump(database
         app.execute(f"CREATE {other}")
     made, _ = clone(database, copy, tmp_path)
     assert made.contents.migrations == ()
+
+
+def test_a_guest_who_comes_in_while_a_database_is_dropped_does_not_keep_it(database, copy, monkeypatch):
+    role, ended, came = database[0].data["role"], host.end_sessions, []
+    with host.connect() as connection:
+        host.make_database(connection, copy, role)
+    with host.guest(role, seconds=60) as guest, ExitStack() as inside:
+
+        def late(connection, **names):
+            count = ended(connection, **names)
+            if not came:
+                came.append(inside.enter_context(host.connect(copy, guest)))
+            return count
+
+        monkeypatch.setattr(host, "end_sessions", late)
+        with host.connect() as connection:
+            host.drop_database(connection, copy)
+            assert not host.database_exists(connection, copy)
+    assert came

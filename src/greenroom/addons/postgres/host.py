@@ -108,10 +108,19 @@ def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
 
 
 def drop_database(connection: psycopg.Connection, name: str) -> None:
-    """Drop the database and end its sessions; nothing if there is none."""
+    """Drop the database and end its sessions; nothing if there is none.
+
+    Somebody may come in between the two, with a role of which the platform is no member yet (the guest of a dump): then both again.
+    """
     with _alone(connection, name):
-        end_sessions(connection, database=name)
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        for last in (False,) * 9 + (True,):
+            end_sessions(connection, database=name)
+            try:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                return
+            except psycopg.errors.InsufficientPrivilege:
+                if last:
+                    raise
 
 
 @contextmanager
