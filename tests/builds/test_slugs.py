@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.builds import environments
 from greenroom.slugs import queries
 from greenroom.slugs.actions import intact, verify
 from tests.builds.hosting import ADDED, BASE, FILES, SIX, Machine, Workshop, pip_files
@@ -47,6 +48,7 @@ def test_the_manifest_names_commit_interpreter_packages_tools_and_files(workshop
     assert "pkg:pypi/six@1.16.0" in {component["bom-ref"] for component in bill["components"]}
     assert "of packages" in workshop.text
     needed = [key for key in (build.slug.env_key, manifest["tool_key"]) if key]
+    assert all(environments.exists(workshop.home, key) for key in needed)
     assert not [name for name in queries.collectable(workshop.home) if any(key in name for key in needed)]
 
 

@@ -254,6 +254,30 @@ def test_an_unknown_id_is_none_and_signalling_it_does_nothing(machine: Machine) 
     machine.engine.forget("never-was")
 
 
+@pytest.mark.parametrize("folder", ["envs", "envs/", "envs/..", "envs/../logs", "logs/x", "/etc", "slugs/a/b", "run/dynos", "cache/uv", "envs/.", "", None])
+def test_only_what_builds_made_can_be_thrown_away(machine: Machine, folder: object) -> None:
+    with pytest.raises(EngineError, match="slugs, envs or cache/apps"):
+        machine.engine.discard(folder)  # type: ignore[arg-type]
+
+
+def test_what_is_thrown_away_is_gone_at_once_and_may_be_thrown_away_again(machine: Machine) -> None:
+    home = Path(machine.home)
+    made = home / "envs" / "4f2a-11"
+    (made / "lib" / "deep").mkdir(parents=True)
+    (made / "lib" / "deep" / "file").write_text("x")
+    for path in (home / "envs", made, made / "lib", made / "lib" / "deep"):
+        os.chown(path, home.stat().st_uid, home.stat().st_gid)
+    (made / "lib").chmod(0o500)
+    made.chmod(0o500)
+    machine.engine.discard("envs/4f2a-11")
+    assert not made.exists()
+    machine.engine.discard("envs/4f2a-11")
+    deadline = time.monotonic() + 20
+    while (left := list((home / "run" / "trash").iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+
+
 def test_a_very_deep_folder_left_in_scratch_is_removed(machine: Machine) -> None:
     dig = "import os\nos.chdir('/out')\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nopen('f', 'w')\nos.chmod('.', 0)"
     state = machine.run(python=dig, mounts=(Mount(target="/out", source="scratch:out", mode="rw"),))

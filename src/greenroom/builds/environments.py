@@ -32,8 +32,13 @@ RECORDS = ("lib/python3.*/site-packages/*.dist-info/RECORD", "*/*.dist-info/RECO
 
 
 def exists(home: Path, key: str) -> bool:
-    """Whether the environment is there, whole."""
-    return bool(key) and (home / "envs" / key).is_dir()
+    """Whether the environment is there, whole. It counts as used from now on, so that nobody takes it for a leftover."""
+    with store.IN_USE:
+        found = bool(key) and (home / "envs" / key).is_dir()
+        if found:
+            with contextlib.suppress(OSError):
+                os.utime(home / "envs" / f"{key}.json")
+    return found
 
 
 def lock_path(home: Path, app_hex: str, digest: str) -> Path:

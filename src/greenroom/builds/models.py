@@ -24,7 +24,7 @@ class Build(models.Model):
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
     status = models.CharField(max_length=10, default="pending")
     phase = models.CharField(max_length=20, default="prepare")
-    slug = models.ForeignKey(Slug, null=True, on_delete=models.RESTRICT, related_name="builds")
+    slug = models.ForeignKey(Slug, null=True, on_delete=models.SET_NULL, related_name="builds")
     facts = models.JSONField(default=dict)
     failure_reason = models.CharField(max_length=80, blank=True)
     failure_message = models.TextField(blank=True)

@@ -38,7 +38,7 @@ class CheckRun(models.Model):
     notes = models.JSONField(default=list)
     summary = models.TextField(blank=True)
     url = models.TextField(blank=True)
-    slug = models.ForeignKey(Slug, null=True, on_delete=models.RESTRICT, related_name="check_runs")
+    slug = models.ForeignKey(Slug, null=True, on_delete=models.SET_NULL, related_name="check_runs")
     dyno = models.CharField(max_length=80, blank=True)
     data = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -180,7 +180,7 @@ def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
     newer = Delivery.objects.filter(app=app, kind="push", seq__gt=row.seq, state="live").exists()
     if newer:
         raise ConflictError(f"A newer commit than {sha[:8]} is live.", hint="push it again on top, or roll back")
-    row.state, row.finished_at, row.reason, row.said = "checking", None, "", {}
+    row.state, row.finished_at, row.reason, row.said = "checking" if row.build_id else "received", None, "", {}
     row.save()
     transcript.reopen(home / row.transcript)
     wake()

@@ -1,4 +1,4 @@
-"""What an engine is: it starts, signals, describes and forgets dynos, and nothing else.
+"""What an engine is: it starts, signals, describes and forgets dynos, and throws away what they made.
 
 A dyno is one sandboxed process tree of one app. Everything that runs a tenant's code is one: web, worker, run, build, tests, scan.
 """
@@ -136,7 +136,7 @@ class DynoState:
 
 
 class Engine(Protocol):
-    """Five verbs. Each may be repeated; the second call with the same facts does nothing."""
+    """Six verbs. Each may be repeated; the second call with the same facts does nothing."""
 
     def start(self, spec: DynoSpec) -> DynoState:
         """Start the dyno, or describe it if one of that id was ever started and not forgotten. Raises EngineError."""
@@ -156,6 +156,13 @@ class Engine(Protocol):
 
     def forget(self, dyno_id: str) -> None:
         """Remove what is kept of an ended dyno: run folder, scratch, cgroup. Of a living one: kills it first. Unknown id: nothing."""
+        ...
+
+    def discard(self, folder: str) -> None:
+        """Throw away a folder of slugs, envs or cache/apps, whoever owns what is in it: ``envs/KEY``. Not there: nothing.
+
+        It is gone from its place at once, and from the disk soon after. No dyno may use it. EngineError for any other folder.
+        """
         ...
 
 

@@ -53,6 +53,7 @@ class MemoryEngine:
         self.script = script
         self.specs: dict[str, DynoSpec] = {}
         self.signals: list[tuple[str, str]] = []
+        self.discarded: list[str] = []
         self._states: dict[str, DynoState] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._changed = threading.Condition(threading.RLock())
@@ -107,6 +108,10 @@ class MemoryEngine:
             self._states.pop(dyno_id, None)
             self._outcomes.pop(dyno_id, None)
             self._changed.notify_all()
+
+    def discard(self, folder: str) -> None:
+        """See the contract; here it is only written down."""
+        self.discarded.append(folder)
 
     def wait(
         self, ids: Iterable[str], timeout: float, seen_before: Mapping[str, DynoState | None] | None = None

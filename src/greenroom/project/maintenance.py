@@ -14,6 +14,7 @@ from greenroom.builds import collection
 from greenroom.builds.janitor import Janitor
 from greenroom.checks import actions as checks
 from greenroom.deliveries import actions, lifecycle
+from greenroom.deliveries.retention import Collector
 from greenroom.engine.contract import Engine
 from greenroom.entrypoints.api import resources
 from greenroom.git.actions import reconcile
@@ -30,6 +31,7 @@ class Maintenance:
         self.engine = engine
         self.home = home
         self.janitor = Janitor(engine, home)
+        self.collector = Collector(engine, home)
 
     def turn(self) -> bool:
         """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted."""
@@ -40,6 +42,8 @@ class Maintenance:
             log.info("removed %s, which a build had left behind", name)
         for cache in self.janitor.turn():
             log.info("%s takes %d MB and is emptied", cache.folder, cache.size / 10**6)
+        for name in self.collector.turn():
+            log.info("removed %s, which nothing needs any more", name)
         for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
             if not Release.objects.filter(app=app, version__gt=1).exists():
                 self._finish(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db import transaction
 from django.db.models import Max
 
@@ -37,6 +39,11 @@ def release(
 
 
 @transaction.atomic
+def let_go(*, slugs: Collection[Slug]) -> int:
+    """Old releases whose files are not kept any more: they stay in the list, without code. How many there were."""
+    return Release.objects.filter(slug__in=[slug.pk for slug in slugs]).update(slug=None)
+
+
 def conclude(*, release: Release, status: str, reason: str = "") -> Release:
     """Say how a pending release ended: succeeded, failed, refused or expired. A second call changes nothing."""
     row = Release.objects.select_for_update().get(pk=release.pk)

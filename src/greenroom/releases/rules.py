@@ -51,7 +51,7 @@ def rollback_target(releases: Sequence[Candidate], current: int | None, wanted: 
         if found is None:
             return f"There is no release v{wanted}."
         if found not in good:
-            return f"v{wanted} cannot be rolled back to: it {'has no code' if not found.has_slug else f'is {found.status}'}."
+            return f"v{wanted} cannot be rolled back to: it {'has no code, or none that is kept' if not found.has_slug else f'is {found.status}'}."
         if wanted == current:
             return f"v{wanted} is what runs now."
         return wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def record(
         },
     )
     return slug
+
+
+def forget(slugs: Collection[Slug]) -> None:
+    """Take the rows away; their files follow when nobody has used them for a while, see ``deliveries.retention``. RestrictedError for a release's."""
+    Slug.objects.filter(pk__in=[slug.pk for slug in slugs]).delete()
 
 
 def verify(slug: Slug, home: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -58,20 +57,14 @@ def of_app(app: App) -> list[Slug]:
     return list(Slug.objects.filter(app=app).order_by("-created_at"))
 
 
-def collectable(home: Path, *, keep: Collection[str] = (), keep_envs: Collection[str] = ()) -> list[str]:
-    """Folders and files below home that no slug in the table needs, relative to home: old slugs, environments and half copies.
-
-    keep, keep_envs: digests and environment keys that somebody uses though no row names them yet (running builds).
-    """
-    digests = set(Slug.objects.values_list("digest", flat=True)) | set(keep)
+def collectable(home: Path) -> list[str]:
+    """Folders below home that no slug in the table needs, relative to home: old slugs and environments. Running builds may need them."""
+    digests = set(Slug.objects.values_list("digest", flat=True))
     rows = Slug.objects.values_list("env_key", "manifest__tool_key")
-    envs = {key for row in rows for key in row if key} | set(keep_envs)
+    envs = tuple({key for row in rows for key in row if key})
     found = [f"slugs/{child.name}" for child in _children(home / "slugs") if child.name not in digests]
-    for child in _children(home / "envs"):
-        key = child.name.removesuffix(".json")
-        if not any(key.startswith(used) for used in envs):
-            found.append(f"envs/{child.name}")
-    return sorted(found)
+    made = {child.name.removesuffix(".json") for child in _children(home / "envs")}
+    return sorted([*found, *(f"envs/{key}" for key in made if not key.startswith(envs))])
 
 
 def _children(folder: Path) -> list[Path]:

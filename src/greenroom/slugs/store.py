@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ OMIT = (".heroku/python", ".git")
 """Folders at the top that are no part of a slug: the environment is stored by itself, a repository not at all."""
 TEXTS = ("Procfile", "app.json", "greenroom.toml")
 TEXT_LIMIT = 256 * 1024
+IN_USE = threading.Lock()
+"""Held while something in the store is found and marked as used, or found unused and thrown away: one process does both."""
 
 
 @dataclass(frozen=True)
@@ -192,14 +195,11 @@ def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) 
 
 def _publish(work: Path, final: Path) -> bool:
     """Move the finished copy into its place; False if another build was there first."""
-    if final.exists():
-        return False
-    try:
+    with IN_USE:
+        if final.exists():
+            os.utime(final)  # used again: nobody may take it for a leftover before its row is there
+            return False
         os.rename(work, final)
-    except OSError:
-        if not final.exists():
-            raise
-        return False
     return True
 
 

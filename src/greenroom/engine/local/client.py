@@ -46,6 +46,10 @@ class LocalEngine:
         """See the contract."""
         self._ask({"verb": "forget", "id": plan.check_id(dyno_id)})
 
+    def discard(self, folder: str) -> None:
+        """See the contract."""
+        self._ask({"verb": "discard", "folder": folder})
+
     def wait(
         self, ids: Iterable[str], timeout: float, seen_before: Mapping[str, DynoState | None] | None = None
     ) -> dict[str, DynoState | None]:

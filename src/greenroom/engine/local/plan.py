@@ -22,6 +22,7 @@ FORWARDS = "run/postgres"
 SOCKETS = "run/sockets"
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
+_MADE = re.compile(r"(?:slugs|envs|cache/apps)/(?:\.new-)?[A-Za-z0-9][A-Za-z0-9_-]{0,150}\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _PROCESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
@@ -63,6 +64,13 @@ class Place:
         if not self.root:
             return os.geteuid()
         return self.first_uid - 1 if spec.owner == PLATFORM else self.first_uid + spec.uid
+
+
+def check_made(folder: object) -> str:
+    """A folder that may be thrown away, relative to home, or EngineError."""
+    if not isinstance(folder, str) or not _MADE.match(folder):
+        _refuse(f"the folder {str(folder)[:100]!r} is not one directly in slugs, envs or cache/apps")
+    return str(folder)
 
 
 def check_id(dyno_id: object) -> str:

@@ -45,6 +45,7 @@ class Supervisor:
             "list": lambda it: keeper.list(),
             "signal": lambda it: keeper.signal(plan.check_id(it.get("id")), it.get("name")),
             "forget": lambda it: keeper.forget(plan.check_id(it.get("id"))),
+            "discard": lambda it: keeper.discard(plan.check_made(it.get("folder"))),
         }
 
     def serve(self) -> None:
