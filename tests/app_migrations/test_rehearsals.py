@@ -19,6 +19,7 @@ from greenroom.app_migrations.rehearsal.isolation import isolated
 from greenroom.basics.errors import ConflictError
 from greenroom.config_vars.actions import write
 from greenroom.config_vars.queries import latest
+from greenroom.dynos.actions import make_one_off
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import scratch_folder
 from greenroom.engine.memory import SUCCEEDS, MemoryEngine
@@ -233,11 +234,20 @@ def test_a_red_one_needs_a_word_and_only_for_this_very_plan(alice, app_state, sh
     carry_out(row, home, {"new-new": {"state": "fails", "detail": "500"}})
     asked = {"app": shop, "release": newest, "command": "python manage.py migrate"}
     with pytest.raises(ConflictError, match="was red"):
-        actions.refuse_red(**asked, migrates=True, forced=False)
-    actions.refuse_red(**asked, migrates=True, forced=True)
-    actions.refuse_red(**asked, migrates=False, forced=False)
+        actions.refuse_red(**asked, forced=False)
+    assert actions.refuse_red(**asked, forced=True)
+    assert not actions.refuse_red(**{**asked, "command": "python manage.py check"}, forced=False)
     MigrationState.objects.update(pending=["shop.0003_note", "shop.0004_more"])
-    actions.refuse_red(**asked, migrates=True, forced=False)
+    assert not actions.refuse_red(**asked, forced=False)
+
+
+def test_that_a_red_one_was_overruled_stands_in_the_audit_log(alice, app_state, shop, home):
+    newest, _ = app_state
+    carry_out(actions.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
+    dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
+    begin_run(actor=alice, dyno=dyno, overruled=True)
+    detail = AuditEntry.objects.get(action="migrations.run").detail
+    assert (detail["forced"], detail["rehearsal"]) == (True, 1)
 
 
 def test_an_empty_database_has_nothing_to_block(alice, shop, home, app_state, database):  # noqa: F811

@@ -148,8 +148,11 @@ def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: 
 
 
 @transaction.atomic
-def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None) -> MigrationRun | None:
-    """Record a one-off dyno that migrates, before it starts; None for any other command. ConflictError when another one has just begun."""
+def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, overruled: bool = False) -> MigrationRun | None:
+    """Record a one-off dyno that migrates, before it starts; None for any other command. ConflictError when another one has just begun.
+
+    overruled: a human insisted although the rehearsal was red, which the audit log keeps.
+    """
     if not rules.is_migrate(dyno.command):
         return None
     App.objects.select_for_update().get(pk=dyno.app_id)
@@ -161,6 +164,8 @@ def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None) -> 
         rehearsal=queries.rehearsal_of(dyno.release),
     )  # fmt: skip
     detail = {"dyno": dyno.name, "pending": before, "snapshot": snapshot.name if snapshot else None}
+    if overruled and run.rehearsal:
+        detail |= {"forced": True, "rehearsal": run.rehearsal.number}
     audit(actor=actor, action="migrations.run", app=dyno.app, detail=detail)
     return run
 

@@ -19,6 +19,7 @@ from greenroom.app_migrations.models import Rehearsal
 from greenroom.app_migrations.queries import of_release, rehearsal_of
 from greenroom.app_migrations.rehearsal import rules, text
 from greenroom.app_migrations.rehearsal.driver import COPYING, PREFIX, BusyError, Run, busy, prefix_of
+from greenroom.app_migrations.rules import is_migrate
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
@@ -163,11 +164,13 @@ def sweep(*, engine: Engine) -> int:
     return len(left) + len(dynos)
 
 
-def refuse_red(*, app: App, release: Release, command: str, migrates: bool, forced: bool) -> None:
-    """ConflictError when the command migrates and its rehearsal has failed, unless the human insists."""
-    found = rehearsal_of(release) if migrates else None
-    if found is None or found.colour != "red" or forced:
-        return
+def refuse_red(*, app: App, release: Release, command: str, forced: bool) -> bool:
+    """ConflictError when the command migrates and its rehearsal was red, unless the human insists; whether they overruled a red one."""
+    found = rehearsal_of(release) if is_migrate(command) else None
+    if found is None or found.colour != "red":
+        return False
+    if forced:
+        return True
     raise ConflictError(
         f"The rehearsal of these migrations was red: {summary(found)}",
         hint=f"greenroom run --force -a {app.name} -- {command}   (Heroku CLI: heroku run -e GREENROOM_FORCE={app.name} -a {app.name} -- {command})",

@@ -142,13 +142,13 @@ def run(call: Call) -> Reply:
     env = {**migration_rules.guards(text, release.config.names), **_extra_env(call)}
     migrations.refuse_clash(app=call.app, command=text, engine=engine())
     forced = call.body.get("force") is True or env.pop("GREENROOM_FORCE", "") == call.app.name
-    rehearsals.refuse_red(app=call.app, release=release, command=text, migrates=migration_rules.is_migrate(text), forced=forced)
+    overruled = rehearsals.refuse_red(app=call.app, release=release, command=text, forced=forced)
     wanted = call.body.get("snapshot") is not False
     snapshot = migrations.secure(actor=call.actor, release=release, command=text, home=HOME, wanted=wanted)
     size = call.text("size").lower() or "standard-1x"
     with transaction.atomic():
         dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)
-        begun = migrations.begin_run(actor=call.actor, dyno=dyno, snapshot=snapshot)
+        begun = migrations.begin_run(actor=call.actor, dyno=dyno, snapshot=snapshot, overruled=overruled)
     if begun is not None:
         rehearsals.let_copy_finish(app=call.app)
     tty = attach and call.body.get("force_no_tty") is not True
