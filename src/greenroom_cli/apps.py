@@ -73,6 +73,11 @@ def _paused(row: dict[str, Any]) -> str:
     return "deploys paused" if row.get("deploy_paused") else ""
 
 
+def _pause(row: dict[str, Any]) -> str:
+    end = row.get("deploy_paused_until")
+    return f"paused{f' until {output.when(end)}' if end else ''}: {row['deploy_paused']}" if row.get("deploy_paused") else ""
+
+
 @verb("apps:info", example="greenroom apps:info -a ach-payslip-staging", json=True)
 def info(cx: Context) -> int | None:
     """Show one app: where it answers, where it is pushed to, what runs."""
@@ -91,7 +96,7 @@ def info(cx: Context) -> int | None:
             ("Dynos", ", ".join(f"{kind['type']}: {kind['quantity']}" for kind in formation if kind["quantity"])),
             ("Addons", ", ".join(addon["plan"]["name"] for addon in addons)),
             ("Maintenance", "on" if row.get("maintenance") else ""),
-            ("Deploys", f"paused: {row['deploy_paused']}" if row.get("deploy_paused") else ""),
+            ("Deploys", _pause(row)),
             ("Protected branch", row.get("protected_branch")),
             ("Required checks", ", ".join(row.get("required_checks") or ())),
             ("Stack", (row.get("stack") or {}).get("name")),

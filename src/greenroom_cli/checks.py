@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -14,6 +16,8 @@ MARKS = {
     "success": ("✓", "green"), "neutral": ("✓", "green"), "skipped": ("-", "yellow"), "failure": ("✗", "red"), "error": ("✗", "red"),
     "timed_out": ("✗", "red"), "cancelled": ("✗", "red"), "stale": ("✗", "yellow"), "action_required": ("✗", "yellow"),
 }  # fmt: skip
+MOMENTS = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"]
+SPAN = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 LEVELS = {1: ("critical", "red"), 2: ("bug", "red"), 3: ("minor", "yellow"), 4: ("note", "dim")}
 
 
@@ -149,14 +153,35 @@ def override(cx: Context, sha: str, names: tuple[str, ...], reason: str) -> int 
     return None
 
 
-@verb("deploy:pause", example='greenroom deploy:pause --reason "demo for the board until noon" -a ach-payslip-staging')
+@verb("deploy:pause", example='greenroom deploy:pause --reason "demo for the board" --for 3h -a ach-payslip-staging')
 @click.option("--reason", required=True, metavar="TEXT", help="Why; pushers are told.")
-def pause(cx: Context, reason: str) -> int | None:
-    """Stop automatic deployment: pushes are built and checked, and withheld."""
+@click.option("--until", type=click.DateTime(MOMENTS), metavar="MOMENT", help='When it ends by itself, in your time: "2026-11-27 18:00".')
+@click.option("--for", "span", metavar="SPAN", help="How long it lasts instead: 90m, 3h or 2d.")
+def pause(cx: Context, reason: str, until: datetime | None, span: str | None) -> int | None:
+    """Stop automatic deployment: pushes are built and checked, and withheld.
+
+    It lasts until somebody resumes it, or until the end that --until or --for gives. Then the newest push that was
+    withheld for the pause alone is deployed.
+    """
+    end = _pause_end(until, span)
     with output.progress(f"Pausing automatic deployment of {output.app_mark(cx.app)}"):
-        cx.api.patch(cx.path(), {"deploy_paused": reason})
+        row = cx.api.patch(cx.path(), {"deploy_paused": reason, **({"deploy_paused_until": end} if end else {})})
+    if end:
+        output.say(f"It ends by itself: {output.when(end)}.")
     output.hint(f"undo with: greenroom deploy:resume{cx.words()}")
     return None
+
+
+def _pause_end(until: datetime | None, span: str | None) -> str | None:
+    """The end as the API takes it."""
+    if until and span:
+        raise CliError("--until and --for exclude each other.", hint="give one of them")
+    if span:
+        found = SPAN.fullmatch(span)
+        if not found:
+            raise CliError(f"--for is no span of time: {span[:40]}.", hint="a number and m, h or d: 90m, 3h, 2d")
+        until = datetime.now(UTC) + timedelta(minutes=int(found[1]) * {"m": 1, "h": 60, "d": 1440}[found[2]])
+    return until.astimezone(UTC).isoformat(timespec="seconds") if until else None
 
 
 @verb("deploy:resume", example="greenroom deploy:resume -a ach-payslip-staging")

@@ -151,7 +151,9 @@ def when(moment: str | None) -> str:
 
 
 def ago(seconds: float) -> str:
-    """``~ 3m ago`` up to 25 hours, then nothing."""
+    """``~ 3m ago`` up to 25 hours, then nothing; nothing for what is to come."""
+    if seconds < -60:
+        return ""
     elapsed = max(0, int(seconds))
     if elapsed < 60:
         return f"~ {elapsed}s ago"

@@ -50,7 +50,7 @@ def app(name: str = APP, owner: str = "alice@example.com") -> dict[str, Any]:
     return {
         "id": f"id-of-{name}", "name": name, "owner": {"email": owner}, "maintenance": False, "stack": {"name": "greenroom-1"},
         "web_url": f"http://{name}.localhost:8080/", "created_at": T0, "released_at": T1, "required_checks": ["lint"],
-        "deploy_paused": None, "protected_branch": "master",
+        "deploy_paused": None, "deploy_paused_until": None, "protected_branch": "master",
     }  # fmt: skip
 
 

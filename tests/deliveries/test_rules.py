@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.deliveries.rules import ENDED, Facts, Other, Step, held_lines, next_step, order, pending_lines
+from greenroom.deliveries.rules import (
+    ENDED,
+    Facts,
+    Other,
+    Step,
+    held_lines,
+    is_paused,
+    next_step,
+    order,
+    paused_text,
+    pending_lines,
+)
 
 
 def push(**facts):
@@ -48,6 +62,22 @@ def test_a_green_push_waits_for_a_release_that_is_rolling_out():
 
 def test_an_older_push_never_overtakes_a_newer_one():
     assert next_step(push(overtaken=True)) is Step.SUPERSEDE
+
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("reason", "until", "paused"),
+    [("", None, False), ("demo", None, True), ("demo", NOON, False), ("demo", NOON + timedelta(seconds=1), True), ("", NOON + timedelta(days=1), False)],
+)
+def test_a_pause_lasts_until_its_end(reason, until, paused):
+    assert is_paused(reason, until, NOON) is paused
+
+
+def test_the_pusher_reads_when_a_pause_ends():
+    assert paused_text("it is paused", "demo", None) == "it is paused: demo"
+    assert paused_text("it is paused", "demo", NOON.astimezone(timezone(timedelta(hours=2)))) == "it is paused until 2026-11-27 12:00 UTC: demo"
 
 
 def test_a_paused_app_withholds_even_a_green_push():

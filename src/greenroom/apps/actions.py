@@ -98,8 +98,8 @@ def destroy(*, actor: Actor, app: App) -> None:
 
 @transaction.atomic
 def change_settings(*, actor: Actor, app: App, **changes: Any) -> App:
-    """Set columns of the app: maintenance, required_checks, deploy_paused, settings, buildpack."""
-    allowed = {"maintenance", "required_checks", "deploy_paused", "settings", "buildpack"}
+    """Set columns of the app: maintenance, required_checks, deploy_paused, deploy_paused_until, settings, buildpack."""
+    allowed = {"maintenance", "required_checks", "deploy_paused", "deploy_paused_until", "settings", "buildpack"}
     unknown = set(changes) - allowed
     if unknown:
         raise UserError(

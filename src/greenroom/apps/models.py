@@ -23,6 +23,7 @@ class App(models.Model):
     settings = models.JSONField(default=dict)
     maintenance = models.BooleanField(default=False)
     deploy_paused = models.CharField(max_length=300, blank=True)
+    deploy_paused_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     released_at = models.DateTimeField(null=True, blank=True)

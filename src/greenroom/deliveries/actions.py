@@ -190,11 +190,22 @@ def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
 @transaction.atomic
 def resume(*, actor: Actor, app: App, home: Path) -> Delivery | None:
     """Automatic deployment goes on; the newest push is looked at again if the pause alone withheld it."""
-    apps.change_settings(actor=actor, app=app, deploy_paused="")
+    apps.change_settings(actor=actor, app=app, deploy_paused="", deploy_paused_until=None)
     newest = Delivery.objects.filter(app=app, kind="push").order_by("-seq").first()
     if newest is None or not newest.reason.startswith(PAUSED):
         return None
     return reopen(app=app, sha=newest.sha, home=home)
+
+
+def end_pauses(*, home: Path) -> list[App]:
+    """Resume the apps whose pause was to end by now. Repeatable; a newest commit that something newer has overtaken stays as it is."""
+    ended = list(App.objects.exclude(deploy_paused="").filter(deploy_paused_until__lte=clock.now()))
+    for app in ended:
+        try:
+            resume(actor=PLATFORM, app=app, home=home)
+        except ConflictError:
+            apps.change_settings(actor=PLATFORM, app=app, deploy_paused="", deploy_paused_until=None)
+    return ended
 
 
 @transaction.atomic

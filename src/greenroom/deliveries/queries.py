@@ -13,6 +13,7 @@ from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
 from greenroom.buildpacks.commands import ReleaseCommand
 from greenroom.checks import queries as checks
+from greenroom.deliveries import rules
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Facts, Other, order
 from greenroom.dynos import queries as dynos
@@ -107,7 +108,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         pipe_busy=pipe,
         stage_busy=stage_busy,
         overtaken=newest is not None and newest.seq > delivery.seq,
-        paused=bool(delivery.app.deploy_paused),
+        paused=rules.is_paused(delivery.app.deploy_paused, delivery.app.deploy_paused_until, clock.now()),
         build=delivery.build.status if delivery.build else "",
         verdict=verdict.colour if verdict else "",
         release=release.status if release else "",

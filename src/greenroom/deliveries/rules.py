@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 
 ENDED = frozenset({"live", "held", "refused", "failed", "superseded"})
@@ -207,6 +208,17 @@ def held_lines(app: str, version: int, failure: str, pending: Sequence[str], kee
         f" !     To drop v{version} instead: greenroom deliveries:drop -a {app}",
     ]
     return lines
+
+
+def is_paused(reason: str, until: datetime | None, now: datetime) -> bool:
+    """Whether automatic deployment is paused: for ever until somebody resumes it, or up to a moment."""
+    return bool(reason) and (until is None or until > now)
+
+
+def paused_text(begin: str, reason: str, until: datetime | None) -> str:
+    """What the pusher reads: ``automatic deployment is paused until 2026-11-27 17:00 UTC: quarter's end``."""
+    when = f" until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else ""
+    return f"{begin}{when}: {reason}"
 
 
 def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str) -> list[str]:

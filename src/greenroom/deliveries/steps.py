@@ -124,7 +124,7 @@ class Steps:
     def withhold(self, delivery: Delivery, facts: Facts) -> None:
         """The gate is not green, or automatic deployment is paused."""
         if facts.verdict == "green":
-            reasons = [f"{actions.PAUSED}: {delivery.app.deploy_paused}"]
+            reasons = [rules.paused_text(actions.PAUSED, delivery.app.deploy_paused, delivery.app.deploy_paused_until)]
         else:
             verdict = queries.checks.newest_verdict(delivery.app, delivery.sha)
             reasons = list(verdict.reasons) if verdict else ["no verdict"]
@@ -320,7 +320,7 @@ class Steps:
         if delivery.release.kind == "rollback":
             reason = f"{delivery.release.description} by {_who(delivery)}; resume with: greenroom deploy:resume -a {delivery.app.name}"
             actions.apps.change_settings(
-                actor=actions.account_actor(delivery), app=delivery.app, deploy_paused=reason[:300]
+                actor=actions.account_actor(delivery), app=delivery.app, deploy_paused=reason[:300], deploy_paused_until=None
             )
         url = f"http://{apps.hostnames(delivery.app)[0]}:{self.installation['http_port']}/"
         lines = f"       Released v{delivery.release.version}\n       {url} deployed to Greenroom"

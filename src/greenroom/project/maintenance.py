@@ -37,6 +37,8 @@ class Maintenance:
         """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted."""
         if reconcile(home=self.home):
             actions.wake()
+        for app in actions.end_pauses(home=self.home):
+            log.info("the pause of %s is over", app.name)
         checks.sweep(engine=self.engine)
         for name in collection.sweep(engine=self.engine, home=self.home):
             log.info("removed %s, which a build had left behind", name)

@@ -67,7 +67,8 @@ def app(row: App, *, sdk: bool = False) -> dict[str, Any]:
         "buildpack_provided_description": "Python", "create_status": "complete", "internal_routing": None, "locked": False, "joined": True,
         "organization": None, "team": None, "space": None, "repo_size": None, "slug_size": None,
         "released_at": heroku_time(row.released_at), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-        "required_checks": row.required_checks, "deploy_paused": row.deploy_paused or None, "protected_branch": row.protected_branch, **urls(row),
+        "required_checks": row.required_checks, "deploy_paused": row.deploy_paused or None, "protected_branch": row.protected_branch,
+        "deploy_paused_until": heroku_time(row.deploy_paused_until), **urls(row),
     }  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from greenroom.addons.postgres import queries as postgres
 from greenroom.apps import actions
 from greenroom.apps.models import Domain
 from greenroom.apps.queries import collaborator, visible
+from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.config_vars import queries as config
 from greenroom.deliveries import actions as deliveries
@@ -50,7 +52,7 @@ def get_app(call: Call) -> dict[str, Any]:
 
 @route("PATCH", "/apps/{app}", "settings")
 def change_app(call: Call) -> dict[str, Any]:
-    """Name, maintenance, required checks, pausing of automatic deployment."""
+    """Name, maintenance, required checks, pausing of automatic deployment: {deploy_paused: reason, deploy_paused_until: a moment or null}."""
     app = call.app
     changes: dict[str, Any] = {}
     if "maintenance" in call.body:
@@ -62,8 +64,9 @@ def change_app(call: Call) -> dict[str, Any]:
         if not isinstance(names, list) or not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
             raise UserError("required_checks must be a list of names of at most 100 characters.")
         changes["required_checks"] = names
+    until = _pause_end(call)
     if call.text("deploy_paused"):
-        changes["deploy_paused"] = call.text("deploy_paused")[:300]
+        changes |= {"deploy_paused": call.text("deploy_paused")[:300], "deploy_paused_until": until}
     elif "deploy_paused" in call.body:
         deliveries.resume(actor=call.actor, app=app, home=HOME)
     if changes:
@@ -72,6 +75,24 @@ def change_app(call: Call) -> dict[str, Any]:
         app = actions.rename(actor=call.actor, app=app, name=call.text("name"))
     deliveries.wake()
     return shapes.app(app, sdk=_sdk(call))
+
+
+def _pause_end(call: Call) -> datetime | None:
+    """When the pause that is asked for ends by itself; None: it does not."""
+    text = call.text("deploy_paused_until")
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min
+    if moment.tzinfo is None or not call.text("deploy_paused"):
+        raise UserError(
+            "deploy_paused_until must be a moment with its offset, beside deploy_paused, the reason.", hint='as in "2026-11-27T17:00:00Z"'
+        )
+    if moment <= clock.now():
+        raise UserError(f"deploy_paused_until is over: {clock.heroku_time(moment)}.", hint=f"it is {clock.heroku_time(clock.now())} now")
+    return moment
 
 
 @route("DELETE", "/apps/{app}", "destroy")
