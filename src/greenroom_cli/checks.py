@@ -165,7 +165,7 @@ def pause(cx: Context, reason: str, until: datetime | None, span: str | None) ->
     """
     end = _pause_end(until, span)
     with output.progress(f"Pausing automatic deployment of {output.app_mark(cx.app)}"):
-        row = cx.api.patch(cx.path(), {"deploy_paused": reason, **({"deploy_paused_until": end} if end else {})})
+        cx.api.patch(cx.path(), {"deploy_paused": reason, **({"deploy_paused_until": end} if end else {})})
     if end:
         output.say(f"It ends by itself: {output.when(end)}.")
     output.hint(f"undo with: greenroom deploy:resume{cx.words()}")
