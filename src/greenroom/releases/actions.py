@@ -38,12 +38,12 @@ def release(
     return row
 
 
-@transaction.atomic
 def let_go(*, slugs: Collection[Slug]) -> int:
     """Old releases whose files are not kept any more: they stay in the list, without code. How many there were."""
     return Release.objects.filter(slug__in=[slug.pk for slug in slugs]).update(slug=None)
 
 
+@transaction.atomic
 def conclude(*, release: Release, status: str, reason: str = "") -> Release:
     """Say how a pending release ended: succeeded, failed, refused or expired. A second call changes nothing."""
     row = Release.objects.select_for_update().get(pk=release.pk)
