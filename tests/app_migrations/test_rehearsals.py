@@ -11,11 +11,12 @@ from greenroom.accounts.models import AuditEntry
 from greenroom.addons.postgres import actions as databases
 from greenroom.addons.postgres import clones, host
 from greenroom.app_migrations.actions import begin_run
-from greenroom.app_migrations.models import MigrationState, Rehearsal
+from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.app_migrations.queries import rehearsal_of
 from greenroom.app_migrations.rehearsal import actions
 from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
+from greenroom.app_migrations.rehearsal.text import going_back
 from greenroom.basics.errors import ConflictError
 from greenroom.config_vars.actions import write
 from greenroom.config_vars.queries import latest
@@ -24,6 +25,7 @@ from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import scratch_folder
 from greenroom.engine.memory import SUCCEEDS, MemoryEngine
 from greenroom.releases.actions import conclude, release
+from greenroom.releases.models import Release
 from greenroom.slugs.models import Slug
 from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
 
@@ -293,3 +295,32 @@ def test_the_rows_that_a_migration_wrote_are_in_the_report_that_is_shown(alice, 
     carry_out(row, home, {"forward": {**FORWARD, "migrations": [{**MIGRATION, "rows": {"shop_order": [0, 9, 0]}}]}})
     assert "9 updated" in actions.table(row)
     assert row.seconds == 0.5
+
+
+def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(alice, app_state, shop, home):
+    newest, before = app_state[0], Release.objects.filter(app=shop).exclude(pk=app_state[0].pk).exclude(slug=None).order_by("-version")[0]
+    row = actions.ask(actor=alice, release=newest)
+    carry_out(row, home, {"old-new": {"state": "fails", "detail": "IntegrityError: null value in column note"}})
+    assert row.previous == before
+    assert actions.looking_back(before) == "", "nobody has run these migrations yet"
+    dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
+    run = begin_run(actor=alice, dyno=dyno)
+    assert actions.looking_back(before) == "", "they still run"
+    MigrationRun.objects.filter(pk=run.pk).update(exit_code=0)
+    said = actions.looking_back(before)
+    assert said.startswith(f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column note; ")
+    assert said.endswith("taking them back restored the schema, though not the data.")
+    assert actions.looking_back(newest) == ""
+
+
+@pytest.mark.parametrize(
+    ("cells", "reverse", "said"),
+    [
+        ({"old_new": {"state": "ok"}}, {}, "In rehearsal 7 v3's code worked after them."),
+        ({"old_new": {"state": "skipped", "detail": "x"}}, {}, ""),
+        ({}, {"detail": "0004 is irreversible"}, "In rehearsal 7 they could not be taken back: 0004 is irreversible."),
+        ({}, {"done": True, "differences": ["index gone"]}, "In rehearsal 7 taking them back left another schema."),
+    ],
+)
+def test_what_a_rehearsal_tells_of_going_back(cells, reverse, said):
+    assert going_back(3, 7, cells, reverse) == said

@@ -70,6 +70,14 @@ def applied_since(app: App, moment: datetime) -> list[str]:
     return applied
 
 
+def rehearsed_after(old: Release) -> Rehearsal | None:
+    """The newest rehearsal of migrations that a human then ran well, in which this release's code was tried on the new schema."""
+    if old.slug_id is None:
+        return None
+    rows = Rehearsal.objects.filter(app_id=old.app_id, state="done", previous__slug_id=old.slug_id, runs__exit_code=0, created_at__gt=old.created_at)
+    return rows.order_by("-number").first()
+
+
 def open_probes() -> QuerySet[MigrationState]:
     """Rows whose question has not been answered."""
     rows = MigrationState.objects.filter(status="unknown")

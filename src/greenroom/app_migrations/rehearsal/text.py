@@ -40,6 +40,20 @@ def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, A
     return "; ".join(parts) + "."
 
 
+def going_back(version: int, number: int, cells: Mapping[str, Mapping[str, Any]], reverse: Mapping[str, Any]) -> str:
+    """What rehearsal ``number`` tells somebody who goes back to the code before the migrations; empty when it tells nothing."""
+    cell = cells.get("old_new") or {}
+    detail = f": {cell['detail']}" if cell.get("detail") else ""
+    code = {"ok": f"v{version}'s code worked after them", "fails": f"v{version}'s code FAILED after them{detail}"}.get(str(cell.get("state")), "")
+    undo = ""
+    if reverse.get("done"):
+        undo = "taking them back " + ("left another schema" if reverse.get("differences") else "restored the schema, though not the data")
+    elif reverse.get("detail"):
+        undo = f"they could not be taken back: {reverse['detail']}"
+    said = "; ".join(part for part in (code, undo) if part)
+    return f"In rehearsal {number} {said}." if said else ""
+
+
 def _gap(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the new code needs the migrations, and the code before cannot live with them."""
     new, old = ((cells.get(name) or {}).get("state") == "fails" for name in ("new_old", "old_new"))

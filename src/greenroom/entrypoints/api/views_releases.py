@@ -67,8 +67,8 @@ def roll_back(call: Call) -> Reply:
     row, old = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=version, force=force)
     since = migration_queries.applied_since(call.app, old.created_at)
     last = ("... " if len(since) > 5 else "") + ", ".join(since[-5:])
-    text = f"{len(since)} migrations were applied since v{old.version} and are not undone by a rollback: {last}"
-    return Reply(shapes.release(row), 201, {"X-Heroku-Warning": text[:2000]} if since else {})
+    text = f"{len(since)} migrations were applied since v{old.version} and are not undone by a rollback: {last}. {rehearsals.looking_back(old)}"
+    return Reply(shapes.release(row), 201, {"X-Heroku-Warning": text[:2000].strip()} if since else {})
 
 
 def _types(call: Call) -> dict[str, str]:
