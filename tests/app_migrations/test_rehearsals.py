@@ -18,6 +18,7 @@ from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
 from greenroom.app_migrations.rehearsal.text import going_back
 from greenroom.basics.errors import ConflictError
+from greenroom.checks.models import CheckRun
 from greenroom.config_vars.actions import write
 from greenroom.config_vars.queries import latest
 from greenroom.dynos.actions import make_one_off
@@ -259,6 +260,7 @@ def test_an_empty_database_has_nothing_to_block(alice, shop, home, app_state, da
     tenant, _ = carry_out(row, home, {})
     assert (row.state, row.colour, tenant.seen) == ("done", "green", {})
     assert "empty" in actions.summary(row)
+    assert not CheckRun.objects.filter(name="rehearsal").exists()
 
 
 def test_services_lead_nowhere_and_the_rest_stays():
@@ -311,6 +313,27 @@ def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(al
     assert said.startswith(f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column note; ")
     assert said.endswith("taking them back restored the schema, though not the data.")
     assert actions.looking_back(newest) == ""
+
+
+def test_the_result_is_a_neutral_check_of_the_commit_and_each_one_a_new_attempt(alice, app_state, shop, home):
+    newest, _ = app_state
+    for answers in ({}, {"new-new": {"state": "fails", "detail": "500"}}):
+        carry_out(actions.ask(actor=alice, release=newest), home, answers)
+    first, second = CheckRun.objects.filter(app=shop, sha=newest.slug.commit, name="rehearsal").order_by("attempt")
+    assert (first.status, first.conclusion, second.conclusion) == ("completed", "neutral", "neutral")
+    assert first.title.startswith("green: 1 pending migration, 0.5 s")
+    assert second.title.startswith("red: ")
+    assert "shop.0003_note" in second.summary
+
+
+def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_state, shop, home, monkeypatch):
+    def refuse(**_):
+        raise ConflictError("The name is pinned.")
+
+    monkeypatch.setattr(actions.checks, "report", refuse)
+    row = actions.ask(actor=alice, release=app_state[0])
+    carry_out(row, home, {})
+    assert (row.state, row.colour) == ("done", "green")
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,10 @@ def test_an_end_that_is_none_is_refused_and_nothing_is_paused(patch, shop, body,
     assert said in answer.json()["message"]
     shop.refresh_from_db()
     assert shop.deploy_paused == ""
+
+
+def test_a_rehearsal_cannot_be_required(patch, shop):
+    answer = patch({"required_checks": ["lint", "Rehearsal"]})
+    assert (answer.status_code, "cannot be required" in answer.json()["message"]) == (422, True)
+    shop.refresh_from_db()
+    assert "Rehearsal" not in shop.required_checks

@@ -93,6 +93,10 @@ def key(name: str) -> str:
     return name.strip().casefold()
 
 
+REHEARSAL = "rehearsal"
+"""The check run that shows a rehearsal. It comes when the release is there, so that the gate cannot wait for it."""
+
+
 def required_names(configured: Iterable[str]) -> tuple[str, ...]:
     """The builtin checks and the configured ones, each once. Nothing configured stays nothing: the gate then refuses."""
     wanted = [name.strip() for name in configured if name.strip()]

@@ -23,6 +23,8 @@ from greenroom.app_migrations.rules import is_migrate
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
+from greenroom.checks import actions as checks
+from greenroom.checks.rules import REHEARSAL as CHECK
 from greenroom.engine.contract import Engine
 from greenroom.releases.models import Release
 
@@ -121,8 +123,22 @@ def _learnt(report: dict[str, Any]) -> dict[str, Any]:
 def _end(row: Rehearsal, **facts: object) -> None:
     state = "failed" if facts.get("failure") else "done"
     Rehearsal.objects.filter(pk=row.pk).update(state=state, step="", finished_at=clock.now(), updated_at=clock.now(), **facts)
+    _show(Rehearsal.objects.select_related("app", "release__slug").get(pk=row.pk))
     old = Rehearsal.objects.filter(app_id=row.app_id).order_by("-number").values_list("pk", flat=True)[KEPT:]
     Rehearsal.objects.filter(pk__in=list(old)).delete()
+
+
+def _show(row: Rehearsal) -> None:
+    """The result as a check run of the commit: neutral, since a human decides; nothing of an empty database, or when another system has the name."""
+    if row.state != "done" or row.release.slug is None or row.document.get("tables") == 0:
+        return
+    try:
+        checks.report(
+            app=row.app, sha=row.release.slug.commit, name=CHECK, status="completed", conclusion="neutral",
+            title=f"{row.colour}: {summary(row)}", summary=table(row), anew=True,
+        )  # fmt: skip
+    except GreenroomError as error:
+        log.warning("rehearsal %s of %s is not shown as a check: %s", row.number, row.app.name, error.message)
 
 
 def due() -> Rehearsal | None:
