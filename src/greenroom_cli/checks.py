@@ -70,12 +70,16 @@ def find(cx: Context, name: str, sha: str) -> dict[str, Any]:
 @verb("checks:info", example="greenroom checks:info scan -a ach-payslip-staging", json=True)
 @click.argument("name")
 @click.argument("sha", required=False, default="")
-def info(cx: Context, name: str, sha: str) -> int | None:
+@click.option("--sarif", is_flag=True, help="Print the findings as SARIF 2.1.0, for editors and code hosts.")
+def info(cx: Context, name: str, sha: str, sarif: bool) -> int | None:
     """Show one check with its findings; without SHA that of the newest push.
 
     With --json: the check, with its findings as `annotations`.
     """
     row = find(cx, name, sha)
+    if sarif:
+        output.print_json(cx.api.get(cx.path("checks", row["id"], "sarif")))
+        return None
     findings = cx.api.everything(cx.path("checks", row["id"], "annotations"))
     if cx.as_json:
         output.print_json({**row, "annotations": findings})

@@ -273,6 +273,7 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/deliveries/[^/]+", delivery("live")),
         ("GET", "A/checks", [check("tests"), check("scan", "failure", title="2 new findings", annotations_count=1)]),
         ("GET", r"A/checks/[^/]+/annotations", [annotation()]),
+        ("GET", r"A/checks/[^/]+/sarif", {"version": "2.1.0", "runs": []}),
         ("GET", "A/check-tokens", [{"id": "c0ffee00-1", "token": "grm_...beef", "checks": ["ci/build"], "pinned": ["ci/build"], "description": "", "user": {"email": "alice@example.com"}, "created_at": T0, "used_at": None, "expires_at": None}]),
         ("POST", "A/checks/actions/rerun", [check("tests", None, attempt=2)]),
         ("POST", "A/overrides", lambda request: Reply({**request.body, "actor": "alice@example.com", "created_at": T0}, 201)),

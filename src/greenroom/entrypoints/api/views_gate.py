@@ -11,6 +11,7 @@ from greenroom.basics import signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
+from greenroom.checks import sarif
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import holding
@@ -93,11 +94,25 @@ def list_checks(call: Call) -> list[dict[str, Any]]:
 @route("GET", "/apps/{app}/checks/{check}/annotations", "view")
 def list_annotations(call: Call) -> list[dict[str, Any]]:
     """The findings of one check run."""
+    return [shapes.annotation(row) for row in check_queries.findings(_check(call))]
+
+
+@route("GET", "/apps/{app}/checks/{check}/sarif", "view")
+def sarif_of_check(call: Call) -> Reply:
+    """The findings of one check run as SARIF 2.1.0."""
+    run = _check(call)
+    versions = {"ruff": str((run.data.get("ruff") or {}).get("version") or "")} if run.builtin else {}
+    findings = [{key: getattr(row, key) for key in sarif.FIELDS} for row in check_queries.findings(run, limit=sarif.MAX_RESULTS)]
+    log = sarif.log_of(name=run.name, sha=run.sha, conclusion=run.conclusion, findings=findings, versions=versions)
+    return Reply(log, headers={"Content-Type": sarif.KIND})
+
+
+def _check(call: Call) -> CheckRun:
     rows = CheckRun.objects.filter(app=call.app).order_by("-created_at")[:500]
     found = next((row for row in rows if str(row.id) == call.params["check"]), None)
     if found is None:
         raise NotFoundError("Couldn't find that check run.", resource="check")
-    return [shapes.annotation(row) for row in check_queries.findings(found)]
+    return found
 
 
 @route("POST", "/apps/{app}/checks/actions/rerun", "rerun")

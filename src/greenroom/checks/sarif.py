@@ -1,0 +1,56 @@
+"""A check run's findings as SARIF 2.1.0 (OASIS standard), which editors and code hosts read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
+KIND = "application/sarif+json"
+FIELDS = ("tool", "rule", "path", "line", "end_line", "column", "severity", "message", "fingerprint", "new")
+MAX_RESULTS = 5000
+LEVELS = {1: "error", 2: "error", 3: "warning", 4: "note"}
+
+
+def log_of(*, name: str, sha: str, conclusion: str, findings: Iterable[Mapping[str, Any]], versions: Mapping[str, str]) -> dict[str, Any]:
+    """One SARIF log with a run for each tool; a single run without results when nothing was found.
+
+    findings: maps with FIELDS; severity is 1 to 4. versions: tool -> version.
+    A run counts as carried out well when the check has a conclusion that says something of the code.
+    """
+    by_tool: dict[str, list[Mapping[str, Any]]] = {}
+    for item in findings:
+        by_tool.setdefault(item["tool"] or name, []).append(item)
+    done = conclusion in ("success", "failure", "neutral")
+    runs = [_run(tool, items, sha, done, versions) for tool, items in sorted(by_tool.items())]
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": runs or [_run(name, [], sha, done, versions)]}
+
+
+def _run(tool: str, items: list[Mapping[str, Any]], sha: str, done: bool, versions: Mapping[str, str]) -> dict[str, Any]:
+    rules = sorted({item["rule"] for item in items if item["rule"]})
+    driver = {"name": tool, "rules": [{"id": rule} for rule in rules], **({"version": versions[tool]} if versions.get(tool) else {})}
+    return {
+        "tool": {"driver": driver},
+        "automationDetails": {"id": f"greenroom/{tool}/{sha}"},
+        "invocations": [{"executionSuccessful": done}],
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(item, rules) for item in items],
+    }
+
+
+def _result(item: Mapping[str, Any], rules: list[str]) -> dict[str, Any]:
+    region = {"startLine": max(1, item["line"])}
+    if item.get("column"):
+        region["startColumn"] = item["column"]
+    if item.get("end_line", 0) > region["startLine"]:
+        region["endLine"] = item["end_line"]
+    place = {"artifactLocation": {"uri": quote(item["path"]), "uriBaseId": "%SRCROOT%"}, "region": region}
+    return {
+        **({"ruleId": item["rule"], "ruleIndex": rules.index(item["rule"])} if item["rule"] else {}),
+        "level": LEVELS.get(item["severity"], "warning"),
+        "message": {"text": item["message"] or item["rule"] or "finding"},
+        "locations": [{"physicalLocation": place}],
+        **({"partialFingerprints": {"greenroom/v1": item["fingerprint"]}} if item.get("fingerprint") else {}),
+        "baselineState": "new" if item["new"] else "unchanged",
+    }
