@@ -326,6 +326,24 @@ def test_the_result_is_a_neutral_check_of_the_commit_and_each_one_a_new_attempt(
     assert "shop.0003_note" in second.summary
 
 
+def test_a_rehearsal_is_nothing_to_the_gate_it_is_not_run_again_by_it_and_voids_no_override(alice, app_state, shop, home):
+    newest, _ = app_state
+    sha = newest.slug.commit
+    carry_out(actions.ask(actor=alice, release=newest), home, {})
+    for name in ("tests", "scan"):
+        run = actions.checks.begin(app=shop, sha=sha, names=[name])[0]
+        CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion="failure")
+    with pytest.raises(ConflictError) as refused:
+        actions.checks.rerun(app=shop, sha=sha, actor=alice, name="Rehearsal")
+    assert "migrations:rehearse" in refused.value.hint
+    assert {run.name for run in actions.checks.rerun(app=shop, sha=sha, actor=alice)} == {"tests", "scan"}
+    actions.checks.override(app=shop, sha=sha, checks=["tests", "scan"], reason="it has to be today", actor=alice)
+    assert actions.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
+    carry_out(actions.ask(actor=alice, release=newest), home, {})
+    assert CheckRun.objects.filter(sha=sha, name="rehearsal").count() == 2
+    assert actions.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
+
+
 def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_state, shop, home, monkeypatch):
     def refuse(**_):
         raise ConflictError("The name is pinned.")

@@ -169,7 +169,9 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[
     NotFoundError if the commit has no such check; ConflictError if the named one has not ended, or there is none to repeat.
     """
     _lock(app)
-    runs = queries.latest(app, sha)
+    runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
+    if name is not None and rules.key(name) == rules.REHEARSAL:
+        raise ConflictError("A rehearsal is not run again by the gate.", hint=f"greenroom migrations:rehearse -a {app.name}")
     if name is not None:
         runs = [run for run in runs if rules.key(run.name) == rules.key(name)]
         if not runs:
@@ -199,7 +201,7 @@ def override(
     """
     _lock(app)
     names = list(app.required_checks if required is None else required)
-    runs = queries.latest(app, sha)
+    runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
     known = list({rules.key(name): name for name in [*names, *(run.name for run in runs)]}.values())
     problem = rules.override_problem(checks=checks, known=known, reason=reason)
     if not SHA.match(sha):
