@@ -104,6 +104,20 @@ def test_a_socket_with_a_very_long_path_can_be_bound_and_reached(tmp_path: Path)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_whoever_comes_the_moment_a_socket_is_replaced_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, rename, came = tmp_path / "s", os.rename, []
+
+    def rename_and_come(source: str, target: str) -> None:
+        rename(source, target)
+        came.append(unixsock.connect(path, timeout=5))
+
+    with unixsock.bind(path):
+        monkeypatch.setattr(os, "rename", rename_and_come)
+        with unixsock.bind(path):
+            assert len(came) == 1
+    came[0].close()
+
+
 def test_binding_takes_the_place_of_a_stale_socket(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     unixsock.bind(path).close()

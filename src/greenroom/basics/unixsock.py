@@ -61,16 +61,15 @@ def bind(path: str | os.PathLike[str], *, mode: int = 0o600, backlog: int = 1024
 
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        place(sock, path, mode)
-        sock.listen(backlog)
+        place(sock, path, mode, backlog)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def place(sock: socket.socket, path: str | os.PathLike[str], mode: int) -> None:
-    """Bind under another name, set ``mode``, then rename: nobody sees a socket with the wrong mode. Raises OSError."""
+def place(sock: socket.socket, path: str | os.PathLike[str], mode: int, backlog: int) -> None:
+    """Bind under another name, set ``mode``, listen, then rename: nobody sees a socket with the wrong mode, or one that refuses. Raises OSError."""
     final = os.fspath(path)
     draft = f"{final}.{os.getpid()}~"
     short, fd = address(draft)
@@ -83,6 +82,7 @@ def place(sock: socket.socket, path: str | os.PathLike[str], mode: int) -> None:
             os.unlink(draft)  # left behind by a killed process that had our number
             sock.bind(short)
         os.chmod(draft, mode)
+        sock.listen(backlog)
         os.rename(draft, final)
     finally:
         if fd is not None:

@@ -28,8 +28,7 @@ class Door:
         self._loop, self._entered = loop, entered
         self._path = os.path.join(folder, NAME)
         self._listener = socket(AF_UNIX, SOCK_STREAM, 0)
-        unixsock.place(self._listener, self._path, MODE)  # type: ignore[arg-type]
-        self._listener.listen(1)
+        unixsock.place(self._listener, self._path, MODE, 1)  # type: ignore[arg-type]
         self._listener.setblocking(False)
         loop.add(self._listener.fileno(), IN, self._accept)
 

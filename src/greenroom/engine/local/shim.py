@@ -142,12 +142,11 @@ class Shim:
             address = (host, self.order["port"])
             sock = socket(AF_UNIX, SOCK_STREAM, 0)
             try:
-                unixsock.place(sock, self.order["socket"], SOCKET_MODE)  # type: ignore[arg-type]
+                unixsock.place(sock, self.order["socket"], SOCKET_MODE, 4096)  # type: ignore[arg-type]
             except OSError as error:
                 sock.close()
                 self.end_by("start", f"the socket {self.order['socket']} cannot be made: {error.strerror}")
                 return
-            sock.listen(4096)
             self.state.values["socket_inode"] = os.stat(self.order["socket"]).st_ino
             self._way_in = bridge.Bridge(self.loop, sock, lambda: bridge.dial(family, address), self._count)
         self.state.change(listening=True)
