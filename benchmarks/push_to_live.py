@@ -83,7 +83,7 @@ class ByHand:
     def boot(self, app: Path) -> None:
         """Start the web process and wait for its first answer."""
         assert self.venv is not None
-        port = free_ports(2)
+        port = free_ports(10)
         argv = [
             str(self.venv / "bin/gunicorn"),
             "payslip.wsgi",

@@ -17,7 +17,8 @@ AXE = "4.14.1"
 
 
 INSTALLATIONS = ("tests/stories", "tests/contracts/heroku_cli")
-"""Tests that wait for an installation most of their time: they run beside the others."""
+"""Tests that wait for an installation most of their time: they run beside the others, file by file in two processes with an installation each."""
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     TOOLS.mkdir(exist_ok=True)
     said = TOOLS / "stories.txt"
     with said.open("wb") as file:
-        beside = subprocess.Popen([*pytest, *INSTALLATIONS], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        beside = subprocess.Popen([*pytest, *SIDE_BY_SIDE, *INSTALLATIONS], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         try:
             codes = [sample(), run([*pytest, *(f"--ignore={folder}" for folder in INSTALLATIONS)], ROOT)]
             print("\nWaiting for the stories and the Heroku CLI, which run beside ...\n", flush=True)

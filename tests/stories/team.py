@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +19,32 @@ SAMPLE = Path(__file__).parent.parent.parent / "samples" / "payslip"
 SECRET = "only-for-stories-0123456789-0123456789-0123456789"
 
 
+_taken: list[int] = []
+"""Locks of the blocks of ports that this process has been given; they last as long as the process."""
+
+
 def free_ports(count: int) -> int:
-    """The first of ``count`` free TCP ports in a row on 127.0.0.1."""
-    for start in range(21000 + os.getpid() % 500 * 10, 60000, count):
-        taken = False
-        for port in range(start, start + count):
-            with socket.socket() as probe:
-                taken = taken or probe.connect_ex(("127.0.0.1", port)) == 0
-        if not taken:
+    """The first of ``count`` free TCP ports in a row on 127.0.0.1, which no other process of the suite is given meanwhile."""
+    folder = Path(tempfile.gettempdir()) / f"greenroom-ports-{os.geteuid()}"
+    folder.mkdir(exist_ok=True)
+    for start in range(21000, 32000, count):  # below the ports that the kernel gives to clients
+        lock = os.open(folder / f"{start}-{count}", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            continue
+        if all(_is_free(port) for port in range(start, start + count)):
+            _taken.append(lock)
             return start
+        os.close(lock)
     raise RuntimeError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @dataclass
