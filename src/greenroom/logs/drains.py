@@ -39,6 +39,7 @@ def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgo
             f"{app.name} has {MOST} drains, and more are not possible.", hint=f"heroku drains:remove URL -a {app.name}"
         )
     segment, offset = logfile.end(str(home / app.log_folder))
+    segment = segment or 1  # before its first line a log has no segment: it will be this one
     row = LogDrain(app=app, url=bare, token=f"d.{ids.new_uuid()}", segment=segment, offset=offset)
     if secret:
         row.sealed = seal(data_key(app=app, home=home), secret.encode(), _place(row))

@@ -9,6 +9,11 @@ A = r"/apps/[^/]+"
 """The path of an app."""
 DB = r"/client/v11/databases/[^/]+"
 
+ENTERED = (
+    "A dyno that runs is not entered: there is no run:inside, ps:exec, ps:socks, ps:forward or ps:copy.",
+    "heroku run -a APP bash starts a one-off dyno with the same code and config vars",
+)
+
 ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         (r"/teams/apps/[^/]+/collaborators",),
@@ -17,8 +22,8 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (r"/(teams|organizations|enterprise-accounts)(/.*)?",),
-        "There are no teams here: an app has an owner, and collaborators with roles.",
-        "leave --team out; heroku access:add E-MAIL -a APP lets somebody in, heroku apps:transfer E-MAIL gives an app away",
+        "There are no teams or private spaces here: an app has an owner, and collaborators with roles.",
+        "leave --team and --space out; heroku access:add E-MAIL -a APP lets somebody in, heroku apps:transfer E-MAIL gives an app away",
     ),
     (
         (r"/(spaces|peerings?|vpn-connections)(/.*)?",),
@@ -27,8 +32,7 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (rf"{A}/dynos/[^/]+", r"/api/v2/.*", rf"{A}/ssh.*"),
-        "A dyno that runs is not entered: there is no run:inside, ps:exec, ps:socks, ps:forward or ps:copy.",
-        "heroku run -a APP bash starts a one-off dyno with the same code and config vars",
+        *ENTERED,
     ),
     (
         (r"/v2/.*", rf"{A}/(docker|oci-images|containers).*"),
@@ -57,7 +61,7 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (
-            r"/(redis|data)/.*", rf"{DB}/(follow|fork|unfollow|upgrade|credentials_rotation|connection_reset|maintenance).*",
+            r"/(redis|data)/.*", rf"{DB}/(links|follow|fork|unfollow|upgrade|credentials_rotation|connection_reset|maintenance).*",
             r"/postgres/v0/databases/[^/]+/(links|upgrade|settings|config|connection-pools|maintenance|credentials).*",
         ),
         "The add-ons here are plain PostgreSQL databases: no followers, forks, pools, links, settings or upgrades, and no Redis or Kafka.",

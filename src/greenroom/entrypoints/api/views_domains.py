@@ -26,10 +26,9 @@ OWN_CA = "It is signed by this installation's own CA: whoever trusts its ca.pem 
 def _domain(row: Domain) -> dict[str, Any]:
     use = getattr(row, "certificate", None)
     endpoint = {"id": str(use.endpoint_id), "name": use.endpoint.name} if use else None
-    issued = "cert issued" if use and use.endpoint.issued else None
     return {
         "id": str(row.id), "hostname": row.hostname, "kind": row.kind, "cname": f"{row.app.name}.localhost", "status": "none",
-        "acm_status": issued if row.app.acm else None, "acm_status_reason": None, "sni_endpoint": endpoint,
+        "acm_status": "cert issued" if row.app.acm else None, "acm_status_reason": None, "sni_endpoint": endpoint,
         "app": {"id": str(row.app_id), "name": row.app.name},
         "created_at": clock.heroku_time(row.created_at), "updated_at": clock.heroku_time(row.updated_at),
     }  # fmt: skip
@@ -75,9 +74,9 @@ def add_domain(call: Call) -> Reply:
     row = actions.add_domain(
         actor=call.actor, app=app, hostname=call.text("hostname", required=True), reserved=reserved
     )
+    endpoints.renew(app=app, home=HOME)
     if name:
         endpoints.choose(actor=call.actor, app=app, domain=row, name=name)
-    endpoints.renew(app=app, home=HOME)
     endpoints.settle(app=app)
     deliveries.wake()
     return Reply(_domain(_fresh(row)), 201)

@@ -9,6 +9,7 @@ from typing import Any
 from greenroom.apps.actions import change_settings
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.entrypoints.api import elsewhere
 from greenroom.entrypoints.api.routing import Call, route
 
 PYTHON = "heroku/python"
@@ -64,6 +65,8 @@ def _feature(call: Call, name: str) -> dict[str, Any]:
 
 def _named(call: Call) -> str:
     wanted = call.params["feature"]
+    if wanted == "runtime-heroku-exec":
+        raise NotFoundError(elsewhere.ENTERED[0], hint=elsewhere.ENTERED[1], resource="feature")
     name = next((name for name in FEATURES if wanted in (name, str(uuid.uuid5(NAMESPACE, name)))), None)
     if name is None:
         raise NotFoundError(
@@ -162,7 +165,7 @@ def registry_versions(call: Call) -> list[dict[str, Any]]:
 @route("GET", "/buildpacks/{name}/readme", "public", wide="name")
 def registry_readme(call: Call) -> dict[str, str]:
     """Where its behaviour is written down."""
-    return {"content": "aGVyb2t1L3B5dGhvbjogc2VlIGRvY3MvcmVmZXJlbmNlL2J1aWxkcGFjay1jb25mb3JtYW5jZS5tZA=="}
+    return {"content": "Its behaviour stands in docs/reference/buildpack-conformance.md."}
 
 
 @route("GET", "/buildpacks/{name}", "public", wide="name")
