@@ -97,6 +97,12 @@ maintenance maintenance:off      maintenance:off           let visitors in again
 access      access               access:access             list who may do what
 access      access:add           access:add                let somebody in
 access      access:remove        access:remove             take somebody's access away
+access      transfers            transfers:transfers       list the apps that you offered or were offered
+access      transfers:offer      transfers:offer           offer the app to somebody, who then owns it
+access      transfers:accept     transfers:accept          take an app that was offered to you
+access      transfers:decline    transfers:decline         leave an offered app to its owner
+access      transfers:withdraw   transfers:withdraw        take an offer of yours back
+accounts    accounts:password    passwords:password        set your password
 accounts    whoami               accounts:whoami           show whose token is used
 accounts    accounts             accounts:accounts         list accounts (administrators)
 accounts    accounts:create      accounts:create           make an account with its first token (administrators)

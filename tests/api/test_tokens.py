@@ -69,7 +69,7 @@ def test_nobody_touches_anothers_token(alice, charlie):
 
 def test_what_no_account_and_no_app_has_is_an_empty_list(alice, shop):
     mine = client_with(made(alice)[1])
-    for path in ("/oauth/sessions", "/account/features", "/apps/shop/features", "/apps/shop/log-drains"):
+    for path in ("/oauth/sessions", "/account/features", "/apps/shop/sni-endpoints", "/apps/shop/log-drains", "/account/app-transfers"):
         assert mine.get(path).json() == []
     assert mine.get("/apps/shop/buildpack-installations").json()[0]["buildpack"]["name"] == "heroku/python"
 

@@ -282,6 +282,7 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/domains", [{"hostname": f"{APP}.localhost", "kind": "heroku"}, {"hostname": "pay.example.com", "kind": "custom"}]),
         ("POST", "A/domains", lambda request: Reply({"hostname": request.body["hostname"].lower()}, 201)),
         ("DELETE", "A/domains/[^/]+", {"hostname": "pay.example.com"}),
+        ("GET", "/account/app-transfers", [{"app": {"name": "ach-payslip-staging"}, "owner": {"email": "alice@example.com"}, "recipient": {"email": "bob@example.com"}, "state": "pending"}]),
         ("GET", "A/collaborators", [{"role": "owner", "user": {"email": "alice@example.com"}}, {"role": "viewer", "user": {"email": "bob@example.com"}}]),
         ("POST", "A/collaborators", lambda request: Reply({"role": request.body["role"], "user": {"email": request.body["user"]}}, 201)),
         ("DELETE", "A/collaborators/[^/]+", {"role": "viewer", "user": {"email": "bob@example.com"}}),

@@ -66,8 +66,9 @@ def create_token(
     seconds: int | None = None,
     app: AppLike | None = None,
     checks: tuple[str, ...] = (),
+    session: bool = False,
 ) -> tuple[Token, str]:
-    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked.
+    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked. session: made by signing in.
 
     app, checks: limit a token of the scope ``checks:write`` to reports of these checks of one app.
     """
@@ -90,6 +91,7 @@ def create_token(
         expires_at=expires,
         app_id=app.id if app else None,
         checks=list(checks),
+        session=session,
     )
     detail = {"token": str(token.id), "scopes": list(scopes), **({"checks": list(checks)} if checks else {})}
     audit(actor=actor, action="token.create", app=app, detail=detail)

@@ -37,6 +37,7 @@ class Token(models.Model):
     """An API token; only its SHA-256 is kept. ``scopes`` are of accounts.rules.SCOPES.
 
     app_id: the one app that the token is for, None for all of its account; checks: the only names that it may report, empty for all.
+    session: made by signing in, with a browser or a password; Heroku's sessions.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -47,11 +48,30 @@ class Token(models.Model):
     scopes = models.JSONField(default=list)
     app_id = models.UUIDField(null=True, blank=True, db_index=True)
     checks = models.JSONField(default=list)
+    session = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+
+class SignIn(models.Model):
+    """A command that waits for its person to say yes in a browser. Both secrets stand as SHA-256 only.
+
+    page: the secret of the page's address; command: the one with which the command asks. account: who said yes, None until then.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    page = models.CharField(max_length=64, unique=True)
+    command = models.CharField(max_length=64)
+    description = models.CharField(max_length=200)
+    address = models.CharField(max_length=45, blank=True)
+    account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, related_name="+")
+    refused = models.BooleanField(default=False)
+    attempts = models.PositiveIntegerField(default=0)
+    used_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
 
 
 class SSHKey(models.Model):

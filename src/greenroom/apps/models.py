@@ -21,6 +21,7 @@ class App(models.Model):
     stack = models.CharField(max_length=30, default="greenroom-1")
     buildpack = models.CharField(max_length=200, default="heroku/python")
     settings = models.JSONField(default=dict)
+    acm = models.BooleanField(default=False)
     maintenance = models.BooleanField(default=False)
     deploy_paused = models.CharField(max_length=300, blank=True)
     deploy_paused_until = models.DateTimeField(null=True, blank=True)
@@ -71,3 +72,18 @@ class Collaborator(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["app", "account"], name="one_role_per_account")]
+
+
+class AppTransfer(models.Model):
+    """An app that its owner offers to somebody else. state: pending, accepted or declined; one pending offer per app."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="transfers")
+    owner = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    recipient = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=10, default="pending")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app"], condition=models.Q(state="pending"), name="one_pending_transfer")]

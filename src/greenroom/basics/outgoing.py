@@ -1,4 +1,4 @@
-"""Requests to addresses that people name (webhooks): never to this machine or its network unless the installation allows it, and without redirects.
+"""Requests to addresses that people name (webhooks, log drains): never to this machine or its network unless the installation allows it, and without redirects.
 
 The name is resolved anew for each request, every address is judged, and the connection goes to a judged address itself: a name that changes
 its mind between the question and the connection gains nothing.
@@ -6,11 +6,15 @@ its mind between the question and the connection gains nothing.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import ipaddress
 import socket
 import ssl
+import struct
+import termios
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import SplitResult, urlsplit
 
@@ -93,7 +97,7 @@ def resolve(host: str, port: int, allowed: Sequence[Network] = ()) -> list[str]:
 
 def port_of(parts: SplitResult) -> int:
     """The port of the URL, else that of its scheme."""
-    return parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.port or {"https": 443, "syslog": 514, "syslog+tls": 6514}.get(parts.scheme, 80)
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence[Network] = (), seconds: float = 10) -> int:
@@ -147,3 +151,43 @@ def _cut(held: list[socket.socket]) -> None:
         held[-1].shutdown(socket.SHUT_RDWR)
     except OSError:
         return
+
+
+def stream(
+    host: str, port: int, *, context: ssl.SSLContext | None = None, allowed: Sequence[Network] = (), seconds: float = 10
+) -> socket.socket:
+    """A connection that stays, over TLS when a context is given. OutgoingError when the address may not be connected to or nobody answers."""
+    sock = _connect(resolve(host, port, allowed), host, port, seconds)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if context is None:
+        return sock
+    try:
+        return context.wrap_socket(sock, server_hostname=host)
+    except OSError as error:
+        sock.close()
+        kind = "bad-certificate" if isinstance(error, ssl.SSLCertVerificationError) else "no-answer"
+        raise OutgoingError(kind, f"no TLS with {host}: {getattr(error, 'verify_message', '') or type(error).__name__}") from error
+
+
+def has_ended(sock: socket.socket) -> bool:
+    """Whether the other side has closed the connection; what it said meanwhile is thrown away."""
+    sock.settimeout(0)
+    try:
+        while sock.recv(4096):
+            pass
+    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def wait_acknowledged(sock: socket.socket, seconds: float) -> None:
+    """Return when the other side's system has acknowledged every byte that was sent. OutgoingError when it has not in time."""
+    deadline = time.monotonic() + seconds
+    pause = 0.001
+    while struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]:
+        if time.monotonic() > deadline or has_ended(sock):
+            raise OutgoingError("no-answer", "the receiver acknowledged nothing more")
+        time.sleep(pause)
+        pause = min(0.05, pause * 2)

@@ -10,11 +10,26 @@ from greenroom.apps.models import App
 
 
 class LogDrain(models.Model):
-    """A URL to which the app's lines are sent."""
+    """A URL to which the app's lines are sent, and how far they were taken.
+
+    sealed: the user and password of an https URL, encrypted; they are not in ``url``. segment, offset: the place in the app's log up to
+    which the receiver has everything. failures: attempts in a row that failed; error: how the last one did.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="log_drains")
     url = models.TextField()
     token = models.CharField(max_length=60, unique=True)
+    sealed = models.BinaryField(null=True)
+    segment = models.PositiveIntegerField(default=0)
+    offset = models.PositiveBigIntegerField(default=0)
+    sent = models.PositiveBigIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=200, blank=True)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "url"], name="one_drain_per_url")]

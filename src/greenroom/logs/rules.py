@@ -66,3 +66,28 @@ def read_place(text: str) -> Position | None:
     """The position that ``write_place`` wrote; None for any other text, the place before the first line included."""
     match = PLACE.match(text)
     return (int(match[1]), int(match[2])) if match else None
+
+
+PRIORITIES = {"app": 190, "heroku": 45}
+ROUTER, DROPPED = 158, 172
+"""Syslog priorities as Heroku's logplex sends them: local7.info, syslog.notice, local3.info for the router, local5.warning for lines that are gone."""
+LONGEST_PAUSE = 60
+
+
+def syslog(line: Line, hostname: str) -> bytes:
+    """The line as an RFC 5424 message without structured data, as logplex makes it: ``<190>1 2026-..+00:00 host app web.1 - text``."""
+    source, process = line.source or "app", line.process or "unknown"
+    priority = PRIORITIES.get(source, 190)
+    if source == "heroku" and process in ("router", LOGPLEX):
+        priority = ROUTER if process == "router" else DROPPED
+    return f"<{priority}>1 {line.time or '-'} {hostname} {source} {process} - {line.text}\n".encode("utf-8", "replace")
+
+
+def framed(message: bytes) -> bytes:
+    """The message with its length in front (RFC 6587, octet counting)."""
+    return b"%d %s" % (len(message), message)
+
+
+def drain_pause(failures: int) -> int:
+    """Seconds until the next attempt after ``failures`` in a row: 1, 2, 4 ... up to a minute; it is never given up."""
+    return min(LONGEST_PAUSE, 2 ** min(max(failures, 1) - 1, 10))

@@ -20,6 +20,7 @@ from greenroom.entrypoints.api import resources
 from greenroom.git.actions import reconcile
 from greenroom.logs.router_lines import RouterLogTail
 from greenroom.releases.models import Release
+from greenroom.router import endpoints
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Maintenance:
         resources.heal(home=self.home)
         snapshots.sweep(home=self.home)
         restores.sweep()
+        endpoints.renew_all(home=self.home)
         return False
 
     def _finish(self, app: App) -> None:

@@ -24,7 +24,8 @@ def make_app(home: Path, key: str) -> Any:
 
     from greenroom.entrypoints.git_http import app as git_http
     from greenroom.entrypoints.streams import app as streams
-    from greenroom.project.wiring import authenticate, authorise
+    from greenroom.entrypoints.streams import sign_in
+    from greenroom.project.wiring import authenticate, authorise, collect_sign_in
 
     django_app = get_asgi_application()
     git_app = git_http.make_app(home, authenticate, authorise)
@@ -38,6 +39,8 @@ def make_app(home: Path, key: str) -> Any:
             return await git_app(scope, receive, send)
         if scope["type"] == "http" and path.startswith("/streams/"):
             return await stream_app(scope, receive, send)
+        if scope["type"] == "http" and path.startswith(sign_in.PREFIX):
+            return await sign_in.respond(scope, receive, send, collect_sign_in)
         await django_app(scope, receive, send)
 
     return application

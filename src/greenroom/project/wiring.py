@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import close_old_connections
 
+from greenroom.accounts import signing_in
 from greenroom.accounts.rules import Actor
 from greenroom.apps import queries as apps
 from greenroom.apps.models import App
@@ -39,6 +40,16 @@ async def authorise(actor: Actor | None, name: str, need: str) -> App:
     def find() -> App:
         close_old_connections()
         return apps.authorise(actor, name, NEED[need])
+
+    return await sync_to_async(find, thread_sensitive=False)()
+
+
+async def collect_sign_in(id: str, secret: str) -> str | None:
+    """The token for a command whose person said yes; None while nobody has."""
+
+    def find() -> str | None:
+        close_old_connections()
+        return signing_in.collect(id=id, secret=secret)
 
     return await sync_to_async(find, thread_sensitive=False)()
 

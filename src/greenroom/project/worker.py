@@ -1,6 +1,7 @@
-"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases, rehearsals and webhooks, each in a thread of its own.
+"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals, webhooks and drains.
 
-NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else every two seconds.
+Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else
+every two seconds.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.app_migrations.turn import MigrationTurn, RehearsalTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
+    from greenroom.logs.loop import DrainTurn
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
@@ -107,6 +109,7 @@ def build(home: Path) -> list[Runner]:
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
         Runner("rehearsals", RehearsalTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
+        Runner("drains", DrainTurn(home, settings.PRIVATE_TARGETS).turn, idle=0.5),
     ]
 
 

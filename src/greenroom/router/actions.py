@@ -10,7 +10,7 @@ from django.db import transaction
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.releases.models import Release
-from greenroom.router import caddy, queries, switch
+from greenroom.router import caddy, endpoints, queries, switch
 from greenroom.router.models import Route
 from greenroom.router.rules import Target
 
@@ -35,11 +35,26 @@ def _record(app: App, release: Release | None, target: Target) -> bool:
     return not same
 
 
+_looked: dict[Path, float] = {}
+LOOK = 5.0
+"""Seconds between two questions whether Caddy still has the keys, which a start of its own loses."""
+
+
 def render(*, home: Path, installation: dict[str, Any]) -> bool:
     """Give Caddy the configuration of all apps if it differs from what it has; True when it was loaded."""
-    wanted = caddy.render(queries.sites(), installation)
-    if wanted == caddy.current(home):
+    rows = queries.served()
+    served = [caddy.Served(queries.tag(row), hosts) for row, hosts in rows]
+    wanted = caddy.render(queries.sites(), installation, served)
+    if wanted == caddy.current(home) and not _lost(home, {row.tag for row in served}):
         return False
     caddy.write_pages(home)
-    caddy.load(home, wanted)
+    caddy.load(home, wanted, [(queries.tag(row), row.chain, endpoints.opened(row, home)) for row, _ in rows])
     return True
+
+
+def _lost(home: Path, wanted: set[str]) -> bool:
+    now = clock.monotonic()
+    if not wanted or now - _looked.get(home, -LOOK) < LOOK:
+        return False
+    _looked[home] = now
+    return not wanted <= caddy.tags(home)

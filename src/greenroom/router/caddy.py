@@ -27,8 +27,16 @@ class Site:
     hosts: tuple[str, ...]
 
 
-def render(sites: Sequence[Site], installation: dict[str, Any]) -> dict[str, Any]:
-    """The configuration as Caddy's JSON. Host names reach it as JSON strings only."""
+@dataclass(frozen=True)
+class Served:
+    """A certificate as Caddy knows it: a tag that changes with it, and the host names that it serves."""
+
+    tag: str
+    hosts: tuple[str, ...]
+
+
+def render(sites: Sequence[Site], installation: dict[str, Any], served: Sequence[Served] = ()) -> dict[str, Any]:
+    """The configuration as Caddy's JSON, without the private keys of ``served``. Host names reach it as JSON strings only."""
     routes = [_site(site) for site in sites]
     unknown = {"handle": [_headers("H01"), _page("nosuchapp.html", "404")]}
     errors = {"routes": [{"handle": [_headers("H13"), _page("unavailable.html", "503")]}]}
@@ -46,7 +54,7 @@ def render(sites: Sequence[Site], installation: dict[str, Any]) -> dict[str, Any
     secure = {
         **server,
         "listen": [f"{bind}:{installation['https_port']}"],
-        "tls_connection_policies": [{}],
+        "tls_connection_policies": [*(_policy(row) for row in served), {"fallback_sni": "localhost"}],
         "protocols": ["h1", "h2"],
     }
     return {
@@ -57,6 +65,17 @@ def render(sites: Sequence[Site], installation: dict[str, Any]) -> dict[str, Any
             "tls": {"certificates": {"load_files": [{"certificate": "keys/tls.pem", "key": "keys/tls.key"}]}},
         },
     }
+
+
+def _policy(row: Served) -> dict[str, Any]:
+    return {"match": {"sni": list(row.hosts)}, "certificate_selection": {"any_tag": [row.tag]}}
+
+
+def with_keys(config: dict[str, Any], pairs: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """The configuration that Caddy is given: with (tag, chain, key) of each certificate. It is never written to disk."""
+    loaded = [{"certificate": chain, "key": key, "tags": [tag]} for tag, chain, key in pairs]
+    files = config["apps"]["tls"]["certificates"]
+    return {**config, "apps": {**config["apps"], "tls": {"certificates": {**files, "load_pem": loaded}}}}
 
 
 def _logging() -> dict[str, Any]:
@@ -158,25 +177,36 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def load(home: Path, config: dict[str, Any]) -> None:
-    """Give Caddy the configuration and keep it on disk for its next start. PlatformError when Caddy refuses or does not answer."""
-    body = json.dumps(config, sort_keys=True).encode()
+def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str]] = ()) -> None:
+    """Give Caddy the configuration with the keys, and keep it without them for its next start. PlatformError when Caddy refuses or does not answer."""
+    given = json.dumps(with_keys(config, pairs) if pairs else config, sort_keys=True).encode()
+    status, text = _ask(home, "POST", "/load", given)
+    if status != 200:
+        raise PlatformError(f"Caddy refused the configuration: {text[:500]}")
+    path = home / "caddy" / "config.json"
+    temporary = path.with_name(f".config.json.{os.getpid()}")
+    temporary.write_text(json.dumps(config, sort_keys=True))
+    temporary.replace(path)
+
+
+def tags(home: Path) -> set[str]:
+    """The certificates with keys that Caddy holds now; none after a start of its own, when it knows only what is on disk."""
+    status, text = _ask(home, "GET", "/config/apps/tls/certificates/load_pem", b"")
+    rows = json.loads(text) if status == 200 else None
+    return {tag for row in rows or [] for tag in row.get("tags", [])}
+
+
+def _ask(home: Path, method: str, path: str, body: bytes) -> tuple[int, str]:
     connection = http.client.HTTPConnection("localhost", timeout=10)
     try:
         connection.sock = connect(home / "run" / "caddy-admin.sock", timeout=10)
-        connection.request("POST", "/load", body, {"Content-Type": "application/json"})
+        connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        text = answer.read().decode(errors="replace")
+        return answer.status, answer.read().decode(errors="replace")
     except OSError as error:
         raise PlatformError(f"Caddy does not answer: {error}", hint="greenroom status") from error
     finally:
         connection.close()
-    if answer.status != 200:
-        raise PlatformError(f"Caddy refused the configuration: {text[:500]}")
-    path = home / "caddy" / "config.json"
-    temporary = path.with_name(f".config.json.{os.getpid()}")
-    temporary.write_bytes(body)
-    temporary.replace(path)
 
 
 def current(home: Path) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""Routes."""
+"""Routes, and the certificates of custom domains."""
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
-from greenroom.apps.models import App
+from greenroom.apps.models import App, Domain
 from greenroom.releases.models import Release
 
 
@@ -20,3 +22,28 @@ class Route(models.Model):
     page = models.CharField(max_length=20, blank=True)
     generation = models.PositiveIntegerField(default=0)
     switched_at = models.DateTimeField(null=True, blank=True)
+
+
+class SniEndpoint(models.Model):
+    """A certificate with its chain, for some of an app's domains. ``sealed`` is the private key, encrypted with the app's data key.
+
+    issued: made by the installation's own CA (Heroku's ACM), renewed by itself.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="sni_endpoints")
+    name = models.CharField(max_length=60, unique=True)
+    chain = models.TextField()
+    sealed = models.BinaryField()
+    names = models.JSONField(default=list)
+    expires_at = models.DateTimeField()
+    issued = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+
+class DomainCertificate(models.Model):
+    """Which certificate a custom domain is served with."""
+
+    domain = models.OneToOneField(Domain, on_delete=models.CASCADE, related_name="certificate")
+    endpoint = models.ForeignKey(SniEndpoint, on_delete=models.CASCADE, related_name="uses")

@@ -9,7 +9,7 @@ from greenroom.dynos.models import Dyno, Rollout
 from greenroom.dynos.queries import wanted
 from greenroom.dynos.specs import socket_of
 from greenroom.router.caddy import Site
-from greenroom.router.models import Route
+from greenroom.router.models import DomainCertificate, Route, SniEndpoint
 from greenroom.router.rules import Facts, Web
 
 
@@ -20,6 +20,20 @@ def sites() -> list[Site]:
         domains[app_id].append(hostname)
     apps = App.objects.order_by("number").values_list("id", "name")
     return [Site(folder=app_id.hex, hosts=(f"{name}.localhost", *domains[app_id])) for app_id, name in apps]
+
+
+def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
+    """Each certificate that some domain is served with, and those domains, in a fixed order."""
+    uses = DomainCertificate.objects.select_related("endpoint__app", "domain").order_by("endpoint__name", "domain__hostname")
+    found: dict[str, tuple[SniEndpoint, list[str]]] = {}
+    for use in uses:
+        found.setdefault(use.endpoint.name, (use.endpoint, []))[1].append(use.domain.hostname)
+    return [(row, tuple(hosts)) for row, hosts in found.values()]
+
+
+def tag(row: SniEndpoint) -> str:
+    """Changes whenever the certificate does."""
+    return f"{row.name}/{row.updated_at.timestamp():.6f}"
 
 
 def facts(app: App, live: Rollout | None) -> Facts:

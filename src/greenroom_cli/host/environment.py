@@ -38,6 +38,7 @@ def variables(
         "HEROKU_PARTICLEBOARD_URL": url,
         "HEROKU_DATA_HOST": host,
         "HEROKU_LOGIN_HOST": url,
+        "HEROKU_BUILDPACK_REGISTRY_URL": url,
         "NODE_EXTRA_CA_CERTS": ca,
         "GIT_SSL_CAINFO": ca,
         "DISABLE_TELEMETRY": "true",

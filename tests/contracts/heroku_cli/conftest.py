@@ -1,4 +1,4 @@
-"""One installation, one app of a few lines with two releases, and the unmodified Heroku CLI in a home of its own."""
+"""One installation and one app of a few lines with two releases for all tests here, and the unmodified Heroku CLI in a home of its own."""
 
 from __future__ import annotations
 
@@ -51,11 +51,12 @@ class Contract:
         return next(row["quantity"] for row in self.get("/formation") if row["type"] == kind)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def place() -> Iterator[Installation]:
-    """An installation of its own."""
+    """One installation for this folder. Its operator lets webhooks and drains reach this machine, where the tests' receivers are."""
     home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
-    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom")
+    allowed = {"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"}
+    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom", extra_env=allowed)
     made.up()
     try:
         yield made
@@ -64,7 +65,7 @@ def place() -> Iterator[Installation]:
         shutil.rmtree(home.parent, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(place, tmp_path_factory) -> Contract:
-    """The app, shared by the tests of a module; each leaves it as it was."""
+    """The app, shared by the tests of this folder; each leaves it as it was."""
     return Contract(place, tmp_path_factory.mktemp("contract"))

@@ -7,8 +7,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import sys
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -62,31 +60,19 @@ class Cli:
 
 
 @pytest.fixture(scope="module")
-def installation():
-    home = Path(tempfile.mkdtemp(prefix="greenroom-pg-cli-")) / "home"
-    place = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom")
-    place.up()
-    try:
-        yield place
-    finally:
-        place.down()
-        shutil.rmtree(home.parent, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
 def tool():
     if subprocess.run(["sh", str(HERE / "install.sh")], capture_output=True, timeout=300, check=False).returncode:
         pytest.skip("THE HEROKU CLI COULD NOT BE INSTALLED: its contract is not tested")
 
 
 @pytest.fixture
-def heroku(installation, tool, tmp_path):
-    installation.run("create", APP)
-    cli = Cli(installation, tmp_path)
+def heroku(place, tool, tmp_path):
+    place.run("create", APP)
+    cli = Cli(place, tmp_path)
     cli.sql("CREATE TABLE note (n int)")
     cli.sql("INSERT INTO note VALUES (1), (2), (3)")
     yield cli
-    installation.run("destroy", APP, "--confirm", APP, check=False)
+    place.run("destroy", APP, "--confirm", APP, check=False)
 
 
 def test_info_credentials_and_wait_show_the_database_that_the_app_uses(heroku):

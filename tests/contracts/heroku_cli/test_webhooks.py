@@ -6,30 +6,12 @@ import base64
 import hashlib
 import hmac
 import re
-import shutil
-import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from tests.stories.team import Installation
 from tests.webhooks.receiver import receiving
 
 pytestmark = pytest.mark.story
-
-
-@pytest.fixture(scope="module")
-def place():
-    """An installation whose operator lets webhooks reach this machine."""
-    home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
-    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom", extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"})
-    made.up()
-    try:
-        yield made
-    finally:
-        made.down()
-        shutil.rmtree(home.parent, ignore_errors=True)
 
 
 def test_webhooks_are_added_told_shown_changed_and_removed(app):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from greenroom.basics.errors import GreenroomError, NotFoundError
+from greenroom.entrypoints.api import elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,6 @@ class ApiErrors:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The answer for a path that no route has."""
-    text = f"{request.method} {request.path} does not exist here."
-    return of_request(request, NotFoundError(text, hint="the resources are listed in docs/reference/api.md"))
+    """The answer for a path that no route has; for one of Heroku's it names what is there instead."""
+    text, hint = elsewhere.instead(request.path) or (f"{request.method} {request.path[:200]} does not exist here.", elsewhere.HERE)
+    return of_request(request, NotFoundError(text, hint=hint))

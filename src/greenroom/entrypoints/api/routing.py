@@ -23,7 +23,7 @@ from greenroom.accounts.rules import Actor, scope_grants
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError, UserError
-from greenroom.entrypoints.api import paging
+from greenroom.entrypoints.api import elsewhere, paging
 from greenroom.entrypoints.api.auth import actor_of_request
 from greenroom.entrypoints.api.middleware import error_response
 
@@ -125,9 +125,9 @@ def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
     def endpoint(request: HttpRequest, **params: str) -> HttpResponse:
         row = methods.get("GET" if request.method == "HEAD" else request.method or "")
         if row is None:
-            answer = error_response(
-                NotFoundError(f"{request.method} is not possible here.", hint=f"allowed: {', '.join(methods)}")
-            )
+            other = elsewhere.instead(request.path)
+            text, hint = other or (f"{request.method} is not possible here.", f"allowed: {', '.join(methods)}")
+            answer = error_response(NotFoundError(text, hint=hint))
             answer.status_code = 405
             answer["Allow"] = ", ".join(methods)
             return answer

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.app_migrations.models import MigrationRun, MigrationState
-from greenroom.apps.models import App, Collaborator, Domain
+from greenroom.apps.models import App, Collaborator
 from greenroom.basics.clock import heroku_time
 from greenroom.builds.models import Build
 from greenroom.checks.models import Annotation
@@ -63,7 +63,7 @@ def app(row: App, *, sdk: bool = False) -> dict[str, Any]:
     """An app."""
     return {
         "id": str(row.id), "name": row.name, "owner": user(row.owner), "region": REGION, "stack": STACK, "build_stack": STACK,
-        "generation": "cedar" if sdk else GENERATION, "maintenance": row.maintenance, "acm": False, "archived_at": None,
+        "generation": "cedar" if sdk else GENERATION, "maintenance": row.maintenance, "acm": row.acm, "archived_at": None,
         "buildpack_provided_description": "Python", "create_status": "complete", "internal_routing": None, "locked": False, "joined": True,
         "organization": None, "team": None, "space": None, "repo_size": None, "slug_size": None,
         "released_at": heroku_time(row.released_at), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
@@ -173,15 +173,6 @@ def migration_run(row: MigrationRun) -> dict[str, Any]:
 
 def _seconds(row: Dyno) -> float | None:
     return round((row.finished_at - row.created_at).total_seconds(), 2) if row.finished_at else None
-
-
-def domain(row: Domain) -> dict[str, Any]:
-    """A host name."""
-    return {
-        "id": str(row.id), "hostname": row.hostname, "kind": row.kind, "cname": None, "status": "none", "acm_status": None,
-        "acm_status_reason": None, "sni_endpoint": None, "app": {"id": str(row.app_id), "name": row.app.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
 
 
 def collaborator(row: Collaborator) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def create_authorization(call: Call) -> Reply:
         description=call.text("description"),
         scopes=tuple(scopes),
         seconds=seconds,
+        session=call.actor.token_id is None,
     )
     return Reply(shapes.authorization(token, plain), 201)
 
@@ -145,18 +146,6 @@ def _token(call: Call) -> Token:
     if found is None:
         raise NotFoundError("Couldn't find that authorization.", resource="authorization")
     return found
-
-
-@route("GET", "/oauth/sessions", "identity")
-def sessions(call: Call) -> list[Any]:
-    """None: a sign-in makes a token, which is among the authorizations."""
-    return []
-
-
-@route("DELETE", "/oauth/sessions/{id}", "identity")
-def end_session(call: Call) -> None:
-    """Greenroom's CLI sessions are tokens."""
-    raise NotFoundError("Couldn't find that session.", resource="session")
 
 
 @route("GET", "/audit", "account:read")

@@ -1,4 +1,4 @@
-"""The API of apps, config vars, domains and collaborators."""
+"""The API of apps, config vars and collaborators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from greenroom.addons.postgres import queries as postgres
 from greenroom.apps import actions
-from greenroom.apps.models import Domain
 from greenroom.apps.queries import collaborator, visible
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, UserError
@@ -40,7 +39,8 @@ def own_apps(call: Call) -> list[dict[str, Any]]:
 
 @route("POST", "/apps", "account:write")
 def create_app(call: Call) -> Reply:
-    """A new app with its repository, its log, its database and its first releases."""
+    """A new app with its repository, its log, its database and its first releases: {name, region, stack}."""
+    _refuse_places(call)
     app = lifecycle.create(actor=call.actor, name=call.text("name") or None, home=HOME)
     return Reply(shapes.app(app, sdk=_sdk(call)), 201)
 
@@ -55,6 +55,7 @@ def get_app(call: Call) -> dict[str, Any]:
 def change_app(call: Call) -> dict[str, Any]:
     """Name, maintenance, required checks, pausing of automatic deployment: {deploy_paused: reason, deploy_paused_until: a moment or null}."""
     app = call.app
+    _refuse_places(call)
     changes: dict[str, Any] = {}
     if "maintenance" in call.body:
         if not isinstance(call.body["maintenance"], bool):
@@ -78,6 +79,28 @@ def change_app(call: Call) -> dict[str, Any]:
         app = actions.rename(actor=call.actor, app=app, name=call.text("name"))
     deliveries.wake()
     return shapes.app(app, sdk=_sdk(call))
+
+
+PLACES = {"stack": shapes.STACK, "build_stack": shapes.STACK, "region": shapes.REGION}
+ABSENT = {
+    "space": "There are no private spaces: dynos of different apps never reach each other anyway.",
+    "team": "There are no teams: an app has an owner, and collaborators with roles.",
+    "organization": "There are no teams: an app has an owner, and collaborators with roles.",
+}
+
+
+def _refuse_places(call: Call) -> None:
+    """UserError for a stack or region other than the one there is, and for teams and spaces."""
+    for name, row in PLACES.items():
+        given = call.body.get(name)
+        text = given.get("name") or given.get("id") if isinstance(given, dict) else given
+        if text and text not in row.values():
+            what = "stack" if "stack" in name else "region"
+            command = "apps:stacks" if what == "stack" else "regions"
+            raise UserError(f"There is no {what} {str(text)[:60]}: apps are on {row['name']}.", hint=f"leave --{what} out; heroku {command} lists them")
+    for name, text in ABSENT.items():
+        if call.body.get(name):
+            raise UserError(text, hint="heroku access:add E-MAIL -a APP" if name != "space" else "leave --space out")
 
 
 def _pause_end(call: Call) -> datetime | None:
@@ -119,72 +142,6 @@ def change_config(call: Call) -> Reply:
     release = deliveries.change_config(actor=call.actor, app=call.app, home=HOME, updates=call.body)
     headers = {"X-Greenroom-Release": f"v{release.version}"} if release else {}
     return Reply(list_config(call), 200, headers)
-
-
-@route("GET", "/apps/{app}/domains", "view")
-def list_domains(call: Call) -> list[dict[str, Any]]:
-    """The app's own name first, then its custom domains."""
-    app = call.app
-    own = {
-        "id": str(app.id), "hostname": f"{app.name}.localhost", "kind": "heroku", "cname": None, "status": "none", "acm_status": None,
-        "acm_status_reason": None, "sni_endpoint": None, "app": {"id": str(app.id), "name": app.name},
-        "created_at": shapes.heroku_time(app.created_at), "updated_at": shapes.heroku_time(app.updated_at),
-    }  # fmt: skip
-    return [own, *(shapes.domain(row) for row in app.domains.select_related("app").order_by("hostname"))]
-
-
-@route("POST", "/apps/{app}/domains", "domains")
-def add_domain(call: Call) -> Reply:
-    """A host name for the app."""
-    row = actions.add_domain(
-        actor=call.actor,
-        app=call.app,
-        hostname=call.text("hostname", required=True),
-        reserved=("localhost", "greenroom.internal"),
-    )
-    deliveries.wake()
-    return Reply(shapes.domain(row), 201)
-
-
-@route("GET", "/apps/{app}/sni-endpoints", "view")
-def list_sni_endpoints(call: Call) -> list[dict[str, Any]]:
-    """Certificates of one's own cannot be uploaded yet; the Heroku CLI asks for them before it adds a domain."""
-    return []
-
-
-@route("GET", "/apps/{app}/features", "view")
-def features(call: Call) -> list[Any]:
-    """No app has features that can be switched."""
-    return []
-
-
-@route("GET", "/apps/{app}/log-drains", "view")
-def drains(call: Call) -> list[Any]:
-    """None: logs are kept here and go nowhere else."""
-    return []
-
-
-@route("GET", "/apps/{app}/buildpack-installations", "view")
-def buildpacks(call: Call) -> list[dict[str, Any]]:
-    """The one way in which apps are built here."""
-    return [{"ordinal": 0, "buildpack": {"url": "heroku/python", "name": "heroku/python"}}]
-
-
-@route("GET", "/apps/{app}/domains/{hostname}", "view")
-def get_domain(call: Call) -> dict[str, Any]:
-    """One custom domain."""
-    row = Domain.objects.select_related("app").filter(app=call.app, hostname=call.params["hostname"].lower()).first()
-    if row is None:
-        raise NotFoundError("Couldn't find that domain name.", resource="domain")
-    return shapes.domain(row)
-
-
-@route("DELETE", "/apps/{app}/domains/{hostname}", "domains")
-def remove_domain(call: Call) -> dict[str, Any]:
-    """Take a host name away."""
-    row = actions.remove_domain(actor=call.actor, app=call.app, hostname=call.params["hostname"])
-    deliveries.wake()
-    return shapes.domain(row)
 
 
 @route("GET", "/apps/{app}/collaborators", "view")

@@ -1,0 +1,122 @@
+"""Writes sign-ins of commands: a command begins one, its person says yes on a page, and the command gets a token. Passwords are set here too.
+
+Both secrets (the page's address, the command's credential) are random and stand as hashes; a sign-in holds for ten minutes and is used once.
+"""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from datetime import timedelta
+
+from django.db import transaction
+
+from greenroom.accounts.actions import audit, create_token
+from greenroom.accounts.models import Account, SignIn
+from greenroom.accounts.queries import actor_of
+from greenroom.accounts.rules import Actor, token_digest
+from greenroom.basics import clock, ids
+from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
+
+HOLDS = timedelta(minutes=10)
+SESSION_SECONDS = 30 * 24 * 3600
+ATTEMPTS = 10
+OPEN = 200
+MIN_PASSWORD, MAX_PASSWORD = 12, 500
+
+
+@transaction.atomic
+def begin(*, description: str, address: str) -> tuple[SignIn, str, str]:
+    """A sign-in, the secret of its page and the command's. ConflictError while too many wait."""
+    SignIn.objects.filter(created_at__lt=clock.now() - HOLDS).delete()
+    if SignIn.objects.filter(used_at=None).count() >= OPEN:
+        raise ConflictError(
+            "Too many sign-ins wait for their people.", hint="try again in ten minutes, or: heroku login -i"
+        )
+    page, command = ids.new_secret(), ids.new_secret()
+    text = description.strip()[:200] or "a command"
+    row = SignIn.objects.create(
+        page=token_digest(page), command=token_digest(command), description=text, address=address
+    )
+    return row, page, command
+
+
+def of_page(secret: str) -> SignIn:
+    """The sign-in of a page's address that still waits. NotFoundError for all others."""
+    row = SignIn.objects.filter(page=token_digest(secret), created_at__gt=clock.now() - HOLDS).first()
+    if row is None or row.account_id or row.refused or row.attempts >= ATTEMPTS:
+        raise NotFoundError("This sign-in is over.", hint="begin a new one with: heroku login")
+    return row
+
+
+@transaction.atomic
+def missed(*, row: SignIn) -> None:
+    """A wrong password on the page; after ten the sign-in is over."""
+    found = SignIn.objects.select_for_update().get(pk=row.pk)
+    found.attempts += 1
+    found.save(update_fields=["attempts"])
+
+
+@transaction.atomic
+def approve(*, row: SignIn, actor: Actor) -> None:
+    """Let the command in as the actor. ForbiddenError when the credential may not make tokens of scope global."""
+    if "global" not in actor.scopes or actor.account_id is None:
+        raise ForbiddenError(
+            "A token of a narrower scope cannot sign a command in.",
+            hint="use your password, or a token of scope global",
+        )
+    found = SignIn.objects.select_for_update().get(pk=row.pk)
+    if found.account_id or found.refused:
+        raise ConflictError("This sign-in is over.", hint="heroku login")
+    found.account_id = actor.account_id
+    found.save(update_fields=["account"])
+    audit(actor=actor, action="session.approve", detail={"description": found.description, "address": found.address})
+
+
+@transaction.atomic
+def refuse(*, row: SignIn) -> None:
+    """The person did not ask for it."""
+    SignIn.objects.filter(pk=row.pk, account=None).update(refused=True)
+
+
+@transaction.atomic
+def collect(*, id: str, secret: str) -> str | None:
+    """The token for the command whose person said yes, once; None while nobody has. NotFoundError for a wrong secret or one that is over."""
+    row = (
+        SignIn.objects.select_for_update(of=("self",)).select_related("account").filter(pk=uuid.UUID(id)).first()
+        if ids.is_uuid(id)
+        else None
+    )
+    if row is None or not hmac.compare_digest(row.command, token_digest(secret)) or row.used_at:
+        raise NotFoundError("There is no such sign-in.", hint="heroku login")
+    if row.refused or row.attempts >= ATTEMPTS or clock.now() - row.created_at > HOLDS:
+        raise ForbiddenError(
+            "The sign-in was refused, or nobody answered it in time.", hint="heroku login, or: heroku login -i"
+        )
+    if row.account is None:
+        return None
+    row.used_at = clock.now()
+    row.save(update_fields=["used_at"])
+    actor = actor_of(row.account, address=row.address)
+    return create_token(
+        actor=actor, account=row.account, description=row.description, seconds=SESSION_SECONDS, session=True
+    )[1]
+
+
+@transaction.atomic
+def set_password(*, actor: Actor, account: Account, old: str, new: str) -> None:
+    """Another password; the old one is asked for where there is one. UserError for a bad new one, ForbiddenError for a wrong old one."""
+    row = Account.objects.select_for_update().get(pk=account.pk)
+    if row.has_usable_password() and not row.check_password(old):
+        raise ForbiddenError(
+            "The present password is another one.",
+            hint="an administrator makes you a new token, or: greenroom accounts:password",
+        )
+    if not MIN_PASSWORD <= len(new) <= MAX_PASSWORD:
+        raise UserError(
+            f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.",
+            hint="a sentence of four words is a good one",
+        )
+    row.set_password(new)
+    row.save(update_fields=["password", "updated_at"])
+    audit(actor=actor, action="account.password", detail={"email": row.email})

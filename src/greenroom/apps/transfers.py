@@ -1,0 +1,102 @@
+"""Writes offers of an app to somebody else, and what becomes of them: ownership moves when the recipient accepts."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App, AppTransfer, Collaborator
+from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
+
+STATES = ("accepted", "declined")
+
+
+def concerning(actor: Actor) -> QuerySet[AppTransfer]:
+    """The offers that the actor made or got, newest first."""
+    rows = AppTransfer.objects.select_related("app", "owner", "recipient").order_by("-created_at")
+    return rows.filter(Q(owner_id=actor.account) | Q(recipient_id=actor.account))
+
+
+@transaction.atomic
+def offer(*, actor: Actor, app: App, recipient: str) -> AppTransfer:
+    """Offer the app to an account. UserError or NotFoundError for a recipient who cannot be one; ConflictError while another offer is open."""
+    app = App.objects.select_for_update().select_related("owner").get(pk=app.pk)
+    account = Account.objects.filter(email__iexact=recipient, is_active=True).first()
+    if account is None:
+        raise NotFoundError(
+            f"There is no account for {recipient[:100]}.",
+            hint=f"greenroom accounts:create {recipient[:100]}",
+            resource="account",
+        )
+    if account.pk == app.owner_id:
+        raise UserError(f"{account.email} owns {app.name} already.")
+    if app.transfers.filter(state="pending").exists():
+        raise ConflictError(
+            f"{app.name} is offered to somebody already.",
+            hint="DELETE /account/app-transfers/ID takes the offer back",
+            id="invalid_params",
+        )
+    row = AppTransfer.objects.create(app=app, owner=app.owner, recipient=account)
+    audit(actor=actor, action="app.transfer.offer", app=app, detail={"recipient": account.email})
+    return row
+
+
+@transaction.atomic
+def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
+    """The recipient accepts or declines. Accepted: the app is theirs, and who owned it before is an operator of it."""
+    if state not in STATES:
+        raise UserError("state must be accepted or declined.")
+    row = AppTransfer.objects.select_for_update().select_related("app", "owner", "recipient").get(pk=transfer.pk)
+    if row.recipient_id != actor.account_id:
+        raise ForbiddenError("Only the recipient answers an offer.", hint=f"ask {row.recipient.email}")
+    if row.state != "pending":
+        raise ConflictError(f"The offer was {row.state} before.", id="invalid_params")
+    row.state = state
+    row.save(update_fields=["state", "updated_at"])
+    if state == "accepted":
+        app = App.objects.select_for_update().get(pk=row.app_id)
+        app.owner = row.recipient
+        app.save(update_fields=["owner", "updated_at"])
+        Collaborator.objects.filter(app=app, account=row.recipient).delete()
+        Collaborator.objects.update_or_create(app=app, account=row.owner, defaults={"role": "operator"})
+    audit(
+        actor=actor,
+        action=f"app.transfer.{state}",
+        app=row.app,
+        detail={"from": row.owner.email, "to": row.recipient.email},
+    )
+    return row
+
+
+@transaction.atomic
+def withdraw(*, actor: Actor, transfer: AppTransfer) -> AppTransfer:
+    """The owner takes an open offer back."""
+    row = AppTransfer.objects.select_for_update().select_related("app", "owner", "recipient").get(pk=transfer.pk)
+    if row.owner_id != actor.account_id:
+        raise ForbiddenError(
+            "Only who made an offer takes it back.", hint='the recipient declines it: PATCH {"state": "declined"}'
+        )
+    if row.state != "pending":
+        raise ConflictError(f"The offer was {row.state} before.", id="invalid_params")
+    audit(actor=actor, action="app.transfer.withdraw", app=row.app, detail={"recipient": row.recipient.email})
+    AppTransfer.objects.filter(pk=row.pk).delete()
+    return row
+
+
+def find(actor: Actor, name: str) -> AppTransfer:
+    """An offer that concerns the actor, by id or by the app's name: then the open one. NotFoundError if there is none."""
+    rows = concerning(actor)
+    try:
+        row = rows.filter(pk=uuid.UUID(name)).first()
+    except ValueError:
+        row = rows.filter(app__name=name, state="pending").first()
+    if row is None:
+        raise NotFoundError(
+            "Couldn't find that app transfer.", hint="GET /account/app-transfers lists yours", resource="app_transfer"
+        )
+    return row

@@ -1,0 +1,228 @@
+"""The API of domains, certificates (SNI endpoints) and certificates that Greenroom makes itself (ACM)."""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+from functools import lru_cache
+from typing import Any
+
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from greenroom.apps import actions
+from greenroom.apps.models import Domain
+from greenroom.basics import clock
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.deliveries import actions as deliveries
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.router import certificates, endpoints
+from greenroom.router.models import SniEndpoint
+
+OWN_CA = "It is signed by this installation's own CA: whoever trusts its ca.pem trusts it. For the public, add one of a public CA: heroku certs:add CRT KEY"
+
+
+def _domain(row: Domain) -> dict[str, Any]:
+    use = getattr(row, "certificate", None)
+    endpoint = {"id": str(use.endpoint_id), "name": use.endpoint.name} if use else None
+    return {
+        "id": str(row.id), "hostname": row.hostname, "kind": row.kind, "cname": f"{row.app.name}.localhost", "status": "none",
+        "acm_status": "cert issued" if row.app.acm else None, "acm_status_reason": None, "sni_endpoint": endpoint,
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": clock.heroku_time(row.created_at), "updated_at": clock.heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def _find(call: Call) -> Domain:
+    """The domain that the path names by host name or id."""
+    wanted = call.params["hostname"].lower()
+    rows = Domain.objects.select_related("app", "certificate__endpoint").filter(app=call.app)
+    try:
+        row = rows.filter(pk=uuid.UUID(wanted)).first()
+    except ValueError:
+        row = rows.filter(hostname=wanted).first()
+    if row is None:
+        raise NotFoundError(
+            "Couldn't find that domain name.", hint=f"heroku domains -a {call.app.name}", resource="domain"
+        )
+    return row
+
+
+@route("GET", "/apps/{app}/domains", "view")
+def list_domains(call: Call) -> list[dict[str, Any]]:
+    """The app's own name first, then its custom domains."""
+    app = call.app
+    own = {
+        "id": str(app.id), "hostname": f"{app.name}.localhost", "kind": "heroku", "cname": None, "status": "none", "acm_status": None,
+        "acm_status_reason": None, "sni_endpoint": None, "app": {"id": str(app.id), "name": app.name},
+        "created_at": clock.heroku_time(app.created_at), "updated_at": clock.heroku_time(app.updated_at),
+    }  # fmt: skip
+    return [
+        own,
+        *(_domain(row) for row in app.domains.select_related("app", "certificate__endpoint").order_by("hostname")),
+    ]
+
+
+@route("POST", "/apps/{app}/domains", "domains")
+def add_domain(call: Call) -> Reply:
+    """A host name for the app: {hostname, sni_endpoint: name or null}. A certificate that covers it is taken by itself."""
+    app, name = call.app, call.text("sni_endpoint")
+    if name:
+        endpoints.find(app, name)
+    reserved = ("localhost", "greenroom.internal")
+    row = actions.add_domain(
+        actor=call.actor, app=app, hostname=call.text("hostname", required=True), reserved=reserved
+    )
+    endpoints.renew(app=app, home=HOME)
+    if name:
+        endpoints.choose(actor=call.actor, app=app, domain=row, name=name)
+    endpoints.settle(app=app)
+    deliveries.wake()
+    return Reply(_domain(_fresh(row)), 201)
+
+
+def _fresh(row: Domain) -> Domain:
+    return Domain.objects.select_related("app", "certificate__endpoint").get(pk=row.pk)
+
+
+@route("GET", "/apps/{app}/domains/{hostname}", "view")
+def get_domain(call: Call) -> dict[str, Any]:
+    """One custom domain, by host name or id."""
+    return _domain(_find(call))
+
+
+@route("PATCH", "/apps/{app}/domains/{hostname}", "domains")
+def change_domain(call: Call) -> dict[str, Any]:
+    """Another certificate: {sni_endpoint: name, id or null}."""
+    if "sni_endpoint" not in call.body:
+        raise UserError(
+            "sni_endpoint is missing: the name of a certificate, or null.", hint=f"heroku certs -a {call.app.name}"
+        )
+    row = _find(call)
+    endpoints.choose(actor=call.actor, app=call.app, domain=row, name=call.text("sni_endpoint") or None)
+    deliveries.wake()
+    return _domain(_fresh(row))
+
+
+@route("DELETE", "/apps/{app}/domains/{hostname}", "domains")
+def remove_domain(call: Call) -> dict[str, Any]:
+    """Take a host name away."""
+    body = _domain(_find(call))
+    actions.remove_domain(actor=call.actor, app=call.app, hostname=body["hostname"])
+    endpoints.renew(app=call.app, home=HOME)
+    deliveries.wake()
+    return body
+
+
+@lru_cache(maxsize=1)
+def _public_roots() -> Store | None:
+    """The CAs that this machine trusts."""
+    rows = ssl.create_default_context().get_ca_certs(binary_form=True)
+    found = []
+    for row in rows:
+        try:
+            found.append(x509.load_der_x509_certificate(row))
+        except ValueError:
+            continue
+    return Store(found) if found else None
+
+
+@lru_cache(maxsize=200)
+def _publicly_signed(chain: str, name: str) -> bool:
+    store = _public_roots()
+    if store is None:
+        return False
+    leaf, *rest = x509.load_pem_x509_certificates(chain.encode())
+    try:
+        PolicyBuilder().store(store).build_server_verifier(x509.DNSName(name.replace("*", "any"))).verify(leaf, rest)
+    except (VerificationError, ValueError):
+        return False
+    return True
+
+
+def _endpoint(row: SniEndpoint) -> dict[str, Any]:
+    facts = certificates.described(row.chain)
+    uses = list(row.uses.select_related("domain").order_by("domain__hostname"))
+    return {
+        "id": str(row.id), "name": row.name, "display_name": None, "certificate_chain": row.chain, "cname": None,
+        "domains": [str(use.domain_id) for use in uses], "app": {"id": str(row.app_id), "name": row.app.name},
+        "ssl_cert": {
+            "acm": row.issued, "ca_signed?": _publicly_signed(row.chain, row.names[0]), "cert_domains": row.names, "expires_at": facts["expires_at"],
+            "issuer": facts["issuer"], "self_signed?": facts["self_signed"], "starts_at": facts["starts_at"], "subject": facts["subject"], "id": str(row.id),
+        },
+        "created_at": clock.heroku_time(row.created_at), "updated_at": clock.heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+@route("GET", "/apps/{app}/sni-endpoints", "view")
+def list_endpoints(call: Call) -> list[dict[str, Any]]:
+    """The app's certificates, oldest first; never a key."""
+    return [_endpoint(row) for row in call.app.sni_endpoints.select_related("app").order_by("created_at")]
+
+
+@route("POST", "/apps/{app}/sni-endpoints", "domains")
+def add_endpoint(call: Call) -> Reply:
+    """A certificate: {certificate_chain, private_key}, both PEM. Domains that it covers and that have none get it."""
+    chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
+    row = endpoints.add(actor=call.actor, app=call.app, home=HOME, chain=chain, key=key)
+    deliveries.wake()
+    hosts = [use.domain.hostname for use in row.uses.select_related("domain")]
+    text = (
+        f"Served for {', '.join(hosts)}."
+        if hosts
+        else f"No domain of {call.app.name} is for it yet: heroku domains:add {row.names[0]} -a {call.app.name}"
+    )
+    return Reply(_endpoint(row), 201, {"X-Heroku-Warning": text[:1000]})
+
+
+@route("GET", "/apps/{app}/sni-endpoints/{name}", "view")
+def get_endpoint(call: Call) -> dict[str, Any]:
+    """One certificate, by name or id."""
+    return _endpoint(endpoints.find(call.app, call.params["name"]))
+
+
+@route("PATCH", "/apps/{app}/sni-endpoints/{name}", "domains")
+def replace_endpoint(call: Call) -> dict[str, Any]:
+    """Another chain and key under the same name."""
+    chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
+    row = endpoints.replace(actor=call.actor, app=call.app, home=HOME, name=call.params["name"], chain=chain, key=key)
+    deliveries.wake()
+    return _endpoint(row)
+
+
+@route("DELETE", "/apps/{app}/sni-endpoints/{name}", "domains")
+def remove_endpoint(call: Call) -> dict[str, Any]:
+    """Forget a certificate and its key."""
+    body = _endpoint(endpoints.find(call.app, call.params["name"]))
+    endpoints.remove(actor=call.actor, app=call.app, name=call.params["name"])
+    deliveries.wake()
+    return body
+
+
+def _acm(call: Call, *, on: bool, again: bool = False) -> Reply:
+    app = endpoints.switch_acm(actor=call.actor, app=call.app, home=HOME, on=on, again=again)
+    deliveries.wake()
+    return Reply(shapes.app(app), 200, {"X-Heroku-Warning": OWN_CA} if on else {})
+
+
+@route("POST", "/apps/{app}/acm", "domains")
+def enable_acm(call: Call) -> Reply:
+    """Certificates of the installation's own CA for all custom domains, renewed by themselves."""
+    return _acm(call, on=True)
+
+
+@route("PATCH", "/apps/{app}/acm", "domains")
+def refresh_acm(call: Call) -> Reply:
+    """Make them anew now."""
+    if not call.app.acm:
+        raise UserError(
+            f"Automatic certificates are off for {call.app.name}.", hint=f"heroku certs:auto:enable -a {call.app.name}"
+        )
+    return _acm(call, on=True, again=True)
+
+
+@route("DELETE", "/apps/{app}/acm", "domains")
+def disable_acm(call: Call) -> Reply:
+    """No more certificates of our own."""
+    return _acm(call, on=False)

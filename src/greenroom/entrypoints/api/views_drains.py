@@ -1,0 +1,50 @@
+"""The API of log drains. URLs are shown without their passwords; how far a receiver got is Greenroom's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.basics.clock import heroku_time
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.logs import drains
+from greenroom.logs.models import LogDrain
+
+
+def _shape(row: LogDrain) -> dict[str, Any]:
+    return {
+        "id": str(row.id), "url": row.url, "token": row.token, "addon": None, "extended": None,
+        "sent_lines": row.sent, "sent_at": heroku_time(row.sent_at), "failures": row.failures, "error": row.error or None,
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+@route("GET", "/apps/{app}/log-drains", "config:read")
+def list_drains(call: Call) -> list[dict[str, Any]]:
+    """The app's drains, oldest first. ``?extended=true`` adds the number that Heroku gives a drain: here its id."""
+    rows = [_shape(row) for row in call.app.log_drains.order_by("created_at", "id")]
+    if call.query("extended") == "true":
+        return [{**row, "extended": {"drain_id": row["id"]}} for row in rows]
+    return rows
+
+
+@route("POST", "/apps/{app}/log-drains", "settings")
+def add_drain(call: Call) -> Reply:
+    """Send the app's log to {url}: https, http, syslog+tls or syslog. It begins with the next line."""
+    row = drains.add(
+        actor=call.actor, app=call.app, home=HOME, url=call.text("url", required=True), allowed=settings.PRIVATE_TARGETS
+    )
+    return Reply(_shape(row), 201)
+
+
+@route("GET", "/apps/{app}/log-drains/{drain}", "config:read", wide="drain")
+def get_drain(call: Call) -> dict[str, Any]:
+    """One drain, by URL, token or id."""
+    return _shape(drains.find(call.app, call.params["drain"]))
+
+
+@route("DELETE", "/apps/{app}/log-drains/{drain}", "settings", wide="drain")
+def remove_drain(call: Call) -> dict[str, Any]:
+    """Send nothing more there."""
+    return _shape(drains.remove(actor=call.actor, app=call.app, name=call.params["drain"]))

@@ -1,0 +1,60 @@
+"""The API of signing in: sessions, the begin of a sign-in by browser, and passwords. The page is entrypoints.web's, the waiting is entrypoints.streams'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.accounts import actions, signing_in
+from greenroom.accounts.models import Account, Token
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import NotFoundError
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import Call, Reply, route
+
+
+@route("POST", "/auth", "public")
+def begin(call: Call) -> Reply:
+    """Begin a sign-in: the person goes to browser_url, the command asks at cli_url with the token."""
+    address = call.request.META.get("REMOTE_ADDR", "")
+    row, page, command = signing_in.begin(description=call.text("description"), address=address)
+    return Reply({"browser_url": f"/auth/browser/{page}", "cli_url": f"/auth/cli/{row.id}", "token": command}, 201)
+
+
+def _session(row: Token) -> dict[str, Any]:
+    return {
+        "id": str(row.id), "description": row.description, "expires_in": int((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
+        "used_at": heroku_time(row.used_at), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def _sessions(call: Call) -> list[Token]:
+    return list(
+        Token.objects.filter(account_id=call.actor.account, session=True, revoked_at=None).order_by("-created_at")
+    )
+
+
+@route("GET", "/oauth/sessions", "account:read")
+def sessions(call: Call) -> list[dict[str, Any]]:
+    """The sign-ins that hold, newest first. Each is a token, which is among the authorizations too."""
+    return [_session(row) for row in _sessions(call)]
+
+
+@route("DELETE", "/oauth/sessions/{id}", "account:write")
+def end_session(call: Call) -> dict[str, Any]:
+    """End a sign-in; ``~`` is the one that asks."""
+    wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
+    row = next((row for row in _sessions(call) if str(row.id) == wanted), None)
+    if row is None:
+        raise NotFoundError("Couldn't find that session.", resource="session")
+    account = Account.objects.get(pk=call.actor.account)
+    return _session(actions.revoke_token(actor=call.actor, account=account, token_id=str(row.id)))
+
+
+@route("PUT", "/account/password", "account:write")
+def set_password(call: Call) -> dict[str, Any]:
+    """{password: the present one, new_password}; without the first where there is none yet."""
+    account = Account.objects.get(pk=call.actor.account)
+    new = call.text("new_password", required=True)
+    signing_in.set_password(actor=call.actor, account=account, old=call.text("password"), new=new)
+    account.refresh_from_db()
+    return shapes.account(account)

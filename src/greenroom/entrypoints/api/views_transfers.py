@@ -1,0 +1,53 @@
+"""The API of app transfers: the owner offers, the recipient accepts or declines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.apps import transfers
+from greenroom.apps.models import AppTransfer
+from greenroom.apps.queries import authorise
+from greenroom.basics.clock import heroku_time
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import Call, Reply, route
+
+
+def _shape(row: AppTransfer) -> dict[str, Any]:
+    return {
+        "id": str(row.id), "app": {"id": str(row.app_id), "name": row.app.name}, "owner": shapes.user(row.owner), "recipient": shapes.user(row.recipient),
+        "state": row.state, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+@route("GET", "/account/app-transfers", "account:read")
+def list_transfers(call: Call) -> list[dict[str, Any]]:
+    """The offers that the caller made or got."""
+    return [_shape(row) for row in transfers.concerning(call.actor)]
+
+
+@route("POST", "/account/app-transfers", "account:write")
+def offer(call: Call) -> Reply:
+    """Offer an app: {app, recipient: e-mail}. It needs the permission to destroy it, since it gives it away."""
+    app = authorise(call.actor, call.text("app", required=True), "destroy")
+    row = transfers.offer(actor=call.actor, app=app, recipient=call.text("recipient", required=True))
+    hint = f"{row.recipient.email} accepts with: greenroom transfers:accept {app.name}. No mail is sent."
+    return Reply(_shape(row), 201, {"X-Heroku-Warning": hint})
+
+
+@route("GET", "/account/app-transfers/{id}", "account:read")
+def get_transfer(call: Call) -> dict[str, Any]:
+    """One offer, by id or the app's name."""
+    return _shape(transfers.find(call.actor, call.params["id"]))
+
+
+@route("PATCH", "/account/app-transfers/{id}", "account:write")
+def answer(call: Call) -> dict[str, Any]:
+    """{state: accepted or declined}, by the recipient."""
+    row = transfers.find(call.actor, call.params["id"])
+    return _shape(transfers.answer(actor=call.actor, transfer=row, state=call.text("state", required=True)))
+
+
+@route("DELETE", "/account/app-transfers/{id}", "account:write")
+def withdraw(call: Call) -> dict[str, Any]:
+    """Take an open offer back."""
+    return _shape(transfers.withdraw(actor=call.actor, transfer=transfers.find(call.actor, call.params["id"])))

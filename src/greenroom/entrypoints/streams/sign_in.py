@@ -1,0 +1,64 @@
+"""Where a command waits until its person has said yes in a browser: ``GET /auth/cli/ID``, as plain ASGI, so that waiting costs no thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from greenroom.basics import clock
+from greenroom.basics.errors import GreenroomError
+
+PREFIX = "/auth/cli/"
+PAUSE = 0.5
+LONGEST = 600.0
+
+Collect = Callable[[str, str], Awaitable[str | None]]
+
+
+async def respond(scope: dict[str, Any], receive: Any, send: Any, collect: Collect, pause: float = PAUSE) -> None:
+    """Answer when ``collect(id, secret)`` has a token or an error; it is asked again and again until the command goes away."""
+    secret = _bearer(scope)
+    gone = asyncio.create_task(_gone(receive))
+    deadline = clock.monotonic() + LONGEST
+    try:
+        while not gone.done():
+            try:
+                token = await collect(scope["path"].removeprefix(PREFIX), secret)
+            except GreenroomError as error:
+                return await _answer(
+                    send, error.status, {"id": error.id, "message": error.message, "error": str(error), "url": ""}
+                )
+            if token is not None:
+                return await _answer(send, 200, {"access_token": token})
+            if clock.monotonic() > deadline:
+                return await _answer(
+                    send,
+                    403,
+                    {"id": "forbidden", "message": "Nobody answered.", "error": "Nobody answered.", "url": ""},
+                )
+            await asyncio.wait([gone], timeout=pause)
+    finally:
+        gone.cancel()
+
+
+def _bearer(scope: dict[str, Any]) -> str:
+    header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return header.decode("latin-1").partition(" ")[2].strip()
+
+
+async def _gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Any, status: int, body: dict[str, Any]) -> None:
+    data = json.dumps(body).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"%d" % len(data)),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})

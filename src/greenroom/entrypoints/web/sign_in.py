@@ -1,0 +1,79 @@
+"""The page on which a person says yes to a command's sign-in (``heroku login``): e-mail and password, or an API token."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_http_methods
+
+from greenroom.accounts import queries, signing_in
+from greenroom.accounts.models import SignIn
+from greenroom.accounts.rules import Actor
+from greenroom.basics.errors import GreenroomError
+
+PAGE = "greenroom/sign_in.html"
+WRONG = "No account has this e-mail and password."
+
+
+@never_cache
+@csrf_protect
+@require_http_methods(["GET", "POST"])
+def page(request: HttpRequest, secret: str) -> HttpResponse:
+    """Who asks, and a form; its answer says what became of it. Works without scripts."""
+    try:
+        row = signing_in.of_page(secret)
+    except GreenroomError as error:
+        return _show(request, None, status=404, title="This sign-in is over", error=str(error))
+    if request.method == "GET":
+        return _show(request, row)
+    if "refuse" in request.POST:
+        signing_in.refuse(row=row)
+        return _show(request, None, title="Refused", text="The command was not let in.")
+    return _allow(request, row)
+
+
+def _allow(request: HttpRequest, row: SignIn) -> HttpResponse:
+    actor = _actor(request)
+    if actor is None:
+        signing_in.missed(row=row)
+        return _show(request, row, status=403, error=WRONG)
+    try:
+        signing_in.approve(row=row, actor=actor)
+    except GreenroomError as error:
+        return _show(request, row, status=error.status, error=str(error))
+    return _show(
+        request, None, title="Signed in", text=f"The command goes on as {actor.email}. You can close this page."
+    )
+
+
+def _actor(request: HttpRequest) -> Actor | None:
+    email, secret = request.POST.get("email", "").strip(), request.POST.get("password", "")
+    address = request.META.get("REMOTE_ADDR", "")
+    if secret.startswith("grm_"):
+        actor = queries.by_token(secret.strip(), address=address)
+        return actor if actor and email.lower() in ("", actor.email.lower()) else None
+    return queries.by_password(email, secret, address=address)
+
+
+def _show(
+    request: HttpRequest,
+    row: SignIn | None,
+    *,
+    status: int = 200,
+    title: str = "Let a command in",
+    text: str = "",
+    error: str = "",
+) -> HttpResponse:
+    answer = render(
+        request,
+        PAGE,
+        {"row": row, "title": title, "text": text, "error": error, "email": request.POST.get("email", "")},
+        status=status,
+    )
+    answer["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+    answer["Referrer-Policy"] = "same-origin"
+    return answer

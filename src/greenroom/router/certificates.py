@@ -1,0 +1,190 @@
+"""Judges a certificate chain and its private key as somebody uploads them: what is wrong is said in one sentence, with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import UserError
+
+LONGEST = 100_000
+MOST = 10
+RSA_BITS = 2048
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A chain and key that belong together. names: the host names it is for, wildcards as they stand; chain, key: as normal PEM."""
+
+    chain: str
+    key: bytes
+    names: tuple[str, ...]
+    expires_at: datetime
+
+
+def judge(*, chain: str, key: str, now: datetime) -> Judged:
+    """The chain (leaf first) and key of two PEM texts. UserError that says which of them is wrong, and how."""
+    certificates = _chain(chain)
+    private = _key(key)
+    leaf = certificates[0]
+    _belongs(leaf, private, certificates)
+    _holds_now(certificates, now)
+    _is_chain(certificates)
+    names = names_of(leaf)
+    if not names:
+        raise UserError(
+            "The certificate names no host: it has neither a subject alternative name nor a common name.",
+            hint='openssl req ... -addext "subjectAltName=DNS:www.example.com"',
+        )
+    text = "".join(row.public_bytes(Encoding.PEM).decode() for row in certificates)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Judged(text, pem, names, leaf.not_valid_after_utc)
+
+
+def _chain(text: str) -> list[x509.Certificate]:
+    if len(text) > LONGEST:
+        raise UserError(
+            f"The certificate chain is longer than {LONGEST} characters.",
+            hint="only the certificate and its intermediates belong into it",
+        )
+    if "PRIVATE KEY-----" in text:
+        raise UserError(
+            "The certificate file holds a private key.",
+            hint="heroku certs:add CRT KEY: the certificate first, then the key",
+        )
+    try:
+        found = x509.load_pem_x509_certificates(text.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        text = "The certificate file holds no certificate in PEM: it must begin with -----BEGIN CERTIFICATE-----."
+        raise UserError(text, hint="openssl x509 -inform der -in FILE -out FILE.pem makes PEM of DER") from error
+    if len(found) > MOST:
+        raise UserError(
+            f"The chain has {len(found)} certificates; {MOST} at most make sense.",
+            hint="leave the CA bundle out, keep the intermediates",
+        )
+    return found
+
+
+def _key(text: str) -> Key:
+    if len(text) > LONGEST:
+        raise UserError(f"The private key is longer than {LONGEST} characters.")
+    try:
+        found = load_pem_private_key(text.encode(), None)
+    except TypeError as error:
+        raise UserError(
+            "The private key has a passphrase, which a router cannot type.",
+            hint="openssl pkey -in KEY -out KEY.open takes it off",
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        hint = (
+            "heroku certs:add CRT KEY: the certificate first, then the key"
+            if "BEGIN CERTIFICATE-----" in text
+            else "it must begin with -----BEGIN PRIVATE KEY-----"
+        )
+        raise UserError("The key file holds no private key in PEM.", hint=hint) from error
+    if isinstance(found, rsa.RSAPrivateKey) and found.key_size < RSA_BITS:
+        raise UserError(
+            f"The RSA key has {found.key_size} bits; browsers want {RSA_BITS} at least.",
+            hint="make a new key and certificate",
+        )
+    if not isinstance(found, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+        raise UserError(
+            "The private key is of a kind that TLS servers do not use.",
+            hint="RSA of 2048 bits or more, ECDSA and Ed25519 are possible",
+        )
+    return found
+
+
+def _public(row: x509.Certificate | Key) -> bytes:
+    return row.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _belongs(leaf: x509.Certificate, private: Key, certificates: Sequence[x509.Certificate]) -> None:
+    wanted = _public(private)
+    if _public(leaf) == wanted:
+        return
+    place = next((number for number, row in enumerate(certificates, 1) if _public(row) == wanted), None)
+    if place:
+        raise UserError(
+            f"The key belongs to certificate {place} of the chain, not to the first.",
+            hint="the app's own certificate must come first, then the intermediates",
+        )
+    raise UserError(
+        f"The private key does not belong to the certificate of {_subject(leaf)}.",
+        hint="heroku certs:add CRT KEY, both of the same request",
+    )
+
+
+def _holds_now(certificates: Sequence[x509.Certificate], now: datetime) -> None:
+    for number, row in enumerate(certificates, 1):
+        if row.not_valid_after_utc <= now:
+            raise UserError(
+                f"Certificate {number} of the chain, {_subject(row)}, expired on {heroku_time(row.not_valid_after_utc)}.",
+                hint="renew it first",
+            )
+        if row.not_valid_before_utc > now:
+            raise UserError(
+                f"Certificate {number} of the chain, {_subject(row)}, holds only from {heroku_time(row.not_valid_before_utc)} on.",
+                hint="wait for that moment, or have it issued anew",
+            )
+
+
+def _is_chain(certificates: Sequence[x509.Certificate]) -> None:
+    for number, (row, issuer) in enumerate(pairwise(certificates), 1):
+        try:
+            row.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            text = f"Certificate {number + 1} of the chain, {_subject(issuer)}, has not issued certificate {number}, {_subject(row)}."
+            raise UserError(
+                text, hint="order them: the app's own, who issued it, who issued that one; the root may be left out"
+            ) from error
+
+
+def _subject(row: x509.Certificate) -> str:
+    return _name(row.subject)[:100]
+
+
+def _name(name: x509.Name) -> str:
+    return name.rfc4514_string() or "(without a name)"
+
+
+def names_of(row: x509.Certificate) -> tuple[str, ...]:
+    """The host names of a certificate, in lower case: the alternative names, or the common name of an old one."""
+    try:
+        found = row.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    except x509.ExtensionNotFound:
+        common = row.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return (str(common[0].value).lower(),) if common else ()
+    assert isinstance(found, x509.SubjectAlternativeName)
+    return tuple(dict.fromkeys(name.lower() for name in found.get_values_for_type(x509.DNSName)))
+
+
+def covers(names: Sequence[str], hostname: str) -> bool:
+    """Whether one of a certificate's names is good for the host name; a star stands for one label."""
+    parent = hostname.partition(".")[2]
+    return any(name in (hostname, f"*.{parent}") for name in names)
+
+
+def described(chain: str) -> dict[str, object]:
+    """Issuer, subject and dates of a chain's first certificate; self_signed: whether it issued itself."""
+    leaf = x509.load_pem_x509_certificates(chain.encode())[0]
+    return {
+        "issuer": _name(leaf.issuer), "subject": _name(leaf.subject), "self_signed": leaf.issuer == leaf.subject,
+        "starts_at": heroku_time(leaf.not_valid_before_utc), "expires_at": heroku_time(leaf.not_valid_after_utc),
+    }  # fmt: skip

@@ -1,0 +1,123 @@
+"""A command's sign-in by browser, passwords, and sessions: rows and the page itself."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from greenroom.accounts import actions, signing_in
+from greenroom.accounts.models import Account, SignIn, Token
+from greenroom.accounts.queries import by_token
+from greenroom.basics import clock
+from greenroom.basics.errors import GreenroomError
+
+pytestmark = pytest.mark.django_db
+
+
+def begun():
+    row, page, command = signing_in.begin(description="Heroku CLI login from laptop", address="10.1.2.3")
+    return row, f"/auth/browser/{page}", lambda: signing_in.collect(id=str(row.id), secret=command)
+
+
+def submit(client, url, **fields):
+    page = client.get(url).content.decode()
+    fields["csrfmiddlewaretoken"] = re.search(r'csrfmiddlewaretoken" value="(\w+)"', page)[1]
+    return client.post(url, fields)
+
+
+def test_the_person_says_yes_with_a_password_and_the_command_gets_a_token_once(bob):
+    _, url, collect = begun()
+    assert collect() is None
+    client = Client(enforce_csrf_checks=True)
+    shown = client.get(url)
+    assert "Heroku CLI login from laptop" in shown.content.decode()
+    assert "10.1.2.3" in shown.content.decode()
+    assert "frame-ancestors 'none'" in shown["Content-Security-Policy"]
+    answer = submit(client, url, email="bob@example.com", password="correct horse")
+    assert "goes on as bob@example.com" in answer.content.decode()
+    token = collect()
+    assert by_token(token).email == "bob@example.com"
+    assert Token.objects.get().session
+    assert token not in str(SignIn.objects.values())
+    with pytest.raises(GreenroomError):
+        collect()
+    assert client.get(url).status_code == 404
+
+
+def test_a_token_of_scope_global_does_as_well_and_a_narrow_one_does_not(bob):
+    account = Account.objects.get(email="bob@example.com")
+    narrow = actions.create_token(actor=bob, account=account, scopes=("read",))[1]
+    wide = actions.create_token(actor=bob, account=account)[1]
+    _, url, collect = begun()
+    client = Client(enforce_csrf_checks=True)
+    assert "narrower scope" in submit(client, url, email="", password=narrow).content.decode()
+    assert submit(client, url, email="eve@example.com", password=wide).status_code == 403
+    assert collect() is None
+    submit(client, url, email="", password=wide)
+    assert by_token(collect()).email == "bob@example.com"
+
+
+def test_wrong_passwords_end_the_sign_in(bob):
+    _, url, collect = begun()
+    client = Client(enforce_csrf_checks=True)
+    for _ in range(signing_in.ATTEMPTS):
+        assert submit(client, url, email="bob@example.com", password="wrong").status_code == 403
+    assert client.get(url).status_code == 404
+    with pytest.raises(GreenroomError, match="refused"):
+        collect()
+
+
+def test_a_refusal_an_expiry_and_a_foreign_secret_give_nothing(bob, monkeypatch):
+    row, url, collect = begun()
+    with pytest.raises(GreenroomError):
+        signing_in.collect(id=str(row.id), secret="guessed")
+    submit(Client(enforce_csrf_checks=True), url, refuse="")
+    with pytest.raises(GreenroomError, match="refused"):
+        collect()
+    _, url, collect = begun()
+    now = clock.now() + timedelta(minutes=11)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    assert Client().get(url).status_code == 404
+    with pytest.raises(GreenroomError, match="in time"):
+        collect()
+
+
+def test_the_page_takes_no_form_from_elsewhere(bob):
+    _, url, collect = begun()
+    assert Client(enforce_csrf_checks=True).post(url, {"email": "bob@example.com", "password": "correct horse"}).status_code == 403
+    assert collect() is None
+
+
+def api(token):
+    return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+def test_sessions_are_listed_and_ended(bob):
+    _, url, collect = begun()
+    submit(Client(enforce_csrf_checks=True), url, email="bob@example.com", password="correct horse")
+    token = collect()
+    other = actions.create_token(actor=bob, account=Account.objects.get(email="bob@example.com"))[1]
+    (row,) = api(other).get("/oauth/sessions").json()
+    assert row["description"] == "Heroku CLI login from laptop"
+    assert api(other).delete("/oauth/sessions/~").json()["resource"] == "session"
+    assert api(token).delete("/oauth/sessions/~").status_code == 200
+    assert api(token).get("/account").status_code == 401
+    assert api(other).get("/oauth/sessions").json() == []
+
+
+def test_a_password_is_set_with_a_token_and_changed_with_the_old_one(bob):
+    account = actions.create_account(actor=bob, email="new@example.com")
+    token = actions.create_token(actor=bob, account=account)[1]
+
+    def put(**body):
+        return api(token).put("/account/password", body, content_type="application/json")
+
+    assert "12 to 500" in put(new_password="short").json()["message"]
+    assert put(new_password="a long enough one").status_code == 200
+    assert put(new_password="another long one", password="wrong").status_code == 403
+    assert put(new_password="another long one", password="a long enough one").status_code == 200
+    account.refresh_from_db()
+    assert account.check_password("another long one")
