@@ -65,12 +65,14 @@ def remaining(actor: Actor) -> int:
 
 def guard_password(email: str, address: str) -> None:
     """RateLimitError when too many wrong passwords came from the address, or for the account."""
-    rate = settings.PASSWORD_RATE
-    for key in _password_keys(email, address) if rate else ():
+    rate: Rate | None = settings.PASSWORD_RATE
+    if rate is None:
+        return
+    for key in _password_keys(email, address):
         left = _peek(key, rate)
         if left < 1:
             raise RateLimitError(
-                "Too many wrong passwords.", retry_after=(1 - left) * 60 / rate.per_minute, hint="wait, then try again; a token works meanwhile"
+                "Too many wrong passwords.", retry_after=(1 - left) * 60 / rate.per_minute, hint="wait, or use a token"
             )
 
 

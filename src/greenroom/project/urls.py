@@ -12,10 +12,12 @@ from greenroom.entrypoints.api import (
     views_github,
     views_keys,
     views_pg,
+    views_profile,
     views_rehearsals,
     views_releases,
     views_schema,
     views_snapshots,
+    views_source_builds,
     views_sources,
     views_webhooks,
 )
@@ -25,6 +27,6 @@ REGISTERED = (views_account, views_apps, views_builds, views_gate, views_keys, v
 DATA = (views_addons, views_pg, views_snapshots)
 PIPELINES = (views_sources,)
 REGISTERED_FOR_CHECKS = (views_github, views_check_tokens)
-ABOUT_ITSELF = (views_schema,)
+ABOUT_ITSELF = (views_schema, views_profile, views_source_builds)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

@@ -41,7 +41,11 @@ def _build(call: Call) -> Build:
 
 @route("GET", "/apps/{app}/builds/{build}", "view", returns="build")
 def get_build(call: Call) -> dict[str, Any]:
-    """One build by id."""
+    """One build by its id, or by that of its delivery."""
+    name = call.params["build"]
+    delivery = Delivery.objects.filter(app=call.app, pk=name).select_related("build__app", "account").first() if is_uuid(name) else None
+    if delivery is not None:
+        return shapes.build_of_delivery(delivery, transcript_url(delivery))
     row = _build(call)
     return shapes.build(row, _output(row))
 

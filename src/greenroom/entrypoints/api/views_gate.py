@@ -168,7 +168,7 @@ def log_session(call: Call) -> Reply:
     payload = {
         "app": call.app.id.hex,
         "lines": 100 if lines is None else lines,
-        "tail": call.body.get("tail") is True,
+        "tail": call.body.get("tail") in (True, 1),
         "dyno": call.text("dyno") or call.text("type") or call.text("dyno_name"),
         "source": call.text("source"),
     }

@@ -156,7 +156,7 @@ def list_check_run_annotations(call: Call) -> Reply:
 
 
 @route(
-    "GET", REPO + "/commits/{ref}/check-runs", "checks:read", wide="ref", returns="github.check-runs", query=("check_name", "status", "filter", "page", "per_page")
+    "GET", REPO + "/commits/{ref}/check-runs", "checks:read", wide="ref", returns="github.check-runs", query=(*PAGES, "check_name", "status", "filter")
 )
 def list_check_runs(call: Call) -> Reply:
     """The check runs of a commit: ?check_name, ?status, ?filter=latest|all."""

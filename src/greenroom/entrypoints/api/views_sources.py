@@ -18,13 +18,13 @@ def _source() -> Reply:
     return Reply(body, 201)
 
 
-@route("POST", "/sources", "account:write")
+@route("POST", "/sources", "account:write", returns="201 source")
 def make_source(call: Call) -> Reply:
     """{source_blob: {put_url, get_url}}: PUT a tar archive to the one within an hour, name the other within a day."""
     return _source()
 
 
-@route("POST", "/apps/{app}/sources", "push")
+@route("POST", "/apps/{app}/sources", "push", returns="201 source")
 def make_source_of_app(call: Call) -> Reply:
     """The same, as older clients ask for it."""
     return _source()

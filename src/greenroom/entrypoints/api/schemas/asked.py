@@ -5,8 +5,12 @@ from __future__ import annotations
 from greenroom.entrypoints.api.schemas.words import declare
 
 declare("account.create", "A new account.", {"email": "email", "?name": "text?", "?is_admin": "boolean"})
-declare("account.update", "Another name.", {"?name": "text?"})
-declare("password.change", "Another password; the one that holds now proves that it is you.", {"password": "text", "new_password": "text"})
+declare("account.update", "Another name, or another password.", {
+    "?name": "text?", "?password": "text?", "?new_password": "text?", "?email": "text?",
+})  # fmt: skip
+declare("password.change", "Another password; the one that holds now proves that it is you.", {
+    "?current_password": "text?", "?password": "text?", "new_password": "name",
+})  # fmt: skip
 declare("authorization.create", "A new token.", {"?scope": ["[text]", "text", "null"], "?expires_in": "seconds?", "?description": "text?"})
 declare("authorization.update", "Another description.", {"description": "name"})
 declare("key.create", "A public key in OpenSSH's form.", {"public_key": "name"})
@@ -28,8 +32,12 @@ declare("dyno.create", "A one-off dyno. snapshot: false leaves out the one befor
     "command": "name", "?attach": "any", "?env": "object?", "?force_no_tty": "any", "?size": "text?", "?type": "any", "?time_to_live": "any",
     "?snapshot": "any", "?force": "any",
 })  # fmt: skip
-declare("build.create", "A tarball to build: a URL of this installation's /sources.", {
-    "source_blob": {"url": "name", "?version": "text?", "?checksum": "text?", "?version_description": "any"}, "?buildpacks": "any",
+declare("source-blob", "An archive: a get_url of this installation's /sources.", {
+    "url": "name", "?version": "text?", "?checksum": "text?", "?version_description": "any",
+})  # fmt: skip
+declare("build.create", "An archive to build.", {"source_blob": "#source-blob", "?buildpacks": "any"})
+declare("app-setup.create", "A new app and its first code.", {
+    "source_blob": "#source-blob", "?app": "object?", "?overrides": "object?",
 })  # fmt: skip
 declare("log-session.create", "Which lines.", {
     "?lines": "count?", "?tail": "any", "?dyno": "text?", "?type": "text?", "?dyno_name": "text?", "?source": "text?",

@@ -65,6 +65,18 @@ declare("build", "A build: one compilation of a commit into a slug.", {
     "slug": "#of-app?", "stack": "text", "buildpacks": "[#buildpack]", "release": "#of-app?", "output_stream_url": "text",
     "failure": "#failure?", "user": "#user", "app": "#of-app", "finished_at": "moment?", **TIMES,
 })  # fmt: skip
+declare("build-result", "What a build said.", {
+    "build": "#build.short", "exit_code": "integer?", "lines": "[#build.line]",
+})  # fmt: skip
+declare("build.short", "A build inside another thing.", {"id": "uuid", "status": "pending|succeeded|failed", "output_stream_url": "text"})
+declare("build.line", "A line of it.", {"stream": "text", "line": "text"})
+declare("app-setup", "An app that is made with its first code.", {
+    "id": "uuid", "app": "#named", "status": "pending|succeeded|failed", "build": "#build.short", "failure_message": "text?",
+    "manifest_errors": "[text]", "postdeploy": "null", "resolved_success_url": "text?", **TIMES,
+})  # fmt: skip
+declare("source", "Where to send an archive, and the URL by which it is named afterwards.", {
+    "source_blob": {"put_url": "text", "get_url": "text"}, **TIMES,
+})  # fmt: skip
 declare("failure", "Why it failed.", {"reason": "text", "message": "text", "hint": "text"})
 declare("buildpack", "A buildpack by its name.", {"url": "text", "?name": "text"})
 declare("slug", "A slug with what it is made of.", {
