@@ -17,3 +17,5 @@ from greenroom.project.settings import DATABASES
 
 DATABASES["default"]["OPTIONS"] = {}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+MIDDLEWARE = ["tests.schema.Witness", *MIDDLEWARE]  # noqa: F405
+ACCOUNT_RATE = ADDRESS_RATE = PASSWORD_RATE = None

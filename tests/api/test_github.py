@@ -268,7 +268,7 @@ def test_a_bad_check_run_is_refused_by_field(api, sha, field, changes):
 @pytest.mark.parametrize("body", ["{", "[]", '"x"', "null", '{"output": {"annotations": "x"}}', '{"name": {}, "head_sha": []}'])
 @pytest.mark.parametrize("path", ["/statuses/{sha}", "/check-runs"])
 def test_a_broken_body_is_refused_and_never_a_500(api, sha, path, body):
-    assert api("POST", path.format(sha=sha), body).status_code == 422
+    assert api("POST", path.format(sha=sha), body).status_code in (400, 422)
 
 
 @pytest.mark.parametrize("bad", ["0" * 40, "master", "abc", "f" * 40, "-x"])

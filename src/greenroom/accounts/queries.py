@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.contrib.auth.hashers import make_password
 from django.db.models import Q
 
+from greenroom.accounts import limits
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.accounts.rules import Actor, chain_hash, token_digest
 from greenroom.basics import clock
@@ -36,12 +37,15 @@ def by_token(plain: str, *, address: str = "") -> Actor | None:
 
 
 def by_password(email: str, password: str, *, address: str = "") -> Actor | None:
-    """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time."""
+    """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time. RateLimitError after many wrong ones."""
+    limits.guard_password(email, address)
     account = Account.objects.filter(email__iexact=email, is_active=True).first()
     if account is None:
         make_password(password)
-        return None
-    return actor_of(account, address=address) if account.check_password(password) else None
+    elif account.check_password(password):
+        return actor_of(account, address=address)
+    limits.wrong_password(email, address)
+    return None
 
 
 def actor_of(

@@ -59,6 +59,41 @@ def scope_grants(scopes: tuple[str, ...], needed: str) -> bool:
     return any(needed in GRANTS.get(scope, frozenset()) for scope in scopes)
 
 
+def wider(wanted: tuple[str, ...], own: tuple[str, ...]) -> bool:
+    """Whether a token of the scopes ``wanted`` could do anything that one of ``own`` cannot. It compares what they grant, not their names."""
+    return not _granted(wanted) <= _granted(own)
+
+
+def _granted(scopes: tuple[str, ...]) -> frozenset[str]:
+    return frozenset().union(*(GRANTS.get(scope, frozenset()) for scope in scopes))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many at once, and how many more each minute."""
+
+    most: int
+    per_minute: float
+
+    def __str__(self) -> str:
+        return f"{self.most} requests at once and {self.per_minute:g} more each minute"
+
+
+def rate_of(text: str) -> Rate | None:
+    """``4500/75`` as a Rate; None for ``off``. ValueError for anything else."""
+    if text.strip().lower() == "off":
+        return None
+    most, _, per_minute = text.partition("/")
+    if not most.strip().isdecimal() or not per_minute.strip().isdecimal() or not int(most) or not int(per_minute):
+        raise ValueError(f"{text!r} is no rate: as many as may come at once, a slash, and how many more each minute, as in 4500/75, or off")
+    return Rate(int(most), float(per_minute))
+
+
+def refilled(tokens: float, seconds: float, rate: Rate) -> float:
+    """The tokens of a bucket after so many seconds."""
+    return min(float(rate.most), tokens + seconds * rate.per_minute / 60)
+
+
 def may_report(actor: Actor, check: str) -> bool:
     """Whether the credential's list of checks has this one; case does not count, and an empty list has all."""
     return not actor.checks or check.strip().casefold() in {name.strip().casefold() for name in actor.checks}

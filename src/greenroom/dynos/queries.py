@@ -87,7 +87,7 @@ def by_name(app: App, name: str) -> Dyno:
     """The newest dyno called ``run.4821`` or of that id."""
     rows = Dyno.objects.select_related("release", "account").filter(app=app).order_by("-created_at")
     kind, _, number = name.rpartition(".")
-    found = rows.filter(type=kind, ordinal=int(number)).first() if number.isdigit() and len(number) < 9 else None
+    found = rows.filter(type=kind, ordinal=int(number)).first() if number.isdecimal() and len(number) < 9 else None
     found = found or next((row for row in rows[:500] if str(row.id) == name), None)
     if found is None:
         raise NotFoundError(f"Couldn't find dyno {name[:60]}.", hint=f"greenroom ps -a {app.name}", resource="dyno")

@@ -17,6 +17,7 @@ from greenroom.deliveries import actions, lifecycle
 from greenroom.deliveries.retention import Collector
 from greenroom.engine.contract import Engine
 from greenroom.entrypoints.api import resources
+from greenroom.git import uploads
 from greenroom.git.actions import reconcile
 from greenroom.logs.router_lines import RouterLogTail
 from greenroom.releases.models import Release
@@ -54,6 +55,7 @@ class Maintenance:
         snapshots.sweep(home=self.home)
         restores.sweep()
         endpoints.renew_all(home=self.home)
+        uploads.sweep(self.home)
         return False
 
     def _finish(self, app: App) -> None:

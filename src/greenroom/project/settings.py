@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from greenroom.accounts.rules import rate_of
 from greenroom.basics.outgoing import networks
 from greenroom.project.installation import database_from_url, read_installation, required
 
@@ -70,3 +71,7 @@ LOGGING = {
 PUSH_WAIT = float(os.environ.get("GREENROOM_PUSH_WAIT", "600"))
 PRIVATE_TARGETS = networks(os.environ.get("GREENROOM_PRIVATE_TARGETS", "").split())
 """Networks beside the public ones that webhooks may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""
+ACCOUNT_RATE = rate_of(os.environ.get("GREENROOM_ACCOUNT_RATE", "4500/75"))
+ADDRESS_RATE = rate_of(os.environ.get("GREENROOM_ADDRESS_RATE", "600/60"))
+PASSWORD_RATE = rate_of(os.environ.get("GREENROOM_PASSWORD_RATE", "10/1"))
+"""Requests of an account; of an address without a credential that holds; wrong passwords per address and per account. ``off``: no limit."""

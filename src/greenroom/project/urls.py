@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from django.urls import path
 
-from greenroom.entrypoints.api import (
-    views_account,
-    views_addons,
-    views_apps,
-    views_builds,
-    views_check_tokens,
-    views_domains,
-    views_drains,
-    views_features,
-    views_gate,
-    views_github,
-    views_keys,
-    views_login,
-    views_pg,
-    views_rehearsals,
-    views_releases,
-    views_snapshots,
-    views_transfers,
-    views_webhooks,
-)
+from greenroom.entrypoints import api
 from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
 from greenroom.entrypoints.web import sign_in
 
-REGISTERED = (views_account, views_apps, views_builds, views_gate, views_keys, views_rehearsals, views_releases, views_webhooks)
-DATA = (views_addons, views_pg, views_snapshots)
-REGISTERED_FOR_CHECKS = (views_github, views_check_tokens)
-REGISTERED_FOR_THE_CLI = (views_domains, views_drains, views_features, views_login, views_transfers)
+REGISTERED = tuple(
+    importlib.import_module(f"{api.__name__}.{module.name}")
+    for module in pkgutil.iter_modules(api.__path__)
+    if module.name.startswith("views_")
+)
+"""Every module of routes: importing one registers them."""
 urlpatterns = [path("auth/browser/<str:secret>", sign_in.page), *api_patterns()]
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

@@ -32,7 +32,7 @@ def by_name(app: App, name: str) -> Release:
     """The release called ``v12``, ``12`` or by its id; ``current`` is the newest that succeeded."""
     if name == "current":
         found = newest(app, "succeeded")
-    elif name.lstrip("v").isdigit() and len(name) < 10:
+    elif name.lstrip("v").isdecimal() and len(name) < 10:
         found = of_app(app).filter(version=int(name.lstrip("v"))).first()
     else:
         found = next((row for row in of_app(app) if str(row.id) == name), None)

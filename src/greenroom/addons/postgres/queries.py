@@ -118,7 +118,7 @@ def snapshot(app: App, name: str) -> Snapshot:
     """The snapshot called ``b001`` or ``1``, or of that id. NotFoundError when there is none."""
     number = name.lstrip("ab")
     for row in snapshots_of(app):
-        if str(row.id) == name or (number.isdigit() and len(number) < 9 and row.number == int(number)):
+        if str(row.id) == name or (number.isdecimal() and len(number) < 9 and row.number == int(number)):
             return row
     raise NotFoundError(
         f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot"
@@ -136,7 +136,7 @@ def restore(app: App, name: str) -> Restore:
     """The restore called ``r002``, or of that id. NotFoundError when there is none."""
     number = name.removeprefix("r")
     for row in restores_of(app):
-        if str(row.id) == name or (number.isdigit() and len(number) < 9 and row.number == int(number)):
+        if str(row.id) == name or (number.isdecimal() and len(number) < 9 and row.number == int(number)):
             return row
     raise NotFoundError(f"Couldn't find restore {name[:40]}.", resource="restore")
 

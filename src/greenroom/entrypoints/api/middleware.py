@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import uuid
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from greenroom.accounts.limits import RateLimitError
 from greenroom.basics.errors import GreenroomError, NotFoundError
 from greenroom.entrypoints.api import elsewhere
 
@@ -25,6 +28,8 @@ def error_response(error: GreenroomError) -> JsonResponse:
     response = JsonResponse(body, status=error.status)
     if error.status == 401:
         response["WWW-Authenticate"] = 'Basic realm="Greenroom"'
+    if isinstance(error, RateLimitError):
+        response["Retry-After"] = str(error.retry_after)
     return response
 
 
@@ -51,14 +56,27 @@ class ApiErrors:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        request.greenroom_id = _request_id(request)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response["Request-Id"] = request.greenroom_id  # type: ignore[attr-defined]
+        remaining = getattr(request, "greenroom_remaining", None)
+        if remaining is not None or response.status_code == 429:
+            response["RateLimit-Remaining"] = str(remaining or 0)
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, GreenroomError):
             return of_request(request, error)
-        log.exception("%s %s failed", request.method, request.path)
-        body = {"id": "internal_error", "message": "Greenroom failed to answer; its log says why.", "url": ""}
+        name = getattr(request, "greenroom_id", "")
+        log.exception("%s %s failed (request %s)", request.method, request.path, name)
+        body = {"id": "internal_error", "message": f"Greenroom failed to answer; its log says why (request {name}).", "url": ""}
         return JsonResponse(body, status=500)
+
+
+def _request_id(request: HttpRequest) -> str:
+    """The client's own id of the request if it is a sensible one, as Heroku's router takes it, else a new one."""
+    given = request.headers.get("Request-Id") or request.headers.get("X-Request-Id") or ""
+    return given if re.fullmatch(r"[A-Za-z0-9_-]{20,200}", given) else str(uuid.uuid4())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

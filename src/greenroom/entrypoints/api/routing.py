@@ -5,8 +5,6 @@ A view gets a ``Call`` and returns data (a dict or a list) or a ``Reply``. A rou
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, re_path
 from django.views.decorators.csrf import csrf_exempt
 
+from greenroom.accounts import limits
 from greenroom.accounts.rules import Actor, scope_grants
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError, UserError
-from greenroom.entrypoints.api import elsewhere, paging
+from greenroom.entrypoints.api import elsewhere, exchange, paging
 from greenroom.entrypoints.api.auth import actor_of_request
 from greenroom.entrypoints.api.middleware import error_response
 
@@ -77,7 +76,8 @@ View = Callable[[Call], Any]
 class Route:
     """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES, ``admin`` or ``public``.
 
-    wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself.
+    wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes, returns: names of
+    shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view reads of the query string.
     """
 
     method: str
@@ -87,18 +87,22 @@ class Route:
     paged: str = ""
     wide: str = ""
     raw: bool = False
+    takes: str = ""
+    returns: str = ""
+    query: tuple[str, ...] = ()
 
 
 ROUTES: list[Route] = []
 
 
 def route(
-    method: str, pattern: str, permission: str, *, paged: str = "", wide: str = "", raw: bool = False
-) -> Callable[[View], View]:
+    method: str, pattern: str, permission: str, *, paged: str = "", wide: str = "", raw: bool = False, takes: str = "", returns: str = "",
+    query: tuple[str, ...] = (),
+) -> Callable[[View], View]:  # fmt: skip
     """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts by."""
 
     def register(view: View) -> View:
-        ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw))
+        ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw, takes, returns, query))
         return view
 
     return register
@@ -127,30 +131,35 @@ def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
         if row is None:
             other = elsewhere.instead(request.path)
             text, hint = other or (f"{request.method} is not possible here.", f"allowed: {', '.join(methods)}")
-            answer = error_response(NotFoundError(text, hint=hint))
+            answer = error_response(NotFoundError(text, hint=hint, id="method_not_allowed"))
             answer.status_code = 405
             answer["Allow"] = ", ".join(methods)
             return answer
+        request.greenroom_route = row  # type: ignore[attr-defined]
         return _answer(request, row, params)
 
     return endpoint
 
 
 def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpResponse:
+    exchange.refuse_unwritable(params, request.GET.dict())
     actor = actor_of_request(request)
+    address = request.META.get("REMOTE_ADDR", "")
+    request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
     app = _authorise(row, actor, params)
+    exchange.refuse_version(request)
     call = Call(
         request=request,
-        actor=actor or Actor(account_id=None, email="", scopes=()),
-        body={} if row.raw else _body(request),
+        actor=actor or Actor(account_id=None, email="", scopes=(), address=address),
+        body={} if row.raw else exchange.body_of(request),
         params=params,
         app_row=app,
     )
     result = row.view(call)
     reply = result if isinstance(result, Reply) else Reply(result)
-    if row.paged and isinstance(reply.data, list):
+    if row.method == "GET" and isinstance(reply.data, list) and not row.pattern.startswith(exchange.FORGIVING):
         reply = paging.apply(request, reply, row.paged)
-    return _respond(request, reply)
+    return exchange.respond(request, reply)
 
 
 def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | None:
@@ -168,30 +177,3 @@ def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App |
             return None
         raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.")
     return authorise(actor, params["app"], row.permission)
-
-
-def _body(request: HttpRequest) -> dict[str, Any]:
-    if request.method in ("GET", "HEAD") or not request.body:
-        return {}
-    try:
-        data = json.loads(request.body)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"The request body is not JSON: {error}", id="bad_request") from error
-    if not isinstance(data, dict):
-        raise UserError("The request body must be a JSON object.", id="bad_request")
-    return data
-
-
-def _respond(request: HttpRequest, reply: Reply) -> HttpResponse:
-    if isinstance(reply.data, HttpResponse):
-        return reply.data
-    response = JsonResponse(reply.data, safe=False, status=reply.status, json_dumps_params={"ensure_ascii": False})
-    for name, value in reply.headers.items():
-        response[name] = value
-    response["Cache-Control"] = "private, no-store"
-    if request.method in ("GET", "HEAD"):
-        tag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
-        response["ETag"] = tag
-        if tag in request.headers.get("If-None-Match", ""):
-            return HttpResponse(status=304)
-    return response

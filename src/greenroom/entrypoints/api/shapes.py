@@ -12,6 +12,7 @@ from greenroom.apps.models import App, Collaborator
 from greenroom.basics.clock import heroku_time
 from greenroom.builds.models import Build
 from greenroom.checks.models import Annotation
+from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Dyno, Formation
 from greenroom.releases.models import Release
 from greenroom.slugs.models import Slug
@@ -126,6 +127,20 @@ def build(row: Build, output_url: str) -> dict[str, Any]:
         "source_blob": {"url": "", "version": row.commit, "checksum": None, "version_description": None},
         "slug": {"id": str(row.slug_id)} if row.slug_id else None, "stack": STACK["name"], "buildpacks": [{"url": "heroku/python"}],
         "release": None, "output_stream_url": output_url, "failure": failure if row.failure_reason else None,
+        "user": user(row.account), "app": {"id": str(row.app_id)},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
+    }  # fmt: skip
+
+
+def build_of_delivery(row: Delivery, output_url: str) -> dict[str, Any]:
+    """The build of a delivery that has perhaps not begun one yet; then it goes by the delivery's id."""
+    if row.build is not None:
+        return build(row.build, output_url)
+    failure = {"reason": row.state, "message": row.reason, "hint": ""} if row.finished_at else None
+    return {
+        "id": str(row.id), "status": "failed" if failure else "pending", "result": row.state if failure else "pending",
+        "source_blob": {"url": "", "version": row.sha, "checksum": None, "version_description": None}, "slug": None, "stack": STACK["name"],
+        "buildpacks": [{"url": "heroku/python"}], "release": None, "output_stream_url": output_url, "failure": failure,
         "user": user(row.account), "app": {"id": str(row.app_id)},
         "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
     }  # fmt: skip

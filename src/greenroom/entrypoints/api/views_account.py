@@ -8,8 +8,9 @@ from django.conf import settings
 from django.db import connection
 
 from greenroom import __version__
-from greenroom.accounts import actions, queries
+from greenroom.accounts import actions, limits, queries
 from greenroom.accounts.models import Account, AuditEntry, Token
+from greenroom.accounts.rules import wider
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.entrypoints.api import shapes
@@ -20,7 +21,7 @@ def _own(call: Call) -> Account:
     return Account.objects.get(pk=call.actor.account)
 
 
-@route("GET", "/health", "public")
+@route("GET", "/health", "public", returns="health")
 def health(call: Call) -> dict[str, Any]:
     """Whether the control plane answers and has its database."""
     with connection.cursor() as cursor:
@@ -28,37 +29,37 @@ def health(call: Call) -> dict[str, Any]:
     return {"status": "ok", "version": __version__, "mode": settings.INSTALLATION["mode"]}
 
 
-@route("GET", "/account", "identity")
+@route("GET", "/account", "identity", returns="account")
 def account(call: Call) -> dict[str, Any]:
     """Who asks."""
     return shapes.account(_own(call))
 
 
-@route("GET", "/users/~", "identity")
+@route("GET", "/users/~", "identity", returns="account")
 def me(call: Call) -> dict[str, Any]:
     """Who asks, under Heroku's other name."""
     return shapes.account(_own(call))
 
 
-@route("GET", "/account/features", "identity")
+@route("GET", "/account/features", "identity", returns="[feature]")
 def account_features(call: Call) -> list[Any]:
     """No account has features that can be switched."""
     return []
 
 
-@route("GET", "/account/rate-limits", "identity")
+@route("GET", "/account/rate-limits", "identity", returns="rate-limit")
 def rate_limits(call: Call) -> dict[str, int]:
-    """Requests that are left; Greenroom does not count them down yet."""
-    return {"remaining": 4500}
+    """How many requests the account may make at once."""
+    return {"remaining": limits.remaining(call.actor)}
 
 
-@route("GET", "/accounts", "admin")
+@route("GET", "/accounts", "admin", returns="[account]")
 def accounts(call: Call) -> list[dict[str, Any]]:
     """All accounts of the installation."""
     return [shapes.account(row) for row in Account.objects.order_by("email")]
 
 
-@route("POST", "/accounts", "admin")
+@route("POST", "/accounts", "admin", takes="account.create", returns="201 account.new")
 def create_account(call: Call) -> Reply:
     """A new account with a token that is shown this once."""
     account = actions.create_account(
@@ -71,14 +72,14 @@ def create_account(call: Call) -> Reply:
     return Reply({**shapes.account(account), "token": plain}, 201)
 
 
-@route("GET", "/oauth/authorizations", "account:read")
+@route("GET", "/oauth/authorizations", "account:read", returns="[authorization]")
 def authorizations(call: Call) -> list[dict[str, Any]]:
     """The caller's tokens; their texts are not kept."""
     rows = Token.objects.select_related("account").filter(account_id=call.actor.account, revoked_at=None)
     return [shapes.authorization(row) for row in rows.order_by("-created_at")]
 
 
-@route("POST", "/oauth/authorizations", "account:write")
+@route("POST", "/oauth/authorizations", "account:write", takes="authorization.create", returns="201 authorization")
 def create_authorization(call: Call) -> Reply:
     """A new token, never wider than the one that asks for it."""
     scopes = call.body.get("scope") or ["global"]
@@ -101,20 +102,20 @@ def create_authorization(call: Call) -> Reply:
     return Reply(shapes.authorization(token, plain), 201)
 
 
-@route("GET", "/oauth/authorizations/{id}", "account:read")
+@route("GET", "/oauth/authorizations/{id}", "account:read", returns="authorization")
 def authorization(call: Call) -> dict[str, Any]:
     """One token; ``~`` is the one that asks."""
     return shapes.authorization(_token(call))
 
 
-@route("DELETE", "/oauth/authorizations/{id}", "account:write")
+@route("DELETE", "/oauth/authorizations/{id}", "account:write", returns="authorization")
 def revoke(call: Call) -> dict[str, Any]:
     """End a token."""
     token = _token(call)
     return shapes.authorization(actions.revoke_token(actor=call.actor, account=token.account, token_id=str(token.id)))
 
 
-@route("PATCH", "/oauth/authorizations/{id}", "account:write")
+@route("PATCH", "/oauth/authorizations/{id}", "account:write", takes="authorization.update", returns="authorization")
 def update_authorization(call: Call) -> dict[str, Any]:
     """Another description; what a token may do is settled when it is made."""
     token = _token(call)
@@ -125,7 +126,7 @@ def update_authorization(call: Call) -> dict[str, Any]:
     return shapes.authorization(row)
 
 
-@route("POST", "/oauth/authorizations/{id}/actions/regenerate-tokens", "account:write")
+@route("POST", "/oauth/authorizations/{id}/actions/regenerate-tokens", "account:write", returns="authorization")
 def rotate_authorization(call: Call) -> dict[str, Any]:
     """A new text for the token, shown this once; the old one ends now. Never for one that may do more than the caller's."""
     token = _token(call)
@@ -135,7 +136,7 @@ def rotate_authorization(call: Call) -> dict[str, Any]:
 
 
 def _refuse_wider(call: Call, scopes: list[str]) -> None:
-    if "global" not in call.actor.scopes and not set(scopes) <= set(call.actor.scopes):
+    if wider(tuple(scopes), call.actor.scopes):
         raise UserError("A token cannot make a wider one.", hint="use a token of scope global")
 
 
@@ -148,7 +149,7 @@ def _token(call: Call) -> Token:
     return found
 
 
-@route("GET", "/audit", "account:read")
+@route("GET", "/audit", "account:read", returns="[audit-entry]", query=("app", "limit"))
 def audit(call: Call) -> list[dict[str, Any]]:
     """The audit log, newest first: of one app, or of all for an administrator."""
     rows = AuditEntry.objects.order_by("-id")
@@ -158,10 +159,10 @@ def audit(call: Call) -> list[dict[str, Any]]:
     elif not call.actor.is_admin:
         rows = rows.filter(account_id=call.actor.account)
     limit = call.query("limit")
-    return [shapes.audit(row) for row in rows[: min(int(limit), 1000) if limit.isdigit() else 100]]
+    return [shapes.audit(row) for row in rows[: min(int(limit), 1000) if limit.isdecimal() else 100]]
 
 
-@route("GET", "/audit/verification", "admin")
+@route("GET", "/audit/verification", "admin", returns="audit-verification")
 def verify_audit(call: Call) -> dict[str, bool]:
     """Whether the audit log's chain of hashes is whole."""
     return {"intact": queries.audit_is_intact()}

@@ -39,31 +39,31 @@ def _seen(call: Call) -> set[Any]:
     return set(visible(call.actor).values_list("id", flat=True))
 
 
-@route("GET", "/addons", "account:read", paged="name")
+@route("GET", "/addons", "account:read", paged="name", returns="[addon]")
 def all_addons(call: Call) -> list[dict[str, Any]]:
     """The add-ons of all apps that the caller may see."""
     return [shapes_data.addon(row) for row in queries.addons().filter(app__in=_seen(call))]
 
 
-@route("GET", "/apps/{app}/addons", "view")
+@route("GET", "/apps/{app}/addons", "view", returns="[addon]")
 def list_addons(call: Call) -> list[dict[str, Any]]:
     """The add-ons that the app owns."""
     return [shapes_data.addon(row) for row in queries.addons().filter(app=call.app)]
 
 
-@route("GET", "/addons/{addon}", "account:read")
+@route("GET", "/addons/{addon}", "account:read", returns="addon")
 def get_addon(call: Call) -> dict[str, Any]:
     """One add-on."""
     return shapes_data.addon(addon_of(call, call.params["addon"], "view"))
 
 
-@route("GET", "/apps/{app}/addons/{addon}", "view")
+@route("GET", "/apps/{app}/addons/{addon}", "view", returns="addon")
 def get_addon_of_app(call: Call) -> dict[str, Any]:
     """One add-on, by its name or by what the app calls it."""
     return shapes_data.addon(addon_of(call, call.params["addon"], "view", call.app))
 
 
-@route("POST", "/apps/{app}/addons", "data:write")
+@route("POST", "/apps/{app}/addons", "data:write", takes="addon.create", returns="201 addon")
 def create_addon(call: Call) -> Reply:
     """A database: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. The plan is always the one that there is."""
     wanted = call.body.get("plan")
@@ -106,14 +106,14 @@ def _confirmed(call: Call, app: App) -> bool:
     return bool(given)
 
 
-@route("PATCH", "/apps/{app}/addons/{addon}", "data:write")
+@route("PATCH", "/apps/{app}/addons/{addon}", "data:write", takes="addon.update", returns="addon")
 def rename_addon(call: Call) -> dict[str, Any]:
     """Another name: {name}."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
     return shapes_data.addon(actions.rename(actor=call.actor, addon=row, name=call.text("name", required=True)))
 
 
-@route("DELETE", "/apps/{app}/addons/{addon}", "data:write")
+@route("DELETE", "/apps/{app}/addons/{addon}", "data:write", takes="addon.delete", returns="addon")
 def destroy_addon(call: Call) -> dict[str, Any]:
     """Drop the database with its snapshots: {force} when other apps see it too."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
@@ -122,19 +122,19 @@ def destroy_addon(call: Call) -> dict[str, Any]:
     return {**shape, "state": "deprovisioned"}
 
 
-@route("GET", "/addon-attachments", "account:read")
+@route("GET", "/addon-attachments", "account:read", returns="[addon-attachment]")
 def all_attachments(call: Call) -> list[dict[str, Any]]:
     """The attachments of all apps that the caller may see."""
     return [shapes_data.attachment(row) for row in queries.attachments().filter(app__in=_seen(call))]
 
 
-@route("GET", "/apps/{app}/addon-attachments", "view")
+@route("GET", "/apps/{app}/addon-attachments", "view", returns="[addon-attachment]")
 def attachments_of_app(call: Call) -> list[dict[str, Any]]:
     """What the app sees."""
     return [shapes_data.attachment(row) for row in queries.attachments().filter(app=call.app)]
 
 
-@route("GET", "/apps/{app}/addon-attachments/{name}", "view")
+@route("GET", "/apps/{app}/addon-attachments/{name}", "view", returns="addon-attachment")
 def attachment_of_app(call: Call) -> dict[str, Any]:
     """One attachment by name."""
     return shapes_data.attachment(_first(queries.find_attachments(call.params["name"], call.app)))
@@ -146,7 +146,7 @@ def _first(rows: list[Attachment]) -> Attachment:
     return rows[0]
 
 
-@route("GET", "/addons/{addon}/addon-attachments", "account:read")
+@route("GET", "/addons/{addon}/addon-attachments", "account:read", returns="[addon-attachment]")
 def attachments_of_addon(call: Call) -> list[dict[str, Any]]:
     """Who sees the add-on, as far as the caller may know."""
     row = addon_of(call, call.params["addon"], "view")
@@ -154,7 +154,7 @@ def attachments_of_addon(call: Call) -> list[dict[str, Any]]:
     return [shapes_data.attachment(item) for item in found]
 
 
-@route("POST", "/addon-attachments", "account:write")
+@route("POST", "/addon-attachments", "account:write", takes="addon-attachment.create", returns="201 addon-attachment")
 def create_attachment(call: Call) -> Reply:
     """Let an app see an add-on: {addon, app, name, confirm}. A name in use is moved if confirm has the app's name: promoting."""
     app = app_named(call, call.body.get("app"), "data:write")
@@ -169,7 +169,7 @@ def create_attachment(call: Call) -> Reply:
     return Reply(shapes_data.attachment(queries.attachments().get(pk=made.pk)), 201)
 
 
-@route("DELETE", "/addon-attachments/{attachment}", "account:write")
+@route("DELETE", "/addon-attachments/{attachment}", "account:write", returns="addon-attachment")
 def delete_attachment(call: Call) -> dict[str, Any]:
     """The app no longer sees the add-on under this name."""
     row = _first(
@@ -181,7 +181,7 @@ def delete_attachment(call: Call) -> dict[str, Any]:
     return shape
 
 
-@route("POST", "/actions/addons/resolve", "account:read")
+@route("POST", "/actions/addons/resolve", "account:read", takes="addon.resolve", returns="[addon]")
 def resolve_addon(call: Call) -> list[dict[str, Any]]:
     """The add-ons that {addon} may mean, in {app} if it is given. Always a list; not found is a 404."""
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
@@ -191,7 +191,7 @@ def resolve_addon(call: Call) -> list[dict[str, Any]]:
     return [shapes_data.addon(row) for row in found]
 
 
-@route("POST", "/actions/addon-attachments/resolve", "account:read")
+@route("POST", "/actions/addon-attachments/resolve", "account:read", takes="addon-attachment.resolve", returns="[addon-attachment]")
 def resolve_attachment(call: Call) -> list[dict[str, Any]]:
     """The attachments that {addon_attachment} may mean, in {app} if it is given."""
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
@@ -209,13 +209,13 @@ def _may_see(call: Call, app: App) -> bool:
     return True
 
 
-@route("GET", "/addon-services", "identity")
+@route("GET", "/addon-services", "identity", returns="[addon-service]")
 def services(call: Call) -> list[dict[str, Any]]:
     """There is one."""
     return [shapes_data.SERVICE]
 
 
-@route("GET", "/addon-services/{service}", "identity")
+@route("GET", "/addon-services/{service}", "identity", returns="addon-service")
 def service(call: Call) -> dict[str, Any]:
     """One service."""
     if call.params["service"] not in (*SERVICES, shapes_data.SERVICE["id"]):
@@ -223,7 +223,7 @@ def service(call: Call) -> dict[str, Any]:
     return shapes_data.SERVICE
 
 
-@route("GET", "/addon-services/{service}/plans", "identity")
+@route("GET", "/addon-services/{service}/plans", "identity", returns="[plan]")
 def plans(call: Call) -> list[dict[str, Any]]:
     """Its plans."""
     service(call)

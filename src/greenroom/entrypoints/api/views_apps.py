@@ -25,19 +25,19 @@ def _sdk(call: Call) -> bool:
     return SDK in call.request.headers.get("Accept", "")
 
 
-@route("GET", "/apps", "account:read", paged="name")
+@route("GET", "/apps", "account:read", paged="name", returns="[app]")
 def list_apps(call: Call) -> list[dict[str, Any]]:
     """The apps that the caller may see."""
     return [shapes.app(app, sdk=_sdk(call)) for app in visible(call.actor)]
 
 
-@route("GET", "/users/~/apps", "account:read", paged="name")
+@route("GET", "/users/~/apps", "account:read", paged="name", returns="[app]")
 def own_apps(call: Call) -> list[dict[str, Any]]:
     """The same under Heroku's other name."""
     return list_apps(call)
 
 
-@route("POST", "/apps", "account:write")
+@route("POST", "/apps", "account:write", takes="app.create", returns="201 app")
 def create_app(call: Call) -> Reply:
     """A new app with its repository, its log, its database and its first releases: {name, region, stack}."""
     _refuse_places(call)
@@ -45,13 +45,13 @@ def create_app(call: Call) -> Reply:
     return Reply(shapes.app(app, sdk=_sdk(call)), 201)
 
 
-@route("GET", "/apps/{app}", "view")
+@route("GET", "/apps/{app}", "view", returns="app")
 def get_app(call: Call) -> dict[str, Any]:
     """One app."""
     return shapes.app(call.app, sdk=_sdk(call))
 
 
-@route("PATCH", "/apps/{app}", "settings")
+@route("PATCH", "/apps/{app}", "settings", takes="app.update", returns="app")
 def change_app(call: Call) -> dict[str, Any]:
     """Name, maintenance, required checks, pausing of automatic deployment: {deploy_paused: reason, deploy_paused_until: a moment or null}."""
     app = call.app
@@ -121,7 +121,7 @@ def _pause_end(call: Call) -> datetime | None:
     return moment
 
 
-@route("DELETE", "/apps/{app}", "destroy")
+@route("DELETE", "/apps/{app}", "destroy", returns="app")
 def destroy_app(call: Call) -> dict[str, Any]:
     """Remove the app with all it has: dynos, database, repository, log."""
     body = shapes.app(call.app, sdk=_sdk(call))
@@ -129,14 +129,14 @@ def destroy_app(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("GET", "/apps/{app}/config-vars", "config:read")
+@route("GET", "/apps/{app}/config-vars", "config:read", returns="config-vars")
 def list_config(call: Call) -> dict[str, str]:
     """All config vars with their values."""
     latest = config.latest(call.app)
     return config.values(latest, HOME) if latest else {}
 
 
-@route("PATCH", "/apps/{app}/config-vars", "config:write")
+@route("PATCH", "/apps/{app}/config-vars", "config:write", takes="config-vars.update", returns="config-vars")
 def change_config(call: Call) -> Reply:
     """Set vars; null removes one. One release for all of them."""
     release = deliveries.change_config(actor=call.actor, app=call.app, home=HOME, updates=call.body)
@@ -144,7 +144,7 @@ def change_config(call: Call) -> Reply:
     return Reply(list_config(call), 200, headers)
 
 
-@route("GET", "/apps/{app}/collaborators", "view")
+@route("GET", "/apps/{app}/collaborators", "view", returns="[collaborator]")
 def list_collaborators(call: Call) -> list[dict[str, Any]]:
     """The owner and everybody with a role."""
     app = call.app
@@ -157,7 +157,7 @@ def list_collaborators(call: Call) -> list[dict[str, Any]]:
     return [owner, *(shapes.collaborator(row) for row in rows)]
 
 
-@route("POST", "/apps/{app}/collaborators", "access")
+@route("POST", "/apps/{app}/collaborators", "access", takes="collaborator.create", returns="201 collaborator")
 def add_collaborator(call: Call) -> Reply:
     """Let somebody in: {user: e-mail, role}."""
     row = actions.add_collaborator(
@@ -166,7 +166,7 @@ def add_collaborator(call: Call) -> Reply:
     return Reply(shapes.collaborator(row), 201)
 
 
-@route("DELETE", "/apps/{app}/collaborators/{email}", "access")
+@route("DELETE", "/apps/{app}/collaborators/{email}", "access", returns="collaborator")
 def remove_collaborator(call: Call) -> dict[str, Any]:
     """Take somebody's role away."""
     row = collaborator(call.app, call.params["email"])
@@ -175,7 +175,7 @@ def remove_collaborator(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("GET", "/apps/{app}/pg", "data:read")
+@route("GET", "/apps/{app}/pg", "data:read", returns="pg")
 def database(call: Call) -> dict[str, Any]:
     """The app's database: size, tables, connections."""
     addon = postgres.of_app(call.app)
@@ -186,7 +186,7 @@ def database(call: Call) -> dict[str, Any]:
     return postgres.info(addon)
 
 
-@route("GET", "/regions", "identity")
+@route("GET", "/regions", "identity", returns="[region]")
 def regions(call: Call) -> list[dict[str, Any]]:
     """There is one: this machine."""
     return [
@@ -201,7 +201,7 @@ def regions(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-@route("GET", "/stacks", "identity")
+@route("GET", "/stacks", "identity", returns="[stack]")
 def stacks(call: Call) -> list[dict[str, Any]]:
     """There is one."""
     return [{**shapes.STACK, "default": True, "state": "public"}]

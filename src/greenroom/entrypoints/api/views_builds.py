@@ -24,7 +24,7 @@ def _output(row: Build) -> str:
     return transcript_url(delivery) if delivery else ""
 
 
-@route("GET", "/apps/{app}/builds", "view", paged="created_at")
+@route("GET", "/apps/{app}/builds", "view", paged="created_at", returns="[build]")
 def list_builds(call: Call) -> list[dict[str, Any]]:
     """Builds, newest first."""
     rows = Build.objects.filter(app=call.app).select_related("account").order_by("-created_at")[:100]
@@ -39,14 +39,18 @@ def _build(call: Call) -> Build:
     return found
 
 
-@route("GET", "/apps/{app}/builds/{build}", "view")
+@route("GET", "/apps/{app}/builds/{build}", "view", returns="build")
 def get_build(call: Call) -> dict[str, Any]:
-    """One build by id."""
+    """One build by its id, or by that of its delivery."""
+    name = call.params["build"]
+    delivery = Delivery.objects.filter(app=call.app, pk=name).select_related("build__app", "account").first() if is_uuid(name) else None
+    if delivery is not None:
+        return shapes.build_of_delivery(delivery, transcript_url(delivery))
     row = _build(call)
     return shapes.build(row, _output(row))
 
 
-@route("POST", "/apps/{app}/builds/{build}/actions/cancel", "release")
+@route("POST", "/apps/{app}/builds/{build}/actions/cancel", "release", returns="build")
 def cancel_build(call: Call) -> dict[str, Any]:
     """End a build that runs; what is live keeps running. One that has ended answers 409."""
     row = builds.cancel_by(actor=call.actor, build=_build(call), engine=engine())
@@ -66,14 +70,14 @@ def _slug(call: Call) -> Slug:
     return found
 
 
-@route("GET", "/apps/{app}/slugs/{slug}", "view")
+@route("GET", "/apps/{app}/slugs/{slug}", "view", returns="slug")
 def get_slug(call: Call) -> dict[str, Any]:
     """One slug by id or release: Heroku's fields, and ``manifest`` with packages, sizes, hashes and files."""
     row = _slug(call)
     return shapes.slug(row, slugs.manifest(row, HOME))
 
 
-@route("GET", "/apps/{app}/slugs/{slug}/sbom", "view")
+@route("GET", "/apps/{app}/slugs/{slug}/sbom", "view", returns="sbom")
 def get_sbom(call: Call) -> dict[str, Any]:
     """The slug's bill of materials: CycloneDX 1.6."""
     return slugs.bill_of_materials(_slug(call), HOME)

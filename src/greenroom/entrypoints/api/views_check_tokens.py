@@ -23,7 +23,7 @@ def _shown(row: Token, pins: dict[str, str], plain: str = "") -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/apps/{app}/check-tokens", "checks:token")
+@route("GET", "/apps/{app}/check-tokens", "checks:token", returns="[check-token]")
 def list_tokens(call: Call) -> list[dict[str, Any]]:
     """The app's tokens for reports that have not been revoked; their texts are not kept."""
     rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None).order_by("-created_at")
@@ -31,7 +31,7 @@ def list_tokens(call: Call) -> list[dict[str, Any]]:
     return [_shown(row, pins) for row in rows]
 
 
-@route("POST", "/apps/{app}/check-tokens", "checks:token")
+@route("POST", "/apps/{app}/check-tokens", "checks:token", takes="check-token.create", returns="201 check-token")
 def create_token(call: Call) -> Reply:
     """A token for reports: {checks, pin, description, expires_in}. With pin, no other report of these checks counts."""
     names = call.body.get("checks")
@@ -53,7 +53,7 @@ def create_token(call: Call) -> Reply:
     return Reply(_shown(token, queries.pins(call.app), plain), 201)
 
 
-@route("DELETE", "/apps/{app}/check-tokens/{token}", "checks:token")
+@route("DELETE", "/apps/{app}/check-tokens/{token}", "checks:token", returns="check-token")
 def revoke_token(call: Call) -> dict[str, Any]:
     """End a token for reports now, whoever made it. Its pins stay: the checks then wait for another token or to be unpinned."""
     rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None)
@@ -64,7 +64,7 @@ def revoke_token(call: Call) -> dict[str, Any]:
     return _shown(row, queries.pins(call.app))
 
 
-@route("DELETE", "/apps/{app}/pins/{check}", "checks:token", wide="check")
+@route("DELETE", "/apps/{app}/pins/{check}", "checks:token", wide="check", returns="pin")
 def unpin(call: Call) -> dict[str, Any]:
     """Let any report of the check count again."""
     outside.unpin(app=call.app, name=call.params["check"], actor=call.actor)

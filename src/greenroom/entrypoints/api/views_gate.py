@@ -36,7 +36,7 @@ def transcript_url(row: Delivery) -> str:
     return stream_url("output", {"file": row.transcript, "done": f"{row.transcript}.done"}, "output")
 
 
-@route("GET", "/apps/{app}/deliveries", "view")
+@route("GET", "/apps/{app}/deliveries", "view", returns="[delivery]", query=("sha", "limit"))
 def list_deliveries(call: Call) -> list[dict[str, Any]]:
     """The journeys of pushes, config changes and rollbacks; ``?sha=`` and ``?limit=``."""
     rows = delivery_queries.of_app(call.app)
@@ -44,18 +44,18 @@ def list_deliveries(call: Call) -> list[dict[str, Any]]:
     if sha:
         rows = rows.filter(sha__startswith=sha, kind="push")
     limit = call.query("limit")
-    size = min(int(limit), 500) if limit.isdigit() else 20
+    size = min(int(limit), 500) if limit.isdecimal() else 20
     return [{**delivery_queries.as_json(row), "transcript_url": transcript_url(row)} for row in rows[:size]]
 
 
-@route("GET", "/apps/{app}/deliveries/{delivery}", "view")
+@route("GET", "/apps/{app}/deliveries/{delivery}", "view", returns="delivery")
 def get_delivery(call: Call) -> dict[str, Any]:
     """One delivery by id or commit."""
     row = delivery_queries.by_id(call.app, call.params["delivery"])
     return {**delivery_queries.as_json(row), "transcript_url": transcript_url(row)}
 
 
-@route("POST", "/apps/{app}/deliveries/{delivery}/actions/drop", "run")
+@route("POST", "/apps/{app}/deliveries/{delivery}/actions/drop", "run", returns="delivery")
 def drop_delivery(call: Call) -> dict[str, Any]:
     """The release that is held for its migrations shall not be live; what runs keeps running."""
     wanted = delivery_queries.by_id(call.app, call.params["delivery"])
@@ -82,7 +82,7 @@ def _sha(call: Call, text: str) -> str:
     return found
 
 
-@route("GET", "/apps/{app}/checks", "view")
+@route("GET", "/apps/{app}/checks", "view", returns="[check]", query=("sha",))
 def list_checks(call: Call) -> list[dict[str, Any]]:
     """The newest attempt of each check of ``?sha=``, or of the newest push."""
     rows = check_queries.latest(call.app, _sha(call, call.query("sha")))
@@ -91,13 +91,13 @@ def list_checks(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-@route("GET", "/apps/{app}/checks/{check}/annotations", "view")
+@route("GET", "/apps/{app}/checks/{check}/annotations", "view", returns="[annotation]")
 def list_annotations(call: Call) -> list[dict[str, Any]]:
     """The findings of one check run."""
     return [shapes.annotation(row) for row in check_queries.findings(_check(call))]
 
 
-@route("GET", "/apps/{app}/checks/{check}/sarif", "view")
+@route("GET", "/apps/{app}/checks/{check}/sarif", "view", returns="sarif")
 def sarif_of_check(call: Call) -> Reply:
     """The findings of one check run as SARIF 2.1.0."""
     run = _check(call)
@@ -115,7 +115,7 @@ def _check(call: Call) -> CheckRun:
     return found
 
 
-@route("POST", "/apps/{app}/checks/actions/rerun", "rerun")
+@route("POST", "/apps/{app}/checks/actions/rerun", "rerun", takes="checks.rerun", returns="[check]")
 def rerun(call: Call) -> list[dict[str, Any]]:
     """Run a check again on the same slug: {name, sha}; without a name, all that are not green."""
     sha = _sha(call, call.text("sha"))
@@ -124,7 +124,7 @@ def rerun(call: Call) -> list[dict[str, Any]]:
     return [delivery_queries.check_json(row, call.app) for row in check_queries.latest(call.app, sha)]
 
 
-@route("POST", "/apps/{app}/overrides", "override")
+@route("POST", "/apps/{app}/overrides", "override", takes="override.create", returns="201 override")
 def override(call: Call) -> Reply:
     """Let one commit through: {sha, checks, reason}; recorded for ever."""
     names = call.body.get("checks") or []
@@ -147,7 +147,7 @@ def override(call: Call) -> Reply:
     return Reply(body, 201)
 
 
-@route("GET", "/apps/{app}/migrations", "view")
+@route("GET", "/apps/{app}/migrations", "view", returns="migrations")
 def list_migrations(call: Call) -> dict[str, Any]:
     """What the held release's code, else the live one's, has that the database has not, and the runs of humans."""
     held = dynos.held(call.app)
@@ -159,7 +159,7 @@ def list_migrations(call: Call) -> dict[str, Any]:
     return shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None) | {"rehearsal": newest}
 
 
-@route("POST", "/apps/{app}/log-sessions", "logs")
+@route("POST", "/apps/{app}/log-sessions", "logs", takes="log-session.create", returns="201 log-session")
 def log_session(call: Call) -> Reply:
     """A URL at which the log can be read: {lines, tail, dyno or type, source}."""
     lines = call.body.get("lines")
@@ -168,7 +168,7 @@ def log_session(call: Call) -> Reply:
     payload = {
         "app": call.app.id.hex,
         "lines": 100 if lines is None else lines,
-        "tail": call.body.get("tail") is True,
+        "tail": call.body.get("tail") in (True, 1),
         "dyno": call.text("dyno") or call.text("type") or call.text("dyno_name"),
         "source": call.text("source"),
     }

@@ -22,6 +22,7 @@ from greenroom.git.rules import canonical, is_sha
 
 REPO = "/api/v3/repos/{owner}/{app}"
 PER_PAGE = 30
+PAGES = ("page", "per_page")
 
 
 def _commit(call: Call, sha: str) -> str:
@@ -47,7 +48,7 @@ def _ref(call: Call) -> str:
 def _page(call: Call, rows: list[Any]) -> tuple[list[Any], dict[str, str]]:
     """The rows of ``?page=`` and ``?per_page=`` (30, at most 100), and the Link header that leads on."""
     given = [call.query(name) for name in ("per_page", "page")]
-    size, number = (int(text) if text.isdigit() and len(text) < 7 and int(text) else usual for text, usual in zip(given, (PER_PAGE, 1), strict=True))
+    size, number = (int(text) if text.isdecimal() and len(text) < 7 and int(text) else usual for text, usual in zip(given, (PER_PAGE, 1), strict=True))
     size = min(size, 100)
     start = (number - 1) * size
     headers = {}
@@ -63,7 +64,7 @@ def _may(call: Call, name: str) -> None:
     authorise(call.actor, call.app.name, "checks:report", check=name)
 
 
-@route("POST", REPO + "/statuses/{sha}", "checks:report")
+@route("POST", REPO + "/statuses/{sha}", "checks:report", takes="github.status.create", returns="201 github.status")
 def create_status(call: Call) -> Reply:
     """Report a commit status: {state, context, description, target_url}."""
     asked = Asked(call.body, "Status")
@@ -78,7 +79,7 @@ def create_status(call: Call) -> Reply:
     return Reply(shapes.status(row, call.params["owner"]), 201)
 
 
-@route("GET", REPO + "/commits/{ref}/status", "checks:read", wide="ref")
+@route("GET", REPO + "/commits/{ref}/status", "checks:read", wide="ref", returns="github.combined-status", query=PAGES)
 def combined_status(call: Call) -> Reply:
     """The newest status of each context, and one state of all."""
     sha = _ref(call)
@@ -89,21 +90,21 @@ def combined_status(call: Call) -> Reply:
     return Reply(body, 200, headers)
 
 
-@route("GET", REPO + "/commits/{ref}/statuses", "checks:read", wide="ref")
+@route("GET", REPO + "/commits/{ref}/statuses", "checks:read", wide="ref", returns="[github.status]", query=PAGES)
 def list_statuses(call: Call) -> Reply:
     """All statuses of a commit, newest first."""
     rows, headers = _page(call, list(queries.statuses(call.app, _ref(call))))
     return Reply([shapes.status(row, call.params["owner"]) for row in rows], 200, headers)
 
 
-@route("GET", REPO + "/statuses/{sha}", "checks:read")
+@route("GET", REPO + "/statuses/{sha}", "checks:read", returns="[github.status]", query=PAGES)
 def list_statuses_by_their_old_name(call: Call) -> Reply:
     """The same at GitHub's older path."""
     call.params["ref"] = call.params["sha"]
     return list_statuses(call)
 
 
-@route("POST", REPO + "/check-runs", "checks:report")
+@route("POST", REPO + "/check-runs", "checks:report", takes="github.check-run.create", returns="201 github.check-run")
 def create_check_run(call: Call) -> Reply:
     """Open a check run: {name, head_sha, status, conclusion, details_url, external_id, started_at, completed_at, output}."""
     asked = Asked(call.body, "CheckRun")
@@ -121,7 +122,7 @@ def create_check_run(call: Call) -> Reply:
     return Reply(_shown(call, row), 201)
 
 
-@route("PATCH", REPO + "/check-runs/{number}", "checks:report")
+@route("PATCH", REPO + "/check-runs/{number}", "checks:report", takes="github.check-run.update", returns="github.check-run")
 def change_check_run(call: Call) -> dict[str, Any]:
     """Move a check run on, or add annotations to it: the fields of its making but head_sha."""
     row = queries.of_number(call.app, call.params["number"])
@@ -140,13 +141,13 @@ def change_check_run(call: Call) -> dict[str, Any]:
     return _shown(call, row)
 
 
-@route("GET", REPO + "/check-runs/{number}", "checks:read")
+@route("GET", REPO + "/check-runs/{number}", "checks:read", returns="github.check-run")
 def get_check_run(call: Call) -> dict[str, Any]:
     """One check run by its number."""
     return _shown(call, queries.of_number(call.app, call.params["number"]))
 
 
-@route("GET", REPO + "/check-runs/{number}/annotations", "checks:read")
+@route("GET", REPO + "/check-runs/{number}/annotations", "checks:read", returns="[github.annotation]", query=PAGES)
 def list_check_run_annotations(call: Call) -> Reply:
     """The findings of a check run."""
     row = queries.of_number(call.app, call.params["number"])
@@ -154,7 +155,9 @@ def list_check_run_annotations(call: Call) -> Reply:
     return Reply([shapes.annotation(item, call.params["owner"]) for item in rows], 200, headers)
 
 
-@route("GET", REPO + "/commits/{ref}/check-runs", "checks:read", wide="ref")
+@route(
+    "GET", REPO + "/commits/{ref}/check-runs", "checks:read", wide="ref", returns="github.check-runs", query=(*PAGES, "check_name", "status", "filter")
+)
 def list_check_runs(call: Call) -> Reply:
     """The check runs of a commit: ?check_name, ?status, ?filter=latest|all."""
     rows = queries.history(call.app, sha=_ref(call), name=call.query("check_name"), limit=10_000)

@@ -25,26 +25,26 @@ def _shape(row: SSHKey) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/account/keys", "account:read")
+@route("GET", "/account/keys", "account:read", returns="[key]")
 def list_keys(call: Call) -> list[dict[str, Any]]:
     """The caller's keys, oldest first."""
     return [_shape(row) for row in _own(call).ssh_keys.order_by("created_at", "id")]
 
 
-@route("POST", "/account/keys", "account:write")
+@route("POST", "/account/keys", "account:write", takes="key.create", returns="201 key")
 def add_key(call: Call) -> Reply:
     """Keep a key: {public_key}."""
     row = keys.add(actor=call.actor, account=_own(call), text=call.text("public_key", required=True))
     return Reply(_shape(row), 201, {"X-Heroku-Warning": NO_SSH})
 
 
-@route("GET", "/account/keys/{id}", "account:read")
+@route("GET", "/account/keys/{id}", "account:read", returns="key")
 def get_key(call: Call) -> dict[str, Any]:
     """One key, by id or fingerprint."""
     return _shape(keys.find(_own(call), call.params["id"]))
 
 
-@route("DELETE", "/account/keys/{id}", "account:write")
+@route("DELETE", "/account/keys/{id}", "account:write", returns="key")
 def remove_key(call: Call) -> dict[str, Any]:
     """Forget a key."""
     return _shape(keys.remove(actor=call.actor, account=_own(call), key=call.params["id"]))

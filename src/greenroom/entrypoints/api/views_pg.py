@@ -32,7 +32,7 @@ def database_of(call: Call, permission: str) -> Addon:
     return addon_of(call, call.params["database"], permission)
 
 
-@route("GET", "/client/v11/databases/{database}", "account:read")
+@route("GET", "/client/v11/databases/{database}", "account:read", returns="database")
 def database(call: Call) -> dict[str, Any]:
     """What ``pg:info`` shows. The URL is for those who may read config vars."""
     row = database_of(call, "data:read")
@@ -54,7 +54,7 @@ def database(call: Call) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/client/v11/databases/{database}/wait_status", "account:read")
+@route("GET", "/client/v11/databases/{database}/wait_status", "account:read", returns="wait-status")
 def wait_status(call: Call) -> dict[str, Any]:
     """Whether it can be used yet."""
     row = database_of(call, "view")
@@ -62,7 +62,7 @@ def wait_status(call: Call) -> dict[str, Any]:
     return {"waiting?": not ready, "message": "available" if ready else row.state, "error?": False}
 
 
-@route("PUT", "/client/v11/databases/{database}/reset", "account:write")
+@route("PUT", "/client/v11/databases/{database}/reset", "account:write", takes="database.reset", returns="202 message")
 def reset(call: Call) -> Reply:
     """Put an empty database in its place. What was in it is saved as a snapshot, and kept for a day. Answers when that is done."""
     row = database_of(call, "data:write")
@@ -82,7 +82,7 @@ def reset(call: Call) -> Reply:
     return Reply({"message": f"{row.name} is empty" if made.finished_at else "Reset is under way"}, 202)
 
 
-@route("POST", "/client/v11/databases/{database}/backups", "account:write")
+@route("POST", "/client/v11/databases/{database}/backups", "account:write", returns="201 transfer")
 def capture(call: Call) -> Reply:
     """Ask for a snapshot."""
     row = database_of(call, "run")
@@ -93,7 +93,7 @@ def capture(call: Call) -> Reply:
     return Reply(shapes_data.backup(made), 201)
 
 
-@route("POST", "/client/v11/databases/{database}/restores", "account:write")
+@route("POST", "/client/v11/databases/{database}/restores", "account:write", takes="transfer.restore", returns="201 transfer")
 def restore(call: Call) -> Reply:
     """Ask for the database to be put back to {backup_url}: what a transfer's ``to_url`` says, or a link of ``pg:backups:url``."""
     row = database_of(call, "data:write")
@@ -125,7 +125,7 @@ def _snapshot_of(reference: str) -> Snapshot:
     return found
 
 
-@route("GET", "/client/v11/apps/{app}/transfers", "data:read")
+@route("GET", "/client/v11/apps/{app}/transfers", "data:read", returns="[transfer]")
 def transfers(call: Call) -> list[dict[str, Any]]:
     """Backups and restores of the app's databases, oldest first."""
     rows = [shapes_data.backup(row) for row in queries.snapshots_of(call.app)]
@@ -133,7 +133,7 @@ def transfers(call: Call) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["num"])
 
 
-@route("GET", "/client/v11/apps/{app}/transfers/{transfer}", "data:read")
+@route("GET", "/client/v11/apps/{app}/transfers/{transfer}", "data:read", returns="transfer")
 def transfer(call: Call) -> dict[str, Any]:
     """One of them, by number or uuid."""
     row = _transfer(call)
@@ -150,7 +150,7 @@ def _transfer(call: Call) -> Snapshot | Restore:
     raise NotFoundError("Couldn't find that backup.", hint=f"heroku pg:backups -a {call.app.name}", resource="transfer")
 
 
-@route("DELETE", "/client/v11/apps/{app}/transfers/{transfer}", "data:write")
+@route("DELETE", "/client/v11/apps/{app}/transfers/{transfer}", "data:write", returns="transfer")
 def delete_transfer(call: Call) -> dict[str, Any]:
     """Remove a backup with its file."""
     row = _transfer(call)
@@ -161,7 +161,7 @@ def delete_transfer(call: Call) -> dict[str, Any]:
     return shape
 
 
-@route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/public-url", "data:read")
+@route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/public-url", "data:read", returns="public-url")
 def public_url(call: Call) -> dict[str, Any]:
     """A link to the file that holds for an hour, for whoever has it."""
     row = queries.snapshot(call.app, call.params["transfer"])
@@ -174,7 +174,7 @@ def public_url(call: Call) -> dict[str, Any]:
     return {"url": place, "expires_at": shapes_data.stamp(clock.now() + timedelta(seconds=LINK_SECONDS))}
 
 
-@route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/cancel", "data:write")
+@route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/cancel", "data:write", returns="transfer")
 def cancel(call: Call) -> dict[str, Any]:
     """Give up what has not begun."""
     row = _transfer(call)
@@ -184,19 +184,19 @@ def cancel(call: Call) -> dict[str, Any]:
     raise ConflictError(f"{row.name} cannot be cancelled: it is {row.state}.")
 
 
-@route("GET", "/client/v11/databases/{database}/transfer-schedules", "account:read")
+@route("GET", "/client/v11/databases/{database}/transfer-schedules", "account:read", returns="[schedule]")
 def list_schedules(call: Call) -> list[dict[str, Any]]:
     """The database's daily backup, if there is one."""
     row = database_of(call, "data:read")
     return [shapes_data.schedule(found) for found in schedules.of(row)]
 
 
-@route("POST", "/client/v11/databases/{database}/transfer-schedules", "account:write")
+@route("POST", "/client/v11/databases/{database}/transfer-schedules", "account:write", takes="schedule.create", returns="201 schedule")
 def schedule(call: Call) -> Reply:
     """A backup each day: {hour, timezone, schedule_name}."""
     row = database_of(call, "data:write")
     hour = str(call.body.get("hour", ""))
-    if not hour.isdigit() or len(hour) > 2:
+    if not hour.isdecimal() or len(hour) > 2:
         raise UserError("hour must be 0 to 23.")
     name = call.text("schedule_name") or "DATABASE_URL"
     made = schedules.schedule(
@@ -205,20 +205,20 @@ def schedule(call: Call) -> Reply:
     return Reply(shapes_data.schedule(made), 201)
 
 
-@route("DELETE", "/client/v11/databases/{database}/transfer-schedules/{schedule}", "account:write")
+@route("DELETE", "/client/v11/databases/{database}/transfer-schedules/{schedule}", "account:write", returns="schedule")
 def unschedule(call: Call) -> dict[str, Any]:
     """No more daily backups."""
     row = database_of(call, "data:write")
     return shapes_data.schedule(schedules.unschedule(actor=call.actor, addon=row))
 
 
-@route("GET", "/postgres/v0/databases/{database}/credentials", "account:read")
+@route("GET", "/postgres/v0/databases/{database}/credentials", "account:read", returns="[credential]")
 def credentials(call: Call) -> list[dict[str, Any]]:
     """There is one, called default."""
     return [_credential(database_of(call, "data:read"))]
 
 
-@route("GET", "/postgres/v0/databases/{database}/credentials/{credential}", "account:read")
+@route("GET", "/postgres/v0/databases/{database}/credentials/{credential}", "account:read", returns="credential")
 def credential(call: Call) -> dict[str, Any]:
     """The default one, with its password."""
     row = database_of(call, "data:read")

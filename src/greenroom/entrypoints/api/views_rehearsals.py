@@ -25,7 +25,7 @@ def shape(row: Rehearsal, *, whole: bool = False) -> dict[str, Any]:
     return {**found, "text": actions.table(row), "report": row.document} if whole else found
 
 
-@route("POST", "/apps/{app}/migrations/actions/rehearse", "run")
+@route("POST", "/apps/{app}/migrations/actions/rehearse", "run", returns="202 rehearsal")
 def rehearse(call: Call) -> Reply:
     """Ask for a rehearsal of what is pending: of the held release, else of the live one. The worker carries it out."""
     rollout = dynos.held(call.app) or dynos.live(call.app)
@@ -36,17 +36,17 @@ def rehearse(call: Call) -> Reply:
     return Reply(shape(row), 202)
 
 
-@route("GET", "/apps/{app}/rehearsals", "view", paged="created_at")
+@route("GET", "/apps/{app}/rehearsals", "view", paged="created_at", returns="[rehearsal]")
 def list_rehearsals(call: Call) -> list[dict[str, Any]]:
     """The app's rehearsals, newest first."""
     return [shape(row) for row in queries.rehearsals(call.app)]
 
 
-@route("GET", "/apps/{app}/rehearsals/{rehearsal}", "view")
+@route("GET", "/apps/{app}/rehearsals/{rehearsal}", "view", returns="rehearsal")
 def get_rehearsal(call: Call) -> dict[str, Any]:
     """One rehearsal by its number, with the whole report."""
     text = call.params["rehearsal"]
-    row = queries.rehearsals(call.app).filter(number=int(text)).first() if text.isdigit() and len(text) < 9 else None
+    row = queries.rehearsals(call.app).filter(number=int(text)).first() if text.isdecimal() and len(text) < 9 else None
     if row is None:
         raise NotFoundError("Couldn't find that rehearsal.", hint=f"greenroom migrations -a {call.app.name}", resource="rehearsal")
     return shape(row, whole=True)

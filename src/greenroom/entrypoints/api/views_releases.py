@@ -38,27 +38,27 @@ def _current(call: Call) -> int | None:
     return row.version if row else None
 
 
-@route("GET", "/apps/{app}/releases", "view", paged="version")
+@route("GET", "/apps/{app}/releases", "view", paged="version", returns="[release]")
 def list_releases(call: Call) -> list[dict[str, Any]]:
     """All releases, newest first."""
     current = _current(call)
     return [shapes.release(row, current=row.version == current) for row in releases.of_app(call.app)[:LISTED]]
 
 
-@route("GET", "/apps/{app}/releases/{release}", "view")
+@route("GET", "/apps/{app}/releases/{release}", "view", returns="release")
 def get_release(call: Call) -> dict[str, Any]:
     """One release by version or id."""
     row = releases.by_name(call.app, call.params["release"])
     return shapes.release(row, current=row.version == _current(call))
 
 
-@route("GET", "/apps/{app}/releases/{release}/config-vars", "config:read")
+@route("GET", "/apps/{app}/releases/{release}/config-vars", "config:read", returns="config-vars")
 def release_config(call: Call) -> dict[str, str]:
     """The config vars of one release."""
     return releases.config_values(releases.by_name(call.app, call.params["release"]), HOME)
 
 
-@route("POST", "/apps/{app}/releases", "release")
+@route("POST", "/apps/{app}/releases", "release", takes="release.create", returns="201 release")
 def roll_back(call: Call) -> Reply:
     """Roll back to {release: id or version, force}; without a release, to the last good one."""
     wanted = call.body.get("release")
@@ -76,7 +76,7 @@ def _types(call: Call) -> dict[str, str]:
     return dyno_queries.process_types(live.release if live else releases.newest(call.app, "pending", "succeeded"))
 
 
-@route("GET", "/apps/{app}/formation", "view")
+@route("GET", "/apps/{app}/formation", "view", returns="[formation]")
 def list_formation(call: Call) -> list[dict[str, Any]]:
     """The process types of what runs, with their quantities."""
     rows = dyno_queries.formation(call.app)
@@ -95,7 +95,7 @@ def list_formation(call: Call) -> list[dict[str, Any]]:
     return result
 
 
-@route("PATCH", "/apps/{app}/formation", "scale")
+@route("PATCH", "/apps/{app}/formation", "scale", takes="formation.update", returns="[formation]")
 def scale(call: Call) -> list[dict[str, Any]]:
     """{updates: [{type, quantity, size}]}; quantity may be "2", "+1" or "-1"."""
     updates = call.body.get("updates")
@@ -107,7 +107,7 @@ def scale(call: Call) -> list[dict[str, Any]]:
     return [shapes.formation(row, types[row.type]) for row in rows]
 
 
-@route("PATCH", "/apps/{app}/formation/{type}", "scale")
+@route("PATCH", "/apps/{app}/formation/{type}", "scale", takes="formation.change-one", returns="formation")
 def scale_one(call: Call) -> dict[str, Any]:
     """One process type."""
     types = _types(call)
@@ -118,7 +118,7 @@ def scale_one(call: Call) -> dict[str, Any]:
     return shapes.formation(rows[0], types[rows[0].type])
 
 
-@route("GET", "/apps/{app}/dynos", "view")
+@route("GET", "/apps/{app}/dynos", "view", returns="[dyno]")
 def list_dynos(call: Call) -> Reply:
     """What runs now, and what waits to be started again; beside it a word about pending migrations, which either CLI shows."""
     rows = [shapes.dyno(row) for row in dynos.running(call.app)]
@@ -127,13 +127,13 @@ def list_dynos(call: Call) -> Reply:
     return Reply(rows, headers={"X-Heroku-Warning": text} if text else {})
 
 
-@route("GET", "/apps/{app}/dynos/{dyno}", "view")
+@route("GET", "/apps/{app}/dynos/{dyno}", "view", returns="dyno")
 def get_dyno(call: Call) -> dict[str, Any]:
     """One dyno, ended ones too."""
     return shapes.dyno(dyno_queries.by_name(call.app, call.params["dyno"]))
 
 
-@route("POST", "/apps/{app}/dynos", "run")
+@route("POST", "/apps/{app}/dynos", "run", takes="dyno.create", returns="201 dyno")
 def run(call: Call) -> Reply:
     """A one-off dyno: {command, attach, env, force_no_tty, size, snapshot, force}. Attached ones wait 60 s for their client at attach_url."""
     text, marker = split_exit_marker(call.text("command", required=True))
@@ -204,12 +204,12 @@ def _extra_env(call: Call) -> dict[str, str]:
 def _size(env: dict[str, str]) -> tuple[int, int]:
     def number(name: str, default: int) -> int:
         text = env.get(name, "")
-        return min(1000, max(1, int(text))) if text.isdigit() else default
+        return min(1000, max(1, int(text))) if text.isdecimal() else default
 
     return number("LINES", 24), number("COLUMNS", 80)
 
 
-@route("DELETE", "/apps/{app}/dynos", "scale")
+@route("DELETE", "/apps/{app}/dynos", "scale", returns="202 nothing")
 def restart_all(call: Call) -> Reply:
     """Replace all dynos; the old ones serve until the new ones answer."""
     dynos.restart(actor=call.actor, app=call.app)
@@ -217,7 +217,7 @@ def restart_all(call: Call) -> Reply:
     return Reply({}, 202)
 
 
-@route("DELETE", "/apps/{app}/dynos/{dyno}", "scale")
+@route("DELETE", "/apps/{app}/dynos/{dyno}", "scale", returns="202 nothing")
 def restart_one(call: Call) -> Reply:
     """End one dyno; a formation dyno is started anew."""
     dynos.restart(actor=call.actor, app=call.app, name=call.params["dyno"])
@@ -225,13 +225,13 @@ def restart_one(call: Call) -> Reply:
     return Reply({}, 202)
 
 
-@route("POST", "/apps/{app}/dynos/{dyno}/actions/stop", "scale")
+@route("POST", "/apps/{app}/dynos/{dyno}/actions/stop", "scale", returns="202 nothing")
 def stop_one(call: Call) -> Reply:
     """The same; one-off dynos do not come back."""
     return restart_one(call)
 
 
-@route("DELETE", "/apps/{app}/formations/{type}", "scale")
+@route("DELETE", "/apps/{app}/formations/{type}", "scale", returns="202 nothing")
 def restart_type(call: Call) -> Reply:
     """Replace the dynos of one process type. ``web`` goes as all dynos do: the old ones serve until the new ones answer."""
     kind = call.params["type"]
@@ -243,13 +243,13 @@ def restart_type(call: Call) -> Reply:
     return Reply({}, 202)
 
 
-@route("POST", "/apps/{app}/formations/{type}/actions/stop", "scale")
+@route("POST", "/apps/{app}/formations/{type}/actions/stop", "scale", returns="202 nothing")
 def stop_type(call: Call) -> Reply:
     """The same; one-off dynos (type ``run``) do not come back."""
     return restart_type(call)
 
 
-@route("GET", "/apps/{app}/pipeline-couplings", "view")
+@route("GET", "/apps/{app}/pipeline-couplings", "view", returns="object")
 def pipeline_coupling(call: Call) -> None:
     """Pipelines are not here yet."""
     raise NotFoundError("The app is in no pipeline.", resource="pipeline_coupling")

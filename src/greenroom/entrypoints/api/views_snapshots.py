@@ -64,13 +64,13 @@ def restore_shape(row: Restore) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/apps/{app}/pg/snapshots", "data:read", paged="created_at")
+@route("GET", "/apps/{app}/pg/snapshots", "data:read", paged="created_at", returns="[snapshot]")
 def list_snapshots(call: Call) -> list[dict[str, Any]]:
     """The snapshots of the app's databases, newest first."""
     return [snapshot_shape(row) for row in queries.snapshots_of(call.app)]
 
 
-@route("POST", "/apps/{app}/pg/snapshots", "run")
+@route("POST", "/apps/{app}/pg/snapshots", "run", takes="snapshot.create", returns="201 snapshot")
 def capture_snapshot(call: Call) -> Reply:
     """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``. Who may not pin may not ask for a pinned one."""
     pinned = call.body.get("pinned", False)
@@ -85,7 +85,7 @@ def capture_snapshot(call: Call) -> Reply:
     return Reply(snapshot_shape(row), 201)
 
 
-@route("GET", "/apps/{app}/pg/snapshots/{snapshot}", "data:read")
+@route("GET", "/apps/{app}/pg/snapshots/{snapshot}", "data:read", returns="snapshot")
 def get_snapshot(call: Call) -> dict[str, Any]:
     """One snapshot, with what a restore of it would take away now."""
     row = queries.snapshot(call.app, call.params["snapshot"])
@@ -102,7 +102,7 @@ def get_snapshot(call: Call) -> dict[str, Any]:
     }
 
 
-@route("PATCH", "/apps/{app}/pg/snapshots/{snapshot}", "data:write")
+@route("PATCH", "/apps/{app}/pg/snapshots/{snapshot}", "data:write", takes="snapshot.update", returns="snapshot")
 def change_snapshot(call: Call) -> dict[str, Any]:
     """Pin it or let it go: {pinned}."""
     row = queries.snapshot(call.app, call.params["snapshot"])
@@ -112,7 +112,7 @@ def change_snapshot(call: Call) -> dict[str, Any]:
     return snapshot_shape(snapshots.pin(actor=call.actor, snapshot=row, pinned=pinned))
 
 
-@route("DELETE", "/apps/{app}/pg/snapshots/{snapshot}", "data:write")
+@route("DELETE", "/apps/{app}/pg/snapshots/{snapshot}", "data:write", returns="snapshot")
 def delete_snapshot(call: Call) -> dict[str, Any]:
     """Remove it with its file."""
     row = queries.snapshot(call.app, call.params["snapshot"])
@@ -121,7 +121,7 @@ def delete_snapshot(call: Call) -> dict[str, Any]:
     return shape
 
 
-@route("POST", "/apps/{app}/pg/snapshots/{snapshot}/actions/restore", "data:write")
+@route("POST", "/apps/{app}/pg/snapshots/{snapshot}/actions/restore", "data:write", returns="202 restore")
 def restore_snapshot(call: Call) -> Reply:
     """Ask for the database to be put back to the snapshot. The answer's state is ``wanted``."""
     row = queries.snapshot(call.app, call.params["snapshot"])
@@ -131,13 +131,13 @@ def restore_snapshot(call: Call) -> Reply:
     return Reply(restore_shape(made), 202)
 
 
-@route("GET", "/apps/{app}/pg/restores", "data:read", paged="created_at")
+@route("GET", "/apps/{app}/pg/restores", "data:read", paged="created_at", returns="[restore]")
 def list_restores(call: Call) -> list[dict[str, Any]]:
     """The restores of the app's databases, newest first."""
     return [restore_shape(row) for row in queries.restores_of(call.app)]
 
 
-@route("GET", "/apps/{app}/pg/restores/{restore}", "data:read")
+@route("GET", "/apps/{app}/pg/restores/{restore}", "data:read", returns="restore")
 def get_restore(call: Call) -> dict[str, Any]:
     """One restore."""
     return restore_shape(queries.restore(call.app, call.params["restore"]))

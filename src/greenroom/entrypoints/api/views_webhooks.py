@@ -50,13 +50,13 @@ def _include(call: Call) -> list[str]:
     return wanted
 
 
-@route("GET", "/apps/{app}/webhooks", "webhooks:read")
+@route("GET", "/apps/{app}/webhooks", "webhooks:read", returns="[webhook]")
 def list_webhooks(call: Call) -> list[dict[str, Any]]:
     """The app's webhooks, oldest first; secrets are never shown again."""
     return [_webhook(row) for row in call.app.webhooks.select_related("app").order_by("created_at")]
 
 
-@route("POST", "/apps/{app}/webhooks", "webhooks:write")
+@route("POST", "/apps/{app}/webhooks", "webhooks:write", takes="webhook.create", returns="201 webhook")
 def add_webhook(call: Call) -> Reply:
     """A webhook: {url, include, level, secret, authorization}. Its secret is in the header Heroku-Webhook-Secret, this once."""
     row, secret = actions.add(
@@ -67,13 +67,13 @@ def add_webhook(call: Call) -> Reply:
     return Reply(_webhook(row), 201, {"Heroku-Webhook-Secret": secret})
 
 
-@route("GET", "/apps/{app}/webhooks/{id}", "webhooks:read")
+@route("GET", "/apps/{app}/webhooks/{id}", "webhooks:read", returns="webhook")
 def get_webhook(call: Call) -> dict[str, Any]:
     """One webhook."""
     return _webhook(queries.webhook(call.app, call.params["id"]))
 
 
-@route("PATCH", "/apps/{app}/webhooks/{id}", "webhooks:write")
+@route("PATCH", "/apps/{app}/webhooks/{id}", "webhooks:write", takes="webhook.update", returns="webhook")
 def change_webhook(call: Call) -> dict[str, Any]:
     """Change what is given."""
     changes: dict[str, Any] = {name: call.text(name, required=True) for name in ("url", "level") if call.body.get(name) is not None}
@@ -84,7 +84,7 @@ def change_webhook(call: Call) -> dict[str, Any]:
     return _webhook(actions.change(actor=call.actor, webhook=row, home=HOME, allowed=settings.PRIVATE_TARGETS, **changes))
 
 
-@route("DELETE", "/apps/{app}/webhooks/{id}", "webhooks:write")
+@route("DELETE", "/apps/{app}/webhooks/{id}", "webhooks:write", returns="webhook")
 def remove_webhook(call: Call) -> dict[str, Any]:
     """Remove it with what it was told."""
     row = queries.webhook(call.app, call.params["id"])
@@ -93,7 +93,7 @@ def remove_webhook(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("GET", "/apps/{app}/webhook-deliveries", "webhooks:read", paged="created_at")
+@route("GET", "/apps/{app}/webhook-deliveries", "webhooks:read", paged="created_at", returns="[webhook-delivery]", query=("eq[status]",))
 def list_deliveries(call: Call) -> list[dict[str, Any]]:
     """The newest tellings, oldest of them first; ``?eq[status]=`` keeps those of one status."""
     rows = Telling.objects.filter(webhook__app=call.app).select_related("event", "webhook").order_by("-created_at", "-id")
@@ -104,19 +104,19 @@ def list_deliveries(call: Call) -> list[dict[str, Any]]:
     return [_delivery(row) for row in rows[:MOST]][::-1]
 
 
-@route("GET", "/apps/{app}/webhook-deliveries/{id}", "webhooks:read")
+@route("GET", "/apps/{app}/webhook-deliveries/{id}", "webhooks:read", returns="webhook-delivery")
 def get_delivery(call: Call) -> dict[str, Any]:
     """One telling."""
     return _delivery(queries.telling(call.app, call.params["id"]))
 
 
-@route("GET", "/apps/{app}/webhook-events", "webhooks:read", paged="created_at")
+@route("GET", "/apps/{app}/webhook-events", "webhooks:read", paged="created_at", returns="[webhook-event]")
 def list_events(call: Call) -> list[dict[str, Any]]:
     """The newest events that a webhook asked for, oldest of them first."""
     return [_event(row) for row in Event.objects.filter(app=call.app).order_by("-created_at", "-id")[:MOST]][::-1]
 
 
-@route("GET", "/apps/{app}/webhook-events/{id}", "webhooks:read")
+@route("GET", "/apps/{app}/webhook-events/{id}", "webhooks:read", returns="webhook-event")
 def get_event(call: Call) -> dict[str, Any]:
     """One event with its payload."""
     return _event(queries.event(call.app, call.params["id"]))

@@ -1,0 +1,46 @@
+"""What people change about their own account: the name and the password."""
+
+from __future__ import annotations
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from greenroom.accounts import limits
+from greenroom.accounts.actions import audit
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
+from greenroom.basics.errors import UserError
+
+LEAST = 8
+MOST = 128
+
+
+@transaction.atomic
+def rename(*, actor: Actor, account: Account, name: str) -> Account:
+    """Another name of the person; the e-mail stays."""
+    row = Account.objects.select_for_update().get(pk=account.pk)
+    row.name = name.strip()[:200]
+    row.save(update_fields=["name", "updated_at"])
+    audit(actor=actor, action="account.rename", detail={"email": row.email})
+    return row
+
+
+@transaction.atomic
+def change_password(*, actor: Actor, account: Account, current: str, new: str) -> Account:
+    """Another password. An account that has none yet takes its first one without a current one. UserError, RateLimitError."""
+    limits.guard_password(account.email, actor.address)
+    row = Account.objects.select_for_update().get(pk=account.pk)
+    if row.has_usable_password() and not row.check_password(current):
+        limits.wrong_password(row.email, actor.address)
+        raise UserError("The current password is not right.", hint="an administrator can make a new token")
+    if not LEAST <= len(new) <= MOST:
+        raise UserError(f"The new password must have {LEAST} to {MOST} characters.")
+    try:
+        validate_password(new, user=row)
+    except ValidationError as error:
+        raise UserError(" ".join(error.messages)) from error
+    row.set_password(new)
+    row.save(update_fields=["password", "updated_at"])
+    audit(actor=actor, action="account.password", detail={"email": row.email})
+    return row

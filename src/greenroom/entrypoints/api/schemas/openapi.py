@@ -1,0 +1,139 @@
+"""The OpenAPI 3.1 document of the whole route table. A route that declares nothing is in it too, as one that answers anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from greenroom import __version__
+from greenroom.entrypoints.api.schemas import asked, data, github, heroku, own  # noqa: F401 (they declare)
+from greenroom.entrypoints.api.schemas.words import SHAPES, Schema, schema
+
+if TYPE_CHECKING:
+    from greenroom.entrypoints.api.routing import Route
+
+RETURNS = re.compile(r"(?:(?P<status>2\d\d) )?(?P<list>\[)?(?P<shape>[^\[\]\s]+)\]?\Z")
+LIMIT = {"type": "integer", "minimum": 1}
+QUERY: dict[str, tuple[str, Schema]] = {
+    "sha": ("A commit, or the first digits of one.", {"type": "string"}),
+    "limit": ("At most so many.", LIMIT),
+    "page": ("Which page, from 1 on.", LIMIT),
+    "per_page": ("How many on a page; at most 100.", LIMIT),
+    "app": ("An app, by name or id.", {"type": "string"}),
+}
+"""name -> (what it is, schema) of parameters in a query string; any other is a text."""
+
+RANGE = {
+    "name": "Range", "in": "header", "schema": {"type": "string"}, "example": "id ..; max=100,order=desc",
+    "description": "Which part of the list: a field, a first and a last value, max (at most 1000) and order.",
+}  # fmt: skip
+LEAD = """Heroku's Platform API as far as Greenroom has it, and Greenroom's own resources under the same roof.
+
+Send a token as `Authorization: Bearer TOKEN`, or as the password of Basic authentication. Lists come in pages: 206 with Next-Range while there is
+more. Answers have an ETag; errors have one shape. What each route needs of role and scope is in `x-permission`."""
+
+
+def returned(route: Route) -> tuple[int, str, bool]:
+    """(status, shape, whether it is a list of it) of what a route declares. ValueError when it is not written as ``201 [app]``."""
+    match = RETURNS.match(route.returns)
+    if match is None:
+        raise ValueError(f"{route.method} {route.pattern} returns {route.returns!r}: write app, [app] or 201 app")
+    return int(match["status"] or 200), match["shape"], bool(match["list"])
+
+
+def reference(name: str) -> Schema:
+    """The schema of a shape by its name; ``object`` is any object. KeyError for a name that nobody declared."""
+    if name == "object":
+        return schema("object")
+    if name not in SHAPES:
+        raise KeyError(f"no shape is called {name!r}; declare it in entrypoints/api/schemas")
+    return schema(f"#{name}")
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for row in routes:
+        paths.setdefault(row.pattern, {})[row.method.lower()] = _operation(row)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Greenroom", "version": __version__, "description": LEAD, "license": {"name": "MIT", "identifier": "MIT"}},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}, {"basic": []}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": SHAPES,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}},
+            "responses": {"Error": {"description": "A refusal.", "content": _json(reference("error"))}},
+        },
+    }
+
+
+def _operation(row: Route) -> dict[str, Any]:
+    summary, _, rest = (row.view.__doc__ or "").strip().partition("\n")
+    found: dict[str, Any] = {
+        "operationId": f"{row.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', row.pattern)}".rstrip("_"),
+        "summary": summary,
+        "tags": [_noun(row.pattern)],
+        "x-permission": row.permission,
+        "parameters": _parameters(row),
+        "responses": _responses(row),
+    }
+    if rest.strip():
+        found["description"] = rest.strip()
+    if row.permission == "public":
+        found["security"] = []
+    if row.takes:
+        needed = bool(SHAPES[row.takes].get("required"))
+        found["requestBody"] = {"required": needed, "content": _json(reference(row.takes))}
+    elif row.raw:
+        found["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
+    return found
+
+
+def _noun(pattern: str) -> str:
+    """The resource that a path is about: its last part that is a plural noun of the table."""
+    words = [word for word in pattern.split("/actions/")[0].split("/") if word and "{" not in word and word != "~"]
+    return words[-1] if words else "schema"
+
+
+def _parameters(row: Route) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name in re.findall(r"\{(\w+)\}", row.pattern):
+        about = {"description": "It may hold slashes."} if name == row.wide else {}
+        found.append({"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, **about})
+    for name in row.query:
+        text, kind = QUERY.get(name, ("", {"type": "string"}))
+        found.append({"name": name, "in": "query", "required": False, "schema": kind, **({"description": text} if text else {})})
+    if row.method == "GET" and row.returns.startswith("[") and not row.pattern.startswith("/api/v3/"):
+        found.append(RANGE)
+    return found
+
+
+def _responses(row: Route) -> dict[str, Any]:
+    refused = {"$ref": "#/components/responses/Error"}
+    if not row.returns:
+        return {"default": {"description": "Not described."}}
+    status, shape, many = returned(row)
+    body = {"type": "array", "items": reference(shape)} if many else reference(shape)
+    kind = "application/sarif+json" if shape == "sarif" else "application/json"
+    answers: dict[str, Any] = {str(status): {"description": SHAPES.get(shape, {}).get("description", "The answer."), "content": {kind: {"schema": body}}}}
+    if row.method == "GET":
+        answers["304"] = {"description": "The client has it already (If-None-Match)."}
+        if many:
+            answers["206"] = {"description": "A page of the list; Next-Range names the next one.", "content": _json(body)}
+    return {**answers, "4XX": refused, "503": refused}
+
+
+def _json(found: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": found}}
+
+
+@cache
+def whole() -> dict[str, Any]:
+    """The document of the table as it is when it is first asked for."""
+    from greenroom.entrypoints.api.routing import ROUTES
+
+    return document(ROUTES)

@@ -1,0 +1,71 @@
+"""The short words in which shapes are declared, turned into JSON Schema 2020-12. A shape is declared once and named by routes.
+
+``declare("domain", "A host name.", {"id": "uuid", "hostname": "text", "cname": "text?", "app": "#named"})``
+
+A value is one of WORDS, ``a|b|c`` for one of these texts, ``#name`` for another shape, ``[value]`` for a list of them, or a dict
+for an object. A ``?`` at its end lets it be null; a ``?`` before a key lets the key be missing (in shapes that are asked for, mostly).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+WORDS: dict[str, Schema] = {
+    "text": {"type": "string"},
+    "name": {"type": "string", "minLength": 1},
+    "integer": {"type": "integer"},
+    "count": {"type": "integer", "minimum": 0},
+    "seconds": {"type": "integer", "minimum": 1},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "true": {"const": True},
+    "uuid": {"type": "string", "format": "uuid"},
+    "moment": {"type": "string", "format": "date-time"},
+    "email": {"type": "string", "minLength": 1},
+    "sha": {"type": "string", "pattern": "^[0-9a-f]{40}$"},
+    "any": {},
+    "object": {"type": "object", "additionalProperties": True},
+    "strings": {"type": "object", "additionalProperties": {"type": "string"}},
+    "nullable-strings": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+    "null": {"type": "null"},
+}
+"""word -> schema. strings: an object whose values are texts, such as config vars."""
+
+SHAPES: dict[str, Schema] = {}
+"""name -> schema of each declared shape; the components of the document."""
+
+
+def declare(name: str, about: str, value: Any) -> None:
+    """Add a shape. ValueError when the name is taken: two shapes of one name would hide each other."""
+    if name in SHAPES:
+        raise ValueError(f"the shape {name!r} is declared twice")
+    SHAPES[name] = {"description": about, **schema(value)}
+
+
+def schema(value: Any) -> Schema:
+    """The JSON schema of a value as it is declared. ValueError for an unknown word."""
+    if isinstance(value, dict):
+        fields = {key.removeprefix("?"): schema(field) for key, field in value.items()}
+        needed = [key for key in value if not key.startswith("?")]
+        return {"type": "object", "properties": fields, **({"required": needed} if needed else {})}
+    if isinstance(value, list):
+        return {"anyOf": [schema(item) for item in value]}
+    if value.startswith("[") and value.endswith("]"):
+        return {"type": "array", "items": schema(value[1:-1])}
+    if value.endswith("?"):
+        return _or_null(schema(value[:-1]))
+    if value.startswith("#"):
+        return {"$ref": f"#/components/schemas/{value[1:]}"}
+    if "|" in value:
+        return {"type": "string", "enum": value.split("|")}
+    if value not in WORDS:
+        raise ValueError(f"{value!r} is no word of a schema: one of {', '.join(WORDS)}, #shape, [list] or a|b")
+    return dict(WORDS[value])
+
+
+def _or_null(found: Schema) -> Schema:
+    if isinstance(found.get("type"), str) and "enum" not in found:
+        return {**found, "type": [found["type"], "null"]}
+    return {"anyOf": [found, {"type": "null"}]}

@@ -1,0 +1,73 @@
+"""The API of one's own account: its name, its password, and the OAuth clients that there are none of."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from greenroom.accounts import profile
+from greenroom.accounts.models import Account
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import Call, route
+
+NO_CLIENTS = "Greenroom is no OAuth provider for other programs."
+USE_TOKENS = "a token does it: greenroom tokens:create, or POST /oauth/authorizations"
+
+
+def _own(call: Call) -> Account:
+    return Account.objects.get(pk=call.actor.account)
+
+
+def _change_password(call: Call, current: str) -> Account:
+    if "global" not in call.actor.scopes:
+        raise UserError("A password is changed with a token of scope global.")
+    return profile.change_password(actor=call.actor, account=_own(call), current=current, new=call.text("new_password", required=True))
+
+
+@route("PATCH", "/account", "account:write", takes="account.update", returns="account")
+def update_account(call: Call) -> dict[str, Any]:
+    """Another name: {name}, or another password: {password, new_password}. What else Heroku has here stays as it is."""
+    row = _own(call)
+    if call.body.get("email") not in (None, row.email):
+        raise UserError("An account keeps its e-mail.", hint="greenroom accounts:create makes another one")
+    if call.body.get("new_password") is not None:
+        row = _change_password(call, call.text("password"))
+    if call.body.get("name") is not None:
+        row = profile.rename(actor=call.actor, account=row, name=call.text("name"))
+    return shapes.account(row)
+
+
+@route("PUT", "/account/password", "account:write", takes="password.change", returns="account")
+def change_password(call: Call) -> dict[str, Any]:
+    """Another password, as older clients ask for it: {current_password, new_password}."""
+    return shapes.account(_change_password(call, call.text("current_password") or call.text("password")))
+
+
+@route("GET", "/oauth/clients", "account:read", returns="[object]")
+def clients(call: Call) -> list[Any]:
+    """None."""
+    return []
+
+
+@route("GET", "/oauth/clients/{id}", "account:read", returns="object")
+def client(call: Call) -> NoReturn:
+    """There is none."""
+    raise NotFoundError("Couldn't find that client.", hint=USE_TOKENS, resource="client")
+
+
+@route("POST", "/oauth/clients", "account:write", returns="object")
+def make_client(call: Call) -> NoReturn:
+    """Not possible here."""
+    raise UserError(NO_CLIENTS, hint=USE_TOKENS)
+
+
+@route("POST", "/oauth/tokens", "account:write", returns="object")
+def make_token(call: Call) -> NoReturn:
+    """Not possible here."""
+    raise UserError(NO_CLIENTS, hint=USE_TOKENS)
+
+
+@route("GET", "/account/invoices", "account:read", returns="[object]")
+def invoices(call: Call) -> list[Any]:
+    """None: nothing here costs anything."""
+    return []

@@ -1,0 +1,65 @@
+"""The witness: each answer that a test of this suite gets from the API is held against the document at /schema.
+
+It is stricter than the document: a field that is not declared fails too, so that shapes and schemas cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from greenroom.entrypoints.api.schemas import openapi
+
+
+def closed(schema: Any) -> Any:
+    """The schema without room for properties that it does not name."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: closed(value) for key, value in schema.items()}
+    if found.get("type") == "object" and "additionalProperties" not in found and isinstance(found.get("properties"), dict):
+        found["additionalProperties"] = False
+    return found
+
+
+@cache
+def validator(name: str, many: bool) -> jsonschema_rs.Validator:
+    """A validator of a shape, or of a list of it."""
+    shape = openapi.reference(name)
+    whole = {**({"type": "array", "items": shape} if many else shape), "components": {"schemas": closed(openapi.SHAPES)}}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+
+def problems(route: Any, status: int, body: bytes) -> list[str]:
+    """What the answer has that the document does not say of this route; at most three."""
+    if status == 304:
+        return [] if not body else ["304 has a body"]
+    if status >= 400:
+        found = validator("error", False)
+    elif not route.returns:
+        return []
+    else:
+        expected, name, many = openapi.returned(route)
+        if status != expected and not (status == 206 and many):
+            return [f"{status} is not declared, {expected} is"]
+        found = validator(name, many)
+    return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in list(found.iter_errors(json.loads(body)))[:3]]
+
+
+class Witness:
+    """Django middleware of the suite: an answer that is not as described fails the test that asked."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        response = self.get_response(request)
+        route = getattr(request, "greenroom_route", None)
+        if route is not None and request.method != "HEAD" and response.status_code != 500:
+            wrong = problems(route, response.status_code, response.content)
+            assert not wrong, f"{route.method} {route.pattern} answered {response.status_code}: {wrong}"
+        return response
