@@ -17,6 +17,7 @@ from greenroom.deliveries import actions, lifecycle
 from greenroom.deliveries.retention import Collector
 from greenroom.engine.contract import Engine
 from greenroom.entrypoints.api import resources
+from greenroom.git import uploads
 from greenroom.git.actions import reconcile
 from greenroom.logs.router_lines import RouterLogTail
 from greenroom.releases.models import Release
@@ -52,6 +53,7 @@ class Maintenance:
         resources.heal(home=self.home)
         snapshots.sweep(home=self.home)
         restores.sweep()
+        uploads.sweep(self.home)
         return False
 
     def _finish(self, app: App) -> None:

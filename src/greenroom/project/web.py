@@ -24,11 +24,13 @@ def make_app(home: Path, key: str) -> Any:
 
     from greenroom.entrypoints.git_http import app as git_http
     from greenroom.entrypoints.streams import app as streams
+    from greenroom.entrypoints.streams import uploads
     from greenroom.project.wiring import authenticate, authorise
 
     django_app = get_asgi_application()
     git_app = git_http.make_app(home, authenticate, authorise)
     stream_app = streams.make_app(home, key)
+    upload_app = uploads.make_app(home, key)
 
     async def application(scope: dict, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -36,6 +38,8 @@ def make_app(home: Path, key: str) -> Any:
         path = scope.get("path", "")
         if scope["type"] == "http" and ".git/" in path:
             return await git_app(scope, receive, send)
+        if scope["type"] == "http" and path.startswith("/streams/sources/"):
+            return await upload_app(scope, receive, send)
         if scope["type"] == "http" and path.startswith("/streams/"):
             return await stream_app(scope, receive, send)
         await django_app(scope, receive, send)
