@@ -26,6 +26,8 @@ from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedE
 from greenroom.entrypoints.api import paging
 from greenroom.entrypoints.api.auth import actor_of_request
 from greenroom.entrypoints.api.middleware import error_response
+from greenroom.pipelines.models import Pipeline
+from greenroom.pipelines.queries import authorise as authorise_pipeline
 
 HOME: Path = settings.HOME
 ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
@@ -40,6 +42,13 @@ class Call:
     body: dict[str, Any]
     params: dict[str, str]
     app_row: App | None = None
+    pipeline_row: Pipeline | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline of the path, authorised for the route's permission."""
+        assert self.pipeline_row is not None, "the route has no {pipeline}"
+        return self.pipeline_row
 
     @property
     def app(self) -> App:
@@ -138,13 +147,14 @@ def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
 
 def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpResponse:
     actor = actor_of_request(request)
-    app = _authorise(row, actor, params)
+    found = _authorise(row, actor, params)
     call = Call(
         request=request,
         actor=actor or Actor(account_id=None, email="", scopes=()),
         body={} if row.raw else _body(request),
         params=params,
-        app_row=app,
+        app_row=found if isinstance(found, App) else None,
+        pipeline_row=found if isinstance(found, Pipeline) else None,
     )
     result = row.view(call)
     reply = result if isinstance(result, Reply) else Reply(result)
@@ -153,7 +163,7 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
     return _respond(request, reply)
 
 
-def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | None:
+def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | Pipeline | None:
     """The only gate to a view: by the route's permission, denied unless a line here allows it."""
     if row.permission == "public":
         return None
@@ -167,6 +177,8 @@ def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App |
         if scope_grants(actor.scopes, ACCOUNT_SCOPES[row.permission]):
             return None
         raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.")
+    if "pipeline" in params:
+        return authorise_pipeline(actor, params["pipeline"], row.permission)
     return authorise(actor, params["app"], row.permission)
 
 
