@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -12,10 +11,11 @@ from django.db import transaction
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.apps import actions as apps
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, UserError
 from greenroom.config_vars import rules as config_rules
-from greenroom.config_vars.crypto import master_key, seal
+from greenroom.config_vars.maps import for_tests, sealed_map, test_settings
 from greenroom.deliveries import actions as deliveries
 from greenroom.dynos.queries import live
 from greenroom.pipelines import queries, rules
@@ -56,17 +56,20 @@ def rename(*, actor: Actor, pipeline: Pipeline, name: str) -> Pipeline:
 
 
 @transaction.atomic
-def destroy(*, actor: Actor, pipeline: Pipeline) -> None:
+def destroy(*, actor: Actor, pipeline: Pipeline, home: Path) -> None:
     """Take the pipeline away; its apps stay. ConflictError while it has review apps, which live by it alone."""
     if pipeline.review_apps.exclude(app=None).exists():
         names = ", ".join(sorted(row.app.name for row in pipeline.review_apps.exclude(app=None).select_related("app") if row.app))
         raise ConflictError(f"The pipeline {pipeline.name} has review apps: {names}.", hint=f"greenroom reviewapps:disable -p {pipeline.name}")
-    _note(actor, pipeline, "destroy", apps=[row.app.name for row in queries.couplings(pipeline)])
+    coupled = [row.app for row in queries.couplings(pipeline)]
+    for app in coupled:
+        hand_down(actor=actor, app=app, values={}, home=home)
+    _note(actor, pipeline, "destroy", apps=[app.name for app in coupled])
     pipeline.delete()
 
 
 @transaction.atomic
-def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str) -> Coupling:
+def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path) -> Coupling:
     """Put an app into a stage. ConflictError when it is in a pipeline already."""
     problem = rules.stage_problem(stage)
     if problem:
@@ -77,6 +80,7 @@ def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str) -> Couplin
         where = known.pipeline.name if queries.visible(actor).filter(pk=known.pipeline_id).exists() else "another pipeline"
         raise ConflictError(f"{app.name} is in {where} already.", hint=f"greenroom pipelines:remove -a {app.name}", id="invalid_params")
     row = Coupling.objects.create(pipeline=pipeline, app=app, stage=stage)
+    hand_down(actor=actor, app=app, values=queries.config(pipeline, "test", home), home=home)
     _note(actor, pipeline, "add", app, stage=stage)
     return row
 
@@ -94,8 +98,9 @@ def move(*, actor: Actor, coupling: Coupling, stage: str) -> Coupling:
 
 
 @transaction.atomic
-def uncouple(*, actor: Actor, coupling: Coupling) -> None:
-    """Take an app out of its pipeline."""
+def uncouple(*, actor: Actor, coupling: Coupling, home: Path) -> None:
+    """Take an app out of its pipeline; its tests see the pipeline's config vars no more."""
+    hand_down(actor=actor, app=coupling.app, values={}, home=home)
     _note(actor, coupling.pipeline, "remove", coupling.app)
     coupling.delete()
 
@@ -113,12 +118,21 @@ def change_config(*, actor: Actor, pipeline: Pipeline, stage: str, home: Path, u
     outcome = config_rules.apply(queries.config(pipeline, stage, home), dict(updates))
     if config_rules.too_large(outcome.values):
         raise UserError(f"The {stage} config vars of {pipeline.name} would be larger than 64 KB in all.", hint="keep files out of config vars")
-    plain = json.dumps(outcome.values, sort_keys=True).encode()
-    sealed = seal(master_key(home), plain, queries.config_place(pipeline, stage))
+    sealed = sealed_map(outcome.values, place=queries.config_place(pipeline, stage), home=home)
     values = {"sealed": sealed, "names": sorted(outcome.values)}
     StageConfig.objects.update_or_create(pipeline=pipeline, stage=stage, defaults=values)
     _note(actor, pipeline, "config", stage=stage, set=list(outcome.set), removed=list(outcome.removed))
+    if stage == "test":
+        for row in queries.couplings(pipeline):
+            hand_down(actor=actor, app=row.app, values=outcome.values, home=home)
     return outcome.values
+
+
+def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) -> None:
+    """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing when nothing changes."""
+    row = App.objects.select_for_update().get(pk=app.pk)
+    if for_tests(row, home) != dict(values):
+        apps.change_settings(actor=actor, app=row, settings=test_settings(row, values, home))
 
 
 @transaction.atomic

@@ -81,7 +81,8 @@ class TestRun(models.Model):
 
     check: None until the code of an uploaded run is built. uploaded: of an archive that a person sent, not of a push; ``sha`` is then the
     commit made of the archive, and ``commit_sha`` only what the sender says. state: of an uploaded run before and after its check run:
-    pending, building, running, ended; message: why it ended without a check run. node: the id of its one test node.
+    pending, building, running, ended; message: why it ended without a check run. node: the id of its one test node. place: so many bytes of
+    its test dyno's output have been copied; told: both of its files are whole.
     """
 
     __test__ = False  # no test of pytest's
@@ -101,6 +102,7 @@ class TestRun(models.Model):
     state = models.CharField(max_length=10, default="pending")
     message = models.TextField(blank=True)
     told = models.BooleanField(default=False)
+    place = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from django.db.models import Q, QuerySet
@@ -14,7 +13,7 @@ from greenroom.apps.models import App
 from greenroom.apps.rules import PERMISSIONS, Standing, allows
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from greenroom.basics.ids import is_uuid
-from greenroom.config_vars.crypto import master_key, unseal
+from greenroom.config_vars.maps import open_map
 from greenroom.deliveries.models import Delivery
 from greenroom.pipelines import rules
 from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig
@@ -95,7 +94,7 @@ def config(pipeline: Pipeline, stage: str, home: Path) -> dict[str, str]:
     row = StageConfig.objects.filter(pipeline=pipeline, stage=stage).first()
     if row is None:
         return {}
-    return json.loads(unseal(master_key(home), bytes(row.sealed), config_place(pipeline, stage)))
+    return open_map(bytes(row.sealed), place=config_place(pipeline, stage), home=home)
 
 
 def config_place(pipeline: Pipeline, stage: str) -> str:

@@ -1,4 +1,5 @@
-"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases, rehearsals and webhooks, each in a thread of its own.
+"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases, rehearsals, pipelines and webhooks,
+each in a thread of its own.
 
 NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else every two seconds.
 """
@@ -84,6 +85,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.app_migrations.turn import MigrationTurn, RehearsalTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
+    from greenroom.pipelines.loop import PipelineTurn
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
@@ -106,6 +108,7 @@ def build(home: Path) -> list[Runner]:
         Runner("maintenance", maintenance.turn, idle=5.0),
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
         Runner("rehearsals", RehearsalTurn(engine, home).turn, idle=1.0),
+        Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
     ]
 

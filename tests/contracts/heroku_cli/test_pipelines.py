@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.stories.heroku import Heroku
-from tests.stories.team import Team
+from tests.stories.team import Installation, Team
 
 pytestmark = pytest.mark.story
 STAGING, LIVE, SECOND, PIPE = "pipe-staging", "pipe-production", "pipe-second", "pipe"
@@ -94,6 +99,20 @@ class Pipes:
 
     def until(self, read, holds, seconds=60):
         return self.team.wait_for(read, holds, seconds)
+
+
+@pytest.fixture(scope="module")
+def place():
+    """An installation with the proxy for the CLI's fixed host names."""
+    home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
+    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom")
+    ports = ["--api-port", made.api_port, "--http-port", made.http_port, "--https-port", made.api_port + 7, "--proxy-port", made.api_port + 8]
+    made.run("up", "--home", home, "--detach", *ports, timeout=120)
+    try:
+        yield made
+    finally:
+        made.down()
+        shutil.rmtree(home.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +225,60 @@ def test_a_push_to_a_promoted_app_is_still_scanned(pipes):
     result = pipes.team.git("push", "production", "HEAD:master", check=False)
     assert "Released" in result.stderr, result.stderr
     pipes.team.git("remote", "remove", "production")
+
+
+def test_ci_config_vars_reach_the_tests_of_the_gate(pipes):
+    pipes(f"ci:config:set --pipeline {PIPE} CI_WORD=hello OTHER=1")
+    assert pipes(f"ci:config:get --pipeline {PIPE} CI_WORD").strip() == "hello"
+    pipes(f"ci:config:unset --pipeline {PIPE} OTHER")
+    assert json.loads(pipes(f"ci:config --pipeline {PIPE} --json")) == {"CI_WORD": "hello"}
+    assert "CI_WORD" not in pipes.get(f"/apps/{STAGING}/config-vars"), "no release of the app sees them"
+    pipes.team.write("third.txt", "third\n")
+    pipes.team.commit("A third version")
+    pipes.team.push()
+    pipes.until(lambda: pipes("ci:last --app " + STAGING, code=None), lambda said: "the test sees hello" in said)
+
+
+def test_test_runs_are_the_check_runs_of_the_pipelines_apps(pipes):
+    sha = pipes.team.sha
+    runs = json.loads(pipes(f"ci --pipeline {PIPE} --json"))
+    newest = runs[0]
+    assert (newest["commit_sha"], newest["status"], newest["commit_branch"]) == (sha, "succeeded", "master")
+    assert [run["number"] for run in runs] == sorted((run["number"] for run in runs), reverse=True)
+    assert sha[:7] in pipes(f"ci --app {STAGING}")
+    said = pipes(f"ci:info {newest['number']} --app {STAGING}")
+    assert "Installing" in said or "Using" in said, "the set-up"
+    assert "Ran 1 test" in said
+    (node,) = pipes.get(f"/test-runs/{newest['id']}/test-nodes")
+    assert node["output_stream_url"].startswith("https://")
+    assert pipes(f"ci:info 9999 --app {STAGING}", code=None).count("has no test run 9999") == 1
+
+
+def test_ci_run_tests_what_is_in_the_folder_and_touches_no_commit(pipes):
+    proxied = json.loads(pipes.place.run("env", "--proxy", "--json").stdout)
+    pipes.cli.env |= {name: proxied[name] for name in ("HTTPS_PROXY", "SSL_CERT_FILE", "NO_PROXY")}
+    team, before = pipes.team, pipes.get(f"/apps/{STAGING}/checks?sha={pipes.team.sha}")
+    said = pipes(f"ci:run --pipeline {PIPE}", cwd=team.work)
+    assert "the test sees hello" in said
+    assert "Ran 1 test" in said
+    newest = pipes.get(f"/pipelines/{PIPE}/test-runs")[0]
+    assert (newest["status"], newest["uploaded"], newest["commit_sha"], newest["commit_branch"]) == ("succeeded", True, team.sha, "master")
+    team.write("check.py", FILES["check.py"].replace("'red'", "'hello'"))
+    broken = team.commit("Only here: a test that fails")
+    said = pipes(f"ci:run --pipeline {PIPE}", cwd=team.work, code=1)
+    assert "FAILED" in said
+    assert pipes.get(f"/pipelines/{PIPE}/test-runs")[0]["status"] == "failed"
+    pipes(f"ci:rerun --pipeline {PIPE}", cwd=team.work, code=1)
+    assert pipes.get(f"/pipelines/{PIPE}/test-runs")[0]["commit_sha"] == broken
+    team.git("reset", "-q", "--hard", "HEAD~1")
+    assert pipes.get(f"/apps/{STAGING}/checks?sha={team.sha}") == before, "an upload says nothing of the commit it claims to be"
+    assert pipes.current(STAGING)["slug"]["commit"] == team.sha
+    assert pipes.get(f"/apps/{STAGING}/checks?sha={broken}") == []
+
+
+def test_the_proxy_leads_nowhere_else(pipes):
+    port = pipes.place.api_port + 8
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.set_tunnel("example.com", 443)
+    with pytest.raises(OSError, match="403"):
+        connection.connect()

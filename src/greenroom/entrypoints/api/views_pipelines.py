@@ -74,7 +74,7 @@ def rename_pipeline(call: Call) -> dict[str, Any]:
 def destroy_pipeline(call: Call) -> dict[str, Any]:
     """Take it away; its apps stay."""
     body = of_pipeline(call.pipeline)
-    actions.destroy(actor=call.actor, pipeline=call.pipeline)
+    actions.destroy(actor=call.actor, pipeline=call.pipeline, home=HOME)
     return body
 
 
@@ -110,7 +110,7 @@ def couple(call: Call) -> Reply:
     """{app, pipeline, stage}: put an app into a stage."""
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:read")
     app = authorise(call.actor, named(call.body.get("app"), "app"), "settings")
-    row = actions.couple(actor=call.actor, pipeline=pipeline, app=app, stage=call.text("stage", required=True))
+    row = actions.couple(actor=call.actor, pipeline=pipeline, app=app, stage=call.text("stage", required=True), home=HOME)
     return Reply(of_coupling(row), 201)
 
 
@@ -132,7 +132,7 @@ def uncouple(call: Call) -> dict[str, Any]:
     """Take the app out of its pipeline."""
     row = queries.coupling(call.actor, call.params["coupling"], "settings")
     body = of_coupling(row)
-    actions.uncouple(actor=call.actor, coupling=row)
+    actions.uncouple(actor=call.actor, coupling=row, home=HOME)
     return body
 
 
