@@ -24,7 +24,7 @@ def open_map(sealed: bytes, *, place: str, home: Path) -> dict[str, str]:
     return json.loads(unseal(master_key(home), bytes(sealed), place)) if sealed else {}
 
 
-def test_settings(app: App, values: Mapping[str, str], home: Path) -> dict[str, object]:
+def with_test_config(app: App, values: Mapping[str, str], home: Path) -> dict[str, object]:
     """The app's settings with this map for its tests; without the key when the map is empty."""
     rest = {key: value for key, value in app.settings.items() if key != TEST_CONFIG}
     if not values:

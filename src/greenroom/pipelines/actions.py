@@ -15,7 +15,7 @@ from greenroom.apps import actions as apps
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, UserError
 from greenroom.config_vars import rules as config_rules
-from greenroom.config_vars.maps import for_tests, sealed_map, test_settings
+from greenroom.config_vars.maps import for_tests, sealed_map, with_test_config
 from greenroom.deliveries import actions as deliveries
 from greenroom.dynos.queries import live
 from greenroom.pipelines import queries, rules
@@ -132,7 +132,7 @@ def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) 
     """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing when nothing changes."""
     row = App.objects.select_for_update().get(pk=app.pk)
     if for_tests(row, home) != dict(values):
-        apps.change_settings(actor=actor, app=row, settings=test_settings(row, values, home))
+        apps.change_settings(actor=actor, app=row, settings=with_test_config(row, values, home))
 
 
 @transaction.atomic

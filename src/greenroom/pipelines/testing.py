@@ -142,14 +142,15 @@ class Driver:
             checks.advance_tests(run=run, slug=slug, mounts=overlay.mounts, engine=self.engine, home=self.home, say=lambda _: None)
         elif overlay.status == "failed":
             title = f"the test requirements could not be installed: {overlay.message}"
-            words = {"title": title[:255], "summary": overlay.message}
-            checks.report(app=row.app, sha=row.sha, name="tests", status="completed", conclusion="error", **words)
+            checks.report(
+                app=row.app, sha=row.sha, name="tests", status="completed", conclusion="error", title=title[:255], summary=overlay.message
+            )
 
     # -- the two files -------------------------------------------------------------------------------------------------------
 
     def _tell(self, row: TestRun) -> None:
         """Copy what the test dyno says as it comes; when the run is over, add how it ended and mark both files as whole."""
-        run = CheckRun.objects.filter(pk=row.check_run_id).first()
+        run = CheckRun.objects.filter(pk=row.check_run_id).first() if row.check_run_id else None
         ended = run.status == "completed" if run else row.state == "ended"
         if run is not None and run.status != "queued":
             self._setup_of_push(row, run)
