@@ -60,7 +60,7 @@ def destroy(*, actor: Actor, pipeline: Pipeline, home: Path) -> None:
     """Take the pipeline away; its apps stay. ConflictError while it has review apps, which live by it alone."""
     if pipeline.review_apps.exclude(app=None).exists():
         names = ", ".join(sorted(row.app.name for row in pipeline.review_apps.exclude(app=None).select_related("app") if row.app))
-        raise ConflictError(f"The pipeline {pipeline.name} has review apps: {names}.", hint=f"greenroom reviewapps:disable -p {pipeline.name}")
+        raise ConflictError(f"The pipeline {pipeline.name} has review apps: {names}.", hint=f"greenroom reviewapps:destroy BRANCH -p {pipeline.name}")
     coupled = [row.app for row in queries.couplings(pipeline)]
     for app in coupled:
         hand_down(actor=actor, app=app, values={}, home=home)

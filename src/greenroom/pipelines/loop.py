@@ -10,7 +10,7 @@ from pathlib import Path
 
 from greenroom.basics import clock
 from greenroom.engine.contract import Engine
-from greenroom.pipelines import testing
+from greenroom.pipelines import reviews, testing
 
 log = logging.getLogger(__name__)
 AGAIN = 5.0
@@ -22,7 +22,7 @@ class PipelineTurn:
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.home = home
-        self.tests = testing.Driver(engine, home)
+        self.tests, self.reviews = testing.Driver(engine, home), reviews.Driver(engine, home)
         self.left: dict[object, float] = {}
 
     def turn(self) -> bool:
@@ -30,6 +30,9 @@ class PipelineTurn:
         busy = testing.number_new(home=self.home) > 0
         for row in testing.open_runs():
             busy = self._guarded(row.pk, f"test run {row.number} of {row.pipeline.name}", lambda row=row: self.tests.advance(row)) or busy
+        reviews.make_automatic(home=self.home)
+        for review in reviews.open_reviews():
+            self._guarded(review.pk, f"review app {review.app_name}", lambda row=review: self.reviews.advance(row))
         return busy
 
     def _guarded(self, key: object, name: str, step) -> bool:

@@ -165,6 +165,6 @@ class ReviewApp(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["pipeline", "branch"], condition=~Q(state__in=("deleted", "errored")), name="one_review_app_per_branch"
+                fields=["pipeline", "branch"], condition=Q(state__in=("pending", "creating", "created")), name="one_review_app_per_branch"
             )
         ]

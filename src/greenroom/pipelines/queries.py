@@ -32,7 +32,9 @@ def visible(actor: Actor) -> QuerySet[Pipeline]:
 def standing(actor: Actor, pipeline: Pipeline) -> Standing:
     """The actor's role in the pipeline."""
     owns = actor.account_id is not None and pipeline.owner_id == actor.account_id
-    roles = [apps.standing(actor, row.app).role for row in couplings(pipeline)]
+    rows = couplings(pipeline)
+    lasting = [row for row in rows if row.stage != "review"] or rows  # a review app is its maker's own
+    roles = [apps.standing(actor, row.app).role for row in lasting]
     return Standing(role=rules.role_in_pipeline(owns=owns, roles=roles), is_admin=actor.is_admin)
 
 

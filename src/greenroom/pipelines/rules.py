@@ -93,6 +93,19 @@ def forced_targets(header: str, targets: Sequence[str]) -> list[str]:
     return [name for name in targets if name in named]
 
 
+def review_app_name(*, base: str, branch: str, random: str) -> str:
+    """A name for the app of a branch, within the 30 characters that an app's name may have. random: some lower-case letters and digits."""
+    words = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")[:14].strip("-") or "branch"
+    return f"{base[:9].strip('-')}-{words}-{random[:4]}"
+
+
+def review_state(*, delivery: str) -> str:
+    """Heroku's word for a review app whose newest commit's delivery is in this state; empty without one."""
+    if delivery in ("live", "held"):
+        return "created"
+    return "errored" if delivery in ("refused", "failed") else "creating"
+
+
 def test_status(*, state: str, check: str, conclusion: str) -> str:
     """Heroku's word for a test run. state: the row's own; check: its check run's status, empty without one."""
     if check == "completed":

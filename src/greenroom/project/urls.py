@@ -17,6 +17,7 @@ from greenroom.entrypoints.api import (
     views_promotions,
     views_rehearsals,
     views_releases,
+    views_review_apps,
     views_snapshots,
     views_sources,
     views_webhooks,
@@ -25,7 +26,7 @@ from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
 
 REGISTERED = (views_account, views_apps, views_builds, views_gate, views_keys, views_rehearsals, views_releases, views_webhooks)
 DATA = (views_addons, views_pg, views_snapshots)
-PIPELINES = (views_ci, views_pipelines, views_promotions, views_sources)
+PIPELINES = (views_ci, views_pipelines, views_promotions, views_review_apps, views_sources)
 REGISTERED_FOR_CHECKS = (views_github, views_check_tokens)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"
