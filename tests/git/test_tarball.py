@@ -199,3 +199,11 @@ def test_an_upload_is_found_by_its_own_link_alone(home):
     for url in (links["put_url"], links["get_url"] + "x", "http://localhost:5000/streams/sources/../../keys/master.key"):
         with pytest.raises(UserError):
             uploads.file_of(url, home=home, key=KEY)
+
+
+def test_files_that_the_repository_has_already_cost_nothing_and_the_commit_is_there(shop, home, repo, tmp_path):
+    path = archive(tmp_path, entry("a"), entry("b/c"))
+    first = bring(shop, home, path).sha
+    second = bring(shop, home, path, at=7).sha
+    assert first != second
+    assert queries.commit(shop, home, second).tree == queries.commit(shop, home, first).tree

@@ -30,6 +30,12 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
     "webhooks:read": ("operator", "read"),
     "webhooks:write": ("operator", "write"),
     "data:write": ("operator", "write-protected"),
+    "pipelines:read": ("viewer", "read"),
+    "pipelines:test": ("developer", "write"),
+    "pipelines:config:read": ("developer", "read-protected"),
+    "pipelines:config:write": ("developer", "write-protected"),
+    "pipelines:write": ("operator", "write"),
+    "pipelines:destroy": ("owner", "write"),
     "destroy": ("owner", "write"),
 }
 """permission -> (lowest role, scope that the credential needs). What is not listed is denied."""

@@ -26,6 +26,7 @@ from greenroom.releases import actions as releases
 from greenroom.releases import queries as release_queries
 from greenroom.releases import rules as release_rules
 from greenroom.releases.models import Release
+from greenroom.slugs import actions as slugs
 from greenroom.slugs.models import Slug
 
 CHANNEL = "greenroom_deliveries"
@@ -133,6 +134,22 @@ def roll_back(
 
 
 @transaction.atomic
+def promote(*, actor: Actor, app: App, home: Path, slug: Slug, description: str, force: bool = False) -> Release:
+    """A new release of code that was built for another app, with this app's own config vars; it enters where a rollback does.
+
+    force: also when the app's database lacks migrations that the code brings.
+    """
+    App.objects.select_for_update().get(pk=app.pk)
+    own = slugs.adopt(slug=slug, app=app)
+    fill_config(actor=actor, app=app, slug=own, home=home)
+    config = config_queries.latest(app)
+    assert config is not None, "each app has a version from its beginning"
+    row = releases.release(actor=actor, app=app, kind="promote", description=description, slug=own, config=config)
+    open_for_release(release=row, forced=force)
+    return row
+
+
+@transaction.atomic
 def advance(*, delivery: Delivery, state: str, reason: str = "", home: Path, **columns: object) -> Delivery:
     """Write the delivery's new state; an ended one gets its end time and its transcript is closed."""
     row = Delivery.objects.select_for_update().get(pk=delivery.pk)
@@ -229,12 +246,12 @@ def config_of(app: App, home: Path) -> dict[str, str]:
     return config_queries.values(latest, home) if latest else {}
 
 
-def fill_config(*, delivery: Delivery, slug: Slug, home: Path) -> None:
+def fill_config(*, actor: Actor, app: App, slug: Slug, home: Path) -> None:
     """Set what app.json gives (a value, a generated secret) for keys that were never set; part of the release that follows."""
-    ever = {name for names in ConfigVersion.objects.filter(app=delivery.app).values_list("names", flat=True) for name in names}
+    ever = {name for names in ConfigVersion.objects.filter(app=app).values_list("names", flat=True) for name in names}
     updates = config_rules.first_values(slug.app_json.get("env") or {}, ever, ids.new_secret)
     if updates:
-        config_vars.change(actor=account_actor(delivery), app=delivery.app, home=home, updates=updates)
+        config_vars.change(actor=actor, app=app, home=home, updates=updates)
 
 
 def refusal_text(delivery: Delivery) -> tuple[str, str]:

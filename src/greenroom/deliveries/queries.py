@@ -82,9 +82,13 @@ def deployed(app: App) -> Delivery | None:
 
 
 def deployed_sha(app: App) -> str:
-    """The commit that serves now; empty when none does."""
+    """The commit of the app's repository that serves now, or did before a promotion; empty when there is none."""
     live = dynos.live(app)
-    return live.release.slug.commit if live and live.release.slug else ""
+    commit = live.release.slug.commit if live and live.release.slug else ""
+    if not commit or Push.objects.filter(app=app, after=commit).exists():
+        return commit
+    newest = deployed(app)  # what serves was promoted, so the app's own repository need not have it
+    return newest.sha if newest else ""
 
 
 def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
@@ -97,6 +101,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     progress = _progress(rollout)
     state = known_state(release) if release else None
     live = dynos.live(delivery.app)
+    promoted = bool(release and release.kind == "promote" and not delivery.forced)
     newest = deployed(delivery.app) if delivery.kind == "push" else None
     verdict = (
         checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
@@ -117,7 +122,8 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         ready=progress.ready,
         failure=progress.failure or (rollout.failure if rollout else ""),
         probed=_probed(delivery),
-        pending=bool(state and set(state.pending) - _pending_of_live(live)),
+        pending=bool(state and set(state.pending) - (set() if promoted else _pending_of_live(live))),
+        promoted=promoted,
         lacking=bool(state and state.lacking),
         serving=live is not None,
         command=_command(delivery) if rollout is None else "",

@@ -44,7 +44,7 @@ class Facts:
     pending: the release has migrations that the database has not, and that the live code does not wait for as well.
     lacking: it needs columns that existing tables have not.
     command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has not ended.
-    going_back: a rollback that nobody has forced.
+    going_back: a rollback that nobody has forced.   promoted: a promotion that nobody has forced; pending are then all migrations.
     serving: another release answers now, so that nobody is served worse when this one waits.
     """
 
@@ -67,6 +67,7 @@ class Facts:
     lacking: bool = False
     serving: bool = False
     going_back: bool = False
+    promoted: bool = False
     command: str = ""
     postdeploy: bool = False
 
@@ -134,9 +135,12 @@ def _answering(facts: Facts) -> Step:
     """A candidate that answers, but would fail on the tables as they are, does not take the traffic of one that works.
 
     With pending migrations it is held for them. Old code that the database has left behind has none to wait for: it is given up.
+    A promotion waits for its pending migrations in any case: it is made at leisure, and a person has just looked at it.
     """
-    if facts.serving and not facts.probed:
+    if (facts.serving or facts.promoted) and not facts.probed:
         return Step.WATCH
+    if facts.promoted and facts.pending:
+        return Step.HOLD
     if not (facts.serving and facts.lacking):
         return Step.SWITCH
     if facts.pending:
@@ -194,11 +198,12 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def held_lines(app: str, version: int, failure: str, pending: Sequence[str], keeps: str) -> list[str]:
+def held_lines(app: str, version: int, failure: str, pending: Sequence[str], keeps: str, *, promoted: bool = False) -> list[str]:
     """What the pusher is told when a release waits for its migrations."""
     verb = "is" if len(pending) == 1 else "are"
+    what = "is promoted, but waits for its migrations" if promoted else "is built and released, but does not work on the present schema"
     lines = [
-        f"-----> Held: v{version} is built and released, but does not work on the present schema",
+        f"-----> Held: v{version} {what}",
         f" !     {failure}",
         f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}",
         f" !     {keeps}",

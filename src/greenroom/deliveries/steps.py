@@ -157,7 +157,7 @@ class Steps:
         with transaction.atomic():
             if not gate.is_green_now(delivery, delivery.build.slug):
                 return
-            actions.fill_config(delivery=delivery, slug=delivery.build.slug, home=self.home)
+            actions.fill_config(actor=actions.account_actor(delivery), app=delivery.app, slug=delivery.build.slug, home=self.home)
             config = actions.config_queries.latest(delivery.app)
             assert config is not None
             row = releases.release(
@@ -282,10 +282,12 @@ class Steps:
         state = migration_queries.of_release(release)
         lacking = ", ".join(state.lacking[:5]) if state else ""
         failure = facts.failure or rollout.failure or f"its code needs what the database does not have yet: {lacking}"
+        if facts.promoted and not (facts.failure or rollout.failure or lacking):
+            failure = "its migrations have not been run here"
         if rollout.state == "candidate":
             dynos.hold(rollout=rollout, failure=failure)
         pending = list(state.pending) if state else []
-        lines = rules.held_lines(delivery.app.name, release.version, failure, pending, self._keeps(delivery))
+        lines = rules.held_lines(delivery.app.name, release.version, failure, pending, self._keeps(delivery), promoted=facts.promoted)
         self.once(delivery, "held", "\n".join(lines))
         holding.rehearse(delivery=delivery, home=self.home)
         text = f"Release v{release.version} held for its migrations: {failure}"

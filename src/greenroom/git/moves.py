@@ -20,11 +20,11 @@ PATIENCE = 10.0
 """Seconds to wait for a push that is just being taken."""
 
 
-def move_branch(*, app: App, home: Path, sha: str, account: Account | None, branch: str = "", address: str = "") -> Push:
+def move_branch(*, app: App, home: Path, sha: str, account: Account | None, branch: str = "", address: str = "", rewrite: bool = False) -> Push:
     """Let the branch (the protected one by default) be at ``sha`` and record the push; the delivery of a protected branch opens by itself.
 
     Repeatable: a branch that is there already gives its last push. ConflictError when the commit does not contain the protected branch's
-    present one, or when a push holds the repository for longer than ten seconds.
+    present one (``rewrite``: allowed all the same), or when a push holds the repository for longer than ten seconds.
     """
     repo = queries.repository_path(app, home)
     ref = rules.canonical(f"refs/heads/{branch or app.protected_branch}", app.protected_branch)
@@ -32,13 +32,13 @@ def move_branch(*, app: App, home: Path, sha: str, account: Account | None, bran
     while True:
         with repository.locked(repo) as ours:
             if ours:
-                return _moved(app, home, repo, ref, sha, account, address)
+                return _moved(app, home, repo, ref, sha, account, address, rewrite)
         if time.monotonic() > deadline:
             raise ConflictError(f"{app.name} is being pushed to.", hint="try again in some seconds")
         time.sleep(0.05)
 
 
-def _moved(app: App, home: Path, repo: Path, ref: str, sha: str, account: Account | None, address: str) -> Push:
+def _moved(app: App, home: Path, repo: Path, ref: str, sha: str, account: Account | None, address: str, rewrite: bool) -> Push:
     repository.unlock_refs(repo)
     actions.settle(app=app, home=home)
     before = repository.ref_on_disk(repo, ref) or ZERO
@@ -46,7 +46,7 @@ def _moved(app: App, home: Path, repo: Path, ref: str, sha: str, account: Accoun
         known = Push.objects.filter(app=app, ref=ref, after=sha, state="recorded").order_by("-seq").first()
         if known:
             return known
-    if before not in (ZERO, sha) and rules.is_protected(ref, app.protected_branch) and not queries.is_ancestor(app, home, before, sha):
+    if not rewrite and before not in (ZERO, sha) and rules.is_protected(ref, app.protected_branch) and not queries.is_ancestor(app, home, before, sha):
         raise ConflictError(rules.judge_force(app.protected_branch, before, sha).message)
     (push,) = actions.record_intent(app=app, account=account, updates=[Update(ref=ref, before=before, after=sha)], address=address)
     runner.output(repo, ["update-ref"], args=[ref, sha])

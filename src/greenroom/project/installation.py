@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "https_port": 8443,
     "bind": "127.0.0.1",
     "postgres": "embedded",
+    "proxy_port": 0,
 }
 
 

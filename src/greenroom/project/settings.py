@@ -24,7 +24,7 @@ AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 ROOMS = [
     "accounts", "apps", "config_vars", "logs", "slugs", "git", "addons", "releases",
-    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks",
+    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks", "pipelines",
 ]  # fmt: skip
 INSTALLED_APPS = [
     "django.contrib.contenttypes",

@@ -79,7 +79,7 @@ def _server(app: Any, bind: str, port: int, home: Path | None = None) -> uvicorn
 async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
     """Run all servers until the process is told to stop."""
     from greenroom.entrypoints.git_http import hooks_server
-    from greenroom.entrypoints.streams import rendezvous
+    from greenroom.entrypoints.streams import proxy, rendezvous
     from greenroom.project.wiring import follow
 
     app = make_app(home, key)
@@ -88,10 +88,13 @@ async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
     secure = _server(app, bind, installation["tls_port"], home)
     hooks = asyncio.create_task(hooks_server.serve(home, follow))
     attach = asyncio.create_task(rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home)))
-    for task in (hooks, attach):
+    others = [hooks, attach]
+    if installation["proxy_port"]:
+        others.append(asyncio.create_task(proxy.serve(bind, installation["proxy_port"], installation["tls_port"])))
+    for task in others:
         task.add_done_callback(_report)
     await asyncio.gather(plain.serve(), secure.serve())
-    for task in (hooks, attach):
+    for task in others:
         task.cancel()
 
 

@@ -1,4 +1,4 @@
-"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals, webhooks and drains.
+"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals, pipelines, webhooks and drains.
 
 Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else
 every two seconds.
@@ -86,6 +86,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
     from greenroom.logs.loop import DrainTurn
+    from greenroom.pipelines.loop import PipelineTurn
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
@@ -108,6 +109,7 @@ def build(home: Path) -> list[Runner]:
         Runner("maintenance", maintenance.turn, idle=5.0),
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
         Runner("rehearsals", RehearsalTurn(engine, home).turn, idle=1.0),
+        Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
         Runner("drains", DrainTurn(home, settings.PRIVATE_TARGETS).turn, idle=0.5),
     ]

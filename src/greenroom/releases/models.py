@@ -15,7 +15,7 @@ from greenroom.slugs.models import Slug
 class Release(models.Model):
     """vN of an app: a slug (or none yet) with one version of the config vars. What it runs never changes; its status does.
 
-    kind: initial, deploy, config, rollback, addon.
+    kind: initial, deploy, config, rollback, addon, promote.
     status: pending, succeeded, failed (never served, or gave up), refused (a required config var is missing).
     """
 

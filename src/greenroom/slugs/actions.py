@@ -50,6 +50,17 @@ def record(
     return slug
 
 
+@transaction.atomic
+def adopt(*, slug: Slug, app: App) -> Slug:
+    """The same content as a slug of another app: nothing is copied but the row. Repeatable."""
+    if slug.app_id == app.pk:
+        return slug
+    kept = ("env_key", "process_types", "app_json", "settings", "manifest", "is_django", "migrations_digest", "size")
+    facts = {name: getattr(slug, name) for name in kept}
+    row, _ = Slug.objects.get_or_create(app=app, digest=slug.digest, commit=slug.commit, defaults=facts)
+    return row
+
+
 def forget(slugs: Collection[Slug]) -> None:
     """Take the rows away; their files follow when nobody has used them for a while, see ``deliveries.retention``. RestrictedError for a release's."""
     Slug.objects.filter(pk__in=[slug.pk for slug in slugs]).delete()

@@ -62,6 +62,11 @@ def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
 )
 @click.option("--http-port", type=click.IntRange(1, 65535), help="The router. Default 8080.")
 @click.option("--https-port", type=click.IntRange(1, 65535), help="The router with TLS. Default 8443.")
+@click.option(
+    "--proxy-port",
+    type=click.IntRange(0, 65535),
+    help="A proxy that leads the Heroku CLI's fixed host names (*.heroku.com) here, for ci:run. Kept; 0, the default, is none.",
+)
 @clear_errors
 def up(
     home_option: str | None,
@@ -70,6 +75,7 @@ def up(
     api_port: int | None,
     http_port: int | None,
     https_port: int | None,
+    proxy_port: int | None,
 ) -> None:
     """Start Greenroom: PostgreSQL, Caddy, supervisor, web and worker.
 
@@ -88,7 +94,7 @@ def up(
                     f"{name} is not set; a server installation does not start without it.", f"export {name}=..."
                 )
     home = homes.home_of(home_option)
-    install = homes.settle(home, api_port, http_port, https_port)
+    install = homes.settle(home, api_port, http_port, https_port, proxy_port)
     starting.up(home, install, detached=detach)
     if detach:
         stored = homes.read(home) or install
@@ -167,15 +173,16 @@ def doctor(home_option: str | None, as_json: bool) -> None:
     metavar="FILE",
     help="A file with your own token, instead of the administrator's.",
 )
+@click.option("--proxy", is_flag=True, help="Let the Heroku CLI's fixed host names lead here too, for ci:run; needs `greenroom up --proxy-port N`.")
 @clear_errors
-def env(home_option: str | None, as_json: bool, host: str, token_file: Path | None) -> None:
+def env(home_option: str | None, as_json: bool, host: str, token_file: Path | None, proxy: bool) -> None:
     """Print shell exports for greenroom and for the unmodified Heroku CLI.
 
     Example: eval "$(greenroom env)"; heroku run -a APP python manage.py migrate
     """
     from greenroom_cli.host.environment import variables
 
-    values = variables(*_installed(home_option), host, token_file)
+    values = variables(*_installed(home_option), host, token_file, proxy=proxy)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return

@@ -13,11 +13,12 @@ ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|heroku
 
 
 def variables(
-    home: Path, install: Installation, host: str = "localhost", token_file: Path | None = None
+    home: Path, install: Installation, host: str = "localhost", token_file: Path | None = None, *, proxy: bool = False
 ) -> dict[str, str]:
     """name -> value, with the administrator's token or that of a file.
 
-    HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead."""
+    HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead.
+    proxy: with what makes *.heroku.com lead here as well; HostError when the installation has no proxy."""
     if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
         raise HostError(
             f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your token there.",
@@ -47,7 +48,15 @@ def variables(
     }
     if install.postgres == "embedded":
         found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak
-    return found
+    return found | (_proxied(install, host, ca) if proxy else {})
+
+
+def _proxied(install: Installation, host: str, ca: str) -> dict[str, str]:
+    """The CLI's tunnel trusts SSL_CERT_FILE alone, where everything else of it trusts NODE_EXTRA_CA_CERTS."""
+    if not install.proxy_port:
+        raise HostError("This installation has no proxy for the Heroku CLI's fixed host names.", "greenroom down; greenroom up --proxy-port 5053")
+    names = ",".join(dict.fromkeys(("localhost", "127.0.0.1", "::1", host)))
+    return {"HTTPS_PROXY": f"http://{host}:{install.proxy_port}", "SSL_CERT_FILE": ca, "NO_PROXY": names}
 
 
 def _token(home: Path, file: Path | None) -> str:

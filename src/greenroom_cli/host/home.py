@@ -49,6 +49,7 @@ class Installation:
     control_uid: int = -1
     control_gid: int = -1
     created_at: str = ""
+    proxy_port: int = 0
 
 
 def home_of(option: str | None) -> Path:
@@ -72,7 +73,9 @@ def read(home: Path) -> Installation | None:
     return Installation(**known)
 
 
-def settle(home: Path, api_port: int | None, http_port: int | None, https_port: int | None) -> Installation:
+def settle(
+    home: Path, api_port: int | None, http_port: int | None, https_port: int | None, proxy_port: int | None = None
+) -> Installation:
     """What this ``up`` runs with: stored values, changed by options; the mode must be the one that the home was made in."""
     mode = "root" if os.geteuid() == 0 else "development"
     stored = read(home)
@@ -85,6 +88,8 @@ def settle(home: Path, api_port: int | None, http_port: int | None, https_port: 
             install, api_port=api_port, tls_port=api_port + 1, rendezvous_port=api_port + 2, pg_port=api_port + 3
         )
     install = replace(install, http_port=http_port or install.http_port, https_port=https_port or install.https_port)
+    if proxy_port is not None:
+        install = replace(install, proxy_port=proxy_port)
     wanted = "external" if os.environ.get("DATABASE_URL") else "embedded"
     if stored and stored.postgres != wanted:
         raise HostError(*_OTHER_DATABASE[stored.postgres])

@@ -17,7 +17,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 800, 30
 
 
-def make_all(home: Path, owner: tuple[int, int] | None) -> None:
+LOCAL = ("localhost", "*.localhost")
+HEROKU = ("heroku.com", "*.heroku.com")
+"""The names under which the TLS port answers behind the proxy, to clients that trust the local CA; in the certificate only while there is one."""
+
+
+def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False) -> None:
     """Make what is missing. ``owner``: uid and gid of the control user when root makes them."""
     keys = home / "keys"
     for name, text in (
@@ -27,7 +32,7 @@ def make_all(home: Path, owner: tuple[int, int] | None) -> None:
         ("platform.password", secrets.token_hex(24)),
     ):
         _create(keys / name, text.encode(), 0o600, owner)
-    _certificates(keys, owner)
+    _certificates(keys, owner, HEROKU if proxied else ())
     _publish(keys / "ca.pem", home / "ca.pem")
 
 
@@ -50,31 +55,34 @@ def _create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -
         os.chown(path, *owner)
 
 
-def _certificates(keys: Path, owner: tuple[int, int] | None) -> None:
+def _certificates(keys: Path, owner: tuple[int, int] | None, more: tuple[str, ...]) -> None:
     if not (keys / "ca.pem").exists():
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Greenroom local CA")])
         certificate = _certificate(name, name, key.public_key(), key, CA_DAYS, ca=True)
         _create(keys / "ca.key", _pem(key), 0o600, owner)
         _create(keys / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644, owner)
-    if _needs_leaf(keys / "tls.pem"):
-        _leaf(keys, owner)
+    if _needs_leaf(keys / "tls.pem", more):
+        _leaf(keys, owner, more)
 
 
-def _needs_leaf(path: Path) -> bool:
+def _needs_leaf(path: Path, more: tuple[str, ...]) -> bool:
     if not path.exists():
         return True
-    end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    return end - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
+    known = x509.load_pem_x509_certificate(path.read_bytes())
+    names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    if set(names) != {*LOCAL, *more}:
+        return True
+    return known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
 
 
-def _leaf(keys: Path, owner: tuple[int, int] | None) -> None:
+def _leaf(keys: Path, owner: tuple[int, int] | None, more: tuple[str, ...]) -> None:
     ca = x509.load_pem_x509_certificate((keys / "ca.pem").read_bytes())
     ca_key = serialization.load_pem_private_key((keys / "ca.key").read_bytes(), None)
     assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    certificate = _certificate(name, ca.subject, key.public_key(), ca_key, LEAF_DAYS, ca=False)
+    certificate = _certificate(name, ca.subject, key.public_key(), ca_key, LEAF_DAYS, ca=False, more=more)
     for path in (keys / "tls.key", keys / "tls.pem"):
         path.unlink(missing_ok=True)
     _create(keys / "tls.key", _pem(key), 0o600, owner)
@@ -89,6 +97,7 @@ def _certificate(
     days: int,
     *,
     ca: bool,
+    more: tuple[str, ...] = (),
 ) -> x509.Certificate:
     now = datetime.now(UTC)
     builder = (
@@ -106,7 +115,7 @@ def _certificate(
     if ca:
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("*.localhost")]
+    names: list[x509.GeneralName] = [x509.DNSName(text) for text in (*LOCAL, *more)]
     names += [x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")]
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

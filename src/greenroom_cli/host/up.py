@@ -31,7 +31,8 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
         install = replace(install, control_user=homes.CONTROL_USER, control_uid=uid, control_gid=gid)
     homes.make_folders(home, install)
     homes.write(home, install)
-    keys.make_all(home, (install.control_uid, install.control_gid) if install.mode == "root" else None)
+    owner = (install.control_uid, install.control_gid) if install.mode == "root" else None
+    keys.make_all(home, owner, proxied=bool(install.proxy_port))
     if not detached:
         _host(home, install)
         return
@@ -57,8 +58,9 @@ def check(home: Path, install: Installation) -> None:
     for option, port, owner in (
         ("--api-port", install.api_port, "web"), ("--api-port", install.tls_port, "web"), ("--api-port", install.rendezvous_port, "web"),
         ("--api-port", install.pg_port, "postgres"), ("--http-port", install.http_port, "caddy"), ("--https-port", install.https_port, "caddy"),
+        ("--proxy-port", install.proxy_port, "web"),
     ):  # fmt: skip
-        if owner == "postgres" and install.postgres != "embedded":
+        if not port or (owner == "postgres" and install.postgres != "embedded"):
             continue
         if not port_is_free(port) and keeper.known(home, owner) is None:
             raise HostError(

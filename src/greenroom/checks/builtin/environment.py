@@ -58,8 +58,11 @@ def ci(*, run_id: str, branch: str, sha: str, number: int) -> dict[str, str]:
 
 
 def of_tests(
-    *, app_json: Mapping[str, Any], is_django: bool, database_url: str, marks: Mapping[str, str]
+    *, app_json: Mapping[str, Any], is_django: bool, database_url: str, marks: Mapping[str, str], given: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """All variables of a test run. A Django app that was given no SECRET_KEY gets one that holds for this run alone."""
+    """All variables of a test run. A Django app that was given no SECRET_KEY gets one that holds for this run alone.
+
+    given: what the app's pipeline sets for its tests; it goes before app.json.
+    """
     fresh = {"SECRET_KEY": secrets.token_hex(32)} if is_django else {}
-    return {**fresh, **declared(app_json), "DATABASE_URL": database_url, **marks}
+    return {**fresh, **declared(app_json), **(given or {}), "DATABASE_URL": database_url, **marks}

@@ -14,6 +14,7 @@ from greenroom.checks import travis as travis_rules
 from greenroom.checks.builtin import environment
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
 from greenroom.checks.models import CheckRun
+from greenroom.config_vars.maps import for_tests
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
 from greenroom.slugs.models import Slug
 
@@ -46,7 +47,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         if travis.problem:
             wish["travis"] |= {"setup": [], "script": [], "problem": travis.problem}
     config = environment.of_tests(
-        app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks
+        app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks, given=for_tests(run.app, home)
     )
     interpreter, extra = tools.python()
     return DynoSpec(

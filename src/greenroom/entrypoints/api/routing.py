@@ -25,6 +25,8 @@ from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedE
 from greenroom.entrypoints.api import elsewhere, exchange, paging
 from greenroom.entrypoints.api.auth import actor_of_request
 from greenroom.entrypoints.api.middleware import error_response
+from greenroom.pipelines.models import Pipeline
+from greenroom.pipelines.queries import authorise as authorise_pipeline
 
 HOME: Path = settings.HOME
 ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
@@ -39,6 +41,13 @@ class Call:
     body: dict[str, Any]
     params: dict[str, str]
     app_row: App | None = None
+    pipeline_row: Pipeline | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline of the path, authorised for the route's permission."""
+        assert self.pipeline_row is not None, "the route has no {pipeline}"
+        return self.pipeline_row
 
     @property
     def app(self) -> App:
@@ -146,14 +155,15 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
     actor = actor_of_request(request)
     address = request.META.get("REMOTE_ADDR", "")
     request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
-    app = _authorise(row, actor, params)
+    found = _authorise(row, actor, params)
     exchange.refuse_version(request)
     call = Call(
         request=request,
         actor=actor or Actor(account_id=None, email="", scopes=(), address=address),
         body={} if row.raw else exchange.body_of(request),
         params=params,
-        app_row=app,
+        app_row=found if isinstance(found, App) else None,
+        pipeline_row=found if isinstance(found, Pipeline) else None,
     )
     result = row.view(call)
     reply = result if isinstance(result, Reply) else Reply(result)
@@ -162,7 +172,7 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
     return exchange.respond(request, reply)
 
 
-def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | None:
+def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | Pipeline | None:
     """The only gate to a view: by the route's permission, denied unless a line here allows it."""
     if row.permission == "public":
         return None
@@ -176,4 +186,6 @@ def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App |
         if scope_grants(actor.scopes, ACCOUNT_SCOPES[row.permission]):
             return None
         raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.")
+    if "pipeline" in params:
+        return authorise_pipeline(actor, params["pipeline"], row.permission)
     return authorise(actor, params["app"], row.permission)

@@ -15,12 +15,14 @@ from greenroom.app_migrations.rehearsal import actions as rehearsals
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
+from greenroom.deliveries.models import Delivery
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno, Formation
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_gate import transcript_url
 from greenroom.entrypoints.streams.rules import split_exit_marker
 from greenroom.releases import queries as releases
 from greenroom.releases.models import Release
@@ -49,7 +51,13 @@ def list_releases(call: Call) -> list[dict[str, Any]]:
 def get_release(call: Call) -> dict[str, Any]:
     """One release by version or id."""
     row = releases.by_name(call.app, call.params["release"])
-    return shapes.release(row, current=row.version == _current(call))
+    return {**shapes.release(row, current=row.version == _current(call)), "output_stream_url": _output(row)}
+
+
+def _output(row: Release) -> str | None:
+    """What the release's delivery said, its release command included; None for a release that started nothing."""
+    delivery = Delivery.objects.filter(release=row).first()
+    return transcript_url(delivery) if delivery else None
 
 
 @route("GET", "/apps/{app}/releases/{release}/config-vars", "config:read", returns="config-vars")
@@ -247,9 +255,3 @@ def restart_type(call: Call) -> Reply:
 def stop_type(call: Call) -> Reply:
     """The same; one-off dynos (type ``run``) do not come back."""
     return restart_type(call)
-
-
-@route("GET", "/apps/{app}/pipeline-couplings", "view", returns="object")
-def pipeline_coupling(call: Call) -> None:
-    """Pipelines are not here yet."""
-    raise NotFoundError("The app is in no pipeline.", resource="pipeline_coupling")

@@ -116,7 +116,7 @@ def _repository(repo: Path, quarantine: Path) -> dict[str, str]:
         folder.mkdir(parents=True)
     (refs / "HEAD").write_text(f"ref: {BRANCH}\n")
     (refs / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-    config = [("core.fsync", "all"), ("fastimport.unpackLimit", "1"), ("core.bigFileThreshold", "8m")]
+    config = [("core.fsync", "all"), ("fastimport.unpackLimit", "0"), ("core.bigFileThreshold", "8m")]
     env = runner.environment(repo, quarantine=quarantine, config=config)
     return {**env, "GIT_DIR": str(refs)}
 

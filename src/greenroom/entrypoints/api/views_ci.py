@@ -1,0 +1,128 @@
+"""The API of test runs: what ``heroku ci`` and its subcommands read and start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from greenroom.apps.queries import visible
+from greenroom.basics import signing
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.ids import is_uuid
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_gate import STREAM_SECONDS
+from greenroom.entrypoints.api.views_pipelines import named
+from greenroom.git import uploads
+from greenroom.pipelines import queries, rules, testing
+from greenroom.pipelines.models import TestRun
+
+LISTED = 200
+
+
+def _status(row: TestRun) -> str:
+    run = row.check_run
+    return rules.test_status(state=row.state, check=run.status if run else "", conclusion=run.conclusion if run else "")
+
+
+def _exit_code(status: str) -> int | None:
+    return {"succeeded": 0, "failed": 1, "errored": 1, "cancelled": 1}.get(status)
+
+
+def _test_run(row: TestRun) -> dict[str, Any]:
+    return {
+        "id": str(row.pk), "number": row.number, "status": _status(row), "pipeline": {"id": str(row.pipeline_id), "name": row.pipeline.name},
+        "commit_branch": row.commit_branch, "commit_sha": row.commit_sha, "commit_message": row.commit_message,
+        "message": row.message or (row.check_run.title if row.check_run else "") or None, "warning_message": None,
+        "actor_email": shapes.user(row.account)["email"], "user": shapes.user(row.account), "organization": None, "app_setup": None,
+        "clear_cache": False, "debug": False, "dyno": {"size": "standard-1x"}, "source_blob_url": None, "uploaded": row.uploaded,
+        "app": {"id": str(row.app_id), "name": row.app.name}, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def _node(row: TestRun) -> dict[str, Any]:
+    status = _status(row)
+    return {
+        "id": str(row.node), "index": 0, "status": status, "exit_code": _exit_code(status), "error_status": None,
+        "message": row.message or None, "dyno": None, "pipeline": {"id": str(row.pipeline_id)}, "test_run": {"id": str(row.pk)},
+        "setup_stream_url": _stream(row.setup), "output_stream_url": _stream(row.output),
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def _stream(file: str) -> str:
+    """A signed link with TLS: the Heroku CLI reads these two by node's https alone."""
+    token = signing.sign({"file": file, "done": f"{file}.done"}, key=settings.SECRET_KEY, purpose="output", seconds=STREAM_SECONDS)
+    return f"https://localhost:{settings.INSTALLATION['tls_port']}/streams/output/{token}"
+
+
+def _rows(call: Call) -> Any:
+    return TestRun.objects.filter(app__in=visible(call.actor).values("id")).select_related("pipeline", "app", "check_run", "account")
+
+
+def _by_id(call: Call) -> TestRun:
+    identity = call.params["test_run"]
+    row = _rows(call).filter(pk=identity).first() if is_uuid(identity) else None
+    if row is None:
+        raise NotFoundError("Couldn't find that test run.", hint="heroku ci -a APP", resource="test_run")
+    queries.authorise(call.actor, str(row.pipeline_id), "pipelines:read")
+    return row
+
+
+@route("GET", "/pipelines/{pipeline}/test-runs", "pipelines:read", paged="number")
+def list_test_runs(call: Call) -> list[dict[str, Any]]:
+    """The newest test runs of the pipeline's apps that the caller may see, newest first."""
+    return [_test_run(row) for row in _rows(call).filter(pipeline=call.pipeline).order_by("-number")[:LISTED]]
+
+
+@route("GET", "/pipelines/{pipeline}/test-runs/{number}", "pipelines:read")
+def get_test_run(call: Call) -> dict[str, Any]:
+    """One test run by its number."""
+    number = call.params["number"]
+    row = _rows(call).filter(pipeline=call.pipeline, number=int(number)).first() if number.isdecimal() and len(number) < 9 else None
+    if row is None:
+        raise NotFoundError(f"The pipeline {call.pipeline.name} has no test run {number[:20]}.", hint="heroku ci -a APP", resource="test_run")
+    return _test_run(row)
+
+
+@route("GET", "/test-runs/{test_run}", "account:read")
+def get_test_run_by_id(call: Call) -> dict[str, Any]:
+    """One test run by its id."""
+    return _test_run(_by_id(call))
+
+
+@route("GET", "/test-runs/{test_run}/test-nodes", "account:read")
+def list_nodes(call: Call) -> list[dict[str, Any]]:
+    """Its one test node, with links to what was said before and during its tests."""
+    return [_node(_by_id(call))]
+
+
+@route("POST", "/test-runs", "account:write")
+def start_test_run(call: Call) -> Reply:
+    """{pipeline, source_blob_url, commit_sha, commit_branch, commit_message}: run the tests of an archive that was put to ``POST /sources``.
+
+    It is built and tested in the pipeline's first app, with the pipeline's test config vars, and changes nothing of the commit it is said to be.
+    """
+    pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
+    tarball = uploads.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
+    if tarball is None:
+        raise UserError("source_blob_url must be a get_url of this installation: other addresses are not fetched.", hint="POST /sources, then PUT the archive")
+    row = testing.start(
+        actor=call.actor, pipeline=pipeline, home=HOME, tarball=tarball, commit_sha=call.text("commit_sha", required=True),
+        commit_branch=call.text("commit_branch", required=True), commit_message=call.text("commit_message"),
+    )  # fmt: skip
+    return Reply(_test_run(_rows(call).get(pk=row.pk)), 201)
+
+
+@route("GET", "/pipelines/{pipeline}/repository", "pipelines:read")
+def repository(call: Call) -> dict[str, Any]:
+    """What the Heroku CLI asks of kolkrabbi.heroku.com: the repository is that of the pipeline's first app."""
+    app = queries.parent_app(call.pipeline)
+    if app is None:
+        raise NotFoundError(f"The pipeline {call.pipeline.name} has no app with a repository.", resource="repository")
+    return {
+        "id": str(app.pk), "repository": {"id": str(app.pk), "name": f"greenroom/{app.name}", "type": "greenroom"}, "organization": None,
+        "owner": {"id": str(app.owner_id)}, "ci": True,
+    }  # fmt: skip

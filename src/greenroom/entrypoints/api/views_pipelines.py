@@ -1,0 +1,164 @@
+"""The API of pipelines and of the apps in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.apps.queries import authorise, visible
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import UserError
+from greenroom.basics.ids import is_uuid
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.pipelines import actions, queries
+from greenroom.pipelines.models import Coupling, Pipeline
+
+FILTERED = 1000
+
+
+def of_pipeline(row: Pipeline) -> dict[str, Any]:
+    """A pipeline."""
+    return {
+        "id": str(row.pk), "name": row.name, "owner": {"id": str(row.owner_id), "type": "user"}, "generation": shapes.GENERATION,
+        "owner_email": row.owner.email, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def of_coupling(row: Coupling) -> dict[str, Any]:
+    """An app's place in a pipeline."""
+    return {
+        "id": str(row.pk), "stage": row.stage, "app": {"id": str(row.app_id), "name": row.app.name},
+        "pipeline": {"id": str(row.pipeline_id), "name": row.pipeline.name},
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def named(value: Any, what: str) -> str:
+    """The id or name that a body gives as text or as {id} or {name}."""
+    if isinstance(value, dict):
+        value = value.get("id") or value.get("name")
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{what} must be a name or an id, or an object with one.")
+    return value
+
+
+@route("GET", "/pipelines", "account:read", paged="id")
+def list_pipelines(call: Call) -> list[dict[str, Any]]:
+    """The pipelines that the caller owns or has an app in; ``?eq[name]=`` keeps those of one name."""
+    rows, name = queries.visible(call.actor), call.query("eq[name]")
+    return [of_pipeline(row) for row in (rows.filter(name=name) if name else rows)]
+
+
+@route("POST", "/pipelines", "account:write")
+def create_pipeline(call: Call) -> Reply:
+    """{name, owner}: an empty pipeline. The owner is always the caller; there are no teams."""
+    owner = call.body.get("owner")
+    if isinstance(owner, dict) and (owner.get("type", "user") != "user" or owner.get("id", str(call.actor.account_id)) != str(call.actor.account_id)):
+        raise UserError("A pipeline is owned by who makes it: there are no teams.", hint="leave owner out")
+    return Reply(of_pipeline(actions.create(actor=call.actor, name=call.text("name", required=True))), 201)
+
+
+@route("GET", "/pipelines/{pipeline}", "pipelines:read")
+def get_pipeline(call: Call) -> dict[str, Any]:
+    """One pipeline by id or name."""
+    return of_pipeline(call.pipeline)
+
+
+@route("PATCH", "/pipelines/{pipeline}", "pipelines:write")
+def rename_pipeline(call: Call) -> dict[str, Any]:
+    """{name}."""
+    return of_pipeline(actions.rename(actor=call.actor, pipeline=call.pipeline, name=call.text("name", required=True)))
+
+
+@route("DELETE", "/pipelines/{pipeline}", "pipelines:destroy")
+def destroy_pipeline(call: Call) -> dict[str, Any]:
+    """Take it away; its apps stay."""
+    body = of_pipeline(call.pipeline)
+    actions.destroy(actor=call.actor, pipeline=call.pipeline, home=HOME)
+    return body
+
+
+@route("GET", "/pipelines/{pipeline}/pipeline-couplings", "pipelines:read", paged="id")
+def list_couplings(call: Call) -> list[dict[str, Any]]:
+    """The pipeline's apps that the caller may see, in the order of the stages."""
+    return [of_coupling(row) for row in queries.couplings(call.pipeline) if row.app_id in _seen(call)]
+
+
+def _seen(call: Call) -> set[Any]:
+    return set(visible(call.actor).values_list("id", flat=True))
+
+
+def _couplings(call: Call) -> list[dict[str, Any]]:
+    rows = Coupling.objects.filter(app__in=visible(call.actor).values("id")).select_related("app", "pipeline").order_by("created_at")
+    return [of_coupling(row) for row in rows]
+
+
+@route("GET", "/pipeline-couplings", "account:read", paged="id")
+def all_couplings(call: Call) -> list[dict[str, Any]]:
+    """The couplings of all apps that the caller may see."""
+    return _couplings(call)
+
+
+@route("GET", "/users/~/pipeline-couplings", "account:read", paged="id")
+def my_couplings(call: Call) -> list[dict[str, Any]]:
+    """The same, under its other path."""
+    return _couplings(call)
+
+
+@route("POST", "/pipeline-couplings", "account:write")
+def couple(call: Call) -> Reply:
+    """{app, pipeline, stage}: put an app into a stage."""
+    pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:read")
+    app = authorise(call.actor, named(call.body.get("app"), "app"), "settings")
+    row = actions.couple(actor=call.actor, pipeline=pipeline, app=app, stage=call.text("stage", required=True), home=HOME)
+    return Reply(of_coupling(row), 201)
+
+
+@route("GET", "/pipeline-couplings/{coupling}", "account:read")
+def get_coupling(call: Call) -> dict[str, Any]:
+    """One coupling."""
+    return of_coupling(queries.coupling(call.actor, call.params["coupling"], "view"))
+
+
+@route("PATCH", "/pipeline-couplings/{coupling}", "account:write")
+def move_coupling(call: Call) -> dict[str, Any]:
+    """{stage}: another stage."""
+    row = queries.coupling(call.actor, call.params["coupling"], "settings")
+    return of_coupling(actions.move(actor=call.actor, coupling=row, stage=call.text("stage", required=True)))
+
+
+@route("DELETE", "/pipeline-couplings/{coupling}", "account:write")
+def uncouple(call: Call) -> dict[str, Any]:
+    """Take the app out of its pipeline."""
+    row = queries.coupling(call.actor, call.params["coupling"], "settings")
+    body = of_coupling(row)
+    actions.uncouple(actor=call.actor, coupling=row, home=HOME)
+    return body
+
+
+@route("GET", "/apps/{app}/pipeline-couplings", "view")
+def coupling_of_app(call: Call) -> dict[str, Any]:
+    """The app's place in a pipeline; 404 when it is in none."""
+    return of_coupling(queries.coupling_of(call.app))
+
+
+@route("POST", "/filters/apps", "account:read", paged="id")
+def filter_apps(call: Call) -> list[dict[str, Any]]:
+    """{in: {id: [...]}}: those of the apps that the caller may see."""
+    wanted = call.body.get("in")
+    ids = wanted.get("id") if isinstance(wanted, dict) else None
+    if not isinstance(ids, list) or len(ids) > FILTERED or not all(isinstance(text, str) for text in ids):
+        raise UserError(f"in.id must be a list of at most {FILTERED} ids of apps.")
+    return [shapes.app(row) for row in visible(call.actor).filter(id__in=[text for text in ids if is_uuid(text)])]
+
+
+@route("GET", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:read")
+def stage_config(call: Call) -> dict[str, str]:
+    """The config vars of the stage ``test`` or ``review``."""
+    return queries.config(call.pipeline, call.params["stage"], HOME)
+
+
+@route("PATCH", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:write")
+def change_stage_config(call: Call) -> dict[str, str]:
+    """Set them; null removes one."""
+    return actions.change_config(actor=call.actor, pipeline=call.pipeline, stage=call.params["stage"], home=HOME, updates=call.body)

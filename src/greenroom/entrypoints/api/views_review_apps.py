@@ -1,0 +1,180 @@
+"""The API of review apps, and of the repository whose branches they are of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.apps.queries import authorise, visible
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.basics.ids import is_app_name, is_uuid
+from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_pipelines import named
+from greenroom.pipelines import queries, reviews
+from greenroom.pipelines.models import ReviewApp, ReviewAppConfig
+
+FEATURE = "dashboard-repositories-api"
+
+
+def _review_app(row: ReviewApp) -> dict[str, Any]:
+    return {
+        "id": str(row.pk), "status": row.state, "branch": row.branch, "app": {"id": str(row.app_id)} if row.app_id else None,
+        "app_name": row.app_name, "pipeline": {"id": str(row.pipeline_id)}, "creator": {"id": str(row.account_id) if row.account_id else None},
+        "message": row.message or None, "error_status": "failed" if row.state == "errored" else None, "wait_for_ci": row.wait_for_ci,
+        "pr_number": None, "fork_repo": None, "app_setup": None, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+def _config(row: ReviewAppConfig) -> dict[str, Any]:
+    return {
+        "pipeline_id": str(row.pipeline_id), "repo": {"id": row.parent.number, "full_name": f"greenroom/{row.parent.name}"},
+        "automatic_review_apps": row.automatic, "destroy_stale_apps": row.destroy_stale, "stale_days": row.stale_days,
+        "wait_for_ci": row.wait_for_ci, "base_name": row.base_name or None, "deploy_target": None,
+        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
+    }  # fmt: skip
+
+
+@route("GET", "/account/features/" + FEATURE, "identity")
+def repositories_feature(call: Call) -> dict[str, Any]:
+    """Says to the Heroku CLI that it may ask ``/pipelines/P/repo`` here in the place of kolkrabbi.heroku.com."""
+    return {
+        "id": "00000000-0000-4000-8000-0000000000f1", "name": FEATURE, "enabled": True, "state": "general", "description": "Repositories of pipelines",
+        "display_name": None, "doc_url": "", "feedback_email": None, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+
+
+@route("GET", "/pipelines/{pipeline}/repo", "pipelines:read")
+def repo(call: Call) -> dict[str, Any]:
+    """The repository of the pipeline: that of the app whose branches review apps are of."""
+    app = reviews.parent_of(call.pipeline)
+    return {"id": app.number, "full_name": f"greenroom/{app.name}", "name": app.name, "type": "greenroom", "url": shapes.urls(app)["git_url"]}
+
+
+@route("GET", "/pipelines/{pipeline}/repo/branches/{branch}", "pipelines:read", wide="branch")
+def branch(call: Call) -> dict[str, Any]:
+    """One of its branches; 404 when there is none of that name."""
+    sha = reviews.branch_head(call.pipeline, call.params["branch"], HOME)
+    return {"name": call.params["branch"], "sha": sha, "commit": {"sha": sha}}
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 365:
+        raise UserError("stale_days must be a number from 1 to 365.")
+    return value
+
+
+def _changes(call: Call) -> dict[str, Any]:
+    """The settings of a body, under the names of the table."""
+    names = {"automatic_review_apps": "automatic", "destroy_stale_apps": "destroy_stale", "wait_for_ci": "wait_for_ci"}
+    found: dict[str, Any] = {}
+    for key, column in names.items():
+        value = call.body.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise UserError(f"{key} must be true or false.")
+        found[column] = value
+    if call.body.get("stale_days") is not None:
+        found["stale_days"] = _number(call.body["stale_days"])
+    base = call.text("base_name")
+    if base and (len(base) > 20 or not is_app_name(base)):
+        raise UserError("base_name must be 3 to 20 lower-case letters, digits and dashes, starting with a letter.")
+    _refuse_foreign(call)
+    return found | ({"base_name": base} if base else {})
+
+
+def _refuse_foreign(call: Call) -> None:
+    wanted, app = call.text("repo"), reviews.parent_of(call.pipeline)
+    if wanted and wanted not in (f"greenroom/{app.name}", app.name):
+        hint = f"leave repo out, or name greenroom/{app.name}"
+        raise UserError(f"The repository of {call.pipeline.name} is that of {app.name}; {wanted[:100]!r} cannot be connected.", hint=hint)
+
+
+@route("GET", "/pipelines/{pipeline}/review-app-config", "pipelines:read")
+def get_config(call: Call) -> dict[str, Any]:
+    """Whether and how the pipeline has review apps."""
+    return _config(_known(call))
+
+
+def _known(call: Call) -> ReviewAppConfig:
+    row = ReviewAppConfig.objects.filter(pipeline=call.pipeline).select_related("parent").first()
+    if row is None:
+        hint = f"heroku reviewapps:enable -p {call.pipeline.name}"
+        raise NotFoundError(f"Review apps are not enabled for {call.pipeline.name}.", hint=hint, resource="review_app_config")
+    return row
+
+
+@route("POST", "/pipelines/{pipeline}/review-app-config", "pipelines:write")
+def enable(call: Call) -> Reply:
+    """{repo, automatic_review_apps, destroy_stale_apps, stale_days, wait_for_ci, base_name}."""
+    if ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists():
+        raise ConflictError(f"Review apps are enabled for {call.pipeline.name} already.", hint="PATCH changes how")
+    return Reply(_config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call))), 201)
+
+
+@route("PATCH", "/pipelines/{pipeline}/review-app-config", "pipelines:write")
+def change_config(call: Call) -> dict[str, Any]:
+    """The same, what is given."""
+    _known(call)
+    return _config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call)))
+
+
+@route("DELETE", "/pipelines/{pipeline}/review-app-config", "pipelines:write")
+def disable(call: Call) -> dict[str, Any]:
+    """No more review apps by themselves."""
+    body = _config(_known(call))
+    reviews.disable(actor=call.actor, pipeline=call.pipeline)
+    return body
+
+
+@route("GET", "/pipelines/{pipeline}/review-apps", "pipelines:read", paged="id")
+def list_review_apps(call: Call) -> list[dict[str, Any]]:
+    """The pipeline's review apps that are not gone."""
+    return [_review_app(row) for row in reviews.open_reviews().filter(pipeline=call.pipeline)]
+
+
+@route("POST", "/review-apps", "account:write")
+def create_review_app(call: Call) -> Reply:
+    """{branch, pipeline, environment}: an app of its own for a branch of the pipeline's repository. source_blob is what the branch is."""
+    if call.body.get("fork_repo_id") is not None or call.body.get("pr_number") is not None:
+        raise UserError("There are no pull requests and forks here: a review app is of a branch of the pipeline's own repository.")
+    pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
+    environment = call.body.get("environment")
+    if environment is not None and not isinstance(environment, dict):
+        raise UserError("environment must be an object of strings.")
+    row = reviews.begin(actor=call.actor, pipeline=pipeline, branch=call.text("branch", required=True), home=HOME, environment=environment)
+    return Reply(_review_app(row), 201)
+
+
+def _by_id(call: Call, permission: str) -> ReviewApp:
+    identity = call.params["review_app"]
+    row = ReviewApp.objects.select_related("app", "pipeline").filter(pk=identity).first() if is_uuid(identity) else None
+    if row is None:
+        raise NotFoundError("Couldn't find that review app.", resource="review_app")
+    queries.authorise(call.actor, str(row.pipeline_id), permission)
+    return row
+
+
+@route("GET", "/review-apps/{review_app}", "account:read")
+def get_review_app(call: Call) -> dict[str, Any]:
+    """One review app, gone ones too."""
+    return _review_app(_by_id(call, "pipelines:read"))
+
+
+@route("DELETE", "/review-apps/{review_app}", "account:write")
+def destroy_review_app(call: Call) -> dict[str, Any]:
+    """Destroy it with all that it has. Who may do that with the app itself may, and who runs the pipeline."""
+    row = _by_id(call, "pipelines:read")
+    if row.app is not None and visible(call.actor).filter(pk=row.app.pk).exists():
+        authorise(call.actor, str(row.app.pk), "settings")
+    else:
+        queries.authorise(call.actor, str(row.pipeline_id), "pipelines:write")
+    return _review_app(reviews.remove(actor=call.actor, review=row))
+
+
+@route("GET", "/apps/{app}/review-app", "view")
+def review_app_of(call: Call) -> dict[str, Any]:
+    """The app as a review app; 404 when it is none."""
+    row = ReviewApp.objects.filter(app=call.app).first()
+    if row is None:
+        raise NotFoundError(f"{call.app.name} is no review app.", hint="heroku pipelines:info PIPELINE", resource="review_app")
+    return _review_app(row)

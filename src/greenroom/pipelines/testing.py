@@ -1,0 +1,216 @@
+"""Test runs: numbers the check runs ``tests`` of the pipelines' apps, and drives those of archives that people send by ``heroku ci:run``.
+
+An uploaded run is a build and a check run of a commit of its own; it says nothing of the commit whose id its sender gave, so the gate
+never takes it for that commit's tests. Rows are written before side effects; each step may be repeated after a kill.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import Exists, F, Max, OuterRef, QuerySet
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.basics import clock
+from greenroom.basics.errors import GreenroomError, UserError
+from greenroom.builds import actions as builds
+from greenroom.builds import output
+from greenroom.checks import actions as checks
+from greenroom.checks.models import CheckRun
+from greenroom.config_vars.maps import for_tests
+from greenroom.deliveries import transcript
+from greenroom.deliveries.models import Delivery
+from greenroom.engine.contract import Engine
+from greenroom.git import queries as git
+from greenroom.git.rules import printable
+from greenroom.git.tarball import import_tarball
+from greenroom.pipelines import queries
+from greenroom.pipelines.models import Pipeline, TestRun
+
+log = logging.getLogger(__name__)
+BATCH = 100
+TESTS = "-----> Running tests"
+"""With this line the set-up ends and the tests begin, in the transcript of a delivery."""
+
+
+def start(
+    *, actor: Actor, pipeline: Pipeline, home: Path, tarball: Path, commit_sha: str, commit_branch: str, commit_message: str
+) -> TestRun:  # fmt: skip
+    """A test run of an archive, in the pipeline's first app. The archive becomes a commit first, outside of any transaction."""
+    app = queries.parent_app(pipeline)
+    if app is None:
+        hint = f"greenroom pipelines:add {pipeline.name} -a APP --stage staging"
+        raise UserError(f"The pipeline {pipeline.name} has no app whose tests could be run.", hint=hint)
+    title = f"ci:run of {commit_branch[:100]}: {commit_message[:200]}"
+    made = import_tarball(app=app, home=home, tarball=tarball, message=title, name=actor.email, email=actor.email, at=int(clock.now().timestamp()))
+    with transaction.atomic():
+        row = _row(
+            pipeline, app=app, uploaded=True, sha=made.sha, commit_sha=printable(commit_sha, 64), commit_branch=printable(commit_branch, 255),
+            commit_message=printable(commit_message, 500), account_id=actor.account_id,
+        )  # fmt: skip
+        detail = {"pipeline": pipeline.name, "number": row.number, "sha": made.sha, "claimed": row.commit_sha}
+        audit(actor=actor, action="pipeline.test_run", app=app, detail=detail)
+    return row
+
+
+def _row(pipeline: Pipeline, **columns: object) -> TestRun:
+    Pipeline.objects.select_for_update().get(pk=pipeline.pk)
+    top = TestRun.objects.filter(pipeline=pipeline).aggregate(top=Max("number"))["top"] or 0
+    return TestRun.objects.create(pipeline=pipeline, number=top + 1, **columns)
+
+
+def unnumbered() -> QuerySet[CheckRun]:
+    """Check runs of the pipelines' apps that have no number in their pipeline yet, oldest first."""
+    known = TestRun.objects.filter(pipeline=OuterRef("app__coupling__pipeline"), check_run=OuterRef("pk"))
+    ours = TestRun.objects.filter(app=OuterRef("app"), sha=OuterRef("sha"), uploaded=True)
+    rows = CheckRun.objects.filter(name="tests", builtin=True, app__coupling__isnull=False)
+    rows = rows.filter(~Exists(known), ~Exists(ours)).annotate(pipeline=F("app__coupling__pipeline"))
+    return rows.select_related("app__coupling__pipeline").order_by("created_at", "number")
+
+
+def number_new(*, home: Path) -> int:
+    """Give the check runs of pushes their numbers; how many had none."""
+    rows = list(unnumbered()[:BATCH])
+    for run in rows:
+        delivery = Delivery.objects.filter(app=run.app, sha=run.sha, kind="push").select_related("push").order_by("-seq").first()
+        branch = delivery.push.ref.removeprefix("refs/heads/") if delivery and delivery.push else run.app.protected_branch
+        with transaction.atomic():
+            _row(
+                run.app.coupling.pipeline, app=run.app, check_run=run, sha=run.sha, commit_sha=run.sha, commit_branch=branch,
+                commit_message=_subject(run, home), account_id=delivery.account_id if delivery else None, state="running",
+            )  # fmt: skip
+    return len(rows)
+
+
+def _subject(run: CheckRun, home: Path) -> str:
+    try:
+        return git.commit(run.app, home, run.sha).subject
+    except GreenroomError:
+        return ""
+
+
+class Driver:
+    """Carries open test runs on, one step each; never waits."""
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self.engine, self.home = engine, home
+
+    def advance(self, row: TestRun) -> None:
+        """One step."""
+        if row.uploaded and row.state in ("pending", "building"):
+            self._build(row)
+        elif row.uploaded and row.state == "running":
+            self._test(row)
+        self._tell(row)
+
+    def _say(self, file: str) -> Callable[[str], None]:
+        return lambda text: transcript.append(self.home / file, text)
+
+    def _build(self, row: TestRun) -> None:
+        if row.build is None:
+            with transaction.atomic():
+                row.build = builds.start(app=row.app, commit=row.sha, account=row.account)
+                self._write(row, build=row.build, state="building")
+        config = for_tests(row.app, self.home)
+        build = builds.advance(build=row.build, engine=self.engine, home=self.home, say=self._say(row.setup), config=config)
+        if build.status == "succeeded":
+            with transaction.atomic():
+                (run,) = checks.begin(app=row.app, sha=row.sha, names=["tests"])
+                self._write(row, check_run=run, state="running")
+        elif build.status != "pending":
+            text = build.failure_message or f"the build was {build.status}"
+            hint = f"\n !     hint: {build.failure_hint}" if build.failure_hint else ""
+            self._say(row.setup)(f" !     {text}{hint}\n !     Build failed: no test was run.")
+            self._write(row, state="ended", message=text)
+
+    def _test(self, row: TestRun) -> None:
+        run, slug = row.check_run, row.build.slug if row.build else None
+        if run is None or slug is None:
+            self._write(row, state="ended", message="what was built is not there any more")
+            return
+        if run.status == "completed":
+            self._write(row, state="ended")
+            return
+        overlay = builds.prepare_test_overlay(
+            slug=slug, engine=self.engine, home=self.home, say=self._say(row.setup), config=for_tests(row.app, self.home)
+        )
+        if overlay.status == "ready":
+            checks.advance_tests(run=run, slug=slug, mounts=overlay.mounts, engine=self.engine, home=self.home, say=lambda _: None)
+        elif overlay.status == "failed":
+            title = f"the test requirements could not be installed: {overlay.message}"
+            checks.report(
+                app=row.app, sha=row.sha, name="tests", status="completed", conclusion="error", title=title[:255], summary=overlay.message
+            )
+
+    # -- the two files -------------------------------------------------------------------------------------------------------
+
+    def _tell(self, row: TestRun) -> None:
+        """Copy what the test dyno says as it comes; when the run is over, add how it ended and mark both files as whole."""
+        run = CheckRun.objects.filter(pk=row.check_run_id).first() if row.check_run_id else None
+        ended = run.status == "completed" if run else row.state == "ended"
+        if run is not None and run.status != "queued":
+            self._setup_of_push(row, run)
+            self._copy(row, run, ended)
+        if ended:
+            said = self.home / row.output
+            transcript.append(said, _ending(row, run))
+            for file in (row.setup, row.output):
+                transcript.close(self.home / file)
+            self._write(row, told=True, state="ended")
+
+    def _copy(self, row: TestRun, run: CheckRun, ended: bool) -> None:
+        text, place = output.new_lines(self.home, f"test-{run.id.hex}", row.place, ended)
+        if text:
+            transcript.append(self.home / row.output, text)
+            self._write(row, place=place)
+
+    def _setup_of_push(self, row: TestRun, run: CheckRun) -> None:
+        """What the delivery said before its tests, once; an uploaded run writes its own, which is whole now."""
+        path = self.home / row.setup
+        if transcript.is_closed(path):
+            return
+        if not row.uploaded:
+            delivery = Delivery.objects.filter(app=run.app, sha=run.sha, kind="push").order_by("-seq").first()
+            path.unlink(missing_ok=True)
+            transcript.append(path, _before_tests(self.home / delivery.transcript) if delivery else "")
+        transcript.close(path)
+
+    def _write(self, row: TestRun, **columns: object) -> None:
+        for name, value in columns.items():
+            setattr(row, name, value)
+        row.save(update_fields=[*columns, "updated_at"])
+
+
+def _before_tests(path: Path) -> str:
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ""
+    return text.partition(f"\n{TESTS}")[0]
+
+
+def _ending(row: TestRun, run: CheckRun | None) -> str:
+    """The last lines of a run's output; what its tests said when their dyno's output was gone before it could be copied."""
+    if run is None:
+        return f"-----> {row.message or 'no test was run'}"
+    said = f"{run.summary}\n" if run.summary and not row.place else ""
+    return f"{said}-----> {run.title or run.conclusion}"
+
+
+def remove_files(rows: QuerySet[TestRun], home: Path) -> None:
+    """The files of test runs whose rows are about to go."""
+    for row in rows:
+        for file in (home / row.setup, home / row.output):
+            file.unlink(missing_ok=True)
+            file.with_name(f"{file.name}{transcript.DONE}").unlink(missing_ok=True)
+
+
+def open_runs() -> QuerySet[TestRun]:
+    """Test runs that are not over as far as their files say, oldest first."""
+    return TestRun.objects.filter(told=False).select_related("app", "build__slug", "check_run", "account", "pipeline").order_by("created_at")
+
+
