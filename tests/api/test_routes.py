@@ -48,8 +48,8 @@ def test_every_route_names_a_permission_that_exists():
     assert not [route.pattern for route in ROUTES if route.permission not in known]
 
 
-def test_only_the_health_question_is_public():
-    assert {route.pattern for route in ROUTES if route.permission == "public"} == {"/health"}
+def test_only_the_health_question_and_signed_calls_of_forges_are_public():
+    assert {route.pattern for route in ROUTES if route.permission == "public"} == {"/health", "/hooks/{id}"}
 
 
 def test_no_route_without_a_credential(shop):

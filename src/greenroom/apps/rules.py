@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
     "webhooks:read": ("operator", "read"),
     "webhooks:write": ("operator", "write"),
     "data:write": ("operator", "write-protected"),
+    "source:write": ("operator", "write"),
     "destroy": ("owner", "write"),
 }
 """permission -> (lowest role, scope that the credential needs). What is not listed is denied."""

@@ -202,19 +202,38 @@ def _size(folder: Path) -> int:
 
 
 REASONS = (
-    (("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"),
-     "The host's key is not the one that is known of it.", "check with its operator, then give the new one: greenroom source:set ... --known-hosts FILE"),
-    (("Permission denied (", "Authentication failed", "could not read Username", "could not read Password", "HTTP Basic: Access denied"),
-     "The repository does not let us in: the deploy key or the token does not hold, or there is none.", "add the deploy key at the forge, or: greenroom source:set URL --token-file FILE"),
-    (("not found", "does not exist", "does not appear to be a git repository", "Repository not found"),
-     "There is no such repository, or the credential may not see it.", "check the URL, and what the deploy key or token may read"),
-    (("unable to update url base from redirection", "The requested URL returned error: 301", "The requested URL returned error: 302"),
-     "The server answers with a redirect, which is not followed.", "give the URL that it leads to"),
-    (("Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Network is unreachable"),
-     "The server does not answer.", "greenroom source:sync tries again at once; polling does so by itself"),
-    (("SSL certificate", "certificate verify failed", "server certificate verification failed"),
-     "The server's certificate is not trusted.", "name the CA's file in SSL_CERT_FILE when Greenroom is started"),
-)  # fmt: skip
+    (
+        ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "host key is known for"),
+        "The host's key is not the one that is known of it.",
+        "check with its operator, then give the new one: greenroom source:set URL --known-hosts FILE",
+    ),
+    (
+        ("Permission denied (", "Authentication failed", "could not read Username", "could not read Password", "HTTP Basic: Access denied"),
+        "The repository does not let us in: the deploy key or the token does not hold, or there is none.",
+        "add the deploy key at the forge, or: greenroom source:set URL --token-file FILE",
+    ),
+    (
+        ("unable to update url base from redirection", "requested URL returned error: 301", "requested URL returned error: 302"),
+        "The server answers with a redirect, which is not followed.",
+        "give the URL that it leads to",
+    ),
+    (
+        ("not found", "does not exist", "does not appear to be a git repository"),
+        "There is no such repository, or the credential may not see it.",
+        "check the URL, and what the deploy key or token may read",
+    ),
+    (
+        ("Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Network is unreachable"),
+        "The server does not answer.",
+        "greenroom source:sync tries again at once; polling does so by itself",
+    ),
+    (
+        ("SSL certificate", "certificate verify failed", "server certificate verification failed"),
+        "The server's certificate is not trusted.",
+        "name the CA's file in SSL_CERT_FILE when Greenroom is started",
+    ),
+)
+"""What git, curl and ssh complain of (in the C locale), what that means, and what to do."""
 
 
 def failure(text: str) -> RemoteError:

@@ -23,7 +23,7 @@ AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 ROOMS = [
     "accounts", "apps", "config_vars", "logs", "slugs", "git", "addons", "releases",
-    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks",
+    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks", "sources",
 ]  # fmt: skip
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
@@ -69,4 +69,4 @@ LOGGING = {
 }
 PUSH_WAIT = float(os.environ.get("GREENROOM_PUSH_WAIT", "600"))
 PRIVATE_TARGETS = networks(os.environ.get("GREENROOM_PRIVATE_TARGETS", "").split())
-"""Networks beside the public ones that webhooks may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""
+"""Networks beside the public ones that webhooks and sources may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""

@@ -15,12 +15,14 @@ from greenroom.entrypoints.api import (
     views_rehearsals,
     views_releases,
     views_snapshots,
+    views_sources,
     views_webhooks,
 )
 from greenroom.entrypoints.api.routing import urlpatterns as api_patterns
 
 REGISTERED = (views_account, views_apps, views_builds, views_gate, views_keys, views_rehearsals, views_releases, views_webhooks)
 DATA = (views_addons, views_pg, views_snapshots)
+SOURCES = (views_sources,)
 REGISTERED_FOR_CHECKS = (views_github, views_check_tokens)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"

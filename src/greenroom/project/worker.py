@@ -1,4 +1,5 @@
-"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases, rehearsals and webhooks, each in a thread of its own.
+"""The worker process: the dynos loop, the deliveries loop, the router log's tail, maintenance, databases, rehearsals,
+webhooks and sources, each in a thread of its own.
 
 NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else every two seconds.
 """
@@ -87,6 +88,8 @@ def build(home: Path) -> list[Runner]:
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
+    from greenroom.sources.loop import SourceTurn
+    from greenroom.sources.telling import ReportTurn
     from greenroom.webhooks.loop import WebhookTurn
 
     engine = make_engine(home)
@@ -107,6 +110,8 @@ def build(home: Path) -> list[Runner]:
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
         Runner("rehearsals", RehearsalTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
+        Runner("sources", SourceTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
+        Runner("source reports", ReportTurn(home, settings.INSTALLATION, settings.PRIVATE_TARGETS).turn, idle=1.0),
     ]
 
 
