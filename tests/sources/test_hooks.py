@@ -189,7 +189,7 @@ def test_a_ping_is_answered(hook):
 
 
 def test_a_genuine_call_that_is_no_json_is_a_bad_request(hook):
-    for body in (b"", b"{", b"\xff\xfe", b"\xef\xbb\xbf{}", b"[" * 200_000):
+    for body in (b"", b"{", b"\xff\xfe", b"[" * 200_000):
         assert hook.github(body).status_code == 400, body[:5]
 
 
