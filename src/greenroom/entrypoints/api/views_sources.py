@@ -50,6 +50,7 @@ def _shown(call: Call, row: Source) -> dict[str, Any]:
         },
         "known_hosts": [{"key": line, "fingerprint": rules.fingerprint(line)} for line in row.known_hosts.splitlines()],
         "webhook": {"path": path, "url": call.request.build_absolute_uri(path), "how": ADVICE[row.kind], "previous_secret_until": heroku_time(held)},
+        "waiting": bool(row.wanted_at and (row.looked_at is None or row.looked_at < row.wanted_at)),
         "looked_at": heroku_time(row.looked_at), "next_at": heroku_time(row.next_at), "wanted_at": heroku_time(row.wanted_at),
         "set_by": {"email": row.account.email if row.account else ""},
         "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
