@@ -23,9 +23,9 @@ KINDS = ("github", "gitlab", "gitea", "git")
 @click.argument("url")
 @click.option("--branch", metavar="NAME", help="The branch to follow (default: the app's protected branch).")
 @click.option("--deploy-key", is_flag=True, help="Make a key for ssh; its public half is printed, to be added at the forge.")
-@click.option("--deploy-key-file", type=click.File(lazy=True), metavar="FILE", help="A private key for ssh, in OpenSSH's form, without a passphrase.")
-@click.option("--known-hosts", type=click.File(lazy=True), metavar="FILE", help="The host's public keys, as ssh-keyscan prints them.")
-@click.option("--token-file", type=click.File(lazy=True), metavar="FILE", help="A token, to fetch by https and to report to the forge; - for stdin.")
+@click.option("--deploy-key-file", type=click.Path(allow_dash=True), metavar="FILE", help="A private key for ssh, in OpenSSH's form, without a passphrase.")
+@click.option("--known-hosts", type=click.Path(allow_dash=True), metavar="FILE", help="The host's public keys, as ssh-keyscan prints them.")
+@click.option("--token-file", type=click.Path(allow_dash=True), metavar="FILE", help="A token, to fetch by https and to report to the forge; - for stdin.")
 @click.option("--username", metavar="NAME", help="The user name that goes with the token, where the forge asks for one.")
 @click.option("--kind", type=click.Choice(KINDS), help="Which forge it is (default: by the host's name, else git).")
 @click.option("--api", metavar="URL", help="The root of the forge's API, where it cannot be guessed.")
@@ -62,8 +62,17 @@ def _wish(given: dict[str, Any]) -> dict[str, Any]:
     body = {name: given[name] for name in ("branch", "username", "kind", "api", "interval") if given[name] is not None}
     for name, option in (("token", "token_file"), ("known_hosts", "known_hosts"), ("deploy_key", "deploy_key_file")):
         if given[option] is not None:
-            body[name] = given[option].read()
+            body[name] = _read(given[option])
     return body | ({"deploy_key": "new"} if given["deploy_key"] else {})
+
+
+def _read(path: str) -> str:
+    """The text of a file, or of stdin for ``-``. CliError (code 2) when it cannot be read."""
+    try:
+        with click.open_file(path, encoding="utf-8") as stream:
+            return stream.read(100_000)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.", code=2) from error
 
 
 def _hook_url(cx: Context, row: dict[str, Any]) -> str:

@@ -49,3 +49,15 @@ def test_two_keys_are_one_too_many(at_server, greenroom, tmp_path):
     (tmp_path / "key").write_text("x")
     assert greenroom("source:set", "git@h:x", "--deploy-key", "--deploy-key-file", str(tmp_path / "key"), "-a", APP).exit_code == 2
     assert not at_server.requests
+
+
+def test_a_file_that_is_not_there_is_said_before_anything_is_done(at_server, greenroom):
+    result = greenroom("source:set", "https://h/x.git", "--token-file", "nowhere.txt", "-a", APP)
+    assert result.exit_code == 2
+    assert "nowhere.txt cannot be read: No such file or directory." in result.stderr
+    assert not at_server.requests
+
+
+def test_a_token_may_come_by_stdin(at_server, greenroom):
+    assert greenroom("source:set", "https://h/x.git", "--token-file", "-", "--no-wait", "-a", APP, stdin="s3cret").exit_code == 0
+    assert at_server.asked("PUT")[-1].body["token"] == "s3cret"
