@@ -9,6 +9,7 @@ TOPICS: dict[str, str] = {
     "host": "this installation",
     "apps": "apps",
     "git": "git remotes",
+    "source": "the repository elsewhere that an app follows",
     "config": "config vars",
     "ps": "processes: formation and dynos",
     "run": "one-off dynos",
@@ -44,6 +45,12 @@ apps        rename               apps:rename               give an app another n
 apps        destroy              apps:destroy              remove an app with all it has
 apps        open                 apps:open_app             open the app in a browser
 git         git:remote           git_verbs:remote          add a git remote for an app to this checkout
+source      source:set           source:set_source         let an app follow a branch of a repository elsewhere
+source      source:info          source:info               show the source of an app
+source      source:sync          source:sync               fetch the source of an app now
+source      source:accept        source:accept             follow a source whose branch was rewritten
+source      source:rotate-secret source:rotate_secret      make a new secret for the webhook of a source
+source      source:unset         source:unset              stop following the source of an app
 config      config               config:config             show the config vars
 config      config:get           config:get                print one config var
 config      config:set           config:set_vars           set config vars and restart
@@ -128,6 +135,7 @@ ALIASES = {
     "apps:create": "create", "apps:destroy": "destroy", "apps:delete": "destroy", "apps:rename": "rename", "apps:open": "open",
     "info": "apps:info", "list": "apps", "apps:list": "apps", "auth:whoami": "whoami", "scale": "ps:scale", "restart": "ps:restart",
     "stop": "ps:stop", "dynos": "ps", "releases:rollback": "rollback", "config:add": "config:set", "config:remove": "config:unset",
+    "source": "source:info", "source:remove": "source:unset", "source:fetch": "source:sync",
     "pg": "pg:info", "authorizations": "tokens", "authorizations:create": "tokens:create", "authorizations:revoke": "tokens:revoke",
     "collaborators": "access", "delivery": "deliveries:info", "autocomplete": "completion", "checks:override": "deploy:override",
 }  # fmt: skip

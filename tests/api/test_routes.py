@@ -48,8 +48,8 @@ def test_every_route_names_a_permission_that_exists():
     assert not [route.pattern for route in ROUTES if route.permission not in known]
 
 
-PUBLIC = {"/health", "/schema", "/auth", "/buildpacks", "/buildpacks/{name}", "/buildpacks/{name}/revisions", "/buildpacks/{name}/readme"}
-"""The health question, the API's description, the begin of a sign-in, and the list of buildpacks, which Heroku's clients read without a credential."""
+PUBLIC = {"/health", "/schema", "/hooks/{id}", "/auth", "/buildpacks", "/buildpacks/{name}", "/buildpacks/{name}/revisions", "/buildpacks/{name}/readme"}
+"""The health question, the API's description, signed calls of forges, the begin of a sign-in, and the list of buildpacks, which Heroku's clients read without a credential."""
 
 
 def test_only_what_tells_nothing_of_anybody_is_public():

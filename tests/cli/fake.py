@@ -54,6 +54,18 @@ def app(name: str = APP, owner: str = "alice@example.com") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def source(**changes: Any) -> dict[str, Any]:
+    row = {
+        "url": "https://github.com/ach/payslip.git", "branch": "master", "kind": "github", "protected_branch": "master", "state": "synced", "waiting": False,
+        "problem": None, "hint": None, "seen": SHA, "taken": SHA, "interval": 300, "api": "https://api.github.com", "known_hosts": [],
+        "credentials": {"deploy_key": None, "fingerprint": None, "token": True, "username": None}, "looked_at": T1,
+        "webhook": {"path": "/hooks/abc", "url": "http://x/hooks/abc", "how": "push events", "previous_secret_until": None},
+        "calls": [{"delivery": "d1", "event": "push", "said": "master will be fetched", "at": T0}],
+        "reports": [{"kind": "status", "context": f"greenroom/{APP}", "state": "success", "description": "v12 is live", "sha": SHA, "status": "sent", "error": None}],
+    }  # fmt: skip
+    return {**row, **changes}
+
+
 def release(version: int, **changes: Any) -> dict[str, Any]:
     row = {
         "id": f"r{version}", "version": version, "description": f"Deploy {SHA[:8]}", "status": "succeeded", "refused": False,
@@ -288,6 +300,10 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("DELETE", "A/collaborators/[^/]+", {"role": "viewer", "user": {"email": "bob@example.com"}}),
         ("GET", "A/addons", [{"name": "postgresql-1", "plan": {"name": "heroku-postgresql:essential-0"}, "state": "provisioned", "config_vars": ["DATABASE_URL"]}]),
         ("GET", "A/pg", {"name": "postgresql-1", "version": "18.1", "size_bytes": 8_200_000, "tables": 12, "connections": 3, "connection_limit": 20, "url_host": "127.0.0.1:5003", "state": "provisioned", "plan": "essential-0"}),
+        ("GET", "A/source", source()),
+        ("PUT", "A/source", lambda request: Reply(source(url=request.body["url"], secret="5ec2e7", state="new"), 201)),
+        ("DELETE", "A/source", source()),
+        ("POST", "A/source/actions/[^/]+", lambda request: Reply(source(secret="0e00"), 202)),
         ("GET", "A/pg/snapshots", [snapshot("b002", kind="before_migrate", reason=None), snapshot()]),
         ("GET", "A/pg/snapshots/[^/]+", snapshot()),
         ("POST", "A/pg/snapshots", lambda request: Reply(snapshot(state="wanted", **request.body), 201)),

@@ -11,6 +11,7 @@ LEVELS = {
     "builds": 6, "checks": 6, "dynos": 7, "app_migrations": 8, "router": 9, "deliveries": 10,
     "webhooks": 11,
     "pipelines": 11,
+    "webhooks": 11, "sources": 11,
 }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
     "pipelines:config:write": ("developer", "write-protected"),
     "pipelines:write": ("operator", "write"),
     "pipelines:destroy": ("owner", "write"),
+    "source:write": ("operator", "write"),
     "destroy": ("owner", "write"),
 }
 """permission -> (lowest role, scope that the credential needs). What is not listed is denied."""

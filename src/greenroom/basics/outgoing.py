@@ -1,4 +1,4 @@
-"""Requests to addresses that people name (webhooks, log drains): never to this machine or its network unless the installation allows it, and without redirects.
+"""Requests to addresses that people name (webhooks, forges, log drains): never to this machine or its network unless the installation allows it, and without redirects.
 
 The name is resolved anew for each request, every address is judged, and the connection goes to a judged address itself: a name that changes
 its mind between the question and the connection gains nothing.
@@ -16,6 +16,7 @@ import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -100,11 +101,27 @@ def port_of(parts: SplitResult) -> int:
     return parts.port or {"https": 443, "syslog": 514, "syslog+tls": 6514}.get(parts.scheme, 80)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a server said: the status whatever it is, and the first bytes of the body."""
+
+    status: int
+    body: bytes = b""
+
+
 def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence[Network] = (), seconds: float = 10) -> int:
     """Send the body and return the status of the answer, whatever it is; its text is not read. A redirect is an answer like others.
 
     OutgoingError when there is no answer within ``seconds`` in all, or the address may not be connected to.
     """
+    return request("POST", url, body, headers, allowed=allowed, seconds=seconds, limit=0).status
+
+
+def request(
+    method: str, url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence[Network] = (), seconds: float = 10,
+    limit: int = 1_000_000,
+) -> Answer:  # fmt: skip
+    """The same for any method, with up to ``limit`` bytes of the answer's text."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", port_of(parts)
     sock = _connect(resolve(host, port, allowed), host, port, seconds)
@@ -117,7 +134,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence
             wrapped = ssl.create_default_context().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
             held.append(wrapped)
             wrapped.do_handshake()
-        return _exchange(held[-1], parts, body, headers)
+        return _exchange(held[-1], parts, method, body, headers, limit)
     except (OSError, http.client.HTTPException, ValueError) as error:
         kind = "bad-certificate" if isinstance(error, ssl.SSLCertVerificationError) else "no-answer"
         raise OutgoingError(kind, f"{host} gave no answer: {type(error).__name__}") from error
@@ -137,13 +154,14 @@ def _connect(targets: Sequence[str], host: str, port: int, seconds: float) -> so
     raise OutgoingError("no-connection", f"{host} could not be connected to: {trouble}")
 
 
-def _exchange(sock: socket.socket, parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> int:
+def _exchange(sock: socket.socket, parts: SplitResult, method: str, body: bytes, headers: Mapping[str, str], limit: int) -> Answer:
     connection = http.client.HTTPConnection(parts.hostname or "", port_of(parts))
     connection.sock = sock
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     named = {"Host": parts.netloc, "Content-Length": str(len(body)), "Connection": "close", **headers}
-    connection.request("POST", path, body=body, headers=named)
-    return connection.getresponse().status
+    connection.request(method, path, body=body, headers=named)
+    answer = connection.getresponse()
+    return Answer(answer.status, answer.read(limit) if limit else b"")
 
 
 def _cut(held: list[socket.socket]) -> None:

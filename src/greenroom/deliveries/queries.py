@@ -65,6 +65,12 @@ def of_push(push: Push) -> Delivery | None:
     return Delivery.objects.filter(push=push).first()
 
 
+def was_rewritten(push: Push) -> bool:
+    """Whether the branch was moved by force after this push: its commit is no part of it any more, unless it is pushed again."""
+    later = Push.objects.filter(app_id=push.app_id, ref=push.ref, seq__gt=push.seq, state="recorded", forced=True)
+    return later.exclude(after=push.after).exists()
+
+
 def rollout_of(delivery: Delivery) -> Rollout | None:
     """The roll-out of the delivery's release, or None before it."""
     if delivery.release_id is None:
@@ -113,6 +119,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         pipe_busy=pipe,
         stage_busy=stage_busy,
         overtaken=newest is not None and newest.seq > delivery.seq,
+        rewritten=delivery.push is not None and was_rewritten(delivery.push),
         paused=rules.is_paused(delivery.app.deploy_paused, delivery.app.deploy_paused_until, clock.now()),
         build=delivery.build.status if delivery.build else "",
         verdict=verdict.colour if verdict else "",

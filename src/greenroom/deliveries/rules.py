@@ -38,7 +38,8 @@ class Facts:
     """All that decides a delivery's next step.
 
     newer_waiting: a newer push of the app waits.   pipe_busy: an older push is being built or checked.
-    overtaken: a newer push is live already.        stage_busy: another delivery of the app is rolling out, or has to before.
+    overtaken: a newer push is live already.        rewritten: the branch has lost this commit since.
+    stage_busy: another delivery of the app is rolling out, or has to before.
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
     stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
     pending: the release has migrations that the database has not, and that the live code does not wait for as well.
@@ -54,6 +55,7 @@ class Facts:
     pipe_busy: bool = False
     stage_busy: bool = False
     overtaken: bool = False
+    rewritten: bool = False
     paused: bool = False
     build: str = ""
     verdict: str = ""
@@ -83,7 +85,7 @@ def next_step(facts: Facts) -> Step:
 
 def _before_release(facts: Facts) -> Step:
     if facts.state == WAITING:
-        if facts.newer_waiting:
+        if facts.newer_waiting or facts.rewritten:
             return Step.SUPERSEDE
         return Step.WAIT if facts.pipe_busy else Step.BUILD
     if facts.build in ("failed", "errored", "cancelled"):
@@ -94,7 +96,7 @@ def _before_release(facts: Facts) -> Step:
         return Step.CHECK
     if facts.verdict != "green":
         return Step.WITHHOLD
-    if facts.overtaken:
+    if facts.overtaken or facts.rewritten:
         return Step.SUPERSEDE
     if facts.paused:
         return Step.WITHHOLD

@@ -20,7 +20,7 @@ from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError, PlatformError
-from greenroom.git import repository, rules, runner
+from greenroom.git import fetching, repository, rules, runner
 from greenroom.git.inspection import inspect
 from greenroom.git.models import Push
 from greenroom.git.rules import DEFAULT_LIMITS, ZERO, Limits, Update
@@ -62,19 +62,61 @@ def accept(
     quarantine: Path | None,
     address: str = "",
     limits: Limits = DEFAULT_LIMITS,
+    origin: str = "",
+    forced: bool = False,
 ) -> Answer:
     """Judge a push while its objects are still in quarantine; if it is good, write its intents. Raises PlatformError.
 
-    quarantine: the folder of the new objects, as git named it; None when the push brings none.
+    quarantine: the folder of the new objects, as git named it; None when the push brings none. origin: the repository that it was fetched
+    from; forced: whether somebody has decided that the branch may lose commits.
     """
     repo = home / app.repo_folder
-    look = inspect(repo, updates, protected=app.protected_branch, quarantine=_own(repo, quarantine), limits=limits)
+    look = inspect(
+        repo, updates, protected=app.protected_branch, quarantine=_own(repo, quarantine), limits=limits, may_force=forced
+    )
     if look.refusals:
         return Answer(accepted=False, lines=rules.refusal_lines(look.refusals))
     repository.unlock_refs(repo)
     settle(app=app, home=home)
-    record_intent(app=app, account=account, updates=updates, address=address)
+    record_intent(app=app, account=account, updates=updates, address=address, origin=origin, forced=forced)
     return Answer(accepted=True, lines=rules.notes(updates, app.protected_branch, look.trees))
+
+
+def take(
+    *, app: App, home: Path, commit: str, quarantine: Path | None, origin: str, account: Account | None = None, address: str = "",
+    forced: bool = False, limits: Limits = DEFAULT_LIMITS,
+) -> Answer | None:
+    """Move the protected branch to a commit that was fetched, as a push would: judged, its intent first, then the objects, the ref, the
+    record. None when a push holds the repository just now. Killed anywhere, ``reconcile`` says what became of it. PlatformError, OSError.
+
+    forced: somebody has decided that the branch may lose commits; without that such a commit is refused.
+    """
+    repo = home / app.repo_folder
+    ref = f"refs/heads/{app.protected_branch}"
+    with repository.locked(repo) as ours:
+        if not ours:
+            return None
+        before = repository.ref_on_disk(repo, ref) or ZERO
+        if before == commit:
+            return Answer(accepted=True)
+        update = Update(ref=ref, before=before, after=commit)
+        forced = forced and loses(repo, before, commit, quarantine)
+        answer = accept(
+            app=app, home=home, account=account, updates=[update], quarantine=quarantine, address=address, limits=limits,
+            origin=origin, forced=forced,
+        )  # fmt: skip
+        if answer.accepted:
+            if quarantine is not None:
+                fetching.keep(repo, quarantine)
+            runner.output(repo, ["update-ref", "--no-deref"], args=[ref, commit, before])
+            settle(app=app, home=home)
+        return answer
+
+
+def loses(repo: Path, before: str, after: str, quarantine: Path | None = None) -> bool:
+    """Whether a branch that goes from ``before`` (zeros: from nothing) to ``after`` loses commits."""
+    words = ["merge-base", "--is-ancestor"]
+    return before != ZERO and runner.run(repo, words, args=[before, after], quarantine=quarantine).code != 0
 
 
 def _own(repo: Path, quarantine: Path | None) -> Path | None:
@@ -87,13 +129,15 @@ def _own(repo: Path, quarantine: Path | None) -> Path | None:
 
 
 @transaction.atomic
-def record_intent(*, app: App, account: Account | None, updates: Sequence[Update], address: str = "") -> list[Push]:
+def record_intent(
+    *, app: App, account: Account | None, updates: Sequence[Update], address: str = "", origin: str = "", forced: bool = False
+) -> list[Push]:
     """One row for each ref that is about to move, numbered in the order of the app's pushes."""
     number = _next_seq(app)
     rows = [
         Push(
             app=app, seq=number + offset, ref=update.ref, before=update.before, after=update.after, account=account,
-            address=address,
+            address=address, origin=origin, forced=forced,
         )
         for offset, update in enumerate(rules.canonical_updates(updates, app.protected_branch))
     ]  # fmt: skip
@@ -128,6 +172,7 @@ def settle(*, app: App, home: Path) -> list[Push]:
 def _audit(push: Push) -> None:
     actor = actor_of(push.account, address=push.address) if push.account else PLATFORM
     detail = {"ref": push.ref, "before": push.before, "after": push.after, "seq": push.seq}
+    detail |= ({"origin": push.origin} if push.origin else {}) | ({"forced": True} if push.forced else {})
     audit(actor=actor, action="git.push", app=push.app, detail=detail)
 
 

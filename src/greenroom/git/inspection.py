@@ -25,15 +25,19 @@ class Look:
 
 
 def inspect(
-    repo: Path, updates: Sequence[Update], *, protected: str, quarantine: Path | None, limits: Limits = DEFAULT_LIMITS
+    repo: Path, updates: Sequence[Update], *, protected: str, quarantine: Path | None, limits: Limits = DEFAULT_LIMITS,
+    may_force: bool = False,
 ) -> Look:
-    """Look at a push from the cheapest question to the dearest; the first kind of fault ends it. Raises PlatformError."""
+    """Look at a push from the cheapest question to the dearest; the first kind of fault ends it. Raises PlatformError.
+
+    may_force: somebody has decided that the protected branch may lose commits.
+    """
     refusals = rules.judge_refs(updates, protected, limits)
     moved = [update for update in updates if not update.deletes]
     if not refusals and quarantine is not None:
         refusals = rules.judge_objects(new_objects(repo, quarantine, limits), limits)
     if not refusals:
-        refusals = _kinds(repo, moved, quarantine) + _forced(repo, moved, protected, quarantine)
+        refusals = _kinds(repo, moved, quarantine) + ([] if may_force else _forced(repo, moved, protected, quarantine))
     if refusals:
         return Look(refusals=refusals)
     return _trees(repo, [update for update in moved if update.ref.startswith("refs/heads/")], quarantine, limits)

@@ -15,7 +15,8 @@ class Push(models.Model):
 
     state: intent (written by pre-receive), recorded (the ref has moved), abandoned (it never did).
     ref: as stored; a push to ``main`` has ``refs/heads/master``. before, after: 40 digits, zeros for "not there".
-    address: where the push came from, for the audit log.
+    address: where the push came from, for the audit log. origin: the URL of the repository that it was fetched from, empty for a push
+    by a person. forced: the ref moved to a commit that does not contain the one before.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -26,6 +27,8 @@ class Push(models.Model):
     after = models.CharField(max_length=40)
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
     address = models.CharField(max_length=45, blank=True)
+    origin = models.CharField(max_length=500, blank=True)
+    forced = models.BooleanField(default=False)
     state = models.CharField(max_length=10, default="intent")
     created_at = models.DateTimeField(auto_now_add=True)
 

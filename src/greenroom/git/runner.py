@@ -53,11 +53,11 @@ def environment(
         env[f"GIT_CONFIG_VALUE_{number}"] = value
     if quarantine is not None:
         env["GIT_OBJECT_DIRECTORY"] = str(quarantine)
-        env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _quoted(str(repo / "objects"))
+        env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = quoted_path(str(repo / "objects"))
     return env
 
 
-def _quoted(path: str) -> str:
+def quoted_path(path: str) -> str:
     """A path as git's list of alternates takes it: a colon would end it."""
     if not any(char in path for char in ':"\n'):
         return path
@@ -100,6 +100,14 @@ def run(
         result = processes.run(argv, timeout=timeout, env=env, cwd="/", stdin=stdin, limit=limit)
     except FileNotFoundError as error:
         raise PlatformError("git is not installed on this machine.", hint="apt install git") from error
+    if result.timed_out:
+        raise PlatformError(f"git {words[0]} took longer than {timeout:.0f} s.", hint="try again")
+    return result
+
+
+def run_with(repo: Path, words: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float) -> processes.Result:
+    """The same with words of git's environment beside, for constant words alone."""
+    result = processes.run(command(words), timeout=timeout, env={**environment(repo), **env}, cwd="/", stdin=stdin)
     if result.timed_out:
         raise PlatformError(f"git {words[0]} took longer than {timeout:.0f} s.", hint="try again")
     return result

@@ -24,7 +24,8 @@ AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 ROOMS = [
     "accounts", "apps", "config_vars", "logs", "slugs", "git", "addons", "releases",
-    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks", "pipelines",
+    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks", "sources",
+    "pipelines",
 ]  # fmt: skip
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
@@ -70,7 +71,7 @@ LOGGING = {
 }
 PUSH_WAIT = float(os.environ.get("GREENROOM_PUSH_WAIT", "600"))
 PRIVATE_TARGETS = networks(os.environ.get("GREENROOM_PRIVATE_TARGETS", "").split())
-"""Networks beside the public ones that webhooks may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""
+"""Networks beside the public ones that webhooks, drains and sources may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""
 ACCOUNT_RATE = rate_of(os.environ.get("GREENROOM_ACCOUNT_RATE", "4500/75"))
 ADDRESS_RATE = rate_of(os.environ.get("GREENROOM_ADDRESS_RATE", "600/60"))
 PASSWORD_RATE = rate_of(os.environ.get("GREENROOM_PASSWORD_RATE", "10/1"))

@@ -80,13 +80,13 @@ async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
     """Run all servers until the process is told to stop."""
     from greenroom.entrypoints.git_http import hooks_server
     from greenroom.entrypoints.streams import proxy, rendezvous
-    from greenroom.project.wiring import follow
+    from greenroom.project.wiring import follow, guard
 
     app = make_app(home, key)
     bind = installation["bind"]
     plain = _server(app, bind, installation["api_port"])
     secure = _server(app, bind, installation["tls_port"], home)
-    hooks = asyncio.create_task(hooks_server.serve(home, follow))
+    hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
     attach = asyncio.create_task(rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home)))
     others = [hooks, attach]
     if installation["proxy_port"]:

@@ -19,6 +19,8 @@ from greenroom.basics import clock
 from greenroom.deliveries import actions, transcript
 from greenroom.entrypoints.api.auth import actor_of_header
 from greenroom.git.models import Push
+from greenroom.git.rules import Refusal, Update
+from greenroom.sources.queries import push_refusals
 
 POLL = 0.04
 NEED = {"read": "view", "write": "push", "view": "view", "push": "push"}
@@ -52,6 +54,11 @@ async def collect_sign_in(id: str, secret: str) -> str | None:
         return signing_in.collect(id=id, secret=secret)
 
     return await sync_to_async(find, thread_sensitive=False)()
+
+
+def guard(app: App, updates: list[Update]) -> list[Refusal]:
+    """Why these refs may not be pushed to, beside what the git room says: an app that follows a source is not pushed to."""
+    return push_refusals(app, updates)
 
 
 def _begin(push_id: uuid.UUID) -> tuple[Path, str] | None:

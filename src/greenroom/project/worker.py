@@ -1,4 +1,4 @@
-"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals, pipelines, webhooks and drains.
+"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals, pipelines, webhooks, sources and drains.
 
 Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else
 every two seconds.
@@ -90,6 +90,8 @@ def build(home: Path) -> list[Runner]:
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
+    from greenroom.sources.loop import SourceTurn
+    from greenroom.sources.telling import ReportTurn
     from greenroom.webhooks.loop import WebhookTurn
 
     engine = make_engine(home)
@@ -112,6 +114,8 @@ def build(home: Path) -> list[Runner]:
         Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
         Runner("drains", DrainTurn(home, settings.PRIVATE_TARGETS).turn, idle=0.5),
+        Runner("sources", SourceTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
+        Runner("source reports", ReportTurn(home, settings.INSTALLATION, settings.PRIVATE_TARGETS).turn, idle=1.0),
     ]
 
 

@@ -29,11 +29,12 @@ from greenroom.entrypoints.git_http.threads import in_long_thread, in_thread
 from greenroom.git import actions, repository, rules
 from greenroom.git.actions import Answer
 from greenroom.git.models import Push
-from greenroom.git.rules import Update
+from greenroom.git.rules import Refusal, Update
 
 log = logging.getLogger(__name__)
 
 Follow = Callable[[Push], AsyncIterator[str]]
+Guard = Callable[[App, list[Update]], list[Refusal]]
 REQUEST_BYTES = 4_000_000
 REQUEST_SECONDS = 10.0
 FAILED = " !     Greenroom failed while looking at this push; nothing was changed. Its own log says why."
@@ -51,11 +52,13 @@ class Request:
     quarantine: Path | None
 
 
-async def serve(home: Path, follow: Follow | None = None) -> None:
-    """Serve ``<home>/run/git-hooks.sock`` until cancelled. ``follow(push)`` gives the lines that the pusher reads after the push is recorded."""
+async def serve(home: Path, follow: Follow | None = None, guard: Guard | None = None) -> None:
+    """Serve ``<home>/run/git-hooks.sock`` until cancelled. ``follow(push)`` gives the lines that the pusher reads after the push is recorded;
+    ``guard(app, updates)`` why it may not be, beside the git room's own rules.
+    """
     repository.write_launchers(home)
     listener = unixsock.bind(home / repository.SOCKET, mode=0o600)
-    server = HooksServer(home, follow)
+    server = HooksServer(home, follow, guard)
     async with await asyncio.start_unix_server(server.handle, sock=listener, limit=REQUEST_BYTES) as running:
         await running.serve_forever()
 
@@ -63,9 +66,10 @@ async def serve(home: Path, follow: Follow | None = None) -> None:
 class HooksServer:
     """One connection per hook: lines up to an empty one in, lines out, the last of them ``exit CODE`` (see hook.py)."""
 
-    def __init__(self, home: Path, follow: Follow | None) -> None:
+    def __init__(self, home: Path, follow: Follow | None, guard: Guard | None = None) -> None:
         self.home = home
         self.follow = follow
+        self.guard = guard
         self.tidying: set[asyncio.Task[None]] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,6 +94,10 @@ class HooksServer:
         writer.close()
 
     async def _before(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        refusals = await in_thread(self.guard, request.app, request.updates) if self.guard else []
+        if refusals:
+            await _tell(writer, rules.refusal_lines(refusals), exit=1)
+            return
         answer: Answer = await in_long_thread(
             actions.accept,
             app=request.app,

@@ -1,0 +1,78 @@
+"""A forge on this machine, a repository there, and the worker's turns without threads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from greenroom.accounts import actions as accounts
+from greenroom.accounts.models import Account
+from greenroom.basics import outgoing
+from greenroom.sources.loop import SourceTurn
+from greenroom.sources.models import Source
+from greenroom.sources.telling import ReportTurn
+from tests.sources.forge import Repo, forging
+
+HERE = outgoing.networks(["127.0.0.0/8"])
+
+
+@pytest.fixture(autouse=True)
+def place(settings, monkeypatch, home):
+    settings.PRIVATE_TARGETS = HERE
+    monkeypatch.setattr("greenroom.entrypoints.api.views_sources.HOME", home)
+
+
+@pytest.fixture
+def forge(tmp_path):
+    with forging(tmp_path / "forge") as made:
+        yield made
+
+
+@pytest.fixture
+def repo(forge):
+    return Repo(forge)
+
+
+class Api:
+    """What Alice, who owns the shop, asks of its source."""
+
+    def __init__(self, actor):
+        plain = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id))[1]
+        self.client = Client(headers={"Authorization": f"Bearer {plain}"})
+
+    def __call__(self, method, path="", body=None):
+        return self.client.generic(method, f"/apps/shop/source{path}", b"" if body is None else json.dumps(body), content_type="application/json")
+
+    def set(self, url, **other):
+        return self("PUT", "", {"url": url, **other})
+
+    def info(self):
+        return self("GET").json()
+
+
+@pytest.fixture
+def api(alice, shop):
+    return Api(alice)
+
+
+@pytest.fixture
+def look(home):
+    """One turn of the worker, as if everything were due; the source afterwards."""
+    turns = SourceTurn(home, HERE, hands=0)
+    turns.first = False
+
+    def turn(due=True):
+        if due:
+            Source.objects.update(next_at=timezone.now())
+        turns.turn()
+        return Source.objects.get()
+
+    return turn
+
+
+@pytest.fixture
+def tell(home):
+    return ReportTurn(home, {"http_port": 8080}, HERE).turn
