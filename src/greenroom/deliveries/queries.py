@@ -100,9 +100,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     state = known_state(release) if release else None
     live = dynos.live(delivery.app)
     newest = deployed(delivery.app) if delivery.kind == "push" else None
-    verdict = (
-        checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
-    )
+    verdict = checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
     fresh = bool(state and set(state.pending) - _pending_of_live(live))
     ahead = outlook(release) if release and fresh and live else Outlook()
     return Facts(
