@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.app_migrations.rules import Astray, framework_of, guards, is_about_migrations, is_migrate, may_change, reminder
+from greenroom.app_migrations.rules import (
+    Astray,
+    framework_of,
+    guards,
+    is_about_migrations,
+    is_migrate,
+    may_change,
+    reminder,
+)
 
 
 @pytest.mark.parametrize(
