@@ -60,6 +60,11 @@ def fill(url: str, size: int) -> int:
         return connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]
 
 
+def blocks(migrations: list[dict]) -> list[float]:
+    """For how long locks that block writes were held."""
+    return [lock["seconds"] for one in migrations for lock in one["locks"] if lock["mode"] == "ShareLock"]
+
+
 def one(place: Installation, folder: Path, megabytes: int) -> dict:
     """The figures of one size, on an app of its own."""
     team = Team(place, folder / str(megabytes), f"bench-{megabytes}", tests="python manage.py test accounts")
@@ -86,13 +91,13 @@ def one(place: Installation, folder: Path, megabytes: int) -> dict:
         team.place.run("pg:restore", snapshot["name"], "-a", team.name, "--confirm", team.name, cwd=team.work, timeout=900)
         restored = time.monotonic() - began
         team.wait_for(lambda: team.read("migrations")["pending"], bool)
-    locks = [lock["seconds"] for one in report["migrations"] for lock in one["locks"] if lock["mode"] == "ShareLock"]
+    locks = blocks(report["migrations"])
     team.destroy()
     return {
         "megabytes": round(size / 1e6), "state": row["state"], **report["seconds"], "rehearsed_block": max(locks, default=0.0),
         "real_block": round(writer.longest, 3),
-        "seen_block": max((lock["seconds"] for one in run["migrations"] for lock in one["locks"] if lock["mode"] == "ShareLock"), default=0.0),
-        "snapshot": snapshot["seconds"] if "seconds" in snapshot else None, "restore": round(restored, 1), "requests": clients.good + len(clients.bad), "failed": len(clients.bad),
+        "seen_block": max(blocks(run["migrations"]), default=0.0),
+        "snapshot": snapshot["seconds"], "restore": round(restored, 1), "requests": clients.good + len(clients.bad), "failed": len(clients.bad),
     }  # fmt: skip
 
 
