@@ -1,8 +1,8 @@
 """Seconds of a rehearsal, and how its measured lock compares with what writers really wait for, for databases of several sizes.
 
 Starts an installation of its own, deploys samples/payslip, fills its table of payslip lines, pushes the scenario of the slow index (with
-its artificial wait set to nothing: the index is really built), rehearses it while a client asks the app, then migrates while another
-client writes. Prints one line for each size, and JSON.
+its artificial wait set to nothing: the index is really built), rehearses it while a client asks the app, migrates while another
+client writes, and restores the snapshot that was taken before. Prints one line for each size, and JSON.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ def fill(url: str, size: int) -> int:
         return connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]
 
 
+def blocks(migrations: list[dict]) -> list[float]:
+    """For how long locks that block writes were held."""
+    return [lock["seconds"] for one in migrations for lock in one["locks"] if lock["mode"] == "ShareLock"]
+
+
 def one(place: Installation, folder: Path, megabytes: int) -> dict:
     """The figures of one size, on an app of its own."""
     team = Team(place, folder / str(megabytes), f"bench-{megabytes}", tests="python manage.py test accounts")
@@ -77,14 +82,22 @@ def one(place: Installation, folder: Path, megabytes: int) -> dict:
         report = team.read("migrations:rehearsal", str(row["number"]))["report"]
         writer = Writer(url)
         writer.start()
-        team.greenroom("migrations:run")
+        team.place.run("migrations:run", "-a", team.name, cwd=team.work, timeout=900)
         writer.over.set()
         writer.join()
-    locks = [lock["seconds"] for one in report["migrations"] for lock in one["locks"] if lock["mode"] == "ShareLock"]
+        run = team.read("migrations")["runs"][0]
+        snapshot = next(row for row in team.read("pg:snapshots") if row["name"] == run["snapshot"])
+        began = time.monotonic()
+        team.place.run("pg:restore", snapshot["name"], "-a", team.name, "--confirm", team.name, cwd=team.work, timeout=900)
+        restored = time.monotonic() - began
+        team.wait_for(lambda: team.read("migrations")["pending"], bool)
+    locks = blocks(report["migrations"])
     team.destroy()
     return {
         "megabytes": round(size / 1e6), "state": row["state"], **report["seconds"], "rehearsed_block": max(locks, default=0.0),
-        "real_block": round(writer.longest, 3), "requests": clients.good + len(clients.bad), "failed": len(clients.bad),
+        "real_block": round(writer.longest, 3),
+        "seen_block": max(blocks(run["migrations"]), default=0.0),
+        "snapshot": snapshot["seconds"], "restore": round(restored, 1), "requests": clients.good + len(clients.bad), "failed": len(clients.bad),
     }  # fmt: skip
 
 

@@ -15,7 +15,10 @@ from greenroom_cli.context import Context, verb
 from greenroom_cli.deliveries import ENDED, EXIT_CODES
 from greenroom_cli.errors import CliError
 
-MIGRATE = ("python", "manage.py", "migrate")
+COMMANDS = {"alembic": ("alembic", "upgrade")}
+DJANGO = ("python", "manage.py", "migrate")
+HEALTH_SECONDS = 6.0
+"""How long to wait for how the live release answers after a migrate."""
 RADAR_SECONDS = 20.0
 REHEARSAL_SECONDS = 1200.0
 SWITCH_SECONDS = 120.0
@@ -37,6 +40,8 @@ def migrations(cx: Context) -> int | None:
     if row.get("held"):
         output.warn("This release is held: it does not answer on the present schema, and goes live after its migrations.")
     _show_state(row)
+    _show_astray(row)
+    _show_warnings(row.get("warnings") or [])
     _show_rehearsal(row.get("rehearsal"), row.get("pending") or [])
     runs = row.get("runs") or []
     if runs:
@@ -67,6 +72,23 @@ def _show_state(row: dict[str, Any]) -> None:
         output.say(f"{output.style('missing', 'red')}  {output.clean(name)} (applied, but not in this code)")
     if row.get("probed_at"):
         output.note(f"asked {output.when(row['probed_at'])}")
+
+
+def _show_astray(row: dict[str, Any]) -> None:
+    """Migrations without a common successor, and changes of models that no migration holds."""
+    for app, names in (row.get("conflicts") or {}).items():
+        output.say(f"{output.style('conflict', 'red')} {output.clean(app)}: {output.clean(' and '.join(names))}: none can be run until one follows the other")
+    for text in row.get("unmade") or ():
+        output.say(f"{output.style('unmade', 'red')}   {output.clean(text)} (in the models, but in no migration)")
+
+
+def _show_warnings(rows: list[dict[str, Any]]) -> None:
+    """What the pending ones would do to the data of now, each with the safe way."""
+    if rows:
+        output.say()
+    for row in rows:
+        output.say(f"{output.style('mind', 'yellow')}     {output.clean(row['line'])}")
+        output.say(f"         safe: {output.clean(row['recipe'])}")
 
 
 COLOURS = {"green": "green", "amber": "yellow", "red": "red"}
@@ -118,7 +140,7 @@ def _run_line(run: dict[str, Any]) -> list[str]:
 @click.option("--no-snapshot", is_flag=True, help="Without the snapshot that is taken before; it is noted in the audit log.")
 @click.option("--force", is_flag=True, help="Although the rehearsal was red.")
 def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool) -> int | None:
-    """Run the app's migrations: `python manage.py migrate ARGS` in a one-off dyno.
+    """Run the app's migrations: `python manage.py migrate ARGS`, or `alembic upgrade ARGS`, in a one-off dyno.
 
     Takes a snapshot before, and says what is pending before and after. A release that was held for its migrations
     goes live afterwards. The exit code is that of the command.
@@ -132,7 +154,9 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
     pending = before.get("pending") or []
     if before["status"] == "ok":
         output.note(f"Pending: {', '.join(pending) or 'nothing'}")
-    code = attach_and_wait(cx, shlex.join((*MIGRATE, *words)), no_snapshot=no_snapshot, force=force)
+    command = COMMANDS.get(before.get("framework") or "", DJANGO)
+    line = shlex.join((*command, *(words or (("head",) if command is not DJANGO else ()))))
+    code = attach_and_wait(cx, line, no_snapshot=no_snapshot, force=force)
     after = _asked_again(cx, before)
     taken = after["runs"][0].get("snapshot") if after.get("runs") else None
     if code != 0:
@@ -140,7 +164,36 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
         output.hint(f"greenroom migrations{cx.words()}" + (f"   (go back: greenroom pg:restore {taken}{cx.words()})" if taken else ""))
         return code
     _report(cx, pending, after, taken)
+    _tell_beside(cx, after)
     return _follow_held(cx, held) if held else 0
+
+
+def _tell_beside(cx: Context, after: dict[str, Any]) -> None:
+    """Each migration's seconds and longest lock as they were, beside what the rehearsal had measured; and how the live release answers."""
+    run = (after.get("runs") or [{}])[0]
+    lines = [[output.clean(one["name"]), *_figures(one), *_figures(one.get("rehearsed") or {})] for one in run.get("migrations") or ()]
+    if lines:
+        output.note("")
+        for words in [["Migration", "Took", "Blocked", "Rehearsed", "Blocked"], *lines]:
+            output.note(f"{words[0]:<44} {words[1]:>9}  {words[2]:<32} {words[3]:>9}  {words[4]}".rstrip())
+    if run and not run.get("health"):
+        found = cx.api.poll(cx.path("migrations"), done=lambda row: bool(row["runs"][0].get("health")), seconds=HEALTH_SECONDS)
+        run = found["runs"][0]
+    if run.get("health"):
+        output.note(f"Health of the live release: {output.clean(run['health'])}")
+
+
+WRITE_BLOCKING = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+
+
+def _figures(one: dict[str, Any]) -> list[str]:
+    """``0.42 s`` and ``writes of payroll_payrun 0.4 s``; empty where nothing was measured."""
+    if one.get("seconds") is None:
+        return ["", ""]
+    held = [(lock["seconds"], lock["mode"], lock["table"]) for lock in one.get("locks") or () if lock["mode"] in WRITE_BLOCKING]
+    seconds, mode, table = max(held, default=(0.0, "", ""))
+    what = "reads" if mode == "AccessExclusiveLock" else "writes"
+    return [f"{one['seconds']:.2f} s", f"{what} of {output.clean(table)} {seconds:.2f} s" if seconds >= 0.01 else "nothing"]
 
 
 def _held(cx: Context) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
-from greenroom_cli.errors import CliError
+from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.errors import ApiError, CliError
 
 CODE_SECONDS = 30.0
 """How long the exit code may take to be known after the stream has closed."""
@@ -83,7 +83,7 @@ def start_detached(
 ) -> int | None:
     """Start it and say where its output goes; its name is the data."""
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
-        dyno = cx.api.post(cx.path("dynos"), {"command": command, "attach": False, "env": env, **_size(size), **_wishes(no_snapshot, force)})
+        dyno = _start(cx, {"command": command, "attach": False, "env": env, **_size(size), **_wishes(no_snapshot, force)})
         step.end = f"done, {dyno['name']}"
     output.say(dyno["name"])
     words = cx.words()
@@ -106,13 +106,24 @@ def attach_and_wait(
         **_wishes(no_snapshot, force),
     }  # fmt: skip
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
-        dyno = cx.api.post(cx.path("dynos"), body)
+        dyno = _start(cx, body)
         if not dyno.get("attach_url"):
             raise CliError(f"{dyno['name']} was started, but the server named no place to attach to.")
         step.end = f"up, {dyno['name']}"
     sys.stdout.flush()
     attach(dyno["attach_url"], cx.target.ca_file, tty=tty, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer)
     return exit_code_of(cx, dyno)
+
+
+def _start(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for the dyno. A migrate whose rehearsal was red is asked for again when the person types the app's name."""
+    try:
+        return cx.api.post(cx.path("dynos"), body)
+    except ApiError as error:
+        if error.id != "rehearsal_red" or not sys.stdin.isatty():
+            raise
+        confirm(cx, "", name=cx.app, what=error.message)
+        return cx.api.post(cx.path("dynos"), {**body, "force": True})
 
 
 def _wishes(no_snapshot: bool, force: bool) -> dict[str, bool]:

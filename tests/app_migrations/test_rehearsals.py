@@ -189,12 +189,12 @@ def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_
         app=shop, release=app_state[0], kind="run", type="run", ordinal=7, command="python manage.py migrate", size="standard-1x", engine_id="x-7"
     )
     run = begin_run(actor=alice, dyno=dyno)
-    assert actions.due() is None
+    assert actions.due() == []
     tenant, _ = carry_out(row, home, {})
     assert (row.state, row.attempts, tenant.seen) == ("wanted", 0, {})
     assert "waits until" in actions.summary(row)
     type(run).objects.filter(pk=run.pk).update(exit_code=0)
-    assert actions.due() == row
+    assert actions.due() == [row]
     carry_out(row, home, {})
     assert row.state == "done"
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.app_migrations.rules import guards, is_about_migrations, is_migrate, may_change, reminder
+from greenroom.app_migrations.rules import (
+    Astray,
+    framework_of,
+    guards,
+    is_about_migrations,
+    is_migrate,
+    may_change,
+    reminder,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +22,10 @@ from greenroom.app_migrations.rules import guards, is_about_migrations, is_migra
         "./manage.py migrate payroll 0002",
         "python3 src/manage.py migrate --noinput",
         "django-admin migrate",
+        "alembic upgrade head",
+        "alembic -c db/alembic.ini -x tenant=a downgrade -1",
+        "/app/.heroku/python/bin/alembic --raiseerr upgrade +1",
+        "python -m alembic upgrade head",
     ],
 )
 def test_migrate_is_recognised(command):
@@ -30,6 +42,11 @@ def test_migrate_is_recognised(command):
         "python manage.py shell -c 'migrate'",
         "python manage.py migrate && rm -rf x",
         "python manage.py 'migrate",
+        "alembic upgrade head --sql",
+        "alembic current",
+        "alembic upgrade head && rm x",
+        "echo alembic upgrade head",
+        "python -m alembics upgrade head",
         "",
     ],
 )
@@ -38,7 +55,7 @@ def test_other_commands_are_not(command):
 
 
 def test_commands_about_migrations_are_run_where_the_migrations_are():
-    for command in ("python manage.py migrate", "manage.py showmigrations", "python manage.py sqlmigrate a 1", "python manage.py migrate --plan"):
+    for command in ("python manage.py migrate", "manage.py showmigrations", "python manage.py sqlmigrate a 1", "python manage.py migrate --plan", "alembic history"):
         assert is_about_migrations(command)
     for command in ("python manage.py shell", "bash", "python manage.py migrate; bash", "python manage.py"):
         assert not is_about_migrations(command)
@@ -56,9 +73,26 @@ def test_a_migrate_that_can_change_nothing_needs_no_snapshot():
     assert may_change("python manage.py migrate payroll zero", [])
     assert not may_change("python manage.py migrate --noinput", [])
     assert not may_change("python manage.py shell", ["a.0002"])
+    assert may_change("alembic upgrade head", ["a1"])
+    assert may_change("alembic downgrade -1", [])
+    assert not may_change("alembic upgrade head", [])
 
 
 def test_who_looks_at_the_dynos_is_reminded():
     assert reminder([], held=False) == ""
     assert reminder(["a.0002"], held=False) == "1 migration is pending."
     assert reminder(["a.0002", "b.0001"], held=True) == "2 migrations are pending; the newest release is held for them."
+    assert reminder([], held=False, astray=Astray(["a.0009"], {"shop": ["0002_a", "0002_b"]}, ["x"])) == (
+        "1 applied in the database is not in this code; migrations conflict (shop: 0002_a and 0002_b); the models have changes without a migration."
+    )
+
+
+def test_a_slugs_framework_is_djangos_when_it_has_both():
+    assert framework_of(is_django=True, packages=["alembic"]) == "django"
+    assert framework_of(is_django=False, packages=["alembic"]) == "alembic"
+    assert framework_of(is_django=False, packages=["flask"]) == ""
+
+
+def test_the_session_of_a_migrate_has_a_name_that_the_app_may_choose_itself():
+    assert guards("alembic upgrade head", [], app="ab" * 16)["PGAPPNAME"] == "greenroom-migrate-abababababababab"
+    assert "PGAPPNAME" not in guards("alembic upgrade head", ["PGAPPNAME"], app="ab" * 16)

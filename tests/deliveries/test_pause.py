@@ -11,8 +11,9 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.apps.actions import change_settings
 from greenroom.basics import clock
-from greenroom.deliveries import actions
+from greenroom.deliveries import actions, gate
 from greenroom.deliveries.models import Delivery
+from greenroom.slugs.models import Slug
 
 pytestmark = pytest.mark.django_db(transaction=True)
 JSON = "application/json"
@@ -107,8 +108,10 @@ def test_an_end_that_is_none_is_refused_and_nothing_is_paused(patch, shop, body,
     assert shop.deploy_paused == ""
 
 
-def test_a_rehearsal_cannot_be_required(patch, shop):
-    answer = patch({"required_checks": ["lint", "Rehearsal"]})
-    assert (answer.status_code, "cannot be required" in answer.json()["message"]) == (422, True)
+def test_a_required_rehearsal_is_waited_for_before_the_switch_and_not_at_the_gate(patch, shop):
+    assert patch({"required_checks": ["lint", "Rehearsal"]}).status_code == 200
     shop.refresh_from_db()
-    assert "Rehearsal" not in shop.required_checks
+    assert shop.required_checks == ["lint", "Rehearsal"]
+    delivery = Delivery(app=shop, sha="a" * 40, seq=1, kind="push")
+    slug = Slug(settings={"required_checks": ["rehearsal"]})
+    assert gate.required(delivery, slug) == ("tests", "scan", "lint")

@@ -13,6 +13,7 @@ from greenroom.deliveries.rules import (
     Facts,
     Other,
     Step,
+    astray_lines,
     held_lines,
     is_paused,
     next_step,
@@ -222,3 +223,23 @@ def test_the_release_command_comes_before_the_roll_out_and_its_failure_ends_the_
 def test_the_postdeploy_script_runs_after_the_switch_and_before_the_end():
     assert next_step(released(stage="live", probed=True, postdeploy=True)) is Step.POSTDEPLOY
     assert next_step(released(stage="live", probed=True)) is Step.FINISH
+
+
+def test_a_release_with_new_migrations_waits_for_their_rehearsal_and_is_held_when_it_says_that_it_fails():
+    fresh = {"serving": True, "probed": True, "pending": True, "ready": True}
+    assert next_step(released(**fresh, to_rehearse=True)) is Step.REHEARSE
+    assert next_step(released(**fresh, rehearsing=True)) is Step.WATCH
+    assert next_step(released(**fresh)) is Step.SWITCH
+    assert next_step(released(**fresh, unfit="it failed on the present schema")) is Step.HOLD
+    assert next_step(released(**{**fresh, "pending": False}, unfit="an older word")) is Step.SWITCH
+    assert next_step(released(**{**fresh, "serving": False}, rehearsing=True, to_rehearse=True)) is Step.SWITCH
+    assert next_step(released(**{**fresh, "probed": False}, to_rehearse=True)) is Step.WATCH
+
+
+def test_the_pusher_reads_what_conflicts_and_what_is_in_no_migration():
+    assert astray_lines("", []) == []
+    said = "\n".join(astray_lines("shop: 0002_a and 0002_b", ["shop: Add field price to item"]))
+    assert "conflict" in said
+    assert "shop: 0002_a and 0002_b" in said
+    assert "Add field price" in said
+    assert "greenroom run -a shop alembic upgrade head" in "\n".join(pending_lines("shop", ["a1"], [], "ok", "", "alembic upgrade head"))

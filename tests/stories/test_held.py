@@ -145,9 +145,12 @@ def test_a_migration_that_breaks_half_way_is_undone_by_one_command(ready):
     assert "|" in before
     ready.write("payroll/migrations/0004_halfway.py", HALFWAY)
     ready.commit("A migration that breaks half-way where there are rows, so that no test on an empty database sees it")
-    ready.push()
+    said = ready.push()
+    assert ": red, " in said, said
     ready.assert_live()
-    result = ready.greenroom("run", "python", "manage.py", "migrate", check=False)
+    refused = ready.greenroom("run", "python", "manage.py", "migrate", check=False)
+    assert (refused.returncode, "was red" in refused.stderr, "--force" in refused.stderr) == (1, True, True)
+    result = ready.greenroom("run", "--force", "python", "manage.py", "migrate", check=False)
     assert result.returncode != 0
     taken = ready.read("migrations")["runs"][0]["snapshot"]
     assert f"greenroom pg:restore {taken} -a {ready.name}" in result.stderr

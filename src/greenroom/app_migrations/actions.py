@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 
@@ -33,10 +35,18 @@ ENDING_SECONDS = 2.0
 
 @transaction.atomic
 def watch(*, release: Release) -> MigrationState | None:
-    """Ask what is pending for a release; None when its code has no migrations. A second call asks nothing new."""
-    if release.slug is None or not release.slug.is_django:
+    """Ask what is pending for a release; None when its code has no migrations. A second call asks nothing new.
+
+    Cheap first: with the migration files, the lock and the config vars of the live release, whose database lacks nothing, its answer is taken over.
+    """
+    framework = queries.framework(release)
+    if release.slug is None or not framework:
         return None
-    row, _ = MigrationState.objects.get_or_create(release=release, defaults={"app_id": release.app_id})
+    row, made = MigrationState.objects.get_or_create(release=release, defaults={"app_id": release.app_id, "framework": framework})
+    same = queries.settled_like(release) if made else None
+    if same is not None:
+        row.status, row.probed_at, row.detail = "ok", same.probed_at, ""
+        row.save()
     return row
 
 
@@ -65,9 +75,8 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
         state.probes += 1
         state.probe = f"probe-{state.release_id.hex[:16]}-{state.probes}"
         MigrationState.objects.filter(pk=state.pk).update(probe=state.probe, probes=state.probes)
-    order = errand(
-        release=state.release, name=state.probe, kind="probe", ordinal=state.probes, parts=probe_spec_parts(), home=home, seconds=PROBE_SECONDS
-    )  # fmt: skip
+    parts = probe_spec_parts(state.framework or "django")
+    order = errand(release=state.release, name=state.probe, kind="probe", ordinal=state.probes, parts=parts, home=home, seconds=PROBE_SECONDS)
     try:
         engine.start(order)
     except GreenroomError as error:
@@ -82,6 +91,10 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
         pending=list(found.pending),
         missing=list(found.missing),
         lacking=list(found.lacking),
+        conflicts=found.conflicts or {},
+        unmade=list(found.unmade),
+        plan=list(found.plan),
+        rows=found.rows,
         detail=found.detail,
         probed_at=clock.now(),
         updated_at=clock.now(),
@@ -185,3 +198,13 @@ def close_run(*, run: MigrationRun) -> None:
     if state is None or state.status != "unknown":
         after = state.pending if state and state.status == "ok" else None
         MigrationRun.objects.filter(pk=run.pk).update(after=after, finished_at=clock.now())
+
+
+def note_actual(*, run: uuid.UUID, migrations: list[dict[str, Any]]) -> None:
+    """Keep what was seen of a migrate while it ran; what is known of the first migrations stays when the rest is never seen."""
+    MigrationRun.objects.filter(pk=run).update(actual={"migrations": migrations[:500]})
+
+
+def note_health(*, run: MigrationRun, text: str) -> None:
+    """How the live release answered after the migrate."""
+    MigrationRun.objects.filter(pk=run.pk, health="").update(health=text[:200])

@@ -17,7 +17,9 @@ class MigrationState(models.Model):
     """The radar's answer for one release. status: unknown (to be probed), ok, error ("database down" is never "pending"), none (no framework).
 
     pending and missing: lists of ``app.name``; missing = applied in the database, not in the code.
-    lacking: ``table.column`` that the code needs and the database has not.
+    lacking: ``table.column`` that the code needs and the database has not. conflicts: {app: names without a common successor}.
+    unmade: changes of the models that no migration holds, in words. plan: {name, operations, reversible, atomic, statements} of each pending
+    one; rows: {table: rows} of the tables that the plan alters. framework: ``django`` or ``alembic``.
     """
 
     release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="migration_state")
@@ -26,6 +28,11 @@ class MigrationState(models.Model):
     pending = models.JSONField(default=list)
     missing = models.JSONField(default=list)
     lacking = models.JSONField(default=list)
+    framework = models.CharField(max_length=20, blank=True)
+    conflicts = models.JSONField(default=dict)
+    unmade = models.JSONField(default=list)
+    plan = models.JSONField(default=list)
+    rows = models.JSONField(default=dict)
     detail = models.TextField(blank=True)
     probe = models.CharField(max_length=80, blank=True)
     probes = models.PositiveIntegerField(default=0)
@@ -70,6 +77,7 @@ class MigrationRun(models.Model):
 
     snapshot: the pinned one that was taken before. rehearsal: of the same plan, if there was one.
     exit_code is None while it runs, finished_at until the radar has been asked again.
+    actual: what was seen of it while it ran, {migrations: [{name, seconds, locks}], seen: seconds}. health: how the live release answered afterwards.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -83,6 +91,8 @@ class MigrationRun(models.Model):
     before = models.JSONField(default=list)
     after = models.JSONField(null=True)
     exit_code = models.IntegerField(null=True, blank=True)
+    actual = models.JSONField(default=dict)
+    health = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from greenroom.app_migrations import rules
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.checks import queries as checks
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.queries import held, live
 from greenroom.releases.models import Release
@@ -25,10 +27,43 @@ def known_state(release: Release) -> MigrationState | None:
     return row if row and row.status == "ok" else None
 
 
+def framework(release: Release) -> str:
+    """Which kind of migrations the release's code has: ``django``, ``alembic`` or none."""
+    slug = release.slug
+    return rules.framework_of(is_django=slug.is_django, packages=slug.manifest.get("package_sizes") or ()) if slug else ""
+
+
+def settled_like(release: Release) -> MigrationState | None:
+    """The answer of the live release that must be this one's too: the same migrations, packages and config vars, and nothing open in it.
+
+    Models may have changed without a migration; only the scan's word for the commit that they have not makes the answer the same.
+    """
+    rollout = live(release.app)
+    row = known_state(rollout.release) if rollout else None
+    slug, old = release.slug, rollout.release.slug if rollout else None
+    if row is None or slug is None or old is None or row.probed_at is None or not slug.migrations_digest:
+        return None
+    same = slug.migrations_digest == old.migrations_digest and release.config_id == row.release.config_id
+    settled = not (row.pending or row.missing or row.lacking or row.conflicts or row.unmade)
+    disturbed = open_runs().filter(app_id=release.app_id).exists() or Dyno.objects.filter(
+        app_id=release.app_id, kind="run"
+    ).filter(Q(finished_at=None) | Q(finished_at__gt=row.probed_at)).exists()
+    scan = checks.latest_of(release.app, slug.commit, "scan")
+    return row if same and settled and not disturbed and scan and scan.conclusion == "success" else None
+
+
 def of_app(app: App) -> MigrationState | None:
     """The radar's row for the release that is held for its migrations, else for what is live now."""
     rollout = held(app) or live(app)
     return of_release(rollout.release) if rollout else None
+
+
+def reminder(app: App) -> str:
+    """A word about pending migrations and what else is astray, for whoever looks at the app; empty when all is well or nothing is known."""
+    state = of_app(app)
+    if state is None or state.status != "ok":
+        return ""
+    return rules.reminder(state.pending, held=held(app) is not None, astray=rules.Astray(state.missing, state.conflicts, state.unmade))
 
 
 def release_for(app: App, command: str) -> Release | None:
@@ -57,7 +92,7 @@ def migrated_since(release: Release, moment: datetime) -> bool:
 def runs(app: App) -> QuerySet[MigrationRun]:
     """The migrate commands that humans ran, newest first."""
     rows = MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot", "rehearsal")
-    return rows.defer("rehearsal__document").order_by("-created_at")
+    return rows.order_by("-created_at")
 
 
 def applied_since(app: App, moment: datetime) -> list[str]:
@@ -87,6 +122,12 @@ def open_probes() -> QuerySet[MigrationState]:
 def open_runs() -> QuerySet[MigrationRun]:
     """Runs that have not ended as far as the rows know."""
     return MigrationRun.objects.filter(finished_at=None).select_related("app", "release", "dyno")
+
+
+def unasked_runs() -> QuerySet[MigrationRun]:
+    """Runs that ended a moment ago and after which nobody has asked the live release yet."""
+    since = clock.now() - timedelta(minutes=5)
+    return MigrationRun.objects.filter(health="", finished_at__gt=since).select_related("app")
 
 
 def outdated() -> list[MigrationState]:

@@ -1,61 +1,128 @@
-"""Recognises a human's migrate command, and says what it would do."""
+"""Recognises a human's migrate command, Django's or Alembic's, and says what the radar has found."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 ABOUT = ("migrate", "showmigrations", "sqlmigrate")
 """Django's commands that speak of the code's migrations."""
+ABOUT_REVISIONS = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "stamp")
+"""Alembic's."""
 
 
 LOCK_SECONDS, STATEMENT_MINUTES = 5, 15
 """How long a human's migrate waits for a lock while requests queue behind it, and how long one of its statements may take."""
 
 
-def guards(command: str, names: Iterable[str]) -> dict[str, str]:
-    """Environment that keeps a migrate command from blocking the app for long; none when the app sets PGOPTIONS itself."""
-    if not is_migrate(command) or "PGOPTIONS" in names:
+def guards(command: str, names: Iterable[str], *, app: str = "") -> dict[str, str]:
+    """Environment that keeps a migrate command from blocking the app for long, and by which its session is known; what the app sets itself stays."""
+    if not is_migrate(command):
         return {}
-    return {"PGOPTIONS": f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_MINUTES}min"}
+    limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_MINUTES}min"
+    wanted = {"PGOPTIONS": limits, **({"PGAPPNAME": session_name(app)} if app else {})}
+    return {name: value for name, value in wanted.items() if name not in names}
+
+
+def session_name(app: str) -> str:
+    """How the database sees a human's migrate of the app (its id)."""
+    return f"greenroom-migrate-{app[:16]}"
 
 
 def is_migrate(command: str) -> bool:
-    """Whether the command is Django's migrate: decided on its words, never on shell text. Listing and faking count as no migrate."""
+    """Whether the command is Django's migrate or Alembic's upgrade or downgrade: decided on its words, never on shell text.
+
+    Listing and faking count as no migrate.
+    """
     words = _management(command)
-    return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
+    if words:
+        return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
+    words = _alembic(command)
+    return words[:1] in (["upgrade"], ["downgrade"]) and not {"--sql", "--help", "-h"} & set(words)
 
 
-def reminder(pending: Sequence[str], *, held: bool) -> str:
-    """``2 migrations are pending`` and what that means, for whoever looks at the app; empty when none is."""
-    if not pending:
-        return ""
-    count = "1 migration is" if len(pending) == 1 else f"{len(pending)} migrations are"
-    return f"{count} pending" + ("; the newest release is held for them." if held else ".")
+def migrate_command(framework: str) -> str:
+    """What a human types to run all that is pending."""
+    return "alembic upgrade head" if framework == "alembic" else "python manage.py migrate"
+
+
+def framework_of(*, is_django: bool, packages: Iterable[str]) -> str:
+    """Which kind of migrations a slug has: ``django``, ``alembic`` or none. What is in both is Django's."""
+    return "django" if is_django else "alembic" if "alembic" in packages else ""
+
+
+@dataclass(frozen=True)
+class Astray:
+    """What else the radar may find: applied but not in the code, without a common successor, changes of models without a migration."""
+
+    missing: Sequence[str] = ()
+    conflicts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unmade: Sequence[str] = ()
+
+
+def reminder(pending: Sequence[str], *, held: bool, astray: Astray = Astray()) -> str:
+    """``2 migrations are pending`` and what that means, and what else is not as it should be, for whoever looks at the app; empty when all is well."""
+    found = []
+    if pending:
+        count = "1 migration is" if len(pending) == 1 else f"{len(pending)} migrations are"
+        found.append(f"{count} pending" + ("; the newest release is held for them" if held else ""))
+    if astray.missing:
+        many = len(astray.missing)
+        found.append(f"{many} applied in the database {'is' if many == 1 else 'are'} not in this code")
+    if astray.conflicts:
+        found.append(f"migrations conflict ({clashing(astray.conflicts)})")
+    if astray.unmade:
+        found.append("the models have changes without a migration")
+    return "; ".join(found) + "." if found else ""
+
+
+def clashing(conflicts: Mapping[str, Sequence[str]]) -> str:
+    """``shop: 0002_a and 0002_b`` for each app that has migrations without a common successor."""
+    return "; ".join(f"{app}: {' and '.join(names)}" for app, names in sorted(conflicts.items()))
 
 
 def may_change(command: str, pending: Sequence[str] | None) -> bool:
     """Whether a command is a migrate that may change the database. pending: None when it is not known.
 
-    A plain migrate with nothing pending changes nothing; one with words may go backwards.
+    A plain migrate with nothing pending changes nothing; one with other words may go backwards.
     """
     words = [word for word in _management(command) if word not in ("--noinput", "--no-input")]
-    return is_migrate(command) and (pending is None or bool(pending) or words != ["migrate"])
+    plain = words == ["migrate"] or _alembic(command) in (["upgrade", "head"], ["upgrade", "heads"])
+    return is_migrate(command) and (pending is None or bool(pending) or not plain)
 
 
 def is_about_migrations(command: str) -> bool:
     """Whether the command runs or shows migrations, so that it has to be run with the code that has them."""
-    return bool(words := _management(command)) and words[0] in ABOUT
+    words, revisions = _management(command), _alembic(command)
+    return (bool(words) and words[0] in ABOUT) or (bool(revisions) and revisions[0] in ABOUT_REVISIONS)
 
 
-def _management(command: str) -> list[str]:
-    """The words after manage.py of a plain command; none for anything else."""
+def _words(command: str) -> list[str]:
+    """The words of a plain command; none when it is shell text."""
     try:
         words = shlex.split(command)
     except ValueError:
         return []
-    if any(word in (";", "&&", "||", "|", "&") for word in words):
+    return [] if any(word in (";", "&&", "||", "|", "&") for word in words) else words
+
+
+def _alembic(command: str) -> list[str]:
+    """The words after ``alembic`` and its own options, of ``alembic ...`` or ``python -m alembic ...``; none for anything else."""
+    words = _words(command)
+    if words[1:3] == ["-m", "alembic"] and words[0].rpartition("/")[2].startswith("python"):
+        words = words[2:]
+    if not words or words[0].rpartition("/")[2] != "alembic":
         return []
+    rest = words[1:]
+    while rest and rest[0].startswith("-"):
+        rest = rest[2:] if rest[0] in ("-c", "--config", "-n", "--name", "-x") else rest[1:]
+    return rest
+
+
+def _management(command: str) -> list[str]:
+    """The words after manage.py of a plain command; none for anything else."""
+    words = _words(command)
     for number, word in enumerate(words):
         if word.endswith("manage.py") or word.endswith("django-admin"):
             return words[number + 1 :]

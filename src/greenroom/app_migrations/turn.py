@@ -6,6 +6,7 @@ from pathlib import Path
 
 from greenroom.app_migrations import actions, queries
 from greenroom.app_migrations.rehearsal import actions as rehearsals
+from greenroom.app_migrations.watching import Watchers
 from greenroom.basics import clock
 from greenroom.engine.contract import Engine
 
@@ -16,10 +17,13 @@ class MigrationTurn:
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine = engine
         self.home = home
+        self.watchers = Watchers()
 
     def turn(self) -> bool:
         """True while a probe is under way."""
-        for run in queries.open_runs():
+        runs = list(queries.open_runs())
+        self.watchers.see(runs)
+        for run in runs:
             actions.close_run(run=run)
         for state in queries.outdated():
             actions.ask_again(release=state.release)
@@ -32,20 +36,21 @@ class MigrationTurn:
 
 SWEEP = 300.0
 """Seconds between two looks for what killed rehearsals have left."""
+SIDE_BY_SIDE = 2
+"""So many rehearsals run at once, of as many apps: more would disturb each other's measurements."""
 
 
 class RehearsalTurn:
-    """Called by the worker in a thread of its own, since a rehearsal takes long; one at a time, so that they measure quietly."""
+    """Called by the worker in SIDE_BY_SIDE threads of their own, since a rehearsal takes long; of one app there is never more than one."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home, self.next = engine, home, 0.0
 
     def turn(self) -> bool:
         """True when one was carried out."""
-        row = rehearsals.due()
-        if row is not None:
-            rehearsals.advance(rehearsal=row, engine=self.engine, home=self.home)
-            return True
+        for row in rehearsals.due():
+            if rehearsals.advance(rehearsal=row, engine=self.engine, home=self.home):
+                return True
         if clock.monotonic() >= self.next:
             self.next = clock.monotonic() + SWEEP
             rehearsals.sweep(engine=self.engine)

@@ -22,9 +22,10 @@ POLICY: dict[str, tuple[type, ...]] = {
     "python_eol": (str,),
     "package_managers": (str,),
     "migrate_in_release": (bool,),
-    "rehearse": (bool,),
+    "rehearse": (bool, str),
 }
-"""Keys of ``[policy]`` and their types; the two of type str take ``error`` or ``warn``."""
+"""Keys of ``[policy]`` and their types; those of type str alone take ``error`` or ``warn``."""
+REHEARSE = (False, True, "before-switch", "beside")
 SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy")
 STRICTNESS = ("error", "warn")
 
@@ -241,6 +242,10 @@ def _check_policy(value: object) -> None:
     for key, entry in value.items():
         if key not in POLICY:
             raise _bad_toml(f"[policy] {key}", f"it is not known; allowed are {', '.join(POLICY)}")
+        if key == "rehearse":
+            if entry not in REHEARSE or (isinstance(entry, int | float) and not isinstance(entry, bool)):
+                raise _bad_toml("[policy] rehearse", f'"before-switch", "beside" or false is expected, found {str(entry)[:40]!r}')
+            continue
         if isinstance(entry, bool) != (POLICY[key] == (bool,)) or not isinstance(entry, POLICY[key]):
             raise _bad_toml(f"[policy] {key}", f"a {POLICY[key][0].__name__} is expected, found {_kind(entry)}")
         if POLICY[key] == (str,) and entry not in STRICTNESS:

@@ -94,7 +94,7 @@ def key(name: str) -> str:
 
 
 REHEARSAL = "rehearsal"
-"""The check run that shows a rehearsal. It comes when the release is there, so that the gate cannot wait for it."""
+"""The check run that shows a rehearsal. It comes when the release is there: what requires it waits before the switch, not at the gate."""
 
 
 def required_names(configured: Iterable[str]) -> tuple[str, ...]:

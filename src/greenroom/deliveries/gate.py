@@ -12,7 +12,7 @@ from greenroom.builds import actions as builds
 from greenroom.builds.models import Build
 from greenroom.checks import actions
 from greenroom.checks.models import CheckRun
-from greenroom.checks.rules import required_names
+from greenroom.checks.rules import REHEARSAL, key, required_names
 from greenroom.deliveries import actions as journeys
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import deployed_sha
@@ -24,9 +24,12 @@ Say = Callable[[str], None]
 
 
 def required(delivery: Delivery, slug: Slug | None) -> tuple[str, ...]:
-    """The checks that must be green: the builtin ones, the app's, and those that greenroom.toml of the commit names."""
+    """The checks that must be green: the builtin ones, the app's, and those that greenroom.toml of the commit names.
+
+    The rehearsal is not among them: it tries a release, which is made when these are green. It is waited for before the switch.
+    """
     own = (slug.settings.get("required_checks") or []) if slug else []
-    return required_names([*delivery.app.required_checks, *own])
+    return tuple(name for name in required_names([*delivery.app.required_checks, *own]) if key(name) != REHEARSAL)
 
 
 def advance(delivery: Delivery, engine: Engine, home: Path, say: Say) -> None:

@@ -6,6 +6,8 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from greenroom.app_migrations import actions as migration_actions
+from greenroom.app_migrations import queries as migrations
 from greenroom.apps.queries import hostnames
 from greenroom.basics import clock
 from greenroom.dynos import actions, queries
@@ -27,11 +29,13 @@ class HealthGate:
         self.home = home
         self.pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="health")
         self.asking: dict[str, Future[Answer]] = {}
+        self.asked: dict[str, Future[tuple[int, Answer]]] = {}
         self.first: dict[str, float] = {}
         self.next: dict[str, float] = {}
 
     def turn(self) -> bool:
         """Ask, and record what came. True while a dyno waits for its answer."""
+        self._after_migrations()
         waiting = queries.unanswered()
         for dyno in waiting:
             self._one(dyno)
@@ -40,6 +44,28 @@ class HealthGate:
             for key in set(table) - known:
                 del table[key]
         return bool(waiting)
+
+    def _after_migrations(self) -> None:
+        """Ask the live release after each migrate of a human, and keep how it answered."""
+        for run in migrations.unasked_runs():
+            key = f"after {run.pk}"
+            future = self.asked.get(key)
+            if future is not None and future.done():
+                del self.asked[key]
+                version, answer = future.result()
+                migration_actions.note_health(run=run, text=f"v{version}: {answer.detail}")
+            elif future is None:
+                rollout = queries.live(run.app)
+                up = [one for one in queries.of_rollout(rollout) if one.kind == "web" and one.state == "up"] if rollout else []
+                dyno = up[0] if up else None
+                if dyno is None:
+                    migration_actions.note_health(run=run, text="no web dyno was running")
+                else:
+                    self.asked[key] = self.pool.submit(self._ask, dyno.release.version, self.home / socket_of(dyno), hostnames(run.app)[0], _path(dyno))
+
+    @staticmethod
+    def _ask(version: int, socket: Path, host: str, path: str) -> tuple[int, Answer]:
+        return version, ask(socket, host=host, path=path)
 
     def _one(self, dyno: Dyno) -> None:
         key = dyno.engine_id
@@ -53,8 +79,7 @@ class HealthGate:
         if seen is None or not seen.listening or clock.monotonic() < self.next.get(key, 0.0):
             return
         self.first.setdefault(key, clock.monotonic())
-        path = _settings(dyno).get("health_path") or "/"
-        self.asking[key] = self.pool.submit(ask, self.home / socket_of(dyno), host=hostnames(dyno.app)[0], path=path)
+        self.asking[key] = self.pool.submit(ask, self.home / socket_of(dyno), host=hostnames(dyno.app)[0], path=_path(dyno))
 
     def _heard(self, dyno: Dyno, answer: Answer) -> None:
         key = dyno.engine_id
@@ -71,6 +96,10 @@ class HealthGate:
         self.next[key] = clock.monotonic() + AGAIN
         if dyno.health_detail != answer.detail:
             actions.mark(dyno=dyno, state="starting", health_detail=answer.detail)
+
+
+def _path(dyno: Dyno) -> str:
+    return _settings(dyno).get("health_path") or "/"
 
 
 def _settings(dyno: Dyno) -> dict:

@@ -8,7 +8,10 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.app_migrations import queries as migrations
 from greenroom.app_migrations.rehearsal import actions as rehearsals
+from greenroom.app_migrations.rehearsal import forecast
+from greenroom.app_migrations.rehearsal.queries import foreseen as foreseen_of
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.deliveries import actions, queries, transcript
@@ -18,7 +21,7 @@ from greenroom.releases import actions as releases
 
 
 @transaction.atomic
-def resume(*, delivery: Delivery, home: Path) -> bool:
+def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
     """The held release is rolled out once more, now that its migrations have run. False when it is not held any more."""
     App.objects.select_for_update().get(pk=delivery.app_id)
     row = Delivery.objects.select_for_update().get(pk=delivery.pk)
@@ -27,10 +30,10 @@ def resume(*, delivery: Delivery, home: Path) -> bool:
         return False
     dynos.try_again(rollout=rollout)
     row.state, row.reason, row.finished_at = "rolling_out", "", None
-    row.said = {key: True for key in row.said if key not in ("held", "released", "failed", "migrations")}
+    row.said = {key: True for key in row.said if key not in ("held", "released", "failed", "migrations", "foreseen")}
     row.save()
     transcript.reopen(home / row.transcript)
-    transcript.append(home / row.transcript, "-----> Migrated: starting the held release again")
+    transcript.append(home / row.transcript, f"-----> {why}: starting the held release again")
     actions.wake()
     return True
 
@@ -58,9 +61,21 @@ def rehearse(*, delivery: Delivery, home: Path) -> None:
     """What is pending is tried on a copy of the data, beside; the pusher is told once where the result will be. Repeatable."""
     assert delivery.release is not None
     row = rehearsals.offer(actor=actions.account_actor(delivery), release=delivery.release)
+    text = f"       Rehearsing on a copy of the data; the result: greenroom migrations -a {delivery.app.name}"
+    if row is not None or "rehearsal" not in delivery.said:
+        actions.say_once(delivery=delivery, key="rehearsal", text=text if row is not None else "", home=home)
+
+
+def foreseen(delivery: Delivery) -> list[str]:
+    """What the pusher reads about the pending migrations: what they do to the data of now, and what the rehearsal says if it is over."""
+    assert delivery.release is not None
+    state = migrations.known_state(delivery.release)
+    lines = forecast.lines(foreseen_of(state))
+    row = migrations.rehearsal_of(delivery.release)
     if row is not None:
-        text = f"       Rehearsing on a copy of the data; the result: greenroom migrations -a {delivery.app.name}"
-        actions.say_once(delivery=delivery, key="rehearsal", text=text, home=home)
+        first, *rest = rehearsals.summary(row).removesuffix(".").split("; ")
+        lines += [f"-----> Rehearsal {row.number}: {row.colour}, {first}", *(f"       {part}" for part in rest)]
+    return lines
 
 
 def _version(row: Delivery) -> int | None:

@@ -63,6 +63,8 @@ class DeliveryLoop:
             actions.open_for_push(push=push)
         for delivery in queries.migrated():
             holding.resume(delivery=delivery, home=self.home)
+        for delivery in queries.let_pass():
+            holding.resume(delivery=delivery, home=self.home, why="Overridden")
         busy = self.health.turn()
         by_app: dict[Any, list[Delivery]] = defaultdict(list)
         for delivery in queries.open_deliveries():

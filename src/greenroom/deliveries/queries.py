@@ -8,6 +8,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from greenroom.app_migrations.queries import known_state, migrated_since, of_release
+from greenroom.app_migrations.rehearsal.policy import Outlook
+from greenroom.app_migrations.rehearsal.queries import outlook, overridden
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
@@ -109,9 +111,9 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     live = dynos.live(delivery.app)
     promoted = bool(release and release.kind == "promote" and not delivery.forced)
     newest = deployed(delivery.app) if delivery.kind == "push" else None
-    verdict = (
-        checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
-    )
+    verdict = checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
+    fresh = bool(state and set(state.pending) - _pending_of_live(live))
+    ahead = outlook(release) if release and fresh and live else Outlook()
     return Facts(
         kind=delivery.kind,
         state=delivery.state,
@@ -129,9 +131,12 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         ready=progress.ready,
         failure=progress.failure or (rollout.failure if rollout else ""),
         probed=_probed(delivery),
-        pending=bool(state and set(state.pending) - (set() if promoted else _pending_of_live(live))),
+        pending=bool(state and state.pending) if promoted else fresh,
         promoted=promoted,
         lacking=bool(state and state.lacking),
+        to_rehearse=ahead.ask and "rehearsal" not in delivery.said,
+        rehearsing=ahead.waiting,
+        unfit=ahead.unfit,
         serving=live is not None,
         command=_command(delivery) if rollout is None else "",
         postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
@@ -194,6 +199,12 @@ def migrated() -> list[Delivery]:
     """Held deliveries whose release a human has migrated since."""
     rows = Delivery.objects.filter(state="held").select_related("app", "release", "account")
     return [row for row in rows if row.release and row.finished_at and migrated_since(row.release, row.finished_at)]
+
+
+def let_pass() -> list[Delivery]:
+    """Held deliveries whose rehearsal a person has overridden since."""
+    rows = Delivery.objects.filter(state="held").select_related("app", "release__slug", "account")
+    return [row for row in rows if row.release and row.finished_at and overridden(row.release, since=row.finished_at)]
 
 
 def as_json(delivery: Delivery) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Step(Enum):
     ROLL_OUT = "roll out"
     WATCH = "watch"
     GIVE_UP = "give up"
+    REHEARSE = "rehearse"
     HOLD = "hold"
     SWITCH = "switch"
     POSTDEPLOY = "postdeploy"
@@ -44,6 +45,7 @@ class Facts:
     stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
     pending: the release has migrations that the database has not, and that the live code does not wait for as well.
     lacking: it needs columns that existing tables have not.
+    to_rehearse: a rehearsal is to be asked for.   rehearsing: one is under way and is waited for.   unfit: why it shall not have the traffic, by its rehearsal.
     command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has not ended.
     going_back: a rollback that nobody has forced.   promoted: a promotion that nobody has forced; pending are then all migrations.
     serving: another release answers now, so that nobody is served worse when this one waits.
@@ -67,6 +69,9 @@ class Facts:
     probed: bool = False
     pending: bool = False
     lacking: bool = False
+    to_rehearse: bool = False
+    rehearsing: bool = False
+    unfit: str = ""
     serving: bool = False
     going_back: bool = False
     promoted: bool = False
@@ -118,6 +123,8 @@ def _from_release(facts: Facts) -> Step:
         return Step.HOLD
     if facts.stage == "retired":
         return Step.GIVE_UP
+    if facts.to_rehearse and facts.probed and facts.pending and facts.serving:
+        return Step.REHEARSE
     if facts.failure:
         return _failed(facts)
     return _answering(facts) if facts.ready else Step.WATCH
@@ -136,14 +143,18 @@ def _after_switch(facts: Facts) -> Step:
 def _answering(facts: Facts) -> Step:
     """A candidate that answers, but would fail on the tables as they are, does not take the traffic of one that works.
 
-    With pending migrations it is held for them. Old code that the database has left behind has none to wait for: it is given up.
+    With pending migrations it is held for them: so it is when their rehearsal says that it fails before them.
+    Old code that the database has left behind has none to wait for: it is given up.
     A promotion waits for its pending migrations in any case: it is made at leisure, and a person has just looked at it.
     """
     if (facts.serving or facts.promoted) and not facts.probed:
         return Step.WATCH
     if facts.promoted and facts.pending:
         return Step.HOLD
-    if not (facts.serving and facts.lacking):
+    if facts.serving and facts.pending and facts.rehearsing:
+        return Step.WATCH
+    unfit = bool(facts.unfit) and facts.pending
+    if not (facts.serving and (facts.lacking or unfit)):
         return Step.SWITCH
     if facts.pending:
         return Step.HOLD
@@ -190,6 +201,7 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+MIGRATE = "python manage.py migrate"
 SHOWN = 5
 """So many names of migrations stand in the pusher's terminal; the first push of an app has dozens."""
 
@@ -200,7 +212,9 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def held_lines(app: str, version: int, failure: str, pending: Sequence[str], keeps: str, *, promoted: bool = False) -> list[str]:
+def held_lines(
+    app: str, version: int, failure: str, pending: Sequence[str], keeps: str, command: str = MIGRATE, *, promoted: bool = False
+) -> list[str]:
     """What the pusher is told when a release waits for its migrations."""
     verb = "is" if len(pending) == 1 else "are"
     what = "is promoted, but waits for its migrations" if promoted else "is built and released, but does not work on the present schema"
@@ -210,11 +224,17 @@ def held_lines(app: str, version: int, failure: str, pending: Sequence[str], kee
         f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}",
         f" !     {keeps}",
         " !     Nothing migrates for you. When you are ready:",
-        f" !       greenroom run -a {app} python manage.py migrate",
+        f" !       greenroom run -a {app} {command}",
         f" !     It runs in v{version}, and when it ends well v{version} takes over by itself.",
         f" !     To drop v{version} instead: greenroom deliveries:drop -a {app}",
     ]
     return lines
+
+
+def astray_lines(conflicts: str, unmade: Sequence[str]) -> list[str]:
+    """What else the pusher is told of migrations: those without a common successor, and changes of models that no migration holds."""
+    lines = [f" !     Migrations conflict, and none can be run until one follows the other: {conflicts}"] if conflicts else []
+    return [*lines, *([f" !     Changes of the models without a migration: {named(unmade)}"] if unmade else [])]
 
 
 def is_paused(reason: str, until: datetime | None, now: datetime) -> bool:
@@ -228,7 +248,7 @@ def paused_text(begin: str, reason: str, until: datetime | None) -> str:
     return f"{begin}{when}: {reason}"
 
 
-def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str) -> list[str]:
+def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str, command: str = MIGRATE) -> list[str]:
     """What the pusher is told about migrations; empty when there is nothing to tell."""
     lines = []
     if pending:
@@ -236,7 +256,7 @@ def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], stat
         lines += [f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}"]
         lines += [
             " !     Nothing runs them for you. When you are ready:",
-            f" !       greenroom run -a {app} python manage.py migrate",
+            f" !       greenroom run -a {app} {command}",
         ]
     if missing:
         lines += [f" !     Applied in the database but not in this code: {named(missing)}"]

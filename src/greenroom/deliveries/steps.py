@@ -11,6 +11,7 @@ from django.db import transaction
 
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations import queries as migration_queries
+from greenroom.app_migrations import rules as migration_rules
 from greenroom.apps import queries as apps
 from greenroom.builds import actions as builds
 from greenroom.deliveries import actions, gate, holding, queries, rules, transcript
@@ -54,6 +55,7 @@ class Steps:
             Step.ROLL_OUT: self.roll_out,
             Step.WATCH: self.watch,
             Step.GIVE_UP: self.give_up,
+            Step.REHEARSE: self.rehearse,
             Step.HOLD: self.hold,
             Step.SWITCH: self.switch,
             Step.POSTDEPLOY: self.postdeploy,
@@ -68,7 +70,9 @@ class Steps:
         return lambda text: transcript.append(path, text)
 
     def once(self, delivery: Delivery, key: str, text: str) -> None:
-        """Add lines once."""
+        """Add lines once; nothing when there are none yet."""
+        if not text:
+            return
         actions.say_once(delivery=delivery, key=key, text=text, home=self.home)
 
     def end(self, delivery: Delivery, state: str, reason: str, **columns: object) -> None:
@@ -274,6 +278,10 @@ class Steps:
         hint = f"migrate back first, or go live with failing pages: greenroom rollback --force -a {delivery.app.name}"
         return f"its code needs what the database does not have any more: {rules.named(state.lacking)}{since}\nhint: {hint}"
 
+    def rehearse(self, delivery: Delivery, facts: Facts) -> None:
+        """Its dynos start; meanwhile what is pending is tried on a copy of the data, and it takes the traffic when that is known."""
+        holding.rehearse(delivery=delivery, home=self.home)
+
     def hold(self, delivery: Delivery, facts: Facts) -> None:
         """The new code does not answer while its migrations are pending: what ran keeps running, a human migrates, then it goes on."""
         rollout, release = queries.rollout_of(delivery), delivery.release
@@ -281,15 +289,20 @@ class Steps:
         assert release is not None
         state = migration_queries.of_release(release)
         lacking = ", ".join(state.lacking[:5]) if state else ""
-        failure = facts.failure or rollout.failure or f"its code needs what the database does not have yet: {lacking}"
-        if facts.promoted and not (facts.failure or rollout.failure or lacking):
+        needs = f"its code needs what the database does not have yet: {lacking}" if lacking else ""
+        failure = facts.failure or rollout.failure or needs or facts.unfit
+        if facts.promoted and not failure:
             failure = "its migrations have not been run here"
         if rollout.state == "candidate":
             dynos.hold(rollout=rollout, failure=failure)
         pending = list(state.pending) if state else []
-        lines = rules.held_lines(delivery.app.name, release.version, failure, pending, self._keeps(delivery), promoted=facts.promoted)
-        self.once(delivery, "held", "\n".join(lines))
+        command = migration_rules.migrate_command(state.framework if state else "")
+        lines = rules.held_lines(
+            delivery.app.name, release.version, failure, pending, self._keeps(delivery), command, promoted=facts.promoted
+        )
         holding.rehearse(delivery=delivery, home=self.home)
+        self.once(delivery, "foreseen", "\n".join(holding.foreseen(delivery)))
+        self.once(delivery, "held", "\n".join(lines))
         text = f"Release v{release.version} held for its migrations: {failure}"
         log(app=delivery.app, home=self.home, process="api", text=text, source="app")
         self.end(delivery, "held", f"{failure}; pending: {', '.join(pending)}")
@@ -336,10 +349,13 @@ class Steps:
             status, detail = state.status, state.detail
             if status == "unknown":
                 status, detail = "error", "the probe has not answered yet"
-            lines = rules.pending_lines(delivery.app.name, state.pending, state.missing, status, detail)
+            command = migration_rules.migrate_command(state.framework)
+            lines = rules.pending_lines(delivery.app.name, state.pending, state.missing, status, detail, command)
+            lines += rules.astray_lines(migration_rules.clashing(state.conflicts), state.unmade)
+            holding.rehearse(delivery=delivery, home=self.home)
+            self.once(delivery, "foreseen", "\n".join(holding.foreseen(delivery)))
             if lines:
                 self.once(delivery, "migrations", "\n".join(lines))
-            holding.rehearse(delivery=delivery, home=self.home)
         self.end(delivery, "live", "")
 
 

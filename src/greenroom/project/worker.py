@@ -82,7 +82,7 @@ def build(home: Path) -> list[Runner]:
     """The loops with the drivers of this installation."""
     from django.conf import settings
 
-    from greenroom.app_migrations.turn import MigrationTurn, RehearsalTurn
+    from greenroom.app_migrations.turn import SIDE_BY_SIDE, MigrationTurn, RehearsalTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
     from greenroom.logs.loop import DrainTurn
@@ -110,6 +110,7 @@ def build(home: Path) -> list[Runner]:
         Runner("router log", router_log(home), idle=0.25),
         Runner("maintenance", maintenance.turn, idle=5.0),
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
+        *(Runner(f"rehearsals {number}", RehearsalTurn(engine, home).turn, idle=1.0) for number in range(1, SIDE_BY_SIDE + 1)),
         Runner("rehearsals", RehearsalTurn(engine, home).turn, idle=1.0),
         Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),

@@ -1,11 +1,14 @@
-"""Reads webhooks, and the things of an app whose states are events: releases, builds and dynos."""
+"""Reads webhooks, and the things of an app whose states are events: releases, builds, dynos and what the radar knows of migrations."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from greenroom.accounts.models import Account
+from greenroom.app_migrations.models import MigrationState
 from greenroom.apps.models import App
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError
@@ -40,7 +43,16 @@ def things(app: App) -> list[Thing]:
     found = [_release(row, app) for row in Release.objects.filter(app=app).select_related("slug", "account").order_by("-created_at")[:NEWEST]]
     found += [_build(row, app) for row in Build.objects.filter(app=app).select_related("account").order_by("-created_at")[:NEWEST]]
     dynos = Dyno.objects.filter(app=app, kind__in=("web", "worker", "run")).select_related("release", "account").order_by("-created_at")[:NEWEST]
-    return [*found, *(_dyno(row, app) for row in dynos)][::-1]
+    states = MigrationState.objects.filter(app=app, status__in=("ok", "error")).select_related("release").order_by("-pk")[:NEWEST]
+    return [*found, *(_dyno(row, app) for row in dynos), *(_migrations(row, app) for row in states)][::-1]
+
+
+def _migrations(row: MigrationState, app: App) -> Thing:
+    """What the radar knows of a release; whatever changes in it is a new state."""
+    known = {"status": row.status, "pending": row.pending, "missing": row.missing, "conflicts": row.conflicts, "unmade": row.unmade}
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    data = {"id": str(row.release_id), "app": {"id": str(app.pk), "name": app.name}, "release": {"version": row.release.version}, "detail": row.detail}
+    return Thing("migrations", str(row.release_id), digest, {**data, **known})
 
 
 def _release(row: Release, app: App) -> Thing:

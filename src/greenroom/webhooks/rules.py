@@ -8,6 +8,7 @@ import hmac
 
 INCLUDES = (
     "api:addon", "api:addon-attachment", "api:app", "api:build", "api:collaborator", "api:domain", "api:formation", "api:release", "dyno",
+    "migrations",
 )  # fmt: skip
 LEVELS = ("notify", "sync")
 ATTEMPTS = 12

@@ -5,7 +5,7 @@ It is handed to the slug's own Python on standard input, so that nothing has to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from greenroom.engine.contract import DynoState, Mount, scratch_folder
 OUT = "/greenroom/out"
 ANSWER = "probe.json"
 STATUSES = ("ok", "error", "none")
-FRAMEWORKS = ("django",)
+FRAMEWORKS = ("django", "alembic")
+"""Names of the folders beside this file, in the order in which an app's framework is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class Answer:
     status: ``ok``; ``error`` (nothing is known, also when the database is down); ``none`` (no framework with migrations).
     pending: ``app.name`` in the order in which migrate would run them. missing: applied in the database, not in the code.
     lacking: ``table.column`` that the models need and existing tables have not; every query on such a model fails.
-    conflicts: {app: names without a successor}. plan: one map for each pending migration {name, operations, reversible, atomic}.
+    conflicts: {app: names without a successor}. unmade: changes of the models that no migration holds, in words.
+    plan: one map for each pending migration {name, operations, reversible, atomic, statements}. rows: {table: rows} of what the plan alters.
     """
 
     framework: str
@@ -45,6 +47,8 @@ class Answer:
     lacking: tuple[str, ...] = ()
     conflicts: dict[str, list[str]] | None = None
     plan: tuple[dict[str, Any], ...] = ()
+    unmade: tuple[str, ...] = ()
+    rows: dict[str, int] = field(default_factory=dict)
     detail: str = ""
     kind: str = ""
 
@@ -81,12 +85,26 @@ def answer(*, home: Path, state: DynoState) -> Answer:
         pending=_names(found.get("pending")),
         missing=_names(found.get("missing")),
         lacking=_names(found.get("lacking")),
-        conflicts=conflicts if isinstance(conflicts, dict) else {},
-        plan=tuple(item for item in found.get("plan") or () if isinstance(item, dict)),
+        conflicts={str(app)[:100]: list(_names(names)) for app, names in conflicts.items()} if isinstance(conflicts, dict) else {},
+        plan=tuple(_step(item) for item in found.get("plan") or () if isinstance(item, dict))[:200],
+        unmade=_names(found.get("unmade"))[:50],
+        rows=_rows(found.get("rows")),
         detail=str(found.get("detail", ""))[:4000],
         kind=str(found.get("kind", ""))[:40],
     )
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(str(item)[:300] for item in value) if isinstance(value, list) else ()
+def _step(item: dict[str, Any]) -> dict[str, Any]:
+    """One migration of the plan, as it is stored: the tenant's words, cut to a size."""
+    statements = tuple(text[:1000] for text in _names(item.get("statements"), 1000)[:100])
+    facts = {"reversible": item.get("reversible") is not False, "atomic": item.get("atomic") is not False}
+    return {"name": str(item.get("name"))[:300], "operations": list(_names(item.get("operations"))[:50]), **facts, "statements": list(statements)}
+
+
+def _rows(value: Any) -> dict[str, int]:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {str(name)[:200]: count for name, count in pairs if isinstance(count, int) and not isinstance(count, bool) and count >= 0}
+
+
+def _names(value: Any, size: int = 300) -> tuple[str, ...]:
+    return tuple(str(item)[:size] for item in value) if isinstance(value, list) else ()

@@ -16,9 +16,11 @@ from greenroom.accounts.rules import Actor
 from greenroom.addons.postgres import clones, host
 from greenroom.addons.postgres import queries as databases
 from greenroom.app_migrations.models import Rehearsal
-from greenroom.app_migrations.queries import of_release, rehearsal_of, rehearsed_after
+from greenroom.app_migrations.queries import framework, of_release, rehearsal_of, rehearsed_after
 from greenroom.app_migrations.rehearsal import rules, text
 from greenroom.app_migrations.rehearsal.driver import COPYING, PREFIX, BusyError, Run, busy, prefix_of
+from greenroom.app_migrations.rehearsal.policy import OFF
+from greenroom.app_migrations.rehearsal.queries import before, mode, required
 from greenroom.app_migrations.rules import is_migrate
 from greenroom.apps.models import App
 from greenroom.basics import clock
@@ -31,6 +33,8 @@ from greenroom.releases.models import Release
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
 COPY_SECONDS = 300.0
+RED = "rehearsal_red"
+"""The id of the error that a word overcomes: --force, or the app's name."""
 KEPT = 50
 """So many reports of an app are kept."""
 
@@ -45,6 +49,8 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     where = f"greenroom migrations -a {app.name}"
     if databases.of_app(app) is None:
         raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
+    if framework(release) != "django":
+        raise ConflictError("Only Django's migrations are rehearsed.", hint=where)
     state = of_release(release)
     if state is None or state.status != "ok":
         why = f": {state.detail}" if state and state.detail else ""
@@ -59,7 +65,7 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     )
     number = (Rehearsal.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0) + 1
     row = Rehearsal.objects.create(
-        app=app, release=release, previous=_before(release), number=number, by=actor.email, pending=state.pending,
+        app=app, release=release, previous=before(release), number=number, by=actor.email, pending=state.pending,
     )  # fmt: skip
     audit(actor=actor, action="migrations.rehearse", app=app, detail={"release": release.version, "pending": state.pending})
     return row
@@ -67,8 +73,7 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
 
 def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
     """Ask for one by the platform itself, after a delivery with pending migrations: once per release, unless the app does not want it."""
-    policy = (release.slug.settings if release.slug else {}).get("policy") or {}
-    if policy.get("rehearse") is False or _before(release) is None or Rehearsal.objects.filter(release=release).exists():
+    if mode(release) == OFF or before(release) is None or Rehearsal.objects.filter(release=release).exists():
         return None
     try:
         return ask(actor=actor, release=release)
@@ -76,41 +81,40 @@ def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
         return None
 
 
-def _before(release: Release) -> Release | None:
-    """The newest earlier release that went well with other code: what serves now, or what one would go back to."""
-    rows = Release.objects.filter(app_id=release.app_id, version__lt=release.version, status="succeeded", slug__isnull=False)
-    return rows.exclude(slug=release.slug).select_related("slug", "config", "app").order_by("-version").first()
-
-
-def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> None:
-    """Carry out a rehearsal, to done or failed. Somebody else does it already: nothing."""
-    with host.claim(rehearsal.pk) as mine:
-        if not mine:
-            return
+def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> bool:
+    """Carry out a rehearsal, to done or failed. False when somebody carries out one of the app already, or this one is over: nothing was done."""
+    with host.claim(rehearsal.app_id) as quiet, host.claim(rehearsal.pk) as mine:
+        if not (quiet and mine):
+            return False
         row = Rehearsal.objects.select_related("app", "release__slug", "release__config", "previous__slug", "previous__config").get(pk=rehearsal.pk)
         if row.state not in ("wanted", "running"):
-            return
-        addon = databases.of_app(row.app)
-        if addon is None or row.attempts >= ATTEMPTS:
-            return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
-        row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
-        row.save(update_fields=["attempts", "clone", "state", "updated_at"])
-        run = Run(row, addon, engine, home)
-        outcome: dict[str, Any] = {}
-        try:
-            run.clean()
-            outcome = _learnt(run.whole())
-        except BusyError:
-            pass
-        except Exception as error:
-            log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
-            outcome["failure"] = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
-        finally:
-            run.clean()
-        if outcome:
-            return _end(row, **outcome)  # nothing is left of it when its row says that it is over
-        step = "waits until the database is not being migrated or replaced"
-        Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=step, attempts=row.attempts - 1, updated_at=clock.now())
+            return False
+        _carry_out(row, engine, home)
+        return True
+
+
+def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
+    addon = databases.of_app(row.app)
+    if addon is None or row.attempts >= ATTEMPTS:
+        return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
+    row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
+    row.save(update_fields=["attempts", "clone", "state", "updated_at"])
+    run = Run(row, addon, engine, home)
+    outcome: dict[str, Any] = {}
+    try:
+        run.clean()
+        outcome = _learnt(run.whole())
+    except BusyError:
+        pass
+    except Exception as error:
+        log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
+        outcome["failure"] = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
+    finally:
+        run.clean()
+    if outcome:
+        return _end(row, **outcome)  # nothing is left of it when its row says that it is over
+    step = "waits until the database is not being migrated or replaced"
+    Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=step, attempts=row.attempts - 1, updated_at=clock.now())
 
 
 def _learnt(report: dict[str, Any]) -> dict[str, Any]:
@@ -129,21 +133,29 @@ def _end(row: Rehearsal, **facts: object) -> None:
 
 
 def _show(row: Rehearsal) -> None:
-    """The result as a check run of the commit: neutral, since a human decides; nothing of an empty database, or when another system has the name."""
+    """The result as a check run of the commit; nothing of an empty database, or when another system has the name.
+
+    Neutral, since a human decides; where the check is required a red one is a failure and any other a success.
+    """
     if row.state != "done" or row.release.slug is None or row.document.get("tables") == 0:
         return
+    conclusion = ("failure" if row.colour == "red" else "success") if required(row.release) else "neutral"
     try:
         checks.report(
-            app=row.app, sha=row.release.slug.commit, name=CHECK, status="completed", conclusion="neutral",
+            app=row.app, sha=row.release.slug.commit, name=CHECK, status="completed", conclusion=conclusion,
             title=f"{row.colour}: {summary(row)}", summary=table(row), anew=True,
         )  # fmt: skip
     except GreenroomError as error:
         log.warning("rehearsal %s of %s is not shown as a check: %s", row.number, row.app.name, error.message)
 
 
-def due() -> Rehearsal | None:
-    """The rehearsal to carry out next: the oldest whose database nobody migrates or replaces now."""
-    return next((row for row in unfinished() if row.state == "running" or not busy(row.app)), None)
+def due() -> list[Rehearsal]:
+    """Rehearsals to carry out, the one that is next first: the oldest of each app whose database nobody migrates or replaces now."""
+    first: dict[Any, Rehearsal] = {}
+    for row in unfinished():
+        if row.app_id not in first or (row.state == "running" and first[row.app_id].state != "running"):
+            first[row.app_id] = row
+    return [row for row in first.values() if row.state == "running" or not busy(row.app)]
 
 
 def let_copy_finish(*, app: App, seconds: float = COPY_SECONDS) -> None:
@@ -189,6 +201,7 @@ def refuse_red(*, app: App, release: Release, command: str, forced: bool) -> boo
         return True
     raise ConflictError(
         f"The rehearsal of these migrations was red: {summary(found)}",
+        id=RED,
         hint=f"greenroom run --force -a {app.name} -- {command}   (Heroku CLI: heroku run -e GREENROOM_FORCE={app.name} -a {app.name} -- {command})",
     )
 

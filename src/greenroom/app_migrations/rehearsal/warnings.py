@@ -26,11 +26,12 @@ FLAGS = re.IGNORECASE | re.DOTALL
 
 @dataclass(frozen=True)
 class Warning:
-    """rule: a short fixed name; text: what it does to which table; recipe: the safe way."""
+    """rule: a short fixed name; text: what it does to which table; recipe: the safe way; table: the one that is blocked or changed."""
 
     rule: str
     text: str
     recipe: str
+    table: str = ""
 
 
 RECIPES = {
@@ -62,12 +63,12 @@ def _of_statement(statement: str, one: Measured, new: frozenset[str]) -> list[Wa
         table = plain(match.group(4))
         if match.group(2) or table in new:
             return []
-        return [_warn("index", f"builds an index on {table} while nobody can write to it")]
+        return [_warn("index", f"builds an index on {table} while nobody can write to it", table)]
     if match := DROP_INDEX.match(statement):
         return [] if match.group(1) else [_warn("drop-index", f"drops the index {plain(match.group(2))} under a lock that blocks reads")]
     if match := DROP_TABLE.match(statement):
         table = plain(match.group(1))
-        return [] if table in new else [_warn("drop", f"drops the table {table}; old code that uses it fails")]
+        return [] if table in new else [_warn("drop", f"drops the table {table}; old code that uses it fails", table)]
     if match := ALTER.match(statement):
         table = plain(match.group(1))
         return [] if table in new else _of_alter(table, match.group(2), one)
@@ -79,26 +80,26 @@ def _of_alter(table: str, rest: str, one: Measured) -> list[Warning]:
     if match := re.match(rf"ADD\s+COLUMN\s+(?:IF\s+NOT\s+EXISTS\s+)?{NAME}(.*)", rest, FLAGS):
         found += _of_column(table, plain(match.group(1)), match.group(2), one)
     if match := re.match(rf"RENAME\s+COLUMN\s+{NAME}\s+TO\s+{NAME}", rest, FLAGS):
-        found.append(_warn("rename", f"renames {table}.{plain(match.group(1))} to {plain(match.group(2))}; old code that uses it fails"))
+        found.append(_warn("rename", f"renames {table}.{plain(match.group(1))} to {plain(match.group(2))}; old code that uses it fails", table))
     elif match := re.match(rf"RENAME\s+TO\s+{NAME}", rest, FLAGS):
-        found.append(_warn("rename", f"renames the table {table} to {plain(match.group(1))}; old code that uses it fails"))
+        found.append(_warn("rename", f"renames the table {table} to {plain(match.group(1))}; old code that uses it fails", table))
     for match in re.finditer(rf"\bDROP\s+COLUMN\s+(?:IF\s+EXISTS\s+)?{NAME}", rest, FLAGS):
-        found.append(_warn("drop", f"drops {table}.{plain(match.group(1))}; old code that uses it fails"))
+        found.append(_warn("drop", f"drops {table}.{plain(match.group(1))}; old code that uses it fails", table))
     for match in re.finditer(rf"\bALTER\s+COLUMN\s+{NAME}\s+(?:SET\s+DATA\s+)?TYPE\b", rest, FLAGS):
         if any(item.relation == table for item in one.rewrites):
-            found.append(_warn("type", f"changes the type of {table}.{plain(match.group(1))} and writes the whole table anew"))
+            found.append(_warn("type", f"changes the type of {table}.{plain(match.group(1))} and writes the whole table anew", table))
     for match in re.finditer(rf"\bALTER\s+COLUMN\s+{NAME}\s+SET\s+NOT\s+NULL", rest, FLAGS):
-        found.append(_warn("set-not-null", f"reads all of {table} under a lock that blocks reads, to see that {plain(match.group(1))} is never null"))
+        found.append(_warn("set-not-null", f"reads all of {table} under a lock that blocks reads, to see that {plain(match.group(1))} is never null", table))
     return found + _of_constraint(table, rest)
 
 
 def _of_column(table: str, column: str, rest: str, one: Measured) -> list[Warning]:
     found = []
     if VOLATILE.search(rest):
-        found.append(_warn("volatile", f"adds {table}.{column} with another default for each row and writes the whole table anew"))
+        found.append(_warn("volatile", f"adds {table}.{column} with another default for each row and writes the whole table anew", table))
     required = any(item.table == table and item.name == column and item.change == "added" and item.required for item in one.columns)
     if required or (one.error and re.search(r"\bNOT\s+NULL\b", rest, FLAGS) and not re.search(r"\bDEFAULT\b", rest, FLAGS)):
-        found.append(_warn("not-null", f"adds {table}.{column} NOT NULL without a default in the database; old code cannot insert any more"))
+        found.append(_warn("not-null", f"adds {table}.{column} NOT NULL without a default in the database; old code cannot insert any more", table))
     return found
 
 
@@ -106,11 +107,11 @@ def _of_constraint(table: str, rest: str) -> list[Warning]:
     if re.search(r"\bNOT\s+VALID\b", rest, FLAGS):
         return []
     if re.search(r"\bADD\s+CONSTRAINT\b.*\bFOREIGN\s+KEY\b|\bCONSTRAINT\b.*\bREFERENCES\b", rest, FLAGS):
-        return [_warn("foreign-key", f"checks a foreign key of {table} while nobody can write to either table")]
+        return [_warn("foreign-key", f"checks a foreign key of {table} while nobody can write to either table", table)]
     if re.search(r"\bADD\s+CONSTRAINT\b.*\bCHECK\b", rest, FLAGS):
-        return [_warn("constraint", f"checks all rows of {table} under a lock that blocks reads")]
+        return [_warn("constraint", f"checks all rows of {table} under a lock that blocks reads", table)]
     if re.search(r"\bADD\s+CONSTRAINT\b.*\b(UNIQUE|EXCLUDE|PRIMARY\s+KEY)\b", rest, FLAGS) and not re.search(r"\bUSING\s+INDEX\b", rest, FLAGS):
-        return [_warn("unique", f"builds a unique index on {table} under a lock that blocks reads")]
+        return [_warn("unique", f"builds a unique index on {table} under a lock that blocks reads", table)]
     return []
 
 
@@ -120,5 +121,5 @@ def plain(name: str) -> str:
     return ".".join(parts[1:] if parts[:1] == ["public"] else parts)
 
 
-def _warn(rule: str, text: str) -> Warning:
-    return Warning(rule, text, RECIPES[rule])
+def _warn(rule: str, text: str, table: str = "") -> Warning:
+    return Warning(rule, text, RECIPES[rule], table)

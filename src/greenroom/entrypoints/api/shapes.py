@@ -8,6 +8,8 @@ from django.conf import settings
 
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.app_migrations.models import MigrationRun, MigrationState
+from greenroom.app_migrations.rehearsal.queries import beside, foreseen
+from greenroom.app_migrations.rules import migrate_command
 from greenroom.apps.models import App, Collaborator
 from greenroom.basics.clock import heroku_time
 from greenroom.builds.models import Build
@@ -170,6 +172,9 @@ def migrations(state: MigrationState | None, version: int | None, runs: list[Mig
     return {
         "release": {"version": version} if version else None,
         "status": state.status if state else "unknown", "pending": state.pending if state else [], "missing": state.missing if state else [],
+        "framework": state.framework if state else "", "conflicts": state.conflicts if state else {}, "unmade": state.unmade if state else [],
+        "lacking": state.lacking if state else [], "command": migrate_command(state.framework if state else ""),
+        "warnings": [vars(one) | {"line": one.line()} for one in foreseen(state)],
         "detail": state.detail if state else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": held,
         "runs": [migration_run(run) for run in runs],
     }  # fmt: skip
@@ -181,7 +186,7 @@ def migration_run(row: MigrationRun) -> dict[str, Any]:
         "id": str(row.id), "actor": user(row.account)["email"], "user": user(row.account), "command": row.command, "dyno": row.dyno.name,
         "exit_code": row.exit_code, "before": row.before, "after": row.after, "release": {"version": row.release.version},
         "snapshot": row.snapshot.name if row.snapshot else None, "seconds": _seconds(row.dyno),
-        "rehearsed_seconds": row.rehearsal.seconds if row.rehearsal else None,
+        "rehearsed_seconds": row.rehearsal.seconds if row.rehearsal else None, "health": row.health or None, "migrations": beside(row),
         "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
     }  # fmt: skip
 

@@ -10,7 +10,6 @@ from greenroom.apps import actions
 from greenroom.apps.queries import collaborator, visible
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.checks import rules as check_rules
 from greenroom.config_vars import queries as config
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import lifecycle
@@ -65,8 +64,6 @@ def change_app(call: Call) -> dict[str, Any]:
         names = call.body["required_checks"]
         if not isinstance(names, list) or not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
             raise UserError("required_checks must be a list of names of at most 100 characters.")
-        if any(check_rules.key(name) == check_rules.REHEARSAL for name in names):
-            raise UserError("rehearsal cannot be required: it tries a release that is there.", hint="a red one holds `migrate` back until --force")
         changes["required_checks"] = names
     until = _pause_end(call)
     if call.text("deploy_paused"):

@@ -130,8 +130,7 @@ def scale_one(call: Call) -> dict[str, Any]:
 def list_dynos(call: Call) -> Reply:
     """What runs now, and what waits to be started again; beside it a word about pending migrations, which either CLI shows."""
     rows = [shapes.dyno(row) for row in dynos.running(call.app)]
-    state = migration_queries.of_app(call.app)
-    text = migration_rules.reminder(state.pending, held=dyno_queries.held(call.app) is not None) if state and state.status == "ok" else ""
+    text = migration_queries.reminder(call.app)
     return Reply(rows, headers={"X-Heroku-Warning": text} if text else {})
 
 
@@ -147,7 +146,7 @@ def run(call: Call) -> Reply:
     text, marker = split_exit_marker(call.text("command", required=True))
     attach = call.body.get("attach") is True
     release = migration_queries.release_for(call.app, text) or _release_to_run(call)
-    env = {**migration_rules.guards(text, release.config.names), **_extra_env(call)}
+    env = {**migration_rules.guards(text, release.config.names, app=call.app.id.hex), **_extra_env(call)}
     migrations.refuse_clash(app=call.app, command=text, engine=engine())
     forced = call.body.get("force") is True or env.pop("GREENROOM_FORCE", "") == call.app.name
     overruled = rehearsals.refuse_red(app=call.app, release=release, command=text, forced=forced)

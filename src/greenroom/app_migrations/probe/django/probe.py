@@ -10,10 +10,15 @@ import json
 import os
 import re
 import sys
+import time
 import traceback
 
 VARIABLE = "DJANGO_SETTINGS_MODULE"
 FALLBACK = re.compile(VARIABLE + r"""["']\s*[,\]]\s*=?\s*[^"'\n]*["']([A-Za-z_][\w.]*)["']""")
+LITERAL = re.compile(r"'(?:[^']|'')*'")
+TABLES = re.compile(r'''\b(TABLE|ON|UPDATE)\s+(?:IF\s+EXISTS\s+|ONLY\s+)*"([^"]+)"''')
+MOST, COUNTED, SQL_SECONDS = 200, 1000000, 20
+BEGAN = time.monotonic()
 SKIPPED = {"node_modules", "__pycache__", "site-packages"}
 
 
@@ -101,12 +106,18 @@ def inspect():
     plan = [migration for migration, _ in executor.migration_plan(loader.graph.leaf_nodes())]
     replaced = {tuple(name) for migration in loader.disk_migrations.values() for name in migration.replaces}
     applied = set(loader.applied_migrations) - set(loader.disk_migrations) - replaced
+    conflicts = {app: sorted(names) for app, names in loader.detect_conflicts().items()}
+    steps = [describe(migration) for migration in plan[:MOST]]
+    if not conflicts:
+        foresee(connection, executor, plan[:MOST], steps)
     return {
         "status": "ok",
         "pending": [str(migration) for migration in plan],
         "missing": sorted(".".join(name) for name in applied),
-        "conflicts": {app: sorted(names) for app, names in loader.detect_conflicts().items()},
-        "plan": [describe(migration) for migration in plan[:200]],
+        "conflicts": conflicts,
+        "plan": steps,
+        "rows": rows_of(connection, steps),
+        "unmade": [] if conflicts else unmade(loader),
         "lacking": lacking(connection),
         "detail": "",
         "version": django.get_version(),
@@ -131,6 +142,64 @@ def lacking(connection):
             needed = [str(field.column) for field in options.local_concrete_fields]
             found += [str(options.db_table) + "." + column for column in needed if column not in there]
     return sorted(set(found))[:200]
+
+
+def unmade(loader):
+    """``app: what`` of each change of the models that no migration holds; nothing where Django cannot tell."""
+    from django.apps import apps
+    from django.db.migrations.autodetector import MigrationAutodetector
+    from django.db.migrations.questioner import MigrationQuestioner
+    from django.db.migrations.state import ProjectState
+
+    try:
+        detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), MigrationQuestioner())
+        changes = detector.changes(graph=loader.graph)
+    except Exception:
+        traceback.print_exc()
+        return []
+    found = [(app, operation) for app in sorted(changes) for migration in changes[app] for operation in migration.operations]
+    return [str(app) + ": " + str(operation.describe())[:200] for app, operation in found[:50]]
+
+
+def foresee(connection, executor, plan, steps):
+    """Add the SQL that each pending migration would run, as far as it can be told without running it."""
+    state = None
+    for migration, step in zip(plan, steps):  # noqa: B905 -- Python 3.8
+        if time.monotonic() - BEGAN > SQL_SECONDS:
+            return
+        try:
+            state = executor._create_project_state(with_applied_migrations=True) if state is None else state
+            with connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
+                state = migration.apply(state, editor, collect_sql=True)
+            lines = [" ".join(LITERAL.sub("'?'", str(line)).split()) for line in editor.collected_sql]
+            step["statements"] = [line[:1000] for line in lines if line and not line.startswith("--")][:100]
+        except Exception as error:
+            step["statements"], step["unforeseen"] = [], type(error).__name__
+            return
+
+
+def rows_of(connection, steps):
+    """{table: rows} of the tables that pending migrations alter, counted up to a million, above that as the server estimates."""
+    names = {match.group(2) for step in steps for line in step.get("statements", ()) for match in TABLES.finditer(line)}
+    found: dict = {}
+    if connection.vendor != "postgresql":
+        return found
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname, reltuples::bigint FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND relname = ANY(%s)", [sorted(names)])
+        estimates = dict(cursor.fetchall())
+        cursor.execute("SET statement_timeout = '2s'")
+        for name, estimate in sorted(estimates.items())[:50]:
+            if estimate >= COUNTED:
+                found[name] = estimate
+                continue
+            try:
+                quoted = connection.ops.quote_name(name)
+                cursor.execute("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) t" % (quoted, COUNTED))  # noqa: S608, UP031 -- a quoted name
+                found[name] = cursor.fetchone()[0]
+            except Exception:
+                if estimate >= 0:
+                    found[name] = estimate
+    return found
 
 
 def describe(migration):

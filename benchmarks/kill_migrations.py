@@ -1,0 +1,55 @@
+"""kill -9 of worker, supervisor, PostgreSQL and the client during rehearsals and during a human's migrate, so many times each.
+
+Starts an installation of its own, deploys samples/payslip with a pending migration that takes two seconds, kills at random moments and looks whether
+the record is true and nothing is left. Prints a line for each kill and what came of them; ends with 1 at the first thing that is not as it should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.stories.migration_kills import PHASES, TARGETS, Trial
+from tests.stories.team import Installation, Team
+
+
+def main() -> None:
+    """argv: --times N --seed N."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    chosen = parser.parse_args()
+    random.seed(chosen.seed)
+    print(f"seed {chosen.seed}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="greenroom-kills-"))
+    place = Installation(home=folder / "home", greenroom=Path(sys.executable).parent / "greenroom")
+    place.up()
+    try:
+        team = Team(place, folder / "work", "kills", tests="python manage.py test accounts")
+        team.set_secret()
+        team.push()
+        team.greenroom("run", "python", "manage.py", "migrate")
+        team.greenroom("run", "python", "manage.py", "seed_demo", "--password", "only-for-benchmarks")
+        trial = Trial(team)
+        for number in range(1, chosen.times + 1):
+            for phase in PHASES:
+                for target in TARGETS:
+                    began = time.monotonic()
+                    said = trial.once(phase, target)
+                    print(f"{number:>3} {phase:<10} {target:<11} {said} ({time.monotonic() - began:.1f} s)", flush=True)
+        for said, count in sorted(trial.outcomes.items()):
+            print(f"{count:>4}  {said}")
+    finally:
+        place.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""kill -9 of a component or of the client at a random moment of a rehearsal or of a human's migrate, and what must be true afterwards."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+TARGETS = ("worker", "supervisor", "postgres", "client")
+PHASES = ("rehearsal", "migrate")
+NAME = "payroll.0004_lines_by_component"
+SECONDS = 5.0
+"""A kill comes between 0 and so many seconds after the beginning."""
+PATIENCE = 120.0
+
+
+class Trial:
+    """One app whose pending migration takes two seconds; ``once`` kills and looks, again and again."""
+
+    def __init__(self, team: Any) -> None:
+        self.team, self.outcomes = team, Counter()
+        self.url = team.read("config")["DATABASE_URL"]
+        team.greenroom("config:set", "SLOW_INDEX_SECONDS=2")
+        team.apply("slow-index")
+        team.push()
+        self.settle(lambda: self.state()["rehearsal"]["state"] == "done")
+        self.before = self.indexes()
+
+    def once(self, phase: str, target: str) -> str:
+        """What came of it; AssertionError when something is half-recorded, left over or untrue."""
+        assert self.state()["pending"] == [NAME]
+        number, runs = self.state()["rehearsal"]["number"], len(self.state()["runs"])
+        word = "migrations:rehearse" if phase == "rehearsal" else "migrations:run"
+        argv = [str(self.team.place.greenroom), word, "-a", self.team.name]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        client = subprocess.Popen(argv, cwd=self.team.work, env=self.team.place.env, **quiet)
+        time.sleep(random.uniform(0.3, SECONDS))
+        os.kill(client.pid if target == "client" else self.team.place.pids()[target], signal.SIGKILL)
+        try:
+            client.wait(PATIENCE)
+        finally:
+            client.kill()
+        self.team.place.wait_until_up()
+        said = self._after_rehearsal(number) if phase == "rehearsal" else self._after_migrate(runs)
+        self._nothing_left()
+        self.outcomes[f"{phase}, {target} killed: {said}"] += 1
+        return said
+
+    def _after_rehearsal(self, number: int) -> str:
+        """It has been carried out all the same, on a copy that is gone; or it was never asked for."""
+        self.settle(lambda: self.state()["rehearsal"]["state"] in ("done", "failed"))
+        row = self.state()["rehearsal"]
+        if row["number"] == number:
+            return "not begun"
+        assert (row["state"], row["colour"], row["failure"]) == ("done", "amber", ""), row
+        assert self.state()["pending"] == [NAME]
+        assert not self.applied()
+        return "done"
+
+    def _after_migrate(self, runs: int) -> str:
+        """The record says what the database says: applied or not, index or none; and the next human may go on."""
+        self.settle(lambda: self.quiet())
+        found = self.state()
+        applied = self.applied()
+        assert found["pending"] == ([] if applied else [NAME]), found["pending"]
+        assert self.indexes() == self.before + applied, "half a migration"
+        fresh = found["runs"][: len(found["runs"]) - runs]
+        for run in fresh:
+            assert run["finished_at"], run
+            assert applied or run["exit_code"] != 0, run
+        taken = [row for row in self.team.read("pg:snapshots") if row["state"] in ("running", "wanted")]
+        assert taken == []
+        if not applied:
+            return "not begun" if not fresh else "not applied"
+        self.team.greenroom("run", "--no-snapshot", "python", "manage.py", "migrate", "payroll", "0003")
+        self.settle(lambda: self.quiet() and self.state()["pending"] == [NAME])
+        return "applied" + ("" if fresh and fresh[0]["exit_code"] == 0 else f", exit code {fresh[0]['exit_code'] if fresh else None}")
+
+    def quiet(self) -> bool:
+        """No run is open, and the radar has answered since."""
+        found = self.state()
+        return found["status"] == "ok" and all(run["finished_at"] for run in found["runs"])
+
+    def state(self) -> dict[str, Any]:
+        status, found = self.team.place.api("GET", f"/apps/{self.team.name}/migrations")
+        assert status == 200, found
+        return found
+
+    def applied(self) -> bool:
+        return self.ask("SELECT count(*) FROM django_migrations WHERE app = 'payroll' AND name LIKE '0004%'") == 1
+
+    def indexes(self) -> int:
+        return self.ask("SELECT count(*) FROM pg_indexes WHERE tablename = 'payroll_payslipline'")
+
+    def ask(self, query: str) -> Any:
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=10) as connection:
+            return connection.execute(query).fetchone()[0]
+
+    def _nothing_left(self) -> None:
+        """No copy, no role of one, no guest's session; guests themselves are removed when their time is over."""
+        left = "SELECT count(*) FROM (SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles) x (n) WHERE n LIKE '%\\_rehearsal\\_%'"
+        self.settle(lambda: self.ask(left) == 0)
+        home = self.team.place.home
+        assert not list((home / "run" / "rehearsals").glob("*.dump*"))
+        assert not list((home / "snapshots").glob("*/*.part"))
+
+    def settle(self, holds: Callable[[], bool]) -> None:
+        """Wait until it is so; while components come back nothing may be answered."""
+        until, last = time.monotonic() + PATIENCE, None
+        while time.monotonic() < until:
+            try:
+                if holds():
+                    return
+            except (AssertionError, OSError, psycopg.Error, TypeError) as error:
+                last = error
+            time.sleep(0.2)
+        raise AssertionError(f"it did not settle: {last}; {self.state()}\n{self.team.place.trouble()}")

@@ -1,0 +1,19 @@
+"""kill -9 in the middle of a rehearsal and of a human's migrate: nothing half-recorded, no copy left, the state shown is true."""
+
+from __future__ import annotations
+
+import os
+
+from tests.stories.migration_kills import PHASES, TARGETS, Trial
+from tests.stories.test_held import ready  # noqa: F401 -- a fixture
+
+TIMES = max(1, int(os.environ.get("GREENROOM_KILLS", "20")) // 20)
+
+
+def test_whoever_is_killed_the_record_stays_true_and_nothing_is_left_over(ready):  # noqa: F811
+    trial = Trial(ready)
+    for _ in range(TIMES):
+        for phase in PHASES:
+            for target in TARGETS:
+                trial.once(phase, target)
+    assert sum(trial.outcomes.values()) == TIMES * len(PHASES) * len(TARGETS)
