@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from greenroom.apps.models import App
 from greenroom.basics.errors import NotFoundError
 from greenroom.checks import rules
-from greenroom.checks.models import Annotation, CheckRun, Override, Pin, Status, Verdict
+from greenroom.checks.models import Annotation, CheckRun, Ignore, Override, Pin, Status, Verdict
 
 NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
@@ -82,6 +82,12 @@ def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRu
         allow_neutral=bool(app.settings.get("allow_neutral", False)),
         pins=pins(app) if any(not run.builtin for run in known) else {},
     )
+
+
+def ignores(app: App) -> list[rules.Ignore]:
+    """The app's ignores that nobody has taken back, those that have run out included."""
+    rows = Ignore.objects.filter(app=app, ended_at=None).order_by("id")
+    return [rules.Ignore(fingerprint=row.fingerprint, reason=row.reason, actor=row.actor, until=row.until) for row in rows]
 
 
 def pins(app: App) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 Colour = Literal["green", "pending", "red", "blocked"]
 
@@ -245,6 +245,41 @@ def move_problem(*, status: str, to_status: str, to_conclusion: str = "") -> str
 def is_stale(*, status: str, updated_at: datetime, now: datetime, after: timedelta = STALE_AFTER) -> bool:
     """Whether a run that is not completed has been silent for longer than ``after``."""
     return status != "completed" and now - updated_at > after
+
+
+MIN_IGNORE, MAX_IGNORE = timedelta(minutes=1), timedelta(days=366)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ignore:
+    """A person's leave for one finding, known by its fingerprint, until a moment."""
+
+    fingerprint: str
+    reason: str
+    actor: str
+    until: datetime
+
+
+def with_ignores(finding: Mapping[str, Any], ignores: Iterable[Ignore], now: datetime) -> dict[str, Any]:
+    """The finding as ignores leave it: ``ignored`` if it was new and one holds; ``new`` again, whatever it was, when its ignore has run out."""
+    own = next((item for item in ignores if item.fingerprint == finding.get("fingerprint")), None)
+    if own is None or finding.get("state") == "suppressed":
+        return dict(finding)
+    day = f"{own.until:%Y-%m-%d %H:%M} UTC"
+    if own.until <= now:
+        return {**finding, "state": "new", "message": f"{finding.get('message')} (its ignore by {own.actor} ended {day})"}
+    if finding.get("state", "new") != "new":
+        return dict(finding)
+    return {**finding, "state": "ignored", "justification": f"by {own.actor} until {day}: {own.reason}"}
+
+
+def ignore_problem(*, reason: str, until: datetime, now: datetime) -> str:
+    """Why this ignore is refused; empty if it is not."""
+    if len(reason.strip()) < MIN_REASON:
+        return f"the reason must have {MIN_REASON} characters or more; it is read by others later"
+    if not MIN_IGNORE <= until - now <= MAX_IGNORE:
+        return "its end must lie in the future, and within a year"
+    return ""
 
 
 def override_problem(*, checks: Iterable[str], known: Iterable[str], reason: str) -> str:
