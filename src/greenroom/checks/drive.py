@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db import DatabaseError, transaction
 
@@ -81,7 +82,7 @@ def advance_scan(
     if "wish" not in run.data:
         write(run, data={**run.data, "wish": scanning.settings_of(app=app, home=home, sha=sha)})
     wish = run.data["wish"]
-    common = {"run": run, "deployed_sha": deployed_sha, "home": home}
+    common: dict[str, Any] = {"run": run, "deployed_sha": deployed_sha, "home": home}
     orders: dict[str, Callable[[], DynoSpec]] = {scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)}
     if wish["scanners"]:
         order = lambda: scanning.scanners_spec(app=app, sha=sha, names=wish["scanners"], **common)  # noqa: E731

@@ -34,6 +34,7 @@ UNSTARTED_ENDS = frozenset({"cancelled", "skipped", "stale"})
 """How a run may end that never began."""
 
 STALE_AFTER = timedelta(hours=2)
+STALE_AT_LEAST = timedelta(minutes=5)
 MIN_REASON = 10
 """Characters that the reason of an override must have."""
 
@@ -68,7 +69,7 @@ class Override:
 class Facts:
     """All that the gate looks at for one commit. runs may hold several attempts of a name; the highest counts.
 
-    pins: ``key`` of a check -> the only token whose reports count for it.
+    pins: ``key`` of a check -> the only token whose reports count for it. silent: keys of required checks whose provider is too late.
     """
 
     sha: str
@@ -77,6 +78,7 @@ class Facts:
     overrides: tuple[Override, ...] = ()
     allow_neutral: bool = False
     pins: Mapping[str, str] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,8 @@ def verdict(facts: Facts) -> Decision:
     for name in required:
         run = newest.get(key(name))
         strange = run is not None and _by_a_stranger(run, facts.pins)
-        colour: Colour = "blocked" if strange else state_of(run, allow_neutral=facts.allow_neutral)
+        late = run is None and key(name) in facts.silent
+        colour: Colour = "blocked" if strange or late else state_of(run, allow_neutral=facts.allow_neutral)
         if colour != "green" and key(name) in leave:
             overridden.append(name)
             reasons.append(_overridden(name, run, leave[key(name)]))
@@ -154,6 +157,8 @@ def verdict(facts: Facts) -> Decision:
         colours.append(colour)
         if strange:
             reasons.append(f"`{name}` was not reported by the token that it is pinned to.")
+        elif late:
+            reasons.append(f"`{name}` is stale: its provider is silent, nothing was reported in time.")
         else:
             reasons += _notes(name, run) if colour == "green" else [sentence(name, run)]
     colour = _worst(colours)

@@ -21,8 +21,7 @@ def operations_of(path):
     with open(path, encoding="utf-8", errors="replace") as file:
         tree = ast.parse(file.read())
     for node in ast.walk(tree):
-        named = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "operations"
-        if named and isinstance(node.value, ast.List):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "operations" and isinstance(node.value, ast.List):
             return [item.lineno for item in node.value.elts]
     return []
 
@@ -39,7 +38,7 @@ def statements(connection, migration, state):
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.operations import SeparateDatabaseAndState
 
-    found = []
+    found: list[list[str]] = []
     for operation in migration.operations:
         before = state.clone()
         operation.state_forwards(migration.app_label, state)
@@ -63,8 +62,8 @@ def collect(paths):
     if connection.vendor != "postgresql":
         return {"vendor": connection.vendor, "migrations": []}
     connection.__dict__["pg_version"] = VERSION
-    loader = MigrationLoader(None, ignore_no_initial=True)
-    files = {os.path.realpath(sys.modules[row.__module__].__file__): key for key, row in loader.disk_migrations.items()}
+    loader = MigrationLoader(None)
+    files = {os.path.realpath(sys.modules[row.__module__].__file__ or ""): key for key, row in loader.disk_migrations.items()}
     wanted = {files[os.path.realpath(path)]: path for path in paths if os.path.realpath(path) in files}
     rows = []
     for key in _ordered(loader, wanted):
