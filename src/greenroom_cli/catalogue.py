@@ -35,6 +35,8 @@ HOST = {
     "status": "show what of Greenroom runs",
     "doctor": "check this machine and this installation",
     "env": "print shell exports for greenroom and for the Heroku CLI",
+    "scanners": "list the optional scanners and which of them are installed",
+    "scanners:install": "install an optional scanner for all apps",
 }
 
 _ROWS = """
@@ -74,6 +76,11 @@ builds      slugs:sbom           builds:sbom               print the bill of mat
 checks      checks               checks:checks             show the checks of a commit
 checks      checks:info          checks:info               show one check with its findings
 checks      checks:rerun         checks:rerun              run a check again
+checks      checks:upload        scans:upload              report a tool's findings from a SARIF file
+checks      checks:ignore        scans:ignore              let one finding pass until a day
+checks      checks:ignores       scans:ignores             list the findings that are ignored
+checks      checks:unignore      scans:unignore            let an ignored finding count again
+checks      checks:policy        scans:policy              show or change how strict the gate is
 checks      checks:token         check_tokens:token        make a token that reports some checks of one app
 checks      checks:tokens        check_tokens:tokens       list the tokens that report checks of an app
 checks      checks:unpin         check_tokens:unpin        let any report of a check count again

@@ -113,7 +113,10 @@ def _finding(row: dict[str, Any]) -> str:
         place += f":{row['start_column']}"
     source = " ".join(part for part in (row.get("tool"), row.get("rule")) if part)
     age = "" if row.get("new", True) else " (not new)"
-    return f"{output.style(place, 'bold')}: {output.style(word, colour)}: {output.clean(row['message'])} [{output.clean(source)}]{age}"
+    if row.get("suppressed"):
+        age = f" (ignored {output.clean(row['justification'])})" if row["suppressed"] == "external" else " (suppressed in the source)"
+    mark = f" {row['fingerprint'][:12]}" if row.get("fingerprint") and row.get("new", True) else ""
+    return f"{output.style(place, 'bold')}: {output.style(word, colour)}: {output.clean(row['message'])} [{output.clean(source)}{mark}]{age}"
 
 
 @verb("checks:rerun", example="greenroom checks:rerun tests -a ach-payslip-staging")

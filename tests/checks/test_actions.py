@@ -191,7 +191,7 @@ def test_a_check_that_is_silent_for_two_hours_is_stale(shop):
     CheckRun.objects.update(updated_at=clock.now() - timedelta(hours=3))
     verdict = actions.judge(app=shop, sha=SHA, required=["ci/build"])
     assert verdict.colour == "blocked"
-    assert verdict.reasons == ["`ci/build` has not reported in time and is stale: nothing was reported for 2 hours"]
+    assert verdict.reasons == ["`ci/build` has not reported in time and is stale: its provider was silent for 2 hours"]
 
 
 def test_a_judgement_without_news_costs_three_queries(shop):

@@ -287,6 +287,12 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", r"A/checks/[^/]+/annotations", [annotation()]),
         ("GET", r"A/checks/[^/]+/sarif", {"version": "2.1.0", "runs": []}),
         ("GET", "A/check-tokens", [{"id": "c0ffee00-1", "token": "grm_...beef", "checks": ["ci/build"], "pinned": ["ci/build"], "description": "", "user": {"email": "alice@example.com"}, "created_at": T0, "used_at": None, "expires_at": None}]),
+        ("GET", "A/ignores", [IGNORED]),
+        ("POST", "A/ignores", lambda request: Reply({**IGNORED, **request.body}, 201)),
+        ("DELETE", "A/ignores/[^/]+", IGNORED),
+        ("GET", "A/gate", {"two_people": False, "stale_after": 120}),
+        ("PATCH", "A/gate", lambda request: {"two_people": False, "stale_after": 120, **request.body}),
+        ("POST", "A/scans", Reply([check("scan/bandit", "failure", title="1 new finding, first: a.py:2 B307 eval", notes=["1 new finding ignored."])], 201)),
         ("POST", "A/checks/actions/rerun", [check("tests", None, attempt=2)]),
         ("POST", "A/overrides", lambda request: Reply({**request.body, "actor": "alice@example.com", "created_at": T0}, 201)),
         ("GET", "A/migrations", migrations()),
@@ -317,6 +323,12 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "/oauth/authorizations", Reply({"id": "70cec0de-2", "access_token": {"token": "grm_new"}}, 201)),
         ("DELETE", "/oauth/authorizations/[^/]+", {"id": "70cec0de-1"}),
     ]  # fmt: skip
+
+
+IGNORED = {
+    "fingerprint": "3fa9c01d" * 8, "tool": "ruff", "rule": "S608", "path": "payslip/views.py", "reason": "not reachable, TICKET-12",
+    "actor": "alice@example.com", "until": "2026-12-31T18:00:00Z", "created_at": T0, "expired": False,
+}  # fmt: skip
 
 
 def annotation() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from greenroom.basics.ids import CONFIG_KEY, PROCESS_TYPE
+from greenroom.buildpacks import gate_settings
 from greenroom.buildpacks.failures import BuildError
 
 PROCFILE_LINE = re.compile(r"\s*(?P<type>[^\s:#]+)\s*:\s*(?P<command>\S.*?)\s*\Z")
@@ -26,7 +27,7 @@ POLICY: dict[str, tuple[type, ...]] = {
 }
 """Keys of ``[policy]`` and their types; those of type str alone take ``error`` or ``warn``."""
 REHEARSE = (False, True, "before-switch", "beside")
-SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy")
+SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy", "scan", "tests")
 STRICTNESS = ("error", "warn")
 
 
@@ -188,7 +189,7 @@ def _bad_toml(where: str, problem: str) -> BuildError:
 def read_settings(data: bytes | None) -> dict[str, Any]:
     """greenroom.toml as ``{health_path, smoke, required_checks, root, policy}``, defaults filled in. None: there is no such file.
 
-    required_checks is left out when the file does not say.
+    required_checks, scan and tests are left out when the file does not say.
     """
     settings: dict[str, Any] = {"health_path": "/", "smoke": "", "root": "", "policy": {}}
     if data is None:
@@ -206,6 +207,9 @@ def read_settings(data: bytes | None) -> dict[str, Any]:
     settings["root"] = _root(settings["root"])
     _check_required_checks(settings.get("required_checks", []))
     _check_policy(settings["policy"])
+    for key in ("scan", "tests"):
+        if key in settings:
+            settings[key] = getattr(gate_settings, key)(settings[key], _bad_toml)
     return settings
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -23,6 +24,7 @@ from greenroom.checks.drive import advance_scan, advance_tests, dynos, sweep
 from greenroom.checks.models import CheckRun, Override, Verdict
 from greenroom.checks.rows import annotate, move, write
 from greenroom.engine.contract import Engine
+from greenroom.git.queries import pushers
 
 __all__ = [
     "advance_scan", "advance_tests", "begin", "cancel", "judge", "override", "report", "rerun", "sweep",
@@ -211,6 +213,11 @@ def override(
             f"The override is refused: {problem}.",
             hint=f'greenroom deploy:override SHA --check NAME --reason "..." -a {app.name}',
         )
+    if queries.policy(app).two_people and actor.account_id in set(pushers(app, sha)):
+        raise ForbiddenError(
+            f"Who pushed {sha[:8]} cannot override its checks: {app.name} wants two people for that.",
+            hint="somebody else with the role operator can",
+        )
     seen = {name: 0 for name in known} | {run.name: run.attempt for run in runs}
     row = Override.objects.create(
         app=app, sha=sha, checks=list(checks), attempts=seen, reason=printable(reason).strip(),
@@ -226,7 +233,8 @@ def override(
 def judge(*, app: App, sha: str, required: Iterable[str]) -> Verdict:
     """The gate's answer now. A row is written only when colour or reasons differ from the last one of the commit."""
     runs = queries.latest(app, sha)
-    if _expire(runs):
+    now = clock.now()
+    if any(rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=rules.STALE_AT_LEAST) for run in runs) and _expire(app, runs):
         runs = queries.latest(app, sha)
     facts = queries.facts(app, sha, required, runs=runs)
     decision = rules.verdict(facts)
@@ -243,16 +251,19 @@ def judge(*, app: App, sha: str, required: Iterable[str]) -> Verdict:
     )
 
 
-def _expire(runs: Iterable[CheckRun]) -> bool:
-    """End those that have been silent for too long as stale; whether there were any."""
+def _expire(app: App, runs: Iterable[CheckRun]) -> bool:
+    """End those that have been silent for longer than the app allows as stale; whether there were any."""
+    after = timedelta(minutes=queries.policy(app).stale_after)
     now = clock.now()
-    silent = [run for run in runs if rules.is_stale(status=run.status, updated_at=run.updated_at, now=now)]
+    silent = [run for run in runs if rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=after)]
     for run in silent:
         with transaction.atomic():
             row = CheckRun.objects.select_for_update().get(pk=run.pk)
-            if rules.is_stale(status=row.status, updated_at=row.updated_at, now=now):
-                hours = rules.STALE_AFTER.total_seconds() / 3600
-                move(row, status="completed", conclusion="stale", title=f"nothing was reported for {hours:.0f} hours")
+            if rules.is_stale(status=row.status, updated_at=row.updated_at, now=now, after=after):
+                minutes = int(after.total_seconds() // 60)
+                span = f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
+                title = f"nothing was reported for {span}" if row.builtin else f"its provider was silent for {span}"
+                move(row, status="completed", conclusion="stale", title=title)
     return bool(silent)
 
 

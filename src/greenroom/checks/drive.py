@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db import DatabaseError, transaction
 
@@ -15,7 +16,8 @@ from greenroom.addons.postgres import actions as postgres
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
-from greenroom.checks.builtin import scanning, testing
+from greenroom.checks import queries
+from greenroom.checks.builtin import scan_report, scanning, testing
 from greenroom.checks.builtin.results import Outcome, printable
 from greenroom.checks.models import CheckRun
 from greenroom.checks.rows import annotate, move, write
@@ -34,7 +36,8 @@ def dynos(run: CheckRun) -> tuple[str, ...]:
     """The engine's ids of all dynos that the run may have."""
     if run.name == "tests":
         return (testing.dyno_id(run),)
-    return (scanning.dyno_id(run), scanning.models_dyno_id(run))
+    extra = (scanning.scanners_dyno_id(run),) if run.data.get("wish", {}).get("scanners") else ()
+    return (scanning.dyno_id(run), scanning.models_dyno_id(run), *extra)
 
 
 def advance_tests(
@@ -69,35 +72,43 @@ def advance_scan(
     *, run: CheckRun, app: App, sha: str, deployed_sha: str, slug: Slug | None, mounts: tuple[Mount, ...] | None,
     engine: Engine, home: Path, say: Say,
 ) -> CheckRun:  # fmt: skip
-    """One step of the check ``scan``. Never waits. ruff starts at once, beside the build; the rest once there is a slug.
+    """One step of the check ``scan``. Never waits. ruff and the optional scanners start at once, beside the build; the rest once there is a slug.
 
     deployed_sha: what runs now; empty for the first deployment, whose findings all count as known.
-    slug, mounts: None until the build has ended; then the look for models without migrations starts, in an app of Django's.
+    slug, mounts: None until the build has ended; then Django's own look starts, in an app of Django's.
     """
     if run.status == "completed":
         return run
-    lint = engine.describe(scanning.dyno_id(run))
-    if lint is None or _lost(run, lint, engine):
-        order = lambda: scanning.spec(run=run, app=app, sha=sha, deployed_sha=deployed_sha, home=home)  # noqa: E731
-        return _start(run, engine, order, say)
-    if slug is None:
+    if "wish" not in run.data:
+        write(run, data={**run.data, "wish": scanning.settings_of(app=app, home=home, sha=sha)})
+    wish = run.data["wish"]
+    common: dict[str, Any] = {"run": run, "deployed_sha": deployed_sha, "home": home}
+    orders: dict[str, Callable[[], DynoSpec]] = {scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)}
+    if wish["scanners"]:
+        order = lambda: scanning.scanners_spec(app=app, sha=sha, names=wish["scanners"], **common)  # noqa: E731
+        orders[scanning.scanners_dyno_id(run)] = order
+    if slug is not None and slug.is_django:
+        built, strict = slug, wish["migrations"] == "error"
+        look = lambda: scanning.models_spec(slug=built, mounts=mounts or (), strict=strict, **common)  # noqa: E731
+        orders[scanning.models_dyno_id(run)] = look
+    states: dict[str, DynoState] = {}
+    for dyno, order in orders.items():
+        state = engine.describe(dyno)
+        if state is None or _lost(run, state, engine):
+            return _start(run, engine, order, say, slug=slug if dyno == scanning.models_dyno_id(run) else None)
+        states[dyno] = state
+    if slug is None or any(state.phase in ("starting", "running") for state in states.values()):
         return run
-    models = None
-    if slug.is_django:
-        models = engine.describe(scanning.models_dyno_id(run))
-        if models is None or _lost(run, models, engine):
-            built = slug
-            order = lambda: scanning.models_spec(run=run, slug=built, mounts=mounts or (), home=home)  # noqa: E731
-            return _start(run, engine, order, say, slug=slug)
-    if any(state and state.phase in ("starting", "running") for state in (lint, models)):
-        return run
-    return _finish(run, say, lambda: _scanned(run, lint, models, home))
+    return _finish(run, say, lambda: _scanned(run, states, home))
 
 
-def _scanned(run: CheckRun, lint: DynoState, models: DynoState | None, home: Path) -> Outcome:
-    result = scanning.result_of(dyno=scanning.dyno_id(run), state=lint, home=home)
-    second = scanning.result_of(dyno=scanning.models_dyno_id(run), state=models, home=home) if models else None
-    return scanning.combine(result, second)
+def _scanned(run: CheckRun, states: dict[str, DynoState], home: Path) -> Outcome:
+    names = (scanning.dyno_id(run), scanning.models_dyno_id(run), scanning.scanners_dyno_id(run))
+    lint, models, more = (
+        scanning.result_of(dyno=dyno, state=states[dyno], home=home) if dyno in states else None for dyno in names
+    )
+    assert lint is not None
+    return scan_report.combine(lint, models, more, ignores=queries.ignores(run.app), now=clock.now())
 
 
 def _lost(run: CheckRun, state: DynoState, engine: Engine) -> bool:

@@ -54,7 +54,10 @@ class CheckRun(models.Model):
 
 
 class Annotation(models.Model):
-    """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in what is deployed."""
+    """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in what is deployed.
+
+    suppressed: ``inSource`` (noqa and the like) or ``external`` (an Ignore, whose words are the justification); empty for what counts.
+    """
 
     check_run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="annotations")
     path = models.TextField()
@@ -67,6 +70,43 @@ class Annotation(models.Model):
     message = models.TextField()
     fingerprint = models.CharField(max_length=64)
     new = models.BooleanField(default=True)
+    suppressed = models.CharField(max_length=10, blank=True)
+    justification = models.TextField(blank=True)
+
+
+class Ignore(models.Model):
+    """A person lets one finding pass until a moment; afterwards it counts as new again, also where it is deployed already.
+
+    fingerprint: ``greenroom/v1``; tool, rule, path: of the finding when it was ignored. ended_at: somebody took it back.
+    """
+
+    app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="ignores")
+    fingerprint = models.CharField(max_length=64)
+    tool = models.CharField(max_length=40)
+    rule = models.CharField(max_length=80)
+    path = models.TextField()
+    reason = models.TextField()
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="+")
+    actor = models.CharField(max_length=254)
+    until = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["app", "fingerprint"], condition=models.Q(ended_at=None), name="one_ignore_per_finding")
+        ]
+
+
+class GatePolicy(models.Model):
+    """How strict the gate of an app is; without a row the defaults hold.
+
+    two_people: who pushed a commit may not override its checks. stale_after: minutes of silence after which a check is stale.
+    """
+
+    app = models.OneToOneField(App, on_delete=models.CASCADE, related_name="gate_policy")
+    two_people = models.BooleanField(default=False)
+    stale_after = models.PositiveIntegerField(default=120)
 
 
 class Verdict(models.Model):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.db.models import QuerySet
 
 from greenroom.apps.models import App
+from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
 from greenroom.checks import rules
-from greenroom.checks.models import Annotation, CheckRun, Override, Pin, Status, Verdict
+from greenroom.checks.models import Annotation, CheckRun, GatePolicy, Ignore, Override, Pin, Status, Verdict
 
 NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
@@ -81,7 +83,32 @@ def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRu
         ),
         allow_neutral=bool(app.settings.get("allow_neutral", False)),
         pins=pins(app) if any(not run.builtin for run in known) else {},
+        silent=silent(app, sha, required, known),
     )
+
+
+def silent(app: App, sha: str, required: Iterable[str], known: Iterable[CheckRun]) -> frozenset[str]:
+    """``rules.key`` of the required checks of which nothing was ever reported within the time that the app gives them.
+
+    It counts from the newest attempt of a builtin check: with a re-run the others get their time anew.
+    """
+    runs = list(known)
+    missing = {rules.key(name) for name in required} - {rules.key(run.name) for run in runs}
+    begun = max((run.created_at for run in runs if run.builtin), default=None)
+    if not missing or begun is None or clock.now() - begun <= timedelta(minutes=policy(app).stale_after):
+        return frozenset()
+    return frozenset(missing - set(rules.BUILTIN))
+
+
+def ignores(app: App) -> list[rules.Ignore]:
+    """The app's ignores that nobody has taken back, those that have run out included."""
+    rows = Ignore.objects.filter(app=app, ended_at=None).order_by("id")
+    return [rules.Ignore(fingerprint=row.fingerprint, reason=row.reason, actor=row.actor, until=row.until) for row in rows]
+
+
+def policy(app: App) -> GatePolicy:
+    """How strict the app's gate is; the defaults when nobody has said."""
+    return GatePolicy.objects.filter(app=app).first() or GatePolicy(app=app)
 
 
 def pins(app: App) -> dict[str, str]:

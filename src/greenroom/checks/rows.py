@@ -12,6 +12,7 @@ from greenroom.checks.builtin.results import printable
 from greenroom.checks.models import Annotation, CheckRun
 
 MAX_ANNOTATIONS = 1000
+SUPPRESSED = {"suppressed": "inSource", "ignored": "external"}
 
 
 def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) -> None:
@@ -51,4 +52,6 @@ def _annotation(run: CheckRun, item: Mapping[str, Any]) -> Annotation:
         message=printable(str(item.get("message") or ""))[:65_535],
         fingerprint=str(item.get("fingerprint") or "")[:64],
         new=item.get("state", "new") == "new",
+        suppressed=SUPPRESSED.get(str(item.get("state")), ""),
+        justification=printable(str(item.get("justification") or ""))[:2000],
     )

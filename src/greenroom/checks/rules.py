@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 Colour = Literal["green", "pending", "red", "blocked"]
 
@@ -34,6 +34,7 @@ UNSTARTED_ENDS = frozenset({"cancelled", "skipped", "stale"})
 """How a run may end that never began."""
 
 STALE_AFTER = timedelta(hours=2)
+STALE_AT_LEAST = timedelta(minutes=5)
 MIN_REASON = 10
 """Characters that the reason of an override must have."""
 
@@ -68,7 +69,7 @@ class Override:
 class Facts:
     """All that the gate looks at for one commit. runs may hold several attempts of a name; the highest counts.
 
-    pins: ``key`` of a check -> the only token whose reports count for it.
+    pins: ``key`` of a check -> the only token whose reports count for it. silent: keys of required checks whose provider is too late.
     """
 
     sha: str
@@ -77,6 +78,7 @@ class Facts:
     overrides: tuple[Override, ...] = ()
     allow_neutral: bool = False
     pins: Mapping[str, str] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,8 @@ def verdict(facts: Facts) -> Decision:
     for name in required:
         run = newest.get(key(name))
         strange = run is not None and _by_a_stranger(run, facts.pins)
-        colour: Colour = "blocked" if strange else state_of(run, allow_neutral=facts.allow_neutral)
+        late = run is None and key(name) in facts.silent
+        colour: Colour = "blocked" if strange or late else state_of(run, allow_neutral=facts.allow_neutral)
         if colour != "green" and key(name) in leave:
             overridden.append(name)
             reasons.append(_overridden(name, run, leave[key(name)]))
@@ -154,6 +157,8 @@ def verdict(facts: Facts) -> Decision:
         colours.append(colour)
         if strange:
             reasons.append(f"`{name}` was not reported by the token that it is pinned to.")
+        elif late:
+            reasons.append(f"`{name}` is stale: its provider is silent, nothing was reported in time.")
         else:
             reasons += _notes(name, run) if colour == "green" else [sentence(name, run)]
     colour = _worst(colours)
@@ -245,6 +250,41 @@ def move_problem(*, status: str, to_status: str, to_conclusion: str = "") -> str
 def is_stale(*, status: str, updated_at: datetime, now: datetime, after: timedelta = STALE_AFTER) -> bool:
     """Whether a run that is not completed has been silent for longer than ``after``."""
     return status != "completed" and now - updated_at > after
+
+
+MIN_IGNORE, MAX_IGNORE = timedelta(minutes=1), timedelta(days=366)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ignore:
+    """A person's leave for one finding, known by its fingerprint, until a moment."""
+
+    fingerprint: str
+    reason: str
+    actor: str
+    until: datetime
+
+
+def with_ignores(finding: Mapping[str, Any], ignores: Iterable[Ignore], now: datetime) -> dict[str, Any]:
+    """The finding as ignores leave it: ``ignored`` if it was new and one holds; ``new`` again, whatever it was, when its ignore has run out."""
+    own = next((item for item in ignores if item.fingerprint == finding.get("fingerprint")), None)
+    if own is None or finding.get("state") == "suppressed":
+        return dict(finding)
+    day = f"{own.until:%Y-%m-%d %H:%M} UTC"
+    if own.until <= now:
+        return {**finding, "state": "new", "message": f"{finding.get('message')} (its ignore by {own.actor} ended {day})"}
+    if finding.get("state", "new") != "new":
+        return dict(finding)
+    return {**finding, "state": "ignored", "justification": f"by {own.actor} until {day}: {own.reason}"}
+
+
+def ignore_problem(*, reason: str, until: datetime, now: datetime) -> str:
+    """Why this ignore is refused; empty if it is not."""
+    if len(reason.strip()) < MIN_REASON:
+        return f"the reason must have {MIN_REASON} characters or more; it is read by others later"
+    if not MIN_IGNORE <= until - now <= MAX_IGNORE:
+        return "its end must lie in the future, and within a year"
+    return ""
 
 
 def override_problem(*, checks: Iterable[str], known: Iterable[str], reason: str) -> str:

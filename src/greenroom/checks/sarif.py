@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 KIND = "application/sarif+json"
-FIELDS = ("tool", "rule", "path", "line", "end_line", "column", "severity", "message", "fingerprint", "new")
+FIELDS = ("tool", "rule", "path", "line", "end_line", "column", "severity", "message", "fingerprint", "new", "suppressed", "justification")
 MAX_RESULTS = 5000
 LEVELS = {1: "error", 2: "error", 3: "warning", 4: "note"}
 
@@ -25,6 +25,13 @@ def log_of(*, name: str, sha: str, conclusion: str, findings: Iterable[Mapping[s
     done = conclusion in ("success", "failure", "neutral")
     runs = [_run(tool, items, sha, done, versions) for tool, items in sorted(by_tool.items())]
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": runs or [_run(name, [], sha, done, versions)]}
+
+
+def versions(data: Mapping[str, Any]) -> dict[str, str]:
+    """tool -> version, of what a check run keeps."""
+    found = {"ruff": (data.get("ruff") or {}).get("version")}
+    found |= {name: part.get("version") for name, part in (data.get("scanners") or {}).items() if isinstance(part, dict)}
+    return {tool: str(version) for tool, version in found.items() if version}
 
 
 def _run(tool: str, items: list[Mapping[str, Any]], sha: str, done: bool, versions: Mapping[str, str]) -> dict[str, Any]:
@@ -52,5 +59,11 @@ def _result(item: Mapping[str, Any], rules: list[str]) -> dict[str, Any]:
         "message": {"text": item["message"] or item["rule"] or "finding"},
         "locations": [{"physicalLocation": place}],
         **({"partialFingerprints": {"greenroom/v1": item["fingerprint"]}} if item.get("fingerprint") else {}),
-        "baselineState": "new" if item["new"] else "unchanged",
+        "baselineState": "new" if item["new"] or item.get("suppressed") == "external" else "unchanged",
+        **({"suppressions": [_suppression(item)]} if item.get("suppressed") else {}),
     }
+
+
+def _suppression(item: Mapping[str, Any]) -> dict[str, Any]:
+    why = {"justification": item["justification"]} if item.get("justification") else {}
+    return {"kind": item["suppressed"], "status": "accepted", **why}

@@ -11,9 +11,9 @@ import py_compile
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import files, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,11 +25,14 @@ from greenroom.engine.contract import Mount, scratch_folder
 RUNNER = "/greenroom/runner"
 RUFF = "/greenroom/ruff"
 SECRETS = "/greenroom/secrets"
+SQUAWK = "/greenroom/squawk"
+SCANNERS = "/greenroom/scanners"
 OUT = "/greenroom/out"
-"""Where dynos of checks find the runner and ruff, and leave their result."""
+"""Where dynos of checks find the runner and its tools, and leave their result."""
 
 SECRETS_PACKAGES = ("detect_secrets", "requests", "urllib3", "idna", "certifi", "charset_normalizer", "yaml")
 
+SCANNER_FOLDERS = "cache/scanners"
 SYSTEM_PYTHON = "/usr/bin/python3"
 MAIN = "import sys\n\nfrom runner.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
@@ -42,6 +45,22 @@ def runner_mount(home: Path) -> Mount:
 def ruff_mount(home: Path) -> Mount:
     """The ruff binary."""
     return Mount(target=RUFF, source=_ruff(home))
+
+
+def squawk_mount(home: Path) -> Mount:
+    """The squawk binary."""
+    return Mount(target=SQUAWK, source=_squawk(home))
+
+
+def scanner_folder(home: Path, name: str) -> Path:
+    """Where the operator has installed the tool of an optional scanner: a virtual environment of its own."""
+    return home / SCANNER_FOLDERS / name
+
+
+def scanner_mounts(home: Path, names: Iterable[str]) -> dict[str, Mount]:
+    """Of the named optional scanners those that are installed, by their names."""
+    found = (name for name in names if (scanner_folder(home, name) / "bin").is_dir())
+    return {name: Mount(target=f"{SCANNERS}/{name}", source=f"{SCANNER_FOLDERS}/{name}") for name in found}
 
 
 def secrets_mount(home: Path) -> Mount:
@@ -76,21 +95,22 @@ def python() -> tuple[str, tuple[Mount, ...]]:
 @lru_cache
 def _sources() -> tuple[tuple[Path, ...], str]:
     """The files of the runner package and their common digest."""
-    files = tuple(sorted((Path(__file__).parent / "runner").glob("*.py")))
-    return files, hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    sources = tuple(sorted((Path(__file__).parent / "runner").rglob("*.py")))
+    return sources, hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
 
 
 def _runner(home: Path) -> str:
     """Copy the runner package to ``cache/tools/runner-<digest>`` unless it is there; that path, relative to home."""
-    files, digest = _sources()
+    sources, digest = _sources()
 
     def fill(folder: Path) -> None:
         package = folder / "runner"
-        package.mkdir()
-        for file in files:
-            shutil.copyfile(file, package / file.name)
+        for file in sources:
+            target = package / file.relative_to(Path(__file__).parent / "runner")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
         (folder / "__main__.py").write_text(MAIN)
-        for file in package.glob("*.py"):
+        for file in package.rglob("*.py"):
             py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
     return _place(home, f"cache/tools/runner-{digest}", fill)
@@ -104,6 +124,24 @@ def _ruff(home: Path) -> str:
         (folder / "ruff").chmod(0o755)
 
     return f"{_place(home, f'cache/tools/ruff-{ruff_version()}', fill)}/ruff"
+
+
+def _squawk(home: Path) -> str:
+    """Copy squawk to ``cache/tools/squawk-<version>/squawk`` unless it is there."""
+
+    def fill(folder: Path) -> None:
+        shutil.copyfile(_squawk_binary(), folder / "squawk")
+        (folder / "squawk").chmod(0o755)
+
+    return _place(home, f"cache/tools/squawk-{version('squawk-cli')}", fill) + "/squawk"
+
+
+def _squawk_binary() -> Path:
+    """The binary among the files of the package squawk-cli."""
+    for file in files("squawk-cli") or ():
+        if file.name in ("squawk", "squawk.exe"):
+            return Path(str(file.locate()))
+    raise PlatformError("The package squawk-cli is not installed.", hint="pip install greenroom again")
 
 
 def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -192,6 +193,11 @@ def archive(app: App, home: Path, sha: str, target: Path) -> Path:
 def pushes(app: App) -> QuerySet[Push]:
     """The app's pushes, newest first, intents and abandoned ones included."""
     return Push.objects.filter(app=app).select_related("account").order_by("-seq")
+
+
+def pushers(app: App, sha: str) -> list[Any]:
+    """The ids of the accounts that have pushed this commit to the app."""
+    return list(Push.objects.filter(app=app, after=sha).exclude(account=None).values_list("account_id", flat=True))
 
 
 def open_intents(app: App) -> bool:

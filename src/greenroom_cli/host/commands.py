@@ -1,4 +1,4 @@
-"""The host commands: up, down, status, doctor, env."""
+"""The host commands: up, down, status, doctor, env, scanners."""
 
 from __future__ import annotations
 
@@ -192,4 +192,39 @@ def env(home_option: str | None, as_json: bool, host: str, token_file: Path | No
         click.echo('# to use it:  eval "$(greenroom env)"')
 
 
-HOST_COMMANDS = [up, down, status, doctor, env]
+@click.command("scanners")
+@HOME
+@JSON
+@clear_errors
+def scanners(home_option: str | None, as_json: bool) -> None:
+    """List the optional scanners and which of them are installed.
+
+    An app enables them in its greenroom.toml: [scan] scanners = ["bandit"].
+
+    Example: greenroom scanners
+    """
+    from greenroom_cli.host import scanners as tools
+
+    rows = tools.listed(_installed(home_option)[0])
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<12} {row['requirement']:<20} {'installed' if row['installed'] else 'not installed'}")
+
+
+@click.command("scanners:install")
+@click.argument("name")
+@HOME
+@clear_errors
+def install_scanner(name: str, home_option: str | None) -> None:
+    """Install an optional scanner for all apps, or install it anew.
+
+    Example: greenroom scanners:install bandit
+    """
+    from greenroom_cli.host import scanners as tools
+
+    click.echo(tools.install(_installed(home_option)[0], name))
+
+
+HOST_COMMANDS = [up, down, status, doctor, env, scanners, install_scanner]

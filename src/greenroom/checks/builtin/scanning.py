@@ -1,4 +1,7 @@
-"""The check ``scan``: ruff over the pushed and the deployed tree, and Django's own look for models without migrations."""
+"""The dynos of the check ``scan``: ruff over the pushed and the deployed tree, Django's own look, and the optional scanners.
+
+What their results mean together is decided in ``scan_report``.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,42 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.apps.models import App
+from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.readers import read_settings
 from greenroom.buildpacks.runtime import runtime_env
 from greenroom.checks import tools
 from greenroom.checks.builtin import environment
-from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
+from greenroom.checks.builtin.results import printable, read_json, tail, why_ended
 from greenroom.checks.models import CheckRun
+from greenroom.checks.runner import scanners
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
-from greenroom.git.queries import archive
+from greenroom.git.queries import archive, resolve, show
 from greenroom.slugs.models import Slug
 
 TIMEOUT = 5 * 60.0
-MEMORY_MB = 1024
-SHOWN = 20
+MEMORY_MB, SCANNERS_MB = 1024, 2048
 OLD, NEW = "/greenroom/old.tar", "/greenroom/new.tar"
 
 
 def dyno_id(run: CheckRun) -> str:
     """The engine's id of the dyno that runs ruff, the same for ever."""
     return f"scan-{run.id.hex}"
+
+
+def scanners_dyno_id(run: CheckRun) -> str:
+    """The engine's id of the dyno that runs the optional scanners."""
+    return f"scan-{run.id.hex}-scanners"
+
+
+def settings_of(*, app: App, home: Path, sha: str) -> dict[str, Any]:
+    """``[scan]`` of the commit's greenroom.toml: {scanners, migrations}. A file that cannot be read is the build's matter, not the scan's."""
+    found: dict[str, Any] = {"scanners": [], "migrations": "warn"}
+    if resolve(app, home, sha) is None:
+        return found
+    try:
+        return found | read_settings(show(app, home, sha, "greenroom.toml")).get("scan", {})
+    except BuildError:
+        return found
 
 
 def models_dyno_id(run: CheckRun) -> str:
@@ -41,33 +62,66 @@ def source(*, app: App, home: Path, sha: str) -> str:
     return name
 
 
-def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) -> DynoSpec:
-    """The order for ruff's dyno: two archives to read, no network, no config vars."""
+def _sources(app: App, home: Path, sha: str, deployed_sha: str) -> tuple[tuple[Mount, ...], dict[str, Any]]:
+    """The archives of the pushed and the deployed tree, and where they are told to be."""
     sources = [Mount(target=NEW, source=source(app=app, home=home, sha=sha))]
     if deployed_sha:
         sources.append(Mount(target=OLD, source=source(app=app, home=home, sha=deployed_sha)))
+    return tuple(sources), {"new": NEW, "old": OLD if deployed_sha else None, "work": "/tmp/scan"}  # noqa: S108 - inside the dyno
+
+
+def _reader(
+    *, dyno: str, app: App, job: str, process: str, mounts: tuple[Mount, ...], wish: dict[str, Any], egress: bool = False,
+    home: Path, memory_mb: int = MEMORY_MB,
+) -> DynoSpec:  # fmt: skip
+    """A dyno that reads archives: no config vars, and no code of the app's is run in it."""
     interpreter, extra = tools.python()
-    wish = {"ruff": tools.RUFF, "new": NEW, "old": OLD if deployed_sha else None, "work": "/tmp/scan"}  # noqa: S108 - inside the dyno
-    wish["secrets"] = tools.SECRETS
     return DynoSpec(
-        id=dyno_id(run),
+        id=dyno,
         kind="scan",
         owner=app.id.hex,
         uid=app.number,
-        process="scan.1",
-        command=(interpreter, "-I", tools.RUNNER, "scan", tools.OUT),
+        process=process,
+        command=(interpreter, "-I", tools.RUNNER, job, tools.OUT),
         env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},  # noqa: S108 - inside the dyno
-        mounts=(*sources, *extra, tools.runner_mount(home), tools.ruff_mount(home), tools.secrets_mount(home), tools.out_mount()),
+        mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
         cwd="/tmp",  # noqa: S108 - inside the dyno
-        egress=False,
-        limits=Limits(memory_mb=MEMORY_MB, timeout=TIMEOUT),
+        egress=egress,
+        limits=Limits(memory_mb=memory_mb, timeout=TIMEOUT),
         output=True,
         stdin=json.dumps(wish).encode(),
     )
 
 
-def models_spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) -> DynoSpec:
-    """The order for ``makemigrations --check`` in the built slug: the test environment, and a database that is not there."""
+def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) -> DynoSpec:
+    """The order for ruff's dyno: two archives to read, no network."""
+    sources, wish = _sources(app, home, sha, deployed_sha)
+    mounts = (*sources, tools.ruff_mount(home), tools.secrets_mount(home))
+    wish |= {"ruff": tools.RUFF, "secrets": tools.SECRETS}
+    return _reader(dyno=dyno_id(run), app=app, job="scan", process="scan.1", mounts=mounts, wish=wish, home=home)
+
+
+def scanners_spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, names: list[str], home: Path) -> DynoSpec:
+    """The order for the optional scanners' dyno: the tools that are installed; a network if one of them has to ask a service."""
+    sources, wish = _sources(app, home, sha, deployed_sha)
+    found = tools.scanner_mounts(home, names)
+    wish["scanners"] = {name: found[name].target if name in found else None for name in names}
+    known = [scanners.find(name) for name in found if name in scanners.names()]
+    return _reader(
+        dyno=scanners_dyno_id(run), app=app, job="scanners", process="scan.3", mounts=(*sources, *found.values()), wish=wish,
+        egress=any(scanner.network for scanner in known), home=home, memory_mb=SCANNERS_MB,
+    )  # fmt: skip
+
+
+def models_spec(
+    *, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], deployed_sha: str, strict: bool, home: Path
+) -> DynoSpec:
+    """The order for Django's own look at the built slug, and squawk's at new migrations: the test environment, no database that is there.
+
+    strict: hazards of new migrations block.
+    """
+    old = (Mount(target=OLD, source=source(app=run.app, home=home, sha=deployed_sha)),) if deployed_sha else ()
+    wish = {"squawk": tools.SQUAWK, "old": OLD if deployed_sha else None, "root": slug.settings.get("root", ""), "strict": strict}
     config = environment.of_tests(
         app_json=slug.app_json, is_django=True, database_url=environment.UNREACHABLE, marks={"CI": "true"}
     )
@@ -80,11 +134,11 @@ def models_spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: P
         process="scan.2",
         command=(interpreter, "-I", tools.RUNNER, "models", tools.OUT),
         env=runtime_env(config=config, process="scan.2", port=0, memory_mb=MEMORY_MB, facts={}),
-        mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
+        mounts=(*mounts, *old, *extra, tools.runner_mount(home), tools.squawk_mount(home), tools.out_mount()),
         egress=False,
         limits=Limits(memory_mb=MEMORY_MB, timeout=TIMEOUT),
         output=True,
-        stdin=b"{}",
+        stdin=json.dumps(wish).encode(),
     )
 
 
@@ -98,83 +152,3 @@ def result_of(*, dyno: str, state: DynoState, home: Path) -> dict[str, Any]:
         shown = printable(tail(home / output_file(dyno)))
         return {"outcome": "error", "detail": f"the scanner did not finish: {why_ended(state)}", "tail": shown}
     return result
-
-
-def combine(lint: dict[str, Any], models: dict[str, Any] | None) -> Outcome:
-    """Both results as one outcome. models is None for an app that is not Django's."""
-    results = [("ruff", lint), ("makemigrations --check", models or {"outcome": "success"})]
-    for conclusion in ("failure", "timed_out", "error"):
-        bad = [(name, result) for name, result in results if result["outcome"] == conclusion]
-        if bad:
-            break
-    else:
-        conclusion, bad = "success", []
-    briefs = [_brief(name, result) for name, result in bad]
-    lines = [*_headline(lint), *_finding_lines(lint), *_models_lines(models)]
-    brief = "; ".join(briefs)
-    return Outcome(
-        conclusion=conclusion,
-        title=(brief or _headline(lint)[0].removeprefix("-----> Scan: "))[:255],
-        brief=brief,
-        summary="\n".join(lines),
-        notes=tuple(_notes(lint)),
-        lines=tuple(lines),
-        data=_data(lint, models),
-        findings=tuple(item for item in lint.get("findings", []) if isinstance(item, dict)),
-    )
-
-
-def _brief(name: str, result: dict[str, Any]) -> str:
-    if result["outcome"] == "failure" and name == "ruff":
-        first: dict[str, Any] = next((item for item in result.get("findings", []) if item.get("state") == "new"), {})
-        where = f"{first.get('path')}:{first.get('line')} {first.get('rule')} {first.get('message')}"
-        return f"{plural(int(result.get('new', 0)), 'new finding')}, first: {printable(where)}"
-    return f"{name}: {printable(str(result.get('detail', '')))}"
-
-
-def _headline(lint: dict[str, Any]) -> list[str]:
-    if lint["outcome"] in ("error", "timed_out"):
-        return ["-----> Scan: could not be completed", f" !     {printable(str(lint.get('detail', '')))}"]
-    known = int(lint.get("total", 0)) - int(lint.get("new", 0))
-    if lint.get("baseline"):
-        return [f"-----> Scan: {plural(known, 'finding')}, taken as known: this is the first scan"]
-    return [f"-----> Scan: {plural(int(lint.get('new', 0)), 'new finding')} ({known} known)"]
-
-
-def _finding_lines(lint: dict[str, Any]) -> list[str]:
-    fresh = [item for item in lint.get("findings", []) if item.get("state") == "new"]
-    lines = [
-        printable(
-            f"       {item.get('path')}:{item.get('line')}:{item.get('column')} {item.get('rule')} {item.get('message')}"
-        )
-        for item in fresh[:SHOWN]
-    ]
-    more = [f"       ... and {len(fresh) - SHOWN} more"] if len(fresh) > SHOWN else []
-    return [*lines, *more, *(f"       {note}" for note in _notes(lint))]
-
-
-def _models_lines(models: dict[str, Any] | None) -> list[str]:
-    if models is None or models["outcome"] == "success":
-        return []
-    shown = models.get("changes") or str(models.get("tail", "")).splitlines()
-    return [f" !     {printable(str(models.get('detail', '')))}", *indent("\n".join(map(str, shown)), SHOWN)]
-
-
-def _notes(lint: dict[str, Any]) -> list[str]:
-    """What a reader of a green scan should still know."""
-    notes = []
-    added = int(lint.get("suppressed", 0)) - int(lint.get("suppressed_before", 0))
-    if added > 0:
-        notes.append(f"this push adds {plural(added, 'suppression')} (noqa).")
-    if lint.get("ignore_changed"):
-        notes.append("this push changes .checkignore.")
-    if lint.get("baseline") and lint.get("total"):
-        notes.append(f"{plural(int(lint['total']), 'finding')} of the first scan count as known from now on.")
-    if lint.get("left_out"):
-        notes.append(f"{plural(int(lint['left_out']), 'file')} of more than 4 MB not looked at.")
-    return notes
-
-
-def _data(lint: dict[str, Any], models: dict[str, Any] | None) -> dict[str, Any]:
-    kept = {key: value for key, value in lint.items() if key not in ("findings", "tail")}
-    return {"ruff": {**kept, "version": tools.ruff_version()}, "models": models}

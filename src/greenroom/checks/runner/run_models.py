@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import outputs, plan
+from . import outputs, plan, run_squawk
 from .run_tests import run
 
 ARGUMENTS = "makemigrations --check --dry-run --noinput --no-color"
@@ -41,14 +41,19 @@ def changes(text: str) -> list[str]:
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Run the command in the app's folder; an app without manage.py has nothing to check."""
+    """Run the command in the app's folder, then look at new migrations; an app without manage.py has nothing to check.
+
+    wish: what ``run_squawk.lint`` takes. Its result stands under ``squawk``; without settings that can be imported there is none.
+    """
     manage = plan.manage_py(os.getcwd())
     if not manage:
         return {"outcome": "success", "detail": "no manage.py", "changes": [], "tail": ""}
     step = run(f"python {manage} {ARGUMENTS}", dict(os.environ))
     text = outputs.ANSI.sub("", step.text)
     outcome, detail = judge(step.code, text)
+    lint = {} if outcome == "error" else {"squawk": run_squawk.lint(wish, manage, out)}
     return {
+        **lint,
         "outcome": outcome,
         "detail": detail,
         "changes": changes(text) if outcome == "failure" else [],

@@ -11,11 +11,13 @@ import re
 import subprocess
 import tarfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import baseline, ignores, run_secrets
+from .scanners.kind import ScanError
 
 SELECT = "E9,F,S,B,DJ,PLE,T10"
 IGNORE = "S101,S105,S106,S107,S308,B904,B007,B008,B028,DJ001,DJ008,DJ012,F401,F403,F405,F841"
@@ -25,12 +27,8 @@ SUPPRESSION = re.compile(r"#\s*(?:ruff|flake8)?:?\s*noqa\b", re.IGNORECASE)
 SETTINGS = (".checkignore", ".python-version", "greenroom.toml")
 ROOT = re.compile(r"""^\s*root\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
 MAX_FILES, MAX_BYTES, MAX_FILE = 60_000, 400 * 1024 * 1024, 4 * 1024 * 1024
-MAX_REPORTED = 1_000
+MAX_REPORTED, MAX_SUPPRESSED = 900, 100
 TARGETS = range(7, 15)
-
-
-class ScanError(Exception):
-    """The scan could not be completed."""
 
 
 @dataclass
@@ -45,8 +43,13 @@ class Tree:
     left_out: int = 0
 
 
-def unpack(archive: str, folder: str) -> Tree:
-    """Write the archive's Python files below ``folder``. Links, devices, strange paths and huge files are left out."""
+def is_python(path: str) -> bool:
+    """Whether ruff reads the file."""
+    return path.endswith((".py", ".pyi"))
+
+
+def unpack(archive: str, folder: str, wanted: Callable[[str], bool] = is_python) -> Tree:
+    """Write the archive's files that are ``wanted`` below ``folder``. Links, devices, strange paths and huge files are left out."""
     tree = Tree(folder)
     total = 0
     with tarfile.open(archive, "r:") as tar:
@@ -55,14 +58,14 @@ def unpack(archive: str, folder: str) -> Tree:
             if not member.isreg() or path.startswith("/") or ".." in path.split("/"):
                 continue
             special = path in SETTINGS
-            if not special and not path.endswith((".py", ".pyi")):
+            if not special and not wanted(path):
                 continue
             if member.size > MAX_FILE:
                 tree.left_out += 1
                 continue
             total += member.size
             if total > MAX_BYTES or len(tree.files) >= MAX_FILES:
-                raise ScanError(f"the tree is too large: more than {MAX_FILES} files or {MAX_BYTES >> 20} MB of Python")
+                raise ScanError(f"the tree is too large: more than {MAX_FILES} files or {MAX_BYTES >> 20} MB")
             source = tar.extractfile(member)
             _take(tree, path, source.read() if source else b"")
     return tree
@@ -134,18 +137,23 @@ def findings(report: list[dict[str, Any]], tree: Tree, patterns: list[str]) -> t
     return found, ignored
 
 
-def suppressed(binary: str, tree: Tree, shown: int) -> int:
-    """How many findings ``# noqa`` keeps silent."""
+def suppressed(binary: str, tree: Tree, shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What ``# noqa`` keeps silent, as ruff reports it."""
     if not any(SUPPRESSION.search(text) for text in tree.files.values()):
-        return 0
-    return max(0, len(ruff(binary, tree, "--ignore-noqa")) - shown)
+        return []
+    known = {_spot(item) for item in shown}
+    return [item for item in ruff(binary, tree, "--ignore-noqa") if _spot(item) not in known]
 
 
-def scan(binary: str, archive: str, folder: str) -> tuple[Tree, list[dict[str, Any]], int]:
-    """One tree with its report and its number of suppressions."""
+def _spot(item: dict[str, Any]) -> tuple[Any, ...]:
+    return item["filename"], item.get("code"), item["location"]["row"], item["location"]["column"]
+
+
+def scan(binary: str, archive: str, folder: str) -> tuple[Tree, list[dict[str, Any]], list[dict[str, Any]]]:
+    """One tree with its report and what is suppressed in it."""
     tree = unpack(archive, folder)
     report = ruff(binary, tree)
-    return tree, report, suppressed(binary, tree, len(report))
+    return tree, report, suppressed(binary, tree, report)
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
@@ -170,13 +178,15 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
     result.update(
         baseline=before is None,
         ignored=ignored,
-        suppressed=silent,
-        suppressed_before=before[2] if before else silent,
+        suppressed=len(silent),
+        suppressed_before=len(before[2]) if before else len(silent),
         ignore_changed=before is not None and before[0].ignore != tree.ignore,
         files=len(tree.files),
         left_out=tree.left_out,
         rules=RULES,
     )
+    quiet = [baseline.replace(finding, state="suppressed") for finding in baseline.number(findings(silent, tree, tree.ignore)[0])]
+    result["findings"] += [{**asdict(f), "fingerprint": f.fingerprint()} for f in quiet[:MAX_SUPPRESSED]]
     _add_secrets(result, wish, tree)
     result["wall"] = round(time.monotonic() - began, 3)
     return result

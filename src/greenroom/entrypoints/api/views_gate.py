@@ -67,7 +67,7 @@ def drop_delivery(call: Call) -> dict[str, Any]:
     return delivery_queries.as_json(holding.drop(actor=call.actor, app=call.app, home=HOME))
 
 
-def _sha(call: Call, text: str) -> str:
+def commit_of(call: Call, text: str) -> str:
     """The whole commit of what the caller wrote; without it, the newest push's."""
     if not text:
         newest = Delivery.objects.filter(app=call.app, kind="push").order_by("-seq").first()
@@ -85,7 +85,7 @@ def _sha(call: Call, text: str) -> str:
 @route("GET", "/apps/{app}/checks", "view", returns="[check]", query=("sha",))
 def list_checks(call: Call) -> list[dict[str, Any]]:
     """The newest attempt of each check of ``?sha=``, or of the newest push."""
-    rows = check_queries.latest(call.app, _sha(call, call.query("sha")))
+    rows = check_queries.latest(call.app, commit_of(call, call.query("sha")))
     return [
         {**delivery_queries.check_json(row, call.app), "annotations_count": row.annotations.count()} for row in rows
     ]
@@ -101,7 +101,7 @@ def list_annotations(call: Call) -> list[dict[str, Any]]:
 def sarif_of_check(call: Call) -> Reply:
     """The findings of one check run as SARIF 2.1.0."""
     run = _check(call)
-    versions = {"ruff": str((run.data.get("ruff") or {}).get("version") or "")} if run.builtin else {}
+    versions = sarif.versions(run.data)
     findings = [{key: getattr(row, key) for key in sarif.FIELDS} for row in check_queries.findings(run, limit=sarif.MAX_RESULTS)]
     log = sarif.log_of(name=run.name, sha=run.sha, conclusion=run.conclusion, findings=findings, versions=versions)
     return Reply(log, headers={"Content-Type": sarif.KIND})
@@ -118,7 +118,7 @@ def _check(call: Call) -> CheckRun:
 @route("POST", "/apps/{app}/checks/actions/rerun", "rerun", takes="checks.rerun", returns="[check]")
 def rerun(call: Call) -> list[dict[str, Any]]:
     """Run a check again on the same slug: {name, sha}; without a name, all that are not green."""
-    sha = _sha(call, call.text("sha"))
+    sha = commit_of(call, call.text("sha"))
     checks.rerun(app=call.app, sha=sha, actor=call.actor, name=call.text("name") or None)
     deliveries.reopen(app=call.app, sha=sha, home=HOME)
     return [delivery_queries.check_json(row, call.app) for row in check_queries.latest(call.app, sha)]
@@ -132,7 +132,7 @@ def override(call: Call) -> Reply:
         names = [names]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError("checks must be a list of names.")
-    sha = _sha(call, call.text("sha", required=True))
+    sha = commit_of(call, call.text("sha", required=True))
     row = checks.override(
         app=call.app, sha=sha, checks=names, reason=call.text("reason", required=True), actor=call.actor
     )

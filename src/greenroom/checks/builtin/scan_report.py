@@ -1,0 +1,181 @@
+"""The parts of a scan as one outcome: what is new and blocks, what somebody ignores and until when, what a reader of a green scan should know.
+
+A part is the result of one tool: {outcome, detail, total, new, findings, note, ...}. What is missing counts as nothing found, never as success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from greenroom.checks import rules, tools
+from greenroom.checks.builtin.results import Outcome, indent, plural, printable
+from greenroom.checks.rules import Ignore
+
+SHOWN = 20
+RUFF, MODELS, SQUAWK = "ruff", "makemigrations --check", "squawk"
+SUPPRESSIONS = {RUFF: "noqa"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tool and its result."""
+
+    name: str
+    result: dict[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        return str(self.result["outcome"])
+
+    @property
+    def fresh(self) -> list[dict[str, Any]]:
+        """Its new findings."""
+        return [item for item in self.result.get("findings", []) if isinstance(item, dict) and item.get("state") == "new"]
+
+
+def combine(
+    lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, Any] | None = None, *,
+    ignores: Sequence[Ignore] = (), now: datetime | None = None,
+) -> Outcome:  # fmt: skip
+    """All results as one outcome. models is None for an app that is not Django's, more for one without optional scanners."""
+    parts = [judged(part, ignores, now) for part in _parts(lint, models, more)]
+    for conclusion in ("failure", "timed_out", "error"):
+        bad = [part for part in parts if part.outcome == conclusion]
+        if bad:
+            break
+    else:
+        conclusion, bad = "success", []
+    headline = _headline(parts)
+    notes = _notes(parts)
+    lines = [*headline, *_finding_lines(parts, notes), *_models_lines(models), *_error_lines(parts[2:])]
+    brief = "; ".join(_brief(part) for part in bad)
+    return Outcome(
+        conclusion=conclusion,
+        title=(brief or headline[0].removeprefix("-----> Scan: "))[:255],
+        brief=brief,
+        summary="\n".join(lines),
+        notes=tuple(notes),
+        lines=tuple(lines),
+        data=_data(lint, models, parts[2:]),
+        findings=tuple(item for part in parts for item in part.result.get("findings", []) if isinstance(item, dict)),
+    )
+
+
+def _parts(lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, Any] | None) -> list[Part]:
+    """ruff first, then Django's look, then what looked at migrations, then the optional ones."""
+    parts = [Part(RUFF, lint), Part(MODELS, models or {"outcome": "success"})]
+    if models and isinstance(models.get("squawk"), dict):
+        parts.append(Part(SQUAWK, models["squawk"]))
+    if more is None:
+        return parts
+    found = more.get("scanners")
+    if not isinstance(found, dict) or not found:
+        return [*parts, Part("scanners", more if more["outcome"] != "success" else {"outcome": "error", "detail": "they left no result"})]
+    return [*parts, *(Part(name, result) for name, result in found.items())]
+
+
+def judged(part: Part, ignores: Sequence[Ignore], now: datetime | None) -> Part:
+    """The part with what is ignored taken out of what is new. Only findings that are all known here can make a failure a success."""
+    findings = [item for item in part.result.get("findings", []) if isinstance(item, dict)]
+    if not ignores or now is None or not findings:
+        return part
+    after = [rules.with_ignores(item, ignores, now) for item in findings]
+    fresh = [item for item in after if item.get("state") == "new"]
+    whole = len([item for item in findings if item.get("state") == "new"]) >= int(part.result.get("new", 0))
+    outcome = part.outcome
+    if outcome in ("success", "failure"):
+        blocking = any(int(item.get("severity") or 2) <= 2 for item in fresh)
+        outcome = "failure" if blocking or (outcome == "failure" and not whole) else "success"
+    change = len(fresh) - sum(item.get("state") == "new" for item in findings)
+    new = max(0, int(part.result.get("new", 0)) + change)
+    return Part(part.name, {**part.result, "outcome": outcome, "findings": after, "new": new})
+
+
+def _brief(part: Part) -> str:
+    if part.outcome == "failure" and part.name != MODELS:
+        first: dict[str, Any] = next((item for item in part.fresh if int(item.get("severity") or 2) <= 2), {})
+        where = f"{first.get('path')}:{first.get('line')} {first.get('rule')} {first.get('message')}"
+        found = f"{plural(int(part.result.get('new', 0)), 'new finding')}, first: {printable(where)}"
+        return found if part.name == RUFF else f"{part.name}: {found}"
+    return f"{part.name}: {printable(str(part.result.get('detail', '')))}"
+
+
+def _headline(parts: list[Part]) -> list[str]:
+    lint = parts[0].result
+    if parts[0].outcome in ("error", "timed_out"):
+        return ["-----> Scan: could not be completed", f" !     {printable(str(lint.get('detail', '')))}"]
+    new = sum(int(part.result.get("new", 0)) for part in parts)
+    known = sum(int(part.result.get("total", 0)) for part in parts) - new
+    if lint.get("baseline"):
+        return [f"-----> Scan: {plural(known, 'finding')}, taken as known: this is the first scan"]
+    return [f"-----> Scan: {plural(new, 'new finding')} ({max(0, known)} known)"]
+
+
+def _finding_lines(parts: list[Part], notes: list[str]) -> list[str]:
+    fresh = sorted((item for part in parts for item in part.fresh), key=lambda item: int(item.get("severity") or 2))
+    lines = [
+        printable(f"       {item.get('path')}:{item.get('line')}:{item.get('column')} {item.get('rule')} {item.get('message')}")
+        for item in fresh[:SHOWN]
+    ]
+    more = [f"       ... and {len(fresh) - SHOWN} more"] if len(fresh) > SHOWN else []
+    return [*lines, *more, *(f"       {note}" for note in notes)]
+
+
+def _models_lines(models: dict[str, Any] | None) -> list[str]:
+    if models is None or models["outcome"] == "success":
+        return []
+    shown = models.get("changes") or str(models.get("tail", "")).splitlines()
+    return [f" !     {printable(str(models.get('detail', '')))}", *indent("\n".join(map(str, shown)), SHOWN)]
+
+
+def _error_lines(parts: list[Part]) -> list[str]:
+    bad = [part for part in parts if part.outcome in ("error", "timed_out")]
+    return [f" !     {part.name}: {printable(str(part.result.get('detail', '')))}" for part in bad]
+
+
+def _notes(parts: list[Part]) -> list[str]:
+    """What a reader of a green scan should still know."""
+    lint = parts[0].result
+    notes = []
+    for part in parts:
+        added = int(part.result.get("suppressed", 0)) - int(part.result.get("suppressed_before", 0))
+        if added > 0:
+            notes.append(f"this push adds {plural(added, 'suppression')} ({SUPPRESSIONS.get(part.name, part.name)}).")
+    if lint.get("ignore_changed"):
+        notes.append("this push changes .checkignore.")
+    if lint.get("baseline") and lint.get("total"):
+        notes.append(f"{plural(int(lint['total']), 'finding')} of the first scan count as known from now on.")
+    if lint.get("left_out"):
+        notes.append(f"{plural(int(lint['left_out']), 'file')} of more than 4 MB not looked at.")
+    notes += [f"{printable(str(part.result['note']))[:500].rstrip('.')}." for part in parts if part.result.get("note")]
+    return [*notes, *_ignored(parts), *_hazards(parts)]
+
+
+def _ignored(parts: list[Part]) -> list[str]:
+    rows = [item for part in parts for item in part.result.get("findings", []) if isinstance(item, dict) and item.get("state") == "ignored"]
+    first = printable(str(rows[0].get("justification", ""))) if rows else ""
+    return [f"{plural(len(rows), 'new finding')} ignored, first: {rows[0].get('rule')} {rows[0].get('path')}, {first}."] if rows else []
+
+
+def _hazards(parts: list[Part]) -> list[str]:
+    """What new migrations would do to tables in use, when it does not block."""
+    rows = [item for part in parts if part.name == SQUAWK for item in part.fresh if int(item.get("severity") or 2) > 2]
+    if not rows:
+        return []
+    first = f"{rows[0].get('path')}:{rows[0].get('line')} {rows[0].get('rule')}"
+    return [f"new migrations have {plural(len(rows), 'hazard')} for tables in use, first: {printable(first)}."]
+
+
+def _data(lint: dict[str, Any], models: dict[str, Any] | None, parts: list[Part]) -> dict[str, Any]:
+    def kept(result: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in result.items() if key not in ("findings", "tail")}
+
+    shown = {key: value for key, value in models.items() if key != "squawk"} if models else None
+    return {
+        "ruff": {**kept(lint), "version": tools.ruff_version()},
+        "models": shown,
+        "scanners": {part.name: kept(part.result) for part in parts},
+    }

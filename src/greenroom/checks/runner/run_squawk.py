@@ -1,0 +1,156 @@
+"""Looks at the SQL of the migrations that the deployed commit has not: what it does to a table in use, and how it is done safely.
+
+In Greenroom the code goes first and a human migrates later, on a schema that was rehearsed; so these are warnings unless the app wants
+them to block (``[scan] migrations = "error"``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import tarfile
+from dataclasses import asdict
+from typing import Any
+
+from . import baseline
+from .run_tests import run
+from .scanners.kind import ScanError, call
+
+MIGRATION = re.compile(r"(^|/)migrations/(?!__init__\.py$)[^/]+\.py$")
+NOISE = (
+    "require-timeout-settings,prefer-robust-stmts,prefer-text-field,prefer-bigint-over-int,prefer-bigint-over-smallint,"
+    "prefer-identity,prefer-timestamp-tz,ban-drop-default,ban-char-field,ban-drop-not-null,transaction-nesting,ban-uncommitted-transaction,"
+    "identifier-too-long,prefer-repack,require-table-schema,ban-alter-domain-with-add-constraint,ban-create-domain-with-constraint"
+)
+"""Rules that say something of Django itself, or of time limits that Greenroom sets when a human migrates."""
+
+CONCURRENT = "ban-concurrent-index-creation-in-transaction"
+ALWAYS = ("ban-drop-database", "ban-truncate-cascade", "syntax-error")
+"""What is wrong in any order of code and schema; the rest is a hazard."""
+
+RECIPES = {
+    "renaming-column": "keep the old name in the database with db_column, or add a new field, write both, move the rows, drop the old one later",
+    "renaming-table": "keep the old name in the database with Meta.db_table",
+    "ban-drop-column": "release code without the field first (SeparateDatabaseAndState takes it out of the models), drop the column in a later release",
+    "ban-drop-table": "release code that does not use it first, drop the table in a later release",
+    "adding-required-field": "give the field db_default, or add it with null=True, fill it, and make it required in a later release",
+    "adding-not-nullable-field": "add a CHECK (... IS NOT NULL) NOT VALID, validate it, then set NOT NULL",
+    "adding-field-with-default": "add the field without the default, set the default for new rows, fill the old ones in batches",
+    "changing-column-type": "add a field of the new type, fill it in batches, let the code change over, drop the old one",
+    "require-concurrent-index-creation": "AddIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False",
+    "require-concurrent-index-deletion": "RemoveIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False",
+    "constraint-missing-not-valid": "AddConstraintNotValid of django.contrib.postgres.operations, then ValidateConstraint in a later migration",
+    "adding-foreign-key-constraint": "add the field with db_constraint=False, then the constraint NOT VALID, then validate it",
+    "disallowed-unique-constraint": "build the unique index concurrently first, then add the constraint USING that index",
+    CONCURRENT: "set atomic = False in this migration",
+    "ban-truncate-cascade": "name the tables that are to be emptied, without CASCADE",
+}
+
+
+def migrations(wish: dict[str, Any], folder: str) -> list[str]:
+    """The app's migration files that the deployed tree has not, or has otherwise. wish: {old, root}."""
+    root = f"{wish['root']}/" if wish.get("root") else ""
+    with tarfile.open(wish["old"], "r:") as tar:
+        known = {member.name.removeprefix("./"): _digest(tar, member) for member in tar if member.isreg() and MIGRATION.search(member.name)}
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in ("node_modules", "__pycache__")]
+        paths = (os.path.relpath(os.path.join(place, name), folder) for name in names)
+        found += [path for path in paths if MIGRATION.search(path)]
+    return sorted(path for path in found if known.get(root + path) != _digest_of(os.path.join(folder, path)))
+
+
+def _digest(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    source = tar.extractfile(member)
+    return hashlib.sha256(source.read() if source else b"").hexdigest()
+
+
+def _digest_of(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def lint(wish: dict[str, Any], manage: str, out: str) -> dict[str, Any]:
+    """The result of the part ``squawk``. wish: {squawk, old (or null), root, strict}; manage: the path of manage.py."""
+    folder = os.getcwd()
+    if not wish.get("squawk") or not wish.get("old"):
+        return _result([], "", 0)
+    try:
+        paths = migrations(wish, folder)
+        rows, vendor = _sql(manage, paths, out) if paths else ([], "")
+        return _result(judge(wish, rows, out), _note(rows, vendor), len(rows))
+    except (ScanError, OSError, tarfile.TarError, KeyError, TypeError, ValueError, IndexError) as error:
+        return {"outcome": "error", "detail": str(error)[:500], "findings": [], "new": 0, "total": 0}
+
+
+def _sql(manage: str, paths: list[str], out: str) -> tuple[list[dict[str, Any]], str]:
+    target = os.path.join(out, "sql.json")
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sql_of.py")
+    sys.stdout.flush()
+    step = run("", dict(os.environ), ("python", script, manage, target, *(os.path.abspath(path) for path in paths)))
+    try:
+        with open(target, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError) as error:
+        last = next((line for line in reversed(step.text.splitlines()) if line.strip()), "it said nothing")
+        raise ScanError(f"the SQL of {len(paths)} new migrations could not be written: {last.strip()[:300]}") from error
+    return content["migrations"], content["vendor"]
+
+
+def _note(rows: list[dict[str, Any]], vendor: str) -> str:
+    if vendor not in ("", "postgresql"):
+        return f"new migrations were not looked at: the app's database is {vendor}"
+    bad = [row for row in rows if row["problem"]]
+    return f"the SQL of {bad[0]['app']}.{bad[0]['name']} could not be written without a database ({bad[0]['problem']})" if bad else ""
+
+
+def judge(wish: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[baseline.Finding]:
+    """squawk's findings in all new migrations together, so that a table which one of them makes is nobody's yet."""
+    lines: list[tuple[dict[str, Any], int]] = []
+    text = []
+    for row in rows:
+        for number, statements in enumerate(row["operations"]):
+            for statement in statements:
+                part = statement.rstrip().rstrip(";") + ";"
+                text.append(part)
+                lines += [(row, number)] * (part.count("\n") + 1)
+    if not text:
+        return []
+    path = os.path.join(out, "new.sql")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(text) + "\n")
+    argv = [wish["squawk"], "--reporter", "json", "--assume-in-transaction", "--pg-version", "18.0", "--exclude", NOISE, path]
+    report = json.loads(call(argv, cwd=out))
+    return _findings(report, lines, bool(wish.get("strict")), str(wish.get("root") or ""))
+
+
+def _findings(
+    report: list[dict[str, Any]], lines: list[tuple[dict[str, Any], int]], strict: bool, root: str
+) -> list[baseline.Finding]:
+    found: dict[tuple[str, str, int], baseline.Finding] = {}
+    for item in report:
+        row, number = lines[min(int(item["line"]), len(lines) - 1)]
+        rule = str(item["rule_name"])
+        if rule == CONCURRENT and not row["atomic"]:
+            continue
+        line = row["lines"][number] if number < len(row.get("lines") or []) else 1
+        with open(row["path"], encoding="utf-8", errors="replace") as file:
+            source = file.read().split("\n")
+        recipe = RECIPES.get(rule) or item.get("help")
+        message = str(item["message"]).rstrip(".") + (f". Safer: {recipe}" if recipe else "")
+        severity = 2 if strict or rule in ALWAYS else 3
+        path = os.path.join(root, os.path.relpath(row["path"]))
+        text = baseline.squeeze(source[line - 1]) if 0 < line <= len(source) else ""
+        found.setdefault((rule, path, line), baseline.Finding("squawk", rule, path, line, 0, severity, message, text))
+    return baseline.number(found.values())
+
+
+def _result(found: list[baseline.Finding], note: str, looked: int) -> dict[str, Any]:
+    return {
+        "outcome": "failure" if any(finding.severity <= 2 for finding in found) else "success", "detail": "", "note": note,
+        "total": len(found), "new": len(found), "migrations": looked,
+        "findings": [{**asdict(finding), "fingerprint": finding.fingerprint()} for finding in found],
+    }  # fmt: skip

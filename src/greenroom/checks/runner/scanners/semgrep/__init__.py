@@ -1,0 +1,48 @@
+"""semgrep, with the rules that the repository has in ``.semgrep/`` and no others: none are fetched, and it reports to nobody.
+
+The rules of the pushed tree hold for both trees, so that a new rule makes no old code new.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from ..kind import Raw, Report, ScanError, Scanner, Sources, call, python, read_json, relative
+
+RULES = ".semgrep"
+SEVERITIES = {"CRITICAL": 1, "HIGH": 2, "ERROR": 2, "MEDIUM": 3, "WARNING": 3, "LOW": 4, "INFO": 4}
+SILENCED = re.compile(r"\bnosem(?:grep)?\b")
+READ = (".py", ".html", ".js", ".ts", ".yml", ".yaml", ".json")
+QUIET = {"SEMGREP_SEND_METRICS": "off", "SEMGREP_ENABLE_VERSION_CHECK": "0"}
+
+
+def look(tool: str, sources: Sources) -> Report:
+    """The tree by the pushed tree's rules. ScanError when there are no rules, or semgrep itself reports an error."""
+    rules = os.path.join(sources.config, RULES)
+    if not os.path.isdir(rules):
+        raise ScanError(f"there are no rules: put them into {RULES}/ of the repository, or take semgrep out of greenroom.toml")
+    argv = [python(tool), os.path.join(tool, "bin", "semgrep"), "scan", "--config", rules, "--json", "--quiet", "--metrics=off"]
+    argv += ["--disable-version-check", "--no-git-ignore", "--exclude", RULES, "."]
+    report = read_json(call(argv, cwd=sources.folder, env=QUIET))
+    grave = [row for row in report.get("errors") or [] if str(row.get("level", "error")).lower() == "error"]
+    if grave:
+        raise ScanError(str(grave[0].get("message") or grave[0].get("type") or "an error without words")[:500])
+    rows = report.get("results")
+    if not isinstance(rows, list):
+        raise ScanError("its report has no results")
+    prefix = rules.strip("/").replace("/", ".") + "."
+    found = [
+        Raw(
+            rule=str(row["check_id"]).split(prefix)[-1].split(f"{RULES.strip('.')}.")[-1], path=relative(row["path"], sources),
+            line=int(row["start"]["line"]), message=str(row["extra"]["message"]).strip(),
+            severity=SEVERITIES.get(str(row["extra"].get("severity", "")).upper(), 3), column=int(row["start"].get("col", 0)),
+        )
+        for row in rows
+    ]  # fmt: skip
+    return Report(found, sum(len(SILENCED.findall(text)) for text in sources.files.values()))
+
+
+SCANNER = Scanner(
+    name="semgrep", requirement="semgrep==1.182.0", wanted=lambda path: path.endswith(READ) or path.startswith(f"{RULES}/"), look=look
+)

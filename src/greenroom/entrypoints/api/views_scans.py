@@ -1,0 +1,145 @@
+"""The API of findings from outside (SARIF), of findings that are ignored, and of how strict the gate is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from greenroom.apps.queries import authorise
+from greenroom.basics.clock import heroku_time
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.checks import ignoring, queries, sarif_in, uploads
+from greenroom.checks.models import CheckRun, GatePolicy, Ignore
+from greenroom.deliveries import gate
+from greenroom.deliveries import queries as delivery_queries
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_gate import commit_of
+from greenroom.git import queries as git
+
+MAX_BODY = sarif_in.MAX_BYTES
+
+
+def _body(call: Call) -> bytes:
+    """The request's body. It is read here, since a log may be larger than other requests are allowed to be."""
+    data = call.request.read(MAX_BODY + 1)
+    if len(data) > MAX_BODY:
+        raise UserError(f"The SARIF log is larger than {MAX_BODY >> 20} MB.", hint="gzip it", id="bad_sarif")
+    return bytes(data)
+
+
+def _wish(call: Call) -> tuple[dict[str, Any], bytes]:
+    """What is asked, and the log: a JSON object with ``sarif`` in base64, or the log itself (plain or gzipped) with the rest in the query."""
+    data = _body(call)
+    if call.request.content_type != "application/json":
+        return {key: call.query(key) for key in ("sha", "name", "root")}, data
+    try:
+        wish = json.loads(data)
+        log = base64.b64decode(wish.pop("sarif"), validate=True)
+    except (ValueError, TypeError, AttributeError, KeyError, binascii.Error) as error:
+        raise UserError(
+            "The body must be a JSON object with `sarif`: the log, gzipped or not, in base64.",
+            hint="or send the log itself as application/sarif+json", id="bad_sarif",
+        ) from error  # fmt: skip
+    bad = next((key for key, value in wish.items() if value is not None and not isinstance(value, str)), None)
+    if bad:
+        raise UserError(f"{bad[:60]} must be a string.")
+    return wish, log
+
+
+def _uploaded(call: Call, sha: str, log: bytes, name: str, roots: list[str]) -> list[CheckRun]:
+    scans = uploads.one_of(sarif_in.read(log, roots), name)
+    for check, _ in scans:
+        authorise(call.actor, call.app.name, "checks:report", check=check)
+    deployed = delivery_queries.deployed_sha(call.app)
+    runs = [
+        uploads.upload(app=call.app, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=HOME, actor=call.actor) for check, scan in scans
+    ]
+    gate.reported(app=call.app, sha=sha, home=HOME)
+    return runs
+
+
+@route("POST", "/apps/{app}/scans", "checks:report", raw=True)
+def upload(call: Call) -> Reply:
+    """Report findings as SARIF 2.1.0: {sha, name, root, sarif}, or the log as the body with ``?sha=&name=&root=``."""
+    wish, log = _wish(call)
+    sha = commit_of(call, wish.get("sha") or "")
+    runs = _uploaded(call, sha, log, wish.get("name") or "", [wish["root"]] if wish.get("root") else [])
+    return Reply([delivery_queries.check_json(run, call.app) | {"notes": run.notes, "annotations_count": run.annotations.count()} for run in runs], 201)
+
+
+@route("POST", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs", "checks:report", raw=True)
+def upload_as_to_github(call: Call) -> Reply:
+    """The same in GitHub's words: {commit_sha, ref, sarif (gzipped, base64), checkout_uri, tool_name}."""
+    wish, log = _wish(call)
+    sha = str(wish.get("commit_sha") or "").lower()
+    if len(sha) != 40 or git.resolve(call.app, HOME, sha) != sha:
+        raise UserError(f"No commit found for SHA: {sha[:60]}", resource="commit", hint="push it first, then report on it")
+    root = str(wish.get("checkout_uri") or "").removeprefix("file://")
+    runs = _uploaded(call, sha, log, "", [root] if root else [])
+    number = str(runs[0].number)
+    return Reply({"id": number, "url": f"{call.request.path}/{number}"}, 202)
+
+
+@route("GET", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs/{number}", "checks:read")
+def state_of_upload(call: Call) -> dict[str, Any]:
+    """What became of a log; it is taken in at once, so that this is always ``complete``."""
+    run = queries.of_number(call.app, call.params["number"])
+    if "sarif" not in run.data:
+        raise NotFoundError("Couldn't find that SARIF log.", resource="check")
+    return {"processing_status": "complete", "analyses_url": None, "errors": None}
+
+
+def _ignore(row: Ignore) -> dict[str, Any]:
+    return {
+        "fingerprint": row.fingerprint, "tool": row.tool, "rule": row.rule, "path": row.path, "reason": row.reason, "actor": row.actor,
+        "until": heroku_time(row.until), "created_at": heroku_time(row.created_at), "expired": row.until <= datetime.now(UTC),
+    }  # fmt: skip
+
+
+@route("GET", "/apps/{app}/ignores", "view")
+def list_ignores(call: Call) -> list[dict[str, Any]]:
+    """The findings that somebody lets pass, those whose time has run out included."""
+    return [_ignore(row) for row in Ignore.objects.filter(app=call.app, ended_at=None).order_by("until")]
+
+
+@route("POST", "/apps/{app}/ignores", "override")
+def ignore(call: Call) -> Reply:
+    """Let one finding pass until a moment: {fingerprint, reason, until}; recorded for ever."""
+    text = call.text("until", required=True)
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"until is no moment: {text[:40]!r}.", hint="for example 2026-12-31T18:00:00Z") from error
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    fingerprint, reason = call.text("fingerprint", required=True), call.text("reason", required=True)
+    row = ignoring.ignore(app=call.app, fingerprint=fingerprint, reason=reason, until=until, actor=call.actor)
+    return Reply(_ignore(row), 201)
+
+
+@route("DELETE", "/apps/{app}/ignores/{fingerprint}", "override")
+def unignore(call: Call) -> dict[str, Any]:
+    """Let the finding count again."""
+    return _ignore(ignoring.unignore(app=call.app, fingerprint=call.params["fingerprint"], actor=call.actor))
+
+
+def _policy(row: GatePolicy) -> dict[str, Any]:
+    return {"two_people": row.two_people, "stale_after": row.stale_after}
+
+
+@route("GET", "/apps/{app}/gate", "view")
+def show_policy(call: Call) -> dict[str, Any]:
+    """How strict the gate is: {two_people, stale_after (minutes)}."""
+    return _policy(queries.policy(call.app))
+
+
+@route("PATCH", "/apps/{app}/gate", "settings")
+def change_policy(call: Call) -> dict[str, Any]:
+    """Change it: {two_people, stale_after (minutes)}; each may be left out."""
+    unknown = sorted(set(call.body) - {"two_people", "stale_after"})
+    two, stale = call.body.get("two_people"), call.body.get("stale_after")
+    if unknown or not isinstance(two, bool | None) or isinstance(stale, bool) or not isinstance(stale, int | None):
+        raise UserError(f"{unknown[0][:60]} is not known." if unknown else "two_people is true or false, stale_after a number of minutes.")
+    return _policy(ignoring.change_policy(app=call.app, actor=call.actor, two_people=two, stale_after=stale))
