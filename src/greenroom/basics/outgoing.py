@@ -1,4 +1,4 @@
-"""Requests to addresses that people name (webhooks, forges, log drains): never to this machine or its network unless the installation allows it, and without redirects.
+"""Requests to addresses that people name (webhooks, forges, log drains): never to this machine or its network unless the installation allows it; no redirects.
 
 The name is resolved anew for each request, every address is judged, and the connection goes to a judged address itself: a name that changes
 its mind between the question and the connection gains nothing.

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenroom.apps.queries import collaborator
 from greenroom.basics.errors import NotFoundError
-from greenroom.basics.ids import name_uuid
-from greenroom.dynos.rules import SIZES
-from greenroom.entrypoints.api import shapes, views_addons, views_apps, views_releases
-from greenroom.entrypoints.api.routing import Call, route
 
 
 def _one(rows: list[dict[str, Any]], wanted: str, resource: str, field: str = "name") -> dict[str, Any]:
