@@ -103,15 +103,13 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     """The delivery as the rules take it. ``siblings``: the other open deliveries of the app."""
     rollout = rollout_of(delivery)
     release = delivery.release
-    newer, pipe, stage_busy = order(
-        delivery.seq, delivery.kind, release.version if release else None, [_other(s) for s in siblings]
-    )
+    version = release.version if release else None
+    newer, pipe, stage_busy = order(delivery.seq, delivery.kind, version, [_other(s) for s in siblings])
     progress = _progress(rollout)
     state = known_state(release) if release else None
     live = dynos.live(delivery.app)
     promoted = bool(release and release.kind == "promote" and not delivery.forced)
     newest = deployed(delivery.app) if delivery.kind == "push" else None
-    verdict = checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
     fresh = bool(state and set(state.pending) - _pending_of_live(live))
     ahead = outlook(release) if release and fresh and live else Outlook()
     return Facts(
@@ -124,7 +122,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         rewritten=delivery.push is not None and was_rewritten(delivery.push),
         paused=rules.is_paused(delivery.app.deploy_paused, delivery.app.deploy_paused_until, clock.now()),
         build=delivery.build.status if delivery.build else "",
-        verdict=verdict.colour if verdict else "",
+        verdict=_colour(delivery),
         release=release.status if release else "",
         gaps=bool(release and release.slug and release.status == "pending" and gaps(release.slug, release.config)),
         stage=rollout.state if rollout else "",
@@ -142,6 +140,12 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
         going_back=bool(release and release.kind == "rollback" and not delivery.forced),
     )
+
+
+def _colour(delivery: Delivery) -> str:
+    """What the newest verdict of a push that was built says; empty before there is one."""
+    verdict = checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
+    return verdict.colour if verdict else ""
 
 
 def _other(delivery: Delivery) -> Other:
