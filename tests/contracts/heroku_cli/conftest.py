@@ -20,6 +20,8 @@ APP = "contract-app"
 class Contract:
     """``cli(line)`` runs the CLI; the rest looks at what came of it by other ways."""
 
+    name = APP
+
     def __init__(self, place: Installation, folder: Path) -> None:
         self.place, self.folder = place, folder
         self.team = small_team(place, folder, APP)
