@@ -24,10 +24,15 @@ class Terminal:
     """The CLI at a pseudo terminal, without a token in its environment. ``seen``: all that it has printed."""
 
     def __init__(self, shell: Heroku, *words: str) -> None:
-        env = {key: value for key, value in shell.env.items() if key != "HEROKU_API_KEY"} | {"TERM": "xterm", "HEROKU_NETRC_WRITE": "true"}
+        env = {key: value for key, value in shell.env.items() if key != "HEROKU_API_KEY"} | {
+            "TERM": "xterm",
+            "HEROKU_NETRC_WRITE": "true",
+        }
         self.master, slave = pty.openpty()
         self.seen = ""
-        self.process = subprocess.Popen(["heroku", *words], stdin=slave, stdout=slave, stderr=slave, env=env, cwd=shell.home, start_new_session=True)
+        self.process = subprocess.Popen(
+            ["heroku", *words], stdin=slave, stdout=slave, stderr=slave, env=env, cwd=shell.home, start_new_session=True
+        )
         os.close(slave)
 
     def until(self, pattern: str, seconds: float = 60) -> re.Match:
@@ -35,21 +40,30 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.seen)):
             assert time.monotonic() < deadline, self.seen
-            if select.select([self.master], [], [], 0.2)[0]:
-                try:
-                    self.seen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", os.read(self.master, 65536).decode(errors="replace"))
-                except OSError:
-                    assert re.search(pattern, self.seen), self.seen
+            ended = self.process.poll() is not None
+            if not self._read() and ended:
+                found = re.search(pattern, self.seen)
+                assert found, self.seen
+                return found
         return found
+
+    def _read(self) -> bool:
+        """Whether there was something; waits a little for it."""
+        if not select.select([self.master], [], [], 0.2)[0]:
+            return False
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:
+            return False
+        self.seen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data.decode(errors="replace"))
+        return bool(data)
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
     def end(self) -> int:
-        try:
-            self.until(r"\Z.^", 0.5)
-        except AssertionError:
-            pass
+        while self.process.poll() is None:
+            self._read()
         code = self.process.wait(60)
         os.close(self.master)
         return code

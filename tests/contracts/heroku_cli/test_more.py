@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.contracts.heroku_cli.test_settled import words
+from tests.contracts.heroku_cli.conftest import plain
 from tests.stories.heroku import Heroku
 
 pytestmark = pytest.mark.story
@@ -53,7 +53,7 @@ def test_open_leads_to_the_app(app):
 
 def test_an_app_is_given_away_and_its_old_owner_leaves(app, bert):
     app.cli("heroku apps:create contract-gift --no-remote")
-    said = words(app.cli("heroku apps:transfer bert@example.com -a contract-gift"))
+    said = plain(app.cli("heroku apps:transfer bert@example.com -a contract-gift"))
     assert "greenroom transfers:accept contract-gift" in said
     assert app.place.api("GET", "/apps/contract-gift", token=bert.token)[0] == 404
     assert app.place.api("PATCH", "/account/app-transfers/contract-gift", {"state": "accepted"}, token=bert.token)[0] == 200
@@ -68,7 +68,7 @@ def test_an_app_is_given_away_and_its_old_owner_leaves(app, bert):
 def test_a_viewer_leaves_and_sees_nothing_any_more(app, bert):
     app.place.api("POST", f"/apps/{app.name}/collaborators", {"user": "bert@example.com", "role": "viewer"})
     assert app.name in bert("heroku apps -A")
-    assert "do not have access" in words(bert(f"heroku config -a {app.name}", code=None))
+    assert "do not have access" in plain(bert(f"heroku config -a {app.name}", code=None))
     bert(f"heroku apps:leave -a {app.name}")
     assert app.name not in bert("heroku apps -A")
 
@@ -76,11 +76,24 @@ def test_a_viewer_leaves_and_sees_nothing_any_more(app, bert):
 def test_a_release_command_can_be_tried_again_and_its_output_read(app):
     assert "has no release output" in app("releases:output")
     assert "must have a release-phase command" in app("releases:retry", code=None)
+    procfile = (app.team.work / "Procfile").read_text()
+    app.team.write("Procfile", procfile + "release: echo preparing $HEROKU_RELEASE_VERSION\n")
+    app.team.commit("with a release command")
+    app.team.push()
+    before = app.current()["version"]
+    assert f"preparing v{before}" in app("releases:output")
+    said = app("releases:retry")
+    assert f"done, v{before + 1}" in said
+    app.until(app.current, lambda row: row["version"] == before + 1)
+    assert f"preparing v{before + 1}" in app(f"releases:output v{before + 1}")
+    app.team.write("Procfile", procfile)
+    app.team.commit("without it again")
+    app.team.push()
 
 
 def test_ruby_consoles_say_what_they_are(app):
-    for line in ("console", "rake db:migrate"):
-        assert "command not found" in app(line)
+    assert "command not found" in app("console")
+    assert "command not found" in app("rake db:migrate")
 
 
 def test_the_cli_tells_whose_token_it_is_and_how_long_it_holds(app):

@@ -6,31 +6,28 @@ import json
 
 import pytest
 
+from tests.contracts.heroku_cli.conftest import plain
+
 pytestmark = pytest.mark.story
-
-
-def words(text: str) -> str:
-    """The text without the CLI's margins and line breaks."""
-    return " ".join(text.replace("›", "").split())
 
 
 def refused(app, line: str, because: str) -> None:
     """The CLI ends with an error that says why, or what to use instead."""
-    said = words(app.cli(f"heroku {line}", code=None))
+    said = plain(app.cli(f"heroku {line}", code=None))
     assert because in said, said
     assert "Error" in said
 
 
 def test_features_tell_what_is_on_and_refuse_what_cannot_be(app):
     assert "[+] preboot" in app("features")
-    assert "Enabled: true" in words(app("features:info preboot"))
+    assert "Enabled: true" in plain(app("features:info preboot"))
     assert "already enabled" in app("features:enable preboot", code=None)
-    assert "cannot be switched off" in words(app("features:disable preboot", code=None))
-    assert "hint: keep sessions in the database" in words(app("features:enable http-session-affinity", code=None))
+    assert "cannot be switched off" in plain(app("features:disable preboot", code=None))
+    assert "hint: keep sessions in the database" in plain(app("features:enable http-session-affinity", code=None))
     assert "runtime-dyno-metadata" in app("labs")
     app("labs:enable runtime-dyno-metadata")
     assert json.loads(app("labs:info runtime-dyno-metadata --json"))["enabled"] is True
-    assert "cannot be switched off" in words(app("labs:disable runtime-dyno-metadata", code=None))
+    assert "cannot be switched off" in plain(app("labs:disable runtime-dyno-metadata", code=None))
     assert app.team.place.api("GET", f"/apps/{app.name}/features/runtime-dyno-metadata")[1]["enabled"] is True
     assert app.name in app("run --no-tty -- sh -c 'echo $HEROKU_APP_NAME'")
 
@@ -42,7 +39,7 @@ def test_the_one_buildpack_is_set_and_others_are_refused_with_what_to_use_instea
     assert app.get("/buildpack-installations")[0]["buildpack"]["name"] == "heroku/python"
     app("buildpacks:set https://github.com/heroku/heroku-buildpack-python.git")
     for line in ("buildpacks:add heroku/nodejs", "buildpacks:set https://github.com/someone/their-buildpack"):
-        assert "bin/pre_compile" in words(app(line, code=2))
+        assert "bin/pre_compile" in plain(app(line, code=2))
     app("buildpacks:remove heroku/python")
     app("buildpacks:set heroku/python")
     assert "heroku/python" in app("buildpacks")
@@ -53,7 +50,7 @@ def test_the_one_buildpack_is_set_and_others_are_refused_with_what_to_use_instea
 
 def test_the_one_stack_and_region_are_taken_and_others_refused(app):
     app("apps:stacks:set greenroom-1")
-    assert "There is no stack heroku-24" in words(app("apps:stacks:set heroku-24", code=2))
+    assert "There is no stack heroku-24" in plain(app("apps:stacks:set heroku-24", code=2))
     refused(app, "apps:create contract-eu --region eu", "There is no region eu")
     refused(app, "apps:create contract-team --team acme", "heroku access:add")
     assert app.place.api("GET", "/apps/contract-eu")[0] == 404

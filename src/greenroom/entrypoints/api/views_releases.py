@@ -15,12 +15,15 @@ from greenroom.app_migrations.rehearsal import actions as rehearsals
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
+from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.retrying import retry
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno, Formation
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_gate import transcript_url
 from greenroom.entrypoints.streams.rules import split_exit_marker
 from greenroom.releases import queries as releases
 from greenroom.releases.models import Release
@@ -41,15 +44,22 @@ def _current(call: Call) -> int | None:
 @route("GET", "/apps/{app}/releases", "view", paged="version")
 def list_releases(call: Call) -> list[dict[str, Any]]:
     """All releases, newest first."""
-    current = _current(call)
-    return [shapes.release(row, current=row.version == current) for row in releases.of_app(call.app)[:LISTED]]
+    current, rows = _current(call), list(releases.of_app(call.app)[:LISTED])
+    outputs = _outputs(rows)
+    return [{**shapes.release(row, current=row.version == current), "output_stream_url": outputs.get(row.pk)} for row in rows]
+
+
+def _outputs(rows: list[Release]) -> dict[Any, str]:
+    """Release -> where the output of its release command is read, of those that have one."""
+    found = Delivery.objects.filter(release__in=rows, release__slug__process_types__has_key="release").order_by("seq")
+    return {delivery.release_id: transcript_url(delivery) for delivery in found}
 
 
 @route("GET", "/apps/{app}/releases/{release}", "view")
 def get_release(call: Call) -> dict[str, Any]:
     """One release by version or id."""
     row = releases.by_name(call.app, call.params["release"])
-    return shapes.release(row, current=row.version == _current(call))
+    return {**shapes.release(row, current=row.version == _current(call)), "output_stream_url": _outputs([row]).get(row.pk)}
 
 
 @route("GET", "/apps/{app}/releases/{release}/config-vars", "config:read")
@@ -60,7 +70,11 @@ def release_config(call: Call) -> dict[str, str]:
 
 @route("POST", "/apps/{app}/releases", "release")
 def roll_back(call: Call) -> Reply:
-    """Roll back to {release: id or version, force}; without a release, to the last good one."""
+    """Roll back to {release: id or version, force}; without a release, to the last good one. {slug}: the newest release once more."""
+    if call.text("slug"):
+        made = retry(actor=call.actor, app=call.app, slug=call.text("slug"))
+        deliveries.wake()
+        return Reply({**shapes.release(made), "output_stream_url": _outputs([made]).get(made.pk)}, 201)
     wanted = call.body.get("release")
     version = releases.by_name(call.app, str(wanted)).version if wanted else None
     force = call.body.get("force") is True
@@ -78,12 +92,10 @@ def _types(call: Call) -> dict[str, str]:
 
 @route("GET", "/apps/{app}/formation", "view")
 def list_formation(call: Call) -> list[dict[str, Any]]:
-    """The process types of what runs, with their quantities."""
+    """The process types of what runs, with their quantities; ``release`` among them, always 0."""
     rows = dyno_queries.formation(call.app)
     result = []
     for name, command in sorted(_types(call).items()):
-        if name == "release":
-            continue
         row = rows.get(name) or Formation(
             app=call.app,
             type=name,
