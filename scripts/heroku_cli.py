@@ -43,7 +43,7 @@ def tested() -> dict[str, list[str]]:
     for path in PLACES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                if "git push heroku" in ast.unparse(node) or ".push(" in ast.unparse(node) and path.stem == "test_the_seed":
+                if "git push heroku" in ast.unparse(node) or (".push(" in ast.unparse(node) and path.stem == "test_the_seed"):
                     found["git:credentials"].append(f"{path.stem.removeprefix('test_')}: {node.name}")
                 for command in sorted({names[word] for word in _words(node) if word in names}):
                     found[command].append(f"{path.stem.removeprefix('test_')}: {node.name}")

@@ -17,6 +17,8 @@ from tests.webhooks.receiver import receiving
 
 pytestmark = pytest.mark.story
 CA = Authority()
+CHOOSE = " \n"
+"""The keys that choose the first domain when the CLI asks which ones the certificate is for."""
 
 
 def served(app, name: str) -> str:
@@ -43,7 +45,7 @@ def test_a_certificate_is_added_served_replaced_and_removed(app, tmp_path):
     assert "has no SSL certificates" in app("certs")
     app("domains:add www.example.org --wait")
     assert app.until(lambda: served(app, "www.example.org"), bool).startswith("Hostname mismatch")
-    said = app(f"certs:add {files(tmp_path, 'www.example.org')}")
+    said = app(f"certs:add {files(tmp_path, 'www.example.org')}", stdin=CHOOSE)
     assert "www.example.org" in said
     (row,) = app.get("/sni-endpoints")
     assert "PRIVATE" not in json.dumps(row)
@@ -74,8 +76,8 @@ def test_a_certificate_that_cannot_serve_is_refused_with_its_reason(app, tmp_pat
 
 def test_a_domain_moves_from_one_certificate_to_another(app, tmp_path):
     app("domains:add www.example.org")
-    app(f"certs:add {files(tmp_path, 'www.example.org')}")
-    app(f"certs:add {files(tmp_path, '*.example.org')}", code=None)
+    app(f"certs:add {files(tmp_path, 'www.example.org')}", stdin=CHOOSE)
+    app(f"certs:add {files(tmp_path, '*.example.org')}", stdin="\n")
     first, second = [row["name"] for row in app.get("/sni-endpoints")]
     app(f"domains:update www.example.org --cert {second}")
     assert app.get("/domains/www.example.org")["sni_endpoint"]["name"] == second
