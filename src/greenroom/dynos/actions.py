@@ -38,6 +38,8 @@ def scale(*, actor: Actor, app: App, updates: list[dict], process_types: dict[st
 
 def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formation:
     name = str(update.get("type") or "")
+    if name in rules.NOT_SCALABLE:
+        raise UserError(f"The process type {name} runs once per release and cannot be scaled.", hint=f"greenroom releases -a {app.name}")
     if name not in process_types:
         known = ", ".join(sorted(process_types)) or "none yet: nothing is deployed"
         raise NotFoundError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -46,6 +47,8 @@ def variables(
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
+    if host not in ("localhost", "127.0.0.1"):
+        found["HEROKU_HEADERS"] = json.dumps({"Authorization": f"Bearer {token}"})  # the CLI adds the token for these two alone
     if install.postgres == "embedded":
         found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak
     return found | (_proxied(install, host, ca) if proxy else {})

@@ -17,8 +17,15 @@ from tests.stories.test_host import small_team
 APP = "contract-app"
 
 
+def plain(text: str) -> str:
+    """What the CLI said without its margins and line breaks."""
+    return " ".join(text.replace("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", "").split())
+
+
 class Contract:
     """``cli(line)`` runs the CLI; the rest looks at what came of it by other ways."""
+
+    name = APP
 
     def __init__(self, place: Installation, folder: Path) -> None:
         self.place, self.folder = place, folder

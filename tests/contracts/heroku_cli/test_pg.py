@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import ssl
 import subprocess
 import urllib.error
@@ -14,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from greenroom_cli.host.postgres import binaries
 from tests.stories.team import Installation
 
 pytestmark = pytest.mark.story
@@ -28,7 +28,7 @@ class Cli:
     def __init__(self, place: Installation, folder: Path) -> None:
         self.place, self.folder = place, folder
         exported = json.loads(place.run("env", "--home", place.home, "--json").stdout)
-        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{place.env['PATH']}"
+        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{place.env['PATH']}:{binaries()}"
         self.env = {**place.env, **exported, "PATH": path, "HOME": str(folder), "TERM": "dumb", "NO_COLOR": "1"}
 
     def __call__(self, *words: str, app: str | None = APP, check: bool = True) -> str:
@@ -187,6 +187,51 @@ def test_an_attachment_in_use_is_not_taken_without_confirmation(heroku):
     assert heroku.config()["DATABASE_URL"] != before
 
 
-@pytest.mark.skipif(not shutil.which("psql"), reason="pg:psql runs the host's psql, which is not here")
-def test_psql_reaches_the_database(heroku):
+def test_psql_reaches_the_database_also_with_what_is_typed(heroku):
     assert "3" in heroku("pg:psql", "-c", "SELECT count(*) FROM note")
+    assert "note" in heroku("psql", "--command", "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+
+
+def test_the_database_is_looked_into(heroku):
+    heroku.sql("CREATE INDEX note_by_n ON note (n)")
+    heroku.sql("ANALYZE note")
+    for command, shown in {
+        "pg:table-size": "note", "pg:total-table-size": "note", "pg:table-indexes-size": "note", "pg:index-size": "note_by_n",
+        "pg:total-index-size": "kB", "pg:index-usage": "rows_in_table", "pg:unused-indexes": "index_scans", "pg:seq-scans": "note",
+        "pg:records-rank": "note", "pg:vacuum-stats": "note", "pg:cache-hit": "hit rate", "pg:long-running-queries": "duration",
+        "pg:user-connections": "connections", "pg:blocking": "blocking_pid",
+    }.items():  # fmt: skip
+        assert shown in heroku(command), command
+
+
+def test_sessions_are_seen_and_ended(heroku):
+    with psycopg.connect(heroku.config()["DATABASE_URL"]) as session:
+        session.execute("LOCK TABLE note")
+        pid = str(session.info.backend_pid)
+        assert pid in heroku("pg:ps", "--verbose")
+        assert "note" in heroku("pg:locks")
+        heroku("pg:kill", pid, "--force")
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+    with psycopg.connect(heroku.config()["DATABASE_URL"]) as session:
+        session.execute("SELECT 1")
+        heroku("pg:killall")
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+    assert heroku.sql("SELECT count(*) FROM note") == [(3,)]
+
+
+def test_add_ons_are_listed_renamed_and_waited_for_and_have_one_plan(heroku):
+    assert "heroku-postgresql" in heroku("addons:services", app=None)
+    assert "essential-0" in heroku("addons:plans", "heroku-postgresql", app=None)
+    assert "articles/heroku-postgresql" in heroku("addons:docs", "heroku-postgresql", app=None, check=False)
+    heroku("addons:create", "heroku-postgresql", "--as", "OTHER", "--name", "ach-other")
+    heroku("addons:wait", "ach-other")
+    heroku("addons:rename", "ach-other", "ach-renamed", app=None)
+    assert "ach-renamed" in heroku("addons")
+    assert "one plan" in " ".join(heroku("addons:upgrade", "ach-renamed", "heroku-postgresql:standard-0", check=False).split())
+    assert "default" in heroku("pg:credentials")
+
+
+def test_there_is_nothing_to_cancel_when_no_backup_runs(heroku):
+    assert "No active backups" in heroku("pg:backups:cancel", check=False)

@@ -61,7 +61,7 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (
-            r"/(redis|data)/.*", rf"{DB}/(links|follow|fork|unfollow|upgrade|credentials_rotation|connection_reset|maintenance).*",
+            r"/(redis|data)/.*", rf"{DB}/(links|follow|fork|unfollow|upgrade|credentials_rotation|maintenance).*",
             r"/postgres/v0/databases/[^/]+/(links|upgrade|settings|config|connection-pools|maintenance|credentials).*",
         ),
         "The add-ons here are plain PostgreSQL databases: no followers, forks, pools, links, settings or upgrades, and no Redis or Kafka.",

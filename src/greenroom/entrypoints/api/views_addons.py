@@ -110,6 +110,8 @@ def _confirmed(call: Call, app: App) -> bool:
 def rename_addon(call: Call) -> dict[str, Any]:
     """Another name: {name}."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
+    if "plan" in call.body:
+        raise UserError(f"{row.name} has the one plan that there is.", hint="a database here may grow as long as the disk does: heroku pg:info")
     return shapes_data.addon(actions.rename(actor=call.actor, addon=row, name=call.text("name", required=True)))
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from django.conf import settings
 
+from greenroom.accounts.actions import audit
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import queries, restores, schedules, snapshots
+from greenroom.addons.postgres import host, queries, restores, schedules, snapshots
 from greenroom.apps.queries import authorise
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
@@ -60,6 +61,16 @@ def wait_status(call: Call) -> dict[str, Any]:
     row = database_of(call, "view")
     ready = row.state == "provisioned"
     return {"waiting?": not ready, "message": "available" if ready else row.state, "error?": False}
+
+
+@route("POST", "/client/v11/databases/{database}/connection_reset", "account:write", returns="message")
+def end_connections(call: Call) -> dict[str, Any]:
+    """End every session of the app's role and in its database; the app connects again by itself."""
+    row = database_of(call, "data:write")
+    with host.connect() as connection:
+        count = host.end_sessions(connection, database=row.data["database"], role=row.data["role"])
+    audit(actor=call.actor, action="database.connections.end", app=row.app, detail={"addon": row.name, "count": count})
+    return {"message": f"{count} connections were ended."}
 
 
 @route("PUT", "/client/v11/databases/{database}/reset", "account:write", takes="database.reset", returns="202 message")

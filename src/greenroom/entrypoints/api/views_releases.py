@@ -16,6 +16,7 @@ from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.retrying import retry
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno, Formation
@@ -43,8 +44,15 @@ def _current(call: Call) -> int | None:
 @route("GET", "/apps/{app}/releases", "view", paged="version", returns="[release]")
 def list_releases(call: Call) -> list[dict[str, Any]]:
     """All releases, newest first."""
-    current = _current(call)
-    return [shapes.release(row, current=row.version == current) for row in releases.of_app(call.app)[:LISTED]]
+    current, rows = _current(call), list(releases.of_app(call.app)[:LISTED])
+    outputs = _outputs(rows)
+    return [{**shapes.release(row, current=row.version == current), "output_stream_url": outputs.get(row.pk)} for row in rows]
+
+
+def _outputs(rows: list[Release]) -> dict[Any, str]:
+    """Release -> where the output of its release command is read, of those that have one."""
+    found = Delivery.objects.filter(release__in=rows, release__slug__process_types__has_key="release").order_by("seq")
+    return {delivery.release_id: transcript_url(delivery) for delivery in found}
 
 
 @route("GET", "/apps/{app}/releases/{release}", "view", returns="release")
@@ -55,7 +63,9 @@ def get_release(call: Call) -> dict[str, Any]:
 
 
 def _output(row: Release) -> str | None:
-    """What the release's delivery said, its release command included; None for a release that started nothing."""
+    """What its release command said; of a promotion, which clients follow, all that its delivery said. None where there is neither."""
+    if row.kind != "promote":
+        return _outputs([row]).get(row.pk)
     delivery = Delivery.objects.filter(release=row).first()
     return transcript_url(delivery) if delivery else None
 
@@ -68,7 +78,11 @@ def release_config(call: Call) -> dict[str, str]:
 
 @route("POST", "/apps/{app}/releases", "release", takes="release.create", returns="201 release")
 def roll_back(call: Call) -> Reply:
-    """Roll back to {release: id or version, force}; without a release, to the last good one."""
+    """Roll back to {release: id or version, force}; without a release, to the last good one. {slug}: the newest release once more."""
+    if call.text("slug"):
+        made = retry(actor=call.actor, app=call.app, slug=call.text("slug"))
+        deliveries.wake()
+        return Reply({**shapes.release(made), "output_stream_url": _outputs([made]).get(made.pk)}, 201)
     wanted = call.body.get("release")
     version = releases.by_name(call.app, str(wanted)).version if wanted else None
     force = call.body.get("force") is True
@@ -86,12 +100,10 @@ def _types(call: Call) -> dict[str, str]:
 
 @route("GET", "/apps/{app}/formation", "view", returns="[formation]")
 def list_formation(call: Call) -> list[dict[str, Any]]:
-    """The process types of what runs, with their quantities."""
+    """The process types of what runs, with their quantities; ``release`` among them, always 0."""
     rows = dyno_queries.formation(call.app)
     result = []
     for name, command in sorted(_types(call).items()):
-        if name == "release":
-            continue
         row = rows.get(name) or Formation(
             app=call.app,
             type=name,

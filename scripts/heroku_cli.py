@@ -1,0 +1,123 @@
+"""Writes docs/reference/heroku-cli.md: every command of the Heroku CLI, whether it works here, and the tests that hold it.
+
+The list of commands is the CLI's own (tests/contracts/heroku_cli/commands.json, written anew by ``--commands`` from the installed CLI); which
+are tested is read from the command lines in the tests; the reasons stand in heroku_cli_reasons.py beside this file.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from heroku_cli_reasons import LOCAL, NOT, OF_OTHER_PARTS, PARTLY
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "reference" / "heroku-cli.md"
+LIST = ROOT / "tests" / "contracts" / "heroku_cli" / "commands.json"
+MANIFEST = ROOT / ".tools" / "heroku" / "node_modules" / "heroku" / "oclif.manifest.json"
+PLACES = [*sorted((ROOT / "tests" / "contracts" / "heroku_cli").glob("test_*.py")), ROOT / "tests" / "stories" / "test_the_seed.py"]
+INTRODUCTION = """# The Heroku CLI
+
+`eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) at an installation; `greenroom env --token-file FILE` takes your own
+token. `heroku login`, by browser or with `-i`, works as well: `greenroom accounts:password` sets a password. A host that the CLI would not accept
+is refused by `greenroom env --host`, since the CLI would send the token to Heroku; a tunnel (`ssh -L`) or a name that contains `localhost` does.
+
+Written by `python scripts/heroku_cli.py` from the CLI's list of commands and the command lines in the tests; a test keeps it up to date. Each
+command that works has a test with the real CLI, judged by its effect. What is left out answers with a text that names what is there instead.
+"""
+
+
+def commands() -> dict[str, list[str]]:
+    """command -> its other names."""
+    return json.loads(LIST.read_text())["commands"]
+
+
+def tested() -> dict[str, list[str]]:
+    """command -> ``file: test`` of the tests that type it, by whichever of its names."""
+    names = {name: command for command, others in commands().items() for name in (command, *others)}
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in PLACES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                if "git push heroku" in ast.unparse(node) or (".push(" in ast.unparse(node) and path.stem == "test_the_seed"):
+                    found["git:credentials"].append(f"{path.stem.removeprefix('test_')}: {node.name}")
+                for command in sorted({names[word] for word in _words(node) if word in names}):
+                    found[command].append(f"{path.stem.removeprefix('test_')}: {node.name}")
+    return found
+
+
+def _words(function: ast.FunctionDef) -> set[str]:
+    """The words that may be commands: first in what a test hands to a call, after ``heroku``, or with a colon."""
+    words = set()
+    handed = {id(part) for call in ast.walk(function) if isinstance(call, ast.Call) for part in _handed(call)}
+    for part in ast.walk(function):
+        text = part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ""
+        given = text.split()[:2]
+        if given[:1] == ["heroku"]:
+            words |= set(given[1:])
+        elif given and (id(part) in handed or ":" in given[0]):
+            words.add(given[0])
+    return words
+
+
+def _handed(call: ast.Call) -> list[ast.AST]:
+    """What stands in a call's first argument; in every one of a call that starts the CLI at a terminal."""
+    terminal = isinstance(call.func, ast.Name) and call.func.id == "Terminal"
+    return [part for argument in (call.args if terminal else call.args[:1]) for part in ast.walk(argument)]
+
+
+def _reason(table: dict[str, str], command: str) -> str:
+    fitting = [key for key in table if key == command or (key.endswith("*") and command.startswith(key[:-1]))]
+    return table[max(fitting, key=len)] if fitting else ""
+
+
+def row(command: str, tests: dict[str, list[str]]) -> tuple[str, str]:
+    """(works, partly, local or not; why). ValueError for a command of which nothing is known."""
+    reason, held = _reason(NOT, command), command in tests
+    if reason:
+        return ("local" if reason == LOCAL else "not"), reason
+    if held:
+        partly = _reason(PARTLY, command)
+        return ("partly", partly) if partly else ("works", "")
+    if any(command.startswith(pattern[:-1]) for pattern in OF_OTHER_PARTS):
+        return "not", "not built yet"
+    raise ValueError(f"{command}: neither a test types it, nor does heroku_cli_reasons.py say why it does not work")
+
+
+def page() -> str:
+    """The page's text."""
+    tests, counts = tested(), defaultdict(int)
+    lines = [INTRODUCTION.format(version=json.loads(LIST.read_text())["version"])]
+    topic = ""
+    for command, others in commands().items():
+        if command.partition(":")[0] != topic:
+            topic = command.partition(":")[0]
+            lines += ["", f"## {topic}", "", "| command | | why | held by |", "|--|--|--|--|"]
+        state, why = row(command, tests)
+        counts[state] += 1
+        also = f" ({', '.join(f'`{name}`' for name in others)})" if others else ""
+        held = tests.get(command, [])
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        lines.append(f"| `{command}`{also} | {state} | {why} | {held[0] + more if held else ''} |")
+    total = ", ".join(f"{counts[state]} {state}" for state in ("works", "partly", "local", "not"))
+    lines[0] += f"\nOf {sum(counts.values())} commands: {total}."
+    return "\n".join([*lines, ""])
+
+
+def write_list() -> None:
+    """The list of commands anew, from the CLI that is installed."""
+    manifest = json.loads(MANIFEST.read_text())
+    rows = {name: sorted({*(row.get("aliases") or []), *(row.get("hiddenAliases") or [])}) for name, row in sorted(manifest["commands"].items())}
+    body = ",\n".join(f"  {json.dumps(name)}: {json.dumps(others)}" for name, others in rows.items())
+    LIST.write_text(f'{{\n "version": "{manifest["version"]}",\n "commands": {{\n{body}\n }}\n}}\n')
+
+
+if __name__ == "__main__":
+    if "--commands" in sys.argv:
+        write_list()
+    PAGE.write_text(page())
+    print(f"{PAGE.relative_to(ROOT)} written")

@@ -1,0 +1,43 @@
+"""``greenroom env`` gives nobody a variable with which the Heroku CLI would talk to somebody else."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from greenroom_cli.host.environment import variables
+from greenroom_cli.host.errors import HostError
+
+INSTALL = SimpleNamespace(api_port=5000, tls_port=5001, postgres="embedded")
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "admin.token").write_text("grm_x\n")
+    (tmp_path / "keys" / "ca.pem").write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize("host", ["greenroom.example.com", "10.0.0.7", "staging", "heroku.com.example.org", "notheroku.com.evil", "::1"])
+def test_a_host_that_the_cli_would_not_accept_is_refused_with_what_to_use(place, host):
+    with pytest.raises(HostError) as caught:
+        variables(place, INSTALL, host)
+    assert "api.heroku.com" in caught.value.message
+    assert "ssh -L" in caught.value.hint
+    assert "localhost" in caught.value.hint
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_this_machine_is_accepted_as_it_is(place, host):
+    found = variables(place, INSTALL, host)
+    assert found["HEROKU_HOST"] == f"http://{host}:5000"
+    assert found["HEROKU_BUILDPACK_REGISTRY_URL"] == found["HEROKU_HOST"]
+    assert "HEROKU_HEADERS" not in found
+
+
+def test_a_name_that_contains_localhost_needs_the_token_in_a_header(place):
+    found = variables(place, INSTALL, "greenroom-localhost.example.com")
+    assert json.loads(found["HEROKU_HEADERS"]) == {"Authorization": "Bearer grm_x"}
