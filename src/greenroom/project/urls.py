@@ -11,6 +11,7 @@ from greenroom.entrypoints.api import (
     views_gate,
     views_github,
     views_keys,
+    views_offers,
     views_pg,
     views_profile,
     views_rehearsals,
@@ -27,6 +28,6 @@ REGISTERED = (views_account, views_apps, views_builds, views_gate, views_keys, v
 DATA = (views_addons, views_pg, views_snapshots)
 PIPELINES = (views_sources,)
 REGISTERED_FOR_CHECKS = (views_github, views_check_tokens)
-ABOUT_ITSELF = (views_schema, views_profile, views_source_builds)
+ABOUT_ITSELF = (views_schema, views_offers, views_profile, views_source_builds)
 urlpatterns = api_patterns()
 handler404 = "greenroom.entrypoints.api.middleware.not_found"
