@@ -78,6 +78,7 @@ class Route:
 
     wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes, returns: names of
     shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view reads of the query string.
+    also: the permission that the view itself asks for, of an app that it finds by other means than {app}.
     """
 
     method: str
@@ -90,6 +91,7 @@ class Route:
     takes: str = ""
     returns: str = ""
     query: tuple[str, ...] = ()
+    also: str = ""
 
 
 ROUTES: list[Route] = []
@@ -97,12 +99,12 @@ ROUTES: list[Route] = []
 
 def route(
     method: str, pattern: str, permission: str, *, paged: str = "", wide: str = "", raw: bool = False, takes: str = "", returns: str = "",
-    query: tuple[str, ...] = (),
+    query: tuple[str, ...] = (), also: str = "",
 ) -> Callable[[View], View]:  # fmt: skip
     """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts by."""
 
     def register(view: View) -> View:
-        ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw, takes, returns, query))
+        ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw, takes, returns, query, also))
         return view
 
     return register
