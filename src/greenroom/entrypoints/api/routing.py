@@ -27,6 +27,9 @@ from greenroom.entrypoints.api.auth import actor_of_request
 from greenroom.entrypoints.api.middleware import error_response
 
 HOME: Path = settings.HOME
+UNCOUNTED = "/health"
+"""The one route without a rate limit: whoever watches the installation asks it all the time."""
+
 ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
 
 
@@ -147,7 +150,8 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
     exchange.refuse_unwritable(params, request.GET.dict())
     actor = actor_of_request(request)
     address = request.META.get("REMOTE_ADDR", "")
-    request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
+    if row.pattern != UNCOUNTED:
+        request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
     app = _authorise(row, actor, params)
     exchange.refuse_version(request)
     call = Call(
