@@ -55,10 +55,11 @@ def problems(route: Any, status: int, body: bytes) -> list[str]:
 def _routes() -> list[tuple[re.Pattern[str], Any]]:
     from django.urls import get_resolver
 
-    from greenroom.entrypoints.api.routing import ROUTES, _regex
+    from greenroom.entrypoints.api.routing import ROUTES, _rank, _regex
 
     get_resolver().url_patterns  # noqa: B018
-    return [(re.compile(_regex(row.pattern, row.wide).replace("^", "/", 1)), row) for row in ROUTES]
+    rows = sorted(ROUTES, key=lambda row: _rank(row.pattern, row.wide))
+    return [(re.compile(_regex(row.pattern, row.wide).replace("^", "/", 1)), row) for row in rows]
 
 
 def check(method: str, path: str, status: int, body: bytes) -> None:

@@ -29,6 +29,9 @@ import permissions
 
 pytestmark = pytest.mark.django_db
 LINE = re.compile(r"\| `(\w+) (/\S*)` \| (\S+) \| (\w+) \| (.*) \|")
+PARTS = {"app": "shop"}
+"""Parts of paths of which a permission is asked, and what the cast of the fixtures has there."""
+
 PEOPLE = ("none", "viewer", "developer", "operator", "owner")
 
 
@@ -63,7 +66,7 @@ class Opened:
         monkeypatch.setattr("tests.schema.problems", lambda *args: [])
 
     def status(self, client, row):
-        path = re.sub(r"\{\w+\}", "x", row.pattern.replace("{app}", "shop"))
+        path = re.sub(r"\{(\w+)\}", lambda match: PARTS.get(match[1], "x"), row.pattern)
         return client.generic(row.method, path, "{}", content_type="application/json").status_code
 
 

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,27 @@ def _regex(pattern: str, wide: str) -> str:
     return "^" + re.sub(r"\\\{(\w+)\\\}", part, re.escape(pattern.lstrip("/"))) + r"\Z"
 
 
+def load_views() -> None:
+    """Import every ``views_`` module beside this one, so that their routes are in the table."""
+    folder = Path(__file__).parent
+    for path in sorted(folder.glob("views_*.py")):
+        import_module(f"{__package__}.{path.stem}")
+
+
+def _rank(pattern: str, wide: str) -> tuple[bool, int, list[bool]]:
+    """Which path is tried first: one that says a word where another takes anything; those whose part may hold slashes come last, longest first."""
+    parts = pattern.split("/")
+    return bool(wide), -len(parts) if wide else 0, ["{" in part for part in parts]
+
+
 def urlpatterns() -> list[URLPattern]:
     """Django's patterns for the whole table, one per path."""
     by_path: dict[str, dict[str, Route]] = defaultdict(dict)
     for row in ROUTES:
         by_path[row.pattern][row.method] = row
     wide = {row.pattern: row.wide for row in ROUTES}
-    return [re_path(_regex(pattern, wide[pattern]), _endpoint(methods)) for pattern, methods in by_path.items()]
+    order = sorted(by_path, key=lambda pattern: _rank(pattern, wide[pattern]))
+    return [re_path(_regex(pattern, wide[pattern]), _endpoint(by_path[pattern])) for pattern in order]
 
 
 def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
