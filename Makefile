@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CALLS ?= 20000
+SEED ?= 1
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-stop test test-fast lint bench lock clean
+.PHONY: help install demo demo-stop test test-fast fuzz lint bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -26,6 +28,9 @@ test: $(STAMP) ## the whole test suite, browser tests included
 
 test-fast: $(STAMP) ## rules, rooms and layout only: no installation is started
 	@$(BIN)/python -m pytest -q -m "not story and not browser"
+
+fuzz: $(STAMP) ## 20,000 random calls of the API (CALLS=n, SEED=n): no 500, each answer as /schema says
+	@GREENROOM_FUZZ_CALLS=$(CALLS) GREENROOM_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -s -p no:logging tests/api/test_fuzz.py
 
 lint: $(STAMP) ## ruff, import-linter and mypy
 	@$(BIN)/ruff check src tests benchmarks scripts

@@ -6,6 +6,7 @@ It is stricter than the document: a field that is not declared fails too, so tha
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -48,6 +49,25 @@ def problems(route: Any, status: int, body: bytes) -> list[str]:
             return [f"{status} is not declared, {expected} is"]
         found = validator(name, many)
     return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in list(found.iter_errors(json.loads(body)))[:3]]
+
+
+@cache
+def _routes() -> list[tuple[re.Pattern[str], Any]]:
+    from django.urls import get_resolver
+
+    from greenroom.entrypoints.api.routing import ROUTES, _rank, _regex
+
+    get_resolver().url_patterns  # noqa: B018
+    rows = sorted(ROUTES, key=lambda row: _rank(row.pattern, row.wide))
+    return [(re.compile(_regex(row.pattern, row.wide).replace("^", "/", 1)), row) for row in rows]
+
+
+def check(method: str, path: str, status: int, body: bytes) -> None:
+    """AssertionError when a running installation's answer is not as the document says; paths outside of the table are not looked at."""
+    route = next((row for pattern, row in _routes() if row.method == method and pattern.match(path.partition("?")[0])), None)
+    if route is not None and status < 500:
+        wrong = problems(route, status, body)
+        assert not wrong, f"{method} {path} answered {status}: {wrong}"
 
 
 class Witness:

@@ -108,3 +108,19 @@ def test_words_become_schemas():
         schema("strng")
     with pytest.raises(ValueError, match="declared twice"):
         declare("app", "Again.", {})
+
+
+def test_answers_of_running_installations_are_held_against_it_too():
+    witness.check("GET", "/account/rate-limits?x=1", 200, b'{"remaining": 3}')
+    witness.check("GET", "/streams/output/x", 200, b"text")
+    with pytest.raises(AssertionError, match="GET /account/rate-limits"):
+        witness.check("GET", "/account/rate-limits", 200, b"{}")
+    with pytest.raises(AssertionError, match="commits/master/status"):
+        witness.check("GET", "/api/v3/repos/me/shop/commits/heads/x/commits/master/status", 200, b"{}")
+
+
+def test_a_path_with_a_word_is_tried_before_one_that_takes_anything():
+    from greenroom.entrypoints.api.routing import _rank
+
+    found = sorted([("/a/{x}", ""), ("/a/b", ""), ("/{y}/b", ""), ("/w/{n}", "n"), ("/w/{n}/more", "n"), ("/w/x", "")], key=lambda row: _rank(*row))
+    assert [pattern for pattern, _ in found] == ["/a/b", "/w/x", "/a/{x}", "/{y}/b", "/w/{n}/more", "/w/{n}"]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
+import jsonschema_rs
 import pytest
 from django.urls import get_resolver
 
@@ -45,3 +50,60 @@ def test_each_read_answers_with_data_as_the_document_says(world):
         "/account/features", "/oauth/sessions", "/apps/{app}/features", "/apps/{app}/log-drains", "/apps/{app}/sni-endpoints", "/oauth/clients",
         "/account/invoices", "/api/v3/repos/{owner}/{app}/commits/{ref}/statuses", "/api/v3/repos/{owner}/{app}/statuses/{sha}",
     }  # fmt: skip
+
+
+SCHEMA = json.loads(Path(__file__).with_name("heroku_schema.json").read_text())["definitions"]
+OTHERWISE_THERE = {
+    ("region", "provider/region"): "Heroku's regions are Amazon's; here there is this machine",
+    ("app", "web_url"): "it wants a host of Heroku's", ("app", "git_url"): "it wants Heroku's git host",
+    ("collaborator", "role"): "it has Heroku's words; our roles are viewer, developer, operator and owner",
+    ("add-on-attachment", "addon"): "Heroku's own CLI reads plan and state here, which the published schema does not have",
+    ("domain", "hostname"): "a host name is no URI, whatever the published format says",
+}  # fmt: skip
+"""(resource, place) -> why ours is not as published."""
+
+READ = {
+    "account": "id email", "app": "id name owner region stack build_stack web_url git_url repo_size slug_size archived_at space team generation "
+    "locked internal_routing acm create_status maintenance released_at", "release": "id version description status user created_at current "
+    "eligible_for_rollback addon_plan_names output_stream_url slug", "dyno": "id name type state size command updated_at release attach_url",
+    "formation": "id type quantity size command", "domain": "id hostname kind cname status acm_status sni_endpoint",
+    "collaborator": "id role user permissions", "build": "id status source_blob slug output_stream_url buildpacks stack user app",
+    "slug": "id blob commit checksum size process_types stack", "add-on": "id name plan state config_vars app billing_entity billed_price addon_service "
+    "web_url", "add-on-attachment": "id name addon app config_vars namespace", "oauth-authorization": "id description scope access_token user",
+    "add-on-service": "id name human_name state supports_sharing", "plan": "id name price human_name state", "key": "id public_key email comment "
+    "fingerprint", "region": "id name description country", "stack": "id name state default", "app-webhook": "id include level url",
+    "app-webhook-delivery": "id event webhook status num_attempts last_attempt next_attempt_at", "app-webhook-event": "id include payload",
+    "rate-limit": "remaining", "buildpack-installation": "ordinal buildpack", "dyno-size": "id name memory cost",
+    "app-setup": "id app status build resolved_success_url failure_message",
+}  # fmt: skip
+"""resource -> what Heroku's command line and the well-known libraries read of it; the published schema requires almost nothing."""
+
+
+def _links():
+    """(path with {} for its parts, resource, schema) of each GET of Heroku's schema that says what it returns."""
+    for name, definition in SCHEMA.items():
+        for link in definition["links"]:
+            if link["method"] == "GET" and "targetSchema" in link:
+                yield re.sub(r"\{[^}]*\}", "{}", link["href"]), name, link["targetSchema"]
+
+
+def test_each_resource_of_herokus_is_as_the_published_schema_says_and_has_what_its_clients_read(world):
+    links = {path: (name, target) for path, name, target in _links()}
+    client, seen, wrong = world.client(), set(), []
+    for route in ROUTES:
+        found = links.get(re.sub(r"\{[^}]*\}", "{}", route.pattern))
+        if route.method != "GET" or found is None or route.pattern in NONE_HERE:
+            continue
+        name, target = found
+        data = answers(client, route, world.known).json()
+        checker = jsonschema_rs.Draft4Validator({**target, "definitions": SCHEMA}, validate_formats=True)
+        for error in checker.iter_errors(data):
+            place = "/".join(str(part) for part in error.instance_path if not isinstance(part, int))
+            if (name, place) not in OTHERWISE_THERE:
+                wrong.append(f"{route.pattern}: {place}: {error.message[:150]}")
+        for row in (data if isinstance(data, list) else [data])[:3]:
+            missing = set(READ.get(name, "").split()) - set(row)
+            wrong += [f"{route.pattern}: {missing} missing"] if missing else []
+            seen.add(name)
+    assert not wrong, "\n".join(wrong)
+    assert seen >= set(READ)

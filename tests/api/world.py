@@ -108,7 +108,8 @@ def make(owner: Actor, home: Path, name: str = "world") -> World:
     kept = _kept(owner, app, home, built)
     known = {
         "app": [app.name, str(app.id)], "delivery": [str(delivery.id), delivery.sha], "sha": [delivery.sha], "ref": ["master", delivery.sha],
-        "setup": [str(delivery.id)], "owner": ["anybody"], **built, **judged, **kept,
+        "setup": [str(delivery.id)], "stack": ["greenroom-1"], "region": ["local"], "size": ["basic"], "plan": ["heroku-postgresql:essential-0"],
+        "owner": ["anybody"], **built, **judged, **kept,
     }  # fmt: skip
     return World(app, owner, known)
 

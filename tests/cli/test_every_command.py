@@ -104,6 +104,23 @@ def test_host_commands_of_the_list_exist():
         assert command(name).name == name
 
 
+@pytest.mark.parametrize("name", catalogue.HOST)
+def test_each_host_command_has_help_with_an_example_of_itself(greenroom, name):
+    result = greenroom(name, "--help")
+    assert result.exit_code == 0
+    assert f"greenroom {name}" in result.stdout.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("name", ["status", "doctor", "env"])
+def test_each_read_of_the_host_has_json(name):
+    assert any("--json" in parameter.opts for parameter in command(name).params)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_a_script_of_its_own(greenroom, shell):
+    assert "_GREENROOM_COMPLETE" in greenroom("completion", shell).stdout
+
+
 def test_help_names_every_listed_command_by_topic(greenroom):
     text = greenroom("help").stdout
     for name, (topic, _, summary) in catalogue.COMMANDS.items():

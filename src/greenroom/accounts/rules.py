@@ -12,7 +12,7 @@ SCOPES = ("global", "read", "write", "read-protected", "write-protected", "ident
 """Heroku's scopes; ``protected`` ones include config vars. ``checks:write``: report check runs, nothing else."""
 
 GRANTS: dict[str, frozenset[str]] = {
-    "global": frozenset({"identity", "read", "read-protected", "write", "write-protected", "checks"}),
+    "global": frozenset({"identity", "read", "read-protected", "write", "write-protected", "checks", "global"}),
     "identity": frozenset({"identity"}),
     "read": frozenset({"identity", "read"}),
     "read-protected": frozenset({"identity", "read", "read-protected"}),

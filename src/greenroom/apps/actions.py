@@ -163,5 +163,5 @@ def remove_domain(*, actor: Actor, app: App, hostname: str) -> Domain:
             resource="domain",
         )
     audit(actor=actor, action="domain.remove", app=app, detail={"hostname": row.hostname})
-    row.delete()
+    Domain.objects.filter(pk=row.pk).delete()  # the row keeps its id for the answer
     return row

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import close_old_connections
 
-from greenroom.accounts import signing_in
+from greenroom.accounts import limits, signing_in
 from greenroom.accounts.rules import Actor
 from greenroom.apps import queries as apps
 from greenroom.apps.models import App
@@ -27,11 +27,15 @@ NEED = {"read": "view", "write": "push", "view": "view", "push": "push"}
 
 
 async def authenticate(headers: Mapping[str, str], address: str = "") -> Actor | None:
-    """The actor behind a git request's headers."""
+    """The actor behind a git request's headers. RateLimitError when too many from that address did not hold."""
 
     def find() -> Actor | None:
         close_old_connections()
-        return actor_of_header(headers.get("authorization", ""), address=address)
+        given = headers.get("authorization", "")
+        actor = actor_of_header(given, address=address)
+        if given and actor is None:
+            limits.spend(None, address)  # who guesses here has the same bucket as at the API
+        return actor
 
     return await sync_to_async(find, thread_sensitive=False)()
 

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from greenroom.pipelines.models import Pipeline
 from greenroom.pipelines.queries import authorise as authorise_pipeline
 
 HOME: Path = settings.HOME
+UNCOUNTED = "/health"
+"""The one route without a rate limit: whoever watches the installation asks it all the time."""
+
 ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
 
 
@@ -87,6 +91,7 @@ class Route:
 
     wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes, returns: names of
     shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view reads of the query string.
+    also: the permission that the view itself asks for, of an app that it finds by other means than {app}.
     """
 
     method: str
@@ -99,6 +104,7 @@ class Route:
     takes: str = ""
     returns: str = ""
     query: tuple[str, ...] = ()
+    also: str = ""
 
 
 ROUTES: list[Route] = []
@@ -106,12 +112,12 @@ ROUTES: list[Route] = []
 
 def route(
     method: str, pattern: str, permission: str, *, paged: str = "", wide: str = "", raw: bool = False, takes: str = "", returns: str = "",
-    query: tuple[str, ...] = (),
+    query: tuple[str, ...] = (), also: str = "",
 ) -> Callable[[View], View]:  # fmt: skip
     """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts by."""
 
     def register(view: View) -> View:
-        ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw, takes, returns, query))
+        ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw, takes, returns, query, also))
         return view
 
     return register
@@ -124,13 +130,27 @@ def _regex(pattern: str, wide: str) -> str:
     return "^" + re.sub(r"\\\{(\w+)\\\}", part, re.escape(pattern.lstrip("/"))) + r"\Z"
 
 
+def load_views() -> None:
+    """Import every ``views_`` module beside this one, so that their routes are in the table."""
+    folder = Path(__file__).parent
+    for path in sorted(folder.glob("views_*.py")):
+        import_module(f"{__package__}.{path.stem}")
+
+
+def _rank(pattern: str, wide: str) -> tuple[bool, int, list[bool]]:
+    """Which path is tried first: one that says a word where another takes anything; those whose part may hold slashes come last, longest first."""
+    parts = pattern.split("/")
+    return bool(wide), -len(parts) if wide else 0, ["{" in part for part in parts]
+
+
 def urlpatterns() -> list[URLPattern]:
     """Django's patterns for the whole table, one per path."""
     by_path: dict[str, dict[str, Route]] = defaultdict(dict)
     for row in ROUTES:
         by_path[row.pattern][row.method] = row
     wide = {row.pattern: row.wide for row in ROUTES}
-    return [re_path(_regex(pattern, wide[pattern]), _endpoint(methods)) for pattern, methods in by_path.items()]
+    order = sorted(by_path, key=lambda pattern: _rank(pattern, wide[pattern]))
+    return [re_path(_regex(pattern, wide[pattern]), _endpoint(by_path[pattern])) for pattern in order]
 
 
 def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
@@ -154,7 +174,8 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
     exchange.refuse_unwritable(params, request.GET.dict())
     actor = actor_of_request(request)
     address = request.META.get("REMOTE_ADDR", "")
-    request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
+    if row.pattern != UNCOUNTED:
+        request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
     found = _authorise(row, actor, params)
     exchange.refuse_version(request)
     call = Call(

@@ -8,9 +8,12 @@ from typing import Any
 from greenroom.addons.models import Addon, Attachment, Restore, Schedule, Snapshot
 from greenroom.basics.clock import heroku_time
 
+SINCE = "2026-01-01T00:00:00Z"
+"""When there began to be what every installation has."""
+
 SERVICE = {
     "id": "00000000-0000-4000-8000-000000000010", "name": "heroku-postgresql", "human_name": "PostgreSQL", "state": "ga",
-    "cli_plugin_name": None, "supports_multiple_installations": True, "supports_sharing": True, "created_at": None, "updated_at": None,
+    "cli_plugin_name": None, "supports_multiple_installations": True, "supports_sharing": True, "created_at": SINCE, "updated_at": SINCE,
 }  # fmt: skip
 FREE = {"cents": 0, "unit": "month", "contract": False, "metered": False}
 WORDS = {"wanted": "pending", "loaded": "copy filled", "verified": "copy verified", "saved": "current data saved"}
@@ -32,7 +35,7 @@ def addon(row: Addon) -> dict[str, Any]:
     return {
         "id": str(row.id), "name": row.name, "state": row.state, "plan": plan(row.plan), "config_vars": sorted(names),
         "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"], "human_name": SERVICE["human_name"]}, "app": owner,
-        "provider_id": str(row.id), "provision_message": None, "web_url": None, "actions": [], "billed_price": FREE,
+        "provider_id": str(row.id), "provision_message": "", "web_url": None, "actions": [], "billed_price": FREE,
         "billing_entity": {**owner, "type": "app"}, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
     }  # fmt: skip
 

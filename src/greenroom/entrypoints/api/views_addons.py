@@ -51,7 +51,7 @@ def list_addons(call: Call) -> list[dict[str, Any]]:
     return [shapes_data.addon(row) for row in queries.addons().filter(app=call.app)]
 
 
-@route("GET", "/addons/{addon}", "account:read", returns="addon")
+@route("GET", "/addons/{addon}", "account:read", also="view", returns="addon")
 def get_addon(call: Call) -> dict[str, Any]:
     """One add-on."""
     return shapes_data.addon(addon_of(call, call.params["addon"], "view"))
@@ -148,7 +148,7 @@ def _first(rows: list[Attachment]) -> Attachment:
     return rows[0]
 
 
-@route("GET", "/addons/{addon}/addon-attachments", "account:read", returns="[addon-attachment]")
+@route("GET", "/addons/{addon}/addon-attachments", "account:read", also="view", returns="[addon-attachment]")
 def attachments_of_addon(call: Call) -> list[dict[str, Any]]:
     """Who sees the add-on, as far as the caller may know."""
     row = addon_of(call, call.params["addon"], "view")
@@ -156,7 +156,7 @@ def attachments_of_addon(call: Call) -> list[dict[str, Any]]:
     return [shapes_data.attachment(item) for item in found]
 
 
-@route("POST", "/addon-attachments", "account:write", takes="addon-attachment.create", returns="201 addon-attachment")
+@route("POST", "/addon-attachments", "account:write", also="data:write", takes="addon-attachment.create", returns="201 addon-attachment")
 def create_attachment(call: Call) -> Reply:
     """Let an app see an add-on: {addon, app, name, confirm}. A name in use is moved if confirm has the app's name: promoting."""
     app = app_named(call, call.body.get("app"), "data:write")
@@ -171,7 +171,7 @@ def create_attachment(call: Call) -> Reply:
     return Reply(shapes_data.attachment(queries.attachments().get(pk=made.pk)), 201)
 
 
-@route("DELETE", "/addon-attachments/{attachment}", "account:write", returns="addon-attachment")
+@route("DELETE", "/addon-attachments/{attachment}", "account:write", also="data:write", returns="addon-attachment")
 def delete_attachment(call: Call) -> dict[str, Any]:
     """The app no longer sees the add-on under this name."""
     row = _first(
@@ -183,7 +183,7 @@ def delete_attachment(call: Call) -> dict[str, Any]:
     return shape
 
 
-@route("POST", "/actions/addons/resolve", "account:read", takes="addon.resolve", returns="[addon]")
+@route("POST", "/actions/addons/resolve", "account:read", also="view", takes="addon.resolve", returns="[addon]")
 def resolve_addon(call: Call) -> list[dict[str, Any]]:
     """The add-ons that {addon} may mean, in {app} if it is given. Always a list; not found is a 404."""
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
@@ -193,7 +193,7 @@ def resolve_addon(call: Call) -> list[dict[str, Any]]:
     return [shapes_data.addon(row) for row in found]
 
 
-@route("POST", "/actions/addon-attachments/resolve", "account:read", takes="addon-attachment.resolve", returns="[addon-attachment]")
+@route("POST", "/actions/addon-attachments/resolve", "account:read", also="view", takes="addon-attachment.resolve", returns="[addon-attachment]")
 def resolve_attachment(call: Call) -> list[dict[str, Any]]:
     """The attachments that {addon_attachment} may mean, in {app} if it is given."""
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None

@@ -173,7 +173,7 @@ def log_session(call: Call) -> Reply:
         "source": call.text("source"),
     }
     body = {
-        "id": call.app.id.hex,
+        "id": str(call.app.id),
         "logplex_url": stream_url("logs", payload, "logs"),
         "created_at": shapes.heroku_time(call.app.created_at),
         "updated_at": shapes.heroku_time(call.app.updated_at),

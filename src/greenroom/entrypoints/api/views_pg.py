@@ -33,7 +33,7 @@ def database_of(call: Call, permission: str) -> Addon:
     return addon_of(call, call.params["database"], permission)
 
 
-@route("GET", "/client/v11/databases/{database}", "account:read", returns="database")
+@route("GET", "/client/v11/databases/{database}", "account:read", also="data:read", returns="database")
 def database(call: Call) -> dict[str, Any]:
     """What ``pg:info`` shows. The URL is for those who may read config vars."""
     row = database_of(call, "data:read")
@@ -55,7 +55,7 @@ def database(call: Call) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/client/v11/databases/{database}/wait_status", "account:read", returns="wait-status")
+@route("GET", "/client/v11/databases/{database}/wait_status", "account:read", also="view", returns="wait-status")
 def wait_status(call: Call) -> dict[str, Any]:
     """Whether it can be used yet."""
     row = database_of(call, "view")
@@ -63,7 +63,7 @@ def wait_status(call: Call) -> dict[str, Any]:
     return {"waiting?": not ready, "message": "available" if ready else row.state, "error?": False}
 
 
-@route("POST", "/client/v11/databases/{database}/connection_reset", "account:write", returns="message")
+@route("POST", "/client/v11/databases/{database}/connection_reset", "account:write", also="data:write", returns="message")
 def end_connections(call: Call) -> dict[str, Any]:
     """End every session of the app's role and in its database; the app connects again by itself."""
     row = database_of(call, "data:write")
@@ -73,7 +73,7 @@ def end_connections(call: Call) -> dict[str, Any]:
     return {"message": f"{count} connections were ended."}
 
 
-@route("PUT", "/client/v11/databases/{database}/reset", "account:write", takes="database.reset", returns="202 message")
+@route("PUT", "/client/v11/databases/{database}/reset", "account:write", also="data:write", takes="database.reset", returns="202 message")
 def reset(call: Call) -> Reply:
     """Put an empty database in its place. What was in it is saved as a snapshot, and kept for a day. Answers when that is done."""
     row = database_of(call, "data:write")
@@ -93,7 +93,7 @@ def reset(call: Call) -> Reply:
     return Reply({"message": f"{row.name} is empty" if made.finished_at else "Reset is under way"}, 202)
 
 
-@route("POST", "/client/v11/databases/{database}/backups", "account:write", returns="201 transfer")
+@route("POST", "/client/v11/databases/{database}/backups", "account:write", also="run", returns="201 transfer")
 def capture(call: Call) -> Reply:
     """Ask for a snapshot."""
     row = database_of(call, "run")
@@ -104,7 +104,7 @@ def capture(call: Call) -> Reply:
     return Reply(shapes_data.backup(made), 201)
 
 
-@route("POST", "/client/v11/databases/{database}/restores", "account:write", takes="transfer.restore", returns="201 transfer")
+@route("POST", "/client/v11/databases/{database}/restores", "account:write", also="data:write", takes="transfer.restore", returns="201 transfer")
 def restore(call: Call) -> Reply:
     """Ask for the database to be put back to {backup_url}: what a transfer's ``to_url`` says, or a link of ``pg:backups:url``."""
     row = database_of(call, "data:write")
@@ -195,14 +195,14 @@ def cancel(call: Call) -> dict[str, Any]:
     raise ConflictError(f"{row.name} cannot be cancelled: it is {row.state}.")
 
 
-@route("GET", "/client/v11/databases/{database}/transfer-schedules", "account:read", returns="[schedule]")
+@route("GET", "/client/v11/databases/{database}/transfer-schedules", "account:read", also="data:read", returns="[schedule]")
 def list_schedules(call: Call) -> list[dict[str, Any]]:
     """The database's daily backup, if there is one."""
     row = database_of(call, "data:read")
     return [shapes_data.schedule(found) for found in schedules.of(row)]
 
 
-@route("POST", "/client/v11/databases/{database}/transfer-schedules", "account:write", takes="schedule.create", returns="201 schedule")
+@route("POST", "/client/v11/databases/{database}/transfer-schedules", "account:write", also="data:write", takes="schedule.create", returns="201 schedule")
 def schedule(call: Call) -> Reply:
     """A backup each day: {hour, timezone, schedule_name}."""
     row = database_of(call, "data:write")
@@ -216,20 +216,20 @@ def schedule(call: Call) -> Reply:
     return Reply(shapes_data.schedule(made), 201)
 
 
-@route("DELETE", "/client/v11/databases/{database}/transfer-schedules/{schedule}", "account:write", returns="schedule")
+@route("DELETE", "/client/v11/databases/{database}/transfer-schedules/{schedule}", "account:write", also="data:write", returns="schedule")
 def unschedule(call: Call) -> dict[str, Any]:
     """No more daily backups."""
     row = database_of(call, "data:write")
     return shapes_data.schedule(schedules.unschedule(actor=call.actor, addon=row))
 
 
-@route("GET", "/postgres/v0/databases/{database}/credentials", "account:read", returns="[credential]")
+@route("GET", "/postgres/v0/databases/{database}/credentials", "account:read", also="data:read", returns="[credential]")
 def credentials(call: Call) -> list[dict[str, Any]]:
     """There is one, called default."""
     return [_credential(database_of(call, "data:read"))]
 
 
-@route("GET", "/postgres/v0/databases/{database}/credentials/{credential}", "account:read", returns="credential")
+@route("GET", "/postgres/v0/databases/{database}/credentials/{credential}", "account:read", also="data:read", returns="credential")
 def credential(call: Call) -> dict[str, Any]:
     """The default one, with its password."""
     row = database_of(call, "data:read")

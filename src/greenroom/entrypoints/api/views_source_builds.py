@@ -92,7 +92,7 @@ def create_setup(call: Call) -> Reply:
     return Reply(_setup(_deliver(call, app, blob)), 202)
 
 
-@route("GET", "/app-setups/{setup}", "account:read", returns="app-setup")
+@route("GET", "/app-setups/{setup}", "account:read", also="view", returns="app-setup")
 def get_setup(call: Call) -> dict[str, Any]:
     """How far it is."""
     name = call.params["setup"]

@@ -13,11 +13,11 @@ declare("plan", "A plan of an add-on service.", {
 })  # fmt: skip
 declare("addon-service", "What add-ons can be had.", {
     **NAMED, "human_name": "text", "state": "text", "cli_plugin_name": "text?", "supports_multiple_installations": "boolean",
-    "supports_sharing": "boolean", "created_at": "moment?", "updated_at": "moment?",
+    "supports_sharing": "boolean", **TIMES,
 })  # fmt: skip
 declare("addon", "An add-on: a database.", {
     **NAMED, "state": "provisioning|provisioned|deprovisioning|deprovisioned", "plan": "#plan", "config_vars": "[text]",
-    "addon_service": {**NAMED, "human_name": "text"}, "app": "#named", "provider_id": "text", "provision_message": "text?", "web_url": "text?",
+    "addon_service": {**NAMED, "human_name": "text"}, "app": "#named", "provider_id": "text", "provision_message": "text", "web_url": "text?",
     "actions": "[object]", "billed_price": "#price", "billing_entity": {**NAMED, "type": "text"}, **TIMES,
 })  # fmt: skip
 declare("addon-attachment", "The name under which an app sees an add-on.", {

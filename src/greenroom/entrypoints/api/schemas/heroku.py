@@ -65,6 +65,10 @@ declare("build", "A build: one compilation of a commit into a slug.", {
     "slug": "#of-app?", "stack": "text", "buildpacks": "[#buildpack]", "release": "#of-app?", "output_stream_url": "text",
     "failure": "#failure?", "user": "#user", "app": "#of-app", "finished_at": "moment?", **TIMES,
 })  # fmt: skip
+declare("dyno-size", "A size that a dyno may have.", {
+    **NAMED, "architecture": "text", "compute": "integer", "precise_dyno_units": "number", "dedicated": "boolean", "dyno_units": "integer",
+    "generation": "#named", "memory": "number", "private_space_only": "boolean", "cost": "object",
+})  # fmt: skip
 declare("build-result", "What a build said.", {
     "build": "#build.short", "exit_code": "integer?", "lines": "[#build.line]",
 })  # fmt: skip

@@ -1,0 +1,39 @@
+"""Colours are for terminals alone, and for nobody who set NO_COLOR."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+
+import pytest
+
+from tests.cli.conftest import PROGRAM
+from tests.cli.fake import APP
+
+
+def on_a_terminal(*words: str, **env: str) -> str:
+    """What the command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([str(PROGRAM), *words], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **env})
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # the last one on the other side has gone
+            break
+        if not piece:
+            break
+        said += piece
+    os.close(ours)
+    assert child.wait(timeout=30) == 0, said
+    return said.decode()
+
+
+@pytest.mark.parametrize("words", [("releases", "-a", APP), ("ps", "-a", APP), ("config", "-a", APP)])
+def test_colours_are_for_terminals_and_not_with_no_color(at_server, program, words):
+    assert "\x1b[" in on_a_terminal(*words)
+    assert "\x1b[" not in on_a_terminal(*words, NO_COLOR="1")
+    assert "\x1b[" not in on_a_terminal(*words, TERM="dumb")
+    assert "\x1b[" not in program(*words).stdout
