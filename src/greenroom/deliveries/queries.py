@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 
@@ -216,7 +216,7 @@ def _text(app: App, verdict: Verdict) -> str:
     if verdict.colour == "green":
         return ""
     live = dynos.live(app)
-    decision = check_rules.Decision(colour=verdict.colour, reasons=tuple(verdict.reasons))
+    decision = check_rules.Decision(colour=cast(check_rules.Colour, verdict.colour), reasons=tuple(verdict.reasons))
     return check_rules.withheld(decision, serving=f"v{live.release.version}" if live else "")
 
 
