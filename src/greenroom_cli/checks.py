@@ -21,24 +21,40 @@ SPAN = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 LEVELS = {1: ("critical", "red"), 2: ("bug", "red"), 3: ("minor", "yellow"), 4: ("note", "dim")}
 
 
-@verb("checks", example="greenroom checks -a ach-payslip-staging\ngreenroom checks HEAD~1", json=True)
+COLOURS = {"green": 0, "pending": 3}
+"""Exit codes of ``checks --exit-code``; any other colour is 1."""
+
+
+@verb("checks", example="greenroom checks -a ach-payslip-staging\ngreenroom checks HEAD~1 --exit-code", json=True)
 @click.argument("sha", required=False, default="")
-def checks(cx: Context, sha: str) -> int | None:
-    """Show the checks of a commit; without SHA those of the newest push."""
+@click.option("--exit-code", "tell", is_flag=True, help="End with 0 for a green verdict, 3 while it is pending, else 1.")
+def checks(cx: Context, sha: str, tell: bool) -> int | None:
+    """Show the checks of a commit and why it is withheld; without SHA those of the newest push."""
     rows = cx.api.get(cx.path("checks"), sha=git.commit(sha) if sha else "")
+    verdict = _verdict(cx, rows)
+    code = COLOURS.get(str(verdict.get("colour") or "pending"), 1) if tell else None
     if cx.as_json:
         output.print_json(rows)
-        return None
+        return code
     if not rows:
         output.note(f"{cx.app} has no checks of {sha or 'the newest push'} yet.")
         output.hint(f"greenroom deliveries{cx.words()}")
-        return None
+        return code
     output.heading(f"{cx.app} Checks of {rows[0]['sha'][:8]}")
     output.table([check_line(row) for row in rows], flexible=3)
+    if verdict.get("text"):
+        output.say()
+        output.say(output.clean(verdict["text"]))
     red = [row["name"] for row in rows if row.get("conclusion") not in (None, "success", "neutral")]
     if red:
         output.hint(f"greenroom checks:info {red[0]} {rows[0]['sha'][:8]}{cx.words()}")
-    return None
+    return code
+
+
+def _verdict(cx: Context, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The gate's answer for the commit of these checks; empty before the first."""
+    found = cx.api.get(cx.path("deliveries"), sha=rows[0]["sha"], limit=1) if rows else []
+    return (found[0].get("verdict") if found else None) or {}
 
 
 def check_line(row: dict[str, Any]) -> list[str]:

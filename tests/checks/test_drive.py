@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from datetime import timedelta
 
 import psycopg
 import pytest
 
+from greenroom.accounts.rules import PLATFORM
 from greenroom.addons.postgres import host
-from greenroom.checks import actions, drive, tools
-from greenroom.checks.models import CheckRun
+from greenroom.basics import clock
+from greenroom.checks import actions, drive, ignoring, tools
+from greenroom.checks.models import CheckRun, Ignore
 from greenroom.config_vars import actions as config_vars
 from greenroom.engine.contract import Mount, output_file, scratch_folder
 from greenroom.slugs.models import Slug
@@ -464,3 +467,82 @@ def test_a_travis_file_that_is_a_link_out_of_the_slug_is_not_read(shop, home, tm
     (folder / ".travis.yml").symlink_to(tmp_path / "secret")
     play.tests()
     assert "travis" not in json.loads(next(iter(play.engine.specs.values())).stdin)
+
+
+def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, monkeypatch):
+    wish = {"scanners": ["bandit", "semgrep"], "migrations": "error"}
+    monkeypatch.setattr(drive.scanning, "settings_of", lambda **_: wish)
+    (play.home / "cache/scanners/bandit/bin").mkdir(parents=True)
+    play.built, play.deployed = False, DEPLOYED
+    for _ in range(3):
+        play.scan()
+    scanners = f"{play.scan_id}-scanners"
+    assert play.engine.starts == [play.scan_id, scanners]
+    spec = play.engine.specs[scanners]
+    asked = json.loads(spec.stdin)
+    assert asked["scanners"] == {"bandit": "/greenroom/scanners/bandit", "semgrep": None}
+    assert ("/greenroom/scanners/bandit", "cache/scanners/bandit") in [(mount.target, mount.source) for mount in spec.mounts]
+    assert (spec.egress, [key for key in spec.env if "SECRET" in key or "DATABASE" in key]) == (False, [])
+    play.built = True
+    play.scan()
+    assert json.loads(play.engine.specs[play.models_id].stdin)["strict"] is True
+    play.engine.end(play.scan_id, CLEAN)
+    play.engine.end(play.models_id, {**NO_CHANGE, "squawk": {**CLEAN, "total": 0}})
+    assert play.scan().status == "in_progress"
+    missing = {"outcome": "error", "detail": "it is not installed here; hint: the operator runs: greenroom scanners:install semgrep"}
+    play.engine.end(scanners, {"outcome": "error", "scanners": {"bandit": {**CLEAN, "suppressed": 2}, "semgrep": missing}})
+    run = play.scan()
+    assert (run.conclusion, run.brief) == ("error", f"semgrep: {missing['detail']}")
+    assert run.notes == ["this push adds 2 suppressions (bandit)."]
+    assert " !     semgrep: it is not installed here" in play.text
+    assert actions.sweep(engine=play.engine) == 1
+    assert scanners in play.engine.forgotten
+
+
+@pytest.mark.parametrize("result", [{"outcome": "success"}, {"outcome": "success", "scanners": {}}, {"outcome": "great"}, None])
+def test_scanners_that_leave_no_result_are_an_error(play, monkeypatch, result):
+    monkeypatch.setattr(drive.scanning, "settings_of", lambda **_: {"scanners": ["bandit"], "migrations": "warn"})
+    Slug.objects.update(is_django=False)
+    play.slug.refresh_from_db()
+    play.scan()
+    play.scan()
+    play.engine.end(play.scan_id, CLEAN)
+    play.engine.end(f"{play.scan_id}-scanners", result)
+    assert play.scan().conclusion == "error"
+
+
+def test_an_ignored_finding_lets_the_scan_pass_and_is_told(play, alice):
+    first = scanned(play, RED)
+    assert first.conclusion == "failure"
+    until = clock.now() + timedelta(days=3)
+    ignoring.ignore(app=play.app, fingerprint="f" * 64, reason="not reachable", until=until, actor=alice)
+    actions.rerun(app=play.app, sha=SHA, name="scan", actor=alice)
+    run = scanned(play, RED)
+    assert (run.conclusion, run.title) == ("success", "0 new findings (4 known)")
+    assert run.notes[0].startswith("1 new finding ignored, first: S608 app/db.py, by alice@example.com until ")
+    assert (run.annotations.get().suppressed, run.annotations.get().new) == ("external", False)
+    Ignore.objects.update(until=clock.now() - timedelta(days=1))
+    actions.rerun(app=play.app, sha=SHA, name="scan", actor=alice)
+    known = {**CLEAN, "total": 4, "findings": [{**FINDING, "state": "unchanged"}]}
+    run = scanned(play, known)
+    assert (run.conclusion, "its ignore by alice@example.com ended" in run.brief) == ("failure", True)
+
+
+def test_one_ignored_finding_does_not_hide_those_that_were_not_reported(play, alice):
+    many = {**RED, "new": 1200, "total": 1200}
+    scanned(play, many)
+    ignoring.ignore(app=play.app, fingerprint="f" * 64, reason="not reachable", until=clock.now() + timedelta(days=3), actor=alice)
+    actions.rerun(app=play.app, sha=SHA, name="scan", actor=alice)
+    assert scanned(play, many).conclusion == "failure"
+
+
+def test_hazards_of_new_migrations_are_told_and_block_only_where_the_app_wants_it(play):
+    hazard = {**FINDING, "tool": "squawk", "rule": "renaming-column", "path": "shop/migrations/0002_x.py", "line": 14, "severity": 3, "message": "Renaming"}
+    mild = {**NO_CHANGE, "squawk": {**CLEAN, "new": 1, "total": 1, "findings": [hazard]}}
+    run = scanned(play, CLEAN, mild)
+    assert (run.conclusion, run.title) == ("success", "1 new finding (3 known)")
+    assert run.notes == ["new migrations have 1 hazard for tables in use, first: shop/migrations/0002_x.py:14 renaming-column."]
+    actions.rerun(app=play.app, sha=SHA, name="scan", actor=PLATFORM)
+    strict = {**NO_CHANGE, "squawk": {**CLEAN, "outcome": "failure", "new": 1, "total": 1, "findings": [{**hazard, "severity": 2}]}}
+    run = scanned(play, CLEAN, strict)
+    assert (run.conclusion, run.brief) == ("failure", "squawk: 1 new finding, first: shop/migrations/0002_x.py:14 renaming-column Renaming")

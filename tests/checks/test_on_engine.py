@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.checks import actions
+from greenroom.checks import actions, scanner_tools
 from greenroom.config_vars import actions as config_vars
 from tests.checks.dyno_side import write
 from tests.checks.hosting import FILES, TESTS, a_journey, engine, engine_home, same_minor, server  # noqa: F401 - fixtures
@@ -91,3 +91,26 @@ class Sandbox(unittest.TestCase):
     journey.build(files)
     run = journey.check("tests")
     assert run.conclusion == "success", journey.said
+
+
+def test_an_enabled_scanner_and_squawk_look_at_the_push_inside_their_sandboxes(journey):
+    toml = '[scan]\nscanners = ["bandit"]\n'
+    old = {**FILES, "greenroom.toml": toml}
+    journey.deployed = journey.commit(old)
+    scanner_tools.install(journey.home, "bandit")
+    migration = (
+        "from django.db import migrations\nclass Migration(migrations.Migration):\n"
+        '    dependencies = [("shop", "0001_initial")]\n    operations = [\n        migrations.RenameField("item", "name", "title"),\n    ]\n'
+    )
+    run_it = "import os\n\n\ndef f(x):\n    os.system('ls ' + x)\n"
+    models = FILES["shop/models.py"].replace("name =", "title =")
+    new = {**old, "shop/run.py": run_it, "shop/models.py": models, "shop/migrations/0002_title.py": migration}
+    journey.commit(new)
+    journey.build(new)
+    run = journey.check("scan")
+    assert run.conclusion == "failure", (run.brief, journey.said)
+    found = {(row.tool, row.rule, row.path, row.line) for row in run.annotations.filter(new=True)}
+    assert {("bandit", "B605", "shop/run.py", 5), ("squawk", "renaming-column", "shop/migrations/0002_title.py", 5)} <= found, found
+    assert "bandit: 1 new finding, first: shop/run.py:5 B605" in run.brief
+    assert run.data["scanners"]["bandit"]["version"] == "1.9.4"
+    assert any("Safer: keep the old name in the database with db_column" in text for text in journey.said)

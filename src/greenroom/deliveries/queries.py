@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 
@@ -15,6 +15,8 @@ from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
 from greenroom.buildpacks.commands import ReleaseCommand
 from greenroom.checks import queries as checks
+from greenroom.checks import rules as check_rules
+from greenroom.checks.models import Verdict
 from greenroom.deliveries import rules
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Facts, Other, order
@@ -223,7 +225,7 @@ def as_json(delivery: Delivery) -> dict[str, Any]:
         "kind": delivery.kind,
         "state": delivery.state,
         "reason": delivery.reason,
-        "verdict": {"colour": verdict.colour, "reasons": verdict.reasons} if verdict else None,
+        "verdict": {"colour": verdict.colour, "reasons": verdict.reasons, "text": _text(delivery.app, verdict)} if verdict else None,
         "checks": [check_json(run, delivery.app) for run in checks.latest(delivery.app, delivery.sha)]
         if delivery.sha
         else [],
@@ -235,6 +237,15 @@ def as_json(delivery: Delivery) -> dict[str, Any]:
         "updated_at": clock.heroku_time(delivery.updated_at),
         "finished_at": clock.heroku_time(delivery.finished_at),
     }
+
+
+def _text(app: App, verdict: Verdict) -> str:
+    """The verdict in one paragraph, with what keeps running; empty when it is green."""
+    if verdict.colour == "green":
+        return ""
+    live = dynos.live(app)
+    decision = check_rules.Decision(colour=cast(check_rules.Colour, verdict.colour), reasons=tuple(verdict.reasons))
+    return check_rules.withheld(decision, serving=f"v{live.release.version}" if live else "")
 
 
 def check_json(run: Any, app: App) -> dict[str, Any]:

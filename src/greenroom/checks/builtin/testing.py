@@ -8,10 +8,11 @@ from typing import Any
 
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.queries import forward
+from greenroom.basics import clock
 from greenroom.buildpacks.runtime import runtime_env
 from greenroom.checks import tools
 from greenroom.checks import travis as travis_rules
-from greenroom.checks.builtin import environment
+from greenroom.checks.builtin import environment, quarantine
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.maps import for_tests
@@ -93,7 +94,19 @@ def outcome(*, run: CheckRun, state: DynoState, home: Path) -> Outcome:
         title = f"the tests could not be completed: {why}"
         lines = (f" !     Tests: {title}", *indent(shown, SHOWN_LINES))
         return Outcome(conclusion="error", title=title, brief=why, summary=printable(shown), lines=lines)
-    return read(result)
+    put_aside = (run.slug.settings.get("tests") or {}).get("quarantine") or [] if run.slug else []
+    result = quarantine.apply(result, put_aside, clock.now().date())
+    return read(result | {"flaky_before": flaky_before(run, result)})
+
+
+def flaky_before(run: CheckRun, result: dict[str, Any]) -> dict[str, int]:
+    """name -> in how many of the app's last 50 test runs the test was flaky before this one; for the flaky tests of the result."""
+    names = [str(name) for name in result.get("flaky", [])] if isinstance(result.get("flaky"), list) else []
+    if not names:
+        return {}
+    past = CheckRun.objects.filter(app=run.app, name="tests", status="completed").exclude(pk=run.pk).order_by("-number")
+    seen = [set(data.get("flaky") or []) for data in past.values_list("data", flat=True)[:50]]
+    return {name: sum(name in flaky for flaky in seen) for name in names}
 
 
 def read(result: dict[str, Any]) -> Outcome:
@@ -119,6 +132,10 @@ def _data(result: dict[str, Any]) -> dict[str, Any]:
         "failures",
         "flaky_output",
         "slowest",
+        "quarantined",
+        "quarantined_output",
+        "ended",
+        "flaky_before",
     )
     return {key: result[key] for key in keys if key in result}
 
@@ -136,12 +153,26 @@ def _success(result: dict[str, Any]) -> Outcome:
     notes: list[str] = []
     if flaky:
         title += f", {len(flaky)} flaky"
-        named = ", ".join(flaky[:3]) + (" ..." if len(flaky) > 3 else "")
+        before = result.get("flaky_before") or {}
+        told = [f"{name} ({before[name]} times in the last 50 runs before)" if before.get(name) else name for name in flaky]
+        named = ", ".join(told[:3]) + (" ..." if len(flaky) > 3 else "")
         notes.append(f"{len(flaky)} flaky: failed, then passed on the same code: {named}.")
+    aside = [printable(note) for note in quarantine.notes(result)]
+    if result.get("quarantined"):
+        title += f", {len(result['quarantined'])} in quarantine failed"
+    notes += aside
     if result.get("tests") is None:
         notes.append("its output does not tell how many tests ran; only the exit code was judged.")
-    lines = [f"       {title}", *(f"       Flaky: {name}" for name in flaky[:10])]
-    return Outcome(conclusion="success", title=title, notes=tuple(notes), lines=tuple(lines), data=_data(result))
+    lines = [f"       {title}", *(f"       Flaky: {name}" for name in flaky[:10]), *(f"       {note}" for note in aside)]
+    summary = "\n".join(_slowest(result))
+    return Outcome(conclusion="success", title=title, notes=tuple(notes), summary=summary, lines=tuple(lines), data=_data(result))
+
+
+def _slowest(result: dict[str, Any]) -> list[str]:
+    """The ten slowest tests, where the runner told; for whoever looks at the check, not for the pusher."""
+    rows = [row for row in result.get("slowest") or [] if isinstance(row, dict)][:10]
+    shown = [f"  {float(row.get('seconds') or 0):8.2f} s  {printable(str(row.get('name')))}" for row in rows]
+    return ["Slowest tests:", *shown] if shown else []
 
 
 def _failure(result: dict[str, Any]) -> Outcome:
@@ -162,7 +193,8 @@ def _failure(result: dict[str, Any]) -> Outcome:
         lines += ["", f"       ... and {len(failures) - SHOWN_FAILURES} more"]
     if not failures:
         lines += indent(str(result.get("tail", "")), SHOWN_LINES)
-    summary = printable(str(result.get("tail", "")))
+    lines += [f"       {printable(note)}" for note in quarantine.notes(result)]
+    summary = "\n".join([printable(str(result.get("tail", ""))), *_slowest(result)])
     return Outcome(
         conclusion="failure", title=title[:255], brief=brief, summary=summary, lines=tuple(lines), data=_data(result)
     )

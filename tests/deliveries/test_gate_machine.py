@@ -1,0 +1,471 @@
+"""Whatever happens in whatever order: nothing goes live without green or a leave that still holds, and no newer push is overtaken by an older one.
+
+Two machines play pushes, builds, reports, re-runs, overrides, pauses, worker deaths and roll-outs at random. The first carries out the real
+rules on a world in memory, thousands of steps; the second uses the real actions on PostgreSQL. What is allowed is written down once
+more here, in other words than the rules'. ``GATE_STEPS`` sets how many steps each machine plays at the least.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import transaction
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from greenroom.basics.errors import GreenroomError
+from greenroom.checks import rules as gate
+from greenroom.deliveries import rules as corridor
+from greenroom.deliveries.rules import Other, Step, next_step
+
+REQUIRED = ("tests", "scan", "ci/build")
+ENDS = ("success", "success", "success", *(name for name in gate.CONCLUSIONS if name != "success"))
+STEPS = int(os.environ.get("GATE_STEPS", "0"))
+COUNTED = {"memory": 0, "rows": 0}
+choice = st.integers(0, 10_000)
+check = st.sampled_from(REQUIRED)
+ending = st.sampled_from(ENDS)
+
+
+def play(machine, *, steps: int, length: int) -> None:
+    """Play until at least so many steps were taken."""
+    chosen = settings(
+        max_examples=max(1, steps // length), stateful_step_count=length, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
+    )  # fmt: skip
+    run_state_machine_as_test(machine, settings=chosen)
+
+
+def permitted(runs, overrides) -> bool:
+    """The promise in plain words. runs: (name, attempt, status, conclusion); overrides: (names, {name: attempt seen})."""
+    for name in REQUIRED:
+        mine = sorted((attempt, status, end) for other, attempt, status, end in runs if other == name)
+        if mine and mine[-1][1:] == ("completed", "success"):
+            continue
+        newest = {other: max(a for n, a, _, _ in runs if n == other) for other, _, _, _ in runs}
+        if not any(name in names and all(newest.get(n, 0) <= a for n, a in seen.items()) for names, seen in overrides):
+            return False
+    return True
+
+
+@dataclass
+class Journey:
+    """One push on its way, as far as the rules look at it."""
+
+    seq: int
+    sha: str
+    state: str = "received"
+    build: str = ""
+    verdict: str = ""
+    version: int | None = None
+    release: str = ""
+    stage: str = ""
+    ready: bool = False
+    failure: str = ""
+
+
+@dataclass
+class World:
+    """Everything that survives a worker."""
+
+    rows: list[Journey] = field(default_factory=list)
+    runs: dict[str, list[gate.Run]] = field(default_factory=dict)
+    overrides: dict[str, list[gate.Override]] = field(default_factory=dict)
+    paused: bool = False
+    versions: int = 0
+    lived: list[int] = field(default_factory=list)
+    """The sequence numbers of pushes in the order in which they went live."""
+
+
+class Memory(RuleBasedStateMachine):
+    """The rules alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.world = World()
+
+    def newest(self, sha):
+        return gate.latest(self.world.runs.get(sha, []))
+
+    def attempt(self, sha, name, status="queued", end=""):
+        last = self.newest(sha).get(name)
+        run = gate.Run(name=name, attempt=(last.attempt if last else 0) + 1, status=status, conclusion=end)
+        self.world.runs.setdefault(sha, []).append(run)
+
+    def judge(self, sha):
+        facts = gate.Facts(sha=sha, required=REQUIRED, runs=tuple(self.world.runs.get(sha, ())), overrides=tuple(self.world.overrides.get(sha, ())))
+        return gate.verdict(facts).colour
+
+    def facts(self, row):
+        others = [Other(o.seq, "push", o.state, o.version, o.stage) for o in self.world.rows if o is not row and o.state not in corridor.ENDED]
+        waiting, pipe, stage = corridor.order(row.seq, "push", row.version, others)
+        live = [o for o in self.world.rows if o.state == "live"]
+        return corridor.Facts(
+            kind="push", state=row.state, newer_waiting=waiting, pipe_busy=pipe, stage_busy=stage, paused=self.world.paused,
+            overtaken=any(o.seq > row.seq for o in live), build=row.build, verdict=row.verdict, release=row.release, stage=row.stage,
+            ready=row.ready, failure=row.failure, probed=True, serving=bool(live),
+        )  # fmt: skip
+
+    def carry_out(self, row, step):
+        if step is Step.SUPERSEDE:
+            row.state = "superseded"
+        elif step is Step.BUILD:
+            row.state, row.build = "building", row.build or "running"
+        elif step in (Step.BUILD_FAILED, Step.GIVE_UP):
+            row.state, row.stage = "failed", row.stage and "retired"
+        elif step is Step.CHECK:
+            row.state = "checking"
+            for name in ("tests", "scan"):
+                if name not in self.newest(row.sha):
+                    self.attempt(row.sha, name)
+            row.verdict = self.judge(row.sha)
+        elif step is Step.WITHHOLD:
+            row.state = "refused"
+        elif step is Step.RELEASE:
+            row.verdict = self.judge(row.sha)
+            if row.verdict == "green":
+                self.allowed(row.sha)
+                self.world.versions += 1
+                row.state, row.release, row.version = "releasing", "pending", self.world.versions
+        elif step is Step.ROLL_OUT:
+            row.state, row.stage = "rolling_out", "candidate"
+        elif step is Step.SWITCH:
+            for other in self.world.rows:
+                other.stage = "retired" if other.stage == "live" else other.stage
+            row.stage, row.release = "live", "succeeded"
+            self.world.lived.append(row.seq)
+        elif step is Step.FINISH:
+            row.state = "live"
+
+    def allowed(self, sha):
+        runs = [(run.name, run.attempt, run.status, run.conclusion) for run in self.world.runs.get(sha, ())]
+        assert permitted(runs, [(o.checks, o.attempts) for o in self.world.overrides.get(sha, ())]), (sha, runs)
+
+    @initialize(n=st.integers(0, 3))
+    def start(self, n):
+        COUNTED["memory"] += 1
+        for sha in range(n):
+            self.push(sha)
+
+    @rule(sha=st.integers(0, 12))
+    def push(self, sha):
+        """A new commit, or one that was pushed before."""
+        COUNTED["memory"] += 1
+        self.world.rows.append(Journey(seq=len(self.world.rows) + 1, sha=f"{sha:040x}"))
+
+    @precondition(lambda self: self.world.rows)
+    @rule(number=choice, turns=st.integers(1, 6))
+    def work(self, number, turns):
+        """The loop looks at a delivery, some turns long."""
+        COUNTED["memory"] += 1
+        row = self.world.rows[-1 - number % min(4, len(self.world.rows))]
+        for _ in range(turns):
+            self.carry_out(row, next_step(self.facts(row)))
+
+    @precondition(lambda self: self.world.rows)
+    @rule(number=choice, name=check, end=ending)
+    def work_after_news(self, number, name, end):
+        """The loop decides; before it acts, a report comes in."""
+        COUNTED["memory"] += 1
+        row = self.world.rows[number % len(self.world.rows)]
+        step = next_step(self.facts(row))
+        self.told(row.sha, name, end)
+        self.carry_out(row, step)
+
+    @precondition(lambda self: self.world.rows)
+    @rule(number=choice, name=check, end=ending)
+    def report(self, number, name, end):
+        COUNTED["memory"] += 1
+        self.told(self.world.rows[number % len(self.world.rows)].sha, name, end)
+
+    @precondition(lambda self: any(row.state not in corridor.ENDED for row in self.world.rows))
+    @rule(number=choice, good=st.integers(0, 4), turns=st.integers(2, 9))
+    def a_usual_day(self, number, good, turns):
+        """One of the open pushes goes on: it is built, its checks pass, it answers; or not quite."""
+        COUNTED["memory"] += 1
+        rows = [row for row in self.world.rows if row.state not in corridor.ENDED]
+        row = rows[number % len(rows)]
+        for _ in range(turns):
+            row.build = "succeeded" if row.build == "running" else row.build
+            if row.state == "checking" and good:
+                for name in REQUIRED:
+                    self.told(row.sha, name, "success")
+            row.ready = row.ready or (row.stage == "candidate" and good > 0)
+            self.carry_out(row, next_step(self.facts(row)))
+
+    def told(self, sha, name, end):
+        run = self.newest(sha).get(name)
+        if run is None or run.status == "completed":
+            self.attempt(sha, name)
+        runs = self.world.runs[sha]
+        at = max(i for i, r in enumerate(runs) if r.name == name)
+        one = runs[at]
+        for status, conclusion in (("in_progress", ""), ("completed", end)):
+            if not gate.move_problem(status=one.status, to_status=status, to_conclusion=conclusion):
+                one = gate.Run(name=name, attempt=one.attempt, status=status, conclusion=conclusion)
+        runs[at] = one
+        if self.judge(sha) in ("green", "pending"):
+            self.reopen(sha)
+
+    def reopen(self, sha):
+        held = [r for r in self.world.rows if r.sha == sha and r.state == "refused" and not r.release]
+        if held and not any(o.seq > held[-1].seq and o.state == "live" for o in self.world.rows):
+            held[-1].state, held[-1].verdict = "checking", self.judge(sha)
+
+    @precondition(lambda self: self.world.rows)
+    @rule(number=choice, name=check)
+    def rerun(self, number, name):
+        COUNTED["memory"] += 1
+        sha = self.world.rows[number % len(self.world.rows)].sha
+        last = self.newest(sha).get(name)
+        if last and last.status == "completed":
+            self.attempt(sha, name)
+            self.reopen(sha)
+
+    @precondition(lambda self: self.world.rows)
+    @rule(number=choice, names=st.sets(check, min_size=1))
+    def override(self, number, names):
+        COUNTED["memory"] += 1
+        sha = self.world.rows[number % len(self.world.rows)].sha
+        seen = dict.fromkeys(REQUIRED, 0) | {name: run.attempt for name, run in self.newest(sha).items()}
+        self.world.overrides.setdefault(sha, []).append(gate.Override(checks=tuple(names), attempts=seen, reason="because it is safe", actor="a"))
+        self.reopen(sha)
+
+    @precondition(lambda self: any(row.build == "running" for row in self.world.rows))
+    @rule(fails=st.integers(0, 9))
+    def build_ends(self, fails):
+        COUNTED["memory"] += 1
+        for row in self.world.rows:
+            if row.build == "running":
+                row.build = "succeeded" if fails else "failed"
+
+    @precondition(lambda self: any(row.stage == "candidate" for row in self.world.rows))
+    @rule(good=st.booleans())
+    def candidate_answers(self, good):
+        COUNTED["memory"] += 1
+        for row in self.world.rows:
+            if row.stage == "candidate":
+                row.ready, row.failure = good, "" if good else "it does not answer"
+
+    @rule(on=st.booleans())
+    def pause(self, on):
+        COUNTED["memory"] += 1
+        self.world.paused = on
+        if not on and self.world.rows:
+            self.reopen(self.world.rows[-1].sha)
+
+    @invariant()
+    def no_newer_push_is_overtaken(self):
+        assert self.world.lived == sorted(set(self.world.lived)), self.world.lived
+
+    @invariant()
+    def one_is_live_and_one_candidate_at_most(self):
+        stages = [row.stage for row in self.world.rows]
+        assert stages.count("live") <= 1
+        assert stages.count("candidate") <= 1
+
+
+def test_the_rules_keep_both_promises_over_thousands_of_steps():
+    COUNTED["memory"] = 0
+    lived: list[int] = []
+
+    class Watched(Memory):
+        def teardown(self):
+            lived.extend(self.world.lived)
+
+    play(Watched, steps=max(6_000, STEPS), length=60)
+    assert COUNTED["memory"] >= 5_000
+    assert len(lived) > 20, "a gate that lets nothing through proves nothing"
+
+
+def test_the_machine_sees_a_gate_that_is_left_open(monkeypatch):
+    """The test of the test: with a verdict that takes any end for a pass the first machine fails."""
+    monkeypatch.setattr(gate, "state_of", lambda run, allow_neutral=False: "green" if run and run.conclusion else "pending")
+    with pytest.raises(AssertionError):
+        play(Memory, steps=6_000, length=60)
+
+
+class DiedError(Exception):
+    """The worker was killed."""
+
+
+def rows_machine(cast, home):
+    """The second machine: real actions, rows of PostgreSQL. Each example has an app of its own."""
+    from greenroom.apps import actions as apps
+    from greenroom.builds.models import Build
+    from greenroom.checks import actions as checks
+    from greenroom.checks.models import CheckRun, Override
+    from greenroom.config_vars import actions as config_vars
+    from greenroom.deliveries import actions, queries
+    from greenroom.deliveries import gate as gatekeeper
+    from greenroom.deliveries.steps import Steps
+    from greenroom.dynos import actions as dynos
+    from greenroom.engine.memory import MemoryEngine
+    from greenroom.git.models import Push
+    from greenroom.releases import actions as releases
+    from greenroom.slugs.models import Slug
+
+    class Rows(RuleBasedStateMachine):
+        made = 0
+
+        @initialize()
+        def start(self):
+            Rows.made += 1
+            self.app = apps.create(actor=cast, name=f"machine-{Rows.made}")
+            config_vars.write(app=self.app, home=home, values={}, actor=cast)
+            apps.change_settings(actor=cast, app=self.app, required_checks=["ci/build"])
+            self.app.refresh_from_db()
+            self.steps = Steps(MemoryEngine(), home, django_settings.INSTALLATION)
+            self.pushed, self.lived = [], []
+            self.push(1)
+
+        @rule(sha=st.integers(1, 5))
+        def push(self, sha):
+            COUNTED["rows"] += 1
+            after = f"{sha:040x}"
+            row = Push.objects.create(app=self.app, seq=len(self.pushed) + 1, ref="refs/heads/master", before="0" * 40, after=after, state="recorded")
+            self.pushed.append(after)
+            actions.open_for_push(push=row)
+
+        def open(self):
+            return list(queries.open_deliveries().filter(app=self.app))
+
+        @rule(number=choice, turns=st.integers(1, 5), dies=st.booleans())
+        def work(self, number, turns, dies):
+            """Some turns of the loop; a worker that dies in the last one leaves no half a step behind."""
+            for turn in range(turns):
+                COUNTED["rows"] += 1
+                rows = self.open()
+                if not rows:
+                    return
+                row = rows[number % len(rows)]
+                facts = queries.facts(row, [other for other in rows if other.pk != row.pk])
+                with suppress(DiedError), transaction.atomic():
+                    self.take(row, next_step(facts), facts)
+                    if dies and turn == turns - 1:
+                        raise DiedError
+
+        def take(self, row, step, facts):
+            if step is Step.BUILD:
+                slug, _ = Slug.objects.get_or_create(app=self.app, digest=row.sha.rjust(64, "0"), commit=row.sha, defaults={"env_key": "e"})
+                build = Build.objects.create(app=self.app, commit=row.sha, status="succeeded", slug=slug)
+                actions.advance(delivery=row, state="building", home=home, build=build)
+            elif step is Step.CHECK:
+                actions.advance(delivery=row, state="checking", home=home)
+                checks.begin(app=self.app, sha=row.sha, names=("tests", "scan"))
+                checks.judge(app=self.app, sha=row.sha, required=gatekeeper.required(row, row.build.slug))
+            elif step is Step.ROLL_OUT:
+                dynos.want(app=self.app, release=row.release)
+                actions.advance(delivery=row, state="rolling_out", home=home)
+            elif step is Step.FINISH:
+                actions.advance(delivery=row, state="live", home=home)
+            elif step in (Step.SUPERSEDE, Step.WITHHOLD, Step.RELEASE, Step.GIVE_UP):
+                had = row.release_id
+                self.steps.take(step, row, facts)
+                row.refresh_from_db()
+                if row.release_id and not had:
+                    self.allowed(row)
+
+        def allowed(self, row):
+            runs = list(CheckRun.objects.filter(app=self.app, sha=row.sha).values_list("name", "attempt", "status", "conclusion"))
+            leaves = [(o.checks, o.attempts) for o in Override.objects.filter(app=self.app, sha=row.sha)]
+            assert permitted(runs, leaves), (row.sha, runs, leaves)
+
+        @rule(good=st.integers(0, 4))
+        def candidate_answers(self, good):
+            COUNTED["rows"] += 1
+            for row in self.open():
+                rollout = queries.rollout_of(row)
+                if rollout is None or rollout.state != "candidate":
+                    continue
+                if good:
+                    dynos.make_live(rollout=rollout)
+                    releases.conclude(release=row.release, status="succeeded")
+                    self.lived.append(row.seq)
+                else:
+                    dynos.give_up(rollout=rollout, failure="it does not answer")
+
+        def some_sha(self, number):
+            return self.pushed[number % len(self.pushed)]
+
+        def told(self, sha, name, end):
+            if name == "ci/build":
+                with suppress(GreenroomError):
+                    checks.report(app=self.app, sha=sha, name=name, status="completed", conclusion=end)
+            else:
+                run = checks.begin(app=self.app, sha=sha, names=[name])[0]
+                if run.status != "completed":
+                    CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion=end)
+            gatekeeper.reported(app=self.app, sha=sha, home=home)
+
+        @rule(number=choice, name=check, end=ending)
+        def report(self, number, name, end):
+            COUNTED["rows"] += 1
+            self.told(self.some_sha(number), name, end)
+
+        @rule(number=choice)
+        def a_usual_day(self, number):
+            """All checks of a new push pass, and the loop goes on with it."""
+            for name in REQUIRED:
+                self.told(self.pushed[-1 - number % min(2, len(self.pushed))], name, "success")
+            self.work(-1, 4, False)
+            self.candidate_answers(number % 4)
+            self.work(-1, 1, False)
+
+        @rule(number=choice)
+        def rerun(self, number):
+            COUNTED["rows"] += 1
+            sha = self.some_sha(number)
+            with suppress(GreenroomError):
+                checks.rerun(app=self.app, sha=sha, actor=cast)
+                actions.reopen(app=self.app, sha=sha, home=home)
+
+        @rule(number=choice, names=st.sets(check, min_size=1))
+        def override(self, number, names):
+            COUNTED["rows"] += 1
+            sha = self.some_sha(number)
+            with suppress(GreenroomError):
+                checks.override(app=self.app, sha=sha, checks=sorted(names), reason="because it is safe", actor=cast)
+                actions.reopen(app=self.app, sha=sha, home=home)
+
+        @rule(on=st.integers(0, 3))
+        def pause(self, on):
+            COUNTED["rows"] += 1
+            if on:
+                with suppress(GreenroomError):
+                    actions.resume(actor=cast, app=self.app, home=home)
+            else:
+                apps.change_settings(actor=cast, app=self.app, deploy_paused="a demo")
+            self.app.refresh_from_db()
+
+        @invariant()
+        def no_newer_push_is_overtaken(self):
+            lived = getattr(self, "lived", [])
+            assert lived == sorted(set(lived)), lived
+
+        def teardown(self):
+            Rows.all_lived += len(getattr(self, "lived", []))
+
+    Rows.all_lived = 0
+    return Rows
+
+
+@pytest.mark.django_db
+def test_the_real_actions_keep_both_promises_wherever_the_worker_dies(alice, home):
+    COUNTED["rows"] = 0
+    machine = rows_machine(alice, home)
+    play(machine, steps=max(240, STEPS), length=30)
+    assert COUNTED["rows"] >= 200
+    assert machine.all_lived > 1, "a gate that lets nothing through proves nothing"
