@@ -72,7 +72,7 @@ def enable(cx: Context, pipeline: str, autodeploy: bool, autodestroy: bool, stal
     """Let a pipeline have review apps by itself, or change how."""
     path = place(pipeline_of(cx, pipeline), "review-app-config")
     wanted = {"automatic_review_apps": autodeploy or None, "destroy_stale_apps": autodestroy or None, "stale_days": stale_days}
-    body = {key: value for key, value in wanted.items() if value is not None}
+    body: dict[str, object] = {key: value for key, value in wanted.items() if value is not None}
     with output.progress("Configuring pipeline"):
         _post_or_patch(cx, path, body)
     return None
