@@ -19,6 +19,9 @@ TOPICS: dict[str, str] = {
     "checks": "the gate: checks and overrides",
     "releases": "releases and rollbacks",
     "migrations": "migrations of the app's database",
+    "pipelines": "pipelines: stages and promotion",
+    "ci": "test runs of a pipeline",
+    "reviewapps": "review apps of branches",
     "pg": "the app's database",
     "domains": "host names",
     "maintenance": "maintenance mode",
@@ -94,6 +97,28 @@ migrations  migrations           migrations:migrations     show pending migratio
 migrations  migrations:run       migrations:run_them       run the app's migrations
 migrations  migrations:rehearse  migrations:rehearse       try the migrations on a copy of the database
 migrations  migrations:rehearsal migrations:show_rehearsal the whole report of a rehearsal
+pipelines   pipelines            pipelines:pipelines       list pipelines
+pipelines   pipelines:info       pipelines:info            show the apps of a pipeline
+pipelines   pipelines:create     pipelines:create          make a pipeline with its first app
+pipelines   pipelines:add        pipelines:add             add an app to a pipeline
+pipelines   pipelines:update     pipelines:update          change the stage of an app
+pipelines   pipelines:remove     pipelines:remove          remove an app from its pipeline
+pipelines   pipelines:rename     pipelines:rename          rename a pipeline
+pipelines   pipelines:destroy    pipelines:destroy         destroy a pipeline
+pipelines   pipelines:promote    pipelines:promote         promote the code of an app to other apps
+ci          ci                   ci:ci                     list the latest test runs
+ci          ci:info              ci:info                   show a test run with what it said
+ci          ci:last              ci:last                   show the latest test run
+ci          ci:run               ci:run                    run the tests of this folder
+ci          ci:config            ci:config                 show the config vars of the tests
+ci          ci:config:get        ci:config_get             print one config var of the tests
+ci          ci:config:set        ci:config_set             set config vars of the tests
+ci          ci:config:unset      ci:config_unset           remove config vars of the tests
+reviewapps  reviewapps           reviewapps:reviewapps     list the review apps
+reviewapps  reviewapps:create    reviewapps:create         make a review app of a branch
+reviewapps  reviewapps:destroy   reviewapps:destroy        destroy the review app of a branch
+reviewapps  reviewapps:enable    reviewapps:enable         let a pipeline have review apps by itself
+reviewapps  reviewapps:disable   reviewapps:disable        let a pipeline have no review apps by itself any more
 pg          pg:info              pg:info                   show the app's database
 pg          pg:snapshots         snapshots:snapshots       list snapshots of the database
 pg          pg:snapshots:capture snapshots:capture         take a snapshot of the database

@@ -59,7 +59,7 @@ def get(cx: Context, key: str, shell: bool) -> int | None:
     return None
 
 
-def _pairs(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
+def pairs_of(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
     lines = (
         [line.rstrip("\r\n") for line in sys.stdin if line.strip() and not line.startswith("#")] if from_stdin else []
     )
@@ -90,7 +90,7 @@ def set_vars(cx: Context, pairs: tuple[str, ...], from_stdin: bool, **wait: Any)
     All of them make one release. The command waits until that release serves and fails when it is refused or does
     not come up; the one before goes on serving then.
     """
-    return _change(cx, "Setting", _pairs(pairs, from_stdin), **wait)
+    return _change(cx, "Setting", pairs_of(pairs, from_stdin), **wait)
 
 
 @verb("config:unset", example="greenroom config:unset DEBUG -a ach-payslip-staging")

@@ -319,6 +319,7 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/pg/restores/[^/]+", restore()),
         ("GET", "/audit", [{"id": 1, "created_at": T0, "actor": "alice@example.com", "action": "config.change", "app": APP, "detail": {"keys": ["DEBUG"]}}]),
         ("GET", "/audit/verification", {"intact": True}),
+        *pipelines(fake),
         ("GET", "/oauth/authorizations", [{"id": "70cec0de-1", "access_token": {"token": "grm_...beef"}, "description": "CI", "scope": ["write"], "created_at": T0}]),
         ("POST", "/oauth/authorizations", Reply({"id": "70cec0de-2", "access_token": {"token": "grm_new"}}, 201)),
         ("DELETE", "/oauth/authorizations/[^/]+", {"id": "70cec0de-1"}),
@@ -329,6 +330,28 @@ IGNORED = {
     "fingerprint": "3fa9c01d" * 8, "tool": "ruff", "rule": "S608", "path": "payslip/views.py", "reason": "not reachable, TICKET-12",
     "actor": "alice@example.com", "until": "2026-12-31T18:00:00Z", "created_at": T0, "expired": False,
 }  # fmt: skip
+
+
+def pipelines(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
+    """A pipeline with the app and one more, one test run, one review app."""
+    pipeline = {"id": "p1", "name": "payslip", "owner_email": "alice@example.com"}
+    first, second = (
+        {"id": f"k-{name}", "app": {"id": f"id-of-{name}", "name": name}, "stage": stage, "pipeline": pipeline}
+        for name, stage in ((APP, "staging"), ("ach-payslip", "production"))
+    )
+    run = {
+        "id": "t12", "number": 12, "status": "succeeded", "commit_sha": SHA, "commit_branch": "master", "message": "Ran 5 tests in 0.1 s: OK",
+        "app": {"name": APP},
+    }  # fmt: skip
+    node = {"setup_stream_url": f"{fake.url}/streams/output/b1", "output_stream_url": f"{fake.url}/streams/output/b1"}
+    target = {"app": first["app"] | {"name": "ach-payslip"}, "status": "succeeded", "error_message": None, "release": {"id": "r7", "version": 7}}
+    return [
+        ("GET", "/pipelines", [pipeline]), ("GET", "/pipelines/payslip", pipeline), ("GET", "/pipelines/p1/pipeline-couplings", [first, second]),
+        ("GET", "A/pipeline-couplings", first), ("GET", "/pipelines/p1/test-runs", [run]), ("GET", "/pipelines/p1/test-runs/12", run),
+        ("GET", "/test-runs/t12", run), ("GET", "/test-runs/t12/test-nodes", [node]), ("GET", "/pipelines/p1/stage/test/config-vars", {"WORD": "hello"}),
+        ("GET", "/pipelines/payslip/review-apps", [{"id": "v1", "app_name": "ach-bonus-1", "branch": "bonus", "status": "created", "message": None}]),
+        ("POST", "/pipeline-promotions", Reply({"id": "q1"}, 201)), ("GET", "/pipeline-promotions/q1/promotion-targets", [target]),
+    ]  # fmt: skip
 
 
 def annotation() -> dict[str, Any]:

@@ -282,3 +282,33 @@ def test_the_proxy_leads_nowhere_else(pipes):
     connection.set_tunnel("example.com", 443)
     with pytest.raises(OSError, match="403"):
         connection.connect()
+
+
+def test_a_review_app_is_made_of_a_branch_and_goes_with_it(pipes):
+    for name in ("HTTPS_PROXY", "SSL_CERT_FILE", "NO_PROXY"):
+        pipes.cli.env.pop(name, None)
+    team = pipes.team
+    team.git("checkout", "-q", "-b", "feature/rose")
+    team.write("pipe/urls.py", URLS.replace("} 1", "} {os.environ.get('ONLY', '-')} {os.environ.get('PARENTS', '-')}"))
+    team.commit("A page for reviewers")
+    team.push("HEAD:refs/heads/feature/rose")
+    pipes(f"config:set PARENTS=secret -a {STAGING}")
+    pipes.place.api("PATCH", f"/pipelines/{PIPE}/stage/review/config-vars", {"ONLY": "review"})
+    pipes(f"reviewapps:enable -p {PIPE} --autodestroy", code=None)
+    pipes(f"reviewapps:enable -p {PIPE}")
+    assert pipes.get(f"/pipelines/{PIPE}/review-app-config")["repo"]["full_name"] == f"greenroom/{STAGING}"
+    assert "doesn't exist" in pipes(f"reviewapps:create -p {PIPE} -b no-such-branch", code=None)
+    said = pipes(f"reviewapps:create -p {PIPE} -b feature/rose --wait --wait-interval 1")
+    (review,) = pipes.get(f"/pipelines/{PIPE}/review-apps")
+    assert review["status"] == "created", said
+    pipes(f"reviewapps:wait {review['app_name']}")
+    assert pipes.page(review["app_name"]) == (200, "violet review -"), "app.json's and the pipeline's config vars, none of its parent's"
+    own, parents = (pipes.get(f"/apps/{name}/config-vars")["DATABASE_URL"] for name in (review["app_name"], STAGING))
+    assert own != parents, "a database of its own"
+    assert re.search(rf"{review['app_name']}\s+review", pipes(f"pipelines:info {PIPE}"))
+    assert "has a review app already" in pipes(f"reviewapps:create -p {PIPE} -b feature/rose", code=None)
+    pipes(f"reviewapps:disable -p {PIPE}")
+    assert pipes.place.api("GET", f"/pipelines/{PIPE}/review-app-config")[0] == 404
+    team.git("push", "greenroom", ":refs/heads/feature/rose")
+    pipes.until(lambda: pipes.place.api("GET", f"/apps/{review['app_name']}")[0], lambda status: status == 404, 90)
+    team.git("checkout", "-q", "master")

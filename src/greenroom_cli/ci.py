@@ -1,0 +1,171 @@
+"""The verbs of test runs: the tests of a pipeline's apps, of pushes and of what is in this folder."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.config import pairs_of
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import CliError
+from greenroom_cli.pipelines import pipeline_of, place
+
+PIPELINE = click.option("-p", "--pipeline", default="", metavar="PIPELINE", help="The pipeline; without it that of the app.")
+COLOURS = {"succeeded": "green", "failed": "red", "errored": "red", "cancelled": "yellow"}
+OVER = ("succeeded", "failed", "errored", "cancelled")
+SECONDS = 3600.0
+
+
+@verb("ci", example="greenroom ci -a ach-payslip-staging", json=True)
+@PIPELINE
+def ci(cx: Context, pipeline: str) -> int | None:
+    """List the latest test runs of a pipeline's apps."""
+    rows = cx.api.get(place(pipeline_of(cx, pipeline), "test-runs"))
+    if cx.as_json:
+        output.print_json(rows)
+    elif not rows:
+        output.note("There are no test runs yet.")
+    else:
+        output.table([_line(row) for row in rows[:15]], flexible=4)
+    return None
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    return [
+        str(row["number"]), output.style(row["status"], COLOURS.get(row["status"], "dim")), row["commit_sha"][:8],
+        output.clean(row["commit_branch"]), output.clean(row.get("message") or ""), row["app"]["name"],
+    ]  # fmt: skip
+
+
+@verb("ci:info", example="greenroom ci:info 12 -a ach-payslip-staging", json=True)
+@click.argument("number", type=click.IntRange(min=1))
+@PIPELINE
+def info(cx: Context, number: int, pipeline: str) -> int | None:
+    """Show a test run with what it said. Exit code 1 unless it succeeded."""
+    return _show(cx, cx.api.get(place(pipeline_of(cx, pipeline), "test-runs", str(number))))
+
+
+@verb("ci:last", example="greenroom ci:last -a ach-payslip-staging", json=True)
+@PIPELINE
+def last(cx: Context, pipeline: str) -> int | None:
+    """Show the latest test run with what it said. Exit code 1 unless it succeeded."""
+    rows = cx.api.get(place(pipeline_of(cx, pipeline), "test-runs"))
+    if not rows:
+        raise CliError("There are no test runs yet.", hint="greenroom ci:run")
+    return _show(cx, rows[0])
+
+
+def _show(cx: Context, row: dict[str, Any]) -> int | None:
+    nodes = cx.api.get(f"/test-runs/{row['id']}/test-nodes")
+    if cx.as_json:
+        output.print_json({**row, "test_nodes": nodes})
+        return None
+    for name in ("setup_stream_url", "output_stream_url"):
+        for line in cx.api.stream(nodes[0][name]):
+            output.say(output.clean(line, keep_colours=True))
+    row = cx.api.get(f"/test-runs/{row['id']}")
+    output.say(f"#{row['number']} {row['commit_branch']} {row['commit_sha'][:8]} {row['status']}")
+    return 0 if row["status"] == "succeeded" else 1
+
+
+@verb("ci:run", example="greenroom ci:run -a ach-payslip-staging")
+@PIPELINE
+def run(cx: Context, pipeline: str) -> int | None:
+    """Run the tests of this folder's newest commit. Exit code 1 unless they succeed.
+
+    The commit need not be pushed; the result says nothing to the gate. What is not committed is not tested.
+    """
+    target = pipeline_of(cx, pipeline)
+    sha, branch, subject = (_git(*words) for words in (("rev-parse", "HEAD"), ("rev-parse", "--abbrev-ref", "HEAD"), ("log", "-1", "--format=%s")))
+    with output.progress("Preparing source"):
+        source = cx.api.post("/sources", {})["source_blob"]
+        _put(source["put_url"], _archive())
+    with output.progress("Starting test run"):
+        body = {"pipeline": target, "source_blob_url": source["get_url"], "commit_sha": sha, "commit_branch": branch, "commit_message": subject}
+        row = cx.api.post("/test-runs", body)
+    code = _show(cx, row)
+    found = cx.api.poll(f"/test-runs/{row['id']}", done=lambda one: one["status"] in OVER, seconds=SECONDS)
+    return code if found["status"] == "succeeded" else 1
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CliError(f"git {words[0]} failed: {done.stderr.strip() or 'no words'}.", hint="go to the app's checkout")
+    return done.stdout.strip()
+
+
+def _archive() -> bytes:
+    done = subprocess.run(["git", "archive", "--format=tar.gz", "HEAD"], capture_output=True, check=False)
+    if done.returncode:
+        raise CliError(f"git archive failed: {done.stderr.decode(errors='replace').strip()}.", hint="go to the top of the app's checkout")
+    return done.stdout
+
+
+def _put(url: str, data: bytes) -> None:
+    from urllib.error import URLError
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    try:
+        with build_opener(ProxyHandler({})).open(Request(url, data=data, method="PUT"), timeout=300):  # noqa: S310 - a link of the API
+            return
+    except URLError as error:
+        raise CliError(f"The source could not be sent: {error}.", hint="try again") from error
+
+
+@verb("ci:config", example="greenroom ci:config -a ach-payslip-staging", json=True)
+@PIPELINE
+def config(cx: Context, pipeline: str) -> int | None:
+    """Show the config vars of the tests of a pipeline's apps."""
+    values = cx.api.get(_config(cx, pipeline))
+    if cx.as_json:
+        output.print_json(values)
+    elif values:
+        output.fields((key, values[key] or " ") for key in sorted(values))
+    else:
+        output.note("The tests have no config vars of their own.")
+    return None
+
+
+def _config(cx: Context, pipeline: str) -> str:
+    return place(pipeline_of(cx, pipeline), "stage", "test", "config-vars")
+
+
+@verb("ci:config:get", example="greenroom ci:config:get WORD -a ach-payslip-staging", json=True)
+@click.argument("key")
+@PIPELINE
+def config_get(cx: Context, key: str, pipeline: str) -> int | None:
+    """Print one config var of the tests; exit code 1 when it is not set."""
+    values = cx.api.get(_config(cx, pipeline))
+    if key not in values:
+        raise CliError(f"{key} is not set for the tests.", hint=f"greenroom ci:config:set {key}=...")
+    if cx.as_json:
+        output.print_json({key: values[key]})
+    else:
+        output.say(values[key])
+    return None
+
+
+@verb("ci:config:set", example="greenroom ci:config:set WORD=hello -a ach-payslip-staging")
+@click.argument("pairs", nargs=-1, metavar="KEY=VALUE...")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read KEY=VALUE lines from stdin: out of the process list and the history.")
+@PIPELINE
+def config_set(cx: Context, pairs: tuple[str, ...], from_stdin: bool, pipeline: str) -> int | None:
+    """Set config vars of the tests of a pipeline's apps, those of the gate too."""
+    updates = pairs_of(pairs, from_stdin)
+    with output.progress(f"Setting {', '.join(updates)}"):
+        cx.api.patch(_config(cx, pipeline), updates)
+    return None
+
+
+@verb("ci:config:unset", example="greenroom ci:config:unset WORD -a ach-payslip-staging")
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@PIPELINE
+def config_unset(cx: Context, keys: tuple[str, ...], pipeline: str) -> int | None:
+    """Remove config vars of the tests."""
+    with output.progress(f"Unsetting {', '.join(keys)}"):
+        cx.api.patch(_config(cx, pipeline), dict.fromkeys(keys))
+    return None

@@ -1,0 +1,96 @@
+"""The verbs of review apps: an app of its own for a branch."""
+
+from __future__ import annotations
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.ci import PIPELINE
+from greenroom_cli.context import Context, verb
+from greenroom_cli.errors import ApiError, CliError
+from greenroom_cli.pipelines import pipeline_of, place
+
+SECONDS = 900.0
+BRANCH = click.argument("branch")
+
+
+@verb("reviewapps", example="greenroom reviewapps -p payslip", json=True)
+@PIPELINE
+def reviewapps(cx: Context, pipeline: str) -> int | None:
+    """List the review apps of a pipeline."""
+    rows = cx.api.everything(place(pipeline_of(cx, pipeline), "review-apps"))
+    if cx.as_json:
+        output.print_json(rows)
+    elif rows:
+        output.table([[row["app_name"], output.clean(row["branch"]), row["status"], output.clean(row["message"] or "")] for row in rows], flexible=3)
+    else:
+        output.note("There are no review apps.")
+        output.hint("greenroom reviewapps:create BRANCH -p PIPELINE")
+    return None
+
+
+@verb("reviewapps:create", example="greenroom reviewapps:create feature/bonus -p payslip")
+@BRANCH
+@PIPELINE
+@click.option("--no-wait", is_flag=True, help="Do not wait until it serves.")
+@click.option("--timeout", default=SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it.")
+def create(cx: Context, branch: str, pipeline: str, no_wait: bool, timeout: float) -> int | None:
+    """Make a review app of a branch: with a database and config vars of its own, by the same gate as any push."""
+    row = cx.api.post("/review-apps", {"pipeline": pipeline_of(cx, pipeline), "branch": branch, "source_blob": {"url": "resolve"}})
+    name = row["app_name"]
+    with output.progress(f"Creating {output.app_mark(name)} from {branch}") as step:
+        if not no_wait:
+            row = cx.api.poll(f"/review-apps/{row['id']}", done=lambda one: one["status"] not in ("pending", "creating"), seconds=timeout)
+        step.end = {"created": "done", "errored": "failed"}.get(row["status"], "on its way")
+    if row["status"] == "errored":
+        raise CliError(row["message"] or "The review app could not be made.", hint=f"greenroom deliveries -a {name}")
+    output.say(name)
+    output.hint(f"greenroom open -a {name}; undo with: greenroom reviewapps:destroy {branch} -p PIPELINE")
+    return None
+
+
+@verb("reviewapps:destroy", example="greenroom reviewapps:destroy feature/bonus -p payslip")
+@BRANCH
+@PIPELINE
+def destroy(cx: Context, branch: str, pipeline: str) -> int | None:
+    """Destroy the review app of a branch with all it has; the branch stays."""
+    rows = cx.api.everything(place(pipeline_of(cx, pipeline), "review-apps"))
+    found = next((row for row in rows if branch in (row["branch"], row["app_name"])), None)
+    if found is None:
+        raise CliError(f"There is no review app of {branch}.", hint="greenroom reviewapps -p PIPELINE")
+    with output.progress(f"Destroying {output.app_mark(found['app_name'])}"):
+        cx.api.delete(f"/review-apps/{found['id']}")
+    return None
+
+
+@verb("reviewapps:enable", example="greenroom reviewapps:enable -p payslip --autodeploy --autodestroy --stale-days 5")
+@PIPELINE
+@click.option("--autodeploy", is_flag=True, help="A review app for each branch that is pushed from now on.")
+@click.option("--autodestroy", is_flag=True, help="Destroy those that have not changed for some days.")
+@click.option("--stale-days", type=click.IntRange(1, 365), help="How many days that are.")
+def enable(cx: Context, pipeline: str, autodeploy: bool, autodestroy: bool, stale_days: int | None) -> int | None:
+    """Let a pipeline have review apps by itself, or change how."""
+    path = place(pipeline_of(cx, pipeline), "review-app-config")
+    wanted = {"automatic_review_apps": autodeploy or None, "destroy_stale_apps": autodestroy or None, "stale_days": stale_days}
+    body: dict[str, object] = {key: value for key, value in wanted.items() if value is not None}
+    with output.progress("Configuring pipeline"):
+        _post_or_patch(cx, path, body)
+    return None
+
+
+def _post_or_patch(cx: Context, path: str, body: dict[str, object]) -> None:
+    try:
+        cx.api.post(path, body)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+        cx.api.patch(path, body)
+
+
+@verb("reviewapps:disable", example="greenroom reviewapps:disable -p payslip")
+@PIPELINE
+def disable(cx: Context, pipeline: str) -> int | None:
+    """Let a pipeline have no review apps by itself any more; those that are there stay."""
+    with output.progress("Configuring pipeline"):
+        cx.api.delete(place(pipeline_of(cx, pipeline), "review-app-config"))
+    return None

@@ -1,0 +1,155 @@
+"""Who may do what with a pipeline: its owner all, people of its apps by their lowest role in them, strangers nothing, and they learn nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from greenroom.apps import actions as apps
+from greenroom.apps.rules import PERMISSIONS
+from greenroom.entrypoints.api.routing import ROUTES
+from greenroom.pipelines.models import Coupling, Pipeline, PromotionTarget, ReviewApp, TestRun
+from tests.api.test_routes import client_of, urls  # noqa: F401 - a fixture
+from tests.pipelines.conftest import outlet, pipe, serving  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch, home):
+    """The views keep their things in this home."""
+    from greenroom.entrypoints.api import views_ci, views_pipelines, views_promotions, views_review_apps
+
+    for module in (views_ci, views_pipelines, views_promotions, views_review_apps):
+        monkeypatch.setattr(module, "HOME", home)
+
+
+def of_pipelines():
+    return [route for route in ROUTES if "{pipeline}" in route.pattern]
+
+
+def send(client, method, path, body=None):
+    answer = client.generic(method, path, json.dumps(body or {}), content_type="application/json")
+    return answer.status_code, answer.json()
+
+
+def call(client, route, pipeline="pipe"):
+    path = re.sub(r"\{\w+\}", "1", route.pattern.replace("{pipeline}", pipeline))
+    return client.generic(route.method, path, "{}", content_type="application/json")
+
+
+def test_a_stranger_gets_the_same_answer_for_a_foreign_pipeline_and_for_none(charlie, pipe):  # noqa: F811
+    client = client_of(charlie)
+    assert len(of_pipelines()) > 15
+    for route in of_pipelines():
+        foreign, by_id, none = call(client, route), call(client, route, str(pipe.id)), call(client, route, "no-such-pipe")
+        assert (foreign.status_code, foreign.content) == (404, none.content), route.pattern
+        assert (by_id.status_code, by_id.content) == (404, none.content), route.pattern
+    assert send(client, "GET", "/pipelines")[1] == []
+    assert send(client, "GET", "/pipeline-couplings")[1] == []
+
+
+def test_a_stranger_cannot_use_ids_that_they_have_heard(charlie, alice, pipe, shop, outlet, serving, home):  # noqa: F811
+    client, owner = client_of(charlie), client_of(alice)
+    coupling = Coupling.objects.get(app=shop)
+    status, promotion = send(owner, "POST", "/pipeline-promotions", {"pipeline": {"id": str(pipe.id)}, "source": {"app": {"id": str(shop.id)}}, "targets": [{"app": {"id": str(outlet.id)}}]})  # fmt: skip
+    assert status == 201
+    run = TestRun.objects.create(pipeline=pipe, number=1, app=shop, sha="5" * 40, commit_sha="5" * 40)
+    review = ReviewApp.objects.create(pipeline=pipe, parent=shop, app_name="x", branch="b")
+    for method, path in (
+        ("GET", f"/pipeline-couplings/{coupling.id}"), ("PATCH", f"/pipeline-couplings/{coupling.id}"), ("DELETE", f"/pipeline-couplings/{coupling.id}"),
+        ("GET", f"/pipeline-promotions/{promotion['id']}"), ("GET", f"/pipeline-promotions/{promotion['id']}/promotion-targets"),
+        ("GET", f"/test-runs/{run.id}"), ("GET", f"/test-runs/{run.id}/test-nodes"), ("GET", f"/review-apps/{review.id}"),
+        ("DELETE", f"/review-apps/{review.id}"),
+    ):  # fmt: skip
+        assert send(client, method, path, {"stage": "staging"})[0] == 404, (method, path)
+    assert send(client, "POST", "/filters/apps", {"in": {"id": [str(shop.id)]}}) == (200, [])
+    for path, body in (
+        ("/pipeline-couplings", {"pipeline": str(pipe.id), "app": "cafe", "stage": "staging"}),
+        ("/pipeline-promotions", {"pipeline": {"id": str(pipe.id)}, "source": {"app": {"id": str(shop.id)}}, "targets": [{"app": {"id": str(outlet.id)}}]}),
+        ("/test-runs", {"pipeline": str(pipe.id), "source_blob_url": "x", "commit_sha": "x", "commit_branch": "x"}),
+        ("/review-apps", {"pipeline": str(pipe.id), "branch": "b"}),
+    ):  # fmt: skip
+        assert send(client, "POST", path, body)[0] == 404, path
+    assert PromotionTarget.objects.count() == 1
+
+
+def test_a_viewer_of_one_app_looks_and_changes_nothing(vera, pipe):  # noqa: F811
+    client = client_of(vera)
+    for route in of_pipelines():
+        status = call(client, route).status_code
+        if PERMISSIONS[route.permission][0] != "viewer":
+            assert status == 403, f"{route.method} {route.pattern}"
+        else:
+            assert status in (200, 404), f"{route.method} {route.pattern}"
+    rows = send(client, "GET", "/pipelines/pipe/pipeline-couplings")[1]
+    assert [row["app"]["name"] for row in rows] == ["shop"], "the other app stays unseen"
+    Pipeline.objects.get(name="pipe")
+
+
+def test_config_vars_of_tests_take_a_role_in_each_app(bob, alice, pipe, outlet):  # noqa: F811
+    client = client_of(bob)
+    assert send(client, "GET", "/pipelines/pipe/stage/test/config-vars")[0] == 403, "bob is a developer of shop alone"
+    apps.add_collaborator(actor=alice, app=outlet, email=bob.email, role="developer")
+    assert send(client, "PATCH", "/pipelines/pipe/stage/test/config-vars", {"X": "1"}) == (200, {"X": "1"})
+    assert send(client, "PATCH", "/pipelines/pipe", {"name": "mine"})[0] == 403
+
+
+def promotion_of(pipe, source, *targets, **more):  # noqa: F811
+    return {"pipeline": str(pipe.id), "source": {"app": source.name}, "targets": [{"app": app.name} for app in targets], **more}
+
+
+def test_a_promotion_takes_the_right_to_release_in_each_target(bob, alice, pipe, shop, outlet, serving):  # noqa: F811
+    client = client_of(bob)
+    assert send(client, "POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet))[0] == 404, "bob does not see outlet"
+    apps.add_collaborator(actor=alice, app=outlet, email=bob.email, role="viewer")
+    assert send(client, "POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet))[0] == 403
+    apps.add_collaborator(actor=alice, app=outlet, email=bob.email, role="developer")
+    status, body = send(client, "POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet))
+    assert (status, body["status"]) == (201, "pending")
+    (target,) = send(client, "GET", f"/pipeline-promotions/{body['id']}/promotion-targets")[1]
+    assert (target["status"], target["app"]["id"], target["error_message"]) == ("pending", str(outlet.id), None)
+    release = send(client, "GET", f"/apps/outlet/releases/{target['release']['id']}")[1]
+    assert release["output_stream_url"].startswith("http://localhost:")
+
+
+def test_a_token_that_reads_promotes_nothing(alice, pipe, shop, outlet, serving):  # noqa: F811
+    client = client_of(alice, "read")
+    for method, path, body in (
+        ("POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet)), ("POST", "/pipelines", {"name": "other"}),
+        ("DELETE", "/pipelines/pipe", {}), ("PATCH", "/pipelines/pipe/stage/test/config-vars", {"X": "1"}),
+        ("GET", "/pipelines/pipe/stage/test/config-vars", {}), ("POST", "/sources", {}),
+    ):  # fmt: skip
+        assert send(client, method, path, body)[0] == 403, path
+    assert send(client, "GET", "/pipelines/pipe")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"pipeline": 3}, {"pipeline": {"id": "pipe"}}, {"pipeline": "pipe", "source": "shop"}, {"pipeline": "pipe", "source": {"app": "shop"}},
+        {"pipeline": "pipe", "source": {"app": "shop"}, "targets": ["outlet"]}, {"pipeline": "pipe", "source": {"app": "shop"}, "targets": [{}]},
+        {"pipeline": "pipe", "source": {"app": "shop"}, "targets": [{"app": "shop"}]},
+        {"pipeline": "pipe", "source": {"app": "shop", "release": {"id": "v99"}}, "targets": [{"app": "outlet"}]},
+    ],
+)  # fmt: skip
+def test_bad_promotions_are_refused_and_never_a_500(alice, pipe, shop, outlet, serving, body):  # noqa: F811
+    status, answer = send(client_of(alice), "POST", "/pipeline-promotions", body)
+    assert status in (404, 422), answer
+    assert not PromotionTarget.objects.exists()
+
+
+def test_a_source_elsewhere_is_never_fetched(alice, pipe):  # noqa: F811
+    body = {"pipeline": "pipe", "source_blob_url": "http://169.254.169.254/x.tar.gz", "commit_sha": "a" * 40, "commit_branch": "b"}
+    status, answer = send(client_of(alice), "POST", "/test-runs", body)
+    assert status == 422
+    assert "not fetched" in answer["message"]
+
+
+def test_the_owner_takes_a_pipeline_away_and_the_apps_stay(alice, pipe, shop):  # noqa: F811
+    client = client_of(alice)
+    assert send(client, "DELETE", f"/pipelines/{pipe.id}", {"name": "pipe"})[0] == 200
+    assert send(client, "GET", "/apps/shop")[0] == 200
+    assert send(client, "GET", "/apps/shop/pipeline-couplings")[0] == 404

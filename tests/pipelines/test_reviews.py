@@ -1,0 +1,155 @@
+"""Review apps on a real database and real repositories: whose config vars they get, what becomes of them when somebody dies or a branch goes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars import queries as config_vars
+from greenroom.deliveries import lifecycle
+from greenroom.deliveries.models import Delivery
+from greenroom.git import actions as git
+from greenroom.git import moves, runner
+from greenroom.git.models import Push
+from greenroom.pipelines import actions, queries, reviews
+from greenroom.pipelines.models import ReviewApp
+from tests.git.test_tarball import archive, bring, entry
+
+pytestmark = pytest.mark.django_db
+BRANCH = "feature/rose"
+APP_JSON = b'{"env": {"COLOUR": "red"}, "environments": {"review": {"env": {"COLOUR": "violet", "KEY": {"generator": "secret"}, "PORT": "9"}}}}'
+
+
+@pytest.fixture
+def branch(alice, pipe, shop, home, tmp_path, monkeypatch):
+    """A branch of shop's repository; databases are not made in this module."""
+    monkeypatch.setattr(lifecycle, "finish", lambda *, actor, app, home: git.create_repository(app=app, home=home))
+    monkeypatch.setattr(lifecycle.switch, "remove", lambda *_: None)
+    git.create_repository(app=shop, home=home)
+    sha = bring(shop, home, archive(tmp_path, entry("app.json", APP_JSON))).sha
+    moves.move_branch(app=shop, home=home, sha=sha, account=None, branch=BRANCH)
+    return sha
+
+
+@pytest.fixture
+def driver(home):
+    from greenroom.engine.memory import MemoryEngine
+
+    return reviews.Driver(MemoryEngine(), home)
+
+
+def again(driver):
+    for row in reviews.open_reviews():
+        driver.advance(row)
+    return ReviewApp.objects.order_by("-created_at").first()
+
+
+def test_it_gets_the_branches_commit_and_its_own_config_vars_alone(alice, bob, pipe, shop, serving, home, branch, driver):
+    actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"ONLY": "review"})
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MINE": "1"})
+    again(driver)
+    row = again(driver)
+    values = config_vars.values(config_vars.latest(row.app), home)
+    assert {key: values.get(key) for key in ("COLOUR", "ONLY", "MINE", "WORD", "PORT")} == {
+        "COLOUR": "violet", "ONLY": "review", "MINE": "1", "WORD": None, "PORT": None,
+    }  # fmt: skip
+    assert values.get("DATABASE_URL") != "postgres://shop"
+    push = Push.objects.get(app=row.app)
+    assert (push.after, push.ref, push.state) == (branch, "refs/heads/master", "recorded")
+    assert (row.state, row.sha, row.app.coupling.stage) == ("creating", branch, "review")
+    assert row.app.collaborators.get(account_id=bob.account_id).role == "developer", "who works on the parent works on it"
+
+
+def test_it_is_what_became_of_its_delivery(alice, pipe, home, branch, driver):
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    again(driver)
+    row = again(driver)
+    delivery = Delivery.objects.create(app=row.app, seq=1, kind="push", push=Push.objects.get(app=row.app), sha=branch, state="refused", reason="`tests` failed")
+    row = again(driver)
+    assert (row.state, row.message) == ("errored", "`tests` failed")
+    Delivery.objects.filter(pk=delivery.pk).update(state="live")
+    ReviewApp.objects.update(state="creating")
+    assert again(driver).state == "created"
+
+
+def test_it_follows_its_branch_even_when_that_was_rewritten(alice, pipe, shop, home, branch, driver, tmp_path):
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    again(driver)
+    again(driver)
+    other = bring(shop, home, archive(tmp_path, entry("rewritten"))).sha
+    moves.move_branch(app=shop, home=home, sha=other, account=None, branch=BRANCH)
+    row = again(driver)
+    assert (row.sha, row.state) == (other, "creating")
+    assert Push.objects.filter(app=row.app).order_by("-seq").first().after == other
+
+
+@pytest.mark.parametrize("point", ["create_app", "lend", "move_branch"])
+def test_a_kill_at_any_point_costs_nothing(alice, pipe, home, branch, driver, monkeypatch, point):
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    place = reviews.deliveries if point == "create_app" else reviews.moves
+    monkeypatch.setattr(place, point, lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        again(driver)
+        again(driver)
+    monkeypatch.undo()
+    monkeypatch.setattr(lifecycle, "finish", lambda *, actor, app, home: git.create_repository(app=app, home=home))
+    again(driver)
+    row = again(driver)
+    assert row.sha == branch
+    assert App.objects.filter(name=row.app_name).count() == 1
+    assert Push.objects.get(app=row.app).state == "recorded"
+
+
+def test_it_goes_with_its_branch(alice, pipe, shop, home, branch, driver):
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    again(driver)
+    row = again(driver)
+    name = row.app_name
+    runner.output(home / shop.repo_folder, ["update-ref", "-d"], args=[f"refs/heads/{BRANCH}"])
+    row = again(driver)
+    assert (row.state, row.app) == ("deleted", None)
+    assert not App.objects.filter(name=name).exists()
+    assert list(reviews.open_reviews()) == []
+
+
+def test_it_goes_by_age_when_the_pipeline_says_so(alice, pipe, home, branch, driver):
+    reviews.configure(actor=alice, pipeline=pipe, changes={"destroy_stale": True, "stale_days": 2})
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    again(driver)
+    again(driver)
+    ReviewApp.objects.update(touched_at=clock.now() - timedelta(days=1))
+    assert again(driver).state == "creating"
+    ReviewApp.objects.update(touched_at=clock.now() - timedelta(days=3))
+    assert again(driver).state == "deleted"
+
+
+def test_branches_get_one_by_themselves_when_they_are_pushed_after_that_was_asked_for(alice, pipe, shop, home, branch, driver, tmp_path):
+    reviews.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
+    assert reviews.make_automatic(home=home) == [], "it was pushed before"
+    sha = bring(shop, home, archive(tmp_path, entry("x"))).sha
+    moves.move_branch(app=shop, home=home, sha=sha, account=Account.objects.get(pk=alice.account_id), branch="later")
+    moves.move_branch(app=shop, home=home, sha=sha, account=None)
+    (made,) = reviews.make_automatic(home=home)
+    assert (made.branch, made.account_id) == ("later", alice.account_id)
+    assert reviews.make_automatic(home=home) == []
+    reviews.remove(actor=alice, review=made)
+    again(driver)
+    assert reviews.make_automatic(home=home) == [], "who removed it does not get it back"
+
+
+def test_what_cannot_be_reviewed_is_refused(alice, pipe, home, branch):
+    with pytest.raises(NotFoundError, match="no branch"):
+        reviews.begin(actor=alice, pipeline=pipe, branch="nothing", home=home)
+    with pytest.raises(NotFoundError, match="no branch"):
+        reviews.begin(actor=alice, pipeline=pipe, branch="--all", home=home)
+    with pytest.raises(UserError, match="reserved"):
+        reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"PORT": "1"})
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    with pytest.raises(ConflictError, match="already"):
+        reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    assert queries.parent_app(pipe).name == "shop"

@@ -1,0 +1,120 @@
+"""Test runs step by step: what stands in their two files, and that a kill or another's commit changes nothing. Build and dyno are stand-ins."""
+
+from __future__ import annotations
+
+import pytest
+
+from greenroom.builds.models import Build
+from greenroom.builds.overlay import TestOverlay
+from greenroom.checks.models import CheckRun
+from greenroom.checks.rows import move
+from greenroom.deliveries import transcript
+from greenroom.deliveries.models import Delivery
+from greenroom.engine.contract import output_file
+from greenroom.engine.memory import MemoryEngine
+from greenroom.git import actions as git
+from greenroom.pipelines import testing
+from greenroom.pipelines.models import TestRun
+from tests.git.test_tarball import archive, entry
+
+pytestmark = pytest.mark.django_db
+CLAIMED = "c" * 40
+
+
+@pytest.fixture
+def driver(home):
+    return testing.Driver(MemoryEngine(), home)
+
+
+@pytest.fixture
+def upload(alice, pipe, shop, home, tmp_path):
+    """A test run of an archive that says to be of a commit."""
+    git.create_repository(app=shop, home=home)
+    path = archive(tmp_path, entry("Procfile"))
+    return testing.start(actor=alice, pipeline=pipe, home=home, tarball=path, commit_sha=CLAIMED, commit_branch="mine", commit_message="One\nTwo")
+
+
+def ended(monkeypatch, status, slug=None, **words):
+    """Builds end at their first step."""
+
+    def advance(*, build, say, **_):
+        say("-----> Building")
+        Build.objects.filter(pk=build.pk).update(status=status, slug=slug, **words)
+        build.refresh_from_db()
+        return build
+
+    monkeypatch.setattr(testing.builds, "advance", advance)
+    monkeypatch.setattr(testing.builds, "prepare_test_overlay", lambda **_: TestOverlay("ready"))
+
+
+def says(home, run, text):
+    path = home / output_file(f"test-{run.id.hex}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        stream.write(text)
+
+
+def step(driver):
+    for row in testing.open_runs():
+        driver.advance(row)
+    return TestRun.objects.get()
+
+
+def read(home, file):
+    return (home / file).read_text()
+
+
+def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_it_claims(upload, driver, home, serving, monkeypatch):
+    ended(monkeypatch, "succeeded", serving.slug)
+    assert (upload.commit_sha, upload.commit_message) == (CLAIMED, "One?Two")
+    assert upload.sha != CLAIMED
+    row = step(driver)
+    assert row.state == "running"
+    assert not transcript.is_closed(home / row.setup)
+    monkeypatch.setattr(testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"))
+    says(home, row.check_run, "first line\nhal")
+    row = step(driver)
+    assert (read(home, row.setup), transcript.is_closed(home / row.setup)) == ("-----> Building\n", True)
+    assert read(home, row.output) == "first line\n", "whole lines, as they come"
+    says(home, row.check_run, "f a line\n")
+    move(CheckRun.objects.get(), status="completed", conclusion="success", title="Ran 1 test in 0.1 s: OK")
+    row = step(driver)
+    assert read(home, row.output) == "first line\nhalf a line\n-----> Ran 1 test in 0.1 s: OK\n"
+    assert transcript.is_closed(home / row.output)
+    assert (row.told, row.state) == (True, "ended")
+    assert not CheckRun.objects.filter(sha=CLAIMED).exists()
+    assert list(testing.open_runs()) == []
+
+
+def test_a_build_that_fails_ends_the_run_with_its_words(upload, driver, home, monkeypatch):
+    ended(monkeypatch, "failed", failure_message="No Procfile.", failure_hint="add one")
+    row = step(driver)
+    assert (row.state, row.message, row.told, row.check_run) == ("ended", "No Procfile.", True, None)
+    assert " !     hint: add one" in read(home, row.setup)
+    assert transcript.is_closed(home / row.setup)
+    assert transcript.is_closed(home / row.output)
+
+
+def test_a_kill_between_build_and_row_starts_no_second_build(upload, driver, monkeypatch):
+    monkeypatch.setattr(testing.builds, "advance", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            step(driver)
+    assert Build.objects.count() == 1
+    assert TestRun.objects.get().build is not None
+
+
+def test_a_pushs_run_shows_what_its_delivery_said_before_the_tests(alice, pipe, shop, driver, home):
+    sha = "a" * 40
+    run = CheckRun.objects.create(app=shop, sha=sha, name="tests", builtin=True)
+    delivery = Delivery.objects.create(app=shop, seq=1, kind="push", sha=sha, account_id=alice.account_id)
+    transcript.append(home / delivery.transcript, "-----> Building\n-----> Running tests: x\n       Ran 1 test\n-----> Launching...")
+    assert testing.number_new(home=home) == 1
+    row = step(driver)
+    assert not (home / row.output).exists()
+    move(run, status="in_progress")
+    move(run, status="completed", conclusion="failure", title="1 of 1 failed", summary="FAIL: x")
+    row = step(driver)
+    assert read(home, row.setup) == "-----> Building\n"
+    assert read(home, row.output) == "FAIL: x\n-----> 1 of 1 failed\n", "the dyno's own output is gone: what the check kept"
+    assert row.account_id == alice.account_id
