@@ -23,7 +23,7 @@ QUICK = "python manage.py test accounts payroll.tests.test_story"
 def installation() -> Iterator[Installation]:
     """Greenroom on ports of its own, in a home of its own; taken down at the end."""
     home = Path(tempfile.mkdtemp(prefix="greenroom-story-")) / "home"
-    place = Installation(home=home, greenroom=BIN / "greenroom")
+    place = Installation(home=home, greenroom=BIN / "greenroom", extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"})
     place.up()
     try:
         yield place
