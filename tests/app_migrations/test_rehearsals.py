@@ -16,6 +16,7 @@ from greenroom.app_migrations.queries import rehearsal_of
 from greenroom.app_migrations.rehearsal import actions
 from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
+from greenroom.app_migrations.rehearsal.queries import outlook
 from greenroom.app_migrations.rehearsal.text import going_back
 from greenroom.basics.errors import ConflictError
 from greenroom.checks.models import CheckRun
@@ -211,6 +212,19 @@ def test_a_migrate_waits_for_a_copy_that_somebody_makes_and_not_for_a_dead_one(a
         assert time.monotonic() - began >= 0.5
 
 
+def test_a_long_rehearsal_of_one_app_keeps_no_other_waiting_and_one_app_has_one_at_a_time(alice, app_state, shop, cafe, home):
+    mine = actions.ask(actor=alice, release=app_state[0])
+    other = Rehearsal.objects.create(app=cafe, release=app_state[0], number=1, pending=["x"])
+    later = Rehearsal.objects.create(app=shop, release=app_state[0], number=9, pending=["later"])
+    assert actions.due() == [mine, other]
+    with host.claim(shop.pk):
+        assert actions.advance(rehearsal=mine, engine=MemoryEngine(), home=home) is False
+        assert actions.advance(rehearsal=other, engine=MemoryEngine(), home=home) is True
+    Rehearsal.objects.filter(pk=mine.pk).update(state="running")
+    assert actions.due() == [mine]
+    assert later not in actions.due()
+
+
 def test_nothing_pending_or_nothing_known_is_refused_with_the_reason(alice, app_state, shop):
     newest, _ = app_state
     MigrationState.objects.update(pending=[])
@@ -342,6 +356,25 @@ def test_a_rehearsal_is_nothing_to_the_gate_it_is_not_run_again_by_it_and_voids_
     carry_out(actions.ask(actor=alice, release=newest), home, {})
     assert CheckRun.objects.filter(sha=sha, name="rehearsal").count() == 2
     assert actions.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
+
+
+def test_where_it_is_required_the_check_is_a_success_or_a_failure(alice, app_state, shop, home):
+    type(shop).objects.filter(pk=shop.pk).update(required_checks=["Rehearsal"])
+    newest = app_state[0]
+    for answers in ({}, {"new-new": {"state": "fails", "detail": "500"}}):
+        carry_out(actions.ask(actor=alice, release=newest), home, answers)
+    found = CheckRun.objects.filter(app=shop, sha=newest.slug.commit, name="rehearsal").order_by("attempt").values_list("conclusion", flat=True)
+    assert list(found) == ["success", "failure"]
+
+
+def test_an_override_of_a_rehearsal_lets_its_commit_pass(alice, app_state, shop, home):
+    type(shop).objects.filter(pk=shop.pk).update(required_checks=["rehearsal"])
+    newest = Release.objects.select_related("app", "slug").get(pk=app_state[0].pk)
+    assert outlook(newest).ask
+    carry_out(actions.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
+    assert outlook(newest).unfit == "`rehearsal` is required, and it is red"
+    actions.checks.override(app=shop, sha=newest.slug.commit, checks=["rehearsal"], reason="it has to be today", actor=alice)
+    assert outlook(newest).unfit == ""
 
 
 def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_state, shop, home, monkeypatch):

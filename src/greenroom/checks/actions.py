@@ -201,8 +201,9 @@ def override(
     """
     _lock(app)
     names = list(app.required_checks if required is None else required)
-    runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
-    known = list({rules.key(name): name for name in [*names, *(run.name for run in runs)]}.values())
+    reported = queries.latest(app, sha)
+    runs = [run for run in reported if rules.key(run.name) != rules.REHEARSAL]
+    known = list({rules.key(name): name for name in [*names, *(run.name for run in reported)]}.values())
     problem = rules.override_problem(checks=checks, known=known, reason=reason)
     if not SHA.match(sha):
         problem = "an override is for one commit, named by all 40 digits of its SHA"
