@@ -212,7 +212,7 @@ def override(
             f"The override is refused: {problem}.",
             hint=f'greenroom deploy:override SHA --check NAME --reason "..." -a {app.name}',
         )
-    seen = {name: 0 for name in known} | {run.name: run.attempt for run in runs}
+    seen = {name: 0 for name in known if rules.key(name) != rules.REHEARSAL} | {run.name: run.attempt for run in runs}
     row = Override.objects.create(
         app=app, sha=sha, checks=list(checks), attempts=seen, reason=printable(reason).strip(),
         account_id=actor.account_id, actor=actor.email,
