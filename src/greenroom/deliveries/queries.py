@@ -121,7 +121,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         probed=_probed(delivery),
         pending=fresh,
         lacking=bool(state and state.lacking),
-        to_rehearse=ahead.ask and "rehearsal" not in delivery.said,
+        to_rehearse=ahead.ask,
         rehearsing=ahead.waiting,
         unfit=ahead.unfit,
         serving=live is not None,

@@ -72,8 +72,11 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
 
 
 def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
-    """Ask for one by the platform itself, after a delivery with pending migrations: once per release, unless the app does not want it."""
-    if mode(release) == OFF or before(release) is None or Rehearsal.objects.filter(release=release).exists():
+    """Ask for one by the platform itself, in a delivery with pending migrations: once for what is pending, unless the app does not want it."""
+    if mode(release) == OFF or before(release) is None:
+        return None
+    state = of_release(release)
+    if state is None or Rehearsal.objects.filter(release=release, pending=state.pending).exists():
         return None
     try:
         return ask(actor=actor, release=release)
