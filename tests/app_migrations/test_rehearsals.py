@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import psycopg
 import pytest
 
 from greenroom.accounts.models import AuditEntry
@@ -18,7 +19,7 @@ from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
 from greenroom.app_migrations.rehearsal.queries import outlook
 from greenroom.app_migrations.rehearsal.text import going_back
-from greenroom.basics.errors import ConflictError
+from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.actions import write
 from greenroom.config_vars.queries import latest
@@ -182,6 +183,26 @@ def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alic
     assert (row.state, row.failure) == ("failed", "It was interrupted 3 times.")
     assert actions.sweep(engine=MemoryEngine()) == 1
     assert left_over() == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_database_server_that_was_away_interrupts_a_rehearsal_and_does_not_end_it(alice, app_state, home, monkeypatch, restarted):
+    row = actions.ask(actor=alice, release=app_state[0])
+    error = PlatformError("pg_dump failed") if restarted else psycopg.errors.InternalError_("could not find tuple for role 66562")
+
+    def disturbed(self):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(actions.Run, "whole", disturbed)
+        patched.setattr(host, "restarted_since", lambda moment: restarted)
+        with pytest.raises(type(error)):
+            actions.advance(rehearsal=row, engine=MemoryEngine(), home=home)
+    row.refresh_from_db()
+    assert (row.state, row.attempts, left_over()) == ("running", 1, [])
+    assert not host.restarted_since(row.created_at)
+    carry_out(row, home, {})
+    assert (row.state, row.colour) == ("done", "green")
 
 
 def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_state, shop, home):
