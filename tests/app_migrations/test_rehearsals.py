@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import psycopg
 import pytest
 
 from greenroom.accounts.models import AuditEntry
@@ -16,8 +17,9 @@ from greenroom.app_migrations.queries import rehearsal_of
 from greenroom.app_migrations.rehearsal import actions
 from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
+from greenroom.app_migrations.rehearsal.queries import outlook
 from greenroom.app_migrations.rehearsal.text import going_back
-from greenroom.basics.errors import ConflictError
+from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.actions import write
 from greenroom.config_vars.queries import latest
@@ -183,6 +185,26 @@ def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alic
     assert left_over() == []
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_database_server_that_was_away_interrupts_a_rehearsal_and_does_not_end_it(alice, app_state, home, monkeypatch, restarted):
+    row = actions.ask(actor=alice, release=app_state[0])
+    error = PlatformError("pg_dump failed") if restarted else psycopg.errors.InternalError_("could not find tuple for role 66562")
+
+    def disturbed(self):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(actions.Run, "whole", disturbed)
+        patched.setattr(host, "restarted_since", lambda moment: restarted)
+        with pytest.raises(type(error)):
+            actions.advance(rehearsal=row, engine=MemoryEngine(), home=home)
+    row.refresh_from_db()
+    assert (row.state, row.attempts, left_over()) == ("running", 1, [])
+    assert not host.restarted_since(row.created_at)
+    carry_out(row, home, {})
+    assert (row.state, row.colour) == ("done", "green")
+
+
 def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_state, shop, home):
     row = actions.ask(actor=alice, release=app_state[0])
     dyno = Dyno.objects.create(
@@ -209,6 +231,19 @@ def test_a_migrate_waits_for_a_copy_that_somebody_makes_and_not_for_a_dead_one(a
         began = time.monotonic()
         actions.let_copy_finish(app=shop, seconds=0.5)
         assert time.monotonic() - began >= 0.5
+
+
+def test_a_long_rehearsal_of_one_app_keeps_no_other_waiting_and_one_app_has_one_at_a_time(alice, app_state, shop, cafe, home):
+    mine = actions.ask(actor=alice, release=app_state[0])
+    other = Rehearsal.objects.create(app=cafe, release=app_state[0], number=1, pending=["x"])
+    later = Rehearsal.objects.create(app=shop, release=app_state[0], number=9, pending=["later"])
+    assert actions.due() == [mine, other]
+    with host.claim(shop.pk):
+        assert actions.advance(rehearsal=mine, engine=MemoryEngine(), home=home) is False
+        assert actions.advance(rehearsal=other, engine=MemoryEngine(), home=home) is True
+    Rehearsal.objects.filter(pk=mine.pk).update(state="running")
+    assert actions.due() == [mine]
+    assert later not in actions.due()
 
 
 def test_nothing_pending_or_nothing_known_is_refused_with_the_reason(alice, app_state, shop):
@@ -342,6 +377,25 @@ def test_a_rehearsal_is_nothing_to_the_gate_it_is_not_run_again_by_it_and_voids_
     carry_out(actions.ask(actor=alice, release=newest), home, {})
     assert CheckRun.objects.filter(sha=sha, name="rehearsal").count() == 2
     assert actions.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
+
+
+def test_where_it_is_required_the_check_is_a_success_or_a_failure(alice, app_state, shop, home):
+    type(shop).objects.filter(pk=shop.pk).update(required_checks=["Rehearsal"])
+    newest = app_state[0]
+    for answers in ({}, {"new-new": {"state": "fails", "detail": "500"}}):
+        carry_out(actions.ask(actor=alice, release=newest), home, answers)
+    found = CheckRun.objects.filter(app=shop, sha=newest.slug.commit, name="rehearsal").order_by("attempt").values_list("conclusion", flat=True)
+    assert list(found) == ["success", "failure"]
+
+
+def test_an_override_of_a_rehearsal_lets_its_commit_pass(alice, app_state, shop, home):
+    type(shop).objects.filter(pk=shop.pk).update(required_checks=["rehearsal"])
+    newest = Release.objects.select_related("app", "slug").get(pk=app_state[0].pk)
+    assert outlook(newest).ask
+    carry_out(actions.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
+    assert outlook(newest).unfit == "`rehearsal` is required, and it is red"
+    actions.checks.override(app=shop, sha=newest.slug.commit, checks=["rehearsal"], reason="it has to be today", actor=alice)
+    assert outlook(newest).unfit == ""
 
 
 def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_state, shop, home, monkeypatch):

@@ -13,6 +13,7 @@ from greenroom.app_migrations.actions import begin_run
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.rehearsal.queries import beside
 from greenroom.app_migrations.watching import Ledger, Watchers
+from greenroom.basics.errors import ConflictError
 from greenroom.checks.models import CheckRun
 from greenroom.dynos.actions import make_one_off
 from greenroom.dynos.models import Rollout
@@ -99,3 +100,37 @@ def test_whatever_may_change_the_answer_makes_it_be_asked(settled, alice, shop, 
     if change == "run":
         make_one_off(actor=alice, app=shop, release=live, command="bash", size="standard-1x")
     assert watch(release=newer).status == "unknown"
+
+
+@pytest.fixture
+def revisions(app_state, shop):  # noqa: F811
+    """A release of an app with Alembic that has something pending."""
+    newest, state = app_state
+    MigrationState.objects.filter(pk=state.pk).delete()
+    type(newest.slug).objects.filter(pk=newest.slug_id).update(is_django=False, manifest={"package_sizes": {"alembic": ["1.13", 1], "sqlalchemy": ["2.0", 1]}})
+    return type(newest).objects.select_related("slug", "config", "app").get(pk=newest.pk)
+
+
+def test_an_app_with_alembic_is_asked_snapshot_recorded_and_locked_but_not_rehearsed(alice, revisions, shop, home):
+    from greenroom.app_migrations import actions
+    from greenroom.app_migrations.rehearsal.actions import ask, offer
+    from greenroom.engine.memory import MemoryEngine
+
+    row = actions.watch(release=revisions)
+    assert (row.framework, row.status) == ("alembic", "unknown")
+    engine = MemoryEngine()
+    actions.advance_probe(state=row, engine=engine, home=home)
+    assert b"alembic" in engine.specs[row.probe].stdin
+    assert b"MigrationExecutor" not in engine.specs[row.probe].stdin
+    MigrationState.objects.update(status="ok", pending=["b2 price"])
+    assert offer(actor=alice, release=revisions) is None
+    with pytest.raises(ConflictError, match="Only Django's migrations are rehearsed"):
+        ask(actor=alice, release=revisions)
+    command = "alembic upgrade head"
+    taken = actions.secure(actor=alice, release=revisions, command=command, home=home)
+    assert (taken.state, taken.pinned) == ("succeeded", True)
+    dyno = make_one_off(actor=alice, app=shop, release=revisions, command=command, size="standard-1x")
+    run = actions.begin_run(actor=alice, dyno=dyno, snapshot=taken)
+    assert (run.before, run.snapshot) == (["b2 price"], taken)
+    with pytest.raises(ConflictError, match="is migrating shop now"):
+        actions.refuse_clash(app=shop, command="python -m alembic downgrade -1")

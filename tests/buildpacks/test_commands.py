@@ -21,6 +21,8 @@ def commands(release=TYPES["release"], app_json=JSON, first=False, **policy):
     [
         "python manage.py migrate", "./manage.py migrate --noinput", "a && python manage.py migrate;b", "bash -c 'python manage.py migrate'",
         "(django-admin migrate shop 0001)", "python manage.py migrate 'open quote", "x|python manage.py migrate",
+        "cd db && alembic -c alembic.ini upgrade head",
+        "python -m alembic downgrade -1",
     ],
 )  # fmt: skip
 def test_a_command_that_migrates_is_seen(command):

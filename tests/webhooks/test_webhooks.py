@@ -16,6 +16,7 @@ from django.test import Client
 
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
+from greenroom.app_migrations.models import MigrationState
 from greenroom.apps import actions as apps
 from greenroom.basics import clock, outgoing
 from greenroom.config_vars.actions import write
@@ -78,6 +79,22 @@ def test_a_release_is_told_once_and_signed(alice, shop, home, receiver, turn):
     assert (told["resource"], told["action"], told["data"]["id"], told["data"]["version"]) == ("release", "create", str(row.pk), row.version)
     assert told["actor"]["email"] == alice.email
     assert Telling.objects.get().status == "succeeded"
+
+
+def test_what_the_radar_finds_is_told_and_told_again_when_it_changes(alice, shop, home, receiver, turn):
+    add(client_of(alice), receiver.url, include=["migrations"])
+    state = MigrationState.objects.create(release=make_release(alice, shop, home), app=shop)
+    turn()
+    assert receiver.got == [], "nothing is known yet"
+    facts = {"pending": ["shop.0003"], "missing": ["shop.0009"], "conflicts": {"shop": ["a", "b"]}, "unmade": ["shop: Add field x"]}
+    MigrationState.objects.filter(pk=state.pk).update(status="ok", **facts)
+    turn()
+    turn()
+    MigrationState.objects.filter(pk=state.pk).update(pending=[])
+    turn()
+    first, second = (json.loads(body) for _, body in receiver.got)
+    assert {name: first["data"][name] for name in facts} == facts
+    assert (first["data"]["release"]["version"], second["data"]["pending"]) == (state.release.version, [])
 
 
 def test_a_change_in_the_audit_log_is_told_to_those_who_asked(alice, shop, receiver, turn):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SEPARATORS = re.compile(r"[;&|()<>]+\Z")
-LOOKS_ONLY = frozenset({"--check", "--plan", "--help"})
-"""Options with which ``migrate`` changes nothing."""
+LOOKS_ONLY = frozenset({"--check", "--plan", "--help", "--sql"})
+"""Options with which ``migrate``, or Alembic's ``upgrade``, changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,13 @@ class ReleaseCommand:
 
 
 def migrates(command: str) -> bool:
-    """Whether a command of the tenant's shell has ``migrate`` as a word of its own, without an option that only looks.
+    """Whether a command of the tenant's shell has ``migrate``, or ``alembic`` and ``upgrade``, as words of their own, without an option that only looks.
 
     A script that migrates inside is not seen: this points out a habit, it is no barrier.
     """
     for words in _simple_commands(command):
-        if any(word.rpartition("/")[2] == "migrate" for word in words) and not LOOKS_ONLY & set(words):
+        names = {word.rpartition("/")[2] for word in words}
+        if ("migrate" in names or ("alembic" in names and names & {"upgrade", "downgrade"})) and not LOOKS_ONLY & set(words):
             return True
         if any(" " in word and word != command and migrates(word) for word in words):
             return True

@@ -134,6 +134,6 @@ def migrations_digest(files: Mapping[str, tuple[str, str, int]], env_key: str) -
     total = hashlib.sha256(env_key.encode() + b"\0")
     for path in sorted(files):
         parts = path.split("/")
-        if len(parts) >= 2 and parts[-2] == "migrations" and path.endswith(".py"):
+        if len(parts) >= 2 and parts[-2] in ("migrations", "versions") and path.endswith(".py"):
             total.update(f"{path}\0{files[path][1]}\0".encode())
     return total.hexdigest()

@@ -203,8 +203,9 @@ def override(
     """
     _lock(app)
     names = list(app.required_checks if required is None else required)
-    runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
-    known = list({rules.key(name): name for name in [*names, *(run.name for run in runs)]}.values())
+    reported = queries.latest(app, sha)
+    runs = [run for run in reported if rules.key(run.name) != rules.REHEARSAL]
+    known = list({rules.key(name): name for name in [*names, *(run.name for run in reported)]}.values())
     problem = rules.override_problem(checks=checks, known=known, reason=reason)
     if not SHA.match(sha):
         problem = "an override is for one commit, named by all 40 digits of its SHA"
@@ -218,7 +219,7 @@ def override(
             f"Who pushed {sha[:8]} cannot override its checks: {app.name} wants two people for that.",
             hint="somebody else with the role operator can",
         )
-    seen = {name: 0 for name in known} | {run.name: run.attempt for run in runs}
+    seen = {name: 0 for name in known if rules.key(name) != rules.REHEARSAL} | {run.name: run.attempt for run in runs}
     row = Override.objects.create(
         app=app, sha=sha, checks=list(checks), attempts=seen, reason=printable(reason).strip(),
         account_id=actor.account_id, actor=actor.email,

@@ -172,8 +172,7 @@ def say_once(*, delivery: Delivery, key: str, text: str, home: Path) -> None:
     """Add lines to the transcript, once per key. The row says that it was said; a crash in between may repeat a line, never lose it."""
     if key in delivery.said:
         return
-    if text:
-        transcript.append(home / delivery.transcript, text)
+    transcript.append(home / delivery.transcript, text)
     delivery.said = {**delivery.said, key: True}
     Delivery.objects.filter(pk=delivery.pk).update(said=delivery.said)
 

@@ -61,9 +61,9 @@ def rehearse(*, delivery: Delivery, home: Path) -> None:
     """What is pending is tried on a copy of the data, beside; the pusher is told once where the result will be. Repeatable."""
     assert delivery.release is not None
     row = rehearsals.offer(actor=actions.account_actor(delivery), release=delivery.release)
-    text = f"       Rehearsing on a copy of the data; the result: greenroom migrations -a {delivery.app.name}"
-    if row is not None or "rehearsal" not in delivery.said:
-        actions.say_once(delivery=delivery, key="rehearsal", text=text if row is not None else "", home=home)
+    if row is not None:
+        text = f"       Rehearsing on a copy of the data; the result: greenroom migrations -a {delivery.app.name}"
+        actions.say_once(delivery=delivery, key="rehearsal", text=text, home=home)
 
 
 def foreseen(delivery: Delivery) -> list[str]:

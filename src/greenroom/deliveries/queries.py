@@ -134,7 +134,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         pending=bool(state and state.pending) if promoted else fresh,
         promoted=promoted,
         lacking=bool(state and state.lacking),
-        to_rehearse=ahead.ask and "rehearsal" not in delivery.said,
+        to_rehearse=ahead.ask,
         rehearsing=ahead.waiting,
         unfit=ahead.unfit,
         serving=live is not None,

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -224,7 +225,8 @@ def _drop_guest(connection: psycopg.Connection, name: str) -> bool:
 def end_sessions(connection: psycopg.Connection, *, database: str = "", role: str = "") -> int:
     """End all sessions in the database, or of the role; how many there were.
 
-    Only who has a role's privileges may end its sessions, so the platform makes itself a member of the roles that it finds.
+    Only who has a role's privileges may end its sessions, so the platform makes itself a member of the roles that it finds. A guest may be dropped
+    meanwhile; the server then says that it has no such role, or an internal error, and there is nothing to end any more.
     """
     rows = connection.execute(
         "SELECT pid, usename FROM pg_stat_activity WHERE (datname = %s OR usename = %s) AND usename IS NOT NULL"
@@ -232,12 +234,19 @@ def end_sessions(connection: psycopg.Connection, *, database: str = "", role: st
         [database, role],
     ).fetchall()
     for name in {usename for _, usename in rows}:
-        member = connection.execute("SELECT pg_has_role(CURRENT_USER, %s, 'USAGE')", [name]).fetchone()
-        if member != (True,):
-            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(name)))
+        with suppress(psycopg.errors.UndefinedObject, psycopg.errors.InternalError_):
+            member = connection.execute("SELECT pg_has_role(CURRENT_USER, %s, 'USAGE')", [name]).fetchone()
+            if member != (True,):
+                connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(name)))
     for pid, _ in rows:
         connection.execute("SELECT pg_terminate_backend(%s)", [pid])
     return len(rows)
+
+
+def restarted_since(moment: datetime) -> bool:
+    """Whether the server has been started after that moment, so that whatever was under way then was cut off."""
+    with connect() as connection:
+        return connection.execute("SELECT pg_postmaster_start_time() > %s", [moment]).fetchone() == (True,)
 
 
 def exchange(*, current: str, new: str, kept: str) -> None:

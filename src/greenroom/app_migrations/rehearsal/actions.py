@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+import psycopg
+from django.db import DatabaseError, transaction
 from django.db.models import Max
 
 from greenroom.accounts.actions import audit
@@ -72,8 +73,11 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
 
 
 def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
-    """Ask for one by the platform itself, after a delivery with pending migrations: once per release, unless the app does not want it."""
-    if mode(release) == OFF or before(release) is None or Rehearsal.objects.filter(release=release).exists():
+    """Ask for one by the platform itself, in a delivery with pending migrations: once for what is pending, unless the app does not want it."""
+    if mode(release) == OFF or before(release) is None:
+        return None
+    state = of_release(release)
+    if state is None or Rehearsal.objects.filter(release=release, pending=state.pending).exists():
         return None
     try:
         return ask(actor=actor, release=release)
@@ -99,14 +103,18 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
         return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
     row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
     row.save(update_fields=["attempts", "clone", "state", "updated_at"])
-    run = Run(row, addon, engine, home)
+    run, began = Run(row, addon, engine, home), clock.now()
     outcome: dict[str, Any] = {}
     try:
         run.clean()
         outcome = _learnt(run.whole())
     except BusyError:
         pass
+    except (psycopg.Error, DatabaseError):
+        raise  # the server is away or was disturbed: an interruption like a kill, after which the row begins again
     except Exception as error:
+        if host.restarted_since(began):
+            raise
         log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
         outcome["failure"] = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
     finally:

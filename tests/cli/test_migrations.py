@@ -1,0 +1,67 @@
+"""What a person reads of migrations at the command line, and what a red rehearsal asks of them."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from greenroom_cli import run
+from greenroom_cli.errors import ApiError, CliError
+from tests.cli.fake import APP, T0
+
+LINE = "payroll.0004_x builds an index on payroll_payslipline while nobody can write to it; 200,000 rows of payroll_payslipline: blocks writes 1.2 s in the rehearsal"
+STATE = {
+    "release": {"version": 12}, "status": "ok", "pending": ["payroll.0004_x"], "missing": ["payroll.0009_other"], "framework": "django", "held": False,
+    "conflicts": {"shop": ["0002_a", "0002_b"]}, "unmade": ["shop: Add field price to item"], "lacking": [], "command": "python manage.py migrate",
+    "warnings": [{"line": LINE, "recipe": "Use AddIndexConcurrently."}], "detail": "", "probed_at": T0, "runs": [], "rehearsal": None,
+}  # fmt: skip
+
+
+def test_all_four_kinds_are_shown_and_what_the_pending_ones_do_to_the_data(at_server, greenroom):
+    at_server.on("GET", "A/migrations", STATE)
+    said = greenroom("migrations", "-a", APP).stdout
+    for words in ("payroll.0004_x", "payroll.0009_other (applied, but not in this code)", "0002_a and 0002_b", "Add field price", LINE, "safe: Use AddIndexConcurrently."):
+        assert words in said
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Place:
+    """A server that refuses until it is forced."""
+
+    app = APP
+
+    def __init__(self) -> None:
+        self.api, self.bodies = self, []
+
+    def path(self, *words: str) -> str:
+        return "/".join(words)
+
+    def post(self, path: str, body: dict) -> dict:
+        self.bodies.append(body)
+        if not body.get("force"):
+            raise ApiError("The rehearsal was red.", status=409, id="rehearsal_red")
+        return {"name": "run.1"}
+
+
+def test_a_red_rehearsal_is_overruled_by_the_apps_name_typed(monkeypatch):
+    place = Place()
+    monkeypatch.setattr(sys, "stdin", Terminal(APP + "\n"))
+    assert run._start(place, {"command": "python manage.py migrate"}) == {"name": "run.1"}
+    assert [body.get("force", False) for body in place.bodies] == [False, True]
+
+
+def test_another_name_or_no_terminal_changes_nothing(monkeypatch):
+    place = Place()
+    monkeypatch.setattr(sys, "stdin", Terminal("another-app\n"))
+    with pytest.raises(CliError, match="did not match"):
+        run._start(place, {})
+    monkeypatch.setattr(sys, "stdin", io.StringIO(APP))
+    with pytest.raises(ApiError, match="was red"):
+        run._start(place, {})
+    assert not any(body.get("force") for body in place.bodies)
