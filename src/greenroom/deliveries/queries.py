@@ -106,7 +106,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     rollout = rollout_of(delivery)
     release = delivery.release
     version = release.version if release else None
-    newer, pipe, stage_busy = order(delivery.seq, delivery.kind, version, [_other(s) for s in siblings])
+    newer, pipe, busy = order(delivery.seq, delivery.kind, version, [_other(s) for s in siblings])
     progress = _progress(rollout)
     state = known_state(release) if release else None
     live = dynos.live(delivery.app)
@@ -115,11 +115,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     fresh = bool(state and set(state.pending) - _pending_of_live(live))
     ahead = outlook(release) if release and fresh and live else Outlook()
     return Facts(
-        kind=delivery.kind,
-        state=delivery.state,
-        newer_waiting=newer,
-        pipe_busy=pipe,
-        stage_busy=stage_busy,
+        kind=delivery.kind, state=delivery.state, newer_waiting=newer, pipe_busy=pipe, stage_busy=busy,
         overtaken=newest is not None and newest.seq > delivery.seq,
         rewritten=delivery.push is not None and was_rewritten(delivery.push),
         paused=rules.is_paused(delivery.app.deploy_paused, delivery.app.deploy_paused_until, clock.now()),
@@ -141,7 +137,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         command=_command(delivery) if rollout is None else "",
         postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
         going_back=bool(release and release.kind == "rollback" and not delivery.forced),
-    )
+    )  # fmt: skip
 
 
 def _colour(delivery: Delivery) -> str:
