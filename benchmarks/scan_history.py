@@ -48,7 +48,7 @@ def scanned(old: str, new: str, folder: Path) -> dict[str, Any]:
 
 
 def look(number: int) -> list[dict[str, Any]]:
-    """One row for each commit: {sha, subject, outcome, seconds, detail, findings that are new, suppressions it adds}."""
+    """One row for each commit, printed when it is red: {sha, subject, outcome, seconds, detail, findings that are new, suppressions it adds}."""
     lines = git("log", "--first-parent", f"--max-count={number + 1}", "--format=%H %s").splitlines()
     commits = [line.split(" ", 1) for line in reversed(lines)]
     rows: list[dict[str, Any]] = []
@@ -66,17 +66,23 @@ def look(number: int) -> list[dict[str, Any]]:
                     "seconds": time.perf_counter() - began, "added": max(0, added),
                 }
             )  # fmt: skip
+            show(rows[-1])
     return rows
 
 
+def show(row: dict[str, Any]) -> None:
+    """A red commit with its findings."""
+    if row["outcome"] == "success":
+        return
+    print(f"{row['sha'][:8]} {row['outcome']}: {row['subject'][:90]}" + (f" ({row['detail']})" if row["detail"] else ""))
+    for item in row["findings"]:
+        print(f"         {item['path']}:{item['line']} {item['rule']} {item['message'][:140]}", flush=True)
+
+
 def main() -> int:
-    """Print each red commit with its findings, then the sums, and one JSON line."""
+    """Print each red commit with its findings as it is found, then the sums, and one JSON line."""
     rows = look(int(sys.argv[1]) if len(sys.argv) > 1 else COMMITS)
     red = [row for row in rows if row["outcome"] != "success"]
-    for row in red:
-        print(f"{row['sha'][:8]} {row['outcome']}: {row['subject'][:90]}" + (f" ({row['detail']})" if row["detail"] else ""))
-        for item in row["findings"]:
-            print(f"         {item['path']}:{item['line']} {item['rule']} {item['message'][:140]}")
     rules = Counter(item["rule"] for row in red for item in row["findings"])
     added = sum(row["added"] for row in rows)
     seconds = sorted(row["seconds"] for row in rows)

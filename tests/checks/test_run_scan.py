@@ -97,6 +97,19 @@ def test_style_is_no_finding(scanned):
     assert scanned({"a.py": "import os\nx=1;y = 2\ndef f( ) :\n  return(x)\n"}, {})["outcome"] == "success"
 
 
+def test_a_child_process_is_a_finding_only_with_a_shell(scanned):
+    call = "import subprocess\n\n\ndef f(words):\n    return subprocess.run({}, check=True)\n"
+    assert scanned({"a.py": call.format('["ls", *words]')}, {})["outcome"] == "success"
+    shell = scanned({"a.py": call.format("words, shell=True")}, {})
+    assert [(item["rule"], item["severity"]) for item in shell["findings"]] == [("S602", 1)]
+
+
+def test_suppressed_findings_are_listed_as_such_and_do_not_count(scanned):
+    scan = scanned({"app/db.py": NOQA}, {"app/db.py": SQL})
+    assert [(item["rule"], item["state"]) for item in scan["findings"]] == [("S608", "suppressed")]
+    assert (scan["total"], scan["new"]) == (0, 0)
+
+
 def test_links_and_strange_paths_in_an_archive_are_left_alone(tmp_path):
     path = tmp_path / "new.tar"
     with tarfile.open(path, "w") as tar:

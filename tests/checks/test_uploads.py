@@ -18,6 +18,7 @@ from greenroom.accounts.models import Account, AuditEntry
 from greenroom.basics import clock
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UserError
 from greenroom.checks import actions, ignoring, queries, sarif, sarif_in, uploads
+from greenroom.checks.builtin import scan_report, scanning
 from greenroom.checks.models import CheckRun, Ignore
 from greenroom.entrypoints.api import routing, views_gate, views_scans
 from greenroom.git.models import Push
@@ -334,3 +335,20 @@ def test_the_api_takes_a_log_in_three_ways_and_ignores_are_for_operators(repo, c
     assert client(alice).patch("/apps/shop/gate", {"two_people": True}, content_type="application/json").json()["two_people"] is True
     assert client(bob).patch("/apps/shop/gate", {"two_people": False}, content_type="application/json").status_code == 403
     assert client(alice).patch("/apps/shop/gate", {"two": 1}, content_type="application/json").status_code == 422
+
+
+@pytest.mark.django_db
+def test_a_push_that_asks_for_less_says_so(repo, shop, home):
+    first = repo.commit({"greenroom.toml": '[scan]\nscanners = ["bandit", "djlint"]\nmigrations = "error"\n'})
+    second = repo.commit({"greenroom.toml": '[scan]\nscanners = ["djlint"]\n'})
+    third = repo.commit({"greenroom.toml": "this is not TOML"})
+
+    def wish(sha, deployed):
+        return scanning.wish_of(app=shop, home=home, sha=sha, deployed_sha=deployed)
+
+    less = ["this push turns off bandit.", "this push lets hazards of migrations pass."]
+    assert wish(second, first) == {"scanners": ["djlint"], "migrations": "warn", "weaker": less}
+    assert wish(first, second)["weaker"] == wish(first, "")["weaker"] == []
+    assert wish(third, "") == {"scanners": [], "migrations": "warn", "weaker": []}
+    clean = {"outcome": "success", "total": 0, "new": 0, "findings": []}
+    assert scan_report.combine(clean, None, notes=less).notes == tuple(less)

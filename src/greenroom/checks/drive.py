@@ -80,7 +80,7 @@ def advance_scan(
     if run.status == "completed":
         return run
     if "wish" not in run.data:
-        write(run, data={**run.data, "wish": scanning.settings_of(app=app, home=home, sha=sha)})
+        write(run, data={**run.data, "wish": scanning.wish_of(app=app, home=home, sha=sha, deployed_sha=deployed_sha)})
     wish = run.data["wish"]
     common: dict[str, Any] = {"run": run, "deployed_sha": deployed_sha, "home": home}
     orders: dict[str, Callable[[], DynoSpec]] = {scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)}
@@ -108,7 +108,8 @@ def _scanned(run: CheckRun, states: dict[str, DynoState], home: Path) -> Outcome
         scanning.result_of(dyno=dyno, state=states[dyno], home=home) if dyno in states else None for dyno in names
     )
     assert lint is not None
-    return scan_report.combine(lint, models, more, ignores=queries.ignores(run.app), now=clock.now())
+    notes = run.data.get("wish", {}).get("weaker", [])
+    return scan_report.combine(lint, models, more, ignores=queries.ignores(run.app), now=clock.now(), notes=notes)
 
 
 def _lost(run: CheckRun, state: DynoState, engine: Engine) -> bool:

@@ -38,9 +38,12 @@ class Part:
 
 def combine(
     lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, Any] | None = None, *,
-    ignores: Sequence[Ignore] = (), now: datetime | None = None,
+    ignores: Sequence[Ignore] = (), now: datetime | None = None, notes: Sequence[str] = (),
 ) -> Outcome:  # fmt: skip
-    """All results as one outcome. models is None for an app that is not Django's, more for one without optional scanners."""
+    """All results as one outcome. models is None for an app that is not Django's, more for one without optional scanners.
+
+    notes: what else a reader of a green scan should know.
+    """
     parts = [judged(part, ignores, now) for part in _parts(lint, models, more)]
     for conclusion in ("failure", "timed_out", "error"):
         bad = [part for part in parts if part.outcome == conclusion]
@@ -49,7 +52,7 @@ def combine(
     else:
         conclusion, bad = "success", []
     headline = _headline(parts)
-    notes = _notes(parts)
+    notes = [*notes, *_notes(parts)]
     lines = [*headline, *_finding_lines(parts, notes), *_models_lines(models), *_error_lines(parts[2:])]
     brief = "; ".join(_brief(part) for part in bad)
     return Outcome(

@@ -48,6 +48,17 @@ def settings_of(*, app: App, home: Path, sha: str) -> dict[str, Any]:
         return found
 
 
+def wish_of(*, app: App, home: Path, sha: str, deployed_sha: str) -> dict[str, Any]:
+    """``settings_of`` the commit, and under ``weaker`` what the deployed commit asked for and this one does not any more, in words."""
+    wish = settings_of(app=app, home=home, sha=sha)
+    before = settings_of(app=app, home=home, sha=deployed_sha) if deployed_sha else wish
+    gone = [name for name in before["scanners"] if name not in wish["scanners"]]
+    weaker = [f"this push turns off {', '.join(gone)}."] if gone else []
+    if before["migrations"] == "error" and wish["migrations"] != "error":
+        weaker.append("this push lets hazards of migrations pass.")
+    return {**wish, "weaker": weaker}
+
+
 def models_dyno_id(run: CheckRun) -> str:
     """The engine's id of the dyno that asks Django about migrations."""
     return f"scan-{run.id.hex}-models"

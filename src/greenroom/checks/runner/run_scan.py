@@ -20,8 +20,10 @@ from . import baseline, ignores, run_secrets
 from .scanners.kind import ScanError
 
 SELECT = "E9,F,S,B,DJ,PLE,T10"
-IGNORE = "S101,S105,S106,S107,S308,B904,B007,B008,B028,DJ001,DJ008,DJ012,F401,F403,F405,F841"
-RULES = "v1"
+IGNORE = "S101,S105,S106,S107,S308,S603,S607,B904,B007,B008,B028,DJ001,DJ008,DJ012,F401,F403,F405,F841"
+"""Left out: what is style, and what is mostly no bug. S603 and S607 (a child process without a shell) were 35 of the 56 findings that would have
+stopped this project's own last 80 commits, and none of them was wrong code; S602 and S605 (with a shell) stay."""
+RULES = "v2"
 CRITICAL = re.compile(r"(E9\d\d|F82[123]|S(102|301|302|307|501|506|602|605|608)|T100|invalid-syntax)$")
 SUPPRESSION = re.compile(r"#\s*(?:ruff|flake8)?:?\s*noqa\b", re.IGNORECASE)
 SETTINGS = (".checkignore", ".python-version", "greenroom.toml")
