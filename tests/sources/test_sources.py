@@ -144,6 +144,15 @@ def test_what_is_asked_for_during_a_look_is_looked_at_again_soon(api, repo, look
     assert Source.objects.get().next_at < clock.now() + timedelta(seconds=5)
 
 
+def test_a_source_is_looked_at_by_one_at_a_time_however_often_it_is_asked_for(api, repo):
+    repo.commit()
+    api.set(repo.url)
+    (row,) = actions.claim(5)
+    actions.ask(source=row)
+    assert actions.claim(5, busy=[row.pk]) == []
+    assert actions.claim(5) == [row]
+
+
 def test_a_source_that_was_changed_during_a_look_is_not_told_of_the_old_one(api, repo):
     api.set(repo.url)
     (row,) = actions.claim(5)
