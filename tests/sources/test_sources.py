@@ -343,3 +343,19 @@ def test_a_forge_is_known_by_its_name(url, kind, api_root):
     assert place.path.startswith("t")
 
 
+
+
+@pytest.mark.django_db(transaction=True)
+def test_looks_have_threads_of_their_own_and_take_a_commit_once(api, repo, home, shop):
+    commit = repo.commit()
+    api.set(repo.url)
+    worker = SourceTurn(home, HERE, hands=2)
+    worker.turn()
+    (look,) = worker.looks.values()
+    actions.ask(source=Source.objects.get())
+    worker.turn()
+    assert len(worker.looks) <= 1
+    look.result(60)
+    worker.pool.shutdown()
+    assert Source.objects.get().taken == commit
+    assert Push.objects.count() == 1
