@@ -211,6 +211,22 @@ def test_a_rerun_that_was_asked_for_is_the_run_that_is_opened_next(ci, alice, sh
     assert ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "status": "in_progress"}).json()["id"] == waiting.number
 
 
+def test_a_check_run_is_requested_again_by_its_number(ci, api, shop, sha):
+    number = ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "conclusion": "failure"}).json()["id"]
+    answer = ci("POST", f"/check-runs/{number}/rerequest")
+    assert (answer.status_code, answer.json()) == (201, {})
+    assert ci("GET", f"/check-runs/{number}").json()["conclusion"] == "failure"
+    assert (run(shop, "lint").attempt, run(shop, "lint").status) == (2, "queued")
+    refused = ci("POST", f"/check-runs/{number}/rerequest")
+    assert refused.status_code == 422
+    assert not problems(refused.json(), "basic-error")
+    assert ci("POST", "/check-runs/999/rerequest").status_code == 404
+    (tests,) = checks.begin(app=shop, sha=sha, names=["tests"])
+    CheckRun.objects.filter(pk=tests.pk).update(status="completed", conclusion="failure")
+    assert ci("POST", f"/check-runs/{tests.number}/rerequest").status_code == 403  # a token for reports starts nothing of Greenroom's own
+    assert api("POST", f"/check-runs/{tests.number}/rerequest").status_code == 201
+
+
 def test_builtin_runs_are_shown_with_conclusions_that_github_has(ci, shop, sha):
     checks.begin(app=shop, sha=sha, names=["tests", "scan"])
     CheckRun.objects.filter(name="tests").update(status="completed", conclusion="error")

@@ -65,6 +65,12 @@ def test_an_older_push_never_overtakes_a_newer_one():
     assert next_step(push(overtaken=True)) is Step.SUPERSEDE
 
 
+def test_a_commit_that_its_branch_has_lost_makes_no_release():
+    assert next_step(push(rewritten=True)) is Step.SUPERSEDE
+    assert next_step(push(state="received", build="", verdict="", rewritten=True)) is Step.SUPERSEDE
+    assert next_step(released(rewritten=True)) is Step.WATCH  # what rolls out already is not broken off; the next delivery takes its place
+
+
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 

@@ -138,11 +138,11 @@ def test_a_call_that_comes_again_is_answered_and_does_nothing(hook):
     assert (again.status_code, again.json()) == (200, {"message": "already seen"})
     assert not hook.asked
     HookCall.objects.update(at=clock.now() - timedelta(days=30))
-    actions.begin()
+    actions.tidy()
     assert hook.github(delivery="d-1").json() == {"message": "already seen"}
     assert hook.github(delivery="d-2").status_code == 202  # the same body by another id: a hint, and no more
     HookCall.objects.update(at=clock.now() - timedelta(days=36))
-    actions.begin()
+    actions.tidy()
     assert not HookCall.objects.exists()
 
 

@@ -144,6 +144,15 @@ def test_what_is_asked_for_during_a_look_is_looked_at_again_soon(api, repo, look
     assert Source.objects.get().next_at < clock.now() + timedelta(seconds=5)
 
 
+def test_a_source_is_looked_at_by_one_at_a_time_however_often_it_is_asked_for(api, repo):
+    repo.commit()
+    api.set(repo.url)
+    (row,) = actions.claim(5)
+    actions.ask(source=row)
+    assert actions.claim(5, busy=[row.pk]) == []
+    assert actions.claim(5) == [row]
+
+
 def test_a_source_that_was_changed_during_a_look_is_not_told_of_the_old_one(api, repo):
     api.set(repo.url)
     (row,) = actions.claim(5)
@@ -334,3 +343,19 @@ def test_a_forge_is_known_by_its_name(url, kind, api_root):
     assert place.path.startswith("t")
 
 
+
+
+@pytest.mark.django_db(transaction=True)
+def test_looks_have_threads_of_their_own_and_take_a_commit_once(api, repo, home, shop):
+    commit = repo.commit()
+    api.set(repo.url)
+    worker = SourceTurn(home, HERE, hands=2)
+    worker.turn()
+    (look,) = worker.looks.values()
+    actions.ask(source=Source.objects.get())
+    worker.turn()
+    assert len(worker.looks) <= 1
+    look.result(60)
+    worker.pool.shutdown()
+    assert Source.objects.get().taken == commit
+    assert Push.objects.count() == 1

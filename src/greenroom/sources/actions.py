@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -21,7 +22,7 @@ from greenroom.basics import clock, ids, outgoing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.git.rules import is_branch_name, is_sha, printable
 from greenroom.sources import queries, rules
-from greenroom.sources.models import HookCall, Source
+from greenroom.sources.models import HookCall, Report, Source
 from greenroom.sources.opening import judged, opened, sealed
 
 LEASE = timedelta(minutes=20)
@@ -241,10 +242,13 @@ def note_call(*, source: Source, call: rules.Call, look: bool, said: str) -> boo
 
 
 @transaction.atomic
-def claim(limit: int) -> list[Source]:
-    """Sources that are due, taken for one look each: nobody else takes them until it is noted, or its lease is over."""
+def claim(limit: int, busy: Sequence[UUID] = ()) -> list[Source]:
+    """Sources that are due, taken for one look each: nobody else takes them until it is noted, or its lease is over.
+
+    busy: those that the caller is looking at; one that is asked for meanwhile is due again when its look has been noted.
+    """
     now = clock.now()
-    rows = list(queries.due(now).select_for_update(skip_locked=True, of=("self",)).select_related("app")[:limit])
+    rows = list(queries.due(now).exclude(pk__in=busy).select_for_update(skip_locked=True, of=("self",)).select_related("app")[:limit])
     for row in rows:
         row.next_at = now + LEASE
         Source.objects.filter(pk=row.pk).update(next_at=row.next_at)
@@ -269,6 +273,11 @@ def note(*, source: Source, began: Any, state: str, problem: str = "", hint: str
 
 
 def begin() -> None:
-    """What a worker does first: look at all sources anew, since the one before may have been killed over them, and forget old calls."""
+    """What a worker does first: look at all sources anew, since the one before may have been killed over them."""
     Source.objects.exclude(next_at=None).update(next_at=clock.now())
+
+
+def tidy() -> None:
+    """Forget calls that no forge repeats any more, and old reports."""
     HookCall.objects.filter(at__lt=clock.now() - KEPT).delete()
+    Report.objects.filter(created_at__lt=clock.now() - KEPT).delete()

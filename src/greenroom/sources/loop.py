@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 
@@ -26,6 +27,7 @@ from greenroom.sources.opening import Opened, opening
 
 log = logging.getLogger(__name__)
 HANDS = 3
+TIDY_SECONDS = 3600.0
 
 
 class SourceTurn:
@@ -37,22 +39,26 @@ class SourceTurn:
     def __init__(self, home: Path, allowed: Sequence[outgoing.Network] = (), hands: int = HANDS) -> None:
         self.home, self.allowed, self.hands = home, allowed, hands
         self.pool = ThreadPoolExecutor(hands, thread_name_prefix="source") if hands else None
-        self.looks: list[Future[None]] = []
-        self.first = True
+        self.looks: dict[UUID, Future[None]] = {}
+        self.first, self.tidied = True, clock.monotonic()
 
     def turn(self) -> bool:
         """Whether there is more to do at once."""
         if self.first:
             self.first = False
             actions.begin()
-        self.looks = [look for look in self.looks if not look.done()]
+            actions.tidy()
+        if clock.monotonic() - self.tidied > TIDY_SECONDS:
+            self.tidied = clock.monotonic()
+            actions.tidy()
+        self.looks = {key: look for key, look in self.looks.items() if not look.done()}
         if self.pool is None:
             rows = actions.claim(10)
             for row in rows:
                 self.look(row)
             return bool(rows)
-        for row in actions.claim(self.hands - len(self.looks)):
-            self.looks.append(self.pool.submit(self._in_thread, row))
+        for row in actions.claim(self.hands - len(self.looks), busy=list(self.looks)):
+            self.looks[row.pk] = self.pool.submit(self._in_thread, row)
         return False
 
     def _in_thread(self, source: Source) -> None:

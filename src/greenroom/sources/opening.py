@@ -42,7 +42,8 @@ class Opened:
 
     def learned(self) -> str:
         """The host's keys as known after a contact, a line each."""
-        return self.known_hosts.read_text() if self.known_hosts else ""
+        lines = self.known_hosts.read_text().split("\n") if self.known_hosts else []
+        return "".join(f"{line}\n" for line in lines if line.strip())
 
 
 def sealed(source: Source, name: str, plain: str, home: Path) -> bytes:

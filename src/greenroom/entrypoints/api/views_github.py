@@ -11,8 +11,10 @@ from django.db.models import Count
 
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.checks import actions as checks
 from greenroom.checks import outside, queries, rules
 from greenroom.checks.models import CheckRun
+from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import gate
 from greenroom.entrypoints.api import shapes_github as shapes
 from greenroom.entrypoints.api.asked_github import Asked
@@ -145,6 +147,22 @@ def change_check_run(call: Call) -> dict[str, Any]:
 def get_check_run(call: Call) -> dict[str, Any]:
     """One check run by its number."""
     return _shown(call, queries.of_number(call.app, call.params["number"]))
+
+
+@route("POST", REPO + "/check-runs/{number}/rerequest", "checks:report", returns="201 object")
+def rerequest_check_run(call: Call) -> Reply:
+    """Ask for another attempt of a check: this run stays as it ended, the new one waits to be opened. A builtin check is run by Greenroom."""
+    row = queries.of_number(call.app, call.params["number"])
+    if row.builtin:
+        authorise(call.actor, call.app.name, "rerun")
+    else:
+        _may(call, row.name)
+    newest = queries.latest_of(call.app, row.sha, row.name)
+    if newest and newest.status != "completed":
+        raise UserError(f"Check run {newest.number} of {row.name} has not ended yet.", resource="check", hint="wait for it")
+    checks.rerun(app=call.app, sha=row.sha, actor=call.actor, name=row.name)
+    deliveries.reopen(app=call.app, sha=row.sha, home=HOME)
+    return Reply({}, 201)
 
 
 @route("GET", REPO + "/check-runs/{number}/annotations", "checks:read", returns="[github.annotation]", query=PAGES)
