@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from greenroom.apps.queries import visible
+from greenroom.apps.queries import authorise, visible
 from greenroom.basics import signing
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
@@ -106,6 +106,9 @@ def start_test_run(call: Call) -> Reply:
     It is built and tested in the pipeline's first app, with the pipeline's test config vars, and changes nothing of the commit it is said to be.
     """
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
+    parent = queries.parent_app(pipeline)
+    if parent is not None:
+        authorise(call.actor, str(parent.pk), "push")  # its code runs in this app's name
     tarball = uploads.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
     if tarball is None:
         raise UserError("source_blob_url must be a get_url of this installation: other addresses are not fetched.", hint="POST /sources, then PUT the archive")
@@ -120,7 +123,7 @@ def start_test_run(call: Call) -> Reply:
 def repository(call: Call) -> dict[str, Any]:
     """What the Heroku CLI asks of kolkrabbi.heroku.com: the repository is that of the pipeline's first app."""
     app = queries.parent_app(call.pipeline)
-    if app is None:
+    if app is None or not visible(call.actor).filter(pk=app.pk).exists():
         raise NotFoundError(f"The pipeline {call.pipeline.name} has no app with a repository.", resource="repository")
     return {
         "id": str(app.pk), "repository": {"id": str(app.pk), "name": f"greenroom/{app.name}", "type": "greenroom"}, "organization": None,
