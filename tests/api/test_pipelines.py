@@ -169,3 +169,15 @@ def test_who_only_looks_adds_no_app(vera, pipe, home):  # noqa: F811
     own = apps.create(actor=vera, name="veras")
     assert send(client_of(vera), "POST", "/pipeline-couplings", {"pipeline": "pipe", "app": "veras", "stage": "staging"})[0] == 403
     assert not Coupling.objects.filter(app=own).exists()
+
+
+def test_the_latest_test_run_alone_is_asked_for_in_one_request(alice, pipe, shop):  # noqa: F811
+    for number in (1, 2, 3):
+        TestRun.objects.create(pipeline=pipe, number=number, app=shop, sha="5" * 40, commit_sha="5" * 40)
+    client = client_of(alice)
+    answer = client.get("/pipelines/pipe/test-runs", headers={"Range": "number ..; order=desc,max=1"})
+    assert [row["number"] for row in answer.json()] == [3]
+    assert "Next-Range" not in answer
+    assert [row["number"] for row in client.get("/pipelines/pipe/test-runs").json()] == [3, 2, 1]
+    answer = client.get("/pipelines/pipe/test-runs", headers={"Range": "number ..; order=desc,max=2"})
+    assert (answer.status_code, [row["number"] for row in answer.json()]) == (206, [3, 2])
