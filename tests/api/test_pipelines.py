@@ -153,3 +153,31 @@ def test_the_owner_takes_a_pipeline_away_and_the_apps_stay(alice, pipe, shop):  
     assert send(client, "DELETE", f"/pipelines/{pipe.id}", {"name": "pipe"})[0] == 200
     assert send(client, "GET", "/apps/shop")[0] == 200
     assert send(client, "GET", "/apps/shop/pipeline-couplings")[0] == 404
+
+
+def test_owning_a_pipeline_gives_no_right_to_run_code_in_a_foreign_app(alice, charlie, pipe, cafe, home):  # noqa: F811
+    Coupling.objects.create(pipeline=pipe, app=cafe, stage="development")
+    client = client_of(alice)
+    assert send(client, "GET", "/pipelines/pipe/repository")[0] == 404, "alice does not see cafe, which is the first app now"
+    assert send(client, "GET", "/pipelines/pipe/repo/branches/master")[0] == 404
+    assert send(client, "POST", "/review-apps", {"pipeline": "pipe", "branch": "master"})[0] == 404
+    body = {"pipeline": "pipe", "source_blob_url": "x", "commit_sha": "a" * 40, "commit_branch": "b"}
+    assert send(client, "POST", "/test-runs", body)[0] == 404
+
+
+def test_who_only_looks_adds_no_app(vera, pipe, home):  # noqa: F811
+    own = apps.create(actor=vera, name="veras")
+    assert send(client_of(vera), "POST", "/pipeline-couplings", {"pipeline": "pipe", "app": "veras", "stage": "staging"})[0] == 403
+    assert not Coupling.objects.filter(app=own).exists()
+
+
+def test_the_latest_test_run_alone_is_asked_for_in_one_request(alice, pipe, shop):  # noqa: F811
+    for number in (1, 2, 3):
+        TestRun.objects.create(pipeline=pipe, number=number, app=shop, sha="5" * 40, commit_sha="5" * 40)
+    client = client_of(alice)
+    answer = client.get("/pipelines/pipe/test-runs", headers={"Range": "number ..; order=desc,max=1"})
+    assert [row["number"] for row in answer.json()] == [3]
+    assert "Next-Range" not in answer
+    assert [row["number"] for row in client.get("/pipelines/pipe/test-runs").json()] == [3, 2, 1]
+    answer = client.get("/pipelines/pipe/test-runs", headers={"Range": "number ..; order=desc,max=2"})
+    assert (answer.status_code, [row["number"] for row in answer.json()]) == (206, [3, 2])

@@ -6,6 +6,7 @@ import pytest
 
 from greenroom.builds.models import Build
 from greenroom.builds.overlay import TestOverlay
+from greenroom.checks.builtin import environment
 from greenroom.checks.models import CheckRun
 from greenroom.checks.rows import move
 from greenroom.deliveries import transcript
@@ -13,7 +14,7 @@ from greenroom.deliveries.models import Delivery
 from greenroom.engine.contract import output_file
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git import actions as git
-from greenroom.pipelines import testing
+from greenroom.pipelines import actions, testing
 from greenroom.pipelines.models import TestRun
 from tests.git.test_tarball import archive, entry
 
@@ -84,6 +85,18 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     assert (row.told, row.state) == (True, "ended")
     assert not CheckRun.objects.filter(sha=CLAIMED).exists()
     assert list(testing.open_runs()) == []
+
+
+def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_the_app(alice, pipe, shop, serving, home, tmp_path, driver, monkeypatch):
+    git.create_repository(app=shop, home=home)
+    actions.change_config(actor=alice, pipeline=pipe, stage="test", home=home, updates={"CI_WORD": "hello"})
+    path = archive(tmp_path, entry("app.json", b'{"env": {"COLOUR": {"value": "red"}}, "environments": {"test": {"env": {"LEVEL": "2"}}}}'))
+    testing.start(actor=alice, pipeline=pipe, home=home, tarball=path, commit_sha=CLAIMED, commit_branch="b", commit_message="m")
+    seen = {}
+    monkeypatch.setattr(testing.builds, "advance", lambda *, build, config, **_: seen.update(config) or build)
+    step(driver)
+    assert seen.pop("SECRET_KEY")
+    assert seen == {"COLOUR": "red", "LEVEL": "2", "CI_WORD": "hello", "CI": "true", "DATABASE_URL": environment.UNREACHABLE}
 
 
 def test_a_build_that_fails_ends_the_run_with_its_words(upload, driver, home, monkeypatch):

@@ -6,6 +6,7 @@ never takes it for that commit's tests. Rows are written before side effects; ea
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from greenroom.basics.errors import GreenroomError, UserError
 from greenroom.builds import actions as builds
 from greenroom.builds import output
 from greenroom.checks import actions as checks
+from greenroom.checks.builtin import environment
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.maps import for_tests
 from greenroom.deliveries import transcript
@@ -115,7 +117,7 @@ class Driver:
             with transaction.atomic():
                 row.build = builds.start(app=row.app, commit=row.sha, account=row.account)
                 self._write(row, build=row.build, state="building")
-        config = for_tests(row.app, self.home)
+        config = self._environment(row)
         build = builds.advance(build=row.build, engine=self.engine, home=self.home, say=self._say(row.setup), config=config)
         if build.status == "succeeded":
             with transaction.atomic():
@@ -126,6 +128,16 @@ class Driver:
             hint = f"\n !     hint: {build.failure_hint}" if build.failure_hint else ""
             self._say(row.setup)(f" !     {text}{hint}\n !     Build failed: no test was run.")
             self._write(row, state="ended", message=text)
+
+    def _environment(self, row: TestRun) -> dict[str, str]:
+        """What the build sees: what its tests will see, never the app's config vars; the database is not there yet."""
+        try:
+            app_json = json.loads(git.show(row.app, self.home, row.sha, "app.json") or b"{}")
+        except ValueError:
+            app_json = {}  # the build says what is wrong with it
+        declared = app_json if isinstance(app_json, dict) else {}
+        given = {"SECRET_KEY": row.id.hex, **for_tests(row.app, self.home)}
+        return environment.of_tests(app_json=declared, is_django=False, database_url=environment.UNREACHABLE, marks={"CI": "true"}, given=given)
 
     def _test(self, row: TestRun) -> None:
         run, slug = row.check_run, row.build.slug if row.build else None

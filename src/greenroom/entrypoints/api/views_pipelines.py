@@ -107,8 +107,8 @@ def my_couplings(call: Call) -> list[dict[str, Any]]:
 
 @route("POST", "/pipeline-couplings", "account:write")
 def couple(call: Call) -> Reply:
-    """{app, pipeline, stage}: put an app into a stage."""
-    pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:read")
+    """{app, pipeline, stage}: put an app into a stage. It takes a role in the pipeline, since a new app narrows what others may do with it."""
+    pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
     app = authorise(call.actor, named(call.body.get("app"), "app"), "settings")
     row = actions.couple(actor=call.actor, pipeline=pipeline, app=app, stage=call.text("stage", required=True), home=HOME)
     return Reply(of_coupling(row), 201)

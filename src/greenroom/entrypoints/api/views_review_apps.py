@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from greenroom.apps.models import App
 from greenroom.apps.queries import authorise, visible
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -44,16 +45,22 @@ def repositories_feature(call: Call) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _parent(call: Call) -> App:
+    """The app of whose branches review apps are, if the caller may see it."""
+    return authorise(call.actor, str(reviews.parent_of(call.pipeline).pk), "view")
+
+
 @route("GET", "/pipelines/{pipeline}/repo", "pipelines:read")
 def repo(call: Call) -> dict[str, Any]:
     """The repository of the pipeline: that of the app whose branches review apps are of."""
-    app = reviews.parent_of(call.pipeline)
+    app = _parent(call)
     return {"id": app.number, "full_name": f"greenroom/{app.name}", "name": app.name, "type": "greenroom", "url": shapes.urls(app)["git_url"]}
 
 
 @route("GET", "/pipelines/{pipeline}/repo/branches/{branch}", "pipelines:read", wide="branch")
 def branch(call: Call) -> dict[str, Any]:
     """One of its branches; 404 when there is none of that name."""
+    _parent(call)
     sha = reviews.branch_head(call.pipeline, call.params["branch"], HOME)
     return {"name": call.params["branch"], "sha": sha, "commit": {"sha": sha}}
 
@@ -83,7 +90,7 @@ def _changes(call: Call) -> dict[str, Any]:
 
 
 def _refuse_foreign(call: Call) -> None:
-    wanted, app = call.text("repo"), reviews.parent_of(call.pipeline)
+    wanted, app = call.text("repo"), _parent(call)
     if wanted and wanted not in (f"greenroom/{app.name}", app.name):
         hint = f"leave repo out, or name greenroom/{app.name}"
         raise UserError(f"The repository of {call.pipeline.name} is that of {app.name}; {wanted[:100]!r} cannot be connected.", hint=hint)
@@ -97,7 +104,7 @@ def get_config(call: Call) -> dict[str, Any]:
 
 def _known(call: Call) -> ReviewAppConfig:
     row = ReviewAppConfig.objects.filter(pipeline=call.pipeline).select_related("parent").first()
-    if row is None:
+    if row is None or not visible(call.actor).filter(pk=row.parent.pk).exists():
         hint = f"heroku reviewapps:enable -p {call.pipeline.name}"
         raise NotFoundError(f"Review apps are not enabled for {call.pipeline.name}.", hint=hint, resource="review_app_config")
     return row
@@ -128,8 +135,9 @@ def disable(call: Call) -> dict[str, Any]:
 
 @route("GET", "/pipelines/{pipeline}/review-apps", "pipelines:read", paged="id")
 def list_review_apps(call: Call) -> list[dict[str, Any]]:
-    """The pipeline's review apps that are not gone."""
-    return [_review_app(row) for row in reviews.open_reviews().filter(pipeline=call.pipeline)]
+    """The pipeline's review apps that are not gone, of an app that the caller may see."""
+    rows = reviews.open_reviews().filter(pipeline=call.pipeline, parent__in=visible(call.actor).values("id"))
+    return [_review_app(row) for row in rows]
 
 
 @route("POST", "/review-apps", "account:write")
@@ -138,6 +146,7 @@ def create_review_app(call: Call) -> Reply:
     if call.body.get("fork_repo_id") is not None or call.body.get("pr_number") is not None:
         raise UserError("There are no pull requests and forks here: a review app is of a branch of the pipeline's own repository.")
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
+    authorise(call.actor, str(reviews.parent_of(pipeline).pk), "view")
     environment = call.body.get("environment")
     if environment is not None and not isinstance(environment, dict):
         raise UserError("environment must be an object of strings.")
