@@ -78,3 +78,18 @@ def test_a_process_type_that_does_not_run_cannot_be_restarted(alice, shop):
     answer = client_with(made(alice)[1]).delete("/apps/shop/formations/worker")
     assert answer.status_code == 404
     assert "worker" in answer.json()["message"]
+
+
+def test_whoever_has_a_role_may_leave_but_take_nobody_elses(shop, alice, bob, vera):
+    watcher = client_with(made(vera)[1])
+    assert watcher.delete("/apps/shop/collaborators/bob@example.com").status_code == 403
+    assert client_with(made(vera, "read")[1]).delete("/apps/shop/collaborators/vera@example.com").status_code == 403
+    assert watcher.delete("/apps/shop/collaborators/vera@example.com").status_code == 200
+    assert watcher.get("/apps/shop").status_code == 404
+    assert client_with(made(alice)[1]).delete("/apps/shop/collaborators/bob@example.com").status_code == 200
+
+
+def test_an_expiry_is_a_number_or_the_text_of_one(alice):
+    mine = client_with(made(alice)[1])
+    assert mine.post("/oauth/authorizations", {"expires_in": "3600"}, JSON).json()["access_token"]["expires_in"] == 3600
+    assert mine.post("/oauth/authorizations", {"expires_in": "soon"}, JSON).status_code == 422

@@ -134,6 +134,7 @@ def test_releases_are_listed_shown_and_rolled_back(app):
     assert now["slug"]["commit"] == first["slug"]["commit"]
     app(f"rollback v{newest}")
     app.until(app.current, lambda row: row["version"] == newest + 2 and row["slug"]["commit"] == sha)
+    app.team.greenroom("deploy:resume")
 
 
 def test_a_command_is_run_with_its_output_input_and_exit_code(app):
@@ -201,10 +202,8 @@ def test_regions_and_stacks(app):
 
 def test_what_there_is_none_of_is_said_so(app):
     assert "heroku/python" in app("buildpacks")
-    app("features")
-    app("labs")
-    app("drains")
-    app.cli("heroku sessions")
+    assert json.loads(app("drains --json")) == []
+    assert "No OAuth sessions" in app.cli("heroku sessions")
 
 
 def test_an_app_that_is_not_there_is_said_to_be_not_there(app):

@@ -38,7 +38,7 @@ def test_a_checkout_is_cloned_tied_and_pushed_from_a_subfolder(app, bert, tmp_pa
 
 def test_config_is_edited_in_the_editor(app, tmp_path):
     editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\necho "COLOUR=\'dark green\'" >> "$1"\n')
+    editor.write_text('#!/bin/sh\nprintf "\\nCOLOUR=\'dark green\'\\n" >> "$1"\n')
     editor.chmod(0o755)
     app.cli.env["EDITOR"] = str(editor)
     app("config:edit", stdin="y\n")

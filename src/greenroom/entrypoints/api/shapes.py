@@ -55,7 +55,7 @@ def authorization(row: Token, plain: str = "") -> dict[str, Any]:
         "id": str(row.id), "description": row.description, "scope": row.scopes, "client": None, "grant": None, "refresh_token": None, "session": None,
         "access_token": {
             "id": str(row.id), "token": plain or f"grm_...{row.last_four}",
-            "expires_in": int((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
+            "expires_in": round((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
         },
         "user": {"id": str(row.account_id), "email": row.account.email, "full_name": row.account.name},
         "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),

@@ -89,6 +89,7 @@ def create_authorization(call: Call) -> Reply:
         raise UserError("scope must be a list of strings.")
     _refuse_wider(call, scopes)
     seconds = call.body.get("expires_in")
+    seconds = int(seconds) if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 12 else seconds  # the CLI sends text
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0):
         raise UserError("expires_in must be a number of seconds above 0, or null.")
     token, plain = actions.create_token(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from greenroom.accounts.rules import scope_grants
 from greenroom.addons.postgres import queries as postgres
 from greenroom.apps import actions
-from greenroom.apps.queries import collaborator, visible
+from greenroom.apps.queries import authorise, collaborator, visible
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.config_vars import queries as config
@@ -163,10 +164,12 @@ def add_collaborator(call: Call) -> Reply:
     return Reply(shapes.collaborator(row), 201)
 
 
-@route("DELETE", "/apps/{app}/collaborators/{email}", "access", returns="collaborator")
+@route("DELETE", "/apps/{app}/collaborators/{email}", "view", returns="collaborator")
 def remove_collaborator(call: Call) -> dict[str, Any]:
-    """Take somebody's role away."""
+    """Take somebody's role away; one's own needs no permission but a scope that writes."""
     row = collaborator(call.app, call.params["email"])
+    if row.account_id != call.actor.account_id or not scope_grants(call.actor.scopes, "write"):
+        authorise(call.actor, call.app.name, "access")
     body = shapes.collaborator(row)
     actions.remove_collaborator(actor=call.actor, app=call.app, email=row.account.email)
     return body

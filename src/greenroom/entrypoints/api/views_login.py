@@ -22,7 +22,7 @@ def begin(call: Call) -> Reply:
 
 def _session(row: Token) -> dict[str, Any]:
     return {
-        "id": str(row.id), "description": row.description, "expires_in": int((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
+        "id": str(row.id), "description": row.description, "expires_in": round((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
         "used_at": heroku_time(row.used_at), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
     }  # fmt: skip
 
