@@ -48,7 +48,10 @@ class Fuzzer:
         """All operations in turn."""
         each = max(1, calls // len(self.operations))
         for operation in self.operations:
-            self._some(operation, each, seed)
+            try:
+                self._some(operation, each, seed)
+            except KeyboardInterrupt:  # what there is so far is worth a look
+                break
         return self.report
 
     def _some(self, operation: Any, count: int, seed: int) -> None:
