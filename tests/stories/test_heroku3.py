@@ -162,11 +162,11 @@ def test_an_archive_is_built_checked_and_delivered(heroku, app, team):
     urllib.request.urlopen(urllib.request.Request(blob["put_url"], data=data, method="PUT"), timeout=30)
     build = app.create_build(blob["get_url"], version="v3-of-the-archive")
     assert build.status == "pending"
-    team.wait_for(lambda: team.place.api("GET", f"/apps/{NAME}/builds/{build.id}")[1]["status"], lambda word: word != "pending", 120)
+    team.wait_for(lambda: team.place.api("GET", f"/apps/{NAME}/builds/{build.id}")[1]["status"], lambda word: word != "pending", 240)
     status, result = team.place.api("GET", f"/apps/{NAME}/builds/{build.id}/result")
     assert (status, result["exit_code"]) == (200, 0), result
     assert any("Python" in line["line"] for line in result["lines"])
-    delivery = team.wait_for(lambda: team.place.api("GET", f"/apps/{NAME}/deliveries?limit=1")[1][0], lambda row: row["finished_at"], 120)
+    delivery = team.wait_for(lambda: team.place.api("GET", f"/apps/{NAME}/deliveries?limit=1")[1][0], lambda row: row["finished_at"], 240)
     assert delivery["state"] == "live", (delivery["reason"], delivery["verdict"], delivery["checks"])
     assert len(app.builds()) >= 3
     with pytest.raises(requests.HTTPError):
