@@ -20,11 +20,12 @@ MAX_PROCESS_TYPES = 50
 POLICY: dict[str, tuple[type, ...]] = {
     "health_timeout": (int, float),
     "python_eol": (str,),
+    "python_default": (str,),
     "package_managers": (str,),
     "migrate_in_release": (bool,),
     "rehearse": (bool,),
 }
-"""Keys of ``[policy]`` and their types; the two of type str take ``error`` or ``warn``."""
+"""Keys of ``[policy]`` and their types; those of type str take ``error`` or ``warn``."""
 SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy")
 STRICTNESS = ("error", "warn")
 
