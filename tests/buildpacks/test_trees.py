@@ -79,7 +79,7 @@ def test_of_several_mistakes_the_one_is_named_that_heroku_names(tree, files, wan
         (b"3.12.x", "invalid-version"), (b"3.12.*", "invalid-version"), (b">=3.12", "invalid-version"), (b"3.12-dev", "invalid-version"),
         (b"pypy3.10", "invalid-version"), (b"3.13t", "invalid-version"), (b"03.12", "invalid-version"), (b"3.12.0.1", "invalid-version"),
         (b"3.12\n3.12\n", "multiple-versions"), (b"3.12\nnonsense\n", "invalid-version"), (b"\n \n#\n", "no-version"), (b"\xef\xbb\xbf", "invalid-encoding"),
-        (b"3.1\x002", "invalid-version"), ("3.12\n".encode("utf-16"), "invalid-encoding"), (b"\xef\xbb\xbf3.12\n", "invalid-encoding"), ("３.12".encode(), "invalid-version"),
+        (b"3.1\x002", "invalid-version"), ("3.12\n".encode("utf-16"), "invalid-encoding"), (b"\xef\xbb\xbf3.12\n", "invalid-encoding"), ("\uff13.12".encode(), "invalid-version"),
     ],
 )  # fmt: skip
 def test_what_may_stand_in_python_version(tree, content, wanted):

@@ -26,7 +26,10 @@ EDITABLE = re.compile(r"(?:-e\b|--editable\b)")
 NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<rest>.*)\Z", re.DOTALL)
 HASH = re.compile(r"\s--hash[=\s]+(sha(?:256|384|512):[0-9a-fA-F]+)")
 CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
-MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
 LINKS = re.compile(r"(?:-f\s*|--find-links[\s=]+)(?P<path>\S+)\Z")
 REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//|(?:git|hg|svn|bzr)\+")
 MAX_FILES = 200
@@ -181,8 +184,11 @@ def _is_local(line: str) -> bool:
     return head.endswith((".whl", ".tar.gz", ".zip", ".tgz")) or ("/" in head and "@" not in head)
 
 
+PINNED = re.compile(r"[A-Za-z0-9._-]+\s*(\[[^]]*\])?\s*(===?\s*[^*,;\s]+\s*(;|--hash|\Z)|@\s*https?://)")
+
+
 def _is_pinned(line: str) -> bool:
-    return bool(re.match(r"[A-Za-z0-9._-]+\s*(\[[^]]*\])?\s*@\s*https?://", line)) or bool(re.match(r"[A-Za-z0-9._-]+\s*(\[[^]]*\])?\s*===?\s*[^*,;\s]+\s*(;|--hash|\Z)", line.strip()))
+    return bool(PINNED.match(line.strip()))
 
 
 def normal(line: str) -> str:

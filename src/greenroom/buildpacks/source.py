@@ -60,7 +60,8 @@ class Source:
 
     def target(self, name: str) -> str:
         """Where a name leads, following the links of the tree as the dyno would see them; empty: out of the tree, or in a circle."""
-        wanted, done, links = name.split("/"), [], 0
+        wanted, links = name.split("/"), 0
+        done: list[str] = []
         while wanted:
             part = wanted.pop(0)
             member = self._members.get("/".join([*done, part]))

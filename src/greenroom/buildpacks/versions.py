@@ -20,8 +20,9 @@ LATEST = {(3, 10): 21, (3, 11): 16, (3, 12): 14, (3, 13): 15, (3, 14): 7}
 VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?\Z")
 RUNTIME = re.compile(r"python-(.*)\Z", re.DOTALL)
 MISSPELLINGS = frozenset(
-    {"python-version", "pythonversion", "python-versions", "python-ver", "python-verison", "python-vesion", "phyton-version", "pyhton-version", "pythom-version", "py-version"}
-)
+    {"python-version", "pythonversion", "python-versions", "python-ver", "python-verison", "python-vesion", "phyton-version",
+     "pyhton-version", "pythom-version", "py-version"}
+)  # fmt: skip
 """In lower case, with dashes and without dot or ending: what is taken for a slip of .python-version."""
 ENDINGS = (".txt", ".md", ".text")
 HINT = "echo 3.13 > .python-version && git add .python-version"
