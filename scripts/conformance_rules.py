@@ -19,7 +19,9 @@ SECTIONS = {
 }
 
 RULES: dict[str, tuple[str, str]] = {
-    "1.1": ("pre_compile runs before anything is read and may write the dependency files", "a tree that cannot be planned is refused first"),
+    "1.1": ("pre_compile runs after detection and before anything else is read, and may write the dependency files", ""),
+    "1.2": (".heroku/python of the app's own is refused first, a committed environment after the choice of the package manager", ""),
+    "1.3": ("an end-of-life version is refused before a runtime.txt that uv does not take; warnings never come with a refusal", ""),
     "2.1": ("a Python app is known by any of 16 files, 7 misspelled names and 3 folders in the root folder", ""),
     "2.2": ("a tree without any is refused, with the root folder's listing and the likely causes", ""),
     "3.1": ("runtime.txt comes first and must hold python-N.N or python-N.N.N", ""),
@@ -30,9 +32,10 @@ RULES: dict[str, tuple[str, str]] = {
     "3.6": ("else the default is 3.14", "the newest interpreter of this host, when it has no 3.14"),
     "3.7": ("N.N means its newest patch", "the newest on this host"),
     "3.8": ("below 3.10 and above 3.14 are refused", "[policy] python_eol may allow an old one that the host has"),
-    "3.9": ("an unknown patch is refused", "the next patch on this host is used, with a warning: nothing is downloaded"),
+    "3.9": ("an unknown patch is refused", "one that exists and is not here: the next patch on this host is used, with a warning"),
     "3.10": ("uv needs .python-version, and refuses runtime.txt", ""),
     "3.11": ("runtime.txt and no version at all are warned about", ""),
+    "3.12": ("3.10 and a patch that is not the newest are warned about", "[policy] python_default may refuse an app without a version"),
     "4.1": ("an interpreter is downloaded for each app", "those of the host are used; one that is missing is refused and named"),
     "5.1": ("exactly one of Pipfile.lock, requirements.txt, poetry.lock, uv.lock", "[policy] package_managers may warn instead"),
     "5.2": ("Pipfile without its lock is refused at once", ""),
@@ -47,6 +50,10 @@ RULES: dict[str, tuple[str, str]] = {
     "5.11": ("a lock that is out of date is refused (pipenv, poetry)", ""),
     "5.12": ("each refusal says what to do", ""),
     "5.13": ("CI installs requirements-test.txt, --dev, all groups", "over the environment that is deployed"),
+    "5.14": ("a dependency file may be a link to another file of the tree", ""),
+    "5.15": ("requirements.txt may be UTF-16 or have a byte order mark", ""),
+    "5.16": ("when one requirement has a hash, all must be pinned and have one", ""),
+    "5.17": ("a branch of a repository is asked again at each build", "a requirements file at a URL too"),
     "6.1": ("the major version of the last build sticks", ""),
     "6.2": ("a failed build leaves the cache and the running release as they were", ""),
     "6.3": ("a changed requirements.txt or Pipfile.lock wipes the cache, even a comment", "what is asked for names the environment: a comment costs nothing"),

@@ -29,6 +29,8 @@ class Install:
     locked:  every version and hash is fixed, so the digest names the environment.
     local:   something is built from the tree or a repository: in the app's own sandbox, with the tree there.
     tree:    the tree itself takes part, so that another commit may give another environment.
+    moving:  a branch of a repository or a file at a URL takes part: asked again at each build.
+    options: of requirements files: indexes and the like, also for the installation of what was resolved.
     """
 
     manager: str
@@ -38,6 +40,8 @@ class Install:
     locked: bool = False
     local: bool = False
     tree: bool = False
+    moving: bool = False
+    options: tuple[str, ...] = ()
 
 
 def install_of(source: Source, manager: Manager) -> Install:
@@ -47,11 +51,12 @@ def install_of(source: Source, manager: Manager) -> Install:
 
 
 def _pip(source: Source, main: str) -> Install:
-    found = read_requirements(source.read, main)
+    found = read_requirements(source.read, main, strict=True)
     paths = [line for line in found.local if not _is_repository(line)]
     return Install(
-        manager="pip", main=main, files=found.files, digest=found.digest, locked=found.hashed, local=bool(found.local), tree=bool(paths)
-    )
+        manager="pip", main=main, files=found.files, digest=found.digest, locked=found.hashed, local=bool(found.local) or found.links,
+        tree=bool(paths) or found.links, moving=found.moving, options=found.options,
+    )  # fmt: skip
 
 
 def _is_repository(line: str) -> bool:

@@ -10,11 +10,13 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from greenroom.buildpacks.versions import OLDEST, Interpreter
+from greenroom.buildpacks.versions import Interpreter
 
 NAME = re.compile(r"python3\.(\d+)\Z")
 MANAGED = re.compile(r"(?:cpython-)?(3)\.(\d+)\.(\d+)(?:-.*)?\Z")
 PLACES = (Path("/usr/bin"), Path("/usr/local/bin"))
+OLDEST = (3, 8)
+"""The oldest that the scripts of the dyno side run under; whether an app may have one that is no longer supported is for its policy to say."""
 QUESTION = "import sys,platform; print(*sys.version_info[:3], platform.python_implementation())"
 
 

@@ -34,8 +34,6 @@ class Plan:
     process_types: dict[str, str] = field(default_factory=dict)
     app_json: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
-    pre_compile: bool = False
     post_compile: bool = False
     nltk: bool = False
 
@@ -45,38 +43,50 @@ def settings_of(source: Source) -> dict[str, Any]:
     return read_settings(source.read("greenroom.toml"))
 
 
-def make(
-    source: Source, *, settings: dict[str, Any], interpreters: Sequence[Interpreter], cached: tuple[int, int] | None = None
-) -> Plan:
-    """The plan of the app in ``source`` (opened at its root folder). BuildError says what is wrong, in Heroku's order.
-
-    cached: the 3.N of the app's last build, for an app that names no version.
-    """
+def begin(source: Source) -> tuple[str, ...]:
+    """What is done before anything else looks at the tree: .slugignore, then detection. The names that were left out; ``source`` forgets them."""
     slugignore = source.read(".slugignore") or b""
     left_out = ignored(slugignore, source.files()) if slugignore else []
     _folder_exists(source, source.root_names())
     source.leave_out(left_out)
+    managers.detect(source.root_names())
+    return tuple(left_out)
+
+
+def has_pre_compile(source: Source) -> bool:
+    """Whether bin/pre_compile runs before anything is decided, since it may write what decides."""
+    return source.read("bin/pre_compile") is not None
+
+
+def make(
+    source: Source, *, settings: dict[str, Any], interpreters: Sequence[Interpreter], cached: tuple[int, int] | None = None
+) -> Plan:
+    """The plan of the app in ``source``: after ``begin``, or the tree that bin/pre_compile left. BuildError says what is wrong, in Heroku's order.
+
+    cached: the 3.N of the app's last build, for an app that names no version.
+    """
+    slugignore = source.read(".slugignore") or b""
     names = source.root_names()
-    managers.detect(names)
-    _no_environment(source)
+    _no_python(source)
     policy = settings.get("policy") or {}
     manager = managers.choose(names, several=policy.get("package_managers", "error"))
+    _no_venv(source)
     files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
     pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
-    request = versions.requested(files, [name.rstrip("/") for name in names], cached=cached, pipfile=pipfile)
-    choice = versions.choose(request, interpreters, manager=manager.name, eol=policy.get("python_eol", "error"))
+    request = versions.requested(files, names, cached=cached, pipfile=pipfile)
+    choice = versions.choose(
+        request, interpreters, manager=manager.name, eol=policy.get("python_eol", "error"), default=policy.get("python_default", "warn")
+    )
     procfile, app_json = source.read("Procfile"), source.read("app.json")
     return Plan(
         python=choice.interpreter,
         install=install_of(source, manager),
-        lines=("Python app detected", choice.line),
+        lines=(choice.line,),
         warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore)),
         process_types=read_procfile(procfile) if procfile is not None else {},
         app_json=read_app_json(app_json) if app_json is not None else {},
         settings=settings,
-        ignored=tuple(left_out),
-        pre_compile="bin/pre_compile" in source,
-        post_compile="bin/post_compile" in source,
+        post_compile=source.read("bin/post_compile") is not None,
         nltk="nltk.txt" in source,
     )
 
@@ -95,14 +105,16 @@ def _negations(slugignore: bytes) -> tuple[str, ...]:
     return (f"Warning: .slugignore, {negated[0]!r}: negation is not supported there and was left out.",) if negated else ()
 
 
-def _no_environment(source: Source) -> None:
-    """Heroku's errors about environments that were committed."""
+def _no_python(source: Source) -> None:
     if ".heroku/python" in source:
         raise BuildError(
             "checks::existing-python-dir",
-            "The commit holds .heroku/python, where the build puts the app's Python.",
+            "The app has .heroku/python, where the build puts the app's Python: committed, or made by bin/pre_compile.",
             hint="git rm -r --cached .heroku/python",
         )
+
+
+def _no_venv(source: Source) -> None:
     for name in (".venv", "venv"):
         if f"{name}/pyvenv.cfg" in source:
             raise BuildError(

@@ -21,6 +21,7 @@ MAX_PROCESS_TYPES = 50
 POLICY: dict[str, tuple[type, ...]] = {
     "health_timeout": (int, float),
     "python_eol": (str,),
+    "python_default": (str,),
     "package_managers": (str,),
     "migrate_in_release": (bool,),
     "rehearse": (bool, str),

@@ -5,6 +5,7 @@ Its ``-r`` and ``-c`` files count too. Pure: the caller gives a function that re
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import posixpath
 import re
@@ -24,6 +25,12 @@ NESTED = re.compile(r"(?:(?P<short>-[rc])\s*|(?P<long>--(?:requirement|constrain
 EDITABLE = re.compile(r"(?:-e\b|--editable\b)")
 NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<rest>.*)\Z", re.DOTALL)
 HASH = re.compile(r"\s--hash[=\s]+(sha(?:256|384|512):[0-9a-fA-F]+)")
+CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+LINKS = re.compile(r"(?:-f\s*|--find-links[\s=]+)(?P<path>\S+)\Z")
 REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//|(?:git|hg|svn|bzr)\+")
 MAX_FILES = 200
 MAX_BYTES = 1024 * 1024
@@ -38,6 +45,8 @@ class Requirements:
     options:  lines such as ``--extra-index-url ...``, in their order.
     hashed:   every requirement is pinned by ``==`` and has a hash: nothing needs to be resolved.
     local:    something is built from the tree or from a repository (editable, path, VCS): only in the app's own sandbox.
+    links:    an option names a folder of the tree in which packages lie.
+    moving:   something may be another thing tomorrow under the same name: a branch of a repository, a requirements file at a URL.
     """
 
     lines: tuple[str, ...]
@@ -45,6 +54,8 @@ class Requirements:
     options: tuple[str, ...] = ()
     hashed: bool = False
     local: tuple[str, ...] = ()
+    links: bool = False
+    moving: bool = False
 
     @property
     def digest(self) -> str:
@@ -67,7 +78,9 @@ class _Reader:
         self.lines: set[str] = set()
         self.options: list[str] = []
         self.local: list[str] = []
-        self.unhashed = False
+        self.hashed = False
+        self.unhashed: list[str] = []
+        self.remote = False
 
     def take(self, path: str, *, constraint: bool, named_by: str) -> None:
         if (path, constraint) in self.seen:
@@ -80,34 +93,61 @@ class _Reader:
     def _load(self, path: str, named_by: str) -> str:
         if path in self.files:
             return self.files[path]
-        if REMOTE.match(path):
-            raise _bad(named_by, f"{path[:100]!r} is a URL; only files of the repository can be read here", "commit a copy of the file")
         data = self.read(path) if not path.startswith(("..", "/")) else None
         if data is None:
             raise _bad(named_by, f"the file {path[:200]!r} is not in the commit", f"git add {path[:200]}")
         if len(data) > MAX_BYTES or len(self.files) >= MAX_FILES:
             raise _bad(named_by, f"{path[:200]!r} is too large, or there are too many files ({MAX_FILES} are allowed)", "")
-        try:
-            self.files[path] = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise _bad(path, "this is not UTF-8 text", f"save {path} as UTF-8") from error
+        self.files[path] = _decoded(data, path)
         return self.files[path]
 
     def _line(self, path: str, number: int, line: str, constraint: bool) -> None:
         nested = NESTED.match(line)
         if nested:
-            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), nested["path"].strip().strip("'\"")))
-            inner = constraint or (nested["short"] or nested["long"]) in ("-c", "--constraint")
-            self.take(target, constraint=inner, named_by=f"{path}, line {number}")
+            self._nested(path, number, nested, constraint)
+        elif line.startswith("-") and not EDITABLE.match(line):
+            if line not in self.options:
+                self.options.append(line)
         elif EDITABLE.match(line) or _is_local(line):
             self.local.append(line)
             self.lines.add(line)
-        elif line.startswith("-"):
-            if line not in self.options:
-                self.options.append(line)
+            self.unhashed.append(f"{path}, line {number}: {line[:100]}")
         else:
             self.lines.add(("-c " if constraint else "") + normal(line))
-            self.unhashed |= not constraint and not (HASH.search(line) and _is_pinned(line))
+            if constraint:
+                return
+            self.hashed |= bool(HASH.search(line))
+            if not (HASH.search(line) and _is_pinned(line)):
+                self.unhashed.append(f"{path}, line {number}: {line[:100]}")
+
+    def _nested(self, path: str, number: int, found: re.Match[str], constraint: bool) -> None:
+        named = found["path"].strip().strip("'\"")
+        constraint = constraint or (found["short"] or found["long"]) in ("-c", "--constraint")
+        if REMOTE.match(named):
+            self.remote = True
+            self.lines.add(f"{'-c' if constraint else '-r'} {named}")
+            return
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), named))
+        self.take(target, constraint=constraint, named_by=f"{path}, line {number}")
+
+    def checked(self) -> None:
+        """pip's rule: when one requirement has a hash, all of them are pinned and have one."""
+        if self.unhashed and (self.hashed or "--require-hashes" in self.options):
+            raise _bad(
+                self.unhashed[0],
+                "this requirement is not pinned by == with a --hash, though others are (or --require-hashes is given); pip then refuses all",
+                "pip-compile --generate-hashes, or uv pip compile --generate-hashes",
+            )
+
+
+def _decoded(data: bytes, path: str) -> str:
+    """The text of a requirements file as pip reads it: by a byte order mark, or by a coding line in the first two, else UTF-8."""
+    encoding = next((name for mark, name in MARKS if data.startswith(mark)), "")
+    named = next((found[1].decode("ascii", "replace") for line in data.split(b"\n")[:2] if (found := CODING.match(line))), "utf-8")
+    try:
+        return data.decode("utf-8-sig" if encoding == "utf-8" else encoding or named)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise _bad(path, f"this is not {encoding or named} text", f"save {path} as UTF-8") from error
 
 
 def _bad(where: str, problem: str, hint: str) -> BuildError:
@@ -144,8 +184,11 @@ def _is_local(line: str) -> bool:
     return head.endswith((".whl", ".tar.gz", ".zip", ".tgz")) or ("/" in head and "@" not in head)
 
 
+PINNED = re.compile(r"[A-Za-z0-9._-]+\s*(\[[^]]*\])?\s*(===?\s*[^*,;\s]+\s*(;|--hash|\Z)|@\s*https?://)")
+
+
 def _is_pinned(line: str) -> bool:
-    return bool(re.match(r"[A-Za-z0-9._-]+\s*(\[[^]]*\])?\s*===?\s*[^*,;\s]+\s*(;|--hash|\Z)", line.strip()))
+    return bool(PINNED.match(line.strip()))
 
 
 def normal(line: str) -> str:
@@ -162,18 +205,30 @@ def normal(line: str) -> str:
     return " ".join([text, *(f"--hash={found}" for found in hashes)])
 
 
-def read_requirements(read: Read, path: str = "requirements.txt") -> Requirements:
-    """The requirements of ``path`` and of all files that it names. BuildError when one is missing or cannot be read."""
+def read_requirements(read: Read, path: str = "requirements.txt", *, strict: bool = False) -> Requirements:
+    """The requirements of ``path`` and of all files that it names. BuildError when one is missing or cannot be read.
+
+    strict: also when only some of them have hashes.
+    """
     reader = _Reader(read)
     reader.take(path, constraint=False, named_by=path)
-    hashed = bool(reader.lines) and not reader.unhashed and not reader.local and not any(x.startswith("-c ") for x in reader.lines)
+    if strict:
+        reader.checked()
+    plain = not (reader.unhashed or reader.local or reader.remote or any(x.startswith("-c ") for x in reader.lines))
     return Requirements(
         lines=tuple(sorted(reader.lines)),
         files=reader.files,
         options=tuple(reader.options),
-        hashed=hashed,
+        hashed=bool(reader.lines) and plain,
         local=tuple(reader.local),
+        links=any(found and not REMOTE.match(found["path"]) for found in map(LINKS.match, reader.options)),
+        moving=reader.remote or any(_moves(line) for line in reader.local),
     )
+
+
+def _moves(line: str) -> bool:
+    """Whether a requirement is a repository at anything but a whole commit id."""
+    return "git+" in line and not re.search(r"\.git@[0-9a-f]{40}\b|@[0-9a-f]{40}(?:[#\s;]|\Z)", line)
 
 
 def seeds(python: tuple[int, int], locked: str) -> str:

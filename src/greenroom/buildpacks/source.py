@@ -5,6 +5,7 @@ The tar may come from a build dyno (after bin/pre_compile), so every size and co
 
 from __future__ import annotations
 
+import posixpath
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from greenroom.buildpacks.failures import BuildError
 MAX_ENTRIES = 200_000
 MAX_READ = 4 * 1024 * 1024
 MAX_BYTES = 1024**3
+MAX_LINKS = 20
 
 
 class Source:
@@ -53,7 +55,26 @@ class Source:
         self._archive.close()
 
     def __contains__(self, name: str) -> bool:
-        return name in self._members
+        target = self.target(name)
+        return target in self._members or (target != "" and self._is_folder(target))
+
+    def target(self, name: str) -> str:
+        """Where a name leads, following the links of the tree as the dyno would see them; empty: out of the tree, or in a circle."""
+        wanted, links = name.split("/"), 0
+        done: list[str] = []
+        while wanted:
+            part = wanted.pop(0)
+            member = self._members.get("/".join([*done, part]))
+            if member is None or not member.issym():
+                done.append(part)
+                continue
+            links += 1
+            to = member.linkname.removeprefix("/app/") if member.linkname.startswith("/app/") else posixpath.join("/".join(done), member.linkname)
+            to = posixpath.normpath(to)
+            if links > MAX_LINKS or to.startswith(("/", "..")):
+                return ""
+            done, wanted = [], [*(part for part in to.split("/") if part != "."), *wanted]
+        return "/".join(done)
 
     def files(self) -> list[str]:
         """All files and links, sorted."""
@@ -63,12 +84,18 @@ class Source:
         """What stands in the root folder; folders end with ``/``."""
         folders = {name.split("/", 1)[0] for name in self._members if "/" in name}
         folders |= {name for name, member in self._members.items() if "/" not in name and member.isdir()}
-        files = {name for name, member in self._members.items() if "/" not in name and not member.isdir()}
+        links = [name for name, member in self._members.items() if "/" not in name and member.issym()]
+        folders |= {name for name in links if (to := self.target(name)) and self._is_folder(to)}
+        files = {name for name, member in self._members.items() if "/" not in name and not member.isdir()} - folders
         return sorted({f"{name}/" for name in folders} | files)
 
-    def read(self, name: str) -> bytes | None:
-        """The content of a regular file; None if there is no such file (a link counts as none). BuildError when it is too large."""
+    def _is_folder(self, name: str) -> bool:
         member = self._members.get(name)
+        return member.isdir() if member else any(other.startswith(f"{name}/") for other in self._members)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, by way of links within the tree; None if there is no such file. BuildError when it is too large."""
+        member = self._members.get(self.target(name))
         if member is None or not member.isreg():
             return None
         if member.size > MAX_READ:

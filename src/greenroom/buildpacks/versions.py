@@ -15,13 +15,16 @@ from greenroom.buildpacks.failures import BuildError
 DEFAULT = (3, 14)
 OLDEST = (3, 10)
 NEWEST = (3, 14)
+LATEST = {(3, 10): 21, (3, 11): 16, (3, 12): 14, (3, 13): 15, (3, 14): 7}
+"""The newest patches that heroku/python v351 knows."""
 VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?\Z")
 RUNTIME = re.compile(r"python-(.*)\Z", re.DOTALL)
-MISSPELLED = (
-    ".python-version ", ".python-version.txt", ".python-version.py", ".python-version.md", ".python_version", ".pythonversion",
-    ".python.version", ".python-versions", ".Python-version", ".Python-Version", ".PYTHON-VERSION", ".py-version", ".python-verison",
-    ".phyton-version", "python-version", "python-version.txt", "python_version", "python_version.txt", "pythonversion", "Python-version",
+MISSPELLINGS = frozenset(
+    {"python-version", "pythonversion", "python-versions", "python-ver", "python-verison", "python-vesion", "phyton-version",
+     "pyhton-version", "pythom-version", "py-version"}
 )  # fmt: skip
+"""In lower case, with dashes and without dot or ending: what is taken for a slip of .python-version."""
+ENDINGS = (".txt", ".md", ".text")
 HINT = "echo 3.13 > .python-version && git add .python-version"
 
 
@@ -66,12 +69,13 @@ def requested(
 ) -> Request:
     """Where the version is given first: runtime.txt, .python-version, Pipfile.lock, the last build, the default.
 
-    files: the content of ``runtime.txt`` and ``.python-version`` as far as they exist. names: what stands in the root folder.
+    files: the content of ``runtime.txt`` and ``.python-version`` as far as they exist.
+    names: what stands in the root folder, folders with ``/`` at the end.
     pipfile: gives the version that Pipfile.lock requires, empty for none; asked only when no file of the first two is there.
     """
     if "runtime.txt" in files:
         return Request(_runtime_txt(files["runtime.txt"]), "runtime.txt")
-    wrong = [name for name in MISSPELLED if name in names]
+    wrong = [name for name in names if misspelled(name)]
     if wrong:
         raise BuildError(
             "python-version-file::misspelled",
@@ -84,6 +88,17 @@ def requested(
     if wanted:
         return Request(_pipfile(wanted), "Pipfile.lock")
     return Request(cached, "cached") if cached else Request(DEFAULT, "default")
+
+
+def misspelled(name: str) -> bool:
+    """Whether a file's name is a slip of .python-version: case, blanks, dots, underscores, an ending, letters that changed places."""
+    if name == ".python-version" or name.endswith("/"):
+        return False
+    plain = name.strip().lower()
+    if plain.startswith(".") and plain.endswith(".py"):
+        plain = plain[:-3]
+    ending = next((ending for ending in ENDINGS if plain.endswith(ending)), "")
+    return re.sub(r"[\s._-]+", "-", plain.removesuffix(ending).lstrip(".")) in MISSPELLINGS
 
 
 def _parse(text: str) -> tuple[int, ...] | None:
@@ -173,33 +188,63 @@ def _pipfile(text: str) -> tuple[int, ...]:
     return version
 
 
-def choose(request: Request, available: Sequence[Interpreter], *, manager: str = "pip", eol: str = "error") -> Choice:
+def choose(request: Request, available: Sequence[Interpreter], *, manager: str = "pip", eol: str = "error", default: str = "warn") -> Choice:
     """The interpreter for a request, or BuildError. eol: ``warn`` lets versions through that are no longer supported.
 
-    3.N means its newest patch on this host. A patch that the host does not have is replaced by the nearest of the same 3.N, with a
-    warning: Greenroom does not fetch interpreters, Heroku would.
+    default: ``error`` refuses an app that names no version. 3.N means its newest patch on this host. A patch that the host does not have
+    is replaced by the nearest of the same 3.N, with a warning; one that does not exist is refused.
     """
-    warnings = _file_problems(request, manager)
     minor = request.version[:2]
-    if minor < OLDEST and not (eol == "warn" and any(i.minor == minor for i in available)):
-        raise _eol(request)
-    if minor > NEWEST:
-        raise _unknown(request, available)
     found = [i for i in available if i.minor == minor]
+    _in_range(request, available, eol)
+    warnings = _file_problems(request, manager, default)
     if not found and request.origin == "default":
         return _fallback(request, available, warnings)
     if not found:
         raise _missing(request, available)
     exact = [i for i in found if i.version == request.version]
     best = exact[0] if exact else _nearest(found, request.version)
-    if len(request.version) == 3 and not exact:
-        warnings += (
+    return Choice(best, _line(request, best), (*warnings, *_aged(request), *_patch_problems(request, found, best)))
+
+
+def _in_range(request: Request, available: Sequence[Interpreter], eol: str) -> None:
+    minor = request.version[:2]
+    if minor < OLDEST and eol != "warn":
+        raise _eol(request)
+    if minor > NEWEST:
+        raise _unknown(request, available)
+
+
+def _aged(request: Request) -> tuple[str, ...]:
+    minor = request.version[:2]
+    if minor < OLDEST:
+        return (f"Warning: Python {_dotted(minor)} gets no more fixes, security fixes included. Move to a newer version.",)
+    return ("Warning: Python 3.10 gets no more fixes after October 2026. Move to a newer version.",) if minor == OLDEST else ()
+
+
+def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interpreter) -> tuple[str, ...]:
+    """About a whole version: refused when there is no such patch, a warning when it is not here or not the newest."""
+    if len(request.version) != 3:
+        return ()
+    minor, patch = request.version[:2], request.version[2]
+    newest = max([LATEST.get(minor, 0), *(i.version[2] for i in found)])
+    if patch > newest:
+        raise BuildError(
+            "python-version::unknown-patch",
+            f"Python {_dotted(request.version)} {_where(request)} is not known; the newest of {_dotted(minor)} is {_dotted(minor)}.{newest}.",
+            hint=HINT,
+        )
+    if best.version != request.version:
+        return (
             f"Warning: Python {_dotted(request.version)} is not on this host; {best.text} is used.\n"
             f"Ask for {_dotted(minor)} in {request.origin} to get the newest patch without this warning.",
         )
-    if minor == OLDEST:
-        warnings += ("Warning: Python 3.10 gets no more fixes after October 2026. Move to a newer version.",)
-    return Choice(best, _line(request, best), warnings)
+    if patch < newest:
+        return (
+            f"Warning: Python {best.text} is not the newest patch, which is {_dotted(minor)}.{newest}; it may lack security fixes.\n"
+            f"Ask for {_dotted(minor)} in {request.origin} to get the newest of this host at each build.",
+        )
+    return ()
 
 
 def _nearest(found: Sequence[Interpreter], version: tuple[int, ...]) -> Interpreter:
@@ -213,7 +258,7 @@ def _dotted(version: Sequence[int]) -> str:
     return ".".join(map(str, version))
 
 
-def _file_problems(request: Request, manager: str) -> tuple[str, ...]:
+def _file_problems(request: Request, manager: str, default: str) -> tuple[str, ...]:
     if manager == "uv" and request.origin in ("cached", "default"):
         raise BuildError(
             "python-version-file::not-found",
@@ -228,6 +273,12 @@ def _file_problems(request: Request, manager: str) -> tuple[str, ...]:
         )
     if request.origin == "runtime.txt":
         return (f"Warning: runtime.txt is deprecated.\nUse .python-version instead: {HINT}",)
+    if request.origin in ("cached", "default") and default == "error":
+        raise BuildError(
+            "python-version-file::not-found",
+            "There is no .python-version, and greenroom.toml asks for one ([policy] python_default is \"error\").",
+            hint=HINT,
+        )
     if request.origin in ("cached", "default"):
         return (f"Warning: No Python version was given.\nPin one, so that builds stay the same: {HINT}",)
     return ()
@@ -246,11 +297,14 @@ def _had(available: Sequence[Interpreter]) -> str:
     return ", ".join(map(_dotted, texts)) or "none"
 
 
+def _where(request: Request) -> str:
+    return {"cached": "of the last build", "default": "(the default)"}.get(request.origin, f"in {request.origin}")
+
+
 def _eol(request: Request) -> BuildError:
-    where = "of the last build" if request.origin == "cached" else f"in {request.origin}"
     return BuildError(
         "python-version::eol",
-        f"Python {_dotted(request.version)} {where} is no longer supported; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}.",
+        f"Python {_dotted(request.version)} {_where(request)} is no longer supported; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}.",
         hint=f'{HINT}; or allow it for a while: [policy] python_eol = "warn" in greenroom.toml',
     )
 
@@ -258,7 +312,7 @@ def _eol(request: Request) -> BuildError:
 def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return BuildError(
         "python-version::unknown-major",
-        f"Python {_dotted(request.version)} in {request.origin} is not known; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}, "
+        f"Python {_dotted(request.version)} {_where(request)} is not known; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}, "
         f"and this host has {_had(available)}.",
         hint=HINT,
     )
@@ -267,7 +321,7 @@ def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
 def _missing(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return BuildError(
         "python-version::not-installed",
-        f"Python {_dotted(request.version)} in {request.origin} is not on this host, which has {_had(available)}.",
+        f"Python {_dotted(request.version)} {_where(request)} is not on this host, which has {_had(available)}.",
         hint="ask for one of these in .python-version, or let the operator install it: uv python install "
         + _dotted(request.version[:2]),
     )

@@ -102,6 +102,12 @@ def result(home: Path, dyno_id: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def repositories(result: dict[str, Any]) -> dict[str, str]:
+    """``{package: commit}`` of what an installation took from repositories, as its script says."""
+    found = result.get("repositories")
+    return {str(name)[:200]: str(commit)[:64] for name, commit in found.items()} if isinstance(found, dict) else {}
+
+
 def adopt(home: Path, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
     """Move the environment that a dyno made to ``envs/<key>``. Repeatable; a second maker's is dropped. PlatformError if it is not there."""
     envs = home / "envs"

@@ -43,12 +43,13 @@ class Installing(Part):
         return True
 
     def _in_sandbox(self) -> bool:
-        """Whether only the app's own sandbox will do: its tree, its package manager or index, what is written later, or no wheel.
+        """Whether only the app's own sandbox will do: its tree, its package manager, index or config vars, what is written later, or no wheel.
 
         A hook and NLTK write to the environment as the app's user, which is possible only where that user owns it.
         """
         install, written = self.facts["install"], self.facts["post_compile"] or self.facts["nltk"]
-        if install["local"] or install["manager"] in TOOLS or written or self._index():
+        built = any(option.startswith("--no-binary") for option in install["options"])
+        if install["local"] or install["manager"] in TOOLS or written or built or self._index():
             return True
         return environments.needs_build(self.home, self.build.app_id.hex, self._input_digest())
 
@@ -60,18 +61,19 @@ class Installing(Part):
         """The environment's name, as far as it can be told before anything is installed; empty: not yet."""
         install, lock = self.facts["install"], self._lock()
         parts = [install["manager"], *sorted(SEEDS.values()), environments.lock_digest(lock) if lock else install["digest"]]
-        if not (install["locked"] or lock or install["local"]):
+        if not (install["locked"] or lock or install["local"]) or (install["local"] and install["moving"] and "repositories" not in self.facts):
             return ""
         if self._in_sandbox():
             parts += [self.build.app_id.hex, self.tool_key(), hashlib.sha256(repr(sorted(self._index().items())).encode()).hexdigest()]
         if install["tree"]:
             parts.append(self.build.commit)
+        parts += sorted(self.facts.get("repositories", {}).values())
         return plan.environment_key(self.python, *parts)
 
     def _input_digest(self) -> str:
         """Names the resolution of requirements that are not locked: what is asked for, for which Python, from which index."""
         parts = [self.facts["install"]["digest"], self.python.text, repr(sorted(tools.index_settings().items()))]
-        parts += sorted(self._index().values())
+        parts += [*sorted(self._index().values()), *([self.build.id.hex] if self.facts["install"]["moving"] else [])]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def _lock(self) -> str:
@@ -86,7 +88,7 @@ class Installing(Part):
             "seeds": seeds(self.python.minor, known) if install["manager"] == "pip" else "",
             "manager": install["manager"], "main": install["main"], "files": self.facts["files"], "hashed": install["locked"],
             "local": install["local"], "lock": self._lock(), "no_build": no_build, "root": self.facts["root"],
-            "ignored": self.facts["ignored"], "tool": pins.PLACES.get(install["manager"], ""),
+            "ignored": self.facts["ignored"], "options": install["options"], "tool": pins.PLACES.get(install["manager"], ""),
         }  # fmt: skip
 
     def _from_wheels(self) -> bool:
@@ -125,6 +127,8 @@ class Installing(Part):
                 raise PlatformError("The installer left no resolved requirements.", hint="push again")
             environments.store_lock(self.home, self.build.app_id.hex, self._input_digest(), text)
         result = environments.result(self.home, name)
+        if install["moving"]:
+            self.facts["repositories"] = environments.repositories(result)
         key = self._env_key()
         environments.adopt(
             self.home, name, key,

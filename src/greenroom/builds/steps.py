@@ -6,9 +6,11 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks import interpreters, plan
 from greenroom.buildpacks.plan import Plan
 from greenroom.buildpacks.source import Source
+from greenroom.buildpacks.versions import OLDEST, Interpreter
 from greenroom.builds.installing import Installing
 from greenroom.builds.models import Build
 from greenroom.builds.part import Failed
@@ -43,27 +45,40 @@ class Steps(Installing, Storing):
         settings = plan.settings_of(whole)
         whole.close()
         self.say("-----> Building on the Greenroom-1 stack\n-----> Using buildpack: heroku/python")
-        return self._planned(tar, settings["root"], settings)
+        return self._begun(tar, settings)
 
-    def _planned(self, tar: str, root: str, settings: dict[str, Any]) -> bool:
-        source = Source(self.home / tar, root)
+    def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
+        """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is planned."""
+        source = Source(self.home / tar, settings["root"])
         try:
-            made = plan.make(source, settings=settings, interpreters=interpreters.find(), cached=self._last_python())
+            left_out = plan.begin(source)
+            self.say("-----> Python app detected")
+            if not plan.has_pre_compile(source):
+                return self._plan(source, tar, settings["root"], settings, left_out)
         finally:
             source.close()
-        hooked = "hooked" in self.facts
-        if not hooked:
-            self._announce(made)
-        phase = "hook" if made.pre_compile and not hooked else "install"
         return self.go(
-            phase,
+            "hook", source=tar, root=settings["root"], settings=settings, python=asdict(self._any_python()), ignored=list(left_out), install={}
+        )  # fmt: skip
+
+    def _any_python(self) -> Interpreter:
+        found = [it for it in interpreters.find() if it.minor >= OLDEST]
+        if not found:
+            raise PlatformError("This host has no Python that can build.", hint="greenroom doctor")
+        return found[-1]
+
+    def _plan(self, source: Source, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
+        made = plan.make(source, settings=settings, interpreters=interpreters.find(), cached=self._last_python())
+        self._announce(made)
+        return self.go(
+            "install",
             source=tar,
             root=root,
             settings=settings,
             python=asdict(made.python),
             process_types=made.process_types,
             app_json=made.app_json,
-            ignored=[] if hooked else list(made.ignored),
+            ignored=list(left_out),
             post_compile=made.post_compile,
             nltk=made.nltk,
             install={key: value for key, value in asdict(made.install).items() if key != "files"},
@@ -83,7 +98,7 @@ class Steps(Installing, Storing):
         return (known[0], known[1]) if known else None
 
     def hook(self) -> bool:
-        """bin/pre_compile may change the dependency files: it runs first, and its tree is what gets planned and built."""
+        """bin/pre_compile may write the dependency files: its tree is what gets planned and built."""
 
         def order(name: str) -> DynoSpec:
             job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "pre", "writable": False}
@@ -95,5 +110,8 @@ class Steps(Installing, Storing):
         made = self.home / scratch_folder(self.current("pre"), "out") / "source.tar"
         if not (self.home / tar).exists():
             store.keep_file(made, self.home / tar)
-        self.facts["hooked"] = True
-        return self._planned(tar, "", self.facts["settings"])
+        source = Source(self.home / tar)
+        try:
+            return self._plan(source, tar, "", self.facts["settings"], ())
+        finally:
+            source.close()

@@ -87,6 +87,16 @@ class _Copier:
         if self.target:
             os.symlink(target, self.target / path)
 
+    def linked_texts(self) -> None:
+        """A Procfile or app.json that is a link to a file of the tree."""
+        for name in TEXTS:
+            path, hops = name, 0
+            while path in self.files and self.files[path][0] == "l" and hops < 8:
+                path = os.path.normpath(os.path.join(os.path.dirname(path), self.files[path][1].removeprefix("/app/")))
+                hops += 1
+            if hops and self.files.get(path, ("",))[0] in ("f", "x") and self.files[path][2] <= TEXT_LIMIT and self.target:
+                self.texts[name] = (self.target / path).read_bytes()
+
     def subfolder(self, parent: int, name: str, path: str, depth: int) -> None:
         self.files[path] = ("d", "", 0)
         if self.target:
@@ -162,6 +172,8 @@ def _walk(tree: Path, target: Path | None, whiteouts: bool = False) -> _Copier:
         copier.folder(descriptor, "", 0)
     finally:
         os.close(descriptor)
+    if target:
+        copier.linked_texts()
     if not any(path.startswith(".heroku/") for path in copier.files):
         copier.files.pop(".heroku", None)  # the empty folder in which the environment is mounted
     return copier

@@ -161,7 +161,7 @@ def work(job, timer):
     if job["phase"] == "pre":
         hook("pre_compile", timer)
         readable(APP)
-        subprocess.run([TAR, "-cf", frame.OUT + "/source.tar", "--exclude=./.heroku/python", "-C", APP, "."], check=True)
+        subprocess.run([TAR, "-cf", frame.OUT + "/source.tar", "-C", APP, "."], check=True)
         return {}
     workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=(frame.ENV,), workers=1)
     nltk(timer)

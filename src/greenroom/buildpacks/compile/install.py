@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 import re
 import sys
@@ -97,13 +98,18 @@ def _write(path, text):
         file.write(text)
 
 
+def _common(job):
+    """The flags of uv for what requirements.txt asks of pip as a whole."""
+    allowed = ["--prerelease", "allow"] if "--pre" in job.get("options", ()) else []
+    return ["--index-strategy", "unsafe-best-match", *allowed, *(["--no-build"] if job["no_build"] else [])]
+
+
 def resolve(job, folder):
     """Resolve once, with hashes. Without ``no_build`` packages may be built to learn what they need."""
-    flags = ["--no-build"] if job["no_build"] else []
     target = os.path.join(frame.OUT, "lock.txt")
     uv(
         job, "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--emit-index-annotation", "--no-emit-index-url",
-        "--index-strategy", "unsafe-best-match", *flags, "--python", job["python"], "--output-file", target, job["main"], cwd=folder,
+        *_common(job), "--python", job["python"], "--output-file", target, job["main"], cwd=folder,
     )  # fmt: skip
     if not os.path.getsize(target):
         _write(target, "# Nothing is required.\n")
@@ -119,7 +125,6 @@ def _names(lock, folder):
 
 def install_pip(job, timer, folder):
     """requirements.txt: resolve unless that was done before, then install exactly that."""
-    flags = ["--no-build"] if job["no_build"] else []
     lock, hashes = job["main"], []
     if job.get("lock"):
         lock, hashes = os.path.join(frame.OUT, "lock.txt"), ["--require-hashes"]
@@ -129,19 +134,38 @@ def install_pip(job, timer, folder):
     elif not (job["local"] or job.get("overlay")):
         with timer("resolve"):
             lock, hashes = resolve(job, folder), ["--require-hashes"]
-    seeds = os.path.join(WORK, "seeds.txt")
-    _write(seeds, job.get("seeds", ""))
-    install = ["pip", "install", "--index-strategy", "unsafe-best-match", *flags, "--python", frame.ENV]
+    install = ["pip", "install", *_common(job), "--python", frame.ENV]
     with timer("install"):
         if not job.get("overlay"):
             uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], frame.ENV)
-        if job.get("seeds") and not hashes:
-            uv(job, *install, "--quiet", "--require-hashes", "--requirements", seeds, cwd=folder)
-        both = ["--requirements", seeds] if job.get("seeds") and hashes else []
-        quiet = ["--quiet"] if job.get("title") else []
-        words = _names(lock, folder) + both
-        if words:
-            uv(job, *install, *quiet, *hashes, *words, cwd=folder)
+        both = _seeds(job, install, folder, together=bool(hashes))
+        words = _names(lock, folder)
+        if words and lock != job["main"]:
+            words += _options(job, folder)
+        if words + both:
+            uv(job, *install, *(["--quiet"] if job.get("title") else []), *hashes, *words, *both, cwd=folder)
+
+
+def _seeds(job, install, folder, together):
+    """pip and setuptools, as on Heroku: with the rest where that has hashes too and comes from the same index, else before it."""
+    if not job.get("seeds"):
+        return []
+    seeds = os.path.join(WORK, "seeds.txt")
+    _write(seeds, job["seeds"])
+    elsewhere = any(option.startswith(("-i", "--index-url", "--no-index")) for option in job.get("options", ()))
+    if together and not elsewhere:
+        return ["--requirements", seeds]
+    uv(job, *install, "--quiet", "--require-hashes", "--requirements", seeds, cwd=folder)
+    return []
+
+
+def _options(job, folder):
+    """The lines of requirements.txt that name indexes and the like: what was resolved by them is fetched by them."""
+    kept = [option for option in job.get("options", ()) if option not in ("--pre", "--require-hashes")]
+    if not kept:
+        return []
+    _write(os.path.join(folder, "options.txt"), "\n".join(kept) + "\n")
+    return ["--requirements", "options.txt"]
 
 
 def install_uv(job, timer, folder):
@@ -162,16 +186,33 @@ def install_locked(job, timer, folder):
     locked.install(job, timer, folder, environment(job))
 
 
-def packages():
-    """What is installed: name -> [version, bytes, SHA-256 of its RECORD], from the metadata alone."""
-    found = {}
+def _metadata():
+    """(name, version, folder) of what is installed."""
     lib = os.path.join(frame.ENV, "lib")
     for version in os.listdir(lib):
         site = os.path.join(lib, version, "site-packages")
         for entry in os.listdir(site) if os.path.isdir(site) else ():
             if entry.endswith(".dist-info"):
                 name, _, number = entry[: -len(".dist-info")].rpartition("-")
-                found[name] = [number, *_record(os.path.join(site, entry, "RECORD"))]
+                yield name, number, os.path.join(site, entry)
+
+
+def packages():
+    """What is installed: name -> [version, bytes, SHA-256 of its RECORD], from the metadata alone."""
+    return {name: [number, *_record(os.path.join(folder, "RECORD"))] for name, number, folder in _metadata()}
+
+
+def repositories():
+    """What was taken from repositories: name -> commit."""
+    found = {}
+    for name, _, folder in _metadata():
+        try:
+            with open(os.path.join(folder, "direct_url.json"), encoding="utf-8") as file:
+                commit = json.load(file).get("vcs_info", {}).get("commit_id")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if commit:
+            found[name] = commit
     return found
 
 
@@ -221,7 +262,7 @@ def work(job, timer):
         bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known))
         own_group(frame.ENV, skip=job.get("tool", ""))
     os.chmod(frame.ENV, 0o2775)  # others may read it, and the control plane's group may move it
-    return {"packages": packages()}
+    return {"packages": packages(), "repositories": repositories()}
 
 
 if __name__ == "__main__":
