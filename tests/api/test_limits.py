@@ -111,3 +111,10 @@ def test_a_token_for_writing_makes_one_for_reading_and_no_wider_one(alice, setti
     for scope, status in (("read", 201), ("identity", 201), ("write", 201), ("read-protected", 422), ("global", 422), ("no-such", 422)):
         answer = client.post("/oauth/authorizations", {"scope": [scope]}, content_type="application/json")
         assert answer.status_code == status, scope
+
+
+@pytest.mark.parametrize("seconds", [0, -1, True, "60", 10**9, 2**62])
+def test_a_time_that_no_token_can_hold_is_refused(alice, settings, seconds):
+    settings.ACCOUNT_RATE = None
+    answer = client_of(alice).post("/oauth/authorizations", {"expires_in": seconds}, content_type="application/json")
+    assert (answer.status_code, answer.json()["id"]) == (422, "invalid_params")

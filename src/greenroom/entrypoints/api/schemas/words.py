@@ -17,7 +17,7 @@ WORDS: dict[str, Schema] = {
     "name": {"type": "string", "minLength": 1},
     "integer": {"type": "integer"},
     "count": {"type": "integer", "minimum": 0},
-    "seconds": {"type": "integer", "minimum": 1},
+    "seconds": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},
     "true": {"const": True},
