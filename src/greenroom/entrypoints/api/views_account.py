@@ -89,14 +89,9 @@ def create_authorization(call: Call) -> Reply:
         raise UserError("scope must be a list of strings.")
     _refuse_wider(call, scopes)
     seconds = call.body.get("expires_in")
-<<<<<<< HEAD
     seconds = int(seconds) if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 12 else seconds  # the CLI sends text
-    if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0):
-        raise UserError("expires_in must be a number of seconds above 0, or null.")
-=======
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9):
         raise UserError("expires_in must be a number of seconds from 1 to 999999999, or null.")
->>>>>>> h-api
     token, plain = actions.create_token(
         actor=call.actor,
         account=_own(call),
