@@ -22,6 +22,12 @@ PARTLY = {
     "pg:kill": "by `psql`: only sessions of the app's own role",
     "pg:psql": "needs `psql` on the host, which must be the installation's own or reach its PostgreSQL by a tunnel",
     "webhooks*": "for apps, not for pipelines",
+    "ci": "test runs are the check runs `tests` of the pipeline's apps; without `--watch`",
+    "ci:rerun": "by way of the proxy (`greenroom up --proxy-port N`, `greenroom env --proxy`); the result says nothing to the gate",
+    "ci:run": "by way of the proxy (`greenroom up --proxy-port N`, `greenroom env --proxy`); the result says nothing to the gate",
+    "pipelines:create": "a pipeline is owned by who makes it; there are no teams",
+    "pipelines:promote": "pending migrations of a target hold it there; the header `Greenroom-Force` (`HEROKU_HEADERS`) overrides",
+    "reviewapps:*": "of branches of the pipeline's first app; there are no pull requests",
     "releases:rollback": "one to code that the database has left behind takes no traffic",
     "releases:retry": "the newest release with code alone",
     "ps:type": "sizes limit the memory; nothing is priced",
@@ -58,5 +64,3 @@ NOT = {
     "pipelines:connect": HOST, "pipelines:setup": HOST, "pipelines:diff": HOST, "pipelines:open": HOST, "pipelines:transfer": TEAMS,
     "ci:open": HOST, "ci:debug": "not built: `heroku run bash`", "ci:migrate-manifest": LOCAL,
 }  # fmt: skip
-OF_OTHER_PARTS = ("pipelines*", "ci*", "reviewapps*")
-"""Topics whose tests come with pipelines; as long as a command of theirs has none, it is told as not there yet."""

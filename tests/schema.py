@@ -45,8 +45,8 @@ def problems(route: Any, status: int, body: bytes) -> list[str]:
         return []
     else:
         expected, name, many = openapi.returned(route)
-        if status != expected and not (status == 206 and many):
-            return [f"{status} is not declared, {expected} is"]
+        if status not in expected and not (status == 206 and many):
+            return [f"{status} is not declared, {', '.join(map(str, expected))} is"]
         found = validator(name, many)
     return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in list(found.iter_errors(json.loads(body)))[:3]]
 

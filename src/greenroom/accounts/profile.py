@@ -12,8 +12,8 @@ from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
 from greenroom.basics.errors import UserError
 
-LEAST = 8
-MOST = 128
+LEAST = 12
+MOST = 500
 
 
 @transaction.atomic
@@ -35,7 +35,7 @@ def change_password(*, actor: Actor, account: Account, current: str, new: str) -
         limits.wrong_password(row.email, actor.address)
         raise UserError("The current password is not right.", hint="an administrator can make a new token")
     if not LEAST <= len(new) <= MOST:
-        raise UserError(f"The new password must have {LEAST} to {MOST} characters.")
+        raise UserError(f"The new password must have {LEAST} to {MOST} characters.", hint="a sentence of four words is a good one")
     try:
         validate_password(new, user=row)
     except ValidationError as error:

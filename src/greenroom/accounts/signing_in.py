@@ -1,4 +1,4 @@
-"""Writes sign-ins of commands: a command begins one, its person says yes on a page, and the command gets a token. Passwords are set here too.
+"""Writes sign-ins of commands: a command begins one, its person says yes on a page, and the command gets a token.
 
 Both secrets (the page's address, the command's credential) are random and stand as hashes; a sign-in holds for ten minutes and is used once.
 """
@@ -12,17 +12,16 @@ from datetime import timedelta
 from django.db import transaction
 
 from greenroom.accounts.actions import audit, create_token
-from greenroom.accounts.models import Account, SignIn
+from greenroom.accounts.models import SignIn
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import Actor, token_digest
 from greenroom.basics import clock, ids
-from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
+from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError
 
 HOLDS = timedelta(minutes=10)
 SESSION_SECONDS = 30 * 24 * 3600
 ATTEMPTS = 10
 OPEN = 200
-MIN_PASSWORD, MAX_PASSWORD = 12, 500
 
 
 @transaction.atomic
@@ -101,22 +100,3 @@ def collect(*, id: str, secret: str) -> str | None:
     return create_token(
         actor=actor, account=row.account, description=row.description, seconds=SESSION_SECONDS, session=True
     )[1]
-
-
-@transaction.atomic
-def set_password(*, actor: Actor, account: Account, old: str, new: str) -> None:
-    """Another password; the old one is asked for where there is one. UserError for a bad new one, ForbiddenError for a wrong old one."""
-    row = Account.objects.select_for_update().get(pk=account.pk)
-    if row.has_usable_password() and not row.check_password(old):
-        raise ForbiddenError(
-            "The present password is another one.",
-            hint="an administrator makes you a new token, or: greenroom accounts:password",
-        )
-    if not MIN_PASSWORD <= len(new) <= MAX_PASSWORD:
-        raise UserError(
-            f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.",
-            hint="a sentence of four words is a good one",
-        )
-    row.set_password(new)
-    row.save(update_fields=["password", "updated_at"])
-    audit(actor=actor, action="account.password", detail={"email": row.email})

@@ -73,7 +73,7 @@ def _by_id(call: Call) -> TestRun:
     return row
 
 
-@route("GET", "/pipelines/{pipeline}/test-runs", "pipelines:read", paged="number")
+@route("GET", "/pipelines/{pipeline}/test-runs", "pipelines:read", paged="number", returns="[test-run]")
 def list_test_runs(call: Call) -> list[dict[str, Any]]:
     """The newest test runs of the pipeline's apps that the caller may see, newest first."""
     wanted = call.request.headers.get("Range", "").replace(" ", "")
@@ -82,7 +82,7 @@ def list_test_runs(call: Call) -> list[dict[str, Any]]:
     return [_test_run(row) for row in _rows(call).filter(pipeline=call.pipeline).order_by("-number")[:most]]
 
 
-@route("GET", "/pipelines/{pipeline}/test-runs/{number}", "pipelines:read")
+@route("GET", "/pipelines/{pipeline}/test-runs/{number}", "pipelines:read", returns="test-run")
 def get_test_run(call: Call) -> dict[str, Any]:
     """One test run by its number."""
     number = call.params["number"]
@@ -92,19 +92,19 @@ def get_test_run(call: Call) -> dict[str, Any]:
     return _test_run(row)
 
 
-@route("GET", "/test-runs/{test_run}", "account:read")
+@route("GET", "/test-runs/{test_run}", "account:read", also="pipelines:read", returns="test-run")
 def get_test_run_by_id(call: Call) -> dict[str, Any]:
     """One test run by its id."""
     return _test_run(_by_id(call))
 
 
-@route("GET", "/test-runs/{test_run}/test-nodes", "account:read")
+@route("GET", "/test-runs/{test_run}/test-nodes", "account:read", also="pipelines:read", returns="[test-node]")
 def list_nodes(call: Call) -> list[dict[str, Any]]:
     """Its one test node, with links to what was said before and during its tests."""
     return [_node(_by_id(call))]
 
 
-@route("POST", "/test-runs", "account:write")
+@route("POST", "/test-runs", "account:write", also="pipelines:test", takes="test-run.create", returns="201 test-run")
 def start_test_run(call: Call) -> Reply:
     """{pipeline, source_blob_url, commit_sha, commit_branch, commit_message}: run the tests of an archive that was put to ``POST /sources``.
 
@@ -124,7 +124,7 @@ def start_test_run(call: Call) -> Reply:
     return Reply(_test_run(_rows(call).get(pk=row.pk)), 201)
 
 
-@route("GET", "/pipelines/{pipeline}/repository", "pipelines:read")
+@route("GET", "/pipelines/{pipeline}/repository", "pipelines:read", returns="pipeline-repository")
 def repository(call: Call) -> dict[str, Any]:
     """What the Heroku CLI asks of kolkrabbi.heroku.com: the repository is that of the pipeline's first app."""
     app = queries.parent_app(call.pipeline)

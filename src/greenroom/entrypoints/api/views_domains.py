@@ -49,7 +49,7 @@ def _find(call: Call) -> Domain:
     return row
 
 
-@route("GET", "/apps/{app}/domains", "view")
+@route("GET", "/apps/{app}/domains", "view", returns="[domain]")
 def list_domains(call: Call) -> list[dict[str, Any]]:
     """The app's own name first, then its custom domains."""
     app = call.app
@@ -64,7 +64,7 @@ def list_domains(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-@route("POST", "/apps/{app}/domains", "domains")
+@route("POST", "/apps/{app}/domains", "domains", takes="domain.create", returns="201 domain")
 def add_domain(call: Call) -> Reply:
     """A host name for the app: {hostname, sni_endpoint: name or null}. A certificate that covers it is taken by itself."""
     app, name = call.app, call.text("sni_endpoint")
@@ -86,13 +86,13 @@ def _fresh(row: Domain) -> Domain:
     return Domain.objects.select_related("app", "certificate__endpoint").get(pk=row.pk)
 
 
-@route("GET", "/apps/{app}/domains/{hostname}", "view")
+@route("GET", "/apps/{app}/domains/{hostname}", "view", returns="domain")
 def get_domain(call: Call) -> dict[str, Any]:
     """One custom domain, by host name or id."""
     return _domain(_find(call))
 
 
-@route("PATCH", "/apps/{app}/domains/{hostname}", "domains")
+@route("PATCH", "/apps/{app}/domains/{hostname}", "domains", takes="domain.update", returns="domain")
 def change_domain(call: Call) -> dict[str, Any]:
     """Another certificate: {sni_endpoint: name, id or null}."""
     if "sni_endpoint" not in call.body:
@@ -105,7 +105,7 @@ def change_domain(call: Call) -> dict[str, Any]:
     return _domain(_fresh(row))
 
 
-@route("DELETE", "/apps/{app}/domains/{hostname}", "domains")
+@route("DELETE", "/apps/{app}/domains/{hostname}", "domains", returns="domain")
 def remove_domain(call: Call) -> dict[str, Any]:
     """Take a host name away."""
     body = _domain(_find(call))
@@ -155,13 +155,13 @@ def _endpoint(row: SniEndpoint) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/apps/{app}/sni-endpoints", "view")
+@route("GET", "/apps/{app}/sni-endpoints", "view", returns="[sni-endpoint]")
 def list_endpoints(call: Call) -> list[dict[str, Any]]:
     """The app's certificates, oldest first; never a key."""
     return [_endpoint(row) for row in call.app.sni_endpoints.select_related("app").order_by("created_at")]
 
 
-@route("POST", "/apps/{app}/sni-endpoints", "domains")
+@route("POST", "/apps/{app}/sni-endpoints", "domains", takes="sni-endpoint.create", returns="201 sni-endpoint")
 def add_endpoint(call: Call) -> Reply:
     """A certificate: {certificate_chain, private_key}, both PEM. Domains that it covers and that have none get it."""
     chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
@@ -176,13 +176,13 @@ def add_endpoint(call: Call) -> Reply:
     return Reply(_endpoint(row), 201, {"X-Heroku-Warning": text[:1000]})
 
 
-@route("GET", "/apps/{app}/sni-endpoints/{name}", "view")
+@route("GET", "/apps/{app}/sni-endpoints/{name}", "view", returns="sni-endpoint")
 def get_endpoint(call: Call) -> dict[str, Any]:
     """One certificate, by name or id."""
     return _endpoint(endpoints.find(call.app, call.params["name"]))
 
 
-@route("PATCH", "/apps/{app}/sni-endpoints/{name}", "domains")
+@route("PATCH", "/apps/{app}/sni-endpoints/{name}", "domains", takes="sni-endpoint.create", returns="sni-endpoint")
 def replace_endpoint(call: Call) -> dict[str, Any]:
     """Another chain and key under the same name."""
     chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
@@ -191,7 +191,7 @@ def replace_endpoint(call: Call) -> dict[str, Any]:
     return _endpoint(row)
 
 
-@route("DELETE", "/apps/{app}/sni-endpoints/{name}", "domains")
+@route("DELETE", "/apps/{app}/sni-endpoints/{name}", "domains", returns="sni-endpoint")
 def remove_endpoint(call: Call) -> dict[str, Any]:
     """Forget a certificate and its key."""
     body = _endpoint(endpoints.find(call.app, call.params["name"]))
@@ -206,13 +206,13 @@ def _acm(call: Call, *, on: bool, again: bool = False) -> Reply:
     return Reply(shapes.app(app), 200, {"X-Heroku-Warning": OWN_CA} if on else {})
 
 
-@route("POST", "/apps/{app}/acm", "domains")
+@route("POST", "/apps/{app}/acm", "domains", returns="app")
 def enable_acm(call: Call) -> Reply:
     """Certificates of the installation's own CA for all custom domains, renewed by themselves."""
     return _acm(call, on=True)
 
 
-@route("PATCH", "/apps/{app}/acm", "domains")
+@route("PATCH", "/apps/{app}/acm", "domains", returns="app")
 def refresh_acm(call: Call) -> Reply:
     """Make them anew now."""
     if not call.app.acm:
@@ -222,7 +222,7 @@ def refresh_acm(call: Call) -> Reply:
     return _acm(call, on=True, again=True)
 
 
-@route("DELETE", "/apps/{app}/acm", "domains")
+@route("DELETE", "/apps/{app}/acm", "domains", returns="app")
 def disable_acm(call: Call) -> Reply:
     """No more certificates of our own."""
     return _acm(call, on=False)

@@ -20,7 +20,7 @@ def _shape(row: LogDrain) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/apps/{app}/log-drains", "config:read")
+@route("GET", "/apps/{app}/log-drains", "config:read", query=("extended",), returns="[log-drain]")
 def list_drains(call: Call) -> list[dict[str, Any]]:
     """The app's drains, oldest first. ``?extended=true`` adds the number that Heroku gives a drain: here its id."""
     rows = [_shape(row) for row in call.app.log_drains.order_by("created_at", "id")]
@@ -29,7 +29,7 @@ def list_drains(call: Call) -> list[dict[str, Any]]:
     return rows
 
 
-@route("POST", "/apps/{app}/log-drains", "settings")
+@route("POST", "/apps/{app}/log-drains", "settings", takes="log-drain.create", returns="201 log-drain")
 def add_drain(call: Call) -> Reply:
     """Send the app's log to {url}: https, http, syslog+tls or syslog. It begins with the next line."""
     row = drains.add(
@@ -38,13 +38,13 @@ def add_drain(call: Call) -> Reply:
     return Reply(_shape(row), 201)
 
 
-@route("GET", "/apps/{app}/log-drains/{drain}", "config:read", wide="drain")
+@route("GET", "/apps/{app}/log-drains/{drain}", "config:read", wide="drain", returns="log-drain")
 def get_drain(call: Call) -> dict[str, Any]:
     """One drain, by URL, token or id."""
     return _shape(drains.find(call.app, call.params["drain"]))
 
 
-@route("DELETE", "/apps/{app}/log-drains/{drain}", "settings", wide="drain")
+@route("DELETE", "/apps/{app}/log-drains/{drain}", "settings", wide="drain", returns="log-drain")
 def remove_drain(call: Call) -> dict[str, Any]:
     """Send nothing more there."""
     return _shape(drains.remove(actor=call.actor, app=call.app, name=call.params["drain"]))

@@ -75,19 +75,19 @@ def _named(call: Call) -> str:
     return name
 
 
-@route("GET", "/apps/{app}/features", "view")
+@route("GET", "/apps/{app}/features", "view", returns="[app-feature]")
 def list_features(call: Call) -> list[dict[str, Any]]:
     """Heroku's features as they are here; none of them can be switched."""
     return [_feature(call, name) for name in FEATURES]
 
 
-@route("GET", "/apps/{app}/features/{feature}", "view")
+@route("GET", "/apps/{app}/features/{feature}", "view", returns="app-feature")
 def get_feature(call: Call) -> dict[str, Any]:
     """One feature, by name or id."""
     return _feature(call, _named(call))
 
 
-@route("PATCH", "/apps/{app}/features/{feature}", "settings")
+@route("PATCH", "/apps/{app}/features/{feature}", "settings", takes="app-feature.update", returns="app-feature")
 def switch_feature(call: Call) -> dict[str, Any]:
     """Only to what it is already."""
     name, wanted = _named(call), call.body.get("enabled")
@@ -100,7 +100,7 @@ def switch_feature(call: Call) -> dict[str, Any]:
     return _feature(call, name)
 
 
-@route("GET", "/account/features/{feature}", "identity")
+@route("GET", "/account/features/{feature}", "identity", returns="app-feature")
 def account_feature(call: Call) -> None:
     """None: what the Heroku CLI asks before it looks at the app's."""
     raise NotFoundError(
@@ -112,13 +112,13 @@ def _buildpacks(name: str) -> list[dict[str, Any]]:
     return [{"ordinal": 0, "buildpack": {"url": f"urn:buildpack:{name}", "name": name}}] if name else []
 
 
-@route("GET", "/apps/{app}/buildpack-installations", "view")
+@route("GET", "/apps/{app}/buildpack-installations", "view", returns="[buildpack-installation]")
 def buildpacks(call: Call) -> list[dict[str, Any]]:
     """What was set; empty after `buildpacks:clear`, when it is detected: the same one."""
     return _buildpacks(call.app.buildpack)
 
 
-@route("PUT", "/apps/{app}/buildpack-installations", "settings")
+@route("PUT", "/apps/{app}/buildpack-installations", "settings", takes="buildpack-installation.update", returns="[buildpack-installation]")
 def set_buildpacks(call: Call) -> list[dict[str, Any]]:
     """{updates: [{buildpack}]}: heroku/python once, or nothing."""
     updates = call.body.get("updates")
@@ -144,7 +144,7 @@ def _registered() -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/buildpacks", "public")
+@route("GET", "/buildpacks", "public", query=("like[description]", "in[namespace][]", "in[name][]"), returns="[registry-buildpack]")
 def registry(call: Call) -> list[dict[str, Any]]:
     """The registry of buildpacks: the one there is, where the filters let it through."""
     given = {name: [word for word in call.request.GET.getlist(f"in[{name}][]")] for name in ("namespace", "name")}
@@ -154,7 +154,7 @@ def registry(call: Call) -> list[dict[str, Any]]:
     return [row] if fits else []
 
 
-@route("GET", "/buildpacks/{name}/revisions", "public", wide="name")
+@route("GET", "/buildpacks/{name}/revisions", "public", wide="name", returns="[registry-revision]")
 def registry_versions(call: Call) -> list[dict[str, Any]]:
     """The versions of the one there is."""
     if call.params["name"] != PYTHON:
@@ -162,13 +162,13 @@ def registry_versions(call: Call) -> list[dict[str, Any]]:
     return [{**_registered(), "version": "v1", "status": "published", "error": None}]
 
 
-@route("GET", "/buildpacks/{name}/readme", "public", wide="name")
+@route("GET", "/buildpacks/{name}/readme", "public", wide="name", returns="registry-readme")
 def registry_readme(call: Call) -> dict[str, str]:
     """Where its behaviour is written down."""
     return {"content": "Its behaviour stands in docs/reference/buildpack-conformance.md."}
 
 
-@route("GET", "/buildpacks/{name}", "public", wide="name")
+@route("GET", "/buildpacks/{name}", "public", wide="name", returns="registry-buildpack")
 def registry_entry(call: Call) -> dict[str, Any]:
     """One buildpack. Every well-formed name is answered, so that the refusal comes from the app, with its reason."""
     name = call.params["name"]

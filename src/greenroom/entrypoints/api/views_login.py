@@ -1,4 +1,4 @@
-"""The API of signing in: sessions, the begin of a sign-in by browser, and passwords. The page is entrypoints.web's, the waiting is entrypoints.streams'."""
+"""The API of signing in: sessions and the begin of a sign-in by browser. The page is entrypoints.web's, the waiting is entrypoints.streams'."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from greenroom.accounts import actions, signing_in
 from greenroom.accounts.models import Account, Token
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError
-from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
-@route("POST", "/auth", "public")
+@route("POST", "/auth", "public", takes="sign-in.create", returns="201 sign-in")
 def begin(call: Call) -> Reply:
     """Begin a sign-in: the person goes to browser_url, the command asks at cli_url with the token."""
     address = call.request.META.get("REMOTE_ADDR", "")
@@ -33,13 +32,13 @@ def _sessions(call: Call) -> list[Token]:
     )
 
 
-@route("GET", "/oauth/sessions", "account:read")
+@route("GET", "/oauth/sessions", "account:read", returns="[session]")
 def sessions(call: Call) -> list[dict[str, Any]]:
     """The sign-ins that hold, newest first. Each is a token, which is among the authorizations too."""
     return [_session(row) for row in _sessions(call)]
 
 
-@route("DELETE", "/oauth/sessions/{id}", "account:write")
+@route("DELETE", "/oauth/sessions/{id}", "account:write", returns="session")
 def end_session(call: Call) -> dict[str, Any]:
     """End a sign-in; ``~`` is the one that asks."""
     wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
@@ -48,13 +47,3 @@ def end_session(call: Call) -> dict[str, Any]:
         raise NotFoundError("Couldn't find that session.", resource="session")
     account = Account.objects.get(pk=call.actor.account)
     return _session(actions.revoke_token(actor=call.actor, account=account, token_id=str(row.id)))
-
-
-@route("PUT", "/account/password", "account:write")
-def set_password(call: Call) -> dict[str, Any]:
-    """{password: the present one, new_password}; without the first where there is none yet."""
-    account = Account.objects.get(pk=call.actor.account)
-    new = call.text("new_password", required=True)
-    signing_in.set_password(actor=call.actor, account=account, old=call.text("password"), new=new)
-    account.refresh_from_db()
-    return shapes.account(account)

@@ -42,14 +42,14 @@ def named(value: Any, what: str) -> str:
     return value
 
 
-@route("GET", "/pipelines", "account:read", paged="id")
+@route("GET", "/pipelines", "account:read", paged="id", query=("eq[name]",), returns="[pipeline]")
 def list_pipelines(call: Call) -> list[dict[str, Any]]:
     """The pipelines that the caller owns or has an app in; ``?eq[name]=`` keeps those of one name."""
     rows, name = queries.visible(call.actor), call.query("eq[name]")
     return [of_pipeline(row) for row in (rows.filter(name=name) if name else rows)]
 
 
-@route("POST", "/pipelines", "account:write")
+@route("POST", "/pipelines", "account:write", takes="pipeline.create", returns="201 pipeline")
 def create_pipeline(call: Call) -> Reply:
     """{name, owner}: an empty pipeline. The owner is always the caller; there are no teams."""
     owner = call.body.get("owner")
@@ -58,19 +58,19 @@ def create_pipeline(call: Call) -> Reply:
     return Reply(of_pipeline(actions.create(actor=call.actor, name=call.text("name", required=True))), 201)
 
 
-@route("GET", "/pipelines/{pipeline}", "pipelines:read")
+@route("GET", "/pipelines/{pipeline}", "pipelines:read", returns="pipeline")
 def get_pipeline(call: Call) -> dict[str, Any]:
     """One pipeline by id or name."""
     return of_pipeline(call.pipeline)
 
 
-@route("PATCH", "/pipelines/{pipeline}", "pipelines:write")
+@route("PATCH", "/pipelines/{pipeline}", "pipelines:write", takes="pipeline.update", returns="pipeline")
 def rename_pipeline(call: Call) -> dict[str, Any]:
     """{name}."""
     return of_pipeline(actions.rename(actor=call.actor, pipeline=call.pipeline, name=call.text("name", required=True)))
 
 
-@route("DELETE", "/pipelines/{pipeline}", "pipelines:destroy")
+@route("DELETE", "/pipelines/{pipeline}", "pipelines:destroy", returns="pipeline")
 def destroy_pipeline(call: Call) -> dict[str, Any]:
     """Take it away; its apps stay."""
     body = of_pipeline(call.pipeline)
@@ -78,7 +78,7 @@ def destroy_pipeline(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("GET", "/pipelines/{pipeline}/pipeline-couplings", "pipelines:read", paged="id")
+@route("GET", "/pipelines/{pipeline}/pipeline-couplings", "pipelines:read", paged="id", returns="[pipeline-coupling]")
 def list_couplings(call: Call) -> list[dict[str, Any]]:
     """The pipeline's apps that the caller may see, in the order of the stages."""
     return [of_coupling(row) for row in queries.couplings(call.pipeline) if row.app_id in _seen(call)]
@@ -93,19 +93,19 @@ def _couplings(call: Call) -> list[dict[str, Any]]:
     return [of_coupling(row) for row in rows]
 
 
-@route("GET", "/pipeline-couplings", "account:read", paged="id")
+@route("GET", "/pipeline-couplings", "account:read", paged="id", returns="[pipeline-coupling]")
 def all_couplings(call: Call) -> list[dict[str, Any]]:
     """The couplings of all apps that the caller may see."""
     return _couplings(call)
 
 
-@route("GET", "/users/~/pipeline-couplings", "account:read", paged="id")
+@route("GET", "/users/~/pipeline-couplings", "account:read", paged="id", returns="[pipeline-coupling]")
 def my_couplings(call: Call) -> list[dict[str, Any]]:
     """The same, under its other path."""
     return _couplings(call)
 
 
-@route("POST", "/pipeline-couplings", "account:write")
+@route("POST", "/pipeline-couplings", "account:write", also="settings", takes="pipeline-coupling.create", returns="201 pipeline-coupling")
 def couple(call: Call) -> Reply:
     """{app, pipeline, stage}: put an app into a stage. It takes a role in the pipeline, since a new app narrows what others may do with it."""
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
@@ -114,20 +114,20 @@ def couple(call: Call) -> Reply:
     return Reply(of_coupling(row), 201)
 
 
-@route("GET", "/pipeline-couplings/{coupling}", "account:read")
+@route("GET", "/pipeline-couplings/{coupling}", "account:read", also="view", returns="pipeline-coupling")
 def get_coupling(call: Call) -> dict[str, Any]:
     """One coupling."""
     return of_coupling(queries.coupling(call.actor, call.params["coupling"], "view"))
 
 
-@route("PATCH", "/pipeline-couplings/{coupling}", "account:write")
+@route("PATCH", "/pipeline-couplings/{coupling}", "account:write", also="settings", takes="pipeline-coupling.update", returns="pipeline-coupling")
 def move_coupling(call: Call) -> dict[str, Any]:
     """{stage}: another stage."""
     row = queries.coupling(call.actor, call.params["coupling"], "settings")
     return of_coupling(actions.move(actor=call.actor, coupling=row, stage=call.text("stage", required=True)))
 
 
-@route("DELETE", "/pipeline-couplings/{coupling}", "account:write")
+@route("DELETE", "/pipeline-couplings/{coupling}", "account:write", also="settings", returns="pipeline-coupling")
 def uncouple(call: Call) -> dict[str, Any]:
     """Take the app out of its pipeline."""
     row = queries.coupling(call.actor, call.params["coupling"], "settings")
@@ -136,13 +136,13 @@ def uncouple(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("GET", "/apps/{app}/pipeline-couplings", "view")
+@route("GET", "/apps/{app}/pipeline-couplings", "view", returns="pipeline-coupling")
 def coupling_of_app(call: Call) -> dict[str, Any]:
     """The app's place in a pipeline; 404 when it is in none."""
     return of_coupling(queries.coupling_of(call.app))
 
 
-@route("POST", "/filters/apps", "account:read", paged="id")
+@route("POST", "/filters/apps", "account:read", paged="id", takes="filter.apps", returns="[app]")
 def filter_apps(call: Call) -> list[dict[str, Any]]:
     """{in: {id: [...]}}: those of the apps that the caller may see."""
     wanted = call.body.get("in")
@@ -152,13 +152,13 @@ def filter_apps(call: Call) -> list[dict[str, Any]]:
     return [shapes.app(row) for row in visible(call.actor).filter(id__in=[text for text in ids if is_uuid(text)])]
 
 
-@route("GET", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:read")
+@route("GET", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:read", returns="config-vars")
 def stage_config(call: Call) -> dict[str, str]:
     """The config vars of the stage ``test`` or ``review``."""
     return queries.config(call.pipeline, call.params["stage"], HOME)
 
 
-@route("PATCH", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:write")
+@route("PATCH", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:write", takes="config-vars.update", returns="config-vars")
 def change_stage_config(call: Call) -> dict[str, str]:
     """Set them; null removes one."""
     return actions.change_config(actor=call.actor, pipeline=call.pipeline, stage=call.params["stage"], home=HOME, updates=call.body)

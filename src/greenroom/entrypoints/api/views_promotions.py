@@ -39,7 +39,7 @@ def _target(row: PromotionTarget) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("POST", "/pipeline-promotions", "account:write")
+@route("POST", "/pipeline-promotions", "account:write", also="release", takes="pipeline-promotion.create", returns="201 pipeline-promotion")
 def promote(call: Call) -> Reply:
     """{pipeline, source: {app, release}, targets: [{app}], force}: the release's very slug is released in the targets.
 
@@ -66,13 +66,13 @@ def _targets(call: Call) -> list[App]:
     return [authorise(call.actor, named(row.get("app"), "targets.app"), "release") for row in given]
 
 
-@route("GET", "/pipeline-promotions/{promotion}", "account:read")
+@route("GET", "/pipeline-promotions/{promotion}", "account:read", also="pipelines:read", returns="pipeline-promotion")
 def get_promotion(call: Call) -> dict[str, Any]:
     """One promotion."""
     return _promotion(queries.promotion(call.actor, call.params["promotion"]))
 
 
-@route("GET", "/pipeline-promotions/{promotion}/promotion-targets", "account:read")
+@route("GET", "/pipeline-promotions/{promotion}/promotion-targets", "account:read", also="pipelines:read", returns="[promotion-target]")
 def list_targets(call: Call) -> list[dict[str, Any]]:
     """How it went in each target."""
     return [_target(row) for row in queries.targets(queries.promotion(call.actor, call.params["promotion"]))]

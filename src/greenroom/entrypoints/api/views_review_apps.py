@@ -36,7 +36,7 @@ def _config(row: ReviewAppConfig) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/account/features/" + FEATURE, "identity")
+@route("GET", "/account/features/" + FEATURE, "identity", returns="app-feature")
 def repositories_feature(call: Call) -> dict[str, Any]:
     """Says to the Heroku CLI that it may ask ``/pipelines/P/repo`` here in the place of kolkrabbi.heroku.com."""
     return {
@@ -50,14 +50,14 @@ def _parent(call: Call) -> App:
     return authorise(call.actor, str(reviews.parent_of(call.pipeline).pk), "view")
 
 
-@route("GET", "/pipelines/{pipeline}/repo", "pipelines:read")
+@route("GET", "/pipelines/{pipeline}/repo", "pipelines:read", returns="pipeline-repo")
 def repo(call: Call) -> dict[str, Any]:
     """The repository of the pipeline: that of the app whose branches review apps are of."""
     app = _parent(call)
     return {"id": app.number, "full_name": f"greenroom/{app.name}", "name": app.name, "type": "greenroom", "url": shapes.urls(app)["git_url"]}
 
 
-@route("GET", "/pipelines/{pipeline}/repo/branches/{branch}", "pipelines:read", wide="branch")
+@route("GET", "/pipelines/{pipeline}/repo/branches/{branch}", "pipelines:read", wide="branch", returns="branch")
 def branch(call: Call) -> dict[str, Any]:
     """One of its branches; 404 when there is none of that name."""
     _parent(call)
@@ -96,7 +96,7 @@ def _refuse_foreign(call: Call) -> None:
         raise UserError(f"The repository of {call.pipeline.name} is that of {app.name}; {wanted[:100]!r} cannot be connected.", hint=hint)
 
 
-@route("GET", "/pipelines/{pipeline}/review-app-config", "pipelines:read")
+@route("GET", "/pipelines/{pipeline}/review-app-config", "pipelines:read", returns="review-app-config")
 def get_config(call: Call) -> dict[str, Any]:
     """Whether and how the pipeline has review apps."""
     return _config(_known(call))
@@ -110,7 +110,7 @@ def _known(call: Call) -> ReviewAppConfig:
     return row
 
 
-@route("POST", "/pipelines/{pipeline}/review-app-config", "pipelines:write")
+@route("POST", "/pipelines/{pipeline}/review-app-config", "pipelines:write", takes="review-app-config.update", returns="201 review-app-config")
 def enable(call: Call) -> Reply:
     """{repo, automatic_review_apps, destroy_stale_apps, stale_days, wait_for_ci, base_name}."""
     if ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists():
@@ -118,14 +118,14 @@ def enable(call: Call) -> Reply:
     return Reply(_config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call))), 201)
 
 
-@route("PATCH", "/pipelines/{pipeline}/review-app-config", "pipelines:write")
+@route("PATCH", "/pipelines/{pipeline}/review-app-config", "pipelines:write", takes="review-app-config.update", returns="review-app-config")
 def change_config(call: Call) -> dict[str, Any]:
     """The same, what is given."""
     _known(call)
     return _config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call)))
 
 
-@route("DELETE", "/pipelines/{pipeline}/review-app-config", "pipelines:write")
+@route("DELETE", "/pipelines/{pipeline}/review-app-config", "pipelines:write", returns="review-app-config")
 def disable(call: Call) -> dict[str, Any]:
     """No more review apps by themselves."""
     body = _config(_known(call))
@@ -133,14 +133,14 @@ def disable(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("GET", "/pipelines/{pipeline}/review-apps", "pipelines:read", paged="id")
+@route("GET", "/pipelines/{pipeline}/review-apps", "pipelines:read", paged="id", returns="[review-app]")
 def list_review_apps(call: Call) -> list[dict[str, Any]]:
     """The pipeline's review apps that are not gone, of an app that the caller may see."""
     rows = reviews.open_reviews().filter(pipeline=call.pipeline, parent__in=visible(call.actor).values("id"))
     return [_review_app(row) for row in rows]
 
 
-@route("POST", "/review-apps", "account:write")
+@route("POST", "/review-apps", "account:write", also="pipelines:test", takes="review-app.create", returns="201 review-app")
 def create_review_app(call: Call) -> Reply:
     """{branch, pipeline, environment}: an app of its own for a branch of the pipeline's repository. source_blob is what the branch is."""
     if call.body.get("fork_repo_id") is not None or call.body.get("pr_number") is not None:
@@ -163,13 +163,13 @@ def _by_id(call: Call, permission: str) -> ReviewApp:
     return row
 
 
-@route("GET", "/review-apps/{review_app}", "account:read")
+@route("GET", "/review-apps/{review_app}", "account:read", also="pipelines:read", returns="review-app")
 def get_review_app(call: Call) -> dict[str, Any]:
     """One review app, gone ones too."""
     return _review_app(_by_id(call, "pipelines:read"))
 
 
-@route("DELETE", "/review-apps/{review_app}", "account:write")
+@route("DELETE", "/review-apps/{review_app}", "account:write", also="pipelines:write", returns="review-app")
 def destroy_review_app(call: Call) -> dict[str, Any]:
     """Destroy it with all that it has. Who may do that with the app itself may, and who runs the pipeline."""
     row = _by_id(call, "pipelines:read")
@@ -180,7 +180,7 @@ def destroy_review_app(call: Call) -> dict[str, Any]:
     return _review_app(reviews.remove(actor=call.actor, review=row))
 
 
-@route("GET", "/apps/{app}/review-app", "view")
+@route("GET", "/apps/{app}/review-app", "view", returns="review-app")
 def review_app_of(call: Call) -> dict[str, Any]:
     """The app as a review app; 404 when it is none."""
     row = ReviewApp.objects.filter(app=call.app).first()

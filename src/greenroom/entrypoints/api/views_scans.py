@@ -61,7 +61,7 @@ def _uploaded(call: Call, sha: str, log: bytes, name: str, roots: list[str]) -> 
     return runs
 
 
-@route("POST", "/apps/{app}/scans", "checks:report", raw=True)
+@route("POST", "/apps/{app}/scans", "checks:report", raw=True, query=("sha", "name", "root"), returns="201 [scan]")
 def upload(call: Call) -> Reply:
     """Report findings as SARIF 2.1.0: {sha, name, root, sarif}, or the log as the body with ``?sha=&name=&root=``."""
     wish, log = _wish(call)
@@ -70,7 +70,7 @@ def upload(call: Call) -> Reply:
     return Reply([delivery_queries.check_json(run, call.app) | {"notes": run.notes, "annotations_count": run.annotations.count()} for run in runs], 201)
 
 
-@route("POST", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs", "checks:report", raw=True)
+@route("POST", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs", "checks:report", raw=True, returns="202 github.sarif")
 def upload_as_to_github(call: Call) -> Reply:
     """The same in GitHub's words: {commit_sha, ref, sarif (gzipped, base64), checkout_uri, tool_name}."""
     wish, log = _wish(call)
@@ -83,7 +83,7 @@ def upload_as_to_github(call: Call) -> Reply:
     return Reply({"id": number, "url": f"{call.request.path}/{number}"}, 202)
 
 
-@route("GET", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs/{number}", "checks:read")
+@route("GET", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs/{number}", "checks:read", returns="github.sarif-state")
 def state_of_upload(call: Call) -> dict[str, Any]:
     """What became of a log; it is taken in at once, so that this is always ``complete``."""
     run = queries.of_number(call.app, call.params["number"])
@@ -99,13 +99,13 @@ def _ignore(row: Ignore) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/apps/{app}/ignores", "view")
+@route("GET", "/apps/{app}/ignores", "view", returns="[ignore]")
 def list_ignores(call: Call) -> list[dict[str, Any]]:
     """The findings that somebody lets pass, those whose time has run out included."""
     return [_ignore(row) for row in Ignore.objects.filter(app=call.app, ended_at=None).order_by("until")]
 
 
-@route("POST", "/apps/{app}/ignores", "override")
+@route("POST", "/apps/{app}/ignores", "override", takes="ignore.create", returns="201 ignore")
 def ignore(call: Call) -> Reply:
     """Let one finding pass until a moment: {fingerprint, reason, until}; recorded for ever."""
     text = call.text("until", required=True)
@@ -119,7 +119,7 @@ def ignore(call: Call) -> Reply:
     return Reply(_ignore(row), 201)
 
 
-@route("DELETE", "/apps/{app}/ignores/{fingerprint}", "override")
+@route("DELETE", "/apps/{app}/ignores/{fingerprint}", "override", returns="ignore")
 def unignore(call: Call) -> dict[str, Any]:
     """Let the finding count again."""
     return _ignore(ignoring.unignore(app=call.app, fingerprint=call.params["fingerprint"], actor=call.actor))
@@ -129,13 +129,13 @@ def _policy(row: GatePolicy) -> dict[str, Any]:
     return {"two_people": row.two_people, "stale_after": row.stale_after}
 
 
-@route("GET", "/apps/{app}/gate", "view")
+@route("GET", "/apps/{app}/gate", "view", returns="gate-policy")
 def show_policy(call: Call) -> dict[str, Any]:
     """How strict the gate is: {two_people, stale_after (minutes)}."""
     return _policy(queries.policy(call.app))
 
 
-@route("PATCH", "/apps/{app}/gate", "settings")
+@route("PATCH", "/apps/{app}/gate", "settings", takes="gate-policy.update", returns="gate-policy")
 def change_policy(call: Call) -> dict[str, Any]:
     """Change it: {two_people, stale_after (minutes)}; each may be left out."""
     unknown = sorted(set(call.body) - {"two_people", "stale_after"})

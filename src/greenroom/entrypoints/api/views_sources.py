@@ -68,7 +68,7 @@ def _report(row: Report) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/apps/{app}/source", "view")
+@route("GET", "/apps/{app}/source", "view", returns="app-source.whole")
 def get_source(call: Call) -> dict[str, Any]:
     """The app's source, with the newest calls of its webhook and the newest reports to its forge. No secret is shown."""
     row = queries.of_app(call.app)
@@ -88,7 +88,7 @@ def _may_change(call: Call) -> bool:
     return True
 
 
-@route("PUT", "/apps/{app}/source", "source:write")
+@route("PUT", "/apps/{app}/source", "source:write", takes="app-source.set", returns="200/201 app-source.told")
 def set_source(call: Call) -> Reply:
     """Follow a repository: {url, branch, kind, token, username, deploy_key, known_hosts, interval, api}. A new webhook's secret is told once."""
     given = {name: call.text(name) for name in ("token", "username", "deploy_key", "known_hosts", "api") if call.body.get(name) is not None}
@@ -102,7 +102,7 @@ def set_source(call: Call) -> Reply:
     return Reply({**_shown(call, row), "secret": secret or None}, 201 if secret else 200)
 
 
-@route("DELETE", "/apps/{app}/source", "source:write")
+@route("DELETE", "/apps/{app}/source", "source:write", returns="app-source")
 def unset_source(call: Call) -> dict[str, Any]:
     """Follow it no more; pushes are taken again."""
     body = _shown(call, queries.of_app(call.app))
@@ -110,7 +110,7 @@ def unset_source(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("POST", "/apps/{app}/source/actions/sync", "push")
+@route("POST", "/apps/{app}/source/actions/sync", "push", returns="202 app-source")
 def sync_source(call: Call) -> Reply:
     """Look now. The worker does it; ``looked_at`` says when it has."""
     row = queries.of_app(call.app)
@@ -118,13 +118,13 @@ def sync_source(call: Call) -> Reply:
     return Reply(_shown(call, queries.of_app(call.app)), 202)
 
 
-@route("POST", "/apps/{app}/source/actions/accept", "source:write")
+@route("POST", "/apps/{app}/source/actions/accept", "source:write", takes="app-source.accept", returns="202 app-source")
 def accept_rewrite(call: Call) -> Reply:
     """Follow a branch that was rewritten: {commit}, at least 7 digits of where it is there."""
     return Reply(_shown(call, actions.accept(actor=call.actor, app=call.app, commit=call.text("commit", required=True))), 202)
 
 
-@route("POST", "/apps/{app}/source/actions/rotate-secret", "source:write")
+@route("POST", "/apps/{app}/source/actions/rotate-secret", "source:write", takes="app-source.rotate", returns="app-source.told")
 def rotate_secret(call: Call) -> dict[str, Any]:
     """A new secret for the webhook: {overlap_hours}, 24 if not said, in which the one before holds too."""
     hours = call.body.get("overlap_hours", rules.OVERLAP_HOURS)
@@ -137,7 +137,7 @@ def rotate_secret(call: Call) -> dict[str, Any]:
 # ---- the door of webhooks --------------------------------------------------------------------------------------------
 
 
-@route("POST", "/hooks/{id}", "public", raw=True)
+@route("POST", "/hooks/{id}", "public", raw=True, returns="200/202 message")
 def take_hook(call: Call) -> Reply:
     """A forge's call. It only says when to look; what is there is fetched and compared. Nothing of a call that is not genuine is read."""
     source = queries.of_hook(call.params["id"])

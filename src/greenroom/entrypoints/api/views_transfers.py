@@ -19,13 +19,13 @@ def _shape(row: AppTransfer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("GET", "/account/app-transfers", "account:read")
+@route("GET", "/account/app-transfers", "account:read", returns="[app-transfer]")
 def list_transfers(call: Call) -> list[dict[str, Any]]:
     """The offers that the caller made or got."""
     return [_shape(row) for row in transfers.concerning(call.actor)]
 
 
-@route("POST", "/account/app-transfers", "account:write")
+@route("POST", "/account/app-transfers", "account:write", also="destroy", takes="app-transfer.create", returns="201 app-transfer")
 def offer(call: Call) -> Reply:
     """Offer an app: {app, recipient: e-mail}. It needs the permission to destroy it, since it gives it away."""
     app = authorise(call.actor, call.text("app", required=True), "destroy")
@@ -34,20 +34,20 @@ def offer(call: Call) -> Reply:
     return Reply(_shape(row), 201, {"X-Heroku-Warning": hint})
 
 
-@route("GET", "/account/app-transfers/{id}", "account:read")
+@route("GET", "/account/app-transfers/{id}", "account:read", returns="app-transfer")
 def get_transfer(call: Call) -> dict[str, Any]:
     """One offer, by id or the app's name."""
     return _shape(transfers.find(call.actor, call.params["id"]))
 
 
-@route("PATCH", "/account/app-transfers/{id}", "account:write")
+@route("PATCH", "/account/app-transfers/{id}", "account:write", takes="app-transfer.update", returns="app-transfer")
 def answer(call: Call) -> dict[str, Any]:
     """{state: accepted or declined}, by the recipient."""
     row = transfers.find(call.actor, call.params["id"])
     return _shape(transfers.answer(actor=call.actor, transfer=row, state=call.text("state", required=True)))
 
 
-@route("DELETE", "/account/app-transfers/{id}", "account:write")
+@route("DELETE", "/account/app-transfers/{id}", "account:write", returns="app-transfer")
 def withdraw(call: Call) -> dict[str, Any]:
     """Take an open offer back."""
     return _shape(transfers.withdraw(actor=call.actor, transfer=transfers.find(call.actor, call.params["id"])))

@@ -8,13 +8,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from greenroom import __version__
-from greenroom.entrypoints.api.schemas import asked, data, github, heroku, own  # noqa: F401 (they declare)
+from greenroom.entrypoints.api.schemas import asked, cli, data, github, heroku, own, pipelines, sources  # noqa: F401 (they declare)
 from greenroom.entrypoints.api.schemas.words import SHAPES, Schema, schema
 
 if TYPE_CHECKING:
     from greenroom.entrypoints.api.routing import Route
 
-RETURNS = re.compile(r"(?:(?P<status>2\d\d) )?(?P<list>\[)?(?P<shape>[^\[\]\s]+)\]?\Z")
+RETURNS = re.compile(r"(?:(?P<status>2\d\d(?:/2\d\d)*) )?(?P<list>\[)?(?P<shape>[^\[\]\s]+)\]?\Z")
 LIMIT = {"type": "integer", "minimum": 1}
 QUERY: dict[str, tuple[str, Schema]] = {
     "sha": ("A commit, or the first digits of one.", {"type": "string"}),
@@ -35,12 +35,12 @@ Send a token as `Authorization: Bearer TOKEN`, or as the password of Basic authe
 more. Answers have an ETag; errors have one shape. What each route needs of role and scope is in `x-permission`."""
 
 
-def returned(route: Route) -> tuple[int, str, bool]:
-    """(status, shape, whether it is a list of it) of what a route declares. ValueError when it is not written as ``201 [app]``."""
+def returned(route: Route) -> tuple[tuple[int, ...], str, bool]:
+    """(statuses, shape, whether it is a list of it) of what a route declares. ValueError when it is not written as ``201 [app]``."""
     match = RETURNS.match(route.returns)
     if match is None:
-        raise ValueError(f"{route.method} {route.pattern} returns {route.returns!r}: write app, [app] or 201 app")
-    return int(match["status"] or 200), match["shape"], bool(match["list"])
+        raise ValueError(f"{route.method} {route.pattern} returns {route.returns!r}: write app, [app], 201 app or 200/201 app")
+    return tuple(int(status) for status in (match["status"] or "200").split("/")), match["shape"], bool(match["list"])
 
 
 def reference(name: str) -> Schema:
@@ -116,10 +116,11 @@ def _responses(row: Route) -> dict[str, Any]:
     refused = {"$ref": "#/components/responses/Error"}
     if not row.returns:
         return {"default": {"description": "Not described."}}
-    status, shape, many = returned(row)
+    statuses, shape, many = returned(row)
     body = {"type": "array", "items": reference(shape)} if many else reference(shape)
     kind = "application/sarif+json" if shape == "sarif" else "application/json"
-    answers: dict[str, Any] = {str(status): {"description": SHAPES.get(shape, {}).get("description", "The answer."), "content": {kind: {"schema": body}}}}
+    answer = {"description": SHAPES.get(shape, {}).get("description", "The answer."), "content": {kind: {"schema": body}}}
+    answers: dict[str, Any] = {str(status): answer for status in statuses}
     if row.method == "GET":
         answers["304"] = {"description": "The client has it already (If-None-Match)."}
         if many:
