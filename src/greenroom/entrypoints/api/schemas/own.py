@@ -24,7 +24,7 @@ declare("delivery.build", "Its build.", {"id": "uuid", "status": "text"})
 declare("annotation", "A finding of a check.", {
     "path": "text", "start_line": "integer", "end_line": "integer", "start_column": "integer?", "rule": "text", "tool": "text",
     "severity": "integer", "message": "text", "new": "boolean", "fingerprint": "text", "annotation_level": "failure|warning|notice",
-    "suppressed": "boolean", "justification": "text?",
+    "suppressed": "any", "justification": "text?",
 })  # fmt: skip
 declare("sarif", "Findings as SARIF 2.1.0.", "object")
 declare("sbom", "A bill of materials, CycloneDX 1.6.", "object")
