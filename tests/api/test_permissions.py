@@ -22,6 +22,7 @@ from greenroom.apps import actions as apps
 from greenroom.apps.rules import RANK
 from greenroom.entrypoints.api import routing
 from greenroom.entrypoints.api.routing import ROUTES
+from greenroom.pipelines import actions as pipelines
 from tests.api import world as worlds
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
@@ -29,7 +30,7 @@ import permissions
 
 pytestmark = pytest.mark.django_db
 LINE = re.compile(r"\| `(\w+) (/\S*)` \| (\S+) \| (\w+) \| (.*) \|")
-PARTS = {"app": "shop"}
+PARTS = {"app": "shop", "pipeline": "pipe"}
 """Parts of paths of which a permission is asked, and what the cast of the fixtures has there."""
 
 PEOPLE = ("none", "viewer", "developer", "operator", "owner")
@@ -71,7 +72,9 @@ class Opened:
 
 
 @pytest.fixture
-def opened(monkeypatch, shop):
+def opened(monkeypatch, shop, alice, home):
+    """With the app in a pipeline of the owner's."""
+    pipelines.couple(actor=alice, pipeline=pipelines.create(actor=alice, name="pipe"), app=shop, stage="staging", home=home)
     return Opened(monkeypatch, shop)
 
 
@@ -152,7 +155,10 @@ def test_who_has_no_role_finds_nothing_and_a_viewer_changes_nothing():
             for value in world.known["id"] if "{id}" in row.pattern else [""]:
                 for name in world.known["app"]:
                     path = worlds.path_of(row.pattern, world.known, id=value, app=name)
-                    body = {"app": name, "addon": world.known["addon"][0], "addon_attachment": "DATABASE", "confirm": name, "hour": 1, "backup_url": "x"}
+                    body = {
+                        "app": name, "addon": world.known["addon"][0], "addon_attachment": "DATABASE", "confirm": name, "hour": 1, "backup_url": "x",
+                        "pipeline": world.known["pipeline"][0], "stage": "production", "branch": "master", "source": {"app": name}, "targets": [{"app": name}],
+                    }  # fmt: skip
                     answer = outside.generic(row.method, path, _json(body), content_type="application/json")
                     assert answer.status_code == 404, (row.method, path, answer.content)
                     if RANK[role] > RANK["viewer"]:

@@ -13,7 +13,7 @@ from django.urls import get_resolver
 from greenroom.entrypoints.api.routing import ROUTES
 from tests.api import world as worlds
 
-NONE_HERE = {"/oauth/clients/{id}", "/apps/{app}/pipeline-couplings"}
+NONE_HERE = {"/oauth/clients/{id}", "/account/features/{feature}"}
 """Reads of what there never is."""
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def test_each_read_answers_with_data_as_the_document_says(world):
         if answer.json() in ([], {}):
             empty[route.pattern] = answer.json()
     assert set(empty) <= {
-        "/account/features", "/oauth/sessions", "/apps/{app}/features", "/apps/{app}/log-drains", "/apps/{app}/sni-endpoints", "/oauth/clients",
+        "/account/features", "/apps/{app}/buildpack-installations", "/oauth/clients",
         "/account/invoices", "/api/v3/repos/{owner}/{app}/commits/{ref}/statuses", "/api/v3/repos/{owner}/{app}/statuses/{sha}",
     }  # fmt: skip
 

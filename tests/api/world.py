@@ -38,6 +38,7 @@ from greenroom.entrypoints.api.drivers import use_engine
 from greenroom.releases.actions import conclude, release
 from greenroom.slugs.models import Slug
 from greenroom.webhooks.models import Event, Telling
+from tests.api import world_more
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB{:02}mJ7JX0nqGrUgj1cMsCZCFqb0l1hU0R2vXyLHTdI0 alice@laptop"
 
@@ -109,7 +110,7 @@ def make(owner: Actor, home: Path, name: str = "world") -> World:
     known = {
         "app": [app.name, str(app.id)], "delivery": [str(delivery.id), delivery.sha], "sha": [delivery.sha], "ref": ["master", delivery.sha],
         "setup": [str(delivery.id)], "stack": ["greenroom-1"], "region": ["local"], "size": ["basic"], "plan": ["heroku-postgresql:essential-0"],
-        "owner": ["anybody"], **built, **judged, **kept,
+        "owner": ["anybody"], **built, **judged, **kept, **world_more.make(owner, app, home, delivery),
     }  # fmt: skip
     return World(app, owner, known)
 
@@ -184,7 +185,11 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
 
 
 def path_of(pattern: str, known: dict[str, list[str]], **fixed: Any) -> str:
-    """The pattern with the first known value of each part."""
+    """The pattern with the first known value of each part; ``word/name`` says what a part is after that word, where others of its name are others."""
     import re
 
-    return re.sub(r"\{(\w+)\}", lambda match: str(fixed.get(match[1]) or known.get(match[1], ["none"])[0]), pattern)
+    def value(before: str, name: str) -> str:
+        return str(known.get(f"{before}/{name}", [""])[0] or fixed.get(name) or known.get(name, ["none"])[0])
+
+    parts = pattern.split("/")
+    return "/".join(re.sub(r"\{(\w+)\}", lambda match, before=before: value(before, match[1]), part) for before, part in zip(["", *parts], parts, strict=False))

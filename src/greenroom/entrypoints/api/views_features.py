@@ -59,7 +59,7 @@ def _feature(call: Call, name: str) -> dict[str, Any]:
     at = heroku_time(call.app.created_at)
     return {
         "id": str(uuid.uuid5(NAMESPACE, name)), "name": name, "display_name": name, "description": text, "doc_url": "", "enabled": on,
-        "feedback_email": None, "state": state, "created_at": at, "updated_at": at,
+        "feedback_email": "", "state": state, "created_at": at, "updated_at": at,
     }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def repositories_feature(call: Call) -> dict[str, Any]:
     """Says to the Heroku CLI that it may ask ``/pipelines/P/repo`` here in the place of kolkrabbi.heroku.com."""
     return {
         "id": "00000000-0000-4000-8000-0000000000f1", "name": FEATURE, "enabled": True, "state": "general", "description": "Repositories of pipelines",
-        "display_name": None, "doc_url": "", "feedback_email": None, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        "display_name": None, "doc_url": "", "feedback_email": "", "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ declare("log-drain", "A receiver of the log. The URL is shown without its passwo
 declare("log-drain.extended", "The number that Heroku gives a drain: here its id.", {"drain_id": "uuid"})
 declare("log-drain.create", "Where to send the log: https, http, syslog+tls or syslog.", {"url": "name"})
 declare("app-feature", "What can be switched at Heroku and is settled here.", {
-    **NAMED, "display_name": "text?", "description": "text", "doc_url": "text", "enabled": "boolean", "feedback_email": "text?", "state": "text", **TIMES,
+    **NAMED, "display_name": "text?", "description": "text", "doc_url": "text", "enabled": "boolean", "feedback_email": "text", "state": "text", **TIMES,
 })  # fmt: skip
 declare("app-feature.update", "What it is to be; only what it is already is accepted.", {"enabled": "boolean"})
 declare("buildpack-installation.update", "heroku/python once, or nothing.", {"updates": "[#buildpack-installation.one]"})

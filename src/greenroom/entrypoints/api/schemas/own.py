@@ -14,7 +14,7 @@ declare("check", "A check run: one attempt of a named judgement of a commit.", {
     "required": "boolean", "title": "text", "summary": "text", "url": "text?", "started_at": "moment?", "finished_at": "moment?",
     "?annotations_count": "count",
 })  # fmt: skip
-declare("verdict", "The gate's judgement.", {"colour": "green|pending|red|blocked", "reasons": "[text]"})
+declare("verdict", "The gate's judgement.", {"colour": "green|pending|red|blocked", "reasons": "[text]", "text": "text"})
 declare("delivery", "The journey of one push, config change or rollback.", {
     "id": "uuid", "app": "#named", "sha": "text", "seq": "integer", "kind": "text", "state": STATES, "reason": "text", "verdict": "#verdict?",
     "checks": "[#check]", "build": "#delivery.build?", "release": "#version-of?",
@@ -24,6 +24,7 @@ declare("delivery.build", "Its build.", {"id": "uuid", "status": "text"})
 declare("annotation", "A finding of a check.", {
     "path": "text", "start_line": "integer", "end_line": "integer", "start_column": "integer?", "rule": "text", "tool": "text",
     "severity": "integer", "message": "text", "new": "boolean", "fingerprint": "text", "annotation_level": "failure|warning|notice",
+    "suppressed": "any", "justification": "text?",
 })  # fmt: skip
 declare("sarif", "Findings as SARIF 2.1.0.", "object")
 declare("sbom", "A bill of materials, CycloneDX 1.6.", "object")
