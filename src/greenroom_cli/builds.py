@@ -124,6 +124,34 @@ def cancel(cx: Context, build: str) -> int | None:
     return None
 
 
+@verb("builds:cache", example="greenroom builds:cache -a ach-payslip-staging", json=True)
+def cache(cx: Context) -> int | None:
+    """Show how much the caches of builds take, and what they may take."""
+    row = cx.api.get(cx.path("build-cache"))
+    if cx.as_json:
+        output.print_json(row)
+        return None
+    output.heading(f"{cx.app} Build cache")
+    output.fields(
+        [
+            ("Own", f"{row['size'] / 1e6:.1f} MB"),
+            ("Shared", f"{row['shared_size'] / 1e6:.1f} MB (wheels, for all apps)"),
+            ("All", f"{row['total_size'] / 1e6:.1f} of {row['budget'] / 1e6:.0f} MB"),
+            ("Emptied", output.when(row["purged_at"]) if row["purged_at"] else "never by hand"),
+        ]
+    )
+    return None
+
+
+@verb("builds:cache:purge", example="greenroom builds:cache:purge -a ach-payslip-staging")
+def cache_purge(cx: Context) -> int | None:
+    """Let the next build start from nothing: resolve, fetch and install anew. What is live keeps running."""
+    cx.api.delete(cx.path("build-cache"))
+    output.say(f"The next build of {cx.app} uses nothing of those before it.")
+    output.hint("git commit --allow-empty -m rebuild && git push greenroom HEAD:master")
+    return None
+
+
 @verb("slugs:info", example="greenroom slugs:info v12 -a ach-payslip-staging", json=True)
 @click.argument("release", required=False, default="current")
 def slug_info(cx: Context, release: str) -> int | None:

@@ -74,6 +74,8 @@ builds      builds               builds:builds             list builds
 builds      builds:info          builds:info               show one build
 builds      builds:output        builds:output_of          print what a build said
 builds      builds:cancel        builds:cancel             cancel a build that runs
+builds      builds:cache         builds:cache              show how much the caches of builds take
+builds      builds:cache:purge   builds:cache_purge        let the next build start from nothing
 builds      slugs:info           builds:slug_info          show what the slug of a release is made of
 builds      slugs:sbom           builds:sbom               print the bill of materials of a slug
 checks      checks               checks:checks             show the checks of a commit

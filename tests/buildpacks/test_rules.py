@@ -12,7 +12,7 @@ from greenroom.buildpacks import managers, versions
 from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings, required_env
 from greenroom.buildpacks.requirements import normal, read_requirements
-from greenroom.buildpacks.runtime import command_argv, runtime_env, web_concurrency
+from greenroom.buildpacks.runtime import build_env, command_argv, runtime_env, web_concurrency
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds.rules import too_heavy
 
@@ -232,3 +232,10 @@ def test_a_heavy_slug_is_warned_about_and_its_largest_packages_are_named():
     assert "601M" in text
     assert "torch 2.0 (600M), six" in text
     assert too_heavy(1_000_000, {"six": ["1.16.0", 11_000]}) == []
+
+
+@pytest.mark.rule("10.5")
+def test_hooks_and_collectstatic_know_that_they_are_on_the_platform():
+    env = build_env(config={"DYNO": "x", "HOME": "/root", "STACK": "mine", "SECRET": "s", "LANG": "de_DE.UTF-8"}, commit="c" * 40)
+    assert env["SECRET"] == "s"
+    assert (env["DYNO"], env["HOME"], env["STACK"], env["SOURCE_VERSION"]) == ("build.1", "/app", "greenroom-1", "c" * 40)

@@ -5,9 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.test import Client
+from django.urls import get_resolver
 
+from greenroom.accounts import actions as accounts
+from greenroom.accounts.models import Account, AuditEntry
 from greenroom.builds import janitor
 from greenroom.builds.janitor import Cache, Janitor, excess
+from greenroom.entrypoints.api import views_builds
+from greenroom.entrypoints.api.drivers import use_engine
 from greenroom.slugs.actions import verify
 from tests.builds.hosting import ADDED, BASE, SIX, pip_files, uv_files
 
@@ -41,3 +47,32 @@ def test_emptied_caches_cost_no_release_anything_and_the_next_build_is_right(wor
     assert verify(own, workshop.home)
     assert workshop.packages(workshop.built({**BASE, **uv_files(SIX, ADDED)})) >= {"six", "iniconfig"}
     assert keeper.turn(now=3.0 + 2 * janitor.EVERY) is not None
+
+
+@pytest.mark.rule("6.8")
+@pytest.mark.django_db(transaction=True)
+def test_after_a_purge_the_next_build_starts_from_nothing_and_the_one_after_it_does_not(workshop, bob, vera, monkeypatch):
+    get_resolver().url_patterns  # noqa: B018 -- loads the table
+    use_engine(workshop.machine.engine)
+    monkeypatch.setattr(views_builds, "HOME", workshop.home)
+
+    def client(actor):
+        _, token = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",))
+        return Client(headers={"Authorization": f"Bearer {token}"})
+
+    files = {**BASE, **pip_files(SIX), "bin/post_compile": "#!/bin/sh\n:\n"}
+    first = workshop.built(files).slug
+    assert workshop.built(commit=first.commit).slug.env_key == first.env_key
+    assert client(vera).delete("/apps/shop/build-cache").status_code == 403
+    shown = client(vera).get("/apps/shop/build-cache").json()
+    assert shown["size"] > 0
+    assert (shown["generation"], shown["purged_at"], shown["budget"]) == (0, None, janitor.budget())
+    answer = client(bob).delete("/apps/shop/build-cache")
+    assert (answer.status_code, answer.json()["generation"]) == (200, 1)
+    assert AuditEntry.objects.filter(action="build_cache.purge").count() == 1
+    second = workshop.built(commit=first.commit)
+    assert second.slug.env_key != first.env_key
+    assert "Using the environment of the last build" not in workshop.text
+    assert workshop.built(commit=first.commit).slug.env_key == second.slug.env_key
+    assert "Using the environment of the last build" in workshop.text
+    assert verify(first, workshop.home)

@@ -251,6 +251,7 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         {"type": "web", "quantity": 1, "size": "standard-1x", "command": "gunicorn payslip.wsgi"},
         {"type": "worker", "quantity": 0, "size": "standard-1x", "command": "celery"},
     ]
+    cache = {"size": 1_500_000, "shared_size": 80_000_000, "total_size": 81_500_000, "budget": 5_000_000_000, "generation": 1, "purged_at": T0}
     log = f"{T0} app[web.1]: hello\n{T0} heroku[router]: GET /\n".encode()
     return [
         ("GET", "/health", {"status": "ok", "version": "0.1.0", "mode": "development"}),
@@ -278,6 +279,8 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "/streams/logs/l1", Reply(raw=log, kind="text/plain")),
         ("GET", "A/slugs/current", lambda request: slug()),
         ("GET", "A/slugs/current/sbom", lambda request: {"bomFormat": "CycloneDX", "components": []}),
+        ("GET", "A/build-cache", cache),
+        ("DELETE", "A/build-cache", cache),
         ("GET", "A/builds", lambda request: [_absolute(fake, build())]),
         ("GET", f"A/builds/{BUILD}", lambda request: _absolute(fake, build())),
         ("GET", "/streams/output/b1", Reply(raw=b"-----> Python app detected\n-----> Done\n", kind="text/plain")),

@@ -91,6 +91,7 @@ def build_env(*, config: Mapping[str, str], commit: str) -> dict[str, str]:
         "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
         "HOME": "/app",
         "PYTHONUNBUFFERED": "1",
+        "DYNO": "build.1",
         "STACK": "greenroom-1",
         "SOURCE_VERSION": commit,
     }

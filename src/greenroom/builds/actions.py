@@ -15,13 +15,14 @@ from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.buildpacks.failures import BuildError
-from greenroom.builds.models import Build
+from greenroom.builds import janitor
+from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
 from greenroom.builds.rules import dyno_ids
 from greenroom.builds.steps import Failed, Steps
 from greenroom.engine.contract import Engine
 
-__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "prepare_test_overlay", "start"]
+__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "prepare_test_overlay", "purge_cache", "start"]
 logger = logging.getLogger(__name__)
 PATIENCE = 120.0
 """Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build counts as errored."""
@@ -98,3 +99,21 @@ def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
             raise ConflictError(f"Build {number} has ended already: {row.status}.", hint=f"greenroom builds:info {number} -a {build.app.name}")
         audit(actor=actor, action="build.cancel", app=build.app, detail={"build": str(row.id), "commit": row.commit})
     return cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")
+
+
+def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildCache:
+    """Let the app's next build start from nothing: requirements are resolved and installed anew, what was built from sources is built again.
+
+    The wheels that all apps share stay: each is checked against its hash. Releases keep their environments. The row alone makes the next
+    build a fresh one; emptying the folder only gives the space back.
+    """
+    with transaction.atomic():
+        row, _ = BuildCache.objects.select_for_update().get_or_create(app=app, defaults={"purged_at": clock.now()})
+        row.generation += 1
+        row.purged_at = clock.now()
+        row.save()
+        audit(actor=actor, action="build_cache.purge", app=app, detail={"generation": row.generation})
+    cache = janitor.of_app(app, home)
+    if cache.size:
+        janitor.empty(cache, engine, home, row.generation)
+    return row

@@ -67,6 +67,7 @@ class Installing(Part):
             parts += [self.build.app_id.hex, self.tool_key(), hashlib.sha256(repr(sorted(self._index().items())).encode()).hexdigest()]
         if install["tree"]:
             parts.append(self.build.commit)
+        parts += self._generation()
         parts += sorted(self.facts.get("repositories", {}).values())
         return plan.environment_key(self.python, *parts)
 
@@ -74,7 +75,12 @@ class Installing(Part):
         """Names the resolution of requirements that are not locked: what is asked for, for which Python, from which index."""
         parts = [self.facts["install"]["digest"], self.python.text, repr(sorted(tools.index_settings().items()))]
         parts += [*sorted(self._index().values()), *([self.build.id.hex] if self.facts["install"]["moving"] else [])]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return hashlib.sha256("\0".join([*parts, *self._generation()]).encode()).hexdigest()
+
+    def _generation(self) -> list[str]:
+        """What keeps a build apart from all before the app's cache was emptied; nothing if that never was."""
+        count = self.facts.get("generation", 0)
+        return [f"{self.build.app_id.hex}, cache {count}"] if count else []
 
     def _lock(self) -> str:
         if self.facts["install"]["locked"] or self.facts["install"]["local"]:

@@ -107,12 +107,19 @@ class Janitor:
         for state in self.engine.list():
             if state.id.startswith(PREFIX) and state.ended:
                 self.engine.forget(state.id)
-        return [cache for cache in excess(measure(self.home), budget()) if self._prune(cache, int(now))]
+        return [cache for cache in excess(measure(self.home), budget()) if empty(cache, self.engine, self.home, int(now))]
 
-    def _prune(self, cache: Cache, moment: int) -> bool:
-        app = None if cache.name == "uv" else App.objects.filter(pk=cache.name).first()
-        if cache.name != "uv" and app is None:
-            return False
-        for part in COMMANDS:
-            self.engine.start(prune_spec(cache=cache, part=part, app=app, home=self.home, moment=moment))
-        return True
+
+def of_app(app: App, home: Path) -> Cache:
+    """The app's own cache: what was built from sources for it, and what pipenv and poetry fetched. Size 0 when there is none."""
+    return Cache(app.id.hex, _size(home / Cache(app.id.hex, 0).folder))
+
+
+def empty(cache: Cache, engine: Engine, home: Path, moment: int) -> bool:
+    """Begin to empty a cache; False for one whose app is gone. moment: part of the dynos' names, so that a second call starts nothing twice."""
+    app = None if cache.name == "uv" else App.objects.filter(pk=cache.name).first()
+    if cache.name != "uv" and app is None:
+        return False
+    for part in COMMANDS:
+        engine.start(prune_spec(cache=cache, part=part, app=app, home=home, moment=moment))
+    return True

@@ -32,3 +32,11 @@ class Build(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+
+class BuildCache(models.Model):
+    """How often somebody had an app's cache emptied. No row: never. Builds that begin after it share nothing with those before."""
+
+    app = models.OneToOneField(App, primary_key=True, on_delete=models.CASCADE, related_name="build_cache")
+    generation = models.PositiveIntegerField(default=0)
+    purged_at = models.DateTimeField()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from greenroom.apps.models import App
-from greenroom.builds.models import Build
+from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.rules import dyno_ids
 
 
@@ -16,3 +16,8 @@ def running_dynos() -> set[str]:
     """The engine's ids that belong to builds that have not ended; any other ``build-...`` is left over from a crash."""
     pending = Build.objects.filter(status="pending")
     return {name for build in pending for name in dyno_ids(build.id.hex, build.facts.get("lost", 0))}
+
+
+def generation(app: App) -> int:
+    """How often the app's cache was emptied by a person."""
+    return BuildCache.objects.filter(app=app).values_list("generation", flat=True).first() or 0

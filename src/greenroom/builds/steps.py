@@ -14,6 +14,7 @@ from greenroom.buildpacks.versions import OLDEST, Interpreter
 from greenroom.builds.installing import Installing
 from greenroom.builds.models import Build
 from greenroom.builds.part import Failed
+from greenroom.builds.queries import generation
 from greenroom.builds.storing import Storing
 from greenroom.engine.contract import DynoSpec, scratch_folder
 from greenroom.git.queries import archive
@@ -49,6 +50,7 @@ class Steps(Installing, Storing):
 
     def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
         """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is planned."""
+        self.facts["generation"] = generation(self.build.app)
         source = Source(self.home / tar, settings["root"])
         try:
             left_out = plan.begin(source)

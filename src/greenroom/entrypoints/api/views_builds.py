@@ -1,4 +1,4 @@
-"""The API of builds and slugs: list, show, cancel; what a slug is made of."""
+"""The API of builds and slugs: list, show, cancel; the cache of an app's builds; what a slug is made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from greenroom.basics.errors import NotFoundError
 from greenroom.basics.ids import is_uuid
 from greenroom.builds import actions as builds
-from greenroom.builds.models import Build
+from greenroom.builds import janitor
+from greenroom.builds.models import Build, BuildCache
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries.models import Delivery
 from greenroom.entrypoints.api import shapes
@@ -56,6 +57,34 @@ def cancel_build(call: Call) -> dict[str, Any]:
     row = builds.cancel_by(actor=call.actor, build=_build(call), engine=engine())
     deliveries.wake()
     return shapes.build(row, _output(row))
+
+
+def _cache(call: Call) -> dict[str, Any]:
+    row = BuildCache.objects.filter(app=call.app).first()
+    caches = janitor.measure(HOME)
+    sizes = {cache.name: cache.size for cache in caches}
+    return {
+        "app": {"id": str(call.app.id), "name": call.app.name},
+        "size": sizes.get(call.app.id.hex, 0),
+        "shared_size": sizes["uv"],
+        "total_size": sum(sizes.values()),
+        "budget": janitor.budget(),
+        "generation": row.generation if row else 0,
+        "purged_at": row.purged_at.strftime("%Y-%m-%dT%H:%M:%SZ") if row else None,
+    }
+
+
+@route("GET", "/apps/{app}/build-cache", "view")
+def get_build_cache(call: Call) -> dict[str, Any]:
+    """Bytes of the app's own cache, of the one that all apps share, of all, and what they may take; when it was last emptied."""
+    return _cache(call)
+
+
+@route("DELETE", "/apps/{app}/build-cache", "release")
+def purge_build_cache(call: Call) -> dict[str, Any]:
+    """Let the next build start from nothing. What is live keeps running."""
+    builds.purge_cache(actor=call.actor, app=call.app, engine=engine(), home=HOME)
+    return _cache(call)
 
 
 def _slug(call: Call) -> Slug:
