@@ -74,13 +74,13 @@ def _cache(call: Call) -> dict[str, Any]:
     }
 
 
-@route("GET", "/apps/{app}/build-cache", "view")
+@route("GET", "/apps/{app}/build-cache", "view", returns="build-cache")
 def get_build_cache(call: Call) -> dict[str, Any]:
     """Bytes of the app's own cache, of the one that all apps share, of all, and what they may take; when it was last emptied."""
     return _cache(call)
 
 
-@route("DELETE", "/apps/{app}/build-cache", "release")
+@route("DELETE", "/apps/{app}/build-cache", "release", returns="build-cache")
 def purge_build_cache(call: Call) -> dict[str, Any]:
     """Let the next build start from nothing. What is live keeps running."""
     builds.purge_cache(actor=call.actor, app=call.app, engine=engine(), home=HOME)

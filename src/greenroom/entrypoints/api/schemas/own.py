@@ -72,3 +72,6 @@ declare("check-token", "A token that reports some checks of one app.", {
 })  # fmt: skip
 declare("pin", "Whether a check is pinned to one token.", {"check": "text", "pinned": "boolean"})
 declare("document", "This document: OpenAPI 3.1.", "object")
+declare("build-cache", "What the caches of builds take, in bytes.", {
+    "app": "#named", "size": "count", "shared_size": "count", "total_size": "count", "budget": "count", "generation": "count", "purged_at": "moment?",
+})  # fmt: skip
