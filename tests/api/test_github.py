@@ -351,14 +351,18 @@ def test_a_token_of_one_app_sees_no_other(alice, shop, sha):
     assert api("POST", f"/api/v3/repos/x/other/statuses/{sha}", {"state": "success", "context": "ci/build"}).status_code == 404
 
 
-def test_a_token_for_reports_can_do_nothing_else(ci, shop):
+def test_a_token_for_reports_can_do_nothing_else(ci, shop, alice, home):
     from greenroom.entrypoints.api.routing import ROUTES
+    from greenroom.pipelines import actions as pipelines
 
+    pipeline = pipelines.create(actor=alice, name="pipeline")
+    pipelines.couple(actor=alice, pipeline=pipeline, app=shop, stage="staging", home=home)
     for row in ROUTES:
         if row.permission in ("checks:report", "checks:read", "public"):
             continue
         path = row.pattern.replace("{app}", "shop").replace("{", "").replace("}", "")
-        assert ci(row.method, path, {}).status_code == 403, f"{row.method} {path}"
+        denied = 404 if "{pipeline}" in row.pattern else 403  # a token of one app is not told which pipelines there are
+        assert ci(row.method, path, {}).status_code == denied, f"{row.method} {path}"
 
 
 def test_a_token_dies_with_its_owners_role(alice, bob, shop, sha):

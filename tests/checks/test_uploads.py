@@ -25,7 +25,8 @@ from greenroom.git.models import Push
 from tests.checks.dyno_side import write
 
 CORPUS = Path(__file__).parent / "corpus" / "sarif"
-SCHEMA = json.loads(gzip.decompress((CORPUS / "sarif-2.1.0-rtm.5.json.gz").read_bytes()))
+SCHEMA = json.loads(gzip.decompress((CORPUS / "sarif-2.1.0-rtm.5.json.gz").read_bytes()).replace(b"]?$", b"$"))
+"""The standard's, but for a stray ``]?`` in one of its patterns, which strict readers of regular expressions refuse."""
 BAD = "def f(x):\n    return eval(x)\n"
 
 

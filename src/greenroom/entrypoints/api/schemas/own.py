@@ -33,10 +33,15 @@ declare("override", "A recorded decision to let one commit through.", {
 })  # fmt: skip
 declare("migration-run", "One migrate command of a human.", {
     "id": "uuid", "actor": "text", "user": "#user", "command": "text", "dyno": "text", "exit_code": "integer?", "before": "any", "after": "any",
-    "release": "#version-of", "snapshot": "text?", "seconds": "number?", "rehearsed_seconds": "number?", "started_at": "moment", "finished_at": "moment?",
+    "release": "#version-of", "snapshot": "text?", "seconds": "number?", "rehearsed_seconds": "number?", "health": "text?",
+    "migrations": "[object]", "started_at": "moment", "finished_at": "moment?",
+})  # fmt: skip
+declare("forecast", "What a pending migration does to the data of now, with the safe way to write it.", {
+    "migration": "text", "rule": "text", "text": "text", "recipe": "text", "table": "text", "rows": "integer?", "measured": "text", "line": "text",
 })  # fmt: skip
 declare("migrations", "What is pending, and who ran what.", {
     "release": "#version-of?", "status": "text", "pending": "[text]", "missing": "[text]", "detail": "text", "probed_at": "moment?",
+    "framework": "text", "conflicts": "object", "unmade": "[text]", "lacking": "[text]", "command": "text", "warnings": "[#forecast]",
     "held": "boolean", "runs": "[#migration-run]", "rehearsal": "#rehearsal?",
 })  # fmt: skip
 declare("rehearsal", "Pending migrations tried on a copy; one alone has its report as data and text.", {
