@@ -108,3 +108,11 @@ def test_a_domain_belongs_to_one_app(alice, charlie, shop, cafe):
 def test_names_of_the_installation_cannot_be_taken(alice, shop):
     with pytest.raises(UserError):
         actions.add_domain(actor=alice, app=shop, hostname="cafe.localhost.example", reserved=("localhost.example",))
+
+
+def test_an_app_made_after_a_rename_has_the_next_number_of_an_app(alice, shop):
+    """The numbers give system uids: one of a tombstone would leave the app without dynos."""
+    from greenroom.apps import actions
+
+    actions.rename(actor=alice, app=shop, name="shop-renamed")
+    assert actions.create(actor=alice, name="after").number == shop.number + 1

@@ -36,6 +36,10 @@ WORDS = (
 )
 
 
+NAMES_ALONE = 1_000_000
+"""From here on are the numbers of tombstones that stand for a name alone; those of apps give system uids and stay far below."""
+
+
 @transaction.atomic
 def create(*, actor: Actor, name: str | None = None) -> App:
     """A new app owned by the actor. UserError for a bad name, ConflictError for a taken one."""
@@ -43,7 +47,7 @@ def create(*, actor: Actor, name: str | None = None) -> App:
     _check_name(actor, name)
     number = 1 + max(
         App.objects.aggregate(top=Max("number"))["top"] or 0,
-        AppTombstone.objects.aggregate(top=Max("number"))["top"] or 0,
+        AppTombstone.objects.filter(number__lt=NAMES_ALONE).aggregate(top=Max("number"))["top"] or 0,
     )
     owner = Account.objects.get(pk=actor.account)
     app = App.objects.create(number=number, name=name, owner=owner, required_checks=["tests", "scan"])
@@ -84,8 +88,8 @@ def rename(*, actor: Actor, app: App, name: str) -> App:
 
 def _next_tombstone_number() -> int:
     """A number for a tombstone that stands for a name alone: above any that an app can get."""
-    top = AppTombstone.objects.filter(number__gte=1_000_000).aggregate(top=Max("number"))["top"]
-    return (top or 1_000_000) + 1
+    top = AppTombstone.objects.filter(number__gte=NAMES_ALONE).aggregate(top=Max("number"))["top"]
+    return (top or NAMES_ALONE) + 1
 
 
 @transaction.atomic

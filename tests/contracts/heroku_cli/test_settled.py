@@ -73,7 +73,7 @@ LEFT_OUT = {
     "apps:join -a {app}": "heroku access:add", "apps:lock -a {app}": "no teams", "apps:unlock -a {app}": "no teams",
     "teams": "no teams", "members --team acme": "no teams", "spaces": "no private spaces", "spaces:info --space x": "no private spaces",
     "run:inside web.1 bash -a {app}": "heroku run -a APP bash", "ps:exec -a {app}": "heroku run -a APP bash",
-    "clients": "heroku authorizations:create", "clients:create x https://x.example.com": "heroku authorizations:create",
+    "clients:create x https://x.example.com": "heroku authorizations:create",
     "pg:links -a {app}": "no followers", "telemetry -a {app}": "heroku drains:add", "addons:plans heroku-redis": "Couldn't find that add-on service",
 }  # fmt: skip
 """command -> words of the alternative that it must name."""

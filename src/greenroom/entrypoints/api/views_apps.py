@@ -58,9 +58,12 @@ def change_app(call: Call) -> dict[str, Any]:
     _refuse_places(call)
     changes: dict[str, Any] = {}
     if "maintenance" in call.body:
-        if not isinstance(call.body["maintenance"], bool):
+        wanted = call.body["maintenance"]
+        if isinstance(wanted, int):  # heroku3 sends 0
+            wanted = {0: False, 1: True}.get(wanted)
+        if not isinstance(wanted, bool):
             raise UserError("maintenance must be true or false.")
-        changes["maintenance"] = call.body["maintenance"]
+        changes["maintenance"] = wanted
     if "required_checks" in call.body:
         names = call.body["required_checks"]
         if not isinstance(names, list) or not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
