@@ -11,7 +11,7 @@ from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.routing import Call, route
 
 NO_CLIENTS = "Greenroom is no OAuth provider for other programs."
-USE_TOKENS = "a token does it: greenroom tokens:create, or POST /oauth/authorizations"
+USE_TOKENS = "a token does it: heroku authorizations:create, or greenroom tokens:create"
 
 
 def _own(call: Call) -> Account:
