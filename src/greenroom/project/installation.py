@@ -24,6 +24,9 @@ DEFAULTS: dict[str, Any] = {
     "proxy_port": 0,
 }
 
+POOL = {"min_size": 1, "max_size": 20, "timeout": 15, "max_idle": 20}
+"""Connections of one process: kept ones cost 5 MB each in PostgreSQL, so one that was not needed for 20 seconds is closed, one at a time."""
+
 
 def required(name: str) -> str:
     """The environment variable, or a PlatformError that names it."""
@@ -59,5 +62,5 @@ def database_from_url(url: str) -> dict[str, Any]:
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": 20, "timeout": 15}},
+        "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": dict(POOL)},
     }

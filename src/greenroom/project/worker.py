@@ -1,7 +1,7 @@
 """The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals, pipelines, webhooks, sources and drains.
 
-Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, else
-every two seconds.
+Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, though never for more
+than a share of a core, else every second or two.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +19,18 @@ import django
 import psycopg
 
 BUSY = 0.04
+SHARE = 6
+"""A busy loop rests at least so many times as long as its turn took: what it waits for needs the processor more than its questions do."""
+LONGEST = 0.5
 IDLE = 2.0
 TROUBLE = 1.0
 
 log = logging.getLogger("greenroom.worker")
+
+
+def rest(took: float) -> float:
+    """Seconds until a busy loop turns again, by the seconds that its last turn took."""
+    return min(LONGEST, max(BUSY, SHARE * took))
 
 
 class Runner:
@@ -34,16 +43,18 @@ class Runner:
         self.wake = threading.Event()
         self.stopping = threading.Event()
 
-    def run(self) -> None:
-        """The thread's body. An error is logged and the loop goes on: the facts are in rows."""
+    def run(self, delay: float = 0.0) -> None:
+        """The thread's body, after ``delay`` seconds. An error is logged and the loop goes on: the facts are in rows."""
         from django.db import close_old_connections, connections
 
+        self.stopping.wait(delay)
         while not self.stopping.is_set():
-            pause = self.idle
+            pause, began = self.idle, time.monotonic()
             self.wake.clear()
             try:
-                pause = BUSY if self.turn() else self.idle
+                busy = self.turn()
                 close_old_connections()
+                pause = rest(time.monotonic() - began) if busy else self.idle
             except Exception:
                 log.exception("the %s loop failed; it goes on", self.name)
                 connections.close_all()
@@ -132,9 +143,10 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    for runner in runners:
-        threading.Thread(target=runner.run, name=runner.name, daemon=True).start()
-    threading.Thread(target=listen, args=(runners[:1],), name="listen", daemon=True).start()
+    for number, runner in enumerate(runners):
+        delay = number * IDLE / len(runners)  # idle loops do not all need a connection at the same moment
+        threading.Thread(target=runner.run, args=(delay,), name=runner.name, daemon=True).start()
+    threading.Thread(target=listen, args=(runners,), name="listen", daemon=True).start()
     (home / "run" / "worker.ready").write_text(str(os.getpid()))
     stop.wait()
     for runner in runners:

@@ -71,6 +71,7 @@ def control_environment(home: Path, install: Installation) -> dict[str, str]:
     return base_environment(home) | {
         "DATABASE_URL": url,
         "SECRET_KEY": secret,
+        "MALLOC_ARENA_MAX": "2",  # many threads that mostly wait: an arena each would be memory for nothing
         "GREENROOM_PYTHONS": os.pathsep.join(dict.fromkeys(os.path.realpath(path) for path in found)),
     }
 
@@ -99,6 +100,7 @@ def table(home: Path, install: Installation) -> list[Component]:
                 "HOME": str(home / "caddy"),
                 "XDG_DATA_HOME": str(home / "caddy"),
                 "XDG_CONFIG_HOME": str(home / "caddy"),
+                "GOGC": "50",  # half the heap for a little more processor time
             },
             control,
             before=lambda: _first_caddy_config(home, control),
