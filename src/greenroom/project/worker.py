@@ -143,8 +143,8 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    for number, runner in enumerate(runners):
-        delay = number * IDLE / len(runners)  # idle loops do not all need a connection at the same moment
+    for place, runner in enumerate(runners):
+        delay = place * IDLE / len(runners)  # idle loops do not all need a connection at the same moment
         threading.Thread(target=runner.run, args=(delay,), name=runner.name, daemon=True).start()
     threading.Thread(target=listen, args=(runners,), name="listen", daemon=True).start()
     (home / "run" / "worker.ready").write_text(str(os.getpid()))
