@@ -148,6 +148,7 @@ def confirm(cx: Context, given: str, *, name: str, what: str) -> None:
         return
     if not sys.stdin.isatty():
         raise CliError(f"{what} Nothing was changed: there is no terminal to ask at.", hint=f"add --confirm {name}")
+    output.pause()
     output.warn(f"{what}\nTo proceed, type {name}, or run the command again with --confirm {name}.")
     print("> ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != name:

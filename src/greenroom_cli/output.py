@@ -49,8 +49,8 @@ def say(text: str = "") -> None:
 
 
 def note(text: str = "") -> None:
-    """A line for the person, on stderr."""
-    print(text, file=sys.stderr)
+    """A line for the person, on stderr; above the line of a step that is under way."""
+    print(f"{_step.aside() if _step else ''}{text}", file=sys.stderr)
 
 
 def hint(text: str) -> None:
@@ -190,8 +190,11 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
         self._state = ""
         self._thread: threading.Thread | None = None
         self._over: threading.Event | None = None
+        self._alone = True
 
     def __enter__(self) -> progress:
+        global _step
+        _step = self
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             import threading
 
@@ -206,14 +209,27 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
         """What is going on now; shown on terminals alone."""
         self._state = text
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        word = self.end if kind is None else style("!", "red", stream=sys.stderr)
+    def aside(self) -> str:
+        """What has to be written before another line, so that it gets a line of its own."""
+        if self._thread:
+            return "\r\x1b[K"
+        first, self._alone = self._alone, False
+        return "\n" if first else ""
+
+    def pause(self) -> None:
+        """No spinner any more: a person is asked something."""
         if self._thread and self._over:
             self._over.set()
             self._thread.join()
-            print(f"\r\x1b[K{self.text}... {word}", file=sys.stderr, flush=True)
-        else:
-            print(word, file=sys.stderr, flush=True)
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._thread, self._alone = None, False
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        global _step
+        self.pause()
+        _step = None
+        word = self.end if kind is None else style("!", "red", stream=sys.stderr)
+        print(word if self._alone else f"{self.text}... {word}", file=sys.stderr, flush=True)
 
     def _spin(self) -> None:
         assert self._over
@@ -226,3 +242,13 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
                 flush=True,
             )
             turn += 1
+
+
+_step: progress | None = None
+"""The step that is under way, if any."""
+
+
+def pause() -> None:
+    """Before a person is asked something: let no spinner run."""
+    if _step:
+        _step.pause()
