@@ -90,8 +90,11 @@ def runtime_env(
     return env
 
 
-def build_env(*, config: Mapping[str, str], commit: str) -> dict[str, str]:
-    """The environment of hooks and collectstatic: config vars as on Heroku, minus the blocklist, over the build's own."""
+def build_env(*, config: Mapping[str, str], commit: str, request_id: str = "") -> dict[str, str]:
+    """The environment of hooks and collectstatic: config vars as on Heroku, minus the blocklist, over the build's own.
+
+    request_id: the build's id.
+    """
     env = {"LANG": "C.UTF-8"} | {key: value for key, value in config.items() if key not in BUILD_BLOCKED}
     return env | {
         "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
@@ -100,4 +103,6 @@ def build_env(*, config: Mapping[str, str], commit: str) -> dict[str, str]:
         "DYNO": "build.1",
         "STACK": "greenroom-1",
         "SOURCE_VERSION": commit,
+        "REQUEST_ID": request_id,
+        "BUILDPACK_LOG_FILE": "/dev/null",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from django.db import transaction
@@ -11,18 +11,19 @@ from django.db import transaction
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import change_settings
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import ConflictError, PlatformError
+from greenroom.basics.errors import ConflictError, PlatformError, UserError
 from greenroom.buildpacks.failures import BuildError
-from greenroom.builds import janitor
+from greenroom.builds import janitor, visible
 from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
 from greenroom.builds.rules import dyno_ids
 from greenroom.builds.steps import Failed, Steps
 from greenroom.engine.contract import Engine
 
-__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "prepare_test_overlay", "purge_cache", "start"]
+__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "change_visible", "prepare_test_overlay", "purge_cache", "start"]
 logger = logging.getLogger(__name__)
 PATIENCE = 120.0
 """Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build counts as errored."""
@@ -39,7 +40,7 @@ def advance(
     """Carry the build on as far as it goes without waiting. Call it again until ``status`` is not pending.
 
     say:    takes lines for the pusher. They may come twice after a crash, they are never left out.
-    config: the app's config vars, in clear; only hooks and collectstatic see them, installers PIP_EXTRA_INDEX_URL alone.
+    config: the app's config vars, in clear; hooks and collectstatic see them, installers those that ``visible`` allows.
     """
     steps = Steps(build=build, engine=engine, home=home, say=say, config=config or {})
     try:
@@ -99,6 +100,23 @@ def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
             raise ConflictError(f"Build {number} has ended already: {row.status}.", hint=f"greenroom builds:info {number} -a {build.app.name}")
         audit(actor=actor, action="build.cancel", app=build.app, detail={"build": str(row.id), "commit": row.commit})
     return cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")
+
+
+@transaction.atomic
+def change_visible(*, actor: Actor, app: App, add: Collection[str] = (), remove: Collection[str] = ()) -> tuple[str, ...]:
+    """Put names of config vars on the app's list of those that installers see, or take them off; the list. UserError for a bad name."""
+    for name in add:
+        if text := visible.problem(name):
+            raise UserError(text, hint=f"greenroom builds:vars:add NAME -a {app.name}")
+    row = App.objects.select_for_update().get(pk=app.pk)
+    settings = visible.changed(row.settings, add=add, remove=remove)
+    if len(visible.names(settings)) > visible.MOST:
+        raise UserError(f"At most {visible.MOST} config vars can be on the list.", hint=f"greenroom builds:vars -a {app.name}")
+    if settings != row.settings:
+        change_settings(actor=actor, app=row, settings=settings)
+        audit(actor=actor, action="build_vars.change", app=app, detail={"added": sorted(add), "removed": sorted(remove)})
+    app.settings = settings
+    return visible.names(settings)
 
 
 def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildCache:

@@ -11,6 +11,7 @@ from greenroom.buildpacks import interpreters, plan
 from greenroom.buildpacks.plan import Plan
 from greenroom.buildpacks.source import Source
 from greenroom.buildpacks.versions import OLDEST, Interpreter
+from greenroom.builds import visible
 from greenroom.builds.installing import Installing
 from greenroom.builds.models import Build
 from greenroom.builds.part import Failed
@@ -51,6 +52,7 @@ class Steps(Installing, Storing):
     def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
         """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is planned."""
         self.facts["generation"] = generation(self.build.app)
+        self.facts["listed"] = list(visible.names(self.build.app.settings))
         source = Source(self.home / tar, settings["root"])
         try:
             left_out = plan.begin(source)
@@ -60,7 +62,7 @@ class Steps(Installing, Storing):
         finally:
             source.close()
         return self.go(
-            "hook", source=tar, root=settings["root"], settings=settings, python=asdict(self._any_python()), ignored=list(left_out), install={}
+            "hook", source=tar, root=settings["root"], settings=settings, python=asdict(self._any_python()), ignored=list(left_out), install={}, hooked=True
         )  # fmt: skip
 
     def _any_python(self) -> Interpreter:
@@ -104,7 +106,7 @@ class Steps(Installing, Storing):
 
         def order(name: str) -> DynoSpec:
             job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "pre", "writable": False}
-            return self._compile_spec(name, job, env="")
+            return self._compile_spec(name, job, env="", hooks=True)
 
         if self.watch("pre", order) is None:
             return False
