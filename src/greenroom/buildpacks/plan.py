@@ -25,7 +25,7 @@ ENV_FORMAT = "1"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices."""
+    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices. better: a Python that would suit better."""
 
     python: Interpreter
     install: Install
@@ -36,6 +36,7 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     post_compile: bool = False
     nltk: bool = False
+    better: str = ""
 
 
 def settings_of(source: Source) -> dict[str, Any]:
@@ -88,6 +89,7 @@ def make(
         settings=settings,
         post_compile=source.read("bin/post_compile") is not None,
         nltk="nltk.txt" in source,
+        better=choice.better,
     )
 
 

@@ -23,7 +23,7 @@ from greenroom.builds.rules import dyno_ids
 from greenroom.builds.steps import Failed, Steps
 from greenroom.engine.contract import Engine
 
-__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "change_visible", "prepare_test_overlay", "purge_cache", "start"]
+__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "change_visible", "prepare_test_overlay", "purge_cache", "start", "start_afresh"]
 logger = logging.getLogger(__name__)
 PATIENCE = 120.0
 """Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build counts as errored."""
@@ -125,13 +125,19 @@ def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildC
     The wheels that all apps share stay: each is checked against its hash. Releases keep their environments. The row alone makes the next
     build a fresh one; emptying the folder only gives the space back.
     """
+    row = start_afresh(actor=actor, app=app)
+    cache = janitor.of_app(app, home)
+    if cache.size:
+        janitor.empty(cache, engine, home, row.generation)
+    return row
+
+
+def start_afresh(*, actor: Actor, app: App) -> BuildCache:
+    """Let builds that begin from now on use nothing of those before; the cache's folder stays until it is too large."""
     with transaction.atomic():
         row, _ = BuildCache.objects.select_for_update().get_or_create(app=app, defaults={"purged_at": clock.now()})
         row.generation += 1
         row.purged_at = clock.now()
         row.save()
         audit(actor=actor, action="build_cache.purge", app=app, detail={"generation": row.generation})
-    cache = janitor.of_app(app, home)
-    if cache.size:
-        janitor.empty(cache, engine, home, row.generation)
     return row

@@ -15,7 +15,7 @@ from greenroom.buildpacks.runtime import build_env
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import tools, visible
 from greenroom.builds.rules import SHORTEST
-from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount
+from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount, interpreter_mount
 
 ENV = "/app/.heroku/python"
 SOURCE = "/greenroom/source.tar"
@@ -36,11 +36,6 @@ CREDENTIAL_VARS = {
     "uv": re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
 }
 """Config vars with which an installer signs in to an index that the lock file names; Heroku passes none of them."""
-
-
-def interpreter_mounts(python: Interpreter) -> tuple[Mount, ...]:
-    """The interpreter's folder at its own path, unless it is in /usr."""
-    return (Mount(target=python.prefix, source=python.prefix),) if python.prefix else ()
 
 
 def command(python: Interpreter, script: str) -> tuple[str, ...]:
@@ -113,7 +108,7 @@ def install_spec(
         tools.script_mount(home),
         tools.uv_mount(home),
         *certificates,
-        *interpreter_mounts(python),
+        *interpreter_mount(python.prefix),
     )
     return DynoSpec(
         id=dyno_id,
@@ -160,7 +155,7 @@ def compile_spec(
             Mount(target=SOURCE, source=source),
             Mount(target=OUT, source="scratch:out", mode="rw"),
             tools.script_mount(home),
-            *interpreter_mounts(python),
+            *interpreter_mount(python.prefix),
         ),
         cwd="/app",
         forwards=(forward(),),
