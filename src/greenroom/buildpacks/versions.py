@@ -17,7 +17,7 @@ OLDEST = (3, 10)
 NEWEST = (3, 14)
 LATEST = {(3, 10): 21, (3, 11): 16, (3, 12): 14, (3, 13): 15, (3, 14): 7}
 """The newest patches that heroku/python v351 knows."""
-VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?\Z")
+VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(?:\.(0|[1-9][0-9]{0,8}))?\Z", re.ASCII)
 RUNTIME = re.compile(r"python-(.*)\Z", re.DOTALL)
 MISSPELLINGS = frozenset(
     {"python-version", "pythonversion", "python-versions", "python-ver", "python-verison", "python-vesion", "phyton-version",

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
@@ -53,6 +53,12 @@ def advance(
         _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
     except (PlatformError, OSError) as error:
         _trouble(steps, error)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("build %s of %s", build.id, build.app.name)
+        text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
+        _end(steps, "errored", "build::platform", text, f"tell the operator: build {build.id}")
     else:
         if build.status != "pending":
             steps.forget()
