@@ -57,6 +57,7 @@ RULES: dict[str, tuple[str, str]] = {
     "5.15": ("requirements.txt may be UTF-16 or have a byte order mark", ""),
     "5.16": ("when one requirement has a hash, all must be pinned and have one", ""),
     "5.17": ("a branch of a repository is asked again at each build", "a requirements file at a URL too"),
+    "5.19": ("-e ./folder, -e git+URL, --find-links and --index-url are what pip makes of them", ""),
     "5.18": ("${NAME} in a requirements file is the value of an environment variable", "of a config var on the app's list"),
     "6.1": ("the major version of the last build sticks", ""),
     "6.2": ("a failed build leaves the cache and the running release as they were", ""),
