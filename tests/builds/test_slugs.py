@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -14,6 +15,7 @@ from greenroom.slugs import actions as slugs
 from greenroom.slugs import queries
 from greenroom.slugs.actions import SlugDamagedError, intact, verify
 from tests.builds.hosting import ADDED, BASE, FILES, SIX, Machine, Workshop, pip_files
+from tests.slugs.test_sbom import VALID
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = {f"shop/page_{number}.py": f"def page(request, number={number}):\n    return [str(number), 'x', request]\n" for number in range(30)}
@@ -51,6 +53,7 @@ def test_the_manifest_names_commit_interpreter_packages_tools_and_files(workshop
     assert manager in manifest["tools"] or manager in ("pip", "uv")
     assert manifest["files"]["app.py"][0] == "f"
     bill = queries.bill_of_materials(build.slug, workshop.home)
+    assert VALID.validate_str(json.dumps(bill)) is None
     assert "pkg:pypi/six@1.16.0" in {component["bom-ref"] for component in bill["components"]}
     assert "of packages" in workshop.text
     needed = [key for key in (build.slug.env_key, manifest["tool_key"]) if key]
