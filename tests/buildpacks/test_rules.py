@@ -139,6 +139,7 @@ def test_a_procfile_is_read_and_its_errors_name_the_line():
         read_procfile(b"web: a\nthis is no line\n")
 
 
+@pytest.mark.rule("1.4")
 @pytest.mark.rule("14.1")
 def test_required_keys_are_those_of_app_json_and_of_django():
     keys = required_env({"env": {"API": {"description": "theirs"}, "OPT": {"required": False}}}, True)
