@@ -23,7 +23,7 @@ RULES: dict[str, tuple[str, str]] = {
     "1.2": (".heroku/python of the app's own is refused first, a committed environment after the choice of the package manager", ""),
     "1.3": ("an end-of-life version is refused before a runtime.txt that uv does not take; warnings never come with a refusal", ""),
     "1.4": ("a Django app with psycopg2 gets a database at its first deployment",
-            "with psycopg 3 too a release is refused until there is one, with the command; app.json's addons may ask for it"),
+            "each app has one from its beginning, whatever its driver; a release without DATABASE_URL is refused, with the command"),
     "2.1": ("a Python app is known by any of 16 files, 7 misspelled names and 3 folders in the root folder", ""),
     "2.2": ("a tree without any is refused, with the root folder's listing and the likely causes", ""),
     "3.1": ("runtime.txt comes first and must hold python-N.N or python-N.N.N", ""),
@@ -116,5 +116,6 @@ RULES: dict[str, tuple[str, str]] = {
     "14.5": ("keys are letters, digits and _, and begin neither with __ nor with HEROKU_", "nor with GREENROOM_"),
     "14.6": ("vars that are set together make one release, which names them", ""),
     "14.7": ("env of app.json gives values and random secrets", "to keys that nobody has ever set or removed"),
+    "14.9": ("addons of app.json are provisioned", "the database is there; others are pointed out, with the config var that takes their place"),
     "14.8": ("all config vars together are limited", "64 KB, as newer pages of Heroku say"),
 }  # fmt: skip

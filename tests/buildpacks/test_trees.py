@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 
 import pytest
@@ -250,3 +251,14 @@ def test_what_slugignore_leaves_out_is_seen_by_nothing(tree):
     made = tree({**files, ".slugignore": "# ours\nuv.lock\nvenv/\n.python-*\n"})
     assert made.install.manager == "pip"
     assert reason(tree, {**PIP, ".slugignore": "*.txt\n"}) == "detect::not-python"
+
+
+@pytest.mark.rule("14.9")
+def test_add_ons_of_app_json_that_are_not_here_are_pointed_out(tree):
+    def warnings(addons):
+        return [text for text in tree({**PIP, ".python-version": "3.12", "app.json": json.dumps({"addons": addons})}).warnings if "add-on" in text or "second" in text]
+
+    assert warnings(["heroku-postgresql:essential-0", {"plan": "heroku-postgresql", "as": "DATABASE"}]) == []
+    assert "config:set REDIS_URL=" in warnings(["heroku-redis:mini"])[0]
+    assert "config:set QUEUE_URL=" in warnings([{"plan": "cloudamqp:lemur", "as": "QUEUE"}])[0]
+    assert "addons:create heroku-postgresql --as REPORTS" in warnings([{"plan": "heroku-postgresql", "as": "REPORTS"}])[0]
