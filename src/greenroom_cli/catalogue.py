@@ -76,6 +76,9 @@ builds      builds:output        builds:output_of          print what a build sa
 builds      builds:cancel        builds:cancel             cancel a build that runs
 builds      builds:cache         builds:cache              show how much the caches of builds take
 builds      builds:cache:purge   builds:cache_purge        let the next build start from nothing
+builds      builds:vars          build_vars:list_vars      list the config vars that installers see
+builds      builds:vars:add      build_vars:add_vars       let installers see config vars
+builds      builds:vars:remove   build_vars:remove_vars    take config vars off the list
 builds      slugs:info           builds:slug_info          show what the slug of a release is made of
 builds      slugs:sbom           builds:sbom               print the bill of materials of a slug
 checks      checks               checks:checks             show the checks of a commit

@@ -139,6 +139,7 @@ def test_a_procfile_is_read_and_its_errors_name_the_line():
         read_procfile(b"web: a\nthis is no line\n")
 
 
+@pytest.mark.rule("1.4")
 @pytest.mark.rule("14.1")
 def test_required_keys_are_those_of_app_json_and_of_django():
     keys = required_env({"env": {"API": {"description": "theirs"}, "OPT": {"required": False}}}, True)
@@ -173,9 +174,30 @@ def test_a_worker_has_no_port():
 
 
 @pytest.mark.rule("10.1")
-@pytest.mark.parametrize(("memory", "workers"), [(512, 2), (1024, 4), (128, 1), (14336, 17)])
-def test_workers_fit_the_memory(memory, workers):
-    assert web_concurrency(memory) == workers
+@pytest.mark.parametrize(
+    ("memory", "cores", "workers"), [(512, 8, 2), (1024, 8, 4), (128, 8, 1), (2560, 2, 5), (14336, 8, 17), (30720, 4, 9), (129024, 16, 33)]
+)
+def test_workers_fit_the_memory_and_the_cores(memory, cores, workers):
+    assert web_concurrency(memory, cores) == workers
+    env = runtime_env(config={}, process="web.1", memory_mb=memory, cores=cores)
+    assert (env["WEB_CONCURRENCY"], env["DYNO_RAM"], env["WEB_CONCURRENCY_SET_BY"]) == (str(workers), str(memory), "heroku/python")
+
+
+@pytest.mark.rule("10.6")
+def test_what_a_dyno_has_by_default_is_what_heroku_gives_it():
+    env = runtime_env(config={"GUNICORN_CMD_ARGS": "--workers 3", "FORWARDED_ALLOW_IPS": "10.0.0.1", "PYTHONUNBUFFERED": "0"}, process="web.1")
+    assert (env["GUNICORN_CMD_ARGS"], env["FORWARDED_ALLOW_IPS"], env["PYTHONUNBUFFERED"], env["PYTHONPATH"]) == ("--workers 3", "*", "true", "/app")
+    assert runtime_env(config={}, process="worker.1")["GUNICORN_CMD_ARGS"] == "--access-logfile -"
+    assert runtime_env(config={"PYTHONPATH": "/app/src"}, process="worker.1")["PYTHONPATH"] == "/app/src"
+    assert "WEB_CONCURRENCY_SET_BY" not in runtime_env(config={"WEB_CONCURRENCY": "3"}, process="web.1")
+
+
+@pytest.mark.rule("10.1")
+@pytest.mark.parametrize(("dyno", "set_by", "told"), [("web.1", "heroku/python", True), ("worker.1", "heroku/python", False), ("web.1", "", False)])
+def test_only_web_dynos_say_how_many_workers_they_were_given(tmp_path, dyno, set_by, told):
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "DYNO": dyno, "WEB_CONCURRENCY": "2", "DYNO_RAM": "512", "WEB_CONCURRENCY_SET_BY": set_by}
+    done = subprocess.run(command_argv("echo up"), env=env, capture_output=True, text=True, check=True)
+    assert (done.stdout, "WEB_CONCURRENCY is 2, for 512 MB" in done.stderr) == ("up\n", told)
 
 
 def test_a_command_is_one_word_of_the_tenants_shell():

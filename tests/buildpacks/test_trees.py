@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 
 import pytest
@@ -94,6 +95,47 @@ def test_what_may_stand_in_python_version(tree, content, wanted):
 @pytest.mark.parametrize("content", ["3.12", "python 3.12", "python-3", "python-3.12.x", "python-3.12rc1", "python-3.12\npython-3.11", "Python-3.12", "pypy-3.10", ""])
 def test_what_may_not_stand_in_runtime_txt(tree, content):
     assert reason(tree, {**PIP, "runtime.txt": content}) == "runtime-txt::invalid-version"
+
+
+UV = {"uv.lock": "version = 1\n", "pyproject.toml": "[project]\nname = 'x'\n", ".python-version": "3.12"}
+POETRY = {"poetry.lock": "", "pyproject.toml": "", ".python-version": "3.12"}
+
+
+@pytest.mark.rule("5.12")
+@pytest.mark.parametrize(
+    ("files", "wanted", "remedy"),
+    [
+        ({**PIP, ".python-version": "3." + "9" * 5000}, "python-version-file::invalid-version", "echo 3.13"),
+        ({**UV, "uv.lock": "package = 3\n"}, "install-dependencies::uv", "uv lock"),
+        ({**UV, "uv.lock": "package = [1]\n"}, "install-dependencies::uv", "uv lock"),
+        ({**UV, "pyproject.toml": "project = 1\ntool = 3\n"}, "", ""),
+        ({**UV, "pyproject.toml": "[tool]\nuv = 3\n"}, "", ""),
+        ({**POETRY, "poetry.lock": "package = 3\n", "pyproject.toml": "tool = 3\n"}, "install-dependencies::poetry", "poetry lock"),
+        ({**POETRY, "poetry.lock": "[[package]]\nsource = 'x'\n", "pyproject.toml": "[tool]\npoetry = 3\n"}, "", ""),
+        ({"Pipfile": "", "Pipfile.lock": '{"_meta": 1, "default": [1]}', ".python-version": "3.12"}, "", ""),
+        ({"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": "3.9"}}}'}, "python-version::eol", "python_eol"),
+        ({"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": 3}}}'}, "pipfile-lock::invalid-version", "pipenv lock"),
+        ({"pyproject.toml": ""}, "package-manager::none-found", "uv lock"),
+        ({"pdm.lock": "", "pyproject.toml": ""}, "package-manager::none-found", "pdm export"),
+        ({"pylock.toml": "", "app.py": ""}, "package-manager::none-found", "uv lock"),
+        ({"requirements/base.txt": ""}, "package-manager::none-found", "echo '-r requirements/"),
+        ({"requirments.txt": ""}, "package-manager::none-found", "git mv requirments.txt requirements.txt"),
+        ({"requirements.txt": "-r ../base.txt\n"}, "install-dependencies::pip", "move it into the folder"),
+        ({"requirements.txt": "-r base.txt\n"}, "install-dependencies::pip", "git add base.txt"),
+        ({"requirements.txt": b"# caf\xe9\nsix\n"}, "install-dependencies::pip", "as UTF-8"),
+        ({**PIP, ".python-version": bytes(range(256))}, "python-version-file::invalid-encoding", "echo 3.13"),
+        ({**PIP, ".python-version": "3.12\r3.11\r"}, "python-version-file::invalid-version", "echo 3.13"),
+        ({**PIP, "runtime.txt": b"\xef\xbb\xbfpython-3.12"}, "runtime-txt::invalid-version", "git rm runtime.txt"),
+    ],
+)
+def test_odd_files_are_refused_with_the_one_thing_to_do_or_left_to_the_package_manager(tree, files, wanted, remedy):
+    if not wanted:
+        assert tree(files).install.main
+        return
+    with pytest.raises(BuildError) as error:
+        tree(files)
+    assert error.value.reason == wanted
+    assert remedy in error.value.hint
 
 
 def test_runtime_txt_may_hold_comments_and_blanks(tree):
@@ -209,3 +251,14 @@ def test_what_slugignore_leaves_out_is_seen_by_nothing(tree):
     made = tree({**files, ".slugignore": "# ours\nuv.lock\nvenv/\n.python-*\n"})
     assert made.install.manager == "pip"
     assert reason(tree, {**PIP, ".slugignore": "*.txt\n"}) == "detect::not-python"
+
+
+@pytest.mark.rule("14.9")
+def test_add_ons_of_app_json_that_are_not_here_are_pointed_out(tree):
+    def warnings(addons):
+        return [text for text in tree({**PIP, ".python-version": "3.12", "app.json": json.dumps({"addons": addons})}).warnings if "add-on" in text or "second" in text]
+
+    assert warnings(["heroku-postgresql:essential-0", {"plan": "heroku-postgresql", "as": "DATABASE"}]) == []
+    assert "config:set REDIS_URL=" in warnings(["heroku-redis:mini"])[0]
+    assert "config:set QUEUE_URL=" in warnings([{"plan": "cloudamqp:lemur", "as": "QUEUE"}])[0]
+    assert "addons:create heroku-postgresql --as REPORTS" in warnings([{"plan": "heroku-postgresql", "as": "REPORTS"}])[0]

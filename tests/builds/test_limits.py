@@ -12,6 +12,7 @@ from django.urls import get_resolver
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.basics.errors import ConflictError
+from greenroom.buildpacks import plan
 from greenroom.builds import actions, collection, specs
 from greenroom.entrypoints.api.drivers import use_engine
 from greenroom_cli.host import storage
@@ -42,6 +43,13 @@ def test_a_build_is_cancelled_and_its_dynos_end(workshop, bob):
     with pytest.raises(ConflictError, match="has ended already: cancelled"):
         actions.cancel_by(actor=bob, build=build, engine=workshop.machine.engine)
     assert workshop.built({**BASE, **pip_files(SIX)}).slug
+
+
+def test_a_fault_of_the_platforms_own_ends_the_build_and_not_the_worker(workshop, monkeypatch):
+    monkeypatch.setattr(plan, "make", lambda *_, **__: 1 / 0)
+    build = workshop.build({**BASE, **pip_files(SIX)})
+    assert (build.status, build.failure_reason) == ("errored", "build::platform")
+    assert str(build.id) in build.failure_hint
 
 
 def test_the_api_cancels_and_a_viewer_may_not(workshop, bob, vera):

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 
 from greenroom.builds import environments
+from greenroom.config_vars.actions import write
+from greenroom.dynos import actions as dynos
+from greenroom.releases.actions import release
+from greenroom.slugs import actions as slugs
 from greenroom.slugs import queries
-from greenroom.slugs.actions import intact, verify
+from greenroom.slugs.actions import SlugDamagedError, intact, verify
 from tests.builds.hosting import ADDED, BASE, FILES, SIX, Machine, Workshop, pip_files
+from tests.slugs.test_sbom import VALID
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = {f"shop/page_{number}.py": f"def page(request, number={number}):\n    return [str(number), 'x', request]\n" for number in range(30)}
@@ -45,11 +53,46 @@ def test_the_manifest_names_commit_interpreter_packages_tools_and_files(workshop
     assert manager in manifest["tools"] or manager in ("pip", "uv")
     assert manifest["files"]["app.py"][0] == "f"
     bill = queries.bill_of_materials(build.slug, workshop.home)
+    assert VALID.validate_str(json.dumps(bill)) is None
     assert "pkg:pypi/six@1.16.0" in {component["bom-ref"] for component in bill["components"]}
     assert "of packages" in workshop.text
     needed = [key for key in (build.slug.env_key, manifest["tool_key"]) if key]
     assert all(environments.exists(workshop.home, key) for key in needed)
     assert not [name for name in queries.collectable(workshop.home) if any(key in name for key in needed)]
+
+
+def test_no_dyno_starts_from_a_slug_that_was_changed_and_the_log_says_why(workshop, alice):
+    machine, app = workshop.machine, workshop.app
+    slug = workshop.built({**BASE, **pip_files(SIX), "note.txt": "as committed\n"}).slug
+    config = write(app=app, home=workshop.home, values={}, actor=alice)
+    row = release(actor=alice, app=app, kind="deploy", description="x", slug=slug, config=config)
+    (workshop.home / slug.folder / "note.txt").write_text("changed\n")
+    dyno = dynos.make_one_off(actor=alice, app=app, release=row, command="cat note.txt", size="basic")
+    with pytest.raises(SlugDamagedError, match="not what was built") as error:
+        dynos.start(dyno=dyno, engine=machine.engine, home=workshop.home)
+    assert "greenroom rollback" in error.value.hint
+    assert machine.engine.describe(dyno.engine_id) is None
+    dyno.refresh_from_db()
+    assert (dyno.state, dyno.exit_reason) == ("ended", "slug")
+    assert "R17" in "".join(path.read_text() for path in (workshop.home / app.log_folder).iterdir())
+    assert workshop.built(commit=slug.commit).slug == slug  # to build it again mends it
+    dyno = dynos.make_one_off(actor=alice, app=app, release=row, command="cat note.txt", size="basic")
+    assert dynos.start(dyno=dyno, engine=machine.engine, home=workshop.home).phase != "lost"
+
+
+def test_a_large_slug_is_read_again_after_a_change_and_not_before(workshop, monkeypatch):
+    slug = workshop.built({**BASE, **pip_files(SIX), "note.txt": "as committed\n"}).slug
+    monkeypatch.setattr(slugs, "EVERY_TIME", 0)
+    assert intact(slug, workshop.home)
+    monkeypatch.setattr(slugs, "verify", lambda slug, home: pytest.fail("read again though nothing changed"))
+    assert intact(slug, workshop.home)
+    monkeypatch.undo()
+    monkeypatch.setattr(slugs, "EVERY_TIME", 0)
+    note = workshop.home / slug.folder / "note.txt"
+    times = note.stat()
+    note.write_text("As committed\n")
+    os.utime(note, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not intact(slug, workshop.home)
 
 
 def test_a_file_that_was_changed_on_disk_is_noticed_before_a_dyno_starts(workshop):

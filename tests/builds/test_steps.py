@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.buildpacks.runtime import command_argv
 from tests.builds.hosting import ADDED, BASE, SIX, pip_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,6 +35,22 @@ def test_hooks_see_the_config_vars_but_not_what_would_break_the_build(workshop):
     assert "-----> Running bin/pre_compile hook\n       pre from-config /app []" in workshop.text
     assert "       post 1.16.0 made" in workshop.text
     assert (workshop.home / build.slug.folder / "made.txt").read_text() == "made\n"
+
+
+@pytest.mark.rule("7.6", "7.7")
+def test_hooks_have_a_folder_of_config_vars_and_a_cache_that_only_good_builds_change(workshop):
+    workshop.config = {"NAME": "from config\nand more", "PATH": "/nowhere"}
+    pre = hook('test "$BUILD_DIR" = "$PWD"; cat "$CACHE_DIR"/count 2>/dev/null || echo first; echo -n x >> "$CACHE_DIR"/count; test ! -e $ENV_DIR/PATH')
+    post = hook('echo "now $(cat $CACHE_DIR/count)"; cat $ENV_DIR/NAME; echo; exit $(cat status)')
+    files = {**PIP, "bin/pre_compile": pre, "bin/post_compile": post, "status": "0"}
+    workshop.built(files)
+    assert "       first\n" in workshop.text
+    assert "       now x\n       from config\n       and more" in workshop.text
+    assert workshop.build({**files, "status": "1"}).failure_reason == "hooks::post_compile"
+    assert "now xx" in workshop.text
+    workshop.built({**files, "app.py": "other = 1\n"})
+    assert "now xx\n" in workshop.text  # not xxx: the failed build changed nothing
+    assert not list((workshop.home / "cache" / "apps" / workshop.app.id.hex / "hooks").glob("*/*-*"))
 
 
 @pytest.mark.rule("7.4")
@@ -99,6 +116,11 @@ def test_a_download_that_fails_fails_the_build(workshop):
     assert (build.status, build.failure_reason) == ("failed", "nltk-downloader")
 
 
+@pytest.mark.rule("8.2")
+def test_at_run_time_nltk_data_is_found_where_the_build_put_it(tmp_path):
+    assert "[ -d /app/.heroku/python/nltk_data ] && export NLTK_DATA=/app/.heroku/python/nltk_data" in command_argv("true")[2]
+
+
 @pytest.mark.rule("8.4")
 def test_nltk_without_nltk_txt_is_a_note_and_nltk_txt_without_nltk_is_nothing(workshop):
     workshop.built(nltk_files(""))
@@ -152,6 +174,15 @@ def test_a_collectstatic_that_fails_is_classified(workshop, body, reason):
     build = workshop.build({**DJANGO, "src/manage.py": body + "\n"})
     assert (build.status, build.failure_reason) == ("failed", reason)
     assert "collectstatic --noinput" in build.failure_message
+
+
+@pytest.mark.rule("9.8")
+def test_the_environment_of_a_failed_collectstatic_is_shown_on_demand_without_the_values_of_config_vars(workshop):
+    workshop.config = {"DEBUG_COLLECTSTATIC": "1", "PLAIN": "plain-value", "PYTHONPATH": "src"}
+    workshop.build({**DJANGO, "src/manage.py": "raise SystemExit(1)\n"})
+    assert "       PLAIN=***\n" in workshop.text
+    assert "       DYNO=build.1\n" in workshop.text
+    assert "plain-value" not in workshop.text
 
 
 @pytest.mark.rule("5.9", "5.10")

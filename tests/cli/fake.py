@@ -280,6 +280,8 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/slugs/current", lambda request: slug()),
         ("GET", "A/slugs/current/sbom", lambda request: {"bomFormat": "CycloneDX", "components": []}),
         ("GET", "A/build-cache", cache),
+        ("GET", "A/build-vars", {"names": ["TOKEN"], "always": ["PIP_EXTRA_INDEX_URL"]}),
+        ("PATCH", "A/build-vars", {"names": ["TOKEN"], "always": ["PIP_EXTRA_INDEX_URL"]}),
         ("DELETE", "A/build-cache", cache),
         ("GET", "A/builds", lambda request: [_absolute(fake, build())]),
         ("GET", f"A/builds/{BUILD}", lambda request: _absolute(fake, build())),

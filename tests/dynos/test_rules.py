@@ -93,6 +93,7 @@ def test_a_restart_keeps_the_old_dyno_until_the_new_one_answers():
     assert steps(facts(seen=[old, ready], restart_seq=100)) == [Stop("web10")]
 
 
+@pytest.mark.rule("13.5")
 def test_a_type_that_left_the_procfile_loses_its_dynos():
     worker = Seen(key="w", type="worker", ordinal=1, state="up")
     assert steps(facts(seen=[web(), worker])) == [Stop("w")]

@@ -12,6 +12,7 @@ import time
 import httpx
 
 from greenroom.accounts.models import AuditEntry
+from greenroom.builds.models import BuildCache
 from greenroom.entrypoints.git_http import service
 from greenroom.git import actions, queries, repository
 from greenroom.git.models import Push
@@ -352,3 +353,18 @@ def test_a_removed_repository_is_gone(alices, server, shop, home, stored):
     actions.delete_repository(app=shop, home=home)
     assert not stored.exists()
     assert alices.push()[0]
+
+
+def test_a_push_may_ask_for_a_build_without_cache_and_no_other_option_is_known(alices, shop, server):
+    code, said = alices.push(options=("-o", "no-cache"))
+    assert code == 0, said
+    assert "use no cache" in said
+    assert BuildCache.objects.get(app=shop).generation == 1
+    assert AuditEntry.objects.get(action="build_cache.purge").actor == "alice@example.com"
+    alices.commit()
+    code, said = alices.push(options=("-o", "ci.skip"))
+    assert code != 0
+    assert "'ci.skip' is not known" in said
+    assert "git push -o no-cache" in said
+    assert alices.push("HEAD:master")[0] == 0
+    assert BuildCache.objects.get(app=shop).generation == 1

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
 from greenroom.buildpacks.locked import hashes
 from greenroom.slugs.sbom import cyclonedx
 
@@ -19,6 +23,21 @@ MANIFEST = {
 
 def make(**changes):
     return cyclonedx(app="shop", digest="d" * 64, created="2026-11-23T09:00:00Z", manifest={**MANIFEST, **changes})
+
+
+VALID = JsonStrictValidator(SchemaVersion.V1_6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"packages": {}}, {"tools": {}}, {"tree": "", "python_version": ""},
+        {"packages": {"a-b": {"version": "1!2.0+local.1", "size": 0, "record": "", "hashes": ["sha384:" + "3" * 96]}}},
+    ],
+)  # fmt: skip
+def test_the_document_is_valid_by_the_schema_of_cyclonedx(changes):
+    assert VALID.validate_str(json.dumps(make(**changes))) is None
+    assert VALID.validate_str(json.dumps({**make(), "components": [{"name": "six"}]})) is not None
 
 
 def test_each_package_is_a_component_with_its_purl_and_its_one_hash():

@@ -90,6 +90,22 @@ def _toml(text: str, name: str, manager: str, remedy: str) -> dict[str, Any]:
         raise BuildError(f"install-dependencies::{manager}", f"{name} is not TOML: {error}.", hint=remedy) from error
 
 
+def _table(value: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """What stands at the keys; an empty table where there is none, or something else: the package manager itself says what it thinks of that."""
+    found: Any = value
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _packages(lock: dict[str, Any], manager: str) -> list[dict[str, Any]]:
+    found = lock.get("package", [])
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        reason, text = f"install-dependencies::{manager}", f"{manager}.lock is not as {manager} writes it: `package` is no list of tables."
+        raise BuildError(reason, text, hint=f"{manager} lock && git add {manager}.lock")
+    return found
+
+
 # -- uv ------------------------------------------------------------------------------------------------------------------
 
 PROJECT_KEYS = ("name", "version", "dynamic", "requires-python", "dependencies", "optional-dependencies")
@@ -99,16 +115,15 @@ def _uv(source: Source, main: str) -> Install:
     files = _both(source, "uv", "pyproject.toml", main, "uv lock")
     lock, project = (_toml(files[name], name, "uv", "uv lock") for name in (main, "pyproject.toml"))
     local = _builds_from_tree(lock, project)
-    wanted = {key: value for key, value in project.get("project", {}).items() if key in PROJECT_KEYS}
-    rest = [project.get(key) for key in ("dependency-groups", "build-system")] + [project.get("tool", {}).get("uv")]
+    wanted = {key: value for key, value in _table(project, "project").items() if key in PROJECT_KEYS}
+    rest = [project.get(key) for key in ("dependency-groups", "build-system")] + [_table(project, "tool", "uv")]
     return Install(manager="uv", main=main, files=files, digest=_digest(lock, wanted, rest), locked=True, local=local, tree=local)
 
 
 def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
     """Whether the lock names the project itself as a package, a path, a workspace or a repository."""
-    sources = [package.get("source", {}) for package in lock.get("package", []) if isinstance(package, dict)]
-    plain = all(set(source) <= {"registry", "virtual", "url"} for source in sources if isinstance(source, dict))
-    return not plain or bool(project.get("tool", {}).get("uv", {}).get("workspace"))
+    plain = all(set(_table(package, "source")) <= {"registry", "virtual", "url"} for package in _packages(lock, "uv"))
+    return not plain or bool(_table(project, "tool", "uv").get("workspace"))
 
 
 # -- pipenv --------------------------------------------------------------------------------------------------------------
@@ -117,7 +132,7 @@ def _pipenv(source: Source, main: str) -> Install:
     """Pipfile.lock: the packages of ``default``. Pipfile takes part too: pipenv refuses a lock that was made from another one."""
     files = _both(source, "pipenv", "Pipfile", main, "pipenv lock")
     lock, project = _pipfile_lock(files[main], "install-dependencies::pipenv"), _toml(files["Pipfile"], "Pipfile", "pipenv", "pipenv lock")
-    entries = [entry for entry in (lock.get("default") or {}).values() if isinstance(entry, dict)]
+    entries = [entry for entry in _table(lock, "default").values() if isinstance(entry, dict)]
     tree = any({"path", "file"} & set(entry) and "://" not in str(entry.get("file", "")) for entry in entries)
     local = tree or any({"path", "file", "git", "hg", "svn", "bzr"} & set(entry) for entry in entries)
     return Install(
@@ -155,10 +170,10 @@ def _poetry(source: Source, main: str) -> Install:
     """poetry.lock: the group ``main``, and the project itself unless it is in ``package-mode = false``."""
     files = _both(source, "poetry", "pyproject.toml", main, "poetry lock")
     lock, project = (_toml(files[name], name, "poetry", "poetry lock") for name in (main, "pyproject.toml"))
-    kinds = {entry.get("source", {}).get("type", "") for entry in lock.get("package", []) if isinstance(entry, dict)}
-    itself = project.get("tool", {}).get("poetry", {}).get("package-mode", True) is not False
+    kinds = {str(_table(package, "source").get("type", "")) for package in _packages(lock, "poetry")}
+    itself = _table(project, "tool", "poetry").get("package-mode", True) is not False
     tree = itself or bool(kinds & {"directory", "file"})
-    wanted = [project.get(key) for key in ("project", "dependency-groups", "build-system")] + [project.get("tool", {}).get("poetry")]
+    wanted = [project.get(key) for key in ("project", "dependency-groups", "build-system")] + [_table(project, "tool", "poetry")]
     return Install(
         manager="poetry", main=main, files=files, digest=_digest(lock, wanted), locked=True, local=tree or "git" in kinds, tree=tree
     )

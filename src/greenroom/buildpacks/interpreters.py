@@ -1,4 +1,4 @@
-"""Finds the CPythons that this host has and that a sandbox may use. Asks each one once for its version; installs none."""
+"""Finds the CPythons that this host has and that a sandbox may use. Asks each one once for its version; fetches none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from greenroom.buildpacks.versions import Interpreter
+from greenroom.engine.contract import PYTHON_FOLDER, PYTHONS
 
 NAME = re.compile(r"python3\.(\d+)\Z")
 MANAGED = re.compile(r"(?:cpython-)?(3)\.(\d+)\.(\d+)(?:-.*)?\Z")
@@ -71,10 +72,27 @@ def prefix_of(path: Path) -> str:
     return "" if prefix == Path("/usr") or Path("/usr") in prefix.parents else str(prefix)
 
 
-def find(*, others: bool | None = None) -> list[Interpreter]:
+def _fetched(home: Path) -> list[Interpreter]:
+    """Those that Greenroom fetched into its home, as dynos see them. uv's links from 3.N to its newest patch are left out."""
+    found = []
+    folder = home / PYTHON_FOLDER
+    for child in sorted(folder.iterdir()) if folder.is_dir() else ():
+        match = MANAGED.match(child.name)
+        path = child / "bin" / f"python3.{match[2]}" if match else child
+        if not match or child.is_symlink() or not path.is_file():
+            continue
+        facts = path.stat()
+        version = _ask(str(path), (facts.st_mtime_ns, facts.st_size))
+        if version:
+            found.append(Interpreter(version, f"{PYTHONS}/{child.name}/bin/{path.name}", f"{PYTHONS}/{child.name}"))
+    return found
+
+
+def find(*, others: bool | None = None, home: Path | None = None) -> list[Interpreter]:
     """The interpreters of this host, oldest first, one per version (those in /usr before others).
 
     others: leave out what other users cannot reach; default: only when running as root, since dynos then have their own uid.
+    home: also those that were fetched into this home.
     """
     others = os.geteuid() == 0 if others is None else others
     found: dict[tuple[int, int, int], Interpreter] = {}
@@ -88,4 +106,6 @@ def find(*, others: bool | None = None) -> list[Interpreter]:
             known = Interpreter(version, str(real), prefix_of(real))
             if version not in found or (found[version].prefix and not known.prefix):
                 found[version] = known
+    for known in _fetched(home) if home else ():
+        found.setdefault(known.version, known)
     return [found[version] for version in sorted(found)]

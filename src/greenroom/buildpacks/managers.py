@@ -87,10 +87,29 @@ def _none(names: Sequence[str], files: set[str]) -> BuildError:
             hint="echo '-e .' > requirements.txt && git add requirements.txt",
         )
     wrong = [name for name in MISSPELLED if name in {n.rstrip("/") for n in names}]
-    seen = f"{wrong[0]!r} looks like a misspelled requirements.txt. " if wrong else ""
     return BuildError(
         "package-manager::none-found",
-        f"{seen}There is no file that says what to install: requirements.txt, uv.lock, Pipfile.lock or poetry.lock. "
+        f"{_seen(wrong, names)}There is no file that says what to install: requirements.txt, uv.lock, Pipfile.lock or poetry.lock. "
         f"The root folder holds:\n{listing(names)}",
-        hint=f"git mv {wrong[0]} requirements.txt" if wrong else "git add requirements.txt",
+        hint=_remedy(wrong, names, files),
     )
+
+
+def _seen(wrong: Sequence[str], names: Sequence[str]) -> str:
+    if not wrong:
+        return ""
+    return "requirements is a folder. " if f"{wrong[0]}/" in names else f"{wrong[0]!r} looks like a misspelled requirements.txt. "
+
+
+def _remedy(wrong: Sequence[str], names: Sequence[str], files: set[str]) -> str:
+    """The one thing to do about a tree without a known file: by what is there instead."""
+    if wrong and f"{wrong[0]}/" in names:
+        return f"echo '-r {wrong[0]}/FILE.txt' > requirements.txt && git add requirements.txt"
+    if wrong:
+        return f"git mv {wrong[0]} requirements.txt"
+    instead = {
+        "pdm.lock": "pdm export --prod -o requirements.txt && git add requirements.txt (pdm.lock itself is not supported)",
+        "pylock.toml": "uv lock && git add uv.lock .python-version (pylock.toml is not supported)",
+        "pyproject.toml": "uv lock && git add uv.lock .python-version",
+    }
+    return next((text for name, text in instead.items() if name in files), "git add requirements.txt")

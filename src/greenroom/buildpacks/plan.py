@@ -25,7 +25,7 @@ ENV_FORMAT = "1"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices."""
+    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices. better: a Python that would suit better."""
 
     python: Interpreter
     install: Install
@@ -36,6 +36,7 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     post_compile: bool = False
     nltk: bool = False
+    better: str = ""
 
 
 def settings_of(source: Source) -> dict[str, Any]:
@@ -78,16 +79,18 @@ def make(
         request, interpreters, manager=manager.name, eol=policy.get("python_eol", "error"), default=policy.get("python_default", "warn")
     )
     procfile, app_json = source.read("Procfile"), source.read("app.json")
+    described = read_app_json(app_json) if app_json is not None else {}
     return Plan(
         python=choice.interpreter,
         install=install_of(source, manager),
         lines=(choice.line,),
-        warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore)),
+        warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore), *_addons(described)),
         process_types=read_procfile(procfile) if procfile is not None else {},
-        app_json=read_app_json(app_json) if app_json is not None else {},
+        app_json=described,
         settings=settings,
         post_compile=source.read("bin/post_compile") is not None,
         nltk="nltk.txt" in source,
+        better=choice.better,
     )
 
 
@@ -103,6 +106,20 @@ def _folder_exists(source: Source, names: Sequence[str]) -> None:
 def _negations(slugignore: bytes) -> tuple[str, ...]:
     _, negated = patterns(slugignore)
     return (f"Warning: .slugignore, {negated[0]!r}: negation is not supported there and was left out.",) if negated else ()
+
+
+def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
+    """What app.json's ``addons`` ask for beside the database that each app has from its beginning."""
+    found = []
+    for entry in app_json.get("addons") or []:
+        plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
+        service = plan.partition(":")[0]
+        if service != "heroku-postgresql":
+            key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
+            found.append(f"Warning: app.json asks for the add-on {plan}, which is not here.\nLet its URL be a config var: greenroom config:set {key}=...")
+        elif name not in ("", "DATABASE"):
+            found.append(f"Warning: app.json asks for a second database, {name}.\nMake it once: heroku addons:create heroku-postgresql --as {name}")
+    return tuple(found)
 
 
 def _no_python(source: Source) -> None:

@@ -93,7 +93,9 @@ class _Reader:
     def _load(self, path: str, named_by: str) -> str:
         if path in self.files:
             return self.files[path]
-        data = self.read(path) if not path.startswith(("..", "/")) else None
+        if path.startswith(("..", "/")):
+            raise _bad(named_by, f"the file {path[:200]!r} lies outside the app", "move it into the folder of the app")
+        data = self.read(path)
         if data is None:
             raise _bad(named_by, f"the file {path[:200]!r} is not in the commit", f"git add {path[:200]}")
         if len(data) > MAX_BYTES or len(self.files) >= MAX_FILES:

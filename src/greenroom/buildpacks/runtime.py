@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ENV_BIN = "/app/.heroku/python/bin"
+ENV_PLACE = "/app/.heroku/python"
+ENV_BIN = f"{ENV_PLACE}/bin"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 BLOCKED = frozenset({"PATH", "PYTHONHOME", "LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"})
 """Config vars that would keep the interpreter itself from starting; they never reach a dyno's environment."""
@@ -19,15 +20,20 @@ MB_PER_WORKER = 256
 PIPENV = {"PIPENV_SYSTEM": "1", "PIPENV_VERBOSITY": "-1", "VIRTUAL_ENV": "/app/.heroku/python"}
 """For ``pipenv run`` in a Procfile."""
 
+NLTK_DATA = f"{ENV_PLACE}/nltk_data"
 PROFILE = (
+    f'[ -d {NLTK_DATA} ] && export NLTK_DATA={NLTK_DATA}; '
+    'case "$DYNO:$WEB_CONCURRENCY_SET_BY" in web.*:heroku/python) '
+    'echo "WEB_CONCURRENCY is $WEB_CONCURRENCY, for $DYNO_RAM MB of memory; config:set WEB_CONCURRENCY=N for another number" >&2;; esac; '
     'for greenroom_f in "$HOME"/.profile.d/*.sh; do [ -r "$greenroom_f" ] && . "$greenroom_f"; done; unset greenroom_f; '
     '[ -r "$HOME/.profile" ] && . "$HOME/.profile"; '
     'exec bash -c "$1"'
 )
-"""Sources the app's profile scripts, then becomes the command (``$1``). Run by bash inside the dyno, never outside."""
+"""NLTK's data if a build fetched some, a line on the number of workers for web dynos; sources the app's profile scripts, then becomes the
+command (``$1``). Run by bash inside the dyno, never outside."""
 
 
-def web_concurrency(memory_mb: int, cores: int = 8) -> int:
+def web_concurrency(memory_mb: int, cores: int) -> int:
     """How many worker processes fit: one per 256 MB, at most 2 x cores + 1, at least 1."""
     return min(2 * cores + 1, max(1, memory_mb // MB_PER_WORKER))
 
@@ -52,29 +58,29 @@ def base_env(*, process: str, memory_mb: int = 512) -> dict[str, str]:
     }
 
 
-def defaults(*, memory_mb: int = 512) -> dict[str, str]:
+def defaults(*, memory_mb: int = 512, cores: int = 8) -> dict[str, str]:
     """What a dyno has unless the app sets it."""
     return {
         "LANG": "C.UTF-8",
         "PYTHONPATH": "/app",
         "GUNICORN_CMD_ARGS": "--access-logfile -",
-        "WEB_CONCURRENCY": str(web_concurrency(memory_mb)),
+        "WEB_CONCURRENCY": str(web_concurrency(memory_mb, cores)),
         "TMPDIR": "/tmp",  # noqa: S108 -- inside the dyno, its own tmpfs
     }
 
 
 def runtime_env(
-    *, config: Mapping[str, str], process: str, port: int = 0, memory_mb: int = 512, facts: Mapping[str, str] | None = None,
-    manager: str = "",
+    *, config: Mapping[str, str], process: str, port: int = 0, memory_mb: int = 512, cores: int = 8,
+    facts: Mapping[str, str] | None = None, manager: str = "",
 ) -> dict[str, str]:
     """The whole environment of a dyno.
 
     config: the release's config vars; they override defaults, never PORT, DYNO, PATH and HOME.
-    port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb: the dyno's size.
+    port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: what the dyno really has, see ``host.capacity``.
     manager: the app's package manager, since pipenv stays with the app and has to find its environment.
     """
     own = {key: value for key, value in config.items() if key not in BLOCKED}
-    env = defaults(memory_mb=memory_mb) | (PIPENV if manager == "pipenv" else {}) | own
+    env = defaults(memory_mb=memory_mb, cores=cores) | (PIPENV if manager == "pipenv" else {}) | own
     if "WEB_CONCURRENCY" not in own:
         env["WEB_CONCURRENCY_SET_BY"] = "heroku/python"
     env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb)
@@ -84,8 +90,11 @@ def runtime_env(
     return env
 
 
-def build_env(*, config: Mapping[str, str], commit: str) -> dict[str, str]:
-    """The environment of hooks and collectstatic: config vars as on Heroku, minus the blocklist, over the build's own."""
+def build_env(*, config: Mapping[str, str], commit: str, request_id: str = "") -> dict[str, str]:
+    """The environment of hooks and collectstatic: config vars as on Heroku, minus the blocklist, over the build's own.
+
+    request_id: the build's id.
+    """
     env = {"LANG": "C.UTF-8"} | {key: value for key, value in config.items() if key not in BUILD_BLOCKED}
     return env | {
         "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
@@ -94,4 +103,6 @@ def build_env(*, config: Mapping[str, str], commit: str) -> dict[str, str]:
         "DYNO": "build.1",
         "STACK": "greenroom-1",
         "SOURCE_VERSION": commit,
+        "REQUEST_ID": request_id,
+        "BUILDPACK_LOG_FILE": "/dev/null",
     }

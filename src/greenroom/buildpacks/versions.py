@@ -17,7 +17,7 @@ OLDEST = (3, 10)
 NEWEST = (3, 14)
 LATEST = {(3, 10): 21, (3, 11): 16, (3, 12): 14, (3, 13): 15, (3, 14): 7}
 """The newest patches that heroku/python v351 knows."""
-VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(?:\.(0|[1-9][0-9]*))?\Z")
+VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(?:\.(0|[1-9][0-9]{0,8}))?\Z", re.ASCII)
 RUNTIME = re.compile(r"python-(.*)\Z", re.DOTALL)
 MISSPELLINGS = frozenset(
     {"python-version", "pythonversion", "python-versions", "python-ver", "python-verison", "python-vesion", "phyton-version",
@@ -57,11 +57,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Choice:
-    """The interpreter, the line that says why, and warnings for the pusher."""
+    """The interpreter, the line that says why, and warnings for the pusher. better: the version that was asked for, when it is another one."""
 
     interpreter: Interpreter
     line: str
     warnings: tuple[str, ...] = ()
+    better: str = ""
+
+
+class NotHereError(BuildError):
+    """No interpreter of this 3.N is here. wanted: the version, as ``3.N`` or ``3.N.N``."""
+
+    def __init__(self, wanted: str, message: str, *, hint: str) -> None:
+        super().__init__("python-version::not-installed", message, hint=hint)
+        self.wanted = wanted
 
 
 def requested(
@@ -204,7 +213,8 @@ def choose(request: Request, available: Sequence[Interpreter], *, manager: str =
         raise _missing(request, available)
     exact = [i for i in found if i.version == request.version]
     best = exact[0] if exact else _nearest(found, request.version)
-    return Choice(best, _line(request, best), (*warnings, *_aged(request), *_patch_problems(request, found, best)))
+    better = _dotted(request.version) if len(request.version) == 3 and not exact else ""
+    return Choice(best, _line(request, best), (*warnings, *_aged(request), *_patch_problems(request, found, best)), better)
 
 
 def _in_range(request: Request, available: Sequence[Interpreter], eol: str) -> None:
@@ -319,8 +329,8 @@ def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
 
 
 def _missing(request: Request, available: Sequence[Interpreter]) -> BuildError:
-    return BuildError(
-        "python-version::not-installed",
+    return NotHereError(
+        _dotted(request.version),
         f"Python {_dotted(request.version)} {_where(request)} is not on this host, which has {_had(available)}.",
         hint="ask for one of these in .python-version, or let the operator install it: uv python install "
         + _dotted(request.version[:2]),
@@ -333,4 +343,4 @@ def _fallback(request: Request, available: Sequence[Interpreter], warnings: tupl
         raise _missing(request, available)
     newest = found[-1]
     line = f"No Python version was specified. Using the newest on this host: Python {newest.text} (the default {_dotted(DEFAULT)} is not there)"
-    return Choice(newest, line, warnings)
+    return Choice(newest, line, warnings, better=_dotted(DEFAULT))

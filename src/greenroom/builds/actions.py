@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import change_settings
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import ConflictError, PlatformError
+from greenroom.basics.errors import ConflictError, PlatformError, UserError
 from greenroom.buildpacks.failures import BuildError
-from greenroom.builds import janitor
+from greenroom.builds import janitor, visible
 from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
 from greenroom.builds.rules import dyno_ids
 from greenroom.builds.steps import Failed, Steps
 from greenroom.engine.contract import Engine
 
-__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "prepare_test_overlay", "purge_cache", "start"]
+__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "change_visible", "prepare_test_overlay", "purge_cache", "start", "start_afresh"]
 logger = logging.getLogger(__name__)
 PATIENCE = 120.0
 """Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build counts as errored."""
@@ -39,7 +40,7 @@ def advance(
     """Carry the build on as far as it goes without waiting. Call it again until ``status`` is not pending.
 
     say:    takes lines for the pusher. They may come twice after a crash, they are never left out.
-    config: the app's config vars, in clear; only hooks and collectstatic see them, installers PIP_EXTRA_INDEX_URL alone.
+    config: the app's config vars, in clear; hooks and collectstatic see them, installers those that ``visible`` allows.
     """
     steps = Steps(build=build, engine=engine, home=home, say=say, config=config or {})
     try:
@@ -52,6 +53,12 @@ def advance(
         _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
     except (PlatformError, OSError) as error:
         _trouble(steps, error)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("build %s of %s", build.id, build.app.name)
+        text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
+        _end(steps, "errored", "build::platform", text, f"tell the operator: build {build.id}")
     else:
         if build.status != "pending":
             steps.forget()
@@ -101,19 +108,42 @@ def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
     return cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")
 
 
+@transaction.atomic
+def change_visible(*, actor: Actor, app: App, add: Collection[str] = (), remove: Collection[str] = ()) -> tuple[str, ...]:
+    """Put names of config vars on the app's list of those that installers see, or take them off; the list. UserError for a bad name."""
+    for name in add:
+        if text := visible.problem(name):
+            raise UserError(text, hint=f"greenroom builds:vars:add NAME -a {app.name}")
+    row = App.objects.select_for_update().get(pk=app.pk)
+    settings = visible.changed(row.settings, add=add, remove=remove)
+    if len(visible.names(settings)) > visible.MOST:
+        raise UserError(f"At most {visible.MOST} config vars can be on the list.", hint=f"greenroom builds:vars -a {app.name}")
+    if settings != row.settings:
+        change_settings(actor=actor, app=row, settings=settings)
+        audit(actor=actor, action="build_vars.change", app=app, detail={"added": sorted(add), "removed": sorted(remove)})
+    app.settings = settings
+    return visible.names(settings)
+
+
 def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildCache:
     """Let the app's next build start from nothing: requirements are resolved and installed anew, what was built from sources is built again.
 
     The wheels that all apps share stay: each is checked against its hash. Releases keep their environments. The row alone makes the next
     build a fresh one; emptying the folder only gives the space back.
     """
+    row = start_afresh(actor=actor, app=app)
+    cache = janitor.of_app(app, home)
+    if cache.size:
+        janitor.empty(cache, engine, home, row.generation)
+    return row
+
+
+def start_afresh(*, actor: Actor, app: App) -> BuildCache:
+    """Let builds that begin from now on use nothing of those before; the cache's folder stays until it is too large."""
     with transaction.atomic():
         row, _ = BuildCache.objects.select_for_update().get_or_create(app=app, defaults={"purged_at": clock.now()})
         row.generation += 1
         row.purged_at = clock.now()
         row.save()
         audit(actor=actor, action="build_cache.purge", app=app, detail={"generation": row.generation})
-    cache = janitor.of_app(app, home)
-    if cache.size:
-        janitor.empty(cache, engine, home, row.generation)
     return row

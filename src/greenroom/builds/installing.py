@@ -54,8 +54,8 @@ class Installing(Part):
         return environments.needs_build(self.home, self.build.app_id.hex, self._input_digest())
 
     def _index(self) -> dict[str, str]:
-        """The app's own index and credentials, as far as its installer may see them."""
-        return specs.installer_vars(self.config, self.facts["install"]["manager"])
+        """The app's own index and credentials, and what stands on its list: what its installer may see of the config vars."""
+        return specs.installer_vars(self.config, self.facts["install"]["manager"], self.listed)
 
     def _env_key(self) -> str:
         """The environment's name, as far as it can be told before anything is installed; empty: not yet."""
@@ -95,6 +95,7 @@ class Installing(Part):
             "manager": install["manager"], "main": install["main"], "files": self.facts["files"], "hashed": install["locked"],
             "local": install["local"], "lock": self._lock(), "no_build": no_build, "root": self.facts["root"],
             "ignored": self.facts["ignored"], "options": install["options"], "tool": pins.PLACES.get(install["manager"], ""),
+            "listed": [name for name in self.listed if name in self.config],
         }  # fmt: skip
 
     def _from_wheels(self) -> bool:

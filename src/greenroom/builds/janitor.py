@@ -22,7 +22,7 @@ EVERY = 3600.0
 PREFIX = "janitor-"
 COMMANDS = {
     "uv": ("/greenroom/uv", "cache", "clean", "--quiet"),
-    "rest": ("/usr/bin/rm", "-rf", "--", *(f"{CACHE}/{name}" for name in ("pyc", "pipenv", "poetry"))),
+    "rest": ("/usr/bin/rm", "-rf", "--", *(f"{CACHE}/{name}" for name in ("pyc", "pipenv", "poetry", "hooks"))),
 }
 """uv locks its cache, so that an installation beside it waits; the others do without what vanishes."""
 

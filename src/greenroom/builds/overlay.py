@@ -17,7 +17,7 @@ from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.installs import TOOLS
 from greenroom.buildpacks.requirements import read_requirements
 from greenroom.buildpacks.versions import Interpreter
-from greenroom.builds import environments, output, specs
+from greenroom.builds import environments, output, specs, visible
 from greenroom.builds.rules import Ended, ended, masked, secret_words
 from greenroom.engine.contract import Engine, Mount
 from greenroom.slugs import store
@@ -47,15 +47,16 @@ class _Wish:
     job: dict[str, Any]
     digest: str
     config: Mapping[str, str] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
 
     @property
     def index(self) -> dict[str, str]:
         """The app's own index and credentials, as far as its installer may see them."""
-        return specs.installer_vars(self.config, self.job["manager"])
+        return specs.installer_vars(self.config, self.job["manager"], self.listed)
 
     def mask(self, text: str) -> str:
-        """The text without the credentials of package indexes."""
-        return masked(text, (*specs.passwords(self.config), *secret_words(self.index.values())))
+        """The text without credentials and secrets."""
+        return masked(text, (*visible.hidden(self.config, self.listed), *specs.passwords(self.config), *secret_words(self.index.values())))
 
 
 def prepare_test_overlay(
@@ -73,7 +74,8 @@ def prepare_test_overlay(
         return TestOverlay("failed", message=error.message)
     if wish is None:
         return TestOverlay("ready", _mounts(slug, ()))
-    wish = replace(wish, config=config or {})
+    wish = replace(wish, config=config or {}, listed=visible.names(slug.app.settings))
+    wish.job["listed"] = [name for name in wish.listed if name in wish.config]
     for key in (_key(slug, wish, private=False), _key(slug, wish, private=True)):
         if environments.exists(home, key):
             return TestOverlay("ready", _mounts(slug, (key,)))

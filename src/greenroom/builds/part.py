@@ -11,7 +11,7 @@ from greenroom.basics import clock
 from greenroom.buildpacks import pins, plan
 from greenroom.buildpacks.installs import TOOLS
 from greenroom.buildpacks.versions import Interpreter
-from greenroom.builds import collection, environments, output, specs, tools
+from greenroom.builds import collection, environments, output, specs, tools, visible
 from greenroom.builds.models import Build
 from greenroom.builds.rules import MAX_LOST, Ended, dyno_id, dyno_ids, ended, masked, secret_words
 from greenroom.engine.contract import DynoSpec, Engine, Mount
@@ -90,19 +90,27 @@ class Part:
                 self.say(self.mask(text))
             self.go(self.build.phase, seen={**seen, name: offset})
 
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Names of config vars that installers may see, as they were when the build began."""
+        return tuple(self.facts.get("listed", ()))
+
     def mask(self, text: str) -> str:
-        """The text without the credentials of package indexes; for all that a person gets to read."""
-        urls = [self.config.get("PIP_EXTRA_INDEX_URL", ""), *tools.index_settings().values()]
-        return masked(text, (*specs.passwords(self.config), *secret_words(urls)))
+        """The text without credentials and secrets, see ``visible.hidden``; for all that a person gets to read."""
+        known = (*visible.hidden(self.config, self.listed), *specs.passwords(self.config), *secret_words(tools.index_settings().values()))
+        return masked(text, sorted(known, key=len, reverse=True))
 
     def current(self, part: str) -> str:
         """The engine's id of the part's dyno."""
         return dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
 
-    def _compile_spec(self, name: str, job: dict[str, Any], env: str) -> DynoSpec:
+    def _compile_spec(self, name: str, job: dict[str, Any], env: str, *, hooks: bool) -> DynoSpec:
+        if hooks:
+            job["hooks"] = {"build": self.build.id.hex, "generation": self.facts.get("generation", 0)}
         return specs.compile_spec(
             dyno_id=name, app=self.build.app, commit=self.build.commit, python=self.python, home=self.home, job=job,
-            source=self.facts["source"], env=env, config=self.config, writable=job["writable"], more=self.tool_mounts(run_time=True) if env else (),
+            source=self.facts["source"], env=env, config=self.config, request_id=str(self.build.id),
+            writable=job["writable"], more=self.tool_mounts(run_time=True) if env else (),
         )  # fmt: skip
 
     def tool_key(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from greenroom.apps.models import App
 from greenroom.buildpacks import pins
 from greenroom.buildpacks.runtime import build_env
 from greenroom.buildpacks.versions import Interpreter
-from greenroom.builds import tools
+from greenroom.builds import tools, visible
 from greenroom.builds.rules import SHORTEST
-from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount
+from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount, interpreter_mount
 
 ENV = "/app/.heroku/python"
 SOURCE = "/greenroom/source.tar"
@@ -38,11 +38,6 @@ CREDENTIAL_VARS = {
 """Config vars with which an installer signs in to an index that the lock file names; Heroku passes none of them."""
 
 
-def interpreter_mounts(python: Interpreter) -> tuple[Mount, ...]:
-    """The interpreter's folder at its own path, unless it is in /usr."""
-    return (Mount(target=python.prefix, source=python.prefix),) if python.prefix else ()
-
-
 def command(python: Interpreter, script: str) -> tuple[str, ...]:
     """A script of the dyno side under the bare interpreter: isolated, without site, so that no package can add to it."""
     return (python.path, "-I", "-S", f"{tools.SCRIPTS}/{script}.py")
@@ -54,11 +49,13 @@ def private_index(config: Mapping[str, str]) -> dict[str, str]:
     return {"UV_INDEX": " ".join(value.split()), "PIP_EXTRA_INDEX_URL": value} if value else {}
 
 
-def installer_vars(config: Mapping[str, str], manager: str) -> dict[str, str]:
-    """What of the config vars an installer may see: the private index of pip and pipenv, and poetry's and uv's credentials of an index."""
+def installer_vars(config: Mapping[str, str], manager: str, listed: Collection[str] = ()) -> dict[str, str]:
+    """What of the config vars an installer may see: the private index of pip and pipenv, poetry's and uv's credentials of an index, and those
+    ``listed`` by a person."""
     found = private_index(config) if manager in ("pip", "uv", "pipenv") else {}
     wanted = CREDENTIAL_VARS.get(manager)
-    return found | {key: value for key, value in config.items() if wanted and wanted.match(key)}
+    found |= {key: value for key, value in config.items() if wanted and wanted.match(key)}
+    return found | {key: value for key, value in visible.values(config, listed, manager).items() if key not in found}
 
 
 def passwords(config: Mapping[str, str]) -> tuple[str, ...]:
@@ -111,7 +108,7 @@ def install_spec(
         tools.script_mount(home),
         tools.uv_mount(home),
         *certificates,
-        *interpreter_mounts(python),
+        *interpreter_mount(python.prefix),
     )
     return DynoSpec(
         id=dyno_id,
@@ -131,13 +128,16 @@ def install_spec(
 
 def compile_spec(
     *, dyno_id: str, app: App, commit: str, python: Interpreter, home: Path, job: Mapping[str, Any], source: str, env: str,
-    config: Mapping[str, str], writable: bool = False, more: tuple[Mount, ...] = (),
+    config: Mapping[str, str], request_id: str = "", writable: bool = False, more: tuple[Mount, ...] = (),
 ) -> DynoSpec:  # fmt: skip
     """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku.
 
     env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder ``env``.
+    With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
     """
     layered = Mount(target=ENV, mode="overlay", lower=(env,), upper="scratch:env")
+    seen = build_env(config=config, commit=commit, request_id=request_id)
+    cache = (Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),) if job.get("hooks") else ()
     environment = ((layered if writable else Mount(target=ENV, source=env)),) if env else ()
     return DynoSpec(
         id=dyno_id,
@@ -146,19 +146,20 @@ def compile_spec(
         uid=app.number,
         process="build.1",
         command=command(python, "build"),
-        env=build_env(config=config, commit=commit),
+        env=seen,
         mounts=(
             Mount(target="/app", source="scratch:app", mode="rw"),
             *environment,
             *more,
+            *cache,
             Mount(target=SOURCE, source=source),
             Mount(target=OUT, source="scratch:out", mode="rw"),
             tools.script_mount(home),
-            *interpreter_mounts(python),
+            *interpreter_mount(python.prefix),
         ),
         cwd="/app",
         forwards=(forward(),),
         limits=LIMITS,
         output=True,
-        stdin=json.dumps(job).encode(),
+        stdin=json.dumps({**job, "names": sorted(key for key, value in config.items() if seen.get(key) == value)}).encode(),
     )

@@ -6,11 +6,14 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks import interpreters, plan
+from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.plan import Plan
 from greenroom.buildpacks.source import Source
-from greenroom.buildpacks.versions import OLDEST, Interpreter
+from greenroom.buildpacks.versions import OLDEST, Interpreter, NotHereError
+from greenroom.builds import pythons, visible
 from greenroom.builds.installing import Installing
 from greenroom.builds.models import Build
 from greenroom.builds.part import Failed
@@ -28,7 +31,7 @@ class Steps(Installing, Storing):
 
     def take(self) -> bool:
         """Carry out the step of the build's phase. True: go on with the next one; False: nothing to do before the next call."""
-        table = {"prepare": self.prepare, "hook": self.hook, "install": self.install, "compile": self.compile, "store": self.store}
+        table = {"prepare": self.prepare, "hook": self.hook, "python": self.fetch, "install": self.install, "compile": self.compile, "store": self.store}
         return table[self.build.phase]()
 
     # -- prepare: the commit's files, the plan ---------------------------------------------------------------------------
@@ -51,6 +54,7 @@ class Steps(Installing, Storing):
     def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
         """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is planned."""
         self.facts["generation"] = generation(self.build.app)
+        self.facts["listed"] = list(visible.names(self.build.app.settings))
         source = Source(self.home / tar, settings["root"])
         try:
             left_out = plan.begin(source)
@@ -60,17 +64,25 @@ class Steps(Installing, Storing):
         finally:
             source.close()
         return self.go(
-            "hook", source=tar, root=settings["root"], settings=settings, python=asdict(self._any_python()), ignored=list(left_out), install={}
+            "hook", source=tar, root=settings["root"], settings=settings, python=asdict(self._any_python()), ignored=list(left_out), install={}, hooked=True
         )  # fmt: skip
 
     def _any_python(self) -> Interpreter:
-        found = [it for it in interpreters.find() if it.minor >= OLDEST]
+        found = [it for it in interpreters.find(home=self.home) if it.minor >= OLDEST]
         if not found:
             raise PlatformError("This host has no Python that can build.", hint="greenroom doctor")
         return found[-1]
 
     def _plan(self, source: Source, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
-        made = plan.make(source, settings=settings, interpreters=interpreters.find(), cached=self._last_python())
+        """What is to be done, and with which Python; one that is not here is fetched first, if that is possible."""
+        try:
+            made = plan.make(source, settings=settings, interpreters=interpreters.find(home=self.home), cached=self._last_python())
+        except NotHereError as error:
+            if self._worth_fetching(error.wanted):
+                return self._to_fetch(error.wanted, True, tar, root, settings, left_out)
+            raise self._not_had(error) from error
+        if made.better and self._worth_fetching(made.better):
+            return self._to_fetch(made.better, False, tar, root, settings, left_out)
         self._announce(made)
         return self.go(
             "install",
@@ -86,6 +98,45 @@ class Steps(Installing, Storing):
             install={key: value for key, value in asdict(made.install).items() if key != "files"},
             files=made.install.files,
         )
+
+    def _worth_fetching(self, version: str) -> bool:
+        tried = (self.facts.get("fetch") or {}).get("version")
+        return pythons.allowed() and tried != version and not pythons.why_not(self.home, version)
+
+    def _to_fetch(self, version: str, eager: bool, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
+        self.say(f"-----> Installing Python {version}, which is not on this host")
+        asked = {"version": version, "eager": eager, "since": clock.now().timestamp(), "told": 0}
+        return self.go("python", source=tar, root=root, settings=settings, ignored=list(left_out), fetch=asked)
+
+    def fetch(self) -> bool:
+        """A Python that the app asks for and the host lacks: by uv, in the background. Then the plan is made, with or without."""
+        asked = self.facts["fetch"]
+        if not pythons.fetch(self.home, asked["version"], eager=asked["eager"]):
+            self._still(asked)
+            return False
+        why = pythons.why_not(self.home, asked["version"])
+        if why:
+            self.say(self.mask("\n".join(f"       {line}" for line in f"It could not be had: {why}".splitlines())))
+        source = Source(self.home / self.facts["source"], self.facts["root"])
+        try:
+            source.leave_out(self.facts["ignored"])
+            return self._plan(source, self.facts["source"], self.facts["root"], self.facts["settings"], tuple(self.facts["ignored"]))
+        finally:
+            source.close()
+
+    def _still(self, asked: dict[str, Any]) -> None:
+        """A line every ten seconds."""
+        seconds = int(clock.now().timestamp() - asked["since"])
+        if seconds >= asked["told"] + 10:
+            self.say(f"       ... {seconds} s")
+            self.go("python", fetch={**asked, "told": seconds})
+
+    def _not_had(self, error: NotHereError) -> BuildError:
+        """The refusal, with the reason why it could not be fetched either."""
+        why = pythons.why_not(self.home, error.wanted) or ("" if pythons.allowed() else f"the operator has switched downloads off ({pythons.SETTING})")
+        if not why:
+            return error
+        return BuildError(error.reason, self.mask(f"{error.message}\nIt could not be fetched: {why}."), hint=error.hint)
 
     def _announce(self, made: Plan) -> None:
         for line in made.lines:
@@ -104,7 +155,7 @@ class Steps(Installing, Storing):
 
         def order(name: str) -> DynoSpec:
             job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "pre", "writable": False}
-            return self._compile_spec(name, job, env="")
+            return self._compile_spec(name, job, env="", hooks=True)
 
         if self.watch("pre", order) is None:
             return False

@@ -43,7 +43,7 @@ class Storing(Part):
 
         def order(name: str) -> DynoSpec:
             job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "all", "writable": self._writable()}
-            return self._compile_spec(name, job, env=f"envs/{key}")
+            return self._compile_spec(name, job, env=f"envs/{key}", hooks=bool(self.facts["post_compile"] or self.facts.get("hooked")))
 
         if self.watch("compile", order) is None:
             return False

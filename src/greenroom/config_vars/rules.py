@@ -34,7 +34,7 @@ def problem(key: str, value: object) -> str:
     """Why this pair cannot be a config var; empty if it can. None as a value means: remove."""
     if not CONFIG_KEY.match(key) or len(key) > 256:
         return f"Config var {key[:80]!r} is not allowed: letters, digits and underscores, not starting with a digit."
-    if key.startswith(("HEROKU_", "GREENROOM_")) or key in RESERVED:
+    if key.startswith(("HEROKU_", "GREENROOM_", "__")) or key in RESERVED:
         return f"Config var {key} is reserved for the platform."
     if value is not None and not isinstance(value, str):
         return f"The value of {key} must be a string or null."

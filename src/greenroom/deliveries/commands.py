@@ -16,6 +16,7 @@ from greenroom.engine.contract import DynoState, Engine
 from greenroom.releases import commands
 from greenroom.releases.models import Release
 from greenroom.releases.rules import CommandEnd, command_end
+from greenroom.slugs.actions import SlugDamagedError, intact
 
 MAX_ATTEMPTS = 3
 """How often a command whose dyno died with its machine is started."""
@@ -41,6 +42,10 @@ class Commands:
         dyno = commands.dyno_id(delivery.release, command, attempt)
         seen = self.engine.describe(dyno)
         if seen is None:
+            slug = delivery.release.slug
+            if slug is not None and not intact(slug, self.home):
+                error = SlugDamagedError(slug)
+                return self._record(delivery, command, CommandEnd("failed", error.message, error.hint))
             say(f"-----> Running {TITLES[command.kind]}: {command.text}")
             self.engine.start(commands.spec(release=delivery.release, command=command, home=self.home, attempt=attempt))
             return None

@@ -27,7 +27,7 @@ from greenroom.releases.rules import describe_deploy
 from greenroom.router import actions as router
 from greenroom.router import queries as router_queries
 from greenroom.router.rules import target
-from greenroom.slugs.actions import intact
+from greenroom.slugs.actions import SlugDamagedError, intact
 
 logger = logging.getLogger(__name__)
 
@@ -230,8 +230,7 @@ class Steps:
         assert delivery.release is not None
         slug = delivery.release.slug
         if slug is not None and not intact(slug, self.home):
-            text = f"The files of slug {slug.digest[:13]} are not what was built.\nhint: push a new commit; greenroom doctor tells whether the disk is sound"
-            releases.conclude(release=delivery.release, status="failed", reason=text)
+            releases.conclude(release=delivery.release, status="failed", reason=str(SlugDamagedError(slug)))
             return
         self.once(delivery, "launch", "-----> Launching...")
         holding.give_way(delivery=delivery, home=self.home)

@@ -19,7 +19,10 @@ from greenroom.dynos import rules
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.specs import spec
 from greenroom.engine.contract import DynoState, Engine
+from greenroom.logs.actions import say as log
 from greenroom.releases.models import Release
+from greenroom.slugs.actions import SlugDamagedError, intact
+from greenroom.slugs.models import Slug
 
 
 @transaction.atomic
@@ -189,7 +192,13 @@ def start(
     *, dyno: Dyno, engine: Engine, home: Path, extra: dict[str, str] | None = None, attach: bool = False,
     tty: bool = False, rows: int = 24, columns: int = 80, output: bool = False,
 ) -> DynoState:  # fmt: skip
-    """Start the row's dyno on the engine; the engine ignores a second start of the same id."""
+    """Start the row's dyno on the engine; the engine ignores a second start of the same id.
+
+    SlugDamagedError, with the row ended, when the slug's files are not what was built: nothing is started from them.
+    """
+    slug = dyno.release.slug
+    if slug is not None and not intact(slug, home):
+        raise _damaged(dyno, slug, home)
     order = spec(
         dyno=dyno, home=home, extra=extra, attach=attach, tty=tty, rows=rows, columns=columns, output=output
     )  # fmt: skip
@@ -197,6 +206,18 @@ def start(
     Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
     dyno.state = "starting"
     return state
+
+
+def _damaged(dyno: Dyno, slug: Slug, home: Path) -> SlugDamagedError:
+    """End the row, which has never run, and say why in the app's log."""
+    error = SlugDamagedError(slug)
+    pause = rules.pause_before_restart(dyno.restarts, random.random())  # noqa: S311 - jitter, not a secret
+    mark(
+        dyno=dyno, state="ended", healthy=False, exit_reason="slug", health_detail=error.message[:300], finished_at=clock.now(),
+        not_before=clock.now() + pause,
+    )  # fmt: skip
+    log(app=dyno.app, home=home, process=dyno.name, text=f"Error R17 (Checksum error) -> {error.message}", source="heroku")
+    return error
 
 
 def mark(*, dyno: Dyno, state: str, **facts: object) -> None:

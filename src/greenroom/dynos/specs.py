@@ -6,6 +6,7 @@ from pathlib import Path
 
 from greenroom.addons.postgres.queries import forward
 from greenroom.basics import clock
+from greenroom.buildpacks import host
 from greenroom.buildpacks.runtime import command_argv, runtime_env
 from greenroom.config_vars.queries import values
 from greenroom.dynos.models import Dyno
@@ -33,7 +34,7 @@ def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) 
         config=config,
         process=dyno.name,
         port=PORT if dyno.kind == "web" else 0,
-        memory_mb=SIZES[dyno.size],
+        **host.capacity(SIZES[dyno.size]),
         manager=slug.manifest.get("package_manager", ""),
         facts={
             "HEROKU_APP_ID": str(app.id),

@@ -13,6 +13,9 @@ Kind = Literal["web", "worker", "run", "release", "build", "install", "test", "s
 Mode = Literal["ro", "rw", "overlay"]
 Phase = Literal["starting", "running", "exited", "lost"]
 
+PYTHONS = "/greenroom/python"
+PYTHON_FOLDER = "cache/python"
+"""Interpreters that Greenroom fetched: where dynos see them, and where they lie, relative to home."""
 PLATFORM = "platform"
 """The owner of dynos that run no tenant's code (installing wheels, cleaning caches)."""
 
@@ -164,6 +167,15 @@ class Engine(Protocol):
         It is gone from its place at once, and from the disk soon after. No dyno may use it. EngineError for any other folder.
         """
         ...
+
+
+def interpreter_mount(prefix: str) -> tuple[Mount, ...]:
+    """How a dyno sees an interpreter: nothing for one in /usr (empty prefix), which it sees anyway; the host's own at its own path; one of
+    Greenroom's home, whose prefix is below PYTHONS, at a path that is the same in each home."""
+    if not prefix:
+        return ()
+    name = prefix.removeprefix(PYTHONS + "/")
+    return (Mount(target=prefix, source=prefix if name == prefix else f"{PYTHON_FOLDER}/{name}"),)
 
 
 def scratch_folder(dyno_id: str, name: str) -> str:

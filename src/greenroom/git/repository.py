@@ -46,7 +46,7 @@ SETTINGS = f"""\
 \tunpackLimit = 1
 \tautogc = false
 \tupdateServerInfo = false
-\tadvertisePushOptions = false
+\tadvertisePushOptions = true
 \tdenyDeleteCurrent = refuse
 \tkeepAlive = 5
 [receive "fsck"]

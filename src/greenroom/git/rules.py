@@ -330,3 +330,15 @@ def shown(path: bytes) -> str:
 def settled(ref_now: str | None, after: str) -> bool:
     """Whether an intent's ref has moved: it is where the push wanted it (None: not there)."""
     return (ref_now or ZERO) == after
+
+
+PUSH_OPTIONS = ("no-cache",)
+"""What ``git push -o`` may say."""
+
+
+def unknown_options(options: Sequence[str]) -> tuple[str, ...]:
+    """The lines that refuse a push with an option that nobody knows; none if all are known."""
+    unknown = [option for option in options if option not in PUSH_OPTIONS]
+    if not unknown:
+        return ()
+    return (f" !     The push option {printable(unknown[0])!r} is not known; nothing was changed.", f"       hint: allowed: git push -o {PUSH_OPTIONS[0]}")

@@ -5,10 +5,12 @@ The delivery loop starts the dyno before the roll-out (``release``) or after the
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 from greenroom.addons.postgres.queries import forward
 from greenroom.basics import clock
+from greenroom.buildpacks import host
 from greenroom.buildpacks.commands import ReleaseCommand, release_commands
 from greenroom.buildpacks.runtime import command_argv, runtime_env
 from greenroom.config_vars.queries import values
@@ -51,8 +53,8 @@ def spec(*, release: Release, command: ReleaseCommand, home: Path, attempt: int 
         env=runtime_env(
             config=values(release.config, home),
             process=process,
-            memory_mb=memory_mb,
-            facts=_facts(release, slug),
+            **host.capacity(memory_mb),
+            facts=_facts(release, slug) | {"HEROKU_DYNO_ID": str(uuid.uuid5(release.id, process))},
             manager=slug.manifest.get("package_manager", ""),
         ),
         mounts=mounts(slug),

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from greenroom.apps.models import App
+from greenroom.basics.errors import PlatformError
 from greenroom.slugs import store as disk
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import env_identity, env_layers
@@ -77,15 +78,40 @@ def verify(slug: Slug, home: Path) -> bool:
 
 
 def intact(slug: Slug, home: Path) -> bool:
-    """Like ``verify``, for every start of a dyno: a tree of more than 32 MB is read once in the life of this process, not each time."""
-    if slug.digest in _verified and slug.size > EVERY_TIME:
-        return (home / slug.env_folder).is_dir() and (home / slug.folder).is_dir()
+    """Like ``verify``, for every start of a dyno.
+
+    A tree of more than 32 MB that this process has read is read again only after something in it changed, as the kernel's times tell.
+    """
+    folder = home / slug.folder
+    stamp = disk.stamp(folder) if slug.size > EVERY_TIME and folder.is_dir() else ""
+    if stamp and _verified.get(slug.digest) == stamp and (home / slug.env_folder).is_dir():
+        return True
+    _verified.pop(slug.digest, None)
     if not verify(slug, home):
-        _verified.discard(slug.digest)
         return False
-    _verified.add(slug.digest)
+    if stamp:
+        _verified[slug.digest] = stamp
     return True
 
 
+def check(slug: Slug, home: Path) -> None:
+    """SlugDamagedError unless the slug is ``intact``."""
+    if not intact(slug, home):
+        raise SlugDamagedError(slug)
+
+
+class SlugDamagedError(PlatformError):
+    """What is on disk is not what was built; no dyno starts from it."""
+
+    id = "slug_damaged"
+
+    def __init__(self, slug: Slug) -> None:
+        super().__init__(
+            f"The files of slug {slug.digest[:13]} (commit {slug.commit[:8]}) are not what was built: their digest is another one.",
+            hint=f"greenroom rollback -a {slug.app.name}, or push a new commit; greenroom doctor tells whether the disk is sound",
+        )
+
+
 EVERY_TIME = 32 * 1024**2
-_verified: set[str] = set()
+_verified: dict[str, str] = {}
+"""Digest of a large slug -> the stamp that its tree had when it was read last."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.apps.models import App
-from greenroom.engine.contract import Mount
+from greenroom.engine.contract import Mount, interpreter_mount
 from greenroom.slugs.models import Slug
 from greenroom.slugs.sbom import cyclonedx
 
@@ -44,7 +44,7 @@ def _environment(slug: Slug) -> Mount:
 def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:
     """The interpreter's folder at its own path, unless it is in /usr, which every dyno sees; and pipenv, if the app has it at run time."""
     prefix, tool = (slug.manifest.get("interpreter") or {}).get("prefix", ""), slug.manifest.get("tool_key", "")
-    found = (Mount(target=prefix, source=prefix),) if prefix else ()
+    found = interpreter_mount(prefix)
     return (*found, Mount(target=f"{ENV_TARGET}/pipenv", source=f"envs/{tool}")) if tool and _has_pipenv(slug) else found
 
 

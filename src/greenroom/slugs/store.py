@@ -197,7 +197,7 @@ def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) 
         digest = _digest(copier.files, env_key)
         facts = {**(manifest or {}), "digest": digest, "env_key": env_key, "files": copier.files}
         (work / "manifest.json").write_text(json.dumps(facts, sort_keys=True))
-        new = _publish(work, slugs / digest)
+        new = _publish(work, slugs / digest, env_key)
     except OSError as error:
         raise PlatformError(f"The slug could not be stored: {error.strerror}.", hint="greenroom doctor") from error
     finally:
@@ -205,19 +205,43 @@ def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) 
     return Stored(digest=digest, files=copier.files, texts=copier.texts, size=copier.size, new=new)
 
 
-def _publish(work: Path, final: Path) -> bool:
-    """Move the finished copy into its place; False if another build was there first."""
+def _publish(work: Path, final: Path, env_key: str) -> bool:
+    """Move the finished copy into its place; False if another build was there first and what it made is still that."""
     with IN_USE:
         if final.exists():
-            os.utime(final)  # used again: nobody may take it for a leftover before its row is there
-            return False
+            if _sound(final, env_key):
+                os.utime(final)  # used again: nobody may take it for a leftover before its row is there
+                return False
+            os.rename(final, work.with_name(f"{work.name}-damaged"))  # dynos that run have it mounted; ``collection`` removes it later
         os.rename(work, final)
     return True
+
+
+def _sound(final: Path, env_key: str) -> bool:
+    try:
+        return measure(final / "app", env_key) == final.name
+    except (AppError, OSError):
+        return False
 
 
 def measure(tree: Path, env_key: str) -> str:
     """The digest of what stands at ``tree`` now."""
     return _digest(_walk(tree, None).files, env_key)
+
+
+def stamp(tree: Path) -> str:
+    """A digest of all names, kinds, sizes and times of change below ``tree``: another one after any change, without reading a file.
+
+    Times of change (ctime) are the kernel's own: no program sets them back.
+    """
+    total = hashlib.sha256()
+    for folder, folders, names in os.walk(tree):
+        folders.sort()
+        for name in sorted([*folders, *names]):
+            path = os.path.join(folder, name)
+            facts = os.lstat(path)
+            total.update(repr((path, facts.st_mode, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)).encode("utf-8", "surrogateescape"))
+    return total.hexdigest()
 
 
 def layer_digest(tree: Path) -> str:

@@ -12,11 +12,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bytecode
 import explain
 import frame
+import hooking
 
 APP = "/app"
 TAR = "/usr/bin/tar"
-HOOK_ENV = {"PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-"""So that a hook which uses pip leaves no cache and no bytecode with a time in it."""
 
 
 def unpack(job):
@@ -45,22 +44,6 @@ def _prune(folder):
         folder = os.path.dirname(folder)
 
 
-def hook(name, timer):
-    """Heroku's bin/pre_compile and bin/post_compile: config vars in the environment, output indented."""
-    path = os.path.join(APP, "bin", name)
-    if not os.path.isfile(path):
-        return
-    frame.step("Running bin/%s hook" % name)  # noqa: UP031
-    os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
-    with timer(name + "_hook"):
-        try:
-            code, _ = frame.run([path], {**os.environ, **HOOK_ENV}, APP)
-        except OSError as error:
-            raise frame.Failed("hooks::" + name, f"bin/{name} could not be started: {error.strerror}.", "begin it with a line such as #!/usr/bin/env bash")
-    if code:
-        raise frame.Failed("hooks::" + name, f"bin/{name} ended with exit code {code}.", "read its output above")
-
-
 def has_package(name):
     """Whether ``import name`` would find a package of the environment; nothing is run for it."""
     lib = os.path.join(frame.ENV, "lib")
@@ -77,8 +60,11 @@ def nltk(timer):
     if not os.path.isfile(wanted):
         frame.detail("nltk.txt not found, not downloading any corpora")
         return
-    with open(wanted, encoding="utf-8") as file:
+    with open(wanted, encoding="utf-8-sig", errors="replace") as file:
         names = file.read().split()
+    if not names:
+        frame.detail("nltk.txt names no corpora")
+        return
     frame.detail("Downloading NLTK packages: " + " ".join(names))
     argv = [os.path.join(frame.ENV, "bin", "python"), "-m", "nltk.downloader", "-d", os.path.join(frame.ENV, "nltk_data"), *names]
     with timer("nltk_downloader"):
@@ -105,7 +91,7 @@ def find_manage():
     return ""
 
 
-def collectstatic(timer):
+def collectstatic(job, timer):
     """Heroku's conditions in Heroku's order. Returns what was done, for the report."""
     if os.path.isfile(os.path.join(APP, ".heroku", "collectstatic_disabled")):
         frame.step("Skipping Django collectstatic since the file .heroku/collectstatic_disabled exists.")
@@ -114,7 +100,7 @@ def collectstatic(timer):
     if os.environ.get("DISABLE_COLLECTSTATIC", "") not in ("", "0"):
         frame.step("Skipping Django collectstatic since the env var DISABLE_COLLECTSTATIC is set.")
         return "disabled-env-var"
-    if not (has_package("django") or os.path.exists(os.path.join(APP, "django"))):
+    if not (has_package("django") or any(os.path.exists(os.path.join(APP, name)) for name in ("django", "django.py"))):
         return ""
     manage = find_manage()
     if not manage:
@@ -127,9 +113,17 @@ def collectstatic(timer):
     with timer("django_collectstatic"):
         code, tail = frame.run([python, manage, "collectstatic", "--noinput", "--traceback"], env, APP)
     if code:
+        debug(job)
         return refuse(manage, "\n".join(tail))
     frame.detail("Done in %.1f s." % (time.monotonic() - start))
     return "enabled"
+
+
+def debug(job):
+    """With DEBUG_COLLECTSTATIC: the environment in which it ran, config vars by name alone. Heroku prints their values too."""
+    if os.environ.get("DEBUG_COLLECTSTATIC", "") not in ("", "0"):
+        frame.step("The environment of collectstatic, without the values of config vars")
+        frame.detail("\n".join(f"{key}={'***' if key in job['names'] else value}" for key, value in sorted(os.environ.items())))
 
 
 def refuse(manage, text):
@@ -155,18 +149,31 @@ def readable(folder):
 
 
 def work(job, timer):
-    """One job: {root, ignored, phase, writable}. ``phase`` pre: unpack and pre_compile, and hand the tree back; else all of it."""
+    """One job: {root, ignored, phase, writable, hooks, names}. ``phase`` pre: unpack and pre_compile, and hand the tree back; else all of it."""
     with timer("unpack"):
         unpack(job)
-    if job["phase"] == "pre":
-        hook("pre_compile", timer)
-        readable(APP)
-        subprocess.run([TAR, "-cf", frame.OUT + "/source.tar", "-C", APP, "."], check=True)
-        return {}
+    hooking.prepare(job)
+    try:
+        result = _pre(timer) if job["phase"] == "pre" else _all(job, timer)
+    except frame.Failed:
+        hooking.drop(job)
+        raise
+    hooking.keep(job)
+    return result
+
+
+def _pre(timer):
+    hooking.run("pre_compile", timer)
+    readable(APP)
+    subprocess.run([TAR, "-cf", frame.OUT + "/source.tar", "-C", APP, "."], check=True)
+    return {}
+
+
+def _all(job, timer):
     workers = bytecode.compile_all(APP, bytecode.CHECKED, skip=(frame.ENV,), workers=1)
     nltk(timer)
-    done = collectstatic(timer)
-    hook("post_compile", timer)
+    done = collectstatic(job, timer)
+    hooking.run("post_compile", timer)
     bytecode.wait(workers)
     if job["writable"]:
         bytecode.wait(bytecode.compile_all(os.path.join(frame.ENV, "lib"), bytecode.UNCHECKED, known=False))

@@ -35,9 +35,9 @@ HELD = ("error:", "  x ", "  \u00d7 ")
 
 
 def environment(job):
-    """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but the allow-list."""
+    """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but those of the app's list."""
     keep = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE")
-    env = {name: value for name, value in os.environ.items() if name in keep or name.startswith("UV_")}
+    env = {name: value for name, value in os.environ.items() if name in keep or name.startswith("UV_") or name in job.get("listed", ())}
     env.update(
         HOME="/tmp", PATH=frame.ENV + "/bin:/usr/local/bin:/usr/bin:/bin", LANG="C.UTF-8", LC_ALL="C.UTF-8", UV_CACHE_DIR=CACHE + "/uv",
         UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", UV_NO_MANAGED_PYTHON="1", UV_LINK_MODE=job.get("link", "copy"),

@@ -9,6 +9,7 @@ from typing import Any
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.queries import forward
 from greenroom.basics import clock
+from greenroom.buildpacks import host
 from greenroom.buildpacks.runtime import runtime_env
 from greenroom.checks import tools
 from greenroom.checks import travis as travis_rules
@@ -58,7 +59,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         uid=run.app.number,
         process="test.1",
         command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
-        env=runtime_env(config=config, process="test.1", port=0, memory_mb=MEMORY_MB, facts={}),
+        env=runtime_env(config=config, process="test.1", port=0, **host.capacity(MEMORY_MB), facts={}),
         mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
         forwards=(forward(),),
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=TOTAL, silence=SILENCE),

@@ -21,9 +21,11 @@ from typing import Any
 from django.conf import settings
 
 from greenroom.accounts.models import Account
+from greenroom.accounts.queries import actor_of
 from greenroom.apps.models import App
 from greenroom.basics import signing, unixsock
 from greenroom.basics.errors import ForbiddenError, GreenroomError, NotFoundError
+from greenroom.builds import actions as builds
 from greenroom.entrypoints.git_http.app import PURPOSE
 from greenroom.entrypoints.git_http.threads import in_long_thread, in_thread
 from greenroom.git import actions, repository, rules
@@ -50,6 +52,7 @@ class Request:
     address: str
     updates: list[Update]
     quarantine: Path | None
+    options: list[str]
 
 
 async def serve(home: Path, follow: Follow | None = None, guard: Guard | None = None) -> None:
@@ -98,6 +101,9 @@ class HooksServer:
         if refusals:
             await _tell(writer, rules.refusal_lines(refusals), exit=1)
             return
+        if lines := rules.unknown_options(request.options):
+            await _tell(writer, list(lines), exit=1)
+            return
         answer: Answer = await in_long_thread(
             actions.accept,
             app=request.app,
@@ -107,6 +113,9 @@ class HooksServer:
             quarantine=request.quarantine,
             address=request.address,
         )
+        if answer.accepted and "no-cache" in request.options and request.account:
+            await in_thread(builds.start_afresh, actor=actor_of(request.account, address=request.address), app=request.app)
+            await _tell(writer, ["-----> The build of this push, and those after it, use no cache of those before"])
         await _tell(writer, answer.lines, exit=0 if answer.accepted else 1)
 
     async def _after(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -153,7 +162,9 @@ def _check_peer(connection: Any) -> None:
 
 def read(text: bytes) -> Request:
     """The request, its token checked and its app found. NotFoundError when the token does not hold or the app has gone."""
-    hook, token, quarantine, *lines = text.decode("utf-8", "surrogateescape").removesuffix("\n\n").split("\n")
+    hook, token, quarantine, *rest = text.decode("utf-8", "surrogateescape").removesuffix("\n\n").split("\n")
+    options = [line.removeprefix("option ") for line in rest if line.startswith("option ")]
+    lines = [line for line in rest if not line.startswith("option ")]
     payload = signing.unsign(token, key=settings.SECRET_KEY, purpose=PURPOSE)
     app = App.objects.select_related("owner").filter(pk=uuid.UUID(payload["app"])).first()
     if app is None:
@@ -167,6 +178,7 @@ def read(text: bytes) -> Request:
             Update(before=before, after=after, ref=ref) for before, after, ref in (line.split(" ", 2) for line in lines)
         ],
         quarantine=Path(quarantine) if quarantine != "-" else None,
+        options=options,
     )
 
 

@@ -3,7 +3,7 @@
 It decides nothing: without an answer a push is refused before its refs have moved, and left to be recorded later afterwards.
 Run by ``python -I -S``: what it needs stands in the environment, and it imports little, since two of it run in each push.
 
-It sends lines (name of the hook, token, folder of the new objects or ``-``, then those that git gave it) and an empty one; it is sent
+It sends lines (name of the hook, token, folder of the new objects or ``-``, push options, then those that git gave it) and an empty one; it is sent
 ``say TEXT``, ``settled`` (the rows are written, the lock may go) and at last ``exit CODE``.
 """
 
@@ -22,6 +22,8 @@ except ImportError:  # pragma: no cover - another Python
 LOCK_SECONDS = 120.0
 CONNECT_SECONDS = 15.0
 ANSWER_SECONDS = 180.0
+MOST_OPTIONS = 20
+LONGEST_OPTION = 100
 NOTHING = "-"
 """Stands for an empty word: an empty line would end the request."""
 
@@ -48,7 +50,7 @@ def main(name: str) -> int:
 def run(name: str) -> int:
     """Ask, print, obey."""
     words = [name, os.environ["GREENROOM_PUSH"], os.environ.get("GIT_QUARANTINE_PATH") or NOTHING]
-    request = os.fsencode("\n".join(words) + "\n") + updates() + b"\n"
+    request = os.fsencode("\n".join([*words, *options()]) + "\n") + updates() + b"\n"
     handle = int(os.environ["GREENROOM_LOCK"])
     if name == "pre-receive":
         lock(handle)
@@ -67,6 +69,13 @@ def run(name: str) -> int:
             elif verb == b"exit":
                 return int(text)
     raise ConnectionError("no answer")
+
+
+def options() -> list[str]:
+    """What the pusher gave as ``git push -o TEXT``: a line for each, ``option TEXT``."""
+    count = os.environ.get("GIT_PUSH_OPTION_COUNT", "0")
+    found = (os.environ.get(f"GIT_PUSH_OPTION_{number}", "") for number in range(min(int(count), MOST_OPTIONS)))
+    return ["option " + text.replace("\n", " ")[:LONGEST_OPTION] for text in found]
 
 
 def updates() -> bytes:

@@ -80,3 +80,7 @@ declare("document", "This document: OpenAPI 3.1.", "object")
 declare("build-cache", "What the caches of builds take, in bytes.", {
     "app": "#named", "size": "count", "shared_size": "count", "total_size": "count", "budget": "count", "generation": "count", "purged_at": "moment?",
 })  # fmt: skip
+declare("build-vars", "Config vars that installers may see: those that a person listed, and patterns of those that they always may.", {
+    "app": "#named", "names": "[text]", "always": "[text]",
+})  # fmt: skip
+declare("build-vars.update", "Names to put on the list, and to take off it.", {"?add": "[text]", "?remove": "[text]"})

@@ -1,0 +1,68 @@
+"""What this host gives to one dyno: its memory limit as far as the host can keep it, and how many cores it may use.
+
+Reads the kernel's files; starts nothing. What is computed of it (WEB_CONCURRENCY) stands in ``runtime``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TypedDict
+
+CGROUPS = Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+MEMORY_FILES = ("memory.max", "memory/memory.limit_in_bytes")
+"""Of version 2 and of version 1; below the root of what this host, or the container that Greenroom runs in, may use."""
+UNLIMITED = 1024**4
+"""Bytes above which a limit is none, as Heroku's script has it: version 1 writes 2**63 for "no limit"."""
+_MB = 1024**2
+
+
+class Capacity(TypedDict):
+    """Megabytes and cores of one dyno."""
+
+    memory_mb: int
+    cores: int
+
+
+def capacity(memory_mb: int, *, cgroups: Path = CGROUPS, meminfo: Path = MEMINFO) -> Capacity:
+    """What a dyno really has, for ``runtime.runtime_env``.
+
+    memory_mb: the limit that the engine sets for the dyno (cgroup version 1 or 2), or less where a control group around the engine or the
+    machine itself has less. cores: those that this process may use, a quota of a control group counts.
+    """
+    known = [memory_mb, *_limits(cgroups), *_physical(meminfo)]
+    return {"memory_mb": min(known), "cores": _cores(cgroups)}
+
+
+def _limits(cgroups: Path) -> list[int]:
+    found = [_number(_read(cgroups / name)) for name in MEMORY_FILES]
+    return [value // _MB for value in found if value is not None and _MB <= value < UNLIMITED]
+
+
+def _physical(meminfo: Path) -> list[int]:
+    line = next((line for line in _read(meminfo).splitlines() if line.startswith("MemTotal:")), "")
+    words = line.split()
+    return [int(words[1]) // 1024] if len(words) == 3 and words[1].isdigit() else []
+
+
+def _cores(cgroups: Path) -> int:
+    """At least 1."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    words = _read(cgroups / "cpu.max").split() or [_read(cgroups / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+    quota, period = (_number(word) for word in (*words, "", "")[:2])
+    return max(1, min(usable, math.ceil(quota / period)) if quota and period else usable)
+
+
+def _number(text: str) -> int | None:
+    """A whole number above 0; None for ``max``, ``-1`` and nothing."""
+    text = text.strip()
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("ascii", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,93 @@
+"""Interpreters that this host lacks: fetched by uv into ``<home>/cache/python``, in the background, by the platform itself.
+
+Where they come from is the operator's choice: UV_PYTHON_INSTALL_MIRROR and UV_PYTHON_DOWNLOADS_JSON_URL of the worker's environment count, proxies
+too. A version that could not be had is not asked for again for an hour. What is there is whole: uv unpacks beside and renames, under a lock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from greenroom.basics import processes
+from greenroom.engine.contract import PYTHON_FOLDER
+
+SETTING = "GREENROOM_PYTHON_DOWNLOADS"
+"""Of the worker's environment: ``never`` leaves it to the interpreters of the host."""
+SECONDS = 300.0
+PATIENCE = 0.3
+"""How long one look may wait for the end."""
+AGAIN = 3600.0
+PASSED = (
+    "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+)  # fmt: skip
+_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="python")
+_fetches: dict[tuple[Path, str], Future[str]] = {}
+_failed: dict[tuple[Path, str], tuple[float, str]] = {}
+
+
+def allowed() -> bool:
+    """Whether interpreters may be fetched at all."""
+    return os.environ.get(SETTING, "").lower() not in ("never", "0", "false", "no")
+
+
+def why_not(home: Path, version: str) -> str:
+    """Why this version could not be had within the last hour; empty when it was not tried, or may be tried again."""
+    moment, why = _failed.get((home, version), (0.0, ""))
+    return why if time.monotonic() - moment < AGAIN else ""
+
+
+def fetch(home: Path, version: str, *, eager: bool) -> bool:
+    """Begin to fetch ``3.N`` or ``3.N.N`` unless that goes on; True when it has ended, see ``why_not``. After a crash it may begin again.
+
+    eager: the build cannot go on without, so that a network that is slow to answer is waited for.
+    """
+    key = (home, version)
+    if key not in _fetches:
+        _fetches[key] = _pool.submit(_install, home, version, eager)
+    try:
+        why = _fetches[key].result(timeout=PATIENCE)
+    except StillRunning:
+        return False
+    del _fetches[key]
+    _failed.pop(key, None)
+    if why:
+        _failed[key] = (time.monotonic(), why)
+    return True
+
+
+def _install(home: Path, version: str, eager: bool) -> str:
+    """Empty when it is there, else why not."""
+    folder = home / PYTHON_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        argv = [find_uv_bin(), "python", "install", "--no-bin", "--no-config", "--no-progress", f"cpython@{version}"]
+        done = processes.run(argv, timeout=SECONDS, env=_environment(home, eager), cwd="/", limit=100_000)
+    except OSError as error:
+        return f"uv could not be run: {error.strerror}"
+    if done.timed_out:
+        return f"it was not there after {SECONDS:.0f} s"
+    return "" if done.code == 0 else _reason(done.err.decode("utf-8", "replace"))
+
+
+def _environment(home: Path, eager: bool) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in PASSED if os.environ.get(name)}
+    patience = {"UV_HTTP_CONNECT_TIMEOUT": "15", "UV_HTTP_RETRIES": "3"} if eager else {"UV_HTTP_CONNECT_TIMEOUT": "4", "UV_HTTP_RETRIES": "0"}
+    return {
+        **passed, **patience, "HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "NO_COLOR": "1", "UV_SYSTEM_CERTS": "1",
+        "UV_PYTHON_INSTALL_DIR": str(home / PYTHON_FOLDER), "UV_CACHE_DIR": str(home / PYTHON_FOLDER / ".cache"), "UV_PYTHON_DOWNLOADS": "manual",
+    }  # fmt: skip
+
+
+def _reason(text: str) -> str:
+    """The first and the last line of uv's explanation, without what only repeats the address."""
+    lines = [line.strip().removeprefix("error: ").removeprefix("cause: ") for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("error sending request", "Downloading ", "Downloaded "))]
+    return "; ".join(dict.fromkeys([*telling[:2], *telling[-1:]]))[:500] or "uv gave no reason"

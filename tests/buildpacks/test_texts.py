@@ -1,0 +1,88 @@
+"""What a build says first and last: where Python's version was found, and what an installer's output means. And what names an environment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from greenroom.buildpacks import plan, versions
+from greenroom.buildpacks.compile import explain
+from greenroom.buildpacks.readers import read_procfile
+from greenroom.buildpacks.requirements import SEEDS, seeds
+from greenroom.buildpacks.versions import Interpreter, Request
+
+HERE = Interpreter((3, 12, 14), "/usr/bin/python3.12")
+
+
+@pytest.mark.rule("3.13")
+@pytest.mark.parametrize(
+    ("request_", "line", "warned"),
+    [
+        (Request((3, 12), ".python-version"), "Using Python 3.12.14 specified in .python-version", False),
+        (Request((3, 12, 14), "runtime.txt"), "Using Python 3.12.14 specified in runtime.txt", True),
+        (Request((3, 12), "Pipfile.lock"), "Using Python 3.12.14 specified in Pipfile.lock", False),
+        (Request((3, 12), "cached"), "No Python version was specified. Using the same major version as the last build: Python 3.12.14", True),
+        (Request((3, 12), "default"), "No Python version was specified. Using the buildpack default: Python 3.12.14", True),
+    ],
+)
+def test_the_first_line_says_where_the_version_was_found(request_, line, warned):
+    choice = versions.choose(request_, [HERE])
+    assert choice.line == line
+    assert bool(choice.warnings) is warned
+
+
+@pytest.mark.rule("5.21")
+@pytest.mark.parametrize(
+    ("output", "word", "remedy"),
+    [
+        ("error: [Errno 2] No such file or directory: 'gdal-config'", "GDAL", "wheels"),
+        ("src/module.c:12: fatal error: sqlite3.h: No such file or directory", "SQLite", "wheel"),
+        ("celery 5.0.5 has invalid metadata. Please use pip<24.1 if you need to use this version.", "celery before 5.2.1", "newer version"),
+        ("Error: pg_config executable not found.", "psycopg2", "psycopg2-binary"),
+        ("error: something else\ncause: of it", "something else", "correct the requirements"),
+    ],
+)
+def test_known_causes_of_a_failed_installation_are_explained(output, word, remedy):
+    message, hint = explain.installer(output, 1)
+    assert word in message
+    assert remedy in hint
+
+
+@pytest.mark.rule("9.6")
+@pytest.mark.parametrize(
+    ("output", "message", "remedy"),
+    [
+        ('File "settings.py"\n  os.environ["API_URL"]\nKeyError: \'API_URL\'', "API_URL, which is not set", "greenroom config:set API_URL="),
+        ("django.core.exceptions.ImproperlyConfigured: Set the REDIS_URL environment variable", "REDIS_URL", "config:set REDIS_URL="),
+        ("decouple.UndefinedValueError: MAIL_HOST not found. Declare it", "MAIL_HOST", "config:set MAIL_HOST="),
+        ("ImproperlyConfigured: ... without having set the STATIC_ROOT setting to a filesystem path", "STATIC_ROOT", "STATIC_ROOT = "),
+        ("ModuleNotFoundError: No module named 'redis'", "A module is missing", "requirements"),
+        ("django.db.utils.OperationalError: connection refused", "needs the database", "not at import"),
+        ("something odd", "something odd", "DISABLE_COLLECTSTATIC=1"),
+    ],
+)
+def test_a_failed_collectstatic_names_the_one_fix(output, message, remedy):
+    _, text, hint = explain.collectstatic("manage.py", output)
+    assert message in text
+    assert remedy in hint
+
+
+@pytest.mark.rule("5.20")
+def test_pip_itself_and_up_to_python_3_12_setuptools_are_part_of_pips_environment():
+    assert seeds((3, 12), "") == f"{SEEDS['pip']}\n{SEEDS['setuptools']}\n"
+    assert seeds((3, 13), "") == f"{SEEDS['pip']}\n"
+    assert seeds((3, 12), "setuptools==75.0.0 --hash=sha256:" + "0" * 64) == f"{SEEDS['pip']}\n"
+
+
+@pytest.mark.rule("6.9")
+def test_another_interpreter_starts_from_nothing():
+    key = plan.environment_key(HERE, "pip", "digest")
+    assert key == plan.environment_key(replace(HERE), "pip", "digest")
+    assert len({key, *(plan.environment_key(other, "pip", "digest") for other in (replace(HERE, version=(3, 12, 13)), replace(HERE, path="/x")))}) == 3
+
+
+@pytest.mark.rule("13.6")
+def test_process_types_may_have_dashes_and_underscores_and_lines_may_end_as_on_windows():
+    text = b"\xef\xbb\xbfexample-worker: a\r\nmy_clock: b --at 10:30\r\n\r\n# old: c\r\n"
+    assert read_procfile(text) == {"example-worker": "a", "my_clock": "b --at 10:30"}
