@@ -85,7 +85,7 @@ def test_a_secret_is_known_by_its_fingerprint_wherever_its_line_stands(scanned):
         return [item["fingerprint"] for item in scanned({**CODE, path: text})["findings"]]
 
     (one,) = prints(f"K = '{AWS}'\n")
-    assert prints(f"# more\n\nif X:\n    K  =  '{AWS}'\n") == [one]
+    assert prints(f"# more\n\nif True:\n    K  =  '{AWS}'\n") == [one]
     other, value, text = prints(f"K = '{AWS}'\n", "app/c.py"), prints("K = 'AKIA" + "Z9EGRHT7XKPLMN2W'\n"), prints(f"KEY = '{AWS}'\n")
     twice = prints(f"K = '{AWS}'\nK = '{AWS}'\n")
     assert twice[0] == one

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stories.team import SAMPLE, Team
-
-TESTS = "python manage.py test accounts payroll.tests.test_rules payroll.tests.test_rates_cache payroll.tests.test_story"
+from tests.stories.team import Team
 
 
 @pytest.fixture(scope="module")

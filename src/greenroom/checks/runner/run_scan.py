@@ -106,7 +106,7 @@ def look_at(wish: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look 
     jobs = [(pool.submit(ruff, wish["ruff"], tree), pool.submit(loud, wish["ruff"], tree)) for tree in trees]
     search = pool.submit(run_secrets.look, trees[1], trees[0], wish["secrets"], os.path.join(work, "secrets")) if secrets else None
     looks = []
-    for tree, (plain, whole) in zip(trees, jobs):
+    for tree, (plain, whole) in zip(trees, jobs):  # noqa: B905 - Python 3.9 has no strict=
         report = plain.result()
         known = {_spot(item) for item in report}
         looks.append(Look(tree, report, [item for item in whole.result() if _spot(item) not in known]))

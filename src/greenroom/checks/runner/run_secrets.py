@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import tarfile
 from collections.abc import Callable, Iterable
@@ -114,11 +115,16 @@ def _tests() -> list[Callable[[str, str], bool]]:
     for plugin in get_plugins():
         kind = type(plugin)
         own = any(getattr(kind, name) is not getattr(RegexBasedDetector, name, None) for name in ("analyze_string", "analyze_line"))
-        if own:
-            tests.append(lambda file, line, ask=plugin.analyze_line: bool(ask(filename=file, line=line)))
-        else:
-            tests += [lambda _file, line, search=regex.search: search(line) is not None for regex in plugin.denylist]
+        tests += [_asked(plugin)] if own else [_searched(regex) for regex in plugin.denylist]
     return tests
+
+
+def _asked(plugin: Any) -> Callable[[str, str], bool]:
+    return lambda file, line: bool(plugin.analyze_line(filename=file, line=line))
+
+
+def _searched(regex: re.Pattern[str]) -> Callable[[str, str], bool]:
+    return lambda file, line: regex.search(line) is not None
 
 
 def scan_file(place: str, tests: list[Callable[[str, str], bool]]) -> Iterable[tuple[str, int, str]]:
@@ -167,7 +173,7 @@ def look(old: Tree, new: Tree, packages: str, work: str) -> list[dict[str, Any]]
 def _findings(path: str, secrets: list[Secret], known: set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
     """Those of one file that are not known. Their fingerprints are made as all others, of a text in which the value is exchanged for a digest."""
     rows = [baseline.Finding("detect-secrets", s.kind, path, s.line, 0, 1, MESSAGE, s.text) for s in secrets]
-    values = {(row.rule, row.text): (s.kind, s.value) for row, s in zip(rows, secrets)}
+    values = {(s.kind, s.text): (s.kind, s.value) for s in secrets}
     for finding in baseline.number(rows):
         if values[finding.rule, finding.text] not in known:
             yield {**asdict(finding), "text": "", "fingerprint": finding.fingerprint()}
