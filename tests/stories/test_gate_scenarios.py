@@ -12,10 +12,14 @@ import pytest
 from tests.stories.team import Team
 
 
+FEW = "python manage.py test -k half_a_cent -k warm_cache -k sign_in"
+"""Of all the sample's tests those that the scenarios are about, and a few more."""
+
+
 @pytest.fixture(scope="module")
 def live(installation, tmp_path_factory) -> Iterator[Team]:
     """An app whose first push is live; each scenario is a commit on top of it, and takes the one before back."""
-    team = Team(installation, tmp_path_factory.mktemp("gate") / "work", "s-gate-scenarios")
+    team = Team(installation, tmp_path_factory.mktemp("gate") / "work", "s-gate-scenarios", tests=FEW)
     team.set_secret()
     team.push()
     team.assert_live()
