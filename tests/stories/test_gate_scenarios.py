@@ -11,7 +11,6 @@ import pytest
 
 from tests.stories.team import Team
 
-
 FEW = "python manage.py test -k half_a_cent -k warm_cache -k sign_in"
 """Of all the sample's tests those that the scenarios are about, and a few more."""
 

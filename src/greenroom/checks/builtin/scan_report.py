@@ -15,7 +15,7 @@ from greenroom.checks.builtin.results import Outcome, indent, plural, printable
 from greenroom.checks.rules import Ignore
 
 SHOWN = 20
-RUFF, MODELS, SQUAWK = "ruff", "makemigrations --check", "squawk"
+RUFF, MODELS, SQUAWK, SECRETS = "ruff", "makemigrations --check", "squawk", "detect-secrets"
 SUPPRESSIONS = {RUFF: "noqa"}
 
 
@@ -68,7 +68,7 @@ def combine(
         conclusion, bad = "success", []
     headline = _headline(parts)
     notes = [*notes, *_notes(parts)]
-    lines = [*headline, *_finding_lines(parts, notes), *_models_lines(models), *_error_lines(parts[2:])]
+    lines = [*headline, *_finding_lines(parts, notes), *_advice(parts), *_models_lines(models), *_error_lines(parts[2:])]
     brief = "; ".join(_brief(part) for part in bad)
     return Outcome(
         conclusion=conclusion,
@@ -145,11 +145,31 @@ def _finding_lines(parts: list[Part], notes: list[str]) -> list[str]:
     return [*lines, *more, *(f"       {note}" for note in notes)]
 
 
+def _advice(parts: list[Part]) -> list[str]:
+    """How to say that the first finding which blocks is none."""
+    first = next((item for part in parts if part.outcome == "failure" for item in part.fresh if blocks(item)), None)
+    if first is None:
+        return []
+    ways = {RUFF: f"`# noqa: {first.get('rule')}` with the reason on its line", SECRETS: "`# pragma: allowlist secret` on its line"}
+    otherwise = f"greenroom checks:ignore {str(first.get('fingerprint'))[:12]} --reason ... --until ..."
+    return [printable(f" !     hint: mend it; if it is right as it is: {ways.get(str(first.get('tool')), otherwise)}")]
+
+
+MENDED = (
+    ("without a migration", "run `python manage.py makemigrations`, commit the new file and push again"),
+    ("in conflict", "run `python manage.py makemigrations --merge`, commit the new file and push again"),
+    ("system check", "run `python manage.py check`, mend what it names and push again"),
+)
+"""What Django's look says -> what to do about it."""
+
+
 def _models_lines(models: dict[str, Any] | None) -> list[str]:
     if models is None or models["outcome"] == "success":
         return []
     shown = models.get("changes") or str(models.get("tail", "")).splitlines()
-    return [f" !     {printable(str(models.get('detail', '')))}", *indent("\n".join(map(str, shown)), SHOWN)]
+    detail = printable(str(models.get("detail", "")))
+    hints = [f" !     hint: {remedy}" for words, remedy in MENDED if words in detail and models["outcome"] == "failure"][:1]
+    return [f" !     {detail}", *indent("\n".join(map(str, shown)), SHOWN), *hints]
 
 
 def _error_lines(parts: list[Part]) -> list[str]:
