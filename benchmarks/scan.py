@@ -1,6 +1,7 @@
-"""Seconds of the scan over generated Django trees of 50, 100 and 250 thousand lines, beside ruff alone on the same files; medians of 3.
+"""Seconds of the scan over generated Django trees of 50, 100 and 250 thousand lines, by tool, beside ruff alone on the same files; medians of 3.
 
-One file in fifty differs between the deployed and the pushed tree. The scan reads both, as it does for a push; ruff alone reads the pushed one.
+Usual: one file in fifty differs by a line between the deployed and the pushed tree. Large: besides, one line in ten stands in a new file. The scan
+reads both trees, as it does for a push; ruff alone reads the pushed one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import detect_secrets
 from ruff import find_ruff_bin
 
-from greenroom.checks.runner import run_scan, run_secrets
+from greenroom.checks.runner import run_scan, run_secrets, trees
 
 SIZES = (50_000, 100_000, 250_000)
 TIMES = 3
@@ -47,16 +48,19 @@ def source(number: int, changed: bool) -> str:
     return text + (f"\nCHANGED_{number} = True\n" if changed else "")
 
 
-def tree(path: Path, lines: int, *, pushed: bool) -> int:
-    """Write the archive; how many lines it has."""
+def tree(path: Path, lines: int, *, pushed: bool, large: bool = False) -> int:
+    """Write the archive, as git makes one; how many lines it has."""
     total, number = 0, 0
     folder = path.with_suffix("")
-    with tarfile.open(path, "w") as tar:
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         while total < lines:
-            file = folder / f"app{number % 40}" / f"views_{number}.py"
+            name = "fresh" if large and number % 10 == 5 else "views"
+            file = folder / f"app{number % 40}" / f"{name}_{number}.py"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text := source(number, pushed and number % 50 == 0))
-            tar.add(file, str(file.relative_to(folder)))
+            text = source(number, pushed and number % 50 == 0)
+            if not large or pushed or name == "views":
+                file.write_text(text)
+                tar.add(file, str(file.relative_to(folder)))
             total, number = total + text.count("\n"), number + 1
     return total
 
@@ -68,33 +72,37 @@ def took(work) -> tuple[float, object]:
     return time.perf_counter() - began, answer
 
 
-def measure(lines: int) -> dict[str, float]:
+def measure(lines: int, *, large: bool) -> dict[str, float]:
     """The medians for one size."""
     runs: list[dict[str, float]] = []
+    packages = str(Path(detect_secrets.__file__).parents[1])
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        count = tree(place / "new.tar", lines, pushed=True)
-        tree(place / "old.tar", lines, pushed=False)
-        wish = {"ruff": find_ruff_bin(), "new": str(place / "new.tar"), "old": str(place / "old.tar"), "secrets": str(Path(detect_secrets.__file__).parents[1])}
+        count = tree(place / "new.tar", lines, pushed=True, large=large)
+        tree(place / "old.tar", lines, pushed=False, large=large)
+        wish = {"ruff": find_ruff_bin(), "new": str(place / "new.tar"), "old": str(place / "old.tar"), "secrets": packages}
         argv = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--exit-zero", "-q", "--select", run_scan.SELECT, "--ignore", run_scan.IGNORE]
         for turn in range(TIMES):
-            work = {**wish, "work": str(place / f"work{turn}")}
+            work = place / f"work{turn}"
             bare, _ = took(lambda: subprocess.run([*argv, str(place / "new")], capture_output=True, check=True))
-            whole, result = took(lambda work=work: run_scan.run_all(work, str(place)))
+            whole, result = took(lambda work=work: run_scan.run_all({**wish, "work": str(work)}, str(place)))
             assert result["outcome"] == "success", result
             assert result["total"] > lines / 5000, result["total"]
-            secrets, _ = took(lambda work=work: run_secrets.look(work, []))
-            runs.append({"ruff alone": bare, "scan": whole, "of it secrets": secrets})
-    return {"lines": count, **{key: round(statistics.median(run[key] for run in runs), 2) for key in runs[0]}}
+            unpacked, new = took(lambda work=work: trees.unpack(wish["new"], str(work / "a"), plain=True))
+            old = trees.unpack(wish["old"], str(work / "b"), plain=True)
+            both, _ = took(lambda pair=(old, new): [run_scan.ruff(wish["ruff"], one) for one in pair])
+            secrets, _ = took(lambda pair=(old, new), work=work: run_secrets.look(*pair, packages, str(work / "c")))
+            runs.append({"ruff alone": bare, "scan": whole, "unpack": 2 * unpacked, "ruff": both, "secrets": secrets})
+    return {"push": "large" if large else "usual", "lines": count, **{key: round(statistics.median(run[key] for run in runs), 2) for key in runs[0]}}
 
 
 def main() -> int:
     """Measure all sizes, print a table and one JSON line."""
-    rows = [measure(lines) for lines in SIZES]
-    print(f"{'lines':>9} {'ruff alone':>11} {'scan':>7} {'of it secrets':>14} {'scan / ruff':>12}   (seconds, medians of {TIMES})")
+    rows = [measure(lines, large=large) for large in (False, True) for lines in SIZES]
+    names = ("ruff alone", "scan", "unpack", "ruff", "secrets")
+    print(f"{'push':<6} {'lines':>9} " + " ".join(f"{name:>10}" for name in names) + f"   (seconds, medians of {TIMES}; the parts of a scan run side by side)")
     for row in rows:
-        ratio = row["scan"] / row["ruff alone"]
-        print(f"{row['lines']:>9,} {row['ruff alone']:>11.2f} {row['scan']:>7.2f} {row['of it secrets']:>14.2f} {ratio:>12.2f}")
+        print(f"{row['push']:<6} {row['lines']:>9,} " + " ".join(f"{row[name]:>10.2f}" for name in names))
     print(json.dumps(rows))
     return 0
 

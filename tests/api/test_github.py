@@ -170,6 +170,18 @@ def test_a_check_run_is_opened_changed_and_read_in_githubs_shape(ci, shop, sha):
     assert {key: listed[0][key] for key in annotation()} == annotation()
 
 
+def test_all_that_is_said_of_an_annotation_is_given_back(ci, api, shop, sha):
+    said = {
+        "path": "a.py", "start_line": 3, "end_line": 3, "start_column": 5, "end_column": 9, "annotation_level": "failure", "message": "m",
+        "title": "t" * 255, "raw_details": "line one\nline two",
+    }  # fmt: skip
+    output = {"title": "t", "summary": "s", "annotations": [said]}
+    number = ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "conclusion": "failure", "output": output}).json()["id"]
+    listed = ci("GET", f"/check-runs/{number}/annotations").json()
+    assert not problems(listed[0], "check-annotation")
+    assert {key: listed[0][key] for key in said} == said
+
+
 def test_annotations_are_added_to_those_that_are_there_even_after_the_end(ci, sha):
     number = ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "conclusion": "success"}).json()["id"]
     output = {"title": "t", "summary": "s", "annotations": [annotation()] * 50}
@@ -267,6 +279,7 @@ BAD_RUN = [
         for field, bad in (
             ("path", ""), ("start_line", "3"), ("start_line", -1), ("end_line", 2), ("annotation_level", "fatal"), ("message", None),
             ("message", "x" * (64 * 1024 + 1)), ("title", "x" * 256), ("start_column", 1),
+            ("end_column", 1), ("raw_details", "x" * (64 * 1024 + 1)), ("raw_details", 7),
         )
     ),
 ]  # fmt: skip

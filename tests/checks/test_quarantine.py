@@ -67,6 +67,7 @@ def test_greenroom_toml_names_scanners_and_quarantined_tests():
         '[scan]\nscanners = ["bandit", "pip-audit"]\nmigrations = "error"\n\n[[tests.quarantine]]\ntest = "a.T.x"\nowner = "bob"\nuntil = 2026-12-31\nreason = "r"\n'
     )
     assert found["scan"] == {"scanners": ["bandit", "pip-audit"], "migrations": "error"}
+    assert toml("[tests]\nminutes = 90\nsilent_minutes = 20\n")["tests"] == {"quarantine": [], "minutes": 90, "silent_minutes": 20}
     assert found["tests"] == {"quarantine": [{"test": "a.T.x", "owner": "bob", "until": "2026-12-31", "reason": "r"}]}
     assert "scan" not in toml('root = "x"\n')
 
@@ -79,7 +80,10 @@ def test_greenroom_toml_names_scanners_and_quarantined_tests():
         ('[scan]\nscanners = "bandit"\n', "a list of names"),
         ('[scan]\nscanners = ["../bandit"]\n', "a list of names"),
         ('[scan]\nmigrations = "off"\n', '"error" or "warn"'),
-        ("[tests]\nx = 1\n", "tests: a table with"),
+        ("tests = 3\n", "tests: a table"),
+        ("[tests]\nminutes = 0\n", "[tests] minutes: whole minutes from 1 to 240"),
+        ("[tests]\nsilent_minutes = 61\n", "[tests] silent_minutes: whole minutes from 1 to 60"),
+        ("[tests]\nseconds = 1\n", "[tests] seconds: it is not known; allowed are minutes, silent_minutes"),
         ('[[tests.quarantine]]\ntest = "a"\nowner = "b"\nreason = "c"\n', "number 1: it needs exactly test, owner, until, reason"),
         ('[[tests.quarantine]]\ntest = "a"\nowner = ""\nuntil = 2026-12-31\nreason = "c"\n', "owner: a text"),
         ('[[tests.quarantine]]\ntest = "a"\nowner = "b"\nuntil = "soon"\nreason = "c"\n', "until: a date"),

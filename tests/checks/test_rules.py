@@ -20,6 +20,7 @@ from greenroom.checks.rules import (
     latest,
     move_problem,
     override_problem,
+    remedies,
     required_names,
     sentence,
     state_of,
@@ -265,3 +266,15 @@ def test_an_override_never_survives_a_newer_attempt(others, run):
 @given(a_run)
 def test_every_state_of_a_run_has_a_sentence(run):
     assert f"`{run.name}`" in sentence(run.name, run)
+
+
+def test_a_withheld_commit_tells_for_each_check_what_to_do_next():
+    runs = [
+        Run(name="tests", status="completed", conclusion="failure"), Run(name="scan", status="completed", conclusion="error"),
+        Run(name="ci/old", status="completed", conclusion="failure"), Run(name="lint it", status="completed", conclusion="success"),
+        Run(name="tests", attempt=0, status="completed", conclusion="success"),
+    ]  # fmt: skip
+    assert remedies(runs, required=("tests", "Scan", "lint it", "ci/new"), app="shop", sha="a" * 40) == [
+        "all that `tests` said: greenroom checks:info tests aaaaaaaa -a shop",
+        "try `scan` again on the same code: greenroom checks:rerun scan --sha aaaaaaaa -a shop",
+    ]

@@ -97,11 +97,19 @@ def test_style_is_no_finding(scanned):
     assert scanned({"a.py": "import os\nx=1;y = 2\ndef f( ) :\n  return(x)\n"}, {})["outcome"] == "success"
 
 
-def test_a_child_process_is_a_finding_only_with_a_shell(scanned):
+def test_a_child_process_is_red_only_with_a_shell_and_a_hint_without(scanned):
     call = "import subprocess\n\n\ndef f(words):\n    return subprocess.run({}, check=True)\n"
-    assert scanned({"a.py": call.format('["ls", *words]')}, {})["outcome"] == "success"
+    plain = scanned({"a.py": call.format('["ls", *words]')}, {})
+    assert (plain["outcome"], {(item["rule"], item["severity"]) for item in plain["findings"]}) == ("success", {("S603", 3), ("S607", 3)})
     shell = scanned({"a.py": call.format("words, shell=True")}, {})
     assert [(item["rule"], item["severity"]) for item in shell["findings"]] == [("S602", 1)]
+    assert [(item["end_line"], item["end_column"]) for item in shell["findings"]] == [(5, 26)]
+
+
+def test_a_suppression_is_counted_once_and_found_in_any_file(scanned):
+    files = {f"app/m{number}.py": NOQA for number in range(3)} | {"app/d.py": SQL, "app/e.py": NOQA.replace("# noqa: S608", "#noqa")}
+    scan = scanned(files, {"app/d.py": SQL})
+    assert (scan["outcome"], scan["suppressed"], scan["suppressed_before"], scan["total"]) == ("success", 4, 0, 1)
 
 
 def test_suppressed_findings_are_listed_as_such_and_do_not_count(scanned):

@@ -1,12 +1,14 @@
 """What every optional scanner promises, with its real tool: new is told from known, and what was not found out is never green.
 
 bandit, djlint and pip-audit are the real ones, installed as an operator installs them. semgrep (270 MB) is a small program that
-answers in semgrep's own shape.
+answers in semgrep's own shape; the real one is run where it was installed: `python -m greenroom.checks.scanner_tools .tools/scanners install semgrep`.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -176,6 +178,49 @@ def test_semgrep_without_rules_of_the_repository_or_with_broken_ones_is_an_error
 def test_semgrep_s_new_rule_makes_no_old_code_new(scan):
     answer = scan("semgrep", {"a.py": EVAL, ".semgrep/more.yml": "rules: []\n"}, {"a.py": EVAL})
     assert (answer["outcome"], answer["findings"][0]["rule"], answer["new"]) == ("success", "no-eval", 0)
+
+
+REAL_RULES = """rules:
+  - {id: no-eval, languages: [python], severity: ERROR, message: eval runs text as code, pattern: eval(...)}
+  - {id: no-print, languages: [python], severity: INFO, message: say it to the log, pattern: print(...)}
+"""
+
+
+def test_the_real_semgrep_with_rules_of_the_repository(tmp_path):
+    tool = scanner_tools.tools.scanner_folder(SHELF, "semgrep")
+    if not (tool / "bin" / "semgrep").exists():
+        pytest.skip("THE REAL SEMGREP IS NOT INSTALLED HERE: python -m greenroom.checks.scanner_tools .tools/scanners install semgrep")
+
+    turns = iter(range(9))
+
+    def scan(new, old=None, rules=REAL_RULES):
+        wish = {"work": str(tmp_path / f"work{next(turns)}"), "scanners": {"semgrep": str(tool)}, "old": None}
+        wish["new"] = str(archive(tmp_path / "new.tar", {".semgrep/own.yml": rules, **new}))
+        if old is not None:
+            wish["old"] = str(archive(tmp_path / "old.tar", old))
+        return result("scanners", home=tmp_path / "home", cwd=tmp_path, wish=wish)["scanners"]["semgrep"]
+
+    red = scan({"app/run.py": EVAL + "print(f(1))\n"}, {"app/run.py": SAFE})
+    rows = [(row["rule"], row["path"], row["line"], row["column"], row["severity"], row["state"]) for row in red["findings"]]
+    assert (red["outcome"], red["version"]) == ("failure", "1.182.0"), red
+    assert rows == [("no-eval", "app/run.py", 2, 12, 2, "new"), ("no-print", "app/run.py", 3, 1, 4, "new")]
+    known = scan({"app/moved.py": "X = 1\n" + EVAL}, {"app/run.py": EVAL})
+    assert (known["outcome"], known["new"], known["total"]) == ("success", 0, 1)
+    silenced = scan({"app/run.py": EVAL.replace("(x)\n", "(x)  # nosemgrep\n", 2)}, {})
+    assert (silenced["outcome"], silenced["suppressed"]) == ("success", 1)
+    broken = scan({"app/run.py": EVAL}, {}, rules="rules: [{id: x}]\n")
+    assert broken["outcome"] == "error", broken
+
+
+def test_the_real_pip_audit_without_a_network_has_audited_nothing(scan, shelf, tmp_path):
+    real = shelf("pip-audit", tmp_path)
+    apart = next((words for words in (["unshare", "-n"], ["unshare", "-rn"]) if shutil.which("unshare") and not subprocess.run([*words, "true"], capture_output=True).returncode), None)
+    if apart is None:
+        pytest.skip("A PROCESS WITHOUT A NETWORK CANNOT BE MADE HERE")
+    tool = program(tmp_path / "cut-off", f'#!/bin/sh\nexec {" ".join(apart)} {real}/bin/python "$@"\n')
+    answer = scan("pip-audit", {"requirements.txt": "Django==3.2.0\n"}, {"requirements.txt": ""}, tool=tool)
+    assert answer["outcome"] == "error"
+    assert answer["detail"].startswith("not audited: "), answer
 
 
 def test_the_real_pip_audit_is_never_green_about_a_package_with_known_holes(scan):

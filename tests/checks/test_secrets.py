@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import detect_secrets
 import pytest
+from detect_secrets.core.scan import scan_file
+from detect_secrets.settings import transient_settings
 from ruff import find_ruff_bin
 
 from greenroom.checks import tools
+from greenroom.checks.runner import run_secrets
 from tests.checks.dyno_side import archive, run, write
 
 AWS = "AKIA" + "Q3EGRHT7XKPLMN2W"
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----\n"
 PASSWORD = "kJ8#mQ2vX" + "9pL4z"
+PACKAGES = str(Path(detect_secrets.__file__).parents[1])
 CODE = {"app/a.py": "X = 1\n"}
 
 
@@ -72,6 +78,49 @@ def test_a_secret_that_is_deployed_is_known_wherever_it_moves(scanned):
     assert found(scanned({**CODE, "app/aws.py": f"# more\n\nK = '{AWS}'\n"}, old)) == []
     assert found(scanned({**CODE, "app/moved.py": f"K = '{AWS}'\n"}, old)) == []
     assert found(scanned({**CODE, **old, "app/b.py": "K = 'AKIA" + "Z9EGRHT7XKPLMN2W'\n"}, old)) == [("AWS Access Key", "app/b.py", 1)]
+
+
+def test_a_secret_is_known_by_its_fingerprint_wherever_its_line_stands(scanned):
+    def prints(text, path="app/b.py"):
+        return [item["fingerprint"] for item in scanned({**CODE, path: text})["findings"]]
+
+    (one,) = prints(f"K = '{AWS}'\n")
+    assert prints(f"# more\n\nif True:\n    K  =  '{AWS}'\n") == [one]
+    other, value, text = prints(f"K = '{AWS}'\n", "app/c.py"), prints("K = 'AKIA" + "Z9EGRHT7XKPLMN2W'\n"), prints(f"KEY = '{AWS}'\n")
+    twice = prints(f"K = '{AWS}'\nK = '{AWS}'\n")
+    assert twice[0] == one
+    assert len({one, *other, *value, *text, *twice}) == 5
+
+
+def test_bytes_that_are_no_utf8_hide_no_secret(tmp_path):
+    name = tmp_path / "packages"
+    name.mkdir()
+    found = run_secrets.Looker(PACKAGES, str(name)).look({"app/a.py": b"# caf\xe9\nK = '" + AWS.encode() + b"'\n"})
+    assert [(secret.kind, secret.line) for secret in found["app/a.py"]] == [("AWS Access Key", 2)]
+
+
+def test_the_fast_way_finds_what_the_tool_itself_finds(tmp_path):
+    """Over lines of all kinds of secrets, what allows them, and what only looks like one, in every kind of file."""
+    texts = {
+        name: "\n".join(
+            f"{before}{line}"
+            for before in ("", "# pragma: allowlist nextline secret\n", "text\n")
+            for line in (
+                f"K = '{AWS}'", f"password = '{PASSWORD}'", f"password: {PASSWORD}", f"export DB_PASSWORD={PASSWORD}", KEY,
+                "token = 'ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8'", "url = 'https://u:" + PASSWORD.replace("#", "") + "@host/x'",
+                "api_key = ${SECRET}", "secret = get(key)", f"k = '{AWS}'  # pragma: allowlist secret", "[section]", "x = 1",
+            )
+        )
+        for name in ("a.py", "b.yml", "c.ini", ".env", "d.json", "e.js", "f.txt")
+    }  # fmt: skip
+    looker = run_secrets.Looker(PACKAGES, str(tmp_path))
+    with transient_settings(looker.settings):
+        tests = run_secrets._tests()
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+            slow = {(s.type, s.line_number, s.secret_value) for s in scan_file(str(tmp_path / name))}
+            assert slow, name
+            assert set(run_secrets.scan_file(str(tmp_path / name), tests)) == slow, name
 
 
 def test_an_ignored_file_and_the_first_scan_are_not_looked_at(scanned):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenroom.checks import travis
+from greenroom.checks.builtin import testing
 from tests.checks.dyno_side import DJANGO, result, run, write
 
 # file, lines before the script, lines of the script, variables, keys that the table calls ignored
@@ -67,8 +68,11 @@ def test_what_a_file_asks_for(name):
 
 
 @pytest.mark.parametrize("language", ["ruby", "[python, ruby]", "minimal", "3"])
-def test_a_file_of_another_language_has_no_say(language):
-    assert travis.read(f"language: {language}\nscript: make\n") is None
+def test_a_file_of_another_language_has_no_say_and_the_log_says_so(language):
+    plan = travis.read(f"language: {language}\nscript: make\n")
+    assert (bool(plan.other), plan.script, plan.problem) == (True, (), "")
+    (line,) = plan.table()
+    assert line.startswith("-----> .travis.yml is ignored: its language is ")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ GOOD = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n 
 
 def wish(text):
     plan = travis.read(text)
-    return {"travis": {"setup": [line for _, line in plan.setup], "script": list(plan.script), "table": plan.table()}}
+    return testing._wished(plan)
 
 
 @pytest.fixture
@@ -128,7 +132,18 @@ def test_a_line_with_quotes_and_signs_stays_as_it_is(tested):
     assert found["outcome"] == "success"
 
 
+def test_a_file_of_another_language_leaves_the_tests_as_they_are_found(tested):
+    found = tested("language: ruby\nscript: rake\n")
+    assert (found["outcome"], found["kind"], found["tests"]) == ("success", "unittest", 1)
+
+
+def test_travis_s_own_variables_tell_the_range_and_the_interpreter():
+    marks = travis.marks(branch="master", sha="b" * 40, before="a" * 40, python="3.12.4")
+    assert (marks["TRAVIS_COMMIT_RANGE"], marks["TRAVIS_PYTHON_VERSION"]) == (f"{'a' * 40}...{'b' * 40}", "3.12")
+    assert travis.marks(branch="master", sha="b" * 40, before="0" * 40)["TRAVIS_COMMIT_RANGE"] == ""
+
+
 def test_the_table_is_the_first_thing_in_the_log(tmp_path):
     app = write(tmp_path / "app", DJANGO)
-    done = run("tests", home=tmp_path / "home", cwd=app, wish=wish("script: 'true'\ndeploy: x\n"))
+    done = run("tests", home=tmp_path / "home", cwd=app, wish={**wish("script: 'true'\ndeploy: x\n"), "setup": "echo set up"})
     assert done.stdout.startswith("-----> .travis.yml\n")

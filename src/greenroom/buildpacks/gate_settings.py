@@ -1,4 +1,4 @@
-"""The parts of greenroom.toml that are about the gate: ``[scan]`` and ``[[tests.quarantine]]``. Values in, checked values out."""
+"""The parts of greenroom.toml that are about the gate: ``[scan]``, ``[tests]`` and ``[[tests.quarantine]]``. Values in, checked values out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 from greenroom.buildpacks.failures import BuildError
 
 SCAN = ("scanners", "migrations")
+LIMITS = {"minutes": 240, "silent_minutes": 60}
+"""How long the tests may be given at most."""
+
 QUARANTINE = ("test", "owner", "until", "reason")
 STRICTNESS = ("error", "warn")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
@@ -33,13 +36,20 @@ def scan(value: object, bad: Bad) -> dict[str, Any]:
 
 
 def tests(value: object, bad: Bad) -> dict[str, Any]:
-    """``{quarantine: [{test, owner, until (ISO date), reason}]}``; each entry needs all four."""
-    if not isinstance(value, dict) or set(value) - {"quarantine"}:
-        raise bad("tests", "a table with [[tests.quarantine]] entries is expected")
+    """``{quarantine: [{test, owner, until (ISO date), reason}]}``, each entry with all four; and minutes, silent_minutes, where they are given."""
+    if not isinstance(value, dict):
+        raise bad("tests", "a table is expected, or [[tests.quarantine]] entries")
+    for key in value:
+        if key not in ("quarantine", *LIMITS):
+            raise bad(f"[tests] {key}", f"it is not known; allowed are {', '.join(LIMITS)} and [[tests.quarantine]]")
+    given = {key: value[key] for key in LIMITS if key in value}
+    for key, minutes in given.items():
+        if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= LIMITS[key]:
+            raise bad(f"[tests] {key}", f"whole minutes from 1 to {LIMITS[key]} are expected, found {str(minutes)[:40]!r}")
     rows = value.get("quarantine", [])
     if not isinstance(rows, list):
         raise bad("tests.quarantine", "[[tests.quarantine]] entries are expected")
-    return {"quarantine": [_entry(row, number, bad) for number, row in enumerate(rows, 1)]}
+    return {"quarantine": [_entry(row, number, bad) for number, row in enumerate(rows, 1)], **given}
 
 
 def _entry(row: object, number: int, bad: Bad) -> dict[str, str]:

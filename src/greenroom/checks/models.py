@@ -56,6 +56,7 @@ class CheckRun(models.Model):
 class Annotation(models.Model):
     """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in what is deployed.
 
+    column, end_line, end_column: 0 where the reporter did not say. raw_details: of the reporter, as it came.
     suppressed: ``inSource`` (noqa and the like) or ``external`` (an Ignore, whose words are the justification); empty for what counts.
     """
 
@@ -64,10 +65,12 @@ class Annotation(models.Model):
     line = models.PositiveIntegerField(default=1)
     end_line = models.PositiveIntegerField(default=0)
     column = models.PositiveIntegerField(default=0)
+    end_column = models.PositiveIntegerField(default=0)
     tool = models.CharField(max_length=40)
-    rule = models.CharField(max_length=80)
+    rule = models.CharField(max_length=255)
     severity = models.PositiveSmallIntegerField()
     message = models.TextField()
+    raw_details = models.TextField(blank=True)
     fingerprint = models.CharField(max_length=64)
     new = models.BooleanField(default=True)
     suppressed = models.CharField(max_length=10, blank=True)

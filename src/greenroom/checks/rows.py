@@ -39,17 +39,23 @@ def annotate(run: CheckRun, items: Sequence[Mapping[str, Any]]) -> None:
     Annotation.objects.bulk_create([_annotation(run, item) for item in items[: max(0, room)]])
 
 
+def _place(item: Mapping[str, Any], key: str) -> int:
+    return min(max(int(item.get(key) or 0), 0), 2_000_000_000)
+
+
 def _annotation(run: CheckRun, item: Mapping[str, Any]) -> Annotation:
     return Annotation(
         check_run=run,
         path=printable(str(item["path"]))[:4000],
-        line=min(max(int(item.get("line") or 1), 0), 2_000_000_000),
-        end_line=min(max(int(item.get("end_line") or 0), 0), 2_000_000_000),
-        column=min(max(int(item.get("column") or 0), 0), 2_000_000_000),
+        line=_place(item, "line") or 1,
+        end_line=_place(item, "end_line"),
+        column=_place(item, "column"),
+        end_column=_place(item, "end_column"),
         tool=printable(str(item.get("tool") or ""))[:40],
-        rule=printable(str(item.get("rule") or ""))[:80],
+        rule=printable(str(item.get("rule") or ""))[:255],
         severity=min(max(int(item.get("severity") or 2), 1), 4),
         message=printable(str(item.get("message") or ""))[:65_535],
+        raw_details=printable(str(item.get("raw_details") or ""))[:65_535],
         fingerprint=str(item.get("fingerprint") or "")[:64],
         new=item.get("state", "new") == "new",
         suppressed=SUPPRESSED.get(str(item.get("state")), ""),

@@ -5,6 +5,7 @@ Also which moves a check run may make. Where the reports come from and what a ve
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -228,6 +229,19 @@ def withheld(decision: Decision, *, serving: str = "") -> str:
     words = "waiting" if decision.colour == "pending" else "withheld"
     why = " ".join(reason if reason.endswith((".", ")", "!", "?")) else f"{reason}." for reason in decision.reasons)
     return f"{words}: {why.rstrip('.')}; {keeps}"
+
+
+def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str) -> list[str]:
+    """For each required check that has not succeeded what to do next: read it all, or try it again where it says nothing of the code."""
+    names = {key(name) for name in required}
+    newest = [run for name, run in latest(runs).items() if name in names and run.status == "completed" and run.conclusion != "success"]
+    told = []
+    for run in newest:
+        if run.conclusion in ("failure", "action_required"):
+            told.append(f"all that `{run.name}` said: greenroom checks:info {shlex.quote(run.name)} {sha[:8]} -a {app}")
+        else:
+            told.append(f"try `{run.name}` again on the same code: greenroom checks:rerun {shlex.quote(run.name)} --sha {sha[:8]} -a {app}")
+    return told
 
 
 def move_problem(*, status: str, to_status: str, to_conclusion: str = "") -> str:

@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 KIND = "application/sarif+json"
-FIELDS = ("tool", "rule", "path", "line", "end_line", "column", "severity", "message", "fingerprint", "new", "suppressed", "justification")
+FIELDS = (
+    "tool", "rule", "path", "line", "end_line", "column", "end_column", "severity", "message", "fingerprint", "new", "suppressed", "justification",
+)  # fmt: skip
 MAX_RESULTS = 5000
 LEVELS = {1: "error", 2: "error", 3: "warning", 4: "note"}
 
@@ -52,6 +54,8 @@ def _result(item: Mapping[str, Any], rules: list[str]) -> dict[str, Any]:
         region["startColumn"] = item["column"]
     if item.get("end_line", 0) > region["startLine"]:
         region["endLine"] = item["end_line"]
+    if item.get("end_column"):
+        region["endColumn"] = item["end_column"]
     place = {"artifactLocation": {"uri": quote(item["path"]), "uriBaseId": "%SRCROOT%"}, "region": region}
     return {
         **({"ruleId": item["rule"], "ruleIndex": rules.index(item["rule"])} if item["rule"] else {}),

@@ -36,6 +36,7 @@ class Row:
     message: str
     suppressed: bool = False
     justification: str = ""
+    end_column: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,8 @@ def _result(result: Any, where: str, rules: list[dict[str, Any]], bases: Mapping
         Row(
             rule=name, path=path, line=line, end_line=_number(region.get("endLine", line), f"{where}: endLine"),
             column=_number(region.get("startColumn", 1), f"{where}: startColumn"), severity=_severity(result, rule),
-            message=text[:MESSAGE], suppressed=bool(held), justification=str(held[0].get("justification") or "")[:500] if held else "",
+            message=text[:MESSAGE], end_column=_number(region["endColumn"], f"{where}: endColumn") if "endColumn" in region else 0,
+            suppressed=bool(held), justification=str(held[0].get("justification") or "")[:500] if held else "",
         )
     ]  # fmt: skip
 

@@ -37,6 +37,10 @@ IGNORED = {
     "os": "dynos run on Linux",
     "arch": "dynos have the host's processor",
     "stages": "the jobs run as one",
+    "addons": "of services there is PostgreSQL, in Greenroom's version",
+    "after_deploy": "Greenroom deploys",
+    "before_deploy": "Greenroom deploys",
+    "group": "dynos have the host's system",
 }
 
 
@@ -45,6 +49,7 @@ class Plan:
     """What is run. setup: (phase, line) in order, the first that fails ends all; script: lines, each run, one that fails fails the tests.
 
     honoured, ignored: (key, what becomes of it) for the table. problem: why nothing can be run; empty if it can.
+    other: the language that the file is for, if that is not Python: it has then no say in the tests.
     """
 
     setup: tuple[tuple[str, str], ...] = ()
@@ -53,9 +58,12 @@ class Plan:
     honoured: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
     problem: str = ""
+    other: str = ""
 
     def table(self) -> list[str]:
         """The table of what is honoured and what is ignored, as lines for the log."""
+        if self.other:
+            return [f"-----> .travis.yml is ignored: its language is {self.other}, and only python is honoured"]
         rows = [("honoured", *row) for row in self.honoured] + [("ignored", *row) for row in self.ignored]
         width = max((len(row[1]) for row in rows), default=0)
         return ["-----> .travis.yml", *(f"       {kind:8}  {key:{width}}  {what}" for kind, key, what in rows)]
@@ -182,8 +190,8 @@ class _Reader:
                 self.ignored.append((_short(key), "not known to Greenroom"))
 
 
-def read(text: str) -> Plan | None:
-    """The plan that the file asks for. None when it is not for Python and has no say in the tests; a ``problem`` when it is broken."""
+def read(text: str) -> Plan:
+    """The plan that the file asks for; ``other`` when it is not for Python, a ``problem`` when it is broken."""
     if len(text) > LIMIT:
         return Plan(problem=f".travis.yml has more than {LIMIT} characters")
     try:
@@ -193,7 +201,7 @@ def read(text: str) -> Plan | None:
     if not isinstance(data, Mapping):
         return Plan(problem=".travis.yml is not a map of keys")
     if data.get("language", "python") != "python":
-        return None
+        return Plan(other=_short(data["language"]))
     reader = _Reader(data)
     reader.honoured += [("language", "python")] if "language" in data else []
     reader.variables()
@@ -205,9 +213,10 @@ def read(text: str) -> Plan | None:
     )  # fmt: skip
 
 
-def marks(*, branch: str, sha: str) -> dict[str, str]:
-    """The variables by which Travis makes itself known."""
+def marks(*, branch: str, sha: str, before: str = "", python: str = "") -> dict[str, str]:
+    """The variables by which Travis makes itself known. before: what the branch had until the push; python: the version of the interpreter."""
     return {
+        "TRAVIS_COMMIT_RANGE": f"{before}...{sha}" if before.strip("0") else "", "TRAVIS_PYTHON_VERSION": ".".join(python.split(".")[:2]),
         "TRAVIS": "true", "CI": "true", "CONTINUOUS_INTEGRATION": "true", "TRAVIS_BRANCH": branch, "TRAVIS_COMMIT": sha,
         "TRAVIS_BUILD_DIR": "/app", "TRAVIS_PULL_REQUEST": "false", "TRAVIS_OS_NAME": "linux", "DEBIAN_FRONTEND": "noninteractive",
     }  # fmt: skip

@@ -92,7 +92,10 @@ def _finding(name: str, row: Row, texts: Mapping[str, list[str]]) -> baseline.Fi
     lines = texts.get(row.path, [])
     text = lines[row.line - 1] if 0 < row.line <= len(lines) else ""
     tool = name.removeprefix(PREFIX)
-    return baseline.Finding(tool, row.rule, row.path, row.line, row.column, row.severity, row.message, baseline.squeeze(text))
+    return baseline.Finding(
+        tool, row.rule, row.path, row.line, row.column, row.severity, row.message, baseline.squeeze(text),
+        end_line=row.end_line, end_column=row.end_column,
+    )  # fmt: skip
 
 
 def _renamed(app: App, home: Path, old: str, new: str) -> dict[str, str]:

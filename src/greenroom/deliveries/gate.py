@@ -10,7 +10,7 @@ from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.builds import actions as builds
 from greenroom.builds.models import Build
-from greenroom.checks import actions
+from greenroom.checks import actions, queries, rules
 from greenroom.checks.models import CheckRun
 from greenroom.checks.rules import REHEARSAL, key, required_names
 from greenroom.deliveries import actions as journeys
@@ -78,6 +78,13 @@ def is_green_now(delivery: Delivery, slug: Slug) -> bool:
     """The verdict of this moment. Call it inside the transaction that acts on it: until its end no report of the app is taken."""
     App.objects.select_for_update().get(pk=delivery.app_id)
     return actions.judge(app=delivery.app, sha=delivery.sha, required=required(delivery, slug)).colour == "green"
+
+
+def remedies(delivery: Delivery) -> list[str]:
+    """What the pusher of a withheld commit can do next, a line for each check that is in the way."""
+    runs = [queries.as_rule(run) for run in queries.latest(delivery.app, delivery.sha)]
+    slug = delivery.build.slug if delivery.build else None
+    return rules.remedies(runs, required=required(delivery, slug), app=delivery.app.name, sha=delivery.sha)
 
 
 def cancel(delivery: Delivery, engine: Engine, why: str) -> None:

@@ -127,16 +127,15 @@ class Steps:
 
     def withhold(self, delivery: Delivery, facts: Facts) -> None:
         """The gate is not green, or automatic deployment is paused."""
+        hints = [f"greenroom checks {delivery.sha[:8]} -a {delivery.app.name}"]
         if facts.verdict == "green":
             reasons = [rules.paused_text(actions.PAUSED, delivery.app.deploy_paused, delivery.app.deploy_paused_until)]
         else:
             verdict = queries.checks.newest_verdict(delivery.app, delivery.sha)
             reasons = list(verdict.reasons) if verdict else ["no verdict"]
+            hints = gate.remedies(delivery) or hints
         lines = ["-----> Withheld: this commit is not deployed", *(f" !     {reason}" for reason in reasons)]
-        lines += [
-            f" !     {self._keeps(delivery)}",
-            f" !     hint: greenroom checks {delivery.sha[:8]} -a {delivery.app.name}",
-        ]
+        lines += [f" !     {self._keeps(delivery)}", *(f" !     hint: {hint}" for hint in hints)]
         self.once(delivery, "withheld", "\n".join(lines))
         log(
             app=delivery.app,

@@ -15,7 +15,7 @@ from greenroom.checks.builtin.results import Outcome, indent, plural, printable
 from greenroom.checks.rules import Ignore
 
 SHOWN = 20
-RUFF, MODELS, SQUAWK = "ruff", "makemigrations --check", "squawk"
+RUFF, MODELS, SQUAWK, SECRETS = "ruff", "makemigrations --check", "squawk", "detect-secrets"
 SUPPRESSIONS = {RUFF: "noqa"}
 
 
@@ -35,6 +35,21 @@ class Part:
         """Its new findings."""
         return [item for item in self.result.get("findings", []) if isinstance(item, dict) and item.get("state") == "new"]
 
+    @property
+    def new(self) -> int:
+        """How many there are: of more than are listed, too."""
+        return int(self.result.get("new", 0))
+
+    @property
+    def blocking(self) -> int:
+        """How many of them block: those that are not listed count as if they did."""
+        return max(0, self.new - sum(not blocks(item) for item in self.fresh))
+
+
+def blocks(finding: dict[str, Any]) -> bool:
+    """Whether it is critical or a potential bug."""
+    return int(finding.get("severity") or 2) <= 2
+
 
 def combine(
     lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, Any] | None = None, *,
@@ -53,7 +68,7 @@ def combine(
         conclusion, bad = "success", []
     headline = _headline(parts)
     notes = [*notes, *_notes(parts)]
-    lines = [*headline, *_finding_lines(parts, notes), *_models_lines(models), *_error_lines(parts[2:])]
+    lines = [*headline, *_finding_lines(parts, notes), *_advice(parts), *_models_lines(models), *_error_lines(parts[2:])]
     brief = "; ".join(_brief(part) for part in bad)
     return Outcome(
         conclusion=conclusion,
@@ -90,7 +105,7 @@ def judged(part: Part, ignores: Sequence[Ignore], now: datetime | None) -> Part:
     whole = len([item for item in findings if item.get("state") == "new"]) >= int(part.result.get("new", 0))
     outcome = part.outcome
     if outcome in ("success", "failure"):
-        blocking = any(int(item.get("severity") or 2) <= 2 for item in fresh)
+        blocking = any(blocks(item) for item in fresh)
         outcome = "failure" if blocking or (outcome == "failure" and not whole) else "success"
     change = len(fresh) - sum(item.get("state") == "new" for item in findings)
     new = max(0, int(part.result.get("new", 0)) + change)
@@ -99,9 +114,9 @@ def judged(part: Part, ignores: Sequence[Ignore], now: datetime | None) -> Part:
 
 def _brief(part: Part) -> str:
     if part.outcome == "failure" and part.name != MODELS:
-        first: dict[str, Any] = next((item for item in part.fresh if int(item.get("severity") or 2) <= 2), {})
+        first: dict[str, Any] = next((item for item in part.fresh if blocks(item)), {})
         where = f"{first.get('path')}:{first.get('line')} {first.get('rule')} {first.get('message')}"
-        found = f"{plural(int(part.result.get('new', 0)), 'new finding')}, first: {printable(where)}"
+        found = f"{plural(part.blocking, 'new finding')}, first: {printable(where)}"
         return found if part.name == RUFF else f"{part.name}: {found}"
     return f"{part.name}: {printable(str(part.result.get('detail', '')))}"
 
@@ -110,28 +125,51 @@ def _headline(parts: list[Part]) -> list[str]:
     lint = parts[0].result
     if parts[0].outcome in ("error", "timed_out"):
         return ["-----> Scan: could not be completed", f" !     {printable(str(lint.get('detail', '')))}"]
-    new = sum(int(part.result.get("new", 0)) for part in parts)
+    new = sum(part.new for part in parts)
+    blocking = sum(part.blocking for part in parts)
     known = sum(int(part.result.get("total", 0)) for part in parts) - new
     if lint.get("baseline"):
         return [f"-----> Scan: {plural(known, 'finding')}, taken as known: this is the first scan"]
-    return [f"-----> Scan: {plural(new, 'new finding')} ({max(0, known)} known)"]
+    some = "" if blocking == new else f", {blocking or 'none'} of which block{'s' if blocking < 2 else ''}" if new > 1 else ", which does not block"
+    return [f"-----> Scan: {plural(new, 'new finding')}{some} ({max(0, known)} known)"]
 
 
 def _finding_lines(parts: list[Part], notes: list[str]) -> list[str]:
     fresh = sorted((item for part in parts for item in part.fresh), key=lambda item: int(item.get("severity") or 2))
     lines = [
         printable(f"       {item.get('path')}:{item.get('line')}:{item.get('column')} {item.get('rule')} {item.get('message')}")
+        + ("" if blocks(item) else " (does not block)")
         for item in fresh[:SHOWN]
     ]
     more = [f"       ... and {len(fresh) - SHOWN} more"] if len(fresh) > SHOWN else []
     return [*lines, *more, *(f"       {note}" for note in notes)]
 
 
+def _advice(parts: list[Part]) -> list[str]:
+    """How to say that the first finding which blocks is none."""
+    first = next((item for part in parts if part.outcome == "failure" for item in part.fresh if blocks(item)), None)
+    if first is None:
+        return []
+    ways = {RUFF: f"`# noqa: {first.get('rule')}` with the reason on its line", SECRETS: "`# pragma: allowlist secret` on its line"}
+    otherwise = f"greenroom checks:ignore {str(first.get('fingerprint'))[:12]} --reason ... --until ..."
+    return [printable(f" !     hint: mend it; if it is right as it is: {ways.get(str(first.get('tool')), otherwise)}")]
+
+
+MENDED = (
+    ("without a migration", "run `python manage.py makemigrations`, commit the new file and push again"),
+    ("in conflict", "run `python manage.py makemigrations --merge`, commit the new file and push again"),
+    ("system check", "run `python manage.py check`, mend what it names and push again"),
+)
+"""What Django's look says -> what to do about it."""
+
+
 def _models_lines(models: dict[str, Any] | None) -> list[str]:
     if models is None or models["outcome"] == "success":
         return []
     shown = models.get("changes") or str(models.get("tail", "")).splitlines()
-    return [f" !     {printable(str(models.get('detail', '')))}", *indent("\n".join(map(str, shown)), SHOWN)]
+    detail = printable(str(models.get("detail", "")))
+    hints = [f" !     hint: {remedy}" for words, remedy in MENDED if words in detail and models["outcome"] == "failure"][:1]
+    return [f" !     {detail}", *indent("\n".join(map(str, shown)), SHOWN), *hints]
 
 
 def _error_lines(parts: list[Part]) -> list[str]:

@@ -18,6 +18,7 @@ from greenroom.checks.builtin.results import Outcome, indent, plural, printable,
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.maps import for_tests
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
+from greenroom.git.models import Push
 from greenroom.slugs.models import Slug
 
 SILENCE, TOTAL = 10 * 60.0, 50 * 60.0
@@ -43,11 +44,8 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
     )
     wish: dict[str, Any] = {"setup": setup, "test": test}
     if travis:
-        marks |= {**travis_rules.marks(branch=run.app.protected_branch, sha=run.sha), **travis.env}
-        lines = [line for _, line in travis.setup]
-        wish["travis"] = {"setup": lines, "script": list(travis.script), "table": [printable(row) for row in travis.table()]}
-        if travis.problem:
-            wish["travis"] |= {"setup": [], "script": [], "problem": travis.problem}
+        wish |= _wished(travis)
+        marks |= _marked(travis, run, slug)
     config = environment.of_tests(
         app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks, given=for_tests(run.app, home)
     )
@@ -62,14 +60,39 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         env=runtime_env(config=config, process="test.1", port=0, **host.capacity(MEMORY_MB), facts={}),
         mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
         forwards=(forward(),),
-        limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=TOTAL, silence=SILENCE),
+        limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=limits_of(slug)[0], silence=limits_of(slug)[1]),
         output=True,
         stdin=json.dumps(wish).encode(),
     )
 
 
+def limits_of(slug: Slug | None) -> tuple[float, float]:
+    """(seconds in all, seconds without output) that the tests are given: ``[tests]`` of greenroom.toml, else 50 and 10 minutes."""
+    own = (slug.settings.get("tests") or {}) if slug else {}
+    return float(own.get("minutes", TOTAL / 60) * 60), float(own.get("silent_minutes", SILENCE / 60) * 60)
+
+
+def _wished(travis: travis_rules.Plan) -> dict[str, Any]:
+    """A plan as the dyno takes it: the lines that the log begins with, and what is run unless the file has no say."""
+    head = [printable(row) for row in travis.table()]
+    if travis.other:
+        return {"head": head}
+    lines = [] if travis.problem else [line for _, line in travis.setup]
+    script = [] if travis.problem else list(travis.script)
+    return {"head": head, "travis": {"setup": lines, "script": script, "problem": travis.problem}}
+
+
+def _marked(travis: travis_rules.Plan, run: CheckRun, slug: Slug) -> dict[str, str]:
+    """Travis's own variables and those of the file."""
+    if travis.other:
+        return {}
+    push = Push.objects.filter(app=run.app, after=run.sha).order_by("-seq").first()
+    before, python = push.before if push else "", str(slug.manifest.get("python_version") or "")
+    return {**travis_rules.marks(branch=run.app.protected_branch, sha=run.sha, before=before, python=python), **travis.env}
+
+
 def travis_plan(*, home: Path, slug: Slug) -> travis_rules.Plan | None:
-    """What the slug's .travis.yml asks for; None when there is none, or it is for another language."""
+    """What the slug's .travis.yml asks for; None when there is none."""
     text = tail(home / slug.folder / ".travis.yml", travis_rules.LIMIT + 1)
     return travis_rules.read(text) if text else None
 
@@ -82,7 +105,8 @@ def announced(*, run: CheckRun, home: Path) -> str:
 
 def outcome(*, run: CheckRun, state: DynoState, home: Path) -> Outcome:
     """What an ended dyno's result means. No result is an error, never a success."""
-    limit = {"timeout": f"more than {TOTAL / 60:.0f} minutes", "silence": f"no output for {SILENCE / 60:.0f} minutes"}
+    total, silence = limits_of(run.slug)
+    limit = {"timeout": f"more than {total / 60:.0f} minutes", "silence": f"no output for {silence / 60:.0f} minutes"}
     shown = tail(home / output_file(dyno_id(run)))
     if state.reason in limit:
         title = f"{limit[state.reason]}; ended"

@@ -24,6 +24,7 @@ MAX_CANDIDATES = 500
 class Finding:
     """One finding. text: its line without white space; ordinal: its number among equals of the file.
 
+    end_line, end_column: 0 where the tool does not say; they are no part of what it is known by.
     state: ``new``, ``unchanged``, ``updated`` (the line changed, the finding did not) or ``moved`` (to another file).
     """
 
@@ -37,6 +38,8 @@ class Finding:
     text: str
     ordinal: int = 0
     state: str = "new"
+    end_line: int = 0
+    end_column: int = 0
 
     def fingerprint(self) -> str:
         """``greenroom/v1``: stable while rule, path and the line's text are."""

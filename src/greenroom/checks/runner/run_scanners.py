@@ -13,8 +13,9 @@ from glob import glob
 from typing import Any
 
 from . import baseline, ignores, scanners
-from .run_scan import MAX_REPORTED, Tree, unpack
+from .run_scan import MAX_REPORTED
 from .scanners.kind import Report, ScanError, Scanner, Sources
+from .trees import Tree, unpack
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:

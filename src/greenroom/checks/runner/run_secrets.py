@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import ignores
+from . import baseline, ignores
+from .trees import Tree
 
 MAX_FILE, MAX_FILES, MAX_BYTES = 1024 * 1024, 5_000, 50 * 1024 * 1024
 LEFT_OUT = ("IPPublicDetector", "Base64HighEntropyString", "HexHighEntropyString")
@@ -25,42 +28,44 @@ FILTERS = (
     "heuristic.is_not_alphanumeric_string", "heuristic.is_potential_uuid", "heuristic.is_prefixed_with_dollar_sign",
     "heuristic.is_sequential_string", "heuristic.is_swagger_file", "heuristic.is_templated_secret",
 )  # fmt: skip
-Secret = tuple[str, int, str]
-"""kind, line, hash of the value; the last stays in this process."""
+MESSAGE = "is a secret: put it into a config var, and replace it where it is in use, since it is in the history now"
+ROUNDS = 20_000
+"""A value is compared by a slow digest, so that a fingerprint, which others see, cannot be used for trying short passwords quickly."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """value: a slow digest of it; text: its line without white space, with that digest in its place."""
+
+    kind: str
+    line: int
+    value: str
+    text: str
 
 
 class TooMuchError(Exception):
     """More has changed than is looked at."""
 
 
-def changed(old: str, new: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """(before, after): path -> content of the small plain files that differ between two archives, gone ones included."""
-    digests = dict(_digests(old))
-    fresh = {path for path, digest in _digests(new) if digests.pop(path, None) != digest}
-    return _contents(old, fresh | set(digests)), _contents(new, fresh)
+def changed(old: Tree, new: Tree) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """(before, after): path -> content of the small plain files that differ between two trees, gone ones included."""
+    fresh = {path for path, entry in new.plain.items() if path not in old.plain or old.plain[path].digest != entry.digest}
+    gone = {path for path in old.plain if path not in new.plain}
+    return _contents(old, (fresh & old.plain.keys()) | gone), _contents(new, fresh)
 
 
-def _members(archive: str) -> Iterable[tuple[str, bytes]]:
-    with tarfile.open(archive, "r:") as tar:
-        for member in tar:
-            source = tar.extractfile(member) if member.isreg() and member.size <= MAX_FILE else None
-            if source:
-                yield member.name.removeprefix("./"), source.read()
-
-
-def _digests(archive: str) -> Iterable[tuple[str, bytes]]:
-    return ((path, hashlib.sha256(content).digest()) for path, content in _members(archive))
-
-
-def _contents(archive: str, wanted: set[str]) -> dict[str, bytes]:
+def _contents(tree: Tree, wanted: set[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     size = 0
-    for path, content in _members(archive):
-        if path in wanted and b"\0" not in content[:8000]:
-            found[path] = content
-            size += len(content)
-        if len(found) > MAX_FILES or size > MAX_BYTES:
-            raise TooMuchError(f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MB have changed; secrets were not looked for")
+    with tarfile.open(tree.archive, "r:") as tar:
+        for path in sorted(wanted):
+            source = tar.extractfile(tree.plain[path].member)
+            content = source.read() if source else b""
+            if b"\0" not in content[:8000]:
+                found[path] = content
+                size += len(content)
+            if len(found) > MAX_FILES or size > MAX_BYTES:
+                raise TooMuchError(f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MB have changed; secrets were not looked for")
     return found
 
 
@@ -81,21 +86,66 @@ class Looker:
         self.work = work
 
     def look(self, files: dict[str, bytes]) -> dict[str, list[Secret]]:
-        """path -> its secrets, in the order of their lines."""
-        from detect_secrets.core.scan import scan_file
+        """path -> its secrets, in the order of their lines. Bytes that are no UTF-8 hide nothing: they are replaced."""
         from detect_secrets.settings import transient_settings
 
         found: dict[str, list[Secret]] = {}
         with transient_settings(self.settings):
+            tests = _tests()
             for path, content in files.items():
+                text = content.decode("utf-8", "replace")
                 place = os.path.join(self.work, os.path.basename(path) or "file")
-                with open(place, "wb") as file:
-                    file.write(content)
-                secrets = {(s.type, s.line_number, s.secret_hash) for s in scan_file(place) if _counts(s.type, path)}
+                with open(place, "w", encoding="utf-8", newline="") as file:
+                    file.write(text)
+                lines = text.splitlines()
+                secrets = {(kind, line, value) for kind, line, value in scan_file(place, tests) if _counts(kind, path)}
                 os.unlink(place)
                 if secrets:
-                    found[path] = sorted(secrets, key=lambda s: (s[1], s[0]))
+                    rows = sorted(secrets, key=lambda row: (row[1], row[0], row[2]))
+                    found[path] = [_secret(kind, line, value, lines) for kind, line, value in rows]
         return found
+
+
+def _tests() -> list[Callable[[str, str], bool]]:
+    """For each detector in use: whether it may say something of (file, line). The plain ones are asked by their expressions, which is far faster."""
+    from detect_secrets.core.scan import get_plugins
+    from detect_secrets.plugins.base import RegexBasedDetector
+
+    tests: list[Callable[[str, str], bool]] = []
+    for plugin in get_plugins():
+        kind = type(plugin)
+        own = any(getattr(kind, name) is not getattr(RegexBasedDetector, name, None) for name in ("analyze_string", "analyze_line"))
+        tests += [_asked(plugin)] if own else [_searched(regex) for regex in plugin.denylist]
+    return tests
+
+
+def _asked(plugin: Any) -> Callable[[str, str], bool]:
+    return lambda file, line: bool(plugin.analyze_line(filename=file, line=line))
+
+
+def _searched(regex: re.Pattern[str]) -> Callable[[str, str], bool]:
+    return lambda file, line: regex.search(line) is not None
+
+
+def scan_file(place: str, tests: list[Callable[[str, str], bool]]) -> Iterable[tuple[str, int, str]]:
+    """(kind, line, value) of each secret: what ``detect_secrets.core.scan.scan_file`` finds, but only lines of which a detector may say something
+    go through its filters, each with the line before it, which is all that a filter looks at beside."""
+    from detect_secrets.core import scan
+
+    for lines in scan._get_lines_from_file(place):
+        spots = [index for index, line in enumerate(lines) if (bare := line.rstrip()) and any(test(place, bare) for test in tests)]
+        pairs = [text for index in spots for text in (lines[index - 1] if index else "", lines[index])]
+        found = list(scan._process_line_based_plugins(list(enumerate(pairs, start=1)), filename=place))
+        secrets = [(str(s.type), spots[s.line_number // 2 - 1] + 1, str(s.secret_value)) for s in found if s.line_number % 2 == 0]
+        yield from secrets
+        if secrets:
+            return
+
+
+def _secret(kind: str, line: int, value: str, lines: list[str]) -> Secret:
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    known = hashlib.pbkdf2_hmac("sha256", value.encode(), baseline.SCHEME.encode(), ROUNDS).hex()[:32]
+    return Secret(kind, line, known, baseline.squeeze(text.replace(value, f"<{known}>")))
 
 
 def _counts(kind: str, path: str) -> bool:
@@ -105,31 +155,25 @@ def _counts(kind: str, path: str) -> bool:
     return not ignores.is_test(path) and (name.endswith(NAMED) or name.startswith(".env"))
 
 
-def look(wish: dict[str, Any], ignore: list[str]) -> list[dict[str, Any]]:
-    """New secrets as findings of severity 1, each with file, line and kind alone. wish: {secrets (packages), old, new, work}.
+def look(old: Tree, new: Tree, packages: str, work: str) -> list[dict[str, Any]]:
+    """New secrets as findings of severity 1, each with file, line and kind alone. packages: the folder with detect-secrets; work: a folder.
 
     What the deployed commit had in a file that changed or went is known. TooMuchError, OSError, tarfile.TarError, ImportError.
     """
-    work = os.path.join(wish["work"], "secrets")
     os.makedirs(work, exist_ok=True)
-    before, after = changed(wish["old"], wish["new"])
-    looker = Looker(wish["secrets"], work)
-    after = {path: content for path, content in after.items() if not ignores.matches(path, ignore)}
+    before, after = changed(old, new)
+    after = {path: content for path, content in after.items() if not ignores.matches(path, new.ignore)}
+    looker = Looker(packages, work)
     found = looker.look(after)
-    deployed: dict[str, list[Secret]] = looker.look(before) if found else {}
-    known = {(kind, value) for rows in deployed.values() for kind, _, value in rows}
-    return [
-        _finding(path, kind, line)
-        for path, rows in sorted(found.items())
-        for kind, line, value in rows
-        if (kind, value) not in known
-    ]
+    deployed = looker.look(before) if found else {}
+    known = {(secret.kind, secret.value) for rows in deployed.values() for secret in rows}
+    return [row for path, rows in sorted(found.items()) for row in _findings(path, rows, known)]
 
 
-def _finding(path: str, kind: str, line: int) -> dict[str, Any]:
-    fingerprint = hashlib.sha256(f"detect-secrets|{kind}|{path}|{line}".encode()).hexdigest()
-    message = "is a secret: put it into a config var, and replace it where it is in use, since it is in the history now"
-    return {
-        "tool": "detect-secrets", "rule": kind, "path": path, "line": line, "column": 0, "severity": 1, "message": message,
-        "text": "", "ordinal": 0, "state": "new", "fingerprint": fingerprint,
-    }  # fmt: skip
+def _findings(path: str, secrets: list[Secret], known: set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
+    """Those of one file that are not known. Their fingerprints are made as all others, of a text in which the value is exchanged for a digest."""
+    rows = [baseline.Finding("detect-secrets", s.kind, path, s.line, 0, 1, MESSAGE, s.text) for s in secrets]
+    values = {(s.kind, s.text): (s.kind, s.value) for s in secrets}
+    for finding in baseline.number(rows):
+        if values[finding.rule, finding.text] not in known:
+            yield {**asdict(finding), "text": "", "fingerprint": finding.fingerprint()}

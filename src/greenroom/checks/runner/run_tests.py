@@ -118,7 +118,12 @@ def _env(junit: str, again: bool, source: str) -> dict[str, str]:
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Set-up, tests and, if they failed, the second run. wish: {setup, test} command lines, {travis} a plan; each may be missing."""
+    """Set-up, tests and, if they failed, the second run.
+
+    wish: {head} lines for the top of the log, {setup, test} command lines, {travis} a plan; each may be missing.
+    """
+    for line in wish.get("head") or []:
+        print(line, flush=True)
     setup = wish.get("setup")
     if setup:
         step = run(setup, dict(os.environ))
@@ -154,11 +159,10 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
 
 
 def _command(wish: dict[str, Any], out: str) -> plan.Command | None:
-    """The app's own command, else the script of its .travis.yml after its table, else what is found."""
+    """The app's own command, else the script of its .travis.yml, else what is found."""
     travis = wish.get("travis")
     if wish.get("test") or not travis:
         return plan.find(os.getcwd(), wish.get("test"))
-    print("\n".join(travis["table"]), flush=True)
     return plan.of_travis(travis, os.path.join(out, BEGUN))
 
 

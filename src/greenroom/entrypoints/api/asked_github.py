@@ -133,17 +133,27 @@ class Asked:
         start, end = self._line(item, "start_line", at), self._line(item, "end_line", at)
         if start > end:
             self.wrong(f"{at}end_line", "end_line comes before start_line")
-        if item.get("start_column") is not None and start != end:
-            self.wrong(f"{at}start_column", "columns need an annotation of one line")
+        columns = self._columns(item, at, one_line=start == end)
         level = self.text("annotation_level", 20, required=True, of=item, at=at)
         if level and level not in LEVELS:
             self.wrong(f"{at}annotation_level", f"annotation_level is not one of {', '.join(LEVELS)}")
         return {
             "path": self.text("path", 4000, required=True, of=item, at=at), "line": start, "end_line": end,
-            "column": self._line(item, "start_column", at) if item.get("start_column") is not None else 0,
+            "column": columns[0], "end_column": columns[1],
             "rule": self.text("title", 255, of=item, at=at), "severity": LEVELS.get(level, 4),
             "message": self.text("message", 64 * 1024, required=True, of=item, at=at),
+            "raw_details": self.text("raw_details", 64 * 1024, of=item, at=at),
         }  # fmt: skip
+
+    def _columns(self, item: dict[str, Any], at: str, *, one_line: bool) -> tuple[int, int]:
+        """start_column and end_column, 0 where they are not given."""
+        given = {field: item.get(field) is not None for field in ("start_column", "end_column")}
+        for field in (field for field, there in given.items() if there and not one_line):
+            self.wrong(f"{at}{field}", "columns need an annotation of one line")
+        start, end = (self._line(item, field, at) if there else 0 for field, there in given.items())
+        if end and start > end:
+            self.wrong(f"{at}end_column", "end_column comes before start_column")
+        return start, end
 
     def _line(self, item: dict[str, Any], field: str, at: str) -> int:
         value = item.get(field)

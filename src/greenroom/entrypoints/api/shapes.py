@@ -161,7 +161,8 @@ def slug(row: Slug, manifest: dict[str, Any]) -> dict[str, Any]:
 def annotation(row: Annotation) -> dict[str, Any]:
     """A finding of a check."""
     return {
-        "path": row.path, "start_line": row.line, "end_line": row.line, "start_column": row.column or None, "rule": row.rule,
+        "path": row.path, "start_line": row.line, "end_line": row.end_line or row.line, "start_column": row.column or None,
+        "end_column": row.end_column or None, "rule": row.rule,
         "tool": row.tool, "severity": row.severity, "message": row.message, "new": row.new, "fingerprint": row.fingerprint,
         "suppressed": row.suppressed or None, "justification": row.justification or None,
         "annotation_level": {1: "failure", 2: "failure", 3: "warning"}.get(row.severity, "notice"),

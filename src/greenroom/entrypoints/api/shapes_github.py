@@ -114,6 +114,6 @@ def annotation(row: Annotation, owner: str) -> dict[str, Any]:
     run = row.check_run
     return {
         "path": row.path, "blob_href": f"{repo_url(owner, run.app)}/contents/{row.path}?ref={run.sha}", "start_line": row.line,
-        "end_line": row.end_line or row.line, "start_column": row.column or None, "end_column": None, "title": row.rule or None,
-        "annotation_level": LEVELS.get(row.severity, "notice"), "message": row.message, "raw_details": None,
+        "end_line": row.end_line or row.line, "start_column": row.column or None, "end_column": row.end_column or None, "title": row.rule or None,
+        "annotation_level": LEVELS.get(row.severity, "notice"), "message": row.message, "raw_details": row.raw_details or None,
     }  # fmt: skip

@@ -69,22 +69,29 @@ def python(tool: str) -> str:
 
 def call(argv: list[str], *, cwd: str, ends: tuple[int, ...] = (0, 1), env: dict[str, str] | None = None) -> str:
     """Standard output of the tool. ScanError when it cannot be started, hangs, or ends with a code that is not one of ``ends``."""
-    clean = {"PATH": "/usr/bin:/bin", "HOME": cwd, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **(env or {})}
+    code, out, said = run(argv, cwd=cwd, env=env)
+    if code not in ends:
+        raise ScanError(f"it ended with exit code {code}: {(said or out).strip()[-500:] or 'it said nothing'}")
+    if not out:
+        raise ScanError(f"it reported nothing: {said.strip()[-500:] or 'it said nothing'}")
+    return out
+
+
+def run(argv: list[str], *, cwd: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error) of the tool; its home is an empty folder, never the tree, whose files would be its settings.
+
+    ScanError when it cannot be started, or hangs.
+    """
+    home = f"{cwd.rstrip('/')}.home"
+    os.makedirs(home, exist_ok=True)
+    clean = {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **(env or {})}
     try:
         done = subprocess.run(argv, cwd=cwd, env=clean, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=SECONDS)
     except OSError as error:
         raise ScanError(f"it could not be started: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
         raise ScanError(f"it did not end within {SECONDS} seconds") from error
-    if done.returncode not in ends:
-        words = (done.stderr or done.stdout).decode(errors="replace").strip()[-500:]
-        raise ScanError(f"it ended with exit code {done.returncode}: {words or 'it said nothing'}")
-    return done.stdout.decode(errors="replace") or _nothing(done.stderr)
-
-
-def _nothing(stderr: bytes) -> str:
-    words = stderr.decode(errors="replace").strip()[-500:]
-    raise ScanError(f"it reported nothing: {words or 'it said nothing'}")
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
 def read_json(text: str) -> dict[str, Any]:

@@ -22,7 +22,8 @@ declare("delivery", "The journey of one push, config change or rollback.", {
 })  # fmt: skip
 declare("delivery.build", "Its build.", {"id": "uuid", "status": "text"})
 declare("annotation", "A finding of a check.", {
-    "path": "text", "start_line": "integer", "end_line": "integer", "start_column": "integer?", "rule": "text", "tool": "text",
+    "path": "text", "start_line": "integer", "end_line": "integer", "start_column": "integer?", "end_column": "integer?", "rule": "text",
+    "tool": "text",
     "severity": "integer", "message": "text", "new": "boolean", "fingerprint": "text", "annotation_level": "failure|warning|notice",
     "suppressed": "any", "justification": "text?",
 })  # fmt: skip

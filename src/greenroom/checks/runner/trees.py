@@ -1,0 +1,102 @@
+"""Unpacks the trees that a scan reads: regular files alone, within limits, and what the tree says of itself (``.checkignore``, its root and version).
+
+Links, devices, strange paths and huge files are left out; nothing is run or imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import ignores
+from .scanners.kind import ScanError
+
+SETTINGS = (".checkignore", ".python-version", "greenroom.toml")
+ROOT = re.compile(r"""^\s*root\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
+MAX_FILES, MAX_BYTES, MAX_FILE, MAX_PLAIN = 60_000, 400 * 1024 * 1024, 4 * 1024 * 1024, 1024 * 1024
+TARGETS = range(7, 15)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A small file of an archive: the digest of its content, and where it can be read again."""
+
+    digest: bytes
+    member: tarfile.TarInfo
+
+
+@dataclass
+class Tree:
+    """One archive, unpacked. files: path -> text of each Python file; ignore: patterns of its .checkignore; root: the app's own folder in it;
+    plain: every regular file of up to 1 MB, if asked for."""
+
+    folder: str
+    archive: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    ignore: list[str] = field(default_factory=list)
+    target: str = ""
+    root: str = ""
+    left_out: int = 0
+    plain: dict[str, Plain] = field(default_factory=dict)
+
+
+def is_python(path: str) -> bool:
+    """Whether ruff reads the file."""
+    return path.endswith((".py", ".pyi"))
+
+
+def unpack(archive: str, folder: str, wanted: Callable[[str], bool] = is_python, *, plain: bool = False) -> Tree:
+    """Write the archive's files that are ``wanted`` below ``folder``. plain: also note the digest of each small file. ScanError, tarfile.TarError."""
+    tree = Tree(folder, archive)
+    total = 0
+    with tarfile.open(archive, "r:") as tar:
+        for member in tar:
+            path = member.name[2:] if member.name.startswith("./") else member.name
+            if not member.isreg() or path.startswith("/") or ".." in path.split("/"):
+                continue
+            taken = path in SETTINGS or wanted(path)
+            if taken and member.size > MAX_FILE:
+                tree.left_out += 1
+                continue
+            noted = plain and member.size <= MAX_PLAIN
+            content = _read(tar, member) if taken or noted else b""
+            if noted:
+                tree.plain[path] = Plain(hashlib.sha256(content).digest(), member)
+            if taken:
+                total += member.size
+                if total > MAX_BYTES or len(tree.files) >= MAX_FILES:
+                    raise ScanError(f"the tree is too large: more than {MAX_FILES} files or {MAX_BYTES >> 20} MB")
+                _take(tree, path, content)
+    return tree
+
+
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    source = tar.extractfile(member)
+    return source.read() if source else b""
+
+
+def _take(tree: Tree, path: str, content: bytes) -> None:
+    text = content.decode("utf-8", "replace")
+    if path == ".checkignore":
+        tree.ignore = ignores.read(text)
+    elif path == ".python-version":
+        tree.target = target_version(text)
+    elif path == "greenroom.toml":
+        found = ROOT.search(text)
+        tree.root = found.group(1).strip("./") if found else ""
+    else:
+        place = os.path.join(tree.folder, path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "wb") as file:
+            file.write(content)
+        tree.files[path] = text
+
+
+def target_version(text: str) -> str:
+    """ruff's name for the version in .python-version: ``3.12.4`` is ``py312``; empty when it is none that ruff knows."""
+    found = re.match(r"\s*3\.(\d+)", text)
+    return f"py3{found.group(1)}" if found and int(found.group(1)) in TARGETS else ""
