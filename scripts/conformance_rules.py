@@ -61,6 +61,7 @@ RULES: dict[str, tuple[str, str]] = {
     "5.16": ("when one requirement has a hash, all must be pinned and have one", ""),
     "5.17": ("a branch of a repository is asked again at each build", "a requirements file at a URL too"),
     "5.19": ("-e ./folder, -e git+URL, --find-links and --index-url are what pip makes of them", ""),
+    "5.22": ("pip's ways of writing options (-rbase.txt, -e., quotes)", "--config-settings and --global-option of one requirement are refused"),
     "5.20": ("pip, and up to Python 3.12 setuptools 70.3.0, are installed beside the requirements", "not where those name them"),
     "5.21": ("a missing gdal-config, a missing sqlite3.h and metadata before celery 5.2.1 are explained", "pg_config, Python.h and others too"),
     "5.18": ("${NAME} in a requirements file is the value of an environment variable", "of a config var on the app's list"),

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from greenroom.buildpacks import interpreters
 from greenroom.buildpacks.host import capacity
 
 NO_LIMIT_V1 = "9223372036854771712\n"
@@ -55,3 +56,16 @@ def test_the_memory_is_the_dynos_limit_or_what_is_there(kernel, files, wanted):
 def test_the_cores_are_those_that_may_be_used(kernel, files, most):
     usable = len(os.sched_getaffinity(0))
     assert kernel(512, **files)["cores"] == min(usable, most or usable)
+
+
+def test_interpreters_that_greenroom_up_named_are_found(tmp_path, monkeypatch):
+    for name, answer in (("python3.12", "3 12 99 CPython"), ("python3.13", "3 13 99 PyPy"), ("other", "3 14 99 CPython")):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\necho {answer}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv(interpreters.NAMED, os.pathsep.join(str(path) for path in (tmp_path / "bin").iterdir()))
+    found = {known.text: known for known in interpreters.find(others=False)}
+    assert found["3.12.99"].path == str(tmp_path / "bin" / "python3.12")
+    assert found["3.12.99"].prefix == str(tmp_path)
+    assert not {"3.13.99", "3.14.99"} & set(found)

@@ -202,6 +202,18 @@ def test_requirements_by_windows_tools_are_read(tree, encoding):
     assert made.install.files["requirements.txt"].startswith("six==1.16.0")
 
 
+@pytest.mark.rule("5.22")
+def test_what_only_pip_takes_is_written_as_uv_takes_it(tree):
+    files = {"requirements.txt": "-rbase.txt\n-e.\n -e './lib'\n--editable=\"./more\"\n-ihttps://index.invalid/simple\n-cpins.txt\n", "base.txt": "six\n", "pins.txt": "six<2\n"}
+    made = tree(files).install
+    assert made.files["requirements.txt"] == "-r base.txt\n-e .\n -e ./lib\n--editable=./more\n-i https://index.invalid/simple\n-c pins.txt\n"
+    assert set(made.files) == {"requirements.txt", "base.txt", "pins.txt"}
+    assert made.options == ("-i https://index.invalid/simple",)
+    assert made.tree
+    assert tree({"requirements.txt": "-egit+https://example.invalid/x.git#egg=x\n"}).install.local
+    assert reason(tree, {"requirements.txt": "six==1.16.0 --config-settings=a=b\n"}) == "install-dependencies::pip"
+
+
 @pytest.mark.rule("5.16")
 @pytest.mark.parametrize(
     ("text", "wanted"),

@@ -15,6 +15,8 @@ from greenroom.engine.contract import PYTHON_FOLDER, PYTHONS
 
 NAME = re.compile(r"python3\.(\d+)\Z")
 MANAGED = re.compile(r"(?:cpython-)?(3)\.(\d+)\.(\d+)(?:-.*)?\Z")
+NAMED = "GREENROOM_PYTHONS"
+"""The environment variable in which ``greenroom up`` names the interpreters that it found, since the worker has another user and another home."""
 PLACES = (Path("/usr/bin"), Path("/usr/local/bin"))
 OLDEST = (3, 8)
 """The oldest that the scripts of the dyno side run under; whether an app may have one that is no longer supported is for its policy to say."""
@@ -36,6 +38,7 @@ def _candidates() -> list[Path]:
             match = MANAGED.match(child.name)
             if match and (3, int(match[2])) >= OLDEST:
                 found.append(child / "bin" / f"python3.{match[2]}")
+    found += [Path(entry) for entry in os.environ.get(NAMED, "").split(os.pathsep) if NAME.match(Path(entry).name)]
     found += [Path(entry) / f"python3.{minor}" for entry in _path() for minor in range(OLDEST[1], 30)]
     base = Path(getattr(sys, "_base_executable", None) or sys.executable)
     found.append(base.resolve().parent / f"python3.{sys.version_info[1]}")

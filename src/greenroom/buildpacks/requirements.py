@@ -23,6 +23,10 @@ Read = Callable[[str], bytes | None]
 COMMENT = re.compile(r"(^|\s+)#.*$")
 NESTED = re.compile(r"(?:(?P<short>-[rc])\s*|(?P<long>--(?:requirement|constraint))[\s=]+)(?P<path>\S.*)\Z")
 EDITABLE = re.compile(r"(?:-e\b|--editable\b)")
+GLUED = re.compile(r"(?m)^[ \t]*-[rceif](?=[^\s=-])")
+QUOTED = re.compile(r"(?m)^(?P<option>[ \t]*(?:-e|--editable)[ \t=]+)(?P<quote>[\"'])(?P<what>[^\"'\n]+)(?P=quote)")
+SINGLE = re.compile(r"\s--(?:config-settings?|global-option|install-option|build-option)\b")
+"""Options of one requirement that say how it is built."""
 NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<rest>.*)\Z", re.DOTALL)
 HASH = re.compile(r"\s--hash[=\s]+(sha(?:256|384|512):[0-9a-fA-F]+)")
 CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
@@ -100,10 +104,13 @@ class _Reader:
             raise _bad(named_by, f"the file {path[:200]!r} is not in the commit", f"git add {path[:200]}")
         if len(data) > MAX_BYTES or len(self.files) >= MAX_FILES:
             raise _bad(named_by, f"{path[:200]!r} is too large, or there are too many files ({MAX_FILES} are allowed)", "")
-        self.files[path] = _decoded(data, path)
+        self.files[path] = _spaced(_decoded(data, path))
         return self.files[path]
 
     def _line(self, path: str, number: int, line: str, constraint: bool) -> None:
+        if SINGLE.search(line):
+            hint = "set them for the package in pyproject.toml ([tool.uv] config-settings-package) and use uv.lock, or use a wheel"
+            raise _bad(f"{path}, line {number}", f"options of a single requirement are not supported, found {line[:100]!r}", hint)
         nested = NESTED.match(line)
         if nested:
             self._nested(path, number, nested, constraint)
@@ -150,6 +157,11 @@ def _decoded(data: bytes, path: str) -> str:
         return data.decode("utf-8-sig" if encoding == "utf-8" else encoding or named)
     except (UnicodeDecodeError, LookupError) as error:
         raise _bad(path, f"this is not {encoding or named} text", f"save {path} as UTF-8") from error
+
+
+def _spaced(text: str) -> str:
+    """The text with a space after a short option (``-rbase.txt``, ``-e.``) and without quotes around what is editable: pip takes both, uv neither."""
+    return QUOTED.sub(r"\g<option>\g<what>", GLUED.sub(r"\g<0> ", text))
 
 
 def _bad(where: str, problem: str, hint: str) -> BuildError:

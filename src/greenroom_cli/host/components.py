@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import pwd
+import re
 import shutil
 import socket
 import sys
@@ -63,16 +64,11 @@ def control_environment(home: Path, install: Installation) -> dict[str, str]:
         password = quote((home / "keys" / "platform.password").read_text().strip(), safe="")
         url = f"postgres://greenroom:{password}@127.0.0.1:{install.pg_port}/greenroom"
     secret = os.environ.get("SECRET_KEY") or (home / "keys" / "secret.key").read_text().strip()
-    found = [
-        path
-        for name in ("python3", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
-        if (path := shutil.which(name))
-    ]
     return base_environment(home) | {
         "DATABASE_URL": url,
         "SECRET_KEY": secret,
         "MALLOC_ARENA_MAX": "2",  # many threads that mostly wait: an arena each would be memory for nothing
-        "GREENROOM_PYTHONS": os.pathsep.join(dict.fromkeys(os.path.realpath(path) for path in found)),
+        "GREENROOM_PYTHONS": os.pathsep.join(map(str, pythons())),
     }
 
 
@@ -156,6 +152,13 @@ def needed_paths() -> list[Path]:
 
     found.add(Path(greenroom.__file__).resolve().parent.parent)
     return sorted(found)
+
+
+def pythons() -> list[Path]:
+    """The interpreters in these folders. The worker looks for more, but in the folders of its own user, not of whoever called ``greenroom up``."""
+    own = Path(sys.prefix)
+    found = [path for folder in needed_paths() if folder != own for path in sorted((folder / "bin").glob("python3.[0-9]*"))]
+    return [path for path in found if re.fullmatch(r"python3\.\d+", path.name)]
 
 
 def caddy_binary() -> Path:

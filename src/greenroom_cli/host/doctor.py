@@ -204,11 +204,7 @@ def _ancestors(home: Path) -> Finding:
 
 
 def _interpreters() -> Finding:
-    found = []
-    for path in components.needed_paths():
-        for program in sorted((path / "bin").glob("python3.[0-9]*")):
-            if re.fullmatch(r"python3\.\d+", program.name) and str(path) != sys.prefix:
-                found.append(f"{program.name.removeprefix('python')} ({path})")
+    found = [f"{program.name.removeprefix('python')} ({program.parent.parent})" for program in components.pythons()]
     return Finding(
         "interpreters",
         "ok" if found else "warn",
