@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +13,12 @@ from tests.stories.team import Team
 
 FEW = "python manage.py test -k half_a_cent -k warm_cache -k sign_in"
 """Of all the sample's tests those that the scenarios are about, and a few more."""
+
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "howto" / "red-push.md"
+VARYING = re.compile(r"\bv\d+\b")
+TEXTS: dict[str, str] = {}
+"""scenario -> what its pusher read."""
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +42,63 @@ def scenario(team: Team, name: str) -> str:
         (team.work / path).unlink(missing_ok=True)
     team.apply(name)
     text = team.push()
-    folder = os.environ.get("GREENROOM_KEEP_TEXTS")
-    if folder:
-        (Path(folder) / f"{name}.txt").write_text(text)
+    TEXTS[name] = text
     return text
 
 
-def test_failing(live):
+def withheld(team: Team, text: str, *reasons: str) -> None:
+    """The pusher is told that nothing was deployed, why, what runs on and what to do next; and so it is."""
+    end = text[text.index("-----> Withheld: this commit is not deployed") :]
+    for reason in reasons:
+        assert f" !     {reason}" in end, end
+    assert re.search(r"^ !     v\d+ keeps running\.$", end, re.MULTILINE), end
+    row = team.delivery()
+    assert (row["state"], row["verdict"]["colour"]) == ("refused", "red")
+    assert reasons[0] in row["verdict"]["text"]
+    team.assert_live(team.good)
+
+
+def test_a_failing_test_is_named_with_its_output(live):
     text = scenario(live, "failing-test")
-    print(text)
+    name = "payroll.tests.test_calculation.RoundingTests.test_half_a_cent_is_rounded_away_from_zero"
+    assert f" !     Tests failed: 1 of 5, first: {name}" in text
+    assert "AssertionError: Decimal('0.00') != Decimal('0.01')" in text
+    hint = f"hint: all that `tests` said: greenroom checks:info tests {live.sha[:8]} -a {live.name}"
+    withheld(live, text, f"`tests` failed: 1 of 5, first: {name}", hint)
+    assert "half_a_cent" in live.greenroom("checks:info", "tests", live.sha[:8]).stdout  # the command of the hint
 
 
-def test_scan(live):
+def test_a_finding_is_shown_with_its_line_and_how_to_answer_it(live):
     text = scenario(live, "scan-finding")
-    print(text)
+    place = "payroll/management/commands/dump_units.py:18"
+    assert f"       {place}:9 S602 `subprocess` call with `shell=True`" in text
+    assert " !     hint: mend it; if it is right as it is: `# noqa: S602` with the reason on its line" in text
+    withheld(live, text, f"`scan` failed: 1 new finding, first: {place} S602")
 
 
-def test_missing(live):
+def test_a_missing_migration_is_shown_with_what_django_would_write(live):
     text = scenario(live, "missing-migration")
-    print(text)
+    assert "           ~ Alter field name on staffmember" in text
+    assert " !     hint: run `python manage.py makemigrations`, commit the new file and push again" in text
+    withheld(live, text, "`scan` failed: makemigrations --check: models have changed without a migration")
 
 
-def test_flaky(live):
+def test_a_flaky_test_is_deployed_and_never_hidden(live):
     text = scenario(live, "flaky-test")
-    print(text)
-    print(live.greenroom("checks").stdout)
-    print(json.dumps(live.delivery(), indent=1))
+    name = "payroll.tests.test_rates_cache.RatesCacheTests.test_exchange_rates_come_from_the_warm_cache"
+    assert re.search(r"Ran 6 tests in [\d.]+ s: OK, 1 flaky", text)
+    assert f"       Flaky: {name}" in text
+    assert "deployed to Greenroom" in text
+    row = live.assert_live()
+    assert f"`tests`: 1 flaky: failed, then passed on the same code: {name}." in row["verdict"]["reasons"]
+
+
+def test_the_page_about_red_pushes_shows_what_pushers_read():
+    """Lines that a push prints above stand in the page as they are."""
+    page = PAGE.read_text()
+    assert TEXTS, "run the whole module"
+    for name, text in TEXTS.items():
+        told = [line for line in text.splitlines() if re.match(r" !     |       (Flaky|FAILURE|AssertionError|payroll/|Migrations)", line)]
+        lines = [VARYING.sub("", line).rstrip() for line in told if not line.startswith((" !     hint: all", " !     `tests` is", " !     Nothing", " !       "))]
+        missing = [line for line in lines if line not in VARYING.sub("", page) and "migrations are pending" not in line]
+        assert not missing, (name, missing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,8 +83,11 @@ def run(argv: list[str], *, cwd: str, env: dict[str, str] | None = None) -> tupl
 
     ScanError when it cannot be started, or hangs.
     """
-    home = f"{cwd.rstrip('/')}.home"
-    os.makedirs(home, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="home-") as home:
+        return _run(argv, cwd, home, env)
+
+
+def _run(argv: list[str], cwd: str, home: str, env: dict[str, str] | None) -> tuple[int, str, str]:
     clean = {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **(env or {})}
     try:
         done = subprocess.run(argv, cwd=cwd, env=clean, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=SECONDS)
