@@ -52,7 +52,8 @@ NOT = {
     "pg:bloat": SQL, "pg:calls": "needs the extension pg_stat_statements", "pg:outliers": "needs the extension pg_stat_statements",
     "pg:extensions": "asks for a setting of Heroku's own servers; `heroku pg:psql -c '\\dx'`", "pg:connection-pooling*": TIER,
     "pg:copy": "not built; `heroku pg:backups:restore APP::b001 DATABASE_URL`",
-    "pg:credentials:*": TIER, "pg:diagnose": HOST, "pg:fdwsql": TIER, "pg:links*": "there are no links between databases", "pg:mandelbrot": SQL,
+    "pg:credentials:create": TIER, "pg:credentials:destroy": TIER,
+    "pg:credentials:repair-default": TIER, "pg:credentials:rotate": TIER, "pg:diagnose": HOST, "pg:fdwsql": TIER, "pg:links*": "there are no links between databases", "pg:mandelbrot": SQL,
     "pg:pull": "needs a PostgreSQL of one's own; not tested", "pg:push": "needs a PostgreSQL of one's own; not tested", "pg:settings*": TIER,
     "pg:stats-reset": TIER,
     "pg:unfollow": "there are no followers", "pg:upgrade*": "the server is upgraded with Greenroom",
@@ -62,5 +63,5 @@ NOT = {
     "run:inside": "a dyno that runs is not entered: `heroku run bash`", "redis*": "there is no Redis", "spaces*": SPACES,
     "telemetry*": "there are no telemetry drains: `heroku drains:add`", "usage:addons": "nothing is billed",
     "pipelines:connect": HOST, "pipelines:setup": HOST, "pipelines:diff": HOST, "pipelines:open": HOST, "pipelines:transfer": TEAMS,
-    "ci:open": HOST, "ci:debug": "not built: `heroku run bash`", "ci:migrate-manifest": LOCAL,
+    "ci:open": HOST, "ci:debug": "refused: `heroku run bash`", "ci:migrate-manifest": LOCAL,
 }  # fmt: skip
