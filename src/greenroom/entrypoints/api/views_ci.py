@@ -116,7 +116,7 @@ def list_nodes(call: Call) -> list[dict[str, Any]]:
     return [_node(_by_id(call))]
 
 
-@route("POST", "/test-runs", "account:write", also="pipelines:test", takes="test-run.create", returns="201 test-run")
+@route("POST", "/test-runs", "account:write", also="pipelines:test push", takes="test-run.create", returns="201 test-run")
 def start_test_run(call: Call) -> Reply:
     """{pipeline, source_blob_url, commit_sha, commit_branch, commit_message}: run the tests of an archive that was put to ``POST /sources``.
 
@@ -138,7 +138,7 @@ def start_test_run(call: Call) -> Reply:
     return Reply(_test_run(_rows(call).get(pk=row.pk)), 201)
 
 
-@route("PATCH", "/test-runs/{test_run}", "account:write", also="pipelines:test", takes="test-run.update", returns="test-run")
+@route("PATCH", "/test-runs/{test_run}", "account:write", also="pipelines:test push", takes="test-run.update", returns="test-run")
 def update_test_run(call: Call) -> dict[str, Any]:
     """{status: "cancelled"}: end the test run of an archive before it is over."""
     row = _by_id(call)

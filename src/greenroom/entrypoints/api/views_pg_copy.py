@@ -17,7 +17,7 @@ from greenroom.entrypoints.api.views_snapshots import refuse_while_migrating, re
 HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, heroku pg:pull takes one there"
 
 
-@route("POST", "/client/v11/databases/{database}/transfers", "account:write", also="data:write", takes="transfer.copy", returns="201 transfer")
+@route("POST", "/client/v11/databases/{database}/transfers", "account:write", also="data:write data:read run", takes="transfer.copy", returns="201 transfer")
 def copy(call: Call) -> Reply:
     """Copy {from_url} into {to_url}, two databases of this installation: the source is dumped now, the target is replaced by the worker.
 
