@@ -121,7 +121,9 @@ def test_a_process_type_is_restarted_and_stopped_as_a_whole(app):
 def test_sizes_are_changed(app):
     app("ps:type web=standard-2x")
     assert next(row["size"] for row in app.get("/formation") if row["type"] == "web").lower() == "standard-2x"
+    app.until(lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"], lambda sizes: sizes == ["standard-2x"])
     app("ps:type web=standard-1x")
+    app.until(lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"], lambda sizes: sizes == ["standard-1x"])
 
 
 def test_releases_are_listed_shown_and_rolled_back(app):
