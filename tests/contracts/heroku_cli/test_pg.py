@@ -28,7 +28,7 @@ class Cli:
     def __init__(self, place: Installation, folder: Path) -> None:
         self.place, self.folder = place, folder
         exported = json.loads(place.run("env", "--home", place.home, "--json").stdout)
-        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{place.env['PATH']}:{binaries()}"
+        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{binaries()}:{place.env['PATH']}"  # an older pg_dump of the host's refuses this server
         self.env = {**place.env, **exported, "PATH": path, "HOME": str(folder), "TERM": "dumb", "NO_COLOR": "1"}
 
     def __call__(self, *words: str, app: str | None = APP, check: bool = True) -> str:
