@@ -24,7 +24,8 @@ INTRODUCTION = """# The Heroku CLI
 
 `eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) at an installation; `greenroom env --token-file FILE` takes your own
 token. `heroku login`, by browser or with `-i`, works as well: `greenroom accounts:password` sets a password. A host that the CLI would not accept
-is refused by `greenroom env --host`, since the CLI would send the token to Heroku; a tunnel (`ssh -L`) or a name that contains `localhost` does.
+is refused by `greenroom env --host`, since the CLI would send the token to Heroku; a tunnel (`ssh -L`) or a name that contains `localhost` does
+([from another computer](../howto/another-computer.md)).
 
 Written by `python scripts/heroku_cli.py` from the CLI's list of commands and the command lines in the tests; a test keeps it up to date. Each
 command that works has a test with the real CLI, judged by its effect. What is left out answers with a text that names what is there instead.

@@ -32,12 +32,13 @@ ROLES_OF = {"admin": ("admin", "write"), "public": ("anybody", "")}
 
 
 def need(row: Any) -> tuple[str, str]:
-    """(lowest role, what the token must grant) of a route."""
-    from greenroom.apps.rules import PERMISSIONS
+    """(lowest role, what the token must grant) of a route; of several permissions the strictest role and the widest grant."""
+    from greenroom.apps.rules import PERMISSIONS, RANK
     from greenroom.entrypoints.api.routing import ACCOUNT_SCOPES
 
     if row.also:
-        return PERMISSIONS[row.also]
+        pairs = [PERMISSIONS[name] for name in row.also.split()]
+        return max((role for role, _ in pairs), key=RANK.__getitem__), max((grant for _, grant in pairs), key=lambda grant: -len(granting(grant)))
     if row.permission in ROLES_OF:
         return ROLES_OF[row.permission]
     if row.permission in ACCOUNT_SCOPES:
@@ -61,7 +62,7 @@ def page(routes: Iterable[Any]) -> str:
     for row in sorted(routes, key=lambda row: (row.pattern, row.method)):
         role, needed = need(row)
         scopes = ", ".join(granting(needed)) if needed else "none needed"
-        lines.append(f"| `{row.method} {row.pattern}` | {row.also or row.permission} | {role} | {scopes} |")
+        lines.append(f"| `{row.method} {row.pattern}` | {row.also.replace(' ', '+') or row.permission} | {role} | {scopes} |")
     return HEAD + "\n".join(lines) + "\n"
 
 

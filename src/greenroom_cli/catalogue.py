@@ -13,7 +13,7 @@ TOPICS: dict[str, str] = {
     "config": "config vars",
     "ps": "processes: formation and dynos",
     "run": "one-off dynos",
-    "logs": "logs",
+    "logs": "logs and drains",
     "deliveries": "the journey of each push",
     "builds": "builds",
     "checks": "the gate: checks and overrides",
@@ -23,7 +23,7 @@ TOPICS: dict[str, str] = {
     "ci": "test runs of a pipeline",
     "reviewapps": "review apps of branches",
     "pg": "the app's database",
-    "domains": "host names",
+    "domains": "host names and certificates",
     "maintenance": "maintenance mode",
     "access": "who may do what",
     "accounts": "accounts and API tokens",
@@ -66,6 +66,9 @@ ps          ps:restart           ps:restart                restart all dynos, or
 ps          ps:stop              ps:stop                   stop one dyno
 run         run                  run:run                   run a command in a one-off dyno
 logs        logs                 logs:logs                 show the log
+logs        drains               drains:drains             list the log drains of an app
+logs        drains:add           drains:add                send the log of an app to a URL
+logs        drains:remove        drains:remove             send nothing more to a drain
 deliveries  deliveries           deliveries:deliveries     list deliveries
 deliveries  deliveries:info      deliveries:info           show one delivery
 deliveries  deliveries:drop      deliveries:drop           drop the release that is held for its migrations
@@ -115,6 +118,7 @@ ci          ci                   ci:ci                     list the latest test 
 ci          ci:info              ci:info                   show a test run with what it said
 ci          ci:last              ci:last                   show the latest test run
 ci          ci:run               ci:run                    run the tests of this folder
+ci          ci:cancel            ci:cancel                 end a test run of ci:run
 ci          ci:config            ci:config                 show the config vars of the tests
 ci          ci:config:get        ci:config_get             print one config var of the tests
 ci          ci:config:set        ci:config_set             set config vars of the tests
@@ -135,6 +139,12 @@ pg          pg:restore           snapshots:restore         put the database back
 domains     domains              domains:domains           list host names
 domains     domains:add          domains:add               add a host name
 domains     domains:remove       domains:remove            take a host name away
+domains     certs                certs:certs               list the certificates of an app
+domains     certs:info           certs:info                show one certificate
+domains     certs:add            certs:add                 add a certificate
+domains     certs:update         certs:update              replace a certificate
+domains     certs:remove         certs:remove              forget a certificate
+domains     certs:auto           certs:auto                let the own CA certify the host names of an app
 maintenance maintenance          maintenance:maintenance   show whether maintenance mode is on
 maintenance maintenance:on       maintenance:on            show visitors a maintenance page
 maintenance maintenance:off      maintenance:off           let visitors in again

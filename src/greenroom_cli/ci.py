@@ -14,6 +14,7 @@ from greenroom_cli.errors import CliError
 from greenroom_cli.pipelines import pipeline_of, place
 
 PIPELINE = click.option("-p", "--pipeline", default="", metavar="PIPELINE", help="The pipeline; without it that of the app.")
+STAGE = click.option("--stage", type=click.Choice(["test", "review"]), default="test", show_default=True, help="Those of tests, or of review apps.")
 COLOURS = {"succeeded": "green", "failed": "red", "errored": "red", "cancelled": "yellow"}
 OVER = ("succeeded", "failed", "errored", "cancelled")
 SECONDS = 3600.0
@@ -116,32 +117,45 @@ def _put(url: str, data: bytes) -> None:
         raise CliError(f"The source could not be sent: {error}.", hint="try again") from error
 
 
+@verb("ci:cancel", example="greenroom ci:cancel 12 -a ach-payslip-staging")
+@click.argument("number", type=click.IntRange(min=1))
+@PIPELINE
+def cancel(cx: Context, number: int, pipeline: str) -> int | None:
+    """End a test run that ci:run began before it is over."""
+    row = cx.api.get(place(pipeline_of(cx, pipeline), "test-runs", str(number)))
+    with output.progress(f"Cancelling test run {number}"):
+        cx.api.patch(f"/test-runs/{row['id']}", {"status": "cancelled"})
+    return None
+
+
 @verb("ci:config", example="greenroom ci:config -a ach-payslip-staging", json=True)
 @PIPELINE
-def config(cx: Context, pipeline: str) -> int | None:
-    """Show the config vars of the tests of a pipeline's apps."""
-    values = cx.api.get(_config(cx, pipeline))
+@STAGE
+def config(cx: Context, pipeline: str, stage: str) -> int | None:
+    """Show the config vars of the tests of a pipeline's apps, or of its review apps."""
+    values = cx.api.get(_config(cx, pipeline, stage))
     if cx.as_json:
         output.print_json(values)
     elif values:
         output.fields((key, values[key] or " ") for key in sorted(values))
     else:
-        output.note("The tests have no config vars of their own.")
+        output.note(f"The {'tests' if stage == 'test' else 'review apps'} have no config vars of their own.")
     return None
 
 
-def _config(cx: Context, pipeline: str) -> str:
-    return place(pipeline_of(cx, pipeline), "stage", "test", "config-vars")
+def _config(cx: Context, pipeline: str, stage: str) -> str:
+    return place(pipeline_of(cx, pipeline), "stage", stage, "config-vars")
 
 
 @verb("ci:config:get", example="greenroom ci:config:get WORD -a ach-payslip-staging", json=True)
 @click.argument("key")
 @PIPELINE
-def config_get(cx: Context, key: str, pipeline: str) -> int | None:
-    """Print one config var of the tests; exit code 1 when it is not set."""
-    values = cx.api.get(_config(cx, pipeline))
+@STAGE
+def config_get(cx: Context, key: str, pipeline: str, stage: str) -> int | None:
+    """Print one config var of the tests, or of review apps; exit code 1 when it is not set."""
+    values = cx.api.get(_config(cx, pipeline, stage))
     if key not in values:
-        raise CliError(f"{key} is not set for the tests.", hint=f"greenroom ci:config:set {key}=...")
+        raise CliError(f"{key} is not set for the stage {stage}.", hint=f"greenroom ci:config:set {key}=... --stage {stage}")
     if cx.as_json:
         output.print_json({key: values[key]})
     else:
@@ -153,19 +167,21 @@ def config_get(cx: Context, key: str, pipeline: str) -> int | None:
 @click.argument("pairs", nargs=-1, metavar="KEY=VALUE...")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read KEY=VALUE lines from stdin: out of the process list and the history.")
 @PIPELINE
-def config_set(cx: Context, pairs: tuple[str, ...], from_stdin: bool, pipeline: str) -> int | None:
-    """Set config vars of the tests of a pipeline's apps, those of the gate too."""
+@STAGE
+def config_set(cx: Context, pairs: tuple[str, ...], from_stdin: bool, pipeline: str, stage: str) -> int | None:
+    """Set config vars of the tests of a pipeline's apps, those of the gate too; or of review apps that are made from now on."""
     updates = pairs_of(pairs, from_stdin)
     with output.progress(f"Setting {', '.join(updates)}"):
-        cx.api.patch(_config(cx, pipeline), updates)
+        cx.api.patch(_config(cx, pipeline, stage), updates)
     return None
 
 
 @verb("ci:config:unset", example="greenroom ci:config:unset WORD -a ach-payslip-staging")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @PIPELINE
-def config_unset(cx: Context, keys: tuple[str, ...], pipeline: str) -> int | None:
-    """Remove config vars of the tests."""
+@STAGE
+def config_unset(cx: Context, keys: tuple[str, ...], pipeline: str, stage: str) -> int | None:
+    """Remove config vars of the tests, or of review apps."""
     with output.progress(f"Unsetting {', '.join(keys)}"):
-        cx.api.patch(_config(cx, pipeline), dict.fromkeys(keys))
+        cx.api.patch(_config(cx, pipeline, stage), dict.fromkeys(keys))
     return None

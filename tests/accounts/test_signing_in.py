@@ -121,3 +121,18 @@ def test_a_password_is_set_with_a_token_and_changed_with_the_old_one(bob):
     assert put(new_password="another long one", password="a long enough one").status_code == 200
     account.refresh_from_db()
     assert account.check_password("another long one")
+
+
+def test_who_guesses_at_the_page_spends_the_requests_of_their_address(bob, settings):
+    from greenroom.accounts import limits
+    from greenroom.accounts.rules import Rate
+
+    settings.ADDRESS_RATE = Rate(3, 1)
+    limits.forget()
+    try:
+        answers = [Client().post("/auth/browser/guess", {"password": "grm_guess"}, REMOTE_ADDR="10.0.0.7") for _ in range(5)]
+        assert [answer.status_code for answer in answers][-1] == 429
+        assert int(answers[-1]["Retry-After"]) > 0
+        assert Client().get("/auth/browser/guess", REMOTE_ADDR="10.0.0.8").status_code == 404
+    finally:
+        limits.forget()

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.test import Client
 from django.urls import get_resolver
@@ -14,7 +15,7 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.addons import actions as addon_actions
 from greenroom.addons.models import Addon, Attachment, Restore, Schedule, Snapshot
-from greenroom.addons.postgres import actions, snapshots
+from greenroom.addons.postgres import actions, restores, snapshots
 from greenroom.addons.postgres.queries import url_of
 from greenroom.config_vars import queries as config
 from greenroom.deliveries.actions import create_app
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 def place(settings, monkeypatch, home):
     get_resolver().url_patterns  # noqa: B018
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
-    for module in ("views_addons", "views_pg", "views_snapshots", "views_apps"):
+    for module in ("views_addons", "views_pg", "views_pg_copy", "views_snapshots", "views_apps"):
         monkeypatch.setattr(f"greenroom.entrypoints.api.{module}.HOME", home)
 
 
@@ -224,3 +225,34 @@ def test_a_snapshot_tells_what_its_restore_would_take_away(alice, store, home):
     loss = client_of(alice).get("/apps/store/pg/snapshots/b001").json()["loss"]
     assert loss["migrations"] == ["shop.0001_initial"]
     assert loss["tables"] == 1
+
+
+def test_a_database_is_copied_into_another_and_what_is_replaced_is_saved(alice, store, home):
+    second = resources.create(actor=alice, app=store, home=home, name="store-copy", wanted="COPY", confirmed=False)
+    first = Addon.objects.get(name="store-db")
+    with psycopg.connect(url_of(first, home).text) as connection:
+        connection.execute("CREATE TABLE copied AS SELECT 7 AS n")
+    urls = {"from_url": url_of(first, home).text, "to_url": url_of(second, home).text}
+    answer = send(client_of(alice), "POST", "/client/v11/databases/store-copy/transfers", urls)
+    assert answer.status_code == 201, answer.content
+    restores.advance(restore=Restore.objects.get(), home=home)
+    with psycopg.connect(url_of(second, home).text) as connection:
+        assert connection.execute("SELECT n FROM copied").fetchall() == [(7,)]
+    kinds = sorted(Snapshot.objects.values_list("addon__name", "kind", "reason"))
+    assert ("store-db", "manual", "pg:copy to store") in kinds
+    assert any(row[:2] == ("store-copy", "before_restore") for row in kinds)
+
+
+def test_what_may_not_be_read_is_not_copied_nor_what_is_elsewhere(alice, bob, store, market, home):
+    foreign, own = (url_of(Addon.objects.get(name=name), home).text for name in ("market-db", "store-db"))
+    client, before = client_of(alice), Snapshot.objects.count()
+    texts = set()
+    for source in (foreign, "postgres://u:p@example.com/other", "https://example.com/x", "postgres://[", "x"):
+        answer = send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": source, "to_url": own})
+        texts.add((answer.status_code, answer.json()["message"]))
+    assert len(texts) == 1, "somebody else's database looks like none"
+    assert send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": foreign}).status_code == 404
+    assert send(client, "POST", "/client/v11/databases/market-db/transfers", {"from_url": own, "to_url": foreign}).status_code == 404
+    assert send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}).status_code == 409
+    assert send(client_of(bob), "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}).status_code == 403
+    assert (Snapshot.objects.count(), Restore.objects.count()) == (before, 0)

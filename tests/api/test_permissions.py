@@ -155,15 +155,38 @@ def test_who_has_no_role_finds_nothing_and_a_viewer_changes_nothing():
             for value in world.known["id"] if "{id}" in row.pattern else [""]:
                 for name in world.known["app"]:
                     path = worlds.path_of(row.pattern, world.known, id=value, app=name)
-                    body = {
-                        "app": name, "addon": world.known["addon"][0], "addon_attachment": "DATABASE", "confirm": name, "hour": 1, "backup_url": "x",
-                        "pipeline": world.known["pipeline"][0], "stage": "production", "branch": "master", "source": {"app": name}, "targets": [{"app": name}],
-                    }  # fmt: skip
+                    body = asked(world, name)
                     answer = outside.generic(row.method, path, _json(body), content_type="application/json")
                     assert answer.status_code == 404, (row.method, path, answer.content)
                     if RANK[role] > RANK["viewer"]:
                         answer = looking.generic(row.method, path, _json(body), content_type="application/json")
                         assert answer.status_code == 403, (row.method, path, answer.content)
+        assert fingerprint() == before
+
+
+def asked(world, name):
+    """A body that names things of the app wherever a route that finds its app by itself looks for them."""
+    return {
+        "app": name, "addon": world.known["addon"][0], "addon_attachment": "DATABASE", "confirm": name, "hour": 1, "backup_url": "x",
+        "pipeline": world.known["pipeline"][0], "stage": "production", "branch": "master", "source": {"app": name}, "targets": [{"app": name}],
+    }  # fmt: skip
+
+
+def test_a_token_that_grants_too_little_changes_nothing_also_where_the_view_finds_the_app():
+    """Every route whose path names no app, by its owner, with each scope that the page does not name."""
+    with worlds.place() as home:
+        world = worlds.make(worlds.person("owner@example.com"), home)
+        clients = {scope: worlds.client_of(world.owner, scope) for scope in SCOPES}
+        before, refused = fingerprint(), 0
+        for row in (row for row in ROUTES if row.also):
+            _, scopes = documented()[row.method, row.pattern]
+            for scope in set(SCOPES) - scopes:
+                for value in world.known["id"] if "{id}" in row.pattern else [""]:
+                    path = worlds.path_of(row.pattern, world.known, id=value, app=world.known["app"][0])
+                    answer = clients[scope].generic(row.method, path, _json(asked(world, world.known["app"][0])), content_type="application/json")
+                    assert answer.status_code == 403, (row.method, path, scope, answer.content)
+                    refused += 1
+        assert refused > 100
         assert fingerprint() == before
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from greenroom.apps import actions as apps
 from greenroom.apps.rules import PERMISSIONS
+from greenroom.engine.memory import MemoryEngine
+from greenroom.entrypoints.api import views_ci
 from greenroom.entrypoints.api.routing import ROUTES
 from greenroom.pipelines.models import Coupling, Pipeline, PromotionTarget, ReviewApp, TestRun
 from tests.api.test_routes import client_of, urls  # noqa: F401 - a fixture
@@ -20,10 +22,11 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def place(monkeypatch, home):
     """The views keep their things in this home."""
-    from greenroom.entrypoints.api import views_ci, views_pipelines, views_promotions, views_review_apps
+    from greenroom.entrypoints.api import views_pipelines, views_promotions, views_review_apps
 
     for module in (views_ci, views_pipelines, views_promotions, views_review_apps):
         monkeypatch.setattr(module, "HOME", home)
+    monkeypatch.setattr(views_ci, "engine", MemoryEngine)
 
 
 def of_pipelines():
@@ -61,7 +64,7 @@ def test_a_stranger_cannot_use_ids_that_they_have_heard(charlie, alice, pipe, sh
     for method, path in (
         ("GET", f"/pipeline-couplings/{coupling.id}"), ("PATCH", f"/pipeline-couplings/{coupling.id}"), ("DELETE", f"/pipeline-couplings/{coupling.id}"),
         ("GET", f"/pipeline-promotions/{promotion['id']}"), ("GET", f"/pipeline-promotions/{promotion['id']}/promotion-targets"),
-        ("GET", f"/test-runs/{run.id}"), ("GET", f"/test-runs/{run.id}/test-nodes"), ("GET", f"/review-apps/{review.id}"),
+        ("GET", f"/test-runs/{run.id}"), ("PATCH", f"/test-runs/{run.id}"), ("GET", f"/test-runs/{run.id}/test-nodes"), ("GET", f"/review-apps/{review.id}"),
         ("DELETE", f"/review-apps/{review.id}"),
     ):  # fmt: skip
         assert send(client, method, path, {"stage": "staging"})[0] == 404, (method, path)
@@ -146,6 +149,28 @@ def test_a_source_elsewhere_is_never_fetched(alice, pipe):  # noqa: F811
     status, answer = send(client_of(alice), "POST", "/test-runs", body)
     assert status == 422
     assert "not fetched" in answer["message"]
+
+
+def test_a_test_run_of_an_archive_is_cancelled_and_none_is_entered(alice, vera, pipe, shop):  # noqa: F811
+    run = TestRun.objects.create(pipeline=pipe, number=1, app=shop, sha="5" * 40, commit_sha="5" * 40, uploaded=True)
+    assert send(client_of(vera), "PATCH", f"/test-runs/{run.id}", {"status": "cancelled"})[0] == 403
+    assert send(client_of(alice), "PATCH", f"/test-runs/{run.id}", {"status": "succeeded"})[0] == 422
+    status, answer = send(client_of(alice), "PATCH", f"/test-runs/{run.id}", {"status": "cancelled"})
+    assert (status, answer["status"]) == (200, "cancelled")
+    body = {"pipeline": "pipe", "source_blob_url": "x", "commit_sha": "a" * 40, "commit_branch": "b", "debug": True}
+    status, answer = send(client_of(alice), "POST", "/test-runs", body)
+    assert status == 422
+    assert "heroku run bash" in answer["message"]
+
+
+def test_who_asks_for_a_running_test_run_again_and_again_is_slowed_down(alice, pipe, shop, monkeypatch):  # noqa: F811
+    pauses = []
+    monkeypatch.setattr(views_ci.time, "sleep", pauses.append)
+    run = TestRun.objects.create(pipeline=pipe, number=1, app=shop, sha="5" * 40, commit_sha="5" * 40, uploaded=True)
+    assert send(client_of(alice), "GET", "/pipelines/pipe/test-runs/1")[1]["status"] == "pending"
+    TestRun.objects.filter(pk=run.pk).update(state="ended")
+    assert send(client_of(alice), "GET", "/pipelines/pipe/test-runs/1")[1]["status"] == "errored"
+    assert pauses == [views_ci.PAUSE]
 
 
 def test_the_owner_takes_a_pipeline_away_and_the_apps_stay(alice, pipe, shop):  # noqa: F811

@@ -302,9 +302,10 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "A/overrides", lambda request: Reply({**request.body, "actor": "alice@example.com", "created_at": T0}, 201)),
         ("GET", "A/migrations", migrations()),
         ("GET", "A/rehearsals/1", REHEARSAL),
-        ("GET", "A/domains", [{"hostname": f"{APP}.localhost", "kind": "heroku"}, {"hostname": "pay.example.com", "kind": "custom"}]),
+        ("GET", "A/domains", [{"id": "n1", "hostname": f"{APP}.localhost", "kind": "heroku"}, {"id": "n2", "hostname": "pay.example.com", "kind": "custom"}]),
         ("POST", "A/domains", lambda request: Reply({"hostname": request.body["hostname"].lower()}, 201)),
         ("DELETE", "A/domains/[^/]+", {"hostname": "pay.example.com"}),
+        *certificates(),
         ("GET", "/account/app-transfers", [{"app": {"name": "ach-payslip-staging"}, "owner": {"email": "alice@example.com"}, "recipient": {"email": "bob@example.com"}, "state": "pending"}]),
         ("GET", "A/collaborators", [{"role": "owner", "user": {"email": "alice@example.com"}}, {"role": "viewer", "user": {"email": "bob@example.com"}}]),
         ("POST", "A/collaborators", lambda request: Reply({"role": request.body["role"], "user": {"email": request.body["user"]}}, 201)),
@@ -335,6 +336,22 @@ IGNORED = {
     "fingerprint": "3fa9c01d" * 8, "tool": "ruff", "rule": "S608", "path": "payslip/views.py", "reason": "not reachable, TICKET-12",
     "actor": "alice@example.com", "until": "2026-12-31T18:00:00Z", "created_at": T0, "expired": False,
 }  # fmt: skip
+
+
+def certificates() -> list[tuple[str, str, Any]]:
+    """One certificate, one drain."""
+    facts = {
+        "acm": False, "ca_signed?": False, "self_signed?": True, "cert_domains": ["pay.example.com"], "expires_at": T1, "starts_at": T0,
+        "issuer": "CN=pay.example.com", "subject": "CN=pay.example.com",
+    }  # fmt: skip
+    row = {"id": "s1", "name": "stegosaurus-1", "ssl_cert": facts, "domains": ["n2"]}
+    drain = {"id": "l1", "url": "https://logs.example.com/x", "token": "d.0a1b", "sent_lines": 12, "sent_at": T1, "error": None}
+    return [
+        ("GET", "A/sni-endpoints", [row]), ("GET", "A/sni-endpoints/stegosaurus-1", row), ("POST", "A/sni-endpoints", Reply(row, 201)),
+        ("PATCH", "A/sni-endpoints/stegosaurus-1", row), ("DELETE", "A/sni-endpoints/stegosaurus-1", row), ("POST", "A/acm", app()),
+        ("PATCH", "A/acm", app()), ("DELETE", "A/acm", app()), ("GET", "A/log-drains", [drain]), ("POST", "A/log-drains", Reply(drain, 201)),
+        ("DELETE", "A/log-drains/.+", drain), ("PATCH", "/test-runs/t12", {"id": "t12"}),
+    ]  # fmt: skip
 
 
 def pipelines(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:

@@ -20,7 +20,7 @@ READS = {
     "builds:info": [], "builds:output": [BUILD], "builds:cache": [], "builds:vars": [], "slugs:info": [], "slugs:sbom": [], "checks": [], "checks:info": ["scan"], "checks:tokens": [], "checks:ignores": [], "checks:policy": [], "releases": [], "releases:info": ["v12"],
     "deliveries": [], "deliveries:info": [], "deliveries:wait": [SHA], "migrations": [], "migrations:rehearsal": ["1"], "pg:info": [], "source:info": [], "pg:snapshots": [], "pg:snapshots:info": ["b001"], "domains": [], "access": [],
     "pipelines": [], "pipelines:info": ["payslip"], "ci": [], "ci:info": ["12"], "ci:last": [], "ci:config": [], "ci:config:get": ["WORD"], "reviewapps": ["-p", "payslip"],
-    "addons": [], "maintenance": [], "audit": [], "audit:verify": [], "whoami": [], "accounts": [], "tokens": [], "transfers": [], "version": [],
+    "certs": [], "certs:info": ["stegosaurus-1"], "drains": [], "addons": [], "maintenance": [], "audit": [], "audit:verify": [], "whoami": [], "accounts": [], "tokens": [], "transfers": [], "version": [],
 }  # fmt: skip
 WRITES = {
     "create", "rename", "destroy", "git:remote", "git:credentials", "config:set", "config:unset", "ps:restart", "ps:stop", "run",
@@ -28,7 +28,7 @@ WRITES = {
     "checks:rerun", "checks:upload", "checks:ignore", "checks:unignore", "checks:token", "checks:unpin", "deliveries:drop", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:snapshots:capture", "pg:snapshots:pin", "pg:snapshots:unpin", "pg:snapshots:delete", "pg:restore", "domains:add", "domains:remove",
     "pipelines:create", "pipelines:add", "pipelines:update", "pipelines:remove", "pipelines:rename", "pipelines:destroy", "pipelines:promote",
     "ci:run", "ci:config:set", "ci:config:unset", "reviewapps:create", "reviewapps:destroy", "reviewapps:enable", "reviewapps:disable",
-    "builds:cancel", "builds:cache:purge", "builds:vars:add", "builds:vars:remove", "maintenance:on", "maintenance:off", "access:add", "access:remove", "accounts:create", "tokens:create", "tokens:revoke",
+    "certs:add", "certs:update", "certs:remove", "certs:auto", "drains:add", "drains:remove", "ci:cancel", "builds:cancel", "builds:cache:purge", "builds:vars:add", "builds:vars:remove", "maintenance:on", "maintenance:off", "access:add", "access:remove", "accounts:create", "tokens:create", "tokens:revoke",
     "accounts:password", "transfers:offer", "transfers:accept", "transfers:decline", "transfers:withdraw",
 }  # fmt: skip
 TEXT_ONLY = {"help", "completion", "open"}

@@ -47,3 +47,18 @@ def test_one_dyno_and_another_type_are_ended_and_started_anew(alice, shop, live,
 def test_an_unknown_one_is_not_found(alice, shop, live):
     with pytest.raises(NotFoundError):
         actions.restart(actor=alice, app=shop, name="clock")
+
+
+def test_another_size_makes_dynos_run_anew_and_another_quantity_does_not(alice, shop, live):
+    def scale(*updates):
+        actions.scale(actor=alice, app=shop, updates=list(updates), process_types={"web": "x", "worker": "x"})
+        live.refresh_from_db()
+        return live.restart_seq, sorted(name for name, state in states(shop).items() if state == "stopping")
+
+    before = live.restart_seq
+    assert scale({"type": "web", "quantity": 3}, {"type": "worker", "quantity": 1, "size": "Standard-1X"}) == (before, [])
+    assert scale({"type": "worker", "size": "standard-2x"}) == (before, ["worker.1"])
+    after, stopping = scale({"type": "web", "size": "standard-2x"})
+    assert after > before, "beside the present ones, which serve meanwhile"
+    assert stopping == ["worker.1"]
+    assert scale({"type": "web", "size": "standard-2x", "quantity": 2}) == (after, ["worker.1"])

@@ -10,7 +10,7 @@ import pytest
 from greenroom_cli.host.environment import variables
 from greenroom_cli.host.errors import HostError
 
-INSTALL = SimpleNamespace(api_port=5000, tls_port=5001, postgres="embedded")
+INSTALL = SimpleNamespace(api_port=5000, tls_port=5001, postgres="embedded", host="localhost")
 
 
 @pytest.fixture
@@ -41,3 +41,10 @@ def test_this_machine_is_accepted_as_it_is(place, host):
 def test_a_name_that_contains_localhost_needs_the_token_in_a_header(place):
     found = variables(place, INSTALL, "greenroom-localhost.example.com")
     assert json.loads(found["HEROKU_HEADERS"]) == {"Authorization": "Bearer grm_x"}
+
+
+def test_another_computer_gets_the_installations_name_and_tls(place):
+    found = variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}))
+    assert found["HEROKU_HOST"] == found["GREENROOM_URL"] == "https://greenroom-localhost.example.com:5001"
+    assert found["HEROKU_GIT_HOST"] == "greenroom-localhost.example.com:5001"
+    assert variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}), "localhost")["HEROKU_HOST"] == "http://localhost:5000"

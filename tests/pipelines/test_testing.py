@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from greenroom.basics.errors import ConflictError
 from greenroom.builds.models import Build
 from greenroom.builds.overlay import TestOverlay
 from greenroom.checks.builtin import environment
@@ -14,7 +17,7 @@ from greenroom.deliveries.models import Delivery
 from greenroom.engine.contract import output_file
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git import actions as git
-from greenroom.pipelines import actions, testing
+from greenroom.pipelines import actions, rules, testing
 from greenroom.pipelines.models import TestRun
 from tests.git.test_tarball import archive, entry
 
@@ -131,3 +134,45 @@ def test_a_pushs_run_shows_what_its_delivery_said_before_the_tests(alice, pipe, 
     assert read(home, row.setup) == "-----> Building\n"
     assert read(home, row.output) == "FAIL: x\n-----> 1 of 1 failed\n", "the dyno's own output is gone: what the check kept"
     assert row.account_id == alice.account_id
+
+
+def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, upload, driver, home, monkeypatch):
+    monkeypatch.setattr(testing.builds, "advance", lambda *, build, **_: build)
+    row = step(driver)
+    assert row.state == "building"
+    stale = testing.open_runs().get()
+    testing.cancel(actor=alice, row=row, engine=driver.engine)
+    driver.advance(stale)
+    row = step(driver)
+    assert (row.state, row.message, row.told) == ("cancelled", "alice@example.com cancelled it", True)
+    assert Build.objects.get().status == "cancelled"
+    assert rules.test_status(state=row.state, check="", conclusion="") == "cancelled"
+    assert transcript.is_closed(home / row.output)
+    with pytest.raises(ConflictError, match="is over"):
+        testing.cancel(actor=alice, row=row, engine=driver.engine)
+
+
+def test_the_tests_of_a_cancelled_run_are_killed_and_a_pushs_run_is_not_cancelled(alice, pipe, shop, upload, driver, serving, monkeypatch):
+    ended(monkeypatch, "succeeded", serving.slug)
+    monkeypatch.setattr(testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"))
+    step(driver)
+    row = step(driver)
+    testing.cancel(actor=alice, row=row, engine=driver.engine)
+    assert CheckRun.objects.get().conclusion == "cancelled"
+    pushed = TestRun.objects.create(pipeline=pipe, number=9, app=shop, sha="5" * 40, commit_sha="5" * 40)
+    with pytest.raises(ConflictError, match="of a push"):
+        testing.cancel(actor=alice, row=pushed, engine=driver.engine)
+
+
+def test_files_that_no_row_names_are_removed_after_an_hour(upload, home):
+    stray = home / f"logs/deliveries/{'0' * 31}1.log"
+    transcript.append(stray, "of a pipeline that is gone")
+    transcript.close(stray)
+    for file in (upload.setup, upload.output):
+        transcript.append(home / file, "still named")
+    later = stray.stat().st_mtime + testing.LEFT_BEHIND + 60
+    assert testing.sweep(home, now=later - 120) == []
+    assert testing.sweep(home, now=later) == [stray.name]
+    assert sorted(path.name for path in stray.parent.iterdir()) == sorted(Path(file).name for file in (upload.setup, upload.output))
+    upload.pipeline.delete()
+    assert len(testing.sweep(home, now=later)) == 2

@@ -6,7 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Max
 
 from greenroom.accounts.actions import audit
@@ -36,6 +36,7 @@ WORDS = (
 )
 
 
+DESTROY_ATTEMPTS = 5
 NAMES_ALONE = 1_000_000
 """From here on are the numbers of tombstones that stand for a name alone; those of apps give system uids and stay far below."""
 
@@ -92,12 +93,28 @@ def _next_tombstone_number() -> int:
     return (top or NAMES_ALONE) + 1
 
 
-@transaction.atomic
 def destroy(*, actor: Actor, app: App) -> None:
-    """Remove the app's row and all that hangs on it; what is on disk and in engines has been ended by the caller."""
-    AppTombstone.objects.create(name=app.name, number=app.number, owner=app.owner, at=clock.now())
-    audit(actor=actor, action="app.destroy", app=app)
-    app.delete()
+    """Remove the app's row and all that hangs on it; what is on disk and in engines is ended by the caller.
+
+    Its row is locked first: whoever is about to commit something of the app waits, and then finds that there is none. NotFoundError when
+    somebody else has destroyed it meanwhile.
+    """
+    for attempt in range(1, DESTROY_ATTEMPTS + 1):
+        try:
+            return _destroy(actor, app)
+        except (IntegrityError, OperationalError):  # two that wait for each other: PostgreSQL ends one
+            if attempt == DESTROY_ATTEMPTS:
+                raise
+
+
+@transaction.atomic
+def _destroy(actor: Actor, app: App) -> None:
+    row = App.objects.select_for_update(of=("self",)).select_related("owner").filter(pk=app.pk).first()
+    if row is None:
+        raise NotFoundError("Couldn't find that app.", hint="greenroom apps", resource="app")
+    AppTombstone.objects.create(name=row.name, number=row.number, owner=row.owner, at=clock.now())
+    audit(actor=actor, action="app.destroy", app=row)
+    row.delete()
 
 
 @transaction.atomic

@@ -11,8 +11,7 @@ from greenroom.addons.postgres import actions as postgres
 from greenroom.apps import actions as apps
 from greenroom.apps.models import App
 from greenroom.deliveries import actions
-from greenroom.dynos.models import Dyno
-from greenroom.engine.contract import Engine
+from greenroom.engine.contract import PLATFORM, Engine
 from greenroom.git import actions as git
 from greenroom.logs.actions import say
 from greenroom.router import switch
@@ -37,15 +36,32 @@ def finish(*, actor: Actor, app: App, home: Path) -> None:
     say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
 
 
+def end_dynos(engine: Engine, owner: str) -> None:
+    """End and forget every dyno that the engine has for the owner, with or without a row."""
+    for state in engine.list():
+        if state.owner == owner:
+            engine.forget(state.id)
+
+
+def sweep_dynos(engine: Engine) -> list[str]:
+    """Forget the dynos of apps that are no more; the ids. An app's row is there before its first dyno, so none is ever too early."""
+    states = [state for state in engine.list() if state.owner != PLATFORM]
+    known = {pk.hex for pk in App.objects.values_list("pk", flat=True)}
+    gone = [state.id for state in states if state.owner not in known]
+    for dyno in gone:
+        engine.forget(dyno)
+    return gone
+
+
 def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
     """End the app's dynos, drop its database, remove its folders and its row."""
-    for dyno in Dyno.objects.filter(app=app):
-        engine.forget(dyno.engine_id)
+    end_dynos(engine, app.id.hex)
     for addon in Addon.objects.filter(app=app, kind="postgres"):
         postgres.deprovision(addon=addon)
     transcripts = [home / row.transcript for row in app.deliveries.all()]
     repo, log, folder = home / app.repo_folder, home / app.log_folder, app.id.hex
     apps.destroy(actor=actor, app=app)
+    end_dynos(engine, folder)  # what the worker started meanwhile
     switch.remove(home, folder)
     shutil.rmtree(repo, ignore_errors=True)
     shutil.rmtree(log, ignore_errors=True)

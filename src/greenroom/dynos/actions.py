@@ -24,19 +24,33 @@ from greenroom.releases.models import Release
 from greenroom.slugs.actions import SlugDamagedError, intact
 from greenroom.slugs.models import Slug
 
+DEFAULT_SIZE = "standard-1x"
+
 
 @transaction.atomic
 def scale(*, actor: Actor, app: App, updates: list[dict], process_types: dict[str, str]) -> list[Formation]:
-    """Set quantity and size of process types. All updates are checked before the first is written."""
+    """Set quantity and size of process types. All updates are checked before the first is written; dynos of another size run anew."""
     App.objects.select_for_update().get(pk=app.pk)
+    sizes = dict(Formation.objects.filter(app=app).values_list("type", "size"))
     changed: list[Formation] = []
     for update in updates:
         changed.append(_one_scale(app, update, process_types))
     for row in changed:
         row.save()
+    _replace(app, {row.type for row in changed if sizes.get(row.type, DEFAULT_SIZE) != row.size})
     detail = {row.type: row.quantity for row in changed}
     audit(actor=actor, action="formation.scale", app=app, detail=detail)
     return changed
+
+
+def _replace(app: App, types: set[str]) -> None:
+    """Let the dynos of these types run anew: those of ``web`` beside the present ones first, as a restart of the app does."""
+    if "web" in types:
+        Rollout.objects.filter(app=app, state="live").update(restart_seq=F("restart_seq") + 100)
+        return
+    for dyno in running(app):
+        if dyno.type in types and dyno.kind == "worker":
+            mark(dyno=dyno, state="stopping")
 
 
 def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formation:

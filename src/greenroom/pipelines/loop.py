@@ -13,6 +13,8 @@ from greenroom.engine.contract import Engine
 from greenroom.pipelines import reviews, testing
 
 log = logging.getLogger(__name__)
+SWEEP = 1800.0
+"""Seconds between two looks for files that no row names."""
 AGAIN = 5.0
 """Seconds for which a row that failed is left alone."""
 
@@ -24,12 +26,16 @@ class PipelineTurn:
         self.home = home
         self.tests, self.reviews = testing.Driver(engine, home), reviews.Driver(engine, home)
         self.left: dict[object, float] = {}
+        self.next_sweep = 0.0
 
     def turn(self) -> bool:
         """Whether there is more to do soon."""
         busy = testing.number_new(home=self.home) > 0
         for row in testing.open_runs():
             busy = self._guarded(row.pk, f"test run {row.number} of {row.pipeline.name}", lambda row=row: self.tests.advance(row)) or busy
+        if clock.monotonic() >= self.next_sweep:
+            self.next_sweep = clock.monotonic() + SWEEP
+            testing.sweep(self.home, now=clock.now().timestamp())
         reviews.make_automatic(home=self.home)
         for review in reviews.open_reviews():
             self._guarded(review.pk, f"review app {review.app_name}", lambda row=review: self.reviews.advance(row))

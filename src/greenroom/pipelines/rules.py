@@ -12,6 +12,7 @@ ORDER = ("development", "staging", "production")
 """What a promotion without a named target goes through."""
 CONFIG_STAGES = ("test", "review")
 NAME = re.compile(r"[a-z][a-z0-9-]{2,29}\Z")
+TEST_ENDED = ("succeeded", "failed", "errored", "cancelled")
 ENDED_TEST = {"success": "succeeded", "failure": "failed", "cancelled": "cancelled", "skipped": "cancelled", "stale": "cancelled"}
 
 
@@ -110,6 +111,6 @@ def test_status(*, state: str, check: str, conclusion: str) -> str:
     """Heroku's word for a test run. state: the row's own; check: its check run's status, empty without one."""
     if check == "completed":
         return ENDED_TEST.get(conclusion, "errored")
-    if state == "ended":
-        return "errored"
+    if state in ("ended", "cancelled"):
+        return "errored" if state == "ended" else "cancelled"
     return "running" if check == "in_progress" else "building" if state == "building" or check else "pending"

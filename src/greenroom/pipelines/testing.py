@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, F, Max, OuterRef, QuerySet
@@ -17,7 +19,7 @@ from django.db.models import Exists, F, Max, OuterRef, QuerySet
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.basics import clock
-from greenroom.basics.errors import GreenroomError, UserError
+from greenroom.basics.errors import ConflictError, GreenroomError, UserError
 from greenroom.builds import actions as builds
 from greenroom.builds import output
 from greenroom.checks import actions as checks
@@ -30,11 +32,14 @@ from greenroom.engine.contract import Engine
 from greenroom.git import queries as git
 from greenroom.git.rules import printable
 from greenroom.git.tarball import import_tarball
-from greenroom.pipelines import queries
+from greenroom.pipelines import queries, rules
 from greenroom.pipelines.models import Pipeline, TestRun
 
 log = logging.getLogger(__name__)
 BATCH = 100
+FOLDER = "logs/deliveries"
+NAME = re.compile(r"[0-9a-f]{32}\.log\Z")
+LEFT_BEHIND = 3600.0
 TESTS = "-----> Running tests"
 """With this line the set-up ends and the tests begin, in the transcript of a delivery."""
 
@@ -163,7 +168,7 @@ class Driver:
     def _tell(self, row: TestRun) -> None:
         """Copy what the test dyno says as it comes; when the run is over, add how it ended and mark both files as whole."""
         run = CheckRun.objects.filter(pk=row.check_run_id).first() if row.check_run_id else None
-        ended = run.status == "completed" if run else row.state == "ended"
+        ended = run.status == "completed" if run else row.state in ("ended", "cancelled")
         if run is not None and run.status != "queued":
             self._setup_of_push(row, run)
             self._copy(row, run, ended)
@@ -191,7 +196,12 @@ class Driver:
             transcript.append(path, _before_tests(self.home / delivery.transcript) if delivery else "")
         transcript.close(path)
 
+    @transaction.atomic
     def _write(self, row: TestRun, **columns: object) -> None:
+        """Set columns; what somebody cancelled meanwhile stays cancelled."""
+        if "state" in columns and TestRun.objects.select_for_update().get(pk=row.pk).state == "cancelled":
+            columns = {**columns, "state": "cancelled"}
+            columns.pop("message", None)
         for name, value in columns.items():
             setattr(row, name, value)
         row.save(update_fields=[*columns, "updated_at"])
@@ -213,12 +223,39 @@ def _ending(row: TestRun, run: CheckRun | None) -> str:
     return f"{said}-----> {run.title or run.conclusion}"
 
 
-def remove_files(rows: QuerySet[TestRun], home: Path) -> None:
-    """The files of test runs whose rows are about to go."""
-    for row in rows:
-        for file in (home / row.setup, home / row.output):
-            file.unlink(missing_ok=True)
-            file.with_name(f"{file.name}{transcript.DONE}").unlink(missing_ok=True)
+@transaction.atomic
+def cancel(*, actor: Actor, row: TestRun, engine: Engine) -> TestRun:
+    """End the test run of an archive. ConflictError for one that is over, and for a push's, which the gate waits for."""
+    row = TestRun.objects.select_for_update(of=("self",)).select_related("app", "build", "check_run", "pipeline", "account").get(pk=row.pk)
+    if not row.uploaded:
+        raise ConflictError(f"Test run {row.number} is of a push: its delivery needs it.", hint=f"greenroom checks -a {row.app.name}")
+    status = rules.test_status(state=row.state, check=row.check_run.status if row.check_run else "", conclusion="")
+    if status in rules.TEST_ENDED:
+        raise ConflictError(f"Test run {row.number} is over.", hint=f"greenroom ci:info {row.number} -p {row.pipeline.name}")
+    why = f"{actor.email} cancelled it"
+    audit(actor=actor, action="pipeline.test_run_cancel", app=row.app, detail={"pipeline": row.pipeline.name, "number": row.number})
+    if row.check_run:
+        checks.cancel(app=row.app, sha=row.sha, engine=engine, why=why)
+    elif row.build:
+        builds.cancel(build=row.build, engine=engine, why=f"{why}.")
+    row.state, row.message = "cancelled", why
+    row.save(update_fields=["state", "message", "updated_at"])
+    return row
+
+
+def sweep(home: Path, *, now: float) -> list[str]:
+    """Remove what a test run or delivery wrote whose row went with its pipeline or app, when nobody has written for an hour; the names."""
+    folder, removed = home / FOLDER, []
+    old = [path for path in folder.glob("*.log") if NAME.match(path.name) and now - path.stat().st_mtime > LEFT_BEHIND] if folder.is_dir() else []
+    ids = [UUID(path.stem) for path in old]
+    known = {pk.hex for rows in (Delivery.objects.filter(pk__in=ids), TestRun.objects.filter(pk__in=ids)) for pk in rows.values_list("pk", flat=True)}
+    known |= {node.hex for node in TestRun.objects.filter(node__in=ids).values_list("node", flat=True)}
+    for path in old:
+        if path.stem not in known:
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}{transcript.DONE}").unlink(missing_ok=True)
+            removed.append(path.name)
+    return removed
 
 
 def open_runs() -> QuerySet[TestRun]:

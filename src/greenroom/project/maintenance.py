@@ -51,6 +51,8 @@ class Maintenance:
         for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
             if not Release.objects.filter(app=app, version__gt=1).exists():
                 self._finish(app)
+        for name in lifecycle.sweep_dynos(self.engine):
+            log.info("ended %s, whose app is gone", name)
         resources.heal(home=self.home)
         snapshots.sweep(home=self.home)
         restores.sweep()

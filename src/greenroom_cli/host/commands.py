@@ -67,6 +67,11 @@ def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
     type=click.IntRange(0, 65535),
     help="A proxy that leads the Heroku CLI's fixed host names (*.heroku.com) here, for ci:run. Kept; 0, the default, is none.",
 )
+@click.option("--host", help="The name under which other computers reach this installation; in links and certificates. Kept; default localhost.")
+@click.option(
+    "--bind", type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
+    help="Listen for this computer alone (the default) or on all its networks. Kept.",
+)  # fmt: skip
 @clear_errors
 def up(
     home_option: str | None,
@@ -76,6 +81,8 @@ def up(
     http_port: int | None,
     https_port: int | None,
     proxy_port: int | None,
+    host: str | None,
+    bind: str | None,
 ) -> None:
     """Start Greenroom: PostgreSQL, Caddy, supervisor, web and worker.
 
@@ -94,7 +101,7 @@ def up(
                     f"{name} is not set; a server installation does not start without it.", f"export {name}=..."
                 )
     home = homes.home_of(home_option)
-    install = homes.settle(home, api_port, http_port, https_port, proxy_port)
+    install = homes.settle(home, api_port, http_port, https_port, proxy_port, host=host, bind=bind)
     starting.up(home, install, detached=detach)
     if detach:
         stored = homes.read(home) or install
@@ -163,9 +170,7 @@ def doctor(home_option: str | None, as_json: bool) -> None:
 @JSON
 @click.option(
     "--host",
-    default="localhost",
-    show_default=True,
-    help="The name under which this machine is reached; must be one that the Heroku CLI accepts.",
+    help="The name under which this machine is reached; must be one that the Heroku CLI accepts. Default: that of `greenroom up --host`, else localhost.",
 )
 @click.option(
     "--token-file",
@@ -175,7 +180,7 @@ def doctor(home_option: str | None, as_json: bool) -> None:
 )
 @click.option("--proxy", is_flag=True, help="Let the Heroku CLI's fixed host names lead here too, for ci:run; needs `greenroom up --proxy-port N`.")
 @clear_errors
-def env(home_option: str | None, as_json: bool, host: str, token_file: Path | None, proxy: bool) -> None:
+def env(home_option: str | None, as_json: bool, host: str | None, token_file: Path | None, proxy: bool) -> None:
     """Print shell exports for greenroom and for the unmodified Heroku CLI.
 
     Example: eval "$(greenroom env)"; heroku run -a APP python manage.py migrate

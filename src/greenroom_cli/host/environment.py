@@ -10,23 +10,25 @@ from pathlib import Path
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
+LOCAL = ("localhost", "127.0.0.1")
 ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|herokudev\.com)\Z")
 
 
 def variables(
-    home: Path, install: Installation, host: str = "localhost", token_file: Path | None = None, *, proxy: bool = False
+    home: Path, install: Installation, host: str | None = None, token_file: Path | None = None, *, proxy: bool = False
 ) -> dict[str, str]:
     """name -> value, with the administrator's token or that of a file.
 
     HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead.
     proxy: with what makes *.heroku.com lead here as well; HostError when the installation has no proxy."""
+    host = host or install.host
     if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
         raise HostError(
             f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your token there.",
             f"use a tunnel (ssh -L {install.api_port}:localhost:{install.api_port} ...) or a name that contains localhost",
         )
     token = _token(home, token_file)
-    url = f"http://{host}:{install.api_port}"
+    url = f"http://{host}:{install.api_port}" if host in LOCAL else f"https://{host}:{install.tls_port}"
     ca = str(home / "keys" / "ca.pem")
     if not os.access(ca, os.R_OK):
         ca = str(home / "ca.pem")
@@ -47,7 +49,7 @@ def variables(
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
-    if host not in ("localhost", "127.0.0.1"):
+    if host not in LOCAL:
         found["HEROKU_HEADERS"] = json.dumps({"Authorization": f"Bearer {token}"})  # the CLI adds the token for these two alone
     if install.postgres == "embedded":
         found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from greenroom_cli.host.errors import HostError
 
 FILE = "installation.json"
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
 SHARED = ("slugs", "envs", "sources", "builds", "cache", "cache/uv", "cache/apps", "logs", "logs/apps", "run", "tools")  # fmt: skip
@@ -50,6 +52,7 @@ class Installation:
     control_gid: int = -1
     created_at: str = ""
     proxy_port: int = 0
+    host: str = "localhost"
 
 
 def home_of(option: str | None) -> Path:
@@ -74,7 +77,8 @@ def read(home: Path) -> Installation | None:
 
 
 def settle(
-    home: Path, api_port: int | None, http_port: int | None, https_port: int | None, proxy_port: int | None = None
+    home: Path, api_port: int | None, http_port: int | None, https_port: int | None, proxy_port: int | None = None,
+    *, host: str | None = None, bind: str | None = None,
 ) -> Installation:
     """What this ``up`` runs with: stored values, changed by options; the mode must be the one that the home was made in."""
     mode = "root" if os.geteuid() == 0 else "development"
@@ -90,10 +94,19 @@ def settle(
     install = replace(install, http_port=http_port or install.http_port, https_port=https_port or install.https_port)
     if proxy_port is not None:
         install = replace(install, proxy_port=proxy_port)
+    install = replace(install, host=_host_name(host) if host else install.host, bind=bind or install.bind)
     wanted = "external" if os.environ.get("DATABASE_URL") else "embedded"
     if stored and stored.postgres != wanted:
         raise HostError(*_OTHER_DATABASE[stored.postgres])
     return replace(install, postgres=wanted)
+
+
+def _host_name(text: str) -> str:
+    """HostError when it is no name that a certificate could hold."""
+    name = text.lower().rstrip(".")
+    if len(name) > 253 or not HOST_NAME.match(name):
+        raise HostError(f"--host is {text[:60]!r}, which is no host name.", "for example greenroom-localhost.example.com; letters, digits, dashes and dots")
+    return name
 
 
 def write(home: Path, install: Installation) -> None:

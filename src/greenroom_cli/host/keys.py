@@ -22,8 +22,8 @@ HEROKU = ("heroku.com", "*.heroku.com")
 """The names under which the TLS port answers behind the proxy, to clients that trust the local CA; in the certificate only while there is one."""
 
 
-def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False) -> None:
-    """Make what is missing. ``owner``: uid and gid of the control user when root makes them."""
+def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False, host: str = LOCAL[0]) -> None:
+    """Make what is missing. ``owner``: uid and gid of the control user when root makes them; ``host``: the name under which others reach this."""
     keys = home / "keys"
     for name, text in (
         ("master.key", base64.b64encode(os.urandom(32)).decode()),
@@ -32,7 +32,7 @@ def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False
         ("platform.password", secrets.token_hex(24)),
     ):
         _create(keys / name, text.encode(), 0o600, owner)
-    _certificates(keys, owner, HEROKU if proxied else ())
+    _certificates(keys, owner, (*(HEROKU if proxied else ()), *((host,) if host not in LOCAL else ())))
     _publish(keys / "ca.pem", home / "ca.pem")
 
 

@@ -32,7 +32,7 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
     homes.make_folders(home, install)
     homes.write(home, install)
     owner = (install.control_uid, install.control_gid) if install.mode == "root" else None
-    keys.make_all(home, owner, proxied=bool(install.proxy_port))
+    keys.make_all(home, owner, proxied=bool(install.proxy_port), host=install.host)
     if not detached:
         _host(home, install)
         return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
 import socket
 import ssl
 
@@ -22,15 +24,19 @@ CHOOSE = " \n"
 
 
 def served(app, name: str) -> str:
-    """The issuer of the certificate that the router shows for this host name, verified against the test's CA and the installation's."""
+    """The issuer of the certificate that the router shows for this host name, verified against the test's CA and the installation's; or why not."""
     trust = ssl.create_default_context(cafile=str(app.place.home / "keys" / "ca.pem"))
     trust.load_verify_locations(cadata=pem(CA.root))
-    with socket.create_connection(("127.0.0.1", app.place.api_port + 7), timeout=10) as plain:
-        try:
-            with trust.wrap_socket(plain, server_hostname=name) as sock:
-                return dict(row[0] for row in sock.getpeercert()["issuer"])["commonName"]
-        except ssl.SSLCertVerificationError as error:
-            return error.verify_message
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", app.place.api_port + 7), timeout=10) as plain,
+            trust.wrap_socket(plain, server_hostname=name) as sock,
+        ):
+            return dict(row[0] for row in sock.getpeercert()["issuer"])["commonName"]
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except OSError as error:
+        return f"nobody answers: {error}"
 
 
 def files(folder, *names: str) -> str:
@@ -92,6 +98,10 @@ def test_the_installations_own_ca_certifies_every_domain_by_itself(app):
     said = plain(app("certs:auto:enable --wait"))
     assert "signed by this installation's own CA" in said
     assert app.get("")["acm"] is True
+    app.until(lambda: served(app, "www.example.org"), lambda issuer: issuer == "Greenroom local CA")
+    caddy = app.place.pids()["caddy"]
+    os.kill(caddy, signal.SIGKILL)  # its keys were in its memory alone
+    app.until(lambda: app.place.pids().get("caddy"), lambda pid: pid not in (None, 0, caddy))
     app.until(lambda: served(app, "www.example.org"), lambda issuer: issuer == "Greenroom local CA")
     before = app.get("/sni-endpoints")[0]["ssl_cert"]
     app("certs:auto:refresh")

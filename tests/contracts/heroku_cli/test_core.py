@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -59,6 +61,8 @@ def test_the_apps_information(app):
     info = json.loads(app("apps:info --json"))
     assert info["app"]["name"] == APP
     assert [row["type"] for row in info["dynos"]] == ["web"]
+    assert info["app"]["slug_size"] > 0
+    assert "Slug Size: 0 B" not in re.sub(" +", " ", said)
 
 
 def test_config_vars_are_set_read_and_unset(app):
@@ -117,7 +121,9 @@ def test_a_process_type_is_restarted_and_stopped_as_a_whole(app):
 def test_sizes_are_changed(app):
     app("ps:type web=standard-2x")
     assert next(row["size"] for row in app.get("/formation") if row["type"] == "web").lower() == "standard-2x"
+    app.until(lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"], lambda sizes: sizes == ["standard-2x"])
     app("ps:type web=standard-1x")
+    app.until(lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"], lambda sizes: sizes == ["standard-1x"])
 
 
 def test_releases_are_listed_shown_and_rolled_back(app):
@@ -162,8 +168,16 @@ def test_the_log_is_shown_by_source_and_number(app):
 
 def test_the_log_is_followed(app):
     app("ps:scale worker=1")
+    argv = [shutil.which("heroku", path=app.cli.env["PATH"]), "logs", "--tail", "--dyno-name", "worker.1", "-n", "1", "-a", APP]
     try:
-        app.until(lambda: app("logs --dyno-name worker.1 -n 20"), lambda text: "working" in text)
+        app.until(lambda: app("logs --dyno-name worker.1 -n 20"), lambda text: text.count("working") > 1)
+        with subprocess.Popen(argv, env=app.cli.env, cwd=app.cli.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as tail:
+            try:
+                seen = [line for _, line in zip(range(4), tail.stdout, strict=False)]
+            finally:
+                tail.kill()
+        assert all(re.search(r" app\[worker\.1\]: working$", line) for line in seen), seen
+        assert len(set(seen)) == 4, "it goes on: more than the one line that was asked for, each once"
     finally:
         app("ps:scale worker=0")
 

@@ -28,7 +28,7 @@ class Cli:
     def __init__(self, place: Installation, folder: Path) -> None:
         self.place, self.folder = place, folder
         exported = json.loads(place.run("env", "--home", place.home, "--json").stdout)
-        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{place.env['PATH']}:{binaries()}"
+        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{binaries()}:{place.env['PATH']}"  # an older pg_dump of the host's refuses this server
         self.env = {**place.env, **exported, "PATH": path, "HOME": str(folder), "TERM": "dumb", "NO_COLOR": "1"}
 
     def __call__(self, *words: str, app: str | None = APP, check: bool = True) -> str:
@@ -179,6 +179,22 @@ def test_a_backup_of_one_database_can_be_restored_into_another(heroku):
     assert heroku.sql("SELECT count(*) FROM note") == [(3,)]
 
 
+def test_a_database_is_copied_pushed_and_pulled(heroku):
+    heroku("addons:create", "heroku-postgresql", "--as", "COPY")
+    source, target = (heroku.config()[name] for name in ("DATABASE_URL", "COPY_URL"))
+    count = "SELECT count(*) FROM note"
+    heroku("pg:copy", "DATABASE_URL", "COPY_URL", "--confirm", "COPY", "--wait-interval", "1")
+    assert heroku.sql(count, target) == [(3,)]
+    assert "not empty" in heroku("pg:push", source, "COPY_URL", check=False)
+    heroku.sql("DROP TABLE note", target)
+    heroku("pg:push", source, "COPY_URL")
+    assert heroku.sql(count, target) == [(3,)]
+    heroku.sql("DROP TABLE note", target)
+    heroku("pg:pull", "DATABASE_URL", target)
+    assert heroku.sql(count, target) == [(3,)]
+    assert heroku.sql(count, source) == [(3,)]
+
+
 def test_an_attachment_in_use_is_not_taken_without_confirmation(heroku):
     before = heroku.config()["DATABASE_URL"]
     heroku("addons:create", "heroku-postgresql", "--as", "DATABASE", check=False)
@@ -199,7 +215,7 @@ def test_the_database_is_looked_into(heroku):
         "pg:table-size": "note", "pg:total-table-size": "note", "pg:table-indexes-size": "note", "pg:index-size": "note_by_n",
         "pg:total-index-size": "kB", "pg:index-usage": "rows_in_table", "pg:unused-indexes": "index_scans", "pg:seq-scans": "note",
         "pg:records-rank": "note", "pg:vacuum-stats": "note", "pg:cache-hit": "hit rate", "pg:long-running-queries": "duration",
-        "pg:user-connections": "connections", "pg:blocking": "blocking_pid",
+        "pg:user-connections": "connections", "pg:blocking": "blocking_pid", "pg:bloat": "waste",
     }.items():  # fmt: skip
         assert shown in heroku(command), command
 

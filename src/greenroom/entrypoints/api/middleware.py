@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from greenroom.accounts.limits import RateLimitError
 from greenroom.basics.errors import GreenroomError, NotFoundError
-from greenroom.entrypoints.api import elsewhere
+from greenroom.entrypoints.api import elsewhere, places
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class ApiErrors:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.greenroom_id = _request_id(request)  # type: ignore[attr-defined]
+        places.remember(request)
         response = self.get_response(request)
         response["Request-Id"] = request.greenroom_id  # type: ignore[attr-defined]
         remaining = getattr(request, "greenroom_remaining", None)

@@ -91,7 +91,7 @@ class Route:
 
     wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes, returns: names of
     shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view reads of the query string.
-    also: the permission that the view itself asks for, of an app that it finds by other means than {app}.
+    also: the permissions, with blanks between, that the view itself asks for, of an app or pipeline that it finds by other means than the path.
     """
 
     method: str

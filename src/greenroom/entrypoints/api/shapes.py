@@ -16,6 +16,7 @@ from greenroom.builds.models import Build
 from greenroom.checks.models import Annotation
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Dyno, Formation
+from greenroom.entrypoints.api import places
 from greenroom.releases.models import Release
 from greenroom.slugs.models import Slug
 
@@ -29,8 +30,8 @@ def urls(app: App) -> dict[str, str]:
     install = settings.INSTALLATION
     return {
         "web_url": f"http://{app.name}.localhost:{install['http_port']}/",
-        "git_url": f"https://localhost:{install['tls_port']}/{app.name}.git",
-        "git_http_url": f"http://localhost:{install['api_port']}/{app.name}.git",
+        "git_url": places.secure(f"/{app.name}.git"),
+        "git_http_url": places.plain(f"/{app.name}.git"),
     }
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from django.conf import settings
-
 from greenroom.accounts.models import Account
 from greenroom.apps.models import App
 from greenroom.basics.clock import heroku_time
 from greenroom.checks.models import Annotation, CheckRun, Status
+from greenroom.entrypoints.api import places
 
 CONCLUSIONS = {"error": "failure", "stale": "timed_out"}
 """Conclusions that GitHub's clients do not know, in their words."""
@@ -30,7 +29,7 @@ REPO_PARTS = (
 
 def root() -> str:
     """Where the API answers."""
-    return f"http://localhost:{settings.INSTALLATION['api_port']}"
+    return places.plain("")
 
 
 def repo_url(owner: str, app: App) -> str:

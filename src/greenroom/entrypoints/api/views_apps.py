@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from greenroom.accounts.rules import scope_grants
@@ -14,6 +17,7 @@ from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.config_vars import queries as config
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import lifecycle
+from greenroom.dynos.queries import live
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -47,8 +51,21 @@ def create_app(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}", "view", returns="app")
 def get_app(call: Call) -> dict[str, Any]:
-    """One app."""
-    return shapes.app(call.app, sdk=_sdk(call))
+    """One app, with the bytes of its repository and of the slug that serves."""
+    rollout = live(call.app)
+    slug = rollout.release.slug if rollout else None
+    sizes = {"repo_size": _bytes_of(HOME / call.app.repo_folder), "slug_size": slug.size if slug else None}
+    return {**shapes.app(call.app, sdk=_sdk(call)), **sizes}
+
+
+def _bytes_of(folder: Path) -> int:
+    """All files below it; one that goes meanwhile counts nothing."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(path, name)).st_size
+    return total
 
 
 @route("PATCH", "/apps/{app}", "settings", takes="app.update", returns="app")

@@ -18,7 +18,7 @@ from greenroom.deliveries import holding
 from greenroom.deliveries import queries as delivery_queries
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos import queries as dynos
-from greenroom.entrypoints.api import shapes, views_rehearsals
+from greenroom.entrypoints.api import places, shapes, views_rehearsals
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.git import queries as git
 
@@ -28,7 +28,7 @@ STREAM_SECONDS = 24 * 3600
 def stream_url(path: str, payload: dict[str, Any], purpose: str) -> str:
     """A signed URL of the streams that needs no credential."""
     token = signing.sign(payload, key=settings.SECRET_KEY, purpose=purpose, seconds=STREAM_SECONDS)
-    return f"http://localhost:{settings.INSTALLATION['api_port']}/streams/{path}/{token}"
+    return places.plain(f"/streams/{path}/{token}")
 
 
 def transcript_url(row: Delivery) -> str:

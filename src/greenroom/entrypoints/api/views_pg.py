@@ -18,7 +18,7 @@ from greenroom.apps.queries import authorise
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
 from greenroom.deliveries.actions import wake
-from greenroom.entrypoints.api import shapes_data
+from greenroom.entrypoints.api import places, shapes_data
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_addons import addon_of
 from greenroom.entrypoints.api.views_snapshots import refuse_while_migrating, release_version
@@ -180,7 +180,7 @@ def public_url(call: Call) -> dict[str, Any]:
         raise ConflictError(f"{row.name} cannot be downloaded: it is {row.state}.")
     payload = {"file": row.file, "name": f"{call.app.name}-{row.name}.dump"}
     token = signing.sign(payload, key=settings.SECRET_KEY, purpose="snapshots", seconds=LINK_SECONDS)
-    place = f"https://localhost:{settings.INSTALLATION['tls_port']}/streams/snapshots/{token}"
+    place = places.secure(f"/streams/snapshots/{token}")
     snapshots.note_link(actor=call.actor, snapshot=row, seconds=LINK_SECONDS)
     return {"url": place, "expires_at": shapes_data.stamp(clock.now() + timedelta(seconds=LINK_SECONDS))}
 

@@ -105,7 +105,7 @@ def my_couplings(call: Call) -> list[dict[str, Any]]:
     return _couplings(call)
 
 
-@route("POST", "/pipeline-couplings", "account:write", also="settings", takes="pipeline-coupling.create", returns="201 pipeline-coupling")
+@route("POST", "/pipeline-couplings", "account:write", also="settings pipelines:test", takes="pipeline-coupling.create", returns="201 pipeline-coupling")
 def couple(call: Call) -> Reply:
     """{app, pipeline, stage}: put an app into a stage. It takes a role in the pipeline, since a new app narrows what others may do with it."""
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")

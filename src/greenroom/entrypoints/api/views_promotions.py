@@ -39,7 +39,7 @@ def _target(row: PromotionTarget) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@route("POST", "/pipeline-promotions", "account:write", also="release", takes="pipeline-promotion.create", returns="201 pipeline-promotion")
+@route("POST", "/pipeline-promotions", "account:write", also="release pipelines:read view", takes="pipeline-promotion.create", returns="201 pipeline-promotion")
 def promote(call: Call) -> Reply:
     """{pipeline, source: {app, release}, targets: [{app}], force}: the release's very slug is released in the targets.
 

@@ -20,7 +20,7 @@ from greenroom.deliveries.retrying import retry
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno, Formation
-from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api import places, shapes
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_gate import transcript_url
@@ -178,7 +178,7 @@ def run(call: Call) -> Reply:
     if attach:
         payload = {"dyno": dyno.engine_id, "tty": tty, "marker": marker}
         token = signing.sign(payload, key=settings.SECRET_KEY, purpose="attach", seconds=ATTACH_SECONDS)
-        url = f"rendezvous://localhost:{settings.INSTALLATION['rendezvous_port']}/{token}"
+        url = places.rendezvous(f"/{token}")
     return Reply(shapes.dyno(dyno, url), 201, _told(dyno, begun))
 
 

@@ -140,7 +140,7 @@ def list_review_apps(call: Call) -> list[dict[str, Any]]:
     return [_review_app(row) for row in rows]
 
 
-@route("POST", "/review-apps", "account:write", also="pipelines:test", takes="review-app.create", returns="201 review-app")
+@route("POST", "/review-apps", "account:write", also="pipelines:test view", takes="review-app.create", returns="201 review-app")
 def create_review_app(call: Call) -> Reply:
     """{branch, pipeline, environment}: an app of its own for a branch of the pipeline's repository. source_blob is what the branch is."""
     if call.body.get("fork_repo_id") is not None or call.body.get("pr_number") is not None:

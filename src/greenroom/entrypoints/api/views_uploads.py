@@ -7,12 +7,13 @@ from typing import Any
 from django.conf import settings
 
 from greenroom.basics import clock
+from greenroom.entrypoints.api import places
 from greenroom.entrypoints.api.routing import Call, Reply, route
 from greenroom.git import uploads
 
 
 def _source() -> Reply:
-    base = f"http://localhost:{settings.INSTALLATION['api_port']}"
+    base = places.plain("")
     now = clock.heroku_time(clock.now())
     body: dict[str, Any] = {"source_blob": uploads.offer(key=settings.SECRET_KEY, base=base), "created_at": now, "updated_at": now}
     return Reply(body, 201)

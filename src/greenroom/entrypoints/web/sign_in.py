@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from greenroom.accounts import queries, signing_in
+from greenroom.accounts import limits, queries, signing_in
 from greenroom.accounts.models import SignIn
 from greenroom.accounts.rules import Actor
 from greenroom.basics.errors import GreenroomError
@@ -21,7 +21,13 @@ WRONG = "No account has this e-mail and password."
 @csrf_protect
 @require_http_methods(["GET", "POST"])
 def page(request: HttpRequest, secret: str) -> HttpResponse:
-    """Who asks, and a form; its answer says what became of it. Works without scripts."""
+    """Who asks, and a form; its answer says what became of it. Works without scripts. Counts among the requests of the address."""
+    try:
+        limits.spend(None, request.META.get("REMOTE_ADDR", ""))
+    except limits.RateLimitError as error:
+        answer = _show(request, None, status=error.status, title="Too many requests", error=str(error))
+        answer["Retry-After"] = str(error.retry_after)
+        return answer
     try:
         row = signing_in.of_page(secret)
     except GreenroomError as error:

@@ -50,3 +50,6 @@ declare("credential", "A role of the database with its password.", {
     "credentials": "[#credential.user]",
 })  # fmt: skip
 declare("credential.user", "User and password.", {"user": "text", "password": "text", "state": "text", "connections": "integer?"})
+declare("transfer.copy", "From which database of this installation into which, by their URLs.", {
+    "from_url": "name", "to_url": "name", "?from_name": "text?", "?to_name": "text?",
+})  # fmt: skip

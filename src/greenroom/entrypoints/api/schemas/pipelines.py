@@ -62,8 +62,9 @@ declare("pipeline-promotion.create", "From which app to which others. force: in 
 })  # fmt: skip
 declare("pipeline-promotion.target", "One of them.", {"app": WHICH})
 declare("test-run.create", "An archive whose tests are to run: a get_url of this installation's /sources.", {
-    "pipeline": WHICH, "source_blob_url": "name", "commit_sha": "name", "commit_branch": "name", "?commit_message": "text?",
+    "pipeline": WHICH, "source_blob_url": "name", "commit_sha": "name", "commit_branch": "name", "?commit_message": "text?", "?debug": "boolean?",
 })  # fmt: skip
+declare("test-run.update", "status: cancelled, nothing else.", {"status": "name", "?message": "text?"})
 declare("review-app-config.update", "Settings; what is left out stays as it is.", {
     "?repo": "text?", "?automatic_review_apps": ["boolean", "null"], "?destroy_stale_apps": ["boolean", "null"], "?wait_for_ci": ["boolean", "null"],
     "?stale_days": "seconds?", "?base_name": "text?",

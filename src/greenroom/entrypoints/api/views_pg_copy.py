@@ -1,0 +1,53 @@
+"""The API of ``pg:copy``: one database's content into another, as a snapshot of the one that is restored into the other."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import restores, snapshots
+from greenroom.apps.queries import authorise
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.deliveries.actions import wake
+from greenroom.entrypoints.api import shapes_data
+from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_pg import database_of
+from greenroom.entrypoints.api.views_snapshots import refuse_while_migrating, release_version
+
+HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, heroku pg:pull takes one there"
+
+
+@route("POST", "/client/v11/databases/{database}/transfers", "account:write", also="data:write data:read run", takes="transfer.copy", returns="201 transfer")
+def copy(call: Call) -> Reply:
+    """Copy {from_url} into {to_url}, two databases of this installation: the source is dumped now, the target is replaced by the worker.
+
+    What is replaced is saved first, as by every restore. The caller needs data:read of the source's app.
+    """
+    target = database_of(call, "data:write")
+    source = _behind(call, call.text("from_url", required=True))
+    if _behind(call, call.text("to_url", required=True)) != target:
+        raise UserError(f"to_url is not that of {target.name}: the target must be a database of this installation.", hint=HINT)
+    authorise(call.actor, source.app.name, "run")  # as for a backup of it
+    if source == target:
+        raise ConflictError(f"{target.name} cannot be copied onto itself.")
+    refuse_while_migrating(target.app)
+    reason = f"pg:copy to {target.app.name}"
+    taken = snapshots.capture(actor=call.actor, addon=source, home=HOME, kind="manual", reason=reason, release_version=release_version(source.app))
+    made = restores.ask(actor=call.actor, addon=target, snapshot=taken, release_version=release_version(target.app))
+    wake()
+    return Reply(shapes_data.restore(made), 201)
+
+
+def _behind(call: Call, url: str) -> Addon:
+    """The database that a URL leads to, if the caller may read its data. The password is not asked for: rights are.
+
+    A database elsewhere, none and somebody else's get the same answer.
+    """
+    try:
+        place = urlsplit(url)
+        name = place.path.lstrip("/") if place.scheme in ("postgres", "postgresql") else ""
+        row = Addon.objects.select_related("app").get(kind="postgres", state="provisioned", data__database=name)
+        authorise(call.actor, row.app.name, "data:read")
+    except (ValueError, Addon.DoesNotExist, NotFoundError):
+        raise NotFoundError("Only databases of this installation can be copied.", hint=HINT, resource="add_on") from None
+    return row

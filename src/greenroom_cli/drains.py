@@ -1,0 +1,49 @@
+"""The verbs of log drains: URLs to which an app's log is sent as it grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from greenroom_cli import output
+from greenroom_cli.context import Context, verb
+
+
+@verb("drains", example="greenroom drains -a ach-payslip-staging", json=True)
+def drains(cx: Context) -> int | None:
+    """List the log drains of an app, and how far each receiver got."""
+    rows = cx.api.everything(cx.path("log-drains"))
+    if cx.as_json:
+        output.print_json(rows)
+    elif rows:
+        output.table([_line(row) for row in rows], header=("url", "token", "lines sent", "last", "trouble"), flexible=4)
+    else:
+        output.note(f"{cx.app} has no drains.")
+        output.hint(f"greenroom drains:add syslog+tls://logs.example.com:6514{cx.words()}")
+    return None
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    return [output.clean(row["url"]), row["token"], str(row["sent_lines"]), output.when(row["sent_at"]), output.clean(row["error"] or "")]
+
+
+@verb("drains:add", example="greenroom drains:add syslog+tls://logs.example.com:6514 -a ach-payslip-staging")
+@click.argument("url")
+def add(cx: Context, url: str) -> int | None:
+    """Send the log of an app to a URL from now on: https, http, syslog+tls or syslog."""
+    with output.progress(f"Adding a drain to {output.app_mark(cx.app)}"):
+        row = cx.api.post(cx.path("log-drains"), {"url": url})
+    output.say(row["token"])
+    output.hint(f"undo with: greenroom drains:remove {row['token']}{cx.words()}")
+    return None
+
+
+@verb("drains:remove", example="greenroom drains:remove d.0a1b2c3d -a ach-payslip-staging")
+@click.argument("drain", metavar="URL|TOKEN")
+def remove(cx: Context, drain: str) -> int | None:
+    """Send nothing more to a drain, named by its URL or token."""
+    with output.progress(f"Removing a drain from {output.app_mark(cx.app)}"):
+        row = cx.api.delete(cx.path("log-drains", drain))
+    output.hint(f"undo with: greenroom drains:add {output.clean(row['url'])}{cx.words()}")
+    return None

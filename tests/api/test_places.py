@@ -1,0 +1,39 @@
+"""Links in answers: they lead to the name by which the client reached the installation, and to no name that a stranger made up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.world import client_of
+
+pytestmark = pytest.mark.django_db
+NAME = "greenroom-localhost.example.com"
+
+
+@pytest.fixture
+def reached(settings):
+    settings.INSTALLATION = {**settings.INSTALLATION, "host": NAME}
+
+
+def links(client, host):
+    app = client.get("/apps/shop", headers={"Host": host}).json()
+    log = client.post("/apps/shop/log-sessions", {}, content_type="application/json", headers={"Host": host}).json()
+    source = client.post("/sources", {}, content_type="application/json", headers={"Host": host}).json()["source_blob"]
+    return [app["git_url"], app["git_http_url"], log["logplex_url"], source["put_url"]]
+
+
+@pytest.mark.parametrize("host", ["localhost:5000", "127.0.0.1:5000", "LOCALHOST"])
+def test_the_end_of_a_tunnel_is_localhost_whatever_the_installation_is_called(alice, shop, reached, host):
+    for link in links(client_of(alice), host):
+        assert link.partition("://")[2].startswith("localhost:")
+
+
+def test_another_computer_gets_the_installations_name_with_tls(alice, shop, reached, settings):
+    for link in links(client_of(alice), f"{NAME}:5001"):
+        assert link.startswith(f"https://{NAME}:{settings.INSTALLATION['tls_port']}/")
+
+
+@pytest.mark.parametrize("host", ["evil.example.com", "kolkrabbi.heroku.com:5000", "localhost.evil.example", "x@localhost.evil"])
+def test_a_name_that_is_not_the_installations_is_in_no_link(alice, shop, host):
+    for link in links(client_of(alice), host):
+        assert link.partition("://")[2].startswith("localhost:")

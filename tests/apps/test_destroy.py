@@ -1,0 +1,57 @@
+"""Destroying an app while others write to it: real connections side by side."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from greenroom.apps import actions
+from greenroom.apps.models import App, Domain
+from greenroom.basics.errors import NotFoundError
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_an_app_goes_although_somebody_is_about_to_commit_a_row_of_it(alice, shop):
+    """The writer has its row when the app's rows are gathered, and commits before the app is gone: it waits, and finds no app."""
+    written, go, ended = threading.Event(), threading.Event(), []
+
+    def write():
+        try:
+            with transaction.atomic():
+                Domain.objects.create(app_id=shop.pk, hostname="late.example.org")
+                written.set()
+                go.wait(20)
+            ended.append("committed")
+        except IntegrityError as error:
+            ended.append(error)
+        finally:
+            connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert written.wait(20)
+    gather = App.delete
+
+    def delete(self, *words):
+        go.set()
+        writer.join(1)  # it cannot commit as long as the app's row is locked
+        return gather(self, *words)
+
+    App.delete = delete
+    try:
+        actions.destroy(actor=alice, app=shop)
+    finally:
+        App.delete = gather
+    writer.join(20)
+    assert isinstance(ended[0], IntegrityError)
+    assert not App.objects.filter(pk=shop.pk).exists()
+
+
+def test_of_two_who_destroy_an_app_the_second_is_told_that_there_is_none(alice, shop):
+    twin = App.objects.get(pk=shop.pk)
+    actions.destroy(actor=alice, app=shop)
+    with pytest.raises(NotFoundError):
+        actions.destroy(actor=alice, app=twin)
