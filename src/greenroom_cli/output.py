@@ -49,7 +49,9 @@ def say(text: str = "") -> None:
 
 
 def note(text: str = "") -> None:
-    """A line for the person, on stderr."""
+    """A line for the person, on stderr; what is under way is not written over but shown again when it ends."""
+    if _open:
+        _open[-1].give_way()
     print(text, file=sys.stderr)
 
 
@@ -182,6 +184,10 @@ def size_text(size: float | None) -> str:
     return f"{size:.1f} TB"
 
 
+_open: list[progress] = []
+"""What is under way now, the innermost last."""
+
+
 class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
     """``text... done`` on stderr: with a spinner on a terminal, as one plain line elsewhere. ``end`` is the last word."""
 
@@ -190,8 +196,18 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
         self._state = ""
         self._thread: threading.Thread | None = None
         self._over: threading.Event | None = None
+        self._interrupted = False
+
+    def give_way(self) -> None:
+        """Somebody writes a line meanwhile: it begins at the left edge."""
+        if self._thread:
+            print("\r\x1b[K", end="", file=sys.stderr)
+        elif not self._interrupted:
+            self._interrupted = True
+            print(file=sys.stderr)
 
     def __enter__(self) -> progress:
+        _open.append(self)
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             import threading
 
@@ -207,13 +223,14 @@ class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
         self._state = text
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        _open.remove(self)
         word = self.end if kind is None else style("!", "red", stream=sys.stderr)
         if self._thread and self._over:
             self._over.set()
             self._thread.join()
             print(f"\r\x1b[K{self.text}... {word}", file=sys.stderr, flush=True)
         else:
-            print(word, file=sys.stderr, flush=True)
+            print(f"{self.text}... {word}" if self._interrupted else word, file=sys.stderr, flush=True)
 
     def _spin(self) -> None:
         assert self._over

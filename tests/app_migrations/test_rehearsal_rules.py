@@ -133,7 +133,7 @@ def test_the_terminal_reads_one_paragraph():
     }  # fmt: skip
     assert text.paragraph(plan, cells) == (
         "3 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); blocks reads on shop_order 1.7 s (0006, rewrites 4 relations); "
-        "0009 cannot be undone; new code before migrate: FAILS GET /health answered 500, cannot use shop_order (kind is not there yet); "
+        "0009 cannot be undone; new code before migrate: FAILS: GET /health answered 500, and it cannot use shop_order (kind is not there yet); "
         "old code after migrate: answers, but cannot insert into shop_order (kind is required and has no default); "
         "neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on says so to visitors)."
     )
@@ -141,13 +141,13 @@ def test_the_terminal_reads_one_paragraph():
 
 def test_a_harmless_plan_is_said_to_be_so():
     ok = {name: {"state": "ok"} for name in rules.CELLS}
-    assert text.paragraph([one(seconds=0.04)], ok) == "1 pending migration, 0.0 s; blocks nothing."
+    assert text.paragraph([one(seconds=0.04)], ok) == "1 pending migration, under 0.1 s; blocks nothing."
     assert text.paragraph([], {}) == "No pending migrations."
 
 
 def test_a_plan_that_fails_says_where_and_nothing_of_code_on_a_schema_that_never_was():
     said = text.paragraph([one(), one("shop.0003_bad", error="IntegrityError: no")], {"new_new": {"state": "fails", "detail": "x"}})
-    assert said == "2 pending migrations, 0.0 s; 0003 FAILS: IntegrityError: no."
+    assert said == "2 pending migrations, under 0.1 s; 0003 FAILS: IntegrityError: no."
 
 
 def test_the_table_has_each_migration_with_its_warnings_and_the_way_back():

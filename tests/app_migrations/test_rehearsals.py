@@ -139,8 +139,8 @@ def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, d
     [
         ({"forward": {"status": "failed", "detail": "shop.0003_note: boom", "migrations": [{**MIGRATION, "error": "boom"}]}}, "red", "FAILS: boom"),
         ({"forward": {"status": "failed", "detail": "two heads", "migrations": []}}, "red", "two heads"),
-        ({"new-new": {"state": "fails", "detail": "500"}}, "red", "new code after migrate: FAILS 500"),
-        ({"old-new": {"state": "fails", "detail": "500"}}, "amber", "old code after migrate: FAILS 500"),
+        ({"new-new": {"state": "fails", "detail": "500"}}, "red", "new code after migrate: FAILS: 500"),
+        ({"old-new": {"state": "fails", "detail": "500"}}, "amber", "old code after migrate: FAILS: 500"),
         ({"old-new": {"state": "fails", "detail": "5"}, "new-old": {"state": "fails", "detail": "4"}}, "amber", "neither code works on both"),
         ({"old-old": {"state": "fails"}, "old-new": {"state": "fails", "detail": "x"}}, "green", "not known"),
     ],

@@ -12,6 +12,7 @@ from greenroom.app_migrations.rules import (
     is_migrate,
     may_change,
     reminder,
+    undo,
 )
 
 
@@ -96,3 +97,13 @@ def test_a_slugs_framework_is_djangos_when_it_has_both():
 def test_the_session_of_a_migrate_has_a_name_that_the_app_may_choose_itself():
     assert guards("alembic upgrade head", [], app="ab" * 16)["PGAPPNAME"] == "greenroom-migrate-abababababababab"
     assert "PGAPPNAME" not in guards("alembic upgrade head", ["PGAPPNAME"], app="ab" * 16)
+
+
+def test_what_takes_a_plan_back_names_the_migration_before_it_app_by_app_backwards():
+    plan = [
+        {"name": "shop.0003_a", "parent": "0002_z", "reversible": True}, {"name": "pay.0001_initial", "parent": "", "reversible": True},
+        {"name": "shop.0004_b", "parent": "0003_a", "reversible": True},
+    ]  # fmt: skip
+    assert undo(plan) == ["shop 0002_z", "pay zero"]
+    assert undo([*plan, {"name": "pay.0002_x", "parent": "0001_initial", "reversible": False}]) == []
+    assert undo([{"name": "b2 price"}]) == [], "Alembic's revisions, and what was asked by an older probe"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 ABOUT = ("migrate", "showmigrations", "sqlmigrate")
 """Django's commands that speak of the code's migrations."""
@@ -75,6 +76,21 @@ def reminder(pending: Sequence[str], *, held: bool, astray: Astray = Astray()) -
     if astray.unmade:
         found.append("the models have changes without a migration")
     return "; ".join(found) + "." if found else ""
+
+
+def undo(plan: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Words for Django's ``migrate`` that take the plan back, the last app first: ``shop 0002_price`` or ``shop zero``.
+
+    Nothing when a step cannot be undone, or its place in the order is not known.
+    """
+    found: dict[str, str] = {}
+    for step in plan:
+        app, _, _ = str(step.get("name")).partition(".")
+        if step.get("reversible") is False or "parent" not in step:
+            return []
+        before = found.pop(app, str(step["parent"]) or "zero")
+        found[app] = before
+    return [f"{app} {before}" for app, before in reversed(found.items())]
 
 
 def clashing(conflicts: Mapping[str, Sequence[str]]) -> str:

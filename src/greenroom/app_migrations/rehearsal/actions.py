@@ -220,8 +220,10 @@ def summary(row: Rehearsal) -> str:
         return row.failure or row.step or "waits for its turn"
     if row.document.get("tables") == 0:
         return "The database is empty: there is nothing that could be blocked or lost."
-    said = text.paragraph(_measured(row.document), row.document.get("cells") or {})
-    failed = row.document.get("detail") if row.document.get("status") == "failed" else ""
+    measured, failed = _measured(row.document), row.document.get("detail") if row.document.get("status") == "failed" else ""
+    if failed and not measured:
+        return f"Nothing could be run: {failed}"
+    said = text.paragraph(measured, row.document.get("cells") or {})
     return f"{said} {failed}" if failed and failed not in said else said
 
 
@@ -233,7 +235,7 @@ def looking_back(old: Release) -> str:
 
 def table(row: Rehearsal) -> str:
     """The report in full, for a terminal."""
-    return text.table(_measured(row.document), row.document.get("reverse") or {})
+    return text.table(_measured(row.document), row.document.get("reverse") or {}, row.document.get("cells") or {})
 
 
 def _measured(document: Mapping[str, Any]) -> list[rules.Measured]:

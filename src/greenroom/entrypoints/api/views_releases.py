@@ -193,7 +193,7 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
         words.append(f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}")
     if held is not None and held.release_id == dyno.release_id:
         words.append(f"v{version} is held: it goes live by itself when this migrates well.")
-    return {"X-Heroku-Warning": " ".join(words)} if words else {}
+    return {"X-Heroku-Warning": "  ".join(words)} if words else {}
 
 
 def _release_to_run(call: Call) -> Release:
