@@ -11,14 +11,15 @@ import pytest
 from greenroom.accounts.models import AuditEntry
 from greenroom.addons.postgres import actions as databases
 from greenroom.addons.postgres import clones, host
+from greenroom.app_migrations import going_back
 from greenroom.app_migrations.actions import begin_run
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.app_migrations.queries import rehearsal_of
 from greenroom.app_migrations.rehearsal import actions
+from greenroom.app_migrations.rehearsal import text as texts
 from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
 from greenroom.app_migrations.rehearsal.queries import outlook
-from greenroom.app_migrations.rehearsal.text import going_back
 from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.actions import write
@@ -339,15 +340,15 @@ def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(al
     row = actions.ask(actor=alice, release=newest)
     carry_out(row, home, {"old-new": {"state": "fails", "detail": "IntegrityError: null value in column note"}})
     assert row.previous == before
-    assert actions.looking_back(before) == "", "nobody has run these migrations yet"
+    assert going_back.looking_back(before) == "", "nobody has run these migrations yet"
     dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
     run = begin_run(actor=alice, dyno=dyno)
-    assert actions.looking_back(before) == "", "they still run"
+    assert going_back.looking_back(before) == "", "they still run"
     MigrationRun.objects.filter(pk=run.pk).update(exit_code=0)
-    said = actions.looking_back(before)
+    said = going_back.looking_back(before)
     assert said.startswith(f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column note; ")
     assert said.endswith("taking them back restored the schema, though not the data.")
-    assert actions.looking_back(newest) == ""
+    assert going_back.looking_back(newest) == ""
 
 
 def test_the_result_is_a_neutral_check_of_the_commit_and_each_one_a_new_attempt(alice, app_state, shop, home):
@@ -418,4 +419,4 @@ def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_stat
     ],
 )
 def test_what_a_rehearsal_tells_of_going_back(cells, reverse, said):
-    assert going_back(3, 7, cells, reverse) == said
+    assert texts.going_back(3, 7, cells, reverse) == said

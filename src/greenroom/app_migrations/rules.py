@@ -78,6 +78,26 @@ def reminder(pending: Sequence[str], *, held: bool, astray: Astray = Astray()) -
     return "; ".join(found) + "." if found else ""
 
 
+ASK, REFUSE, TELL = "ask", "refuse", "tell"
+
+
+def way_back(policy: Mapping[str, Any]) -> str:
+    """``[policy] rollback`` of greenroom.toml: ``refuse`` or ``tell``, else ``ask``."""
+    chosen = policy.get("rollback")
+    return str(chosen) if chosen in (REFUSE, TELL) else ASK
+
+
+def stops_rollback(policy: Mapping[str, Any], *, proven: bool, agreed: bool, forced: bool) -> str:
+    """``ask`` or ``refuse`` when a rollback across migrations may not go on yet, else nothing.
+
+    proven: a rehearsal saw this code work after them; agreed: the person has read what was applied and means it; forced: whatever the policy says.
+    """
+    chosen = way_back(policy)
+    if forced or chosen == TELL or (chosen == ASK and (proven or agreed)):
+        return ""
+    return chosen
+
+
 def undo(plan: Iterable[Mapping[str, Any]]) -> list[str]:
     """Words for Django's ``migrate`` that take the plan back, the last app first: ``shop 0002_price`` or ``shop zero``.
 
