@@ -47,7 +47,7 @@ class Tenant:
         part = spec.id.split("-", 3)[3]
         with host.connect() as connection:
             self.seen[part] = (spec, host.databases_under(connection, "d"))
-        name = "rehearsal.json" if part in ("forward", "reverse") else "cell.json"
+        name = "rehearsal.json" if part in ("forward", "reverse") else "tests.json" if part.endswith("-tests") else "cell.json"
         folder = self.home / scratch_folder(spec.id, "out")
         folder.mkdir(parents=True)
         (folder / name).write_text(json.dumps(self.answers.get(part, {"state": "ok", "detail": "", "seconds": 1})))
@@ -65,8 +65,9 @@ def app_state(alice, shop, home, database):  # noqa: F811
     rows = []
     for number in (1, 2):
         slug = Slug.objects.create(
-            app=shop, digest=str(number) * 64, commit=str(number) * 40, env_key="e", is_django=True, process_types={"web": "gunicorn x"}
-        )
+            app=shop, digest=str(number) * 64, commit=str(number) * 40, env_key="e", is_django=True, process_types={"web": "gunicorn x"},
+            settings={"policy": {"rehearse_tests": False}},
+        )  # fmt: skip
         row = release(actor=alice, app=shop, kind="deploy", description="x", slug=slug, config=latest(shop))
         conclude(release=row, status="succeeded", reason="")
         rows.append(row)
@@ -101,6 +102,21 @@ def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state
     assert not list((home / "run" / "rehearsals").iterdir())
     assert rehearsal_of(app_state[0]) == row
     assert AuditEntry.objects.filter(action="migrations.rehearse", actor=alice.email).count() == 1
+
+
+def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_both_schemas(alice, app_state, home, database):  # noqa: F811
+    row = actions.ask(actor=alice, release=app_state[0])
+    Slug.objects.filter(pk=row.previous.slug_id).update(settings={})
+    tenant, engine = carry_out(row, home, {"old-new-tests": {"state": "fails", "detail": "IntegrityError: null value in note", "seconds": 1}})
+    assert list(tenant.seen) == ["old-old", "old-old-tests", "new-old", "forward", "new-new", "old-new", "old-new-tests", "reverse"]
+    spec, names = tenant.seen["old-new-tests"]
+    assert spec.env["DATABASE_URL"].endswith(f"/{row.clone}_bare")
+    assert ("REDIS_URL" in spec.env, spec.egress, f"{row.clone}_bare" in names) == (False, False, True)
+    assert (row.state, row.colour) == ("done", "amber")
+    assert row.document["cells"]["old_new"]["detail"] == "its tests, which pass on the old schema: IntegrityError: null value in note"
+    assert (left_over(), engine.list()) == ([], [])
+    with host.connect() as connection:
+        assert [name for name in host.databases_under(connection, "d") if "_rehearsal_" in name] == []
 
 
 def test_its_dynos_have_the_copy_alone_and_no_network(alice, app_state, home, database):  # noqa: F811

@@ -13,6 +13,7 @@ from greenroom.app_migrations.rules import (
     may_change,
     reminder,
     undo,
+    without_net,
 )
 
 
@@ -23,6 +24,8 @@ from greenroom.app_migrations.rules import (
         "./manage.py migrate payroll 0002",
         "python3 src/manage.py migrate --noinput",
         "django-admin migrate",
+        "python -m django migrate --settings=conf.settings",
+        "uv run manage.py migrate",
         "alembic upgrade head",
         "alembic -c db/alembic.ini -x tenant=a downgrade -1",
         "/app/.heroku/python/bin/alembic --raiseerr upgrade +1",
@@ -48,6 +51,8 @@ def test_migrate_is_recognised(command):
         "alembic upgrade head && rm x",
         "echo alembic upgrade head",
         "python -m alembics upgrade head",
+        "python -m django showmigrations",
+        "-m django migrate",
         "",
     ],
 )
@@ -107,3 +112,10 @@ def test_what_takes_a_plan_back_names_the_migration_before_it_app_by_app_backwar
     assert undo(plan) == ["shop 0002_z", "pay zero"]
     assert undo([*plan, {"name": "pay.0002_x", "parent": "0001_initial", "reversible": False}]) == []
     assert undo([{"name": "b2 price"}]) == [], "Alembic's revisions, and what was asked by an older probe"
+
+
+def test_a_migrate_inside_a_shell_line_is_said_to_run_without_the_net():
+    for command in ("python manage.py migrate && rm x", "bash -c 'python manage.py migrate'", "sh -c 'alembic upgrade head; date'"):
+        assert "no snapshot" in without_net(command)
+    for command in ("python manage.py migrate", "bash", "python manage.py migrate --plan && date", "echo done"):
+        assert without_net(command) == ""

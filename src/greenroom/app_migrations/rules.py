@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenroom.buildpacks.commands import migrates
+
 ABOUT = ("migrate", "showmigrations", "sqlmigrate")
 """Django's commands that speak of the code's migrations."""
 ABOUT_REVISIONS = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "stamp")
@@ -34,13 +36,20 @@ def session_name(app: str) -> str:
 def is_migrate(command: str) -> bool:
     """Whether the command is Django's migrate or Alembic's upgrade or downgrade: decided on its words, never on shell text.
 
-    Listing and faking count as no migrate.
+    What only lists or prints counts as no migrate.
     """
     words = _management(command)
     if words:
         return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
     words = _alembic(command)
     return words[:1] in (["upgrade"], ["downgrade"]) and not {"--sql", "--help", "-h"} & set(words)
+
+
+def without_net(command: str) -> str:
+    """What somebody is told who migrates inside a shell line: nothing of what surrounds the plain command; empty for any other command."""
+    if is_migrate(command) or not migrates(command):
+        return ""
+    return "It migrates inside a shell line, so there is no snapshot, no limit for locks and no record of it. The plain command, alone, has all of them."
 
 
 def migrate_command(framework: str) -> str:
@@ -157,9 +166,11 @@ def _alembic(command: str) -> list[str]:
 
 
 def _management(command: str) -> list[str]:
-    """The words after manage.py of a plain command; none for anything else."""
+    """The words after manage.py, django-admin or ``python -m django`` of a plain command; none for anything else."""
     words = _words(command)
     for number, word in enumerate(words):
         if word.endswith("manage.py") or word.endswith("django-admin"):
             return words[number + 1 :]
+        if word == "-m" and words[number + 1 : number + 2] == ["django"] and words[number - 1].rpartition("/")[2].startswith("python"):
+            return words[number + 2 :]
     return []

@@ -12,7 +12,8 @@ from greenroom.addons.postgres.actions import host_url
 from greenroom.basics import ids
 
 MARK = "_rehearsal_"
-PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+$"
+BARE = "_bare"
+PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE})?$"
 
 
 @dataclass(frozen=True)
@@ -40,27 +41,46 @@ def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
     drop(name=name)
     file = folder / f"{name}.dump"
     try:
-        made = dumps.dump(database=addon.data["database"], target=file, deadline=deadline)
+        made = dumps.dump(database=addon.data["database"], target=file, deadline=deadline, gently=True)
         password = ids.new_secret(16)
         with host.connect() as connection:
             host.make_role(connection, name, password)
-        seconds = dumps.load(source=file, database=name, role=name, deadline=deadline)
+        seconds = dumps.load(source=file, database=name, role=name, deadline=deadline, gently=True)
     finally:
         file.unlink(missing_ok=True)
     url = host_url(name, password, name)
     return Clone(name, url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
 
 
+def make_bare(*, clone: Clone, folder: Path, deadline: float) -> str:
+    """A copy of the copy's schema as it is now, without rows, for tests that write and take nothing back; its URL. The clone's role owns it.
+
+    Called again it begins anew. ``drop`` of the clone drops it as well.
+    """
+    name, file = clone.name + BARE, folder / f"{clone.name}{BARE}.dump"
+    try:
+        dumps.dump(database=clone.name, target=file, deadline=deadline, gently=True, schema_only=True)
+        with host.connect() as connection:
+            host.drop_database(connection, name)
+        dumps.load(source=file, database=name, role=clone.name, deadline=deadline, gently=True)
+    finally:
+        file.unlink(missing_ok=True)
+    return clone.url.removesuffix(clone.name) + name
+
+
 def drop(*, name: str) -> None:
-    """End its sessions and drop database and role; nothing if there is none."""
+    """End its sessions and drop database, bare copy and role; nothing if there is none."""
+    role = name.removesuffix(BARE)
     with host.connect() as connection:
-        host.end_sessions(connection, role=name)
-        host.drop_database(connection, name)
-        host.drop_role(connection, name)
+        host.end_sessions(connection, role=role)
+        for database in (role, role + BARE):
+            host.drop_database(connection, database)
+        host.drop_role(connection, role)
 
 
 def forsaken(needed: Iterable[str]) -> list[str]:
     """Names of clones, or of roles of clones, that nobody needs: left by a process that was killed."""
     with host.connect() as connection:
         names = host.names_like(connection, PATTERN)
-    return [name for name in names if name not in set(needed)]
+    wanted = set(needed)
+    return sorted({name.removesuffix(BARE) for name in names} - wanted)

@@ -187,7 +187,7 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
     """What either CLI shows beside the output of a migrate."""
     version, held = dyno.release.version, dyno_queries.held(dyno.app)
     rehearsed, snapshot = (begun.rehearsal, begun.snapshot) if begun else (None, None)
-    words = []
+    words = [migration_rules.without_net(dyno.command)] if migration_rules.without_net(dyno.command) else []
     if rehearsed is not None:
         words.append(f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}")
     if snapshot is not None:
