@@ -11,6 +11,8 @@ from greenroom.app_migrations.models import MigrationRun, Rehearsal
 from greenroom.app_migrations.queries import applied_since
 from greenroom.app_migrations.rules import stops_rollback, way_back
 from greenroom.basics.errors import ConflictError
+from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.readers import read_settings
 from greenroom.dynos.actions import make_one_off
 from greenroom.releases.models import Release
 from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
@@ -104,3 +106,10 @@ def test_a_rollback_to_code_that_has_these_migrations_itself_crosses_none(alice,
 def test_the_policy_decides(policy, facts, stop):
     assert stops_rollback(policy, **{"proven": False, "agreed": False, "forced": False, **facts}) == stop
     assert way_back(policy) in ("ask", "refuse", "tell")
+
+
+def test_greenroom_toml_knows_the_policy_and_no_other_word():
+    assert read_settings(b'[policy]\nrollback = "refuse"\nrehearse_tests = false\n')["policy"] == {"rollback": "refuse", "rehearse_tests": False}
+    for text in (b'rollback = "never"', b"rollback = true", b'rehearse_tests = "no"'):
+        with pytest.raises(BuildError, match="expected"):
+            read_settings(b"[policy]\n" + text)
