@@ -104,17 +104,17 @@ def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state
     assert AuditEntry.objects.filter(action="migrations.rehearse", actor=alice.email).count() == 1
 
 
-def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_both_schemas(alice, app_state, home, database):  # noqa: F811
+def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_the_schemas(alice, app_state, home, database):  # noqa: F811
     row = actions.ask(actor=alice, release=app_state[0])
     Slug.objects.filter(pk=row.previous.slug_id).update(settings={})
     tenant, engine = carry_out(row, home, {"old-new-tests": {"state": "fails", "detail": "IntegrityError: null value in note", "seconds": 1}})
-    assert list(tenant.seen) == ["old-old", "old-old-tests", "new-old", "forward", "new-new", "old-new", "old-new-tests", "reverse"]
+    assert list(tenant.seen) == ["old-old", "new-old", "forward", "new-new", "old-new", "old-new-tests", "old-old-tests", "reverse"]
     spec, names = tenant.seen["old-new-tests"]
     assert spec.env["DATABASE_URL"].endswith(f"/{row.clone}_bare")
     assert ("REDIS_URL" in spec.env, spec.egress, f"{row.clone}_bare" in names) == (False, False, True)
     assert (row.state, row.colour) == ("done", "amber")
     assert row.document["cells"]["old_new"]["detail"] == "its tests, which pass on the old schema: IntegrityError: null value in note"
-    assert (left_over(), engine.list()) == ([], [])
+    assert (left_over(), engine.list(), list((home / "run" / "rehearsals").iterdir())) == ([], [], [])
     with host.connect() as connection:
         assert [name for name in host.databases_under(connection, "d") if "_rehearsal_" in name] == []
 

@@ -52,19 +52,20 @@ def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
     return Clone(name, url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
 
 
-def make_bare(*, clone: Clone, folder: Path, deadline: float) -> str:
-    """A copy of the copy's schema as it is now, without rows, for tests that write and take nothing back; its URL. The clone's role owns it.
+def keep_schema(*, clone: Clone, target: Path, deadline: float) -> None:
+    """The copy's schema as it is now, without rows, as a file for ``make_bare``."""
+    dumps.dump(database=clone.name, target=target, deadline=deadline, gently=True, schema_only=True)
 
-    Called again it begins anew. ``drop`` of the clone drops it as well.
+
+def make_bare(*, clone: Clone, source: Path, deadline: float) -> str:
+    """A database with a kept schema and no rows, for tests that write and take nothing back; its URL. The clone's role owns it.
+
+    There is one at a time. ``drop`` of the clone drops it as well.
     """
-    name, file = clone.name + BARE, folder / f"{clone.name}{BARE}.dump"
-    try:
-        dumps.dump(database=clone.name, target=file, deadline=deadline, gently=True, schema_only=True)
-        with host.connect() as connection:
-            host.drop_database(connection, name)
-        dumps.load(source=file, database=name, role=clone.name, deadline=deadline, gently=True)
-    finally:
-        file.unlink(missing_ok=True)
+    name = clone.name + BARE
+    with host.connect() as connection:
+        host.drop_database(connection, name)
+    dumps.load(source=source, database=name, role=clone.name, deadline=deadline, gently=True)
     return clone.url.removesuffix(clone.name) + name
 
 
