@@ -31,7 +31,7 @@ PARTLY = {
     "pipelines:create": "a pipeline is owned by who makes it; there are no teams",
     "pipelines:promote": "pending migrations of a target hold it there; the header `Greenroom-Force` (`HEROKU_HEADERS`) overrides",
     "reviewapps:*": "of branches of the pipeline's first app; there are no pull requests",
-    "releases:rollback": "one to code that the database has left behind takes no traffic",
+    "releases:rollback": "one to code that the database has left behind takes no traffic; across migrations: said first, made when asked again in five minutes",
     "releases:retry": "the newest release with code alone",
     "ps:type": "sizes limit the memory; nothing is priced",
     "console": "runs, but a Django app has no such command: `heroku run python manage.py shell`",

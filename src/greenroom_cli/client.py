@@ -200,7 +200,7 @@ def _pass_warnings(headers: dict[str, str]) -> None:
 
     for name in ("x-heroku-warning", "warning-message"):
         if headers.get(name):
-            output.warn(headers[name])
+            output.warn("\n".join(part.replace("; ", ";\n  ") for part in headers[name].split("  ")))
 
 
 def _parse(target: Target, method: str, url: str, response: http.client.HTTPResponse, text: str) -> Any:

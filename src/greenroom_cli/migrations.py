@@ -69,7 +69,9 @@ def _show_state(row: dict[str, Any]) -> None:
     for name in pending:
         output.say(f"{output.style('pending', 'yellow')}  {output.clean(name)}")
     for name in missing:
-        output.say(f"{output.style('missing', 'red')}  {output.clean(name)} (applied, but not in this code)")
+        output.say(f"{output.style('missing', 'red')}  {output.clean(name)} (applied, but not in this code: another branch was here, or its app was removed)")
+    if status == "ok" and row.get("detail"):
+        output.note(output.clean(row["detail"]))
     if row.get("probed_at"):
         output.note(f"asked {output.when(row['probed_at'])}")
 
@@ -163,7 +165,7 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
         output.complain(f"migrate ended with exit code {code}; what had been applied before the error stays applied.")
         output.hint(f"greenroom migrations{cx.words()}" + (f"   (go back: greenroom pg:restore {taken}{cx.words()})" if taken else ""))
         return code
-    _report(cx, pending, after, taken)
+    _report(cx, before, after, taken)
     _tell_beside(cx, after)
     return _follow_held(cx, held) if held else 0
 
@@ -174,8 +176,11 @@ def _tell_beside(cx: Context, after: dict[str, Any]) -> None:
     lines = [[output.clean(one["name"]), *_figures(one), *_figures(one.get("rehearsed") or {})] for one in run.get("migrations") or ()]
     if lines:
         output.note("")
-        for words in [["Migration", "Took", "Blocked", "Rehearsed", "Blocked"], *lines]:
-            output.note(f"{words[0]:<44} {words[1]:>9}  {words[2]:<32} {words[3]:>9}  {words[4]}".rstrip())
+        every = [["Migration", "Took", "Blocked", "Rehearsed", "Blocked then"], *lines]
+        wide = [max(len(words[number]) for words in every) for number in range(5)]
+        for words in every:
+            cells = [word.rjust(size) if number in (1, 3) else word.ljust(size) for number, (word, size) in enumerate(zip(words, wide, strict=True))]
+            output.note("  ".join(cells).rstrip())
     if run and not run.get("health"):
         found = cx.api.poll(cx.path("migrations"), done=lambda row: bool(row["runs"][0].get("health")), seconds=HEALTH_SECONDS)
         run = found["runs"][0]
@@ -183,6 +188,8 @@ def _tell_beside(cx: Context, after: dict[str, Any]) -> None:
         output.note(f"Health of the live release: {output.clean(run['health'])}")
 
 
+BRIEF = 0.1
+"""Seconds: what is blocked for less is not worth a word, and from outside it is seen by chance alone."""
 WRITE_BLOCKING = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 
 
@@ -193,7 +200,8 @@ def _figures(one: dict[str, Any]) -> list[str]:
     held = [(lock["seconds"], lock["mode"], lock["table"]) for lock in one.get("locks") or () if lock["mode"] in WRITE_BLOCKING]
     seconds, mode, table = max(held, default=(0.0, "", ""))
     what = "reads" if mode == "AccessExclusiveLock" else "writes"
-    return [f"{one['seconds']:.2f} s", f"{what} of {output.clean(table)} {seconds:.2f} s" if seconds >= 0.01 else "nothing"]
+    blocked = f"{what} of {output.clean(table)} {seconds:.2f} s" if seconds >= BRIEF else f"nothing for {BRIEF} s or more"
+    return [f"{one['seconds']:.2f} s", blocked]
 
 
 def _held(cx: Context) -> dict[str, Any]:
@@ -236,7 +244,8 @@ def _asked_again(cx: Context, before: dict[str, Any]) -> dict[str, Any]:
     return cx.api.poll(cx.path("migrations"), done=renewed, seconds=RADAR_SECONDS)
 
 
-def _report(cx: Context, pending: list[str], after: dict[str, Any], taken: str | None) -> None:
+def _report(cx: Context, before: dict[str, Any], after: dict[str, Any], taken: str | None) -> None:
+    pending = before.get("pending") or []
     left = after.get("pending") or []
     applied = [name for name in pending if name not in left]
     if after["status"] != "ok":
@@ -247,12 +256,11 @@ def _report(cx: Context, pending: list[str], after: dict[str, Any], taken: str |
         output.note(f"Applied: {', '.join(applied)}")
     output.note(f"Pending: {', '.join(left)}" if left else "The database is up to date.")
     if applied:
-        first = applied[0].partition(".")
-        output.hint(
-            f"undo with: greenroom migrations:run{cx.words()} {first[0]} NAME   (NAME: the migration before {first[2]}, or zero)"
-        )
+        undo = (before.get("undo") or []) if not left else []
+        for number, words in enumerate(undo):
+            output.hint(f"{'undo with:' if number == 0 else '     then:'} greenroom migrations:run{cx.words()} {output.clean(words)}")
         if taken:
-            output.hint(f"or put the whole database back: greenroom pg:restore {taken}{cx.words()}")
+            output.hint(f"{'or ' if undo else ''}put the whole database back: greenroom pg:restore {taken}{cx.words()}")
 
 
 @verb("migrations:rehearse", example="greenroom migrations:rehearse -a ach-payslip-staging", json=True)

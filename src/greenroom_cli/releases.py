@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import click
 
 from greenroom_cli import output
 from greenroom_cli.config import waits
-from greenroom_cli.context import Context, or_404, verb
+from greenroom_cli.context import Context, confirm, or_404, verb
 from greenroom_cli.errors import ApiError, CliError
 
 VERSION = re.compile(r"v?(\d+)\Z")
@@ -92,19 +93,22 @@ def one(cx: Context, version: str) -> dict[str, Any]:
 
 @verb("rollback", example="greenroom rollback v11 -a ach-payslip-staging")
 @click.argument("version", required=False, default="")
-@click.option("--force", is_flag=True, help="Also when its code needs columns that the database does not have any more.")
+@click.option("--force", is_flag=True, help="Also when its code needs columns that the database does not have any more, and whatever the app's policy says.")
+@click.option("--confirm", "confirmed", metavar="APP", default="", help="The app's name: yes, also across migrations that were run since.")
 @waits
-def rollback(cx: Context, version: str, force: bool, no_wait: bool, timeout: float) -> int | None:
+def rollback(cx: Context, version: str, force: bool, confirmed: str, no_wait: bool, timeout: float) -> int | None:
     """Go back to an earlier release: its code and its config vars.
 
     Without VERSION it is the last one that served before. The database is not changed: migrations that were run stay run.
-    Code that does not fit the database any more takes no traffic, unless it is forced.
+    Code that does not fit the database any more takes no traffic, unless it is forced. Across migrations that were run
+    since, and after which no rehearsal saw this code work, it asks first.
     """
     before = one(cx, "")
     wanted = f"v{number_of(version)}" if version else ""
     failed = None
     with output.progress(f"Rolling back {output.app_mark(cx.app)}" + (f" to {wanted}" if wanted else "")) as step:
-        row = cx.api.post(cx.path("releases"), {**({"release": wanted} if wanted else {}), **({"force": True} if force else {})})
+        body = {**({"release": wanted} if wanted else {}), **({"force": True} if force else {}), **({"confirm": confirmed} if confirmed else {})}
+        row = _ask_for(cx, body)
         step.end = f"done, v{row['version']}"
         if not no_wait:
             failed = finish(cx, row["version"], step, timeout)
@@ -114,6 +118,19 @@ def rollback(cx: Context, version: str, force: bool, no_wait: bool, timeout: flo
     output.warn("Rollback affects code and config vars; it doesn't change the database.")
     output.hint(f"undo with: greenroom rollback v{before['version']}{cx.words()}")
     return None
+
+
+def _ask_for(cx: Context, body: dict[str, Any]) -> Any:
+    """Ask for the rollback; once more when it crosses migrations and the person types the app's name."""
+    if body.get("confirm"):
+        confirm(cx, body["confirm"], name=cx.app, what="")
+    try:
+        return cx.api.post(cx.path("releases"), body)
+    except ApiError as error:
+        if error.id != "rollback_across_migrations" or not sys.stdin.isatty():
+            raise
+        confirm(cx, "", name=cx.app, what=error.message)
+        return cx.api.post(cx.path("releases"), {**body, "confirm": cx.app})
 
 
 def finish(cx: Context, version: int, step: output.progress, seconds: float) -> CliError | None:

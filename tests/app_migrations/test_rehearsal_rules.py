@@ -133,7 +133,7 @@ def test_the_terminal_reads_one_paragraph():
     }  # fmt: skip
     assert text.paragraph(plan, cells) == (
         "3 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); blocks reads on shop_order 1.7 s (0006, rewrites 4 relations); "
-        "0009 cannot be undone; new code before migrate: FAILS GET /health answered 500, cannot use shop_order (kind is not there yet); "
+        "0009 cannot be undone; new code before migrate: FAILS: GET /health answered 500, and it cannot use shop_order (kind is not there yet); "
         "old code after migrate: answers, but cannot insert into shop_order (kind is required and has no default); "
         "neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on says so to visitors)."
     )
@@ -141,13 +141,13 @@ def test_the_terminal_reads_one_paragraph():
 
 def test_a_harmless_plan_is_said_to_be_so():
     ok = {name: {"state": "ok"} for name in rules.CELLS}
-    assert text.paragraph([one(seconds=0.04)], ok) == "1 pending migration, 0.0 s; blocks nothing."
+    assert text.paragraph([one(seconds=0.04)], ok) == "1 pending migration, under 0.1 s; blocks nothing."
     assert text.paragraph([], {}) == "No pending migrations."
 
 
 def test_a_plan_that_fails_says_where_and_nothing_of_code_on_a_schema_that_never_was():
     said = text.paragraph([one(), one("shop.0003_bad", error="IntegrityError: no")], {"new_new": {"state": "fails", "detail": "x"}})
-    assert said == "2 pending migrations, 0.0 s; 0003 FAILS: IntegrityError: no."
+    assert said == "2 pending migrations, under 0.1 s; 0003 FAILS: IntegrityError: no."
 
 
 def test_the_table_has_each_migration_with_its_warnings_and_the_way_back():
@@ -190,3 +190,26 @@ def test_a_cell_that_says_nothing_proves_nothing(found, state, detail):
 def test_numbers_of_a_document_are_kept_within_reason():
     assert rules.measured({"seconds": 1e300}).seconds == 1e6
     assert rules.measured({"statements": ["x"] * 999}).statements == ("x",) * 200
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "state", "words"),
+    [
+        ({}, {}, "ok", "/ answers 200"),
+        ({}, {"state": "ok"}, "ok", "/ answers 200, and its tests pass"),
+        ({"state": "ok"}, {"state": "fails", "detail": "no iban"}, "fails", "its tests, which pass on the old schema: no iban"),
+        ({"state": "fails", "detail": "x"}, {"state": "fails", "detail": "y"}, "ok",
+         "/ answers 200; what its tests would do is not known: they fail on the old schema as well"),
+        ({"state": "unknown", "detail": "slow"}, {"state": "fails", "detail": "y"}, "ok", "/ answers 200; what its tests would do is not known: slow"),
+        ({}, {"state": "unknown", "detail": "slow"}, "ok", "/ answers 200; what its tests would do is not known: slow"),
+    ],
+)  # fmt: skip
+def test_what_the_old_codes_tests_prove(before, after, state, words):
+    found = rules.with_tests({"old_new": {"state": "ok", "detail": "/ answers 200"}}, before, after)["old_new"]
+    assert (found["state"], found["detail"]) == (state, words)
+
+
+def test_tests_are_run_where_there_is_no_smoke_command_and_nobody_declines():
+    assert rules.wants_tests({})
+    for settings in (None, {"smoke": "x"}, {"policy": {"rehearse_tests": False}}):
+        assert not rules.wants_tests(settings)

@@ -11,14 +11,15 @@ import pytest
 from greenroom.accounts.models import AuditEntry
 from greenroom.addons.postgres import actions as databases
 from greenroom.addons.postgres import clones, host
+from greenroom.app_migrations import going_back
 from greenroom.app_migrations.actions import begin_run
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.app_migrations.queries import rehearsal_of
 from greenroom.app_migrations.rehearsal import actions
+from greenroom.app_migrations.rehearsal import text as texts
 from greenroom.app_migrations.rehearsal.driver import COPYING
 from greenroom.app_migrations.rehearsal.isolation import isolated
 from greenroom.app_migrations.rehearsal.queries import outlook
-from greenroom.app_migrations.rehearsal.text import going_back
 from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.actions import write
@@ -46,7 +47,7 @@ class Tenant:
         part = spec.id.split("-", 3)[3]
         with host.connect() as connection:
             self.seen[part] = (spec, host.databases_under(connection, "d"))
-        name = "rehearsal.json" if part in ("forward", "reverse") else "cell.json"
+        name = "rehearsal.json" if part in ("forward", "reverse") else "tests.json" if part.endswith("-tests") else "cell.json"
         folder = self.home / scratch_folder(spec.id, "out")
         folder.mkdir(parents=True)
         (folder / name).write_text(json.dumps(self.answers.get(part, {"state": "ok", "detail": "", "seconds": 1})))
@@ -64,8 +65,9 @@ def app_state(alice, shop, home, database):  # noqa: F811
     rows = []
     for number in (1, 2):
         slug = Slug.objects.create(
-            app=shop, digest=str(number) * 64, commit=str(number) * 40, env_key="e", is_django=True, process_types={"web": "gunicorn x"}
-        )
+            app=shop, digest=str(number) * 64, commit=str(number) * 40, env_key="e", is_django=True, process_types={"web": "gunicorn x"},
+            settings={"policy": {"rehearse_tests": False}},
+        )  # fmt: skip
         row = release(actor=alice, app=shop, kind="deploy", description="x", slug=slug, config=latest(shop))
         conclude(release=row, status="succeeded", reason="")
         rows.append(row)
@@ -100,6 +102,21 @@ def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state
     assert not list((home / "run" / "rehearsals").iterdir())
     assert rehearsal_of(app_state[0]) == row
     assert AuditEntry.objects.filter(action="migrations.rehearse", actor=alice.email).count() == 1
+
+
+def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_the_schemas(alice, app_state, home, database):  # noqa: F811
+    row = actions.ask(actor=alice, release=app_state[0])
+    Slug.objects.filter(pk=row.previous.slug_id).update(settings={})
+    tenant, engine = carry_out(row, home, {"old-new-tests": {"state": "fails", "detail": "IntegrityError: null value in note", "seconds": 1}})
+    assert list(tenant.seen) == ["old-old", "new-old", "forward", "new-new", "old-new", "old-new-tests", "old-old-tests", "reverse"]
+    spec, names = tenant.seen["old-new-tests"]
+    assert spec.env["DATABASE_URL"].endswith(f"/{row.clone}_bare")
+    assert ("REDIS_URL" in spec.env, spec.egress, f"{row.clone}_bare" in names) == (False, False, True)
+    assert (row.state, row.colour) == ("done", "amber")
+    assert row.document["cells"]["old_new"]["detail"] == "its tests, which pass on the old schema: IntegrityError: null value in note"
+    assert (left_over(), engine.list(), list((home / "run" / "rehearsals").iterdir())) == ([], [], [])
+    with host.connect() as connection:
+        assert [name for name in host.databases_under(connection, "d") if "_rehearsal_" in name] == []
 
 
 def test_its_dynos_have_the_copy_alone_and_no_network(alice, app_state, home, database):  # noqa: F811
@@ -139,8 +156,8 @@ def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, d
     [
         ({"forward": {"status": "failed", "detail": "shop.0003_note: boom", "migrations": [{**MIGRATION, "error": "boom"}]}}, "red", "FAILS: boom"),
         ({"forward": {"status": "failed", "detail": "two heads", "migrations": []}}, "red", "two heads"),
-        ({"new-new": {"state": "fails", "detail": "500"}}, "red", "new code after migrate: FAILS 500"),
-        ({"old-new": {"state": "fails", "detail": "500"}}, "amber", "old code after migrate: FAILS 500"),
+        ({"new-new": {"state": "fails", "detail": "500"}}, "red", "new code after migrate: FAILS: 500"),
+        ({"old-new": {"state": "fails", "detail": "500"}}, "amber", "old code after migrate: FAILS: 500"),
         ({"old-new": {"state": "fails", "detail": "5"}, "new-old": {"state": "fails", "detail": "4"}}, "amber", "neither code works on both"),
         ({"old-old": {"state": "fails"}, "old-new": {"state": "fails", "detail": "x"}}, "green", "not known"),
     ],
@@ -339,15 +356,15 @@ def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(al
     row = actions.ask(actor=alice, release=newest)
     carry_out(row, home, {"old-new": {"state": "fails", "detail": "IntegrityError: null value in column note"}})
     assert row.previous == before
-    assert actions.looking_back(before) == "", "nobody has run these migrations yet"
+    assert going_back.looking_back(before) == "", "nobody has run these migrations yet"
     dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
     run = begin_run(actor=alice, dyno=dyno)
-    assert actions.looking_back(before) == "", "they still run"
+    assert going_back.looking_back(before) == "", "they still run"
     MigrationRun.objects.filter(pk=run.pk).update(exit_code=0)
-    said = actions.looking_back(before)
+    said = going_back.looking_back(before)
     assert said.startswith(f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column note; ")
     assert said.endswith("taking them back restored the schema, though not the data.")
-    assert actions.looking_back(newest) == ""
+    assert going_back.looking_back(newest) == ""
 
 
 def test_the_result_is_a_neutral_check_of_the_commit_and_each_one_a_new_attempt(alice, app_state, shop, home):
@@ -418,4 +435,4 @@ def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_stat
     ],
 )
 def test_what_a_rehearsal_tells_of_going_back(cells, reverse, said):
-    assert going_back(3, 7, cells, reverse) == said
+    assert texts.going_back(3, 7, cells, reverse) == said

@@ -12,6 +12,8 @@ from greenroom.app_migrations.rules import (
     is_migrate,
     may_change,
     reminder,
+    undo,
+    without_net,
 )
 
 
@@ -22,6 +24,8 @@ from greenroom.app_migrations.rules import (
         "./manage.py migrate payroll 0002",
         "python3 src/manage.py migrate --noinput",
         "django-admin migrate",
+        "python -m django migrate --settings=conf.settings",
+        "uv run manage.py migrate",
         "alembic upgrade head",
         "alembic -c db/alembic.ini -x tenant=a downgrade -1",
         "/app/.heroku/python/bin/alembic --raiseerr upgrade +1",
@@ -47,6 +51,8 @@ def test_migrate_is_recognised(command):
         "alembic upgrade head && rm x",
         "echo alembic upgrade head",
         "python -m alembics upgrade head",
+        "python -m django showmigrations",
+        "-m django migrate",
         "",
     ],
 )
@@ -96,3 +102,20 @@ def test_a_slugs_framework_is_djangos_when_it_has_both():
 def test_the_session_of_a_migrate_has_a_name_that_the_app_may_choose_itself():
     assert guards("alembic upgrade head", [], app="ab" * 16)["PGAPPNAME"] == "greenroom-migrate-abababababababab"
     assert "PGAPPNAME" not in guards("alembic upgrade head", ["PGAPPNAME"], app="ab" * 16)
+
+
+def test_what_takes_a_plan_back_names_the_migration_before_it_app_by_app_backwards():
+    plan = [
+        {"name": "shop.0003_a", "parent": "0002_z", "reversible": True}, {"name": "pay.0001_initial", "parent": "", "reversible": True},
+        {"name": "shop.0004_b", "parent": "0003_a", "reversible": True},
+    ]  # fmt: skip
+    assert undo(plan) == ["shop 0002_z", "pay zero"]
+    assert undo([*plan, {"name": "pay.0002_x", "parent": "0001_initial", "reversible": False}]) == []
+    assert undo([{"name": "b2 price"}]) == [], "Alembic's revisions, and what was asked by an older probe"
+
+
+def test_a_migrate_inside_a_shell_line_is_said_to_run_without_the_net():
+    for command in ("python manage.py migrate && rm x", "bash -c 'python manage.py migrate'", "sh -c 'alembic upgrade head; date'"):
+        assert "no snapshot" in without_net(command)
+    for command in ("python manage.py migrate", "bash", "python manage.py migrate --plan && date", "echo done"):
+        assert without_net(command) == ""

@@ -137,6 +137,15 @@ def test_rollback_waits_and_says_what_it_does_not_undo(at_server, greenroom):
     assert at_server.asked("POST", "releases")[0].body == {"release": "v11"}
 
 
+def test_a_rollback_across_migrations_is_confirmed_by_the_apps_name_or_not_made(at_server, greenroom):
+    at_server.refuse("POST", "A/releases", 409, "1 migration was applied since v11.", hint=f"--confirm {APP}", id="rollback_across_migrations")
+    result = greenroom("rollback", "v11", "-a", APP)
+    assert (result.exit_code, "1 migration was applied since v11." in result.stderr) == (1, True)
+    assert greenroom("rollback", "v11", "--confirm", "other", "-a", APP).exit_code == 1
+    greenroom("rollback", "v11", "--confirm", APP, "-a", APP)
+    assert [asked.body for asked in at_server.asked("POST", "releases")] == [{"release": "v11"}, {"release": "v11", "confirm": APP}]
+
+
 def test_rollback_without_a_version_leaves_the_choice_to_the_server(at_server, greenroom):
     assert greenroom("rollback", "-a", APP).exit_code == 0
     assert at_server.asked("POST", "releases")[0].body == {}

@@ -22,7 +22,7 @@ STATE = {
 def test_all_four_kinds_are_shown_and_what_the_pending_ones_do_to_the_data(at_server, greenroom):
     at_server.on("GET", "A/migrations", STATE)
     said = greenroom("migrations", "-a", APP).stdout
-    for words in ("payroll.0004_x", "payroll.0009_other (applied, but not in this code)", "0002_a and 0002_b", "Add field price", LINE, "safe: Use AddIndexConcurrently."):
+    for words in ("payroll.0004_x", "payroll.0009_other (applied, but not in this code: another branch was here", "0002_a and 0002_b", "Add field price", LINE, "safe: Use AddIndexConcurrently."):
         assert words in said
 
 

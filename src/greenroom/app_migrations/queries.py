@@ -95,13 +95,15 @@ def runs(app: App) -> QuerySet[MigrationRun]:
     return rows.order_by("-created_at")
 
 
-def applied_since(app: App, moment: datetime) -> list[str]:
-    """``app.name`` of what humans have migrated since then and what is still applied as far as the runs tell, in order."""
+def applied_since(old: Release) -> list[str]:
+    """``app.name`` of what humans have migrated with newer code than this release's and what is still applied as far as the runs tell, in order."""
     applied: list[str] = []
-    for run in MigrationRun.objects.filter(app=app, created_at__gt=moment, after__isnull=False).order_by("created_at"):
+    rows = MigrationRun.objects.filter(app_id=old.app_id, created_at__gt=old.created_at, after__isnull=False)
+    for run in rows.select_related("release").order_by("created_at"):
         left = set(run.after or ())
         applied = [name for name in applied if name not in left]
-        applied += [name for name in run.before if name not in left and name not in applied]
+        if run.release.version > old.version and run.release.slug_id != old.slug_id:
+            applied += [name for name in run.before if name not in left and name not in applied]
     return applied
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from greenroom.buildpacks.commands import migrates
 
 ABOUT = ("migrate", "showmigrations", "sqlmigrate")
 """Django's commands that speak of the code's migrations."""
@@ -33,13 +36,20 @@ def session_name(app: str) -> str:
 def is_migrate(command: str) -> bool:
     """Whether the command is Django's migrate or Alembic's upgrade or downgrade: decided on its words, never on shell text.
 
-    Listing and faking count as no migrate.
+    What only lists or prints counts as no migrate.
     """
     words = _management(command)
     if words:
         return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
     words = _alembic(command)
     return words[:1] in (["upgrade"], ["downgrade"]) and not {"--sql", "--help", "-h"} & set(words)
+
+
+def without_net(command: str) -> str:
+    """What somebody is told who migrates inside a shell line: nothing of what surrounds the plain command; empty for any other command."""
+    if is_migrate(command) or not migrates(command):
+        return ""
+    return "It migrates inside a shell line, so there is no snapshot, no limit for locks and no record of it. The plain command, alone, has all of them."
 
 
 def migrate_command(framework: str) -> str:
@@ -75,6 +85,41 @@ def reminder(pending: Sequence[str], *, held: bool, astray: Astray = Astray()) -
     if astray.unmade:
         found.append("the models have changes without a migration")
     return "; ".join(found) + "." if found else ""
+
+
+ASK, REFUSE, TELL = "ask", "refuse", "tell"
+
+
+def way_back(policy: Mapping[str, Any]) -> str:
+    """``[policy] rollback`` of greenroom.toml: ``refuse`` or ``tell``, else ``ask``."""
+    chosen = policy.get("rollback")
+    return str(chosen) if chosen in (REFUSE, TELL) else ASK
+
+
+def stops_rollback(policy: Mapping[str, Any], *, proven: bool, agreed: bool, forced: bool) -> str:
+    """``ask`` or ``refuse`` when a rollback across migrations may not go on yet, else nothing.
+
+    proven: a rehearsal saw this code work after them; agreed: the person has read what was applied and means it; forced: whatever the policy says.
+    """
+    chosen = way_back(policy)
+    if forced or chosen == TELL or (chosen == ASK and (proven or agreed)):
+        return ""
+    return chosen
+
+
+def undo(plan: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Words for Django's ``migrate`` that take the plan back, the last app first: ``shop 0002_price`` or ``shop zero``.
+
+    Nothing when a step cannot be undone, or its place in the order is not known.
+    """
+    found: dict[str, str] = {}
+    for step in plan:
+        app, _, _ = str(step.get("name")).partition(".")
+        if step.get("reversible") is False or "parent" not in step:
+            return []
+        before = found.pop(app, str(step["parent"]) or "zero")
+        found[app] = before
+    return [f"{app} {before}" for app, before in reversed(found.items())]
 
 
 def clashing(conflicts: Mapping[str, Sequence[str]]) -> str:
@@ -121,9 +166,11 @@ def _alembic(command: str) -> list[str]:
 
 
 def _management(command: str) -> list[str]:
-    """The words after manage.py of a plain command; none for anything else."""
+    """The words after manage.py, django-admin or ``python -m django`` of a plain command; none for anything else."""
     words = _words(command)
     for number, word in enumerate(words):
         if word.endswith("manage.py") or word.endswith("django-admin"):
             return words[number + 1 :]
+        if word == "-m" and words[number + 1 : number + 2] == ["django"] and words[number - 1].rpartition("/")[2].startswith("python"):
+            return words[number + 2 :]
     return []

@@ -25,9 +25,12 @@ POLICY: dict[str, tuple[type, ...]] = {
     "package_managers": (str,),
     "migrate_in_release": (bool,),
     "rehearse": (bool, str),
+    "rehearse_tests": (bool,),
+    "rollback": (str,),
 }
-"""Keys of ``[policy]`` and their types; those of type str alone take ``error`` or ``warn``."""
+"""Keys of ``[policy]`` and their types; those of type str alone take ``error`` or ``warn``, but for these."""
 REHEARSE = (False, True, "before-switch", "beside")
+ROLLBACK = ("ask", "refuse", "tell")
 SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy", "scan", "tests")
 STRICTNESS = ("error", "warn")
 
@@ -250,6 +253,10 @@ def _check_policy(value: object) -> None:
         if key == "rehearse":
             if entry not in REHEARSE or (isinstance(entry, int | float) and not isinstance(entry, bool)):
                 raise _bad_toml("[policy] rehearse", f'"before-switch", "beside" or false is expected, found {str(entry)[:40]!r}')
+            continue
+        if key == "rollback":
+            if entry not in ROLLBACK:
+                raise _bad_toml("[policy] rollback", f'"ask", "refuse" or "tell" is expected, found {str(entry)[:40]!r}')
             continue
         if isinstance(entry, bool) != (POLICY[key] == (bool,)) or not isinstance(entry, POLICY[key]):
             raise _bad_toml(f"[policy] {key}", f"a {POLICY[key][0].__name__} is expected, found {_kind(entry)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
@@ -129,11 +130,21 @@ class Storing(Part):
             self.say("\n".join(["", *(f" !     {line}" for line in heavy), " "]))
 
 
+TELLING = re.compile(r"migrat|versions|alembic|setting|conf|environment|production|staging|local|base|common|routers?\.py|apps\.py", re.IGNORECASE)
+"""Words in the path of a Python file that may hold a migration, or say which apps are installed, where their migrations are and which database is theirs."""
+NUMBERED = re.compile(r"(\d{3,}|[0-9a-f]{8,})_\w+\.py")
+"""How Django and Alembic name migrations, wherever they lie."""
+
+
 def migrations_digest(files: Mapping[str, tuple[str, str, int]], env_key: str) -> str:
-    """Changes when a migration of the tree, or the environment with its packages' migrations, changes."""
+    """Changes when something changes that decides which migrations the code has: their files, the settings, the environment with its packages.
+
+    Rather too often than too seldom: while it is the same, nobody asks the database. What lies beside manage.py, wsgi.py or asgi.py counts as settings.
+    """
     total = hashlib.sha256(env_key.encode() + b"\0")
+    projects = {path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in ("manage.py", "wsgi.py", "asgi.py")}
     for path in sorted(files):
-        parts = path.split("/")
-        if len(parts) >= 2 and parts[-2] in ("migrations", "versions") and path.endswith(".py"):
+        folder, _, name = path.rpartition("/")
+        if name.endswith((".py", ".ini")) and (folder in projects or TELLING.search(path) or NUMBERED.fullmatch(name)):
             total.update(f"{path}\0{files[path][1]}\0".encode())
     return total.hexdigest()

@@ -108,6 +108,15 @@ def slug_to_keep(app: App) -> Slug | None:
     return row.slug if row else None
 
 
+def rollback_target(app: App, version: int | None = None) -> Release:
+    """The release that a rollback leads to: this version, else the last good one before. UserError when there is none."""
+    current = release_queries.newest(app, "succeeded")
+    target = release_rules.rollback_target(release_queries.candidates(app), current.version if current else None, version)
+    if isinstance(target, str):
+        raise UserError(target, hint=f"greenroom releases -a {app.name}")
+    return Release.objects.select_related("slug", "config", "app").get(app=app, version=target)
+
+
 @transaction.atomic
 def roll_back(
     *, actor: Actor, app: App, home: Path, version: int | None = None, force: bool = False
@@ -118,16 +127,11 @@ def roll_back(
 
     The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
     """
-    current = release_queries.newest(app, "succeeded")
-    past = release_queries.candidates(app)
-    target = release_rules.rollback_target(past, current.version if current else None, version)
-    if isinstance(target, str):
-        raise UserError(target, hint=f"greenroom releases -a {app.name}")
-    old = Release.objects.select_related("slug", "config").get(app=app, version=target)
+    old = rollback_target(app, version)
     keep = tuple(f"{name}_URL" for name in app.attachments.values_list("name", flat=True))
     config = config_vars.restore(actor=actor, app=app, home=home, version=old.config, keep=keep)
     row = releases.release(
-        actor=actor, app=app, kind="rollback", description=f"Rollback to v{target}", slug=old.slug, config=config
+        actor=actor, app=app, kind="rollback", description=f"Rollback to v{old.version}", slug=old.slug, config=config
     )
     open_for_release(release=row, forced=force)
     return row, old

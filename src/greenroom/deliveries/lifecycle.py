@@ -8,6 +8,7 @@ from pathlib import Path
 from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres import host
 from greenroom.apps import actions as apps
 from greenroom.apps.models import App
 from greenroom.deliveries import actions
@@ -25,15 +26,22 @@ def create(*, actor: Actor, name: str | None, home: Path) -> App:
 
 
 def finish(*, actor: Actor, app: App, home: Path) -> None:
-    """Make what a new app still lacks; repeatable, so that an app whose making was interrupted becomes whole."""
-    git.create_repository(app=app, home=home)
-    addon = Addon.objects.filter(app=app, kind="postgres").first()
-    if addon is None:
-        addon, values = postgres.provision(actor=actor, app=app, home=home)
-    else:
-        values = {"DATABASE_URL": postgres.finish(addon=addon, home=home)}
-    actions.attach_config(actor=actor, app=app, home=home, values=values, description=f"Attach DATABASE ({addon.name})")
-    say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
+    """Make what a new app still lacks; repeatable, so that an app whose making was interrupted becomes whole.
+
+    One process at a time: the worker looks for such apps, and must not take for one what the web process is about to make.
+    """
+    with host.one_at_a_time(f"app/{app.id}"):
+        git.create_repository(app=app, home=home)
+        addon = Addon.objects.filter(app=app, kind="postgres").first()
+        if addon is None:
+            addon, values = postgres.provision(actor=actor, app=app, home=home)
+        else:
+            values = {"DATABASE_URL": postgres.finish(addon=addon, home=home)}
+        made = actions.attach_config(
+            actor=actor, app=app, home=home, values=values, description=f"Attach DATABASE ({addon.name})"
+        )
+    if made:
+        say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
 
 
 def end_dynos(engine: Engine, owner: str) -> None:

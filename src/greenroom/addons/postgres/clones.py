@@ -12,7 +12,8 @@ from greenroom.addons.postgres.actions import host_url
 from greenroom.basics import ids
 
 MARK = "_rehearsal_"
-PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+$"
+BARE = "_bare"
+PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE})?$"
 
 
 @dataclass(frozen=True)
@@ -40,27 +41,47 @@ def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
     drop(name=name)
     file = folder / f"{name}.dump"
     try:
-        made = dumps.dump(database=addon.data["database"], target=file, deadline=deadline)
+        made = dumps.dump(database=addon.data["database"], target=file, deadline=deadline, gently=True)
         password = ids.new_secret(16)
         with host.connect() as connection:
             host.make_role(connection, name, password)
-        seconds = dumps.load(source=file, database=name, role=name, deadline=deadline)
+        seconds = dumps.load(source=file, database=name, role=name, deadline=deadline, gently=True)
     finally:
         file.unlink(missing_ok=True)
     url = host_url(name, password, name)
     return Clone(name, url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
 
 
-def drop(*, name: str) -> None:
-    """End its sessions and drop database and role; nothing if there is none."""
+def keep_schema(*, clone: Clone, target: Path, deadline: float) -> None:
+    """The copy's schema as it is now, without rows, as a file for ``make_bare``."""
+    dumps.dump(database=clone.name, target=target, deadline=deadline, gently=True, schema_only=True)
+
+
+def make_bare(*, clone: Clone, source: Path, deadline: float) -> str:
+    """A database with a kept schema and no rows, for tests that write and take nothing back; its URL. The clone's role owns it.
+
+    There is one at a time. ``drop`` of the clone drops it as well.
+    """
+    name = clone.name + BARE
     with host.connect() as connection:
-        host.end_sessions(connection, role=name)
         host.drop_database(connection, name)
-        host.drop_role(connection, name)
+    dumps.load(source=source, database=name, role=clone.name, deadline=deadline, gently=True)
+    return clone.url.removesuffix(clone.name) + name
+
+
+def drop(*, name: str) -> None:
+    """End its sessions and drop database, bare copy and role; nothing if there is none."""
+    role = name.removesuffix(BARE)
+    with host.connect() as connection:
+        host.end_sessions(connection, role=role)
+        for database in (role, role + BARE):
+            host.drop_database(connection, database)
+        host.drop_role(connection, role)
 
 
 def forsaken(needed: Iterable[str]) -> list[str]:
     """Names of clones, or of roles of clones, that nobody needs: left by a process that was killed."""
     with host.connect() as connection:
         names = host.names_like(connection, PATTERN)
-    return [name for name in names if name not in set(needed)]
+    wanted = set(needed)
+    return sorted({name.removesuffix(BARE) for name in names} - wanted)

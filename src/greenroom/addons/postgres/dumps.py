@@ -75,8 +75,10 @@ def preflight(*, size: int, folder: Path) -> None:
         )
 
 
-def dump(*, database: str, target: Path, deadline: float = DEADLINE) -> Dump:
+def dump(*, database: str, target: Path, deadline: float = DEADLINE, gently: bool = False, schema_only: bool = False) -> Dump:
     """Write the database to ``target`` in PostgreSQL's custom format; the app may go on working meanwhile.
+
+    gently: whoever else wants the processor or the disk goes first. schema_only: no rows but those of Django's own table of migrations.
 
     The file is 0600 and appears whole or not at all; its folder is made 0700. NotFoundError when there is no such database,
     PlatformError when the disk is too full, pg_dump fails or ``deadline`` seconds are over.
@@ -99,8 +101,9 @@ def dump(*, database: str, target: Path, deadline: float = DEADLINE) -> Dump:
                 f"--lock-wait-timeout={LOCK_WAIT}s",
                 f"--snapshot={moment}",
                 f"--file={half}",
+                *(_without_rows(guest, database) if schema_only else ()),
             ]
-            _run("pg_dump", words, guest, database, started + deadline)
+            _run("pg_dump", words, guest, database, started + deadline, gently=gently)
         digest = _settle(half, target)
     except BaseException:
         half.unlink(missing_ok=True)
@@ -108,7 +111,7 @@ def dump(*, database: str, target: Path, deadline: float = DEADLINE) -> Dump:
     return Dump(target.stat().st_size, time.monotonic() - started, digest, found, facts)
 
 
-def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE) -> float:
+def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, gently: bool = False) -> float:
     """Fill ``database`` with a dump so that ``role`` owns and may use all of it; returns the seconds it took.
 
     The database is made when it is missing (the platform owns it, as ``host.make_database`` says) and must be empty. Grants inside the
@@ -127,12 +130,22 @@ def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE) 
             "--jobs=2",
             f"--dbname={database}",
         ]
-        _run("pg_restore", [*words, str(source)], guest, database, started + deadline)
+        _run("pg_restore", [*words, str(source)], guest, database, started + deadline, gently=gently)
         with host.connect(database, guest) as connection:
             connection.execute(sql.SQL("REASSIGN OWNED BY CURRENT_USER TO {}").format(sql.Identifier(role)))
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
-            connection.execute("ANALYZE")
+            _analyze(connection)
     return time.monotonic() - started
+
+
+def _analyze(connection: psycopg.Connection) -> None:
+    """Fresh statistics of the tables; of them alone, since the server writes a line to its log for each one that is not the role's own."""
+    tables = connection.execute(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    ).fetchall()
+    if tables:
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(sql.Identifier(*name) for name in tables)))
 
 
 def contents(*, database: str, role: str) -> Contents:
@@ -170,7 +183,26 @@ def _migrations(connection: psycopg.Connection) -> tuple[tuple[str, str], ...]:
         return ()
 
 
-def _run(program: str, words: list[str], guest: host.Guest, database: str, end: float) -> None:
+GENTLY = (("nice", "-n", "10"), ("ionice", "-c", "2", "-n", "7"))
+
+
+def _gently() -> list[str]:
+    """How a program is started so that others go first; what the host has not is left out."""
+    return [word for words in GENTLY if shutil.which(words[0], path="/usr/bin:/bin") for word in words]
+
+
+def _without_rows(guest: host.Guest, database: str) -> list[str]:
+    """Words for pg_dump that leave out the rows of every table but Django's own of migrations."""
+    query = (
+        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_'"
+        " AND n.nspname <> 'information_schema' AND c.relname <> 'django_migrations' ORDER BY 1"
+    )
+    with host.connect(database, guest) as connection:
+        return [f"--exclude-table-data={name}" for (name,) in connection.execute(query).fetchall()]
+
+
+def _run(program: str, words: list[str], guest: host.Guest, database: str, end: float, *, gently: bool = False) -> None:
     own = host.server()
     env = {
         "PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C", "PGHOST": own["host"], "PGPORT": str(own["port"]), "PGDATABASE": database,
@@ -179,7 +211,7 @@ def _run(program: str, words: list[str], guest: host.Guest, database: str, end: 
     left = max(0.001, end - time.monotonic())
     try:
         result = processes.run(
-            [str(binaries() / program), "--no-password", *words], timeout=left, env=env, limit=20_000
+            [*(_gently() if gently else ()), str(binaries() / program), "--no-password", *words], timeout=left, env=env, limit=20_000
         )
     except OSError as error:
         raise PlatformError(f"{program} cannot be started: {error.strerror}.", hint="greenroom doctor") from error

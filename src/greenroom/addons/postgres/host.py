@@ -125,6 +125,13 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
 
 
 @contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Wait until no other process does what is called ``name``; the server ends the wait when the one that does it dies."""
+    with connect() as connection, _alone(connection, name):
+        yield
+
+
+@contextmanager
 def _alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
     """Wait for whoever makes, changes or drops the database or role now: the server finishes a statement even when its client has been killed."""
     connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [NAMES, name])

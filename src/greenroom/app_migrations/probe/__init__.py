@@ -98,7 +98,8 @@ def _step(item: dict[str, Any]) -> dict[str, Any]:
     """One migration of the plan, as it is stored: the tenant's words, cut to a size."""
     statements = tuple(text[:1000] for text in _names(item.get("statements"), 1000)[:100])
     facts = {"reversible": item.get("reversible") is not False, "atomic": item.get("atomic") is not False}
-    return {"name": str(item.get("name"))[:300], "operations": list(_names(item.get("operations"))[:50]), **facts, "statements": list(statements)}
+    parent = {"parent": str(item["parent"])[:300]} if isinstance(item.get("parent"), str) else {}
+    return {"name": str(item.get("name"))[:300], "operations": list(_names(item.get("operations"))[:50]), **facts, **parent, "statements": list(statements)}
 
 
 def _rows(value: Any) -> dict[str, int]:

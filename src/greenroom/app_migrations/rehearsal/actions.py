@@ -17,7 +17,7 @@ from greenroom.accounts.rules import Actor
 from greenroom.addons.postgres import clones, host
 from greenroom.addons.postgres import queries as databases
 from greenroom.app_migrations.models import Rehearsal
-from greenroom.app_migrations.queries import framework, of_release, rehearsal_of, rehearsed_after
+from greenroom.app_migrations.queries import framework, of_release, rehearsal_of
 from greenroom.app_migrations.rehearsal import rules, text
 from greenroom.app_migrations.rehearsal.driver import COPYING, PREFIX, BusyError, Run, busy, prefix_of
 from greenroom.app_migrations.rehearsal.policy import OFF
@@ -220,20 +220,16 @@ def summary(row: Rehearsal) -> str:
         return row.failure or row.step or "waits for its turn"
     if row.document.get("tables") == 0:
         return "The database is empty: there is nothing that could be blocked or lost."
-    said = text.paragraph(_measured(row.document), row.document.get("cells") or {})
-    failed = row.document.get("detail") if row.document.get("status") == "failed" else ""
+    measured, failed = _measured(row.document), row.document.get("detail") if row.document.get("status") == "failed" else ""
+    if failed and not measured:
+        return f"Nothing could be run: {failed}"
+    said = text.paragraph(measured, row.document.get("cells") or {})
     return f"{said} {failed}" if failed and failed not in said else said
-
-
-def looking_back(old: Release) -> str:
-    """What is known of the release's code on today's schema, for somebody who rolls back to it; empty when nothing is."""
-    row = rehearsed_after(old)
-    return text.going_back(old.version, row.number, row.document.get("cells") or {}, row.document.get("reverse") or {}) if row else ""
 
 
 def table(row: Rehearsal) -> str:
     """The report in full, for a terminal."""
-    return text.table(_measured(row.document), row.document.get("reverse") or {})
+    return text.table(_measured(row.document), row.document.get("reverse") or {}, row.document.get("cells") or {})
 
 
 def _measured(document: Mapping[str, Any]) -> list[rules.Measured]:

@@ -24,7 +24,8 @@ from greenroom.apps.models import App
 from greenroom.apps.queries import hostnames
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
-from greenroom.buildpacks.runtime import command_argv
+from greenroom.buildpacks.runtime import command_argv, runtime_env
+from greenroom.checks.builtin import environment
 from greenroom.checks.builtin.results import read_json, why_ended
 from greenroom.dynos import specs
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, scratch_folder
@@ -33,10 +34,11 @@ from greenroom.releases.models import Release
 BUDGET = 900.0
 """Seconds for the whole rehearsal."""
 PATIENCE = 30.0
+TESTS_SECONDS = 60.0
+"""What an app's tests may take, each time: a release may be waiting. Longer ones tell nothing."""
 LOOK = 0.1
 PREFIX = "rehearse-"
 COPYING = "copying the database"
-CELL = Path(__file__).parent / "cell_script.py"
 LIMITS = (
     "no traffic ran beside it: what a migration waits for behind long queries was not seen",
     "the copy was fresh and its pages warm: a large table may take longer",
@@ -70,6 +72,7 @@ class Run:
         self.rehearsal, self.addon, self.engine, self.home = rehearsal, addon, engine, home
         self.until = time.monotonic() + BUDGET
         self.cells: dict[str, dict[str, Any]] = {}
+        self.tests: dict[str, dict[str, Any]] = {"old_old": {}, "old_new": {}}
         self.folder = home / "run" / "rehearsals"
         self.clone: clones.Clone
 
@@ -85,6 +88,7 @@ class Run:
         if not self.clone.tables:
             return self._report({"status": "ok"}, {}, began)
         self._cell("old_old", "the code before, on the schema before", self.rehearsal.previous)
+        before = self._keep_schema()
         self._cell("new_old", "the new code, on the schema before", self.rehearsal.release)
         forward = self._record("running the migrations", {"job": "forward"})
         if forward.get("status") == "error":
@@ -93,6 +97,7 @@ class Run:
         if forward.get("status") == "ok":
             self._cell("new_new", "the new code, on the new schema", self.rehearsal.release)
             self._cell("old_new", "the code before, on the new schema", self.rehearsal.previous)
+            self._test(before)
             names = [str(one.get("name")) for one in forward.get("migrations") or () if isinstance(one, dict)]
             job = {"job": "reverse", "plan": names, "gone": forward.get("gone") or [], "added": forward.get("added") or []}
             reverse = self._record("taking the migrations back", job).get("reverse") or {}
@@ -104,12 +109,13 @@ class Run:
             if state.id.startswith(prefix_of(self.rehearsal)):
                 self.engine.forget(state.id)
         clones.drop(name=self.rehearsal.clone)
-        for file in self.folder.glob(f"{self.rehearsal.clone}.dump*"):
-            file.unlink(missing_ok=True)
+        for pattern in (f"{self.rehearsal.clone}.dump*", f"{self.rehearsal.clone}{clones.BARE}-*.dump*"):
+            for file in self.folder.glob(pattern):
+                file.unlink(missing_ok=True)
 
     def _report(self, forward: dict[str, Any], reverse: dict[str, Any], began: float) -> dict[str, Any]:
         found = [rules.measured(one) for one in (forward.get("migrations") or ())[:500]]
-        cells = rules.compare(self.cells)
+        cells = rules.with_tests(rules.compare(self.cells), self.tests["old_old"], self.tests["old_new"])
         undone = {key: reverse[key] for key in ("done", "detail", "seconds", "differences") if key in reverse}
         return {
             "status": forward.get("status"), "detail": str(forward.get("detail") or "")[:2000], "plan": rules.plan_digest(map(asdict, found)),
@@ -139,13 +145,52 @@ class Run:
             "web": list(command_argv(web)) if web else [], "smoke": list(command_argv(smoke)) if smoke else [], "port": specs.PORT,
             "path": settings.get("health_path") or "/", "host": hostnames(self.rehearsal.app)[0], "patience": min(PATIENCE, self._left()),
         }  # fmt: skip
-        text = CELL.read_text() + f"\nmain(sys.argv, json.loads({json.dumps(job)!r}))\n"
+        text = recording.CELL.read_text() + f"\nmain(sys.argv, json.loads({json.dumps(job)!r}))\n"
         order = self._order(release, name, text.encode())
         order = replace(order, env={**order.env, "PORT": str(specs.PORT)})
         state = self._through(order)
         found = read_json(self.home / scratch_folder(order.id, "out") / "cell.json") or {}
         self.engine.forget(order.id)
         self.cells[name] = rules.cell(found, why_ended(state))
+
+    def _keep_schema(self) -> Path | None:
+        """The schema before, for the old code's tests; None when none are to be run."""
+        release = self.rehearsal.previous
+        if not rules.wants_tests(release.slug.settings if release and release.slug else None):
+            return None
+        target = self.folder / f"{self.rehearsal.clone}{clones.BARE}-before.dump"
+        clones.keep_schema(clone=self.clone, target=target, deadline=self._left())
+        return target
+
+    def _test(self, before: Path | None) -> None:
+        """The old code's own tests on bare copies of the new schema and, when they fail, of the old one.
+
+        They are the write that is tried where greenroom.toml names no smoke command.
+        """
+        if before is None or self.cells["old_new"].get("state") != "ok":
+            return
+        after = self.folder / f"{self.rehearsal.clone}{clones.BARE}-after.dump"
+        clones.keep_schema(clone=self.clone, target=after, deadline=self._left())
+        self._note("running the old code's tests on the new schema")
+        self.tests["old_new"] = self._tests_on("old-new-tests", after)
+        if self.tests["old_new"].get("state") == "fails":
+            self._note("running the old code's tests on the schema before")
+            self.tests["old_old"] = self._tests_on("old-old-tests", before)
+
+    def _tests_on(self, part: str, schema: Path) -> dict[str, Any]:
+        """What the old code's tests say: {state: ok, fails or unknown, detail}."""
+        release = self.rehearsal.previous
+        assert release is not None
+        assert release.slug is not None
+        url = clones.make_bare(clone=self.clone, source=schema, deadline=self._left())
+        job = {"command": environment.scripts(release.slug.app_json)[1], "database": url.rpartition("/")[2], "seconds": min(TESTS_SECONDS, self._left())}
+        order = self._order(release, part, recording.tests_script(job))
+        config = environment.of_tests(app_json=release.slug.app_json, is_django=True, database_url=url, marks={"CI": "true"})
+        env = runtime_env(config=config, process="test.1", port=0, memory_mb=order.limits.memory_mb, facts={})
+        state = self._through(replace(order, env=env))
+        found = read_json(self.home / scratch_folder(order.id, "out") / "tests.json") or {"state": "unknown", "detail": why_ended(state)}
+        self.engine.forget(order.id)
+        return {key: found.get(key) for key in ("state", "detail")}
 
     def _record(self, step: str, job: dict[str, Any]) -> dict[str, Any]:
         self._note(step)

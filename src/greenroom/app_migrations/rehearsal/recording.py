@@ -29,6 +29,22 @@ def load(name, source, package):
 """
 
 
+CELL = Path(__file__).parent / "cell_script.py"
+TESTS = Path(__file__).parent / "tests_script.py"
+PLAN = Path(__file__).parent.parent.parent / "checks" / "runner" / "plan.py"
+
+
+@lru_cache
+def _tests_sources() -> str:
+    named = {"probe": PROBE, "plan": PLAN, "cell": CELL, "tests": TESTS}
+    return LOADER + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items()) + "\n"
+
+
+def tests_script(job: Mapping[str, Any]) -> bytes:
+    """The text for a dyno that runs an app's tests on a copy. job: {command, database, seconds}."""
+    return (_tests_sources() + f"tests.main(sys.argv, json.loads({json.dumps(job)!r}), plan, probe, cell)\n").encode()
+
+
 @lru_cache
 def _sources() -> str:
     package, probe = repr(PACKAGE), repr("greenroom_probe")

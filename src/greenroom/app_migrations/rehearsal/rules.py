@@ -203,6 +203,32 @@ def compare(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]
     return result
 
 
+def with_tests(cells: Mapping[str, Mapping[str, Any]], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The cells with what the old code's own tests told of the new schema. before, after: {state: ok, fails or unknown, detail} on the old and the new one.
+
+    Tests that do not pass on the old schema prove nothing of the new one; it is asked only when they fail on the new one. Nothing changes where none were run.
+    """
+    result = {name: dict(cell) for name, cell in cells.items()}
+    cell = result.get("old_new")
+    if not after or cell is None:
+        return result
+    detail, said = _text(cell.get("detail"), 1000), _text(after.get("detail"), 500)
+    if after.get("state") == "ok":
+        cell["detail"] = f"{detail}, and its tests pass"
+    elif after.get("state") == "fails" and before.get("state") == "ok":
+        cell["state"], cell["detail"] = "fails", f"its tests, which pass on the old schema: {said}"
+    else:
+        why = "they fail on the old schema as well" if before.get("state") == "fails" else _text(before.get("detail"), 300) or said
+        cell["detail"] = f"{detail}; what its tests would do is not known: {why}"
+    return result
+
+
+def wants_tests(settings: Mapping[str, Any] | None) -> bool:
+    """Whether the old code's tests are to write to the new schema: there is no smoke command, and greenroom.toml does not decline
+    (``[policy] rehearse_tests = false``). settings: None without old code."""
+    return settings is not None and not settings.get("smoke") and (settings.get("policy") or {}).get("rehearse_tests") is not False
+
+
 def cell(found: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
     """One cell of the script's document: {state: ok, fails or inconclusive, detail, seconds}. otherwise: why it could not be tried, if it does not say."""
     known = found.get("state") in ("ok", "fails")

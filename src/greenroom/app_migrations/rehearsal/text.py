@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from greenroom.app_migrations.rehearsal.warnings import Warning, warnings
 
 CODE = {"old_old": "old code before migrate", "new_old": "new code before migrate", "new_new": "new code after migrate", "old_new": "old code after migrate"}
 SHOWN = 4
+MODULE = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Violation|DoesNotExist)\b)")
+"""The module of an exception, which tells a reader nothing."""
 
 
 def number(name: str) -> str:
@@ -27,7 +30,7 @@ def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, A
     total = sum(one.seconds for one in migrations)
     count = "1 pending migration" if len(migrations) == 1 else f"{len(migrations)} pending migrations"
     failed = [one for one in migrations if one.error]
-    parts = [f"{count}, {total:.1f} s", *(f"{number(one.name)} FAILS: {one.error}" for one in failed)]
+    parts = [f"{count}, {_took(total)}", *(f"{number(one.name)} FAILS: {one.error}" for one in failed)]
     blocks = _blocks(migrations)
     parts += blocks or ([] if failed else ["blocks nothing"])
     stuck = [number(one.name) for one in migrations if not one.reversible]
@@ -38,6 +41,11 @@ def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, A
         if _gap(migrations, cells):
             parts.append("neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on says so to visitors)")
     return "; ".join(parts) + "."
+
+
+def _took(seconds: float) -> str:
+    """``1.3 s``, or ``under 0.1 s``."""
+    return f"{seconds:.1f} s" if seconds >= 0.05 else "under 0.1 s"
 
 
 def going_back(version: int, number: int, cells: Mapping[str, Mapping[str, Any]], reverse: Mapping[str, Any]) -> str:
@@ -81,14 +89,19 @@ def _cell(name: str, migrations: Sequence[Measured], cells: Mapping[str, Mapping
     words = certain(migrations) if certain else []
     known = f"cannot {words[0]}" + (f" and {len(words) - 1} more" if len(words) > 1 else "") if words else ""
     if state == "fails":
-        return f"FAILS {detail}".strip() + (f", {known}" if known else "")
+        return "FAILS: " + (f"it {known}" if known and _agrees(detail, words) else f"{MODULE.sub('', detail)}" + (f", and it {known}" if known else "")).strip()
     if state == "inconclusive":
         return f"not known ({detail})"
     return ("answers" if state == "ok" else "") + (", but " if state == "ok" and known else "") + known if known else ""
 
 
-def table(migrations: Sequence[Measured], reverse: Mapping[str, Any] | None = None) -> str:
-    """One line for each migration (colour, seconds, class, rows, name), and below it what to look at, with the safe way."""
+def _agrees(detail: str, words: Sequence[str]) -> bool:
+    """Whether what was seen is about a column or table that the words name, so that they say it better."""
+    return any(name in detail for text in words for name in re.findall(r"\((\w+) is ", text))
+
+
+def table(migrations: Sequence[Measured], reverse: Mapping[str, Any] | None = None, cells: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """One line for each migration (colour, seconds, class, rows, name), and below it what to look at, with the safe way; then each code on each schema."""
     lines = []
     created: frozenset[str] = frozenset()
     for one in migrations:
@@ -99,7 +112,15 @@ def table(migrations: Sequence[Measured], reverse: Mapping[str, Any] | None = No
         for warning in warnings(one, created):
             lines += [f"         {warning.rule}: {warning.text}", f"         safe: {warning.recipe}"]
         created |= {item.name for item in one.tables if item.change == "created"}
-    return "\n".join([*lines, *_undone(reverse or {})])
+    return "\n".join([*lines, *_undone(reverse or {}), *_codes(cells or {})])
+
+
+def _codes(cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Which code did what on which schema, as it was seen."""
+    found = [(CODE[name], cells[name]) for name in rules.CELLS if name in cells]
+    words = {"ok": "works", "fails": "FAILS", "inconclusive": "not known", "skipped": "not tried"}
+    said = [f"{code}: {words.get(str(cell.get('state')), 'not known')}" + (f": {cell['detail']}" if cell.get("detail") else "") for code, cell in found]
+    return [f"{'code' if number == 0 else '':<6} {line}" for number, line in enumerate(said)]
 
 
 def _rows(one: Measured) -> str:

@@ -9,7 +9,7 @@ from django.conf import settings
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.rehearsal.queries import beside, foreseen
-from greenroom.app_migrations.rules import migrate_command
+from greenroom.app_migrations.rules import migrate_command, undo
 from greenroom.apps.models import App, Collaborator
 from greenroom.basics.clock import heroku_time
 from greenroom.builds.models import Build
@@ -177,7 +177,7 @@ def migrations(state: MigrationState | None, version: int | None, runs: list[Mig
         "status": state.status if state else "unknown", "pending": state.pending if state else [], "missing": state.missing if state else [],
         "framework": state.framework if state else "", "conflicts": state.conflicts if state else {}, "unmade": state.unmade if state else [],
         "lacking": state.lacking if state else [], "command": migrate_command(state.framework if state else ""),
-        "warnings": [vars(one) | {"line": one.line()} for one in foreseen(state)],
+        "warnings": [vars(one) | {"line": one.line()} for one in foreseen(state)], "undo": undo(state.plan) if state else [],
         "detail": state.detail if state else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": held,
         "runs": [migration_run(run) for run in runs],
     }  # fmt: skip

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 
 from greenroom.app_migrations import actions as migrations
+from greenroom.app_migrations import going_back
 from greenroom.app_migrations import queries as migration_queries
 from greenroom.app_migrations import rules as migration_rules
 from greenroom.app_migrations.models import MigrationRun
@@ -78,7 +79,7 @@ def release_config(call: Call) -> dict[str, str]:
 
 @route("POST", "/apps/{app}/releases", "release", takes="release.create", returns="201 release")
 def roll_back(call: Call) -> Reply:
-    """Roll back to {release: id or version, force}; without a release, to the last good one. {slug}: the newest release once more."""
+    """Roll back to {release: id or version, force, confirm: the app's name}; without a release, to the last good one. {slug}: the newest once more."""
     if call.text("slug"):
         made = retry(actor=call.actor, app=call.app, slug=call.text("slug"))
         deliveries.wake()
@@ -86,11 +87,11 @@ def roll_back(call: Call) -> Reply:
     wanted = call.body.get("release")
     version = releases.by_name(call.app, str(wanted)).version if wanted else None
     force = call.body.get("force") is True
-    row, old = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=version, force=force)
-    since = migration_queries.applied_since(call.app, old.created_at)
-    last = ("... " if len(since) > 5 else "") + ", ".join(since[-5:])
-    text = f"{len(since)} migrations were applied since v{old.version} and are not undone by a rollback: {last}. {rehearsals.looking_back(old)}"
-    return Reply(shapes.release(row), 201, {"X-Heroku-Warning": text[:2000].strip()} if since else {})
+    live, confirmed = dyno_queries.live(call.app), call.text("confirm") == call.app.name
+    old = deliveries.rollback_target(call.app, version)
+    said = going_back.agree(actor=call.actor, old=old, live=live.release if live else None, confirmed=confirmed, forced=force)
+    row, _ = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=old.version, force=force)
+    return Reply(shapes.release(row), 201, {"X-Heroku-Warning": said[:2000]} if said else {})
 
 
 def _types(call: Call) -> dict[str, str]:
@@ -186,14 +187,14 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
     """What either CLI shows beside the output of a migrate."""
     version, held = dyno.release.version, dyno_queries.held(dyno.app)
     rehearsed, snapshot = (begun.rehearsal, begun.snapshot) if begun else (None, None)
-    words = []
+    words = [migration_rules.without_net(dyno.command)] if migration_rules.without_net(dyno.command) else []
     if rehearsed is not None:
         words.append(f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}")
     if snapshot is not None:
         words.append(f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}")
     if held is not None and held.release_id == dyno.release_id:
         words.append(f"v{version} is held: it goes live by itself when this migrates well.")
-    return {"X-Heroku-Warning": " ".join(words)} if words else {}
+    return {"X-Heroku-Warning": "  ".join(words)} if words else {}
 
 
 def _release_to_run(call: Call) -> Release:

@@ -202,13 +202,19 @@ def rows_of(connection, steps):
     return found
 
 
+def reversible(operation):
+    """Whether an operation can be undone, with those that it holds for the database (SeparateDatabaseAndState says of itself that it can)."""
+    return bool(operation.reversible) and all(reversible(one) for one in getattr(operation, "database_operations", None) or ())
+
+
 def describe(migration):
     """One pending migration: what it does and whether it can be undone."""
     return {
         "name": str(migration),
         "operations": [str(operation.describe())[:200] for operation in migration.operations[:50]],
-        "reversible": all(operation.reversible for operation in migration.operations),
+        "reversible": all(reversible(operation) for operation in migration.operations),
         "atomic": bool(migration.atomic),
+        "parent": max([str(name) for app, name in migration.dependencies if app == migration.app_label], default=""),
     }
 
 

@@ -28,6 +28,18 @@ CONSTRAINTS = (
 COUNTERS = "SELECT relid::bigint, relname::text, n_tup_ins, n_tup_upd, n_tup_del FROM pg_catalog.pg_stat_user_tables"
 
 
+INVALID = "SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE NOT indisvalid ORDER BY 1"
+
+
+def broken(raw):
+    """What a failed CREATE INDEX CONCURRENTLY left behind, as the end of a sentence; nothing when it left nothing."""
+    try:
+        names = [name for (name,) in rows_of(raw, INVALID)]
+    except Exception:  # the connection may be in a state of its own after an error
+        return ""
+    return " (the invalid index " + ", ".join(names) + " is left behind: drop it before the next try)" if names else ""
+
+
 def rows_of(raw, query):
     """All rows of a query on the driver's own connection, which Django's wrappers do not see."""
     cursor = raw.cursor()

@@ -42,13 +42,17 @@ class Recorder:
 
     def forward(self):
         """All pending migrations, up to the first that fails; then what the app does after each migrate."""
+        from django.db.migrations.exceptions import InconsistentMigrationHistory
         from django.db.migrations.executor import MigrationExecutor
 
         executor = MigrationExecutor(self.connection)
         conflicts = executor.loader.detect_conflicts()
         if conflicts:
             return self.end("failed", "migrations without a common successor: " + ", ".join(sorted(conflicts)))
-        executor.loader.check_consistent_history(self.connection)
+        try:
+            executor.loader.check_consistent_history(self.connection)
+        except InconsistentMigrationHistory as trouble:
+            return self.end("failed", "migrate would refuse to begin: " + self.probe.explain(trouble)[1])
         plan = [migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
         self.answer["pending"] = [str(migration) for migration in plan]
         executor.recorder.ensure_schema()
@@ -96,7 +100,7 @@ class Recorder:
         except BaseException as trouble:
             if isinstance(trouble, KeyboardInterrupt):
                 raise
-            error = (self.probe.explain(trouble)[1], traceback.format_exc()[-8000:])
+            error = (self.probe.explain(trouble)[1] + catalogue.broken(self.raw), traceback.format_exc()[-8000:])
             times.setdefault("apply_success", time.perf_counter())
         ended = times.get("apply_success", time.perf_counter())
         seconds = max(0.0, ended - times.get("apply_start", ended) - watch.own)
@@ -145,9 +149,11 @@ class Recorder:
         keys = [key for key in executor.loader.applied_migrations if key in wanted and key in executor.loader.graph.nodes]
         order = [(one.app_label, one.name) for one, _ in executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)]
         back = [(executor.loader.graph.nodes[key], True) for key in reversed(order) if key in keys]
-        stuck = [str(migration) for migration, _ in back if not all(one.reversible for one in migration.operations)]
+        stuck = [str(migration) for migration, _ in back if not all(self.probe.reversible(one) for one in migration.operations)]
+        squashed = [".".join(key) for key in sorted(wanted - set(keys)) if key in executor.loader.replacements or key in executor.loader.applied_migrations]
         if stuck or len(keys) != len(wanted):
-            self.answer["reverse"] = {"done": False, "detail": (", ".join(reversed(stuck)) + " cannot be undone") if stuck else "not all are applied"}
+            others = ", ".join(squashed) + ": squashed, and can only be taken back as a whole" if squashed else "not all are applied"
+            self.answer["reverse"] = {"done": False, "detail": (", ".join(reversed(stuck)) + " cannot be undone") if stuck else others}
             return self.end("ok", "")
         self.limits()
         began = time.perf_counter()

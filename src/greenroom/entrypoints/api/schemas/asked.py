@@ -23,7 +23,7 @@ declare("config-vars.update", "Config vars to set; null removes one.", "nullable
 declare("domain.create", "A host name.", {"hostname": "name", "?sni_endpoint": "any"})
 declare("collaborator.create", "Whom to let in.", {"user": "name", "?role": "text?", "?silent": "any"})
 declare("release.create", "The release to go back to, by id or version; without it the last good one.", {
-    "?release": ["text", "integer", "null"], "?force": "any", "?slug": "any", "?description": "any",
+    "?release": ["text", "integer", "null"], "?force": "any", "?confirm": "any", "?slug": "any", "?description": "any",
 })  # fmt: skip
 declare("formation.update", "Quantities: a number, or a text such as 2, +1 or -1.", {"updates": "[#formation.change]"})
 declare("formation.change", "One process type.", {"type": "name", "?quantity": ["count", "text", "null"], "?size": "any"})

@@ -43,7 +43,7 @@ declare("forecast", "What a pending migration does to the data of now, with the 
 declare("migrations", "What is pending, and who ran what.", {
     "release": "#version-of?", "status": "text", "pending": "[text]", "missing": "[text]", "detail": "text", "probed_at": "moment?",
     "framework": "text", "conflicts": "object", "unmade": "[text]", "lacking": "[text]", "command": "text", "warnings": "[#forecast]",
-    "held": "boolean", "runs": "[#migration-run]", "rehearsal": "#rehearsal?",
+    "undo": "[text]", "held": "boolean", "runs": "[#migration-run]", "rehearsal": "#rehearsal?",
 })  # fmt: skip
 declare("rehearsal", "Pending migrations tried on a copy; one alone has its report as data and text.", {
     "id": "uuid", "number": "integer", "app": "#named", "release": "#version-of", "previous": "#version-of?", "state": "wanted|running|done|failed",
