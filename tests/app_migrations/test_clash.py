@@ -50,3 +50,10 @@ def test_one_that_has_just_ended_is_seen_to_have_ended(shop, run, phase):
     row = MigrationRun.objects.select_related("dyno").get()
     assert (row.dyno.state, row.exit_code) == ("ended", 0)
     actions.refuse_clash(app=shop, command=MIGRATE)
+
+
+@pytest.mark.parametrize("phase", ["exited", "lost", "running"])
+def test_a_restore_need_not_wait_for_what_the_radar_finds_after_a_migrate(shop, run, phase):
+    going_on = actions.migrating(app=shop, engine=Engine(phase))
+    assert (going_on == run) is (phase == "running")
+    assert MigrationRun.objects.get().finished_at is None  # the radar has not answered

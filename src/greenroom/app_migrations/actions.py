@@ -115,14 +115,21 @@ def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> Non
             f"started by {restore.by or 'somebody'}: what is migrated meanwhile would be lost.",
             hint=f"wait for it: greenroom pg:snapshots -a {app.name}",
         )
-    running = queries.open_runs().filter(app=app, exit_code=None).first()
-    if running is not None and (running.dyno.state == "ended" or (engine and _has_ended(running.dyno, engine))):
-        close_run(run=running)
-    elif running is not None:
+    running = migrating(app=app, engine=engine)
+    if running is not None:
         raise ConflictError(
             f"{running.dyno.name} is migrating {app.name} now, started by {running.account or 'somebody'}.",
             hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {app.name}",
         )
+
+
+def migrating(*, app: App, engine: Engine | None = None) -> MigrationRun | None:
+    """The human's migrate that goes on now, if any. With an engine, one that ends within ENDING_SECONDS has ended."""
+    running = queries.open_runs().filter(app=app, exit_code=None).first()
+    if running is None or not (running.dyno.state == "ended" or (engine and _has_ended(running.dyno, engine))):
+        return running
+    close_run(run=running)
+    return None
 
 
 def _has_ended(dyno: Dyno, engine: Engine) -> bool:

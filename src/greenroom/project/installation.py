@@ -62,5 +62,6 @@ def database_from_url(url: str) -> dict[str, Any]:
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,  # a pooled connection may be of a PostgreSQL that died: it is asked before it is used
         "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": dict(POOL)},
     }

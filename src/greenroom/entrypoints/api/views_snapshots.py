@@ -6,13 +6,14 @@ from typing import Any
 
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import queries, restores, snapshots
-from greenroom.app_migrations.models import MigrationRun
+from greenroom.app_migrations import actions as migrations
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries.actions import wake
 from greenroom.dynos.queries import live
+from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 
 
@@ -33,8 +34,11 @@ def database_of(app: App) -> Addon:
 
 
 def refuse_while_migrating(app: App) -> None:
-    """ConflictError while somebody's migrate command runs: it would go on in the database that is being replaced."""
-    run = MigrationRun.objects.filter(app=app, finished_at=None).select_related("dyno").first()
+    """ConflictError while somebody's migrate command runs: it would go on in the database that is being replaced.
+
+    One that has just ended is in nobody's way: its human has read so, perhaps before the rows have learnt it.
+    """
+    run = migrations.migrating(app=app, engine=engine())
     if run:
         raise ConflictError(
             f"Migrations of {app.name} are running ({run.dyno.name}).",
