@@ -19,7 +19,9 @@ from greenroom.addons.postgres import actions, restores, snapshots
 from greenroom.addons.postgres.queries import url_of
 from greenroom.config_vars import queries as config
 from greenroom.deliveries.actions import create_app
+from greenroom.engine.memory import MemoryEngine
 from greenroom.entrypoints.api import resources, routing
+from greenroom.entrypoints.api.drivers import use_engine
 from greenroom.releases.models import Release
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +31,7 @@ pytestmark = pytest.mark.django_db
 def place(settings, monkeypatch, home):
     get_resolver().url_patterns  # noqa: B018
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
+    use_engine(MemoryEngine())
     for module in ("views_addons", "views_pg", "views_pg_copy", "views_snapshots", "views_apps"):
         monkeypatch.setattr(f"greenroom.entrypoints.api.{module}.HOME", home)
 
