@@ -13,12 +13,6 @@ from greenroom.addons.postgres import actions, host, queries
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def same_server(settings):
-    """The suite's server is not the embedded one of an installation: apps reach it where the suite does."""
-    settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
-
-
 @pytest.fixture
 def databases(alice, charlie, shop, cafe, home):
     made = [actions.provision(actor=alice, app=shop, home=home), actions.provision(actor=charlie, app=cafe, home=home)]

@@ -10,6 +10,7 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.basics.errors import UserError
 from greenroom.builds import actions, visible
+from greenroom.builds.rules import masked
 from greenroom.builds.specs import installer_vars
 from tests.builds.hosting import BASE, SIX, pip_files
 
@@ -83,3 +84,8 @@ def test_what_a_hook_prints_is_shown_without_secrets(workshop):
     workshop.config = {**CONFIG, "NAME": "shown"}
     workshop.built({**BASE, **pip_files(SIX), "bin/pre_compile": "#!/bin/sh\necho $SECRET_KEY $NAME $DATABASE_URL $TOKEN_OURS\n"})
     assert "       *** shown postgres://***@h/d ***" in workshop.text
+
+
+@pytest.mark.parametrize("words", [("token", "token-of-ours"), ("token-of-ours", "token")])
+def test_of_a_secret_within_another_one_nothing_is_left_in_either_order(words):
+    assert masked("it said token-of-ours and token", words) == "it said *** and ***"

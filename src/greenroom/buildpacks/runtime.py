@@ -17,7 +17,7 @@ BUILD_BLOCKED = frozenset(
 )
 """Heroku's list for hooks and collectstatic."""
 MB_PER_WORKER = 256
-PIPENV = {"PIPENV_SYSTEM": "1", "PIPENV_VERBOSITY": "-1", "VIRTUAL_ENV": "/app/.heroku/python"}
+PIPENV = {"PIPENV_SYSTEM": "1", "PIPENV_VERBOSITY": "-1", "VIRTUAL_ENV": ENV_PLACE}
 """For ``pipenv run`` in a Procfile."""
 
 NLTK_DATA = f"{ENV_PLACE}/nltk_data"

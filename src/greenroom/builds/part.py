@@ -98,7 +98,7 @@ class Part:
     def mask(self, text: str) -> str:
         """The text without credentials and secrets, see ``visible.hidden``; for all that a person gets to read."""
         known = (*visible.hidden(self.config, self.listed), *specs.passwords(self.config), *secret_words(tools.index_settings().values()))
-        return masked(text, sorted(known, key=len, reverse=True))
+        return masked(text, known)
 
     def current(self, part: str) -> str:
         """The engine's id of the part's dyno."""

@@ -80,9 +80,9 @@ def secret_words(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def masked(text: str, words: Iterable[str] = ()) -> str:
-    """The text without credentials: none in any URL, and none of ``words`` anywhere."""
+    """The text without credentials: none in any URL, and none of ``words`` anywhere, a word within a longer one included."""
     text = CREDENTIALS.sub("***", text)
-    for word in words:
+    for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, "***")
     return text
 

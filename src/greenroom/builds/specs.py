@@ -11,13 +11,13 @@ from typing import Any
 from greenroom.addons.postgres.queries import forward
 from greenroom.apps.models import App
 from greenroom.buildpacks import pins
-from greenroom.buildpacks.runtime import build_env
+from greenroom.buildpacks.runtime import ENV_PLACE, build_env
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import tools, visible
 from greenroom.builds.rules import SHORTEST
 from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount, interpreter_mount
 
-ENV = "/app/.heroku/python"
+ENV = ENV_PLACE
 SOURCE = "/greenroom/source.tar"
 CACHE = "/greenroom/cache"
 OUT = "/greenroom/out"

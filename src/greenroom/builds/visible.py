@@ -70,12 +70,12 @@ def _for_uv(found: Mapping[str, str]) -> dict[str, str]:
 
 
 def hidden(config: Mapping[str, str], listed: Collection[str]) -> tuple[str, ...]:
-    """What no line of a build shows, the longest first: values on the list, values whose names say that they are secret, passwords in URLs."""
+    """What no line of a build shows: values on the list, values whose names say that they are secret, passwords in URLs."""
     words = set(secret_words(config.values()))
     for key, value in config.items():
         if key in listed or is_secret(key):
             words |= _shown_forms(value, key in listed)
-    return tuple(sorted(words, key=len, reverse=True))
+    return tuple(words)
 
 
 def _shown_forms(value: str, listed: bool) -> set[str]:

@@ -116,7 +116,7 @@ def _record(
     app: App, sha: str, scan: Scan, name: str, findings: list[dict[str, Any]], before: CheckRun | None, actor: Actor
 ) -> CheckRun:
     fresh = [item for item in findings if item["state"] == "new"]
-    blocking = [item for item in fresh if int(item["severity"]) <= 2]
+    blocking = [item for item in fresh if int(item["severity"]) <= baseline.BLOCKING]
     counted = [item for item in findings if item["state"] != "suppressed"]
     known = len(counted) - len(fresh)
     conclusion = "error" if not scan.done else "failure" if blocking else "success"

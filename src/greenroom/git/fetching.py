@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from greenroom.basics.errors import UserError
+from greenroom.basics.folders import bytes_of
 from greenroom.git import repository, rules, runner
 from greenroom.git.rules import MAX_INPUT
 
@@ -183,22 +184,13 @@ def _watch(child: subprocess.Popen[bytes], draft: Path, deadline: float, most: i
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(pause)
-            size = _size(draft)
+            size = bytes_of(draft)
             return f"The branch brings {size / 1e6:,.0f} MB; {most / 1e6:,.0f} MB are taken at once." if size > most else ""
         pause = min(pause * 1.5, 1.0)
         if time.monotonic() > deadline:
             return "The other repository took too long to answer."
-        if _size(draft) > most:
+        if bytes_of(draft) > most:
             return f"The branch brings more than {most / 1e6:,.0f} MB."
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(root, name)).st_size
-    return total
 
 
 REASONS = (

@@ -94,12 +94,6 @@ def intact(slug: Slug, home: Path) -> bool:
     return True
 
 
-def check(slug: Slug, home: Path) -> None:
-    """SlugDamagedError unless the slug is ``intact``."""
-    if not intact(slug, home):
-        raise SlugDamagedError(slug)
-
-
 class SlugDamagedError(PlatformError):
     """What is on disk is not what was built; no dyno starts from it."""
 

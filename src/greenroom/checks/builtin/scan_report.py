@@ -13,6 +13,7 @@ from typing import Any
 from greenroom.checks import rules, tools
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable
 from greenroom.checks.rules import Ignore
+from greenroom.checks.runner.baseline import BLOCKING
 
 SHOWN = 20
 RUFF, MODELS, SQUAWK, SECRETS = "ruff", "makemigrations --check", "squawk", "detect-secrets"
@@ -48,7 +49,7 @@ class Part:
 
 def blocks(finding: dict[str, Any]) -> bool:
     """Whether it is critical or a potential bug."""
-    return int(finding.get("severity") or 2) <= 2
+    return int(finding.get("severity") or 2) <= BLOCKING
 
 
 def combine(
@@ -203,7 +204,7 @@ def _ignored(parts: list[Part]) -> list[str]:
 
 def _hazards(parts: list[Part]) -> list[str]:
     """What new migrations would do to tables in use, when it does not block."""
-    rows = [item for part in parts if part.name == SQUAWK for item in part.fresh if int(item.get("severity") or 2) > 2]
+    rows = [item for part in parts if part.name == SQUAWK for item in part.fresh if not blocks(item)]
     if not rows:
         return []
     first = f"{rows[0].get('path')}:{rows[0].get('line')} {rows[0].get('rule')}"

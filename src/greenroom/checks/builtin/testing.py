@@ -50,6 +50,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks, given=for_tests(run.app, home)
     )
     interpreter, extra = tools.python()
+    total, silence = limits_of(slug)
     return DynoSpec(
         id=dyno_id(run),
         kind="test",
@@ -60,7 +61,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         env=runtime_env(config=config, process="test.1", port=0, **host.capacity(MEMORY_MB), facts={}),
         mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
         forwards=(forward(),),
-        limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=limits_of(slug)[0], silence=limits_of(slug)[1]),
+        limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),
         output=True,
         stdin=json.dumps(wish).encode(),
     )

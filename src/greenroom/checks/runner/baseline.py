@@ -20,6 +20,10 @@ MAX_CANDIDATES = 500
 """With more new files than this only files with the very same content count as renamed."""
 
 
+BLOCKING = 2
+"""Findings of this severity, and graver ones, turn a check red."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One finding. text: its line without white space; ordinal: its number among equals of the file.

@@ -173,7 +173,7 @@ def _result(judged: list[baseline.Finding]) -> dict[str, Any]:
     fresh = [finding for finding in judged if finding.state == "new"]
     ordered = sorted(judged, key=lambda f: (f.state != "new", f.severity, f.path, f.line))
     return {
-        "outcome": "failure" if any(finding.severity <= 2 for finding in fresh) else "success",
+        "outcome": "failure" if any(finding.severity <= baseline.BLOCKING for finding in fresh) else "success",
         "detail": "",
         "total": len(judged),
         "new": len(fresh),

@@ -72,7 +72,7 @@ def scan(scanner: Scanner, tool: str, wish: dict[str, Any]) -> dict[str, Any]:
     fresh = [finding for finding in judged if finding.state == "new"]
     ordered = sorted(judged, key=lambda f: (f.state != "new", f.severity, f.path, f.line))
     return {
-        "outcome": "failure" if any(finding.severity <= 2 for finding in fresh) else "success",
+        "outcome": "failure" if any(finding.severity <= baseline.BLOCKING for finding in fresh) else "success",
         "detail": "", "total": len(judged), "new": len(fresh), "ignored": ignored, "baseline": not wish.get("old"),
         "suppressed": report.suppressed, "suppressed_before": past.suppressed, "note": report.note,
         "findings": [{**asdict(f), "fingerprint": f.fingerprint()} for f in ordered[:MAX_REPORTED]],

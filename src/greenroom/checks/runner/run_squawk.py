@@ -150,7 +150,7 @@ def _findings(
 
 def _result(found: list[baseline.Finding], note: str, looked: int) -> dict[str, Any]:
     return {
-        "outcome": "failure" if any(finding.severity <= 2 for finding in found) else "success", "detail": "", "note": note,
+        "outcome": "failure" if any(finding.severity <= baseline.BLOCKING for finding in found) else "success", "detail": "", "note": note,
         "total": len(found), "new": len(found), "migrations": looked,
         "findings": [{**asdict(finding), "fingerprint": finding.fingerprint()} for finding in found],
     }  # fmt: skip

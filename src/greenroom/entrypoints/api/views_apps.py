@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from greenroom.accounts.rules import scope_grants
@@ -14,6 +11,7 @@ from greenroom.apps import actions
 from greenroom.apps.queries import authorise, collaborator, visible
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.folders import bytes_of
 from greenroom.config_vars import queries as config
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import lifecycle
@@ -54,18 +52,8 @@ def get_app(call: Call) -> dict[str, Any]:
     """One app, with the bytes of its repository and of the slug that serves."""
     rollout = live(call.app)
     slug = rollout.release.slug if rollout else None
-    sizes = {"repo_size": _bytes_of(HOME / call.app.repo_folder), "slug_size": slug.size if slug else None}
+    sizes = {"repo_size": bytes_of(HOME / call.app.repo_folder), "slug_size": slug.size if slug else None}
     return {**shapes.app(call.app, sdk=_sdk(call)), **sizes}
-
-
-def _bytes_of(folder: Path) -> int:
-    """All files below it; one that goes meanwhile counts nothing."""
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(path, name)).st_size
-    return total
 
 
 @route("PATCH", "/apps/{app}", "settings", takes="app.update", returns="app")

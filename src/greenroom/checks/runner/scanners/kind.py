@@ -72,10 +72,20 @@ def call(argv: list[str], *, cwd: str, ends: tuple[int, ...] = (0, 1), env: dict
     """Standard output of the tool. ScanError when it cannot be started, hangs, or ends with a code that is not one of ``ends``."""
     code, out, said = run(argv, cwd=cwd, env=env)
     if code not in ends:
-        raise ScanError(f"it ended with exit code {code}: {(said or out).strip()[-500:] or 'it said nothing'}")
+        raise ended(code, out, said)
     if not out:
-        raise ScanError(f"it reported nothing: {said.strip()[-500:] or 'it said nothing'}")
+        raise silent(said)
     return out
+
+
+def ended(code: int, out: str, said: str) -> ScanError:
+    """For a tool whose exit code is none of a finished look, with what it said last."""
+    return ScanError(f"it ended with exit code {code}: {(said or out).strip()[-500:] or 'it said nothing'}")
+
+
+def silent(said: str) -> ScanError:
+    """For a tool without a report, with what it said on standard error."""
+    return ScanError(f"it reported nothing: {said.strip()[-500:] or 'it said nothing'}")
 
 
 def run(argv: list[str], *, cwd: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..kind import Raw, Report, ScanError, Scanner, Sources, python, read_json, relative, run
+from ..kind import Raw, Report, ScanError, Scanner, Sources, ended, python, read_json, relative, run, silent
 
 RULES = ".semgrep"
 SEVERITIES = {"CRITICAL": 1, "HIGH": 2, "ERROR": 2, "MEDIUM": 3, "WARNING": 3, "LOW": 4, "INFO": 4}
@@ -25,18 +25,17 @@ def look(tool: str, sources: Sources) -> Report:
     argv = [python(tool), os.path.join(tool, "bin", "semgrep"), "scan", "--config", rules, "--json", "--quiet", "--metrics=off"]
     argv += ["--disable-version-check", "--no-git-ignore", "--exclude", RULES, "."]
     code, out, said = run(argv, cwd=sources.folder, env=QUIET)
-    ended = f"it ended with exit code {code}: {(said or out).strip()[-500:] or 'it said nothing'}"
     if code not in (0, 1) and not out.startswith("{"):
-        raise ScanError(ended)
+        raise ended(code, out, said)
     if not out:
-        raise ScanError(f"it reported nothing: {said.strip()[-500:] or 'it said nothing'}")
+        raise silent(said)
     report = read_json(out)
     grave = [row for row in report.get("errors") or [] if str(row.get("level", "error")).lower() == "error"]
     if grave:
         words = next((grave[0][key] for key in ("long_msg", "message", "short_msg", "type") if grave[0].get(key)), "an error without words")
         raise ScanError(str(words).replace(f"{sources.config.rstrip('/')}/", "")[:500])
     if code not in (0, 1):
-        raise ScanError(ended)
+        raise ended(code, out, said)
     rows = report.get("results")
     if not isinstance(rows, list):
         raise ScanError("its report has no results")
