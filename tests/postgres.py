@@ -51,7 +51,10 @@ def _as_other_user(folder: Path, bins: Path) -> tuple[dict, Path]:
 
 
 def start() -> str:
-    """Start it and return its URL, as a role that may create databases and roles."""
+    """Start it and return its URL, as a role that may create databases and roles.
+
+    Its autovacuum looks around sixty times as often as usual: what it disturbs shall be seen here.
+    """
     folder = Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
     folder.chmod(0o755)
     extra, bins = _as_other_user(folder, binaries())
@@ -64,7 +67,7 @@ def start() -> str:
     subprocess.run(initdb, check=True, env=env, capture_output=True, **extra)
     port = free_port()
     argv = [str(bins / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "",
-            "-c", "fsync=off", "-c", "max_connections=100"]  # fmt: skip
+            "-c", "fsync=off", "-c", "max_connections=100", "-c", "autovacuum_naptime=1s"]  # fmt: skip
     log = (folder / "log").open("wb")
     process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, **extra)
     atexit.register(_stop, process, folder)

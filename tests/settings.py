@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
-from tests import postgres
+from tests import homes, postgres
 
-os.environ.setdefault("GREENROOM_HOME", tempfile.mkdtemp(prefix="greenroom-test-"))
+os.environ["GREENROOM_HOME"] = homes.own("GREENROOM_HOME", lambda: str(homes.folder("greenroom-test-")))
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
-if "DATABASE_URL" not in os.environ:
-    os.environ["DATABASE_URL"] = postgres.start()
+os.environ["DATABASE_URL"] = homes.own("DATABASE_URL", postgres.start, shared=True)  # roles are a whole server's
 
 from greenroom.project.settings import *  # noqa: F403
 from greenroom.project.settings import DATABASES

@@ -111,15 +111,21 @@ def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
 def drop_database(connection: psycopg.Connection, name: str) -> None:
     """Drop the database and end its sessions; nothing if there is none.
 
-    Somebody may come in between the two, with a role of which the platform is no member yet (the guest of a dump): then both again.
+    Somebody may come in between the two, with a role of which the platform is no member yet (the guest of a dump): then both again. FORCE wants
+    the right to end everything inside, and nobody but a superuser has it over a worker of autovacuum, where a plain DROP sends that one away itself.
     """
+    drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     with _alone(connection, name):
         for last in (False,) * 9 + (True,):
             end_sessions(connection, database=name)
             try:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                with suppress(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(drop + sql.SQL(" WITH (FORCE)"))
+                    return
+                end_sessions(connection, database=name)
+                connection.execute(drop)
                 return
-            except psycopg.errors.InsufficientPrivilege:
+            except psycopg.errors.ObjectInUse:
                 if last:
                     raise
 

@@ -1,0 +1,29 @@
+"""What a process of tests has for itself, also where tests run side by side: temporary folders, its home, its server."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def folder(prefix: str) -> Path:
+    """A temporary folder that is removed when this process ends."""
+    path, mine = tempfile.mkdtemp(prefix=prefix), os.getpid()
+    atexit.register(lambda: os.getpid() == mine and shutil.rmtree(path, ignore_errors=True))
+    return Path(path)
+
+
+def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
+    """What this process of tests has under that name in its environment, made if need be; a worker of side-by-side tests inherits another's.
+
+    What somebody else has set stays, for all workers where it is ``shared``, else where tests run one after the other.
+    """
+    worker, mark = os.environ.get("PYTEST_XDIST_WORKER", ""), f"{variable}_OF_TEST_WORKER"
+    if variable in os.environ and os.environ.get(mark, worker if shared else "") == worker:
+        return os.environ[variable]
+    os.environ[mark] = worker
+    return make()
