@@ -103,7 +103,7 @@ RULES: dict[str, tuple[str, str]] = {
     "12.1": (".slugignore without negation, applied before anything looks at the tree", ""),
     "12.2": ("a build may take 15 minutes", "and 2 GB of memory"),
     "12.3": ("a slug above 500 MB is refused", "a warning with the largest packages"),
-    "13.1": ("Procfile: type: command, one a line; others are refused", ""),
+    "13.1": ("Procfile: type: command, one a line", "a line that is none refuses the push and is named"),
     "13.2": ("the release command runs with the new slug and config vars, 60 minutes at most; its failure fails the release",
              "one with the word migrate is pointed out and run only by [policy] migrate_in_release"),
     "13.3": ("the first deployment starts one web dyno and none of the others", ""),

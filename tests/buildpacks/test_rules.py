@@ -115,6 +115,19 @@ def test_comments_order_and_spacing_cost_nothing():
     assert read("Django==5.2\n# why\n\nredis>=5 # cache\n").digest == read("redis >= 5\nDjango == 5.2").digest
 
 
+@pytest.mark.rule("5.4")
+def test_a_line_may_be_continued_anywhere_as_with_pip():
+    hashed = f"six==1.16.0 \\\r\n    --hash=sha256:{'0' * 64} \\\r\n    --hash=sha256:{'1' * 64}\r\n"
+    assert read("six \\\n  ==1.16.0\nidna\\\n>=3").lines == ("idna>=3", "six==1.16.0")
+    assert read(hashed).hashed
+    assert read("six\\\n# why \\\nidna\n").lines == ("idna", "six")
+    assert read("six\\").lines == ("six",)
+    found = read("six \\\n  ==1.16.0\n# a \\\nidna\n").files["requirements.txt"].splitlines()
+    assert [line.split() for line in found] == [["six", "==1.16.0"], [], ["#", "a", "\\"], ["idna"]]
+    with pytest.raises(BuildError, match="line 4:"):
+        read("six \\\n  \\\n ==1.16.0\n-r gone.txt\n")
+
+
 @pytest.mark.rule("6.4")
 def test_nested_files_count():
     assert read("-r base.txt\n", base_txt="Django==5.2").digest != read("-r base.txt\n", base_txt="Django==5.1").digest

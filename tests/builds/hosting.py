@@ -19,6 +19,7 @@ from greenroom.buildpacks import interpreters, pins
 from greenroom.builds import actions
 from greenroom.builds.models import Build
 from greenroom.engine.local.client import LocalEngine
+from tests import homes
 from tests.checks.dyno_side import write
 
 PYTHON = "{}.{}".format(*interpreters.find()[-1].minor)
@@ -109,10 +110,14 @@ class Workshop:
         assert build.status == "succeeded", f"{build.failure_reason}: {build.failure_message}\n{self.text}"
         return build
 
+    def versions(self, build: Build) -> dict[str, str]:
+        """name -> version of what is installed in the slug's environment."""
+        site = next((self.home / build.slug.env_folder / "lib").glob("python3.*/site-packages"))
+        return {name.lower(): version for name, version in (path.stem.rsplit("-", 1) for path in site.glob("*.dist-info"))}
+
     def packages(self, build: Build) -> set[str]:
         """Names of what is installed in the slug's environment."""
-        site = next((self.home / build.slug.env_folder / "lib").glob("python3.*/site-packages"))
-        return {path.name.split("-")[0].lower() for path in site.glob("*.dist-info")}
+        return set(self.versions(build))
 
 
 @lru_cache
@@ -125,7 +130,7 @@ def index() -> str:
 
 @lru_cache
 def _tool(name: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=f"greenroom-{name}-"))
+    folder = homes.folder(f"greenroom-{name}-")
     uv, env = find_uv_bin(), folder / "env"
     (folder / "pins.txt").write_text(pins.requirements(name))
     subprocess.run([uv, "venv", "--quiet", str(env)], check=True)
@@ -135,16 +140,14 @@ def _tool(name: str) -> Path:
 
 def _lock(tool: str, name: str, text: str) -> dict[str, str]:
     """The project file and its lock, made by the tool itself."""
-    folder = Path(tempfile.mkdtemp(prefix="greenroom-lock-"))
+    folder = homes.folder("greenroom-lock-")
     (folder / name).write_text(text)
     env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PIPENV_ACTIVE")}
     env |= {"PIPENV_NOSPIN": "1", "WORKON_HOME": str(folder), "POETRY_VIRTUALENVS_IN_PROJECT": "true", "PIPENV_VERBOSITY": "-1"}
     done = subprocess.run([str(_tool(tool)), "-m", tool, "lock"], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lock = next(path for path in (folder / "Pipfile.lock", folder / "poetry.lock") if path.exists())
-    found = {name: text, lock.name: lock.read_text()}
-    shutil.rmtree(folder)
-    return found
+    return {name: text, lock.name: lock.read_text()}
 
 
 @lru_cache
@@ -170,7 +173,7 @@ def poetry_files(*packages: str, dev: str = "", more: str = "") -> dict[str, str
 @lru_cache
 def uv_files(*packages: str) -> dict[str, str]:
     """A pyproject.toml with these packages, and uv.lock."""
-    folder = Path(tempfile.mkdtemp(prefix="greenroom-lock-"))
+    folder = homes.folder("greenroom-lock-")
     text = f'[project]\nname = "shop"\nversion = "0.1"\nrequires-python = ">=3.10"\ndependencies = {list(packages)!r}\n'
     (folder / "pyproject.toml").write_text(text)
     subprocess.run([find_uv_bin(), "lock", "--quiet", "--directory", str(folder)], check=True)

@@ -61,6 +61,14 @@ def test_a_hook_that_fails_fails_the_build(workshop, name):
     assert "exit code 3" in build.failure_message
 
 
+@pytest.mark.rule("7.1")
+def test_a_hook_that_names_no_interpreter_is_a_script_of_the_shell(workshop):
+    workshop.built({**PIP, "bin/pre_compile": "words=(made here)\necho ${words[0]} without a first line\n", "bin/post_compile": ""})
+    assert "       made without a first line" in workshop.text
+    build = workshop.build({**PIP, "bin/pre_compile": "#!/usr/bin/env bash\r\necho no\r\n"})
+    assert build.failure_reason == "hooks::pre_compile"
+
+
 @pytest.mark.rule("1.1")
 def test_a_hook_may_write_the_dependency_files(workshop):
     build = workshop.built({**PIP, "bin/pre_compile": hook(f"echo {ADDED} > requirements.txt")})

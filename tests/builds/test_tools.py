@@ -8,6 +8,7 @@ import pytest
 
 from greenroom.builds.overlay import prepare_test_overlay
 from greenroom.engine.contract import DynoSpec, Limits
+from greenroom.engine.local.client import LocalEngine
 from greenroom.slugs.queries import mounts
 from tests.builds.hosting import ADDED, BASE, SIX, pip_files, pipenv_files, poetry_files
 
@@ -57,6 +58,9 @@ def test_a_lock_that_is_out_of_date_is_refused_and_says_how_to_lock(workshop, ma
 def test_tests_get_the_development_packages_and_the_slug_does_not(workshop, make):
     build = workshop.built({**BASE, **make(SIX, dev=ADDED)})
     assert "iniconfig" not in workshop.packages(build)
+    away = LocalEngine(workshop.home / "nobody-here", retry=0)
+    asked = prepare_test_overlay(slug=build.slug, engine=away, home=workshop.home, say=workshop.said.append)
+    assert asked.status == "pending", "a supervisor that is being started again is waited for"
     for _ in range(600):
         found = prepare_test_overlay(slug=build.slug, engine=workshop.machine.engine, home=workshop.home, say=workshop.said.append)
         if found.status != "pending":

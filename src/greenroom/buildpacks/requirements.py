@@ -161,7 +161,20 @@ def _decoded(data: bytes, path: str) -> str:
 
 def _spaced(text: str) -> str:
     """The text with a space after a short option (``-rbase.txt``, ``-e.``) and without quotes around what is editable: pip takes both, uv neither."""
-    return QUOTED.sub(r"\g<option>\g<what>", GLUED.sub(r"\g<0> ", text))
+    return QUOTED.sub(r"\g<option>\g<what>", GLUED.sub(r"\g<0> ", _joined(text)))
+
+
+def _joined(text: str) -> str:
+    """The text with each continued line in one, as pip joins them and uv does not everywhere; empty lines keep the numbers of those that follow."""
+    found: list[str] = []
+    parts: list[str] = []
+    for raw in text.splitlines():
+        if raw.endswith("\\") and not raw.lstrip().startswith("#"):
+            parts.append(raw[:-1])
+            continue
+        found += [" ".join([*parts, raw]), *("" for _ in parts)]
+        parts = []
+    return "\n".join([*found, *([" ".join(parts)] if parts else []), ""])
 
 
 def _bad(where: str, problem: str, hint: str) -> BuildError:
@@ -169,23 +182,9 @@ def _bad(where: str, problem: str, hint: str) -> BuildError:
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Lines with continuations joined, comments removed, runs of spaces made one; each with the number of its first line."""
-    found: list[tuple[int, str]] = []
-    parts: list[str] = []
-    start = 1
-    for number, raw in enumerate(text.splitlines(), 1):
-        if not parts:
-            start = number
-        if raw.endswith("\\") and not raw.lstrip().startswith("#"):
-            parts.append(raw[:-1])
-            continue
-        parts.append(raw)
-        line = " ".join(COMMENT.sub("", " ".join(parts)).split())
-        parts = []
-        if line:
-            found.append((start, line))
-    line = " ".join(COMMENT.sub("", " ".join(parts)).split())
-    return [*found, (start, line)] if line else found
+    """Lines of joined text without comments, runs of spaces made one; each with its number."""
+    lines = ((number, " ".join(COMMENT.sub("", raw).split())) for number, raw in enumerate(text.splitlines(), 1))
+    return [(number, line) for number, line in lines if line]
 
 
 def _is_local(line: str) -> bool:
@@ -245,8 +244,6 @@ def _moves(line: str) -> bool:
     return "git+" in line and not re.search(r"\.git@[0-9a-f]{40}\b|@[0-9a-f]{40}(?:[#\s;]|\Z)", line)
 
 
-def seeds(python: tuple[int, int], locked: str) -> str:
-    """The requirements file of what is added for compatibility, without what ``locked`` (a requirements file) names itself."""
-    named = {line.split("==")[0].split("[")[0].strip() for line in read_requirements(lambda _: locked.encode()).lines}
-    wanted = [name for name in SEEDS if name not in named and (name != "setuptools" or python <= (3, 12))]
-    return "".join(SEEDS[name] + "\n" for name in wanted)
+def seeds(python: tuple[int, int]) -> str:
+    """The requirements file of what is added for compatibility; who installs leaves out what the lock names itself."""
+    return "".join(line + "\n" for name, line in SEEDS.items() if name != "setuptools" or python <= (3, 12))

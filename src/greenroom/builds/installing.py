@@ -89,9 +89,8 @@ class Installing(Part):
 
     def _job(self, *, no_build: bool) -> dict[str, Any]:
         install = self.facts["install"]
-        known = self._lock() or (self.facts["files"][install["main"]] if install["locked"] else "")
         return {
-            "seeds": seeds(self.python.minor, known) if install["manager"] == "pip" else "",
+            "seeds": seeds(self.python.minor) if install["manager"] == "pip" else "",
             "manager": install["manager"], "main": install["main"], "files": self.facts["files"], "hashed": install["locked"],
             "local": install["local"], "lock": self._lock(), "no_build": no_build, "root": self.facts["root"],
             "ignored": self.facts["ignored"], "options": install["options"], "tool": pins.PLACES.get(install["manager"], ""),

@@ -20,6 +20,7 @@ from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import environments, output, specs, visible
 from greenroom.builds.rules import Ended, ended, masked, secret_words
 from greenroom.engine.contract import Engine, Mount
+from greenroom.engine.errors import EngineAwayError
 from greenroom.slugs import store
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import ENV_TARGET, env_identity, env_layers, interpreter_mounts
@@ -81,6 +82,8 @@ def prepare_test_overlay(
             return TestOverlay("ready", _mounts(slug, (key,)))
     try:
         return _install(slug, wish, engine, home, say)
+    except EngineAwayError:
+        return TestOverlay("pending")
     except (GreenroomError, OSError) as error:
         return TestOverlay("failed", message=str(error))
 

@@ -5,6 +5,7 @@ CACHE_DIR is a copy of what the app's last good build left there; it takes that 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -89,6 +90,17 @@ def _sweep(top, keep):
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
+def _run(path):
+    """The hook as a shell would start it: what names no interpreter is a script of the shell itself."""
+    env = {**os.environ, **HOOK_ENV}
+    try:
+        return frame.run([path], env, APP)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    return frame.run([shutil.which("bash") or "/bin/sh", path], env, APP)
+
+
 def run(name, timer):
     """One hook: config vars in the environment, output indented, its failure the build's."""
     path = os.path.join(APP, "bin", name)
@@ -98,7 +110,7 @@ def run(name, timer):
     os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
     with timer(name + "_hook"):
         try:
-            code, _ = frame.run([path], {**os.environ, **HOOK_ENV}, APP)
+            code, _ = _run(path)
         except OSError as error:
             hint = "begin it with a line such as #!/usr/bin/env bash, without a carriage return at its end"
             raise frame.Failed("hooks::" + name, f"bin/{name} could not be started: {error.strerror}.", hint)

@@ -98,6 +98,11 @@ def _write(path, text):
         file.write(text)
 
 
+def _read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def _common(job):
     """The flags of uv for what requirements.txt asks of pip as a whole."""
     allowed = ["--prerelease", "allow"] if "--pre" in job.get("options", ()) else []
@@ -105,8 +110,12 @@ def _common(job):
 
 
 def resolve(job, folder):
-    """Resolve once, with hashes. Without ``no_build`` packages may be built to learn what they need."""
+    """Resolve once, with hashes. Without ``no_build`` packages may be built to learn what they need.
+
+    Who asks for pip or setuptools without saying which gets those of the seeds: with pip they would be there before the rest.
+    """
     target = os.path.join(frame.OUT, "lock.txt")
+    _write(target, job.get("seeds", ""))  # what the output has already is preferred
     uv(
         job, "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--emit-index-annotation", "--no-emit-index-url",
         *_common(job), "--python", job["python"], "--output-file", target, job["main"], cwd=folder,
@@ -118,8 +127,8 @@ def resolve(job, folder):
 
 def _names(lock, folder):
     """The words for uv; none for a file without a single requirement, about which it would only complain."""
-    with open(os.path.join(folder, lock), encoding="utf-8", errors="replace") as file:
-        wanted = any(line.strip() and not line.lstrip().startswith("#") for line in file)
+    lines = _read(os.path.join(folder, lock)).splitlines()
+    wanted = any(line.strip() and not line.lstrip().startswith("#") for line in lines)
     return ["--requirements", lock] if wanted else []
 
 
@@ -138,7 +147,7 @@ def install_pip(job, timer, folder):
     with timer("install"):
         if not job.get("overlay"):
             uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], frame.ENV)
-        both = _seeds(job, install, folder, together=bool(hashes))
+        both = _seeds(job, install, folder, lock, together=bool(hashes))
         words = _names(lock, folder)
         if words and lock != job["main"]:
             words += _options(job, folder)
@@ -146,12 +155,21 @@ def install_pip(job, timer, folder):
             uv(job, *install, *(["--quiet"] if job.get("title") else []), *hashes, *words, *both, cwd=folder)
 
 
-def _seeds(job, install, folder, together):
+def without(seeds, locked):
+    """The seeds that the text of a lock does not name itself: two versions of a package are none."""
+    named = {re.sub(r"[-_.]+", "-", line.split("==")[0].split("[")[0].strip()).lower() for line in locked.splitlines() if "==" in line}
+    return "".join(line for line in seeds.splitlines(keepends=True) if line.split("==")[0] not in named)
+
+
+def _seeds(job, install, folder, lock, together):
     """pip and setuptools, as on Heroku: with the rest where that has hashes too and comes from the same index, else before it."""
     if not job.get("seeds"):
         return []
     seeds = os.path.join(WORK, "seeds.txt")
-    _write(seeds, job["seeds"])
+    text = without(job["seeds"], _read(os.path.join(folder, lock))) if together else job["seeds"]
+    if not text:
+        return []
+    _write(seeds, text)
     elsewhere = any(option.startswith(("-i", "--index-url", "--no-index")) for option in job.get("options", ()))
     if together and not elsewhere:
         return ["--requirements", seeds]
