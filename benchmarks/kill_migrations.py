@@ -21,10 +21,11 @@ from tests.stories.team import Installation, Team
 
 
 def main() -> None:
-    """argv: --times N --seed N."""
+    """argv: --times N --seed N --phase NAME."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=30)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--phase", choices=PHASES, action="append", help="only this one (default: both)")
     chosen = parser.parse_args()
     random.seed(chosen.seed)
     print(f"seed {chosen.seed}", flush=True)
@@ -39,7 +40,7 @@ def main() -> None:
         team.greenroom("run", "python", "manage.py", "seed_demo", "--password", "only-for-benchmarks")
         trial = Trial(team)
         for number in range(1, chosen.times + 1):
-            for phase in PHASES:
+            for phase in chosen.phase or PHASES:
                 for target in TARGETS:
                     began = time.monotonic()
                     said = trial.once(phase, target)

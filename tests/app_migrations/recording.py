@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 from django.conf import settings as greenroom_settings
 
+from greenroom.addons.postgres import host
 from greenroom.app_migrations.rehearsal import recording
 from tests.checks.dyno_side import DJANGO, environment
 from tests.checks.hosting import SETTINGS
@@ -39,8 +40,8 @@ def database():
     try:
         yield f"{base}/{name}"
     finally:
-        with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        with host.connect() as connection:
+            host.drop_database(connection, name)
 
 
 def manage(folder: Path, url: str, *words: str, **env: str) -> None:

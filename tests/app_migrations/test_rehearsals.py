@@ -27,6 +27,7 @@ from greenroom.config_vars.queries import latest
 from greenroom.dynos.actions import make_one_off
 from greenroom.dynos.models import Dyno
 from greenroom.engine.contract import scratch_folder
+from greenroom.engine.errors import EngineAwayError
 from greenroom.engine.memory import SUCCEEDS, MemoryEngine
 from greenroom.releases.actions import conclude, release
 from greenroom.releases.models import Release
@@ -49,7 +50,7 @@ class Tenant:
             self.seen[part] = (spec, host.databases_under(connection, "d"))
         name = "rehearsal.json" if part in ("forward", "reverse") else "tests.json" if part.endswith("-tests") else "cell.json"
         folder = self.home / scratch_folder(spec.id, "out")
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # the engine in memory forgets no folder
         (folder / name).write_text(json.dumps(self.answers.get(part, {"state": "ok", "detail": "", "seconds": 1})))
         return SUCCEEDS
 
@@ -220,6 +221,38 @@ def test_a_database_server_that_was_away_interrupts_a_rehearsal_and_does_not_end
     assert not host.restarted_since(row.created_at)
     carry_out(row, home, {})
     assert (row.state, row.colour) == ("done", "green")
+
+
+def test_a_supervisor_that_does_not_answer_for_a_while_is_waited_for_however_often(alice, app_state, home):
+    row = actions.ask(actor=alice, release=app_state[0])
+
+    def away(spec):
+        raise EngineAwayError("the supervisor does not answer: Connection refused")
+
+    for _ in range(actions.ATTEMPTS + 2):
+        assert actions.advance(rehearsal=row, engine=MemoryEngine(away), home=home)
+        row.refresh_from_db()
+        assert (row.state, row.attempts, row.step, row.failure) == ("wanted", 0, "waits until the supervisor answers", "")
+        assert left_over() == []
+    carry_out(row, home, {})
+    assert (row.state, row.colour) == ("done", "green")
+
+
+def test_what_a_rehearsal_has_learnt_counts_only_when_nothing_is_left_of_it(alice, app_state, home, monkeypatch):
+    row = actions.ask(actor=alice, release=app_state[0])
+    clean, cleaned = actions.Run.clean, []
+
+    def away_afterwards(self):
+        cleaned.append(self)
+        if len(cleaned) == 2:
+            raise EngineAwayError("the supervisor does not answer: Connection refused")
+        clean(self)
+
+    monkeypatch.setattr(actions.Run, "clean", away_afterwards)
+    carry_out(row, home, {})
+    assert (row.state, row.step, row.document) == ("wanted", "waits until the supervisor answers", {})
+    carry_out(row, home, {})
+    assert (row.state, row.colour, left_over()) == ("done", "green", [])
 
 
 def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_state, shop, home):

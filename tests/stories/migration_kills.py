@@ -37,7 +37,7 @@ class Trial:
     def once(self, phase: str, target: str) -> str:
         """What came of it; AssertionError when something is half-recorded, left over or untrue."""
         assert self.state()["pending"] == [NAME]
-        number, runs = self.state()["rehearsal"]["number"], len(self.state()["runs"])
+        number, known = self.state()["rehearsal"]["number"], {run["id"] for run in self.state()["runs"]}
         word = "migrations:rehearse" if phase == "rehearsal" else "migrations:run"
         argv = [str(self.team.place.greenroom), word, "-a", self.team.name]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -49,7 +49,7 @@ class Trial:
         finally:
             client.kill()
         self.team.place.wait_until_up()
-        said = self._after_rehearsal(number) if phase == "rehearsal" else self._after_migrate(runs)
+        said = self._after_rehearsal(number) if phase == "rehearsal" else self._after_migrate(known)
         self._nothing_left()
         self.outcomes[f"{phase}, {target} killed: {said}"] += 1
         return said
@@ -65,14 +65,15 @@ class Trial:
         assert not self.applied()
         return "done"
 
-    def _after_migrate(self, runs: int) -> str:
-        """The record says what the database says: applied or not, index or none; and the next human may go on."""
+    def _after_migrate(self, known: set[str]) -> str:
+        """known: the runs of before. The record says what the database says: applied or not, index or none; and the next human may go on."""
         self.settle(lambda: self.quiet())
         found = self.state()
         applied = self.applied()
         assert found["pending"] == ([] if applied else [NAME]), found["pending"]
         assert self.indexes() == self.before + applied, "half a migration"
-        fresh = found["runs"][: len(found["runs"]) - runs]
+        fresh = [run for run in found["runs"] if run["id"] not in known]
+        assert fresh or not applied, "applied, and no record of who did it"
         for run in fresh:
             assert run["finished_at"], run
             assert applied or run["exit_code"] != 0, run
@@ -82,7 +83,8 @@ class Trial:
             return "not begun" if not fresh else "not applied"
         self.team.greenroom("run", "--no-snapshot", "python", "manage.py", "migrate", "payroll", "0003")
         self.settle(lambda: self.quiet() and self.state()["pending"] == [NAME])
-        return "applied" + ("" if fresh and fresh[0]["exit_code"] == 0 else f", exit code {fresh[0]['exit_code'] if fresh else None}")
+        code = fresh[0]["exit_code"]
+        return "applied" if code == 0 else f"applied, exit code {code}"
 
     def quiet(self) -> bool:
         """No run is open, and the radar has answered since."""

@@ -29,10 +29,12 @@ from greenroom.basics.errors import ConflictError, GreenroomError
 from greenroom.checks import actions as checks
 from greenroom.checks.rules import REHEARSAL as CHECK
 from greenroom.engine.contract import Engine
+from greenroom.engine.errors import EngineAwayError
 from greenroom.releases.models import Release
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
+AWAY = "waits until the supervisor answers"
 COPY_SECONDS = 300.0
 RED = "rehearsal_red"
 """The id of the error that a word overcomes: --force, or the app's name."""
@@ -105,11 +107,14 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
     row.save(update_fields=["attempts", "clone", "state", "updated_at"])
     run, began = Run(row, addon, engine, home), clock.now()
     outcome: dict[str, Any] = {}
+    waits = "waits until the database is not being migrated or replaced"
     try:
         run.clean()
         outcome = _learnt(run.whole())
     except BusyError:
         pass
+    except EngineAwayError:
+        waits = AWAY
     except (psycopg.Error, DatabaseError):
         raise  # the server is away or was disturbed: an interruption like a kill, after which the row begins again
     except Exception as error:
@@ -118,11 +123,13 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
         log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
         outcome["failure"] = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
     finally:
-        run.clean()
+        try:
+            run.clean()
+        except EngineAwayError:
+            outcome, waits = {}, AWAY
     if outcome:
         return _end(row, **outcome)  # nothing is left of it when its row says that it is over
-    step = "waits until the database is not being migrated or replaced"
-    Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=step, attempts=row.attempts - 1, updated_at=clock.now())
+    Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=waits, attempts=row.attempts - 1, updated_at=clock.now())
 
 
 def _learnt(report: dict[str, Any]) -> dict[str, Any]:
