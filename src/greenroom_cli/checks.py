@@ -45,6 +45,11 @@ def checks(cx: Context, sha: str, tell: bool) -> int | None:
     if verdict.get("text"):
         output.say()
         output.say(output.clean(verdict["text"]))
+    leaves = cx.api.get(cx.path("overrides"), sha=rows[0]["sha"])
+    if leaves:
+        output.say()
+        for leave in leaves:
+            output.say(_leave(leave))
     red = [row["name"] for row in rows if row.get("conclusion") not in (None, "success", "neutral")]
     if red:
         output.hint(f"greenroom checks:info {red[0]} {rows[0]['sha'][:8]}{cx.words()}")
@@ -55,6 +60,12 @@ def _verdict(cx: Context, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The gate's answer for the commit of these checks; empty before the first."""
     found = cx.api.get(cx.path("deliveries"), sha=rows[0]["sha"], limit=1) if rows else []
     return (found[0].get("verdict") if found else None) or {}
+
+
+def _leave(row: dict[str, Any]) -> str:
+    """An override in one line, whether it still holds or not."""
+    state = "" if row["holds"] else output.style(" (void: a check was attempted again)", "yellow")
+    return output.clean(f"{', '.join(row['checks'])} overridden by {row['actor']}, {output.when(row['created_at'])}: {row['reason']}") + state
 
 
 def check_line(row: dict[str, Any]) -> list[str]:

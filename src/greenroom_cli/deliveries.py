@@ -182,7 +182,9 @@ def _next_step(cx: Context, row: dict[str, Any]) -> str:
         (check["name"] for check in row.get("checks") or () if check["conclusion"] not in (None, "success", "neutral")),
         "",
     )
-    return f"greenroom checks:info {red} {row['sha'][:8]}{words}" if red else f"greenroom logs{words}"
+    if red:
+        return f"greenroom checks:info {red} {row['sha'][:8]}{words}"
+    return f"greenroom checks {row['sha'][:8]}{words}" if row["state"] == "refused" and not row.get("release") else f"greenroom logs{words}"
 
 
 class Watch:

@@ -152,6 +152,8 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
     from greenroom_cli.run import attach_and_wait
 
     before = cx.api.get(cx.path("migrations"))
+    if before["status"] == "none":
+        raise CliError(before.get("detail") or f"{cx.app} has no migrations.", hint=f"another command: greenroom run{cx.words()} -- COMMAND")
     held = _held(cx) if before.get("held") else {}
     pending = before.get("pending") or []
     if before["status"] == "ok":

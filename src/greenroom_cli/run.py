@@ -55,6 +55,8 @@ def run(
 
     Before a migrate, a snapshot of the database is taken and pinned.
     """
+    if command[0].startswith("-"):
+        raise click.NoSuchOption(command[0], possibilities=["--detached"] if command[0].startswith("--detach") else None)
     text = command_line(command)
     extra = pairs(env)
     if detached:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +118,14 @@ def policy(cx: Context, two: bool | None, stale: str | None) -> int | None:
     if cx.as_json:
         output.print_json(row)
         return None
-    span = timedelta(minutes=row["stale_after"])
-    output.fields([("An override needs", "two people" if row["two_people"] else "one person"), ("A check is stale after", str(span))])
+    output.fields([("An override needs", "two people" if row["two_people"] else "one person"), ("A check is stale after", _span(row["stale_after"]))])
     return None
+
+
+def _span(minutes: int) -> str:
+    """Minutes in the words that the option takes: 30m, 2h, 1d; what is no whole number of a larger unit stays in the smaller."""
+    unit = next(unit for unit in sorted(MINUTES, key=MINUTES.__getitem__, reverse=True) if minutes % MINUTES[unit] == 0)
+    return f"{minutes // MINUTES[unit]}{unit}"
 
 
 def _minutes(span: str) -> int:

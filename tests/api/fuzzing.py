@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.api.world import World
 
 LAST = ("DELETE", "PUT")
+TURNS = 10
 BODY = {"app": "app", "addon": "addon", "addon_attachment": "name", "release": "release", "sha": "sha", "head_sha": "sha", "hostname": "hostname", "user": "email"}
 """key of a body -> the part of a path whose values it may have."""
 
@@ -35,7 +36,7 @@ class Report:
 
 
 class Fuzzer:
-    """Calls each operation ``calls // operations`` times; ``revive`` makes the world anew when a call has destroyed it."""
+    """Calls all operations about equally often; ``revive`` makes the world anew when a call has destroyed it."""
 
     def __init__(self, document: dict[str, Any], world: World, client: Client, revive: Any) -> None:
         self.world, self.client, self.revive = world, client, revive
@@ -45,12 +46,15 @@ class Fuzzer:
         self.operations = sorted(found, key=lambda one: (one.method.upper() in LAST, one.path == "/apps/{app}"))
 
     def run(self, calls: int, seed: int) -> Report:
-        """All operations in turn."""
-        each = max(1, calls // len(self.operations))
-        for operation in self.operations:
+        """All operations in turn, until there were so many calls: of some there are not as many different ones as their share."""
+        for turn in range(TURNS):
+            each = max(1, (calls - self.report.calls) // len(self.operations))
             try:
-                self._some(operation, each, seed)
+                for operation in self.operations:
+                    self._some(operation, each, seed + turn)
             except KeyboardInterrupt:  # what there is so far is worth a look
+                break
+            if self.report.calls >= calls:
                 break
         return self.report
 

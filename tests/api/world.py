@@ -28,7 +28,7 @@ from greenroom.apps import actions as apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.builds.models import Build
-from greenroom.checks.models import Annotation, CheckRun, Verdict
+from greenroom.checks.models import Annotation, CheckRun, Override, Verdict
 from greenroom.config_vars.models import ConfigVersion
 from greenroom.deliveries import lifecycle, sources
 from greenroom.deliveries.models import Delivery
@@ -157,6 +157,7 @@ def _judged(app: App, sha: str) -> dict[str, list[str]]:
     )
     Annotation.objects.create(check_run=run, path="app.py", tool="ruff", rule="S105", severity=2, message="A password.", fingerprint="f" * 64)
     Verdict.objects.create(app=app, sha=sha, colour="red", reasons=["scan is red"])
+    Override.objects.create(app=app, sha=sha, checks=["scan"], attempts={"scan": 1}, reason="It is a test key.", actor="owner@example.com")
     return {"check": [str(run.id)], "number": ["1"]}
 
 

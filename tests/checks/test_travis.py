@@ -44,7 +44,7 @@ FILES = {
     "one service": ("services: postgresql\nscript: tox\n", [], ["tox"], {}, []),
     "deploy": (
         "script: tox\ndeploy:\n  provider: heroku\n  api_key:\n    secure: x\nnotifications:\n  email: false\nbranches:\n  only: [master]\n",
-        [], ["tox"], {}, ["branches", "deploy", "notifications"],
+        [], ["tox"], {}, ["deploy", "notifications"],
     ),
     "after": ("script: tox\nafter_success: coveralls\nafter_script: rm x\n", [], ["tox"], {}, ["after_script", "after_success"]),
     "jobs": (
@@ -61,7 +61,7 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_what_a_file_asks_for(name):
     text, setup, script, env, ignored = FILES[name]
-    plan = travis.read(text)
+    plan = travis.read(text, "master")
     assert plan.problem == ""
     assert (list(plan.setup), list(plan.script), plan.env) == (setup, script, env)
     assert sorted(key for key, _ in plan.ignored) == sorted(ignored)
@@ -69,10 +69,46 @@ def test_what_a_file_asks_for(name):
 
 @pytest.mark.parametrize("language", ["ruby", "[python, ruby]", "minimal", "3"])
 def test_a_file_of_another_language_has_no_say_and_the_log_says_so(language):
-    plan = travis.read(f"language: {language}\nscript: make\n")
+    plan = travis.read(f"language: {language}\nscript: make\n", "master")
     assert (bool(plan.other), plan.script, plan.problem) == (True, (), "")
     (line,) = plan.table()
     assert line.startswith("-----> .travis.yml is ignored: its language is ")
+
+
+# what `branches` says, whether the file is then for `master`, what the table or the line says
+BRANCHES = {
+    "one name": ("{only: master}", True, "only: master is one of them"),
+    "a list": ("{only: [dev, master]}", True, "only: master is one of them"),
+    "in short": ("[dev]", False, "branches.only leaves out master"),
+    "others": ("{only: [dev]}", False, "branches.only leaves out master"),
+    "a pattern": ("{only: [/^mas.*$/]}", True, "only: master is one of them"),
+    "a pattern of others": ("{only: ['/^release-[0-9.]+$/']}", False, "branches.only leaves out master"),
+    "a pattern of Ruby": ("{only: ['/\\AMASTER\\z/i']}", True, "only: master is one of them"),
+    "only before except": ("{only: master, except: master}", True, "only: master is one of them"),
+    "left out": ("{except: [gh-pages, master]}", False, "branches.except leaves out master"),
+    "left out by pattern": ("{except: [/^m/]}", False, "branches.except leaves out master"),
+    "not left out": ("{except: [gh-pages, /^wip/]}", True, "except: master is none of them"),
+    "too costly": ("{only: ['/^(a+)+$/']}", True, "only: not evaluated; the tests run"),
+    "too many parts": ("{only: ['/^a*a*a*a*a*a*a*a*a*a*b/']}", True, "only: not evaluated; the tests run"),
+    "too many choices": ("{only: ['/^%sx/']}" % ("(m|m)" * 30), True, "only: not evaluated; the tests run"),
+    "perhaps, thirty times": ("{only: ['/^%sx/']}" % ("m?" * 30), True, "only: not evaluated; the tests run"),
+    "names in a pattern": ("{only: ['/^(dev|staging|master)$/']}", True, "only: master is one of them"),
+    "looks around": ("{only: ['/(?!x)/']}", True, "only: not evaluated; the tests run"),
+    "too long": ("{only: ['/%s/']}" % ("x" * 201), True, "only: not evaluated; the tests run"),
+    "no pattern": ("{only: ['/[/']}", True, "only: not evaluated; the tests run"),
+    "costly exception": ("{except: ['/(a+)+/']}", True, "except: master is none of them"),
+    "a map in the list": ("{only: [{a: b}]}", True, "only: not evaluated; the tests run"),
+    "nothing": ("{}", True, "neither only nor except in it; the tests run"),
+    "an empty list": ("{only: []}", True, "only: not evaluated; the tests run"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_a_file_that_leaves_out_the_branch_has_no_say(name):
+    branches, ours, said = BRANCHES[name]
+    plan = travis.read(f"script: tox\nbranches: {branches}\n", "master")
+    assert (plan.problem, list(plan.script), bool(plan.other)) == ("", ["tox"] if ours else [], not ours)
+    assert said in "\n".join(plan.table())
 
 
 @pytest.mark.parametrize(
@@ -83,11 +119,11 @@ def test_a_file_of_another_language_has_no_say_and_the_log_says_so(language):
     ],
 )  # fmt: skip
 def test_a_file_that_tests_nothing_or_is_broken_says_so(text):
-    assert travis.read(text).problem
+    assert travis.read(text, "master").problem
 
 
 def test_the_table_names_each_key():
-    table = "\n".join(travis.read(FILES["deploy"][0]).table())
+    table = "\n".join(travis.read(FILES["deploy"][0], "master").table())
     assert "ignored   deploy" in table
     assert "Greenroom deploys" in table
     assert "honoured  script" in table
@@ -99,7 +135,7 @@ GOOD = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n 
 
 
 def wish(text):
-    plan = travis.read(text)
+    plan = travis.read(text, "master")
     return testing._wished(plan)
 
 

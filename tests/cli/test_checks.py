@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 
 import pytest
 
-from tests.cli.fake import APP, SHA, delivery
+from tests.cli.fake import APP, SHA, T0, delivery
 
 
 def test_sarif_is_printed_and_nothing_else(at_server, greenroom):
@@ -28,6 +29,16 @@ def test_checks_says_in_a_paragraph_why_and_tells_scripts_by_its_exit_code(at_se
     assert (result.exit_code, text in result.stdout) == (code, True), result.stderr
     assert greenroom("checks", "-a", APP).exit_code == 0
     assert at_server.asked("GET")[-1].query["sha"] == SHA
+
+
+def test_who_let_a_commit_pass_and_whether_it_still_counts_is_shown_with_its_checks(at_server, greenroom):
+    row = {"sha": SHA, "checks": ["tests"], "reason": "the till is being repaired", "actor": "bob@example.com", "holds": False, "created_at": T0}
+    at_server.on("GET", f"/apps/{APP}/overrides", [row, {**row, "holds": True, "checks": ["scan", "lint"]}])
+    void, good = greenroom("checks", "-a", APP).stdout.splitlines()[-2:]
+    assert void.startswith("tests overridden by bob@example.com, ")
+    assert void.endswith(": the till is being repaired (void: a check was attempted again)")
+    assert good.startswith("scan, lint overridden by")
+    assert good.endswith("repaired")
 
 
 def test_a_sarif_file_is_sent_gzipped_and_a_check_that_failed_is_exit_code_1(at_server, greenroom, tmp_path):
@@ -51,7 +62,9 @@ def test_a_finding_is_ignored_with_reason_and_end(at_server, greenroom):
 
 
 def test_the_policy_is_shown_and_changed(at_server, greenroom):
-    assert "one person" in greenroom("checks:policy", "-a", APP).stdout
+    shown = greenroom("checks:policy", "-a", APP).stdout
+    assert "one person" in shown
+    assert re.search(r"stale after: +2h$", shown, re.MULTILINE)
     assert "two people" in greenroom("checks:policy", "--two-people", "--stale-after", "2h", "-a", APP).stdout
     assert at_server.asked("PATCH")[-1].body == {"two_people": True, "stale_after": 120}
     assert greenroom("checks:policy", "--stale-after", "soon", "-a", APP).exit_code == 1

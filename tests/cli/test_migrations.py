@@ -26,6 +26,22 @@ def test_all_four_kinds_are_shown_and_what_the_pending_ones_do_to_the_data(at_se
         assert words in said
 
 
+def test_an_app_without_migrations_is_told_so_and_nothing_is_run(at_server, greenroom):
+    at_server.on("GET", "A/migrations", {**STATE, "status": "none", "pending": [], "detail": "Its code has neither Django's migrations nor Alembic's."})
+    assert "neither Django's migrations nor Alembic's" in greenroom("migrations", "-a", APP).stdout
+    result = greenroom("migrations:run", "-a", APP)
+    assert result.exit_code == 1
+    assert "neither Django's migrations nor Alembic's" in result.stderr
+    assert at_server.asked("POST") == []
+
+
+@pytest.mark.parametrize(("words", "said"), [(("--detach", "echo"), "No such option '--detach'. (Did you mean --detached?)"), (("--", "-x"), "No such option '-x'.")])
+def test_a_misspelled_option_of_run_is_no_command(at_server, greenroom, words, said):
+    result = greenroom("run", "-a", APP, *words)
+    assert (result.exit_code, said.split(" (")[0] in result.stderr) == (2, True), result.stderr
+    assert at_server.asked("POST") == []
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

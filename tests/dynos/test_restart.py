@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.accounts.models import AuditEntry
 from greenroom.basics.errors import NotFoundError
 from greenroom.config_vars.actions import write
 from greenroom.dynos import actions
 from greenroom.dynos.models import Dyno, Rollout
 from greenroom.releases.actions import release
+from tests.api.world import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +44,16 @@ def test_one_dyno_and_another_type_are_ended_and_started_anew(alice, shop, live,
     actions.restart(actor=alice, app=shop, name=name)
     stopping = [dyno for dyno, state in states(shop).items() if state == "stopping"]
     assert stopping == [name if "." in name else f"{name}.1"]
+
+
+@pytest.mark.parametrize(("path", "word"), [("dynos/web.2", "stop"), ("formations/worker", "stop"), ("dynos/web.2", ""), ("formations/worker", "")])
+def test_the_audit_log_tells_a_stop_from_a_restart(alice, shop, live, path, word):
+    client = client_of(alice)
+    answer = client.post(f"/apps/shop/{path}/actions/stop", content_type="application/json") if word else client.delete(f"/apps/shop/{path}")
+    assert answer.status_code == 202
+    row = AuditEntry.objects.filter(action__startswith="dynos.").latest("pk")
+    assert (row.action, row.detail) == (f"dynos.{word or 'restart'}", {"name": path.split("/")[1]})
+    assert "stopping" in states(shop).values()
 
 
 def test_an_unknown_one_is_not_found(alice, shop, live):

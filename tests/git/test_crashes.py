@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import random
 import signal
@@ -89,10 +90,10 @@ def wait_for(condition, seconds=15.0):
 def holders(repo):
     """The processes that have the repository's lock file open: receive-pack, and hooks that outlive it."""
     found = []
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):  # unlike pathlib's it passes over a process that has ended meanwhile
         with contextlib.suppress(OSError):
             if os.readlink(link) == str(repo / repository.LOCK):
-                found.append(link.parts[2])
+                found.append(link.split("/")[2])
     return found
 
 

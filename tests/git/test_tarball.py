@@ -116,7 +116,13 @@ def test_a_hostile_archive_is_refused_by_name_and_leaves_nothing(shop, home, rep
     assert sorted(path for path in (repo / "objects").rglob("*")) == before
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", gzip.compress(b"no archive" * 100), gzip.compress(gzip.compress(b"x" * 5000)), os.urandom(5000)])
+NO_ARCHIVE = {
+    "empty": b"", "text": b"no archive", "packed": gzip.compress(b"no archive" * 100), "packed twice": gzip.compress(gzip.compress(b"x" * 5000)),
+    "noise": os.urandom(5000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", NO_ARCHIVE.values(), ids=NO_ARCHIVE)
 def test_what_is_no_archive_is_refused(shop, home, repo, tmp_path, data):
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(UserError, match="not taken"):

@@ -166,8 +166,10 @@ def add_domain(*, actor: Actor, app: App, hostname: str, reserved: tuple[str, ..
         raise UserError(str(error), hint="use the form www.example.com") from error
     if any(normal == name or normal.endswith(f".{name}") for name in reserved):
         raise UserError(f"{normal} belongs to this installation.", hint="use a domain of your own")
-    if Domain.objects.filter(hostname=normal).exists():
-        raise ConflictError(f"{normal} is currently in use by another app.", id="invalid_params")
+    taken = Domain.objects.filter(hostname=normal).first()
+    if taken is not None:
+        whose = f"a domain of {app.name} already" if taken.app_id == app.pk else "currently in use by another app"
+        raise ConflictError(f"{normal} is {whose}.", id="invalid_params")
     row = Domain.objects.create(app=app, hostname=normal)
     audit(actor=actor, action="domain.add", app=app, detail={"hostname": normal})
     return row

@@ -51,6 +51,7 @@ class CheckRun(models.Model):
             models.UniqueConstraint(fields=["app", "sha", "name", "attempt"], name="one_run_per_attempt"),
             models.UniqueConstraint(fields=["app", "number"], name="one_run_per_number"),
         ]
+        indexes = [models.Index(fields=["app", "sha"], name="unfinished_checks", condition=models.Q(builtin=True) & ~models.Q(status="completed"))]
 
 
 class Annotation(models.Model):

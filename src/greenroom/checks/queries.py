@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -75,16 +76,21 @@ def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRu
         sha=sha,
         required=tuple(required),
         runs=tuple(as_rule(run) for run in known),
-        overrides=tuple(
-            rules.Override(
-                checks=tuple(row.checks), attempts=row.attempts, reason=row.reason, actor=row.actor or "greenroom"
-            )
-            for row in Override.objects.filter(app=app, sha=sha).order_by("id")
-        ),
+        overrides=tuple(_as_leave(row) for row in Override.objects.filter(app=app, sha=sha).order_by("id")),
         allow_neutral=bool(app.settings.get("allow_neutral", False)),
         pins=pins(app) if any(not run.builtin for run in known) else {},
         silent=silent(app, sha, required, known),
     )
+
+
+def _as_leave(row: Override) -> rules.Override:
+    return rules.Override(checks=tuple(row.checks), attempts=row.attempts, reason=row.reason, actor=row.actor or "greenroom")
+
+
+def overrides(app: App, sha: str) -> list[tuple[Override, bool]]:
+    """All overrides of a commit, oldest first, and whether each still holds."""
+    newest = rules.latest([as_rule(run) for run in latest(app, sha)])
+    return [(row, rules.holds(_as_leave(row), newest)) for row in Override.objects.filter(app=app, sha=sha).order_by("id")]
 
 
 def silent(app: App, sha: str, required: Iterable[str], known: Iterable[CheckRun]) -> frozenset[str]:
@@ -98,6 +104,12 @@ def silent(app: App, sha: str, required: Iterable[str], known: Iterable[CheckRun
     if not missing or begun is None or clock.now() - begun <= timedelta(minutes=policy(app).stale_after):
         return frozenset()
     return frozenset(missing - set(rules.BUILTIN))
+
+
+def unfinished() -> list[tuple[UUID, str]]:
+    """(app, commit) of the builtin checks that have not ended."""
+    rows = CheckRun.objects.filter(builtin=True).exclude(status="completed")
+    return list(rows.order_by("app_id", "sha").values_list("app_id", "sha").distinct())
 
 
 def ignores(app: App) -> list[rules.Ignore]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from greenroom.checks.travis_branches import verdict
+
 LIMIT = 200_000
 """Characters of a file that is read."""
 
@@ -28,7 +30,6 @@ INSTALLED = re.compile(rf"(?:python3?\s+-m\s+)?pip3?\s+install(?:\s+{OPTION})*(?
 IGNORED = {
     "deploy": "Greenroom deploys",
     "notifications": "the pusher sees the result, and `greenroom checks` shows it",
-    "branches": "each push to the deployed branch is tested",
     "if": "conditions are not evaluated; the tests run",
     "git": "the tests run on the built slug, not on a clone",
     "cache": "the build keeps the packages",
@@ -49,7 +50,7 @@ class Plan:
     """What is run. setup: (phase, line) in order, the first that fails ends all; script: lines, each run, one that fails fails the tests.
 
     honoured, ignored: (key, what becomes of it) for the table. problem: why nothing can be run; empty if it can.
-    other: the language that the file is for, if that is not Python: it has then no say in the tests.
+    other: why the file has no say in the tests: it is for another language than Python, or not for this branch.
     """
 
     setup: tuple[tuple[str, str], ...] = ()
@@ -63,7 +64,7 @@ class Plan:
     def table(self) -> list[str]:
         """The table of what is honoured and what is ignored, as lines for the log."""
         if self.other:
-            return [f"-----> .travis.yml is ignored: its language is {self.other}, and only python is honoured"]
+            return [f"-----> .travis.yml is ignored: {self.other}"]
         rows = [("honoured", *row) for row in self.honoured] + [("ignored", *row) for row in self.ignored]
         width = max((len(row[1]) for row in rows), default=0)
         return ["-----> .travis.yml", *(f"       {kind:8}  {key:{width}}  {what}" for kind, key, what in rows)]
@@ -186,12 +187,12 @@ class _Reader:
                 self.ignored.append((key, "has no influence on the result and is not run"))
             elif key in IGNORED:
                 self.ignored.append((key, IGNORED[key]))
-            elif key not in (*SETUP, "script", "env", "python", "services", "language", "jobs", "matrix"):
+            elif key not in (*SETUP, "script", "env", "python", "services", "language", "jobs", "matrix", "branches"):
                 self.ignored.append((_short(key), "not known to Greenroom"))
 
 
-def read(text: str) -> Plan:
-    """The plan that the file asks for; ``other`` when it is not for Python, a ``problem`` when it is broken."""
+def read(text: str, branch: str) -> Plan:
+    """The plan that the file asks for; ``other`` when it is not for Python or not for the branch, a ``problem`` when it is broken."""
     if len(text) > LIMIT:
         return Plan(problem=f".travis.yml has more than {LIMIT} characters")
     try:
@@ -201,8 +202,12 @@ def read(text: str) -> Plan:
     if not isinstance(data, Mapping):
         return Plan(problem=".travis.yml is not a map of keys")
     if data.get("language", "python") != "python":
-        return Plan(other=_short(data["language"]))
+        return Plan(other=f"its language is {_short(data['language'])}, and only python is honoured")
+    ours, said = verdict(data["branches"], branch) if "branches" in data else (True, "")
+    if not ours:
+        return Plan(other=said)
     reader = _Reader(data)
+    reader.honoured += [("branches", said)] if said else []
     reader.honoured += [("language", "python")] if "language" in data else []
     reader.variables()
     setup, script = reader.phases(), reader.script()

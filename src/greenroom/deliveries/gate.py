@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.builds import actions as builds
@@ -15,7 +16,7 @@ from greenroom.checks.models import CheckRun
 from greenroom.checks.rules import REHEARSAL, key, required_names
 from greenroom.deliveries import actions as journeys
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.queries import deployed_sha
+from greenroom.deliveries.queries import checked_again, deployed_sha
 from greenroom.engine.contract import Engine
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import mounts
@@ -74,10 +75,10 @@ def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, 
         )
 
 
-def is_green_now(delivery: Delivery, slug: Slug) -> bool:
-    """The verdict of this moment. Call it inside the transaction that acts on it: until its end no report of the app is taken."""
+def colour_now(delivery: Delivery, slug: Slug) -> str:
+    """The verdict's colour at this moment. Call it inside the transaction that acts on it: until its end no report, re-run or override of the app is taken."""
     App.objects.select_for_update().get(pk=delivery.app_id)
-    return actions.judge(app=delivery.app, sha=delivery.sha, required=required(delivery, slug)).colour == "green"
+    return actions.judge(app=delivery.app, sha=delivery.sha, required=required(delivery, slug)).colour
 
 
 def remedies(delivery: Delivery) -> list[str]:
@@ -90,6 +91,31 @@ def remedies(delivery: Delivery) -> list[str]:
 def cancel(delivery: Delivery, engine: Engine, why: str) -> None:
     """End the checks of a commit that nobody waits for any more."""
     actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why=why)
+
+
+def rerun(*, app: App, sha: str, actor: Actor, name: str | None, home: Path) -> list[CheckRun]:
+    """Another attempt of a check, or of all that are not green. A withheld commit is judged by it; one that is live, or overtaken, stays as it is.
+
+    ConflictError for a commit that was never built: nothing is there that could be tested. Else as ``checks.actions.rerun``.
+    """
+    newest = Delivery.objects.filter(app=app, sha=sha, kind="push").select_related("build__slug").order_by("-seq").first()
+    if newest and newest.finished_at and not (newest.build and newest.build.slug):
+        state = newest.state.replace("_", " ")
+        raise ConflictError(f"{sha[:8]} was never built, so nothing can be run again: its delivery is {state}.", hint="push a new commit")
+    runs = actions.rerun(app=app, sha=sha, actor=actor, name=name)
+    with suppress(ConflictError):
+        journeys.reopen(app=app, sha=sha, home=home)
+    journeys.wake()
+    return runs
+
+
+def advance_ended(engine: Engine, home: Path) -> bool:
+    """A step of each check that somebody runs again of a commit whose delivery has ended. True while there are any."""
+    busy = False
+    for delivery in checked_again():
+        advance(delivery, engine, home, lambda _: None)
+        busy = True
+    return busy
 
 
 def reported(*, app: App, sha: str, home: Path) -> None:

@@ -16,7 +16,7 @@ from django.db import transaction
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
-from greenroom.deliveries import actions, holding, queries
+from greenroom.deliveries import actions, gate, holding, queries
 from greenroom.deliveries.health import HealthGate
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
@@ -73,7 +73,7 @@ class DeliveryLoop:
             for delivery in siblings:
                 busy = self._move(delivery, siblings) or busy
         self._routes()
-        return busy
+        return gate.advance_ended(self.engine, self.home) or busy
 
     def _move(self, delivery: Delivery, siblings: list[Delivery]) -> bool:
         """Take steps with one delivery until it has to wait."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -36,6 +37,17 @@ def open_deliveries() -> QuerySet[Delivery]:
     return rows.select_related(
         "app", "app__owner", "push", "build__slug", "release__slug", "release__config", "account"
     )
+
+
+def checked_again() -> list[Delivery]:
+    """The newest delivery of each commit that has a slug and an unfinished check of Greenroom's own, although its deliveries have all ended."""
+    found = []
+    for app, sha in checks.unfinished():
+        rows = Delivery.objects.filter(app_id=app, sha=sha, kind="push").select_related("app", "push", "build__slug", "account").order_by("-seq")
+        newest = rows.first()
+        if newest and newest.build and newest.build.slug and not rows.filter(finished_at=None).exists():
+            found.append(newest)
+    return found
 
 
 def pushes_without_delivery() -> list[Push]:
@@ -138,6 +150,12 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
         going_back=bool(release and release.kind == "rollback" and not delivery.forced),
     )  # fmt: skip
+
+
+def paused(app_id: UUID) -> bool:
+    """Whether automatic deployment of the app is paused at this moment."""
+    app = App.objects.get(pk=app_id)
+    return rules.is_paused(app.deploy_paused, app.deploy_paused_until, clock.now())
 
 
 def _colour(delivery: Delivery) -> str:

@@ -125,8 +125,16 @@ class Steps:
             actions.advance(delivery=delivery, state="checking", home=self.home)
         gate.advance(delivery, self.engine, self.home, self.say(delivery))
 
+    @transaction.atomic
     def withhold(self, delivery: Delivery, facts: Facts) -> None:
-        """The gate is not green, or automatic deployment is paused."""
+        """The gate is not green, or automatic deployment is paused; unless that has changed since ``facts`` were read.
+
+        The stored verdict is older than a re-run or an override that opened the delivery again, and one may come between two looks.
+        """
+        assert delivery.build is not None
+        assert delivery.build.slug is not None
+        if gate.colour_now(delivery, delivery.build.slug) != facts.verdict or (facts.verdict == "green" and not queries.paused(delivery.app_id)):
+            return
         hints = [f"greenroom checks {delivery.sha[:8]} -a {delivery.app.name}"]
         if facts.verdict == "green":
             reasons = [rules.paused_text(actions.PAUSED, delivery.app.deploy_paused, delivery.app.deploy_paused_until)]
@@ -141,10 +149,10 @@ class Steps:
             app=delivery.app,
             home=self.home,
             process="api",
-            text=f"Deploy {delivery.sha[:8]} withheld: {'; '.join(reasons)}",
+            text=f"Deploy {delivery.sha[:8]} withheld: {'; '.join(reason.rstrip('.') for reason in reasons)}",
             source="app",
         )
-        self.end(delivery, "refused", "; ".join(reasons))
+        self.end(delivery, "refused", "; ".join(reason.rstrip(".") for reason in reasons))
 
     def _keeps(self, delivery: Delivery) -> str:
         live = dyno_queries.live(delivery.app)
@@ -158,7 +166,7 @@ class Steps:
         assert delivery.build is not None
         assert delivery.build.slug is not None
         with transaction.atomic():
-            if not gate.is_green_now(delivery, delivery.build.slug):
+            if gate.colour_now(delivery, delivery.build.slug) != "green":
                 return
             actions.fill_config(actor=actions.account_actor(delivery), app=delivery.app, slug=delivery.build.slug, home=self.home)
             config = actions.config_queries.latest(delivery.app)

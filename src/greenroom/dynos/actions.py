@@ -133,12 +133,12 @@ def drop(*, rollout: Rollout) -> None:
 
 
 @transaction.atomic
-def restart(*, actor: Actor, app: App, name: str = "") -> int:
+def restart(*, actor: Actor, app: App, name: str = "", word: str = "restart") -> int:
     """Replace all dynos of the app (zero downtime), or end one by name or type and let the loop start it anew.
 
-    The type ``web`` is never ended as a whole, whoever asks: all dynos are replaced.
+    The type ``web`` is never ended as a whole, whoever asks: all dynos are replaced. The audit log has the ``word`` that was used: restart or stop.
     """
-    audit(actor=actor, action="dynos.restart", app=app, detail={"name": name})
+    audit(actor=actor, action=f"dynos.{word}", app=app, detail={"name": name})
     if name in ("", "web"):
         return Rollout.objects.filter(app=app, state="live").update(restart_seq=F("restart_seq") + 100)
     dynos = [d for d in running(app) if name in (d.name, d.type, str(d.id))]

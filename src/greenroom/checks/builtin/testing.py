@@ -35,7 +35,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
     """The dyno's order. Makes the throw-away database; the slug is mounted as an overlay, so that its files stay as they are."""
     database = postgres.make_throwaway(label=dyno_id(run))
     setup, test = environment.scripts(slug.app_json)
-    travis = None if test else travis_plan(home=home, slug=slug)
+    travis = None if test else travis_plan(home=home, slug=slug, branch=run.app.protected_branch)
     marks = environment.ci(
         run_id=str(run.id),
         branch=run.app.protected_branch,
@@ -92,10 +92,10 @@ def _marked(travis: travis_rules.Plan, run: CheckRun, slug: Slug) -> dict[str, s
     return {**travis_rules.marks(branch=run.app.protected_branch, sha=run.sha, before=before, python=python), **travis.env}
 
 
-def travis_plan(*, home: Path, slug: Slug) -> travis_rules.Plan | None:
-    """What the slug's .travis.yml asks for; None when there is none."""
+def travis_plan(*, home: Path, slug: Slug, branch: str) -> travis_rules.Plan | None:
+    """What the slug's .travis.yml asks for on a branch; None when there is none."""
     text = tail(home / slug.folder / ".travis.yml", travis_rules.LIMIT + 1)
-    return travis_rules.read(text) if text else None
+    return travis_rules.read(text, branch) if text else None
 
 
 def announced(*, run: CheckRun, home: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from greenroom.basics import unixsock
 from greenroom.engine.contract import DynoSpec, DynoState
-from greenroom.engine.errors import EngineError
+from greenroom.engine.errors import EngineAwayError, EngineError
 from greenroom.engine.local import plan, seen, wire
 
 RETRY_SECONDS = 10.0
@@ -61,7 +61,7 @@ class LocalEngine:
         return seen.wait_changed(self.home, {dyno_id: before.get(dyno_id) for dyno_id in ids}, timeout)
 
     def about(self) -> dict[str, Any]:
-        """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineError when none answers."""
+        """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineAwayError when none answers."""
         answer: dict[str, Any] = self._ask({"verb": "ping"})
         return answer
 
@@ -74,7 +74,7 @@ class LocalEngine:
                 break
             except OSError as error:
                 if time.monotonic() > deadline or isinstance(error, PermissionError):
-                    raise EngineError(
+                    raise EngineAwayError(
                         f"the supervisor at {os.path.join(self.home, wire.SOCKET)} does not answer: {error.strerror or error}",
                         hint="`greenroom doctor` tells whether it runs; `greenroom up` starts it",
                     ) from None

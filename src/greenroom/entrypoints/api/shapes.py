@@ -170,15 +170,21 @@ def annotation(row: Annotation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def migrations(state: MigrationState | None, version: int | None, runs: list[MigrationRun], *, held: bool) -> dict[str, Any]:
-    """What is pending, and who ran what."""
+NO_MIGRATIONS = "Its code has neither Django's migrations nor Alembic's."
+
+
+def migrations(
+    state: MigrationState | None, version: int | None, runs: list[MigrationRun], *, held: bool, none: bool = False
+) -> dict[str, Any]:  # fmt: skip
+    """What is pending, and who ran what. none: the release's code has no migrations of a kind that is known, so nobody asks for them."""
     return {
         "release": {"version": version} if version else None,
-        "status": state.status if state else "unknown", "pending": state.pending if state else [], "missing": state.missing if state else [],
+        "status": state.status if state else "none" if none else "unknown",
+        "pending": state.pending if state else [], "missing": state.missing if state else [],
         "framework": state.framework if state else "", "conflicts": state.conflicts if state else {}, "unmade": state.unmade if state else [],
         "lacking": state.lacking if state else [], "command": migrate_command(state.framework if state else ""),
         "warnings": [vars(one) | {"line": one.line()} for one in foreseen(state)], "undo": undo(state.plan) if state else [],
-        "detail": state.detail if state else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": held,
+        "detail": state.detail if state else NO_MIGRATIONS if none else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": held,
         "runs": [migration_run(run) for run in runs],
     }  # fmt: skip
 

@@ -12,9 +12,9 @@ from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
 from greenroom.checks import sarif
-from greenroom.checks.models import CheckRun
+from greenroom.checks.models import CheckRun, Override
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries import holding
+from greenroom.deliveries import gate, holding
 from greenroom.deliveries import queries as delivery_queries
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos import queries as dynos
@@ -119,8 +119,7 @@ def _check(call: Call) -> CheckRun:
 def rerun(call: Call) -> list[dict[str, Any]]:
     """Run a check again on the same slug: {name, sha}; without a name, all that are not green."""
     sha = commit_of(call, call.text("sha"))
-    checks.rerun(app=call.app, sha=sha, actor=call.actor, name=call.text("name") or None)
-    deliveries.reopen(app=call.app, sha=sha, home=HOME)
+    gate.rerun(app=call.app, sha=sha, actor=call.actor, name=call.text("name") or None, home=HOME)
     return [delivery_queries.check_json(row, call.app) for row in check_queries.latest(call.app, sha)]
 
 
@@ -137,14 +136,20 @@ def override(call: Call) -> Reply:
         app=call.app, sha=sha, checks=names, reason=call.text("reason", required=True), actor=call.actor
     )
     deliveries.reopen(app=call.app, sha=sha, home=HOME)
-    body = {
-        "sha": sha,
-        "checks": row.checks,
-        "reason": row.reason,
-        "actor": row.actor,
+    return Reply(_override(row, True), 201)
+
+
+@route("GET", "/apps/{app}/overrides", "view", returns="[override]", query=("sha",))
+def list_overrides(call: Call) -> list[dict[str, Any]]:
+    """All overrides of ``?sha=``, or of the newest push, oldest first; ``holds``: no check of the commit was attempted again since."""
+    return [_override(row, holds) for row, holds in check_queries.overrides(call.app, commit_of(call, call.query("sha")))]
+
+
+def _override(row: Override, holds: bool) -> dict[str, Any]:
+    return {
+        "sha": row.sha, "checks": row.checks, "reason": row.reason, "actor": row.actor, "holds": holds,
         "created_at": shapes.heroku_time(row.created_at),
-    }
-    return Reply(body, 201)
+    }  # fmt: skip
 
 
 @route("GET", "/apps/{app}/migrations", "view", returns="migrations")
@@ -156,7 +161,9 @@ def list_migrations(call: Call) -> dict[str, Any]:
     version = rollout.release.version if rollout else None
     row = migrations.rehearsals(call.app).first()
     newest = views_rehearsals.shape(row) if row else None
-    return shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None) | {"rehearsal": newest}
+    none = rollout is not None and rollout.release.slug is not None and not migrations.framework(rollout.release)
+    found = shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None, none=none)
+    return found | {"rehearsal": newest}
 
 
 @route("POST", "/apps/{app}/log-sessions", "logs", takes="log-session.create", returns="201 log-session")

@@ -11,10 +11,8 @@ from django.db.models import Count
 
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.checks import actions as checks
 from greenroom.checks import outside, queries, rules
 from greenroom.checks.models import CheckRun
-from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import gate
 from greenroom.entrypoints.api import shapes_github as shapes
 from greenroom.entrypoints.api.asked_github import Asked
@@ -160,8 +158,7 @@ def rerequest_check_run(call: Call) -> Reply:
     newest = queries.latest_of(call.app, row.sha, row.name)
     if newest and newest.status != "completed":
         raise UserError(f"Check run {newest.number} of {row.name} has not ended yet.", resource="check", hint="wait for it")
-    checks.rerun(app=call.app, sha=row.sha, actor=call.actor, name=row.name)
-    deliveries.reopen(app=call.app, sha=row.sha, home=HOME)
+    gate.rerun(app=call.app, sha=row.sha, actor=call.actor, name=row.name, home=HOME)
     return Reply({}, 201)
 
 

@@ -240,30 +240,38 @@ def restart_all(call: Call) -> Reply:
 @route("DELETE", "/apps/{app}/dynos/{dyno}", "scale", returns="202 nothing")
 def restart_one(call: Call) -> Reply:
     """End one dyno; a formation dyno is started anew."""
-    dynos.restart(actor=call.actor, app=call.app, name=call.params["dyno"])
-    deliveries.wake()
-    return Reply({}, 202)
+    return _end_one(call, "restart")
 
 
 @route("POST", "/apps/{app}/dynos/{dyno}/actions/stop", "scale", returns="202 nothing")
 def stop_one(call: Call) -> Reply:
     """The same; one-off dynos do not come back."""
-    return restart_one(call)
+    return _end_one(call, "stop")
+
+
+def _end_one(call: Call, word: str) -> Reply:
+    dynos.restart(actor=call.actor, app=call.app, name=call.params["dyno"], word=word)
+    deliveries.wake()
+    return Reply({}, 202)
 
 
 @route("DELETE", "/apps/{app}/formations/{type}", "scale", returns="202 nothing")
 def restart_type(call: Call) -> Reply:
     """Replace the dynos of one process type. ``web`` goes as all dynos do: the old ones serve until the new ones answer."""
-    kind = call.params["type"]
-    if kind not in {row.type for row in dynos.running(call.app)}:
-        hint = f"greenroom ps -a {call.app.name}"
-        raise NotFoundError(f"No dyno of process type {kind[:60]} is running.", hint=hint, resource="formation")
-    dynos.restart(actor=call.actor, app=call.app, name=kind)
-    deliveries.wake()
-    return Reply({}, 202)
+    return _end_type(call, "restart")
 
 
 @route("POST", "/apps/{app}/formations/{type}/actions/stop", "scale", returns="202 nothing")
 def stop_type(call: Call) -> Reply:
     """The same; one-off dynos (type ``run``) do not come back."""
-    return restart_type(call)
+    return _end_type(call, "stop")
+
+
+def _end_type(call: Call, word: str) -> Reply:
+    kind = call.params["type"]
+    if kind not in {row.type for row in dynos.running(call.app)}:
+        hint = f"greenroom ps -a {call.app.name}"
+        raise NotFoundError(f"No dyno of process type {kind[:60]} is running.", hint=hint, resource="formation")
+    dynos.restart(actor=call.actor, app=call.app, name=kind, word=word)
+    deliveries.wake()
+    return Reply({}, 202)

@@ -30,7 +30,7 @@ declare("annotation", "A finding of a check.", {
 declare("sarif", "Findings as SARIF 2.1.0.", "object")
 declare("sbom", "A bill of materials, CycloneDX 1.6.", "object")
 declare("override", "A recorded decision to let one commit through.", {
-    "sha": "sha", "checks": "[text]", "reason": "text", "actor": "text", "created_at": "moment",
+    "sha": "sha", "checks": "[text]", "reason": "text", "actor": "text", "holds": "boolean", "created_at": "moment",
 })  # fmt: skip
 declare("migration-run", "One migrate command of a human.", {
     "id": "uuid", "actor": "text", "user": "#user", "command": "text", "dyno": "text", "exit_code": "integer?", "before": "any", "after": "any",
