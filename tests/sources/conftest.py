@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -66,7 +67,7 @@ def look(home):
 
     def turn(due=True):
         if due:
-            Source.objects.update(next_at=timezone.now())
+            Source.objects.update(next_at=timezone.now() - timedelta(minutes=1))
         turns.turn()
         return Source.objects.get()
 

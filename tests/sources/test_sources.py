@@ -79,7 +79,8 @@ def test_a_failure_is_shown_and_looked_at_again_later_and_later(api, look, forge
 def test_a_rewritten_branch_waits_for_a_decision_and_is_not_fetched_over_and_over(api, look, forge, repo, shop, home):
     first = repo.commit("one")
     api.set(repo.url)
-    look()
+    row = look()
+    assert (row.state, row.problem, row.taken) == ("synced", "", first)
     repo.git("commit", "-q", "--amend", "-m", "one, otherwise")
     other = repo.push()
     row = look()
