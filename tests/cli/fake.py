@@ -11,13 +11,29 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.cli.rows import (
+    APP,
+    BUILD,
+    IGNORED,
+    REHEARSAL,
+    SHA,
+    T0,
+    T1,
+    annotation,
+    app,
+    build,
+    check,
+    delivery,
+    dyno,
+    migrations,
+    release,
+    restore,
+    slug,
+    snapshot,
+    source,
+)
+
 TOKEN = "grm_alice"
-APP = "ach-payslip-staging"
-SHA = "1f3a9c2b" + "0" * 32
-OLD_SHA = "aa11bb22" + "0" * 32
-T0, T1 = "2026-11-23T09:11:00Z", "2026-11-23T09:11:42Z"
-BUILD = "0b111d00-0000-4000-8000-000000000001"
-DELIVERY = "de11e700-0000-4000-8000-000000000001"
 
 
 @dataclass
@@ -44,113 +60,6 @@ class Reply:
 
 
 Answer = Callable[[Request], Any]
-
-
-def app(name: str = APP, owner: str = "alice@example.com") -> dict[str, Any]:
-    return {
-        "id": f"id-of-{name}", "name": name, "owner": {"email": owner}, "maintenance": False, "stack": {"name": "greenroom-1"},
-        "web_url": f"http://{name}.localhost:8080/", "created_at": T0, "released_at": T1, "required_checks": ["lint"],
-        "deploy_paused": None, "deploy_paused_until": None, "protected_branch": "master",
-    }  # fmt: skip
-
-
-def source(**changes: Any) -> dict[str, Any]:
-    row = {
-        "url": "https://github.com/ach/payslip.git", "branch": "master", "kind": "github", "protected_branch": "master", "state": "synced", "waiting": False,
-        "problem": None, "hint": None, "seen": SHA, "taken": SHA, "interval": 300, "api": "https://api.github.com", "known_hosts": [],
-        "credentials": {"deploy_key": None, "fingerprint": None, "token": True, "username": None}, "looked_at": T1,
-        "webhook": {"path": "/hooks/abc", "url": "http://x/hooks/abc", "how": "push events", "previous_secret_until": None},
-        "calls": [{"delivery": "d1", "event": "push", "said": "master will be fetched", "at": T0}],
-        "reports": [{"kind": "status", "context": f"greenroom/{APP}", "state": "success", "description": "v12 is live", "sha": SHA, "status": "sent", "error": None}],
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-def release(version: int, **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": f"r{version}", "version": version, "description": f"Deploy {SHA[:8]}", "status": "succeeded", "refused": False,
-        "reason": None, "current": False, "user": {"email": "alice@example.com"}, "created_at": T0, "slug": {"id": "s1", "commit": SHA},
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-def dyno(name: str, **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": f"id-{name}", "name": name, "type": name.partition(".")[0], "state": "up", "size": "standard-1x",
-        "command": "gunicorn payslip.wsgi", "release": {"version": 12}, "exit_code": None, "exit_reason": None, "detail": None,
-        "attach_url": None, "created_at": T0, "updated_at": T0,
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-def check(name: str, conclusion: str | None = "success", **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": f"c-{name}", "name": name, "sha": SHA, "attempt": 1, "status": "completed" if conclusion else "in_progress",
-        "conclusion": conclusion, "required": True, "title": f"{name} says {conclusion}", "summary": "", "url": None,
-        "annotations_count": 0, "started_at": T0, "finished_at": T1,
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-def delivery(state: str, **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": DELIVERY, "sha": SHA, "seq": 3, "kind": "push", "state": state, "reason": "", "checks": [check("tests")],
-        "verdict": {"colour": "green", "reasons": []}, "build": {"id": BUILD, "status": "succeeded"}, "release": {"version": 12},
-        "migrations": {"pending": [], "held": state == "held"}, "user": {"email": "alice@example.com"}, "created_at": T0, "finished_at": T1,
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-def slug() -> dict:
-    packages = {"django": {"version": "5.2", "size": 8_000_000, "record": "", "hashes": []}, "six": {"version": "1.16.0", "size": 11_000}}
-    manifest = {"python_version": "3.12.4", "package_manager": "uv", "packages": packages, "files": {"manage.py": ["f", "", 1]}}
-    return {"id": BUILD, "commit": SHA, "checksum": "SHA256:" + "0" * 64, "size": 1000, "manifest": manifest}
-
-
-def build(**changes: Any) -> dict[str, Any]:
-    row = {
-        "id": BUILD, "status": "succeeded", "source_blob": {"version": SHA}, "slug": {"id": "s1"}, "failure": None,
-        "output_stream_url": "/streams/output/b1", "user": {"email": "alice@example.com"}, "created_at": T0, "finished_at": T1,
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-REHEARSAL = {
-    "number": 1, "state": "done", "step": "", "colour": "amber", "pending": ["payslip.0002_bonus"], "failure": "", "finished_at": T1,
-    "summary": "1 pending migration, 1.0 s; blocks writes on payslip 1.0 s (0002).", "text": "amber  1.00 s  payslip.0002_bonus",
-    "app": {"name": APP}, "report": {"bytes": 9_000_000, "seconds": {"dump": 0.1, "load": 0.3, "whole": 6.5}, "limits": ["no traffic ran beside it"]},
-}  # fmt: skip
-
-
-def migrations(**changes: Any) -> dict[str, Any]:
-    row = {
-        "release": {"version": 12}, "status": "ok", "pending": ["payslip.0002_bonus"], "missing": [], "detail": "", "probed_at": T0,
-        "runs": [
-            {
-                "id": "m1", "actor": "alice@example.com", "command": "python manage.py migrate", "exit_code": 0,
-                "before": ["payslip.0001_initial", "payslip.0002_bonus"], "after": ["payslip.0002_bonus"], "started_at": T0, "finished_at": T1,
-            }
-        ],
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-def snapshot(name: str = "b001", **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": f"s-{name}", "name": name, "kind": "manual", "state": "succeeded", "reason": "before the demo", "pinned": False,
-        "by": "alice@example.com", "release": {"version": 12}, "addon": "postgresql-1", "tables": 12, "migrations": ["payslip.0001_initial"],
-        "size_bytes": 82_000, "database_bytes": 8_200_000, "seconds": 0.4, "sha256": "ab" * 32, "failure": None, "created_at": T0, "finished_at": T1,
-        "loss": {"seconds": 7300, "writes": 42, "migrations": ["payslip.0002_bonus"], "tables": 13},
-    }  # fmt: skip
-    return {**row, **changes}
-
-
-def restore(state: str = "done", **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": "r-1", "name": "r002", "state": state, "snapshot": "b001", "saved": "b003", "kept_database": "d1_old_1", "failure": None,
-        "swap_seconds": 0.24, "steps": [], "created_at": T0, "finished_at": T1,
-    }  # fmt: skip
-    return {**row, **changes}
 
 
 class FakeGreenroom:
@@ -235,24 +144,15 @@ class FakeGreenroom:
 
 def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
     """What a healthy installation with one app answers."""
+    return [*place(), *running(fake), *building(fake), *gate(), *data(fake)]
 
-    def change(request: Request) -> Reply:
-        for key, value in request.body.items():
-            if value is None:
-                fake.config.pop(key, None)
-            else:
-                fake.config[key] = value
-        return Reply(dict(fake.config), 200, {"X-Greenroom-Release": "v13"})
+
+def place() -> list[tuple[str, str, Any]]:
+    """Accounts and apps."""
 
     def described(request: Request) -> dict[str, Any]:
         return {**app(), **(request.body or {})}
 
-    formation = [
-        {"type": "web", "quantity": 1, "size": "standard-1x", "command": "gunicorn payslip.wsgi"},
-        {"type": "worker", "quantity": 0, "size": "standard-1x", "command": "celery"},
-    ]
-    cache = {"size": 1_500_000, "shared_size": 80_000_000, "total_size": 81_500_000, "budget": 5_000_000_000, "generation": 1, "purged_at": T0}
-    log = f"{T0} app[web.1]: hello\n{T0} heroku[router]: GET /\n".encode()
     return [
         ("GET", "/health", {"status": "ok", "version": "0.1.0", "mode": "development"}),
         ("GET", "/account", {"id": "1", "email": "alice@example.com"}),
@@ -263,6 +163,26 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A", app()),
         ("PATCH", "A", described),
         ("DELETE", "A", app()),
+    ]  # fmt: skip
+
+
+def running(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
+    """Config vars, releases, dynos and logs."""
+
+    def change(request: Request) -> Reply:
+        for key, value in request.body.items():
+            if value is None:
+                fake.config.pop(key, None)
+            else:
+                fake.config[key] = value
+        return Reply(dict(fake.config), 200, {"X-Greenroom-Release": "v13"})
+
+    formation = [
+        {"type": "web", "quantity": 1, "size": "standard-1x", "command": "gunicorn payslip.wsgi"},
+        {"type": "worker", "quantity": 0, "size": "standard-1x", "command": "celery"},
+    ]
+    log = f"{T0} app[web.1]: hello\n{T0} heroku[router]: GET /\n".encode()
+    return [
         ("GET", "A/config-vars", lambda request: dict(fake.config)),
         ("PATCH", "A/config-vars", change),
         ("GET", "A/releases", [release(12, current=True), release(11, description="Set DEBUG config vars")]),
@@ -277,6 +197,13 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "A/dynos/[^/]+/actions/stop", Reply({}, 202)),
         ("POST", "A/log-sessions", lambda request: Reply({"logplex_url": f"{fake.url}/streams/logs/l1"}, 201)),
         ("GET", "/streams/logs/l1", Reply(raw=log, kind="text/plain")),
+    ]  # fmt: skip
+
+
+def building(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
+    """Slugs and builds."""
+    cache = {"size": 1_500_000, "shared_size": 80_000_000, "total_size": 81_500_000, "budget": 5_000_000_000, "generation": 1, "purged_at": T0}
+    return [
         ("GET", "A/slugs/current", lambda request: slug()),
         ("GET", "A/slugs/current/sbom", lambda request: {"bomFormat": "CycloneDX", "components": []}),
         ("GET", "A/build-cache", cache),
@@ -286,6 +213,12 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/builds", lambda request: [_absolute(fake, build())]),
         ("GET", f"A/builds/{BUILD}", lambda request: _absolute(fake, build())),
         ("GET", "/streams/output/b1", Reply(raw=b"-----> Python app detected\n-----> Done\n", kind="text/plain")),
+    ]  # fmt: skip
+
+
+def gate() -> list[tuple[str, str, Any]]:
+    """Deliveries, checks and migrations."""
+    return [
         ("GET", "A/deliveries", [delivery("live")]),
         ("GET", "A/deliveries/[^/]+", delivery("live")),
         ("GET", "A/checks", [check("tests"), check("scan", "failure", title="2 new findings", annotations_count=1)]),
@@ -303,6 +236,12 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "A/overrides", lambda request: Reply({**request.body, "actor": "alice@example.com", "holds": True, "created_at": T0}, 201)),
         ("GET", "A/migrations", migrations()),
         ("GET", "A/rehearsals/1", REHEARSAL),
+    ]  # fmt: skip
+
+
+def data(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
+    """Domains, databases, the source, the audit log."""
+    return [
         ("GET", "A/domains", [{"id": "n1", "hostname": f"{APP}.localhost", "kind": "heroku"}, {"id": "n2", "hostname": "pay.example.com", "kind": "custom"}]),
         ("POST", "A/domains", lambda request: Reply({"hostname": request.body["hostname"].lower()}, 201)),
         ("DELETE", "A/domains/[^/]+", {"hostname": "pay.example.com"}),
@@ -331,12 +270,6 @@ def usual(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "/oauth/authorizations", Reply({"id": "70cec0de-2", "access_token": {"token": "grm_new"}}, 201)),
         ("DELETE", "/oauth/authorizations/[^/]+", {"id": "70cec0de-1"}),
     ]  # fmt: skip
-
-
-IGNORED = {
-    "fingerprint": "3fa9c01d" * 8, "tool": "ruff", "rule": "S608", "path": "payslip/views.py", "reason": "not reachable, TICKET-12",
-    "actor": "alice@example.com", "until": "2026-12-31T18:00:00Z", "created_at": T0, "expired": False,
-}  # fmt: skip
 
 
 def certificates() -> list[tuple[str, str, Any]]:
@@ -375,13 +308,6 @@ def pipelines(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "/pipelines/payslip/review-apps", [{"id": "v1", "app_name": "ach-bonus-1", "branch": "bonus", "status": "created", "message": None}]),
         ("POST", "/pipeline-promotions", Reply({"id": "q1"}, 201)), ("GET", "/pipeline-promotions/q1/promotion-targets", [target]),
     ]  # fmt: skip
-
-
-def annotation() -> dict[str, Any]:
-    return {
-        "path": "payslip/views.py", "start_line": 17, "start_column": 5, "rule": "S608", "tool": "ruff", "severity": 1, "new": True,
-        "message": "SQL built from a string",
-    }  # fmt: skip
 
 
 def _absolute(fake: FakeGreenroom, row: dict[str, Any]) -> dict[str, Any]:

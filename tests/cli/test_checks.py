@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from tests.cli.fake import APP, SHA, T0, delivery
+from tests.cli.rows import APP, SHA, T0, delivery
 
 
 def test_sarif_is_printed_and_nothing_else(at_server, greenroom):

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.cli.conftest import PROGRAM
-from tests.cli.fake import APP
+from tests.cli.rows import APP
 
 
 def on_a_terminal(*words: str, **env: str) -> str:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.cli.fake import APP, Reply, release
+from tests.cli.fake import Reply
+from tests.cli.rows import APP, release
 
 
 def test_config_looks_as_on_heroku(at_server, greenroom):

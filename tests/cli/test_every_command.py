@@ -12,7 +12,7 @@ import pytest
 
 from greenroom_cli import catalogue
 from greenroom_cli.main import cli
-from tests.cli.fake import APP, BUILD, SHA
+from tests.cli.rows import APP, BUILD, SHA
 
 TENANT = sorted(catalogue.COMMANDS)
 READS = {

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PROGRAM, git
-from tests.cli.fake import APP, TOKEN
+from tests.cli.fake import TOKEN
+from tests.cli.rows import APP
 
 
 def question(port: int, scheme: str = "http", host: str = "localhost") -> str:

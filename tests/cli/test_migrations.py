@@ -9,7 +9,7 @@ import pytest
 
 from greenroom_cli import run
 from greenroom_cli.errors import ApiError, CliError
-from tests.cli.fake import APP, T0
+from tests.cli.rows import APP, T0
 
 LINE = "payroll.0004_x builds an index on payroll_payslipline while nobody can write to it; 200,000 rows of payroll_payslipline: blocks writes 1.2 s in the rehearsal"
 STATE = {

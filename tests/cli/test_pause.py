@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.cli.fake import APP, app
+from tests.cli.rows import APP, app
 
 
 @pytest.fixture

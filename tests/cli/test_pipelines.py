@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.fake import APP
+from tests.cli.rows import APP
 
 TARGET = {"app": {"name": "ach-payslip"}, "release": {"version": 8}}
 

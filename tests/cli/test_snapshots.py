@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.fake import APP, restore, snapshot
+from tests.cli.rows import APP, restore, snapshot
 
 
 def test_a_snapshot_is_waited_for(at_server, greenroom):

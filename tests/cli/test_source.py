@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cli.fake import APP, SHA, Reply, source
+from tests.cli.fake import Reply
+from tests.cli.rows import APP, SHA, source
 
 
 def test_a_source_is_set_and_its_first_fetch_is_waited_for(at_server, greenroom, tmp_path):

@@ -10,7 +10,8 @@ import pytest
 
 from greenroom_cli import target
 from greenroom_cli.errors import CliError
-from tests.cli.fake import APP, TOKEN, Reply
+from tests.cli.fake import TOKEN, Reply
+from tests.cli.rows import APP
 
 
 def make_home(folder: Path, port: int, token: str = TOKEN) -> Path:

@@ -1,63 +1,22 @@
 """Whatever happens in whatever order: nothing goes live without green or a leave that still holds, and no newer push is overtaken by an older one.
 
-Two machines play pushes, builds, reports, re-runs, overrides, pauses, worker deaths and roll-outs at random. The first carries out the real
-rules on a world in memory, thousands of steps; the second uses the real actions on PostgreSQL. What is allowed is written down once
-more here, in other words than the rules'. ``GATE_STEPS`` sets how many steps each machine plays at the least.
+A machine plays pushes, builds, reports, re-runs, overrides, pauses, worker deaths and roll-outs at random, and carries out the real rules
+on a world in memory, thousands of steps; ``test_gate_rows`` does the same with the real actions on PostgreSQL. What is allowed is written
+down once more in ``gate_promise``, in other words than the rules'. ``GATE_STEPS`` sets how many steps each machine plays at the least.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
-from django.conf import settings as django_settings
-from django.db import transaction
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from greenroom.basics.errors import GreenroomError
 from greenroom.checks import rules as gate
 from greenroom.deliveries import rules as corridor
 from greenroom.deliveries.rules import Other, Step, next_step
-
-REQUIRED = ("tests", "scan", "ci/build")
-ENDS = ("success", "success", "success", *(name for name in gate.CONCLUSIONS if name != "success"))
-STEPS = int(os.environ.get("GATE_STEPS", "0"))
-COUNTED = {"memory": 0, "rows": 0}
-choice = st.integers(0, 10_000)
-check = st.sampled_from(REQUIRED)
-ending = st.sampled_from(ENDS)
-
-
-def play(machine, *, steps: int, length: int) -> None:
-    """Play until at least so many steps were taken."""
-    chosen = settings(
-        max_examples=max(1, steps // length), stateful_step_count=length, deadline=None, database=None, derandomize=True,
-        suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
-    )  # fmt: skip
-    run_state_machine_as_test(machine, settings=chosen)
-
-
-def permitted(runs, overrides) -> bool:
-    """The promise in plain words. runs: (name, attempt, status, conclusion); overrides: (names, {name: attempt seen})."""
-    for name in REQUIRED:
-        mine = sorted((attempt, status, end) for other, attempt, status, end in runs if other == name)
-        if mine and mine[-1][1:] == ("completed", "success"):
-            continue
-        newest = {other: max(a for n, a, _, _ in runs if n == other) for other, _, _, _ in runs}
-        if not any(name in names and all(newest.get(n, 0) <= a for n, a in seen.items()) for names, seen in overrides):
-            return False
-    return True
+from tests.deliveries.gate_promise import COUNTED, REQUIRED, STEPS, check, choice, ending, permitted, play
 
 
 @dataclass
@@ -298,177 +257,3 @@ def test_the_machine_sees_a_gate_that_is_left_open(monkeypatch):
     monkeypatch.setattr(gate, "state_of", lambda run, allow_neutral=False: "green" if run and run.conclusion else "pending")
     with pytest.raises(AssertionError):
         play(Memory, steps=6_000, length=60)
-
-
-class DiedError(Exception):
-    """The worker was killed."""
-
-
-def rows_machine(cast, home):
-    """The second machine: real actions, rows of PostgreSQL. Each example has an app of its own."""
-    from greenroom.apps import actions as apps
-    from greenroom.builds.models import Build
-    from greenroom.checks import actions as checks
-    from greenroom.checks.models import CheckRun, Override
-    from greenroom.config_vars import actions as config_vars
-    from greenroom.deliveries import actions, queries
-    from greenroom.deliveries import gate as gatekeeper
-    from greenroom.deliveries.steps import Steps
-    from greenroom.dynos import actions as dynos
-    from greenroom.engine.memory import MemoryEngine
-    from greenroom.git.models import Push
-    from greenroom.releases import actions as releases
-    from greenroom.slugs.models import Slug
-
-    class Rows(RuleBasedStateMachine):
-        made = 0
-
-        @initialize()
-        def start(self):
-            Rows.made += 1
-            self.app = apps.create(actor=cast, name=f"machine-{Rows.made}")
-            config_vars.write(app=self.app, home=home, values={}, actor=cast)
-            apps.change_settings(actor=cast, app=self.app, required_checks=["ci/build"])
-            self.app.refresh_from_db()
-            self.steps = Steps(MemoryEngine(), home, django_settings.INSTALLATION)
-            self.pushed, self.lived = [], []
-            self.push(1)
-
-        @rule(sha=st.integers(1, 5))
-        def push(self, sha):
-            COUNTED["rows"] += 1
-            after = f"{sha:040x}"
-            row = Push.objects.create(app=self.app, seq=len(self.pushed) + 1, ref="refs/heads/master", before="0" * 40, after=after, state="recorded")
-            self.pushed.append(after)
-            actions.open_for_push(push=row)
-
-        def open(self):
-            return list(queries.open_deliveries().filter(app=self.app))
-
-        @rule(number=choice, turns=st.integers(1, 5), dies=st.booleans())
-        def work(self, number, turns, dies):
-            """Some turns of the loop; a worker that dies in the last one leaves no half a step behind."""
-            for turn in range(turns):
-                COUNTED["rows"] += 1
-                rows = self.open()
-                if not rows:
-                    return
-                row = rows[number % len(rows)]
-                facts = queries.facts(row, [other for other in rows if other.pk != row.pk])
-                with suppress(DiedError), transaction.atomic():
-                    self.take(row, next_step(facts), facts)
-                    if dies and turn == turns - 1:
-                        raise DiedError
-
-        def take(self, row, step, facts):
-            if step is Step.BUILD:
-                slug, _ = Slug.objects.get_or_create(app=self.app, digest=row.sha.rjust(64, "0"), commit=row.sha, defaults={"env_key": "e"})
-                build = Build.objects.create(app=self.app, commit=row.sha, status="succeeded", slug=slug)
-                actions.advance(delivery=row, state="building", home=home, build=build)
-            elif step is Step.CHECK:
-                actions.advance(delivery=row, state="checking", home=home)
-                checks.begin(app=self.app, sha=row.sha, names=("tests", "scan"))
-                checks.judge(app=self.app, sha=row.sha, required=gatekeeper.required(row, row.build.slug))
-            elif step is Step.ROLL_OUT:
-                dynos.want(app=self.app, release=row.release)
-                actions.advance(delivery=row, state="rolling_out", home=home)
-            elif step is Step.FINISH:
-                actions.advance(delivery=row, state="live", home=home)
-            elif step in (Step.SUPERSEDE, Step.WITHHOLD, Step.RELEASE, Step.GIVE_UP):
-                had = row.release_id
-                self.steps.take(step, row, facts)
-                row.refresh_from_db()
-                if row.release_id and not had:
-                    self.allowed(row)
-
-        def allowed(self, row):
-            runs = list(CheckRun.objects.filter(app=self.app, sha=row.sha).values_list("name", "attempt", "status", "conclusion"))
-            leaves = [(o.checks, o.attempts) for o in Override.objects.filter(app=self.app, sha=row.sha)]
-            assert permitted(runs, leaves), (row.sha, runs, leaves)
-
-        @rule(good=st.integers(0, 4))
-        def candidate_answers(self, good):
-            COUNTED["rows"] += 1
-            for row in self.open():
-                rollout = queries.rollout_of(row)
-                if rollout is None or rollout.state != "candidate":
-                    continue
-                if good:
-                    dynos.make_live(rollout=rollout)
-                    releases.conclude(release=row.release, status="succeeded")
-                    self.lived.append(row.seq)
-                else:
-                    dynos.give_up(rollout=rollout, failure="it does not answer")
-
-        def some_sha(self, number):
-            return self.pushed[number % len(self.pushed)]
-
-        def told(self, sha, name, end):
-            if name == "ci/build":
-                with suppress(GreenroomError):
-                    checks.report(app=self.app, sha=sha, name=name, status="completed", conclusion=end)
-            else:
-                run = checks.begin(app=self.app, sha=sha, names=[name])[0]
-                if run.status != "completed":
-                    CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion=end)
-            gatekeeper.reported(app=self.app, sha=sha, home=home)
-
-        @rule(number=choice, name=check, end=ending)
-        def report(self, number, name, end):
-            COUNTED["rows"] += 1
-            self.told(self.some_sha(number), name, end)
-
-        @rule(number=choice)
-        def a_usual_day(self, number):
-            """All checks of a new push pass, and the loop goes on with it."""
-            for name in REQUIRED:
-                self.told(self.pushed[-1 - number % min(2, len(self.pushed))], name, "success")
-            self.work(-1, 4, False)
-            self.candidate_answers(number % 4)
-            self.work(-1, 1, False)
-
-        @rule(number=choice)
-        def rerun(self, number):
-            COUNTED["rows"] += 1
-            sha = self.some_sha(number)
-            with suppress(GreenroomError):
-                checks.rerun(app=self.app, sha=sha, actor=cast)
-                actions.reopen(app=self.app, sha=sha, home=home)
-
-        @rule(number=choice, names=st.sets(check, min_size=1))
-        def override(self, number, names):
-            COUNTED["rows"] += 1
-            sha = self.some_sha(number)
-            with suppress(GreenroomError):
-                checks.override(app=self.app, sha=sha, checks=sorted(names), reason="because it is safe", actor=cast)
-                actions.reopen(app=self.app, sha=sha, home=home)
-
-        @rule(on=st.integers(0, 3))
-        def pause(self, on):
-            COUNTED["rows"] += 1
-            if on:
-                with suppress(GreenroomError):
-                    actions.resume(actor=cast, app=self.app, home=home)
-            else:
-                apps.change_settings(actor=cast, app=self.app, deploy_paused="a demo")
-            self.app.refresh_from_db()
-
-        @invariant()
-        def no_newer_push_is_overtaken(self):
-            lived = getattr(self, "lived", [])
-            assert lived == sorted(set(lived)), lived
-
-        def teardown(self):
-            Rows.all_lived += len(getattr(self, "lived", []))
-
-    Rows.all_lived = 0
-    return Rows
-
-
-@pytest.mark.django_db
-def test_the_real_actions_keep_both_promises_wherever_the_worker_dies(alice, home):
-    COUNTED["rows"] = 0
-    machine = rows_machine(alice, home)
-    play(machine, steps=max(240, STEPS), length=30)
-    assert COUNTED["rows"] >= 200
-    assert machine.all_lived > 1, "a gate that lets nothing through proves nothing"

@@ -66,63 +66,67 @@ class Repo:
         return self.git("rev-parse", commit)
 
 
+class Handler(BaseHTTPRequestHandler):
+    """What the forge ``made`` answers."""
+
+    made: Forge
+    protocol_version = "HTTP/1.1"
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b"".join(iter(self.chunk, b""))
+        self.made.asked.append((self.command, self.path, dict(self.headers), body))
+        if ".git/" in self.path:
+            self.repository(body)
+        else:
+            status, data = self.made.answer(self.command, self.path, json.loads(body) if body else None)
+            self.reply(status, [("Content-Type", "application/json")], json.dumps(data).encode())
+
+    do_GET = do_POST = do_PUT = handle_any
+
+    def chunk(self) -> bytes:
+        size = int(self.rfile.readline(), 16)
+        return self.rfile.read(size + 2)[:-2]
+
+    def repository(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        kind, _, rest = self.headers.get("Authorization", "").partition(" ")
+        if self.made.password and (kind != "Basic" or base64.b64decode(rest).decode().partition(":")[2] != self.made.password):
+            return self.reply(401, [("WWW-Authenticate", 'Basic realm="forge"')], b"")
+        if self.made.mode == "redirect":
+            return self.reply(302, [("Location", f"http://localhost:{self.made.port}{self.path}")], b"")
+        if self.made.mode == "dumb":
+            file = self.made.root / path.lstrip("/")
+            return self.reply(200 if file.is_file() else 404, [("Content-Type", "text/plain")], file.read_bytes() if file.is_file() else b"")
+        env = {
+            **ENV, "GIT_PROJECT_ROOT": str(self.made.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path, "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""), "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+        }  # fmt: skip
+        out = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, check=False).stdout
+        head, _, rest_of = out.partition(b"\r\n\r\n")
+        fields = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")]
+        status = next((int(value[:3]) for name, value in fields if name == "Status"), 200)
+        self.reply(status, [(name, value) for name, value in fields if name != "Status"], rest_of)
+
+    def reply(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in [*headers, ("Content-Length", str(len(body)))]:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: object) -> None:
+        return
+
+
 @contextmanager
 def forging(root: Path) -> Iterator[Forge]:
     """A forge on a free port, with its repositories below ``root``."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.headers.get("Transfer-Encoding") == "chunked":
-                body = b"".join(iter(self.chunk, b""))
-            made.asked.append((self.command, self.path, dict(self.headers), body))
-            if ".git/" in self.path:
-                self.repository(body)
-            else:
-                status, data = made.answer(self.command, self.path, json.loads(body) if body else None)
-                self.reply(status, [("Content-Type", "application/json")], json.dumps(data).encode())
-
-        do_GET = do_POST = do_PUT = handle_any
-
-        def chunk(self) -> bytes:
-            size = int(self.rfile.readline(), 16)
-            return self.rfile.read(size + 2)[:-2]
-
-        def repository(self, body: bytes) -> None:
-            path, _, query = self.path.partition("?")
-            kind, _, rest = self.headers.get("Authorization", "").partition(" ")
-            if made.password and (kind != "Basic" or base64.b64decode(rest).decode().partition(":")[2] != made.password):
-                return self.reply(401, [("WWW-Authenticate", 'Basic realm="forge"')], b"")
-            if made.mode == "redirect":
-                return self.reply(302, [("Location", f"http://localhost:{made.port}{self.path}")], b"")
-            if made.mode == "dumb":
-                file = made.root / path.lstrip("/")
-                return self.reply(200 if file.is_file() else 404, [("Content-Type", "text/plain")], file.read_bytes() if file.is_file() else b"")
-            env = {
-                **ENV, "GIT_PROJECT_ROOT": str(made.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path, "QUERY_STRING": query,
-                "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""), "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            }  # fmt: skip
-            out = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, check=False).stdout
-            head, _, rest_of = out.partition(b"\r\n\r\n")
-            fields = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")]
-            status = next((int(value[:3]) for name, value in fields if name == "Status"), 200)
-            self.reply(status, [(name, value) for name, value in fields if name != "Status"], rest_of)
-
-        def reply(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in [*headers, ("Content-Length", str(len(body)))]:
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *words: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Forge(root, server.server_address[1])
+    handler = type("Here", (Handler,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    made = handler.made = Forge(root, server.server_address[1])
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield made
