@@ -18,7 +18,7 @@ from pathlib import Path
 import detect_secrets
 from ruff import find_ruff_bin
 
-from greenroom.checks.runner import run_scan, run_secrets, trees
+from greenroom.checks.runner import ruff_rules, run_scan, run_secrets, trees
 
 SIZES = (50_000, 100_000, 250_000)
 TIMES = 3
@@ -81,7 +81,7 @@ def measure(lines: int, *, large: bool) -> dict[str, float]:
         count = tree(place / "new.tar", lines, pushed=True, large=large)
         tree(place / "old.tar", lines, pushed=False, large=large)
         wish = {"ruff": find_ruff_bin(), "new": str(place / "new.tar"), "old": str(place / "old.tar"), "secrets": packages}
-        argv = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--exit-zero", "-q", "--select", run_scan.SELECT, "--ignore", run_scan.IGNORE]
+        argv = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--exit-zero", "-q", "--select", ruff_rules.SELECT, "--ignore", ruff_rules.IGNORE]
         for turn in range(TIMES):
             work = place / f"work{turn}"
             bare, _ = took(lambda: subprocess.run([*argv, str(place / "new")], capture_output=True, check=True))

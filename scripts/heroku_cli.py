@@ -28,7 +28,16 @@ is refused by `greenroom env --host`, since the CLI would send the token to Hero
 ([from another computer](../howto/another-computer.md)).
 
 Written by `python scripts/heroku_cli.py` from the CLI's list of commands and the command lines in the tests; a test keeps it up to date. Each
-command that works has a test with the real CLI, judged by its effect. What is left out answers with a text that names what is there instead.
+command that works has a test with the real CLI, judged by its effect. What is left out and asks this installation answers with a text that
+names what is there instead.
+
+**Fixed hosts.** A few commands ask a host of Heroku's whatever the variables say, and send the token there, with the
+protocol of HEROKU_HOST: `apps:favorites`, `apps:favorites:add`, `notifications`, `dashboard`
+(particleboard.heroku.com, telex.heroku.com), `apps:errors`, `ci:debug`, `pipelines:connect` and the others marked
+below. `greenroom env` sets HEROKU_HOST to the port with TLS, so that the token never leaves in clear: such a command
+ends with ENOTFOUND, a refused connection or a certificate error. With a HEROKU_HOST of your own that begins with
+`http://` it would leave in clear; do not set one. Use `heroku apps`, `heroku logs --tail`, `heroku ps` and `heroku
+run bash` instead.
 """
 
 
@@ -42,13 +51,25 @@ def tested() -> dict[str, list[str]]:
     names = {name: command for command, others in commands().items() for name in (command, *others)}
     found: dict[str, list[str]] = defaultdict(list)
     for path in PLACES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                if "git push heroku" in ast.unparse(node) or (".push(" in ast.unparse(node) and path.stem == "test_the_seed"):
-                    found["git:credentials"].append(f"{path.stem.removeprefix('test_')}: {node.name}")
-                for command in sorted({names[word] for word in _words(node) if word in names}):
-                    found[command].append(f"{path.stem.removeprefix('test_')}: {node.name}")
+        for test, parts in _tests(ast.parse(path.read_text()), with_steps=path.stem == "test_the_seed").items():
+            held = f"{path.stem.removeprefix('test_')}: {test}"
+            text = "\n".join(map(ast.unparse, parts))
+            if "git push heroku" in text or (".push(" in text and path.stem == "test_the_seed"):
+                found["git:credentials"].append(held)
+            for command in sorted({names[word] for part in parts for word in _words(part) if word in names}):
+                found[command].append(held)
     return found
+
+
+def _tests(module: ast.Module, *, with_steps: bool) -> dict[str, list[ast.FunctionDef]]:
+    """Name of a test -> itself and, for a long story, its steps: the functions of its module that it calls."""
+    functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef) and with_steps}
+    tests = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return {test.name: [test, *(functions[name] for name in sorted(_called(test) & functions.keys()))] for test in tests}
+
+
+def _called(function: ast.FunctionDef) -> set[str]:
+    return {node.func.id for node in ast.walk(function) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
 
 
 def _words(function: ast.FunctionDef) -> set[str]:

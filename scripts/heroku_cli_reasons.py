@@ -6,6 +6,9 @@ PARTLY = {
     "apps:create": "one region, one stack; `--team` and `--space` are refused with what to use instead",
     "apps:transfer": "no mail is sent: the recipient accepts with `greenroom transfers:accept APP`; to accounts, not to teams",
     "apps:stacks:set": "there is one stack",
+    "addons:create": "plans: `heroku-postgresql` or `heroku-postgresql:essential-0`; another plan or service is refused with what to use instead",
+    "addons:destroy": "by name, attachment or, where the app has one of it, by service",
+    "addons:info": "by name, attachment or, where the app has one of it, by service",
     "addons:docs": "of services (`heroku-postgresql`): leads to Heroku's page",
     "buildpacks:add": "`heroku/python` alone; others are refused with what to use instead",
     "buildpacks:set": "`heroku/python` alone; others are refused with what to use instead",
@@ -32,7 +35,6 @@ PARTLY = {
     "pipelines:promote": "pending migrations of a target hold it there; the header `Greenroom-Force` (`HEROKU_HEADERS`) overrides",
     "reviewapps:*": "of branches of the pipeline's first app; there are no pull requests",
     "releases:rollback": "one to code that the database has left behind takes no traffic; across migrations: said first, made when asked again in five minutes",
-    "releases:retry": "the newest release with code alone",
     "ps:type": "sizes limit the memory; nothing is priced",
     "console": "runs, but a Django app has no such command: `heroku run python manage.py shell`",
     "rake": "runs, but a Django app has no such command: `heroku run python manage.py COMMAND`",
@@ -41,10 +43,11 @@ TEAMS = "there are no teams: `heroku access:add` lets people in"
 SPACES = "there are no private spaces: dynos of different apps never reach each other"
 LOCAL = "on the own computer alone; Greenroom has no part in it"
 TIER = "the CLI refuses it for the plan that databases have here, without asking"
-HOST = "goes to a host of Heroku's that no variable moves"
+HOST = "goes to a host of Heroku's that no variable moves; see above"
 SQL = "plain SQL by the host's `psql`; not tested one by one"
 NOT = {
-    "access:update": TEAMS, "addons:open": "there is no page of an add-on", "addons:upgrade": "there is one plan; refused with that text",
+    "access:update": TEAMS, "addons:open": "an add-on has no page: found by its name or service, its address is null",
+    "addons:upgrade": "there is one plan; by name or service, another one is refused with that text",
     "apps:errors": HOST, "apps:favorites*": HOST, "apps:join": TEAMS, "apps:lock": TEAMS,
     "apps:unlock": TEAMS, "auth:2fa*": "there is no two-factor sign-in; the first says that it is off", "accounts*": LOCAL, "autocomplete*": LOCAL,
     "certs:generate": LOCAL, "clients*": "there are no OAuth clients: `heroku authorizations:create` makes a token",
@@ -66,5 +69,5 @@ NOT = {
     "run:inside": "a dyno that runs is not entered: `heroku run bash`", "redis*": "there is no Redis", "spaces*": SPACES,
     "telemetry*": "there are no telemetry drains: `heroku drains:add`", "usage:addons": "nothing is billed",
     "pipelines:connect": HOST, "pipelines:setup": HOST, "pipelines:diff": HOST, "pipelines:open": HOST, "pipelines:transfer": TEAMS,
-    "ci:open": HOST, "ci:debug": "refused: `heroku run bash`", "ci:migrate-manifest": LOCAL,
+    "ci:open": HOST, "ci:debug": f"{HOST}; `heroku run bash` instead", "ci:migrate-manifest": LOCAL,
 }  # fmt: skip

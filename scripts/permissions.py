@@ -28,19 +28,19 @@ calls each route as each role and with each scope.
 | scope of a token | grants |
 |--|--|
 """
-ROLES_OF = {"admin": ("admin", "write"), "public": ("anybody", "")}
 
 
 def need(row: Any) -> tuple[str, str]:
     """(lowest role, what the token must grant) of a route; of several permissions the strictest role and the widest grant."""
-    from greenroom.apps.rules import PERMISSIONS, RANK
-    from greenroom.entrypoints.api.routing import ACCOUNT_SCOPES
+    from greenroom.apps.rules import ACCOUNT_SCOPES, ADMIN_SCOPES, PERMISSIONS, RANK
 
     if row.also:
         pairs = [PERMISSIONS[name] for name in row.also.split()]
         return max((role for role, _ in pairs), key=RANK.__getitem__), max((grant for _, grant in pairs), key=lambda grant: -len(granting(grant)))
-    if row.permission in ROLES_OF:
-        return ROLES_OF[row.permission]
+    if row.permission == "public":
+        return "anybody", ""
+    if row.permission in ADMIN_SCOPES:
+        return "admin", ADMIN_SCOPES[row.permission]
     if row.permission in ACCOUNT_SCOPES:
         return "account", ACCOUNT_SCOPES[row.permission]
     return PERMISSIONS[row.permission]

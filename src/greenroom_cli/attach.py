@@ -32,7 +32,13 @@ ESCAPE = b"\x10"
 INTERRUPT = b"\x03"
 OWN = "eof=escaped"
 HELLO = b"rendezvous\r\n"
+ENDED, LOST = b"ended", b"lost"
+"""The server's words for a client that comes back: the dyno has ended, or output is lost."""
 CONNECT_SECONDS = 15.0
+BACK_SECONDS, BACK_PAUSE = 90.0, 0.5
+"""How long, and how often, a lost dyno is asked for again."""
+KEPT = 16 * 1024 * 1024
+"""Bytes of input that can be said again."""
 HELLO_SECONDS = 30.0
 LEAVE = 4
 """So many Ctrl-C within a second leave a dyno that does not answer."""
@@ -42,49 +48,103 @@ class AttachError(CliError):
     """The dyno could not be reached, or the connection to it was left."""
 
 
+class CutError(AttachError):
+    """The dyno has ended or was left, and some of its output may not have come."""
+
+
 def attach(url: str, ca_file: str, *, tty: bool, stdin: Any = None, stdout: Any = None) -> None:
     """Connect to ``rendezvous://host:port/TOKEN`` and move bytes until the dyno ends.
 
     ca_file: the CA that the server's certificate must be of; empty: the system's. tty: the dyno has a terminal and so have we.
-    Raises AttachError; BrokenPipeError when nobody reads our output any more.
+    Raises AttachError (CutError when the dyno has ended, but not all of its output came); BrokenPipeError when nobody reads our output any more.
     """
     source, target = (stdin or sys.stdin).fileno(), (stdout or sys.stdout).fileno()
-    with _connect(url, ca_file) as sock, _raw(source) if tty else contextlib.nullcontext():
-        _Pump(sock, source, target, tty=tty).run()
+    sock, _ = _connect(url, ca_file)
+    pump = _Pump(source, target, tty=tty)
+    with _raw(source) if tty else contextlib.nullcontext():
+        while True:
+            try:
+                with sock:
+                    pump.run(sock)
+                return
+            except _LostError as error:
+                say = f"The connection to the dyno broke off{error}; the dyno goes on, trying to come back to it."
+                print(f" ▸ {say}", end="\r\n" if tty else "\n", file=sys.stderr, flush=True)
+            sock = _come_back(url, ca_file, pump)
 
 
-def _connect(url: str, ca_file: str) -> ssl.SSLSocket:
-    """A connection on which the server has said its hello; non-blocking."""
+class _LostError(Exception):
+    """The connection ended though the dyno has not said its end."""
+
+
+def _come_back(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
+    """A new connection to the same dyno, going on where the old one ended. CutError when it has ended, AttachError when nobody answers."""
+    deadline = time.monotonic() + BACK_SECONDS
+    while True:
+        try:
+            sock, taken = _connect(url, ca_file, seen=pump.received)
+        except _AwayError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(BACK_PAUSE)
+        else:
+            pump.go_on(taken)
+            return sock
+
+
+def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int]:
+    """A connection on which the server has said its hello; non-blocking. seen: bytes of output that a client has which comes back.
+
+    With it how many bytes of its input have reached the dyno.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "localhost", parts.port or 5002
-    plain = None
+    sock: socket.socket | None = None
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
-        plain = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock = context.wrap_socket(plain, server_hostname=host)
-        sock.settimeout(HELLO_SECONDS)
-        sock.sendall(f"{parts.path.lstrip('/')}?{OWN}\r\n".encode())
-        hello = _first_line(sock)
+        sock = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = tls = context.wrap_socket(sock, server_hostname=host, suppress_ragged_eofs=False)
+        tls.settimeout(HELLO_SECONDS)
+        back = f"&seen={seen}" if seen >= 0 else ""
+        tls.sendall(f"{parts.path.lstrip('/')}?{OWN}{back}\r\n".encode())
+        hello = _first_line(tls)
+        words = hello.split() if hello.endswith(b"\n") else []
+        if words[:1] == HELLO.split():
+            tls.setblocking(False)
+            return tls, int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+    except ssl.SSLEOFError:
+        hello, words = b"", []
     except OSError as error:
-        if plain:
-            plain.close()
-        raise AttachError(f"The dyno cannot be reached at {host}:{port}: {error}.", hint="greenroom status") from error
-    if hello != HELLO:
+        if sock:
+            sock.close()
+        raise _AwayError(f"The dyno cannot be reached at {host}:{port}: {error}.", hint="greenroom status") from error
+    if sock:
         sock.close()
-        text = "waits for nobody any more" if not hello else "is not what answered at that address"
-        raise AttachError(
-            f"The dyno {text}.", hint="run the command again: a link is good for one client and one minute"
-        )
-    sock.setblocking(False)
-    return sock
+    raise _refusal(hello, words, f"{host}:{port}", seen)
+
+
+def _refusal(hello: bytes, words: list[bytes], place: str, seen: int) -> AttachError:
+    """Why the server let nobody in. A server that says nothing to a client that comes back has trouble of its own: try again."""
+    if seen >= 0 and words == [ENDED]:
+        return CutError("The dyno ended before the connection was back: the end of its output may be missing.", hint="greenroom ps")
+    if seen >= 0 and words == [LOST]:
+        return CutError("Output was lost when the connection to the dyno broke off, and you left the dyno.", hint="greenroom ps")
+    if seen >= 0:
+        return _AwayError(f"The server at {place} did not let us come back to the dyno.", hint="greenroom status")
+    text = "waits for nobody any more" if not hello else "is not what answered at that address"
+    return AttachError(f"The dyno {text}.", hint="run the command again: a link is good for one client and one minute")
 
 
 def _first_line(sock: ssl.SSLSocket) -> bytes:
     line = b""
-    while not line.endswith(b"\n") and len(line) < len(HELLO) and (byte := sock.recv(1)):
+    while not line.endswith(b"\n") and len(line) < len(HELLO) + 20 and (byte := sock.recv(1)):
         line += byte
     return line
+
+
+class _AwayError(AttachError):
+    """Nobody answers at that address, or not in words; trying again may help."""
 
 
 @contextlib.contextmanager
@@ -115,15 +175,34 @@ def escape(data: bytes) -> bytes:
 class _Pump:
     """Moves bytes between a terminal or pipes and the connection."""
 
-    def __init__(self, sock: ssl.SSLSocket, source: int, target: int, *, tty: bool) -> None:
-        self.sock, self.source, self.target, self.tty = sock, source, target, tty
+    sock: ssl.SSLSocket
+
+    def __init__(self, source: int, target: int, *, tty: bool) -> None:
+        self.source, self.target, self.tty = source, target, tty
         self.reading = True
+        self.received = self.typed = 0
+        self.kept = bytearray()
+        self.ended = False
         self.waiting: deque[bytes] = deque()
         self.size = 0
         self.interrupts: deque[float] = deque(maxlen=LEAVE)
 
-    def run(self) -> None:
-        """Until the dyno has ended."""
+    def go_on(self, taken: int) -> None:
+        """On a new connection: say again what of the input has not reached the dyno. AttachError when that is not known any more."""
+        missing = self.typed - taken
+        if missing > len(self.kept):
+            raise AttachError("Input was lost when the connection broke off; you left the dyno.", hint="run the command again")
+        rest = bytes(self.kept[len(self.kept) - missing :]) if missing > 0 else b""
+        self.waiting.clear()
+        self.size = 0
+        self._queue(rest if self.tty else escape(rest))
+        if self.ended and not self.tty:
+            self._queue(ESCAPE + EOF)
+        self.reading = not self.ended
+
+    def run(self, sock: ssl.SSLSocket) -> None:
+        """Until the dyno has ended. _LostError when the connection ends before."""
+        self.sock = sock
         with selectors.PollSelector() as ready:  # poll, because epoll refuses plain files
             while self._receive():
                 self._register(ready)
@@ -153,6 +232,10 @@ class _Pump:
             data = os.read(self.source, PIECE)
         except OSError:  # the terminal has gone
             data = b""
+        self.typed += len(data)
+        self.kept += data
+        del self.kept[:-KEPT]
+        self.ended = not data
         if self.tty:
             self._watch_interrupts(data)
             self._queue(data)
@@ -198,9 +281,10 @@ class _Pump:
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
                 return True
             except OSError as error:
-                raise AttachError(f"The connection to the dyno broke off: {error}.", hint="greenroom ps") from error
+                raise _LostError("" if isinstance(error, ssl.SSLError) else f" ({error.strerror})") from None
             if not data:
                 return False
+            self.received += len(data)
             view = memoryview(data)
             while view:
                 view = view[os.write(self.target, view) :]

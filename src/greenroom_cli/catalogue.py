@@ -72,6 +72,7 @@ logs        drains:remove        drains:remove             send nothing more to 
 deliveries  deliveries           deliveries:deliveries     list deliveries
 deliveries  deliveries:info      deliveries:info           show one delivery
 deliveries  deliveries:drop      deliveries:drop           drop the release that is held for its migrations
+deliveries  deliveries:retry     deliveries:retry          run again what failed
 deliveries  deliveries:wait      deliveries:wait           wait until a commit is live, held or refused
 builds      builds               builds:builds             list builds
 builds      builds:info          builds:info               show one build
@@ -100,6 +101,7 @@ checks      deploy:pause         checks:pause              stop automatic deploy
 checks      deploy:resume        checks:resume             let automatic deployment go on
 releases    releases             releases:releases         list releases
 releases    releases:info        releases:info             show one release
+releases    releases:retry       releases:retry            release the newest code again
 releases    rollback             releases:rollback         go back to an earlier release
 migrations  migrations           migrations:migrations     show pending migrations and who ran what
 migrations  migrations:run       migrations:run_them       run the app's migrations
@@ -160,6 +162,7 @@ accounts    accounts:password    passwords:password        set your password
 accounts    whoami               accounts:whoami           show whose token is used
 accounts    accounts             accounts:accounts         list accounts (administrators)
 accounts    accounts:create      accounts:create           make an account with its first token (administrators)
+accounts    accounts:token       accounts:token            make a new token for somebody's account (administrators)
 accounts    tokens               accounts:tokens           list your API tokens
 accounts    tokens:create        accounts:create_token     make an API token
 accounts    tokens:revoke        accounts:revoke_token     end an API token

@@ -83,7 +83,7 @@ def run(cx: Context, pipeline: str) -> int | None:
     sha, branch, subject = (_git(*words) for words in (("rev-parse", "HEAD"), ("rev-parse", "--abbrev-ref", "HEAD"), ("log", "-1", "--format=%s")))
     with output.progress("Preparing source"):
         source = cx.api.post("/sources", {})["source_blob"]
-        _put(source["put_url"], _archive())
+        cx.api.upload(source["put_url"], _archive())
     with output.progress("Starting test run"):
         body = {"pipeline": target, "source_blob_url": source["get_url"], "commit_sha": sha, "commit_branch": branch, "commit_message": subject}
         row = cx.api.post("/test-runs", body)
@@ -104,17 +104,6 @@ def _archive() -> bytes:
     if done.returncode:
         raise CliError(f"git archive failed: {done.stderr.decode(errors='replace').strip()}.", hint="go to the top of the app's checkout")
     return done.stdout
-
-
-def _put(url: str, data: bytes) -> None:
-    from urllib.error import URLError
-    from urllib.request import ProxyHandler, Request, build_opener
-
-    try:
-        with build_opener(ProxyHandler({})).open(Request(url, data=data, method="PUT"), timeout=300):  # noqa: S310 - a link of the API
-            return
-    except URLError as error:
-        raise CliError(f"The source could not be sent: {error}.", hint="try again") from error
 
 
 @verb("ci:cancel", example="greenroom ci:cancel 12 -a ach-payslip-staging")

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 ACCEPT = "application/vnd.heroku+json; version=3"
 CONNECT_SECONDS = 10
+AGENT = "greenroom"
+"""By this the server knows whose commands its hints are to name."""
 ANSWER_SECONDS = 180
 PATIENCE = 20.0
-"""Seconds that a waiting command puts up with a control plane that does not answer: it may be restarted."""
+"""Seconds that a command puts up with a control plane that does not answer any more: it may be restarted."""
+FIRST_PATIENCE = 3.0
+"""The same before it has answered this command at all: perhaps it does not run."""
 
 
 class Answer(NamedTuple):
@@ -38,6 +42,7 @@ class Client:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.heard = False
 
     def get(self, path: str, **query: object) -> Any:
         """GET: the JSON, of a list the first page. Raises ApiError, UnreachableError."""
@@ -52,9 +57,9 @@ class Client:
             rows += answer.data
         return rows
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """POST with a JSON body."""
-        return self.send("POST", path, body or {}).data
+    def post(self, path: str, body: dict[str, Any] | None = None, *, seconds: float = ANSWER_SECONDS) -> Any:
+        """POST with a JSON body. seconds: how long the server may be silent before it answers."""
+        return self.send("POST", path, body or {}, seconds=seconds).data
 
     def patch(self, path: str, body: dict[str, Any]) -> Answer:
         """PATCH with a JSON body; the whole answer, for its headers."""
@@ -72,21 +77,51 @@ class Client:
         *,
         query: dict[str, object] | None = None,
         headers: dict[str, str] | None = None,
+        seconds: float = ANSWER_SECONDS,
     ) -> Answer:
-        """One request. ``query`` values of None or '' are left out."""
+        """One request. ``query`` values of None or '' are left out. seconds: how long the server may be silent."""
         wanted = {key: value for key, value in (query or {}).items() if value not in (None, "")}
         url = self.target.url + path + ("?" + urlencode(wanted) if wanted else "")
-        sent = {"Accept": ACCEPT, "Authorization": f"Bearer {self.target.token}", **(headers or {})}
+        sent = {"Accept": ACCEPT, "Authorization": f"Bearer {self.target.token}", "User-Agent": AGENT, **(headers or {})}
         data = None
         if body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
-        response = _open(self.target, method, url, sent, data)
+        return self._again(method, lambda: self._send(method, url, sent, data, seconds))
+
+    def upload(self, url: str, data: bytes) -> None:
+        """PUT to a signed link that the API gave: the link is the credential, so no token goes with it. Raises ApiError, UnreachableError."""
+        response = _open(self.target, "PUT", url, {"Content-Type": "application/octet-stream", "User-Agent": AGENT}, data)
         with response:
             text = _read(response, url)
+        if response.status < 300:
+            return
+        message, _, hint = text.strip().partition("\nhint: ")
+        if message and response.getheader("Content-Type", "").startswith("text/plain"):
+            raise ApiError(message, hint=hint, status=response.status)
+        _parse(self.target, "PUT", url, response, text)
+
+    def _send(self, method: str, url: str, headers: dict[str, str], data: bytes | None, seconds: float) -> Answer:
+        response = _open(self.target, method, url, headers, data, seconds=seconds)
+        with response:
+            text = _read(response, url)
+        self.heard = True
         answered = {name.lower(): value for name, value in response.getheaders()}
         _pass_warnings(answered)
         return Answer(response.status, _parse(self.target, method, url, response, text), answered)
+
+    def _again(self, method: str, send: Callable[[], Answer]) -> Answer:
+        """Send until there is an answer, for some seconds: reads, and whatever did not reach a control plane that is being restarted."""
+        began, pause = time.monotonic(), 0.2
+        while True:
+            try:
+                return send()
+            except (UnreachableError, ApiError) as error:
+                patience = PATIENCE if self.heard else FIRST_PATIENCE
+                if not _may_pass(method, error) or time.monotonic() - began + pause > patience:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1.5)
 
     def poll(
         self, path: str, *, done: Callable[[Any], bool], seconds: float, pause: float = 0.15, **query: object
@@ -103,18 +138,18 @@ class Client:
                 heard = time.monotonic()
                 if done(data) or time.monotonic() >= deadline:
                     return data
-            except UnreachableError:
-                if time.monotonic() > min(deadline, heard + PATIENCE):
+            except (UnreachableError, ApiError) as error:
+                if not _may_pass("GET", error) or time.monotonic() > min(deadline, heard + PATIENCE):
                     raise
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 1.3, 1.0)
 
     def stream(self, url: str, *, accept: str = "text/plain", last_id: str = "") -> Iterator[str]:
         """The lines behind a signed URL as they come, without their ends. Raises ApiError, UnreachableError."""
-        sent = {"Accept": accept, "User-Agent": "greenroom"}
+        sent = {"Accept": accept, "User-Agent": AGENT}
         if last_id:
             sent["Last-Event-ID"] = last_id
-        response = _open(self.target, "GET", url, sent, None, patient=True)
+        response = _open(self.target, "GET", url, sent, None, seconds=None)
         with response:
             if response.status != 200:
                 _parse(self.target, "GET", url, response, _read(response, url))
@@ -128,9 +163,18 @@ class Client:
                 raise _torn(error, url) from error
 
 
+def _may_pass(method: str, error: UnreachableError | ApiError) -> bool:
+    """Whether the same request may be sent again, and may then be answered."""
+    if isinstance(error, UnreachableError):
+        return error.temporary and (method == "GET" or error.unsent)
+    return method == "GET" and error.status == 503
+
+
 def _open(
-    target: Target, method: str, url: str, headers: dict[str, str], body: bytes | None, *, patient: bool = False
-) -> http.client.HTTPResponse:
+    target: Target, method: str, url: str, headers: dict[str, str], body: bytes | None, *,
+    seconds: float | None = ANSWER_SECONDS,
+) -> http.client.HTTPResponse:  # fmt: skip
+    """The answer, its body unread. seconds: how long the server may be silent; None: for ever. Raises UnreachableError."""
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
     parts = urlsplit(url)
@@ -139,16 +183,30 @@ def _open(
         connection = HTTPSConnection(parts.netloc, timeout=CONNECT_SECONDS, context=_tls(target.ca_file))
     else:
         connection = HTTPConnection(parts.netloc, timeout=CONNECT_SECONDS)
+    unsent = True
     try:
         connection.connect()
-        connection.sock.settimeout(None if patient else ANSWER_SECONDS)
-        connection.request(
-            method, parts.path + (f"?{parts.query}" if parts.query else ""), body, {**headers, "Connection": "close"}
-        )
+        unsent = False
+        connection.sock.settimeout(seconds)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        _request(connection, method, path, body, {**headers, "Connection": "close"})
         return connection.getresponse()
     except (OSError, HTTPException) as error:
         connection.close()
-        raise _unreachable(target, url, error) from error
+        unreachable = _unreachable(target, url, error)
+        unreachable.unsent = unsent
+        raise unreachable from error
+
+
+def _request(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> None:
+    """Send it. A server that refuses a large body answers and closes before it has read all: what it said is still there to be read."""
+    try:
+        connection.request(method, path, body, headers)
+    except TimeoutError:
+        raise
+    except OSError:
+        if body is None:
+            raise
 
 
 def _tls(ca_file: str) -> Any:
@@ -169,8 +227,12 @@ def _unreachable(target: Target, url: str, error: Exception) -> UnreachableError
     name = type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         hint = "GREENROOM_CA must name the installation's keys/ca.pem"
-        return UnreachableError(f"The certificate of {place} is not trusted.", hint=hint)
-    return UnreachableError(f"Greenroom does not answer at {place}: {str(error) or name}.", hint=target.look_hint)
+        untrusted = UnreachableError(f"The certificate of {place} is not trusted.", hint=hint)
+        untrusted.temporary = False
+        return untrusted
+    unreachable = UnreachableError(f"Greenroom does not answer at {place}: {str(error) or name}.", hint=target.look_hint)
+    unreachable.temporary = isinstance(error, OSError)  # else something that speaks no HTTP has answered
+    return unreachable
 
 
 def _torn(error: Exception, url: str) -> Exception:

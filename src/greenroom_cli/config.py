@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from typing import Any
 
 import click
@@ -11,13 +10,11 @@ import click
 from greenroom_cli import output
 from greenroom_cli.context import Context, verb
 from greenroom_cli.errors import CliError
+from greenroom_cli.stdin import stdin_lines
 
-WAIT_SECONDS = 60.0
 WAIT_OPTIONS = (
     click.option("--no-wait", is_flag=True, help="Do not wait until the new release serves."),
-    click.option(
-        "--timeout", default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it."
-    ),
+    click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for it; by default as long as Greenroom gives it."),
 )
 
 
@@ -60,14 +57,14 @@ def get(cx: Context, key: str, shell: bool) -> int | None:
 
 
 def pairs_of(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
-    lines = (
-        [line.rstrip("\r\n") for line in sys.stdin if line.strip() and not line.startswith("#")] if from_stdin else []
-    )
+    """``KEY=VALUE`` of the arguments and of the lines of stdin. UsageError, CliError; no text of a line of stdin is shown, as it may be a secret."""
+    given = [(word, word) for word in words]
+    if from_stdin:
+        given += [(line, f"Line {number} of stdin") for number, line in stdin_lines() if line.strip() and not line.startswith("#")]
     updates: dict[str, Any] = {}
-    for word in [*words, *lines]:
+    for word, shown in given:
         key, found, value = word.partition("=")
         if not found or not key:
-            shown = word if word in words else "a line of stdin"
             raise click.UsageError(f"{shown} is invalid. Must be in the format FOO=bar.", click.get_current_context())
         updates[key] = value
     if not updates:
@@ -101,7 +98,7 @@ def unset(cx: Context, keys: tuple[str, ...], **wait: Any) -> int | None:
     return _change(cx, "Unsetting", dict.fromkeys(keys), **wait)
 
 
-def _change(cx: Context, word: str, updates: dict[str, Any], *, no_wait: bool, timeout: float) -> int | None:
+def _change(cx: Context, word: str, updates: dict[str, Any], *, no_wait: bool, timeout: float | None) -> int | None:
     from greenroom_cli.releases import finish
 
     names = ", ".join(updates)
@@ -120,6 +117,7 @@ def _change(cx: Context, word: str, updates: dict[str, Any], *, no_wait: bool, t
             output.say(f"{key}: {answer.data.get(key, value)}")
     if failed:
         raise failed
-    if version and int(version) > 1:
-        output.hint(f"undo with: greenroom rollback v{int(version) - 1}{cx.words()}")
+    undo = answer.headers.get("x-greenroom-undo", "")
+    if version and undo:
+        output.hint(f"undo with: greenroom rollback {undo}{cx.words()}")
     return None

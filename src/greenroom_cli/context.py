@@ -136,20 +136,24 @@ def verb(
     return make
 
 
-def confirm(cx: Context, given: str, *, name: str, what: str) -> None:
-    """Have the person type ``name`` before something is lost. CliError when it was another name, or nobody can be asked."""
+def confirm(cx: Context, given: str, *, name: str, what: str, again: str = "") -> None:
+    """Have the person type ``name`` before something is lost. CliError when it was another name, or nobody can be asked.
+
+    again: what to add to the command so that it does not ask; without it ``--confirm NAME``. The command must have that option.
+    """
     import sys
 
     from greenroom_cli import output
 
+    again = again or f"--confirm {name}"
     if given:
         if given != name:
             raise CliError(f"--confirm says {given!r}, but this is about {name!r}. Nothing was changed.")
         return
     if not sys.stdin.isatty():
-        raise CliError(f"{what} Nothing was changed: there is no terminal to ask at.", hint=f"add --confirm {name}")
+        raise CliError(f"{what} Nothing was changed: there is no terminal to ask at.", hint=f"add {again}")
     output.pause()
-    output.warn(f"{what}\nTo proceed, type {name}, or run the command again with --confirm {name}.")
+    output.warn(f"{what}\nTo proceed, type {name}, or run the command again with {again}.")
     print("> ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != name:
         raise CliError(f"The name did not match {name!r}. Nothing was changed.")

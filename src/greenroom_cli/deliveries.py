@@ -77,10 +77,7 @@ def info(cx: Context, delivery: str) -> int | None:
     if delivery:
         row = cx.api.get(cx.path("deliveries", _whole_id(cx, delivery)))
     else:
-        rows = cx.api.get(cx.path("deliveries"), limit=1)
-        if not rows:
-            raise CliError(f"{cx.app} has no deliveries.", hint="git push greenroom HEAD:master")
-        row = rows[0]
+        row = _newest(cx)
     if cx.as_json:
         output.print_json(row)
         return None
@@ -100,6 +97,9 @@ def info(cx: Context, delivery: str) -> int | None:
             ("Took", output.lasted(row["created_at"], row.get("finished_at"))),
         ]
     )
+    for hint in (row.get("remedy"), row.get("hint")):
+        if hint and row["state"] in ENDED:
+            output.hint(output.clean(hint))
     if row.get("checks"):
         from greenroom_cli.checks import check_line
 
@@ -130,6 +130,35 @@ def drop(cx: Context) -> int | None:
     return None
 
 
+@verb("deliveries:retry", example="greenroom deliveries:retry 1f3a9c2 -a ach-payslip-staging", json=True)
+@click.argument("delivery", required=False, default="", metavar="[SHA]")
+@click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
+@click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="How long to wait.")
+def retry(cx: Context, delivery: str, no_wait: bool, timeout: float) -> int | None:
+    """Run again what failed, from the first step that failed: the build, the checks that are not green, or the release.
+
+    SHA is a commit or a delivery's id, by default the newest delivery. The config vars are those of now. Exit codes as
+    deliveries:wait.
+    """
+    name = _whole_id(cx, delivery) if delivery else _newest(cx)["id"]
+    row = cx.api.post(cx.path("deliveries", name, "actions", "retry"), {})
+    output.note(f"Retrying {row['sha'][:8]}" + (f" as {_version(row)}" if _version(row) else ""))
+    if not no_wait:
+        watch = Watch(cx, row["sha"], timeout, one=row["id"])
+        row = watch.until_ended()
+        _tell_end(cx, row)
+    if cx.as_json:
+        output.print_json(row)
+    return None if no_wait else EXIT_CODES.get(row["state"], 1)
+
+
+def _newest(cx: Context) -> dict[str, Any]:
+    rows = cx.api.get(cx.path("deliveries"), limit=1)
+    if not rows:
+        raise CliError(f"{cx.app} has no deliveries.", hint="git push greenroom HEAD:master")
+    return rows[0]
+
+
 @verb(
     "deliveries:wait",
     example="greenroom deliveries:wait $(git rev-parse HEAD) -a ach-payslip-staging --timeout 300",
@@ -147,6 +176,11 @@ def wait(cx: Context, sha: str, timeout: float) -> int | None:
     row = Watch(cx, commit, timeout).until_ended()
     if cx.as_json:
         output.print_json(row)
+    _tell_end(cx, row)
+    return EXIT_CODES.get(row["state"], 1)
+
+
+def _tell_end(cx: Context, row: dict[str, Any]) -> None:
     state = row["state"]
     if state == "live":
         app = cx.api.get(cx.path())
@@ -157,8 +191,9 @@ def wait(cx: Context, sha: str, timeout: float) -> int | None:
         output.hint(f"greenroom migrations:run{cx.words()}   (or drop it: greenroom deliveries:drop{cx.words()})")
     else:
         output.complain(f"{state.capitalize()}: {_reason(row) or _verdict_reasons(row) or 'no reason was given'}")
-        output.hint(_next_step(cx, row))
-    return EXIT_CODES.get(state, 1)
+        output.hint(output.clean(row.get("remedy") or "") or _next_step(cx, row))
+        if row.get("hint") and "deliveries:retry" in row["hint"]:
+            output.hint(f"to try the same commit again: {row['hint']}")
 
 
 def _tell_pending(cx: Context, row: dict[str, Any]) -> None:
@@ -190,17 +225,19 @@ def _next_step(cx: Context, row: dict[str, Any]) -> str:
 class Watch:
     """Follows the newest delivery of a commit, and says on stderr what is new about it."""
 
-    def __init__(self, cx: Context, sha: str, seconds: float) -> None:
-        self.cx, self.sha, self.seconds = cx, sha, max(0.0, seconds)
+    def __init__(self, cx: Context, sha: str, seconds: float, *, one: str = "") -> None:
+        self.cx, self.sha, self.seconds, self.one = cx, sha, max(0.0, seconds), one
         self.began = time.monotonic()
         self.state = ""
         self.seen: dict[str, tuple[str, str | None]] = {}
 
     def until_ended(self) -> dict[str, Any]:
         """The delivery when it has ended. CliError when it never appeared or the time is over."""
-        rows = self.cx.api.poll(
-            self.cx.path("deliveries"), done=self._look, seconds=self.seconds, sha=self.sha, limit=1
-        )
+        if self.one:
+            path = self.cx.path("deliveries", self.one)
+            rows = [self.cx.api.poll(path, done=lambda row: self._look([row]), seconds=self.seconds)]
+        else:
+            rows = self.cx.api.poll(self.cx.path("deliveries"), done=self._look, seconds=self.seconds, sha=self.sha, limit=1)
         if not rows:
             raise CliError(
                 f"{self.cx.app} knows no delivery of {self.sha[:12]}.",

@@ -56,8 +56,8 @@ def remotes() -> list[Remote]:
 
 def app_of_url(url: str, target: Target) -> str:
     """The app that a remote's URL names on this installation, or ''."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return ""

@@ -5,13 +5,12 @@ The answer goes to the installation's own addresses alone; for any other host gi
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from greenroom_cli import git, output
 from greenroom_cli.context import Context, verb
 from greenroom_cli.errors import CliError
+from greenroom_cli.stdin import stdin_lines
 
 
 @verb("git:remote", example="greenroom git:remote -a ach-payslip-staging\ngit push greenroom HEAD:master")
@@ -45,7 +44,7 @@ def announce_remote(app: str, cx: Context, name: str) -> None:
 @click.argument("operation")
 def credentials(cx: Context, operation: str) -> int | None:
     """Answer git's question for a password."""
-    asked = dict(line.rstrip("\n").partition("=")[::2] for line in sys.stdin if "=" in line)
+    asked = dict(line.partition("=")[::2] for _, line in stdin_lines() if "=" in line)
     if operation != "get":
         return None
     scheme, (host, _, port) = asked.get("protocol", ""), asked.get("host", "").rpartition(":")

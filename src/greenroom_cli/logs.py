@@ -16,7 +16,7 @@ from greenroom_cli.context import Context, verb
 from greenroom_cli.errors import ApiError, CliError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LINE = re.compile(r"(?P<at>\S+) (?P<source>[^\s\[]+)\[(?P<dyno>[^\]]*)\]: ?(?P<text>.*)\Z", re.DOTALL)
 PALETTE = ("yellow", "green", "cyan", "magenta", "blue")
@@ -40,24 +40,30 @@ def logs(cx: Context, tail: bool, num: int | None, dyno: str, source: str) -> in
     body |= {
         key: value for key, value in (("lines", num), ("dyno", dyno), ("source", source)) if value not in (None, "")
     }
-    url = cx.api.post(cx.path("log-sessions"), body)["logplex_url"]
-    for line in follow(cx, url) if tail else cx.api.stream(url):
+
+    def session() -> str:
+        return cx.api.post(cx.path("log-sessions"), body)["logplex_url"]
+
+    for line in follow(cx, session) if tail else cx.api.stream(session()):
         print(_as_json(line) if cx.as_json else coloured(line), flush=tail)
     return None
 
 
-def follow(cx: Context, url: str) -> Iterator[str]:
-    """Lines for ever, across broken connections."""
-    last, heard = "", time.monotonic()
+def follow(cx: Context, session: Callable[[], str]) -> Iterator[str]:
+    """Lines for ever, across broken connections; a link that has expired meanwhile is replaced by a new one, if the server still gives one."""
+    url, last, heard = session(), "", time.monotonic()
+    fresh = True
     while True:
         try:
             for line, last in _events(cx.api.stream(url, accept="text/event-stream", last_id=last), last):  # noqa: B007, B020
-                heard = time.monotonic()
+                heard, fresh = time.monotonic(), False
                 yield line
         except ApiError as error:
-            if error.status in (403, 404):
+            if error.status not in (403, 404):
+                raise
+            if fresh:
                 raise CliError("Log stream timed out.", hint=f"greenroom logs --tail{cx.words()}") from error
-            raise
+            url, fresh = session(), True
         except UnreachableError:
             if time.monotonic() > heard + PATIENCE:
                 raise

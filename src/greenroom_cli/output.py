@@ -21,7 +21,8 @@ COLOURS = {
 }  # fmt: skip
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 ESCAPES = re.compile(
-    r"(?P<sgr>\x1b\[[0-9;]*m)|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"(?P<sgr>\x1b\[[0-9;]*m)|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 SPINNER = "⣾⣽⣻⢿⡿⣟⣯⣷"
 
@@ -39,7 +40,7 @@ def style(text: str, *names: str, stream: TextIO | None = None) -> str:
 
 
 def clean(text: Any, *, keep_colours: bool = False) -> str:
-    """Somebody's text without what could steer a terminal; line ends and tabs stay, colours when asked for."""
+    """Text of others without terminal control sequences, direction overrides and lone surrogates; line ends and tabs stay, colours when asked for."""
     return ESCAPES.sub(lambda match: (match["sgr"] or "") if keep_colours else "", str(text))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenroom_cli import output
 from greenroom_cli.context import Context, verb
+from greenroom_cli.stdin import stdin_lines
 
 
 @verb("accounts:password", example="greenroom accounts:password", app=False)
@@ -20,7 +21,7 @@ def password(cx: Context) -> int | None:
         old = getpass.getpass("Present password (empty if there is none yet): ")
         new = getpass.getpass("New password: ")
     else:
-        lines = [*sys.stdin.read().splitlines(), "", ""]
+        lines = [*(line for _, line in stdin_lines()), "", ""]
         new, old = lines[0], lines[1]
     with output.progress("Setting the password"):
         cx.api.send("PUT", "/account/password", {"password": old, "new_password": new})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from typing import Any
 
 import click
@@ -14,6 +15,9 @@ from greenroom_cli.context import Context, confirm, or_404, verb
 from greenroom_cli.errors import ApiError, CliError
 
 VERSION = re.compile(r"v?(\d+)\Z")
+PATIENCE = 600.0
+"""Seconds to wait for a release when the server does not say how long it gives it."""
+LONGEST = 86400.0
 COLOURS = {"succeeded": "green", "failed": "red", "pending": "yellow", "expired": "dim"}
 
 
@@ -31,7 +35,19 @@ def releases(cx: Context, num: int) -> int | None:
     current = next((row["version"] for row in rows if row.get("current")), None)
     output.heading(f"{cx.app} Releases" + (f" - Current: v{current}" if current else ""))
     output.table([_line(row) for row in rows], flexible=2)
+    _tell_way_on(cx, rows[0])
     return None
+
+
+def _tell_way_on(cx: Context, row: dict[str, Any]) -> None:
+    """The next step after a release that failed: what its reason says, and the retry."""
+    if row.get("status") != "failed":
+        return
+    advice = (row.get("reason") or "").partition("\nhint: ")[2]
+    if advice:
+        output.hint(output.clean(advice))
+    if not row.get("refused"):
+        output.hint(f"to try v{row['version']} again: greenroom releases:retry{cx.words()}")
 
 
 def _line(row: dict[str, Any]) -> list[str]:
@@ -60,13 +76,14 @@ def info(cx: Context, version: str) -> int | None:
             ("Change", row["description"]),
             ("By", row["user"]["email"]),
             ("Status", "refused" if row.get("refused") else row["status"]),
-            ("Reason", (row.get("reason") or "").replace("\n", " ")),
+            ("Reason", (row.get("reason") or "").partition("\nhint: ")[0].replace("\n", " ")),
             ("Current", "yes" if row.get("current") else "no"),
             ("Commit", slug.get("commit")),
             ("Slug", slug.get("id")),
             ("When", output.when(row["created_at"])),
         ]
     )
+    _tell_way_on(cx, row)
     return None
 
 
@@ -96,14 +113,14 @@ def one(cx: Context, version: str) -> dict[str, Any]:
 @click.option("--force", is_flag=True, help="Also when its code needs columns that the database does not have any more, and whatever the app's policy says.")
 @click.option("--confirm", "confirmed", metavar="APP", default="", help="The app's name: yes, also across migrations that were run since.")
 @waits
-def rollback(cx: Context, version: str, force: bool, confirmed: str, no_wait: bool, timeout: float) -> int | None:
+def rollback(cx: Context, version: str, force: bool, confirmed: str, no_wait: bool, timeout: float | None) -> int | None:
     """Go back to an earlier release: its code and its config vars.
 
     Without VERSION it is the last one that served before. The database is not changed: migrations that were run stay run.
     Code that does not fit the database any more takes no traffic, unless it is forced. Across migrations that were run
     since, and after which no rehearsal saw this code work, it asks first.
     """
-    before = one(cx, "")
+    before = served(cx)
     wanted = f"v{number_of(version)}" if version else ""
     failed = None
     with output.progress(f"Rolling back {output.app_mark(cx.app)}" + (f" to {wanted}" if wanted else "")) as step:
@@ -116,8 +133,36 @@ def rollback(cx: Context, version: str, force: bool, confirmed: str, no_wait: bo
         raise failed
     output.say(f"v{row['version']}: {output.clean(row['description'])}")
     output.warn("Rollback affects code and config vars; it doesn't change the database.")
-    output.hint(f"undo with: greenroom rollback v{before['version']}{cx.words()}")
+    if before:
+        output.hint(f"undo with: greenroom rollback v{before}{cx.words()}")
     return None
+
+
+@verb("releases:retry", example="greenroom releases:retry -a ach-payslip-staging")
+@waits
+def retry(cx: Context, no_wait: bool, timeout: float | None) -> int | None:
+    """Release the newest code again with the config vars of now.
+
+    For a release that failed or was refused; for one that serves it runs the release command once more.
+    """
+    rows = [row for row in cx.api.get(cx.path("releases"), limit=20) if row.get("slug")]
+    if not rows:
+        raise CliError(f"{cx.app} has no release with code.", hint="git push greenroom HEAD:master")
+    failed = None
+    with output.progress(f"Retrying v{rows[0]['version']} on {output.app_mark(cx.app)}") as step:
+        row = cx.api.post(cx.path("releases"), {"slug": rows[0]["slug"]["id"]})
+        step.end = f"done, v{row['version']}"
+        if not no_wait:
+            failed = finish(cx, row["version"], step, timeout)
+    if failed:
+        raise failed
+    return None
+
+
+def served(cx: Context) -> int | None:
+    """The version that serves and that a rollback can lead back to; None before any code."""
+    row = cx.api.get(cx.path("releases", "current"))
+    return row["version"] if row.get("eligible_for_rollback") else None
 
 
 def _ask_for(cx: Context, body: dict[str, Any]) -> Any:
@@ -133,24 +178,38 @@ def _ask_for(cx: Context, body: dict[str, Any]) -> Any:
         return cx.api.post(cx.path("releases"), {**body, "confirm": cx.app})
 
 
-def finish(cx: Context, version: int, step: output.progress, seconds: float) -> CliError | None:
-    """Wait until the release is no longer pending and give ``step`` its last word. The error to raise when it did not come up."""
-    row = cx.api.poll(
-        cx.path("releases", str(version)), done=lambda row: row["status"] != "pending", seconds=max(0.0, seconds)
-    )
+def finish(cx: Context, version: int, step: output.progress, seconds: float | None) -> CliError | None:
+    """Wait until the release is no longer pending and give ``step`` its last word. The error to raise when it did not come up.
+
+    seconds: how long to wait; None: as long as the platform gives the release. A release that a newer one replaced has its outcome.
+    """
+    began = time.monotonic()
+
+    def over(row: dict[str, Any]) -> bool:
+        late = seconds is None and time.monotonic() - began >= row.get("patience", PATIENCE)
+        return row["status"] != "pending" or bool(row.get("held")) or late
+
+    row = cx.api.poll(cx.path("releases", str(version)), done=over, seconds=LONGEST if seconds is None else max(0.0, seconds))
     status = row["status"]
+    if status == "expired":
+        newer = max(int(other["version"]) for other in cx.api.get(cx.path("releases"), limit=5))
+        if newer > version:
+            return finish(cx, newer, step, seconds)
     if status == "succeeded":
         step.end = f"done, v{version}"
         return None
+    if row.get("held"):
+        step.end = f"v{version} is held"
+        return CliError(f"v{version} is held for its migrations; what served goes on.", hint=f"greenroom migrations{cx.words()}")
     if status == "pending":
         step.end = f"v{version} is still on its way"
         return CliError(
-            f"v{version} did not serve within {seconds:g} s. It may still come up.",
+            f"v{version} did not serve within {row.get('patience', PATIENCE) if seconds is None else seconds:g} s. It may still come up.",
             hint=f"greenroom releases:info v{version}{cx.words()}",
         )
     step.end = "refused" if row.get("refused") else "failed"
     message, _, advice = (row.get("reason") or "").partition("\nhint: ")
     return CliError(
         f"v{version} was {'refused' if row.get('refused') else 'given up'}: {message or 'no reason was given'}",
-        hint=advice or f"greenroom logs{cx.words()}",
+        hint=advice or f"greenroom logs{cx.words()}   (to try it again: greenroom releases:retry{cx.words()})",
     )

@@ -22,7 +22,7 @@ def reviewapps(cx: Context, pipeline: str) -> int | None:
     if cx.as_json:
         output.print_json(rows)
     elif rows:
-        output.table([[row["app_name"], output.clean(row["branch"]), row["status"], output.clean(row["message"] or "")] for row in rows], flexible=3)
+        output.table([[row["app_name"] or "-", output.clean(row["branch"]), row["status"], output.clean(row["message"] or "")] for row in rows], flexible=3)
     else:
         output.note("There are no review apps.")
         output.hint("greenroom reviewapps:create BRANCH -p PIPELINE")
@@ -58,7 +58,7 @@ def destroy(cx: Context, branch: str, pipeline: str) -> int | None:
     found = next((row for row in rows if branch in (row["branch"], row["app_name"])), None)
     if found is None:
         raise CliError(f"There is no review app of {branch}.", hint="greenroom reviewapps -p PIPELINE")
-    with output.progress(f"Destroying {output.app_mark(found['app_name'])}"):
+    with output.progress(f"Destroying {output.app_mark(found['app_name'] or branch)}"):
         cx.api.delete(f"/review-apps/{found['id']}")
     return None
 

@@ -6,6 +6,7 @@ Arguments stay arguments: several are quoted one by one, a single one is a shell
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -19,6 +20,12 @@ from greenroom_cli.errors import ApiError, CliError
 
 CODE_SECONDS = 30.0
 """How long the exit code may take to be known after the stream has closed."""
+START_SECONDS = 2400.0
+"""How long a dyno may take to be there: before a migrate the server takes a snapshot (1800 s at most) and lets a rehearsal's copy end (300 s)."""
+STILL_SECONDS = 5.0
+"""After how long a person who migrates is told what the server does."""
+MIGRATES = re.compile(r"\bmigrate\b|\balembic\b.*\b(?:up|down)grade\b")
+STILL = "Still waiting: before it migrates, Greenroom takes a snapshot of the database and lets a rehearsal's copy end. A large one takes minutes."
 
 
 @verb(
@@ -100,7 +107,7 @@ def attach_and_wait(
     no_snapshot: bool = False, force: bool = False,
 ) -> int:  # fmt: skip
     """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become known."""
-    from greenroom_cli.attach import attach
+    from greenroom_cli.attach import CutError, attach
 
     tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
     body = {
@@ -113,19 +120,46 @@ def attach_and_wait(
             raise CliError(f"{dyno['name']} was started, but the server named no place to attach to.")
         step.end = f"up, {dyno['name']}"
     sys.stdout.flush()
-    attach(dyno["attach_url"], cx.target.ca_file, tty=tty, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer)
+    try:
+        attach(dyno["attach_url"], cx.target.ca_file, tty=tty, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer)
+    except CutError as error:
+        output.warn(error.message)
+        raise _cut(cx, dyno, exit_code_of(cx, dyno)) from error
     return exit_code_of(cx, dyno)
+
+
+def _cut(cx: Context, dyno: dict[str, Any], code: int) -> CliError:
+    """The command has ended, but what it printed did not come whole: never a success."""
+    return CliError(
+        f"The command exited with status {code}, but its output is incomplete.",
+        hint=f"greenroom logs --dyno {dyno['name']}{cx.words()}   (says how it ended; what an attached dyno prints is not logged)",
+        code=code or 1,
+    )
 
 
 def _start(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
     """Ask for the dyno. A migrate whose rehearsal was red is asked for again when the person types the app's name."""
     try:
-        return cx.api.post(cx.path("dynos"), body)
+        return _post(cx, body)
     except ApiError as error:
         if error.id != "rehearsal_red" or not sys.stdin.isatty():
             raise
-        confirm(cx, "", name=cx.app, what=error.message)
-        return cx.api.post(cx.path("dynos"), {**body, "force": True})
+        confirm(cx, "", name=cx.app, what=error.message, again="--force, before its arguments")
+        return _post(cx, {**body, "force": True})
+
+
+def _post(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for the dyno and say, when a migrate takes its time to begin, what the server does before."""
+    import threading
+
+    still = threading.Timer(STILL_SECONDS, output.note, [STILL])
+    still.daemon = True
+    if MIGRATES.search(body["command"]):
+        still.start()
+    try:
+        return cx.api.post(cx.path("dynos"), body, seconds=START_SECONDS)
+    finally:
+        still.cancel()
 
 
 def _wishes(no_snapshot: bool, force: bool) -> dict[str, bool]:

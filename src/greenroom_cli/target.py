@@ -57,10 +57,15 @@ class Target:
 
     @property
     def token_hint(self) -> str:
-        """How to get a token that holds."""
-        if self.home is None:
-            return "ask an administrator for `greenroom accounts:create`, then set GREENROOM_TOKEN"
-        return f'eval "$(greenroom env{self.home_words})"'
+        """How to get a token that holds. The home's own token is made anew when its file is not there."""
+        import shlex
+
+        own, words = self.home and _token_file(self.home), self.home_words
+        if own and self.token_source == str(own):
+            return f"rm {shlex.quote(str(own))}; greenroom down{words}; greenroom up --detach{words}   (makes a new one)"
+        if own and os.access(own, os.R_OK):
+            return f'eval "$(greenroom env{words})"'
+        return f"ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set {self.token_source.removeprefix('$')}"
 
     @property
     def git_url(self) -> str:
@@ -104,18 +109,36 @@ def find(home: str | None, env: Mapping[str, str] | None = None) -> Target:
 
 def is_local(url: str) -> bool:
     """Whether it is an http(s) URL of this machine (a tunnel's end included): a Heroku token must not be sent elsewhere."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     host = parts.hostname or ""
     return parts.scheme in ("http", "https") and (host in LOCAL or host.endswith(".localhost"))
 
 
+def _url_problem(url: str) -> str:
+    """Why nothing can be asked at this address; '' when it is one. No host or port is looked for."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return "which is no http:// or https:// address"
+        if parts.port == 0:
+            return "whose port is not a number from 1 to 65535"
+    except ValueError as error:
+        return "whose port is not a number from 1 to 65535" if str(error).startswith("Port ") else "which is no address"
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        return "whose host is no name of a computer"
+    return "" if parts.netloc.isprintable() and " " not in parts.netloc else "whose host is no name of a computer"
+
+
 def _of_url(env: Mapping[str, str], url_name: str, token_name: str) -> Target:
     url = env[url_name].strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise CliError(
-            f"{url_name} is {url!r}, which is no http:// or https:// address.", hint=f"{url_name}=http://localhost:5000"
-        )
+    problem = _url_problem(url)
+    if problem:
+        raise CliError(f"{url_name} is {url!r}, {problem}.", hint=f"{url_name}=http://localhost:5000")
     token = env.get(token_name, "").strip()
     if not token:
         raise CliError(f"{url_name} is set but {token_name} is not.", hint=f"export {token_name}=grm_...")
@@ -143,14 +166,20 @@ def _token_of(home: Path, env: Mapping[str, str], words: str) -> tuple[str, str]
     name = "GREENROOM_TOKEN"
     if env.get(name) and not env.get("GREENROOM_URL"):
         return env[name].strip(), f"${name}"
-    path = home / "keys" / "admin.token"
+    path = _token_file(home)
     try:
         return path.read_text().strip(), str(path)
     except FileNotFoundError as error:
         raise CliError(f"{home} has no API token yet.", hint=f"greenroom up --detach{words}") from error
     except PermissionError as error:
         text = f"{path} belongs to another user of this machine."
-        raise CliError(text, hint="ask for a token of your own and set GREENROOM_TOKEN") from error
+        hint = "set GREENROOM_TOKEN to your own; an administrator makes it: greenroom accounts:token EMAIL, or accounts:create without an account"
+        raise CliError(text, hint=hint) from error
+
+
+def _token_file(home: Path) -> Path:
+    """Where the administrator's token of an installation on this machine is."""
+    return home / "keys" / "admin.token"
 
 
 def _installation(home: Path, words: str) -> dict:

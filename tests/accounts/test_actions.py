@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.accounts import actions, queries
 from greenroom.accounts.models import Account, AuditEntry, Token
-from greenroom.accounts.rules import scope_grants
+from greenroom.accounts.rules import PLATFORM, scope_grants
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 
@@ -76,3 +76,16 @@ def test_the_audit_log_notices_a_removed_row(alice):
         actions.audit(actor=alice, action=f"act.{number}")
     AuditEntry.objects.filter(action="act.1").delete()
     assert not queries.audit_is_intact()
+
+
+def test_the_first_administrator_of_an_older_installation_gets_an_address_that_clients_take_for_one(db):
+    made = actions.create_account(actor=PLATFORM, email="someone@example.com", password="correct horse", is_admin=True)
+    Account.objects.filter(pk=made.pk).update(email="admin@localhost")
+    actions.follow_renames()
+    actions.follow_renames()
+    assert Account.objects.get(pk=made.pk).email == "admin@greenroom.localhost"
+    for written in ("admin@localhost", "Admin@Localhost", "admin@greenroom.localhost"):
+        assert queries.by_email(written).pk == made.pk
+        assert queries.by_password(written, "correct horse").account_id == made.pk
+    with pytest.raises(ConflictError):
+        actions.create_account(actor=PLATFORM, email="admin@localhost", password="another horse")

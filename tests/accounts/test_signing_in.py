@@ -136,3 +136,27 @@ def test_who_guesses_at_the_page_spends_the_requests_of_their_address(bob, setti
         assert Client().get("/auth/browser/guess", REMOTE_ADDR="10.0.0.8").status_code == 404
     finally:
         limits.forget()
+
+
+def test_a_crowd_of_sign_ins_that_nobody_finishes_keeps_nobody_out(bob, monkeypatch):
+    monkeypatch.setattr(signing_in, "EACH", 5)
+    monkeypatch.setattr(signing_in, "OPEN", 12)
+    mine = begun()
+    for number in range(30):
+        signing_in.begin(description="a flood", address=f"10.0.0.{number % 3}")
+    assert SignIn.objects.count() <= 12
+    row, url, collect = begun()
+    assert submit(Client(), url, email="bob@example.com", password="correct horse").status_code == 200
+    assert collect()
+    assert SignIn.objects.filter(pk=mine[0].pk).exists()
+    assert SignIn.objects.filter(address="10.0.0.1").count() <= 5
+    assert row.address == "10.1.2.3"
+
+
+def test_the_addresses_of_one_ipv6_network_count_as_one(monkeypatch):
+    monkeypatch.setattr(signing_in, "EACH", 5)
+    mine, _, _ = begun()
+    for number in range(20):
+        row, *_ = signing_in.begin(description="a flood", address=f"2001:db8:1:2::{number:x}")
+    assert SignIn.objects.filter(address__startswith="2001:db8:").count() == 5
+    assert SignIn.objects.filter(pk__in=[mine.pk, row.pk]).count() == 2, "the newest of the network, and whoever is elsewhere"

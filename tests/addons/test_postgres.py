@@ -104,8 +104,61 @@ def test_a_throwaway_role_may_create_databases_and_all_of_them_vanish():
     actions.drop_throwaway(label="test-1")
     with host.connect() as connection:
         assert not host.role_exists(connection, made.name)
-        assert not host.database_exists(connection, made.name)
-        assert not host.database_exists(connection, "test_of_throwaway")
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = ANY(%s)", [[made.name, "test_of_throwaway"]])
+        assert found.fetchone() is None
+
+
+def test_what_was_made_for_nobody_who_is_there_any_more_is_dropped_and_a_new_one_stays():
+    kept, left = (actions.make_throwaway(label=label) for label in ("kept", "left"))
+    there = actions.throwaways()
+    new = actions.make_throwaway(label="new")
+    try:
+        assert {kept.name, left.name} <= there
+        assert left.name in actions.drop_other_throwaways(there=there, labels=["kept"])
+        with host.connect() as connection:
+            assert [host.role_exists(connection, made.name) for made in (kept, left, new)] == [True, False, True]
+    finally:
+        for label in ("kept", "left", "new"):
+            actions.drop_throwaway(label=label)
+
+
+def test_a_test_run_cannot_keep_its_role_by_what_it_leaves_on_the_server():
+    made, other = (actions.make_throwaway(label=f"keeps-{number}") for number in (1, 2))
+    try:
+        with as_app(made.url) as connection, as_app(other.url) as helper:
+            connection.execute("CREATE DATABASE kept_as_template")
+            connection.execute("ALTER DATABASE kept_as_template IS_TEMPLATE true")
+            helper.execute("CREATE DATABASE kept_elsewhere")
+            helper.execute(f"GRANT CREATE ON DATABASE kept_elsewhere TO {made.name}")
+        with as_app(made.url, "kept_elsewhere") as connection:
+            connection.execute("CREATE SCHEMA mine CREATE TABLE rows (n int)")
+        with as_app(other.url) as helper:
+            helper.execute("REVOKE CONNECT ON DATABASE kept_elsewhere FROM PUBLIC")
+            helper.execute(f"REVOKE ALL ON DATABASE kept_elsewhere FROM {other.name}")
+            helper.execute("ALTER DATABASE kept_elsewhere ALLOW_CONNECTIONS false")
+        with as_app(made.url, "postgres") as connection:
+            connection.execute("SELECT lo_create(0) FROM generate_series(1, 3000)")
+            actions.drop_throwaway(label="keeps-1")
+        with host.connect() as connection:
+            assert not host.role_exists(connection, made.name)
+            assert connection.execute("SELECT 1 FROM pg_database WHERE datname = 'kept_as_template'").fetchone() is None
+    finally:
+        for number in (1, 2):
+            actions.drop_throwaway(label=f"keeps-{number}")
+
+
+def test_a_role_that_cannot_be_dropped_is_locked_out(monkeypatch):
+    made = actions.make_throwaway(label="locked")
+    with as_app(made.url) as inside:
+        with monkeypatch.context() as patch:
+            patch.setattr(host, "drop_database", lambda *_: (_ for _ in ()).throw(psycopg.errors.ObjectInUse()))
+            with pytest.raises(psycopg.errors.ObjectInUse):
+                actions.drop_throwaway(label="locked")
+        with pytest.raises(psycopg.OperationalError):
+            inside.execute("CREATE DATABASE late")
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(made.url):
+        pass
+    actions.drop_throwaway(label="locked")
 
 
 def test_a_worker_of_autovacuum_does_not_keep_a_database_from_being_dropped(database):

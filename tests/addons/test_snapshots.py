@@ -143,6 +143,21 @@ def test_an_exchange_that_happened_is_not_repeated(alice, database, home):
     assert orders(database[1]) == 3
 
 
+def test_a_database_that_is_replaced_while_the_worker_sweeps_is_kept(alice, database, home, monkeypatch):
+    row = restores.ask(actor=alice, addon=database[0], snapshot=capture(alice, database, home))
+    real = host.names_like
+
+    def names_like(*given):
+        restores.advance(restore=row, home=home)
+        return real(*given)
+
+    monkeypatch.setattr(host, "names_like", names_like)
+    restores.sweep()
+    row.refresh_from_db()
+    assert row.state == "swapped"
+    assert copies(database) == [row.kept]
+
+
 def test_a_failed_dump_leaves_a_row_that_says_why_and_no_file(alice, database, home, monkeypatch):
     monkeypatch.setenv("GREENROOM_POSTGRES_BIN", "/nonexistent")
     with pytest.raises(PlatformError):

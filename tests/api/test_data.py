@@ -259,3 +259,51 @@ def test_what_may_not_be_read_is_not_copied_nor_what_is_elsewhere(alice, bob, st
     assert send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}).status_code == 409
     assert send(client_of(bob), "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}).status_code == 403
     assert (Snapshot.objects.count(), Restore.objects.count()) == (before, 0)
+
+
+def test_an_add_on_is_found_by_its_service_where_there_is_one(alice, store, home):
+    mine = client_of(alice)
+    for name in ("heroku-postgresql", "postgresql", "heroku-postgresql:essential-0"):
+        assert mine.get(f"/apps/store/addons/{name}").json()["name"] == "store-db"
+        assert send(mine, "POST", "/actions/addons/resolve", {"addon": name, "app": "store"}).json()[0]["name"] == "store-db"
+        found = send(mine, "POST", "/actions/addon-attachments/resolve", {"addon_attachment": name, "app": "store"}).json()
+        assert [row["addon"]["name"] for row in found] == ["store-db"]
+    assert send(mine, "POST", "/actions/addons/resolve", {"addon": "heroku-postgresql", "app": None}).status_code == 404
+    resources.create(actor=alice, app=store, home=home, name="second-db", wanted="", confirmed=False)
+    answer = send(mine, "DELETE", "/apps/store/addons/heroku-postgresql")
+    assert (answer.status_code, answer.json()["id"]) == (422, "multiple_matches")
+    assert "store-db, second-db" in answer.json()["message"]
+    assert Addon.objects.filter(app=store, state="provisioned").count() == 2
+
+
+def test_another_plan_than_the_one_there_is_is_refused_and_nothing_is_made(alice, store):
+    mine = client_of(alice)
+    for plan in ("heroku-postgresql:standard-0", "postgresql:hobby-dev"):
+        answer = send(mine, "POST", "/apps/store/addons", {"plan": plan})
+        assert (answer.status_code, "the only one is essential-0" in answer.json()["message"]) == (404, True)
+    assert send(mine, "PATCH", "/apps/store/addons/heroku-postgresql", {"plan": {"name": "heroku-postgresql:standard-0"}}).status_code == 422
+    assert send(mine, "PATCH", "/apps/store/addons/heroku-postgresql", {"plan": {"name": "heroku-postgresql:essential-0"}}).status_code == 200
+    assert Addon.objects.filter(app=store).count() == 1
+
+
+@pytest.mark.parametrize(("service", "way"), [("heroku-redis", "config:set REDIS_URL"), ("papertrail:choklad", "drains:add"), ("unheard-of", "heroku-postgresql")])
+def test_a_service_that_is_not_there_is_refused_with_what_to_use(alice, store, service, way):
+    answer = send(client_of(alice), "POST", "/apps/store/addons", {"plan": service})
+    assert answer.status_code == 404
+    assert way in answer.json()["message"]
+
+
+def test_errors_speak_the_words_of_the_client_and_name_the_app(alice, store):
+    mine = client_of(alice)
+    for agent, command in (("heroku-cli/11.10.0 linux-x64", "heroku apps"), ("greenroom", "greenroom apps"), ("curl/8", "heroku apps")):
+        message = mine.get("/apps/no-such-app", headers={"User-Agent": agent}).json()["message"]
+        assert "Couldn't find that app: no-such-app." in message
+        assert f"hint: {command} lists" in message
+
+
+def test_an_app_without_a_database_is_told_how_to_get_one_and_not_to_destroy_itself(shop, alice):
+    client = client_of(alice)
+    for method, path in (("GET", "/apps/shop/pg"), ("POST", "/apps/shop/pg/snapshots")):
+        answer = client.generic(method, path, b"{}", content_type="application/json")
+        assert answer.status_code == 404
+        assert answer.json()["hint"] == "heroku addons:create heroku-postgresql -a shop"

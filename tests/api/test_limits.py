@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import pytest
+from django.db import connection
 from django.test import Client
 
-from greenroom.accounts import limits
+from greenroom.accounts import buckets, limits, queries
 from greenroom.accounts.rules import Rate, rate_of, refilled, wider
 from greenroom.basics import clock
+from greenroom.basics.crowd import neighbours
 from tests.api.world import client_of
 
 pytestmark = pytest.mark.django_db
@@ -59,18 +64,127 @@ def test_an_address_without_a_credential_has_fewer_and_does_not_harm_who_has_one
     assert client_of(alice).get("/apps").status_code == 200
 
 
-def test_wrong_passwords_are_slowed_down_by_address_and_by_account(alice, bob, rates, settings):
+@pytest.fixture
+def slept(monkeypatch, rates):
+    """The seconds for which sign-ins waited; the clock moves with them."""
+    found = []
+
+    def sleep(seconds):
+        found.append(seconds)
+        rates["at"] += seconds
+
+    monkeypatch.setattr(limits, "sleep", sleep)
+    return found
+
+
+def test_wrong_passwords_are_slowed_down_where_they_come_from_and_nowhere_else(alice, bob, rates, settings, slept):
     settings.ADDRESS_RATE = None
     assert [sign_in("wrong").status_code for _ in range(2)] == [401, 401]
     refused = sign_in("correct horse")
     assert refused.status_code == 429
     assert refused["Retry-After"] == "10"
-    assert sign_in("correct horse", address="10.0.0.2").status_code == 429
-    assert sign_in("correct horse", email="bob@example.com").status_code == 429
-    assert sign_in("correct horse", email="bob@example.com", address="10.0.0.2").status_code == 201
+    assert sign_in("correct horse", address="10.0.0.2").status_code == 201
+    assert sign_in("correct horse", email="bob@example.com").status_code == 201
     assert client_of(alice).get("/account").status_code == 200
-    rates["at"] += 20
+    rates["at"] += 10
     assert sign_in("correct horse").status_code == 201
+    assert slept == []
+
+
+def test_ten_wrong_passwords_do_not_lock_the_right_one_out(alice, rates, settings, slept):
+    settings.ADDRESS_RATE, settings.PASSWORD_RATE = None, Rate(10, 10)
+    assert [sign_in("wrong").status_code for _ in range(10)] == [401] * 10
+    assert sign_in("correct horse").status_code == 201
+    assert slept == [pytest.approx(6.0)]
+
+
+def test_parallel_guesses_are_counted_before_they_are_hashed(rates, settings, monkeypatch):
+    settings.PASSWORD_RATE = Rate(2, 6)
+    hashed = []
+
+    def hash_while_another_guess_comes(password):
+        hashed.append(password)
+        if len(hashed) < 4:
+            queries.by_password("nobody@example.com", f"guess {len(hashed)}", address="10.0.0.1")
+
+    monkeypatch.setattr(queries, "make_password", hash_while_another_guess_comes)
+    with pytest.raises(limits.RateLimitError):
+        queries.by_password("nobody@example.com", "guess 0", address="10.0.0.1")
+    assert hashed == ["guess 0", "guess 1"]
+
+
+def test_no_more_than_four_passwords_are_hashed_at_once(settings):
+    settings.PASSWORD_RATE = None
+    inside, most, lock = [], [], threading.Lock()
+
+    def check(number):
+        with limits.attempt("alice@example.com", f"10.0.0.{number}"):
+            with lock:
+                inside.append(number)
+                most.append(len(inside))
+            sleep(0.02)
+            with lock:
+                inside.remove(number)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(check, range(20)))
+    assert max(most) == limits.HASHES
+
+
+def test_who_finds_all_places_for_hashing_taken_is_told_to_come_back(alice, monkeypatch, settings):
+    settings.PASSWORD_RATE = Rate(1, 6)
+    monkeypatch.setattr(limits, "_hashing", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(limits, "HASH_PATIENCE", 0.01)
+    with limits.attempt("bob@example.com", "10.0.0.2"):
+        refused = sign_in("correct horse")
+    assert (refused.status_code, refused["Retry-After"]) == (429, "5")
+    assert sign_in("correct horse").status_code == 201, "the attempt that was not made has cost nothing"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sign_in_that_waits_holds_no_database_connection(settings, rates, monkeypatch):
+    settings.PASSWORD_RATE = Rate(1, 10)
+    assert queries.by_password("nobody@example.com", "wrong", address="10.0.0.1") is None
+    held = []
+
+    def wait(seconds):
+        held.append(connection.connection)
+        rates["at"] += seconds
+
+    monkeypatch.setattr(limits, "sleep", wait)
+    connection.ensure_connection()
+    assert queries.by_password("nobody@example.com", "wrong", address="10.0.0.1") is None
+    assert held == [None]
+
+
+def test_guesses_stay_bounded_while_they_go_on(alice, rates, settings, slept):
+    settings.ADDRESS_RATE, settings.PASSWORD_RATE = None, Rate(10, 10)
+    began = rates["at"]
+    tried = [sign_in(f"guess {number}").status_code for number in range(40)]
+    assert set(tried) == {401}
+    assert rates["at"] - began >= 29 * 6
+
+
+def test_no_more_than_a_few_wait_at_once(alice, settings, slept, monkeypatch):
+    settings.ADDRESS_RATE, settings.PASSWORD_RATE = None, Rate(1, 10)
+    sign_in("wrong")
+    monkeypatch.setattr(limits, "MOST_WAITING", 0)
+    assert sign_in("correct horse").status_code == 429
+    assert slept == []
+
+
+def test_guesses_from_many_addresses_lock_out_nobody_who_has_been_there(alice, settings, slept):
+    settings.ADDRESS_RATE, settings.PASSWORD_RATE = None, Rate(2, 6)
+    assert sign_in("correct horse", address="10.9.9.9").status_code == 201
+    assert {sign_in("wrong", address=f"10.1.0.{number}").status_code for number in range(20)} == {401}
+    assert sign_in("correct horse", address="10.1.1.1").status_code == 429
+    assert sign_in("correct horse", address="10.9.9.9").status_code == 201
+
+
+def test_the_addresses_of_one_customer_count_as_one():
+    assert neighbours("2001:db8:1:2:aaaa::1") == neighbours("2001:db8:1:2:bbbb::9") != neighbours("2001:db8:1:3::1")
+    assert neighbours("::ffff:10.0.0.1") == neighbours("10.0.0.1") == "10.0.0.1"
+    assert neighbours("") == ""
 
 
 def test_right_passwords_cost_nothing(alice):
@@ -78,10 +192,33 @@ def test_right_passwords_cost_nothing(alice):
 
 
 def test_a_flood_of_addresses_does_not_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(limits, "FULL", 10)
+    monkeypatch.setattr(buckets, "MOST", 10)
     for number in range(100):
         limits.spend(None, f"10.0.1.{number}")
-    assert len(limits._buckets) <= 10
+    assert len(limits._requests) <= 10
+
+
+def test_a_flood_of_addresses_makes_no_wrong_password_forgotten(alice, monkeypatch):
+    monkeypatch.setattr(buckets, "MOST", 10)
+    assert [sign_in("wrong").status_code for _ in range(2)] == [401, 401]
+    for number in range(100):
+        limits.spend(None, f"10.0.1.{number}")
+    assert sign_in("correct horse").status_code == 429
+
+
+def test_full_buckets_are_dropped_before_those_in_use(rates, monkeypatch):
+    monkeypatch.setattr(buckets, "MOST", 3)
+    kept, slow, quick = buckets.Buckets(), Rate(10, 1), Rate(10, 60)
+    kept.at("guessed", slow).tokens -= 5
+    for number in range(2):
+        kept.at(f"asked {number}", quick).tokens -= 1
+    rates["at"] += 2
+    kept.at("new", quick).tokens -= 1
+    assert (len(kept), kept.at("guessed", slow).tokens < 6) == (2, True)
+    for number in range(9):
+        kept.at(f"more {number}", quick).tokens -= 1
+    assert len(kept) == 3
+    assert kept.at("guessed", slow).tokens == 10, "the oldest goes when all are in use"
 
 
 def test_rates_are_written_as_two_numbers():

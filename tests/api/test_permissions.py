@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from django.apps import apps as django_apps
 from django.test import Client
-from django.urls import get_resolver
 
 from greenroom.accounts.rules import GRANTS, SCOPES
 from greenroom.apps import actions as apps
@@ -28,17 +27,12 @@ from tests.api import world as worlds
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
 import permissions
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("all_views")]
 LINE = re.compile(r"\| `(\w+) (/\S*)` \| (\S+) \| (\w+) \| (.*) \|")
 PARTS = {"app": "shop", "pipeline": "pipe"}
 """Parts of paths of which a permission is asked, and what the cast of the fixtures has there."""
 
 PEOPLE = ("none", "viewer", "developer", "operator", "owner")
-
-
-@pytest.fixture(autouse=True)
-def table():
-    get_resolver().url_patterns  # noqa: B018
 
 
 def documented():

@@ -206,3 +206,13 @@ def test_the_latest_test_run_alone_is_asked_for_in_one_request(alice, pipe, shop
     assert [row["number"] for row in client.get("/pipelines/pipe/test-runs").json()] == [3, 2, 1]
     answer = client.get("/pipelines/pipe/test-runs", headers={"Range": "number ..; order=desc,max=2"})
     assert (answer.status_code, [row["number"] for row in answer.json()]) == (206, [3, 2])
+
+
+def test_asking_for_a_part_enables_review_apps_and_changing_another_needs_them_enabled(alice, pipe, shop):  # noqa: F811
+    client, path = client_of(alice), "/pipelines/pipe/review-app-config"
+    status, body = send(client, "PATCH", path, {"wait_for_ci": False})
+    assert (status, "heroku reviewapps:enable" in body["hint"]) == (404, True)
+    status, body = send(client, "PATCH", path, {"automatic_review_apps": True})
+    assert (status, body["automatic_review_apps"], body["destroy_stale_apps"]) == (200, True, False)
+    assert send(client, "PATCH", path, {"destroy_stale_apps": True})[1]["automatic_review_apps"] is True
+    assert send(client, "POST", path, {})[0] == 409

@@ -67,13 +67,17 @@ def person(email: str, *, admin: bool = False) -> Actor:
     return actor_of(accounts.create_account(actor=PLATFORM, email=email, password="correct horse", is_admin=admin))
 
 
+MASTER_KEY = base64.b64encode(os.urandom(32)).decode()
+"""One for the whole process: keys are cached by their home, and this home is always the same."""
+
+
 @contextmanager
 def place() -> Iterator[Path]:
     """The suite's home with a master key, an engine in memory, and settings of an external PostgreSQL."""
     home, before = settings.HOME, settings.INSTALLATION
     key = home / "keys" / "master.key"
     key.parent.mkdir(parents=True, exist_ok=True)
-    key.write_text(base64.b64encode(os.urandom(32)).decode())
+    key.write_text(MASTER_KEY)
     settings.INSTALLATION = {**before, "postgres": "external"}
     use_engine(MemoryEngine())
     try:

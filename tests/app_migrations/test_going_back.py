@@ -16,6 +16,7 @@ from greenroom.buildpacks.readers import read_settings
 from greenroom.dynos.actions import make_one_off
 from greenroom.releases.models import Release
 from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
+from tests.api.world import client_of
 from tests.app_migrations.test_rehearsals import app_state  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -42,8 +43,8 @@ def rehearsed(old, newest, run, cells):
     MigrationRun.objects.filter(pk=run.pk).update(rehearsal=row)
 
 
-def agree(alice, old, newest, *, confirmed=False, forced=False):
-    return going_back.agree(actor=alice, old=old, live=newest, confirmed=confirmed, forced=forced)
+def agree(alice, old, newest, *, confirmed=False, forced=False, mute=False):
+    return going_back.agree(actor=alice, old=old, live=newest, confirmed=confirmed, forced=forced, mute=mute)
 
 
 def test_what_was_applied_by_newer_code_is_named_and_it_is_asked_once(alice, crossed):
@@ -54,9 +55,22 @@ def test_what_was_applied_by_newer_code_is_named_and_it_is_asked_once(alice, cro
     assert f"applied since v{old.version}" in asked.value.message
     assert run.before[0] in asked.value.message
     assert "is not known: no rehearsal has tried it" in asked.value.message
-    assert f"--confirm {old.app.name}" in asked.value.hint
+    assert asked.value.hint == f"greenroom rollback v{old.version} -a {old.app.name} --confirm {old.app.name}   (or the same command again within 5 minutes)"
     assert AuditEntry.objects.get(action="rollback.ask").detail == {"to": old.version, "migrations": run.before}
     assert run.before[0] in agree(alice, old, newest), "the same once more is the yes of a client that can say nothing else"
+
+
+def test_a_client_without_an_option_to_confirm_is_told_to_ask_again_and_nothing_else(alice, crossed, home):
+    """By the API: the Heroku CLI's rollback has no --confirm, and its user need not have the greenroom command."""
+    old = crossed[0]
+    hints = {}
+    for agent in ("heroku-cli/11.10.0 linux-x64", ""):
+        answer = client_of(alice).post(f"/apps/{old.app.name}/releases", {"release": f"v{old.version}"}, "application/json", headers={"User-Agent": agent})
+        assert (answer.status_code, answer.json()["id"]) == (409, "rollback_across_migrations")
+        hints[agent[:6]] = answer.json()["hint"]
+        AuditEntry.objects.filter(action="rollback.ask").update(action="rollback.asked")
+    assert hints["heroku"] == "run the same command again within 5 minutes"
+    assert "--confirm" in hints[""]
 
 
 def test_somebody_elses_question_is_no_answer_of_mine_and_neither_is_an_old_one(alice, bob, crossed):

@@ -45,11 +45,11 @@ def database(tmp_path):
     return str(tmp_path / "db.sqlite3")
 
 
-def probe(folder: Path, **env: str) -> dict:
-    parts = probe_spec_parts()
+def probe(folder: Path, asked: tuple[str, ...] = (), **env: str) -> dict:
+    parts = probe_spec_parts("django", asked)
     out = folder.parent / "out"
     out.mkdir(exist_ok=True)
-    argv = [sys.executable, *parts.command[1:-1], str(out)]
+    argv = [sys.executable, "-", str(out), *parts.command[3:]]
     done = subprocess.run(argv, input=parts.stdin, cwd=folder, env=environment(**env), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads((out / "probe.json").read_text())
@@ -84,6 +84,43 @@ def test_pending_migrations_come_in_order_and_say_what_they_do(app, database):
     step = found["plan"][0]
     assert step["operations"][0] == "Add field price to item"
     assert (step["reversible"], step["atomic"]) == (False, True)
+
+
+URLS = """from django.http import HttpResponse
+from django.urls import path
+from shop.models import Item
+
+def page(request):
+    {body}
+
+urlpatterns = [path("", page)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        ("return HttpResponse(Item.objects.count())", {"schema": True, "error": "OperationalError: no such table: shop_item"}),
+        ("raise ValueError('Missing staticfiles manifest entry')", {"schema": False, "error": "ValueError: Missing staticfiles manifest entry"}),
+        ("return HttpResponse('ok')", {"status": 200}),
+        ("return HttpResponse(request.META['HTTP_HOST'], status=404)", {"status": 404}),
+    ],
+)
+def test_while_migrations_are_pending_the_page_says_whether_the_schema_is_why_it_fails(app, database, body, seen):
+    write(app, {"conf/urls.py": URLS.format(body=body)})
+    settings = (app / "conf/settings.py").read_text() + "\nROOT_URLCONF = 'conf.urls'\nALLOWED_HOSTS = ['shop.localhost']\nWSGI_APPLICATION = 'conf.wsgi.application'\n"
+    write(app, {"conf/settings.py": settings})
+    about = probe(app, ("/", "shop.localhost"), DB=database)["about"]
+    assert about["page"] == seen
+    assert (about["vendor"], about["wsgi"]) == ("sqlite", "conf.wsgi")
+    migrate(app, DB=database)
+    assert "page" not in probe(app, ("/", "shop.localhost"), DB=database)["about"], "nothing is pending: nobody asks"
+
+
+def test_what_the_settings_give_away_is_noticed(app, database):
+    text = (app / "conf/settings.py").read_text() + "\nDEBUG = True\nSECRET_KEY = 'django-insecure-x'\n"
+    about = probe(write(app, {"conf/settings.py": text}), DB=database)["about"]
+    assert (about["debug"], about["insecure_key"]) == (True, True)
 
 
 def test_columns_that_the_code_needs_and_its_tables_lack_are_named(app, database):

@@ -50,6 +50,9 @@ COLUMNS = 'sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.S
 FIRST = revision("a1", None, f'op.create_table("shop_item", {COLUMNS})', "op.drop_table('shop_item')")
 
 
+FLAGS = "from django.db import migrations\nclass Migration(migrations.Migration):\n    initial = True\n    operations = []\n"
+
+
 class Django:
     """One of the two: an app with a first migration, and what changes it."""
 
@@ -176,6 +179,20 @@ def test_a_change_of_the_models_without_a_migration_is_unmade(kind):
     assert (found["pending"], found["lacking"]) == ([], ["shop_item.price"])
     assert len(found["unmade"]) == 1
     assert "price" in found["unmade"][0]
+
+
+@pytest.mark.parametrize("place", ["site-packages", "libs"])
+def test_changes_of_an_installed_package_are_not_the_teams(tmp_path, place):
+    with database() as url:
+        app = Django(tmp_path / "app", url)
+        package = {"__init__.py": "", "models.py": "from django.db import models\nclass Flag(models.Model):\n    on = models.BooleanField()\n",
+                   "migrations/__init__.py": "", "migrations/0001_initial.py": FLAGS}  # fmt: skip
+        write(tmp_path / "app" / place / "flags", package)
+        settings = next(path for path in app.folder.rglob("*.py") if "INSTALLED_APPS" in path.read_text())
+        settings.write_text(f"import sys\nsys.path.append({str(tmp_path / 'app' / place)!r})\n{settings.read_text()}\nINSTALLED_APPS = [*INSTALLED_APPS, 'flags']\n")
+        found = ask(("django", app))
+    assert found["status"] == "ok", found
+    assert [text.partition(":")[0] for text in found["unmade"]] == ([] if place == "site-packages" else ["flags"])
 
 
 def test_a_database_that_is_down_is_an_error_and_never_pending(kind):

@@ -22,11 +22,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice, app_state, home, database):  # noqa: F811
-    seen = set()
-    for number in range(1, TIMES + 1):
+    seen, whole = set(), 0.0
+    for number in range(TIMES + 1):
         row = actions.ask(actor=alice, release=app_state[0])
+        began = time.monotonic()
         child = start("app_migrations/rehearsal_to_kill.py", home, row.pk)
-        time.sleep(random.uniform(0.0, 2.5))
+        if number == 0:
+            child.wait()  # the first is left alone and says how long a whole one takes on this machine
+            whole = time.monotonic() - began
+        time.sleep(random.uniform(0.0, whole) if number else 0.0)
         child.kill()
         child.wait()
         row.refresh_from_db()
@@ -36,7 +40,7 @@ def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice,
             carry_out(row, home, {})
         assert (row.state, row.colour) == ("done", "green"), f"kill {number}: {row.failure}"
         assert actions.sweep(engine=MemoryEngine()) == 0, f"kill {number} left a copy that was not the rehearsal's own"
-        assert clones.forsaken(()) == []
+        assert clones.present() == set()
         assert not list((home / "run" / "rehearsals").glob("*.dump*")), f"kill {number} left a dump"
         with as_app(database[1]) as live:
             assert live.execute("SELECT count(*) FROM shop_order").fetchone() == (1000,)

@@ -26,7 +26,7 @@ from greenroom.config_vars.actions import write
 from greenroom.config_vars.queries import latest
 from greenroom.dynos.actions import make_one_off
 from greenroom.dynos.models import Dyno
-from greenroom.engine.contract import scratch_folder
+from greenroom.engine.contract import DynoSpec, scratch_folder
 from greenroom.engine.errors import EngineAwayError
 from greenroom.engine.memory import SUCCEEDS, MemoryEngine
 from greenroom.releases.actions import conclude, release
@@ -85,7 +85,7 @@ def carry_out(row, home, answers):
 
 
 def left_over():
-    return clones.forsaken(())
+    return sorted(clones.present())
 
 
 def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state, home, database):  # noqa: F811
@@ -354,7 +354,7 @@ def test_services_lead_nowhere_and_the_rest_stays():
         "DATABASE_URL": live, "HEROKU_POSTGRESQL_BLUE_URL": live, "OTHER": "postgresql+psycopg://x@y/z", "REDIS_TLS_URL": "rediss://:p@h:1",
         "EMAIL_URL": "smtp+tls://u:p@mail:587", "CELERY": "amqp://h//", "PGHOST": "h", "PGOPTIONS": "-c x=1", "SITE": "https://example.org", "WORD": "redis",
     }  # fmt: skip
-    found = isolated(env, live=live, clone=clone)
+    found = isolated(env, live=[live], clone=clone)
     assert found == {
         "DATABASE_URL": clone, "HEROKU_POSTGRESQL_BLUE_URL": clone, "OTHER": "postgresql+psycopg://127.0.0.1:1/0",
         "REDIS_TLS_URL": "rediss://127.0.0.1:1/0", "EMAIL_URL": "smtp+tls://127.0.0.1:1/0", "CELERY": "amqp://127.0.0.1:1/0", "PGOPTIONS": "-c x=1",
@@ -469,3 +469,18 @@ def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_stat
 )
 def test_what_a_rehearsal_tells_of_going_back(cells, reverse, said):
     assert texts.going_back(3, 7, cells, reverse) == said
+
+
+def test_a_rehearsal_that_begins_during_a_sweep_keeps_its_copy_and_its_dynos(alice, app_state, home, database, monkeypatch):  # noqa: F811
+    engine, before = MemoryEngine(), actions.unfinished
+
+    def unfinished():
+        rows = before()
+        row = actions.ask(actor=alice, release=app_state[0])
+        engine.start(DynoSpec(id=f"{actions.prefix_of(row)}x", kind="worker", owner="x", uid=1, process="x", command=("x",)))
+        monkeypatch.setattr(actions, "unfinished", before)
+        return rows
+
+    monkeypatch.setattr(actions, "unfinished", unfinished)
+    assert actions.sweep(engine=engine) == 0
+    assert len(engine.list()) == 1

@@ -18,7 +18,7 @@ def test_a_stranger_cannot_tell_a_foreign_app_from_none(charlie, shop):
     for name in ("shop", str(shop.id), "no-such-app"):
         with pytest.raises(NotFoundError) as error:
             authorise(charlie, name, "view")
-        assert str(error.value) == "Couldn't find that app."
+        assert str(error.value) == f"Couldn't find that app: {name}.\nhint: heroku apps lists the apps that you may see"
 
 
 def test_a_viewer_reads_and_changes_nothing(vera, shop):
@@ -37,6 +37,31 @@ def test_a_developer_pushes_and_does_not_override(bob, shop):
 
 def test_only_the_owner_destroys(alice, shop):
     assert authorise(alice, "shop", "destroy") == shop
+
+
+@pytest.mark.parametrize("permission", sorted(PERMISSIONS))
+def test_a_refusal_names_a_remedy_that_exists(charlie, alice, shop, permission):
+    """The role that is named can be given; what only the owner may do is nobody's to give."""
+    actions.add_collaborator(actor=alice, app=shop, email=charlie.email, role="viewer")
+    if allows(Standing(role="viewer"), permission):
+        return
+    role = PERMISSIONS[permission][0]
+    with pytest.raises(ForbiddenError) as error:
+        authorise(charlie, "shop", permission)
+    if role == "owner":
+        assert error.value.hint == "only its owner, alice@example.com, or an administrator can"
+        assert "--role" not in str(error.value)
+        return
+    assert f"`greenroom access:add {charlie.email} --role {role} -a shop`" in error.value.hint
+    actions.remove_collaborator(actor=alice, app=shop, email=charlie.email)
+    actions.add_collaborator(actor=alice, app=shop, email=charlie.email, role=role)
+    assert authorise(charlie, "shop", permission) == shop
+
+
+def test_what_nobody_may_do_is_not_offered_as_a_role(bob, shop):
+    with pytest.raises(ForbiddenError) as error:
+        authorise(bob, "shop", "fly")
+    assert "access:add" not in str(error.value)
 
 
 def test_a_narrow_token_limits_its_owner(alice, shop):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.buildpacks.commands import first_formation, migrates, release_commands
+from greenroom.buildpacks.commands import first_formation, migrates, release_commands, schema_notes
 from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.readers import read_settings
 
@@ -66,8 +66,36 @@ def test_the_policy_is_true_or_false():
         read_settings(b"[policy]\nhealth_timeout = true")
 
 
+@pytest.mark.parametrize("line", ["health_timeout = 0", "health_timeout = 601", "health_timeout = inf", "health_timeout = nan", "watch_seconds = -1", "watch_seconds = 301"])
+def test_seconds_of_the_policy_have_a_least_and_a_most(line):
+    with pytest.raises(BuildError, match=r"a number of seconds from \d+ to \d+ is expected, found"):
+        read_settings(f"[policy]\n{line}\n".encode())
+
+
+def test_the_least_and_the_most_seconds_are_allowed():
+    for line in ("health_timeout = 1", "health_timeout = 600", "watch_seconds = 0", "watch_seconds = 300"):
+        assert read_settings(f"[policy]\n{line}\n".encode())["policy"]
+
+
 @pytest.mark.rule("13.3", "14.3")
 def test_an_app_begins_with_one_web_dyno_or_as_app_json_says():
     assert first_formation({"web": "a", "worker": "b", "release": "c"}, {}) == {"web": 1, "worker": 0}
     assert first_formation({"web": "a", "worker": "b", "other": "c"}, JSON) == {"web": 2, "worker": 1, "other": 0}
     assert first_formation({"other": "c"}, JSON) == {"other": 0}
+
+
+def test_a_push_says_which_processes_would_change_the_schema():
+    types = {"web": "python manage.py migrate && gunicorn x", "worker": "celery", "release": "python manage.py migrate"}
+    shown = "\n".join(schema_notes("shop", types, {}))
+    assert "Procfile, web: `python manage.py migrate && gunicorn x` migrates. The database refuses that" in shown
+    assert "greenroom run -a shop python manage.py migrate" in shown
+    assert "worker" not in shown
+    assert schema_notes("shop", {"web": "gunicorn x"}, {}) == []
+    assert 'schema_changes = "any"' in schema_notes("shop", types, {"schema_changes": "any"})[0]
+
+
+def test_the_policy_on_schema_changes_has_one_value():
+    assert read_settings(b'[policy]\nschema_changes = "any"\n')["policy"] == {"schema_changes": "any"}
+    for text in (b'"warn"', b"true", b'"none"'):
+        with pytest.raises(BuildError, match='"any" is expected'):
+            read_settings(b"[policy]\nschema_changes = " + text)

@@ -166,9 +166,14 @@ def test_a_bad_app_json_is_refused(data):
     refused(read_app_json, data)
 
 
-@pytest.mark.parametrize("data", [b"health_path = 3", b'health_path = "healthz"', b"[policy]\nwhat = 1", b'root = "../x"', b"required_checks = 1", b"= 1"])
+@pytest.mark.parametrize("data", [b"health_path = 3", b'health_path = "healthz"', b"[policy]\nwhat = 1", b'root = "../x"', b'root = "./../x"', b'root = "."', b"required_checks = 1", b"= 1"])
 def test_a_bad_greenroom_toml_is_refused(data):
     refused(read_settings, data)
+
+
+@pytest.mark.parametrize("text", ["backend", "./backend", "./backend/", "/backend/"])
+def test_the_root_folder_may_be_written_in_each_usual_way(text):
+    assert read_settings(f'root = "{text}"'.encode())["root"] == "backend"
 
 
 @pytest.mark.rule("10.2")
@@ -176,7 +181,8 @@ def test_config_vars_never_override_what_a_dyno_needs():
     config = {"PORT": "1", "DYNO": "x", "PATH": "/evil", "HOME": "/evil", "LD_PRELOAD": "/evil.so", "WEB_CONCURRENCY": "7", "LANG": "de"}
     env = runtime_env(config=config, process="web.1", port=5000)
     assert (env["PORT"], env["DYNO"], env["HOME"], env["WEB_CONCURRENCY"], env["LANG"]) == ("5000", "web.1", "/app", "7", "de")
-    assert "/evil" not in env["PATH"]
+    assert env["PATH"] == "/app/.heroku/python/bin:/evil:/usr/local/bin:/usr/bin:/bin"
+    assert "LD_LIBRARY_PATH" not in env
     assert "LD_PRELOAD" not in env
     assert "PYTHONHOME" not in env
 
@@ -274,3 +280,78 @@ def test_hooks_and_collectstatic_know_that_they_are_on_the_platform():
     env = build_env(config={"DYNO": "x", "HOME": "/root", "STACK": "mine", "SECRET": "s", "LANG": "de_DE.UTF-8"}, commit="c" * 40)
     assert env["SECRET"] == "s"
     assert (env["DYNO"], env["HOME"], env["STACK"], env["SOURCE_VERSION"]) == ("build.1", "/app", "greenroom-1", "c" * 40)
+
+
+@pytest.mark.rule("10.2")
+def test_the_apps_own_folders_follow_those_of_its_python_as_on_heroku():
+    env = runtime_env(config={"PATH": "/app/tools:/usr/bin", "LD_LIBRARY_PATH": "/app/vendor/lib"}, process="web.1", port=5000)
+    assert env["PATH"] == "/app/.heroku/python/bin:/app/tools:/usr/bin:/usr/local/bin:/bin"
+    assert env["LD_LIBRARY_PATH"] == "/app/.heroku/python/lib:/app/vendor/lib"
+
+
+def hint_of(call, *words, **options):
+    with pytest.raises(BuildError) as error:
+        call(*words, **options)
+    return error.value.hint
+
+
+def test_hints_keep_the_python_in_use_and_lead_out_of_the_file_that_wins():
+    cached = versions.choose(ask(cached=(3, 12)), HOST)
+    assert "echo 3.12 > .python-version" in "".join(cached.warnings)
+    assert "git rm runtime.txt; echo 3.12 >" in "".join(versions.choose(ask(runtime=b"python-3.12"), HOST).warnings)
+    assert hint_of(versions.choose, ask(runtime=b"python-3.8.1"), HOST).startswith("git rm runtime.txt; echo 3.")
+    assert hint_of(versions.choose, ask(runtime=b"python-3.11"), HOST, manager="uv") == "git rm runtime.txt; echo 3.11 > .python-version && git add .python-version"
+    assert "Pipfile" in hint_of(versions.choose, versions.Request((3, 8), "Pipfile.lock"), HOST)
+    assert hint_of(ask, b"python-3.12").startswith("echo 3.12 > .python-version")
+    assert hint_of(ask, b"3.11\n3.12\n").startswith("echo 3.11 >")
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf3.12", b"\xff\xfe3\x00.\x001\x002\x00", b"\xfe\xff\x003\x00.\x001\x002"])
+def test_a_byte_order_mark_is_explained_with_a_command_that_writes_none_in_powershell_either(data):
+    hint = hint_of(ask, data)
+    assert "echo 3.12 > .python-version" in hint
+    assert "Set-Content -Encoding ascii .python-version 3.12" in hint
+
+
+@pytest.mark.rule("3.2")
+@pytest.mark.parametrize("name", sorted(versions.MISSPELLINGS))
+def test_each_name_of_herokus_list_is_refused_with_a_command_that_works(name, tmp_path):
+    assert len(versions.MISSPELLINGS) == 20
+    for beside in (False, True):
+        folder = tmp_path / str(beside)
+        folder.mkdir()
+        (folder / name).write_text("3.12")
+        if beside:
+            (folder / ".python-version").write_text("3.12")
+        git = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c")
+        for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
+            subprocess.run([*git, *words], cwd=folder, check=True)
+        hint = hint_of(ask, b"3.12" if beside else None, names=sorted(path.name for path in folder.iterdir() if path.is_file()))
+        subprocess.run(["sh", "-c", hint.partition(" (")[0]], cwd=folder, check=True)
+        assert [path.name for path in folder.iterdir() if path.is_file()] == [".python-version"]
+
+
+@pytest.mark.parametrize("name", ["PYTHON_VERSIONS.md", "python-version.md", ".python-versions", "python-versions.txt", "py-version", "python-ver.txt", "pythonversion.txt", "python.version"])
+def test_names_that_herokus_list_lacks_are_let_be(name):
+    assert ask(b"3.12", names=[name]).version == (3, 12)
+
+
+def test_a_patch_that_is_newer_than_the_list_is_to_be_fetched_before_it_is_refused():
+    with pytest.raises(versions.NotHereError) as error:
+        versions.choose(ask(b"3.12.99"), HOST)
+    assert (error.value.wanted, error.value.reason) == ("3.12.99", "python-version::unknown-patch")
+    assert error.value.hint.startswith("echo 3.12 >")
+
+
+def test_of_several_managers_the_hint_names_every_file_that_has_to_go():
+    names = ["Pipfile", "Pipfile.lock", "requirements.txt", "uv.lock"]
+    hint = hint_of(managers.choose, names)
+    assert hint.startswith("keep uv.lock: git rm Pipfile.lock requirements.txt Pipfile;")
+    gone = hint.partition("git rm ")[2].partition(";")[0].split()
+    assert managers.choose([name for name in names if name not in gone]).name == "uv"
+
+
+def test_requirements_that_are_a_folder_are_explained():
+    hint = hint_of(managers.choose, ["manage.py", "requirements/"])
+    assert "echo '-r requirements/production.txt' > requirements.txt" in hint
+    assert "pip freeze > requirements.txt" in hint_of(managers.choose, ["manage.py"])

@@ -72,6 +72,9 @@ def test_a_failed_collectstatic_names_the_one_fix(output, message, remedy):
 def test_pip_itself_and_up_to_python_3_12_setuptools_are_part_of_pips_environment():
     assert seeds((3, 12)) == f"{SEEDS['pip']}\n{SEEDS['setuptools']}\n"
     assert seeds((3, 13)) == f"{SEEDS['pip']}\n"
+    assert seeds((3, 9)) == "pip==26.0.1 --hash=sha256:bdb1b08f4274833d62c1aa29e20907365a2ceb950410df15fc9521bad440122b\n" + f"{SEEDS['setuptools']}\n"
+    assert seeds((3, 8)).startswith("pip==25.0.1 ")
+    assert seeds((3, 7)) == ""
     assert install.without(seeds((3, 12)), "setuptools==75.0.0 --hash=sha256:" + "0" * 64) == f"{SEEDS['pip']}\n"
 
 
@@ -86,3 +89,70 @@ def test_another_interpreter_starts_from_nothing():
 def test_process_types_may_have_dashes_and_underscores_and_lines_may_end_as_on_windows():
     text = b"\xef\xbb\xbfexample-worker: a\r\nmy_clock: b --at 10:30\r\n\r\n# old: c\r\n"
     assert read_procfile(text) == {"example-worker": "a", "my_clock": "b --at 10:30"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "said", "text"),
+    [
+        ("pipenv", 'Warning: Your Pipfile requires "python_version" 3.12, but you are using 3.13.3 from /app/.heroku/python/bin/python', "Pipfile requires Python 3.12, and 3.13.3"),
+        ("uv", "error: The requested interpreter resolved to Python 3.11.2, which is incompatible with the project's Python requirement: `>=3.12`", "The chosen Python is not one"),
+    ],
+)
+def test_a_python_that_the_lock_does_not_allow_is_named(tool, said, text):
+    found, hint = explain.locked(tool, said, 1) if tool == "pipenv" else explain.installer(said, 2)
+    assert text in found
+    assert ".python-version" in hint
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("[nltk_data] Error loading punkkt: Package 'punkkt' not found in index", "correct the names in nltk.txt"),
+        ("[nltk_data] Error loading punkt: <urlopen error [Errno -2] Name or service not known>", "push again later"),
+    ],
+)
+def test_a_failed_download_of_corpora_says_whether_the_name_or_the_network_is_wrong(said, hint):
+    rest = "\nError installing package. Retry? [n/y/e]\nTraceback (most recent call last):\nEOFError: EOF when reading a line"
+    _, text, found = explain.nltk(said + rest)
+    assert hint in found
+    assert "Error loading punk" in text
+    assert "EOF" not in text
+
+
+    assert hint in explain.nltk(said)[2]
+
+
+CSS = """Traceback (most recent call last):
+whitenoise.storage.MissingFileError: The file 'img/gone.png' could not be found with <whitenoise.storage.CompressedManifestStaticFilesStorage object at 0x7f>.
+
+The CSS file 'core/site.css' references a file which could not be found:
+  img/gone.png
+
+Please check the URL references in this CSS file, particularly any
+relative paths which might be pointing to the wrong location.
+"""
+DJANGO = """Post-processing 'core/site.css' failed!
+
+Traceback (most recent call last):
+ValueError: The file 'img/gone.png' could not be found with <django.contrib.staticfiles.storage.ManifestStaticFilesStorage object at 0x7f>.
+"""
+MAP = CSS.replace("CSS", "js").replace("core/site.css", "core/vendor.min.js").replace("img/gone.png", "core/vendor.min.js.map")
+
+
+@pytest.mark.parametrize(("text", "by", "gone"), [(CSS, "core/site.css", "img/gone.png"), (DJANGO, "core/site.css", "img/gone.png"), (MAP, "core/vendor.min.js", "core/vendor.min.js.map")])
+def test_a_static_file_that_names_a_missing_one_is_named_with_it(text, by, gone):
+    _, message, hint = explain.collectstatic("manage.py", text)
+    assert f"{by} names {gone}, which does not exist." in message
+    assert by in hint
+    assert ("sourceMappingURL" in hint) == gone.endswith(".map")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("django.core.exceptions.ImproperlyConfigured: Error loading psycopg2 or psycopg module", "psycopg[binary]"),
+        ("connection failed: server does not support SSL, but SSL was required", "ssl_require=False"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_explained_by_its_cause(text, word):
+    assert word in explain.collectstatic("manage.py", text)[2]

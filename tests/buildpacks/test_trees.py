@@ -124,7 +124,7 @@ POETRY = {"poetry.lock": "", "pyproject.toml": "", ".python-version": "3.12"}
         ({"requirements.txt": "-r base.txt\n"}, "install-dependencies::pip", "git add base.txt"),
         ({"requirements.txt": b"# caf\xe9\nsix\n"}, "install-dependencies::pip", "as UTF-8"),
         ({**PIP, ".python-version": bytes(range(256))}, "python-version-file::invalid-encoding", "echo 3.13"),
-        ({**PIP, ".python-version": "3.12\r3.11\r"}, "python-version-file::invalid-version", "echo 3.13"),
+        ({**PIP, ".python-version": "3.12\r3.11\r"}, "python-version-file::invalid-version", "echo 3.12"),
         ({**PIP, "runtime.txt": b"\xef\xbb\xbfpython-3.12"}, "runtime-txt::invalid-version", "git rm runtime.txt"),
     ],
 )
@@ -143,7 +143,7 @@ def test_runtime_txt_may_hold_comments_and_blanks(tree):
 
 
 @pytest.mark.rule("3.2")
-@pytest.mark.parametrize("name", [".python-version.txt", "python-version", ".python_version", ".python-version ", "python_version.txt", ".Python-Version", "pythonversion"])
+@pytest.mark.parametrize("name", [".python-version.txt", "python-version", ".python_version", ".python-version ", "python_version.txt", ".Python-version"])
 def test_slips_of_python_version_are_known(tree, name):
     assert reason(tree, {**PIP, name: "3.12", ".python-version": "3.12"}) == "python-version-file::misspelled"
 
@@ -274,3 +274,15 @@ def test_add_ons_of_app_json_that_are_not_here_are_pointed_out(tree):
     assert "config:set REDIS_URL=" in warnings(["heroku-redis:mini"])[0]
     assert "config:set QUEUE_URL=" in warnings([{"plan": "cloudamqp:lemur", "as": "QUEUE"}])[0]
     assert "addons:create heroku-postgresql --as REPORTS" in warnings([{"plan": "heroku-postgresql", "as": "REPORTS"}])[0]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_an_extended_header_of_300_mb_is_refused_unread(tmp_path, kind):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 300_000_000
+    path = tmp_path / "source.tar"
+    with path.open("wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        file.truncate(310_000_000)
+    with pytest.raises(BuildError, match="an extended header has 300000000 bytes"):
+        Source(path)

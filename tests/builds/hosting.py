@@ -18,9 +18,14 @@ from uv import find_uv_bin
 from greenroom.buildpacks import interpreters, pins
 from greenroom.builds import actions
 from greenroom.builds.models import Build
+from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
+from greenroom.engine.contract import DynoSpec, Limits
 from greenroom.engine.local.client import LocalEngine
+from greenroom.engine.local.supervisor import find_bwrap
 from tests import homes
 from tests.checks.dyno_side import write
+from tests.engine.machine import IS_ROOT, ORDINARY, SOURCE
+from tests.engine.machine import PYTHON as PLAIN_PYTHON
 
 PYTHON = "{}.{}".format(*interpreters.find()[-1].minor)
 BASE = {".python-version": f"{PYTHON}\n", "Procfile": "web: python -m http.server $PORT\n", "app.py": "import six\n"}
@@ -28,9 +33,9 @@ SIX, ADDED = "six==1.16.0", "iniconfig==2.0.0"
 
 
 class Machine:
-    """A home with its supervisor; one for a module, or one for a test that breaks it."""
+    """A home with its supervisor; one for a module, or one for a test that breaks it. ordinary: as an ordinary user runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ordinary: bool = False) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="greenroom-builds-", dir="/tmp"))
         self.home.chmod(0o755)
         (self.home / "keys").mkdir(mode=0o700)
@@ -39,7 +44,13 @@ class Machine:
             (self.home / name).mkdir(mode=0o755)
         self.log = (self.home / "supervisor.log").open("wb")
         argv = [sys.executable, "-m", "greenroom.engine.local.supervisor", "--home", str(self.home)]
-        self.supervisor = subprocess.Popen(argv, stdout=self.log, stderr=self.log)
+        env = None
+        if ordinary and IS_ROOT:
+            subprocess.run(["chown", "-R", f"{ORDINARY}:{ORDINARY}", str(self.home)], check=True)
+            drop = ["setpriv", "--reuid", str(ORDINARY), "--regid", str(ORDINARY), "--clear-groups"]
+            argv = [*drop, PLAIN_PYTHON, *argv[1:], "--bwrap", find_bwrap()]
+            env = {"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin"}
+        self.supervisor = subprocess.Popen(argv, stdout=self.log, stderr=self.log, env=env)
         self.engine = LocalEngine(self.home)
         self.engine.about()
 
@@ -120,6 +131,35 @@ class Workshop:
         return set(self.versions(build))
 
 
+def overlay(workshop: Workshop, build: Build, seconds: float = 120) -> TestOverlay:
+    """The environment for the tests of what was built, ready or failed."""
+    end = time.monotonic() + seconds
+    while True:
+        asked = {"slug": build.slug, "engine": workshop.machine.engine, "home": workshop.home, "config": workshop.config}
+        found = prepare_test_overlay(**asked, say=workshop.said.append)
+        if found.status != "pending":
+            return found
+        assert time.monotonic() < end, workshop.machine.engine.list()
+        time.sleep(0.1)
+
+
+def printed(workshop: Workshop, seen: tuple, *command: str, env: dict[str, str] | None = None) -> str:
+    """What a command prints in a dyno with these mounts."""
+    name = f"look-{time.time():.6f}"
+    paths = {"PATH": "/app/.heroku/python/bin:/usr/bin:/bin", **(env or {})}
+    spec = DynoSpec(
+        id=name, kind="run", owner=workshop.app.id.hex, uid=workshop.app.number, process="run.1", command=command, env=paths, mounts=seen,
+        output=True, limits=Limits(memory_mb=512),
+    )  # fmt: skip
+    engine = workshop.machine.engine
+    engine.start(spec)
+    while (state := engine.describe(name)) and state.phase not in ("exited", "lost"):
+        time.sleep(0.05)
+    text = (workshop.home / "run" / "dynos" / name / "output").read_text()
+    assert state.exit_code == 0, text
+    return text
+
+
 @lru_cache
 def index() -> str:
     """The package index that uv uses here; the lock files of pipenv and poetry name it as their source."""
@@ -178,6 +218,14 @@ def uv_files(*packages: str) -> dict[str, str]:
     (folder / "pyproject.toml").write_text(text)
     subprocess.run([find_uv_bin(), "lock", "--quiet", "--directory", str(folder)], check=True)
     return {"pyproject.toml": text, "uv.lock": (folder / "uv.lock").read_text()}
+
+
+def uv_project(files: dict[str, str]) -> dict[str, str]:
+    """The files, one of them pyproject.toml, with the uv.lock that uv makes of them."""
+    folder = homes.folder("greenroom-lock-")
+    write(folder, files)
+    subprocess.run([find_uv_bin(), "lock", "--quiet", "--directory", str(folder)], check=True)
+    return {**files, "uv.lock": (folder / "uv.lock").read_text()}
 
 
 def pip_files(*packages: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 
 from greenroom.buildpacks import interpreters
@@ -87,3 +89,26 @@ def test_what_is_not_the_archive_that_the_list_names_is_no_python(tmp_path, bare
             bare.archive.write_bytes(good)
     assert pythons.why_not(tmp_path, MINOR)
     assert interpreters.find(home=tmp_path) == []
+
+
+class Shared(Future):
+    """A fetch that another thread waits for too: it is the first to see the end."""
+
+    def result(self, timeout=None):
+        why = super().result(timeout)
+        if not self.seen:
+            self.seen = True
+            assert pythons.fetch(*self.asked, eager=True)
+        return why
+
+
+@pytest.mark.parametrize("why", ["", "no network"])
+def test_of_two_builds_that_wait_for_the_same_version_both_see_it_end(tmp_path, monkeypatch, why):
+    shared, asked = Shared(), []
+    shared.seen, shared.asked = False, (tmp_path, "3.12")
+    shared.set_result(why)
+    monkeypatch.setattr(pythons._pool, "submit", lambda *order: asked.append(order) or shared)
+    assert pythons.fetch(tmp_path, "3.12", eager=True)
+    assert pythons.why_not(tmp_path, "3.12") == why
+    assert len(asked) == 1
+    assert (tmp_path, "3.12") not in pythons._fetches

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from greenroom.buildpacks.runtime import command_argv
-from tests.builds.hosting import ADDED, BASE, SIX, pip_files
+from greenroom.slugs.queries import mounts
+from tests.builds.hosting import ADDED, BASE, SIX, pip_files, printed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PIP = {**BASE, **pip_files(SIX)}
@@ -111,17 +112,38 @@ def nltk_files(body, **files):
 
 @pytest.mark.rule("8.1", "8.2")
 def test_nltk_txt_names_what_is_downloaded_into_the_environment(workshop):
-    body = "import os, sys\nos.makedirs(sys.argv[2])\nopen(sys.argv[2] + '/got', 'w').write(' '.join(sys.argv[3:]))\n"
-    post = hook("echo data $NLTK_DATA: $(cat $NLTK_DATA/got)")
-    workshop.built(nltk_files(body, **{"nltk.txt": "punkt\nstopwords\n", "bin/post_compile": post}))
+    body = (
+        "import os, sys\nimport six, shadow\nfolder = sys.argv[2] + '/corpora'\nos.makedirs(folder)\n"
+        "open(folder + '/got', 'w').write(' '.join(sys.argv[3:]))\n"
+        "print('private', oct(os.stat(folder).st_mode & 0o022), oct(os.stat(sys.argv[2]).st_mode & 0o022), os.environ['NLTK_ALLOW_PROXIED_URLOPEN'])\n"
+    )
+    post = hook("echo data $NLTK_DATA: $(cat $NLTK_DATA/corpora/got)")
+    files = nltk_files(body, **{"nltk.txt": "punkt\nstopwords\n", "bin/post_compile": post})
+    build = workshop.built({**files, "requirements.txt": f"./corpora\n{SIX}\n", "six/__init__.py": "raise SystemExit('not this one')\n", **{
+        "corpora/shadow/__init__.py": "", "corpora/pyproject.toml": files["corpora/pyproject.toml"].replace('["nltk"]', '["nltk", "shadow"]'),
+        "shadow/__init__.py": "raise SystemExit('not this one')\n",
+    }})  # fmt: skip
     assert "-----> Downloading NLTK corpora..." in workshop.text
+    assert "private 0o0 0o0 1" in workshop.text, "nltk 3.10 refuses data in folders that a group may write to, and fetches by a proxy"
     assert "data /app/.heroku/python/nltk_data: punkt stopwords" in workshop.text
+    look = "import os; print(oct(os.stat('/app/.heroku/python/nltk_data').st_mode & 0o022))"
+    assert printed(workshop, mounts(build.slug), "python", "-c", look) == "0o0\n"
 
 
 @pytest.mark.rule("8.3")
 def test_a_download_that_fails_fails_the_build(workshop):
     build = workshop.build(nltk_files("raise SystemExit(1)\n", **{"nltk.txt": "nonsense\n"}))
     assert (build.status, build.failure_reason) == ("failed", "nltk-downloader")
+
+
+@pytest.mark.rule("7.1")
+def test_of_a_hook_that_prints_300_mb_nine_are_kept_and_one_line_says_so(workshop):
+    flood = hook("yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | head -c 300000000; echo after")
+    workshop.built({**PIP, "bin/pre_compile": flood})
+    assert workshop.text.count("was truncated: it is longer than 9 MB") == 1
+    assert len(workshop.text) < 11_000_000
+    assert max(map(len, workshop.said)) < 1_000_000
+    assert "Procfile declares types" in workshop.text
 
 
 @pytest.mark.rule("8.2")

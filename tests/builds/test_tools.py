@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from greenroom.builds.overlay import prepare_test_overlay
-from greenroom.engine.contract import DynoSpec, Limits
 from greenroom.engine.local.client import LocalEngine
 from greenroom.slugs.queries import mounts
-from tests.builds.hosting import ADDED, BASE, SIX, pip_files, pipenv_files, poetry_files
+from tests.builds.hosting import ADDED, BASE, SIX, overlay, pip_files, pipenv_files, poetry_files, printed
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def printed(workshop, seen, *command, env=None):
-    """What a command prints in a dyno with these mounts."""
-    name = f"look-{time.time():.6f}"
-    paths = {"PATH": "/app/.heroku/python/bin:/usr/bin:/bin", **(env or {})}
-    spec = DynoSpec(
-        id=name, kind="run", owner=workshop.app.id.hex, uid=workshop.app.number, process="run.1", command=command, env=paths, mounts=seen,
-        output=True, limits=Limits(memory_mb=512),
-    )  # fmt: skip
-    engine = workshop.machine.engine
-    engine.start(spec)
-    while (state := engine.describe(name)) and state.phase not in ("exited", "lost"):
-        time.sleep(0.05)
-    text = (workshop.home / "run" / "dynos" / name / "output").read_text()
-    assert state.exit_code == 0, text
-    return text
 
 
 @pytest.mark.rule("5.5")
@@ -61,11 +41,7 @@ def test_tests_get_the_development_packages_and_the_slug_does_not(workshop, make
     away = LocalEngine(workshop.home / "nobody-here", retry=0)
     asked = prepare_test_overlay(slug=build.slug, engine=away, home=workshop.home, say=workshop.said.append)
     assert asked.status == "pending", "a supervisor that is being started again is waited for"
-    for _ in range(600):
-        found = prepare_test_overlay(slug=build.slug, engine=workshop.machine.engine, home=workshop.home, say=workshop.said.append)
-        if found.status != "pending":
-            break
-        time.sleep(0.1)
+    found = overlay(workshop, build)
     assert found.status == "ready", found.message
     assert printed(workshop, found.mounts, "python", "-c", "import six, iniconfig; print('both')") == "both\n"
 

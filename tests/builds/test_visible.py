@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
-from django.urls import get_resolver
 
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
@@ -40,8 +39,7 @@ def test_what_cannot_be_on_the_list(bob, shop, names, word):
 
 
 @pytest.mark.django_db
-def test_the_list_is_changed_by_who_may_set_config_vars_and_is_audited(bob, vera, shop):
-    get_resolver().url_patterns  # noqa: B018 -- loads the table
+def test_the_list_is_changed_by_who_may_set_config_vars_and_is_audited(bob, vera, shop, all_views):
 
     def client(actor):
         _, token = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",))

@@ -18,6 +18,7 @@ from greenroom.checks.models import CheckRun, Ignore
 from greenroom.config_vars import actions as config_vars
 from greenroom.engine.contract import Mount, output_file, scratch_folder
 from greenroom.slugs.models import Slug
+from tests.checks.dyno_side import write
 from tests.checks.stage import Stage
 
 SHA, DEPLOYED = "a" * 40, "b" * 40
@@ -280,6 +281,74 @@ def test_a_dyno_that_was_lost_is_started_once_more_then_it_is_an_error(play):
     assert play.tests().conclusion == "error"
 
 
+def test_a_dyno_that_was_killed_from_outside_is_started_once_more(play):
+    play.tests()
+    play.engine.end(play.test_id, exit_code=137)
+    assert play.tests().status == "in_progress"
+    assert play.engine.starts == [play.test_id] * 2
+    play.engine.end(play.test_id, exit_code=137)
+    assert play.tests().conclusion == "error"
+
+
+EMPTY = {**OK, "outcome": "failure", "detail": "no test was found: 0 tests prove nothing", "tests": 0, "empty": True}
+
+
+def test_an_app_that_never_had_a_test_passes_and_is_told_so(play):
+    play.tests()
+    play.engine.end(play.test_id, EMPTY)
+    run = play.tests()
+    assert (run.conclusion, run.notes) == ("success", ["no tests: nothing of this commit was tested."])
+    assert "No tests: nothing of this commit was tested" in play.text
+
+
+def test_tests_that_the_deployed_commit_has_may_not_vanish(play):
+    deployed = CheckRun.objects.create(app=play.app, sha=DEPLOYED, name="tests", builtin=True, number=900, data={"tests": 7})
+    assert deployed.data["tests"] == 7
+    order = {"run": play.run("tests"), "slug": play.slug, "mounts": MOUNTS, "engine": play.engine, "home": play.home, "say": play.said.append}
+    actions.advance_tests(**order, deployed_sha=DEPLOYED)
+    play.engine.end(play.test_id, EMPTY)
+    run = actions.advance_tests(**order, deployed_sha=DEPLOYED)
+    assert (run.conclusion, run.title) == ("failure", "no test was found, and the deployed commit has 7 tests")
+
+
+def test_checks_see_which_settings_the_app_runs_with_and_no_secret(play, alice):
+    updates = {"DJANGO_SETTINGS_MODULE": "config.settings.production", "STRIPE_KEY": "live", "DJANGO_CONFIGURATION": "Prod"}
+    config_vars.change(actor=alice, app=play.app, home=play.home, updates=updates)
+    write(play.home / play.slug.folder, {"config/settings/production.py": 'A = os.environ["STRIPE_KEY"]\nB = env.bool("HSTS")\nC = env("D", default="x")\n'})
+    play.tests()
+    play.scan()
+    play.scan()
+    for dyno in (play.test_id, play.models_id):
+        env = play.engine.specs[dyno].env
+        assert (env["DJANGO_SETTINGS_MODULE"], env["DJANGO_CONFIGURATION"], env["HSTS"]) == ("config.settings.production", "Prod", "False")
+        assert env["STRIPE_KEY"] not in ("live", "")
+        assert "D" not in env
+
+
+def test_settings_that_pytest_names_go_before_those_of_the_app(play, alice):
+    config_vars.change(actor=alice, app=play.app, home=play.home, updates={"DJANGO_SETTINGS_MODULE": "config.settings.production"})
+    write(play.home / play.slug.folder, {"pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = config.settings.test\n"})
+    play.tests()
+    assert "DJANGO_SETTINGS_MODULE" not in play.engine.specs[play.test_id].env
+
+
+def test_jobs_of_a_travis_file_are_named_with_their_outcome(play):
+    jobs = [{"name": "lint", "outcome": "success", "tests": None}, {"name": "unit", "outcome": "success", "tests": 42}]
+    play.tests()
+    play.engine.end(play.test_id, {**OK, "jobs": jobs})
+    assert play.tests().conclusion == "success"
+    assert "job lint: success" in play.text
+    assert "job unit: success, 42 tests" in play.text
+
+
+def test_a_verdict_is_given_anew_when_checks_are_cancelled(play):
+    play.tests()
+    actions.judge(app=play.app, sha=SHA, required=["tests"])
+    actions.cancel(app=play.app, sha=SHA, engine=play.engine, why="the build failed")
+    verdict = actions.queries.newest_verdict(play.app, SHA)
+    assert (verdict.colour, verdict.reasons) == ("blocked", ["`tests` was cancelled: the build failed"])
+
+
 def test_an_engine_that_is_down_is_tried_again_and_is_an_error_after_a_minute(play, monkeypatch):
     moments = iter([0.0])
     play.engine.broken = "the supervisor does not answer"
@@ -427,6 +496,18 @@ def test_ended_dynos_and_their_databases_are_swept_away(play):
     assert actions.sweep(engine=play.engine) == 0
 
 
+def test_a_run_that_cannot_be_swept_away_does_not_keep_the_others(play, monkeypatch):
+    play.tests()
+    play.engine.end(play.test_id, OK)
+    play.tests()
+    scanned(play, CLEAN)
+    with monkeypatch.context() as patch:
+        patch.setattr(drive.postgres, "drop_throwaway", lambda label: (_ for _ in ()).throw(psycopg.errors.WrongObjectType("a template")))
+        assert [actions.sweep(engine=play.engine, limit=1) for _ in range(3)] == [0, 1, 0]
+    assert actions.sweep(engine=play.engine, limit=1) == 1
+    assert not CheckRun.objects.exclude(dyno="").exists()
+
+
 def test_a_running_check_is_not_swept_away(play):
     play.tests()
     assert actions.sweep(engine=play.engine) == 0
@@ -453,10 +534,11 @@ def test_a_travis_file_is_used_when_app_json_names_no_command(shop, home, app_js
     play.tests()
     spec = next(iter(play.engine.specs.values()))
     wish = json.loads(spec.stdin)
-    assert ("travis" in wish, spec.env.get("TRAVIS"), spec.env.get("A")) == (used, "true" if used else None, "1" if used else None)
+    assert ("travis" in wish, spec.env.get("TRAVIS")) == (used, "true" if used else None)
     assert "evil" not in spec.env["DATABASE_URL"]
     if used:
-        assert (wish["travis"]["setup"], wish["travis"]["script"]) == (["make x"], ["pytest"])
+        (job,) = wish["travis"]["jobs"]
+        assert (job["setup"], job["script"], job["env"]) == (["make x"], ["pytest"], [["A", "1"]])
 
 
 def test_a_travis_file_that_is_a_link_out_of_the_slug_is_not_read(shop, home, tmp_path):
@@ -546,3 +628,14 @@ def test_hazards_of_new_migrations_are_told_and_block_only_where_the_app_wants_i
     strict = {**NO_CHANGE, "squawk": {**CLEAN, "outcome": "failure", "new": 1, "total": 1, "findings": [{**hazard, "severity": 2}]}}
     run = scanned(play, CLEAN, strict)
     assert (run.conclusion, run.brief) == ("failure", "squawk: 1 new finding, first: shop/migrations/0002_x.py:14 renaming-column Renaming")
+
+
+@pytest.mark.django_db
+def test_the_database_of_a_test_run_whose_app_is_gone_is_dropped(shop):
+    CheckRun.objects.create(app=shop, sha="a" * 40, name="tests", builtin=True, status="completed", dyno="test-kept", number=1)
+    kept, gone = (drive.postgres.make_throwaway(label=label) for label in ("test-kept", "test-gone"))
+    try:
+        assert gone.name in drive.sweep_forsaken()
+        assert {kept.name, gone.name} & drive.postgres.throwaways() == {kept.name}
+    finally:
+        drive.postgres.drop_throwaway(label="test-kept")

@@ -37,7 +37,7 @@ def text(name: str) -> str:
         ("unittest-nothing.txt", 0, 0, []),
         ("pytest-failures.txt", 8, 1, ["test_p.py::test_fails", "test_p.py::test_param[2]", "test_p.py::test_error"]),
         ("pytest-ok-colour.txt", 1, 0, []),
-        ("pytest-nothing.txt", None, 0, []),
+        ("pytest-nothing.txt", 0, 0, []),
     ],
 )
 def test_counts_and_names_are_those_of_the_run(name, tests, skipped, failed):
@@ -102,3 +102,20 @@ def test_a_long_output_keeps_its_end():
     short = outputs.shorten("a" * 50_000 + "the end", 1000)
     assert short.endswith("the end")
     assert len(short) < 1100
+
+
+@pytest.mark.parametrize(
+    ("line", "tests", "bad"),
+    [
+        ("3 passed, 4 subtests passed in 0.01s", 3, 0),
+        ("============ 1 failed, 2 passed, 1 skipped, 3 subtests passed in 1.20s ============", 4, 1),
+        ("1 passed, 2 subtests failed in 0.10s", 1, 1),
+        ("=== no tests ran in 0.01s ===", 0, 0),
+        ("=== no tests collected in 0.01s ===", 0, 0),
+        ("2 passed in 0.10s\n  py311: OK\n=== 3 passed, 1 warning in 0.20s ===", 5, 0),
+        ("5 deselected in 0.10s", 0, 0),
+    ],
+)
+def test_the_last_lines_of_pytest_are_counted(line, tests, bad):
+    counted = outputs.read_text(f"collected\n{line}\n")
+    assert (counted.tests, counted.bad) == (tests, bad)

@@ -276,5 +276,6 @@ def test_a_withheld_commit_tells_for_each_check_what_to_do_next():
     ]  # fmt: skip
     assert remedies(runs, required=("tests", "Scan", "lint it", "ci/new"), app="shop", sha="a" * 40) == [
         "all that `tests` said: greenroom checks:info tests aaaaaaaa -a shop",
+        "all that `scan` said: greenroom checks:info scan aaaaaaaa -a shop",
         "try `scan` again on the same code: greenroom checks:rerun scan --sha aaaaaaaa -a shop",
     ]

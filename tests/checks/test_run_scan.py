@@ -106,6 +106,76 @@ def test_a_child_process_is_red_only_with_a_shell_and_a_hint_without(scanned):
     assert [(item["end_line"], item["end_column"]) for item in shell["findings"]] == [(5, 26)]
 
 
+SHOWN = {
+    "random numbers": "import random\nX = random.choice([1, 2])\n",
+    "all interfaces": 'INTERNAL_IPS = ["0.0.0.0"]\n',
+    "a temporary folder": 'MEDIA = "/tmp/media"\n',
+    "zip": "X = list(zip([1], [2]))\n",
+    "no timeout": "import requests\ndef f(u):\n    return requests.get(u)\n",
+    "a pass": "try:\n    X = 1\nexcept Exception:\n    pass\n",
+    "a default that can be changed": "def f(found=[]):\n    return found\n",
+    "an assembled statement": 'def f(cursor, table):\n    cursor.execute(f"SELECT count(*) FROM {table}")\n',
+    "placeholders": 'def f(cursor, table, pk):\n    cursor.execute(f"SELECT * FROM {table} WHERE id = %s", [pk])\n',
+    "all fields": "from django import forms\nclass F(forms.ModelForm):\n    class Meta:\n        fields = '__all__'\n",
+    "a quoted annotation": 'def f(x) -> "django.http.HttpResponse":\n    return x\n',
+    "a later annotation": "from __future__ import annotations\ndef f(x: dict[str, Unknown]) -> Other:\n    return x\n",
+    "a hash": "import hashlib\nX = hashlib.md5(b'').hexdigest()\n",
+}
+BLOCKS = {
+    "an unknown name": ("def f():\n    return unknown\n", "F821"),
+    "an unknown name in a map": ("from __future__ import annotations\nX = {'a': unknown}\n", "F821"),
+    "a value in a statement": ('def f(cursor, pk):\n    cursor.execute(f"SELECT * FROM t WHERE id = {pk}")\n', "S608"),
+    "a quoted value in a statement": ("def f(cursor, name):\n    cursor.execute(f\"SELECT * FROM t WHERE n LIKE '{name}'\")\n", "S608"),
+    "an added value": ("def f(cursor, name):\n    cursor.execute(\"SELECT * FROM t WHERE n = '\" + name + \"'\")\n", "S608"),
+    "a formatted value": ('def f(cursor, pk):\n    cursor.execute("DELETE FROM t WHERE id = {}".format(pk))\n', "S608"),
+    "a shell": ("import os\ndef f(x):\n    os.system(x)\n", "S605"),
+    "eval": ("def f(x):\n    return eval(x)\n", "S307"),
+    "TLS without a look": ("import requests\ndef f(u):\n    return requests.get(u, verify=False, timeout=1)\n", "S501"),
+    "a debugger": ("def f():\n    breakpoint()\n", "T100"),
+    "a comparison with is": ("def f(x):\n    return x is 'a'\n", "F632"),
+    "a return in finally": ("def f():\n    try:\n        pass\n    finally:\n        return 1\n", "B012"),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_ordinary_code_is_shown_and_does_not_block(scanned, name):
+    scan = scanned({**CLEAN, "app/a.py": SHOWN[name]}, CLEAN)
+    assert (scan["outcome"], {item["severity"] for item in scan["findings"]} <= {3}) == ("success", True)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_code_that_cannot_be_meant_blocks(scanned, name):
+    text, rule = BLOCKS[name]
+    scan = scanned({**CLEAN, "app/a.py": text}, CLEAN)
+    assert (scan["outcome"], rule in [item[0] for item in found(scan)]) == ("failure", True)
+
+
+def latin(scanned, tmp_path, first_line):
+    content = f'{first_line}NAME = "caf\u00e9"\n'.encode("latin-1")
+    source = tmp_path / "latin.py"
+    source.write_bytes(content)
+    target = archive(tmp_path / "new.tar", CLEAN)
+    with tarfile.open(target, "a") as tar:
+        tar.add(source, arcname="app/latin.py")
+    wish = {"ruff": find_ruff_bin(), "work": str(tmp_path / "work"), "new": str(target), "old": str(archive(tmp_path / "old.tar", CLEAN))}
+    return result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)
+
+
+@pytest.mark.parametrize("line", ["# -*- coding: latin-1 -*-\n", "#!/usr/bin/env python\n# vim: set fileencoding=iso-8859-15 :\n", "# coding=cp1252\n"])
+def test_a_file_that_names_its_encoding_is_valid_python(scanned, tmp_path, line):
+    assert latin(scanned, tmp_path, line)["outcome"] == "success"
+
+
+@pytest.mark.parametrize("line", ["", "# coding: utf-8\n", "X = 1\n# coding: latin-1\n", "X = 1\n\n# coding: latin-1\n"])
+def test_a_file_that_is_not_in_the_encoding_it_names_is_red(scanned, tmp_path, line):
+    assert latin(scanned, tmp_path, line)["outcome"] == "failure"
+
+
+def test_a_template_of_a_project_is_no_broken_python(scanned):
+    files = {"cookie/{{cookiecutter.slug}}/setup.py": "import {{cookiecutter.slug}}\n", "skeleton/urls.py": "from {{ project_name }} import views\n"}
+    assert scanned({**CLEAN, **files}, CLEAN)["outcome"] == "success"
+
+
 def test_a_suppression_is_counted_once_and_found_in_any_file(scanned):
     files = {f"app/m{number}.py": NOQA for number in range(3)} | {"app/d.py": SQL, "app/e.py": NOQA.replace("# noqa: S608", "#noqa")}
     scan = scanned(files, {"app/d.py": SQL})
@@ -192,10 +262,39 @@ def test_conflicting_migrations_are_a_failure(tmp_path):
     assert (answer["outcome"], "conflict" in answer["detail"]) == ("failure", True)
 
 
-def test_settings_that_cannot_be_imported_are_an_error_not_a_change(tmp_path):
+def test_settings_that_cannot_be_imported_are_the_app_s_to_mend(tmp_path):
     answer = models(tmp_path, {**DJANGO, "conf/settings.py": "import nothing_x\n"})
-    assert answer["outcome"] == "error"
+    assert answer["outcome"] == "failure"
+    assert "the app does not load with the settings that manage.py names" in answer["detail"]
     assert "nothing_x" in answer["detail"]
+
+
+PACKAGE = {
+    "site-packages/flagger/__init__.py": "",
+    "site-packages/flagger/models.py": "from django.db import models\nclass Flag(models.Model):\n    name = models.CharField(max_length=20)\n",
+    "site-packages/flagger/migrations/__init__.py": "",
+    "site-packages/flagger/migrations/0001_initial.py": DJANGO["shop/migrations/0001_initial.py"].replace("Item", "Flag").replace("BigAutoField", "AutoField"),
+    "conf/settings.py": DJANGO["conf/settings.py"].replace('["shop"]', '["shop", "flagger"]'),
+}
+
+
+def test_an_installed_package_without_its_migration_is_a_note_and_not_red(tmp_path):
+    files = {**DJANGO, **PACKAGE}
+    wish, folder = {}, write(tmp_path / "app", files)
+    answer = result("models", home=tmp_path / "home", cwd=folder, wish=wish, PYTHONPATH=str(folder / "site-packages"))
+    assert (answer["outcome"], answer["changes"]) == ("success", []), answer["tail"]
+    assert "flagger" in answer["note"]
+    assert "MIGRATION_MODULES" in answer["note"]
+
+
+def test_a_change_without_migration_that_is_deployed_already_is_known(tmp_path):
+    files = {**DJANGO, "shop/models.py": DJANGO["shop/models.py"] + "    price = models.IntegerField(null=True)\n"}
+    first = result("models", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish={})
+    assert first["outcome"] == "failure"
+    again = result("models", home=tmp_path / "home2", cwd=tmp_path / "app", wish={"known": first["changes"]})
+    assert (again["outcome"], again["drift"]) == ("success", first["changes"])
+    write(tmp_path / "app", {"shop/models.py": files["shop/models.py"] + "    size = models.IntegerField(null=True)\n"})
+    assert result("models", home=tmp_path / "home3", cwd=tmp_path / "app", wish={"known": first["changes"]})["outcome"] == "failure"
 
 
 def test_a_database_that_is_down_does_not_matter(tmp_path):

@@ -58,7 +58,7 @@ def test_a_flaky_test_beside_a_failing_one_leaves_the_failure(tested):
 
 def test_no_test_at_all_is_a_failure(tested):
     found = tested(DJANGO)
-    assert (found["outcome"], found["tests"]) == ("failure", 0)
+    assert (found["outcome"], found["tests"], found["empty"]) == ("failure", 0, True)
     assert "no test was found" in found["detail"]
 
 
@@ -88,8 +88,33 @@ def test_a_set_up_that_fails_is_an_error_and_no_test_runs(tested):
     assert "no such wheel" in found["tail"]
 
 
-def test_a_command_that_does_not_exist_is_an_error(tested):
-    assert tested({}, test="nosuchrunner --fast")["outcome"] == "error"
+def test_a_command_that_does_not_exist_is_named_and_is_the_app_s_to_mend(tested):
+    found = tested({}, test="nosuchrunner --fast")
+    assert (found["outcome"], found["runs"]) == ("failure", 1)
+    assert "was not found" in found["detail"]
+    assert "nosuchrunner: command not found" in found["detail"]
+
+
+@pytest.mark.parametrize("command", ["python -c 'raise SystemExit(\"No module named pytest\")'", "echo 'bash: line 1: pytest: command not found'; exit 127"])
+def test_a_pytest_that_is_missing_is_named_with_what_to_do(tested, command):
+    found = tested({}, test=command)
+    assert found["outcome"] == "failure"
+    assert "add pytest to requirements-test.txt" in found["detail"]
+
+
+def test_a_command_that_was_killed_is_tried_once_more(tested):
+    found = tested({}, test="[ -e seen ] || { touch seen; kill -9 $$; }; echo '2 passed in 0.1s'")
+    assert (found["outcome"], found["runs"]) == ("success", 2)
+
+
+def test_a_number_of_failures_without_names_is_told_once(tested):
+    found = tested({}, test="echo '1 failed, 2 passed, 1 skipped in 0.2s'; exit 1")
+    assert (found["outcome"], found["detail"]) == ("failure", "1 of 4 tests failed; the output does not name them")
+
+
+def test_no_tests_ran_is_no_success_though_the_command_succeeds(tested):
+    found = tested({}, test="echo '=== no tests ran in 0.01s ==='; true")
+    assert (found["outcome"], found["empty"]) == ("failure", True)
 
 
 def test_a_command_that_counts_nothing_is_judged_by_its_exit_code(tested):
@@ -104,7 +129,7 @@ def test_passing_tests_with_a_failing_command_fail(tested):
     files = {"test_a.py": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        pass\n"}
     found = tested(files, test="python -m unittest; exit 2")
     assert (found["outcome"], found["runs"]) == ("failure", 1)
-    assert found["detail"] == "the test command ended with exit code 2 although 1 tests passed"
+    assert found["detail"] == "the test command ended with exit code 2 although 1 test passed"
 
 
 PYTEST = {

@@ -300,7 +300,7 @@ def test_a_required_check_of_which_nothing_is_ever_heard_is_stale_after_the_app_
 
 
 @pytest.fixture
-def client(home, monkeypatch):
+def client(home, monkeypatch, all_views):
     for module in (routing, views_gate, views_scans):
         monkeypatch.setattr(module, "HOME", home)
 

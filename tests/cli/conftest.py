@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from greenroom_cli import client
 from greenroom_cli.main import cli
 from tests.cli.fake import TOKEN, FakeGreenroom
 
@@ -27,7 +28,8 @@ def server() -> Iterator[FakeGreenroom]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the person who runs the tests: no variables, no home, no git configuration, an empty folder."""
+    """Nothing of the person who runs the tests: no variables, no home, no git configuration, an empty folder, and no waiting for who is not there."""
+    monkeypatch.setattr(client, "FIRST_PATIENCE", 0.0)
     for name in list(os.environ):
         if name.startswith(("GREENROOM_", "HEROKU_", "GIT_")) or name in ("NO_COLOR", "NODE_EXTRA_CA_CERTS"):
             monkeypatch.delenv(name)

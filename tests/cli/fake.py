@@ -158,6 +158,7 @@ def place() -> list[tuple[str, str, Any]]:
         ("GET", "/account", {"id": "1", "email": "alice@example.com"}),
         ("GET", "/accounts", [{"email": "alice@example.com", "name": "Alice", "is_admin": True, "created_at": T0}]),
         ("POST", "/accounts", lambda request: Reply({**request.body, "token": "grm_bob"}, 201)),
+        ("POST", "/accounts/[^/]+/token", lambda request: Reply({"email": request.path.split("/")[2], "token": "grm_new"}, 201)),
         ("GET", "/apps", [app(), app("pensions", "carol@example.com")]),
         ("POST", "/apps", lambda request: Reply(app(request.body.get("name") or "quiet-meadow-1"), 201)),
         ("GET", "A", app()),
@@ -175,7 +176,7 @@ def running(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
                 fake.config.pop(key, None)
             else:
                 fake.config[key] = value
-        return Reply(dict(fake.config), 200, {"X-Greenroom-Release": "v13"})
+        return Reply(dict(fake.config), 200, {"X-Greenroom-Release": "v13", "X-Greenroom-Undo": "v12"})
 
     formation = [
         {"type": "web", "quantity": 1, "size": "standard-1x", "command": "gunicorn payslip.wsgi"},
@@ -186,7 +187,8 @@ def running(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/config-vars", lambda request: dict(fake.config)),
         ("PATCH", "A/config-vars", change),
         ("GET", "A/releases", [release(12, current=True), release(11, description="Set DEBUG config vars")]),
-        ("GET", r"A/releases/\w+", lambda request: release(int(request.path.rpartition("/")[2].lstrip("v")))),
+        ("GET", "A/releases/current", lambda request: {**release(12, current=True), "eligible_for_rollback": True}),
+        ("GET", r"A/releases/v?\d+", lambda request: release(int(request.path.rpartition("/")[2].lstrip("v")))),
         ("POST", "A/releases", Reply(release(13, description="Rollback to v11", status="pending"), 201)),
         ("GET", "A/formation", formation),
         ("PATCH", "A/formation", lambda request: [{**formation[0], "quantity": 2}]),
@@ -221,6 +223,7 @@ def gate() -> list[tuple[str, str, Any]]:
     return [
         ("GET", "A/deliveries", [delivery("live")]),
         ("GET", "A/deliveries/[^/]+", delivery("live")),
+        ("POST", "A/deliveries/[^/]+/actions/retry", Reply(delivery("releasing"), 202)),
         ("GET", "A/checks", [check("tests"), check("scan", "failure", title="2 new findings", annotations_count=1)]),
         ("GET", r"A/checks/[^/]+/annotations", [annotation()]),
         ("GET", r"A/checks/[^/]+/sarif", {"version": "2.1.0", "runs": []}),

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from greenroom_cli.output import clean
 from tests.cli.conftest import PROGRAM
 from tests.cli.rows import APP
 
@@ -29,6 +30,11 @@ def on_a_terminal(*words: str, **env: str) -> str:
     os.close(ours)
     assert child.wait(timeout=30) == 0, said
     return said.decode()
+
+
+@pytest.mark.parametrize("bad", ["\x1b[2J", "\x1b]0;title\x07", "\u202e", "\u2028", "\u2066", "\ud800", "\x9b1A"])
+def test_text_of_others_cannot_steer_the_terminal(bad):
+    assert clean(f"before{bad}after").replace("1A", "") == "beforeafter"
 
 
 @pytest.mark.parametrize("words", [("releases", "-a", APP), ("ps", "-a", APP), ("config", "-a", APP)])

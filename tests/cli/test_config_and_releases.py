@@ -165,3 +165,74 @@ def test_no_releases_is_no_error(at_server, greenroom):
     result = greenroom("releases", "-a", APP)
     assert (result.exit_code, result.stdout) == (0, "")
     assert json.loads(greenroom("releases", "-a", APP, "--json").stdout) == []
+
+
+def test_nothing_is_offered_to_undo_where_nothing_served(at_server, greenroom):
+    at_server.on("PATCH", "A/config-vars", lambda request: Reply(at_server.config, 200, {"X-Greenroom-Release": "v4"}))
+    at_server.on("GET", "A/releases/4", release(4))
+    assert "undo" not in greenroom("config:set", "A=1", "-a", APP).stderr
+
+
+def test_the_wait_lasts_as_long_as_greenroom_gives_the_release(at_server, greenroom):
+    at_server.on("GET", "A/releases/13", {**release(13, status="pending"), "patience": 0})
+    result = greenroom("config:set", "A=1", "-a", APP)
+    assert (result.exit_code, "v13 did not serve within 0 s" in result.stderr) == (1, True)
+    answers = iter([{**release(13, status="pending"), "patience": 90}] * 2 + [release(13)])
+    at_server.on("GET", "A/releases/13", lambda request: next(answers))
+    assert "done, v13" in greenroom("config:set", "A=1", "-a", APP).stderr
+
+
+def test_a_change_that_a_newer_one_replaced_ends_as_the_newer_one(at_server, greenroom):
+    at_server.on("GET", "A/releases", [release(14), release(13, status="expired")])
+    at_server.on("GET", "A/releases/13", release(13, status="expired"))
+    assert "done, v14" in greenroom("config:set", "A=1", "-a", APP).stderr
+
+
+def test_a_held_config_change_does_not_wait_for_ever(at_server, greenroom):
+    at_server.on("GET", "A/releases/13", {**release(13, status="pending"), "patience": 90, "held": True})
+    result = greenroom("config:set", "A=1", "-a", APP)
+    assert result.exit_code == 1
+    assert f"greenroom migrations -a {APP}" in result.stderr
+
+
+def test_a_failed_release_is_retried_by_one_command(at_server, greenroom):
+    slug = {"id": "c0ffee", "commit": "1f3a9c2b"}
+    at_server.on("GET", "A/releases", [{**release(12, status="failed"), "slug": slug}])
+    result = greenroom("releases:retry", "-a", APP)
+    assert result.exit_code == 0, result.stderr
+    assert f"Retrying v12 on ⬢ {APP}... done, v13" in result.stderr
+    assert at_server.asked("POST", "releases")[0].body == {"slug": "c0ffee"}
+
+
+def test_a_delivery_is_retried_and_followed_to_its_end(at_server, greenroom):
+    result = greenroom("deliveries:retry", "-a", APP)
+    assert result.exit_code == 0, result.stderr
+    assert "Live" in result.stderr
+    assert at_server.asked("POST", "/actions/retry")
+
+
+@pytest.mark.parametrize("command", ["config:set", "ci:config:set"])
+def test_stdin_in_another_encoding_is_refused_with_its_line_and_without_its_text(at_server, greenroom, command):
+    result = greenroom(command, "--stdin", "-a", APP, stdin=b"# words\nGREETING=hello\nNAME=caf\xe9 s3cret\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Line 3 of stdin is no UTF-8 text, from its byte 9 on. Nothing was changed." in result.stderr
+    assert "hint: convert the file, for example: iconv -f latin1 -t UTF-8 FILE\n" in result.stderr
+    assert "s3cret" not in result.output
+    assert not at_server.asked("PATCH")
+
+
+def test_a_line_of_stdin_that_sets_nothing_is_named_by_its_number(at_server, greenroom):
+    result = greenroom("config:set", "--stdin", "-a", APP, stdin=b"A=1\r\n\ns3cret\n")
+    assert result.exit_code == 2
+    assert "Line 3 of stdin is invalid. Must be in the format FOO=bar." in result.stderr
+    assert "s3cret" not in result.output
+
+
+def test_lines_of_stdin_are_read_whatever_their_ends(at_server, greenroom):
+    assert greenroom("config:set", "--stdin", "--no-wait", "-a", APP, stdin="# c\r\nA=1\r\n\nB=zwei ä ".encode()).exit_code == 0
+    assert at_server.asked("PATCH")[0].body == {"A": "1", "B": "zwei ä "}
+
+
+def test_a_password_in_another_encoding_is_refused_too(at_server, greenroom):
+    result = greenroom("accounts:password", stdin=b"caf\xe9 au lait s3cret\n")
+    assert (result.exit_code, "Line 1 of stdin is no UTF-8 text" in result.stderr, "s3cret" in result.output) == (2, True, False)

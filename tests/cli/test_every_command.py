@@ -25,10 +25,10 @@ READS = {
 WRITES = {
     "create", "rename", "destroy", "git:remote", "git:credentials", "config:set", "config:unset", "ps:restart", "ps:stop", "run",
     "source:set", "source:sync", "source:accept", "source:rotate-secret", "source:unset",
-    "checks:rerun", "checks:upload", "checks:ignore", "checks:unignore", "checks:token", "checks:unpin", "deliveries:drop", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:snapshots:capture", "pg:snapshots:pin", "pg:snapshots:unpin", "pg:snapshots:delete", "pg:restore", "domains:add", "domains:remove",
+    "checks:rerun", "checks:upload", "checks:ignore", "checks:unignore", "checks:token", "checks:unpin", "deliveries:drop", "deliveries:retry", "releases:retry", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:snapshots:capture", "pg:snapshots:pin", "pg:snapshots:unpin", "pg:snapshots:delete", "pg:restore", "domains:add", "domains:remove",
     "pipelines:create", "pipelines:add", "pipelines:update", "pipelines:remove", "pipelines:rename", "pipelines:destroy", "pipelines:promote",
     "ci:run", "ci:config:set", "ci:config:unset", "reviewapps:create", "reviewapps:destroy", "reviewapps:enable", "reviewapps:disable",
-    "certs:add", "certs:update", "certs:remove", "certs:auto", "drains:add", "drains:remove", "ci:cancel", "builds:cancel", "builds:cache:purge", "builds:vars:add", "builds:vars:remove", "maintenance:on", "maintenance:off", "access:add", "access:remove", "accounts:create", "tokens:create", "tokens:revoke",
+    "certs:add", "certs:update", "certs:remove", "certs:auto", "drains:add", "drains:remove", "ci:cancel", "builds:cancel", "builds:cache:purge", "builds:vars:add", "builds:vars:remove", "maintenance:on", "maintenance:off", "access:add", "access:remove", "accounts:create", "accounts:token", "tokens:create", "tokens:revoke",
     "accounts:password", "transfers:offer", "transfers:accept", "transfers:decline", "transfers:withdraw",
 }  # fmt: skip
 TEXT_ONLY = {"help", "completion", "open"}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import sys
 
+import click
 import pytest
 
 from greenroom_cli import run
 from greenroom_cli.errors import ApiError, CliError
+from greenroom_cli.main import cli
 from tests.cli.rows import APP, T0
 
 LINE = "payroll.0004_x builds an index on payroll_payslipline while nobody can write to it; 200,000 rows of payroll_payslipline: blocks writes 1.2 s in the rehearsal"
@@ -58,7 +60,7 @@ class Place:
     def path(self, *words: str) -> str:
         return "/".join(words)
 
-    def post(self, path: str, body: dict) -> dict:
+    def post(self, path: str, body: dict, *, seconds: float) -> dict:
         self.bodies.append(body)
         if not body.get("force"):
             raise ApiError("The rehearsal was red.", status=409, id="rehearsal_red")
@@ -72,12 +74,24 @@ def test_a_red_rehearsal_is_overruled_by_the_apps_name_typed(monkeypatch):
     assert [body.get("force", False) for body in place.bodies] == [False, True]
 
 
+def test_the_question_about_a_red_rehearsal_names_an_option_that_the_commands_have(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", Terminal("another-app\n"))
+    with pytest.raises(CliError):
+        run._start(Place(), {"command": "python manage.py migrate"})
+    asked = capsys.readouterr().err
+    assert "run the command again with --force, before its arguments." in asked
+    assert "--confirm" not in asked
+    for name in ("run", "migrations:run"):
+        command = cli.get_command(click.Context(cli), name)
+        assert "--force" in {option for parameter in command.params for option in parameter.opts}
+
+
 def test_another_name_or_no_terminal_changes_nothing(monkeypatch):
     place = Place()
     monkeypatch.setattr(sys, "stdin", Terminal("another-app\n"))
     with pytest.raises(CliError, match="did not match"):
-        run._start(place, {})
+        run._start(place, {"command": "python manage.py migrate"})
     monkeypatch.setattr(sys, "stdin", io.StringIO(APP))
     with pytest.raises(ApiError, match="was red"):
-        run._start(place, {})
+        run._start(place, {"command": "python manage.py migrate"})
     assert not any(body.get("force") for body in place.bodies)

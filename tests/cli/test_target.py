@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from greenroom_cli import target
-from greenroom_cli.errors import CliError
+from greenroom_cli import client, target
+from greenroom_cli.errors import CliError, UnreachableError
 from tests.cli.fake import TOKEN, Reply
 from tests.cli.rows import APP
 
@@ -78,6 +79,38 @@ def test_a_url_without_a_token_is_refused_before_anything_is_sent(server, greenr
     assert not server.requests
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://localhost:80a", "whose port is not a number from 1 to 65535"), ("http://localhost:99999", "whose port is not a number from 1 to 65535"),
+        ("http://localhost:0", "whose port is not a number from 1 to 65535"), ("http://[::1", "which is no address"),
+        ("http://a..b:5000", "whose host is no name of a computer"), ("http://two words:5000", "whose host is no name of a computer"),
+        ("ftp://localhost", "which is no http:// or https:// address"), ("localhost:5000", "which is no http:// or https:// address"),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused_where_it_is_read(greenroom, checkout, monkeypatch, url, words):
+    """With and without a look at the checkout's remotes, which are compared with the address."""
+    monkeypatch.setenv("GREENROOM_URL", url)
+    monkeypatch.setenv("GREENROOM_TOKEN", TOKEN)
+    for call in (("apps",), ("config",), ("git:remote", "-a", APP)):
+        result = greenroom(*call)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"GREENROOM_URL is {url!r}, {words}." in result.stderr
+        assert "hint: GREENROOM_URL=http://localhost:5000\n" in result.stderr
+
+
+def test_a_heroku_host_that_is_no_address_is_not_used(greenroom, monkeypatch):
+    monkeypatch.setenv("HEROKU_HOST", "http://[::1")
+    monkeypatch.setenv("HEROKU_API_KEY", TOKEN)
+    assert "There is no Greenroom in " in greenroom("whoami").stderr
+
+
+def test_a_remote_that_is_no_address_leads_to_no_app(at_server, greenroom, checkout):
+    subprocess.run(["git", "remote", "add", "odd", "http://[::1/x.git"], check=True)
+    result = greenroom("config")
+    assert (result.exit_code, "No app is named" in result.stderr) == (2, True), result.stderr
+
+
 def test_no_installation_says_how_to_make_one(greenroom):
     result = greenroom("apps")
     assert result.exit_code == 1
@@ -105,7 +138,7 @@ def test_a_token_of_another_user_is_explained(tmp_path, monkeypatch):
     )
     with pytest.raises(CliError, match="belongs to another user") as caught:
         target.find(str(home), {})
-    assert "GREENROOM_TOKEN" in caught.value.hint
+    assert "set GREENROOM_TOKEN to your own; an administrator makes it: greenroom accounts:token EMAIL" in caught.value.hint
 
 
 def test_a_broken_installation_file_is_named(greenroom, tmp_path):
@@ -122,6 +155,33 @@ def test_a_token_that_does_not_hold_says_where_it_came_from(at_server, greenroom
     assert result.exit_code == 1
     assert "they do not hold (the token came from $GREENROOM_TOKEN)" in result.stderr
     assert "grm_revoked" not in result.output
+    assert "hint: ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set GREENROOM_TOKEN\n" in result.stderr
+
+
+def test_the_variable_that_held_the_token_is_the_one_to_set(server, greenroom, monkeypatch):
+    monkeypatch.setenv("HEROKU_HOST", server.url)
+    monkeypatch.setenv("HEROKU_API_KEY", "grm_revoked")
+    assert "then set HEROKU_API_KEY\n" in greenroom("apps").stderr
+
+
+def test_the_homes_own_token_that_does_not_hold_is_made_anew(server, greenroom, tmp_path):
+    """`greenroom env` would give the same token once more."""
+    home = make_home(tmp_path / "my home", server.port, token="grm_revoked")
+    result = greenroom("apps", "--home", str(home))
+    assert f"hint: rm '{home}/keys/admin.token'; greenroom down --home '{home}'; greenroom up --detach --home '{home}'" in result.stderr
+
+
+def test_a_token_that_does_not_hold_at_a_home_of_ones_own_is_replaced_by_the_homes(server, greenroom, tmp_path, monkeypatch):
+    make_home(tmp_path / ".greenroom", server.port)
+    monkeypatch.setenv("GREENROOM_TOKEN", "grm_revoked")
+    assert 'hint: eval "$(greenroom env)"\n' in greenroom("apps").stderr
+
+
+def test_a_token_that_does_not_hold_at_a_home_of_somebody_else_needs_an_administrator(server, greenroom, tmp_path, monkeypatch):
+    home = make_home(tmp_path / ".greenroom", server.port)
+    (home / "keys" / "admin.token").unlink()
+    monkeypatch.setenv("GREENROOM_TOKEN", "grm_revoked")
+    assert "hint: ask an administrator for `greenroom accounts:token YOUR-EMAIL`" in greenroom("apps").stderr
 
 
 def test_a_refusal_is_shown_with_the_servers_hint_once(at_server, greenroom):
@@ -200,3 +260,56 @@ def test_long_lists_are_fetched_page_by_page(at_server, greenroom):
     first = {"owner": {"email": "alice@example.com"}}
     at_server.on("GET", "/apps", pages)
     assert [row["name"] for row in json.loads(greenroom("apps", "--json").stdout)] == ["a1", "a2"]
+
+
+def failing(times, then, reply):
+    """Answers ``reply`` so many times, then what comes after it."""
+    left = [times]
+
+    def answer(request):
+        left[0] -= 1
+        return reply if left[0] >= 0 else then
+
+    return answer
+
+
+@pytest.mark.parametrize("reply", [Reply({"id": "platform_error", "message": "restarting"}, 503), Reply({"DEBUG": "1"}, cut=True)])
+def test_a_read_is_tried_again_while_the_control_plane_restarts(at_server, greenroom, monkeypatch, reply):
+    monkeypatch.setattr(client, "FIRST_PATIENCE", 20.0)
+    at_server.on("GET", "A/config-vars", failing(3, {"DEBUG": "2"}, reply))
+    assert greenroom("config:get", "DEBUG", "-a", APP).stdout == "2\n"
+    assert len(at_server.asked("GET", "config-vars")) == 4
+
+
+def test_a_read_is_not_tried_for_ever(at_server, greenroom):
+    at_server.refuse("GET", "A/config-vars", 503, "Greenroom's database is restarting.")
+    result = greenroom("config", "-a", APP)
+    assert result.exit_code == 1
+    assert "database is restarting" in result.stderr
+
+
+def test_a_write_that_may_have_arrived_is_not_sent_a_second_time(at_server, greenroom, monkeypatch):
+    monkeypatch.setattr(client, "FIRST_PATIENCE", 20.0)
+    at_server.on("PATCH", "A/config-vars", Reply({"DEBUG": "2"}, cut=True))
+    assert greenroom("config:set", "DEBUG=2", "-a", APP).exit_code == 1
+    assert len(at_server.asked("PATCH", "config-vars")) == 1
+
+
+def test_what_reached_nobody_is_sent_when_somebody_listens_again(server, monkeypatch):
+    from types import SimpleNamespace
+
+    calls = []
+
+    def send(*_):
+        calls.append(1)
+        if len(calls) >= 3:
+            return "sent"
+        error = UnreachableError("nothing listens there")
+        error.unsent = True
+        raise error
+
+    own = client.Client(SimpleNamespace(url=server.url, token=TOKEN))
+    own.heard = True
+    assert own._again("POST", send) == "sent"
+    with pytest.raises(UnreachableError):
+        own._again("POST", lambda: (_ for _ in ()).throw(UnreachableError("the answer broke off")))

@@ -20,8 +20,8 @@ def test_names_that_the_platform_needs_or_no_shell_knows_are_refused(key):
     assert problem(key, "value")
 
 
-@pytest.mark.parametrize("value", [1, True, ["x"], {"a": 1}, "a\0b"])
-def test_values_are_strings_without_nul(value):
+@pytest.mark.parametrize("value", [1, True, ["x"], {"a": 1}, "a\0b", "a\ud800"])
+def test_values_are_strings_without_nul_and_half_pairs(value):
     assert problem("KEY", value)
 
 
@@ -37,6 +37,11 @@ def test_missing_keys_are_named_with_the_command_that_sets_them():
     text, hint = refusal("shop", gaps)
     assert "SECRET_KEY" in text
     assert hint == "greenroom config:set SECRET_KEY=... -a shop"
+
+
+def test_a_reserved_name_is_never_missing_since_nobody_could_set_it():
+    required = dict.fromkeys(["HEROKU_APP_NAME", "HEROKU_OTHER", "GREENROOM_X", "__X", "PORT", "DYNO", "API_KEY"], "app.json requires it")
+    assert list(missing(required, [])) == ["API_KEY"]
 
 
 @pytest.mark.rule("14.8")

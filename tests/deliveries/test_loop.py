@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenroom.basics import clock
-from greenroom.deliveries import loop
+from greenroom.deliveries import loop, transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.engine.memory import MemoryEngine
 
@@ -57,3 +57,33 @@ def test_a_delivery_that_the_platform_cannot_carry_ends_and_says_so(turning, hom
     assert first.state == "failed"
     assert first.reason == "the platform failed: RuntimeError: a bug of ours"
     assert "the commit is not to blame" in (home / first.transcript).read_text()
+
+
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_ends_the_delivery_by_its_row_and_the_routes_of_all_apps_go_on(turning, monkeypatch):
+    it, first, _ = turning
+    routed = []
+    monkeypatch.setattr(it, "_routes", lambda: routed.append(it.now))
+    it.turn()
+    it.now += loop.GIVE_UP
+    monkeypatch.setattr(transcript, "append", full)
+    monkeypatch.setattr(transcript, "close", full)
+    it.turn()
+    first.refresh_from_db()
+    assert (first.state, first.reason) == ("failed", "the platform failed: RuntimeError: a bug of ours")
+    assert routed == [1000.0, it.now]
+
+
+def test_a_delivery_that_cannot_even_be_broken_off_stops_no_other_and_no_route(turning, monkeypatch):
+    it, _, second = turning
+    routed = []
+    monkeypatch.setattr(it, "_routes", lambda: routed.append(it.now))
+    monkeypatch.setattr(it.steps, "break_off", full)
+    it.turn()
+    it.now += loop.GIVE_UP
+    assert it.turn()
+    assert [name for _, name in it.tried].count(second.app.name) == 2
+    assert routed == [1000.0, it.now]

@@ -115,3 +115,17 @@ def test_a_required_rehearsal_is_waited_for_before_the_switch_and_not_at_the_gat
     delivery = Delivery(app=shop, sha="a" * 40, seq=1, kind="push")
     slug = Slug(settings={"required_checks": ["rehearsal"]})
     assert gate.required(delivery, slug) == ("tests", "scan", "lint")
+
+
+def test_a_pause_that_somebody_makes_longer_at_its_end_goes_on(alice, shop, folder, monkeypatch):
+    pause(alice, shop, seconds=1)
+    end = actions._end_pause
+
+    def later(due, app, home):
+        change_settings(actor=alice, app=type(app).objects.get(pk=app.pk), deploy_paused_until=clock.now() + timedelta(hours=1))
+        return end(due, app, home)
+
+    monkeypatch.setattr(actions, "_end_pause", later)
+    assert actions.end_pauses(home=folder) == []
+    shop.refresh_from_db()
+    assert shop.deploy_paused == "demo"

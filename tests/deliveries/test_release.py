@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.apps.actions import change_settings
 from greenroom.builds.models import Build
 from greenroom.checks import actions as checks
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars import actions as config_vars
+from greenroom.config_vars import queries as config_queries
 from greenroom.deliveries import actions, queries
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
 from greenroom.deliveries.steps import Steps
 from greenroom.engine.memory import MemoryEngine
+from greenroom.releases import actions as releases
 from greenroom.releases.models import Release
 from greenroom.slugs.models import Slug
 
@@ -78,3 +81,31 @@ def test_a_worker_that_dies_between_release_and_delivery_leaves_neither(green, m
     with pytest.raises(RuntimeError):
         steps.take(Step.RELEASE, delivery, queries.facts(delivery, []))
     assert not Release.objects.filter(app=delivery.app).exists()
+
+
+def decided(row):
+    """The facts by which somebody decides to release the push."""
+    facts = queries.facts(Delivery.objects.select_related("app", "build__slug", "push").get(pk=row.pk), [])
+    assert next_step(facts) is Step.RELEASE
+    return facts
+
+
+def test_a_push_is_not_released_over_a_rollback_that_came_meanwhile(green, alice, shop):
+    row, steps = green
+    facts = decided(row)
+    version = releases.release(
+        actor=alice, app=shop, kind="rollback", description="Rollback to v1", slug=row.build.slug, config=config_queries.latest(shop)
+    )
+    actions.open_for_release(release=version)
+    steps.take(Step.RELEASE, row, facts)
+    assert Release.objects.filter(kind="deploy").count() == 0
+    row.refresh_from_db()
+    assert row.finished_at is None, "it waits for its turn, and for the pause that a rollback begins"
+
+
+def test_a_push_is_not_released_into_a_pause_that_came_meanwhile(green, alice, shop):
+    row, steps = green
+    facts = decided(row)
+    change_settings(actor=alice, app=shop, deploy_paused="demo")
+    steps.take(Step.RELEASE, row, facts)
+    assert Release.objects.filter(kind="deploy").count() == 0

@@ -7,7 +7,9 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
+from greenroom.apps.models import App
 from greenroom.builds.models import Build
 from greenroom.deliveries import actions, retention
 from greenroom.deliveries.models import Delivery
@@ -17,6 +19,7 @@ from greenroom.releases.models import Release
 from greenroom.slugs.actions import intact
 from greenroom.slugs.models import Slug
 from tests.builds.hosting import ADDED, BASE, SIX, Machine, Workshop, pip_files
+from tests.meeting import Aside
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = timedelta(days=30)
@@ -159,3 +162,49 @@ def test_for_real_the_old_environment_goes_the_kept_one_works_and_the_old_commit
         assert not [name for name in recent if name.startswith(("slugs/", "envs/"))]
     finally:
         machine.close()
+
+
+def meanwhile(monkeypatch, step):
+    """Let ``step`` begin when it is known what is to be forgotten; it has ended, or waits, before that happens."""
+    real, others = retention.forgettable, []
+
+    def forgettable(*given):
+        found = real(*given)
+        others.append(Aside(step))
+        others[0].waits()
+        return found
+
+    monkeypatch.setattr(retention, "forgettable", forgettable)
+    return others
+
+
+def test_old_code_that_is_released_again_while_it_is_forgotten_is_found_gone(shop, monkeypatch):
+    monkeypatch.setenv("GREENROOM_KEEP_RELEASES", "2")
+    for number in (1, 2, 3):
+        released(shop, slug(shop, number), number)
+
+    def again():
+        with transaction.atomic():
+            App.objects.select_for_update(no_key=True).get(pk=shop.pk)
+            old = Release.objects.get(version=1)
+            if old.slug:
+                released(shop, old.slug, 4)
+
+    others = meanwhile(monkeypatch, again)
+    assert retention.forget_old(app=shop, now=time.time()) == 1
+    others[0].end()
+    assert not Release.objects.filter(version=4).exists(), "a release without code must not take the traffic"
+
+
+def test_a_withheld_commit_that_is_let_through_while_its_code_is_forgotten_is_built_anew(shop, home, monkeypatch):
+    rows = [slug(shop, number) for number in (1, 2)]
+    build = Build.objects.create(app=shop, commit=rows[0].commit, slug=rows[0], status="succeeded")
+    withheld = Delivery.objects.create(
+        app=shop, seq=1, kind="push", sha=rows[0].commit, build=build, state="refused", finished_at=rows[0].created_at
+    )
+    (home / "logs" / "deliveries").mkdir(parents=True)
+    others = meanwhile(monkeypatch, lambda: actions.reopen(app=shop, sha=withheld.sha, home=home))
+    assert retention.forget_old(app=shop, now=time.time()) == 1
+    others[0].end()
+    withheld.refresh_from_db()
+    assert (withheld.state, withheld.build) == ("received", None)

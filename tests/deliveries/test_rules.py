@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.deliveries.rules import (
@@ -124,11 +124,9 @@ ANY = st.builds(
     stage=st.sampled_from(["", "candidate", "live", "retired"]),
     failure=st.sampled_from(["", "it died"]), unfit=st.sampled_from(["", "it fails"]), command=st.sampled_from(["", "open", "failed"]),
 )  # fmt: skip
-any_facts = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Facts are made slowly on a busy machine; that says nothing of the rules."""
 
 
-@any_facts
 @given(ANY)
 def test_no_facts_release_a_push_that_is_not_green(facts):
     if next_step(facts) is Step.RELEASE:
@@ -138,7 +136,6 @@ def test_no_facts_release_a_push_that_is_not_green(facts):
         assert not facts.overtaken
 
 
-@any_facts
 @given(ANY)
 def test_no_facts_switch_to_a_candidate_that_does_not_answer(facts):
     if next_step(facts) is Step.SWITCH:
@@ -146,7 +143,6 @@ def test_no_facts_switch_to_a_candidate_that_does_not_answer(facts):
         assert not facts.failure
 
 
-@any_facts
 @given(ANY)
 def test_an_ended_delivery_takes_no_more_steps(facts):
     assert (next_step(facts) is Step.NOTHING) == (facts.state in ENDED)

@@ -93,6 +93,21 @@ def test_a_restart_keeps_the_old_dyno_until_the_new_one_answers():
     assert steps(facts(seen=[old, ready], restart_seq=100)) == [Stop("web10")]
 
 
+def test_one_dyno_that_restarts_is_kept_until_the_new_one_answers():
+    old = web(1, leaving=True)
+    assert steps(facts(seen=[old, web(2)], wanted={"web": 2})) == [Start("web", 1, 1)]
+    assert steps(facts(seen=[old, web(1, "starting", generation=1)])) == []
+    assert steps(facts(seen=[old, web(1, "up", generation=1)])) == [Stop("web10")]
+
+
+@pytest.mark.parametrize("more", [{"restart_seq": 100}, {}])
+def test_a_restart_that_crashes_waits_for_its_pause_while_the_old_dyno_serves(more):
+    later = NOW + timedelta(seconds=4)
+    old = web(1, leaving=not more)
+    gone = web(1, "ended", generation=100, crashed=True, restarts=2, restart_at=later)
+    assert steps(facts(seen=[old, gone], **more)) == [Start("web", 1, 101, 3, later)]
+
+
 @pytest.mark.rule("13.5")
 def test_a_type_that_left_the_procfile_loses_its_dynos():
     worker = Seen(key="w", type="worker", ordinal=1, state="up")

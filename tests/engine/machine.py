@@ -16,6 +16,7 @@ from typing import Any
 
 from greenroom.basics import logfile
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount
+from greenroom.engine.errors import EngineAwayError
 from greenroom.engine.local import seen
 from greenroom.engine.local.client import LocalEngine
 from greenroom.engine.local.supervisor import find_bwrap
@@ -30,13 +31,20 @@ ALICE, BOB = 7, 8
 """The numbers of Alice's app and of Bob's."""
 
 
+OPENED = "10.77.{}"
+"""The private network that the operator has opened to dynos; a neighbour of the tests is in it."""
+
+
 class Machine:
     """A home, its supervisor and its engine."""
 
-    def __init__(self, mode: str, *, deep: str = "", group: int = 0) -> None:
-        self.mode, self.group = mode, group
+    def __init__(self, mode: str, *, deep: str = "", group: int = 0, disk: str = "") -> None:
+        """``disk``: the size of a disk of its own, as tmpfs takes it; only as root."""
+        self.mode, self.group, self.disk = mode, group, disk
         self.tcp: tuple[str, ...] = ()
         self._top = tempfile.mkdtemp(prefix="gr-engine-", dir="/tmp")
+        if disk:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk}", "small", self._top], check=True)
         os.chmod(self._top, 0o755)
         self.home = os.path.join(self._top, deep) if deep else self._top
         os.makedirs(self.home, exist_ok=True)
@@ -60,8 +68,9 @@ class Machine:
     def begin(self) -> None:
         argv = ["-m", "greenroom.engine.local.supervisor", "--home", self.home, "--bwrap", find_bwrap()]
         argv += [word for address in self.tcp for word in ("--tcp", address)]
+        argv += ["--open", OPENED.format(0) + ".0/16"]
         if self.is_root:
-            argv = [sys.executable, *argv, "--group", str(self.group)]
+            argv = [sys.executable, *argv, "--group", str(self.group), "--first-uid", "200000"]
         elif IS_ROOT:
             drop = ["setpriv", "--reuid", str(ORDINARY), "--regid", str(ORDINARY), "--clear-groups"]
             argv = [*drop, PYTHON, *argv]
@@ -69,7 +78,19 @@ class Machine:
             argv = [sys.executable, *argv]
         env = {"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", "CANARY_OF_THE_HOST": "seen"}
         self.supervisor = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)
-        assert self.engine.about()["pid"] == self.supervisor.pid
+        assert self._about()["pid"] == self.supervisor.pid
+
+    def _about(self, seconds: float = 60.0) -> dict[str, Any]:
+        """What the supervisor says of itself; one that has just been started has time on a busy machine."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.engine.about()
+            except EngineAwayError:
+                assert self.supervisor
+                assert self.supervisor.poll() is None, "the supervisor has ended"
+                if time.monotonic() > deadline:
+                    raise
 
     def kill_supervisor(self) -> None:
         assert self.supervisor
@@ -86,7 +107,9 @@ class Machine:
                 self.engine.forget(state.id)
         if self.supervisor:
             self.supervisor.terminate()
-            self.supervisor.wait(10)
+            self.supervisor.wait(60)
+        if self.disk:
+            subprocess.run(["umount", "-l", self._top], check=True)
         shutil.rmtree(self._top, ignore_errors=True)
 
     # -- words -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from greenroom.basics import unixsock
+from greenroom.basics.processes import identity, wait_gone
 from tests.engine.machine import PYTHON, Machine, until_nobody, with_word
 
 
@@ -20,6 +21,7 @@ class Client:
 
     def __init__(self, machine: Machine, dyno_id: str) -> None:
         self.sock = unixsock.connect(machine.folder(dyno_id) / "attach.sock", timeout=20)
+        self.door = machine.folder(dyno_id) / "resume.sock"
         self.seen = b""
 
     def type(self, data: bytes) -> None:
@@ -43,7 +45,26 @@ class Client:
         self.sock.shutdown(socket.SHUT_WR)
 
     def leave(self) -> None:
+        """As the rendezvous does for a client that has left."""
+        with contextlib.suppress(OSError), unixsock.connect(self.door, timeout=20) as door:
+            door.sendall(b"\xff" * 8)
         self.sock.close()
+
+    def is_lost(self) -> None:
+        """The web process died."""
+        self.sock.close()
+
+    def has_all(self) -> None:
+        """As the rendezvous does when the client has closed after the dyno's end."""
+        with unixsock.connect(self.door, timeout=20) as door:
+            door.sendall(b"\xff" * 7 + b"\xfe")
+
+    def come_back(self, seen: int) -> int:
+        """Another connection to the same dyno; how much of the input has come."""
+        self.sock = unixsock.connect(self.door, timeout=20)
+        self.sock.sendall(seen.to_bytes(8, "big"))
+        self.seen = b""
+        return int.from_bytes(self.sock.recv(8), "big")
 
 
 @contextlib.contextmanager
@@ -176,6 +197,101 @@ def test_a_command_that_ignores_the_hang_up_is_killed_after_the_grace(machine: M
         client.until(b"deaf")
         client.leave()
         assert machine.until_exited(dyno_id).exit_code == 137
+
+
+def test_a_client_that_was_lost_comes_back_and_misses_nothing(machine: Machine) -> None:
+    script = "import sys\nfor line in sys.stdin: print('got', line.strip(), flush=True)\nprint('end')"
+    with _attached(machine, python=script) as (dyno_id, client):
+        client.type(b"one\n")
+        seen = len(client.until(b"got one\n"))
+        client.type(b"two\nth")
+        client.until(b"got two\n")
+        client.is_lost()
+        assert client.come_back(seen) == 10
+        client.until(b"got two\n")
+        client.type(b"ree\n")
+        client.until(b"got three\n")
+        client.is_lost()
+        assert client.come_back(seen + 18) == 14
+        client.end_of_input()
+        assert client.rest() == b"end\n"
+        assert machine.until_exited(dyno_id).exit_code == 0
+
+
+def test_a_command_that_ends_while_its_client_is_lost_keeps_output_and_code_for_it(machine: Machine) -> None:
+    with _attached(machine, "/bin/sh", "-c", "echo a; sleep 0.3; head -c 600000 /dev/zero; echo z; exit 7") as (dyno_id, client):
+        client.until(b"a\n")
+        client.is_lost()
+        machine.run("/bin/sleep", "0.6")
+        assert machine.engine.describe(dyno_id).phase == "running"  # type: ignore[union-attr]
+        client.come_back(2)
+        assert client.rest() == bytes(600_000) + b"z\n"
+        assert machine.until_exited(dyno_id).exit_code == 7
+
+
+def test_a_dyno_that_prints_a_lot_loses_nothing_though_its_client_is_lost_again_and_again(machine: Machine) -> None:
+    with _attached(machine, "/usr/bin/seq", "-w", "0", "1999999") as (_, client):
+        data = client.until(b"\n0300000\n")[:-1_500_000]  # so much was still in the buffers of the web process
+        for more in (50_000, 5_000_000, 100_000):
+            client.is_lost()
+            time.sleep(0.5)
+            client.come_back(len(data))
+            while len(client.seen) < more:
+                client.seen += client.sock.recv(65536)
+            data += client.seen[:more]
+        client.is_lost()
+        client.come_back(len(data))
+        data += client.rest()
+    assert data == b"".join(b"%07d\n" % number for number in range(2_000_000))
+
+
+def test_output_that_is_not_kept_any_more_ends_the_dyno_and_says_so_beside_the_output(machine: Machine) -> None:
+    with _attached(machine, "/bin/sh", "-c", "head -c 6000000 /dev/zero; echo end; sleep 60") as (dyno_id, client):
+        client.until(b"end\n")
+        client.is_lost()
+        assert client.come_back(0) == 2**64 - 1
+        assert client.rest() == b""
+        assert machine.until_exited(dyno_id).exit_code == 129
+
+
+def test_output_that_the_web_process_had_taken_when_it_died_comes_after_the_end_too(machine: Machine) -> None:
+    with _attached(machine, "/bin/sh", "-c", "echo a; head -c 100000 /dev/zero; echo z; exit 7") as (dyno_id, client):
+        client.until(b"a\n")
+        assert machine.until_exited(dyno_id).exit_code == 7
+        client.is_lost()
+        client.come_back(2)
+        assert client.rest() == bytes(100_000) + b"z\n"
+        client.come_back(100_004)
+        assert client.rest() == b""
+
+
+def test_a_shim_leaves_when_its_client_has_everything(machine: Machine) -> None:
+    with _attached(machine, "/bin/echo", "x") as (dyno_id, client):
+        assert client.rest() == b"x\n"
+        who = identity(machine.shim(dyno_id))
+        assert who
+        client.has_all()
+        assert wait_gone([who], 5) == []
+        assert not client.door.exists()
+
+
+@pytest.mark.parametrize("size", [550_000, 300_000], ids=["the pipe", "the shim"])
+def test_what_waits_for_a_slow_reader_is_not_thrown_away_after_the_end(machine: Machine, size: int) -> None:
+    with _attached(machine, "/bin/sh", "-c", f"head -c {size} /dev/zero") as (_, client):
+        time.sleep(6)
+        assert len(client.rest()) == size
+
+
+def test_a_dyno_that_nobody_hangs_up_on_goes_on_and_prints_into_the_log(machine: Machine) -> None:
+    script = "import time, os\nprint('begun', flush=True)\nwhile not os.path.exists('/tmp/go'): time.sleep(0.05)\nprint('migrated')"
+    with _attached(machine, python=script, hang_up=False, process="run.kept") as (dyno_id, client):
+        client.until(b"begun\n")
+        client.leave()
+        machine.until(dyno_id, lambda _: any("goes on" in line for line in machine.log(process="run.kept")))
+        top = machine.folder(dyno_id).parents[1] / "scratch" / dyno_id / "_own" / "tmp"
+        (top / "go").write_text("")
+        assert machine.until_exited(dyno_id).exit_code == 0
+    assert any(line == "app[run.kept]: migrated" for line in machine.log(process="run.kept"))
 
 
 def test_only_one_client_is_let_in(machine: Machine) -> None:

@@ -57,3 +57,56 @@ def test_version_1_is_found_by_its_options(tmp_path: Path) -> None:
     groups = cgroups.find("/home/x", _mountinfo(tmp_path, *lines))
     assert groups.version == 1
     assert len(groups.entrances("web.1")) == 3
+
+
+@needs_root
+def test_a_server_of_the_platform_gets_a_group_that_is_no_dynos(tmp_path: Path) -> None:
+    mount = tmp_path / "cgroup"
+    mount.mkdir()
+    (mount / "cgroup.controllers").write_text("cpu memory pids\n")
+    groups = cgroups.find("/home/x", _mountinfo(tmp_path, f"{mount} rw - cgroup2 cgroup2 rw"))
+    (entrance,) = groups.server("_postgres", 1 << 30)
+    path = Path(entrance).parent
+    assert (path / "memory.max").read_text() == str(1 << 30)
+    assert int((path / "memory.high").read_text()) < 1 << 30
+    assert groups.names() == []
+
+
+@needs_root
+def test_on_version_1_a_servers_limit_can_be_raised_and_lowered(tmp_path: Path) -> None:
+    lines = [f"{tmp_path}/{name} rw - cgroup cgroup rw,{name}" for name in ("memory", "pids", "cpu,cpuacct")]
+    groups = cgroups.find("/home/x", _mountinfo(tmp_path, *lines))
+    for size in (1 << 30, 1 << 31, 1 << 29):
+        (entrance,) = groups.server("_postgres", size)
+        assert (Path(entrance).parent / "memory.limit_in_bytes").read_text() == str(size)
+
+
+def test_web_comes_before_worker_before_build_and_an_app_gets_no_more_by_more_dynos() -> None:
+    web, worker, one_off, build = (cgroups.cpu_weight(kind, 1) for kind in ("web", "worker", "run", "build"))
+    assert web > worker == one_off > build == cgroups.cpu_weight("test", 1) == cgroups.cpu_weight("probe", 1)
+    assert cgroups.cpu_weight("web", 4) * 4 == web
+
+
+@needs_root
+@pytest.mark.parametrize(("version", "name", "process"), [(1, "cpu.shares", 1024), (2, "cpu.weight", 100)])
+def test_all_dynos_together_weigh_as_much_as_that_many_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, name: str, process: int
+) -> None:
+    monkeypatch.setattr(cgroups.os, "cpu_count", lambda: 2)
+    one, two = (cgroups.Groups(home, dict.fromkeys(cgroups.CONTROLLERS, str(tmp_path)), version) for home in ("/one", "/two"))
+    paths = {}
+    for groups in (one, two):
+        for dyno in ("a", "b", "c", cgroups.SHIMS):
+            path = Path(groups._path("cpu", dyno))
+            path.mkdir(parents=True)
+            paths[groups, dyno] = path / name
+    one.weigh({"a": ("web", "alice"), "b": ("web", "alice"), "c": ("build", "bob")})
+    assert int((paths[one, "a"].parent.parent / name).read_text()) == 3 * process
+    assert int((tmp_path / "greenroom" / name).read_text()) == 3 * process
+    assert int(paths[one, "a"].read_text()) == int(paths[one, "b"].read_text()) == process // 2
+    assert int(paths[one, "c"].read_text()) == process // 8
+    two.weigh({"a": ("web", "carol")})
+    assert int((paths[two, "a"].parent.parent / name).read_text()) == 2 * process, "a core's worth at least"
+    assert int((tmp_path / "greenroom" / name).read_text()) == 5 * process
+    one.weigh({"a": ("web", "alice")})
+    assert int(paths[one, "a"].read_text()) == process, "its share comes back when the other has gone"

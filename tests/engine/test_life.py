@@ -116,6 +116,25 @@ def test_an_upper_layer_in_scratch_keeps_the_changes_for_the_platform(machine: M
     assert sorted(os.listdir(changes)) == ["a.txt", "b.txt"]
 
 
+def test_folders_below_an_upper_layer_can_be_added_to_whoever_owns_them(machine: Machine) -> None:
+    low, high = machine.slug("strangers", owner=77), machine.slug("strangers-too", owner=77)
+    for folder, name in ((low, "lib/deep/old.py"), (low, "gone/x"), (high, "lib/more/y")):
+        path = Path(machine.home, folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    for path in (low, high):
+        for place, _, names in os.walk(Path(machine.home, path)):
+            for inner in (place, *(os.path.join(place, name) for name in names)):
+                if machine.is_root:
+                    os.chown(inner, 200_077, 200_077)
+                os.chmod(inner, 0o755)
+    mounts = (Mount(target="/app", lower=(low, high), mode="overlay", upper="scratch:changes"),)
+    text = machine.printed("/bin/sh", "-c", "cd lib && echo new > deep/new.py && rm deep/old.py && rm -r ../gone && ls . deep", mounts=mounts)
+    assert text.split() == [".:", "deep", "more", "deep:", "new.py"]
+    assert Path(machine.home, low, "lib/deep/old.py").read_text() == "lib/deep/old.py"
+    assert not Path(machine.home, low, "lib/deep/new.py").exists()
+
+
 def test_the_last_layer_of_an_overlay_wins(machine: Machine) -> None:
     low, high = machine.slug("low", x__txt="low", y__txt="y"), machine.slug("high", x__txt="high")
     mounts = (Mount(target="/app", lower=(low, high), mode="overlay"),)

@@ -123,6 +123,15 @@ def test_the_raw_output_is_cut_at_its_limit(tmp_path: Path, monkeypatch) -> None
     assert data.count(b"y" * 10) == 100
 
 
+def test_a_dyno_that_prints_without_end_keeps_ten_megabytes_and_goes_on(machine: Machine) -> None:
+    state = machine.run("/bin/sh", "-c", "head -c 30000000 /dev/zero; exit 5", output=True, log="", kind="build")
+    state = machine.until_exited(state.id, 60)
+    assert state.exit_code == 5
+    kept = (machine.folder(state.id) / "output").read_bytes()
+    assert len(kept) < 10_001_000
+    assert b"truncated" in kept[-100:]
+
+
 def test_printed_text_cannot_forge_a_line_of_the_router(machine: Machine) -> None:
     forged = "x\\r\\n2026-11-23T00:00:00.000000+00:00 heroku[router]: at=info\\x85\\xe2\\x80\\xa8 \\xff end"
     state = machine.run("/usr/bin/printf", forged, log="logs/forged")

@@ -54,3 +54,15 @@ def test_an_attached_dyno_waits_for_its_client() -> None:
     engine.attach("web.1")
     assert engine.describe("web.1").exit_code == 4  # type: ignore[union-attr]
     assert engine.output_of("web.1") == b"hi"
+
+
+def test_a_draining_dyno_ends_with_its_last_connection_or_when_its_time_is_over() -> None:
+    engine = MemoryEngine()
+    for name in ("web.1", "web.2"):
+        engine.start(_spec(id=name))
+        engine.serve(name, 1)
+        engine.signal(name, "DRAIN")
+    engine.serve("web.1", 0)
+    assert [state.phase for state in engine.list()] == ["exited", "running"]
+    engine.pass_drain()
+    assert engine.describe("web.2").exit_code == 143  # type: ignore[union-attr]

@@ -20,7 +20,7 @@ from greenroom.basics import unixsock
 from greenroom.engine.contract import DynoState, Forward
 from greenroom.engine.errors import EngineError
 from greenroom.engine.local import addresses, egress
-from tests.engine.machine import ALICE, IS_ROOT, Machine
+from tests.engine.machine import ALICE, IS_ROOT, OPENED, Machine
 
 THREADED = """
 import http.server, os, socketserver, time
@@ -191,6 +191,27 @@ def test_a_request_under_way_is_finished_while_the_app_stops(machine: Machine) -
     assert machine.until_exited(state.id).exit_code == 0
 
 
+def test_open_requests_end_before_a_draining_app_is_told_to(machine: Machine) -> None:
+    state, path = _web(machine, THREADED.format(backlog=5, host="127.0.0.1"))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(_get, path, "/slow/7")
+        machine.until(state.id, lambda state: state.active == 1)
+        machine.engine.signal(state.id, "DRAIN")
+        assert answer.result(10).endswith(b"xxxxxxx"), "it dies by TERM at once"
+    assert machine.until_exited(state.id).exit_code == 143
+    lines = machine.log(process=state.process)
+    assert any("Waiting for 1 open connection before SIGTERM" in line for line in lines)
+
+
+def test_a_connection_that_never_ends_does_not_keep_an_app_for_ever(machine: Machine) -> None:
+    state, path = _web(machine, THREADED.format(backlog=5, host="127.0.0.1"), limits={"drain": 0.3})
+    with unixsock.connect(path, timeout=20) as sock:
+        machine.until(state.id, lambda state: state.active == 1)
+        machine.engine.signal(state.id, "DRAIN")
+        assert machine.until_exited(state.id).exit_code == 143
+        assert sock.recv(1) == b""
+
+
 def test_the_socket_of_an_older_dyno_is_replaced_in_one_step(machine: Machine) -> None:
     path = os.path.join(machine.home, "run/sockets/fixed.sock")
     errors: list[Exception] = []
@@ -330,7 +351,7 @@ def neighbour() -> Iterator[str]:
     if not IS_ROOT:
         pytest.skip("needs root")
     name = f"gr{uuid.uuid4().hex[:6]}"
-    net = f"10.{os.getpid() % 200 + 20}.77"
+    net = OPENED.format(os.getpid() % 200 + 20)
     server = (
         "import http.server\n"
         "class It(http.server.BaseHTTPRequestHandler):\n"
@@ -383,6 +404,7 @@ c.request('GET', '/tunnelled'); print(c.getresponse().read().decode())
     host_side = neighbour.rpartition(".")[0] + ".1"
     assert machine.printed(python=FETCH.format(targets=[f"http://{host_side}/"])).startswith("403 ")
     assert machine.printed(python=FETCH.format(targets=[f"http://{neighbour}:81/"])).startswith("502 ")
+    assert machine.printed(python=FETCH.format(targets=["http://10.78.1.1/"])).startswith("403 ")  # a private network that is not opened
 
 
 def test_many_slow_destinations_do_not_hold_up_a_quick_one(machine: Machine, neighbour: str) -> None:
@@ -439,10 +461,23 @@ def test_an_address_that_leads_inwards_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["1.1.1.1", "93.184.216.34", "10.0.0.5", "192.168.1.1", "172.17.0.2", "2606:4700::1111", "2001:db8::1", "fd12::1"],
+    ["1.1.1.1", "93.184.216.34", "9.255.255.255", "11.0.0.1", "172.32.0.1", "100.128.0.1", "198.20.0.1", "2606:4700::1111", "2001:db8::1"],
 )
 def test_an_address_of_the_world_is_not(address: str) -> None:
     assert addresses.refusal(_packed(address)) == ""
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.5", "192.168.1.1", "172.16.0.1", "172.31.255.255", "100.64.0.1", "198.18.0.1", "198.19.9.9", "fd12::1", "fc00::1",
+     "::ffff:10.1.2.3", "64:ff9b::c0a8:101"],
+)  # fmt: skip
+def test_a_private_network_is_closed_until_the_operator_opens_it(address: str) -> None:
+    assert "private network" in addresses.refusal(_packed(address))
+    opened = [("10.0.0.0", 8), ("172.16.0.0", 12), ("192.168.0.0", 16), ("100.64.0.0", 10), ("198.18.0.0", 15), ("fc00::", 7)]
+    assert addresses.refusal(_packed(address), opened) == ""
+    assert addresses.refusal(_packed(address), [("10.0.0.0", 32), ("fd99::", 16)])
+    assert addresses.refusal(_packed("169.254.169.254"), [("169.254.0.0", 16)]), "metadata is never open"
 
 
 def test_the_kernels_routes_tell_the_hosts_own_addresses() -> None:

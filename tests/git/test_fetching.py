@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from types import SimpleNamespace
+
 import pytest
 
-from greenroom.git import actions, fetching, repository
+from greenroom.git import actions, fetching, repository, rules
 from greenroom.git.models import Push
 from greenroom.git.rules import Limits
 from tests.sources.forge import Repo, forging
@@ -90,6 +94,23 @@ def test_the_limits_of_a_push_hold(shop, home, stored, repo):
     with pytest.raises(fetching.RemoteError, match="MB"), fetching.fetched(stored, remote(repo), branch="master", most=100):
         pass
     assert left(stored) == []
+
+
+def test_a_branch_that_is_too_large_while_it_comes_is_told_to_shrink_and_a_slow_one_to_try_again(tmp_path):
+    (tmp_path / "pack").write_bytes(b"x" * 3_000_000)
+
+    class Running:
+        def wait(self, seconds):
+            raise subprocess.TimeoutExpired("git", seconds)
+
+    ended = SimpleNamespace(wait=lambda _: 0)
+    for child in (Running(), ended):
+        trouble = fetching._watch(child, tmp_path, time.monotonic() + 60, 1_000_000)
+        assert trouble.message.endswith("; 1 MB are taken at once.")
+        assert trouble.hint == rules.KEEP_OUT
+    slow = fetching._watch(Running(), tmp_path, time.monotonic() - 1, 9_000_000)
+    assert (slow.message, slow.hint) == ("The other repository took too long to answer.", "greenroom source:sync tries again")
+    assert fetching._watch(ended, tmp_path, time.monotonic() + 60, 9_000_000) is None
 
 
 def test_a_redirect_is_not_followed_and_no_other_protocol_is_spoken(stored, forge, repo):

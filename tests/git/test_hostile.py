@@ -57,6 +57,39 @@ def test_names_with_control_characters_are_refused(alices):
     assert not Push.objects.exists()
 
 
+def post(alices, service, content):
+    """The answer to a request with that body."""
+    user, _, host = alices.url.removeprefix("http://").partition("@")
+    headers = {"content-type": f"application/x-git-{service}-request"}
+    return httpx.post(f"http://{host}/git-{service}", auth=tuple(user.split(":")), content=content, headers=headers, timeout=60)
+
+
+GARBAGE = [b"garbage", b"GET / HTTP/1.1\r\n\r\n", b"zzzz0000", b"0003", b"ffffx", b"0010nonsense", b"0032want " + b"q" * 40 + b"\n0000", b"\0" * 100, b"{}", b"0005"]
+
+
+@pytest.mark.parametrize("service", ["receive-pack", "upload-pack"])
+@pytest.mark.parametrize("content", GARBAGE)
+def test_garbage_is_the_clients_fault(alices, service, content):
+    alices.push()
+    answer = post(alices, service, content)
+    assert answer.status_code in (200, 400), answer.text
+    if answer.status_code == 200:
+        assert b"ERR" in answer.content or b"unpack" in answer.content or not answer.content, answer.content
+
+
+def test_a_push_of_thousands_of_refs_is_refused_before_git_works_on_it(alices, stored):
+    alices.push()
+    before, sha = size_of(stored), alices.git("rev-parse", "HEAD").strip()
+    lines = "".join(f"create refs/heads/many{number} {sha}\n" for number in range(3000))
+    alices.call("update-ref", "--stdin", stdin=lines.encode())
+    code, said = alices.push("refs/heads/many*:refs/heads/many*")
+    assert code
+    assert "moves more than 500 refs" in said
+    assert "hint: push them in parts" in said
+    assert size_of(stored) == before
+    assert Push.objects.count() == 1
+
+
 def test_a_replacement_has_no_effect_on_what_is_deployed(alices, shop, home, stored, tmp_path):
     good = alices.commit("app.py", "good\n")
     alices.push()

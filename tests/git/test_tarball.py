@@ -10,6 +10,7 @@ import tarfile
 
 import pytest
 
+from greenroom.basics import signing
 from greenroom.basics.errors import ConflictError, UserError
 from greenroom.git import actions, moves, queries, repository, uploads
 from greenroom.git.models import Push
@@ -198,7 +199,9 @@ def test_a_commit_is_lent_with_all_it_needs_and_nothing_else(shop, cafe, home, r
 
 
 def test_an_upload_is_found_by_its_own_link_alone(home):
-    links = uploads.offer(key=KEY, base="http://localhost:5000")
+    links = uploads.offer(
+        lambda payload, purpose, seconds: signing.sign(payload, key=KEY, purpose=purpose, seconds=seconds), base="http://localhost:5000"
+    )
     assert uploads.file_of("https://github.com/x.tar.gz", home=home, key=KEY) is None
     with pytest.raises(UserError, match="Nothing was uploaded"):
         uploads.file_of(links["get_url"], home=home, key=KEY)

@@ -33,8 +33,7 @@ def test_a_host_that_the_cli_would_not_accept_is_refused_with_what_to_use(place,
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_this_machine_is_accepted_as_it_is(place, host):
     found = variables(place, INSTALL, host)
-    assert found["HEROKU_HOST"] == f"http://{host}:5000"
-    assert found["HEROKU_BUILDPACK_REGISTRY_URL"] == found["HEROKU_HOST"]
+    assert found["GREENROOM_URL"] == found["HEROKU_BUILDPACK_REGISTRY_URL"] == f"http://{host}:5000"
     assert "HEROKU_HEADERS" not in found
 
 
@@ -47,4 +46,34 @@ def test_another_computer_gets_the_installations_name_and_tls(place):
     found = variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}))
     assert found["HEROKU_HOST"] == found["GREENROOM_URL"] == "https://greenroom-localhost.example.com:5001"
     assert found["HEROKU_GIT_HOST"] == "greenroom-localhost.example.com:5001"
-    assert variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}), "localhost")["HEROKU_HOST"] == "http://localhost:5000"
+    assert variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}), "localhost")["GREENROOM_URL"] == "http://localhost:5000"
+
+
+def test_the_heroku_cli_speaks_tls_so_that_no_fixed_host_gets_the_token_in_clear(place):
+    for host in ("localhost", "127.0.0.1", "greenroom-localhost.example.com"):
+        found = variables(place, INSTALL, host)
+        assert found["HEROKU_HOST"] == f"https://{host}:5001"
+        assert found["NODE_EXTRA_CA_CERTS"]
+
+
+def test_hosts_that_are_reached_without_a_proxy_stay_so(place, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "intranet.example.com")
+    found = variables(place, SimpleNamespace(**{**vars(INSTALL), "proxy_port": 5053}), proxy=True)
+    assert found["HTTPS_PROXY"] == "http://localhost:5053"
+    assert found["NO_PROXY"].split(",")[:2] == ["intranet.example.com", "localhost"]
+
+
+@pytest.mark.parametrize("text", [b"", b"two words", b"caf\xe9", "caf\u00e9".encode(), b"grm_x\ngrm_y", b"\xff\xfe\x00"])
+def test_a_file_that_holds_no_token_is_named_with_who_makes_one(place, tmp_path, text):
+    file = tmp_path / "mine"
+    file.write_bytes(text)
+    with pytest.raises(HostError) as caught:
+        variables(place, INSTALL, token_file=file)
+    assert str(file) in caught.value.message
+    assert "greenroom accounts:token EMAIL" in caught.value.hint
+
+
+def test_a_token_file_that_is_not_there_names_who_makes_one_also_for_an_account_that_exists(place, tmp_path):
+    with pytest.raises(HostError) as caught:
+        variables(place, INSTALL, token_file=tmp_path / "none")
+    assert caught.value.hint.startswith("greenroom env --token-file FILE takes your own token; an administrator makes one: greenroom accounts:token EMAIL")

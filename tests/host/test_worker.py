@@ -1,7 +1,9 @@
-"""How long the worker's loops rest, and that one which fails goes on."""
+"""How long the worker's loops rest, that one which fails goes on, and which there are."""
 
 import threading
+from collections import Counter
 
+from greenroom.app_migrations.turn import SIDE_BY_SIDE
 from greenroom.project import worker
 
 
@@ -29,3 +31,23 @@ def test_a_loop_that_fails_goes_on_and_stops_when_told(monkeypatch):
     thread.join(20)
     assert not thread.is_alive()
     assert len(turns) == 2
+
+
+def test_exactly_the_runners_that_are_meant_run(home):
+    kinds = Counter(runner.name.rstrip("0123456789 ") for runner in worker.build(home))
+    assert kinds.pop("rehearsals") == SIDE_BY_SIDE == 2
+    others = {"deliveries", "router log", "maintenance", "databases", "pipelines", "webhooks", "drains", "sources", "source reports"}
+    assert kinds == dict.fromkeys(others, 1)
+
+
+def test_a_turn_that_fails_does_not_keep_the_next_one_from_its_own(caplog):
+    done = []
+
+    def fails():
+        raise RuntimeError("a bug of ours")
+
+    turn = worker.one_after_another({"dynos": fails, "deliveries": lambda: done.append(1) or True})
+    assert turn()
+    assert turn()
+    assert done == [1, 1]
+    assert [record.getMessage() for record in caplog.records] == ["the turn of dynos: a bug of ours"]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from greenroom.basics import logfile, outgoing
-from greenroom.basics.errors import GreenroomError
+from greenroom.basics.errors import GreenroomError, UserError
 from greenroom.logs import drains
 from greenroom.logs.actions import say
 from greenroom.logs.loop import DrainTurn
@@ -226,3 +226,10 @@ def test_a_receiver_that_hangs_holds_nobody_else_up(shop, alice, home, turn):
         assert texts(unframed(receiver.got[0][1])) == ["one"]
     silent.close()
     turn.pool.shutdown(wait=True)
+
+
+@pytest.mark.parametrize(("host", "network"), [("127.0.0.1", "127.0.0.1/32"), ("10.1.2.3", "10.1.2.3/32"), ("localhost", "127.0.0.0/8"), ("[fd00::7]", "fd00::7/128")])
+def test_a_drain_into_ones_own_network_is_refused_with_the_setting_that_allows_it(alice, shop, home, host, network):
+    with pytest.raises(UserError) as error:
+        drains.add(actor=alice, app=shop, home=home, url=f"syslog+tls://{host}:6514")
+    assert f'GREENROOM_PRIVATE_TARGETS="{network}"' in error.value.hint

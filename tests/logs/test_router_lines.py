@@ -43,6 +43,11 @@ def text_of(*words, **more):
 # -- one line ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("host", ["shop.localhost:8080", "shop.localhost:", "shop.localhost"])
+def test_the_host_of_a_line_has_no_port(host):
+    assert "host=shop.localhost request_id" in line_of(entry(host=host))[2]
+
+
 def test_a_request_is_one_line_in_herokus_words():
     when, host, text = line_of({**entry("/x?a=1"), "uuid": "b60b", "ts": 1795447904.5})
     assert (when, host) == (1795447904.5, "shop.localhost")
@@ -66,10 +71,10 @@ def test_an_error_page_is_named_by_its_code_and_no_dyno_is_blamed(code, descript
     assert " dyno= " in text
 
 
-def test_a_dyno_that_answers_nothing_is_h13_and_one_that_is_too_slow_is_h12():
-    headers = {"Greenroom-Error": ["H13"]}
-    assert "code=H13" in text_of(status=503, headers=headers, duration=0.2)
-    assert 'code=H12 desc="Request timeout"' in text_of(status=503, headers=headers, duration=30.001)
+@pytest.mark.parametrize("duration", [0.2, 30.001])
+def test_the_code_of_a_line_is_the_one_that_the_visitor_got(duration):
+    assert "code=H13" in text_of(status=503, headers={"Greenroom-Error": ["H13"]}, duration=duration)
+    assert 'code=H12 desc="Request timeout"' in text_of(status=503, headers={"Greenroom-Error": ["H12"]}, duration=duration)
 
 
 def test_a_client_that_left_is_h27():

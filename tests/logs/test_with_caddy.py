@@ -16,7 +16,7 @@ import pytest
 
 from greenroom.basics import logfile
 from greenroom.logs.router_lines import RouterLogTail
-from greenroom.router import caddy
+from greenroom.router import caddy, switch
 from greenroom_cli.host.components import caddy_binary
 
 APP = "a" * 32
@@ -63,9 +63,10 @@ class Router:
             self.port, other = one.getsockname()[1], two.getsockname()[1]
         for folder in ("run", "logs/router", "caddy", f"logs/apps/{APP}"):
             (home / folder).mkdir(parents=True, exist_ok=True)
+        switch.lead_hosts(home, {HOST: APP})
         caddy.write_pages(home)
         install = {"bind": "127.0.0.1", "http_port": self.port, "https_port": other}
-        config = caddy.render([caddy.Site(APP, (HOST,))], install)
+        config = caddy.render(install)
         config["logging"]["logs"]["router"]["writer"] |= {"roll_size_mb": 1, "roll_keep": 10}
         config["apps"].pop("tls")
         config["apps"]["http"]["servers"].pop("secure")

@@ -18,10 +18,12 @@ from greenroom.git import moves, runner
 from greenroom.git.models import Push
 from greenroom.pipelines import actions, queries, reviews
 from greenroom.pipelines.models import ReviewApp
+from tests.api.world import client_of
 from tests.git.test_tarball import archive, bring, entry
 
 pytestmark = pytest.mark.django_db
 BRANCH = "feature/rose"
+moves_branch = moves.move_branch
 APP_JSON = b'{"env": {"COLOUR": "red"}, "environments": {"review": {"env": {"COLOUR": "violet", "KEY": {"generator": "secret"}, "PORT": "9"}}}}'
 
 
@@ -128,6 +130,22 @@ def test_it_goes_by_age_when_the_pipeline_says_so(alice, pipe, home, branch, dri
     assert again(driver).state == "deleted"
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2], ids=["made", "pushed to", "judged"])
+def test_what_somebody_removes_while_it_is_worked_on_is_destroyed(alice, pipe, home, branch, driver, turns):
+    row = reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    for _ in range(turns):
+        row = again(driver)
+    if turns == 2:
+        Delivery.objects.create(app=row.app, seq=1, kind="push", push=Push.objects.get(app=row.app), sha=branch, state="live")
+    stale = reviews.open_reviews().get()
+    reviews.remove(actor=alice, review=row)
+    driver.advance(stale)
+    assert (stale.state, ReviewApp.objects.get().state) == ("deleting", "deleting")
+    assert App.objects.filter(name=row.app_name).exists() == (turns > 0), "one that was not there is not made"
+    assert again(driver).state == "deleted"
+    assert not App.objects.filter(name=row.app_name).exists()
+
+
 def test_branches_get_one_by_themselves_when_they_are_pushed_after_that_was_asked_for(alice, pipe, shop, home, branch, driver, tmp_path):
     reviews.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
     assert reviews.make_automatic(home=home) == [], "it was pushed before"
@@ -153,3 +171,94 @@ def test_what_cannot_be_reviewed_is_refused(alice, pipe, home, branch):
     with pytest.raises(ConflictError, match="already"):
         reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     assert queries.parent_app(pipe).name == "shop"
+
+
+@pytest.fixture
+def crowded(alice, pipe, shop, home, branch, tmp_path, monkeypatch):
+    """One review app is all there may be, it is there, and another branch is pushed."""
+    monkeypatch.setattr(reviews, "MOST", 1)
+    reviews.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
+    first = reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    sha = bring(shop, home, archive(tmp_path, entry("x"))).sha
+    moves.move_branch(app=shop, home=home, sha=sha, account=Account.objects.get(pk=alice.account_id), branch="later")
+    return first
+
+
+def test_why_a_branch_gets_none_by_itself_stands_in_the_list_until_there_is_room(alice, pipe, home, driver, crowded):
+    for _ in range(3):
+        assert reviews.make_automatic(home=home) == []
+    (row,) = ReviewApp.objects.filter(branch="later")
+    assert (row.state, row.app, row.app_name) == ("errored", None, "")
+    assert row.message == "pipe has 1 review apps already.\nhint: greenroom reviewapps -p pipe; then reviewapps:destroy one"
+    listed = client_of(alice).get("/pipelines/pipe/review-apps").json()
+    assert {one["branch"]: (one["status"], one["message"]) for one in listed}["later"] == ("errored", row.message)
+    again(driver)
+    assert ReviewApp.objects.get(pk=row.pk).state == "errored", "the loop leaves it there"
+    reviews.remove(actor=alice, review=crowded)
+    again(driver)
+    (made,) = reviews.make_automatic(home=home)
+    assert (made.branch, made.state) == ("later", "pending")
+    assert ReviewApp.objects.get(pk=row.pk).state == "deleted"
+
+
+def test_the_refusal_of_a_branch_goes_with_the_branch_or_by_hand(alice, pipe, shop, home, driver, crowded):
+    reviews.make_automatic(home=home)
+    row = ReviewApp.objects.get(branch="later")
+    reviews.remove(actor=alice, review=row)
+    again(driver)
+    assert reviews.make_automatic(home=home) == []
+    assert ReviewApp.objects.get(branch="later").state == "deleted", "who removed it does not get it back"
+    ReviewApp.objects.filter(pk=row.pk).delete()
+    reviews.make_automatic(home=home)
+    runner.output(home / shop.repo_folder, ["update-ref", "-d"], args=["refs/heads/later"])
+    again(driver)
+    assert ReviewApp.objects.get(branch="later").state == "deleted"
+
+
+def test_one_that_could_not_be_made_is_listed_with_its_reason_and_the_next_push_tries_again(alice, pipe, shop, home, driver, crowded, tmp_path, monkeypatch):
+    reviews.remove(actor=alice, review=crowded)
+    again(driver)
+    reviews.make_automatic(home=home)
+
+    def create_app(**_):
+        raise ConflictError("There is no room.")
+
+    monkeypatch.setattr(reviews.deliveries, "create_app", create_app)
+    again(driver)
+    (listed,) = client_of(alice).get("/pipelines/pipe/review-apps").json()
+    assert (listed["status"], listed["message"]) == ("errored", "There is no room.")
+    assert reviews.make_automatic(home=home) == [], "the same push is not tried again"
+    sha = bring(shop, home, archive(tmp_path, entry("y"))).sha
+    moves.move_branch(app=shop, home=home, sha=sha, account=None, branch="later", rewrite=True)
+    assert [one.branch for one in reviews.make_automatic(home=home)] == ["later"]
+
+
+def test_config_vars_that_are_refused_are_said_and_another_commit_goes_on(alice, pipe, shop, home, branch, driver, tmp_path):
+    actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"BIG": "x" * 60_000})
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MORE": "y" * 10_000})
+    again(driver)
+    for _ in range(3):
+        row = again(driver)
+    assert (row.state, row.sha) == ("errored", branch)
+    assert "65536 (64 KB) are allowed" in row.message
+    actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"BIG": None})
+    other = bring(shop, home, archive(tmp_path, entry("z"))).sha
+    moves.move_branch(app=shop, home=home, sha=other, account=None, branch=BRANCH)
+    row = again(driver)
+    assert (row.state, row.sha, row.message) == ("creating", other, "")
+    assert config_vars.values(config_vars.latest(row.app), home)["MORE"] == "y" * 10_000
+
+
+def test_a_conflict_is_said_and_tried_again(alice, pipe, home, branch, driver, monkeypatch):
+    def move_branch(**_):
+        raise ConflictError("it is being pushed to")
+
+    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    again(driver)
+    monkeypatch.setattr(reviews.moves, "move_branch", move_branch)
+    with pytest.raises(ConflictError):
+        again(driver)
+    row = ReviewApp.objects.get()
+    assert (row.state, row.sha, row.message) == ("creating", "", "it is being pushed to")
+    monkeypatch.setattr(reviews.moves, "move_branch", moves_branch)
+    assert again(driver).sha == branch

@@ -152,6 +152,75 @@ def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, uploa
         testing.cancel(actor=alice, row=row, engine=driver.engine)
 
 
+def over(driver, home):
+    """The run after its next turn, cancelled for everybody; nothing of it is open."""
+    row = step(driver)
+    assert (row.state, row.message, row.told) == ("cancelled", "alice@example.com cancelled it", True)
+    assert transcript.is_closed(home / row.output)
+    assert not Build.objects.filter(status="pending").exists()
+    assert not CheckRun.objects.exclude(status="completed").exists()
+    assert driver.engine.list() == []
+    return row
+
+
+def test_a_run_that_is_cancelled_before_its_build_begins_gets_none(alice, upload, driver, home, monkeypatch):
+    monkeypatch.setattr(testing.builds, "advance", lambda *, build, **_: build)
+    stale = testing.open_runs().get()
+    testing.cancel(actor=alice, row=upload, engine=driver.engine)
+    driver.advance(stale)
+    assert not Build.objects.exists()
+    assert read(home, over(driver, home).output) == "-----> alice@example.com cancelled it\n"
+
+
+def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(alice, upload, driver, home, serving, monkeypatch):
+    ended(monkeypatch, "succeeded", serving.slug)
+    advance = testing.builds.advance
+
+    def meanwhile(**order):
+        build = advance(**order)
+        testing.cancel(actor=alice, row=upload, engine=driver.engine)
+        return build
+
+    monkeypatch.setattr(testing.builds, "advance", meanwhile)
+    step(driver)
+    assert not CheckRun.objects.exists()
+    over(driver, home)
+
+
+def test_a_run_that_is_cancelled_before_its_tests_begin_starts_none(alice, upload, driver, home, serving, monkeypatch):
+    ended(monkeypatch, "succeeded", serving.slug)
+    row = step(driver)
+    stale = testing.open_runs().get()
+    assert stale.check_run.status == "queued"
+    testing.cancel(actor=alice, row=row, engine=driver.engine)
+    driver.advance(stale)
+    assert CheckRun.objects.get().conclusion == "cancelled"
+    over(driver, home)
+
+
+def test_a_run_that_is_cancelled_as_its_overlay_fails_gets_no_second_attempt(alice, upload, driver, home, serving, monkeypatch):
+    ended(monkeypatch, "succeeded", serving.slug)
+    row = step(driver)
+
+    def meanwhile(**_):
+        testing.cancel(actor=alice, row=row, engine=driver.engine)
+        return TestOverlay("failed", message="no network")
+
+    monkeypatch.setattr(testing.builds, "prepare_test_overlay", meanwhile)
+    step(driver)
+    assert CheckRun.objects.get().conclusion == "cancelled"
+    assert TestRun.objects.get().told
+
+
+def test_a_run_whose_tests_end_at_that_moment_is_over_and_not_cancelled(alice, upload, driver, serving, monkeypatch):
+    ended(monkeypatch, "succeeded", serving.slug)
+    row = step(driver)
+    monkeypatch.setattr(testing.checks, "cancel", lambda **_: [])
+    with pytest.raises(ConflictError, match="is over"):
+        testing.cancel(actor=alice, row=row, engine=driver.engine)
+    assert TestRun.objects.get().state == "running"
+
+
 def test_the_tests_of_a_cancelled_run_are_killed_and_a_pushs_run_is_not_cancelled(alice, pipe, shop, upload, driver, serving, monkeypatch):
     ended(monkeypatch, "succeeded", serving.slug)
     monkeypatch.setattr(testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"))

@@ -117,7 +117,7 @@ def test_a_private_key_stands_neither_in_rows_nor_in_the_file_that_caddy_starts_
     secret = endpoints.opened(row, home)
     assert b"PRIVATE KEY" not in bytes(SniEndpoint.objects.get().sealed)
     install = {"bind": "127.0.0.1", "http_port": 1, "https_port": 2}
-    kept = caddy.render(queries.sites(), install, [caddy.Served(queries.tag(row), ("www.example.com",))])
+    kept = caddy.render(install, [caddy.Served(queries.tag(row), ("www.example.com",))])
     assert "PRIVATE KEY" not in str(kept)
     given = caddy.with_keys(kept, [(queries.tag(row), row.chain, secret)])
     assert given["apps"]["tls"]["certificates"]["load_pem"][0]["key"] == secret
@@ -151,3 +151,16 @@ def test_a_certificate_of_ones_own_goes_before_one_of_the_installations_ca(shop,
     assert queries.served() == [(own, ("www.example.com",))]
     with pytest.raises(GreenroomError, match="is made by Greenroom as long as this is on"):
         endpoints.remove(actor=alice, app=shop, name="greenroom-ca-shop")
+
+
+@pytest.mark.django_db
+def test_an_app_with_the_old_name_of_another_one_gets_a_certificate_too(shop, alice, home, site):
+    keys.make_all(home, None)
+    endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
+    apps.rename(actor=alice, app=shop, name="shop-old")
+    new = apps.create(actor=alice, name="shop")
+    apps.add_domain(actor=alice, app=new, hostname="www.example.org")
+    endpoints.switch_acm(actor=alice, app=new, home=home, on=True)
+    assert {row.app.name: row.name for row in SniEndpoint.objects.all()} == {
+        "shop-old": "greenroom-ca-shop", "shop": f"greenroom-ca-shop-{new.pk.hex[:8]}",
+    }  # fmt: skip

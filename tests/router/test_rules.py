@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+
+import pytest
 
 from greenroom.router import switch
 from greenroom.router.rules import PAGES, SLOTS, Facts, Target, Web, slots, target
@@ -19,6 +22,35 @@ def test_healthy_dynos_get_the_traffic():
 
 def test_an_app_without_code_says_so():
     assert target(facts(has_release=False)) == Target(page="H81")
+
+
+@pytest.mark.parametrize("state", ["starting", "held", "refused", "failed"])
+def test_a_first_release_that_is_not_live_has_a_page_of_its_state(tmp_path, state):
+    goal = target(facts(has_release=False, first=state))
+    switch.apply(tmp_path, "app", goal, "shop")
+    text = (tmp_path / "run/router/app/H81.html").read_text()
+    assert PAGES["H81"][state].text in text
+    assert ("http-equiv" in text) == (state in ("starting", "held")), "it asks again while that helps"
+
+
+def test_no_page_shows_a_command_or_a_script_to_a_visitor(tmp_path):
+    for code, variants in PAGES.items():
+        for variant in variants:
+            switch.apply(tmp_path, "app", Target(page=f"{code}-{variant}".rstrip("-")), "shop")
+            text = (tmp_path / f"run/router/app/{code}.html").read_text()
+            assert not re.search(r"<code|<script|greenroom |git ", text)
+
+
+def test_a_host_name_leads_to_its_app_and_no_other_one_does(tmp_path):
+    assert switch.lead_hosts(tmp_path, {"shop.localhost": "a" * 32, "*.example.com": "b" * 32})
+    assert not switch.lead_hosts(tmp_path, {"shop.localhost": "a" * 32, "*.example.com": "b" * 32})
+    assert switch.folder_of(tmp_path, "SHOP.localhost.") == "a" * 32
+    assert switch.folder_of(tmp_path, "any.example.com") == "b" * 32
+    for host in ("example.com", "a.b.example.com", "..", "../hosts/shop.localhost", "*.example.com", "_.example.com", ""):
+        assert switch.folder_of(tmp_path, host) is None
+    assert switch.lead_hosts(tmp_path, {"shop.localhost": "b" * 32})
+    assert os.listdir(tmp_path / switch.HOSTS) == ["shop.localhost"]
+    assert switch.folder_of(tmp_path, "shop.localhost") == "b" * 32
 
 
 def test_an_app_scaled_to_zero_says_so():

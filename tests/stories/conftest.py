@@ -1,11 +1,8 @@
-"""A running installation for the stories, and a team's verbs on it: push, assert_live, run, config_set."""
+"""A team with an app of its own on the installation of the process, and its verbs: push, assert_live, run, config_set."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,23 +10,8 @@ import pytest
 
 from tests.stories.team import Installation, Team
 
-ROOT = Path(__file__).parent.parent.parent
-BIN = Path(sys.executable).parent
 QUICK = "python manage.py test accounts payroll.tests.test_story"
 """A few of the sample's tests, and the one that a story adds."""
-
-
-@pytest.fixture(scope="session")
-def installation() -> Iterator[Installation]:
-    """Greenroom on ports of its own, in a home of its own; taken down at the end."""
-    home = Path(tempfile.mkdtemp(prefix="greenroom-story-")) / "home"
-    place = Installation(home=home, greenroom=BIN / "greenroom", extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"})
-    place.up()
-    try:
-        yield place
-    finally:
-        place.down()
-        shutil.rmtree(home.parent, ignore_errors=True)
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ class Installation:
         extra = {
             "GREENROOM_HOME": str(self.home),
             "GREENROOM_ACCOUNT_RATE": "100000/6000",  # tests look ten times a second
+            "GREENROOM_WATCH_SECONDS": self.extra_env.get("GREENROOM_WATCH_SECONDS", "1"),
             "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}",
         }
         return kept | self.extra_env | extra | {"GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
@@ -147,8 +148,20 @@ class Installation:
         raise AssertionError(f"the control plane did not come back\n{self.trouble()}")
 
 
+def live_team(place: Installation, work: Path, name: str, tests: str) -> Team:
+    """A team whose first push is live. ``good`` is that commit; ``take_back`` returns to it."""
+    team = Team(place, work, name, tests=tests)
+    team.set_secret()
+    team.push()
+    team.assert_live()
+    team.good = team.sha
+    return team
+
+
 class Team:
     """One app and its checkout."""
+
+    good = ""
 
     def __init__(self, place: Installation, work: Path, name: str, sample: Path = SAMPLE, tests: str = "") -> None:
         self.place = place
@@ -201,6 +214,11 @@ class Team:
         patch = next((SAMPLE / "scenarios").glob(f"*{scenario}*.patch"))
         self.git("apply", str(patch))
         self.commit(f"Scenario {scenario}")
+
+    def take_back(self) -> None:
+        """Give the checkout the content of ``good`` again, on top of what was pushed."""
+        self.git("read-tree", "--reset", "-u", self.good)
+        self.git("clean", "-qfd")
 
     def push(self, ref: str = "HEAD:master") -> str:
         """What the pusher reads."""

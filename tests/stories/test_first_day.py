@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.stories.conftest import QUICK
+from tests.stories.team import live_team
+
 
 @pytest.fixture
 def ready(team):
@@ -12,6 +15,23 @@ def ready(team):
     team.push()
     team.assert_live()
     return team
+
+
+@pytest.fixture(scope="module")
+def shared(installation, tmp_path_factory):
+    """One live app for the tests that leave it as it was."""
+    team = live_team(installation, tmp_path_factory.mktemp("shared") / "work", "s-shared", QUICK)
+    yield team
+    team.destroy()
+
+
+@pytest.fixture
+def serving(shared):
+    """The shared app; at the end its checkout has the content of the commit that serves, on top of what was pushed."""
+    yield shared
+    shared.git("checkout", "-q", "--force", "master")
+    shared.take_back()
+    shared.commit("As before")
 
 
 @pytest.mark.whole_suite
@@ -37,39 +57,47 @@ def test_a_missing_secret_key_refuses_the_release_and_is_named(team):
     assert (status, headers["greenroom-error"]) == (503, "H81")
 
 
-def test_removing_a_required_var_is_refused_and_what_ran_keeps_running(ready):
-    before = [dyno["id"] for dyno in ready.dynos()]
-    result = ready.greenroom("config:unset", "SECRET_KEY", check=False)
+def test_the_log_holds_what_everybody_said(serving):
+    serving.get("/healthz")
+    text = serving.wait_for(lambda: serving.greenroom("logs", "-n", "500").stdout, lambda log: "heroku[router]" in log)
+    assert "app[api]: Release v" in text
+    assert "heroku[web.1]: State changed from starting to up" in text
+    assert "app[web.1]: " in text
+
+
+def test_removing_a_required_var_is_refused_and_what_ran_keeps_running(serving):
+    before = [dyno["id"] for dyno in serving.dynos()]
+    result = serving.greenroom("config:unset", "SECRET_KEY", check=False)
     assert result.returncode == 1
     assert "SECRET_KEY" in result.stdout + result.stderr
-    assert ready.get("/healthz")[0] == 200
-    assert [dyno["id"] for dyno in ready.dynos()] == before
+    assert serving.get("/healthz")[0] == 200
+    assert [dyno["id"] for dyno in serving.dynos()] == before
+    serving.set_secret()  # else later releases of the shared app are refused too
 
 
-def test_a_red_test_withholds_the_deployment(ready):
-    good = ready.sha
-    ready.write(
+def test_a_red_test_withholds_the_deployment(serving):
+    serving.write(
         "payroll/tests/test_story.py",
         "from django.test import SimpleTestCase\n\n\nclass Story(SimpleTestCase):\n    def test_that_one_is_two(self):\n        self.assertEqual(1, 2)\n",
     )
-    ready.commit("A red test")
-    output = ready.push()
-    row = ready.delivery()
+    serving.commit("A red test")
+    output = serving.push()
+    row = serving.delivery()
     assert row["state"] == "refused"
     assert row["verdict"]["colour"] == "red"
     assert "test_that_one_is_two" in output
     assert "keeps running" in output
-    ready.assert_live(good)
+    serving.assert_live(serving.good)
 
 
-def test_a_scan_finding_withholds_the_deployment(ready):
-    ready.write(
+def test_a_scan_finding_withholds_the_deployment(serving):
+    serving.write(
         "payroll/report.py",
         '"""Reports."""\n\nimport subprocess\n\n\ndef show(name):\n    """Show it."""\n    return subprocess.run(f"ls {name}", shell=True)\n',
     )
-    ready.commit("A shell string")
-    output = ready.push()
-    row = ready.delivery()
+    serving.commit("A shell string")
+    output = serving.push()
+    row = serving.delivery()
     assert row["state"] == "refused"
     assert {check["name"]: check["conclusion"] for check in row["checks"]}["scan"] == "failure"
     assert "payroll/report.py" in output
@@ -100,7 +128,7 @@ def test_pending_migrations_are_shown_run_by_hand_and_gone(ready):
     ready.wait_for(lambda: ready.read("migrations"), lambda now: now["status"] == "ok" and not now["pending"])
     run = ready.wait_for(lambda: ready.read("migrations")["runs"][0], lambda row: row["finished_at"])
     assert run["exit_code"] == 0
-    assert run["actor"] == "admin@localhost"
+    assert run["actor"] == "admin@greenroom.localhost"
     assert run["before"]
     assert run["after"] == []
 
@@ -124,8 +152,8 @@ def test_rollback_brings_code_and_config_back_and_pauses_deployment(ready):
     assert "paused" in ready.push()
 
 
-def test_run_hands_stdin_output_and_exit_code_through(ready):
-    result = ready.greenroom(
+def test_run_hands_stdin_output_and_exit_code_through(serving):
+    result = serving.greenroom(
         "run",
         "--",
         "python",
@@ -138,34 +166,29 @@ def test_run_hands_stdin_output_and_exit_code_through(ready):
     assert "HELLO" in result.stdout
 
 
-def test_scale_to_zero_has_a_page_and_comes_back(ready):
-    ready.greenroom("ps:scale", "web=0")
-    ready.wait_for(lambda: ready.get("/"), lambda answer: answer[2].get("greenroom-error") == "H14")
-    ready.greenroom("ps:scale", "web=2")
-    ready.wait_for(lambda: ready.get("/healthz"), lambda answer: answer[0] == 200)
-    ready.wait_for(
-        ready.dynos, lambda rows: sorted(row["name"] for row in rows if row["state"] == "up") == ["web.1", "web.2"]
+def test_scale_to_zero_has_a_page_and_comes_back(serving):
+    serving.greenroom("ps:scale", "web=0")
+    serving.wait_for(lambda: serving.get("/"), lambda answer: answer[2].get("greenroom-error") == "H14")
+    serving.greenroom("ps:scale", "web=2")
+    serving.wait_for(lambda: serving.get("/healthz"), lambda answer: answer[0] == 200)
+    serving.wait_for(
+        serving.dynos, lambda rows: sorted(row["name"] for row in rows if row["state"] == "up") == ["web.1", "web.2"]
     )
+    serving.greenroom("ps:scale", "web=1")
 
 
-def test_the_log_holds_what_everybody_said(ready):
-    ready.get("/healthz")
-    text = ready.wait_for(lambda: ready.greenroom("logs", "-n", "500").stdout, lambda log: "heroku[router]" in log)
-    assert "app[api]: Release v" in text
-    assert "heroku[web.1]: State changed from starting to up" in text
-    assert "app[web.1]: " in text
-
-
-def test_other_branches_are_kept_and_not_deployed(ready):
-    ready.git("checkout", "-q", "-b", "feature")
-    ready.commit("On a branch")
-    output = ready.push("HEAD:feature")
+def test_other_branches_are_kept_and_not_deployed(serving):
+    serving.git("checkout", "-q", "-b", "feature")
+    serving.commit("On a branch")
+    output = serving.push("HEAD:feature")
     assert "not deployed" in output.lower() or "master" in output
-    assert ready.delivery() == {}
+    assert serving.delivery() == {}
 
 
-def test_force_pushes_to_master_are_refused(ready):
-    ready.git("commit", "--amend", "-m", "Rewritten")
-    result = ready.git("push", "--force", "greenroom", "HEAD:master", check=False)
+def test_force_pushes_to_master_are_refused(serving):
+    serving.git("reset", "-q", "--soft", "greenroom/master")
+    serving.git("commit", "--amend", "--allow-empty", "-m", "Rewritten")
+    result = serving.git("push", "--force", "greenroom", "HEAD:master", check=False)
     assert result.returncode != 0
     assert "force" in result.stderr.lower() or "non-fast-forward" in result.stderr.lower()
+    serving.git("reset", "-q", "--soft", "greenroom/master")

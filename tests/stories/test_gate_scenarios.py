@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stories.team import Team
+from tests.stories.team import Team, live_team
 
 FEW = "python manage.py test -k half_a_cent -k warm_cache -k sign_in"
 """Of all the sample's tests those that the scenarios are about, and a few more."""
@@ -24,11 +24,7 @@ TEXTS: dict[str, str] = {}
 @pytest.fixture(scope="module")
 def live(installation, tmp_path_factory) -> Iterator[Team]:
     """An app whose first push is live; each scenario is a commit on top of it, and takes the one before back."""
-    team = Team(installation, tmp_path_factory.mktemp("gate") / "work", "s-gate-scenarios", tests=FEW)
-    team.set_secret()
-    team.push()
-    team.assert_live()
-    team.good = team.sha
+    team = live_team(installation, tmp_path_factory.mktemp("gate") / "work", "s-gate-scenarios", FEW)
     yield team
     if not os.environ.get("KEEP_STORIES"):
         team.destroy()
@@ -36,10 +32,7 @@ def live(installation, tmp_path_factory) -> Iterator[Team]:
 
 def scenario(team: Team, name: str) -> str:
     """Push the scenario on top of what is live; what the pusher reads."""
-    team.git("checkout", "-q", team.good, "--", ".")
-    team.git("clean", "-qfd")
-    for path in team.git("diff", "--name-only", "--diff-filter=A", team.good, "HEAD").stdout.split():
-        (team.work / path).unlink(missing_ok=True)
+    team.take_back()
     team.apply(name)
     text = team.push()
     TEXTS[name] = text

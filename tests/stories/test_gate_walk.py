@@ -35,7 +35,7 @@ def state(team: Team, sha: str) -> str:
 def test_of_pushes_that_overtake_each_other_the_newest_goes_live_and_none_twice(team):
     shas, pushes = [], []
     for number in range(4):
-        shas.append(change(team, "import time; time.sleep(2)", f"Push {number}"))
+        shas.append(change(team, "import time; time.sleep(6)", f"Push {number}"))
         before = team.place.api("GET", f"/apps/{team.name}/deliveries?limit=20")[1]
         pushes.append(team.push_in_background())
         team.wait_for(lambda: team.delivery(shas[-1]), bool)

@@ -62,7 +62,7 @@ def archive(**files):
 
 def test_the_account_its_limits_keys_and_tokens(heroku):
     account = heroku.account()
-    assert account.email == "admin@localhost"
+    assert account.email == "admin@greenroom.localhost"
     assert account.created_at is not None
     assert heroku.rate_limit.remaining > 1000
     assert int(heroku._ratelimit_remaining) > 1000

@@ -115,6 +115,8 @@ def test_the_hosts_own_death_is_noticed_and_the_next_up_adopts_everything(place,
     app_id = place.api("GET", "/apps/orphan")[1]["id"]
     before, serving = place.pids(), place.dyno_pids(app_id)
     os.kill(before["host"], signal.SIGKILL)
+    for path in (place.home / "run").glob("*.pid"):
+        path.unlink()  # as after a full disk: what runs is known by its locks
     assert team.get("/")[:2] == (200, "here")
     shown = place.run("status", "--json", check=False)
     assert shown.returncode == 1
@@ -157,6 +159,6 @@ def test_status_doctor_and_env_say_what_a_person_and_a_script_need(place):
     assert {"python", "sandbox", "git", "uv", "postgres"} <= {row["name"] for row in rows}
     assert not [row for row in rows if row["level"] == "fail"]
     values = json.loads(place.run("env", "--json").stdout)
-    assert values["HEROKU_HOST"] == f"http://localhost:{place.api_port}"
+    assert values["HEROKU_HOST"] == f"https://localhost:{place.api_port + 1}"
     assert values["HEROKU_API_KEY"] == place.token
     assert "would fall back to api.heroku.com" in refusal(place, "env", "--host", "staging.example.com")

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import psycopg
 
+COUNT = "from django.contrib.sessions.models import Session as S; print(S.objects.count())"
 
-def test_a_team_puts_its_database_back(team):
+
+def migrated(team):
+    """The app is live, and its database has what the code wants."""
     team.set_secret()
     team.push()
     team.assert_live()
     team.greenroom("run", "--", "python", "manage.py", "migrate", "--no-input")
+    up_to_date(team)
+
+
+def up_to_date(team):
     team.wait_for(lambda: team.read("migrations"), lambda row: row["status"] == "ok" and not row["pending"])
+
+
+def test_a_team_puts_its_database_back(team):
+    migrated(team)
     url = team.read("config")["DATABASE_URL"]
     team.greenroom("pg:snapshots:capture", "--reason", "before we break it")
     taken = team.read("pg:snapshots")[0]["name"]
@@ -37,17 +48,9 @@ def test_a_team_puts_its_database_back(team):
     team.wait_for(renewed, lambda now: now.keys() == before.keys() and not set(now.values()) & set(before.values()))
     team.wait_for(lambda: team.get("/healthz")[0], lambda status: status == 200)
     assert team.get("/sign-in/")[0] == 200
-    counted = team.greenroom(
-        "run",
-        "--",
-        "python",
-        "manage.py",
-        "shell",
-        "-c",
-        "from django.contrib.sessions.models import Session as S; print(S.objects.count())",
-    )
+    counted = team.greenroom("run", "--", "python", "manage.py", "shell", "-c", COUNT)
     assert counted.stdout.split()[-1].isdigit()
-    team.wait_for(lambda: team.read("migrations"), lambda row: row["status"] == "ok" and not row["pending"])
+    up_to_date(team)
     rows = {row["name"]: row for row in team.read("pg:snapshots")}
     saved = next(row for row in rows.values() if row["kind"] == "before_restore")
     assert saved["state"] == "succeeded"

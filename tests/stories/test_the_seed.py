@@ -83,14 +83,28 @@ def current(anton: Heroku) -> str:
 
 
 def test_the_page_can_be_followed_again(installation, anton, paula, eve, tmp_path):
-    # "The staging system is a Heroku application ... It is accessible under this URL"
+    blessed = a_heroku_application(anton, tmp_path / "blessed")
+    the_environment_is_required(installation, anton, blessed)
+    said, served = only_what_is_green_is_deployed(anton, blessed)
+    only_master_is_deployed(anton, blessed, served)
+    static_files_are_collected(installation)
+    assert "migrations are pending" in said
+    a_human_migrates(installation, paula)
+    nobody_else_may(installation, eve)
+
+
+def a_heroku_application(anton: Heroku, folder: Path) -> Blessed:
+    """ "The staging system is a Heroku application ... It is accessible under this URL" """
     assert APP in anton(f"heroku create {APP}")
-    blessed = Blessed(anton, tmp_path / "blessed")
+    blessed = Blessed(anton, folder)
     anton(f"heroku git:remote -a {APP}", cwd=blessed.folder)
     assert f"{APP}.localhost" in anton(f"heroku info -a {APP}")
     anton(f"heroku access:add paula@example.com -a {APP}")
+    return blessed
 
-    # "DATABASE_URL will be set automatically ... If one of them is not set, the application will not start."
+
+def the_environment_is_required(installation, anton: Heroku, blessed: Blessed) -> None:
+    """ "DATABASE_URL will be set automatically ... If one of them is not set, the application will not start." """
     assert anton(f"heroku config:get DATABASE_URL -a {APP}").startswith("postgres://")
     said = blessed.push()
     assert "Using buildpack: heroku/python" in said
@@ -99,7 +113,12 @@ def test_the_page_can_be_followed_again(installation, anton, paula, eve, tmp_pat
     assert get(installation, "/healthz")[0] == 503
     anton(f"heroku config:set SECRET_KEY={KEY} -a {APP}")
 
-    # "only ... after all configured CI checks have been run and provide a green status": all unit tests, and the scan
+
+def only_what_is_green_is_deployed(anton: Heroku, blessed: Blessed) -> tuple[str, str]:
+    """ "... after all configured CI checks have been run and provide a green status": all unit tests, and the scan
+
+    What the green push said, and what serves since.
+    """
     blessed.change("payroll/tests/test_story.py", RED)
     blessed.commit("red")
     assert "`tests` failed" in blessed.push()
@@ -114,14 +133,19 @@ def test_the_page_can_be_followed_again(installation, anton, paula, eve, tmp_pat
     blessed.commit("finding")
     assert "`scan` failed" in blessed.push()
     assert current(anton) == served
+    return said, served
 
-    # "Automatic deployment will only be triggered for the master branch"
+
+def only_master_is_deployed(anton: Heroku, blessed: Blessed, served: str) -> None:
+    """ "Automatic deployment will only be triggered for the master branch" """
     (blessed.folder / "payroll" / "finding.py").unlink()
     blessed.commit("elsewhere")
     assert "deployed to Greenroom" not in blessed.push("HEAD:refs/heads/feature")
     assert current(anton) == served
 
-    # "alongside with collecting all static files"
+
+def static_files_are_collected(installation) -> None:
+    """ "alongside with collecting all static files" """
     status, page = get(installation, "/sign-in/")
     style = re.search(r'href="(/static/[^"]+\.css)"', page)
     assert status == 200
@@ -129,8 +153,9 @@ def test_the_page_can_be_followed_again(installation, anton, paula, eve, tmp_pat
     assert re.search(r"\.[0-9a-f]{12}\.css$", style[1])
     assert get(installation, style[1])[0] == 200
 
-    # "database migration has to be triggered manually ... issue the following command on your local computer"
-    assert "migrations are pending" in said
+
+def a_human_migrates(installation, paula: Heroku) -> None:
+    """ "database migration has to be triggered manually ... issue the following command on your local computer" """
     before = installation.api("GET", f"/apps/{APP}/migrations")[1]
     assert len(before["pending"]) > 10
     assert f"{len(before['pending'])} migrations are pending." in paula(f"heroku ps -a {APP}")
@@ -141,7 +166,9 @@ def test_the_page_can_be_followed_again(installation, anton, paula, eve, tmp_pat
     assert {run["actor"] for run in runs} == {"paula@example.com"}
     assert get(installation, "/readyz")[0] == 200
 
-    # "For security and reliability reasons": nobody who has not been let in
+
+def nobody_else_may(installation, eve: Heroku) -> None:
+    """ "For security and reliability reasons": nobody who has not been let in """
     for line in (f"heroku run -a {APP} python manage.py migrate", f"heroku config -a {APP}"):
         assert "Couldn't find that app" in eve(line, code=None)
     with pytest.raises(AssertionError, match="ended with 128"):

@@ -12,21 +12,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from greenroom.basics import signing, unixsock
-from greenroom.entrypoints.streams import rendezvous
+from greenroom.entrypoints.streams import holders, rendezvous
 from greenroom.project.web import tls_context
 from greenroom_cli.host import keys
 
 KEY = "a key for tests"
+WHO = {"account": "a", "token": "t", "app": "p", "permission": "run"}
 NUMBERS = itertools.count()
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
+
+
+def path(kind: str, payload: dict, seconds: int = 60, purpose: str = "") -> str:
+    """The path of a stream with a signed link of somebody."""
+    return f"/streams/{kind}/" + signing.sign({"who": WHO, **payload}, key=KEY, purpose=purpose or kind, seconds=seconds)
 
 
 class Dyno:
@@ -97,7 +104,8 @@ class Rendezvous:
         rendezvous.Doorman.SECONDS = 0.1
         self.runner = asyncio.Runner()
         self.loop = self.runner.get_loop()
-        self.serving = rendezvous.serve(home, KEY, "127.0.0.1", self.port, tls_context(home))
+        self.holders = holders.Holders(holders.everybody)
+        self.serving = rendezvous.serve(home, KEY, "127.0.0.1", self.port, tls_context(home), self.holders)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         deadline = time.monotonic() + 10
@@ -123,17 +131,17 @@ class Rendezvous:
     def dyno(self, work: Callable[[socket.socket], int | None]) -> Dyno:
         return Dyno(self.home, work)
 
-    def token(self, dyno: Dyno | str, *, tty: bool = False, marker: bool = False, seconds: int = 60) -> str:
-        payload = {"dyno": dyno.id if isinstance(dyno, Dyno) else dyno, "tty": tty, "marker": marker}
+    def token(self, dyno: Dyno | str, *, tty: bool = False, marker: bool = False, seconds: int = 60, account: str = "a") -> str:
+        payload = {"dyno": dyno.id if isinstance(dyno, Dyno) else dyno, "tty": tty, "marker": marker, "who": {**WHO, "account": account}}
         return signing.sign(payload, key=KEY, purpose="attach", seconds=seconds)
 
-    def url(self, dyno: Dyno, **more: bool) -> str:
+    def url(self, dyno: Dyno, **more: Any) -> str:
         return f"rendezvous://localhost:{self.port}/{self.token(dyno, **more)}"
 
     def connect(self, first: bytes) -> Client:
         return Client(self.port, self.ca, first)
 
-    def join(self, dyno: Dyno, **more: bool) -> Client:
+    def join(self, dyno: Dyno, **more: Any) -> Client:
         """As the Heroku CLI: the token and a line end, then the first record is the server's hello."""
         client = self.connect(self.token(dyno, **more).encode() + b"\r\n")
         assert client.record() == b"rendezvous\r\n"

@@ -8,8 +8,9 @@ from pathlib import Path
 import uvicorn
 
 from greenroom.entrypoints.streams.app import make_app
+from greenroom.entrypoints.streams.holders import Holders, everybody
 
 if __name__ == "__main__":
     home, key, port = sys.argv[1:]
-    app = make_app(Path(home), key)
+    app = make_app(Path(home), key, Holders(everybody))
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False, lifespan="off")

@@ -7,10 +7,13 @@ import time
 
 import pytest
 
-from greenroom.basics import logfile, signing
+from greenroom.basics import logfile
+from greenroom.basics.errors import PlatformError
 from greenroom.entrypoints.streams import app as streams
+from greenroom.entrypoints.streams import holders
 from greenroom.entrypoints.streams.app import make_app
-from tests.streams.conftest import KEY
+from greenroom.entrypoints.streams.holders import Holders, everybody
+from tests.streams.conftest import KEY, WHO, path
 
 APP = "0" * 32
 
@@ -29,9 +32,9 @@ def log(tmp_path):
 class Client:
     """A client that collects what is sent, and leaves when ``enough`` says so."""
 
-    def __init__(self, home, path, headers=(), enough=lambda text: False, during=None):
+    def __init__(self, home, path, headers=(), enough=lambda text: False, during=None, ask=everybody):
         self.scope = {"type": "http", "method": "GET", "path": path, "headers": list(headers)}
-        self.app = make_app(home, KEY)
+        self.app = make_app(home, KEY, Holders(ask))
         self.enough, self.during = enough, during
         self.status, self.text = 0, ""
         self.leave = asyncio.Event()
@@ -54,10 +57,6 @@ class Client:
         return self
 
 
-def path(kind, payload, seconds=60, purpose=""):
-    return f"/streams/{kind}/" + signing.sign(payload, key=KEY, purpose=purpose or kind, seconds=seconds)
-
-
 def get(home, where, **more):
     return asyncio.run(Client(home, where, **more).run())
 
@@ -67,6 +66,33 @@ def test_the_last_lines_come_as_text_and_the_stream_ends(tmp_path, log):
     client = get(tmp_path, path("logs", {"app": APP, "lines": 2}))
     assert client.status == 200
     assert [part.split("]: ")[1] for part in client.text.splitlines()] == ["line 3", "line 4"]
+
+
+def test_one_account_does_not_take_all_streams(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(streams, "EACH", 2)
+    logfile.append(str(log), [line("there")])
+
+    async def main():
+        clients = [Client(tmp_path, link(account), enough=lambda text: False) for account in ("a", "a", "a", "b")]
+        app = clients[0].app
+        for client in clients:
+            client.app = app
+        tasks = [asyncio.create_task(client.run()) for client in clients]
+        await asyncio.sleep(0.3)
+        for client in clients:
+            client.leave.set()
+        await asyncio.gather(*tasks)
+        last = Client(tmp_path, path("logs", {"app": APP, "lines": 1}))
+        last.app = app
+        return [*clients, await last.run()]
+
+    def link(account):
+        return path("logs", {"app": APP, "tail": True, "who": {**WHO, "account": account}})
+
+    *clients, last = asyncio.run(main())
+    assert [client.status for client in clients] == [200, 200, 429, 200]
+    assert clients[2].text == "Your account has 2 streams open already.\nhint: close some of them, then try again\n"
+    assert last.status == 200, "those that have ended do not count"
 
 
 def test_lines_are_filtered_by_dyno_and_source(tmp_path, log):
@@ -261,3 +287,72 @@ def test_a_transcript_that_is_removed_ends_its_stream(tmp_path):
         (tmp_path / name).unlink()
 
     assert get(tmp_path, path("output", {"file": name}), during=later).text == "x"
+
+
+@pytest.mark.parametrize("who", [None, {}, {"account": "a"}, {**WHO, "more": "x"}])
+def test_a_link_that_is_bound_to_nobody_opens_nothing(tmp_path, log, who):
+    assert get(tmp_path, path("logs", {"app": APP, "who": who})).status == 404
+
+
+def test_a_link_of_somebody_who_was_removed_opens_nothing(tmp_path, log):
+    async def nobody(holders):
+        return set()
+
+    logfile.append(str(log), [line("secret")])
+    found = get(tmp_path, path("logs", {"app": APP}), ask=nobody)
+    assert (found.status, "secret" in found.text) == (404, False)
+
+
+@pytest.mark.parametrize("kind", ["logs", "output"])
+def test_an_open_stream_ends_when_its_holder_is_removed_and_others_go_on(tmp_path, log, monkeypatch, kind):
+    monkeypatch.setattr(holders, "SECONDS", 0.01)
+    (tmp_path / "logs" / "deliveries").mkdir()
+    file = tmp_path / "logs" / "deliveries" / f"{APP}.log"
+    file.write_text("a line\n")
+    payload = {"app": APP, "tail": True} if kind == "logs" else {"file": f"logs/deliveries/{file.name}", "done": f"logs/deliveries/{file.name}.done"}
+    removed, asked = set(), []
+
+    async def ask(open_now):
+        asked.append(set(open_now))
+        return {it for it in open_now if it.token not in removed}
+
+    async def both():
+        app = Holders(ask)
+        first, other = (Client(tmp_path, path(kind, {**payload, "who": {**WHO, "token": name}})) for name in ("first", "other"))
+        first.app = other.app = make_app(tmp_path, KEY, app)
+        one, two = asyncio.create_task(first.run()), asyncio.create_task(other.run())
+        while not any(len(it) == 2 for it in asked):
+            await asyncio.sleep(0.01)
+        removed.add("first")
+        await one
+        assert not two.done()
+        other.leave.set()
+        await two
+
+    asyncio.run(asyncio.wait_for(both(), 20))
+
+
+def test_while_nobody_can_be_asked_open_streams_go_on_and_new_ones_are_told_to_come_again(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(holders, "SECONDS", 0.01)
+    away = []
+
+    async def ask(open_now):
+        if away:
+            away.append(1)
+            raise PlatformError("PostgreSQL does not answer.")
+        return set(open_now)
+
+    async def story():
+        client = Client(tmp_path, path("logs", {"app": APP, "tail": True}), ask=ask)
+        running = asyncio.create_task(client.run())
+        while not client.status:
+            await asyncio.sleep(0.01)
+        away.append(1)
+        while len(away) < 4:
+            await asyncio.sleep(0.01)
+        late = await Client(tmp_path, path("logs", {"app": APP}), ask=ask).run()
+        assert (late.status, running.done()) == (503, False)
+        client.leave.set()
+        await running
+
+    asyncio.run(asyncio.wait_for(story(), 20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import os
 import re
 import selectors
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.basics import logfile, signing
-from tests.streams.conftest import KEY, free_port
+from tests.streams.conftest import KEY, WHO, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = "0" * 32
@@ -27,7 +28,7 @@ class Server:
     """The process, and what it takes."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
+        self.home, self.port, self.numbers = home, free_port(), itertools.count()
         self.log = home / "logs" / "apps" / APP
         self.log.mkdir(parents=True)
         argv = [sys.executable, "-m", "tests.streams.serve", str(home), KEY, str(self.port)]
@@ -59,7 +60,8 @@ class Server:
         return count
 
     def path(self, **payload: object) -> str:
-        return "/streams/logs/" + signing.sign({"app": APP, **payload}, key=KEY, purpose="logs", seconds=60)
+        who = {**WHO, "account": f"a{next(self.numbers) % 10}"}
+        return "/streams/logs/" + signing.sign({"app": APP, "who": who, **payload}, key=KEY, purpose="logs", seconds=60)
 
     def tail(self, *, buffer: int = 0, **payload: object) -> socket.socket:
         sock = socket.socket()

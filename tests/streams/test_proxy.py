@@ -11,8 +11,8 @@ from greenroom_cli.host import keys
 from tests.streams.conftest import free_port
 
 
-def ask(head: bytes, then: bytes = b"") -> bytes:
-    """What comes back of a request by way of the proxy; behind it stands a server that echoes."""
+def ask(head: bytes, then: bytes = b"", *, silent: int = 0) -> bytes:
+    """What comes back of a request by way of the proxy; behind it stands a server that echoes. silent: connections that say nothing."""
 
     async def echo(reader, writer):
         while data := await reader.read(100):
@@ -21,13 +21,16 @@ def ask(head: bytes, then: bytes = b"") -> bytes:
 
     async def main():
         inner, port = await asyncio.start_server(echo, "127.0.0.1", 0), free_port()
-        serving = asyncio.create_task(proxy.serve("127.0.0.1", port, inner.sockets[0].getsockname()[1]))
+        serving = asyncio.create_task(proxy.serve("127.0.0.1", port, inner.sockets[0].getsockname()[1], proxy.Clients()))
         for _ in range(100):
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 break
             except OSError:
                 await asyncio.sleep(0.02)
+        crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(silent)]
+        if crowd:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head)
         got = await reader.readuntil(b"\r\n\r\n")
         if then:
@@ -37,6 +40,8 @@ def ask(head: bytes, then: bytes = b"") -> bytes:
         got += await reader.read()
         serving.cancel()
         inner.close()
+        for _, silent_writer in crowd:
+            silent_writer.close()
         return got
 
     return asyncio.run(asyncio.wait_for(main(), 20))
@@ -45,6 +50,10 @@ def ask(head: bytes, then: bytes = b"") -> bytes:
 @pytest.mark.parametrize("host", ["kolkrabbi.heroku.com:443", "api.heroku.com:5050", "HEROKU.com:443"])
 def test_herokus_names_lead_here_whatever_their_port(host):
     assert ask(f"CONNECT {host} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), b"hello").endswith(b"<hello>")
+
+
+def test_a_crowd_that_says_nothing_keeps_nobody_out():
+    assert ask(b"CONNECT api.heroku.com:443 HTTP/1.1\r\n\r\n", b"hello", silent=300).endswith(b"<hello>")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,12 @@ import time
 
 import pytest
 
+from greenroom.basics import unixsock
+from greenroom.basics.errors import PlatformError
+from greenroom.engine.local.session import IN_FLIGHT
+from greenroom.entrypoints.streams import rendezvous
 from greenroom.entrypoints.streams.rendezvous import Doorman
-from tests.streams.conftest import read_all
+from tests.streams.conftest import Rendezvous, read_all
 
 MARKER = "\uffff heroku-command-exit-status: "
 
@@ -103,6 +107,27 @@ def test_even_a_signed_reference_leads_to_waiting_dynos_alone(hall, name):
     assert hall.connect(hall.token(name).encode() + b"\r\n").rest() == b""
 
 
+def test_one_account_does_not_take_all_places(tmp_path, monkeypatch):
+    monkeypatch.setattr(rendezvous, "MEETINGS_EACH", 2)
+    hall = Rendezvous(tmp_path)
+    dynos = [hall.dyno(echo) for _ in range(4)]
+    mine = [hall.join(dyno, tty=True) for dyno in dynos[:2]]
+    refused = hall.join(dynos[2], marker=True).rest().decode()
+    assert "Your account has 2 attached dynos open already." in refused
+    assert refused.endswith(f"{MARKER}1\n")
+    others = hall.join(dynos[3], tty=True, account="b")
+    for client, dyno in ((mine[0], dynos[0]), (mine[1], dynos[1]), (others, dynos[3])):
+        client.leave()
+        dyno.join()
+    time.sleep(0.3)
+    again = hall.join(dynos[2], tty=True)
+    again.send(b"x")
+    assert again.record() == b"x", "the same reference is good once there is room"
+    again.leave()
+    dynos[2].join()
+    hall.close()
+
+
 def test_a_dyno_whose_socket_is_not_there_yet_is_waited_for(hall):
     folder = hall.home / "run/dynos/late"
     folder.mkdir(parents=True)
@@ -123,6 +148,17 @@ def test_a_stranger_without_tls_does_no_harm(hall):
             while plain.recv(1000):
                 pass
     assert hall.join(hall.dyno(says(b"fine"))).rest() == b"fine"
+
+
+@pytest.mark.parametrize("first", [b"", b"\x16\x03\x01"])
+def test_a_crowd_of_silent_connections_keeps_no_client_out(hall, first):
+    silent = [socket.create_connection(("127.0.0.1", hall.port)) for _ in range(200)]
+    for sock in silent:
+        with contextlib.suppress(OSError):
+            sock.sendall(first)
+    assert hall.join(hall.dyno(says(b"here"))).rest() == b"here"
+    for sock in silent:
+        sock.close()
 
 
 def test_a_client_that_does_not_trust_the_certificate_gets_no_further(hall):
@@ -146,6 +182,81 @@ def test_the_doorman_remembers_a_bounded_number_of_addresses():
     assert len(doorman._bad) == Doorman.MOST
 
 
+# -- coming back ------------------------------------------------------------------------------------------------------
+
+
+def come_back(hall, token, seen=0):
+    return hall.connect(f"{token}?eof=escaped&seen={seen}\r\n".encode())
+
+
+def test_who_comes_back_to_a_dyno_that_has_ended_is_told_so(hall):
+    dyno = hall.dyno(says(b"x"))
+    assert hall.join(dyno).rest() == b"x"
+    assert come_back(hall, hall.token(dyno), 1).rest() == b"ended\r\n"
+
+
+def test_who_comes_back_with_a_bad_reference_is_told_so(hall):
+    assert come_back(hall, "a.b").rest() == b"ended\r\n"
+
+
+def test_who_comes_back_while_the_database_is_away_hears_nothing_and_may_try_again(hall, monkeypatch):
+    async def away(holders):
+        raise PlatformError("PostgreSQL does not answer.")
+
+    monkeypatch.setattr(hall.holders, "_ask", away)
+    with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+        assert come_back(hall, hall.token("gone")).rest() == b""
+
+
+def test_who_comes_back_to_a_dyno_that_does_not_answer_hears_nothing_and_may_try_again(hall):
+    dyno = hall.dyno(echo)
+    door = unixsock.bind(dyno.folder / "resume.sock")
+    threading.Thread(target=lambda: door.accept()[0].close(), daemon=True).start()
+    with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+        assert come_back(hall, hall.token(dyno)).rest() == b""
+    door.close()
+
+
+def test_who_comes_back_for_output_that_is_not_kept_any_more_is_told_so(hall):
+    dyno = hall.dyno(echo)
+    door = unixsock.bind(dyno.folder / "resume.sock")
+
+    def answer():
+        sock, _ = door.accept()
+        with sock:
+            assert sock.recv(8) == (5).to_bytes(8, "big")
+            sock.sendall(b"\xff" * 8)
+
+    threading.Thread(target=answer, daemon=True).start()
+    assert come_back(hall, hall.token(dyno), 5).rest() == b"lost\r\n"
+    door.close()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_the_engine_hears_whether_the_client_has_everything(hall, leaves):
+    words = []
+    go = threading.Event()
+
+    def work(sock):
+        sock.sendall(b"x")
+        go.wait(10 if leaves else 0)
+
+    dyno = hall.dyno(work)
+    door = unixsock.bind(dyno.folder / "resume.sock")
+    listening = threading.Thread(target=lambda: words.append(door.accept()[0].recv(8)), daemon=True)
+    listening.start()
+    client = hall.join(dyno)
+    assert client.record() == b"x"
+    if not leaves:
+        assert client.rest() == b""
+        time.sleep(0.3)
+        assert words == []
+    client.leave()
+    listening.join(5)
+    go.set()
+    assert words == [b"\xff" * 8 if leaves else b"\xff" * 7 + b"\xfe"]
+
+
 # -- output -----------------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +277,7 @@ def test_a_slow_client_slows_the_dyno_down(hall):
     client = hall.join(hall.dyno(work))
     time.sleep(1.0)
     waiting = sum(sent)
-    assert waiting < 15_000_000, "26 MB were taken though nobody read them"
+    assert waiting < IN_FLIGHT, "more than the engine can say again would be lost with the web process"
     assert len(client.rest()) == 400 * 65536
 
 

@@ -92,3 +92,9 @@ def test_a_terminal_takes_every_key(records):
     assert [reader.take(record) for record in records] == records
     reader.silence()
     assert not reader.ended
+
+
+def test_a_client_that_comes_back_says_how_much_it_has_seen() -> None:
+    assert rules.read_hello(b"token?eof=escaped&seen=70000\r\n").seen == 70000
+    for line in (b"token?eof=escaped\r\n", b"token?seen=-3\r\n", b"token?seen=" + b"9" * 40, b"token\r\n"):
+        assert rules.read_hello(line).seen == -1

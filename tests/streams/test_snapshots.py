@@ -8,14 +8,15 @@ import pytest
 
 from greenroom.basics import signing
 from greenroom.entrypoints.streams.app import make_app
-from tests.streams.conftest import KEY
+from greenroom.entrypoints.streams.holders import Holders, everybody
+from tests.streams.conftest import KEY, WHO
 
 NAME = f"snapshots/{'a' * 32}/{'b' * 32}.dump"
 
 
 def fetch(home, payload, method="GET", purpose="snapshots"):
     """(status, headers, body) of one request."""
-    token = signing.sign(payload, key=KEY, purpose=purpose, seconds=60)
+    token = signing.sign({"who": WHO, **payload}, key=KEY, purpose=purpose, seconds=60)
     scope = {"type": "http", "method": method, "path": f"/streams/snapshots/{token}", "headers": []}
     sent = []
 
@@ -25,7 +26,7 @@ def fetch(home, payload, method="GET", purpose="snapshots"):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(asyncio.wait_for(make_app(home, KEY)(scope, receive, send), 20))
+    asyncio.run(asyncio.wait_for(make_app(home, KEY, Holders(everybody))(scope, receive, send), 20))
     return sent[0]["status"], dict(sent[0]["headers"]), b"".join(part.get("body", b"") for part in sent[1:])
 
 

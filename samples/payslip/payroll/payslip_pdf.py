@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
@@ -78,6 +79,8 @@ def head(pdf: Document, payslip: Payslip, title: str) -> None:
         ("Employed", employed),
         ("Paid to", payslip.bank_account or "–"),
     ]
+    if payslip.run.paid_at:
+        facts.append(("Paid on", f"{timezone.localdate(payslip.run.paid_at):%-d %B %Y}"))
     if payslip.corrects:
         facts.append(("Corrects", f"Payslip {payslip.corrects.number}"))
     for name, value in facts:

@@ -54,6 +54,9 @@ def create(month: dt.date, user, at=None) -> PayRun:
             f"There is a run for {month:%B %Y} already. Open it from the list of runs; "
             "what is paid is changed by correcting its payslips."
         ) from None
+    if at is not None:
+        PayRun.objects.filter(pk=run.pk).update(created_at=at)
+        run.created_at = at
     record("run started", run, actor=user, at=at)
     return run
 

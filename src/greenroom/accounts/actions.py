@@ -8,9 +8,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection, transaction
+from django.db.models import Model
 
 from greenroom.accounts.models import Account, AuditEntry, Token
-from greenroom.accounts.rules import SCOPES, Actor, chain_hash, limits_problem, token_digest
+from greenroom.accounts.rules import FORMER, PLATFORM, SCOPES, Actor, address, chain_hash, limits_problem, token_digest
 from greenroom.basics import clock, ids
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.basics.types import AppLike
@@ -20,7 +21,13 @@ AUDIT_LOCK = 7_401
 
 @transaction.atomic
 def audit(*, actor: Actor, action: str, app: AppLike | None = None, detail: dict[str, Any] | None = None) -> AuditEntry:
-    """Add one row to the audit log, chained to the one before. Names and hashes only: never a secret's value."""
+    """Add one row to the audit log, chained to the one before. Names and hashes only: never a secret's value.
+
+    The app's row is locked first, whether or not the caller has done it: one order of locks everywhere, so that two changes of an app wait for
+    each other instead of ending in a deadlock.
+    """
+    if isinstance(app, Model):
+        type(app)._default_manager.select_for_update(no_key=True).filter(pk=app.pk).values_list("pk").first()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AUDIT_LOCK])
     last = AuditEntry.objects.order_by("-id").values_list("hash", flat=True).first() or ""
@@ -47,13 +54,27 @@ def create_account(
         validate_email(email)
     except ValidationError as error:
         raise UserError(f"{email!r} is not an e-mail address.", hint="use the form name@example.com") from error
-    if Account.objects.filter(email__iexact=email).exists():
-        raise ConflictError(f"There is an account for {email} already.", hint="greenroom access:add uses it")
+    if Account.objects.filter(email__iexact=address(email)).exists():
+        raise ConflictError(
+            f"There is an account for {email} already.",
+            hint=f"greenroom access:add {email} -a APP lets it into an app; greenroom accounts:token {email} makes a new token for it",
+        )
     account = Account(email=email.lower(), name=name, is_admin=is_admin)
     account.set_password(password)
     account.save()
     audit(actor=actor, action="account.create", detail={"email": account.email, "is_admin": is_admin})
     return account
+
+
+@transaction.atomic
+def follow_renames() -> None:
+    """Give accounts that an upgrade renames their new address; its owner may go on using the old one. Repeatable."""
+    for old, new in FORMER.items():
+        account = Account.objects.select_for_update(no_key=True).filter(email=old).first()
+        if account and not Account.objects.filter(email=new).exists():
+            account.email = new
+            account.save(update_fields=["email", "updated_at"])
+            audit(actor=PLATFORM, action="account.rename", detail={"from": old, "to": new})
 
 
 @transaction.atomic
@@ -93,9 +114,24 @@ def create_token(
         checks=list(checks),
         session=session,
     )
-    detail = {"token": str(token.id), "scopes": list(scopes), **({"checks": list(checks)} if checks else {})}
+    others = {"email": account.email} if account.pk != actor.account_id else {}
+    detail = {"token": str(token.id), "scopes": list(scopes), **({"checks": list(checks)} if checks else {}), **others}
     audit(actor=actor, action="token.create", app=app, detail=detail)
     return token, plain
+
+
+def create_token_for(*, actor: Actor, email: str) -> tuple[Account, str]:
+    """A token of scope global for somebody else's account, as an administrator makes it for who has lost theirs; its text is shown this once.
+
+    The account's other tokens go on. NotFoundError without such an account, ConflictError when it is closed.
+    """
+    account = Account.objects.filter(email__iexact=address(email)).first()
+    if account is None:
+        raise NotFoundError(f"There is no account for {email[:100]}.", hint=f"greenroom accounts:create {email[:100]}", resource="account")
+    if not account.is_active:
+        raise ConflictError(f"The account {account.email} is closed, so that no token of it would hold.", hint="greenroom accounts lists those that are open")
+    _, plain = create_token(actor=actor, account=account, description=f"made by {actor.email}")
+    return account, plain
 
 
 @transaction.atomic
@@ -130,7 +166,7 @@ def rotate_token(*, actor: Actor, account: Account, token_id: str) -> tuple[Toke
 
 
 def _locked(account: Account, token_id: str) -> Token:
-    token = account.tokens.select_for_update().filter(id=token_id, revoked_at=None).first()
+    token = account.tokens.select_for_update(no_key=True).filter(id=token_id, revoked_at=None).first()
     if token is None:
         raise NotFoundError("Couldn't find that authorization.", resource="authorization")
     return token

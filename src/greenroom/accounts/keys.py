@@ -61,7 +61,7 @@ def read_public_key(text: str) -> PublicKey:
 def add(*, actor: Actor, account: Account, text: str) -> SSHKey:
     """Keep a public key; without a comment it gets the account's e-mail as one. UserError for a bad one or one that is kept already."""
     key = read_public_key(text)
-    Account.objects.select_for_update().get(pk=account.pk)
+    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     if account.ssh_keys.count() >= MAX_KEYS:
         raise UserError(f"An account has at most {MAX_KEYS} SSH keys.", hint="heroku keys:remove COMMENT")
     comment = key.comment or account.email

@@ -60,6 +60,7 @@ class SignIn(models.Model):
     """A command that waits for its person to say yes in a browser. Both secrets stand as SHA-256 only.
 
     page: the secret of the page's address; command: the one with which the command asks. account: who said yes, None until then.
+    network: what is counted as one address, of IPv6 its /64.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -67,6 +68,7 @@ class SignIn(models.Model):
     command = models.CharField(max_length=64)
     description = models.CharField(max_length=200)
     address = models.CharField(max_length=45, blank=True)
+    network = models.CharField(max_length=45, blank=True, default="")
     account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, related_name="+")
     refused = models.BooleanField(default=False)
     attempts = models.PositiveIntegerField(default=0)

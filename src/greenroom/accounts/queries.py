@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from django.contrib.auth.hashers import make_password
+from django.db import connection
 from django.db.models import Q
 
 from greenroom.accounts import limits
 from greenroom.accounts.models import Account, AuditEntry, Token
-from greenroom.accounts.rules import Actor, chain_hash, token_digest
+from greenroom.accounts.rules import MARK, Actor, chain_hash, token_digest
+from greenroom.accounts.rules import address as address_of
 from greenroom.basics import clock
 
 USED_AT_STEP = timedelta(minutes=5)
@@ -33,19 +35,39 @@ def by_token(plain: str, *, address: str = "") -> Actor | None:
     if token.used_at is None or now - token.used_at > USED_AT_STEP:
         Token.objects.filter(pk=token.pk).update(used_at=now)
     actor = actor_of(token.account, scopes=tuple(token.scopes), address=address, token_id=token.id)
-    return replace(actor, app_id=token.app_id, checks=tuple(token.checks))
+    return replace(actor, app_id=token.app_id, checks=tuple(token.checks), mark=token.digest[:MARK])
 
 
 def by_password(email: str, password: str, *, address: str = "") -> Actor | None:
     """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time. RateLimitError after many wrong ones."""
-    limits.guard_password(email, address)
-    account = Account.objects.filter(email__iexact=email, is_active=True).first()
-    if account is None:
-        make_password(password)
-    elif account.check_password(password):
-        return actor_of(account, address=address)
-    limits.wrong_password(email, address)
+    email = address_of(email)
+
+    def known() -> bool:
+        found = has_been_at(email, address)
+        return_connection()
+        return found
+
+    return_connection()
+    with limits.attempt(email, address, known=known) as attempt:
+        account = Account.objects.filter(email__iexact=email, is_active=True).first()
+        attempt.wrong = True
+        if account is None:
+            make_password(password)
+        elif account.check_password(password):
+            attempt.wrong = False
+            return actor_of(account, address=address)
     return None
+
+
+def return_connection() -> None:
+    """Give the database connection back to the pool before a wait, unless a transaction is open. The next query takes one again."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def has_been_at(email: str, address: str) -> bool:
+    """Whether the account has done something from the address before, as the audit log knows."""
+    return bool(address) and AuditEntry.objects.filter(account__email__iexact=email, address=address).exists()
 
 
 def actor_of(
@@ -64,7 +86,7 @@ def actor_of(
 
 def by_email(email: str) -> Account | None:
     """The account of that e-mail, or None."""
-    return Account.objects.filter(email__iexact=email).first()
+    return Account.objects.filter(email__iexact=address_of(email)).first()
 
 
 def audit_is_intact() -> bool:

@@ -27,6 +27,7 @@ class Actor:
     """Who asks: an account with the scopes of the credential it came with, and the address it came from.
 
     app_id: the one app that the credential is for, None for all; checks: the only checks that it may report, empty for all.
+    mark: the beginning of the token's digest, which changes when the token is rotated.
     """
 
     account_id: uuid.UUID | None
@@ -37,12 +38,28 @@ class Actor:
     token_id: uuid.UUID | None = None
     app_id: uuid.UUID | None = None
     checks: tuple[str, ...] = ()
+    mark: str = ""
 
     @property
     def account(self) -> uuid.UUID:
         """The account's id, or one that no account has."""
         return self.account_id or NOBODY
 
+
+FIRST = "admin@greenroom.localhost"
+"""The first administrator. The Heroku CLI takes an address without a dot in its host for the name of a team."""
+FORMER = {"admin@localhost": FIRST}
+"""Addresses of accounts that were renamed by an upgrade -> what they are called now; both are understood."""
+
+
+def address(text: str) -> str:
+    """The e-mail of an account as people may write it: in any case, or by its former name."""
+    plain = text.strip().lower()
+    return FORMER.get(plain, plain)
+
+
+MARK = 16
+"""Characters of ``Actor.mark``."""
 
 MAX_CHECKS = 50
 """How many checks a limited token may name."""
@@ -57,6 +74,12 @@ PLATFORM = Actor(account_id=None, email="greenroom", is_admin=True)
 def scope_grants(scopes: tuple[str, ...], needed: str) -> bool:
     """Whether one of the scopes includes ``needed`` (identity, read, read-protected, write, write-protected, checks)."""
     return any(needed in GRANTS.get(scope, frozenset()) for scope in scopes)
+
+
+def narrowest(needed: str) -> str:
+    """The scopes whose tokens grant it, the narrowest first: ``write-protected or global``."""
+    found = sorted((scope for scope in GRANTS if needed in GRANTS[scope]), key=lambda scope: len(GRANTS[scope]))
+    return f"{found[0]} or global" if found and found[0] != "global" else "global"
 
 
 def wider(wanted: tuple[str, ...], own: tuple[str, ...]) -> bool:

@@ -10,34 +10,46 @@ import uuid
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Count
 
 from greenroom.accounts.actions import audit, create_token
 from greenroom.accounts.models import SignIn
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import Actor, token_digest
 from greenroom.basics import clock, ids
+from greenroom.basics.crowd import neighbours
 from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError
 
 HOLDS = timedelta(minutes=10)
 SESSION_SECONDS = 30 * 24 * 3600
 ATTEMPTS = 10
-OPEN = 200
+EACH, OPEN = 100, 5_000
+"""Sign-ins that wait, of one network and in all."""
 
 
 @transaction.atomic
 def begin(*, description: str, address: str) -> tuple[SignIn, str, str]:
-    """A sign-in, the secret of its page and the command's. ConflictError while too many wait."""
+    """A sign-in, the secret of its page and the command's. While many of the same network wait, the oldest of them is over."""
     SignIn.objects.filter(created_at__lt=clock.now() - HOLDS).delete()
-    if SignIn.objects.filter(used_at=None).count() >= OPEN:
-        raise ConflictError(
-            "Too many sign-ins wait for their people.", hint="try again in ten minutes, or: heroku login -i"
-        )
+    network = neighbours(address)
+    _make_room(network)
     page, command = ids.new_secret(), ids.new_secret()
     text = description.strip()[:200] or "a command"
     row = SignIn.objects.create(
-        page=token_digest(page), command=token_digest(command), description=text, address=address
+        page=token_digest(page), command=token_digest(command), description=text, address=address, network=network
     )
     return row, page, command
+
+
+def _make_room(network: str) -> None:
+    """Strangers' sign-ins keep nobody else from signing in: the oldest of this network goes, or of the one that has most."""
+    waiting = SignIn.objects.filter(used_at=None, account=None)
+    place, keep = network, EACH - 1
+    if waiting.count() >= OPEN:
+        place, count = waiting.values_list("network").annotate(count=Count("id")).order_by("-count")[0]
+        keep = count - 1
+    spare = waiting.filter(network=place).order_by("-created_at").values_list("pk", flat=True)[keep:]
+    SignIn.objects.filter(pk__in=list(spare)).delete()
 
 
 def of_page(secret: str) -> SignIn:
@@ -51,7 +63,7 @@ def of_page(secret: str) -> SignIn:
 @transaction.atomic
 def missed(*, row: SignIn) -> None:
     """A wrong password on the page; after ten the sign-in is over."""
-    found = SignIn.objects.select_for_update().get(pk=row.pk)
+    found = SignIn.objects.select_for_update(no_key=True).get(pk=row.pk)
     found.attempts += 1
     found.save(update_fields=["attempts"])
 
@@ -64,7 +76,7 @@ def approve(*, row: SignIn, actor: Actor) -> None:
             "A token of a narrower scope cannot sign a command in.",
             hint="use your password, or a token of scope global",
         )
-    found = SignIn.objects.select_for_update().get(pk=row.pk)
+    found = SignIn.objects.select_for_update(no_key=True).get(pk=row.pk)
     if found.account_id or found.refused:
         raise ConflictError("This sign-in is over.", hint="heroku login")
     found.account_id = actor.account_id
@@ -82,7 +94,7 @@ def refuse(*, row: SignIn) -> None:
 def collect(*, id: str, secret: str) -> str | None:
     """The token for the command whose person said yes, once; None while nobody has. NotFoundError for a wrong secret or one that is over."""
     row = (
-        SignIn.objects.select_for_update(of=("self",)).select_related("account").filter(pk=uuid.UUID(id)).first()
+        SignIn.objects.select_for_update(no_key=True, of=("self",)).select_related("account").filter(pk=uuid.UUID(id)).first()
         if ids.is_uuid(id)
         else None
     )

@@ -8,18 +8,20 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Snapshot
 from greenroom.addons.postgres import queries as databases
-from greenroom.addons.postgres import snapshots
+from greenroom.addons.postgres import roles, snapshots
 from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.errands import errand
 from greenroom.app_migrations.models import MigrationRun, MigrationState
-from greenroom.app_migrations.probe import answer, probe_spec_parts
+from greenroom.app_migrations.probe import answer, probe_spec_parts, without_database
 from greenroom.apps.models import App
+from greenroom.apps.queries import hostnames
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
 from greenroom.dynos import actions as dynos
@@ -45,7 +47,7 @@ def watch(*, release: Release) -> MigrationState | None:
     row, made = MigrationState.objects.get_or_create(release=release, defaults={"app_id": release.app_id, "framework": framework})
     same = queries.settled_like(release) if made else None
     if same is not None:
-        row.status, row.probed_at, row.detail = "ok", same.probed_at, ""
+        row.status, row.probed_at, row.detail, row.about = "ok", same.probed_at, same.detail, same.about
         row.save()
     return row
 
@@ -54,6 +56,14 @@ def watch(*, release: Release) -> MigrationState | None:
 def ask_again(*, release: Release) -> None:
     """Ask anew: somebody ran a command that may have changed the answer."""
     MigrationState.objects.filter(release=release).update(status="unknown", probe="", updated_at=clock.now())
+
+
+@transaction.atomic
+def ask_if_migrated(*, release: Release) -> None:
+    """Ask anew when a human has migrated in another release of the same code since the answer."""
+    row = queries.of_release(release)
+    if row is not None and row.probed_at is not None and queries.migrated_code_since(release, row.probed_at):
+        ask_again(release=release)
 
 
 def advance_probe(*, state: MigrationState, engine: Engine, home: Path) -> None:
@@ -75,7 +85,9 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
         state.probes += 1
         state.probe = f"probe-{state.release_id.hex[:16]}-{state.probes}"
         MigrationState.objects.filter(pk=state.pk).update(probe=state.probe, probes=state.probes)
-    parts = probe_spec_parts(state.framework or "django")
+    slug = state.release.slug
+    path = (slug.settings.get("health_path") if slug else "") or "/"
+    parts = probe_spec_parts(state.framework or "django", (path, hostnames(state.app)[0]))
     order = errand(release=state.release, name=state.probe, kind="probe", ordinal=state.probes, parts=parts, home=home, seconds=PROBE_SECONDS)
     try:
         engine.start(order)
@@ -85,7 +97,7 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
 
 @transaction.atomic
 def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
-    found = answer(home=home, state=seen)
+    found = without_database(answer(home=home, state=seen), attached="DATABASE_URL" in state.release.config.names)
     MigrationState.objects.filter(pk=state.pk, probe=state.probe).update(
         status=found.status,
         pending=list(found.pending),
@@ -95,6 +107,7 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
         unmade=list(found.unmade),
         plan=list(found.plan),
         rows=found.rows,
+        about=found.about,
         detail=found.detail,
         probed_at=clock.now(),
         updated_at=clock.now(),
@@ -175,7 +188,7 @@ def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, ove
     """
     if not rules.is_migrate(dyno.command):
         return None
-    App.objects.select_for_update().get(pk=dyno.app_id)
+    App.objects.select_for_update(no_key=True).get(pk=dyno.app_id)
     refuse_clash(app=dyno.app, command=dyno.command)
     state = queries.of_release(dyno.release)
     before = state.pending if state else []
@@ -199,12 +212,23 @@ def close_run(*, run: MigrationRun) -> None:
     if run.exit_code is None:
         run.exit_code = dyno.exit_code if dyno.exit_code is not None else 255
         MigrationRun.objects.filter(pk=run.pk).update(exit_code=run.exit_code)
+        _settle(run)
         ask_again(release=run.release)
         return
     state = queries.of_release(run.release)
     if state is None or state.status != "unknown":
         after = state.pending if state and state.status == "ok" else None
         MigrationRun.objects.filter(pk=run.pk).update(after=after, finished_at=clock.now())
+
+
+def _settle(run: MigrationRun) -> None:
+    """The tables that the run made are the app's to use, the record of migrations is not its to write. Trouble is left for the next check."""
+    addon = databases.of_app(run.app)
+    try:
+        if addon is not None:
+            roles.share(str(addon.data["database"]), str(addon.data["role"]))
+    except (GreenroomError, psycopg.Error) as error:
+        log.warning("the rights in the database of %s are checked later: %s", run.app.name, error)
 
 
 def note_actual(*, run: uuid.UUID, migrations: list[dict[str, Any]]) -> None:

@@ -51,8 +51,8 @@ def told(old: Release, since: list[str]) -> str:
     return f"{count} applied since v{old.version} and {verb} not undone by a rollback: {last}. {known}"
 
 
-def agree(*, actor: Actor, old: Release, live: Release | None, confirmed: bool, forced: bool) -> str:
-    """What is told beside a rollback to ``old``; empty when it crosses no migration.
+def agree(*, actor: Actor, old: Release, live: Release | None, confirmed: bool, forced: bool, mute: bool = False) -> str:
+    """What is told beside a rollback to ``old``; empty when it crosses no migration. mute: the client has no option to confirm with.
 
     ConflictError when the app's policy (greenroom.toml of the live release) wants it confirmed, or refuses it. That it was asked stands in the audit log.
     """
@@ -69,8 +69,8 @@ def agree(*, actor: Actor, old: Release, live: Release | None, confirmed: bool, 
     audit(actor=actor, action=f"rollback.{stop}", app=old.app, detail={"to": old.version, "migrations": since[-50:]})
     if stop == rules.REFUSE:
         raise ConflictError(f"{said} greenroom.toml of this app refuses such rollbacks.", hint=f"migrate back first, or: {command} --force")
-    minutes = int(AGAIN.total_seconds() // 60)
-    raise ConflictError(said, id=ASKED, hint=f"{command} --confirm {old.app.name}   (or the same command again within {minutes} minutes)")
+    again = f"the same command again within {int(AGAIN.total_seconds() // 60)} minutes"
+    raise ConflictError(said, id=ASKED, hint=f"run {again}" if mute else f"{command} --confirm {old.app.name}   (or {again})")
 
 
 def _asked_before(actor: Actor, old: Release) -> bool:

@@ -19,7 +19,8 @@ class MigrationState(models.Model):
     pending and missing: lists of ``app.name``; missing = applied in the database, not in the code.
     lacking: ``table.column`` that the code needs and the database has not. conflicts: {app: names without a common successor}.
     unmade: changes of the models that no migration holds, in words. plan: {name, operations, reversible, atomic, statements} of each pending
-    one; rows: {table: rows} of the tables that the plan alters. framework: ``django`` or ``alembic``.
+    one; rows: {table: rows} of the tables that the plan alters.
+    about: {vendor, debug, insecure_key, wsgi, page} of the settings and the health path, see ``probe.Answer``. framework: ``django`` or ``alembic``.
     """
 
     release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="migration_state")
@@ -33,6 +34,7 @@ class MigrationState(models.Model):
     unmade = models.JSONField(default=list)
     plan = models.JSONField(default=list)
     rows = models.JSONField(default=dict)
+    about = models.JSONField(default=dict)
     detail = models.TextField(blank=True)
     probe = models.CharField(max_length=80, blank=True)
     probes = models.PositiveIntegerField(default=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -11,7 +13,7 @@ from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehear
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.checks import queries as checks
-from greenroom.dynos.models import Dyno
+from greenroom.dynos.models import Dyno, Rollout
 from greenroom.dynos.queries import held, live
 from greenroom.releases.models import Release
 
@@ -19,6 +21,11 @@ from greenroom.releases.models import Release
 def of_release(release: Release) -> MigrationState | None:
     """The radar's row for a release, or None before the first question."""
     return MigrationState.objects.filter(release=release).first()
+
+
+def states_of(releases: Iterable[UUID]) -> dict[UUID, MigrationState]:
+    """Release -> the radar's row, of those that have one."""
+    return {row.release_id: row for row in MigrationState.objects.filter(release_id__in=set(releases))}
 
 
 def known_state(release: Release) -> MigrationState | None:
@@ -85,8 +92,31 @@ def rehearsals(app: App) -> QuerySet[Rehearsal]:
 
 
 def migrated_since(release: Release, moment: datetime) -> bool:
-    """Whether a human's migrate command in this release has ended well since then."""
-    return MigrationRun.objects.filter(release=release, exit_code=0, finished_at__gt=moment).exists()
+    """Whether a human's migrate command in this release's code has ended well since then, or while it was tried."""
+    return _runs_of_code(release).filter(exit_code=0, finished_at__gt=_tried(release, moment)).exists()
+
+
+def migrated_code_since(release: Release, moment: datetime) -> bool:
+    """Whether the dyno of a migrate in this release's code has ended since then."""
+    return _runs_of_code(release).filter(dyno__finished_at__gt=moment).exists()
+
+
+def _runs_of_code(release: Release) -> QuerySet[MigrationRun]:
+    """The migrate commands in this release or in another one of the same code: a config change may have taken its place meanwhile."""
+    same = Q(release__slug_id=release.slug_id) if release.slug_id else Q(release=release)
+    return MigrationRun.objects.filter(same, app_id=release.app_id)
+
+
+def _tried(release: Release, moment: datetime) -> datetime:
+    """Since when the release has been tried on the schema that it was held for at ``moment``: what is migrated from then on is news, once."""
+    since = Rollout.objects.filter(release=release).values_list("updated_at", flat=True).first()
+    return min(since, moment) if since else moment
+
+
+def on_its_way(release: Release, moment: datetime) -> bool:
+    """Whether a human's migrate of this release's code runs, or has ended well since then, so that the release is held no longer once that is seen through."""
+    since = _tried(release, moment)
+    return _runs_of_code(release).filter(Q(exit_code=None) | Q(exit_code=0, finished_at=None) | Q(exit_code=0, finished_at__gt=since)).exists()
 
 
 def runs(app: App) -> QuerySet[MigrationRun]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from pathlib import Path
 
 from greenroom.app_migrations import actions, queries
 from greenroom.app_migrations.rehearsal import actions as rehearsals
 from greenroom.app_migrations.watching import Watchers
 from greenroom.basics import clock
+from greenroom.basics.guard import Guard
 from greenroom.engine.contract import Engine
+
+log = logging.getLogger(__name__)
 
 
 class MigrationTurn:
@@ -18,18 +23,20 @@ class MigrationTurn:
         self.engine = engine
         self.home = home
         self.watchers = Watchers()
+        self.guard = Guard(log)
 
     def turn(self) -> bool:
         """True while a probe is under way."""
         runs = list(queries.open_runs())
         self.watchers.see(runs)
         for run in runs:
-            actions.close_run(run=run)
+            self.guard.run(("run", run.pk), f"the migrate of {run.app.name}", partial(actions.close_run, run=run))
         for state in queries.outdated():
-            actions.ask_again(release=state.release)
+            self.guard.run(("again", state.pk), f"release {state.release_id}", partial(actions.ask_again, release=state.release))
         busy = False
         for state in queries.open_probes():
-            actions.advance_probe(state=state, engine=self.engine, home=self.home)
+            step = partial(actions.advance_probe, state=state, engine=self.engine, home=self.home)
+            self.guard.run(("probe", state.pk), f"the probe of release {state.release_id}", step)
             busy = True
         return busy
 
@@ -45,11 +52,13 @@ class RehearsalTurn:
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home, self.next = engine, home, 0.0
+        self.guard = Guard(log)
 
     def turn(self) -> bool:
         """True when one was carried out."""
         for row in rehearsals.due():
-            if rehearsals.advance(rehearsal=row, engine=self.engine, home=self.home):
+            step = partial(rehearsals.advance, rehearsal=row, engine=self.engine, home=self.home)
+            if self.guard.run(row.pk, f"rehearsal {row.number} of {row.app.name}", step):
                 return True
         if clock.monotonic() >= self.next:
             self.next = clock.monotonic() + SWEEP

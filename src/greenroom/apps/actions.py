@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, transaction
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
+from greenroom.accounts.queries import by_email
 from greenroom.accounts.rules import Actor
 from greenroom.apps import queries, rules
 from greenroom.apps.models import App, AppTombstone, Collaborator, Domain
 from greenroom.basics import clock
-from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, PlatformError, UserError
 
 FREED_NAME_DAYS = 90
 WORDS = (
@@ -37,6 +41,7 @@ WORDS = (
 
 
 DESTROY_ATTEMPTS = 5
+NAMES_LOCK = 7_404
 NAMES_ALONE = 1_000_000
 """From here on are the numbers of tombstones that stand for a name alone; those of apps give system uids and stay far below."""
 
@@ -45,15 +50,57 @@ NAMES_ALONE = 1_000_000
 def create(*, actor: Actor, name: str | None = None) -> App:
     """A new app owned by the actor. UserError for a bad name, ConflictError for a taken one."""
     name = name or f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{secrets.randbelow(90000) + 10000}"
+    _lock_names()
     _check_name(actor, name)
+    owner = room_for_another(Account.objects.get(pk=actor.account))
     number = 1 + max(
         App.objects.aggregate(top=Max("number"))["top"] or 0,
         AppTombstone.objects.filter(number__lt=NAMES_ALONE).aggregate(top=Max("number"))["top"] or 0,
     )
-    owner = Account.objects.get(pk=actor.account)
     app = App.objects.create(number=number, name=name, owner=owner, required_checks=["tests", "scan"])
     audit(actor=actor, action="app.create", app=app)
     return app
+
+
+def _lock_names() -> None:
+    """Names and numbers of apps are given one after the other, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [NAMES_LOCK])
+
+
+def lock_apps(ids: Iterable[UUID]) -> list[App]:
+    """Lock several apps until the transaction ends, in the order in which everybody does; those that are there.
+
+    It is the first thing that a transaction does which changes more than one app: the audit log's lock and all other rows come after.
+    """
+    return list(App.objects.select_for_update(no_key=True).filter(pk__in=set(ids)).order_by("pk"))
+
+
+def lock_found(find: Callable[[], Iterable[UUID]], then: Callable[[], object] = lambda: None) -> list[App]:
+    """Lock the apps that ``find`` names. It is asked again behind the locks, for as long as apps were added meanwhile.
+
+    then: locks what whoever adds an app locks as well. Call it inside of a transaction, before anything else.
+    """
+    while True:
+        ids = set(find())
+        with transaction.atomic():
+            rows = lock_apps(ids)
+            then()
+            if ids >= set(find()):
+                return rows
+            transaction.set_rollback(True)  # lets the locks go: the next round takes all of them in order
+
+
+def room_for_another(owner: Account) -> Account:
+    """The account, locked; ConflictError when it owns as many apps as one account may. Administrators may own any number."""
+    owner = Account.objects.select_for_update(no_key=True).get(pk=owner.pk)
+    most = settings.ACCOUNT_APPS
+    if most and not owner.is_admin and App.objects.filter(owner=owner).count() >= most:
+        raise ConflictError(
+            f"{owner.email} owns {most} apps, as many as one account may.",
+            hint="heroku apps:destroy -a APP removes one that nobody needs; the operator can raise GREENROOM_ACCOUNT_APPS",
+        )
+    return owner
 
 
 def _check_name(actor: Actor, name: str) -> None:
@@ -78,6 +125,8 @@ def rename(*, actor: Actor, app: App, name: str) -> App:
     """Give the app another name; its id, and with it all its folders, stay."""
     if name == app.name:
         return app
+    _lock_names()
+    app.refresh_from_db(fields=["name"])  # somebody else may have renamed it meanwhile
     _check_name(actor, name)
     before = app.name
     AppTombstone.objects.create(name=before, number=_next_tombstone_number(), owner=app.owner, at=clock.now())
@@ -111,7 +160,7 @@ def destroy(*, actor: Actor, app: App) -> None:
 def _destroy(actor: Actor, app: App) -> None:
     row = App.objects.select_for_update(of=("self",)).select_related("owner").filter(pk=app.pk).first()
     if row is None:
-        raise NotFoundError("Couldn't find that app.", hint="greenroom apps", resource="app")
+        raise queries.unknown(app.name)
     AppTombstone.objects.create(name=row.name, number=row.number, owner=row.owner, at=clock.now())
     audit(actor=actor, action="app.destroy", app=row)
     row.delete()
@@ -138,7 +187,7 @@ def add_collaborator(*, actor: Actor, app: App, email: str, role: str = "develop
     """Let an account into the app, or change its role. NotFoundError if there is no such account."""
     if role not in rules.ROLES:
         raise UserError(f"Role {role!r} does not exist.", hint=f"roles are {', '.join(rules.ROLES)}")
-    account = Account.objects.filter(email__iexact=email).first()
+    account = by_email(email)
     if account is None:
         raise NotFoundError(
             f"There is no account for {email}.", hint=f"greenroom accounts:create {email}", resource="account"
@@ -158,8 +207,12 @@ def remove_collaborator(*, actor: Actor, app: App, email: str) -> Collaborator:
 
 
 @transaction.atomic
-def add_domain(*, actor: Actor, app: App, hostname: str, reserved: tuple[str, ...] = ()) -> Domain:
-    """A host name for the app. ``reserved``: names and zones that belong to the installation itself."""
+def add_domain(*, actor: Actor, app: App, hostname: str, reserved: tuple[str, ...] = (), proven: bool | None = False) -> Domain:
+    """A host name for the app. ``reserved``: names and zones that belong to the installation itself.
+
+    A wildcard, and a name in or above a domain of another owner's app, needs a proof (``proven``) or an administrator. ForbiddenError without;
+    PlatformError when that is not known (None).
+    """
     try:
         normal = rules.normal_hostname(hostname)
     except ValueError as error:
@@ -170,6 +223,18 @@ def add_domain(*, actor: Actor, app: App, hostname: str, reserved: tuple[str, ..
     if taken is not None:
         whose = f"a domain of {app.name} already" if taken.app_id == app.pk else "currently in use by another app"
         raise ConflictError(f"{normal} is {whose}.", id="invalid_params")
+    why = "" if proven or actor.is_admin else queries.needs_proof(app, normal)
+    name, text = queries.proof_of(app, normal)
+    if why and proven is None:
+        raise PlatformError(
+            f"{why} Whether the TXT record {name} shows that {rules.zone_of(normal)} is yours is not known: no name server of this machine answered.",
+            hint=f'try again in a minute, or ask an administrator for: greenroom domains:add "{normal}" -a {app.name}',
+        )
+    if why:
+        raise ForbiddenError(
+            f"{why} A TXT record must show that {rules.zone_of(normal)} is yours, or an administrator adds the domain.",
+            hint=f'add to the DNS: {name} TXT "{text}" and try again, or ask an administrator for: greenroom domains:add "{normal}" -a {app.name}',
+        )
     row = Domain.objects.create(app=app, hostname=normal)
     audit(actor=actor, action="domain.add", app=app, detail={"hostname": normal})
     return row

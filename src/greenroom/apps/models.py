@@ -22,6 +22,7 @@ class App(models.Model):
     buildpack = models.CharField(max_length=200, default="heroku/python")
     settings = models.JSONField(default=dict)
     acm = models.BooleanField(default=False)
+    https = models.BooleanField(default=False)
     maintenance = models.BooleanField(default=False)
     deploy_paused = models.CharField(max_length=300, blank=True)
     deploy_paused_until = models.DateTimeField(null=True, blank=True)

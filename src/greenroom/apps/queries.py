@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.crypto import salted_hmac
 
-from greenroom.accounts.rules import Actor, may_report, scope_grants
-from greenroom.apps.models import App, Collaborator
-from greenroom.apps.rules import PERMISSIONS, Standing, allows
+from greenroom.accounts.models import Account, Token
+from greenroom.accounts.rules import MARK, Actor, address, may_report, narrowest, scope_grants
+from greenroom.apps.models import App, Collaborator, Domain
+from greenroom.apps.rules import (
+    ACCOUNT_SCOPES,
+    PERMISSIONS,
+    ROLES,
+    Holder,
+    Standing,
+    allows,
+    proof_reason,
+    zone_of,
+    zones_above,
+)
+from greenroom.basics import clock
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError
+from greenroom.basics.ids import is_uuid
 
 
 def visible(actor: Actor) -> QuerySet[App]:
@@ -46,10 +62,11 @@ def authorise(actor: Actor | None, name: str, permission: str, *, check: str = "
     app = _find(name)
     stand = standing(actor, app) if app else Standing()
     if app is None or not allows(stand, "view") or actor.app_id not in (None, app.id):
-        raise NotFoundError("Couldn't find that app.", resource="app")
+        raise unknown(name)
     if not scope_grants(actor.scopes, PERMISSIONS.get(permission, ("", "none"))[1]):
         raise ForbiddenError(
-            f"The token's scope ({', '.join(actor.scopes)}) does not allow this.", hint="use a token of scope global"
+            f"The token's scope ({', '.join(actor.scopes)}) does not allow this.",
+            hint=f"use a token of scope {narrowest(PERMISSIONS.get(permission, ('', 'none'))[1])}",
         )
     if check and not may_report(actor, check):
         raise ForbiddenError(
@@ -57,12 +74,19 @@ def authorise(actor: Actor | None, name: str, permission: str, *, check: str = "
             hint=f'greenroom checks:token --context "{check[:100]}" -a {app.name}',
         )
     if not allows(stand, permission):
-        role = PERMISSIONS.get(permission, ("nobody", ""))[0]
-        raise ForbiddenError(
-            f"You do not have access to this in {app.name}: it needs the role {role}.",
-            hint=f"ask {app.owner.email} for `greenroom access:add {actor.email} --role {role} -a {app.name}`",
-        )
+        raise _too_low(actor, app, PERMISSIONS.get(permission, ("nobody", ""))[0])
     return app
+
+
+def _too_low(actor: Actor, app: App, role: str) -> ForbiddenError:
+    """The error for somebody who needs ``role``. Only ROLES can be given away: an app has one owner, and nobody has what is not listed."""
+    text = f"You do not have access to this in {app.name}: it needs"
+    if role in ROLES:
+        command = f"greenroom access:add {actor.email} --role {role} -a {app.name}"
+        return ForbiddenError(f"{text} the role {role}.", hint=f"ask {app.owner.email} for `{command}`")
+    if role == "owner":
+        return ForbiddenError(f"{text} to be its owner.", hint=f"only its owner, {app.owner.email}, or an administrator can")
+    return ForbiddenError(f"{text} a permission that nobody has.")
 
 
 def _find(name: str) -> App | None:
@@ -73,13 +97,47 @@ def _find(name: str) -> App | None:
         return apps.filter(name=name).first()
 
 
+def still_allowed(holders: Collection[Holder]) -> set[Holder]:
+    """Those whose token has not ended, whose account is active and whose role still permits it; four queries for any number."""
+    now = clock.now()
+    tokens = {
+        f"{row.pk}.{row.digest[:MARK]}": row
+        for row in Token.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), pk__in=_ids(holders, "token"), revoked_at=None)
+    }
+    active = Account.objects.filter(pk__in=_ids(holders, "account"), is_active=True)
+    accounts = {str(pk): is_admin for pk, is_admin in active.values_list("pk", "is_admin")}
+    owners = {str(pk): str(owner) for pk, owner in App.objects.filter(pk__in=_ids(holders, "app")).values_list("pk", "owner_id")}
+    roles = Collaborator.objects.filter(app_id__in=owners, account_id__in=accounts)
+    role_of = {(str(app), str(account)): role for app, account, role in roles.values_list("app_id", "account_id", "role")}
+
+    def holds(it: Holder) -> bool:
+        token = tokens.get(it.token)
+        if it.account not in accounts or (it.token and (token is None or str(token.account_id) != it.account)):
+            return False
+        if not it.app:
+            return it.permission in ACCOUNT_SCOPES and (token is None or scope_grants(tuple(token.scopes), ACCOUNT_SCOPES[it.permission]))
+        if it.app not in owners:
+            return False
+        if token and not scope_grants(tuple(token.scopes), PERMISSIONS.get(it.permission, ("", "none"))[1]):
+            return False
+        role = "owner" if owners[it.app] == it.account else role_of.get((it.app, it.account), "none")
+        return allows(Standing(role=role, is_admin=accounts[it.account]), it.permission)
+
+    return {holder for holder in holders if holds(holder)}
+
+
+def _ids(holders: Collection[Holder], name: str) -> set[str]:
+    found = {getattr(holder, name).partition(".")[0] for holder in holders}
+    return {text for text in found if is_uuid(text)}
+
+
 def collaborator(app: App, email: str) -> Collaborator:
     """The collaborator of that e-mail or account id; NotFoundError if there is none."""
     rows = Collaborator.objects.select_related("account").filter(app=app)
     try:
         row = rows.filter(account_id=uuid.UUID(email)).first()
     except ValueError:
-        row = rows.filter(account__email__iexact=email).first()
+        row = rows.filter(account__email__iexact=address(email)).first()
     if row is None:
         raise NotFoundError(
             f"{email[:100]} is not a collaborator of {app.name}.",
@@ -87,6 +145,43 @@ def collaborator(app: App, email: str) -> Collaborator:
             resource="collaborator",
         )
     return row
+
+
+def unknown(name: str) -> NotFoundError:
+    """The error for an app that is not there, not there any more, or not to be seen."""
+    return NotFoundError(f"Couldn't find that app: {name[:60]}.", hint="heroku apps lists the apps that you may see", resource="app")
+
+
+def is_gone(app: App) -> bool:
+    """Whether the app was destroyed since it was read."""
+    return not App.objects.filter(pk=app.pk).exists()
+
+
+def web_url(app: App, installation: Mapping[str, Any], *, https: bool | None = None) -> str:
+    """The address for visitors: https if what is live redirects there (or ``https`` says so), without the usual ports."""
+    scheme, usual = ("https", 443) if (app.https if https is None else https) else ("http", 80)
+    port = int(installation[f"{scheme}_port"])
+    return f"{scheme}://{app.name}.localhost{'' if port == usual else f':{port}'}/"
+
+
+def needs_proof(app: App, hostname: str) -> str:
+    """Why this normal host name needs a proof before the app may have it; '' when it does not."""
+    zone = zone_of(hostname)
+    above = [zone, *zones_above(hostname)]
+    related = Q(hostname__in=[*above, *(f"*.{name}" for name in above)]) | Q(hostname__endswith=f".{zone}")
+    rows = Domain.objects.filter(related).exclude(app__owner_id=app.owner_id).exclude(hostname=hostname)
+    return proof_reason(hostname, list(rows.values_list("hostname", flat=True)[:5]))
+
+
+def proof_of(app: App, hostname: str) -> tuple[str, str]:
+    """(name, text) of the TXT record by which the app's owner shows that a domain is theirs; the same each time."""
+    digest = salted_hmac("greenroom.domains", f"{app.owner_id}/{zone_of(hostname)}", algorithm="sha256").hexdigest()[:40]
+    return f"_greenroom.{zone_of(hostname)}", f"greenroom-verify={digest}"
+
+
+def default_domain(app: App) -> str:
+    """The host name that every app has."""
+    return f"{app.name}.localhost"
 
 
 def hostnames(app: App, suffix: str = "localhost") -> list[str]:

@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
-from greenroom.accounts.rules import Actor
+from greenroom.accounts.rules import Actor, address
+from greenroom.apps.actions import room_for_another
 from greenroom.apps.models import App, AppTransfer, Collaborator
 from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
 
@@ -25,8 +26,8 @@ def concerning(actor: Actor) -> QuerySet[AppTransfer]:
 @transaction.atomic
 def offer(*, actor: Actor, app: App, recipient: str) -> AppTransfer:
     """Offer the app to an account. UserError or NotFoundError for a recipient who cannot be one; ConflictError while another offer is open."""
-    app = App.objects.select_for_update().select_related("owner").get(pk=app.pk)
-    account = Account.objects.filter(email__iexact=recipient, is_active=True).first()
+    app = App.objects.select_for_update(no_key=True).select_related("owner").get(pk=app.pk)
+    account = Account.objects.filter(email__iexact=address(recipient), is_active=True).first()
     if account is None:
         raise NotFoundError(
             f"There is no account for {recipient[:100]}.",
@@ -51,7 +52,7 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
     """The recipient accepts or declines. Accepted: the app is theirs, and who owned it before is an operator of it."""
     if state not in STATES:
         raise UserError("state must be accepted or declined.")
-    row = AppTransfer.objects.select_for_update().select_related("app", "owner", "recipient").get(pk=transfer.pk)
+    row = AppTransfer.objects.select_for_update(no_key=True).select_related("app", "owner", "recipient").get(pk=transfer.pk)
     if row.recipient_id != actor.account_id:
         raise ForbiddenError("Only the recipient answers an offer.", hint=f"ask {row.recipient.email}")
     if row.state != "pending":
@@ -59,8 +60,8 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
     row.state = state
     row.save(update_fields=["state", "updated_at"])
     if state == "accepted":
-        app = App.objects.select_for_update().get(pk=row.app_id)
-        app.owner = row.recipient
+        app = App.objects.select_for_update(no_key=True).get(pk=row.app_id)
+        app.owner = room_for_another(row.recipient)
         app.save(update_fields=["owner", "updated_at"])
         Collaborator.objects.filter(app=app, account=row.recipient).delete()
         Collaborator.objects.update_or_create(app=app, account=row.owner, defaults={"role": "operator"})
@@ -76,7 +77,7 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
 @transaction.atomic
 def withdraw(*, actor: Actor, transfer: AppTransfer) -> AppTransfer:
     """The owner takes an open offer back."""
-    row = AppTransfer.objects.select_for_update().select_related("app", "owner", "recipient").get(pk=transfer.pk)
+    row = AppTransfer.objects.select_for_update(no_key=True).select_related("app", "owner", "recipient").get(pk=transfer.pk)
     if row.owner_id != actor.account_id:
         raise ForbiddenError(
             "Only who made an offer takes it back.", hint='the recipient declines it: PATCH {"state": "declined"}'

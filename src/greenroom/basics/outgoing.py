@@ -23,6 +23,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 MAX_URL = 2000
+NO_DNS = "no-name-server"
+NOBODY_ASKED = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM)
+"""What says nothing about the name: its servers, or this machine's, did not answer."""
 
 
 class OutgoingError(Exception):
@@ -83,11 +86,22 @@ def host_problem(host: str, allowed: Sequence[Network] = ()) -> str:
     return "" if may_connect(address, allowed) else f"leads to {host[:80]}, which is not a public address"
 
 
+def allow_hint(host: str) -> str:
+    """How an operator lets requests reach a host that ``host_problem`` refuses."""
+    try:
+        network = str(ipaddress.ip_network(socket.inet_ntoa(socket.inet_aton(host)) if ":" not in host else host))
+    except (OSError, ValueError):
+        network = "127.0.0.0/8"
+    return f'use a public host; or the operator allows it: GREENROOM_PRIVATE_TARGETS="{network}" greenroom up'
+
+
 def resolve(host: str, port: int, allowed: Sequence[Network] = ()) -> list[str]:
-    """The addresses of the host. OutgoingError when it has none, or when one of them may not be connected to."""
+    """The addresses of the host. OutgoingError when it has none, when nobody can be asked, or when one of them may not be connected to."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
+        if isinstance(error, socket.gaierror) and error.errno in NOBODY_ASKED:
+            raise OutgoingError(NO_DNS, f"The host {host} could not be looked up: this machine's name servers gave no answer.") from error
         raise OutgoingError("unknown-host", f"The host {host} has no address.") from error
     texts = list(dict.fromkeys(str(row[4][0]) for row in found))
     for text in texts:

@@ -83,6 +83,18 @@ def _judged(kind: str, text: str, origin: str, policy: Mapping[str, Any]) -> Rel
     )
 
 
+def schema_notes(app: str, process_types: Mapping[str, str], policy: Mapping[str, Any]) -> list[str]:
+    """What a push says of processes that would change the database's schema: that they may, or that they will be refused."""
+    if policy.get("schema_changes") == "any":
+        return ['       [policy] schema_changes = "any": web, worker and release dynos may change the schema of the database']
+    lines = [
+        f" !     Procfile, {name}: `{text[:200]}` migrates. The database refuses that to all but a person's command; without pending migrations it is harmless."
+        for name, text in process_types.items()
+        if name != "release" and migrates(text)
+    ]
+    return [*lines, f" !     hint: take it out; after the release: greenroom run -a {app} python manage.py migrate"] if lines else []
+
+
 def first_formation(process_types: Mapping[str, str], app_json: Mapping[str, Any]) -> dict[str, int]:
     """How many dynos of each process type run after an app's first deployment: one ``web``, none of the others, or as app.json says.
 

@@ -1,6 +1,6 @@
 """What a commit's dependency files ask for, as one value per package manager: which files, what names the result, and where it may be made.
 
-Reads the files by a Source; knows neither the host nor an interpreter.
+Reads the files by name; knows neither the host nor an interpreter.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ import hashlib
 import json
 import tomllib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.managers import Manager
 from greenroom.buildpacks.requirements import read_requirements
-from greenroom.buildpacks.source import Source
+from greenroom.buildpacks.storable import fault
 
 TOOLS = ("pipenv", "poetry")
 """Package managers that are run themselves, in the app's own sandbox; those of pip and uv are done by uv."""
+
+
+class Files(Protocol):
+    """The files of a commit or of a slug."""
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None when there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +38,7 @@ class Install:
     tree:    the tree itself takes part, so that another commit may give another environment.
     moving:  a branch of a repository or a file at a URL takes part: asked again at each build.
     options: of requirements files: indexes and the like, also for the installation of what was resolved.
+    indexes: the package indexes that a uv.lock names.
     """
 
     manager: str
@@ -42,15 +50,16 @@ class Install:
     tree: bool = False
     moving: bool = False
     options: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
 
 
-def install_of(source: Source, manager: Manager) -> Install:
+def install_of(source: Files, manager: Manager) -> Install:
     """What the package manager's files ask for. BuildError ``install-dependencies::NAME`` when one is missing or cannot be read."""
     makers = {"pip": _pip, "uv": _uv, "pipenv": _pipenv, "poetry": _poetry}
     return makers[manager.name](source, manager.file)
 
 
-def _pip(source: Source, main: str) -> Install:
+def _pip(source: Files, main: str) -> Install:
     found = read_requirements(source.read, main, strict=True)
     paths = [line for line in found.local if not _is_repository(line)]
     return Install(
@@ -67,7 +76,7 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _both(source: Source, manager: str, project: str, main: str, remedy: str) -> dict[str, str]:
+def _both(source: Files, manager: str, project: str, main: str, remedy: str) -> dict[str, str]:
     """The texts of a lock file and of the file that it was made from; Heroku's tools refuse a lock without the other."""
     found = {}
     for name in (project, main):
@@ -86,7 +95,7 @@ def _both(source: Source, manager: str, project: str, main: str, remedy: str) ->
 def _toml(text: str, name: str, manager: str, remedy: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
         raise BuildError(f"install-dependencies::{manager}", f"{name} is not TOML: {error}.", hint=remedy) from error
 
 
@@ -111,13 +120,18 @@ def _packages(lock: dict[str, Any], manager: str) -> list[dict[str, Any]]:
 PROJECT_KEYS = ("name", "version", "dynamic", "requires-python", "dependencies", "optional-dependencies")
 
 
-def _uv(source: Source, main: str) -> Install:
+def _uv(source: Files, main: str) -> Install:
     files = _both(source, "uv", "pyproject.toml", main, "uv lock")
     lock, project = (_toml(files[name], name, "uv", "uv lock") for name in (main, "pyproject.toml"))
     local = _builds_from_tree(lock, project)
     wanted = {key: value for key, value in _table(project, "project").items() if key in PROJECT_KEYS}
     rest = [project.get(key) for key in ("dependency-groups", "build-system")] + [_table(project, "tool", "uv")]
-    return Install(manager="uv", main=main, files=files, digest=_digest(lock, wanted, rest), locked=True, local=local, tree=local)
+    indexes = tuple(sorted({str(_table(package, "source").get("registry", "")) for package in _packages(lock, "uv")} - {""}))
+    if found := fault(indexes):
+        raise BuildError("install-dependencies::uv", f"{main}, registry of a package: {found[1]}.", hint="uv lock && git add uv.lock")
+    return Install(
+        manager="uv", main=main, files=files, digest=_digest(lock, wanted, rest), locked=True, local=local, tree=local, indexes=indexes
+    )
 
 
 def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
@@ -128,7 +142,7 @@ def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
 
 # -- pipenv --------------------------------------------------------------------------------------------------------------
 
-def _pipenv(source: Source, main: str) -> Install:
+def _pipenv(source: Files, main: str) -> Install:
     """Pipfile.lock: the packages of ``default``. Pipfile takes part too: pipenv refuses a lock that was made from another one."""
     files = _both(source, "pipenv", "Pipfile", main, "pipenv lock")
     lock, project = _pipfile_lock(files[main], "install-dependencies::pipenv"), _toml(files["Pipfile"], "Pipfile", "pipenv", "pipenv lock")
@@ -147,6 +161,8 @@ def _pipfile_lock(text: str, reason: str) -> dict[str, Any]:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         problem, value = str(error), None
+    if found := fault(value):
+        raise BuildError(reason, f"Pipfile.lock, {found[0]}: {found[1]}.", hint="pipenv lock && git add Pipfile.lock")
     if not isinstance(value, dict):
         raise BuildError(reason, f"Pipfile.lock is not JSON as pipenv writes it: {problem}.", hint="pipenv lock && git add Pipfile.lock")
     return value
@@ -166,7 +182,7 @@ def pipfile_python(data: bytes) -> str:
 
 # -- poetry --------------------------------------------------------------------------------------------------------------
 
-def _poetry(source: Source, main: str) -> Install:
+def _poetry(source: Files, main: str) -> Install:
     """poetry.lock: the group ``main``, and the project itself unless it is in ``package-mode = false``."""
     files = _both(source, "poetry", "pyproject.toml", main, "poetry lock")
     lock, project = (_toml(files[name], name, "poetry", "poetry lock") for name in (main, "pyproject.toml"))

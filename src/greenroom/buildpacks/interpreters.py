@@ -23,7 +23,7 @@ OLDEST = (3, 8)
 QUESTION = "import sys,platform; print(*sys.version_info[:3], platform.python_implementation())"
 
 
-def _folders() -> list[Path]:
+def folders() -> list[Path]:
     """Where version managers keep their interpreters."""
     home = Path(os.path.expanduser("~"))
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
@@ -33,7 +33,7 @@ def _folders() -> list[Path]:
 
 def _candidates() -> list[Path]:
     found = [place / f"python3.{minor}" for place in PLACES for minor in range(OLDEST[1], 30)]
-    for folder in _folders():
+    for folder in folders():
         for child in sorted(folder.iterdir()) if os.access(folder, os.R_OK | os.X_OK) else ():
             match = MANAGED.match(child.name)
             if match and (3, int(match[2])) >= OLDEST:

@@ -45,7 +45,7 @@ def detect(names: Sequence[str]) -> None:
         f"which holds:\n{listing(names)}\n"
         "Either the files are in another folder, their names are spelled otherwise (case counts), they are ignored by .gitignore or "
         ".slugignore, or they were not committed.",
-        hint='git add requirements.txt && git commit; for an app in a folder: root = "folder" in greenroom.toml',
+        hint='pip freeze > requirements.txt && git add requirements.txt && git commit; for an app in a folder: root = "folder" in greenroom.toml',
     )
 
 
@@ -60,23 +60,33 @@ def choose(names: Sequence[str], *, several: str = "error") -> Manager:
         )
     found = [name for name in MANAGERS if name in files]
     if len(found) > 1:
-        return _several(found, several)
+        return _several(found, several, "Pipfile" in files)
     if found:
         return Manager(MANAGERS[found[0]], found[0])
     raise _none(names, files)
 
 
-def _several(found: Sequence[str], several: str) -> Manager:
+def _several(found: Sequence[str], several: str, pipfile: bool) -> Manager:
     listed = "\n".join(f"  {name} ({MANAGERS[name]})" for name in found)
     if several == "warn":
-        best = next(name for name in ("uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt") if name in found)
+        best = _best(found)
         text = f"Warning: Several package manager files were found:\n{listed}\n{best} is used, since [policy] package_managers is \"warn\"."
         return Manager(MANAGERS[best], best, (text,))
     raise BuildError(
         "package-manager::multiple-found",
         f"Several package manager files were found:\n{listed}\nExactly one is allowed, so that it is clear what gets installed.",
-        hint=f'git rm {found[0]}; or [policy] package_managers = "warn" in greenroom.toml',
+        hint=f'keep {_best(found)}: git rm {_others(found, pipfile)}; or [policy] package_managers = "warn" in greenroom.toml',
     )
+
+
+def _best(found: Sequence[str]) -> str:
+    return next(name for name in ("uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt") if name in found)
+
+
+def _others(found: Sequence[str], pipfile: bool) -> str:
+    """All files of the managers that are not kept; Pipfile goes with its lock file, without which it is refused as well."""
+    gone = [name for name in found if name != _best(found)]
+    return " ".join(gone + (["Pipfile"] if pipfile and "Pipfile.lock" in gone else []))
 
 
 def _none(names: Sequence[str], files: set[str]) -> BuildError:
@@ -98,13 +108,13 @@ def _none(names: Sequence[str], files: set[str]) -> BuildError:
 def _seen(wrong: Sequence[str], names: Sequence[str]) -> str:
     if not wrong:
         return ""
-    return "requirements is a folder. " if f"{wrong[0]}/" in names else f"{wrong[0]!r} looks like a misspelled requirements.txt. "
+    return "requirements is a folder; which of its files are for the server has to be said. " if f"{wrong[0]}/" in names else f"{wrong[0]!r} looks like a misspelled requirements.txt. "
 
 
 def _remedy(wrong: Sequence[str], names: Sequence[str], files: set[str]) -> str:
     """The one thing to do about a tree without a known file: by what is there instead."""
     if wrong and f"{wrong[0]}/" in names:
-        return f"echo '-r {wrong[0]}/FILE.txt' > requirements.txt && git add requirements.txt"
+        return f"echo '-r {wrong[0]}/production.txt' > requirements.txt && git add requirements.txt (production.txt or the name of your file)"
     if wrong:
         return f"git mv {wrong[0]} requirements.txt"
     instead = {
@@ -112,4 +122,5 @@ def _remedy(wrong: Sequence[str], names: Sequence[str], files: set[str]) -> str:
         "pylock.toml": "uv lock && git add uv.lock .python-version (pylock.toml is not supported)",
         "pyproject.toml": "uv lock && git add uv.lock .python-version",
     }
-    return next((text for name, text in instead.items() if name in files), "git add requirements.txt")
+    wanted = "pip freeze > requirements.txt && git add requirements.txt (or write one package a line: Django, gunicorn, psycopg[binary], whitenoise)"
+    return next((text for name, text in instead.items() if name in files), wanted)

@@ -6,20 +6,22 @@ Reads the commit by a Source and knows the host's interpreters; starts nothing a
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenroom.buildpacks import managers, versions
+from greenroom.buildpacks import managers, secret_key, versions
 from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.installs import Install, install_of, pipfile_python
-from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings
+from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings, required_env
 from greenroom.buildpacks.slugignore import ignored, patterns
 from greenroom.buildpacks.source import Source
 from greenroom.buildpacks.versions import Interpreter
+from greenroom.config_vars import rules as config_rules
 
-ENV_FORMAT = "1"
+ENV_FORMAT = "2"
 """Part of every environment's key: raised when environments are made in another way."""
 
 
@@ -84,7 +86,7 @@ def make(
         python=choice.interpreter,
         install=install_of(source, manager),
         lines=(choice.line,),
-        warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore), *_addons(described)),
+        warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore), *_addons(described), *_never_given(described), *_ignored_values(described)),
         process_types=read_procfile(procfile) if procfile is not None else {},
         app_json=described,
         settings=settings,
@@ -92,6 +94,19 @@ def make(
         nltk="nltk.txt" in source,
         better=choice.better,
     )
+
+
+def needed_secret(source: Source, chosen: str) -> str:
+    """The variable without which the app's settings have no SECRET_KEY; empty when there is none. chosen: the config var DJANGO_SETTINGS_MODULE."""
+
+    def read(name: str) -> bytes | None:
+        try:
+            return source.read(name)
+        except BuildError:  # too large to be settings
+            return None
+
+    module = secret_key.settings_module(read, source.files(), chosen)
+    return secret_key.needed(read, module) if module else ""
 
 
 def _folder_exists(source: Source, names: Sequence[str]) -> None:
@@ -122,6 +137,26 @@ def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _never_given(app_json: dict[str, Any]) -> tuple[str, ...]:
+    """Reserved names that app.json requires and no dyno gets: nobody can set them, so the release does not wait for them."""
+    wanted = required_env({"env": app_json.get("env")}, is_django=False)
+    names = [key for key in wanted if config_rules.reserved(key) and not config_rules.given(key)]
+    return tuple(
+        f"Warning: app.json requires {key}, which Greenroom gives to no dyno; the name is reserved, so nobody can set it.\n"
+        f"Instead: {config_rules.remedy(key)}."
+        for key in names
+    )
+
+
+def _ignored_values(app_json: dict[str, Any]) -> tuple[str, ...]:
+    """Reserved names to which app.json gives a value that nobody gets to see."""
+    given = [key for key, entry in (app_json.get("env") or {}).items() if isinstance(entry, str) or {"value", "generator"} & set(entry)]
+    return tuple(
+        f"Warning: app.json gives {key} a value, which is ignored: the name is reserved.\nInstead: {config_rules.remedy(key)}."
+        for key in given if config_rules.reserved(key)
+    )  # fmt: skip
+
+
 def _no_python(source: Source) -> None:
     if ".heroku/python" in source:
         raise BuildError(
@@ -147,6 +182,6 @@ def identity(python: Interpreter) -> str:
 
 
 def environment_key(python: Interpreter, *parts: str) -> str:
-    """The name of an environment: ``py311-`` and 40 hex digits of everything that decides what is in it."""
-    digest = hashlib.sha256("\0".join([identity(python), *parts]).encode()).hexdigest()
+    """The name of an environment: ``py311-`` and 40 hex digits of everything that decides what is in it. Other parts are never the same name."""
+    digest = hashlib.sha256(json.dumps([identity(python), *parts]).encode()).hexdigest()
     return f"py{python.version[0]}{python.version[1]}-{digest[:40]}"

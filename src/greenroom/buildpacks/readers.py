@@ -14,21 +14,29 @@ from typing import Any
 from greenroom.basics.ids import CONFIG_KEY, PROCESS_TYPE
 from greenroom.buildpacks import gate_settings
 from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.storable import fault
+from greenroom.config_vars import rules as config_rules
 
 PROCFILE_LINE = re.compile(r"\s*(?P<type>[^\s:#]+)\s*:\s*(?P<command>\S.*?)\s*\Z")
 CHECK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/:-]{0,99}\Z")
 MAX_PROCESS_TYPES = 50
+MAX_DIGITS = 1000
+"""Digits of a whole number in app.json."""
 POLICY: dict[str, tuple[type, ...]] = {
     "health_timeout": (int, float),
+    "watch_seconds": (int, float),
     "python_eol": (str,),
     "python_default": (str,),
     "package_managers": (str,),
     "migrate_in_release": (bool,),
+    "schema_changes": (str,),
     "rehearse": (bool, str),
     "rehearse_tests": (bool,),
     "rollback": (str,),
 }
 """Keys of ``[policy]`` and their types; those of type str alone take ``error`` or ``warn``, but for these."""
+SECONDS = {"health_timeout": (1, 600), "watch_seconds": (0, 300)}
+"""The least and the most of what is given in seconds."""
 REHEARSE = (False, True, "before-switch", "beside")
 ROLLBACK = ("ask", "refuse", "tell")
 SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy", "scan", "tests")
@@ -37,7 +45,7 @@ STRICTNESS = ("error", "warn")
 
 def _text(data: bytes, name: str, reason: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise BuildError(
@@ -45,6 +53,12 @@ def _text(data: bytes, name: str, reason: str) -> str:
             f"{name}, line {line}: this is not UTF-8 text (byte 0x{data[error.start]:02x}).",
             hint=f"save {name} as UTF-8 and commit it",
         ) from error
+    before, nul, _ = text.partition("\0")
+    if nul:
+        place = before.count("\n") + 1
+        text = f"{name}, line {place}: it contains a NUL byte, as text in UTF-16 does; UTF-8 without NUL is expected."
+        raise BuildError(reason, text, hint=f"save {name} as UTF-8 and commit it")
+    return text
 
 
 def read_procfile(data: bytes) -> dict[str, str]:
@@ -74,33 +88,42 @@ def _procfile_problem(match: re.Match[str] | None, found: Mapping[str, str]) -> 
         return f"{name[:60]!r} cannot be a process type"
     if name in found:
         return f"the type {name!r} stands here a second time"
-    if "\0" in match["command"]:
-        return "the command contains a NUL character"
     return "there are too many process types" if len(found) >= MAX_PROCESS_TYPES else ""
 
 
-def _bad_json(path: str, problem: str) -> BuildError:
-    return BuildError("app-json::invalid", f"app.json, {path}: {problem}.", hint="see the reference page of app.json")
+def _bad_json(path: str, problem: str, hint: str = "docs/reference/app-files.md lists what app.json may say") -> BuildError:
+    return BuildError("app-json::invalid", f"app.json, {path}: {problem}.", hint=hint)
 
 
 def read_app_json(data: bytes) -> dict[str, Any]:
     """The file's object, checked as far as Greenroom uses it: env, scripts, formation, addons, environments."""
     text = _text(data, "app.json", "app-json::invalid")
     try:
-        value = json.loads(text, object_pairs_hook=_unique)
+        value = json.loads(text, object_pairs_hook=_unique, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise _bad_json(f"line {error.lineno}, column {error.colno}", f"this is not JSON: {error.msg}") from error
     except RecursionError as error:
         raise _bad_json("top level", "nested too deeply") from error
     if not isinstance(value, dict):
         raise _bad_json("top level", f"an object is expected, found {_kind(value)}")
+    if found := fault(value):
+        raise _bad_json(*found)
     _check_app_json(value, "")
+    _check_given(value, "")
     environments = _expect(value, "environments", dict, "")
     for name, inner in environments.items():
         if not isinstance(inner, dict):
             raise _bad_json(f"environments.{name}", f"an object is expected, found {_kind(inner)}")
         _check_app_json(inner, f"environments.{name}.")
+        if name == "review":  # a review app's config vars; those of the tests are no config vars of any app
+            _check_given(inner, "environments.review.")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise _bad_json(f"number {text[:20]}...", f"it has {len(text)} digits; {MAX_DIGITS} are allowed", hint="write it as a string")
+    return int(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -146,6 +169,15 @@ def _check_app_json(value: Mapping[str, Any], where: str) -> None:
             raise _bad_json(f"{where}addons[{index}]", 'expected "service:plan" or {"plan": ...}')
 
 
+def _check_given(value: Mapping[str, Any], where: str) -> None:
+    """Values that become config vars have to be some. Reserved names may stand there: the platform sets them."""
+    for key, entry in (value.get("env") or {}).items():
+        first = entry if isinstance(entry, str) else entry.get("value")
+        problem = "" if config_rules.reserved(key) else config_rules.problem(key, first)
+        if problem:
+            raise _bad_json(f"{where}env.{key[:80]}", problem.rstrip("."), hint=f"correct {key[:80]} in app.json")
+
+
 def _check_env_entry(entry: Mapping[str, Any], where: str) -> None:
     if not isinstance(entry.get("required", True), bool):
         raise _bad_json(f"{where}required", f"true or false is expected, found {_kind(entry['required'])}")
@@ -156,16 +188,19 @@ def _check_env_entry(entry: Mapping[str, Any], where: str) -> None:
         raise _bad_json(f"{where}generator", 'only "secret" is known')
 
 
-def required_env(app_json: Mapping[str, Any], is_django: bool) -> dict[str, str]:
+def required_env(app_json: Mapping[str, Any], is_django: bool, secret_key: str = "SECRET_KEY") -> dict[str, str]:  # noqa: S107 -- a name
     """The config vars without which a release may not start, each with the reason.
 
     A key of app.json's ``env`` is required unless it says ``"required": false``. One with a ``value`` or a ``generator`` is too, since
-    app.json is first seen after the app was made: the reason then names them. A Django app always needs DATABASE_URL and SECRET_KEY.
+    app.json is first seen after the app was made: the reason then names them. A Django app always needs DATABASE_URL, and the variable
+    without which its settings have no SECRET_KEY: ``secret_key``, empty when there is none.
     """
     found: dict[str, str] = {}
     if is_django:
         found["DATABASE_URL"] = "a Django app needs a database; the platform sets this when the app gets one"
-        found["SECRET_KEY"] = "a Django app signs sessions with it"  # noqa: S105 -- a reason, no secret
+    if is_django and secret_key:
+        why = "a Django app signs sessions with it"
+        found[secret_key] = why if secret_key == "SECRET_KEY" else f"the settings read SECRET_KEY from it: {why}"  # noqa: S105 -- names, no secrets
     for key, entry in (app_json.get("env") or {}).items():
         if isinstance(entry, dict) and entry.get("required") is False:
             continue
@@ -187,7 +222,7 @@ def _why(entry: str | Mapping[str, Any]) -> str:
 
 
 def _bad_toml(where: str, problem: str) -> BuildError:
-    return BuildError("greenroom-toml::invalid", f"greenroom.toml, {where}: {problem}.", hint="see the reference page of greenroom.toml")
+    return BuildError("greenroom-toml::invalid", f"greenroom.toml, {where}: {problem}.", hint="docs/reference/greenroom-toml.md lists all keys")
 
 
 def read_settings(data: bytes | None) -> dict[str, Any]:
@@ -200,8 +235,10 @@ def read_settings(data: bytes | None) -> dict[str, Any]:
         return settings
     try:
         value = tomllib.loads(_text(data, "greenroom.toml", "greenroom-toml::invalid"))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
         raise _bad_toml(_toml_place(str(error)), f"this is not TOML: {str(error).split(' (at ')[0]}") from error
+    if found := fault(value, endless=True):
+        raise _bad_toml(*found)
     unknown = sorted(set(value) - set(SETTINGS))
     if unknown:
         raise _bad_toml(f"key {unknown[0]!r}", f"it is not known; allowed are {', '.join(SETTINGS)}")
@@ -232,7 +269,7 @@ def _check_smoke(value: object) -> None:
 
 
 def _root(value: object) -> str:
-    text = value.strip("/") if isinstance(value, str) else None
+    text = value.strip().removeprefix("./").strip("/") if isinstance(value, str) else None
     parts = text.split("/") if text else []
     if text is None or any(part in ("", ".", "..", ".git") or "\0" in part for part in parts):
         raise _bad_toml("root", f"a folder of the repository such as \"backend\" is expected; found {str(value)[:60]!r}")
@@ -254,11 +291,17 @@ def _check_policy(value: object) -> None:
             if entry not in REHEARSE or (isinstance(entry, int | float) and not isinstance(entry, bool)):
                 raise _bad_toml("[policy] rehearse", f'"before-switch", "beside" or false is expected, found {str(entry)[:40]!r}')
             continue
+        if key == "schema_changes":
+            if entry != "any":
+                raise _bad_toml("[policy] schema_changes", f'"any" is expected (without the line only people change the schema), found {str(entry)[:40]!r}')
+            continue
         if key == "rollback":
             if entry not in ROLLBACK:
                 raise _bad_toml("[policy] rollback", f'"ask", "refuse" or "tell" is expected, found {str(entry)[:40]!r}')
             continue
         if isinstance(entry, bool) != (POLICY[key] == (bool,)) or not isinstance(entry, POLICY[key]):
             raise _bad_toml(f"[policy] {key}", f"a {POLICY[key][0].__name__} is expected, found {_kind(entry)}")
+        if key in SECONDS and isinstance(entry, int | float) and not SECONDS[key][0] <= entry <= SECONDS[key][1]:
+            raise _bad_toml(f"[policy] {key}", "a number of seconds from {} to {} is expected, found {}".format(*SECONDS[key], str(entry)[:40]))
         if POLICY[key] == (str,) and entry not in STRICTNESS:
             raise _bad_toml(f"[policy] {key}", f'"error" or "warn" is expected, found {str(entry)[:40]!r}')

@@ -13,12 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.storable import trouble
 
 SEEDS = {
     "pip": "pip==26.2.1 --hash=sha256:71138adf1f4ca900cdb7d289c21b7494329f2332b6d85f0e1c42108c0384ed3e",
     "setuptools": "setuptools==70.3.0 --hash=sha256:fe384da74336c398e0d956d1cae0669bc02eed936cdb1d49b57de1990dc11ffc",
 }
 """What Heroku puts into every environment of pip's: pip itself, and setuptools up to Python 3.12."""
+OLDER_PIP = {
+    (3, 9): "pip==26.0.1 --hash=sha256:bdb1b08f4274833d62c1aa29e20907365a2ceb950410df15fc9521bad440122b",
+    (3, 8): "pip==25.0.1 --hash=sha256:c46efd13b6aa8279f33f2864459c8ce587ea6a1a59ee20de055868d8f7688f7f",
+}
+"""The last pip for a Python that newer ones do not run on."""
 Read = Callable[[str], bytes | None]
 COMMENT = re.compile(r"(^|\s+)#.*$")
 NESTED = re.compile(r"(?:(?P<short>-[rc])\s*|(?P<long>--(?:requirement|constraint))[\s=]+)(?P<path>\S.*)\Z")
@@ -154,9 +160,12 @@ def _decoded(data: bytes, path: str) -> str:
     encoding = next((name for mark, name in MARKS if data.startswith(mark)), "")
     named = next((found[1].decode("ascii", "replace") for line in data.split(b"\n")[:2] if (found := CODING.match(line))), "utf-8")
     try:
-        return data.decode("utf-8-sig" if encoding == "utf-8" else encoding or named)
-    except (UnicodeDecodeError, LookupError) as error:
+        text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding or named)
+    except (ValueError, LookupError) as error:  # some codecs (undefined) raise a UnicodeError that is no UnicodeDecodeError
         raise _bad(path, f"this is not {encoding or named} text", f"save {path} as UTF-8") from error
+    if problem := trouble(text):
+        raise _bad(path, f"this is not {encoding or named} text: {problem}; UTF-16 needs its byte order mark", f"save {path} as UTF-8")
+    return text
 
 
 def _spaced(text: str) -> str:
@@ -245,5 +254,8 @@ def _moves(line: str) -> bool:
 
 
 def seeds(python: tuple[int, int]) -> str:
-    """The requirements file of what is added for compatibility; who installs leaves out what the lock names itself."""
-    return "".join(line + "\n" for name, line in SEEDS.items() if name != "setuptools" or python <= (3, 12))
+    """The requirements file of what is added for compatibility; who installs leaves out what the lock names itself. Nothing before Python 3.8."""
+    if python < min(OLDER_PIP):
+        return ""
+    lines = [OLDER_PIP.get(python, SEEDS["pip"]), *([SEEDS["setuptools"]] if python <= (3, 12) else [])]
+    return "".join(f"{line}\n" for line in lines)

@@ -1,6 +1,6 @@
 """The environment and the argv of a dyno, as Heroku's Python buildpack would leave them. Pure; starts nothing and reads nothing.
 
-Unlike Heroku there is no PYTHONHOME and no LD_LIBRARY_PATH: both break other Pythons in the same dyno.
+Unlike Heroku there is no PYTHONHOME, and LD_LIBRARY_PATH only where the app sets it: both break other Pythons in the same dyno.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Mapping
 ENV_PLACE = "/app/.heroku/python"
 ENV_BIN = f"{ENV_PLACE}/bin"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-BLOCKED = frozenset({"PATH", "PYTHONHOME", "LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"})
+BLOCKED = frozenset({"PYTHONHOME", "LD_PRELOAD", "LD_AUDIT"})
 """Config vars that would keep the interpreter itself from starting; they never reach a dyno's environment."""
+JOINED = {"PATH": (ENV_BIN, SYSTEM_PATH), "LD_LIBRARY_PATH": (f"{ENV_PLACE}/lib", "")}
+"""Lists of folders: what stands in front of the app's own config var, as on Heroku, and what is kept behind it."""
 BUILD_BLOCKED = frozenset(
     {"PATH", "CPATH", "CPPATH", "LD_PRELOAD", "LIBRARY_PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LD_AUDIT"}
 )
@@ -65,7 +67,9 @@ def defaults(*, memory_mb: int = 512, cores: int = 8) -> dict[str, str]:
         "PYTHONPATH": "/app",
         "GUNICORN_CMD_ARGS": "--access-logfile -",
         "WEB_CONCURRENCY": str(web_concurrency(memory_mb, cores)),
-        "TMPDIR": "/tmp",  # noqa: S108 -- inside the dyno, its own tmpfs
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "NLTK_ALLOW_PROXIED_URLOPEN": "1",
+        "TMPDIR": "/tmp",  # noqa: S108 -- inside the dyno, its own folder
     }
 
 
@@ -75,7 +79,7 @@ def runtime_env(
 ) -> dict[str, str]:
     """The whole environment of a dyno.
 
-    config: the release's config vars; they override defaults, never PORT, DYNO, PATH and HOME.
+    config: the release's config vars; they override defaults, never PORT, DYNO and HOME; their PATH and LD_LIBRARY_PATH follow the platform's.
     port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: what the dyno really has, see ``host.capacity``.
     manager: the app's package manager, since pipenv stays with the app and has to find its environment.
     """
@@ -83,11 +87,21 @@ def runtime_env(
     env = defaults(memory_mb=memory_mb, cores=cores) | (PIPENV if manager == "pipenv" else {}) | own
     if "WEB_CONCURRENCY" not in own:
         env["WEB_CONCURRENCY_SET_BY"] = "heroku/python"
-    env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb)
+    env |= dict(facts or {}) | base_env(process=process, memory_mb=memory_mb) | joined(config)
     env.pop("PORT", None)
     if port:
         env["PORT"] = str(port)
     return env
+
+
+def joined(config: Mapping[str, str]) -> dict[str, str]:
+    """PATH and LD_LIBRARY_PATH with the app's own folders behind those of its Python; LD_LIBRARY_PATH only where the app sets it."""
+    found = {}
+    for key, (first, last) in JOINED.items():
+        if config.get(key):
+            folders = [*first.split(":"), *config[key].split(":"), *last.split(":")]
+            found[key] = ":".join(dict.fromkeys(folder for folder in folders if folder and folder != "$PATH"))
+    return found
 
 
 def build_env(*, config: Mapping[str, str], commit: str, request_id: str = "") -> dict[str, str]:

@@ -16,6 +16,17 @@ MAX_ENTRIES = 200_000
 MAX_READ = 4 * 1024 * 1024
 MAX_BYTES = 1024**3
 MAX_LINKS = 20
+MAX_HEADER = 1024 * 1024
+
+
+class _Member(tarfile.TarInfo):
+    """An entry whose extended headers are small: tarfile reads each of them whole, of any size."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        extended = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+        if self.type in extended and self.size > MAX_HEADER:
+            raise tarfile.ReadError(f"an extended header has {self.size} bytes, {MAX_HEADER} are allowed")
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 class Source:
@@ -30,7 +41,7 @@ class Source:
     def _open(self, path: Path, prefix: str) -> None:
         total = 0
         try:
-            self._archive = tarfile.open(path, "r:")  # noqa: SIM115 -- kept open for reads
+            self._archive = tarfile.open(path, "r:", tarinfo=_Member)  # noqa: SIM115 -- kept open for reads
             for count, member in enumerate(self._archive):
                 total += member.size
                 if count > MAX_ENTRIES or total > MAX_BYTES:
@@ -42,7 +53,7 @@ class Source:
                 name = member.name.removeprefix("./").rstrip("/")
                 if name.startswith(prefix) and name != self.root:
                     self._members[name[len(prefix) :]] = member
-        except tarfile.TarError as error:
+        except (tarfile.TarError, ValueError, OverflowError) as error:
             raise BuildError("checkout", f"The files of the commit cannot be read: {error}.") from error
 
     def leave_out(self, names: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ Pure: the caller reads the files and lists the interpreters.
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +20,25 @@ LATEST = {(3, 10): 21, (3, 11): 16, (3, 12): 14, (3, 13): 15, (3, 14): 7}
 """The newest patches that heroku/python v351 knows."""
 VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(?:\.(0|[1-9][0-9]{0,8}))?\Z", re.ASCII)
 RUNTIME = re.compile(r"python-(.*)\Z", re.DOTALL)
-MISSPELLINGS = frozenset(
-    {"python-version", "pythonversion", "python-versions", "python-ver", "python-verison", "python-vesion", "phyton-version",
-     "pyhton-version", "pythom-version", "py-version"}
-)  # fmt: skip
-"""In lower case, with dashes and without dot or ending: what is taken for a slip of .python-version."""
-ENDINGS = (".txt", ".md", ".text")
-HINT = "echo 3.13 > .python-version && git add .python-version"
+MISSPELLINGS = frozenset({
+    " .python-version", ". python-version", ".python_version.txt", ".python_version", ".python-version ", ",python-version", ".python-version.",
+    ".python-version.py", ".python-version.rtf", ".python-version.txt", ".python-version.TXT", ".Python-version", ".python.version",
+    ".pythonversion", "'.python-version'", "python_version.txt", "python_version", "python-version.", "python-version.txt", "python-version",
+})  # fmt: skip
+"""The names that heroku/python takes for a slip of .python-version, and no others."""
+PINNED = (3, 13)
+"""What a hint proposes where nothing says which version the app uses."""
+
+
+def pin(minor: Sequence[int] = PINNED) -> str:
+    """The command that pins a version and keeps the one in use."""
+    return f"echo {_dotted(minor[:2])} > .python-version && git add .python-version"
+
+
+def _pin_plainly(minor: Sequence[int]) -> str:
+    """The same where the shell itself may write the wrong encoding, as Windows PowerShell's ``>`` does."""
+    text = _dotted(minor[:2])
+    return f"{pin(minor)}; in Windows PowerShell: Set-Content -Encoding ascii .python-version {text}; git add .python-version"
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,10 @@ class Choice:
 
 
 class NotHereError(BuildError):
-    """No interpreter of this 3.N is here. wanted: the version, as ``3.N`` or ``3.N.N``."""
+    """The version is not here, but may be to be had. wanted: as ``3.N`` or ``3.N.N``."""
 
-    def __init__(self, wanted: str, message: str, *, hint: str) -> None:
-        super().__init__("python-version::not-installed", message, hint=hint)
+    def __init__(self, wanted: str, message: str, *, hint: str, reason: str = "not-installed") -> None:
+        super().__init__(f"python-version::{reason}", message, hint=hint)
         self.wanted = wanted
 
 
@@ -89,7 +102,7 @@ def requested(
         raise BuildError(
             "python-version-file::misspelled",
             f"The file {wrong[0]!r} looks like a misspelled .python-version; that is the only name that counts.",
-            hint=f"git mv {wrong[0]!r} .python-version",
+            hint=_rename(wrong[0], names),
         )
     if ".python-version" in files:
         return Request(_version_file(files[".python-version"]), ".python-version")
@@ -100,14 +113,14 @@ def requested(
 
 
 def misspelled(name: str) -> bool:
-    """Whether a file's name is a slip of .python-version: case, blanks, dots, underscores, an ending, letters that changed places."""
-    if name == ".python-version" or name.endswith("/"):
-        return False
-    plain = name.strip().lower()
-    if plain.startswith(".") and plain.endswith(".py"):
-        plain = plain[:-3]
-    ending = next((ending for ending in ENDINGS if plain.endswith(ending)), "")
-    return re.sub(r"[\s._-]+", "-", plain.removesuffix(ending).lstrip(".")) in MISSPELLINGS
+    """Whether a file's name is one that Heroku takes for a slip of .python-version."""
+    return name in MISSPELLINGS
+
+
+def _rename(wrong: str, names: Sequence[str]) -> str:
+    if ".python-version" in names:
+        return f"git rm -- {shlex.quote(wrong)} (.python-version is there already)"
+    return f"git mv -- {shlex.quote(wrong)} .python-version"
 
 
 def _parse(text: str) -> tuple[int, ...] | None:
@@ -135,9 +148,16 @@ def _runtime_txt(data: bytes) -> tuple[int, ...]:
             "runtime-txt::invalid-version",
             f"runtime.txt holds {_shown(text)!r}; allowed is one version such as python-3.13 or python-3.13.2. "
             "The file is deprecated: .python-version takes its place.",
-            hint="git rm runtime.txt; " + HINT,
+            hint="git rm runtime.txt; " + pin(_minor_in(text)),
         )
     return version
+
+
+def _minor_in(text: str) -> tuple[int, int]:
+    """The supported 3.N that a text names, however it is written; else the one of hints."""
+    match = re.search(r"3\.(\d{1,2})(?!\d)", text)
+    minor = (3, int(match[1])) if match else PINNED
+    return minor if OLDEST <= minor <= NEWEST else PINNED
 
 
 def _encoding(data: bytes) -> str:
@@ -158,13 +178,13 @@ def _version_file(data: bytes) -> tuple[int, ...]:
             raise _bad_version_line(data, line)
     if not lines:
         raise BuildError(
-            "python-version-file::no-version", ".python-version holds no version; one line such as 3.13 is expected.", hint=HINT
+            "python-version-file::no-version", ".python-version holds no version; one line such as 3.13 is expected.", hint=pin()
         )
     if len(lines) > 1:
         raise BuildError(
             "python-version-file::multiple-versions",
             f".python-version holds {len(lines)} versions ({', '.join(map(_shown, lines[:5]))}); exactly one is allowed.",
-            hint=HINT,
+            hint=pin(_minor_in(lines[0])),
         )
     return _parse(lines[0]) or ()
 
@@ -175,14 +195,14 @@ def _bad_version_line(data: bytes, line: str) -> BuildError:
         return BuildError(
             "python-version-file::invalid-encoding",
             f".python-version is encoded as {encoding}; plain UTF-8 (or ASCII) is expected.",
-            hint=HINT,
+            hint=_pin_plainly(_minor_in(data.replace(b"\0", b"").decode("latin-1"))),
         )
     number = next((i for i, raw in enumerate(data.decode("utf-8", "replace").splitlines(), 1) if line in raw), 1)
     return BuildError(
         "python-version-file::invalid-version",
         f".python-version, line {number}: {_shown(line)!r} is not a version; allowed is 3.N or 3.N.N, "
         "without `python-`, quotes, wildcards or a comment on the same line.",
-        hint=HINT,
+        hint=pin(_minor_in(line)),
     )
 
 
@@ -206,7 +226,7 @@ def choose(request: Request, available: Sequence[Interpreter], *, manager: str =
     minor = request.version[:2]
     found = [i for i in available if i.minor == minor]
     _in_range(request, available, eol)
-    warnings = _file_problems(request, manager, default)
+    warnings = _file_problems(request, manager, default, minor if found else _newest(available))
     if not found and request.origin == "default":
         return _fallback(request, available, warnings)
     if not found:
@@ -220,7 +240,7 @@ def choose(request: Request, available: Sequence[Interpreter], *, manager: str =
 def _in_range(request: Request, available: Sequence[Interpreter], eol: str) -> None:
     minor = request.version[:2]
     if minor < OLDEST and eol != "warn":
-        raise _eol(request)
+        raise _eol(request, available)
     if minor > NEWEST:
         raise _unknown(request, available)
 
@@ -239,10 +259,11 @@ def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interp
     minor, patch = request.version[:2], request.version[2]
     newest = max([LATEST.get(minor, 0), *(i.version[2] for i in found)])
     if patch > newest:
-        raise BuildError(
-            "python-version::unknown-patch",
+        raise NotHereError(
+            _dotted(request.version),
             f"Python {_dotted(request.version)} {_where(request)} is not known; the newest of {_dotted(minor)} is {_dotted(minor)}.{newest}.",
-            hint=HINT,
+            hint=_instead(request, minor),
+            reason="unknown-patch",
         )
     if best.version != request.version:
         return (
@@ -268,29 +289,43 @@ def _dotted(version: Sequence[int]) -> str:
     return ".".join(map(str, version))
 
 
-def _file_problems(request: Request, manager: str, default: str) -> tuple[str, ...]:
+def _newest(available: Sequence[Interpreter]) -> tuple[int, int]:
+    """The newest supported 3.N of this host, or the one of hints."""
+    return max((i.minor for i in available if OLDEST <= i.minor <= NEWEST), default=PINNED)
+
+
+def _instead(request: Request, minor: Sequence[int]) -> str:
+    """How to ask for another version where this one was asked for: each place has a way of its own, and runtime.txt wins as long as it is there."""
+    if request.origin == "runtime.txt":
+        return f"git rm runtime.txt; {pin(minor)}"
+    if request.origin == "Pipfile.lock":
+        return f'set python_version = "{_dotted(minor[:2])}" under [requires] in Pipfile, then: pipenv lock && git add Pipfile Pipfile.lock'
+    return pin(minor)
+
+
+def _file_problems(request: Request, manager: str, default: str, used: Sequence[int]) -> tuple[str, ...]:
     if manager == "uv" and request.origin in ("cached", "default"):
         raise BuildError(
             "python-version-file::not-found",
             "There is no .python-version; an app with uv.lock needs one, so that uv and Greenroom use the same Python.",
-            hint="uv python pin 3.13 && git add .python-version",
+            hint=f"uv python pin {_dotted(used)} && git add .python-version (a version that requires-python of pyproject.toml allows)",
         )
     if manager == "uv" and request.origin == "runtime.txt":
         raise BuildError(
             "runtime-txt::not-supported",
             "runtime.txt is not supported together with uv.lock; .python-version takes its place.",
-            hint="git rm runtime.txt; " + HINT,
+            hint=_instead(request, request.version),
         )
     if request.origin == "runtime.txt":
-        return (f"Warning: runtime.txt is deprecated.\nUse .python-version instead: {HINT}",)
+        return (f"Warning: runtime.txt is deprecated.\nUse .python-version instead: {_instead(request, request.version)}",)
     if request.origin in ("cached", "default") and default == "error":
         raise BuildError(
             "python-version-file::not-found",
             "There is no .python-version, and greenroom.toml asks for one ([policy] python_default is \"error\").",
-            hint=HINT,
+            hint=pin(used),
         )
     if request.origin in ("cached", "default"):
-        return (f"Warning: No Python version was given.\nPin one, so that builds stay the same: {HINT}",)
+        return (f"Warning: No Python version was given.\nPin the one in use, so that builds stay the same: {pin(used)}",)
     return ()
 
 
@@ -311,11 +346,11 @@ def _where(request: Request) -> str:
     return {"cached": "of the last build", "default": "(the default)"}.get(request.origin, f"in {request.origin}")
 
 
-def _eol(request: Request) -> BuildError:
+def _eol(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return BuildError(
         "python-version::eol",
         f"Python {_dotted(request.version)} {_where(request)} is no longer supported; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}.",
-        hint=f'{HINT}; or allow it for a while: [policy] python_eol = "warn" in greenroom.toml',
+        hint=f'{_instead(request, _newest(available))}; or allow it for a while: [policy] python_eol = "warn" in greenroom.toml',
     )
 
 
@@ -324,7 +359,7 @@ def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
         "python-version::unknown-major",
         f"Python {_dotted(request.version)} {_where(request)} is not known; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}, "
         f"and this host has {_had(available)}.",
-        hint=HINT,
+        hint=_instead(request, _newest(available)),
     )
 
 
@@ -332,8 +367,7 @@ def _missing(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return NotHereError(
         _dotted(request.version),
         f"Python {_dotted(request.version)} {_where(request)} is not on this host, which has {_had(available)}.",
-        hint="ask for one of these in .python-version, or let the operator install it: uv python install "
-        + _dotted(request.version[:2]),
+        hint=f"{_instead(request, _newest(available))}; or let the operator install it: uv python install {_dotted(request.version[:2])}",
     )
 
 

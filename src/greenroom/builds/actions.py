@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, DataError, transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.apps.actions import change_settings
+from greenroom.apps.actions import change_settings, lock_apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, PlatformError, UserError
@@ -53,21 +53,35 @@ def advance(
         _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
     except (PlatformError, OSError) as error:
         _trouble(steps, error)
+    except DataError:  # a value that no row can hold: the next look would find it again
+        logger.exception("build %s of %s", build.id, build.app.name)
+        build.refresh_from_db()
+        _end(steps, "errored", "build::platform", *_own_fault(build))
     except DatabaseError:
         raise
     except Exception:
         logger.exception("build %s of %s", build.id, build.app.name)
-        text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
-        _end(steps, "errored", "build::platform", text, f"tell the operator: build {build.id}")
+        _end(steps, "errored", "build::platform", *_own_fault(build))
     else:
         if build.status != "pending":
             steps.forget()
     return build
 
 
+def _own_fault(build: Build) -> tuple[str, str]:
+    """The message and the hint when it is no fault of the commit that anybody knows of."""
+    text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
+    return text, f"tell the operator: build {build.id}"
+
+
 def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:
-    steps.conclude(status=status, failure_reason=reason[:80], failure_message=steps.mask(message), failure_hint=hint)
+    steps.conclude(status=status, failure_reason=_plain(reason)[:80], failure_message=_plain(steps.mask(message)), failure_hint=_plain(hint))
     steps.forget()
+
+
+def _plain(text: str) -> str:
+    """The text as a row can hold it: what a build printed last may contain NUL."""
+    return text.replace("\0", "\u2400").encode("utf-8", "replace").decode()
 
 
 def _trouble(steps: Steps, error: PlatformError | OSError) -> None:
@@ -100,7 +114,8 @@ def cancel(*, build: Build, engine: Engine, why: str = "Nobody waited for it any
 def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
     """The same, because somebody asked. ConflictError when the build has ended."""
     with transaction.atomic():
-        row = Build.objects.select_for_update().get(pk=build.pk)
+        lock_apps([build.app_id])
+        row = Build.objects.select_for_update(no_key=True).get(pk=build.pk)
         if row.status != "pending":
             number = str(row.id)[:8]
             raise ConflictError(f"Build {number} has ended already: {row.status}.", hint=f"greenroom builds:info {number} -a {build.app.name}")
@@ -114,7 +129,7 @@ def change_visible(*, actor: Actor, app: App, add: Collection[str] = (), remove:
     for name in add:
         if text := visible.problem(name):
             raise UserError(text, hint=f"greenroom builds:vars:add NAME -a {app.name}")
-    row = App.objects.select_for_update().get(pk=app.pk)
+    row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
     settings = visible.changed(row.settings, add=add, remove=remove)
     if len(visible.names(settings)) > visible.MOST:
         raise UserError(f"At most {visible.MOST} config vars can be on the list.", hint=f"greenroom builds:vars -a {app.name}")
@@ -141,7 +156,7 @@ def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildC
 def start_afresh(*, actor: Actor, app: App) -> BuildCache:
     """Let builds that begin from now on use nothing of those before; the cache's folder stays until it is too large."""
     with transaction.atomic():
-        row, _ = BuildCache.objects.select_for_update().get_or_create(app=app, defaults={"purged_at": clock.now()})
+        row, _ = BuildCache.objects.select_for_update(no_key=True).get_or_create(app=app, defaults={"purged_at": clock.now()})
         row.generation += 1
         row.purged_at = clock.now()
         row.save()

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from greenroom.engine.contract import scratch_folder
 from greenroom.slugs import store
 
 RESULT_LIMIT = 1024 * 1024
+LOCK_LIMIT = 16 * RESULT_LIMIT
 MAX_PACKAGES = 5000
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,199}\Z")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}\Z")
@@ -81,16 +83,44 @@ def lock_digest(text: str) -> str:
     return read_requirements(lambda _: text.encode(), "lock").digest
 
 
-def scratch_file(home: Path, dyno_id: str, name: str) -> bytes | None:
-    """A small file that a dyno left in its scratch folder ``out``. Not trusted: no link is followed, 1 MB at most."""
+def scratch_file(home: Path, dyno_id: str, name: str, limit: int = RESULT_LIMIT) -> bytes | None:
+    """A file that a dyno left in its scratch folder ``out``. Not trusted: no link is followed; None for one of more than ``limit`` bytes."""
     path = home / scratch_folder(dyno_id, "out") / name
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     with open(descriptor, "rb") as file:
-        data = file.read(RESULT_LIMIT + 1)
-    return data if len(data) <= RESULT_LIMIT else None
+        data = file.read(limit + 1)
+    return data if len(data) <= limit else None
+
+
+def left_lock(home: Path, dyno_id: str) -> str:
+    """The requirements that a dyno has resolved. PlatformError when there are none."""
+    text = (scratch_file(home, dyno_id, "lock.txt", LOCK_LIMIT) or b"").decode("utf-8", "replace")
+    if not text:
+        raise PlatformError("The installer left no resolved requirements.", hint="push again")
+    return text
+
+
+def strange(home: Path, found: Mapping[str, str]) -> list[str]:
+    """Of installed file sets (see ``sharing.file_sets``) those whose digest is not the one that was written down when the wheel was first installed.
+
+    A set that is new is written down. Only the control plane writes there, so who changes a cache changes no digest.
+    """
+    wrong = []
+    for key, digest in sorted(found.items()):
+        path = home / "cache" / "sets" / key[:2] / key
+        try:
+            known = path.read_text()
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+            fresh.write_text(digest)
+            fresh.replace(path)
+        else:
+            wrong += [key] if known != digest else []
+    return wrong
 
 
 def result(home: Path, dyno_id: str) -> dict[str, Any]:
@@ -133,7 +163,7 @@ def adopt_layer(home: Path, dyno_id: str, env_key: str, app_hex: str) -> str:
     digest = store.layer_digest(made)
     if not digest:
         return ""
-    key = f"{env_key}-{hashlib.sha256(f'{digest}{app_hex}'.encode()).hexdigest()[:16]}"
+    key = f"{env_key}-{hashlib.sha256(f'layer {digest} {app_hex}'.encode()).hexdigest()[:40]}"
     adopt(home, dyno_id, key, {"layer": digest})
     return key
 
@@ -172,7 +202,7 @@ def packages(home: Path, key: str, manager: str, main: str) -> dict[str, dict[st
     known = facts(home, key)
     lock = known.get("lock", "")
     text = lock if isinstance(lock, str) else lock.get(main, "")
-    allowed, found = locked.hashes(manager, text), {}
+    allowed, found = locked.hashes("pip" if known.get("shared") else manager, text), {}
     for name, entry in sorted((known.get("packages") or {}).items())[:MAX_PACKAGES]:
         version, size, *record = entry if isinstance(entry, list) and len(entry) > 1 else ("", 0)
         plain = locked.normal_name(str(name))[:200]
@@ -203,7 +233,19 @@ def _sha256(path: Path) -> str:
 
 
 def has_package(home: Path, key: str, name: str) -> bool:
-    """Whether a distribution is installed in the environment, by its metadata; nothing is run."""
-    sites = (home / "envs" / key / "lib").glob("python3.*/site-packages")
-    found = (child.name for site in sites for child in site.iterdir() if child.name.endswith(".dist-info"))
-    return any(entry.removesuffix(".dist-info").rsplit("-", 1)[0].lower() == name for entry in found)
+    """Whether a distribution is installed in the environment, by its metadata; nothing is run, and no link of an app's own environment followed."""
+    for version in _folders(home / "envs" / key / "lib"):
+        for site in _folders(version.path):
+            if site.name == "site-packages":
+                found = (entry.name for entry in _folders(site.path) if entry.name.endswith(".dist-info"))
+                if any(entry.removesuffix(".dist-info").rsplit("-", 1)[0].lower() == name for entry in found):
+                    return True
+    return False
+
+
+def _folders(path: Path | str) -> list[os.DirEntry[str]]:
+    """The folders in a folder, links left out; none when it is a link itself."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return []
+    with os.scandir(path) as entries:
+        return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from greenroom.apps.models import App
 from greenroom.builds import tools
-from greenroom.builds.specs import CACHE, INSTALLER_ENV, PLATFORM_UID
+from greenroom.builds.specs import CACHE, INSTALLER_ENV, PLATFORM_UID, SHARED_CACHE
 from greenroom.engine.contract import PLATFORM, DynoSpec, Engine, Limits, Mount
 
 BUDGET_MB = 5000
@@ -23,8 +24,13 @@ PREFIX = "janitor-"
 COMMANDS = {
     "uv": ("/greenroom/uv", "cache", "clean", "--quiet"),
     "rest": ("/usr/bin/rm", "-rf", "--", *(f"{CACHE}/{name}" for name in ("pyc", "pipenv", "poetry", "hooks"))),
+    "old": ("/usr/bin/find", CACHE, "-mindepth", "1", "-delete"),
 }
 """uv locks its cache, so that an installation beside it waits; the others do without what vanishes."""
+PARTS = ("uv", "rest")
+MOST_NAMES = 2000
+OLD = "cache/uv"
+"""The shared cache of earlier releases, from which nothing is installed any more: more than the platform's own installations could write to it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Cache:
     @property
     def folder(self) -> str:
         """Relative to home."""
-        return "cache/uv" if self.name == "uv" else f"cache/apps/{self.name}"
+        return {"uv": SHARED_CACHE, "old": OLD}.get(self.name, f"cache/apps/{self.name}")
 
 
 def budget() -> int:
@@ -75,7 +81,7 @@ def excess(caches: list[Cache], allowed: int) -> list[Cache]:
     return chosen
 
 
-def prune_spec(*, cache: Cache, part: str, app: App | None, home: Path, moment: int) -> DynoSpec:
+def prune_spec(*, cache: Cache, part: str, app: App | None, home: Path, moment: int | str) -> DynoSpec:
     """The dyno that empties one part of a cache."""
     return DynoSpec(
         id=f"{PREFIX}{cache.name}-{part}-{moment}",
@@ -107,7 +113,25 @@ class Janitor:
         for state in self.engine.list():
             if state.id.startswith(PREFIX) and state.ended:
                 self.engine.forget(state.id)
+        self._drop_old(int(now))
         return [cache for cache in excess(measure(self.home), budget()) if empty(cache, self.engine, self.home, int(now))]
+
+
+    def _drop_old(self, moment: int) -> None:
+        """Empty the cache of earlier releases; once it is empty, remove it."""
+        if (self.home / OLD).is_dir():
+            try:
+                (self.home / OLD).rmdir()
+            except OSError:
+                self.engine.start(prune_spec(cache=Cache("old", 0), part="old", app=None, home=self.home, moment=moment))
+
+
+def drop(engine: Engine, home: Path, names: Iterable[str], moment: str) -> None:
+    """Begin to remove packages from everybody's cache, by their normalised names; the next installation fetches them again."""
+    wanted = tuple(sorted(set(names)))[:MOST_NAMES]
+    if wanted:
+        spec = prune_spec(cache=Cache("uv", 0), part="uv", app=None, home=home, moment=moment)
+        engine.start(replace(spec, id=f"{PREFIX}drop-{moment}", command=(*COMMANDS["uv"], *wanted)))
 
 
 def of_app(app: App, home: Path) -> Cache:
@@ -120,6 +144,6 @@ def empty(cache: Cache, engine: Engine, home: Path, moment: int) -> bool:
     app = None if cache.name == "uv" else App.objects.filter(pk=cache.name).first()
     if cache.name != "uv" and app is None:
         return False
-    for part in COMMANDS:
+    for part in PARTS:
         engine.start(prune_spec(cache=cache, part=part, app=app, home=home, moment=moment))
     return True

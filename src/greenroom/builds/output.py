@@ -1,24 +1,72 @@
-"""Passes a dyno's raw output on, from where the last call ended. Reads a file; keeps nothing."""
+"""Passes a dyno's raw output on, from where the last call ended, a bounded part at a time and a bounded part in all. Reads a file; keeps nothing."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from greenroom.engine.contract import output_file
 
 CHUNK = 256 * 1024
+MOST = 10 * 1024 * 1024
+"""Bytes of one dyno's output that are passed on; what follows is left out, and one line says so."""
+TRUNCATED = " !     The output was truncated after 10 MB."
+LONGEST = 16 * 1024
+"""Characters of one line that are shown."""
+TAIL = 64 * 1024
+Mask = Callable[[str], str]
 
 
-def new_lines(home: Path, dyno_id: str, offset: int, over: bool) -> tuple[str, int]:
-    """The whole lines after ``offset`` (bytes) and the new offset; ``over``: a last line without an end counts too."""
+def new_lines(home: Path, dyno_id: str, offset: int, over: bool, most: int = MOST, mask: Mask = str) -> tuple[str, int]:
+    """The whole lines after ``offset`` (bytes) and the new offset; ``over``: the dyno has ended, so a last line without an end counts too.
+
+    At most CHUNK bytes a call: ask again until the offset stays. After ``most`` bytes one line tells so, and nothing follows.
+    mask: hides secrets, none of which has a line end. Only masked text is cut: of a line longer than CHUNK the beginning is shown, and the
+    line in which ``most`` is reached is left out.
+    """
+    if offset > MOST:
+        return "", offset
     try:
         with (home / output_file(dyno_id)).open("rb") as file:
-            file.seek(offset)
-            data = file.read(-1 if over else CHUNK)
+            file.seek(max(0, offset - 1))
+            inside = offset > 0 and file.read(1) != b"\n"
+            data = file.read(CHUNK)
     except FileNotFoundError:
         return "", offset
-    end = len(data) if over else data.rfind(b"\n") + 1
-    if end == 0 and len(data) == CHUNK:
-        end = CHUNK
-    text = data[:end].decode("utf-8", "replace").rstrip("\n")
-    return ("\n".join(line or " " for line in text.split("\n")) if text else ""), offset + end
+    end = len(data) if over and len(data) < CHUNK else data.rfind(b"\n") + 1
+    endless = end == 0 and len(data) == CHUNK
+    end = CHUNK if endless else end
+    shown = data[:end]
+    if offset + end > most:
+        shown = data[: data.rfind(b"\n", 0, max(0, most - offset)) + 1]
+    if inside:  # of a line whose beginning was shown
+        shown = shown.partition(b"\n")[2]
+    text = _text(shown, mask, endless=endless)
+    return (f"{text}\n{TRUNCATED}".lstrip("\n"), MOST + 1) if offset + end > most else (text, offset + end)
+
+
+def _text(data: bytes, mask: Mask, *, endless: bool = False) -> str:
+    """Masked lines. endless: the data ends within a line, perhaps within a secret, so that its end is not shown whatever the masks left of it."""
+    text = mask(data.decode("utf-8", "replace")).rstrip("\n")
+    if endless and text:
+        return f"{text[: min(LONGEST, max(0, len(text) - LONGEST))]} ..."
+    return "\n".join(_line(line) for line in text.split("\n")) if text else ""
+
+
+def _line(line: str) -> str:
+    return (line if len(line) <= LONGEST else f"{line[:LONGEST]} ...") or " "
+
+
+def tail(home: Path, dyno_id: str, mask: Mask = str) -> str:
+    """The last whole lines of the output, of TAIL bytes at most, below a mark when there is more."""
+    try:
+        with (home / output_file(dyno_id)).open("rb") as file:
+            place = max(0, os.fstat(file.fileno()).st_size - TAIL)
+            file.seek(place)
+            data = file.read(TAIL)
+    except FileNotFoundError:
+        return ""
+    if place:
+        data = b"...\n" + data.partition(b"\n")[2]
+    return _text(data, mask)

@@ -14,11 +14,12 @@ from typing import Any, Literal
 from greenroom.basics.errors import GreenroomError
 from greenroom.buildpacks import pins
 from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.installs import TOOLS
+from greenroom.buildpacks.installs import install_of
+from greenroom.buildpacks.managers import Manager
 from greenroom.buildpacks.requirements import read_requirements
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import environments, output, specs, visible
-from greenroom.builds.rules import Ended, ended, masked, secret_words
+from greenroom.builds.rules import Ended, ended, masked, masked_result, secret_words
 from greenroom.engine.contract import Engine, Mount
 from greenroom.engine.errors import EngineAwayError
 from greenroom.slugs import store
@@ -66,7 +67,8 @@ def prepare_test_overlay(
     """One step towards the environment for the slug's tests. Never waits; call again while ``pending``.
 
     requirements-test.txt (pip), the default dependency groups (uv), ``--dev`` (pipenv) or all groups (poetry) are installed over the
-    slug's environment. Without them the overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
+    slug's environment, always in the app's own sandbox and with its own cache: what lies below may hold code of the app.
+    Without them the overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
     config: the app's config vars, for the credentials of its own package index.
     """
     try:
@@ -77,11 +79,11 @@ def prepare_test_overlay(
         return TestOverlay("ready", _mounts(slug, ()))
     wish = replace(wish, config=config or {}, listed=visible.names(slug.app.settings))
     wish.job["listed"] = [name for name in wish.listed if name in wish.config]
-    for key in (_key(slug, wish, private=False), _key(slug, wish, private=True)):
-        if environments.exists(home, key):
-            return TestOverlay("ready", _mounts(slug, (key,)))
+    key = _key(slug, wish)
+    if environments.exists(home, key):
+        return TestOverlay("ready", _mounts(slug, (key,)))
     try:
-        return _install(slug, wish, engine, home, say)
+        return _install(slug, wish, key, engine, home, say)
     except EngineAwayError:
         return TestOverlay("pending")
     except (GreenroomError, OSError) as error:
@@ -99,57 +101,57 @@ def _mounts(slug: Slug, extra: tuple[str, ...]) -> tuple[Mount, ...]:
 def _wish(slug: Slug, home: Path) -> _Wish | None:
     manager = slug.manifest.get("package_manager", "pip")
     tree = home / slug.folder
-    if manager == "uv":
-        files = {name: (store.read_file(tree, name) or b"").decode("utf-8", "replace") for name in ("pyproject.toml", "uv.lock")}
-        if not files["uv.lock"]:
-            return None
-        job = {"manager": "uv", "main": "uv.lock", "files": files, "hashed": True, "local": False, "groups": True}
-        return _Wish(job, hashlib.sha256(files["uv.lock"].encode() + files["pyproject.toml"].encode()).hexdigest())
-    if manager in TOOLS:
-        return _locked(tree, manager)
+    if manager == "pip":
+        return _requirements(slug, tree)
+    main = {"uv": "uv.lock", "pipenv": "Pipfile.lock", "poetry": "poetry.lock"}[manager]
+    if store.read_file(tree, main) is None:
+        return None
+    found = install_of(SlugFiles(tree), Manager(manager, main))
+    text = hashlib.sha256("\0".join(found.files.values()).encode()).hexdigest()
+    job = {
+        "manager": manager, "main": main, "files": found.files, "hashed": True, "local": found.local, "groups": True,
+        "tool": pins.PLACES.get(manager, ""),
+    }  # fmt: skip
+    return _Wish(job, text + (slug.digest if found.local else ""))
+
+
+def _requirements(slug: Slug, tree: Path) -> _Wish | None:
     if store.read_file(tree, FILE) is None:
         return None
     found = read_requirements(lambda path: store.read_file(tree, path), FILE)
-    if found.local:
-        raise BuildError("install-dependencies::pip", f"{FILE}: {found.local[0][:100]!r} is built from the tree, which is not supported there.")
-    return _Wish({"manager": "pip", "main": FILE, "files": found.files, "hashed": found.hashed, "local": False}, found.digest)
+    local = bool(found.local) or found.links
+    job = {"manager": "pip", "main": FILE, "files": found.files, "hashed": found.hashed, "local": local, "options": found.options}
+    return _Wish(job, found.digest + (slug.digest if local else ""))
 
 
-def _locked(tree: Path, manager: str) -> _Wish:
-    """The whole lock: with ``--dev`` of pipenv, with all groups of poetry, as Heroku CI installs it."""
-    names = {"pipenv": ("Pipfile", "Pipfile.lock"), "poetry": ("pyproject.toml", "poetry.lock")}[manager]
-    files = {name: (store.read_file(tree, name) or b"").decode("utf-8", "replace") for name in names}
-    job = {
-        "manager": manager, "main": names[1], "files": files, "hashed": True, "local": False, "groups": True, "tool": pins.PLACES[manager],
-    }  # fmt: skip
-    return _Wish(job, hashlib.sha256("\0".join(files.values()).encode()).hexdigest())
+class SlugFiles:
+    """The files of a slug as ``install_of`` reads them."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+
+    def read(self, name: str) -> bytes | None:
+        """A file's bytes; None when there is none."""
+        return store.read_file(self.tree, name)
 
 
-def _key(slug: Slug, wish: _Wish, *, private: bool) -> str:
-    owner = slug.app_id.hex if private else ""
-    whole = "\0".join([env_identity(slug), wish.digest, owner])
-    return f"{slug.env_key}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+def _key(slug: Slug, wish: _Wish) -> str:
+    """The layer's name: the slug's environment, then what stands for the app, what lies below and what is asked for."""
+    whole = "\0".join(["overlay", slug.app_id.hex, env_identity(slug), wish.digest])
+    return f"{slug.env_key}-{hashlib.sha256(whole.encode()).hexdigest()[:40]}"
 
 
-def _install(slug: Slug, wish: _Wish, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
-    """In nobody's name from wheels; in the app's name when something has none."""
-    for private in (True,) if wish.job["manager"] in TOOLS or wish.index else (False, True):
-        key = _key(slug, wish, private=private)
-        verdict = _watch(slug, wish, key, private, engine, home, say)
-        if verdict is None:
-            return TestOverlay("pending")
-        if verdict.kind == "ok":
-            environments.adopt(home, _dyno(key), key, {"files": wish.job["files"]})
-            engine.forget(_dyno(key))
-            return TestOverlay("ready", _mounts(slug, (key,)))
-        if verdict.kind != "needs-build":
-            break
-    text, _ = output.new_lines(home, _dyno(key), 0, True)
-    say(wish.mask("\n".join(text.splitlines()[-LINES:])))
-    for private in (False, True):
-        engine.forget(_dyno(_key(slug, wish, private=private)))
-    assert verdict is not None
-    return TestOverlay("failed", message=wish.mask(verdict.message))
+def _install(slug: Slug, wish: _Wish, key: str, engine: Engine, home: Path, say: Callable[[str], None]) -> TestOverlay:
+    verdict = _watch(slug, wish, key, engine, home, say)
+    if verdict is None:
+        return TestOverlay("pending")
+    if verdict.kind == "ok":
+        environments.adopt(home, _dyno(key), key, {"files": wish.job["files"]})
+        engine.forget(_dyno(key))
+        return TestOverlay("ready", _mounts(slug, (key,)))
+    say("\n".join(output.tail(home, _dyno(key), wish.mask).splitlines()[-LINES:]))
+    engine.forget(_dyno(key))
+    return TestOverlay("failed", message=wish.mask(verdict.message or "The installation ended without a result."))
 
 
 def _tool(slug: Slug) -> tuple[Mount, ...]:
@@ -158,28 +160,25 @@ def _tool(slug: Slug) -> tuple[Mount, ...]:
 
 
 def _dyno(key: str) -> str:
-    return f"overlay-{key}"
+    return f"overlay-{key.rpartition('-')[2]}"
 
 
-def _watch(
-    slug: Slug, wish: _Wish, key: str, private: bool, engine: Engine, home: Path, say: Callable[[str], None]
-) -> Ended | None:
+def _watch(slug: Slug, wish: _Wish, key: str, engine: Engine, home: Path, say: Callable[[str], None]) -> Ended | None:
     """Start the dyno unless it was started; how it ended, or None."""
     state = engine.describe(_dyno(key))
     if state is None:
-        if not private:
-            say("-----> Installing the test dependencies")
+        say("-----> Installing the test dependencies")
         known = slug.manifest["interpreter"]
         state = engine.start(
             specs.install_spec(
-                dyno_id=_dyno(key), app=slug.app if private else None, home=home, index=wish.index if private else {}, lower=env_layers(slug),
+                dyno_id=_dyno(key), app=slug.app, home=home, index=wish.index, lower=env_layers(slug), tree=slug.folder if wish.job["local"] else "",
                 python=Interpreter(tuple(known["version"]), known["path"], known["prefix"]),
-                more=_tool(slug), job={**wish.job, "no_build": not private, "overlay": True, "lock": "", "root": ""},
+                more=_tool(slug), job={**wish.job, "no_build": False, "overlay": True, "tree": True, "lock": "", "root": ""},
             )  # fmt: skip
         )
     if not state.ended:
         return None
     return ended(
         phase=state.phase, exit_code=state.exit_code, reason=state.reason, detail=state.detail,
-        result=environments.result(home, _dyno(key)), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
+        result=masked_result(environments.result(home, _dyno(key)), wish.mask), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from greenroom.buildpacks.installs import TOOLS
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds import collection, environments, output, specs, tools, visible
 from greenroom.builds.models import Build
-from greenroom.builds.rules import MAX_LOST, Ended, dyno_id, dyno_ids, ended, masked, secret_words
+from greenroom.builds.rules import MAX_LOST, Ended, dyno_id, dyno_ids, ended, masked, masked_result, secret_words
 from greenroom.engine.contract import DynoSpec, Engine, Mount
 
 Say = Callable[[str], None]
@@ -73,7 +73,7 @@ class Part:
             return None
         verdict = ended(
             phase=state.phase, exit_code=state.exit_code, reason=state.reason, detail=state.detail,
-            result=environments.result(self.home, name), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
+            result=masked_result(environments.result(self.home, name), self.mask), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
         )  # fmt: skip
         if verdict.kind == "lost" and self.facts.get("lost", 0) < MAX_LOST:
             self.go(self.build.phase, lost=self.facts.get("lost", 0) + 1)
@@ -83,12 +83,19 @@ class Part:
         return verdict
 
     def _pass_on(self, name: str, over: bool) -> None:
-        seen = self.facts.get("seen", {})
-        text, offset = output.new_lines(self.home, name, seen.get(name, 0), over)
-        if offset != seen.get(name, 0):
+        """The dyno's new output to the pusher: a part of it, or all that is left when it is over."""
+        while True:
+            seen = self.facts.get("seen", {})
+            others = sum(min(place, output.MOST) for dyno, place in seen.items() if dyno != name)
+            most = max(output.MOST - others, output.CHUNK)
+            text, offset = output.new_lines(self.home, name, seen.get(name, 0), over, most, self.mask)
+            if offset == seen.get(name, 0):
+                return
             if text:
-                self.say(self.mask(text))
+                self.say(text)
             self.go(self.build.phase, seen={**seen, name: offset})
+            if not over:
+                return
 
     @property
     def listed(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ too. A version that could not be had is not asked for again for an hour. What is
 from __future__ import annotations
 
 import os
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
@@ -27,6 +28,8 @@ PASSED = (
     "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
+_lock = threading.Lock()
+"""Held while ``_fetches`` and ``_failed`` change: the threads of deliveries and of test runs may wait for the same version."""
 _pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="python")
 _fetches: dict[tuple[Path, str], Future[str]] = {}
 _failed: dict[tuple[Path, str], tuple[float, str]] = {}
@@ -49,16 +52,20 @@ def fetch(home: Path, version: str, *, eager: bool) -> bool:
     eager: the build cannot go on without, so that a network that is slow to answer is waited for.
     """
     key = (home, version)
-    if key not in _fetches:
-        _fetches[key] = _pool.submit(_install, home, version, eager)
+    with _lock:
+        future = _fetches.get(key) or _pool.submit(_install, home, version, eager)
+        _fetches[key] = future
     try:
-        why = _fetches[key].result(timeout=PATIENCE)
+        why = future.result(timeout=PATIENCE)
     except StillRunning:
         return False
-    del _fetches[key]
-    _failed.pop(key, None)
-    if why:
-        _failed[key] = (time.monotonic(), why)
+    with _lock:
+        if _fetches.get(key) is future:  # the first of those that waited for it; another fetch may go on already
+            del _fetches[key]
+            if why:
+                _failed[key] = (time.monotonic(), why)
+            else:
+                _failed.pop(key, None)
     return True
 
 

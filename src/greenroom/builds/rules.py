@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 FAILED = 10
 NEEDS_BUILD = 20
-PARTS = ("pre", "tool", "install", "sources", "compile")
+DOUBT = 21
+CONFLICT = 22
+PARTS = ("pre", "manager", "resolve", "wheels", "sources", "compile", "tool", "install")
+"""Of the names of a build's dynos; the last two are those of earlier releases, whose results are not taken any more."""
 CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"<>]+(?=@)")
 """Of a URL: what stands before the host, a user with a password or a token."""
 SHORTEST = 4
@@ -23,7 +26,8 @@ MAX_LOST = 2
 
 @dataclass(frozen=True)
 class Ended:
-    """How a build's dyno ended: ok, needs-build (something has no wheel), failed (the app's fault), lost, or errored."""
+    """How a build's dyno ended: ok, needs-build (something has no wheel), doubt (shared files are not what they were), conflict (packages share
+    files, or list some without a hash, so that nobody can tell), failed (the app's fault), lost, or errored."""
 
     kind: str
     reason: str = ""
@@ -47,6 +51,8 @@ def ended(*, phase: str, exit_code: int | None, reason: str, detail: str, result
         return Ended("lost", "build::lost", "The build's process was lost.", "push again")
     if reason == "oom":
         return Ended("failed", "build::memory", f"The build needed more than {memory_mb} MB of memory.", "see what the last step above loads")
+    if reason == "disk":
+        return Ended("errored", "build::disk", "The machine's disk is full.", "greenroom doctor")
     if exit_code == FAILED and result.get("reason") == "build::memory":
         what = f"{_text(result, 'message', 200)}, as happens when more than {memory_mb} MB of memory are needed."
         return Ended("failed", "build::memory", what, "see what the last step above loads")
@@ -58,6 +64,8 @@ def ended(*, phase: str, exit_code: int | None, reason: str, detail: str, result
         return Ended("ok")
     if exit_code == NEEDS_BUILD:
         return Ended("needs-build")
+    if exit_code in (DOUBT, CONFLICT):
+        return Ended("doubt" if exit_code == DOUBT else "conflict", message=_text(result, "message", 500))
     if exit_code == FAILED and result.get("ok") is False:
         return Ended("failed", _text(result, "reason", 80) or "build::failed", _text(result, "message", 4000), _text(result, "hint", 500))
     ending = f"exit code {exit_code}" + (f" ({detail})" if detail else "")
@@ -85,6 +93,11 @@ def masked(text: str, words: Iterable[str] = ()) -> str:
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, "***")
     return text
+
+
+def masked_result(result: dict[str, Any], mask: Callable[[str], str]) -> dict[str, Any]:
+    """A dyno's result with masked texts: before ``ended`` cuts them, so that no part of a secret is left at the cut."""
+    return {key: mask(value) if key in ("message", "hint") and isinstance(value, str) else value for key, value in result.items()}
 
 
 def too_heavy(size: int, packages: Mapping[str, Sequence[Any]]) -> list[str]:

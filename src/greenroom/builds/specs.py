@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from greenroom.addons.postgres.queries import forward
+from greenroom.addons.postgres.queries import as_role, forward
+from greenroom.addons.postgres.rules import BUILD
 from greenroom.apps.models import App
 from greenroom.buildpacks import pins
 from greenroom.buildpacks.runtime import ENV_PLACE, build_env
@@ -19,12 +20,15 @@ from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount, i
 
 ENV = ENV_PLACE
 SOURCE = "/greenroom/source.tar"
+TREE = "/greenroom/tree"
 CACHE = "/greenroom/cache"
 OUT = "/greenroom/out"
 SECONDS = 15 * 60.0
 MEMORY_MB = 2048
 PIDS = 1024
 PLATFORM_UID = 0
+SHARED_CACHE = "cache/wheels"
+"""Everybody's wheels, relative to home. Written by dynos of ``shared_spec`` and emptied by the janitor's; no other dyno sees it."""
 LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
 INSTALLER_ENV = {
     "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1",  # noqa: S108
@@ -78,47 +82,63 @@ def tool_mount(tool: str, key: str) -> Mount:
 def tool_spec(*, dyno_id: str, tool: str, python: Interpreter, home: Path) -> DynoSpec:
     """The dyno that makes the environment of pipenv or poetry itself, from wheels, in nobody's name."""
     job = {
-        "manager": "pip", "main": f"{tool}.txt", "files": {f"{tool}.txt": pins.requirements(tool)}, "hashed": True, "local": False,
-        "lock": "", "no_build": True, "root": "", "target": pins.PLACES[tool], "title": f"Installing {tool} {pins.VERSIONS[tool]}",
-        "reason": f"install-package-manager::{tool}",
+        "manager": "pip", "main": f"{tool}.txt", "lock": pins.requirements(tool), "title": f"Installing {tool} {pins.VERSIONS[tool]}",
+        "reason": f"install-package-manager::{tool}", "target": pins.PLACES[tool],
     }  # fmt: skip
-    return install_spec(dyno_id=dyno_id, app=None, python=python, home=home, job=job, index={}, target=pins.PLACES[tool])
+    return shared_spec(dyno_id=dyno_id, python=python, home=home, job=job, target=pins.PLACES[tool])
+
+
+def shared_spec(*, dyno_id: str, python: Interpreter, home: Path, job: Mapping[str, Any], target: str = ENV) -> DynoSpec:
+    """The dyno that makes an environment for all apps, in its scratch folder ``env``, seen at ``target``.
+
+    It alone may write to the shared cache. Of apps it gets ``job["lock"]``, lines that ``sharing.pinned`` has checked; no file, no config var, no
+    environment of theirs. The key with which it seals bytecode is the platform's.
+    """
+    whole = {**job, "shared": True, "no_build": True, "local": False, "hashed": True, "files": {}, "root": "", "seal": tools.seal(home)}
+    mounts = (Mount(target=target, source="scratch:env", mode="rw"), Mount(target=CACHE, source=SHARED_CACHE, mode="rw"))
+    return _installer(dyno_id=dyno_id, app=None, python=python, home=home, job=whole, mounts=mounts, index={})
 
 
 def install_spec(
-    *, dyno_id: str, app: App | None, python: Interpreter, home: Path, job: Mapping[str, Any], source: str = "", index: Mapping[str, str],
-    lower: tuple[str, ...] = (), target: str = ENV, more: tuple[Mount, ...] = (),
+    *, dyno_id: str, app: App, python: Interpreter, home: Path, job: Mapping[str, Any], source: str = "", tree: str = "", index: Mapping[str, str],
+    lower: tuple[str, ...] = (), more: tuple[Mount, ...] = (),
 ) -> DynoSpec:  # fmt: skip
-    """The dyno that makes an environment in its scratch folder ``env``, seen at ``target``.
+    """The dyno that resolves requirements or makes an environment in the app's own sandbox, with the app's own cache.
 
-    app: None for wheels from the shared cache, in nobody's name; else in the app's sandbox with the app's own cache.
-    source: the commit's tar, when the tree takes part. lower: the layers of an environment that is only added to (its additions are ``env``).
+    source: the commit's tar, when the tree takes part; tree: the folder of a slug instead. lower: the layers of an environment that is only added
+    to (its additions are ``env``).
     """
-    certificates, settings = tools.certificate_mounts(home)
-    owner = app.id.hex if app else PLATFORM
-    kind: Kind = "build" if app else "install"
-    cache = f"cache/apps/{app.id.hex}" if app else "cache/uv"
-    layered = Mount(target=target, mode="overlay", lower=lower, upper="scratch:env")
+    files = (Mount(target=SOURCE, source=source),) if source else (Mount(target=TREE, source=tree),) if tree else ()
     mounts = (
-        *((Mount(target="/app", source="scratch:app", mode="rw"), Mount(target=SOURCE, source=source)) if source else ()),
-        layered if lower else Mount(target=target, source="scratch:env", mode="rw"),
+        *((Mount(target="/app", source="scratch:app", mode="rw"), *files) if files else ()),
+        Mount(target=ENV, mode="overlay", lower=lower, upper="scratch:env") if lower else Mount(target=ENV, source="scratch:env", mode="rw"),
         *more,
-        Mount(target=CACHE, source=cache, mode="rw"),
-        Mount(target=OUT, source="scratch:out", mode="rw"),
-        tools.script_mount(home),
-        tools.uv_mount(home),
-        *certificates,
-        *interpreter_mount(python.prefix),
+        Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),
     )
+    return _installer(dyno_id=dyno_id, app=app, python=python, home=home, job={**job, "shared": False}, mounts=mounts, index=index)
+
+
+def _installer(
+    *, dyno_id: str, app: App | None, python: Interpreter, home: Path, job: Mapping[str, Any], mounts: tuple[Mount, ...], index: Mapping[str, str]
+) -> DynoSpec:
+    certificates, settings = tools.certificate_mounts(home)
+    kind: Kind = "build" if app else "install"
     return DynoSpec(
         id=dyno_id,
         kind=kind,
-        owner=owner,
+        owner=app.id.hex if app else PLATFORM,
         uid=app.number if app else PLATFORM_UID,
         process=f"{kind}.1",
         command=command(python, "install"),
         env={**INSTALLER_ENV, **tools.index_settings(), **mirror(), **settings, **index},
-        mounts=mounts,
+        mounts=(
+            *mounts,
+            Mount(target=OUT, source="scratch:out", mode="rw"),
+            tools.script_mount(home),
+            tools.uv_mount(home),
+            *certificates,
+            *interpreter_mount(python.prefix),
+        ),
         cwd="/",
         limits=LIMITS,
         output=True,
@@ -130,12 +150,14 @@ def compile_spec(
     *, dyno_id: str, app: App, commit: str, python: Interpreter, home: Path, job: Mapping[str, Any], source: str, env: str,
     config: Mapping[str, str], request_id: str = "", writable: bool = False, more: tuple[Mount, ...] = (),
 ) -> DynoSpec:  # fmt: skip
-    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku.
+    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku, but
+    for the credentials of databases: a build may read the live data and cannot write any.
 
     env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder ``env``.
     With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
     """
     layered = Mount(target=ENV, mode="overlay", lower=(env,), upper="scratch:env")
+    config = as_role(config, app=app, home=home, kind=BUILD)
     seen = build_env(config=config, commit=commit, request_id=request_id)
     cache = (Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),) if job.get("hooks") else ()
     environment = ((layered if writable else Mount(target=ENV, source=env)),) if env else ()

@@ -95,6 +95,7 @@ class Steps(Installing, Storing):
             ignored=list(left_out),
             post_compile=made.post_compile,
             nltk=made.nltk,
+            secret_key=plan.needed_secret(source, self.config.get("DJANGO_SETTINGS_MODULE", "")),
             install={key: value for key, value in asdict(made.install).items() if key != "files"},
             files=made.install.files,
         )

@@ -98,6 +98,7 @@ class Storing(Part):
         sizes = {name: [entry["version"], entry["size"]] for name, entry in packages.items()}
         return {
             **self._lasting(),
+            "secret_key": self.facts.get("secret_key", "SECRET_KEY"),
             "tree": tree_hash(self.build.app, self.home, self.build.commit),
             "seconds": self.facts.get("seconds", {}),
             "package_sizes": sizes,

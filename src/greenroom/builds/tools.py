@@ -6,6 +6,7 @@ Everything there is content-addressed and made by a rename, so it is whole or no
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from greenroom.buildpacks import compile as scripts
+from greenroom.config_vars.crypto import master_key
 from greenroom.engine.contract import Mount
 
 SCRIPTS = "/greenroom/compile"
@@ -44,6 +46,11 @@ def uv_mount(home: Path) -> Mount:
 def uv_version() -> str:
     """The version of uv that installs."""
     return version("uv")
+
+
+def seal(home: Path) -> str:
+    """The key, in hex, with which the platform's installations seal what they keep in the shared cache. No app's dyno gets it."""
+    return hmac.new(master_key(home), b"greenroom shared cache", "sha256").hexdigest()
 
 
 def index_settings() -> dict[str, str]:

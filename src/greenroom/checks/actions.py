@@ -20,14 +20,14 @@ from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
 from greenroom.checks import queries, rules
 from greenroom.checks.builtin.results import printable
-from greenroom.checks.drive import advance_scan, advance_tests, dynos, sweep
+from greenroom.checks.drive import advance_scan, advance_tests, dynos, sweep, sweep_forsaken
 from greenroom.checks.models import CheckRun, Override, Verdict
-from greenroom.checks.rows import annotate, move, write
+from greenroom.checks.rows import annotate, lock, locked, move, write
 from greenroom.engine.contract import Engine
 from greenroom.git.queries import pushers
 
 __all__ = [
-    "advance_scan", "advance_tests", "begin", "cancel", "judge", "override", "report", "rerun", "sweep",
+    "advance_scan", "advance_tests", "begin", "cancel", "judge", "override", "report", "rerun", "sweep", "sweep_forsaken",
 ]  # fmt: skip
 
 SHA = re.compile(r"[0-9a-f]{40}\Z")
@@ -44,7 +44,7 @@ def begin(*, app: App, sha: str, names: Iterable[str]) -> list[CheckRun]:
     if all(rules.key(name) in found and not _gone(found[rules.key(name)]) for name in wanted):
         return [found[rules.key(name)] for name in wanted]
     with transaction.atomic():
-        _lock(app)
+        lock(app)
         return [_begun(app, sha, name) for name in wanted]
 
 
@@ -57,11 +57,6 @@ def _begun(app: App, sha: str, name: str) -> CheckRun:
     if run is None:
         return _attempt(app, sha, name, 1)
     return _attempt(app, sha, run.name, run.attempt + 1) if _gone(run) else run
-
-
-def _lock(app: App) -> None:
-    """Attempts of one app's checks are numbered one after the other."""
-    App.objects.select_for_update().get(pk=app.pk)
 
 
 def _attempt(app: App, sha: str, name: str, number: int) -> CheckRun:
@@ -87,9 +82,10 @@ def report(
     _refuse(sha, name, status, conclusion)
     if actor is not None or conclusion != "error":
         _refuse_builtin(name)
-    _lock(app)
+    lock(app)
     _refuse_strangers(app, name, actor)
     run = queries.latest_of(app, sha, name)
+    run = locked(run) if run else None  # one that is silent for too long ends without the app's lock
     words = {"title": printable(title)[:255], "summary": printable(summary)[:65_535], "url": printable(url)[:2000]}
     if run and run.status == "completed" and anew:
         run = _attempt(app, sha, run.name, run.attempt + 1)
@@ -116,9 +112,8 @@ def refuse_report(*, app: App, run: CheckRun, actor: Actor) -> None:
 
 def end_unfinished(*, app: App, run: CheckRun, why: str) -> None:
     """End an attempt from outside that another one takes the place of; it is cancelled."""
-    _lock(app)
-    run.refresh_from_db()
-    if run.status != "completed":
+    lock(app)
+    if locked(run).status != "completed":
         move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])
 
 
@@ -170,7 +165,7 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[
 
     NotFoundError if the commit has no such check; ConflictError if the named one has not ended, or there is none to repeat.
     """
-    _lock(app)
+    lock(app)
     runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
     if name is not None and rules.key(name) == rules.REHEARSAL:
         raise ConflictError("A rehearsal is not run again by the gate.", hint=f"greenroom migrations:rehearse -a {app.name}")
@@ -201,7 +196,7 @@ def override(
 
     UserError for a reason under 10 characters, or a check that is neither required nor reported. May the actor do this: the caller's question.
     """
-    _lock(app)
+    lock(app)
     names = list(app.required_checks if required is None else required)
     reported = queries.latest(app, sha)
     runs = [run for run in reported if rules.key(run.name) != rules.REHEARSAL]
@@ -259,7 +254,7 @@ def _expire(app: App, runs: Iterable[CheckRun]) -> bool:
     silent = [run for run in runs if rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=after)]
     for run in silent:
         with transaction.atomic():
-            row = CheckRun.objects.select_for_update().get(pk=run.pk)
+            row = CheckRun.objects.select_for_update(no_key=True).get(pk=run.pk)
             if rules.is_stale(status=row.status, updated_at=row.updated_at, now=now, after=after):
                 minutes = int(after.total_seconds() // 60)
                 span = f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
@@ -270,11 +265,18 @@ def _expire(app: App, runs: Iterable[CheckRun]) -> bool:
 
 @transaction.atomic
 def cancel(*, app: App, sha: str, engine: Engine, why: str) -> list[CheckRun]:
-    """End the builtin checks of a commit that nobody waits for any more (``superseded by SHA``), and kill their dynos."""
-    rows = CheckRun.objects.select_for_update().filter(app=app, sha=sha, builtin=True).exclude(status="completed")
+    """End the builtin checks of a commit that nobody waits for any more (``superseded by SHA``), and kill their dynos.
+
+    A verdict that was given before is given anew, so that none says that something waits.
+    """
+    lock(app)
+    rows = CheckRun.objects.select_for_update(no_key=True).filter(app=app, sha=sha, builtin=True).exclude(status="completed")
     ended = list(rows)
     for run in ended:
         move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])
         for dyno in dynos(run):
             engine.signal(dyno, "KILL")
+    last = queries.newest_verdict(app, sha) if ended else None
+    if last:
+        judge(app=app, sha=sha, required=last.inputs.get("required") or rules.required_names(app.required_checks))
     return ended

@@ -5,18 +5,23 @@ Rows are written before side effects and dynos have ids that follow from the run
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, DataError, transaction
+from django.db.models import F
+from django.db.models.fields.json import KT
 
 from greenroom.addons.postgres import actions as postgres
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import GreenroomError
-from greenroom.checks import queries
+from greenroom.basics.errors import ConflictError, GreenroomError
+from greenroom.basics.guard import Guard
+from greenroom.checks import queries, tools
 from greenroom.checks.builtin import scan_report, scanning, testing
 from greenroom.checks.builtin.results import Outcome, printable
 from greenroom.checks.models import CheckRun
@@ -25,6 +30,7 @@ from greenroom.engine.contract import DynoSpec, DynoState, Engine, Mount
 from greenroom.slugs.models import Slug
 
 Say = Callable[[str], None]
+guard = Guard(logging.getLogger(__name__))
 MAX_STARTS = 2
 """How often the dyno of a run is started before its loss is an error."""
 
@@ -41,22 +47,23 @@ def dynos(run: CheckRun) -> tuple[str, ...]:
 
 
 def advance_tests(
-    *, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], engine: Engine, home: Path, say: Say
+    *, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], engine: Engine, home: Path, say: Say, deployed_sha: str = ""
 ) -> CheckRun:
     """One step of the check ``tests``: start its dyno, look at it, or record how it ended. Never waits.
 
     mounts: the slug's, as an overlay with the test requirements; the tests run on what will be deployed.
+    deployed_sha: what runs now; tests that it has may not vanish.
     """
     if run.status == "completed":
         return run
     state = engine.describe(testing.dyno_id(run))
-    if state is None or _lost(run, state, engine):
+    if state is None or _lost(run, state, engine, home):
         return _start(run, engine, lambda: testing.spec(run=run, slug=slug, mounts=mounts, home=home), say, slug=slug)
     if state.phase in ("starting", "running"):
         _announce(run, home, say)
         return run
     _announce(run, home, say)
-    return _finish(run, say, lambda: testing.outcome(run=run, state=state, home=home))
+    return _finish(run, say, lambda: testing.outcome(run=run, state=state, home=home, deployed_sha=deployed_sha))
 
 
 def _announce(run: CheckRun, home: Path, say: Say) -> None:
@@ -94,7 +101,7 @@ def advance_scan(
     states: dict[str, DynoState] = {}
     for dyno, order in orders.items():
         state = engine.describe(dyno)
-        if state is None or _lost(run, state, engine):
+        if state is None or _lost(run, state, engine, home):
             return _start(run, engine, order, say, slug=slug if dyno == scanning.models_dyno_id(run) else None)
         states[dyno] = state
     if slug is None or any(state.phase in ("starting", "running") for state in states.values()):
@@ -112,12 +119,19 @@ def _scanned(run: CheckRun, states: dict[str, DynoState], home: Path) -> Outcome
     return scan_report.combine(lint, models, more, ignores=queries.ignores(run.app), now=clock.now(), notes=notes)
 
 
-def _lost(run: CheckRun, state: DynoState, engine: Engine) -> bool:
-    """Whether the dyno died with its machine and may be started once more; it has then been forgotten."""
-    if state.phase != "lost" or int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
+def _lost(run: CheckRun, state: DynoState, engine: Engine, home: Path) -> bool:
+    """Whether the dyno died with its machine, or was killed from outside, and may be started once more; it has then been forgotten."""
+    if int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
+        return False
+    if state.phase != "lost" and not (_killed(state) and not (tools.out_folder(home, state.id) / "result.json").exists()):
         return False
     engine.forget(state.id)
     return True
+
+
+def _killed(state: DynoState) -> bool:
+    """Whether a signal ended the dyno that was not the platform's, as the system's own out-of-memory killer sends it."""
+    return state.phase == "exited" and state.reason in ("", "exit") and (state.exit_code or 0) > 128
 
 
 def _start(
@@ -128,8 +142,8 @@ def _start(
     now = clock.now().timestamp()
     if trouble and now - trouble["last"] < RETRY.total_seconds():
         return run
-    if run.status == "queued":
-        move(run, status="in_progress", dyno=dynos(run)[0])
+    if not _begun(run):
+        return run
     if slug is not None and run.slug is None:
         write(run, slug=slug)
     try:
@@ -140,7 +154,26 @@ def _start(
     starts = dict(run.data.get("starts", {}))
     starts[spec.id] = starts.get(spec.id, 0) + 1
     write(run, data={**run.data, "starts": starts, "trouble": None})
+    _end_again(run, engine)
     return run
+
+
+def _begun(run: CheckRun) -> bool:
+    """Mark the run as begun; False when somebody has ended it since it was read: nothing of it is started then."""
+    if run.status == "queued":
+        try:
+            move(run, status="in_progress", dyno=dynos(run)[0])
+        except ConflictError:
+            run.refresh_from_db()
+    return run.status != "completed"
+
+
+def _end_again(run: CheckRun, engine: Engine) -> None:
+    """Kill what was started while somebody ended the run, who may have looked for dynos too early; the sweep takes the run up once more."""
+    if CheckRun.objects.filter(pk=run.pk, status="completed").update(dyno=dynos(run)[0]):
+        for dyno in dynos(run):
+            engine.signal(dyno, "KILL")
+        run.refresh_from_db()
 
 
 def _trouble(run: CheckRun, say: Say, error: Exception, times: dict[str, float]) -> CheckRun:
@@ -152,10 +185,10 @@ def _trouble(run: CheckRun, say: Say, error: Exception, times: dict[str, float])
 
 
 def _finish(run: CheckRun, say: Say, read: Callable[[], Outcome]) -> CheckRun:
-    """Complete the run with what its dyno left; what cannot be read or stored is an error, never a success."""
+    """Complete the run with what its dyno left; what cannot be read or stored is an error, never a success. A database that is away is waited for."""
     try:
         return _record(run, say, read())
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, DatabaseError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, DataError) as error:
         run.refresh_from_db()
         title = f"the result of `{run.name}` cannot be read ({type(error).__name__})"
         return _record(run, say, Outcome(conclusion="error", title=title, lines=(f" !     {title}",)))
@@ -163,7 +196,7 @@ def _finish(run: CheckRun, say: Say, read: Callable[[], Outcome]) -> CheckRun:
 
 @transaction.atomic
 def _record(run: CheckRun, say: Say, outcome: Outcome) -> CheckRun:
-    row = CheckRun.objects.select_for_update().get(pk=run.pk)
+    row = CheckRun.objects.select_for_update(no_key=True).get(pk=run.pk)
     if row.status != "completed":
         words = {
             "title": outcome.title[:255],
@@ -182,12 +215,37 @@ def _record(run: CheckRun, say: Say, outcome: Outcome) -> CheckRun:
 
 
 def sweep(*, engine: Engine, limit: int = 20) -> int:
-    """Forget the dynos and drop the databases of builtin checks that have ended; how many. Repeatable, not for the fast path."""
-    rows = CheckRun.objects.filter(builtin=True, status="completed").exclude(dyno="").order_by("finished_at")[:limit]
-    for run in rows:
-        for dyno in dynos(run):
-            engine.forget(dyno)
-        if run.name == "tests":
-            postgres.drop_throwaway(label=testing.dyno_id(run))
-        CheckRun.objects.filter(pk=run.pk).update(dyno="")
-    return len(rows)
+    """Forget the dynos and drop the databases of builtin checks that have ended; how many. Repeatable, not for the fast path.
+
+    A run whose cleanup fails is tried again after those that have not failed yet.
+    """
+    ended = CheckRun.objects.filter(builtin=True, status="completed").exclude(dyno="").alias(failed=KT("data__unswept"))
+    rows = ended.order_by(F("failed").asc(nulls_first=True), "finished_at")[:limit]
+    return sum(_swept(run, engine) for run in rows)
+
+
+def _swept(run: CheckRun, engine: Engine) -> bool:
+    if guard.run(run.pk, f"cleanup of the check {run.name}, run {run.pk}", partial(_clean_up, run, engine)):
+        return True
+    with transaction.atomic():
+        row = CheckRun.objects.select_for_update(no_key=True).filter(pk=run.pk).first()
+        if row is not None:
+            row.data["unswept"] = clock.now().isoformat()
+            row.save(update_fields=["data"])
+    return False
+
+
+def _clean_up(run: CheckRun, engine: Engine) -> bool:
+    for dyno in dynos(run):
+        engine.forget(dyno)
+    if run.name == "tests":
+        postgres.drop_throwaway(label=testing.dyno_id(run))
+    CheckRun.objects.filter(pk=run.pk).update(dyno="")
+    return True
+
+
+def sweep_forsaken() -> list[str]:
+    """Drop the databases of test runs whose rows went with their app before ``sweep`` came to them; their names. Repeatable."""
+    there = postgres.throwaways()
+    runs = CheckRun.objects.filter(builtin=True, name="tests").exclude(dyno="")
+    return postgres.drop_other_throwaways(there=there, labels=runs.values_list("dyno", flat=True)) if there else []

@@ -27,7 +27,7 @@ def ignore(*, app: App, fingerprint: str, reason: str, until: datetime, actor: A
 
     fingerprint: at least 8 digits of it. NotFoundError if no finding has it, UserError if several have, or for reason and end.
     """
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     problem = rules.ignore_problem(reason=reason, until=until, now=clock.now())
     if problem:
         raise UserError(f"The finding is not ignored: {problem}.", hint='greenroom checks:ignore FINGERPRINT --reason "..." --until 2026-12-31')
@@ -59,7 +59,7 @@ def _finding(app: App, fingerprint: str) -> Annotation:
 def unignore(*, app: App, fingerprint: str, actor: Actor) -> Ignore:
     """Let the finding count again. NotFoundError if it is not ignored."""
     text = fingerprint.strip().lower()
-    rows = Ignore.objects.select_for_update().filter(app=app, fingerprint__startswith=text, ended_at=None)
+    rows = Ignore.objects.select_for_update(no_key=True).filter(app=app, fingerprint__startswith=text, ended_at=None)
     row = rows.first() if len(text) >= MIN_PREFIX else None
     if row is None:
         raise NotFoundError(f"Finding {text[:64]} is not ignored.", hint=f"greenroom checks:ignores -a {app.name}")
@@ -72,7 +72,7 @@ def unignore(*, app: App, fingerprint: str, actor: Actor) -> Ignore:
 @transaction.atomic
 def change_policy(*, app: App, actor: Actor, two_people: bool | None = None, stale_after: int | None = None) -> GatePolicy:
     """How strict the gate is from now on; None leaves a part as it is. stale_after: minutes. UserError for a number out of range."""
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     if stale_after is not None and not STALE[0] <= stale_after <= STALE[1]:
         raise UserError(f"A check cannot be stale after {stale_after} minutes: {STALE[0]} to {STALE[1]} are allowed.", hint="--stale-after 2h")
     row, _ = GatePolicy.objects.get_or_create(app=app)

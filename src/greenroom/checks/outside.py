@@ -19,7 +19,7 @@ from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.checks import actions, queries, rules
 from greenroom.checks.builtin.results import printable
 from greenroom.checks.models import CheckRun, Pin, Status
-from greenroom.checks.rows import annotate, write
+from greenroom.checks.rows import annotate, lock, locked, write
 
 MAX_STATUSES = 1000
 """Statuses of one context of one commit; GitHub has the same limit."""
@@ -36,6 +36,7 @@ def add_status(
 
     UserError for a builtin context or more than 1000 statuses of it; ForbiddenError if it is pinned to another token.
     """
+    lock(app)
     if Status.objects.filter(app=app, sha=sha, context__iexact=context).count() >= MAX_STATUSES:
         raise UserError(f"This SHA and context has reached the maximum number of statuses ({MAX_STATUSES}).")
     conclusion = ENDS.get(state, "")
@@ -57,6 +58,7 @@ def open_run(
 
     words: title, summary, url, text, external_id, started_at, completed_at; what is missing stays empty. Errors as ``report``.
     """
+    lock(app)
     before = queries.latest_of(app, sha, name)
     if before and before.status == "in_progress" and not before.builtin:
         actions.end_unfinished(app=app, run=before, why="another run of the check was opened")
@@ -73,8 +75,11 @@ def change_run(
 ) -> CheckRun:  # fmt: skip
     """Move an attempt on, or add words and annotations to it. status: empty to leave it as it is.
 
-    ConflictError for another end of an attempt that has ended, or a newer attempt; ForbiddenError and UserError as ``report``.
+    What the caller read of the run may be old: all is decided by the row as it is now. ConflictError for another end of an attempt that
+    has ended, or a newer attempt; ForbiddenError and UserError as ``report``.
     """
+    lock(app)
+    run = locked(run)
     newest = queries.latest_of(app, run.sha, run.name)
     if newest and newest.pk != run.pk and status:
         raise ConflictError(

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, F, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from greenroom.apps.models import App
 from greenroom.basics import clock
@@ -20,10 +21,7 @@ NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 def latest(app: App, sha: str) -> list[CheckRun]:
     """The newest attempt of each check of the commit, builtin ones first, then by name. Their long columns are read when asked for."""
-    newest: dict[str, CheckRun] = {}
-    for run in CheckRun.objects.filter(app=app, sha=sha).defer("summary", "data").order_by("attempt"):
-        newest[rules.key(run.name)] = run
-    return sorted(newest.values(), key=lambda run: (_rank(run.name), run.name))
+    return latest_of_all(app, [sha]).get(sha, [])
 
 
 def _rank(name: str) -> int:
@@ -49,6 +47,31 @@ def findings(run: CheckRun, *, new_only: bool = False, limit: int = 200) -> list
     """Findings of a run: new ones first, then by severity, path and line."""
     rows = Annotation.objects.filter(check_run=run).order_by("-new", "severity", "path", "line")
     return list((rows.filter(new=True) if new_only else rows)[:limit])
+
+
+def ranked(run: CheckRun) -> QuerySet[Annotation]:
+    """All findings of a run, with their place in that order."""
+    place = Window(RowNumber(), order_by=[F("new").desc(), "severity", "path", "line", "id"])
+    return Annotation.objects.filter(check_run=run).annotate(place=place)
+
+
+def counts(runs: Iterable[CheckRun]) -> dict[UUID, int]:
+    """Run -> how many findings it has, of those that have any."""
+    rows = Annotation.objects.filter(check_run__in=list(runs)).values_list("check_run_id")
+    return dict(rows.annotate(count=Count("id")).order_by())
+
+
+def latest_of_all(app: App, shas: Iterable[str]) -> dict[str, list[CheckRun]]:
+    """``latest`` of several commits, by one query."""
+    newest: dict[str, dict[str, CheckRun]] = {}
+    for run in CheckRun.objects.filter(app=app, sha__in=set(shas)).defer("summary", "data").order_by("attempt"):
+        newest.setdefault(run.sha, {})[rules.key(run.name)] = run
+    return {sha: sorted(runs.values(), key=lambda run: (_rank(run.name), run.name)) for sha, runs in newest.items()}
+
+
+def newest_verdicts(app: App, shas: Iterable[str]) -> dict[str, Verdict]:
+    """``newest_verdict`` of several commits, by one query."""
+    return {row.sha: row for row in Verdict.objects.filter(app=app, sha__in=set(shas)).order_by("sha", "-id").distinct("sha")}
 
 
 def newest_verdict(app: App, sha: str) -> Verdict | None:

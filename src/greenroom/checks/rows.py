@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError
 from greenroom.checks import rules
@@ -15,8 +16,19 @@ MAX_ANNOTATIONS = 1000
 SUPPRESSED = {"suppressed": "inSource", "ignored": "external"}
 
 
+def lock(app: App) -> None:
+    """Attempts of one app's checks are numbered, and reported from outside, one after the other until the transaction ends."""
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+
+
+def locked(run: CheckRun) -> CheckRun:
+    """The same object, read again and locked until the transaction ends."""
+    run.refresh_from_db(from_queryset=CheckRun.objects.select_for_update(no_key=True))
+    return run
+
+
 def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) -> None:
-    """One legal move of the run. ConflictError for any other."""
+    """One legal move of the run. ConflictError for any other, and when somebody has moved the row since ``run`` was read."""
     problem = rules.move_problem(status=run.status, to_status=status, to_conclusion=conclusion)
     if problem:
         raise ConflictError(f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: {problem}.")
@@ -25,7 +37,11 @@ def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) ->
         changes["started_at"] = now
     if status == "completed":
         changes["finished_at"] = now
-    write(run, status=status, conclusion=conclusion, **changes)
+    changes |= {"status": status, "conclusion": conclusion, "updated_at": now}
+    if not CheckRun.objects.filter(pk=run.pk, status=run.status).update(**changes):
+        raise ConflictError(f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: somebody else has moved it meanwhile.")
+    for key, value in changes.items():
+        setattr(run, key, value)
 
 
 def write(run: CheckRun, **changes: Any) -> None:

@@ -232,14 +232,13 @@ def withheld(decision: Decision, *, serving: str = "") -> str:
 
 
 def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str) -> list[str]:
-    """For each required check that has not succeeded what to do next: read it all, or try it again where it says nothing of the code."""
+    """For each required check that has not succeeded what to do next: read it all, and try it again where it says nothing of the code."""
     names = {key(name) for name in required}
     newest = [run for name, run in latest(runs).items() if name in names and run.status == "completed" and run.conclusion != "success"]
     told = []
     for run in newest:
-        if run.conclusion in ("failure", "action_required"):
-            told.append(f"all that `{run.name}` said: greenroom checks:info {shlex.quote(run.name)} {sha[:8]} -a {app}")
-        else:
+        told.append(f"all that `{run.name}` said: greenroom checks:info {shlex.quote(run.name)} {sha[:8]} -a {app}")
+        if run.conclusion not in ("failure", "action_required"):
             told.append(f"try `{run.name}` again on the same code: greenroom checks:rerun {shlex.quote(run.name)} --sha {sha[:8]} -a {app}")
     return told
 

@@ -51,7 +51,7 @@ def install(home: Path, name: str) -> Path:
 
 def _uv(*words: str) -> None:
     done = subprocess.run(
-        [find_uv_bin(), "--quiet", *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        [find_uv_bin(), "--quiet", "--no-config", *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, cwd="/"
     )
     if done.returncode:
         said = done.stderr.strip()[-1500:]

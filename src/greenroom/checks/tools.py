@@ -141,7 +141,7 @@ def _squawk_binary() -> Path:
     for file in files("squawk-cli") or ():
         if file.name in ("squawk", "squawk.exe"):
             return Path(str(file.locate()))
-    raise PlatformError("The package squawk-cli is not installed.", hint="pip install greenroom again")
+    raise PlatformError("The package squawk-cli is not installed.", hint="reinstall Greenroom with pip")
 
 
 def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
@@ -151,7 +151,7 @@ def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
         for package in packages:
             spec = find_spec(package)
             if spec is None or spec.origin is None:
-                raise PlatformError(f"The package {package} is not installed.", hint="pip install greenroom again")
+                raise PlatformError(f"The package {package} is not installed.", hint="reinstall Greenroom with pip")
             leave = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
             shutil.copytree(Path(spec.origin).parent, folder / package, ignore=leave)
 

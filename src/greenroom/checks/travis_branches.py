@@ -23,12 +23,12 @@ def verdict(branches: Any, branch: str) -> tuple[bool, str]:
     """
     given = branches if isinstance(branches, Mapping) else {"only": branches}
     if given.get("only") is not None:
-        found = [_matches(entry, branch) for entry in _list(given["only"])]
+        found = [matches(entry, branch) for entry in _list(given["only"])]
         if True in found:
             return True, f"only: {branch} is one of them"
         return (True, "only: not evaluated; the tests run") if None in found or not found else (False, f"branches.only leaves out {branch}")
     if given.get("except") is not None:
-        if any(_matches(entry, branch) is True for entry in _list(given["except"])):
+        if any(matches(entry, branch) is True for entry in _list(given["except"])):
             return False, f"branches.except leaves out {branch}"
         return True, f"except: {branch} is none of them"
     return True, "neither only nor except in it; the tests run"
@@ -38,7 +38,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _matches(entry: Any, branch: str) -> bool | None:
+def matches(entry: Any, branch: str) -> bool | None:
     """Whether a name or a pattern is this branch's; None if that cannot be told."""
     if not isinstance(entry, str):
         return None

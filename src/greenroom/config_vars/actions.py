@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.db import transaction
@@ -26,33 +27,41 @@ def change(
 
     platform: whether the platform itself may set what people may not. UserError for a bad key or value, or over 64 KB.
     """
-    for key, value in updates.items():
-        text = rules.problem(key, value)
-        if text and not platform:
-            raise UserError(text)
-    App.objects.select_for_update().get(pk=app.pk)
+    if not platform:
+        refuse_problems(updates)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     latest = queries.latest(app)
     outcome = rules.apply(queries.values(latest, home) if latest else {}, updates)
     if latest and not outcome.set and not outcome.removed:
         return None
-    if rules.too_large(outcome.values):
-        raise UserError(
-            f"The config vars of {app.name} would be larger than 64 KB in all.", hint="keep files out of config vars"
-        )
+    text = rules.too_large(outcome.values)
+    if text:
+        raise UserError(text, hint=f"keep files out of config vars; heroku config:unset NAME -a {app.name} removes one")
     version = write(app=app, home=home, values=outcome.values, actor=actor)
     detail = {"set": list(outcome.set), "removed": list(outcome.removed), "version": version.number}
     audit(actor=actor, action="config.change", app=app, detail=detail)
     return version, outcome
 
 
+def refuse_problems(updates: Mapping[str, object]) -> None:
+    """UserError for the first pair that cannot be a config var, and for more than there may be."""
+    for key, value in updates.items():
+        text = rules.problem(key, value)
+        if text:
+            raise UserError(text, hint=rules.remedy(key))
+    text = rules.too_large({key: value for key, value in updates.items() if isinstance(value, str)})
+    if text:
+        raise UserError(text, hint="keep files out of config vars")
+
+
 @transaction.atomic
-def restore(*, actor: Actor, app: App, home: Path, version: ConfigVersion, keep: tuple[str, ...]) -> ConfigVersion:
-    """The values of an earlier version as the newest one; ``keep`` names those that stay as they are now (the URLs of add-ons)."""
-    App.objects.select_for_update().get(pk=app.pk)
+def restore(*, actor: Actor, app: App, home: Path, version: ConfigVersion, keep: Mapping[str, str | None]) -> ConfigVersion:
+    """The values of an earlier version as the newest one; ``keep``: those that are no part of it (the URLs of add-ons); None: not set."""
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     latest = queries.latest(app)
     now = queries.values(latest, home) if latest else {}
     values = {key: value for key, value in queries.values(version, home).items() if key not in keep}
-    values |= {key: now[key] for key in keep if key in now}
+    values |= {key: value for key, value in keep.items() if value is not None}
     return latest if latest and values == now else write(app=app, home=home, values=values, actor=actor)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from greenroom.accounts.rules import Actor
@@ -13,15 +14,15 @@ from greenroom.builds import actions as builds
 from greenroom.builds.models import Build
 from greenroom.checks import actions, queries, rules
 from greenroom.checks.models import CheckRun
-from greenroom.checks.rules import REHEARSAL, key, required_names
 from greenroom.deliveries import actions as journeys
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.queries import checked_again, deployed_sha
+from greenroom.deliveries.queries import checked_again, deployed_sha, required_checks
 from greenroom.engine.contract import Engine
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import mounts
 
 Say = Callable[[str], None]
+Guarded = Callable[[App, Callable[[], object]], None]
 
 
 def required(delivery: Delivery, slug: Slug | None) -> tuple[str, ...]:
@@ -29,8 +30,7 @@ def required(delivery: Delivery, slug: Slug | None) -> tuple[str, ...]:
 
     The rehearsal is not among them: it tries a release, which is made when these are green. It is waited for before the switch.
     """
-    own = (slug.settings.get("required_checks") or []) if slug else []
-    return tuple(name for name in required_names([*delivery.app.required_checks, *own]) if key(name) != REHEARSAL)
+    return required_checks(delivery.app, slug)
 
 
 def advance(delivery: Delivery, engine: Engine, home: Path, say: Say) -> None:
@@ -60,7 +60,9 @@ def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, 
     config = journeys.config_of(run.app, home)  # an installer sees the credentials of its index, and nothing else of it
     overlay = builds.prepare_test_overlay(slug=slug, engine=engine, home=home, say=say, config=config)
     if overlay.status == "ready":
-        actions.advance_tests(run=run, slug=slug, mounts=overlay.mounts, engine=engine, home=home, say=say)
+        actions.advance_tests(
+            run=run, slug=slug, mounts=overlay.mounts, engine=engine, home=home, say=say, deployed_sha=deployed_sha(run.app)
+        )
     elif overlay.status == "failed":
         say(f" !     The test requirements could not be installed: {overlay.message}")
         title = f"the test requirements could not be installed: {overlay.message}"
@@ -77,7 +79,7 @@ def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, 
 
 def colour_now(delivery: Delivery, slug: Slug) -> str:
     """The verdict's colour at this moment. Call it inside the transaction that acts on it: until its end no report, re-run or override of the app is taken."""
-    App.objects.select_for_update().get(pk=delivery.app_id)
+    App.objects.select_for_update(no_key=True).get(pk=delivery.app_id)
     return actions.judge(app=delivery.app, sha=delivery.sha, required=required(delivery, slug)).colour
 
 
@@ -91,6 +93,8 @@ def remedies(delivery: Delivery) -> list[str]:
 def cancel(delivery: Delivery, engine: Engine, why: str) -> None:
     """End the checks of a commit that nobody waits for any more."""
     actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why=why)
+    slug = delivery.build.slug if delivery.build else None
+    actions.judge(app=delivery.app, sha=delivery.sha, required=required(delivery, slug))  # nobody waits for them any more
 
 
 def rerun(*, app: App, sha: str, actor: Actor, name: str | None, home: Path) -> list[CheckRun]:
@@ -109,11 +113,15 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None, home: Path) -> 
     return runs
 
 
-def advance_ended(engine: Engine, home: Path) -> bool:
-    """A step of each check that somebody runs again of a commit whose delivery has ended. True while there are any."""
+def advance_ended(engine: Engine, home: Path, guarded: Guarded | None = None) -> bool:
+    """A step of each check that somebody runs again of a commit whose delivery has ended. True while there are any.
+
+    guarded: takes the step of an app so that its failure does not stop the others.
+    """
     busy = False
     for delivery in checked_again():
-        advance(delivery, engine, home, lambda _: None)
+        step = partial(advance, delivery, engine, home, lambda _: None)
+        guarded(delivery.app, step) if guarded else step()
         busy = True
     return busy
 

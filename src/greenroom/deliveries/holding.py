@@ -8,6 +8,7 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.app_migrations import actions as migration_actions
 from greenroom.app_migrations import queries as migrations
 from greenroom.app_migrations.rehearsal import actions as rehearsals
 from greenroom.app_migrations.rehearsal import forecast
@@ -16,6 +17,7 @@ from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.deliveries import actions, queries, transcript
 from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.rules import DROPPED
 from greenroom.dynos import actions as dynos
 from greenroom.releases import actions as releases
 
@@ -23,14 +25,15 @@ from greenroom.releases import actions as releases
 @transaction.atomic
 def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
     """The held release is rolled out once more, now that its migrations have run. False when it is not held any more."""
-    App.objects.select_for_update().get(pk=delivery.app_id)
-    row = Delivery.objects.select_for_update().get(pk=delivery.pk)
+    App.objects.select_for_update(no_key=True).get(pk=delivery.app_id)
+    row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
     rollout = queries.rollout_of(row)
     if row.state != "held" or rollout is None or rollout.state != "held":
         return False
+    migration_actions.ask_if_migrated(release=rollout.release)
     dynos.try_again(rollout=rollout)
     row.state, row.reason, row.finished_at = "rolling_out", "", None
-    row.said = {key: True for key in row.said if key not in ("held", "released", "failed", "migrations", "foreseen")}
+    row.said = {key: True for key in row.said if key not in ("held", "watched", "released", "failed", "migrations", "foreseen")}
     row.save()
     transcript.reopen(home / row.transcript)
     transcript.append(home / row.transcript, f"-----> {why}: starting the held release again")
@@ -46,13 +49,17 @@ def give_way(*, delivery: Delivery, home: Path) -> None:
 
 
 @transaction.atomic
-def drop(*, actor: Actor, app: App, home: Path) -> Delivery:
-    """A person decides that the held release shall not be live. ConflictError when none is held."""
-    App.objects.select_for_update().get(pk=app.pk)
+def drop(*, actor: Actor, app: App, home: Path, wanted: Delivery | None = None) -> Delivery:
+    """A person decides that the held release shall not be live. ConflictError when none is held, or ``wanted`` is not."""
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     row = queries.held(app)
+    if wanted is not None and (row is None or row.pk != wanted.pk):
+        wanted.refresh_from_db()
+        text = f"Delivery {wanted.sha[:8]} is {wanted.state.replace('_', ' ')}, not held."
+        raise ConflictError(text, hint=f"greenroom deliveries -a {app.name}")
     if row is None:
         raise ConflictError(f"No release of {app.name} is held.", hint=f"greenroom deliveries -a {app.name}")
-    _end(row, home, f"dropped by {actor.email}")
+    _end(row, home, f"{DROPPED}{actor.email}")
     audit(actor=actor, action="delivery.drop", app=app, detail={"sha": row.sha, "release": _version(row)})
     return row
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres import host
+from greenroom.addons.postgres import limits
 from greenroom.apps import actions as apps
 from greenroom.apps.models import App
+from greenroom.apps.queries import unknown
 from greenroom.deliveries import actions
 from greenroom.engine.contract import PLATFORM, Engine
 from greenroom.git import actions as git
@@ -20,6 +22,7 @@ from greenroom.router import switch
 
 def create(*, actor: Actor, name: str | None, home: Path) -> App:
     """An app that can be pushed to: v1 without code, v2 with its database attached."""
+    limits.refuse_if_full(Account.objects.get(pk=actor.account))
     app = actions.create_app(actor=actor, name=name, home=home)
     finish(actor=actor, app=app, home=home)
     return app
@@ -28,13 +31,16 @@ def create(*, actor: Actor, name: str | None, home: Path) -> App:
 def finish(*, actor: Actor, app: App, home: Path) -> None:
     """Make what a new app still lacks; repeatable, so that an app whose making was interrupted becomes whole.
 
-    One process at a time: the worker looks for such apps, and must not take for one what the web process is about to make.
+    One process at a time: the worker looks for such apps, and must not take for one what the web process is about to make or to destroy.
+    NotFoundError when it was destroyed meanwhile.
     """
-    with host.one_at_a_time(f"app/{app.id}"):
+    with postgres.alone(app):
+        if not App.objects.filter(pk=app.pk).exists():
+            raise unknown(app.name)
         git.create_repository(app=app, home=home)
-        addon = Addon.objects.filter(app=app, kind="postgres").first()
+        addon = Addon.objects.filter(app=app, kind="postgres").exclude(state="deprovisioning").first()
         if addon is None:
-            addon, values = postgres.provision(actor=actor, app=app, home=home)
+            addon, values = postgres.provision(actor=actor, app=app, home=home, given=True)
         else:
             values = {"DATABASE_URL": postgres.finish(addon=addon, home=home)}
         made = actions.attach_config(
@@ -62,11 +68,17 @@ def sweep_dynos(engine: Engine) -> list[str]:
 
 
 def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
-    """End the app's dynos, drop its database, remove its folders and its row."""
+    """End the app's dynos, drop its database, remove its folders and its row. NotFoundError when somebody else has destroyed it meanwhile."""
+    with postgres.alone(app):
+        _destroy(actor, app, engine, home)
+    actions.wake()
+
+
+def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
     end_dynos(engine, app.id.hex)
     for addon in Addon.objects.filter(app=app, kind="postgres"):
         postgres.deprovision(addon=addon)
-    transcripts = [home / row.transcript for row in app.deliveries.all()]
+    transcripts = [home / row.transcript for row in app.deliveries.all()] + [home / row.output for row in app.releases.all()]
     repo, log, folder = home / app.repo_folder, home / app.log_folder, app.id.hex
     apps.destroy(actor=actor, app=app)
     end_dynos(engine, folder)  # what the worker started meanwhile
@@ -76,4 +88,3 @@ def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
     for path in transcripts:
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".done").unlink(missing_ok=True)
-    actions.wake()

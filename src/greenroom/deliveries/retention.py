@@ -10,13 +10,16 @@ import os
 import shutil
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
+from greenroom.apps.actions import lock_apps
 from greenroom.apps.models import App
+from greenroom.basics.guard import Guard
 from greenroom.builds.models import Build
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Dyno, Rollout
@@ -50,6 +53,7 @@ class Collector:
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home, self.next = engine, home, 0.0
+        self.guard = Guard(logger)
 
     def turn(self, now: float | None = None) -> list[str]:
         """What was thrown away, relative to home."""
@@ -58,7 +62,7 @@ class Collector:
             return []
         self.next = now + EVERY
         for app in App.objects.all():
-            forget_old(app=app, now=now)
+            self.guard.run(app.pk, f"the old code of {app.name}", partial(forget_old, app=app, now=now))
         return collect(engine=self.engine, home=self.home, now=now)
 
 
@@ -66,7 +70,7 @@ def kept_releases(app: App) -> set[UUID]:
     """Primary keys of the releases that keep their code: the newest, the newest good ones, and whatever runs or may run."""
     rows, count = Release.objects.filter(app=app).order_by("-version").values_list("pk", flat=True), keep_releases()
     good = rows.filter(status__in=("pending", "succeeded"), slug__isnull=False)
-    wanted = Rollout.objects.filter(app=app, state__in=("candidate", "live", "held")).values_list("release_id", flat=True)
+    wanted = Rollout.objects.filter(app=app, state__in=("candidate", "watched", "live", "held")).values_list("release_id", flat=True)
     running = Dyno.objects.filter(app=app, state__in=ALIVE).values_list("release_id", flat=True)
     return {*rows[:count], *good[:count], *wanted, *running}
 
@@ -85,6 +89,7 @@ def forgettable(app: App, now: float) -> list[Slug]:
 @transaction.atomic
 def forget_old(*, app: App, now: float) -> int:
     """Take away the rows of slugs that need not be kept; a withheld commit is built anew if its delivery is opened again. How many there were."""
+    lock_apps([app.pk])  # nobody releases old code again, or lets a withheld commit through, between the question and the deed
     old = forgettable(app, now)
     if old:
         releases.let_go(slugs=old)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Any
 
 ENDED = frozenset({"live", "held", "refused", "failed", "superseded"})
 WAITING = "received"
+DROPPED = "dropped by "
+"""How the reason of a release begins that a person has dropped; one that a newer release replaced is expired as well, for another reason."""
 
 
 class Step(Enum):
@@ -30,6 +33,7 @@ class Step(Enum):
     REHEARSE = "rehearse"
     HOLD = "hold"
     SWITCH = "switch"
+    SETTLE = "settle"
     POSTDEPLOY = "postdeploy"
     FINISH = "finish"
 
@@ -41,11 +45,14 @@ class Facts:
     newer_waiting: a newer push of the app waits.   pipe_busy: an older push is being built or checked.
     overtaken: a newer push is live already.        rewritten: the branch has lost this commit since.
     stage_busy: another delivery of the app is rolling out, or has to before.
+    replaced: a config change of which nothing has been started, while a newer release of the app waits, whose config vars include it.
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
-    stage: '' or the roll-out's state.   ready, failure: the candidate's progress.   probed: the radar has answered, or has had its time.
+    stage: '' or the roll-out's state.   ready, failure: the progress of a candidate, or of one on trial.   steady: the trial is over.
+    probed: the radar has answered, or has had its time.
     pending: the release has migrations that the database has not, and that the live code does not wait for as well.
     lacking: it needs columns that existing tables have not.
     to_rehearse: a rehearsal is to be asked for.   rehearsing: one is under way and is waited for.   unfit: why it shall not have the traffic, by its rehearsal.
+    cause: why the failure: '' or ``schema``, ``code``, ``unknown``, asked only while migrations are pending.
     command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has not ended.
     going_back: a rollback that nobody has forced.   promoted: a promotion that nobody has forced; pending are then all migrations.
     serving: another release answers now, so that nobody is served worse when this one waits.
@@ -56,6 +63,7 @@ class Facts:
     newer_waiting: bool = False
     pipe_busy: bool = False
     stage_busy: bool = False
+    replaced: bool = False
     overtaken: bool = False
     rewritten: bool = False
     paused: bool = False
@@ -65,7 +73,9 @@ class Facts:
     gaps: bool = False
     stage: str = ""
     ready: bool = False
+    steady: bool = False
     failure: str = ""
+    cause: str = ""
     probed: bool = False
     pending: bool = False
     lacking: bool = False
@@ -114,11 +124,15 @@ def _from_release(facts: Facts) -> Step:
     if facts.release in ("failed", "refused"):
         return Step.GIVE_UP
     if not facts.stage:
+        if facts.replaced:
+            return Step.SUPERSEDE
         if facts.gaps:
             return Step.REFUSE
         return Step.WAIT if facts.stage_busy else _before_roll_out(facts)
     if facts.stage == "live":
         return _after_switch(facts)
+    if facts.stage == "watched":
+        return _on_trial(facts)
     if facts.stage == "held":
         return Step.HOLD
     if facts.stage == "retired":
@@ -128,6 +142,13 @@ def _from_release(facts: Facts) -> Step:
     if facts.failure:
         return _failed(facts)
     return _answering(facts) if facts.ready else Step.WATCH
+
+
+def _on_trial(facts: Facts) -> Step:
+    """It has the traffic; what served before is still up and gets it back when this one does not stay up."""
+    if facts.failure:
+        return Step.GIVE_UP
+    return Step.SETTLE if facts.ready and facts.steady else Step.WATCH
 
 
 def _before_roll_out(facts: Facts) -> Step:
@@ -162,10 +183,13 @@ def _answering(facts: Facts) -> Step:
 
 
 def _failed(facts: Facts) -> Step:
-    """A candidate that does not answer is held when it has migrations that the database has not: they may be why."""
-    if not facts.probed:
+    """A candidate that does not answer is held when it has migrations that the database has not, unless the evidence says that they are not why.
+
+    Where nothing else tells, the rehearsal is waited for.
+    """
+    if not facts.probed or (facts.pending and facts.cause == "unknown" and facts.serving and facts.rehearsing):
         return Step.WATCH
-    return Step.HOLD if facts.pending else Step.GIVE_UP
+    return Step.HOLD if facts.pending and facts.cause != "code" else Step.GIVE_UP
 
 
 @dataclass(frozen=True)
@@ -188,7 +212,7 @@ def order(seq: int, kind: str, version: int | None, others: Sequence[Other]) -> 
     pushes = [o for o in others if o.kind == "push"]
     newer_waiting = any(o.seq > seq and o.state == WAITING for o in pushes)
     pipe_busy = any(o.state in ("building", "checking") for o in pushes)
-    on_stage = any(o.stage in ("candidate", "live") for o in others)
+    on_stage = any(o.stage in ("candidate", "watched", "live") for o in others)
     if version is None:
         stage_busy = on_stage or any(o.version is not None for o in others)
     else:
@@ -196,9 +220,19 @@ def order(seq: int, kind: str, version: int | None, others: Sequence[Other]) -> 
     return newer_waiting, pipe_busy, stage_busy
 
 
+def replaced(version: int, others: Sequence[Other]) -> bool:
+    """Whether a newer release of the app waits or is on its way: of config changes that queue, the newest wins."""
+    return any(o.version is not None and o.version > version for o in others)
+
+
 def plural(number: int, noun: str) -> str:
     """``1 migration``, ``2 migrations``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def retry_command(app: str, sha: str) -> str:
+    """The command that runs again what failed of a commit."""
+    return f"greenroom deliveries:retry {sha[:8]} -a {app}"
 
 
 MIGRATE = "python manage.py migrate"
@@ -212,15 +246,20 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
+IN_DOUBT = "does not answer; its pending migrations may be why, or not"
+
+
 def held_lines(
-    app: str, version: int, failure: str, pending: Sequence[str], keeps: str, command: str = MIGRATE, *, promoted: bool = False
-) -> list[str]:
-    """What the pusher is told when a release waits for its migrations."""
+    app: str, version: int, failure: str, pending: Sequence[str], keeps: str, command: str = MIGRATE, *, promoted: bool = False, seen: Sequence[str] = (),
+    doubt: bool = False,
+) -> list[str]:  # fmt: skip
+    """What the pusher is told when a release waits for its migrations. seen: the end of the dyno's output. doubt: nothing says that they are the cause."""
     verb = "is" if len(pending) == 1 else "are"
     what = "is promoted, but waits for its migrations" if promoted else "is built and released, but does not work on the present schema"
     lines = [
-        f"-----> Held: v{version} {what}",
+        f"-----> Held: v{version} {IN_DOUBT if doubt else what}",
         f" !     {failure}",
+        *output_lines(seen),
         f" !     {plural(len(pending), 'migration')} {verb} pending: {named(pending)}",
         f" !     {keeps}",
         " !     Nothing migrates for you. When you are ready:",
@@ -228,6 +267,35 @@ def held_lines(
         f" !     It runs in v{version}, and when it ends well v{version} takes over by itself.",
         f" !     To drop v{version} instead: greenroom deliveries:drop -a {app}",
     ]
+    if doubt:
+        lines.append(f" !     If something else is wrong (a slow start, a busy machine): greenroom logs -a {app}, then greenroom releases:retry -a {app}")
+    return lines
+
+
+def output_lines(seen: Sequence[str]) -> list[str]:
+    """The end of what a dyno printed, as it stands in the pusher's terminal."""
+    return ["       The last lines of its output:", *(f"         {line}" for line in seen)] if seen else []
+
+
+def settings_lines(about: Mapping[str, Any], detail: str, *, has_web: bool = True, served: bool = True) -> list[str]:
+    """What the pusher is told of settings that work and should not stay: SQLite, DEBUG, a secret key in the code, no web process.
+
+    detail: the radar's sentence on SQLite with its remedy. served: the release is live.
+    """
+    lines = []
+    if about.get("vendor") == "sqlite" and detail:
+        text, _, remedy = detail.partition(" in the settings: ")
+        lines += [f" !     {text}", f" !     hint: in the settings: {remedy}"]
+    if about.get("debug") and served:
+        lines += [" !     DEBUG is on: visitors read tracebacks, code and settings.", ' !     hint: in the settings: DEBUG = os.environ.get("DEBUG") == "1"']
+    if about.get("insecure_key") and served:
+        lines += [
+            " !     SECRET_KEY stands in the code, as startproject wrote it.",
+            ' !     hint: in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)',
+        ]
+    if not has_web:
+        line = f"web: gunicorn {about.get('wsgi') or 'NAME.wsgi'} --bind 0.0.0.0:$PORT"
+        lines += [" !     The Procfile has no web process: nothing answers requests.", f" !     hint: add this line to the Procfile, commit and push: {line}"]
     return lines
 
 

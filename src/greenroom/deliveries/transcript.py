@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 DONE = ".done"
+MOST = 16 * 1024 * 1024
+"""Bytes that are read at once; each dyno whose output is copied is cut far below that."""
 
 
 def append(path: Path, text: str) -> None:
@@ -16,6 +18,15 @@ def append(path: Path, text: str) -> None:
         os.write(handle, (text.rstrip("\n") + "\n").encode("utf-8", "replace"))
     finally:
         os.close(handle)
+
+
+def read(path: Path) -> str:
+    """The lines so far, MOST bytes at most; empty when there are none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def close(path: Path) -> None:

@@ -11,11 +11,12 @@ from django.db.models import F, Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons.postgres import rules as database
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.buildpacks.commands import first_formation
-from greenroom.dynos import rules
+from greenroom.dynos import queries, rules
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.specs import spec
 from greenroom.engine.contract import DynoState, Engine
@@ -28,9 +29,9 @@ DEFAULT_SIZE = "standard-1x"
 
 
 @transaction.atomic
-def scale(*, actor: Actor, app: App, updates: list[dict], process_types: dict[str, str]) -> list[Formation]:
+def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_types: dict[str, str]) -> list[Formation]:
     """Set quantity and size of process types. All updates are checked before the first is written; dynos of another size run anew."""
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     sizes = dict(Formation.objects.filter(app=app).values_list("type", "size"))
     changed: list[Formation] = []
     for update in updates:
@@ -40,13 +41,15 @@ def scale(*, actor: Actor, app: App, updates: list[dict], process_types: dict[st
     _replace(app, {row.type for row in changed if sizes.get(row.type, DEFAULT_SIZE) != row.size})
     detail = {row.type: row.quantity for row in changed}
     audit(actor=actor, action="formation.scale", app=app, detail=detail)
+    text = f"Scaled to {' '.join(f'{row.type}@{row.quantity}:{row.size.title()}' for row in changed)} by user {actor.email}"
+    transaction.on_commit(lambda: log(app=app, home=home, process="api", text=text, source="app"))
     return changed
 
 
 def _replace(app: App, types: set[str]) -> None:
     """Let the dynos of these types run anew: those of ``web`` beside the present ones first, as a restart of the app does."""
     if "web" in types:
-        Rollout.objects.filter(app=app, state="live").update(restart_seq=F("restart_seq") + 100)
+        Rollout.objects.filter(app=app, state__in=("live", "watched")).update(restart_seq=F("restart_seq") + 100)
         return
     for dyno in running(app):
         if dyno.type in types and dyno.kind == "worker":
@@ -95,19 +98,26 @@ def want(*, app: App, release: Release) -> Rollout:
 
 
 @transaction.atomic
+def watch(*, rollout: Rollout) -> None:
+    """The candidate gets the traffic; what served stays up beside it until ``make_live`` or ``give_up``. Repeatable."""
+    Rollout.objects.filter(pk=rollout.pk, state="candidate").update(state="watched", switched_at=clock.now())
+    rollout.refresh_from_db(fields=["state", "switched_at"])
+
+
+@transaction.atomic
 def make_live(*, rollout: Rollout) -> None:
     """The candidate becomes the live roll-out and the one before is retired. Called after the route has been switched."""
     if rollout.state != "live":
         Rollout.objects.filter(app_id=rollout.app_id, state="live").update(state="retired")
         Rollout.objects.filter(pk=rollout.pk).update(state="live")
-        App.objects.filter(pk=rollout.app_id).update(released_at=clock.now())
+        App.objects.filter(pk=rollout.app_id).update(released_at=clock.now(), https=queries.sends_to_https(rollout))
         rollout.state = "live"
 
 
 @transaction.atomic
 def give_up(*, rollout: Rollout, failure: str) -> None:
-    """The candidate will not be live; its dynos are ended by the loop."""
-    Rollout.objects.filter(pk=rollout.pk, state="candidate").update(state="retired", failure=failure)
+    """The candidate, or the one that is watched, will not be live; its dynos are ended by the loop."""
+    Rollout.objects.filter(pk=rollout.pk, state__in=("candidate", "watched")).update(state="retired", failure=failure)
 
 
 @transaction.atomic
@@ -122,7 +132,7 @@ def hold(*, rollout: Rollout, failure: str) -> None:
 def try_again(*, rollout: Rollout) -> None:
     """A held roll-out is a candidate once more, with new dynos. Nothing when it is not held."""
     Rollout.objects.filter(pk=rollout.pk, state="held").update(
-        state="candidate", failure="", restart_seq=F("restart_seq") + 100
+        state="candidate", failure="", restart_seq=F("restart_seq") + 100, updated_at=clock.now()
     )
 
 
@@ -134,24 +144,27 @@ def drop(*, rollout: Rollout) -> None:
 
 @transaction.atomic
 def restart(*, actor: Actor, app: App, name: str = "", word: str = "restart") -> int:
-    """Replace all dynos of the app (zero downtime), or end one by name or type and let the loop start it anew.
+    """Replace all dynos of the app, or one by name or type. A web dyno serves until its successor does; others end first and start anew.
 
     The type ``web`` is never ended as a whole, whoever asks: all dynos are replaced. The audit log has the ``word`` that was used: restart or stop.
     """
     audit(actor=actor, action=f"dynos.{word}", app=app, detail={"name": name})
     if name in ("", "web"):
-        return Rollout.objects.filter(app=app, state="live").update(restart_seq=F("restart_seq") + 100)
+        return Rollout.objects.filter(app=app, state__in=("live", "watched")).update(restart_seq=F("restart_seq") + 100)
     dynos = [d for d in running(app) if name in (d.name, d.type, str(d.id))]
     if not dynos:
         raise NotFoundError(f"Couldn't find dyno {name[:60]}.", hint=f"greenroom ps -a {app.name}", resource="dyno")
     for dyno in dynos:
-        mark(dyno=dyno, state="stopping")
+        if dyno.kind == "web":
+            Dyno.objects.filter(pk=dyno.pk).update(leaving=True, updated_at=clock.now())
+        else:
+            mark(dyno=dyno, state="stopping")
     return len(dynos)
 
 
 def running(app: App) -> list[Dyno]:
     """The app's dynos that have not ended."""
-    rows = Dyno.objects.filter(app=app, state__in=("wanted", "starting", "up")).select_related("release", "account")
+    rows = Dyno.objects.filter(app=app, state__in=("wanted", "starting", "up")).select_related("app", "release", "account")
     return list(rows.order_by("type", "ordinal"))
 
 
@@ -183,6 +196,7 @@ def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size
         raise UserError("A command is needed.", hint=f"greenroom run -a {app.name} -- python manage.py shell")
     if size not in rules.SIZES:
         raise UserError(f"Dyno size {size[:40]!r} does not exist.", hint=f"sizes are {', '.join(rules.SIZES)}")
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     top = Dyno.objects.filter(app=app, type=kind).aggregate(top=Max("ordinal"))["top"] or 0
     ordinal = max(top + 1, 1000 + secrets.randbelow(9000))
     unique = secrets.token_hex(4)
@@ -204,22 +218,30 @@ def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size
 
 def start(
     *, dyno: Dyno, engine: Engine, home: Path, extra: dict[str, str] | None = None, attach: bool = False,
-    tty: bool = False, rows: int = 24, columns: int = 80, output: bool = False,
+    tty: bool = False, rows: int = 24, columns: int = 80, output: bool = False, hang_up: bool = True,
 ) -> DynoState:  # fmt: skip
-    """Start the row's dyno on the engine; the engine ignores a second start of the same id.
+    """Start the row's dyno on the engine; the engine ignores a second start of the same id. hang_up: whether it ends with its client.
 
-    SlugDamagedError, with the row ended, when the slug's files are not what was built: nothing is started from them.
+    SlugDamagedError, with the row ended, when the slug's files are not what was built: nothing is started from them. ConflictError when the row
+    does not want to start any more: somebody has stopped the dyno, or nobody started it for too long.
     """
+    if not touch(dyno):
+        raise ConflictError(f"{dyno.name} was stopped before it started.", hint=f"greenroom run -a {dyno.app.name} -- COMMAND starts another")
     slug = dyno.release.slug
     if slug is not None and not intact(slug, home):
         raise _damaged(dyno, slug, home)
     order = spec(
-        dyno=dyno, home=home, extra=extra, attach=attach, tty=tty, rows=rows, columns=columns, output=output
+        dyno=dyno, home=home, extra=extra, attach=attach, tty=tty, rows=rows, columns=columns, output=output, hang_up=hang_up
     )  # fmt: skip
     state = engine.start(order)
     Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
     dyno.state = "starting"
     return state
+
+
+def touch(dyno: Dyno) -> bool:
+    """Say that somebody is about to start the dyno, so that it does not count as abandoned; False when its row does not want to start any more."""
+    return bool(Dyno.objects.filter(pk=dyno.pk, state="wanted").update(updated_at=clock.now()))
 
 
 def _damaged(dyno: Dyno, slug: Slug, home: Path) -> SlugDamagedError:
@@ -235,15 +257,31 @@ def _damaged(dyno: Dyno, slug: Slug, home: Path) -> SlugDamagedError:
 
 
 def mark(*, dyno: Dyno, state: str, **facts: object) -> None:
-    """Record what was seen: a state, and health_detail, healthy, exit_code, exit_reason, finished_at."""
-    Dyno.objects.filter(pk=dyno.pk).exclude(state="ended").update(state=state, updated_at=clock.now(), **facts)
-    dyno.state = state
+    """Record what was seen: a state, and health_detail, healthy, exit_code, exit_reason, finished_at.
+
+    A dyno that has ended stays so, and one that somebody stops meanwhile does not start or come up again.
+    """
+    later = ("ended",) if state in ("stopping", "ended") else ("stopping", "ended")
+    if Dyno.objects.filter(pk=dyno.pk).exclude(state__in=later).update(state=state, updated_at=clock.now(), **facts):
+        dyno.state = state
+    else:
+        dyno.state = _state_now(dyno)
 
 
-def end(*, dyno: Dyno, seen: DynoState | None) -> None:
-    """Record that the dyno has ended, and when its place may be started again if it ended on its own."""
-    asked = dyno.state == "stopping" and dyno.exit_reason != "unhealthy"
+def _state_now(dyno: Dyno) -> str:
+    """The state of the row, which somebody else may have changed; ``ended`` when the row is gone with its app."""
+    return Dyno.objects.filter(pk=dyno.pk).values_list("state", flat=True).first() or "ended"
+
+
+def end(*, dyno: Dyno, seen: DynoState | None, home: Path | None = None) -> None:
+    """Record that the dyno has ended, and when its place may be started again if it ended on its own.
+
+    home: where the app's log is; a refusal of the database among its last words is explained there and in the row.
+    """
+    asked = _state_now(dyno) == "stopping" and dyno.exit_reason != "unhealthy"
     detail = rules.ending(seen.phase, seen.reason, seen.exit_code, seen.detail) if seen else "is unknown to the engine"
+    if home is not None and seen is not None and seen.exit_code and not asked:
+        detail += _refused(dyno, seen.last_words, home)
     pause = rules.pause_before_restart(dyno.restarts, random.random())  # noqa: S311 - jitter, not a secret
     mark(
         dyno=dyno,
@@ -251,7 +289,18 @@ def end(*, dyno: Dyno, seen: DynoState | None) -> None:
         healthy=False,
         exit_code=seen.exit_code if seen else None,
         exit_reason=dyno.exit_reason or ("asked" if asked else (seen.reason if seen else "lost") or "exit"),
-        health_detail=dyno.health_detail if dyno.exit_reason == "unhealthy" else detail,
+        health_detail=dyno.health_detail if dyno.exit_reason == "unhealthy" else detail[:300],
+        last_words=seen.last_words.replace("\0", "") if seen and not asked else "",
         finished_at=clock.now(),
         not_before=None if asked else clock.now() + pause,
     )
+
+
+def _refused(dyno: Dyno, said: str, home: Path) -> str:
+    """What the database refused to a dyno of the formation that has failed; said in the app's log with the remedy. Else empty."""
+    words = database.refused(said) if dyno.kind in ("web", "worker") else ""
+    if not words:
+        return ""
+    message, hint = database.refusal(words, dyno.app.name)
+    log(app=dyno.app, home=home, process=dyno.name, text=f"{message}\nhint: {hint}")
+    return f": the database refused `{words}`; only a person's command changes the schema"

@@ -1,39 +1,55 @@
 """Makes what runs match what is wanted: starts, watches and ends formation dynos, and records how one-off dynos ended.
 
 Each turn reads rows and engine states, asks the rules, and calls one action or one engine verb per step; killed anywhere, the next
-turn sees the same facts. It does not decide who gets traffic: that is the deliveries' and the router's.
+turn sees the same facts. It does not decide who gets traffic: that is the deliveries' and the router's. Before it ends a web dyno it has
+the route changed, and the engine lets open requests end first.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from greenroom.apps.models import App
+from greenroom.apps.queries import is_gone
 from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
+from greenroom.basics.guard import Guard
 from greenroom.dynos import actions, queries, rules
 from greenroom.dynos.models import Dyno, Rollout
-from greenroom.engine.contract import Engine
+from greenroom.engine.contract import Engine, Limits
 
 log = logging.getLogger(__name__)
 ABANDONED = timedelta(seconds=90)
+"""After this time without a word from whoever wants to start a one-off dyno, nobody does."""
 KEEP_ENDED = timedelta(minutes=2)
+DRAINED = Limits.drain + 10.0
+"""Seconds after which a dyno that still runs is told to stop outright: the keeper of an older version does not know how to drain."""
 
 
 class DynoLoop:
-    """One turn at a time; ``turn`` says whether anything is on its way, so that the caller can wait longer when not."""
+    """One turn at a time; ``turn`` says whether anything is on its way, so that the caller can wait longer when not.
 
-    def __init__(self, engine: Engine, home: Path) -> None:
+    reroute: makes the route of an app what its rows say; called before a web dyno is told to end.
+    """
+
+    def __init__(self, engine: Engine, home: Path, reroute: Callable[[App], object] = lambda app: None) -> None:
         self.engine = engine
         self.home = home
+        self.reroute = reroute
+        self.guard = Guard(log)
+        self.told: dict[str, float] = {}
         self.forgotten: set[str] = set()
 
     def turn(self) -> bool:
         """Watch all dynos and do what the rules say. True when something is starting or stopping."""
         busy = self._watch()
         for rollout in queries.active_rollouts().distinct():
-            busy = self._steer(rollout) or busy
+            name = f"the dynos of {rollout.app.name}"
+            busy = bool(self.guard.run(rollout.pk, name, partial(self._steer, rollout), partial(is_gone, rollout.app))) or busy
         self._clean()
         return busy
 
@@ -41,11 +57,12 @@ class DynoLoop:
         """Bring the rows of living dynos up to date with what the engine sees."""
         busy = False
         rows = Dyno.objects.filter(state__in=queries.ALIVE).select_related("app", "release__slug", "release__config")
+        alive = set()
         for dyno in rows:
-            try:
-                busy = self._watch_one(dyno) or busy
-            except GreenroomError as error:
-                log.warning("dyno %s: %s", dyno.engine_id, error)
+            alive.add(dyno.engine_id)
+            name = f"dyno {dyno.engine_id}"
+            busy = bool(self.guard.run(dyno.engine_id, name, partial(self._watch_one, dyno), partial(is_gone, dyno.app))) or busy
+        self.told = {key: moment for key, moment in self.told.items() if key in alive}
         return busy
 
     def _watch_one(self, dyno: Dyno) -> bool:
@@ -53,14 +70,14 @@ class DynoLoop:
         if seen is None:
             return self._never_started(dyno)
         if seen.ended:
-            actions.end(dyno=dyno, seen=seen)
+            actions.end(dyno=dyno, seen=seen, home=self.home)
             return True
         if dyno.state == "wanted":
             actions.mark(dyno=dyno, state="starting")
         if dyno.state == "starting" and seen.phase == "running" and dyno.kind != "web":
             actions.mark(dyno=dyno, state="up", healthy=True)
         if dyno.state == "stopping":
-            self.engine.signal(dyno.engine_id, "STOP")
+            self._stop(dyno)
         return dyno.state in ("starting", "stopping")
 
     def _never_started(self, dyno: Dyno) -> bool:
@@ -69,7 +86,7 @@ class DynoLoop:
             actions.end(dyno=dyno, seen=None)
             return True
         if dyno.kind not in ("web", "worker"):
-            if clock.now() - dyno.created_at > ABANDONED:
+            if clock.now() - dyno.updated_at > ABANDONED:
                 actions.end(dyno=dyno, seen=None)
             return False
         if dyno.not_before and dyno.not_before > clock.now():
@@ -84,10 +101,21 @@ class DynoLoop:
         for step in todo:
             if isinstance(step, rules.Stop):
                 actions.mark(dyno=by_key[step.key], state="stopping")
-                self.engine.signal(by_key[step.key].engine_id, "STOP")
+                self._stop(by_key[step.key])
             else:
                 self._start(rollout, step)
         return bool(todo)
+
+    def _stop(self, dyno: Dyno) -> None:
+        """Route first, then wait for open requests, then TERM. A failure leaves the dyno as it is, for the next turn."""
+        since = self.told.get(dyno.engine_id)
+        if since is None:
+            if dyno.kind == "web":
+                self.reroute(dyno.app)
+            self.engine.signal(dyno.engine_id, "DRAIN")
+            self.told[dyno.engine_id] = clock.monotonic()
+        elif clock.monotonic() - since > DRAINED:
+            self.engine.signal(dyno.engine_id, "STOP")
 
     def _start(self, rollout: Rollout, step: rules.Start) -> None:
         formation = queries.formation(rollout.app).get(step.type)
@@ -113,5 +141,8 @@ class DynoLoop:
         rows = Dyno.objects.filter(state="ended", finished_at__lt=limit, finished_at__gt=recent)
         for engine_id in rows.values_list("engine_id", flat=True):
             if engine_id not in self.forgotten:
-                self.engine.forget(engine_id)
-                self.forgotten.add(engine_id)
+                self.guard.run(engine_id, f"dyno {engine_id}", partial(self._forget, engine_id))
+
+    def _forget(self, engine_id: str) -> None:
+        self.engine.forget(engine_id)
+        self.forgotten.add(engine_id)

@@ -29,7 +29,9 @@ class Formation(models.Model):
 class Rollout(models.Model):
     """That a release should have dynos. At most one of an app is live; a candidate becomes live or is given up.
 
-    state: candidate, live, held (does not answer on the present schema; without dynos until a human has migrated), retired.
+    state: candidate, watched (has the traffic for a few seconds, while the dynos of the live one stay up to take it back), live, held (does not
+    answer on the present schema; without dynos until a human has migrated), retired. switched_at: when it got the traffic. updated_at: since when it is tried,
+    for the first time or once more.
     """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="rollouts")
@@ -37,12 +39,14 @@ class Rollout(models.Model):
     state = models.CharField(max_length=10, default="candidate")
     failure = models.TextField(blank=True)
     restart_seq = models.PositiveIntegerField(default=0)
+    switched_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["app"], condition=models.Q(state="live"), name="one_live_rollout"),
+            models.UniqueConstraint(fields=["app"], condition=models.Q(state="watched"), name="one_watched_rollout"),
         ]
 
 
@@ -50,7 +54,9 @@ class Dyno(models.Model):
     """One process of a release, formation or one-off. ``engine_id`` is what the engine calls it.
 
     state: wanted (row before the side effect), starting, up, stopping, ended; crashed = ended on its own.
-    healthy: the health path answered (web). restarts: how many of its predecessors crashed in a row.
+    healthy: the health path answered (web). last_words: the end of its output, when it has ended on its own.
+    restarts: how many of its predecessors crashed in a row.
+    leaving: asked to be replaced; it serves until its successor does.   https: it sends visitors to HTTPS.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -65,6 +71,9 @@ class Dyno(models.Model):
     state = models.CharField(max_length=10, default="wanted")
     healthy = models.BooleanField(default=False)
     health_detail = models.TextField(blank=True)
+    last_words = models.TextField(blank=True)
+    https = models.BooleanField(default=False)
+    leaving = models.BooleanField(default=False)
     restarts = models.PositiveIntegerField(default=0)
     generation = models.PositiveIntegerField(default=0)
     attach_digest = models.CharField(max_length=64, blank=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from django.db.models import QuerySet
 
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
+from greenroom.basics.ids import is_uuid
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.rules import Facts, Seen, quantities
 from greenroom.releases.models import Release
@@ -19,6 +23,11 @@ def live(app: App) -> Rollout | None:
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="live").first()
 
 
+def watched(app: App) -> Rollout | None:
+    """The roll-out that has the traffic on trial."""
+    return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="watched").first()
+
+
 def held(app: App) -> Rollout | None:
     """The roll-out that waits for a human's migrations."""
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="held").first()
@@ -27,7 +36,7 @@ def held(app: App) -> Rollout | None:
 def active_rollouts() -> QuerySet[Rollout]:
     """Roll-outs that are wanted, and retired ones that still have dynos."""
     rows = Rollout.objects.select_related("app", "release__slug", "release__config")
-    return rows.filter(state__in=("candidate", "live")) | rows.filter(
+    return rows.filter(state__in=("candidate", "watched", "live")) | rows.filter(
         state__in=("held", "retired"), release__dynos__state__in=ALIVE, release__dynos__kind__in=("web", "worker")
     )
 
@@ -35,6 +44,11 @@ def active_rollouts() -> QuerySet[Rollout]:
 def formation(app: App) -> dict[str, Formation]:
     """The app's formation by type."""
     return {row.type: row for row in Formation.objects.filter(app=app)}
+
+
+def sends_to_https(rollout: Rollout) -> bool:
+    """Whether a web dyno of the roll-out sends visitors to HTTPS."""
+    return Dyno.objects.filter(release_id=rollout.release_id, kind="web", healthy=True, https=True).exists()
 
 
 def process_types(release: Release | None) -> dict[str, str]:
@@ -77,6 +91,7 @@ def _seen(dyno: Dyno) -> Seen:
         generation=dyno.generation,
         restarts=dyno.restarts,
         healthy=dyno.healthy,
+        leaving=dyno.leaving,
         crashed=dyno.state == "ended" and dyno.exit_reason != "asked",
         restart_at=dyno.not_before,
         detail=dyno.health_detail,
@@ -85,18 +100,35 @@ def _seen(dyno: Dyno) -> Seen:
 
 def by_name(app: App, name: str) -> Dyno:
     """The newest dyno called ``run.4821`` or of that id."""
-    rows = Dyno.objects.select_related("release", "account").filter(app=app).order_by("-created_at")
+    rows = Dyno.objects.select_related("app", "release", "account").filter(app=app).order_by("-created_at")
     kind, _, number = name.rpartition(".")
     found = rows.filter(type=kind, ordinal=int(number)).first() if number.isdecimal() and len(number) < 9 else None
-    found = found or next((row for row in rows[:500] if str(row.id) == name), None)
+    found = found or (rows.filter(pk=name).first() if is_uuid(name) else None)
     if found is None:
         raise NotFoundError(f"Couldn't find dyno {name[:60]}.", hint=f"greenroom ps -a {app.name}", resource="dyno")
     return found
 
 
-def live_rollouts() -> QuerySet[Rollout]:
-    """The live roll-outs of all apps."""
-    return Rollout.objects.select_related("app", "release__slug", "release__config").filter(state="live")
+def serving_rollouts() -> dict[UUID, Rollout]:
+    """App -> the roll-out that has the traffic: the one on trial, else the live one."""
+    rows = Rollout.objects.select_related("app", "release__slug", "release__config").filter(state__in=("live", "watched"))
+    return {row.app_id: row for row in sorted(rows, key=lambda row: row.state == "watched")}
+
+
+def watched_rollouts() -> QuerySet[Rollout]:
+    """The roll-outs of all apps that have the traffic on trial."""
+    return Rollout.objects.select_related("app", "release__slug", "release__config").filter(state="watched")
+
+
+def standings(apps: Iterable[App]) -> dict[UUID, tuple[str, int | None]]:
+    """App -> (``held``, ``crashed``, ``live`` or ``none``, the version that serves), by two queries for all of them."""
+    rows = Rollout.objects.filter(app__in=list(apps), state__in=("live", "held")).values_list("app_id", "state", "release__version")
+    serving = {app: version for app, state, version in rows if state == "live"}
+    held = {app for app, state, _ in rows if state == "held"}
+    web = Dyno.objects.filter(app__in=list(serving), kind="web", release__rollout__state="live", state__in=("wanted", "starting", "up"))
+    crashed = set(web.filter(restarts__gt=0).exclude(state="up").values_list("app_id", flat=True))
+    found = {app: ("crashed" if app in crashed else "live", version) for app, version in serving.items()}
+    return found | {app: ("held", serving.get(app)) for app in held}
 
 
 def unanswered() -> list[Dyno]:

@@ -26,7 +26,10 @@ NOT_SCALABLE = frozenset({"release"})
 
 @dataclass(frozen=True)
 class Seen:
-    """One formation dyno of a release, as the rows tell: ``state`` is wanted, starting, up, stopping or ended."""
+    """One formation dyno of a release, as the rows tell: ``state`` is wanted, starting, up, stopping or ended.
+
+    leaving: it is to be replaced, and serves until its successor does.
+    """
 
     key: str
     type: str
@@ -35,6 +38,7 @@ class Seen:
     generation: int = 0
     restarts: int = 0
     healthy: bool = False
+    leaving: bool = False
     crashed: bool = False
     restart_at: datetime | None = None
     detail: str = ""
@@ -42,7 +46,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to know about one roll-out: ``stage`` is candidate, live, held or retired; ``wanted`` is {type: quantity}."""
+    """What there is to know about one roll-out: ``stage`` is candidate, watched, live, held or retired; ``wanted`` is {type: quantity}."""
 
     stage: str
     wanted: Mapping[str, int]
@@ -64,7 +68,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Stop:
-    """End this dyno: TERM, then KILL after the grace."""
+    """End this dyno: no new requests, an end to the open ones, TERM, then KILL after the grace."""
 
     key: str
 
@@ -105,17 +109,24 @@ def _one_place(facts: Facts, dynos: Sequence[Seen], name: str, ordinal: int) -> 
     newest = max(dynos, key=lambda d: (d.generation, d.restarts), default=None)
     if not alive:
         before = newest is not None and newest.generation < facts.restart_seq
-        if facts.stage == "candidate" and newest is not None and not before:
+        if facts.stage in ("candidate", "watched") and newest is not None and not before:
             return []
-        crashes = newest.restarts + 1 if newest and newest.crashed and not before else 0
-        start_at = newest.restart_at if newest and newest.crashed and not before else None
-        generation = max(facts.restart_seq, newest.generation + 1 if newest else 0)
-        return [Start(name, ordinal, generation, crashes, start_at)]
+        return [_successor(facts, newest, name, ordinal, crashed=newest is not None and newest.crashed and not before)]
     current = alive[-1]
-    if current.generation < facts.restart_seq:
-        return [Start(name, ordinal, facts.restart_seq)]
+    if current.generation < facts.restart_seq or current.leaving:
+        assert newest is not None
+        crashed = newest.crashed and newest.generation > current.generation  # a successor was tried already
+        return [_successor(facts, newest, name, ordinal, crashed=crashed)]
     ready = current.healthy if name == "web" else current.state == "up"
     return [Stop(d.key) for d in alive[:-1]] if ready else []
+
+
+def _successor(facts: Facts, newest: Seen | None, name: str, ordinal: int, *, crashed: bool) -> Start:
+    """The next dyno of a place. ``crashed``: the newest one is what it makes good, so it waits for the back-off."""
+    generation = max(facts.restart_seq, newest.generation + 1 if newest else 0)
+    if newest is None or not crashed:
+        return Start(name, ordinal, generation)
+    return Start(name, ordinal, generation, newest.restarts + 1, newest.restart_at)
 
 
 def progress(facts: Facts) -> Progress:
@@ -168,6 +179,7 @@ def ending(phase: str, reason: str, exit_code: int | None, detail: str) -> str:
     words = {
         "boot": "did not bind to $PORT within its boot time (R10)",
         "oom": "ran out of memory (R15)",
+        "disk": "wrote much while the machine's disk was full",
         "timeout": "ran longer than it may",
         "silence": "printed nothing for too long",
         "start": f"could not be started: {detail}",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from greenroom.addons.postgres.queries import forward
-from greenroom.basics import clock
+from greenroom.addons.postgres.queries import as_role, forward
+from greenroom.addons.postgres.rules import role_for
 from greenroom.buildpacks import host
 from greenroom.buildpacks.runtime import command_argv, runtime_env
 from greenroom.config_vars.queries import values
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.rules import SIZES
 from greenroom.engine.contract import DynoSpec, Kind, Limits
+from greenroom.releases.commands import facts
 from greenroom.releases.models import Release
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import mounts
@@ -26,26 +27,21 @@ def socket_of(dyno: Dyno) -> str:
 
 
 def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) -> dict[str, str]:
-    """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e)."""
+    """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e).
+
+    Only what a person started (``run``) has the credentials of the databases' owner; all others those that cannot change the schema.
+    """
     release, app = dyno.release, dyno.app
-    config = {**values(release.config, home), **(extra or {})}
     slug = _slug(release)
+    role = role_for(dyno.kind, slug.settings.get("policy") or {})
+    config = as_role({**values(release.config, home), **(extra or {})}, app=app, home=home, kind=role)
     return runtime_env(
         config=config,
         process=dyno.name,
         port=PORT if dyno.kind == "web" else 0,
         **host.capacity(SIZES[dyno.size]),
         manager=slug.manifest.get("package_manager", ""),
-        facts={
-            "HEROKU_APP_ID": str(app.id),
-            "HEROKU_APP_NAME": app.name,
-            "HEROKU_DYNO_ID": str(dyno.id),
-            "HEROKU_RELEASE_CREATED_AT": clock.heroku_time(release.created_at) or "",
-            "HEROKU_RELEASE_VERSION": f"v{release.version}",
-            "HEROKU_SLUG_COMMIT": slug.commit,
-            "HEROKU_BUILD_COMMIT": slug.commit,
-            "HEROKU_SLUG_DESCRIPTION": f"Deploy {slug.commit[:8]}",
-        },
+        facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(dyno.id)},
     )
 
 
@@ -64,6 +60,7 @@ def spec(
     rows: int = 24,
     columns: int = 80,
     output: bool = False,
+    hang_up: bool = True,
 ) -> DynoSpec:
     """The engine's order for this dyno."""
     web = dyno.kind == "web"
@@ -90,4 +87,5 @@ def spec(
         tty=tty,
         rows=rows,
         columns=columns,
+        hang_up=hang_up,
     )

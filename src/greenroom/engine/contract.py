@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 Kind = Literal["web", "worker", "run", "release", "build", "install", "test", "scan", "probe", "janitor"]
 Mode = Literal["ro", "rw", "overlay"]
+Signal = Literal["TERM", "INT", "HUP", "KILL", "STOP", "DRAIN"]
 Phase = Literal["starting", "running", "exited", "lost"]
 
 PYTHONS = "/greenroom/python"
@@ -28,8 +29,9 @@ class Mount:
             ``scratch:NAME`` is a folder of this dyno's own, made at the start, gone when the dyno is forgotten.
             Several sources of one ``overlay`` are given as ``lower`` layers, the first lowest.
     target: absolute path inside.
-    mode:   ``ro``, ``rw`` (only scratch folders and what the engine's allow-list names), or ``overlay``: writes go to memory and vanish.
-    upper:  for an overlay whose writes are to be kept: a ``scratch:NAME`` folder; empty: writes go to memory.
+    mode:   ``ro``, ``rw`` (only scratch folders and what the engine's allow-list names), or ``overlay``: all of it is
+            the dyno's to change; writes go to the dyno's own disk and vanish with it, the source never changes.
+    upper:  for an overlay whose writes are to be kept: a ``scratch:NAME`` folder; empty: they vanish.
     """
 
     target: str
@@ -58,6 +60,7 @@ class Limits:
     silence: float = 0.0
     boot: float = 60.0
     grace: float = 30.0
+    drain: float = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,8 @@ class DynoSpec:
     log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
     output:   keep the raw output in ``run/dynos/<id>/output`` too (builds, tests).
     attach:   hold the process until a client comes to ``run/dynos/<id>/attach.sock``, hand it stdin and output.
+              A client that was lost may come back for 90 s (``resume.sock``); one that leaves is hung up on, unless ``hang_up`` is False:
+              then the process goes on and prints into the log.
     tty:      give it a terminal of ``rows`` x ``columns``.
     stdin:    bytes for standard input (when not attached).
     """
@@ -96,6 +101,7 @@ class DynoSpec:
     log: str = ""
     output: bool = False
     attach: bool = False
+    hang_up: bool = True
     tty: bool = False
     rows: int = 24
     columns: int = 80
@@ -109,12 +115,13 @@ class DynoState:
     phase:     ``starting`` (made, perhaps waiting for its client), ``running``, ``exited``, ``lost`` (its shim died; nothing runs).
     listening: whether the port has been bound (web dynos).
     exit_code: 0..255 when exited; 128+n after signal n.
-    reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R14), ``signal`` (ours), ``start`` (could not be
-               started; exit_code is 127 then), ``lost``.
+    reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R15), ``disk`` (it wrote much and the machine's is full),
+               ``signal`` (ours), ``start`` (could not be started; exit_code is 127 then), ``lost``.
     detail:    one line for people.
     active:    connections that the bridge serves now.
     pid:       of the shim; host_pid of the command's first process outside the sandbox (0: unknown).
     started_at, exited_at: seconds since the epoch.
+    last_words: the end of its output, once it has exited: 4,000 characters at most, whatever it printed.
     """
 
     id: str
@@ -131,6 +138,7 @@ class DynoState:
     active: int = 0
     started_at: float = 0.0
     exited_at: float = 0.0
+    last_words: str = ""
 
     @property
     def ended(self) -> bool:
@@ -153,8 +161,13 @@ class Engine(Protocol):
         """All dynos that have not been forgotten."""
         ...
 
-    def signal(self, dyno_id: str, name: Literal["TERM", "INT", "HUP", "KILL", "STOP"]) -> None:
-        """TERM: the main process, KILL: the whole tree; STOP = TERM, then KILL after ``limits.grace`` seconds. Unknown id: nothing."""
+    def signal(self, dyno_id: str, name: Signal) -> None:
+        """TERM, INT, HUP: the main process. KILL: the whole tree. Unknown id: nothing.
+
+        STOP: SIGTERM for all processes (those that answer for their children get it for them), then KILL after ``limits.grace``
+        seconds; the dyno lives until the last of them has ended.
+        DRAIN: wait until the open connections of a web dyno have ended, at most ``limits.drain`` seconds, then STOP.
+        """
         ...
 
     def forget(self, dyno_id: str) -> None:

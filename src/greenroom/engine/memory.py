@@ -9,12 +9,11 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
-from greenroom.engine.contract import DynoSpec, DynoState
+from greenroom.engine.contract import DynoSpec, DynoState, Signal
 from greenroom.engine.errors import EngineError
 
-NUMBERS = {"HUP": 1, "INT": 2, "KILL": 9, "TERM": 15, "STOP": 15}
+NUMBERS = {"HUP": 1, "INT": 2, "KILL": 9, "TERM": 15, "STOP": 15, "DRAIN": 15}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,14 +90,19 @@ class MemoryEngine:
         """See the contract."""
         return [self._states[dyno_id] for dyno_id in sorted(self._states)]
 
-    def signal(self, dyno_id: str, name: Literal["TERM", "INT", "HUP", "KILL", "STOP"]) -> None:
-        """See the contract; a dyno that ignores TERM ends by KILL, or by ``pass_grace`` after STOP."""
+    def signal(self, dyno_id: str, name: Signal) -> None:
+        """See the contract; a dyno that ignores TERM ends by KILL, or by ``pass_grace`` after STOP.
+
+        DRAIN waits until ``serve`` says that no connection is open, or ``pass_drain``.
+        """
         if name not in NUMBERS:
             raise EngineError(f"the signal {name!r} is not one of {', '.join(NUMBERS)}", id="invalid_params")
         with self._changed:
             if not self._lives(dyno_id):
                 return
             self.signals.append((dyno_id, name))
+            if name == "DRAIN" and self._states[dyno_id].active:
+                return
             if name == "KILL" or not self._outcomes[dyno_id].ignores_term:
                 self.end(dyno_id, code=128 + NUMBERS[name], reason="signal")
 
@@ -126,7 +130,7 @@ class MemoryEngine:
 
     # -- what a test may do ------------------------------------------------------------------------------------------
 
-    def end(self, dyno_id: str, *, code: int = 0, reason: str = "exit", detail: str = "") -> None:
+    def end(self, dyno_id: str, *, code: int = 0, reason: str = "exit", detail: str = "", last_words: str = "") -> None:
         """The dyno ends now."""
         self._change(
             dyno_id,
@@ -137,6 +141,7 @@ class MemoryEngine:
             exit_code=code,
             reason=reason,
             detail=detail,
+            last_words=last_words,
             exited_at=time.time(),
         )
 
@@ -151,6 +156,13 @@ class MemoryEngine:
     def serve(self, dyno_id: str, active: int) -> None:
         """So many connections are open."""
         self._change(dyno_id, active=active)
+        if not active and (dyno_id, "DRAIN") in self.signals:
+            self.signal(dyno_id, "STOP")
+
+    def pass_drain(self) -> None:
+        """The time for open connections is over: every dyno that drains is stopped."""
+        for dyno_id in {dyno_id for dyno_id, name in self.signals if name == "DRAIN" and self._lives(dyno_id)}:
+            self.signal(dyno_id, "STOP")
 
     def attach(self, dyno_id: str) -> None:
         """The client of an attached dyno comes."""
@@ -159,7 +171,7 @@ class MemoryEngine:
 
     def pass_grace(self) -> None:
         """The grace of every stopped dyno is over: those that ignored TERM are killed."""
-        for dyno_id in {dyno_id for dyno_id, name in self.signals if name == "STOP" and self._lives(dyno_id)}:
+        for dyno_id in {dyno_id for dyno_id, name in self.signals if name in ("STOP", "DRAIN") and self._lives(dyno_id)}:
             self.end(dyno_id, code=137, reason="signal")
 
     def output_of(self, dyno_id: str) -> bytes:
@@ -171,7 +183,8 @@ class MemoryEngine:
         host_pid = self._states[dyno_id].pid + 100_000
         self._change(dyno_id, phase="running", host_pid=host_pid, listening=bool(spec.port) and outcome.listens)
         if outcome.exit_code is not None:
-            self.end(dyno_id, code=outcome.exit_code, reason=outcome.reason, detail=outcome.detail)
+            words = outcome.output[-4000:].decode("utf-8", "replace")
+            self.end(dyno_id, code=outcome.exit_code, reason=outcome.reason, detail=outcome.detail, last_words=words)
 
     def _lives(self, dyno_id: str) -> bool:
         state = self._states.get(dyno_id)

@@ -145,7 +145,7 @@ def record_intent(
 
 
 def _next_seq(app: App) -> int:
-    App.objects.select_for_update().only("pk").get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).only("pk").get(pk=app.pk)
     return 1 + (Push.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0)
 
 
@@ -158,7 +158,7 @@ def settle(*, app: App, home: Path) -> list[Push]:
         return []
     now = repository.refs(home / app.repo_folder)
     with transaction.atomic():
-        rows = Push.objects.select_for_update(of=("self",)).filter(app=app, state="intent")
+        rows = Push.objects.select_for_update(no_key=True, of=("self",)).filter(app=app, state="intent")
         recorded = []
         for push in rows.select_related("app", "account").order_by("seq"):
             push.state = "recorded" if rules.settled(now.get(push.ref), push.after) else "abandoned"
@@ -205,6 +205,9 @@ def _repair(app: App, home: Path) -> list[Push]:
         return found
     except (GreenroomError, OSError) as error:
         log.warning("the pushes of %s could not be reconciled yet: %s", app.name, error)
+        return []
+    except Exception:  # what one app runs into must not stop the others
+        log.exception("the pushes of %s could not be reconciled yet", app.name)
         return []
 
 

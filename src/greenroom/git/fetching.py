@@ -116,7 +116,7 @@ def _repack(repo: Path, draft: Path, quarantine: Path, sha: str, most: int) -> b
 
 def _check(repo: Path, quarantine: Path, pack: Path, most: int) -> None:
     if pack.stat().st_size > most:
-        raise RemoteError(f"The branch brings {pack.stat().st_size / 1e6:,.0f} MB; {most / 1e6:,.0f} MB are taken at once.", hint=rules.KEEP_OUT)
+        raise _too_much(f"{pack.stat().st_size / 1e6:,.0f} MB", most)
     index = pack.with_suffix(".checked")
     words = ["index-pack", STRICT, "-o", str(index), str(pack)]
     done = runner.run(repo, words, quarantine=quarantine, timeout=CHECK_SECONDS)
@@ -167,7 +167,7 @@ def _transfer(
             child.wait()
         said, complaint = _start_of(out), _start_of(err)
     if trouble:
-        raise RemoteError(trouble, hint="greenroom source:sync tries again")
+        raise trouble
     if child.returncode:
         raise failure(complaint.decode("utf-8", "replace"))
     return said
@@ -178,19 +178,23 @@ def _start_of(stream: object) -> bytes:
     return stream.read(1_000_000)  # type: ignore[attr-defined]
 
 
-def _watch(child: subprocess.Popen[bytes], draft: Path, deadline: float, most: int) -> str:
-    """Why the child has to be ended; empty when it ended by itself."""
+def _watch(child: subprocess.Popen[bytes], draft: Path, deadline: float, most: int) -> RemoteError | None:
+    """Why the child has to be ended, or brought too much; None when it ended by itself."""
     pause = WATCH
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(pause)
             size = bytes_of(draft)
-            return f"The branch brings {size / 1e6:,.0f} MB; {most / 1e6:,.0f} MB are taken at once." if size > most else ""
+            return _too_much(f"{size / 1e6:,.0f} MB", most) if size > most else None
         pause = min(pause * 1.5, 1.0)
         if time.monotonic() > deadline:
-            return "The other repository took too long to answer."
+            return RemoteError("The other repository took too long to answer.", hint="greenroom source:sync tries again")
         if bytes_of(draft) > most:
-            return f"The branch brings more than {most / 1e6:,.0f} MB."
+            return _too_much(f"more than {most / 1e6:,.0f} MB", most)
+
+
+def _too_much(size: str, most: int) -> RemoteError:
+    return RemoteError(f"The branch brings {size}; {most / 1e6:,.0f} MB are taken at once.", hint=rules.KEEP_OUT)
 
 
 REASONS = (

@@ -37,7 +37,9 @@ def inspect(
     if not refusals and quarantine is not None:
         refusals = rules.judge_objects(new_objects(repo, quarantine, limits), limits)
     if not refusals:
-        refusals = _kinds(repo, moved, quarantine) + ([] if may_force else _forced(repo, moved, protected, quarantine))
+        refusals = _kinds(repo, moved, quarantine) or _whole(repo, moved, quarantine)
+    if not refusals:
+        refusals = ([] if may_force else _forced(repo, moved, protected, quarantine))
     if refusals:
         return Look(refusals=refusals)
     return _trees(repo, [update for update in moved if update.ref.startswith("refs/heads/")], quarantine, limits)
@@ -56,6 +58,23 @@ def _kinds(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> li
         )
         for update, answer in zip(updates, answers, strict=True)
         if answer != b"commit"
+    ]
+
+
+def _whole(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
+    """A push from a shallow clone brings commits whose parents are nowhere; git itself refuses it later, without a word that helps."""
+    commits = list(dict.fromkeys(update.after for update in updates))
+    if not commits or quarantine is None:
+        return []
+    found = runner.run(repo, ["rev-list", "--count", *commits, "--not", "--all"], quarantine=quarantine)
+    if found.code == 0 or not rules.lacks_parents(found.err):
+        return []
+    return [
+        Refusal(
+            message="This is a shallow clone: the parents of its oldest commit are missing, there and here.",
+            hint="git fetch --unshallow, then push again (with several remotes: git fetch --unshallow origin; in GitHub Actions: "
+            "actions/checkout with fetch-depth: 0)",
+        )
     ]
 
 

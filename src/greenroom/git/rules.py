@@ -17,7 +17,7 @@ MAX_INPUT = 512 * 1024 * 1024
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(rb"[\x00-\x1f\x7f]")
-_CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BRANCH = re.compile(
     r"(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])\Z"
 )
@@ -289,6 +289,7 @@ def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> 
             lines.append(f" !     Submodules are not fetched; their folders are empty in the build: {names}")
         if tree.lfs:
             lines.append(" !     Git LFS is not served; its files arrive as small pointer files in the build.")
+            lines.append("       To deploy the files themselves: git lfs migrate export --include='*' --everything, then push")
     others = [update for update in updates if not is_protected(update.ref, protected)]
     stored = [f"{update.short} was {'deleted' if update.deletes else 'stored'}" for update in others]
     if stored:
@@ -302,6 +303,11 @@ def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> 
         branch = next(u.short for u in others if u.ref.startswith("refs/heads/") and not u.deletes)
         lines.append(f"       To deploy it: git push greenroom {branch}:{protected}")
     return [printable(line) for line in lines]
+
+
+def lacks_parents(complaint: bytes) -> bool:
+    """Whether git said of a walk over commits that it could not read one of them."""
+    return b"Failed to traverse parents" in complaint or b"Could not read " in complaint
 
 
 def refusal_lines(refusals: Sequence[Refusal]) -> list[str]:

@@ -9,7 +9,9 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from greenroom.basics import signing
@@ -22,13 +24,16 @@ PUT, GET = "source-put", "source-get"
 PUT_SECONDS, GET_SECONDS, KEEP_SECONDS = 3600, 24 * 3600, 25 * 3600
 MAX_BYTES = MAX_INPUT
 PATH = "/streams/sources/"
+Sign = Callable[[dict[str, Any], str, int], str]
 
 
-def offer(*, key: str, base: str) -> dict[str, str]:
-    """Two links below ``base`` (``http://localhost:5000``): ``put_url`` takes one file within an hour, ``get_url`` gives it for a day."""
+def offer(sign: Sign, *, base: str) -> dict[str, str]:
+    """Two links below ``base`` (``http://localhost:5000``): ``put_url`` takes one file within an hour, ``get_url`` gives it for a day.
+
+    sign: (payload, purpose, seconds) -> the text of a link that is bound to the caller.
+    """
     name = secrets.token_hex(16)
-    put = signing.sign({"source": name}, key=key, purpose=PUT, seconds=PUT_SECONDS)
-    get = signing.sign({"source": name}, key=key, purpose=GET, seconds=GET_SECONDS)
+    put, get = sign({"source": name}, PUT, PUT_SECONDS), sign({"source": name}, GET, GET_SECONDS)
     return {"put_url": f"{base}{PATH}{put}", "get_url": f"{base}{PATH}{get}"}
 
 

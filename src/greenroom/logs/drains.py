@@ -27,7 +27,7 @@ SCHEMES = ("https", "http", "syslog+tls", "syslog")
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgoing.Network] = ()) -> LogDrain:
     """A drain that begins with the next line. UserError for a URL that cannot be one, ConflictError for one that is there."""
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     bare, secret = split_secret(url)
     _refuse(url, bare, allowed)
     if app.log_drains.filter(url=bare).exists():
@@ -56,10 +56,12 @@ def _refuse(url: str, bare: str, allowed: Sequence[outgoing.Network]) -> None:
             problem = "must name a port, as in syslog+tls://logs.example.com:6514"
         elif bare != url:
             problem = "must not hold a user or a password: syslog has no such thing"
+    hint = "heroku drains:add syslog+tls://logs.example.com:6514"
     if parts and not problem:
         problem = outgoing.host_problem(parts.hostname or "", allowed)
+        hint = outgoing.allow_hint(parts.hostname or "")
     if problem:
-        raise UserError(f"The drain's URL {problem}.", hint="heroku drains:add syslog+tls://logs.example.com:6514")
+        raise UserError(f"The drain's URL {problem}.", hint=hint)
 
 
 def split_secret(url: str) -> tuple[str, str]:

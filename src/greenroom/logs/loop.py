@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from django.db import connections
 from django.db.models import Q
 
 from greenroom.basics import clock, logfile, outgoing
+from greenroom.basics.guard import Guard
 from greenroom.basics.logfile import Line
 from greenroom.logs import drains, reading
 from greenroom.logs.models import LogDrain
@@ -42,6 +44,7 @@ class DrainTurn:
         self.open: dict[uuid.UUID, socket.socket] = {}
         self.busy: set[uuid.UUID] = set()
         self.lock = threading.Lock()
+        self.guard = Guard(log)
 
     def turn(self) -> bool:
         """Begin with every drain that has something to send and is not at it; never waits for a receiver."""
@@ -52,7 +55,7 @@ class DrainTurn:
         for row in rows:
             with self.lock:
                 idle = row.pk not in self.busy
-                if idle and self._behind(row):
+                if idle and self.guard.run(row.pk, f"drain {row.token} of {row.app.name}", partial(self._behind, row)):
                     self.busy.add(row.pk)
                     self.pool.submit(self._work, row)
         return False

@@ -27,7 +27,6 @@ DESCRIPTIONS = {
 }  # fmt: skip
 WITHOUT_DYNO = frozenset(["H01", "H10", "H14", "H80", "H81"])
 CLIENT_LEFT = 499
-FIRST_BYTE_MS = 30_000
 READ = 262_144
 HEAD = 100
 """Bytes at a file's beginning that tell it from all others: they hold the moment of its first entry."""
@@ -35,7 +34,7 @@ LOOK_BACK = 2_000
 """Lines that are compared after a restart; one piece of READ bytes never holds more entries."""
 REMEMBER_SECONDS = 5.0
 LONGEST_FIELD = 2_000
-UPSTREAM = re.compile(r"run/router/([0-9a-f]{32})/[0-9]+\Z")
+UPSTREAM = re.compile(r"run/router/(hosts/[a-z0-9_.-]+|[0-9a-f]{32})/[0-9]+\Z")
 DYNO_IN_SOCKET = re.compile(r"-v[0-9]+-([A-Za-z0-9_-]+\.[0-9]+)-[0-9a-f]+\Z")
 
 
@@ -77,7 +76,7 @@ class Request:
 def read_entry(entry: dict[str, Any]) -> Request:
     """One entry of Caddy's access log. KeyError, TypeError, ValueError and AttributeError when it is none."""
     request, status, milliseconds = entry["request"], int(entry["status"]), round(float(entry["duration"]) * 1000)
-    code = _code((entry.get("resp_headers") or {}).get("Greenroom-Error"), status, milliseconds)
+    code = _code((entry.get("resp_headers") or {}).get("Greenroom-Error"), status)
     first = f"at=error code={code} desc={quoted(DESCRIPTIONS.get(code, 'Error'))}" if code else "at=info"
     protocol = "https" if "tls" in request else "http"
     return Request(
@@ -85,16 +84,19 @@ def read_entry(entry: dict[str, Any]) -> Request:
         host=str(request["host"]),
         code=code,
         upstream=str(entry.get("upstream") or ""),
-        head=f"{first} method={bare(request['method'])} path={quoted(request['uri'])} host={bare(request['host'])} "
-        f"request_id={bare(str(entry.get('uuid') or '-'))} fwd={quoted(str(request.get('client_ip') or ''))}",
+        head=f"{first} method={bare(request['method'])} path={quoted(request['uri'])} host={bare(_name(request['host']))} "
+        f"request_id={bare(str(entry.get('request_id') or entry.get('uuid') or '-'))} fwd={quoted(str(request.get('client_ip') or ''))}",
         tail=f"connect=0ms service={milliseconds}ms status={status} bytes={int(entry['size'])} protocol={protocol}",
     )
 
 
-def _code(header: Any, status: int, milliseconds: int) -> str:
+def _name(host: str) -> str:
+    """The host without its port, as in Heroku's router lines: ``shop.localhost:8080``, ``[::1]:8080``."""
+    return re.sub(r":[0-9]*\Z", "", host)
+
+
+def _code(header: Any, status: int) -> str:
     code = str(header[0]) if isinstance(header, list) and header else ""
-    if code == "H13" and milliseconds >= FIRST_BYTE_MS:
-        return "H12"
     if status == CLIENT_LEFT and not code:
         return "H27"
     return code if re.fullmatch(r"[A-Z][0-9]{2}", code) else ""

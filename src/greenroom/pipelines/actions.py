@@ -11,10 +11,12 @@ from django.db import transaction
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.addons.actions import refuse_given
 from greenroom.apps import actions as apps
 from greenroom.apps.models import App
-from greenroom.basics.errors import ConflictError, UserError
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars import rules as config_rules
+from greenroom.config_vars.actions import refuse_problems
 from greenroom.config_vars.maps import for_tests, sealed_map, with_test_config
 from greenroom.deliveries import actions as deliveries
 from greenroom.dynos.queries import live
@@ -44,6 +46,19 @@ def _note(actor: Actor, row: Pipeline, action: str, app: App | None = None, **de
     audit(actor=actor, action=f"pipeline.{action}", app=app, detail={"pipeline": row.name, "id": str(row.pk), **detail})
 
 
+def lock(pipeline: Pipeline, *, deleting: bool = False) -> None:
+    """Lock the pipeline's row, behind those of apps. NotFoundError when it is gone."""
+    if not Pipeline.objects.select_for_update(no_key=not deleting).filter(pk=pipeline.pk).values_list("pk").first():
+        raise NotFoundError("Couldn't find that pipeline.", hint="greenroom pipelines", resource="pipeline")
+
+
+def _lock_with_apps(pipeline: Pipeline, *, deleting: bool = False) -> list[Coupling]:
+    """Lock all apps of the pipeline and then its own row, so that none comes or goes; its couplings."""
+    rows = Coupling.objects.filter(pipeline=pipeline).values_list("app_id", flat=True)
+    apps.lock_found(rows.all, then=lambda: lock(pipeline, deleting=deleting))
+    return queries.couplings(pipeline)
+
+
 @transaction.atomic
 def rename(*, actor: Actor, pipeline: Pipeline, name: str) -> Pipeline:
     """Give it another name."""
@@ -58,10 +73,10 @@ def rename(*, actor: Actor, pipeline: Pipeline, name: str) -> Pipeline:
 @transaction.atomic
 def destroy(*, actor: Actor, pipeline: Pipeline, home: Path) -> None:
     """Take the pipeline away; its apps stay. ConflictError while it has review apps, which live by it alone."""
+    coupled = [row.app for row in _lock_with_apps(pipeline, deleting=True)]
     if pipeline.review_apps.exclude(app=None).exists():
         names = ", ".join(sorted(row.app.name for row in pipeline.review_apps.exclude(app=None).select_related("app") if row.app))
         raise ConflictError(f"The pipeline {pipeline.name} has review apps: {names}.", hint=f"greenroom reviewapps:destroy BRANCH -p {pipeline.name}")
-    coupled = [row.app for row in queries.couplings(pipeline)]
     for app in coupled:
         hand_down(actor=actor, app=app, values={}, home=home)
     _note(actor, pipeline, "destroy", apps=[app.name for app in coupled])
@@ -74,11 +89,12 @@ def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path
     problem = rules.stage_problem(stage)
     if problem:
         raise UserError(problem)
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     known = Coupling.objects.filter(app=app).select_related("pipeline").first()
     if known:
         where = known.pipeline.name if queries.visible(actor).filter(pk=known.pipeline_id).exists() else "another pipeline"
         raise ConflictError(f"{app.name} is in {where} already.", hint=f"greenroom pipelines:remove -a {app.name}", id="invalid_params")
+    lock(pipeline)  # its config vars do not change until they are handed down
     row = Coupling.objects.create(pipeline=pipeline, app=app, stage=stage)
     hand_down(actor=actor, app=app, values=queries.config(pipeline, "test", home), home=home)
     _note(actor, pipeline, "add", app, stage=stage)
@@ -91,6 +107,7 @@ def move(*, actor: Actor, coupling: Coupling, stage: str) -> Coupling:
     problem = rules.stage_problem(stage)
     if problem:
         raise UserError(problem)
+    _hold(coupling)
     coupling.stage = stage
     coupling.save(update_fields=["stage", "updated_at"])
     _note(actor, coupling.pipeline, "update", coupling.app, stage=stage)
@@ -100,9 +117,17 @@ def move(*, actor: Actor, coupling: Coupling, stage: str) -> Coupling:
 @transaction.atomic
 def uncouple(*, actor: Actor, coupling: Coupling, home: Path) -> None:
     """Take an app out of its pipeline; its tests see the pipeline's config vars no more."""
+    _hold(coupling)
     hand_down(actor=actor, app=coupling.app, values={}, home=home)
     _note(actor, coupling.pipeline, "remove", coupling.app)
     coupling.delete()
+
+
+def _hold(coupling: Coupling) -> None:
+    """Lock the app. NotFoundError when somebody else has taken it out of the pipeline meanwhile."""
+    apps.lock_apps([coupling.app_id])
+    if not Coupling.objects.filter(pk=coupling.pk).exists():
+        raise NotFoundError("Couldn't find that pipeline coupling.", resource="pipeline_coupling")
 
 
 @transaction.atomic
@@ -110,27 +135,29 @@ def change_config(*, actor: Actor, pipeline: Pipeline, stage: str, home: Path, u
     """Set and (None) remove config vars of a stage; the whole map afterwards. UserError for a bad key or value, or over 64 KB."""
     if stage not in rules.CONFIG_STAGES:
         raise UserError(f"Stage {stage[:60]!r} has no config vars of its own: {' and '.join(rules.CONFIG_STAGES)} have.", hint="greenroom config -a APP")
-    for key, value in updates.items():
-        text = config_rules.problem(key, value)
-        if text:
-            raise UserError(text)
-    Pipeline.objects.select_for_update().get(pk=pipeline.pk)
+    refuse_problems(updates)
+    refuse_given(updates)
+    coupled: list[Coupling] = []
+    if stage == "test":
+        coupled = _lock_with_apps(pipeline)
+    else:
+        lock(pipeline)
     outcome = config_rules.apply(queries.config(pipeline, stage, home), dict(updates))
-    if config_rules.too_large(outcome.values):
-        raise UserError(f"The {stage} config vars of {pipeline.name} would be larger than 64 KB in all.", hint="keep files out of config vars")
+    text = config_rules.too_large(outcome.values)
+    if text:
+        raise UserError(f"{pipeline.name}, {stage}: {text}", hint="keep files out of config vars")
     sealed = sealed_map(outcome.values, place=queries.config_place(pipeline, stage), home=home)
     values = {"sealed": sealed, "names": sorted(outcome.values)}
     StageConfig.objects.update_or_create(pipeline=pipeline, stage=stage, defaults=values)
     _note(actor, pipeline, "config", stage=stage, set=list(outcome.set), removed=list(outcome.removed))
-    if stage == "test":
-        for row in queries.couplings(pipeline):
-            hand_down(actor=actor, app=row.app, values=outcome.values, home=home)
+    for row in coupled:
+        hand_down(actor=actor, app=row.app, values=outcome.values, home=home)
     return outcome.values
 
 
 def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) -> None:
     """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing when nothing changes."""
-    row = App.objects.select_for_update().get(pk=app.pk)
+    row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
     if for_tests(row, home) != dict(values):
         apps.change_settings(actor=actor, app=row, settings=with_test_config(row, values, home))
 
@@ -145,11 +172,12 @@ def promote(
     All rows in one transaction: the releases and their deliveries are open when it ends, and the loop carries them out. forced: names of
     targets that do not wait for their pending migrations. UserError, ConflictError when there is nothing to promote.
     """
+    apps.lock_apps([source.pk, *(app.pk for app in targets)])
     stages = queries.stages(queries.couplings(pipeline))
     problem = rules.promotion_problem(source=source.name, stages=stages, targets=[app.name for app in targets])
     if problem:
         raise UserError(problem, hint=f"greenroom pipelines:info {pipeline.name}")
-    chosen = release or _serving(source)
+    chosen = Release.objects.select_related("slug").get(pk=(release or _serving(source)).pk)  # with its slug, if that is still kept
     if chosen.slug is None or chosen.status != "succeeded":
         raise ConflictError(f"v{chosen.version} of {source.name} cannot be promoted: {_why(chosen)}.", hint=f"greenroom releases -a {source.name}")
     row = Promotion.objects.create(pipeline=pipeline, source=source, source_release=chosen, account_id=actor.account_id, forced=list(forced))

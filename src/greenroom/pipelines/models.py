@@ -142,7 +142,8 @@ class ReviewAppConfig(models.Model):
 class ReviewApp(models.Model):
     """An app of its own for a branch of another app's repository. state: pending, creating, created, deleting, deleted, errored.
 
-    app_name is chosen with the row, so that a making that was interrupted goes on with the same app; sha: the branch's commit that it has.
+    app_name is chosen with the row, so that a making that was interrupted goes on with the same app; empty in the row that says
+    why a branch gets none by itself. sha: the branch's commit that it has, or that was refused.
     environment: config vars of this one alone, sealed.
     """
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, IntegerField, Q, QuerySet, When
 
 from greenroom.accounts.rules import Actor, scope_grants
 from greenroom.app_migrations.queries import of_release
 from greenroom.apps import queries as apps
-from greenroom.apps.models import App
+from greenroom.apps.models import App, Collaborator
 from greenroom.apps.rules import PERMISSIONS, Standing, allows
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from greenroom.basics.ids import is_uuid
@@ -32,10 +33,20 @@ def visible(actor: Actor) -> QuerySet[Pipeline]:
 def standing(actor: Actor, pipeline: Pipeline) -> Standing:
     """The actor's role in the pipeline."""
     owns = actor.account_id is not None and pipeline.owner_id == actor.account_id
-    rows = couplings(pipeline)
-    lasting = [row for row in rows if row.stage != "review"] or rows  # a review app is its maker's own
-    roles = [apps.standing(actor, row.app).role for row in lasting]
+    rows = Coupling.objects.filter(pipeline=pipeline)
+    lasting = rows.exclude(stage="review")  # a review app is its maker's own
+    roles = _roles(actor, lasting if lasting.exists() else rows)
     return Standing(role=rules.role_in_pipeline(owns=owns, roles=roles), is_admin=actor.is_admin)
+
+
+def _roles(actor: Actor, rows: QuerySet[Coupling]) -> list[str]:
+    """The actor's different roles in the apps of couplings, ``none`` included."""
+    others = rows.exclude(app__owner_id=actor.account_id) if actor.account_id else rows
+    found = Collaborator.objects.filter(app__in=others.values("app_id"), account_id=actor.account_id) if actor.account_id else Collaborator.objects.none()
+    roles = set(found.values_list("role", flat=True))
+    if others.count() > found.count():
+        roles.add("none")
+    return [*roles, *(["owner"] if rows.count() > others.count() else [])]
 
 
 def authorise(actor: Actor | None, name: str, permission: str) -> Pipeline:
@@ -61,7 +72,17 @@ def authorise(actor: Actor | None, name: str, permission: str) -> Pipeline:
 def couplings(pipeline: Pipeline) -> list[Coupling]:
     """The pipeline's apps, in the order of the stages."""
     rows = Coupling.objects.filter(pipeline=pipeline).select_related("app", "app__owner", "pipeline")
+    return in_order(rows)
+
+
+def in_order(rows: Iterable[Coupling]) -> list[Coupling]:
+    """Couplings in the order of the stages, then by the names of the apps."""
     return sorted(rows, key=lambda row: (rules.STAGES.index(row.stage), row.app.name))
+
+
+def ranked(rows: QuerySet[Coupling]) -> QuerySet[Coupling]:
+    """Couplings with the place of their stage as ``rank``."""
+    return rows.annotate(rank=Case(*(When(stage=stage, then=place) for place, stage in enumerate(rules.STAGES)), output_field=IntegerField()))
 
 
 def coupling(actor: Actor, identity: str, permission: str) -> Coupling:

@@ -10,21 +10,26 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM, Actor
+from greenroom.addons.actions import refuse_given
+from greenroom.addons.rules import GIVEN
 from greenroom.apps import actions as apps
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids
 from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError, UserError
+from greenroom.basics.guard import Guard
 from greenroom.config_vars import rules as config_rules
+from greenroom.config_vars.actions import refuse_problems
 from greenroom.config_vars.maps import open_map, sealed_map
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import lifecycle
@@ -35,10 +40,11 @@ from greenroom.git import queries as git
 from greenroom.git.models import Push
 from greenroom.git.rules import is_branch_name
 from greenroom.pipelines import queries, rules
-from greenroom.pipelines.actions import hand_down
+from greenroom.pipelines.actions import hand_down, lock
 from greenroom.pipelines.models import Coupling, Pipeline, ReviewApp, ReviewAppConfig
 
 log = logging.getLogger(__name__)
+guard = Guard(log)
 SETTINGS = ("automatic", "destroy_stale", "stale_days", "wait_for_ci", "base_name")
 MOST = 20
 """Review apps that a pipeline has at once."""
@@ -47,6 +53,7 @@ MOST = 20
 @transaction.atomic
 def configure(*, actor: Actor, pipeline: Pipeline, changes: Mapping[str, Any]) -> ReviewAppConfig:
     """Let the pipeline have review apps, or change how. UserError when it has no app with a repository."""
+    lock(pipeline)
     row = ReviewAppConfig.objects.filter(pipeline=pipeline).first()
     if row is None:
         row = ReviewAppConfig(pipeline=pipeline, parent=parent_of(pipeline))
@@ -89,11 +96,10 @@ def branch_head(pipeline: Pipeline, branch: str, home: Path) -> str:
 def begin(*, actor: Actor, pipeline: Pipeline, branch: str, home: Path, environment: Mapping[str, str] | None = None) -> ReviewApp:
     """The row of a review app; the loop makes the app. ConflictError when the branch has one, or there are twenty."""
     branch_head(pipeline, branch, home)
-    for key, value in (environment or {}).items():
-        text = config_rules.problem(key, value)
-        if text:
-            raise UserError(text)
-    Pipeline.objects.select_for_update().get(pk=pipeline.pk)
+    refuse_problems(environment or {})
+    refuse_given(environment or {})
+    apps.lock_apps([parent_of(pipeline).pk])
+    lock(pipeline)
     known = ReviewApp.objects.filter(pipeline=pipeline).exclude(state="deleted").exclude(state="errored", app=None)
     same = known.filter(branch=branch).first()
     if same:
@@ -108,8 +114,14 @@ def begin(*, actor: Actor, pipeline: Pipeline, branch: str, home: Path, environm
     )  # fmt: skip
     row.environment = sealed_map(environment, place=_place(row), home=home) if environment else b""
     row.save()
+    _refused(pipeline, branch).update(state="deleted")
     audit(actor=actor, action="pipeline.review_app", app=parent, detail={"pipeline": pipeline.name, "branch": branch, "app": name})
     return row
+
+
+def _refused(pipeline: Pipeline, branch: str) -> QuerySet[ReviewApp]:
+    """The row that says why the branch gets no review app by itself: it never had an app, nor the name of one."""
+    return ReviewApp.objects.filter(pipeline=pipeline, branch=branch, state="errored", app_name="")
 
 
 def _place(row: ReviewApp) -> str:
@@ -118,8 +130,10 @@ def _place(row: ReviewApp) -> str:
 
 @transaction.atomic
 def remove(*, actor: Actor, review: ReviewApp) -> ReviewApp:
-    """Mark a review app to be destroyed with all that it has; the loop does it."""
-    row = ReviewApp.objects.select_for_update().get(pk=review.pk)
+    """Mark a review app to be destroyed with all that it has; the loop does it, and changes the mark no more."""
+    if review.app_id:
+        apps.lock_apps([review.app_id])
+    row = _locked(review)
     if row.state != "deleted":
         row.state = "deleting"
         row.save(update_fields=["state", "updated_at"])
@@ -127,9 +141,14 @@ def remove(*, actor: Actor, review: ReviewApp) -> ReviewApp:
     return row
 
 
+def _locked(review: ReviewApp) -> ReviewApp:
+    """The row as it is now; nobody else changes it until the transaction ends."""
+    return ReviewApp.objects.select_for_update(no_key=True).get(pk=review.pk)
+
+
 def open_reviews() -> QuerySet[ReviewApp]:
-    """Review apps that are not gone, oldest first; one that was destroyed by hand counts as gone."""
-    rows = ReviewApp.objects.exclude(state="deleted").exclude(state="errored", app=None)
+    """Review apps that are not gone, oldest first, and those that could not be made; one that was destroyed by hand counts as gone."""
+    rows = ReviewApp.objects.exclude(state="deleted").exclude(~Q(sha=""), state="errored", app=None)
     return rows.select_related("app", "app__owner", "parent", "pipeline__owner", "account").order_by("created_at")
 
 
@@ -137,10 +156,14 @@ def make_automatic(*, home: Path) -> list[ReviewApp]:
     """Review apps for branches that were pushed since a pipeline makes them by itself, and have none of a later time."""
     made = []
     for config in ReviewAppConfig.objects.filter(automatic=True).select_related("pipeline__owner", "parent"):
-        rows = Push.objects.filter(app=config.parent, state="recorded", ref__startswith="refs/heads/", created_at__gt=config.created_at)
-        rows = rows.exclude(ref=f"refs/heads/{config.parent.protected_branch}").select_related("account").order_by("-seq")
-        made += [row for push in _newest_of_each(rows[:200]) if (row := _automatic(config, push, home))]
+        made += guard.run(config.pk, f"the review apps of {config.parent.name}", partial(_of_config, config, home)) or []
     return made
+
+
+def _of_config(config: ReviewAppConfig, home: Path) -> list[ReviewApp]:
+    rows = Push.objects.filter(app=config.parent, state="recorded", ref__startswith="refs/heads/", created_at__gt=config.created_at)
+    rows = rows.exclude(ref=f"refs/heads/{config.parent.protected_branch}").select_related("account").order_by("-seq")
+    return [row for push in _newest_of_each(rows[:200]) if (row := _automatic(config, push, home))]
 
 
 def _newest_of_each(pushes: Any) -> list[Push]:
@@ -152,14 +175,25 @@ def _newest_of_each(pushes: Any) -> list[Push]:
 
 def _automatic(config: ReviewAppConfig, push: Push, home: Path) -> ReviewApp | None:
     branch = push.ref.removeprefix("refs/heads/")
-    rows = ReviewApp.objects.filter(pipeline=config.pipeline, branch=branch)
-    if rows.filter(created_at__gt=push.created_at).exists() or rows.exclude(state="deleted").exists():
+    rows = ReviewApp.objects.filter(pipeline=config.pipeline, branch=branch).exclude(state="errored", app_name="")
+    if rows.filter(created_at__gt=push.created_at).exists() or rows.exclude(state="deleted").exclude(state="errored", app=None).exists():
         return None
     try:
         return begin(actor=actor_of(push.account or config.pipeline.owner), pipeline=config.pipeline, branch=branch, home=home)
     except GreenroomError as error:
-        log.info("no review app for %s of %s: %s", branch, config.pipeline.name, error.message)
+        _say_refused(config, push, branch, str(error))
         return None
+
+
+def _say_refused(config: ReviewAppConfig, push: Push, branch: str, text: str) -> None:
+    """Why there is none, in the list of review apps; it is tried again, since an app that goes makes room."""
+    row = _refused(config.pipeline, branch).first()
+    if row is not None and row.message == text:
+        return
+    row = row or ReviewApp(pipeline=config.pipeline, parent=config.parent, branch=branch, state="errored", account=push.account)
+    row.message = text
+    row.save()
+    log.info("no review app for %s of %s: %s", branch, config.pipeline.name, text)
 
 
 class Driver:
@@ -175,10 +209,13 @@ class Driver:
             self._destroy(row)
         elif row.state == "pending":
             self._make(row)
+        elif row.app is None and row.state == "errored":
+            if head is None:  # nobody needs to know any more why it could not be made
+                self._write(row, state="deleted")
         elif row.app is None:
             self._write(row, state="deleted", message="the app was destroyed")
         elif head != row.sha:
-            self._push(row, str(head))
+            self._push_or_say(row, str(head))
         elif row.state == "creating":
             self._judge(row)
 
@@ -191,10 +228,17 @@ class Driver:
         self._write(row, state="deleted", app=None)
 
     def _make(self, row: ReviewApp) -> None:
-        """The app, its place in the pipeline and its mark here in one transaction; what stands outside of it is repeatable."""
+        """The app, its place in the pipeline and its mark here in one transaction; what stands outside of it is repeatable.
+
+        The row is locked before the app exists, and the audit log after both: who removes the review app meanwhile waits.
+        """
         account = row.account or row.pipeline.owner
         try:
             with transaction.atomic():
+                lock(row.pipeline)  # before the app, which nobody else sees yet: the config vars do not change until they are handed down
+                row.state = _locked(row).state
+                if row.state == "deleting":
+                    return
                 app = deliveries.create_app(actor=actor_of(account), name=row.app_name, home=self.home)
                 Coupling.objects.create(pipeline=row.pipeline, app=app, stage="review")
                 self._admit(row, app, account)
@@ -213,14 +257,25 @@ class Driver:
             if person.pk != account.pk:
                 apps.add_collaborator(actor=PLATFORM, app=app, email=person.email, role=role)
 
+    def _push_or_say(self, row: ReviewApp, head: str) -> None:
+        """A refusal is written down: for good when nothing but another commit helps, else until the next try."""
+        try:
+            self._push(row, head)
+        except ConflictError as error:
+            self._write(row, message=str(error))
+            raise
+        except UserError as error:
+            self._write(row, sha=head, state="errored", message=str(error))
+
     def _push(self, row: ReviewApp, head: str) -> None:
         app, parent = row.app, row.parent
         assert app is not None
         assert parent is not None
         actor = actor_of(row.account or row.pipeline.owner)
         lifecycle.finish(actor=actor, app=app, home=self.home)
-        if not row.sha:
+        if not Push.objects.filter(app=app).exists():
             values = {**self._declared(parent, head), **queries.config(row.pipeline, "review", self.home), **self._own(row)}
+            values.pop(GIVEN, None)
             deliveries.change_config(actor=actor, app=app, home=self.home, updates={**values})
         moves.lend(source=parent, target=app, home=self.home, sha=head)
         moves.move_branch(app=app, home=self.home, sha=head, account=row.account, rewrite=True)
@@ -232,7 +287,7 @@ class Driver:
         try:
             found = json.loads(git.show(parent, self.home, head, "app.json") or b"{}")
             entries = found["environments"]["review"]["env"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {}
         values = config_rules.first_values(entries, set(), ids.new_secret) if isinstance(entries, dict) else {}
         return {key: value for key, value in values.items() if value is not None and not config_rules.problem(key, value)}
@@ -246,7 +301,11 @@ class Driver:
         if state != row.state:
             self._write(row, state=state, message=delivery.reason if delivery and state == "errored" else "")
 
+    @transaction.atomic
     def _write(self, row: ReviewApp, **columns: object) -> None:
+        """Set columns; what somebody removed meanwhile stays to be destroyed."""
+        if "state" in columns and columns["state"] != "deleted" and _locked(row).state == "deleting":
+            columns = {**columns, "state": "deleting"}
         for name, value in columns.items():
             setattr(row, name, value)
         row.save(update_fields=[*columns, "updated_at"])

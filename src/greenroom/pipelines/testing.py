@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -18,10 +19,13 @@ from django.db.models import Exists, F, Max, OuterRef, QuerySet
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_apps
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, UserError
+from greenroom.basics.guard import Guard
 from greenroom.builds import actions as builds
 from greenroom.builds import output
+from greenroom.builds.models import Build
 from greenroom.checks import actions as checks
 from greenroom.checks.builtin import environment
 from greenroom.checks.models import CheckRun
@@ -33,9 +37,11 @@ from greenroom.git import queries as git
 from greenroom.git.rules import printable
 from greenroom.git.tarball import import_tarball
 from greenroom.pipelines import queries, rules
+from greenroom.pipelines.actions import lock
 from greenroom.pipelines.models import Pipeline, TestRun
 
 log = logging.getLogger(__name__)
+guard = Guard(log)
 BATCH = 100
 FOLDER = "logs/deliveries"
 NAME = re.compile(r"[0-9a-f]{32}\.log\Z")
@@ -55,6 +61,7 @@ def start(
     title = f"ci:run of {commit_branch[:100]}: {commit_message[:200]}"
     made = import_tarball(app=app, home=home, tarball=tarball, message=title, name=actor.email, email=actor.email, at=int(clock.now().timestamp()))
     with transaction.atomic():
+        lock_apps([app.pk])
         row = _row(
             pipeline, app=app, uploaded=True, sha=made.sha, commit_sha=printable(commit_sha, 64), commit_branch=printable(commit_branch, 255),
             commit_message=printable(commit_message, 500), account_id=actor.account_id,
@@ -65,7 +72,7 @@ def start(
 
 
 def _row(pipeline: Pipeline, **columns: object) -> TestRun:
-    Pipeline.objects.select_for_update().get(pk=pipeline.pk)
+    lock(pipeline)
     top = TestRun.objects.filter(pipeline=pipeline).aggregate(top=Max("number"))["top"] or 0
     return TestRun.objects.create(pipeline=pipeline, number=top + 1, **columns)
 
@@ -82,15 +89,18 @@ def unnumbered() -> QuerySet[CheckRun]:
 def number_new(*, home: Path) -> int:
     """Give the check runs of pushes their numbers; how many had none."""
     rows = list(unnumbered()[:BATCH])
-    for run in rows:
-        delivery = Delivery.objects.filter(app=run.app, sha=run.sha, kind="push").select_related("push").order_by("-seq").first()
-        branch = delivery.push.ref.removeprefix("refs/heads/") if delivery and delivery.push else run.app.protected_branch
-        with transaction.atomic():
-            _row(
-                run.app.coupling.pipeline, app=run.app, check_run=run, sha=run.sha, commit_sha=run.sha, commit_branch=branch,
-                commit_message=_subject(run, home), account_id=delivery.account_id if delivery else None, state="running",
-            )  # fmt: skip
-    return len(rows)
+    return sum(bool(guard.run(run.pk, f"check run {run.pk} of {run.app.name}", partial(_number, run, home))) for run in rows)
+
+
+def _number(run: CheckRun, home: Path) -> bool:
+    delivery = Delivery.objects.filter(app=run.app, sha=run.sha, kind="push").select_related("push").order_by("-seq").first()
+    branch = delivery.push.ref.removeprefix("refs/heads/") if delivery and delivery.push else run.app.protected_branch
+    with transaction.atomic():
+        _row(
+            run.app.coupling.pipeline, app=run.app, check_run=run, sha=run.sha, commit_sha=run.sha, commit_branch=branch,
+            commit_message=_subject(run, home), account_id=delivery.account_id if delivery else None, state="running",
+        )  # fmt: skip
+    return True
 
 
 def _subject(run: CheckRun, home: Path) -> str:
@@ -118,27 +128,40 @@ class Driver:
         return lambda text: transcript.append(self.home / file, text)
 
     def _build(self, row: TestRun) -> None:
-        if row.build is None:
-            with transaction.atomic():
-                row.build = builds.start(app=row.app, commit=row.sha, account=row.account)
-                self._write(row, build=row.build, state="building")
+        build = row.build or self._started(row)
+        if build is None:
+            return
         config = self._environment(row)
-        build = builds.advance(build=row.build, engine=self.engine, home=self.home, say=self._say(row.setup), config=config)
+        build = builds.advance(build=build, engine=self.engine, home=self.home, say=self._say(row.setup), config=config)
         if build.status == "succeeded":
-            with transaction.atomic():
-                (run,) = checks.begin(app=row.app, sha=row.sha, names=["tests"])
-                self._write(row, check_run=run, state="running")
+            self._queue(row)
         elif build.status != "pending":
             text = build.failure_message or f"the build was {build.status}"
             hint = f"\n !     hint: {build.failure_hint}" if build.failure_hint else ""
             self._say(row.setup)(f" !     {text}{hint}\n !     Build failed: no test was run.")
             self._write(row, state="ended", message=text)
 
+    @transaction.atomic
+    def _started(self, row: TestRun) -> Build | None:
+        """The build that the run has from now on; None when somebody has cancelled the run."""
+        if _is_cancelled(row):
+            return None
+        build = builds.start(app=row.app, commit=row.sha, account=row.account)
+        self._write(row, build=build, state="building")
+        return build
+
+    @transaction.atomic
+    def _queue(self, row: TestRun) -> None:
+        """The run has a check run from now on, unless somebody has cancelled it: nobody would carry that on."""
+        if not _is_cancelled(row):
+            (run,) = checks.begin(app=row.app, sha=row.sha, names=["tests"])
+            self._write(row, check_run=run, state="running")
+
     def _environment(self, row: TestRun) -> dict[str, str]:
         """What the build sees: what its tests will see, never the app's config vars; the database is not there yet."""
         try:
             app_json = json.loads(git.show(row.app, self.home, row.sha, "app.json") or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             app_json = {}  # the build says what is wrong with it
         declared = app_json if isinstance(app_json, dict) else {}
         given = {"SECRET_KEY": row.id.hex, **for_tests(row.app, self.home)}
@@ -158,10 +181,14 @@ class Driver:
         if overlay.status == "ready":
             checks.advance_tests(run=run, slug=slug, mounts=overlay.mounts, engine=self.engine, home=self.home, say=lambda _: None)
         elif overlay.status == "failed":
-            title = f"the test requirements could not be installed: {overlay.message}"
-            checks.report(
-                app=row.app, sha=row.sha, name="tests", status="completed", conclusion="error", title=title[:255], summary=overlay.message
-            )
+            self._fail(row, overlay.message)
+
+    @transaction.atomic
+    def _fail(self, row: TestRun, message: str) -> None:
+        """The check ends with an error; that of a cancelled run has ended, and gets no second attempt."""
+        if not _is_cancelled(row):
+            title = f"the test requirements could not be installed: {message}"
+            checks.report(app=row.app, sha=row.sha, name="tests", status="completed", conclusion="error", title=title[:255], summary=message)
 
     # -- the two files -------------------------------------------------------------------------------------------------------
 
@@ -180,10 +207,15 @@ class Driver:
             self._write(row, told=True, state="ended")
 
     def _copy(self, row: TestRun, run: CheckRun, ended: bool) -> None:
-        text, place = output.new_lines(self.home, f"test-{run.id.hex}", row.place, ended)
-        if text:
-            transcript.append(self.home / row.output, text)
-            self._write(row, place=place)
+        while True:
+            before = row.place
+            text, place = output.new_lines(self.home, f"test-{run.id.hex}", before, ended)
+            if place != before:
+                if text:
+                    transcript.append(self.home / row.output, text)
+                self._write(row, place=place)
+            if place == before or not ended:
+                return
 
     def _setup_of_push(self, row: TestRun, run: CheckRun) -> None:
         """What the delivery said before its tests, once; an uploaded run writes its own, which is whole now."""
@@ -199,20 +231,30 @@ class Driver:
     @transaction.atomic
     def _write(self, row: TestRun, **columns: object) -> None:
         """Set columns; what somebody cancelled meanwhile stays cancelled."""
-        if "state" in columns and TestRun.objects.select_for_update().get(pk=row.pk).state == "cancelled":
-            columns = {**columns, "state": "cancelled"}
-            columns.pop("message", None)
+        now = TestRun.objects.select_for_update(no_key=True).get(pk=row.pk) if "state" in columns else None
+        if now and now.state == "cancelled":
+            columns = {**columns, "state": now.state, "message": now.message}
         for name, value in columns.items():
             setattr(row, name, value)
         row.save(update_fields=[*columns, "updated_at"])
 
 
+def _locked(row: TestRun) -> TestRun:
+    """The run as it is now, until the transaction ends. Its app's row is locked first, as everywhere."""
+    lock_apps([row.app_id])
+    return TestRun.objects.select_for_update(no_key=True, of=("self",)).select_related("app", "build", "check_run", "pipeline", "account").get(pk=row.pk)
+
+
+def _is_cancelled(row: TestRun) -> bool:
+    """Whether somebody has cancelled the run since it was read; it cannot be cancelled any more before the transaction ends."""
+    now = _locked(row)
+    if now.state == "cancelled":
+        row.state, row.message = now.state, now.message
+    return now.state == "cancelled"
+
+
 def _before_tests(path: Path) -> str:
-    try:
-        text = path.read_text(errors="replace")
-    except OSError:
-        return ""
-    return text.partition(f"\n{TESTS}")[0]
+    return transcript.read(path).partition(f"\n{TESTS}")[0]
 
 
 def _ending(row: TestRun, run: CheckRun | None) -> str:
@@ -226,20 +268,22 @@ def _ending(row: TestRun, run: CheckRun | None) -> str:
 @transaction.atomic
 def cancel(*, actor: Actor, row: TestRun, engine: Engine) -> TestRun:
     """End the test run of an archive. ConflictError for one that is over, and for a push's, which the gate waits for."""
-    row = TestRun.objects.select_for_update(of=("self",)).select_related("app", "build", "check_run", "pipeline", "account").get(pk=row.pk)
+    row = _locked(row)
     if not row.uploaded:
         raise ConflictError(f"Test run {row.number} is of a push: its delivery needs it.", hint=f"greenroom checks -a {row.app.name}")
     status = rules.test_status(state=row.state, check=row.check_run.status if row.check_run else "", conclusion="")
+    over = ConflictError(f"Test run {row.number} is over.", hint=f"greenroom ci:info {row.number} -p {row.pipeline.name}")
     if status in rules.TEST_ENDED:
-        raise ConflictError(f"Test run {row.number} is over.", hint=f"greenroom ci:info {row.number} -p {row.pipeline.name}")
+        raise over
     why = f"{actor.email} cancelled it"
-    audit(actor=actor, action="pipeline.test_run_cancel", app=row.app, detail={"pipeline": row.pipeline.name, "number": row.number})
     if row.check_run:
-        checks.cancel(app=row.app, sha=row.sha, engine=engine, why=why)
+        if not checks.cancel(app=row.app, sha=row.sha, engine=engine, why=why):
+            raise over
     elif row.build:
         builds.cancel(build=row.build, engine=engine, why=f"{why}.")
     row.state, row.message = "cancelled", why
     row.save(update_fields=["state", "message", "updated_at"])
+    audit(actor=actor, action="pipeline.test_run_cancel", app=row.app, detail={"pipeline": row.pipeline.name, "number": row.number})
     return row
 
 

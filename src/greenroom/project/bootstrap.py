@@ -6,6 +6,7 @@ An embedded installation migrates itself; a server installation with its own Pos
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,8 +14,6 @@ import django
 from django.core.management import call_command
 
 from greenroom.basics.errors import GreenroomError, PlatformError
-
-ADMIN = "admin@localhost"
 
 
 def main() -> int:
@@ -24,7 +23,7 @@ def main() -> int:
         django.setup()
         from django.conf import settings
 
-        _schema(settings.INSTALLATION)
+        _schema(settings.INSTALLATION, settings.HOME)
         _administrator(settings.HOME)
     except GreenroomError as error:
         print(error, file=sys.stderr)
@@ -32,7 +31,7 @@ def main() -> int:
     return 0
 
 
-def _schema(installation: dict) -> None:
+def _schema(installation: dict, home: Path) -> None:
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
@@ -47,7 +46,8 @@ def _schema(installation: dict) -> None:
     names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
     raise PlatformError(
         f"{len(plan)} migrations of Greenroom itself are pending: {names}.",
-        hint="take a backup, then run: greenroom-admin migrate",
+        hint='take a backup (pg_dump "$DATABASE_URL"), then, with the DATABASE_URL and SECRET_KEY of this greenroom up: '
+        f"GREENROOM_HOME={shlex.quote(str(home))} greenroom-admin migrate; then greenroom up",
     )
 
 
@@ -55,15 +55,16 @@ def _administrator(home: Path) -> None:
     """The first account and its token; the password stands in ``keys/admin.password``, the token in ``keys/admin.token``."""
     from greenroom.accounts import actions
     from greenroom.accounts.models import Account
-    from greenroom.accounts.rules import PLATFORM
+    from greenroom.accounts.rules import FIRST, PLATFORM
     from greenroom.basics import ids
 
     keys = home / "keys"
+    actions.follow_renames()
     account = Account.objects.filter(is_admin=True).order_by("created_at").first()
     if account is None:
         password = ids.new_secret(12)
         account = actions.create_account(
-            actor=PLATFORM, email=ADMIN, name="Administrator", password=password, is_admin=True
+            actor=PLATFORM, email=FIRST, name="Administrator", password=password, is_admin=True
         )
         _write(keys / "admin.password", password)
     if not (keys / "admin.token").exists():

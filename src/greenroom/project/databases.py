@@ -12,7 +12,7 @@ from pathlib import Path
 from django.db import connections
 
 from greenroom.accounts.rules import Actor
-from greenroom.addons.models import Restore, Snapshot
+from greenroom.addons.models import Restore, Schedule, Snapshot
 from greenroom.addons.postgres import restores, schedules, snapshots
 from greenroom.app_migrations.actions import ask_again
 from greenroom.apps.models import App
@@ -65,13 +65,7 @@ class DatabaseTurn:
 
     def _ask_for_due(self) -> None:
         for schedule in schedules.take_due():
-            actor = Actor(account_id=None, email=schedule.by)
-            try:
-                snapshots.ask(
-                    actor=actor, addon=schedule.addon, kind="scheduled", reason="daily", release_version=version_of(schedule.addon.app)
-                )  # fmt: skip
-            except GreenroomError as error:
-                log.warning("the daily snapshot of %s is left out: %s", schedule.addon.name, error)
+            _attempt(schedule, partial(_ask_daily, schedule))
 
     def _tell_app(self, restore: Restore) -> None:
         """Fresh dynos, since sessions of the old ones were ended; and the question what is pending now."""
@@ -84,7 +78,12 @@ class DatabaseTurn:
         wake()
 
 
-def _attempt(row: Snapshot | Restore, work: Callable[[], object]) -> None:
+def _ask_daily(schedule: Schedule) -> None:
+    actor, addon = Actor(account_id=None, email=schedule.by), schedule.addon
+    snapshots.ask(actor=actor, addon=addon, kind="scheduled", reason="daily", release_version=version_of(addon.app))
+
+
+def _attempt(row: Snapshot | Restore | Schedule, work: Callable[[], object]) -> None:
     try:
         work()
     except GreenroomError as error:

@@ -39,6 +39,14 @@ def required(name: str) -> str:
     return value
 
 
+def number(name: str, default: int) -> int:
+    """The environment variable as a whole number from 0, ``default`` when it is not set, or a PlatformError that names it."""
+    text = os.environ.get(name, "").strip()
+    if text and not (text.isdecimal() and text.isascii() and len(text) < 10):
+        raise PlatformError(f"{name} is {text[:20]!r}; it must be a whole number, 0 for no limit", hint=f"unset {name} gives {default}")
+    return int(text) if text else default
+
+
 def read_installation(home: Path) -> dict[str, Any]:
     """``installation.json`` of the home over the defaults."""
     path = home / "installation.json"

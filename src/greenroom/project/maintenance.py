@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from greenroom.accounts.queries import actor_of
-from greenroom.addons.postgres import restores, snapshots
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres import limits, restores, snapshots, temporary
 from greenroom.apps.models import App
-from greenroom.basics.errors import GreenroomError
+from greenroom.apps.queries import is_gone
+from greenroom.basics import clock
+from greenroom.basics.guard import Guard
 from greenroom.builds import collection
 from greenroom.builds.janitor import Janitor
 from greenroom.checks import actions as checks
@@ -20,10 +26,12 @@ from greenroom.entrypoints.api import resources
 from greenroom.git import uploads
 from greenroom.git.actions import reconcile
 from greenroom.logs.router_lines import RouterLogTail
-from greenroom.releases.models import Release
-from greenroom.router import endpoints
+from greenroom.router import endpoints, switch
 
 log = logging.getLogger(__name__)
+AT_ONCE = 5
+ROUND = 30.0
+"""So many databases are checked in one turn; so many seconds lie between two rounds."""
 
 
 class Maintenance:
@@ -33,49 +41,119 @@ class Maintenance:
         self.engine = engine
         self.home = home
         self.janitor = Janitor(engine, home)
+        self.databases = limits.Watch(home)
         self.collector = Collector(engine, home)
+        self.roles = Databases(home)
+        self.guard = Guard(log)
+        self.looked = 0.0
+        self.parts: list[Callable[[], None]] = [
+            self._pushes, self._pauses, self._checks, self._builds, self._caches, self._old_code, self._new_apps, self._strays, self._addons,
+            self._snapshots, self._restores, self._databases, self._temporary, self._roles, self._certificates, self._uploads,
+        ]  # fmt: skip
 
     def turn(self) -> bool:
-        """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted."""
-        if reconcile(home=self.home):
-            actions.wake()
-        for app in actions.end_pauses(home=self.home):
-            log.info("the pause of %s is over", app.name)
-        checks.sweep(engine=self.engine)
-        for name in collection.sweep(engine=self.engine, home=self.home):
-            log.info("removed %s, which a build had left behind", name)
-        for cache in self.janitor.turn():
-            log.info("%s takes %d MB and is emptied", cache.folder, cache.size / 10**6)
-        for name in self.collector.turn():
-            log.info("removed %s, which nothing needs any more", name)
-        for app in App.objects.filter(releases__isnull=False).select_related("owner").distinct():
-            if not Release.objects.filter(app=app, version__gt=1).exists():
-                self._finish(app)
-        for name in lifecycle.sweep_dynos(self.engine):
-            log.info("ended %s, whose app is gone", name)
-        resources.heal(home=self.home)
-        snapshots.sweep(home=self.home)
-        restores.sweep()
-        endpoints.renew_all(home=self.home)
-        uploads.sweep(self.home)
+        """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted.
+
+        A part that fails, for one app or as a whole, does not keep the others from their turn.
+        """
+        for part in self.parts:
+            self.guard.run(part.__name__, f"maintenance, {part.__name__.strip('_')}", part)
         return False
 
-    def _finish(self, app: App) -> None:
-        try:
-            lifecycle.finish(actor=actor_of(app.owner), app=app, home=self.home)
-        except GreenroomError as error:
-            log.warning("app %s is not whole yet: %s", app.name, error)
+    def _pushes(self) -> None:
+        if reconcile(home=self.home):
+            actions.wake()
+
+    def _pauses(self) -> None:
+        for app in actions.end_pauses(home=self.home):
+            log.info("the pause of %s is over", app.name)
+
+    def _checks(self) -> None:
+        checks.sweep(engine=self.engine)
+
+    def _builds(self) -> None:
+        for name in collection.sweep(engine=self.engine, home=self.home):
+            log.info("removed %s, which a build had left behind", name)
+
+    def _caches(self) -> None:
+        for cache in self.janitor.turn():
+            log.info("%s takes %d MB and is emptied", cache.folder, cache.size / 10**6)
+
+    def _old_code(self) -> None:
+        for name in self.collector.turn():
+            log.info("removed %s, which nothing needs any more", name)
+
+    def _new_apps(self) -> None:
+        """Finish apps whose making was interrupted: those with no release but their first."""
+        begun = App.objects.filter(releases__isnull=False).exclude(releases__version__gt=1).select_related("owner")
+        for app in begun.distinct():
+            step = partial(lifecycle.finish, actor=actor_of(app.owner), app=app, home=self.home)
+            self.guard.run(app.pk, f"app {app.name} is not whole yet", step, partial(is_gone, app))
+
+    def _strays(self) -> None:
+        for name in lifecycle.sweep_dynos(self.engine):
+            log.info("ended %s, whose app is gone", name)
+
+    def _addons(self) -> None:
+        resources.heal(home=self.home)
+
+    def _snapshots(self) -> None:
+        snapshots.sweep(home=self.home)
+
+    def _restores(self) -> None:
+        restores.sweep()
+
+    def _databases(self) -> None:
+        self.databases.turn()
+
+    def _temporary(self) -> None:
+        temporary.look()
+        if clock.monotonic() - self.looked > ROUND:
+            self.looked = clock.monotonic()
+            for name in checks.sweep_forsaken():
+                log.info("dropped %s, the database of a test run whose app is gone", name)
+
+    def _roles(self) -> None:
+        self.roles.turn()
+
+    def _certificates(self) -> None:
+        for app in endpoints.renewable():
+            step = partial(endpoints.renew, app=app, home=self.home)
+            self.guard.run(("certificate", app.pk), f"the certificate of {app.name}", step, partial(is_gone, app))
+
+    def _uploads(self) -> None:
+        uploads.sweep(self.home)
+
+
+class Databases:
+    """Checks the databases of apps one after the other, a few at each turn: their roles' passwords and rights."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.guard = Guard(log)
+        self.last: uuid.UUID | None = None
+        self.rest = 0.0
+
+    def turn(self) -> None:
+        """The next few; after the last one there is a pause of ROUND seconds."""
+        if clock.monotonic() < self.rest:
+            return
+        rows = Addon.objects.filter(kind="postgres", state="provisioned").select_related("app").order_by("pk")
+        found = list((rows.filter(pk__gt=self.last) if self.last else rows)[:AT_ONCE])
+        for addon in found:
+            if self.guard.run(addon.pk, f"the roles of {addon.name}", partial(postgres.check, addon=addon, home=self.home), partial(is_gone, addon.app)):
+                log.info("%s: a password of one of its roles was set again", addon.name)
+        self.last = found[-1].pk if len(found) == AT_ONCE else None
+        if self.last is None:
+            self.rest = clock.monotonic() + ROUND
 
 
 def router_log(home: Path) -> Callable[[], bool]:
     """A turn that copies new lines of the router's access log into the logs of their apps."""
 
     def folder_of(host: str) -> str | None:
-        name = host.partition(":")[0].lower()
-        if name.endswith(".localhost"):
-            app = App.objects.filter(name=name.removesuffix(".localhost")).first()
-        else:
-            app = App.objects.filter(domains__hostname=name).first()
+        folder = switch.folder_of(home, host.partition(":")[0])
+        app = App.objects.filter(pk=uuid.UUID(folder)).first() if folder else None
         return app.log_folder if app else None
 
     tail = RouterLogTail(home, folder_of)

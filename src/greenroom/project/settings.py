@@ -7,7 +7,7 @@ from pathlib import Path
 
 from greenroom.accounts.rules import rate_of
 from greenroom.basics.outgoing import networks
-from greenroom.project.installation import database_from_url, read_installation, required
+from greenroom.project.installation import database_from_url, number, read_installation, required
 
 HOME = Path(required("GREENROOM_HOME"))
 INSTALLATION = read_installation(HOME)
@@ -74,5 +74,11 @@ PRIVATE_TARGETS = networks(os.environ.get("GREENROOM_PRIVATE_TARGETS", "").split
 """Networks beside the public ones that webhooks, drains and sources may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""
 ACCOUNT_RATE = rate_of(os.environ.get("GREENROOM_ACCOUNT_RATE", "4500/75"))
 ADDRESS_RATE = rate_of(os.environ.get("GREENROOM_ADDRESS_RATE", "600/60"))
-PASSWORD_RATE = rate_of(os.environ.get("GREENROOM_PASSWORD_RATE", "10/1"))
+PASSWORD_RATE = rate_of(os.environ.get("GREENROOM_PASSWORD_RATE", "10/10"))
 """Requests of an account; of an address without a credential that holds; wrong passwords per address and per account. ``off``: no limit."""
+ACCOUNT_APPS = number("GREENROOM_ACCOUNT_APPS", 25)
+"""Apps that one account may own, review apps included; administrators may own any number. 0: no limit."""
+ACCOUNT_CONNECTIONS = number("GREENROOM_ACCOUNT_CONNECTIONS", 500)
+"""Database connections of all apps of one account, administrators excepted. 0: no limit but the server's."""
+DATABASE_MB = number("GREENROOM_DATABASE_MB", 10_000)
+"""Megabytes of one database; over it the app may only read. 0: no limit."""

@@ -8,17 +8,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import ssl
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+
+from greenroom.basics.crowd import Crowd
+from greenroom.project import connections
+
+if TYPE_CHECKING:
+    from greenroom.entrypoints.streams.holders import Holders
 
 log = logging.getLogger("greenroom.web")
 
 
-def make_app(home: Path, key: str) -> Any:
+def make_app(home: Path, key: str, holders: Holders) -> Any:
     """The ASGI application: git and streams by path, everything else to Django."""
     from django.core.asgi import get_asgi_application
 
@@ -27,10 +34,10 @@ def make_app(home: Path, key: str) -> Any:
     from greenroom.entrypoints.streams import sign_in, uploads
     from greenroom.project.wiring import authenticate, authorise, collect_sign_in
 
-    django_app = get_asgi_application()
+    django_app = connections.bounded(get_asgi_application(), _most)
     git_app = git_http.make_app(home, authenticate, authorise)
-    stream_app = streams.make_app(home, key)
-    upload_app = uploads.make_app(home, key)
+    stream_app = streams.make_app(home, key, holders)
+    upload_app = uploads.make_app(home, key, holders)
 
     async def application(scope: dict, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -49,6 +56,11 @@ def make_app(home: Path, key: str) -> Any:
     return application
 
 
+def _most(path: str) -> int:
+    """Bytes that a request's body may have before anybody looks at it."""
+    return 26_000_000 if path.startswith("/hooks/") else 6_000_000
+
+
 async def _lifespan(receive: Any, send: Any) -> None:
     while True:
         message = await receive()
@@ -65,13 +77,10 @@ def tls_context(home: Path) -> ssl.SSLContext:
     return context
 
 
-def _server(app: Any, bind: str, port: int, home: Path | None = None) -> uvicorn.Server:
-    tls: dict[str, Any] = (
-        {"ssl_certfile": str(home / "keys/tls.pem"), "ssl_keyfile": str(home / "keys/tls.key")} if home else {}
-    )
+def _server(app: Any, bind: str, port: int, http: Any) -> uvicorn.Server:
     config = uvicorn.Config(
-        app, host=bind, port=port, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75,
-        timeout_graceful_shutdown=5, proxy_headers=False, server_header=False, **tls,
+        app, host=bind, port=port, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=connections.KEEP_ALIVE,
+        timeout_graceful_shutdown=5, proxy_headers=False, server_header=False, http=http, ws="none", backlog=512,
     )  # fmt: skip
     return uvicorn.Server(config)
 
@@ -80,17 +89,21 @@ async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
     """Run all servers until the process is told to stop."""
     from greenroom.entrypoints.git_http import hooks_server
     from greenroom.entrypoints.streams import proxy, rendezvous
-    from greenroom.project.wiring import follow, guard
+    from greenroom.entrypoints.streams.holders import Holders
+    from greenroom.project.wiring import follow, guard, still_allowed
 
-    app = make_app(home, key)
+    holders = Holders(still_allowed)
+    app = make_app(home, key, holders)
     bind = installation["bind"]
-    plain = _server(app, bind, installation["api_port"])
-    secure = _server(app, bind, installation["tls_port"], home)
+    crowd = Crowd(connections.EACH, connections.MOST)
+    clients = proxy.Clients()
+    plain = _server(app, bind, installation["api_port"], connections.protocol(crowd))
+    secure = _server(app, bind, installation["tls_port"], connections.protocol(crowd, tls_context(home), clients.take))
     hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
-    attach = asyncio.create_task(rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home)))
+    attach = asyncio.create_task(rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home), holders))
     others = [hooks, attach]
     if installation["proxy_port"]:
-        others.append(asyncio.create_task(proxy.serve(bind, installation["proxy_port"], installation["tls_port"])))
+        others.append(asyncio.create_task(proxy.serve(bind, installation["proxy_port"], installation["tls_port"], clients)))
     for task in others:
         task.add_done_callback(_report)
     await asyncio.gather(plain.serve(), secure.serve())
@@ -117,6 +130,8 @@ def main() -> int:
     from greenroom.project.drivers import make_engine
 
     use_engine(make_engine(settings.HOME))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(serve(settings.HOME, settings.SECRET_KEY, settings.INSTALLATION))
     return 0
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 
 from greenroom.accounts import limits, signing_in
 from greenroom.accounts.rules import Actor
 from greenroom.apps import queries as apps
 from greenroom.apps.models import App
+from greenroom.apps.rules import Holder
 from greenroom.basics import clock
+from greenroom.basics.database import judged
+from greenroom.basics.errors import PlatformError
 from greenroom.deliveries import actions, transcript
 from greenroom.entrypoints.api.auth import actor_of_header
 from greenroom.git.models import Push
@@ -51,11 +54,27 @@ async def authorise(actor: Actor | None, name: str, need: str) -> App:
 
 
 async def collect_sign_in(id: str, secret: str) -> str | None:
-    """The token for a command whose person said yes; None while nobody has."""
+    """The token for a command whose person said yes; None while nobody has, or while the database restarts."""
 
     def find() -> str | None:
         close_old_connections()
-        return signing_in.collect(id=id, secret=secret)
+        try:
+            return signing_in.collect(id=id, secret=secret)
+        except OperationalError:
+            return None
+
+    return await sync_to_async(find, thread_sensitive=False)()
+
+
+async def still_allowed(holders: Collection[Holder]) -> set[Holder]:
+    """Those of the holders of links whose token, account and role still permit it."""
+
+    def find() -> set[Holder]:
+        close_old_connections()
+        try:
+            return apps.still_allowed(holders)
+        except OperationalError as error:
+            raise judged(error) or PlatformError("Whether the link still holds cannot be told now.", hint="try again") from error
 
     return await sync_to_async(find, thread_sensitive=False)()
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import django
 import psycopg
 
+from greenroom.basics.guard import Guard
+
 BUSY = 0.04
 SHARE = 6
 """A busy loop rests at least so many times as long as its turn took: what it waits for needs the processor more than its questions do."""
@@ -89,6 +91,21 @@ def listen(runners: list[Runner]) -> None:
             runners[0].stopping.wait(TROUBLE)
 
 
+def one_after_another(turns: dict[str, Callable[[], bool]]) -> Callable[[], bool]:
+    """One turn of several that wait for each other's rows; one that fails does not keep the others from theirs."""
+    from django.db import connections
+
+    guard = Guard(log)
+
+    def turn() -> bool:
+        done = [guard.run(name, f"the turn of {name}", each) for name, each in turns.items()]
+        if None in done:
+            connections.close_all()  # the database may have gone away
+        return any(done)
+
+    return turn
+
+
 def build(home: Path) -> list[Runner]:
     """The loops with the drivers of this installation."""
     from django.conf import settings
@@ -101,34 +118,40 @@ def build(home: Path) -> list[Runner]:
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
+    from greenroom.router.actions import reroute
     from greenroom.sources.loop import SourceTurn
     from greenroom.sources.telling import ReportTurn
     from greenroom.webhooks.loop import WebhookTurn
 
     engine = make_engine(home)
-    dynos = DynoLoop(engine, home)
+    dynos = DynoLoop(engine, home, lambda app: reroute(app=app, home=home))
     deliveries = DeliveryLoop(engine, home, settings.INSTALLATION)
     migrations = MigrationTurn(engine, home)
-
-    def both() -> bool:
-        busy = dynos.turn()
-        busy = migrations.turn() or busy
-        return deliveries.turn() or busy
-
+    turns = {"dynos": dynos.turn, "migrations": migrations.turn, "deliveries": deliveries.turn}
     maintenance = Maintenance(engine, home)
     return [
-        Runner("deliveries", both),
+        Runner("deliveries", one_after_another(turns)),
         Runner("router log", router_log(home), idle=0.25),
         Runner("maintenance", maintenance.turn, idle=5.0),
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
         *(Runner(f"rehearsals {number}", RehearsalTurn(engine, home).turn, idle=1.0) for number in range(1, SIDE_BY_SIDE + 1)),
-        Runner("rehearsals", RehearsalTurn(engine, home).turn, idle=1.0),
         Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
         Runner("drains", DrainTurn(home, settings.PRIVATE_TARGETS).turn, idle=0.5),
         Runner("sources", SourceTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
         Runner("source reports", ReportTurn(home, settings.INSTALLATION, settings.PRIVATE_TARGETS).turn, idle=1.0),
     ]
+
+
+def catch_up(home: Path) -> None:
+    """What an earlier version has not made, before anything is started that relies on it."""
+    from greenroom.addons.postgres.actions import catch_up as give_roles
+
+    try:
+        for addon in give_roles(home=home):
+            log.info("%s has roles for the app's own processes now", addon.name)
+    except Exception:
+        log.exception("databases of apps could not be looked at; the worker goes on")
 
 
 def main() -> int:
@@ -139,6 +162,7 @@ def main() -> int:
     from django.conf import settings
 
     home: Path = settings.HOME
+    catch_up(home)
     runners = build(home)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -147,7 +171,10 @@ def main() -> int:
         delay = place * IDLE / len(runners)  # idle loops do not all need a connection at the same moment
         threading.Thread(target=runner.run, args=(delay,), name=runner.name, daemon=True).start()
     threading.Thread(target=listen, args=(runners,), name="listen", daemon=True).start()
-    (home / "run" / "worker.ready").write_text(str(os.getpid()))
+    try:
+        (home / "run" / "worker.ready").write_text(str(os.getpid()))
+    except OSError as error:  # a full disk: the loops work, and only a new `greenroom up` would ask for the file
+        log.warning("run/worker.ready could not be written: %s", error)
     stop.wait()
     for runner in runners:
         runner.stopping.set()

@@ -20,7 +20,7 @@ def release(
     *, actor: Actor, app: App, kind: str, description: str, slug: Slug | None, config: ConfigVersion
 ) -> Release:
     """The next version of the app. Without a slug there is nothing to start, so it succeeds at once."""
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     top = Release.objects.filter(app=app).aggregate(top=Max("version"))["top"] or 0
     row = Release.objects.create(
         app=app,
@@ -46,7 +46,7 @@ def let_go(*, slugs: Collection[Slug]) -> int:
 @transaction.atomic
 def conclude(*, release: Release, status: str, reason: str = "") -> Release:
     """Say how a pending release ended: succeeded, failed, refused or expired. A second call changes nothing."""
-    row = Release.objects.select_for_update().get(pk=release.pk)
+    row = Release.objects.select_for_update(no_key=True).get(pk=release.pk)
     if row.status == "pending":
         row.status, row.reason = status, reason
         row.save(update_fields=["status", "reason", "updated_at"])

@@ -8,10 +8,12 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from greenroom.addons.postgres.queries import forward
+from greenroom.addons.postgres.queries import as_role, forward
+from greenroom.addons.postgres.rules import role_for
+from greenroom.apps.queries import default_domain
 from greenroom.basics import clock
 from greenroom.buildpacks import host
-from greenroom.buildpacks.commands import ReleaseCommand, release_commands
+from greenroom.buildpacks.commands import ReleaseCommand, migrates, release_commands
 from greenroom.buildpacks.runtime import command_argv, runtime_env
 from greenroom.config_vars.queries import values
 from greenroom.engine.contract import DynoSpec, Limits
@@ -43,6 +45,7 @@ def dyno_id(release: Release, command: ReleaseCommand, attempt: int = 0) -> str:
 def spec(*, release: Release, command: ReleaseCommand, home: Path, attempt: int = 0, memory_mb: int = MEMORY_MB) -> DynoSpec:
     """The engine's order: the new slug with the release's config vars, no port, 60 minutes at most. Its output is kept and logged."""
     slug, process = _slug(release), f"{command.kind}.{release.version}"
+    role = role_for("release", slug.settings.get("policy") or {}, migrates=migrates(command.text))
     return DynoSpec(
         id=dyno_id(release, command, attempt),
         kind="release",
@@ -51,10 +54,10 @@ def spec(*, release: Release, command: ReleaseCommand, home: Path, attempt: int 
         process=process,
         command=command_argv(command.text),
         env=runtime_env(
-            config=values(release.config, home),
+            config=as_role(values(release.config, home), app=release.app, home=home, kind=role),
             process=process,
             **host.capacity(memory_mb),
-            facts=_facts(release, slug) | {"HEROKU_DYNO_ID": str(uuid.uuid5(release.id, process))},
+            facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(uuid.uuid5(release.id, process))},
             manager=slug.manifest.get("package_manager", ""),
         ),
         mounts=mounts(slug),
@@ -70,13 +73,16 @@ def _slug(release: Release) -> Slug:
     return release.slug
 
 
-def _facts(release: Release, slug: Slug) -> dict[str, str]:
+def facts(release: Release, slug: Slug) -> dict[str, str]:
+    """What each dyno of the release is told of it: Heroku's dyno metadata."""
     return {
         "HEROKU_APP_ID": str(release.app_id),
         "HEROKU_APP_NAME": release.app.name,
+        "HEROKU_APP_DEFAULT_DOMAIN_NAME": default_domain(release.app),
         "HEROKU_RELEASE_CREATED_AT": clock.heroku_time(release.created_at) or "",
         "HEROKU_RELEASE_VERSION": f"v{release.version}",
         "HEROKU_SLUG_COMMIT": slug.commit,
         "HEROKU_BUILD_COMMIT": slug.commit,
+        "HEROKU_BUILD_DESCRIPTION": f"Deploy {slug.commit[:8]}",
         "HEROKU_SLUG_DESCRIPTION": f"Deploy {slug.commit[:8]}",
     }

@@ -34,3 +34,8 @@ class Release(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["app", "version"], name="one_release_per_version")]
+
+    @property
+    def output(self) -> str:
+        """The file with the output of its release command, relative to home; ``.done`` beside it says that it is whole."""
+        return f"logs/releases/{self.id.hex}.log"

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from greenroom.apps.models import App
 from greenroom.basics.errors import NotFoundError
+from greenroom.basics.ids import is_uuid
 from greenroom.buildpacks.readers import required_env
 from greenroom.config_vars import queries as config_queries
 from greenroom.config_vars import rules as config_rules
@@ -19,7 +20,7 @@ from greenroom.slugs.models import Slug
 
 def of_app(app: App) -> QuerySet[Release]:
     """The app's releases, newest first."""
-    return Release.objects.filter(app=app).select_related("slug", "config", "account").order_by("-version")
+    return Release.objects.filter(app=app).select_related("app", "slug", "config", "account").order_by("-version")
 
 
 def newest(app: App, *statuses: str) -> Release | None:
@@ -35,7 +36,7 @@ def by_name(app: App, name: str) -> Release:
     elif name.lstrip("v").isdecimal() and len(name) < 10:
         found = of_app(app).filter(version=int(name.lstrip("v"))).first()
     else:
-        found = next((row for row in of_app(app) if str(row.id) == name), None)
+        found = of_app(app).filter(pk=name).first() if is_uuid(name) else None
     if found is None:
         raise NotFoundError(
             f"Couldn't find release {name[:40]}.", hint=f"greenroom releases -a {app.name}", resource="release"
@@ -45,12 +46,13 @@ def by_name(app: App, name: str) -> Release:
 
 def candidates(app: App) -> list[Candidate]:
     """All releases as the rollback rule takes them."""
-    return [Candidate(r.version, r.status, r.slug_id is not None) for r in of_app(app)]
+    rows = Release.objects.filter(app=app).order_by("-version").values_list("version", "status", "slug_id")
+    return [Candidate(version, status, slug is not None) for version, status, slug in rows]
 
 
 def gaps(slug: Slug, config: ConfigVersion) -> dict[str, str]:
     """The environment contract: required keys of the slug that the config version does not set, with the reasons."""
-    return config_rules.missing(required_env(slug.app_json, slug.is_django), config.names)
+    return config_rules.missing(required_env(slug.app_json, slug.is_django, slug.manifest.get("secret_key", "SECRET_KEY")), config.names)
 
 
 def config_values(release: Release, home: Path) -> dict[str, str]:

@@ -29,6 +29,8 @@ def command_end(*, phase: str, exit_code: int | None, reason: str, memory_mb: in
         return CommandEnd("failed", f"The {name} took longer than {COMMAND_SECONDS / 60:.0f} minutes and was ended.", "do long work in a one-off dyno")
     if reason == "oom":
         return CommandEnd("failed", f"The {name} needed more than {memory_mb} MB of memory.", "do it in smaller steps")
+    if reason == "disk":
+        return CommandEnd("failed", f"The {name} was ended: the machine's disk is full.", "the operator makes room; greenroom doctor tells what takes it")
     if exit_code == 0:
         return CommandEnd("ok")
     return CommandEnd("failed", f"The {name} ended with exit code {exit_code}.", "read its output above, correct it, push again")

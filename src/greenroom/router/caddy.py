@@ -1,4 +1,4 @@
-"""Renders Caddy's whole configuration from the list of apps, and loads it. Done when an app or domain comes or goes, never for a release."""
+"""Renders Caddy's configuration and loads it. It names no app: only a certificate, or other ports, change it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,14 @@ from typing import Any
 
 from greenroom.basics.errors import PlatformError
 from greenroom.basics.unixsock import connect
-from greenroom.router import pages
-from greenroom.router.rules import PAGES, SLOTS
+from greenroom.router import caddy_routes, pages
+from greenroom.router.rules import Page
 
-HOLD = "10s"
-FIRST_BYTE = "30s"
-
-
-@dataclass(frozen=True)
-class Site:
-    """An app as the router knows it: its folder below ``run/router`` and its host names."""
-
-    folder: str
-    hosts: tuple[str, ...]
+OWN_PAGES = {
+    "nosuchapp.html": ("H01", Page("No such app", "There is no app at this address.")),
+    "timeout.html": ("H12", Page("No answer in time", "The app took too long to answer. Please try again in a moment.")),
+    "unavailable.html": ("H13", Page("No answer", "The app did not answer this request. Please try again in a moment.")),
+}
 
 
 @dataclass(frozen=True)
@@ -35,14 +30,10 @@ class Served:
     hosts: tuple[str, ...]
 
 
-def render(sites: Sequence[Site], installation: dict[str, Any], served: Sequence[Served] = ()) -> dict[str, Any]:
-    """The configuration as Caddy's JSON, without the private keys of ``served``. Host names reach it as JSON strings only."""
-    routes = [_site(site) for site in sites]
-    unknown = {"handle": [_headers("H01"), _page("nosuchapp.html", "404")]}
-    errors = {"routes": [{"handle": [_headers("H13"), _page("unavailable.html", "503")]}]}
+def render(installation: dict[str, Any], served: Sequence[Served] = ()) -> dict[str, Any]:
+    """The configuration as Caddy's JSON, without the private keys of ``served``. It names no app."""
     server = {
-        "routes": [*routes, unknown],
-        "errors": errors,
+        "errors": caddy_routes.errors(),
         "automatic_https": {"disable": True},
         "logs": {"default_logger_name": "router"},
         "read_header_timeout": "30s",
@@ -50,9 +41,16 @@ def render(sites: Sequence[Site], installation: dict[str, Any], served: Sequence
         "max_header_bytes": 65536,
     }
     bind = installation["bind"]
-    plain = {**server, "listen": [f"{bind}:{installation['http_port']}"], "protocols": ["h1"]}
+    plain = {
+        **server,
+        "routes": caddy_routes.routes(installation, secure=False),
+        "listen": [f"{bind}:{installation['http_port']}"],
+        "protocols": ["h1"],
+    }
     secure = {
         **server,
+        "routes": caddy_routes.routes(installation, secure=True),
+        "listener_wrappers": [{"wrapper": "http_redirect"}, {"wrapper": "tls"}],
         "listen": [f"{bind}:{installation['https_port']}"],
         "tls_connection_policies": [*(_policy(row) for row in served), {"fallback_sni": "localhost"}],
         "protocols": ["h1", "h2"],
@@ -95,79 +93,12 @@ def _logging() -> dict[str, Any]:
     }
 
 
-def _headers(code: str) -> dict[str, Any]:
-    sets = {
-        "Greenroom-Error": [code],
-        "Cache-Control": ["no-store"],
-        "Retry-After": ["5"],
-        "Content-Type": ["text/html; charset=utf-8"],
-    }
-    return {"handler": "headers", "response": {"set": sets}}
-
-
-def _page(name: str, status: str) -> dict[str, Any]:
-    inner = [
-        {"handle": [{"handler": "rewrite", "method": "GET", "uri": f"/{name}"}]},
-        {"handle": [{"handler": "file_server", "root": "caddy/pages", "status_code": status}]},
-    ]
-    return {"handler": "subroute", "routes": inner}
-
-
-def _site(site: Site) -> dict[str, Any]:
-    shown = [_when_file(site.folder, code) for code in PAGES]
-    proxy = {"handle": [_proxy(site.folder)]}
-    inner = {"handler": "subroute", "routes": [*shown, proxy]}
-    return {"match": [{"host": list(site.hosts)}], "handle": [inner], "terminal": True}
-
-
-def _when_file(folder: str, code: str) -> dict[str, Any]:
-    """While ``<code>.html`` lies in the app's folder, it is the answer; looked up at each request, so no reload is needed."""
-    match = {"file": {"root": f"run/router/{folder}", "try_files": [f"/{code}.html"]}}
-    serve = {
-        "handler": "subroute",
-        "routes": [
-            {"handle": [{"handler": "rewrite", "method": "GET", "uri": f"/{code}.html"}]},
-            {"handle": [{"handler": "file_server", "root": f"run/router/{folder}", "status_code": "503"}]},
-        ],
-    }
-    return {"match": [match], "handle": [_headers(code), serve], "terminal": True}
-
-
-def _proxy(folder: str) -> dict[str, Any]:
-    """Fixed slots: which dyno a slot leads to is a symlink, changed by ``switch`` without Caddy knowing."""
-    return {
-        "handler": "reverse_proxy",
-        "upstreams": [{"dial": f"unix/run/router/{folder}/{slot}"} for slot in range(SLOTS)],
-        "load_balancing": {"selection_policy": {"policy": "random"}, "try_duration": HOLD, "try_interval": "50ms"},
-        "transport": {
-            "protocol": "http",
-            "keep_alive": {"enabled": False},
-            "dial_timeout": "5s",
-            "response_header_timeout": FIRST_BYTE,
-        },
-        "flush_interval": -1,
-        "headers": {
-            "request": {
-                "set": {
-                    "X-Request-Id": ["{http.request.uuid}"],
-                    "X-Request-Start": ["{time.now.unix_ms}"],
-                    "X-Forwarded-Port": ["{http.request.port}"],
-                    "Via": ["1.1 greenroom"],
-                }
-            },
-            "response": {"set": {"Via": ["1.1 greenroom"]}},
-        },
-    }
-
-
 def write_pages(home: Path) -> None:
     """The pages that do not belong to one app."""
     folder = home / "caddy" / "pages"
     folder.mkdir(parents=True, exist_ok=True)
-    text = "There is no app at this address. Apps answer at http://<app>.localhost."
-    _write(folder / "nosuchapp.html", pages.page("H01", "No such app", text, "greenroom apps"))
-    text = "The app did not answer in time, or ended while it was answering."
-    _write(folder / "unavailable.html", pages.page("H13", "The app did not answer", text, "greenroom logs --tail"))
+    for name, (code, what) in OWN_PAGES.items():
+        _write(folder / name, pages.page(code, what))
 
 
 def _write(path: Path, text: str) -> None:

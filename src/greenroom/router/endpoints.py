@@ -6,11 +6,13 @@ import secrets
 from pathlib import Path
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.apps.actions import WORDS
 from greenroom.apps.models import App, Domain
+from greenroom.apps.queries import unknown
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars.actions import data_key
@@ -22,10 +24,18 @@ from greenroom.router.models import DomainCertificate, SniEndpoint
 MOST = 50
 
 
+def _locked(app: App) -> App:
+    """The app as it is behind its lock: what its certificates and domains are is asked there. NotFoundError when it is gone."""
+    row = App.objects.select_for_update(no_key=True, of=("self",)).select_related("owner").filter(pk=app.pk).first()
+    if row is None:
+        raise unknown(app.name)
+    return row
+
+
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpoint:
     """A certificate; domains that it covers and that have none are served with it. UserError for one that cannot serve."""
-    App.objects.select_for_update().get(pk=app.pk)
+    app = _locked(app)
     if app.sni_endpoints.count() >= MOST:
         raise UserError(
             f"{app.name} has {MOST} certificates, and more are not possible.",
@@ -43,6 +53,7 @@ def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpo
 @transaction.atomic
 def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: str) -> SniEndpoint:
     """Another chain and key under the same name. UserError when a domain that is served with it would have none."""
+    app = _locked(app)
     row = find(app, name)
     if row.issued:
         raise UserError(
@@ -69,8 +80,9 @@ def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: s
 @transaction.atomic
 def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
     """Forget a certificate and its key; its domains are served with another one that covers them, if there is one."""
+    app = _locked(app)
     row = find(app, name)
-    if row.issued and App.objects.filter(pk=app.pk, acm=True).exists():
+    if row.issued and app.acm:
         raise UserError(
             f"{row.name} is made by Greenroom as long as this is on.", hint=f"heroku certs:auto:disable -a {app.name}"
         )
@@ -82,7 +94,10 @@ def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
 
 @transaction.atomic
 def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
-    """Serve the domain with this certificate; None: with no one's own. UserError when it is for other names."""
+    """Serve the domain with this certificate; None: with no one's own. UserError when it is for other names, NotFoundError when the domain is gone."""
+    app = _locked(app)
+    if not app.domains.filter(pk=domain.pk).exists():
+        raise NotFoundError("Couldn't find that domain name.", hint=f"heroku domains -a {app.name}", resource="domain")
     DomainCertificate.objects.filter(domain=domain).delete()
     if name is not None:
         row = find(app, name)
@@ -98,6 +113,7 @@ def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
 @transaction.atomic
 def settle(*, app: App) -> None:
     """Domains without a certificate get one that covers them: an uploaded one before one of our own, the newest first."""
+    app = _locked(app)
     rows = list(app.sni_endpoints.order_by("issued", "-created_at"))
     for domain in app.domains.filter(certificate__isnull=True):
         found = next((row for row in rows if covers(row.names, domain.hostname)), None)
@@ -108,7 +124,7 @@ def settle(*, app: App) -> None:
 @transaction.atomic
 def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = False) -> App:
     """Whether Greenroom makes certificates for the app's domains. ``again``: make a new one although the old one holds."""
-    app = App.objects.select_for_update().select_related("owner").get(pk=app.pk)
+    app = _locked(app)
     if app.acm != on:
         app.acm = on
         app.save(update_fields=["acm", "updated_at"])
@@ -122,6 +138,7 @@ def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = Fa
 @transaction.atomic
 def renew(*, app: App, home: Path) -> SniEndpoint | None:
     """The app's certificate of our own, made anew when its domains changed or its end is near; None where there is nothing to do."""
+    app = _locked(app)
     if not app.acm:
         return None
     names = sorted(app.domains.values_list("hostname", flat=True))
@@ -131,7 +148,7 @@ def renew(*, app: App, home: Path) -> SniEndpoint | None:
     if not names:
         app.sni_endpoints.filter(issued=True).delete()
         return None
-    row = row or SniEndpoint(app=app, issued=True, name=f"greenroom-ca-{app.name}")
+    row = row or SniEndpoint(app=app, issued=True, name=_own_name(app))
     chain, key = issuing.issue(home=home, names=names, now=clock.now())
     _fill(row, home, chain, key)
     audit(actor=PLATFORM, action="certificate.issue", app=app, detail=_detail(row))
@@ -139,9 +156,20 @@ def renew(*, app: App, home: Path) -> SniEndpoint | None:
     return row
 
 
+def _own_name(app: App) -> str:
+    """The name of a new certificate of our own. Another app may have had this app's name before it was renamed, and its certificate has it still."""
+    name = f"greenroom-ca-{app.name}"
+    return f"{name}-{app.pk.hex[:8]}" if SniEndpoint.objects.filter(name=name).exists() else name
+
+
+def renewable() -> QuerySet[App]:
+    """Apps with certificates of our own."""
+    return App.objects.filter(acm=True).select_related("owner")
+
+
 def renew_all(*, home: Path) -> None:
-    """The worker's look at all apps that have it on."""
-    for app in App.objects.filter(acm=True).select_related("owner"):
+    """Renew the certificates of all apps that have them."""
+    for app in renewable():
         renew(app=app, home=home)
 
 

@@ -1,38 +1,42 @@
-"""The health gate: asks a dyno over its socket, with the app's own Host header, before it may get traffic."""
+"""The health gate: asks a dyno over its socket, as the router would for a visitor, before it may get traffic."""
 
 from __future__ import annotations
 
-import http.client
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket as Socket  # noqa: N812
 
+from greenroom.basics import asking
 from greenroom.basics.unixsock import connect
+
+SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether the health path answered 2xx or 3xx, and one line that says what came."""
+    """Whether the health path ends well, and one line that says what came.
+
+    remedy: what to change in the app, where that is known.   https: the app sends visitors to HTTPS.
+    """
 
     healthy: bool
     detail: str
+    remedy: str = ""
+    https: bool = False
+
+    @property
+    def text(self) -> str:
+        """The line, and the remedy as a hint below it."""
+        return f"{self.detail}\nhint: {self.remedy}" if self.remedy else self.detail
 
 
-def ask(socket: Path, *, host: str, path: str, timeout: float = 5.0) -> Answer:
-    """One GET. 200 to 399 is healthy; anything else, or no answer within ``timeout`` seconds, is not."""
-    connection = http.client.HTTPConnection("localhost", timeout=timeout)
-    try:
-        connection.sock = connect(socket, timeout=timeout)
-        headers = {
-            "Host": host,
-            "X-Forwarded-Proto": "http",
-            "X-Forwarded-For": "127.0.0.1",
-            "User-Agent": "greenroom-health",
-            "Connection": "close",
-        }
-        connection.request("GET", path, headers=headers)
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return Answer(False, f"GET {path} gave no answer: {error or type(error).__name__}")
-    finally:
-        connection.close()
-    return Answer(200 <= status < 400, f"GET {path} (Host: {host}) answered {status}")
+def ask(socket: Path, *, host: str, path: str, timeout: float = SECONDS, known: Sequence[str] = ()) -> Answer:
+    """Ask as if by HTTPS and follow redirects within the app, in ``timeout`` seconds. ``known``: the app's other host names."""
+
+    def connected(seconds: float) -> Socket:
+        return connect(socket, timeout=seconds)
+
+    found = asking.question(connected, host, path, timeout, known)
+    https = found.healthy and asking.sends_to_https(connected, host, path, timeout)
+    return Answer(found.healthy, found.detail, found.remedy, https)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from greenroom.apps.models import App, Domain
-from greenroom.dynos.models import Dyno, Rollout
-from greenroom.dynos.queries import wanted
+from greenroom.dynos.models import Dyno, Formation, Rollout
+from greenroom.dynos.queries import process_types, serving_rollouts, wanted
+from greenroom.dynos.rules import quantities
 from greenroom.dynos.specs import socket_of
-from greenroom.router.caddy import Site
 from greenroom.router.models import DomainCertificate, Route, SniEndpoint
-from greenroom.router.rules import Facts, Web
+from greenroom.router.rules import FIRST_STATES, Facts, Target, Web, target
 
 
-def sites() -> list[Site]:
-    """Every app with all its host names, in a fixed order."""
-    domains: dict[object, list[str]] = defaultdict(list)
-    for app_id, hostname in Domain.objects.order_by("hostname").values_list("app_id", "hostname"):
-        domains[app_id].append(hostname)
-    apps = App.objects.order_by("number").values_list("id", "name")
-    return [Site(folder=app_id.hex, hosts=(f"{name}.localhost", *domains[app_id])) for app_id, name in apps]
+def sites() -> dict[str, str]:
+    """Host name -> the app's folder below ``run/router``, for every host name of every app."""
+    own = {f"{name}.localhost": app_id.hex for app_id, name in App.objects.values_list("id", "name")}
+    return {hostname: app_id.hex for app_id, hostname in Domain.objects.values_list("app_id", "hostname")} | own
 
 
 def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
@@ -39,15 +39,42 @@ def tag(row: SniEndpoint) -> str:
 def facts(app: App, live: Rollout | None) -> Facts:
     """What decides the app's route now."""
     route = Route.objects.filter(app=app).first()
-    rows = (
-        Dyno.objects.filter(release_id=live.release_id, kind="web", state__in=("wanted", "starting", "up"))
-        if live
-        else []
-    )
+    dynos = list(Dyno.objects.filter(release_id=live.release_id, **SERVING)) if live else []
+    first = route.page.partition("-")[2] if route else ""
+    return _facts(app, live, dynos, route.sockets if route else [], wanted(app, live.release).get("web", 0) if live else 0, first)
+
+
+SERVING: dict[str, Any] = {"kind": "web", "state__in": ("wanted", "starting", "up")}
+
+
+def _facts(app: App, live: Rollout | None, dynos: Sequence[Dyno], now: Sequence[str], count: int, first: str) -> Facts:
     return Facts(
         has_release=live is not None,
         maintenance=app.maintenance,
-        wanted=wanted(app, live.release).get("web", 0) if live else 0,
-        webs=[Web(socket_of(dyno), dyno.healthy and dyno.state == "up", dyno.restarts) for dyno in rows],
-        now=route.sockets if route else [],
+        wanted=count,
+        webs=[Web(socket_of(dyno), dyno.healthy and dyno.state == "up", dyno.restarts) for dyno in dynos],
+        now=now,
+        first=first,
     )
+
+
+def goals(states: Mapping[object, str] = MappingProxyType({})) -> list[tuple[App, Rollout | None, Route | None, Target]]:
+    """Each app with the roll-out that has its traffic, its route and where that should lead: five queries, however many apps there are.
+
+    states: app id -> state of the newest delivery, for apps of which nothing has been live.
+    """
+    lives = serving_rollouts()
+    routes = {route.app_id: route for route in Route.objects.all()}
+    webs: dict[object, list[Dyno]] = defaultdict(list)
+    for dyno in Dyno.objects.filter(release_id__in=[rollout.release_id for rollout in lives.values()], **SERVING):
+        webs[dyno.app_id].append(dyno)
+    formations: dict[object, dict[str, int]] = defaultdict(dict)
+    for app_id, kind, quantity in Formation.objects.values_list("app_id", "type", "quantity"):
+        formations[app_id][kind] = quantity
+    found = []
+    for app in App.objects.all():
+        live, route = lives.get(app.id), routes.get(app.id)
+        count = quantities(formations[app.id], process_types(live.release)).get("web", 0) if live else 0
+        first = FIRST_STATES.get(states.get(app.id, ""), "")
+        found.append((app, live, route, target(_facts(app, live, webs[app.id], route.sockets if route else [], count, first))))
+    return found

@@ -7,17 +7,35 @@ from dataclasses import dataclass
 
 from greenroom.dynos.rules import MAX_WEB
 
-PAGES: dict[str, tuple[str, str, str]] = {
-    "H81": ("No code here yet", "Nothing has been deployed to this app.", "git push greenroom HEAD:master"),
-    "H14": (
-        "No web dynos",
-        "The app is deployed and scaled to zero, or has no web process.",
-        "greenroom ps:scale web=1",
-    ),
-    "H80": ("Offline for maintenance", "This app is undergoing maintenance. Please come back in a while.", ""),
-    "H10": ("The app has crashed", "It ended again and again; Greenroom goes on trying.", "greenroom logs --tail"),
+
+@dataclass(frozen=True)
+class Page:
+    """What a visitor reads when no dyno can answer, and after how many seconds the page asks again (0: never)."""
+
+    title: str
+    text: str
+    reload: int = 0
+
+
+PAGES: dict[str, dict[str, Page]] = {
+    "H81": {
+        "": Page("Nothing here yet", "This app has been created, but no version of it has been published."),
+        "starting": Page("Starting up", "The first version of this app is being prepared. This page reloads automatically.", 5),
+        "held": Page("Almost ready", "The first version of this app is waiting for an update of its database. Please come back later.", 30),
+        "refused": Page("Not published yet", "The first version of this app was not released, because something it needs is missing or a check failed."),
+        "failed": Page("Not available", "The first version of this app could not be started. Its developers can see the reason."),
+    },
+    "H14": {"": Page("Not running", "This app is switched off at the moment.")},
+    "H80": {"": Page("Offline for maintenance", "This app is undergoing maintenance. Please come back in a while.", 30)},
+    "H10": {"": Page("Out of order", "This app stopped unexpectedly and is being restarted. Please try again in a moment.", 10)},
 }
-"""Heroku's router code -> title, text, and the owner's next step."""
+"""Heroku's router code -> variant -> page. A route names ``H81`` or ``H81-starting``."""
+
+FIRST_STATES = {
+    **dict.fromkeys(("received", "building", "checking", "releasing", "rolling_out"), "starting"),
+    "held": "held", "refused": "refused", "failed": "failed",
+}  # fmt: skip
+"""State of the newest delivery -> the variant of H81, as long as no release has been live."""
 
 SLOTS = MAX_WEB
 CRASHES_UNTIL_PAGE = 2
@@ -34,18 +52,22 @@ class Web:
 
 @dataclass(frozen=True)
 class Facts:
-    """What decides a route. ``wanted``: how many web dynos the live release should have; ``now``: what is served now."""
+    """What decides a route. ``wanted``: how many web dynos the live release should have; ``now``: what is served now.
+
+    first: the variant of the page while nothing has been released.
+    """
 
     has_release: bool
     maintenance: bool
     wanted: int
     webs: Sequence[Web]
     now: Sequence[str]
+    first: str = ""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Sockets, or a page (a key of PAGES)."""
+    """Sockets, or a page: a key of PAGES, with ``-`` and a variant where it has several."""
 
     sockets: tuple[str, ...] = ()
     page: str = ""
@@ -59,7 +81,7 @@ def target(facts: Facts) -> Target:
     if facts.maintenance:
         return Target(page="H80")
     if not facts.has_release:
-        return Target(page="H81")
+        return Target(page=f"H81-{facts.first}" if facts.first else "H81")
     if facts.wanted == 0:
         return Target(page="H14")
     healthy = tuple(sorted(web.socket for web in facts.webs if web.healthy))

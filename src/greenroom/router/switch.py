@@ -1,12 +1,17 @@
-"""The router's second act: an atomic change of where an app's slots lead. Symlinks and page files only; Caddy is not told."""
+"""Where requests go, on disk: host names lead to apps, an app's slots to dynos, by symlinks that are renamed into place. Caddy is not told."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from greenroom.router import pages
 from greenroom.router.rules import PAGES, Target, slots
+
+HOSTS = "run/router/hosts"
+HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
 
 
 def apply(home: Path, folder: str, target: Target, app: str) -> None:
@@ -21,6 +26,37 @@ def apply(home: Path, folder: str, target: Target, app: str) -> None:
     _hide(place, keep="")
 
 
+def lead_hosts(home: Path, sites: Mapping[str, str]) -> bool:
+    """Make each host name lead to its app's folder, and no other; True when that was a change. A wildcard's ``*`` is written ``_``."""
+    place = home / HOSTS
+    place.mkdir(mode=0o750, parents=True, exist_ok=True)
+    wanted = {_link_name(host): f"../{folder}" for host, folder in sites.items()}
+    there = {entry.name: os.readlink(entry.path) if entry.is_symlink() else "" for entry in os.scandir(place)}
+    for name, goal in wanted.items():
+        if there.get(name) != goal:
+            _point(place / name, goal)
+    for name in set(there) - set(wanted):
+        (place / name).unlink(missing_ok=True)
+    return there != wanted
+
+
+def folder_of(home: Path, host: str) -> str | None:
+    """The folder of the app that a host name leads to (its id in hex), by its own name or a wildcard's; None when there is none."""
+    name = host.lower().rstrip(".")
+    if not HOST.match(name):
+        return None
+    for one in (name, "_." + name.partition(".")[2]):
+        try:
+            return Path(os.readlink(home / HOSTS / one)).name
+        except OSError:
+            continue
+    return None
+
+
+def _link_name(host: str) -> str:
+    return f"_{host[1:]}" if host.startswith("*") else host
+
+
 def _point(link: Path, goal: str) -> None:
     if link.is_symlink() and os.readlink(link) == goal:
         return
@@ -30,9 +66,9 @@ def _point(link: Path, goal: str) -> None:
     temporary.replace(link)
 
 
-def _show(place: Path, code: str, app: str) -> None:
-    title, text, command = PAGES[code]
-    body = pages.page(code, title, text, command, app)
+def _show(place: Path, name: str, app: str) -> None:
+    code, _, variant = name.partition("-")
+    body = pages.page(code, PAGES[code].get(variant, PAGES[code][""]), app)
     path = place / f"{code}.html"
     if not path.exists() or path.read_text() != body:
         temporary = place / f".{code}.{os.getpid()}"

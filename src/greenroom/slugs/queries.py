@@ -16,7 +16,7 @@ ENV_TARGET = "/app/.heroku/python"
 
 
 def mounts(slug: Slug) -> tuple[Mount, ...]:
-    """What a dyno sees of the slug: its files at /app (writes go to memory), its environment, and the interpreter if it is not in /usr."""
+    """What a dyno sees of the slug: its files at /app and its environment (writes vanish with the dyno), and the interpreter if it is not in /usr."""
     return (
         Mount(target="/app", mode="overlay", lower=(slug.folder,)),
         _environment(slug),
@@ -35,10 +35,7 @@ def env_identity(slug: Slug) -> str:
 
 
 def _environment(slug: Slug) -> Mount:
-    layers = env_layers(slug)
-    if len(layers) == 1:
-        return Mount(target=ENV_TARGET, source=layers[0])
-    return Mount(target=ENV_TARGET, mode="overlay", lower=layers)
+    return Mount(target=ENV_TARGET, mode="overlay", lower=env_layers(slug))
 
 
 def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:

@@ -19,7 +19,7 @@ from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids, outgoing
-from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
 from greenroom.git.rules import is_branch_name, is_sha, printable
 from greenroom.sources import queries, rules
 from greenroom.sources.models import HookCall, Report, Source
@@ -52,7 +52,7 @@ def set_source(*, actor: Actor, app: App, home: Path, wish: Wish, allowed: Seque
 
     Another host forgets the credentials of the one before: they are its own. UserError for what cannot be.
     """
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     place = _place(wish.url, allowed)
     row = Source.objects.filter(app=app).first()
     secret = "" if row else ids.new_secret(24)
@@ -76,7 +76,7 @@ def _place(url: str, allowed: Sequence[outgoing.Network]) -> rules.Place:
         raise UserError(f"The URL {place}.", hint="for example https://github.com/TEAM/REPO.git")
     problem = outgoing.host_problem(place.host, allowed)
     if problem:
-        raise UserError(f"The URL {problem}.", hint="the operator names other networks in GREENROOM_PRIVATE_TARGETS")
+        raise UserError(f"The URL {problem}.", hint=outgoing.allow_hint(place.host))
     if place.scheme == "http":
         _plain_http(place, allowed)
     return place
@@ -86,6 +86,8 @@ def _plain_http(place: rules.Place, allowed: Sequence[outgoing.Network]) -> None
     try:
         judged("http", place.host, place.port, allowed)
     except outgoing.OutgoingError as error:
+        if error.kind == outgoing.NO_DNS:  # the URL may be right
+            raise PlatformError(str(error), hint="try again in a minute; the operator looks at the name servers of this machine") from error
         raise UserError(str(error), hint="use https:// or ssh") from error
 
 
@@ -181,7 +183,7 @@ def rotate_secret(*, actor: Actor, app: App, home: Path, hours: float = rules.OV
     """A new secret for the webhook; the one before holds for ``hours`` more."""
     if not 0 <= hours <= 24 * 30:
         raise UserError("overlap must be 0 to 720 hours.")
-    row = Source.objects.select_for_update().select_related("app").get(pk=queries.of_app(app).pk)
+    row = Source.objects.select_for_update(no_key=True).select_related("app").get(pk=queries.of_app(app).pk)
     secret = ids.new_secret(24)
     row.previous, row.previous_until = (row.secret, clock.now() + timedelta(hours=hours)) if hours else (b"", None)
     row.secret = sealed(row, "secret", secret, home)
@@ -200,7 +202,7 @@ def ask(*, source: Source) -> None:
 @transaction.atomic
 def accept(*, actor: Actor, app: App, commit: str) -> Source:
     """Let the app's branch follow the source to this commit although it loses others by it. ConflictError unless that is what it waits for."""
-    row = Source.objects.select_for_update().select_related("app").get(pk=queries.of_app(app).pk)
+    row = Source.objects.select_for_update(no_key=True).select_related("app").get(pk=queries.of_app(app).pk)
     if row.state != "rewritten":
         raise ConflictError(f"{app.name} follows its source without a question.", hint=f"greenroom source -a {app.name}")
     if not is_sha(row.seen) or len(commit) < 7 or not row.seen.startswith(commit.lower()):
@@ -248,7 +250,7 @@ def claim(limit: int, busy: Sequence[UUID] = ()) -> list[Source]:
     busy: those that the caller is looking at; one that is asked for meanwhile is due again when its look has been noted.
     """
     now = clock.now()
-    rows = list(queries.due(now).exclude(pk__in=busy).select_for_update(skip_locked=True, of=("self",)).select_related("app")[:limit])
+    rows = list(queries.due(now).exclude(pk__in=busy).select_for_update(no_key=True, skip_locked=True, of=("self",)).select_related("app")[:limit])
     for row in rows:
         row.next_at = now + LEASE
         Source.objects.filter(pk=row.pk).update(next_at=row.next_at)
@@ -258,7 +260,7 @@ def claim(limit: int, busy: Sequence[UUID] = ()) -> list[Source]:
 @transaction.atomic
 def note(*, source: Source, began: Any, state: str, problem: str = "", hint: str = "", soon: bool = False, **columns: Any) -> None:
     """Write down what a look that ``began`` then has found, and when the next one is due: at once if one was asked for since."""
-    row = Source.objects.select_for_update().filter(pk=source.pk, url=source.url, branch=source.branch).first()
+    row = Source.objects.select_for_update(no_key=True).filter(pk=source.pk, url=source.url, branch=source.branch).first()
     if row is None:  # it was unset or changed meanwhile, and is looked at anew
         return
     now = clock.now()

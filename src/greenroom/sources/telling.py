@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +18,10 @@ from urllib.parse import urlsplit
 from django.db import transaction
 from django.db.models import Q
 
+from greenroom.apps import queries as apps
 from greenroom.basics import clock, outgoing
 from greenroom.basics.errors import GreenroomError
+from greenroom.basics.guard import Guard
 from greenroom.checks import queries as checks
 from greenroom.deliveries.models import Delivery
 from greenroom.sources import reports, rules
@@ -37,11 +40,12 @@ class ReportTurn:
 
     def __init__(self, home: Path, installation: dict[str, Any], allowed: Sequence[outgoing.Network] = ()) -> None:
         self.home, self.installation, self.allowed = home, installation, allowed
+        self.guard = Guard(log)
 
     def turn(self) -> bool:
         """Whether there is more to do at once."""
         for source in Source.objects.exclude(api="").exclude(token=b"").select_related("app"):
-            note_wanted(source)
+            self.guard.run(source.pk, f"the reports of {source.app.name}", partial(note_wanted, source))
         rows = claim()
         for row in rows:
             try:
@@ -63,7 +67,7 @@ class ReportTurn:
             number = self._deployment(row, place.path)
             if not number:
                 return
-            web_url = f"http://{source.app.name}.localhost:{self.installation['http_port']}/"
+            web_url = apps.web_url(source.app, self.installation)
             answer = self._ask(source, reports.deployment_status(source.api, place.path, number, told, web_url))
         else:
             answer = self._ask(source, reports.status_request(source.kind, source.api, place.path, row.delivery.sha, told))
@@ -111,7 +115,7 @@ def said(answer: outgoing.Answer) -> str:
 @transaction.atomic
 def note_wanted(source: Source) -> None:
     """Write a report for each thing that the forge does not know yet of the newest deliveries of its commits."""
-    if not Source.objects.select_for_update().filter(pk=source.pk).exists():
+    if not Source.objects.select_for_update(no_key=True).filter(pk=source.pk).exists():
         return
     rows = Delivery.objects.filter(app=source.app, kind="push", push__origin=source.url, created_at__gte=source.created_at)
     rows = rows.filter(Q(finished_at=None) | Q(updated_at__gte=clock.now() - RECENT)).select_related("release")
@@ -141,7 +145,7 @@ def claim() -> list[Report]:
     """Reports that are due, in order, with their attempt counted and a lease that outlives the request."""
     now = clock.now()
     rows = Report.objects.filter(Q(next_at__lte=now) | Q(next_at=None), status="pending").select_related("source__app", "delivery")
-    taken = list(rows.select_for_update(skip_locked=True, of=("self",)).order_by("id")[:PER_TURN])
+    taken = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).order_by("id")[:PER_TURN])
     for row in taken:
         row.attempts, row.next_at = row.attempts + 1, now + LEASE
         row.save(update_fields=["attempts", "next_at", "updated_at"])

@@ -27,7 +27,7 @@ def add(
     allowed: Sequence[outgoing.Network] = (),
 ) -> tuple[Webhook, str]:  # fmt: skip
     """A webhook and its signing secret, which is shown this once; a random one when none is given. UserError for what cannot be."""
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     if app.webhooks.count() >= MAX_WEBHOOKS:
         raise UserError(f"{app.name} has {MAX_WEBHOOKS} webhooks, and more are not possible.", hint="heroku webhooks:remove ID")
     plain = secret or new_secret()
@@ -46,7 +46,7 @@ def change(
     secret: str | None = None, authorization: str | None = None, allowed: Sequence[outgoing.Network] = (),
 ) -> Webhook:  # fmt: skip
     """Change what is given, leave what is None."""
-    row = Webhook.objects.select_for_update().select_related("app").get(pk=webhook.pk)
+    row = Webhook.objects.select_for_update(no_key=True).select_related("app").get(pk=webhook.pk)
     _fill(row, home, allowed, url=url, include=include, level=level, secret=secret, authorization=authorization)
     row.save()
     audit(actor=actor, action="webhook.change", app=row.app, detail=_detail(row))
@@ -97,7 +97,7 @@ def _url(url: str, allowed: Sequence[outgoing.Network]) -> str:
         raise UserError(f"url {problem}.")
     problem = outgoing.host_problem(urlsplit(url).hostname or "", allowed)
     if problem:
-        raise UserError(f"url {problem}.", hint="use a host that the internet reaches")
+        raise UserError(f"url {problem}.", hint=outgoing.allow_hint(urlsplit(url).hostname or ""))
     return url
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from django.db.models import Max
 
 from greenroom.accounts.models import AuditEntry
 from greenroom.apps.models import App
+from greenroom.apps.queries import is_gone
 from greenroom.basics import clock, outgoing
+from greenroom.basics.guard import Guard
 from greenroom.webhooks import queries, rules
 from greenroom.webhooks.actions import opened
 from greenroom.webhooks.models import Cursor, Event, Seen, Telling, Webhook
 
 log = logging.getLogger(__name__)
+guard = Guard(log)
 HANDS = 4
 PER_APP = 2
 BATCH = 500
@@ -38,19 +42,20 @@ class WebhookTurn:
 
     def __init__(self, home: Path, allowed: Sequence[outgoing.Network] = (), hands: int = HANDS) -> None:
         self.home, self.allowed, self.hands = home, allowed, hands
+        self.guard = Guard(log)
 
     def turn(self) -> bool:
         """Whether there is more to do at once."""
         read_audit()
         for app in App.objects.filter(webhooks__isnull=False).distinct():
-            look_at(app)
+            self.guard.run(app.pk, f"the webhooks of {app.name}", partial(look_at, app), partial(is_gone, app))
         due = claim()
         if self.hands and len(due) > 1:
             with ThreadPoolExecutor(self.hands) as pool:
                 list(pool.map(self._send_in_thread, due))
         else:
             for row in due:
-                self.send(row)
+                self.guard.run(row.pk, f"a webhook of {row.webhook.app.name}", partial(self.send, row))
         Event.objects.filter(created_at__lt=clock.now() - KEPT).delete()
         return bool(due)
 
@@ -84,17 +89,24 @@ def read_audit() -> None:
     if not Cursor.objects.exists():
         top = AuditEntry.objects.aggregate(top=Max("id"))["top"] or 0
         Cursor.objects.get_or_create(pk=1, defaults={"position": top})
-    cursor = Cursor.objects.select_for_update().get(pk=1)
+    cursor = Cursor.objects.select_for_update(no_key=True).get(pk=1)
     rows = list(AuditEntry.objects.filter(id__gt=cursor.position).order_by("id")[:BATCH])
     for entry in rows:
-        app = App.objects.filter(pk=entry.app_id).first() if entry.app_id and entry.action in rules.AUDITED else None
-        if app is not None:
-            include, action = rules.AUDITED[entry.action]
-            data = {"app": {"id": str(app.pk), "name": app.name}, **({"id": str(app.pk), "name": app.name} if include == "api:app" else {}), **entry.detail}
-            actor = {"id": str(entry.account_id) if entry.account_id else "", "email": entry.actor}
-            tell(app=app, include=include, action=action, data=data, actor=actor, at=entry.at)
+        guard.run(entry.pk, f"audit entry {entry.pk}", partial(_tell_entry, entry))
     if rows:
         Cursor.objects.filter(pk=cursor.pk).update(position=rows[-1].pk)
+
+
+@transaction.atomic
+def _tell_entry(entry: AuditEntry) -> None:
+    """An entry that cannot be told is left out, so that it does not hold up all that come after it."""
+    app = App.objects.filter(pk=entry.app_id).first() if entry.app_id and entry.action in rules.AUDITED else None
+    if app is None:
+        return
+    include, action = rules.AUDITED[entry.action]
+    data = {"app": {"id": str(app.pk), "name": app.name}, **({"id": str(app.pk), "name": app.name} if include == "api:app" else {}), **entry.detail}
+    actor = {"id": str(entry.account_id) if entry.account_id else "", "email": entry.actor}
+    tell(app=app, include=include, action=action, data=data, actor=actor, at=entry.at)
 
 
 @transaction.atomic
@@ -132,7 +144,7 @@ def claim() -> list[Telling]:
     now = clock.now()
     rows = Telling.objects.filter(status__in=("pending", "retrying"), next_attempt_at__lte=now).select_related("webhook__app", "event")
     taken: list[Telling] = []
-    for row in rows.select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")[:BATCH]:
+    for row in rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).order_by("next_attempt_at")[:BATCH]:
         if sum(other.webhook.app_id == row.webhook.app_id for other in taken) < PER_APP:
             row.num_attempts, row.attempt, row.attempted_at, row.next_attempt_at = row.num_attempts + 1, uuid.uuid4(), now, now + LEASE
             row.save(update_fields=["num_attempts", "attempt", "attempted_at", "next_attempt_at", "updated_at"])

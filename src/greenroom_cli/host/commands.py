@@ -24,19 +24,40 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A HostError is one line and a hint on stderr, and exit code 1."""
+    """A HostError is one line and a hint on stderr, and exit code 1; so is a process or a file that belongs to another user."""
 
     @functools.wraps(command)
     def wrapped(*words: Any, **options: Any) -> Any:
         try:
             return command(*words, **options)
         except HostError as error:
-            click.secho(f" ▸    {error.message}", fg="red", err=True)
-            if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
-            sys.exit(1)
+            told = error
+        except PermissionError as error:
+            told = _of_another_user(error, homes.home_of(options.get("home_option")))
+        click.secho(f" ▸    {told.message}", fg="red", err=True)
+        if told.hint:
+            click.echo(f"hint: {told.hint}", err=True)
+        sys.exit(1)
 
     return wrapped
+
+
+def _of_another_user(error: PermissionError, home: Path) -> HostError:
+    """What to do when this user may not do it: the same command as the home's owner, who has what runs in it."""
+    import os
+    import pwd
+
+    what = f"{error.filename} cannot be used" if error.filename else f"The processes of the installation in {home} cannot be signalled"
+    text = f"{what}: {error.strerror or error}."
+    try:
+        owner = home.stat().st_uid
+        name = pwd.getpwuid(owner).pw_name
+    except (OSError, KeyError):
+        return HostError(text, f"run the command as the user who made {home}")
+    if owner == os.geteuid():
+        return HostError(text, f"greenroom doctor --home {shlex.quote(str(home))}")
+    command = f"greenroom {click.get_current_context().info_name} --home {shlex.quote(str(home))}"
+    return HostError(f"{text} They belong to {name}." if not error.filename else text, f"sudo {command}" if owner == 0 else f"sudo -u {name} {command}")
 
 
 def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
@@ -145,9 +166,10 @@ def status(home_option: str | None, as_json: bool) -> None:
 @click.command()
 @HOME
 @JSON
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
 @clear_errors
-def doctor(home_option: str | None, as_json: bool) -> None:
-    """Check this machine and say what to do about what is missing. Exit code 1 if anything fails.
+def doctor(home_option: str | None, as_json: bool, strict: bool) -> None:
+    """Check this machine and the installation, with a remedy for what is missing. Exit code 1 if anything fails.
 
     Example: greenroom doctor
     """
@@ -162,7 +184,7 @@ def doctor(home_option: str | None, as_json: bool) -> None:
             click.echo(f"{click.style(f'{row.level:<5}', fg=COLOURS[row.level])} {row.name:<13} {row.text}")
             if row.remedy:
                 click.echo(f"      {'':<13} hint: {row.remedy}")
-    sys.exit(1 if any(row.level == "fail" for row in findings) else 0)
+    sys.exit(1 if any(row.level == "fail" or (strict and row.level == "warn") for row in findings) else 0)
 
 
 @click.command()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import os
 import pwd
 import re
 import shutil
-import socket
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from greenroom.basics.unixsock import connect
-from greenroom_cli.host import postgres
+from greenroom.buildpacks import interpreters
+from greenroom_cli.host import groups, low_ports, ports, postgres
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import POSTGRES_USER, Installation
 
@@ -44,6 +45,8 @@ class Component:
     user: tuple[int, int] | None = None
     patience: float = 30.0
     before: Callable[[], None] | None = None
+    group: tuple[str, ...] = ()
+    """Files of a control group into which the started process's number is written."""
 
 
 def base_environment(home: Path) -> dict[str, str]:
@@ -106,7 +109,16 @@ def table(home: Path, install: Installation) -> list[Component]:
             "worker", (python, "-m", "greenroom.project.worker"), lambda: _worker_ready(home), env, control, 60.0
         ),
     ]
-    return rows
+    return [_with_low_ports(row, install) for row in rows]
+
+
+def _with_low_ports(component: Component, install: Installation) -> Component:
+    """The component, started so that it may open ports below 1024 where it has to and is not root."""
+    if component.user is None or not ports.are_low(install, component.name):
+        return component
+    uid, gid = component.user
+    starter = (sys.executable, "-I", "-S", str(Path(low_ports.__file__)), str(uid), str(gid))
+    return replace(component, argv=(*starter, *component.argv), user=None)
 
 
 def _postgres(home: Path, install: Installation) -> Component:
@@ -115,9 +127,10 @@ def _postgres(home: Path, install: Installation) -> Component:
         "postgres",
         postgres.argv(home, install.pg_port),
         lambda: postgres.answers(home, install.pg_port),
-        {"PATH": "/usr/bin:/bin", "LANG": "C", "HOME": str(home)},
+        {"PATH": "/usr/bin:/bin", "LANG": "C", "HOME": str(home), "PG_OOM_ADJUST_FILE": "/proc/self/oom_score_adj"},
         (user.pw_uid, user.pw_gid) if user else None,
         before=lambda: postgres.prepare(home, (user.pw_uid, user.pw_gid) if user else None),
+        group=groups.of_postgres(home, postgres.memory()[1]) if user else (),
     )
 
 
@@ -127,7 +140,17 @@ def _supervisor(home: Path, install: Installation) -> tuple[str, ...]:
         argv += ["--allow", str(prefix)]
     if install.postgres == "external":
         argv += ["--tcp", database_address(os.environ["DATABASE_URL"])]
+    argv += [word for network in private_egress(os.environ) for word in ("--open", network)]
     return (*argv, "--group", str(install.control_gid)) if install.mode == "root" else tuple(argv)
+
+
+def private_egress(environ: Mapping[str, str]) -> list[str]:
+    """Private networks that the operator opens to dynos: ``GREENROOM_PRIVATE_EGRESS="10.2.0.0/16 fd00::/8"``. HostError for what is none."""
+    texts = environ.get("GREENROOM_PRIVATE_EGRESS", "").split()
+    try:
+        return [str(ipaddress.ip_network(text)) for text in texts]
+    except ValueError as error:
+        raise HostError(f"GREENROOM_PRIVATE_EGRESS: {error}", hint="networks with blanks between them, like 10.2.0.0/16") from None
 
 
 def database_address(url: str) -> str:
@@ -140,13 +163,12 @@ def database_address(url: str) -> str:
 def needed_paths() -> list[Path]:
     """Folders outside the home that dynos and the control plane read: the virtual environment and the interpreters on this host."""
     found = {Path(sys.prefix), Path(sys.base_prefix)}
-    for name in ("python3", *(f"python3.{minor}" for minor in range(10, 15))):
+    for name in ("python3", *(f"python3.{minor}" for minor in range(8, 30))):
         path = shutil.which(name)
         if path:
             found.add(Path(os.path.realpath(path)).parent.parent)
-    for pattern in ("~/.pyenv/versions", "~/.local/share/uv/python"):
-        folder = Path(pattern).expanduser()
-        if folder.is_dir():
+    for folder in interpreters.folders():  # PYENV_ROOT, UV_PYTHON_INSTALL_DIR and XDG_DATA_HOME of whoever calls count
+        if os.access(folder, os.R_OK | os.X_OK):
             found |= {path.resolve() for path in folder.iterdir() if (path / "bin").is_dir()}
     import greenroom
 
@@ -203,13 +225,3 @@ def _worker_ready(home: Path) -> bool:
     except (OSError, ValueError):
         return False
 
-
-def port_is_free(port: int) -> bool:
-    """Whether nobody listens on 127.0.0.1:port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

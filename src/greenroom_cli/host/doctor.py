@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from greenroom_cli.host import components, postgres, storage, veil
+from greenroom.basics import disk
+from greenroom_cli.host import components, keeper, ports, postgres, status, storage, strays, veil
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
@@ -34,7 +35,7 @@ def examine(home: Path, install: Installation | None) -> list[Finding]:
     checks: list[Callable[[], Finding]] = [
         _python, _mode, lambda: _bubblewrap(), _cgroups, lambda: _program("git", (2, 31)), lambda: _caddy(), _postgres,
         lambda: _program("uv", (0, 5)), lambda: _disk(home), lambda: _storage(home),
-        lambda: _ports(install), lambda: _ancestors(home), _interpreters, _clock,
+        lambda: _running(home, install), lambda: _ports(home, install), lambda: _ancestors(home), _interpreters, _clock,
     ]  # fmt: skip
     found = []
     for check in checks:
@@ -158,11 +159,11 @@ def _disk(home: Path) -> Finding:
     place = home
     while not place.exists():
         place = place.parent
-    free = shutil.disk_usage(place).free / 1e9
-    level = "ok" if free > 2 else "warn" if free > 0.5 else "fail"
-    return Finding(
-        "disk", level, f"{free:.1f} GB free at {place}", "" if level == "ok" else "free some, or choose another --home"
-    )
+    free, full = shutil.disk_usage(place).free / 1e9, disk.lacking(place)
+    if full:
+        return Finding("disk", "fail", f"{free:.1f} GB free at {place}: pushes, builds and config changes are refused", "free some, or choose another --home")
+    level = "ok" if free > 2 else "warn"
+    return Finding("disk", level, f"{free:.1f} GB free at {place}", "" if level == "ok" else "free some, or choose another --home")
 
 
 def _storage(home: Path) -> Finding:
@@ -170,25 +171,38 @@ def _storage(home: Path) -> Finding:
     return Finding("storage", "ok", f"{sum(sizes.values()) / 1e6:.0f} MB in {home}: {storage.text(sizes)}")
 
 
-def _ports(install: Installation | None) -> Finding:
-    install = install or Installation()
-    wanted = (
-        install.api_port,
-        install.tls_port,
-        install.rendezvous_port,
-        install.pg_port,
-        install.http_port,
-        install.https_port,
-    )
-    taken = [port for port in wanted if not components.port_is_free(port)]
-    if not taken:
-        return Finding("ports", "ok", f"free: {', '.join(map(str, wanted))}")
-    return Finding(
-        "ports",
-        "warn",
-        f"in use: {', '.join(map(str, taken))} (by Greenroom itself, if it is up)",
-        "greenroom up --api-port N --http-port N --https-port N",
-    )
+def _ports(home: Path, install: Installation | None) -> Finding:
+    """Each port of a component that runs must be listened on; each other one must be free."""
+    wanted = ports.wanted(install or Installation())
+    living = {port.owner for port in wanted if install and keeper.known(home, port.owner)}
+    open_ports = ports.listened()
+    deaf = [port for port in wanted if port.owner in living and port.number not in open_ports]
+    if deaf:
+        text = ", ".join(f"{port.number} ({port.name}, {port.owner})" for port in deaf)
+        return Finding("ports", "fail", f"nobody listens on {text}", f"see {home}/logs/{deaf[0].owner}.log; greenroom down and up")
+    for port in wanted:
+        if port.owner not in living and (why := ports.trouble(port)):
+            return Finding("ports", "fail", ports.explain(port, why), f"greenroom up {port.option} N chooses another")
+    numbers = ", ".join(str(port.number) for port in wanted)
+    return Finding("ports", "ok", f"{'listened on by Greenroom' if living else 'free'}: {numbers}")
+
+
+def _running(home: Path, install: Installation | None) -> Finding:
+    """Whether each component runs once, and nothing of this home without its host."""
+    if install is None:
+        return Finding("components", "ok", f"no installation in {home} yet", "greenroom up")
+    found = strays.components(home)
+    names = [name for name in status.NAMES if name != "postgres" or install.postgres == "embedded"]
+    living = {name: who for name in names if (who := keeper.known(home, name))}
+    extra = [f"{name} {who.pid}" for name, rows in found.items() for who in rows if who != living.get(name)]
+    if extra:
+        return Finding("components", "fail", f"processes of this home that nobody watches: {', '.join(extra)}", f"greenroom down --home {home}")
+    down = [name for name in names if name not in living]
+    if not living and not strays.shims(home):
+        return Finding("components", "warn", "Greenroom is down", f"greenroom up --home {home} --detach")
+    if down:
+        return Finding("components", "fail", f"down: {', '.join(down)}", f"greenroom up --home {home} --detach; what runs is adopted")
+    return Finding("components", "ok", f"all {len(names)} run")
 
 
 def _ancestors(home: Path) -> Finding:

@@ -7,28 +7,44 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from greenroom_cli.host import keeper
+from greenroom_cli.host import groups, keeper, strays
 
 GRACE = 35.0
+ORDER = {
+    "worker": (signal.SIGTERM, 8), "web": (signal.SIGTERM, 8), "supervisor": (signal.SIGTERM, 8), "caddy": (signal.SIGTERM, 8),
+    "postgres": (signal.SIGINT, 20),
+}  # fmt: skip
+"""name -> (signal that ends it, seconds until KILL), in the order in which components end; dynos end before their supervisor."""
 
 
 def take_down(home: Path, say: Callable[[str], None]) -> bool:
-    """End whatever runs; True if anything did. Repeatable."""
+    """End whatever runs, processes that no pid file names included; True if anything did. Repeatable."""
     ran = False
-    for name in ("worker", "web"):
-        ran = keeper.stop(home, name, signal.SIGTERM, 8) or ran
-    ran = _dynos(home, say) or ran
-    ran = keeper.stop(home, "supervisor", signal.SIGTERM, 8) or ran
-    ran = keeper.stop(home, "caddy", signal.SIGTERM, 8) or ran
-    ran = keeper.stop(home, "postgres", signal.SIGINT, 20) or ran
-    keeper.pid_file(home, "host").unlink(missing_ok=True)
+    found = strays.components(home)
+    for name in ORDER:
+        if name == "supervisor":
+            ran = _dynos(home, say) or ran
+        ran = end_component(home, name, found.get(name, []), say) or ran
+    groups.remove(home)
+    keeper.forget(keeper.pid_file(home, "host"))
     return ran
 
 
+def end_component(home: Path, name: str, found: list[keeper.Identity], say: Callable[[str], None]) -> bool:
+    """End the component and the others of its kind. True if any ran."""
+    number, seconds = ORDER[name]
+    ran = keeper.stop(home, name, number, seconds)
+    left = [who for who in found if keeper.is_alive(who)]
+    if left:
+        say(f"{name}: ending {len(left)} more, pid {', '.join(str(who.pid) for who in left)}")
+        keeper.end(left, number, seconds)
+    return ran or bool(left)
+
+
 def _dynos(home: Path, say: Callable[[str], None]) -> bool:
-    """Stop all dynos at once, kill those that do not end, and forget them."""
+    """Stop all dynos at once, kill those that do not end, and forget them; without a supervisor they are stopped through their shims."""
     if keeper.known(home, "supervisor") is None:
-        return False
+        return strays.end_shims(home, say)
     from greenroom.basics.errors import GreenroomError
     from greenroom.engine.local.client import LocalEngine
 
@@ -48,5 +64,6 @@ def _dynos(home: Path, say: Callable[[str], None]) -> bool:
         for state in engine.list():
             engine.forget(state.id)
     except GreenroomError as error:
-        say(f"dynos: {error}")
+        say(f"dynos: {error.message}")
+        strays.end_shims(home, say)
     return True

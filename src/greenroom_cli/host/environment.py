@@ -13,12 +13,15 @@ from greenroom_cli.host.home import Installation
 LOCAL = ("localhost", "127.0.0.1")
 ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|herokudev\.com)\Z")
 
+MAKE = "an administrator makes one: greenroom accounts:token EMAIL, or greenroom accounts:create EMAIL for a new account"
+
 
 def variables(
     home: Path, install: Installation, host: str | None = None, token_file: Path | None = None, *, proxy: bool = False
 ) -> dict[str, str]:
     """name -> value, with the administrator's token or that of a file.
 
+    The Heroku CLI gets the port with TLS: a few of its commands send the token to hosts of Heroku's with the protocol of HEROKU_HOST.
     HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead.
     proxy: with what makes *.heroku.com lead here as well; HostError when the installation has no proxy."""
     host = host or install.host
@@ -29,14 +32,12 @@ def variables(
         )
     token = _token(home, token_file)
     url = f"http://{host}:{install.api_port}" if host in LOCAL else f"https://{host}:{install.tls_port}"
-    ca = str(home / "keys" / "ca.pem")
-    if not os.access(ca, os.R_OK):
-        ca = str(home / "ca.pem")
+    ca = _authority(home)
     found = {
         "GREENROOM_HOME": str(home),
         "GREENROOM_URL": url,
         "GREENROOM_TOKEN": token,
-        "HEROKU_HOST": url,
+        "HEROKU_HOST": f"https://{host}:{install.tls_port}",
         "HEROKU_API_KEY": token,
         "HEROKU_GIT_HOST": f"{host}:{install.tls_port}",
         "HEROKU_PARTICLEBOARD_URL": url,
@@ -56,21 +57,31 @@ def variables(
     return found | (_proxied(install, host, ca) if proxy else {})
 
 
+def _authority(home: Path) -> str:
+    private = str(home / "keys" / "ca.pem")
+    return private if os.access(private, os.R_OK) else str(home / "ca.pem")
+
+
+def _direct(host: str) -> str:
+    own = [name for name in os.environ.get("NO_PROXY", "").split(",") if name]
+    return ",".join(dict.fromkeys((*own, "localhost", "127.0.0.1", "::1", host)))
+
+
 def _proxied(install: Installation, host: str, ca: str) -> dict[str, str]:
     """The CLI's tunnel trusts SSL_CERT_FILE alone, where everything else of it trusts NODE_EXTRA_CA_CERTS."""
     if not install.proxy_port:
         raise HostError("This installation has no proxy for the Heroku CLI's fixed host names.", "greenroom down; greenroom up --proxy-port 5053")
-    names = ",".join(dict.fromkeys(("localhost", "127.0.0.1", "::1", host)))
-    return {"HTTPS_PROXY": f"http://{host}:{install.proxy_port}", "SSL_CERT_FILE": ca, "NO_PROXY": names}
+    proxy = f"http://{host}:{install.proxy_port}"
+    return {"HTTPS_PROXY": proxy, "SSL_CERT_FILE": ca, "NO_PROXY": _direct(host)}
 
 
 def _token(home: Path, file: Path | None) -> str:
     path = file or home / "keys" / "admin.token"
     try:
-        token = path.read_text().strip()
+        token = path.read_bytes().decode("ascii", "replace").strip()
     except OSError as error:
-        hint = "greenroom env --token-file FILE takes your own token; an administrator makes one: greenroom accounts:create"
+        hint = f"greenroom env --token-file FILE takes your own token; {MAKE}"
         raise HostError(f"There is no token at {path}: {error.strerror}.", hint) from error
-    if not token or any(character.isspace() for character in token):
-        raise HostError(f"{path} does not hold a token: one line without blanks is expected.", "greenroom tokens:create")
+    if not token.isascii() or not token.isprintable() or not token or " " in token:
+        raise HostError(f"{path} does not hold a token: one line of ASCII without blanks is expected.", MAKE)
     return token

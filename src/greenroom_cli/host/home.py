@@ -16,7 +16,7 @@ FILE = "installation.json"
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
-SHARED = ("slugs", "envs", "sources", "builds", "cache", "cache/uv", "cache/apps", "logs", "logs/apps", "run", "tools")  # fmt: skip
+SHARED = ("slugs", "envs", "sources", "builds", "cache", "cache/wheels", "cache/apps", "logs", "logs/apps", "run", "tools")  # fmt: skip
 ROOT_OWNED = ("run/dynos", "run/scratch")
 PRIVATE = ("keys", "repos", "caddy", "snapshots", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
 

@@ -1,6 +1,7 @@
 """Starts components, finds the ones that live already, restarts what dies with growing pauses, and ends all of them.
 
-What is known of a component stands in ``run/<name>.pid``: its pid and start time, so that a reused number is never mistaken for it.
+A component is known by the lock that it holds (``locks``), and sooner by ``run/<name>.pid``: its pid and start time, so that a reused
+number is never mistaken for it. The pid file is a convenience: no disk has to have room for it.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from greenroom.basics.processes import Identity, identity, is_alive, open_pidfd, send_signal, wait_gone
+from greenroom.basics.processes import Identity, identity, is_alive, send_signal, wait_gone
+from greenroom_cli.host import groups, locks
 from greenroom_cli.host.errors import HostError
 
 TYPE_CHECKING = False
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from greenroom_cli.host.components import Component
     from greenroom_cli.host.watch import Watched
 
-LONGEST = 60.0
-STEADY = 60.0
+OWN_LOCKS = ("supervisor",)
+"""Components that take their lock themselves, since their children outlive them and must not inherit it."""
 LOG_BYTES = 5_000_000
 Say = Callable[[str], None]
 
@@ -36,13 +37,23 @@ def pid_file(home: Path, name: str) -> Path:
 
 
 def known(home: Path, name: str) -> Identity | None:
-    """The living process of that component, or None."""
+    """The living process of that component, or None: by its pid file, else by who holds its lock."""
     try:
         data = json.loads(pid_file(home, name).read_text())
         who = Identity(data["pid"], data["start"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return who if is_alive(who) else None
+        who = None
+    if who and is_alive(who):
+        return who
+    return next((holder for holder in locks.holders(home, name) if not _left_over(name, holder)), None)
+
+
+def _left_over(name: str, who: Identity) -> bool:
+    """Whether the process only inherited the lock: a backend whose postmaster has died."""
+    try:
+        return name == "postgres" and b"\0-D\0" not in Path(f"/proc/{who.pid}/cmdline").read_bytes()
+    except OSError:
+        return True
 
 
 def details(home: Path, name: str) -> dict:
@@ -53,34 +64,66 @@ def details(home: Path, name: str) -> dict:
         return {}
 
 
-def remember(home: Path, name: str, pid: int, restarts: int = 0) -> Identity:
-    """Write the identity of a process that has just been started."""
-    who = identity(pid)
-    if who is None:
-        raise HostError(f"{name} ended at once.", f"see {home}/logs/{name}.log")
+def remember(home: Path, name: str, who: Identity, restarts: int = 0) -> bool:
+    """Write the identity of a process that has just been started; False when the disk does not take it."""
     path = pid_file(home, name)
     temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps({"pid": who.pid, "start": who.started, "since": time.time(), "restarts": restarts}))
-    temporary.chmod(0o644)
-    temporary.replace(path)
-    return who
+    try:
+        temporary.write_text(json.dumps({"pid": who.pid, "start": who.started, "since": time.time(), "restarts": restarts}))
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError:
+        forget(temporary)
+        return False
+    return True
+
+
+def forget(path: Path) -> None:
+    """Remove a file; whoever cannot, on a read-only or broken disk, leaves it."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def start(home: Path, component: Component | Watched, restarts: int = 0) -> Identity:
-    """Start one component in a session of its own; its output goes to ``logs/<name>.log``."""
+    """Start one component in a session of its own, with its lock; its output goes to ``logs/<name>.log``. HostError when one runs already."""
+    if other := known(home, component.name):
+        raise HostError(f"{component.name} runs already as pid {other.pid}.", f"greenroom down --home {home}")
+    end(locks.holders(home, component.name), signal.SIGTERM, 2)
     if component.before:
         component.before()
-    path = home / "logs" / f"{component.name}.log"
-    if path.exists() and path.stat().st_size > LOG_BYTES:
-        path.replace(path.with_suffix(".log.1"))
+    lock = None if component.name in OWN_LOCKS else locks.take(home, component.name)
+    if lock is None and component.name not in OWN_LOCKS:
+        raise HostError(f"{component.name} is being started by another process.", f"greenroom status --home {home}")
     extra = {"user": component.user[0], "group": component.user[1], "extra_groups": []} if component.user else {}
-    with path.open("ab") as log:
+    log = _log(home, component.name)
+    try:
         process = subprocess.Popen(
             component.argv, cwd=home, env=component.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            umask=0o022, **extra,
+            umask=0o022, pass_fds=() if lock is None else (lock,), **extra,
         )  # type: ignore[call-overload]  # fmt: skip
+    finally:
+        os.close(log)
+        if lock is not None:
+            os.close(lock)
+    groups.enter(process.pid, component.group)
     process.returncode = 0  # ``reap`` collects it, also after this process has been replaced by the watching one
-    return remember(home, component.name, process.pid, restarts)
+    who = identity(process.pid)
+    if who is None:
+        raise HostError(f"{component.name} ended at once.", f"see {home}/logs/{component.name}.log")
+    remember(home, component.name, who, restarts)
+    return who
+
+
+def _log(home: Path, name: str) -> int:
+    """A descriptor of the component's log, rolled when it is large; of /dev/null when the disk gives none."""
+    path = home / "logs" / f"{name}.log"
+    with contextlib.suppress(OSError):
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def reap() -> None:
@@ -92,7 +135,10 @@ def reap() -> None:
 
 def bring_up(home: Path, component: Component, say: Say) -> None:
     """Adopt the component if it lives, else start it, and wait until it is ready. HostError with its last lines if it never is."""
-    if known(home, component.name) and component.ready():
+    living = known(home, component.name)
+    if living and component.ready():
+        if details(home, component.name).get("pid") != living.pid:
+            remember(home, component.name, living)
         say(f"{component.name}: adopted")
         return
     began = time.monotonic()
@@ -126,80 +172,25 @@ def last_words(home: Path, name: str, lines: int = 8) -> str:
         return "    (no log)"
 
 
-class Keeper:
-    """Watches the components of one installation until it is told to stop."""
-
-    def __init__(self, home: Path, components: Sequence[Component | Watched], say: Say) -> None:
-        self.home = home
-        self.components = {component.name: component for component in components}
-        self.say = say
-        self.pause = dict.fromkeys(self.components, 1.0)
-        self.due: dict[str, float] = {}
-        self.stopping = False
-
-    def run(self, ready: Callable[[], object] = bool) -> None:
-        """Watch by pidfd, so that components that are not children are watched too; returns after TERM or INT.
-
-        ``ready`` is called as soon as these signals are heeded.
-        """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        ready()
-        while not self.stopping:
-            poll, names = select.poll(), {}
-            for name in self.components:
-                who = known(self.home, name)
-                handle = open_pidfd(who) if who else None
-                if handle is not None:
-                    poll.register(handle, select.POLLIN)
-                    names[handle] = name
-                elif name not in self.due:
-                    self._died(name)
-            poll.poll(500)
-            for handle in names:
-                os.close(handle)
-            reap()
-            self._restart_due()
-
-    def _stop(self, *_: object) -> None:
-        self.stopping = True
-
-    def _died(self, name: str) -> None:
-        """Decide when it is started again: sooner if it had run for long."""
-        since = details(self.home, name).get("since", 0.0)
-        if time.time() - since > STEADY:
-            self.pause[name] = 1.0
-        quick = time.time() - since > 2.0
-        wait = 0.0 if quick and self.pause[name] <= 1.0 else self.pause[name]
-        self.pause[name] = min(self.pause[name] * 2, LONGEST)
-        self.due[name] = time.monotonic() + wait
-        self.say(f"{name} ended; starting it again in {wait:.0f} s")
-
-    def _restart_due(self) -> None:
-        for name, moment in list(self.due.items()):
-            if time.monotonic() < moment:
-                continue
-            del self.due[name]
-            try:
-                who = start(self.home, self.components[name], details(self.home, name).get("restarts", 0) + 1)
-                self.say(f"{name} runs again as pid {who.pid}")
-            except (HostError, OSError) as error:
-                self.say(f"{name} does not start: {error}")
-
-
 def stop(home: Path, name: str, number: int, seconds: float) -> bool:
-    """Signal a component and wait; KILL when it does not end. True if it ran."""
+    """Signal a component and whatever holds its lock, wait, and KILL what does not end. True if it ran."""
     who = known(home, name)
-    if who is None:
-        pid_file(home, name).unlink(missing_ok=True)
-        return False
-    send_signal(who, number)
-    if wait_gone([who], seconds):
-        send_signal(who, signal.SIGKILL)
-        wait_gone([who], 5)
+    if who:
+        end([who], number, seconds)
+    end(locks.holders(home, name), signal.SIGTERM, 2)
     reap()
-    pid_file(home, name).unlink(missing_ok=True)
-    return True
+    forget(pid_file(home, name))
+    return who is not None
+
+
+def end(processes: list[Identity], number: int, seconds: float) -> None:
+    """Signal processes, wait, and KILL those that do not end."""
+    for who in processes:
+        send_signal(who, number)
+    left = wait_gone(processes, seconds)
+    for who in left:
+        send_signal(who, signal.SIGKILL)
+    wait_gone(left, 5)
 
 
 def detach(log: Path) -> int:
@@ -211,7 +202,10 @@ def detach(log: Path) -> int:
     os.setsid()
     if os.fork():
         os._exit(0)
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    try:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    except OSError:
+        handle = os.open(os.devnull, os.O_WRONLY)
     null = os.open(os.devnull, os.O_RDONLY)
     sys.stdout.flush()
     sys.stderr.flush()

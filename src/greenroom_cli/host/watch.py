@@ -5,6 +5,7 @@ What it has to keep running comes as JSON by file descriptor, since environments
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from greenroom_cli.host import keeper
+from greenroom_cli.host import restarting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,20 +29,22 @@ class Watched:
 
     before = None
 
-    def __init__(self, *, name: str, argv: list[str], env: dict[str, str], user: list[int] | None) -> None:
-        self.name, self.argv, self.env = name, tuple(argv), env
+    def __init__(self, *, name: str, argv: list[str], env: dict[str, str], user: list[int] | None, group: list[str]) -> None:
+        self.name, self.argv, self.env, self.group = name, tuple(argv), env, tuple(group)
         self.user = (user[0], user[1]) if user else None
 
 
 def say(text: str) -> None:
-    """A line of progress, on stderr."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    """A line of progress, on stderr. A full disk or a closed terminal loses the line and harms nothing."""
+    line = f"{time.strftime('%H:%M:%S')} {text}\n".encode(errors="replace")
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno() if sys.stderr else 2, line)
 
 
 def become(home: Path, components: list[Component]) -> NoReturn:
     """Replace this process; its pid, its children and its mount namespace stay. A signal that comes meanwhile is not lost."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    rows = [{"name": it.name, "argv": it.argv, "env": it.env, "user": it.user} for it in components]
+    rows = [{"name": it.name, "argv": it.argv, "env": it.env, "user": it.user, "group": it.group} for it in components]
     fd = os.memfd_create("components", 0)
     os.write(fd, json.dumps(rows).encode())
     os.lseek(fd, 0, os.SEEK_SET)
@@ -54,7 +57,7 @@ def main(argv: list[str]) -> int:
     home = Path(argv[1])
     with os.fdopen(int(argv[2]), "rb") as file:
         components = [Watched(**row) for row in json.load(file)]
-    watcher = keeper.Keeper(home, components, say)
+    watcher = restarting.Keeper(home, components, say)
     watcher.run(ready=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING))
     say("stopping: web, worker, dynos, supervisor, Caddy, PostgreSQL")
     from greenroom_cli.host.down import take_down

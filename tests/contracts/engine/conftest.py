@@ -16,9 +16,11 @@ from tests.engine.machine import ALICE, MODES, PYTHON, Machine
 SERVE = (PYTHON, "-c", "import socket, time; s = socket.create_server(('127.0.0.1', 5000)); time.sleep(60)")
 SLEEP = ("/bin/sleep", "60")
 DEAF = (PYTHON, "-u", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(60)")
+SAYS = ("/bin/sh", "-c", "echo one; echo \"ModuleNotFoundError: No module named 'shop'\" >&2; exit 1")
 OUTCOMES = {
     ("/bin/true",): Outcome(exit_code=0),
     ("/bin/sh", "-c", "exit 3"): Outcome(exit_code=3),
+    SAYS: Outcome(exit_code=1, output=b"one\nModuleNotFoundError: No module named 'shop'\n"),
     SERVE: Outcome(),
     SLEEP: Outcome(listens=False),
     DEAF: Outcome(ignores_term=True),

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from greenroom.engine.errors import EngineError
-from tests.contracts.engine.conftest import DEAF, SERVE, SLEEP, Rig
+from tests.contracts.engine.conftest import DEAF, SAYS, SERVE, SLEEP, Rig
 
 
 def test_a_command_that_succeeds_exits_with_0(rig: Rig) -> None:
@@ -18,6 +18,12 @@ def test_a_command_that_succeeds_exits_with_0(rig: Rig) -> None:
 
 def test_a_command_that_fails_exits_with_its_code(rig: Rig) -> None:
     assert rig.until_exited(rig.start("/bin/sh", "-c", "exit 3").id).exit_code == 3
+
+
+def test_what_it_printed_last_is_known_after_its_end(rig: Rig) -> None:
+    words = rig.until_exited(rig.start(*SAYS).id).last_words
+    assert words.splitlines() == ["one", "ModuleNotFoundError: No module named 'shop'"]
+    assert len(words) <= 4000
 
 
 def test_a_state_repeats_who_the_dyno_is(rig: Rig) -> None:
@@ -69,7 +75,7 @@ def test_the_list_has_all_that_is_not_forgotten(rig: Rig) -> None:
     assert not {running.id, ended.id} & {state.id for state in rig.engine.list()}
 
 
-@pytest.mark.parametrize(("name", "code"), [("TERM", 143), ("INT", 130), ("HUP", 129), ("KILL", 137), ("STOP", 143)])
+@pytest.mark.parametrize(("name", "code"), [("TERM", 143), ("INT", 130), ("HUP", 129), ("KILL", 137), ("STOP", 143), ("DRAIN", 143)])
 def test_a_signal_ends_a_command_that_does_not_mind_it(rig: Rig, name: str, code: int) -> None:
     state = rig.until_running(rig.start(*SLEEP).id)
     rig.engine.signal(state.id, name)  # type: ignore[arg-type]
@@ -91,7 +97,7 @@ def test_stop_ends_a_deaf_command_after_the_grace(rig: Rig) -> None:
 
 def test_signals_after_the_end_change_nothing(rig: Rig) -> None:
     ended = rig.until_exited(rig.start("/bin/true").id)
-    for name in ("TERM", "KILL", "STOP"):
+    for name in ("TERM", "KILL", "STOP", "DRAIN"):
         rig.engine.signal(ended.id, name)  # type: ignore[arg-type]
     assert rig.engine.describe(ended.id) == ended
 

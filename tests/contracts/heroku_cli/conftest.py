@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,17 +55,9 @@ class Contract:
 
 
 @pytest.fixture(scope="session")
-def place() -> Iterator[Installation]:
-    """One installation for this folder. Its operator lets webhooks and drains reach this machine, where the tests' receivers are."""
-    home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
-    allowed = {"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"}
-    made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom", extra_env=allowed)
-    made.up()
-    try:
-        yield made
-    finally:
-        made.down()
-        shutil.rmtree(home.parent, ignore_errors=True)
+def place(installation: Installation) -> Installation:
+    """Where the app is; a file of this folder may have an installation of its own instead."""
+    return installation
 
 
 @pytest.fixture(scope="session")

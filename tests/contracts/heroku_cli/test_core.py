@@ -15,7 +15,7 @@ pytestmark = pytest.mark.story
 
 
 def test_who_am_i_and_my_token(app):
-    assert "admin@localhost" in app.cli("heroku auth:whoami")
+    assert "admin@greenroom.localhost" in app.cli("heroku auth:whoami")
     assert app.place.token in app.cli("heroku auth:token")
 
 
@@ -57,7 +57,7 @@ def test_apps_are_listed_made_renamed_and_destroyed(app):
 def test_the_apps_information(app):
     said = app("apps:info")
     assert APP in said
-    assert "admin@localhost" in said
+    assert "admin@greenroom.localhost" in said
     info = json.loads(app("apps:info --json"))
     assert info["app"]["name"] == APP
     assert [row["type"] for row in info["dynos"]] == ["web"]

@@ -59,9 +59,9 @@ def test_an_app_is_given_away_and_its_old_owner_leaves(app, bert):
     assert app.place.api("PATCH", "/account/app-transfers/contract-gift", {"state": "accepted"}, token=bert.token)[0] == 200
     assert "bert@example.com" in bert("heroku apps:info -a contract-gift")
     rows = app.place.api("GET", "/apps/contract-gift/collaborators")[1]
-    assert {row["user"]["email"]: row["role"] for row in rows} == {"bert@example.com": "owner", "admin@localhost": "operator"}
+    assert {row["user"]["email"]: row["role"] for row in rows} == {"bert@example.com": "owner", "admin@greenroom.localhost": "operator"}
     app.cli("heroku apps:leave -a contract-gift")
-    assert "admin@localhost" not in bert("heroku access -a contract-gift")
+    assert "admin@greenroom.localhost" not in bert("heroku access -a contract-gift")
     bert("heroku apps:destroy -a contract-gift --confirm contract-gift")
 
 

@@ -129,7 +129,7 @@ def test_pipelines_are_made_shown_changed_and_destroyed(pipes):
     said = pipes(f"pipelines:info {PIPE}")
     assert re.search(rf"{STAGING}\s+staging", said)
     assert re.search(rf"{LIVE}\s+production", said)
-    assert "admin@localhost" in said
+    assert "admin@greenroom.localhost" in said
     assert json.loads(pipes(f"pipelines:info {PIPE} --json"))["pipeline"]["name"] == PIPE
     pipes(f"pipelines:add {PIPE} -a {SECOND} -s development")
     pipes(f"pipelines:update -a {SECOND} -s production")
@@ -309,9 +309,12 @@ def test_a_review_app_is_made_of_a_branch_and_goes_with_it(pipes):
     team.push("HEAD:refs/heads/feature/rose")
     pipes(f"config:set PARENTS=secret -a {STAGING}")
     pipes.place.api("PATCH", f"/pipelines/{PIPE}/stage/review/config-vars", {"ONLY": "review"})
-    pipes(f"reviewapps:enable -p {PIPE} --autodestroy", code=None)
+    pipes(f"reviewapps:enable -p {PIPE} --autodestroy")
+    config = pipes.get(f"/pipelines/{PIPE}/review-app-config")
+    assert (config["repo"]["full_name"], config["destroy_stale_apps"], config["automatic_review_apps"]) == (f"greenroom/{STAGING}", True, False)
+    assert "are enabled for pipe already" in pipes(f"reviewapps:enable -p {PIPE}", code=2)
+    pipes(f"reviewapps:disable -p {PIPE}")
     pipes(f"reviewapps:enable -p {PIPE}")
-    assert pipes.get(f"/pipelines/{PIPE}/review-app-config")["repo"]["full_name"] == f"greenroom/{STAGING}"
     assert "doesn't exist" in pipes(f"reviewapps:create -p {PIPE} -b no-such-branch", code=None)
     said = pipes(f"reviewapps:create -p {PIPE} -b feature/rose --wait --wait-interval 1")
     (review,) = pipes.get(f"/pipelines/{PIPE}/review-apps")

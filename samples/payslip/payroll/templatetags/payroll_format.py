@@ -1,6 +1,7 @@
 """How money, months and statuses look. Every page uses these, so that they look alike."""
 
 import datetime as dt
+import re
 from decimal import Decimal
 
 from django import template
@@ -15,6 +16,20 @@ def money(amount: Decimal | None) -> str:
     if amount is None:
         return "–"
     return f"{amount:,.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+@register.filter
+def rate(value: Decimal) -> str:
+    """An amount per unit: like money, but with the third and fourth decimal where there are some."""
+    more = max(2, -value.normalize().as_tuple().exponent)
+    return f"{value:,.{more}f}".replace("-", "\N{MINUS SIGN}")
+
+
+@register.filter
+def figure(value) -> str:
+    """A recorded value: an amount with two decimals looks like money, everything else stays as it is."""
+    text = str(value)
+    return money(Decimal(text)) if re.fullmatch(r"-?\d+\.\d\d", text) else text
 
 
 @register.filter

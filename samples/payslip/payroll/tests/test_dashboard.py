@@ -34,6 +34,12 @@ class DashboardTests(PayrollTestCase):
         self.paid(JUNE)
         self.assertContains(self.page_of(self.manager), "Nothing waits for you.")
 
+    def test_a_paid_run_is_the_latest_one_and_not_the_current_one(self):
+        self.paid(MAY)
+        self.assertContains(self.page_of(self.manager), "Latest run")
+        workflow.create(JUNE, self.manager)
+        self.assertContains(self.page_of(self.manager), "Current run")
+
     def test_a_draft_waits_for_the_manager(self):
         workflow.create(JUNE, self.manager)
         self.assertContains(self.page_of(self.manager), "June 2026 is a draft.")

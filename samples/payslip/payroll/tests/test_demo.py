@@ -28,6 +28,12 @@ class SeedDemoTests(TestCase):
         self.assertTrue(anton.has_perm("payroll.approve_payrun"))
         self.assertFalse(stella.has_perm("payroll.manage_payroll"))
 
+    def test_each_run_was_started_before_it_was_calculated_and_paid(self):
+        seed(dt.date(2026, 6, 10), None)
+        for run in PayRun.objects.all():
+            self.assertLess(run.created_at, run.calculated_at)
+            self.assertLess(run.calculated_at, run.paid_at)
+
     def test_making_it_again_adds_nothing_and_keeps_the_passwords(self):
         first = self.made()
         password = first.rsplit(": ", 1)[1].strip()

@@ -1,9 +1,12 @@
 """What each person sees on the pages, and what is kept from them."""
 
+from decimal import Decimal
+
 from django.urls import reverse
 
 from payroll import workflow
 from payroll.models import PayRun
+from payroll.templatetags.payroll_format import rate
 from payroll.tests.helpers import JUNE, MAY, PayrollTestCase, make_user
 
 
@@ -50,6 +53,26 @@ class OwnPayslipTests(PayrollTestCase):
         self.as_user(make_user("nobody"))
         self.assertContains(self.client.get(reverse("my-payslips")), "linked to your staff number")
         self.assertContains(self.client.get("/"), "The chart begins with the first approved month")
+
+
+class FiguresOnPagesTests(PayrollTestCase):
+    def test_payslips_of_nothing_are_named_and_lead_to_their_page(self):
+        self.person("S-3", "Nora Vogt", 0)
+        run = self.calculated()
+        self.as_user(self.manager)
+        answer = self.client.get(reverse("run", args=[run.pk]))
+        slip = run.payslips.get(staff_name="Nora Vogt")
+        self.assertContains(answer, "1 payslip comes to nothing:")
+        self.assertContains(answer, f'<a href="{reverse("payslip", args=[slip.pk])}">Nora Vogt</a>.')
+
+    def test_amounts_of_the_history_look_like_all_other_amounts(self):
+        run = self.calculated()
+        self.as_user(self.manager)
+        self.assertContains(self.client.get(reverse("run", args=[run.pk])), "net: 8,100.00")
+
+    def test_own_rates_keep_their_third_and_fourth_decimal(self):
+        for value, shown in (("5800", "5,800.00"), ("44.5", "44.50"), ("0.125", "0.125")):
+            self.assertEqual(rate(Decimal(value)), shown)
 
 
 class ForbiddenTests(PayrollTestCase):

@@ -87,6 +87,10 @@ class ImportingTests(PayrollTestCase):
         file = SimpleUploadedFile("units.csv", text.encode())
         return self.client.post(self.address, {"file": file}, follow=True)
 
+    def test_the_page_shows_no_error_before_a_file_was_sent(self):
+        self.assertNotContains(self.client.get(self.address), "Choose the CSV file to import.")
+        self.assertContains(self.client.post(self.address), "Choose the CSV file to import.")
+
     def test_a_good_file_is_imported_whole(self):
         answer = self.send("staff_number,flights,hours\nS-1,3,\nS-2,,8.25\n")
         self.assertContains(answer, "2 rows read. 2 values saved.")

@@ -83,7 +83,7 @@ def run(request, pk: int):
             ),
             "page": page_of(request, payslips.order_by("staff_number", "pk")),
             "negative": found.payslips.filter(net__lt=0)[:5],
-            "empty_slips": found.payslips.filter(gross=0).count(),
+            "empty_slips": found.payslips.filter(gross=0).only("pk", "run_id", "staff_name"),
             "history": history_of(found)[:20],
             "send_back": SendBackForm(),
             "own_calculation": found.calculated_by_id == request.user.pk,

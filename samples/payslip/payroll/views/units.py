@@ -70,7 +70,7 @@ def month_context(month: dt.date) -> dict:
 
 @manager_required
 def units_import(request, month: dt.date):
-    form = UnitFileForm(posted(request), request.FILES)
+    form = UnitFileForm(posted(request), request.FILES if request.method == "POST" else None)
     reading = None
     if request.method == "POST" and form.is_valid():
         reading = read(form.cleaned_data["file"].read(), month)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres import dumps, host
+from greenroom.addons.postgres import dumps, host, roles
 from greenroom.addons.postgres.actions import host_url
+from greenroom.addons.postgres.rules import APP, OWNER
 from greenroom.basics import ids
 
 MARK = "_rehearsal_"
 BARE = "_bare"
-PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE})?$"
+LESSER = "|".join(f"_{kind}" for kind in roles.LESSER)
+PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE}|{LESSER})?$"
 
 
 @dataclass(frozen=True)
 class Clone:
-    """A filled copy. url: the only way into it; name: of the database and of its role; seconds: to dump and to load; bytes: of the original."""
+    """A filled copy. url: the owner's way into it; app_url: that of the app's own processes; name: of the database and of its owner.
+
+    seconds: to dump and to load; bytes: of the original.
+    """
 
     name: str
     url: str
+    app_url: str
     dump_seconds: float
     load_seconds: float
     bytes: int
@@ -44,12 +50,12 @@ def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
         made = dumps.dump(database=addon.data["database"], target=file, deadline=deadline, gently=True)
         password = ids.new_secret(16)
         with host.connect() as connection:
-            host.make_role(connection, name, password)
+            roles.make(connection, name, password)
         seconds = dumps.load(source=file, database=name, role=name, deadline=deadline, gently=True)
     finally:
         file.unlink(missing_ok=True)
-    url = host_url(name, password, name)
-    return Clone(name, url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
+    url, app_url = (host_url(roles.name(name, kind), roles.password(password, kind), name) for kind in (OWNER, APP))
+    return Clone(name, url, app_url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
 
 
 def keep_schema(*, clone: Clone, target: Path, deadline: float) -> None:
@@ -71,17 +77,20 @@ def make_bare(*, clone: Clone, source: Path, deadline: float) -> str:
 
 def drop(*, name: str) -> None:
     """End its sessions and drop database, bare copy and role; nothing if there is none."""
-    role = name.removesuffix(BARE)
+    role = _plain(name)
     with host.connect() as connection:
         host.end_sessions(connection, role=role)
         for database in (role, role + BARE):
             host.drop_database(connection, database)
-        host.drop_role(connection, role)
+        roles.drop(connection, role)
 
 
-def forsaken(needed: Iterable[str]) -> list[str]:
-    """Names of clones, or of roles of clones, that nobody needs: left by a process that was killed."""
+def present() -> set[str]:
+    """Names of the clones of which the server has a database or a role."""
     with host.connect() as connection:
-        names = host.names_like(connection, PATTERN)
-    wanted = set(needed)
-    return sorted({name.removesuffix(BARE) for name in names} - wanted)
+        return {_plain(name) for name in host.names_like(connection, PATTERN)}
+
+
+def _plain(name: str) -> str:
+    """The clone's own name, of that of its bare copy or of a role."""
+    return re.sub(rf"({BARE}|{LESSER})$", "", name)

@@ -19,8 +19,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from greenroom.addons.postgres import host
-from greenroom.basics import processes
+from greenroom.addons.postgres import host, roles
+from greenroom.basics import disk, processes
 from greenroom.basics.errors import NotFoundError, PlatformError
 
 DEADLINE = 1800.0
@@ -65,14 +65,8 @@ def binaries() -> Path:
 
 
 def preflight(*, size: int, folder: Path) -> None:
-    """PlatformError unless ``folder``'s disk has room for 2.5 times ``size`` bytes."""
-    free = shutil.disk_usage(folder).free
-    if free < SPACE * size:
-        raise PlatformError(
-            f"The disk of {folder} has {free // 1_000_000} MB free; copying a database of {size // 1_000_000} MB needs "
-            f"{int(SPACE * size) // 1_000_000} MB.",
-            hint="delete snapshots that nobody needs: greenroom pg:snapshots, greenroom pg:snapshots:delete",
-        )
+    """DiskFullError unless ``folder``'s disk has room for 2.5 times ``size`` bytes beside its reserve."""
+    disk.guard(folder, f"copies of a database of {size // 1_000_000} MB", need=int(SPACE * size))
 
 
 def dump(*, database: str, target: Path, deadline: float = DEADLINE, gently: bool = False, schema_only: bool = False) -> Dump:
@@ -121,6 +115,7 @@ def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, 
     started = time.monotonic()
     with host.connect() as connection:
         host.make_database(connection, database, role)
+        roles.let_in(connection, database, role)
     with host.guest(role, seconds=deadline) as guest:
         words = [
             "--exit-on-error",
@@ -135,6 +130,8 @@ def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, 
             connection.execute(sql.SQL("REASSIGN OWNED BY CURRENT_USER TO {}").format(sql.Identifier(role)))
             connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
             _analyze(connection)
+    with host.connect() as connection:
+        roles.let_in(connection, database, role)
     return time.monotonic() - started
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,11 +15,15 @@ import psycopg
 from django.conf import settings
 from psycopg import sql
 
+from greenroom.addons.postgres import rules
 from greenroom.basics import ids
 from greenroom.basics.errors import PlatformError
 
-CONNECTION_LIMIT = 20
+CONNECTION_LIMIT = rules.MOST
 GUEST = "guest_"
+GUEST_LIMIT = 8
+SAFE = "-c search_path=pg_catalog"
+"""For each session: no name is taken from what a tenant made, whatever the database's or the role's own search_path is."""
 NAMES = 7_402
 """Class of the advisory locks on names of databases."""
 
@@ -48,8 +53,9 @@ def server() -> dict[str, Any]:
 
 @contextmanager
 def connect(database: str | None = None, guest: Guest | None = None) -> Iterator[psycopg.Connection]:
-    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest."""
+    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest. See SAFE."""
     own = settings.DATABASES["default"]
+    options = {key: value for key, value in own["OPTIONS"].items() if key != "pool"}
     try:
         connection = psycopg.connect(
             **server(),
@@ -57,7 +63,7 @@ def connect(database: str | None = None, guest: Guest | None = None) -> Iterator
             password=guest.password if guest else own["PASSWORD"],
             dbname=database or own["NAME"],
             autocommit=True,
-            **{"connect_timeout": 10} | {key: value for key, value in own["OPTIONS"].items() if key != "pool"},
+            **{"connect_timeout": 10, **options, "options": f"{options.get('options', '')} {SAFE}".strip()},
         )
     except psycopg.OperationalError as error:
         raise PlatformError(f"PostgreSQL does not answer: {error}", hint="greenroom status") from error
@@ -71,36 +77,84 @@ def role_exists(connection: psycopg.Connection, role: str) -> bool:
 
 
 def database_exists(connection: psycopg.Connection, name: str) -> bool:
-    """Whether the server has the database."""
-    return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
+    """Whether the server has the database, and it is not one that a test run made under this name."""
+    words = "SELECT 1 FROM pg_database LEFT JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND (rolname ~ %s) IS NOT TRUE"
+    return connection.execute(words, [name, rules.THROWAWAY]).fetchone() is not None
 
 
-def make_role(connection: psycopg.Connection, role: str, password: str, *, createdb: bool = False) -> None:
-    """Create the role, or set its password and limits if it exists. The server sees a SCRAM verifier, never the password.
+def make_role(
+    connection: psycopg.Connection, role: str, password: str, *, createdb: bool = False, limit: int = CONNECTION_LIMIT
+) -> None:
+    """Create the role, or set its password and connection limit if it exists. The server sees a SCRAM verifier, never the password.
 
     An existing role is not told NOSUPERUSER again: since PostgreSQL 16 only a superuser may say that, even where it changes nothing.
     """
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    facts = (sql.Literal(verifier), sql.Literal(CONNECTION_LIMIT), sql.SQL("CREATEDB" if createdb else "NOCREATEDB"))
+    facts = (sql.Literal(verifier), sql.Literal(limit), sql.SQL("CREATEDB" if createdb else "NOCREATEDB"))
     with _alone(connection, role):
         words = "ALTER ROLE {}" if role_exists(connection, role) else "CREATE ROLE {} NOSUPERUSER NOCREATEROLE"
         connection.execute(sql.SQL(words + " LOGIN PASSWORD {} CONNECTION LIMIT {} {}").format(sql.Identifier(role), *facts))
 
 
-def make_database(connection: psycopg.Connection, name: str, role: str) -> None:
+def make_database(connection: psycopg.Connection, name: str, role: str, *, limit: int = CONNECTION_LIMIT) -> None:
     """Create a database that the platform owns; ``role`` may use all of it and can let nobody else in.
 
+    ``limit`` connections of all roles of the app together, and a few more for the platform's own work in it.
     The owner of a database could grant CONNECT back to PUBLIC; a role with privileges but no grant option cannot.
+    A database that a test run made under this name is dropped.
     """
     database, user = sql.Identifier(name), sql.Identifier(role)
     with _alone(connection, name):
-        if not database_exists(connection, name):
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
+        while not database_exists(connection, name):
+            _evict(connection, name)
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
+        limit_database(connection, name, limit)
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
         connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {} TO {}").format(database, user))
         with connect(name) as inner:
             inner.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
             inner.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(user))
+
+
+def limit_database(connection: psycopg.Connection, name: str, limit: int) -> None:
+    """Bound the connections into the database, whatever the role; those that are open stay."""
+    words = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
+    connection.execute(words.format(sql.Identifier(name), sql.Literal(limit + rules.OWN)))
+
+
+def limit_role(connection: psycopg.Connection, role: str, limit: int) -> None:
+    """Bound the connections of the role; those that are open stay."""
+    connection.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(role), sql.Literal(limit)))
+
+
+def role_limit(connection: psycopg.Connection, role: str) -> int | None:
+    """The connections that the role may have; None when there is no such role."""
+    row = connection.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    return row[0] if row else None
+
+
+def database_limit(connection: psycopg.Connection, name: str) -> int | None:
+    """The connections into the database, whatever the role; None when there is no such database."""
+    row = connection.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", [name]).fetchone()
+    return row[0] if row else None
+
+
+def set_defaults(connection: psycopg.Connection, role: str, values: dict[str, str]) -> None:
+    """Settings with which the role's new sessions begin."""
+    for name, value in values.items():
+        words = sql.SQL("ALTER ROLE {} SET {} = {}")
+        connection.execute(words.format(sql.Identifier(role), sql.Identifier(name), sql.Literal(value)))
+
+
+def restrain(connection: psycopg.Connection, role: str, *, read_only: bool, login: bool) -> None:
+    """Let the role's new sessions begin read-only or not, and let it log in or not."""
+    name = sql.Identifier(role)
+    if read_only:
+        set_defaults(connection, role, {"default_transaction_read_only": "on"})
+    else:
+        connection.execute(sql.SQL("ALTER ROLE {} RESET default_transaction_read_only").format(name))
+    connection.execute(sql.SQL("ALTER ROLE {} {}").format(name, sql.SQL("LOGIN" if login else "NOLOGIN")))
 
 
 def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
@@ -113,10 +167,12 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
 
     Somebody may come in between the two, with a role of which the platform is no member yet (the guest of a dump): then both again. FORCE wants
     the right to end everything inside, and nobody but a superuser has it over a worker of autovacuum, where a plain DROP sends that one away itself.
+    The database may be a test run's, which took a name that the platform uses or marked the database as a template.
     """
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     with _alone(connection, name):
         for last in (False,) * 9 + (True,):
+            take_over(connection, name)
             end_sessions(connection, database=name)
             try:
                 with suppress(psycopg.errors.InsufficientPrivilege):
@@ -147,16 +203,33 @@ def _alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
         connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [NAMES, name])
 
 
-def drop_role(connection: psycopg.Connection, role: str) -> None:
-    """Drop the role and the databases that it owns; nothing if there is none."""
-    if not role_exists(connection, role):
-        return
-    connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
-    owned = "SELECT datname FROM pg_database JOIN pg_roles ON datdba = pg_roles.oid WHERE rolname = %s"
-    for (name,) in connection.execute(owned, [role]).fetchall():
+def lock_out(connection: psycopg.Connection, role: str) -> None:
+    """The role may not log in or create databases any more; its sessions are ended."""
+    connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN NOCREATEDB").format(sql.Identifier(role)))
+    deadline = time.monotonic() + 10
+    while end_sessions(connection, role=role) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def take_over(connection: psycopg.Connection, database: str) -> bool:
+    """Lock out the role of a test run that made the database, and let the platform connect to it and drop it; False for other databases."""
+    row = connection.execute(
+        "SELECT rolname FROM pg_database JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND rolname ~ %s", [database, rules.THROWAWAY]
+    ).fetchone()
+    if row is None:
+        return False
+    name = sql.Identifier(database)
+    lock_out(connection, row[0])
+    connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(row[0])))
+    connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false ALLOW_CONNECTIONS true CONNECTION LIMIT -1").format(name))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO CURRENT_USER").format(name))
+    return True
+
+
+def _evict(connection: psycopg.Connection, name: str) -> None:
+    """Drop the database that a test run made under a name of the platform's, if there is one."""
+    if take_over(connection, name):
         drop_database(connection, name)
-    connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
-    connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 def tenant(connection: psycopg.Connection, database: str) -> str | None:
@@ -203,7 +276,7 @@ def guest(role: str, *, seconds: float) -> Iterator[Guest]:
     """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by ``drop_guests`` when the process dies."""
     made = Guest(name=GUEST + ids.new_secret(8), password=ids.new_secret(16))
     with connect() as connection, connection.transaction():
-        make_role(connection, made.name, made.password)
+        make_role(connection, made.name, made.password, limit=GUEST_LIMIT)
         name = sql.Identifier(made.name)
         until = connection.execute("SELECT now() + make_interval(secs => %s)", [seconds + 60]).fetchone()
         assert until
@@ -283,6 +356,7 @@ def exchange(*, current: str, new: str, kept: str) -> None:
     try:
         with connect() as connection:
             connection.execute("SET statement_timeout = '20s'")
+            _evict(connection, kept)
             with _alone(connection, current), connection.transaction():
                 if not database_exists(connection, kept):
                     connection.execute(rename.format(sql.Identifier(current), sql.Identifier(kept)))

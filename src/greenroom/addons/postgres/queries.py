@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db.models import IntegerField, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
 
-from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import dumps, host
+from greenroom.addons.models import Addon, Attachment, Restore, Snapshot
+from greenroom.addons.postgres import dumps, host, roles, rules
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, PlatformError
+from greenroom.basics.ids import is_uuid
 from greenroom.config_vars.crypto import unseal
 from greenroom.config_vars.models import DataKey
 from greenroom.config_vars.queries import open_data_key
@@ -61,12 +67,35 @@ def forward() -> Forward:
     return Forward(port=port(), socket=f"tcp:[{name}]:{port()}" if ":" in name else f"tcp:{name}:{port()}")
 
 
-def url_of(addon: Addon, home: Path) -> Url:
-    """The URL of an add-on's database, its password decrypted."""
+def url_of(addon: Addon, home: Path, kind: str = rules.OWNER) -> Url:
+    """The URL of an add-on's database for one of its roles, the password decrypted."""
     key = open_data_key(DataKey.objects.get(app_id=addon.app_id), home)
     password = json.loads(unseal(key, bytes(addon.sealed), f"addon/{addon.id}"))["password"]
-    text = f"postgres://{addon.data['role']}:{password}@{server()}/{addon.data['database']}"
-    return Url(text=text, password=password)
+    word = roles.password(password, kind)
+    text = f"postgres://{roles.name(addon.data['role'], kind)}:{word}@{server()}/{addon.data['database']}"
+    return Url(text=text, password=word)
+
+
+def urls_of(app: App, home: Path) -> dict[str, str]:
+    """The config vars of the app's attachments to databases that are there, as they have to be."""
+    rows = Attachment.objects.filter(app=app, addon__kind="postgres", addon__state="provisioned").select_related("addon")
+    return {f"{row.name}_URL": url_of(row.addon, home).text for row in rows}
+
+
+def as_role(env: Mapping[str, str], *, app: App, home: Path, kind: str) -> dict[str, str]:
+    """The environment of a dyno of the app that reaches the databases which it sees as that kind of role.
+
+    Config vars hold the owner's name and password, under whatever names; they are exchanged wherever they stand.
+    """
+    if kind == rules.OWNER:
+        return dict(env)
+    seen = Addon.objects.filter(Q(app=app) | Q(attachments__app=app), kind="postgres").distinct()
+    words = []
+    for addon in seen:
+        owner = addon.data["role"]
+        secret = url_of(addon, home).password
+        words += [(secret, roles.password(secret, kind)), (owner, roles.name(owner, kind))]
+    return rules.swapped(env, words)
 
 
 def of_app(app: App) -> Addon | None:
@@ -74,6 +103,23 @@ def of_app(app: App) -> Addon | None:
     own = Addon.objects.filter(app=app, kind="postgres").exclude(state="deprovisioning").select_related("app")
     promoted = own.filter(attachments__app=app, attachments__name="DATABASE").first()
     return promoted or own.order_by("created_at").first()
+
+
+def connections_of(addon: Addon) -> int:
+    """The connections that the app's roles may have to the database together."""
+    return int(addon.data.get("connections", host.CONNECTION_LIMIT))
+
+
+def roles_of(addon: Addon) -> list[str]:
+    """The roles with which the app logs in."""
+    return [roles.name(addon.data["role"], kind) for kind in roles.ALL]
+
+
+def given_out(owner_id: uuid.UUID | None = None) -> int:
+    """The connections of all databases, or of those of an account's apps, with the platform's own."""
+    rows = Addon.objects.filter(kind="postgres", **({"app__owner_id": owner_id} if owner_id else {}))
+    limit = Coalesce(Cast(KeyTextTransform("connections", "data"), IntegerField()), host.CONNECTION_LIMIT)
+    return rows.aggregate(all=Sum(limit + rules.OWN))["all"] or 0
 
 
 def replacing(app: App) -> Restore | None:
@@ -87,11 +133,12 @@ def replacing(app: App) -> Restore | None:
 def info(addon: Addon) -> dict[str, Any]:
     """Size in bytes, number of tables and connections, and the server's version."""
     with host.connect(addon.data["database"]) as connection:
-        size = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-        tables = connection.execute("SELECT count(*) FROM pg_stat_user_tables").fetchone()
+        size = connection.execute("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())").fetchone()
+        tables = connection.execute("SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_user_tables").fetchone()
         version = connection.execute("SHOW server_version").fetchone()
         used = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity"
+            " WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()"
         )
         connections = used.fetchone()
     return {
@@ -102,43 +149,46 @@ def info(addon: Addon) -> dict[str, Any]:
         "size_bytes": size[0] if size else 0,
         "tables": tables[0] if tables else 0,
         "connections": connections[0] if connections else 0,
-        "connection_limit": host.CONNECTION_LIMIT,
+        "connection_limit": connections_of(addon),
+        "quota_bytes": settings.DATABASE_MB * 1_000_000,
+        "over_quota": addon.data.get("over", ""),
         "database": addon.data["database"],
         "url_host": server(),
     }
 
 
-def snapshots_of(app: App) -> list[Snapshot]:
+def snapshots_of(app: App) -> QuerySet[Snapshot]:
     """All snapshots of the app's databases that are not being removed, newest first."""
     rows = Snapshot.objects.filter(addon__app=app).exclude(state="deleting").select_related("addon__app")
-    return list(rows.order_by("-number"))
+    return rows.order_by("-number")
 
 
 def snapshot(app: App, name: str) -> Snapshot:
     """The snapshot called ``b001`` or ``1``, or of that id. NotFoundError when there is none."""
-    number = name.lstrip("ab")
-    for row in snapshots_of(app):
-        if str(row.id) == name or (number.isdecimal() and len(number) < 9 and row.number == int(number)):
-            return row
-    raise NotFoundError(
-        f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot"
-    )
+    found = _named(snapshots_of(app), name, name.lstrip("ab"))
+    if found is None:
+        raise NotFoundError(f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot")
+    return found
 
 
-def restores_of(app: App) -> list[Restore]:
-    """All restores of the app's databases, newest first."""
-    return list(
-        Restore.objects.filter(addon__app=app).select_related("addon__app", "snapshot", "saved").order_by("-number")
-    )
+def _named(rows: QuerySet[Any], name: str, number: str) -> Any:
+    if is_uuid(name):
+        return rows.filter(pk=name).first()
+    return rows.filter(number=int(number)).first() if number.isdecimal() and len(number) < 9 else None
+
+
+def restores_of(app: App) -> QuerySet[Restore]:
+    """All restores of the app's databases with their steps, newest first."""
+    rows = Restore.objects.filter(addon__app=app).select_related("addon__app", "snapshot", "saved")
+    return rows.prefetch_related("steps").order_by("-number")
 
 
 def restore(app: App, name: str) -> Restore:
     """The restore called ``r002``, or of that id. NotFoundError when there is none."""
-    number = name.removeprefix("r")
-    for row in restores_of(app):
-        if str(row.id) == name or (number.isdecimal() and len(number) < 9 and row.number == int(number)):
-            return row
-    raise NotFoundError(f"Couldn't find restore {name[:40]}.", resource="restore")
+    found = _named(restores_of(app), name, name.removeprefix("r"))
+    if found is None:
+        raise NotFoundError(f"Couldn't find restore {name[:40]}.", resource="restore")
+    return found
 
 
 def loss(row: Snapshot) -> Loss | None:

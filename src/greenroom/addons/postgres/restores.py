@@ -7,9 +7,11 @@ the app works on; the exchange is one transaction; the replaced database is kept
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -18,9 +20,12 @@ from django.db import transaction
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Addon, Restore, RestoreStep, Snapshot
-from greenroom.addons.postgres import dumps, host, snapshots
+from greenroom.addons.postgres import dumps, host, roles, snapshots
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
+from greenroom.basics.guard import Guard
+
+guard = Guard(logging.getLogger(__name__))
 
 KEPT = timedelta(days=1)
 ATTEMPTS = 3
@@ -98,6 +103,7 @@ def _load(row: Restore, home: Path) -> None:
         with host.connect() as connection:
             host.drop_database(connection, row.copy)
             host.make_database(connection, row.copy, row.addon.data["role"])
+            roles.let_in(connection, row.copy, row.addon.data["role"])
         return _to(row, "loaded", "an empty database")
     snapshot = row.snapshot
     if snapshot is None:
@@ -188,20 +194,25 @@ def swapped() -> list[Restore]:
 def sweep() -> None:
     """Drop replaced databases a day after, copies that no open restore needs, and guests whose time is over. Repeatable."""
     for row in Restore.objects.exclude(kept="").filter(kept_until__lte=clock.now(), state__in=("swapped", "done")):
-        with host.connect() as connection:
-            host.drop_database(connection, row.kept)
-        Restore.objects.filter(pk=row.pk).update(kept="", kept_until=None)
+        guard.run(row.pk, f"the replaced database of {row.name}", partial(_drop_kept, row))
     with host.connect() as connection:
         host.drop_guests(connection)
         for name in _forsaken(connection):
             host.drop_database(connection, name)
 
 
+def _drop_kept(row: Restore) -> None:
+    with host.connect() as connection:
+        host.drop_database(connection, row.kept)
+    Restore.objects.filter(pk=row.pk).update(kept="", kept_until=None)
+
+
 def _forsaken(connection: psycopg.Connection) -> list[str]:
-    """Databases with the name of a copy or a kept one that no row needs."""
+    """Databases with the name of a copy or a kept one that no row needs. A row says so before the server has one: the server is asked first."""
+    names = host.names_like(connection, COPIES)
     needed = set(Restore.objects.filter(state__in=tuple(STEPS)).values_list("copy", flat=True))
     needed |= set(Restore.objects.exclude(kept="").values_list("kept", flat=True))
-    return [name for name in host.names_like(connection, COPIES) if name not in needed]
+    return [name for name in names if name not in needed]
 
 
 def _sha256(path: Path) -> str:

@@ -1,10 +1,24 @@
-"""Which snapshots may go, and when a scheduled one is due. Pure."""
+"""Which snapshots may go, when a scheduled one is due, as which role a dyno reaches its database, and how many connections and bytes that has. Pure."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+OWNER, APP, BUILD = "owner", "app", "build"
+"""Kinds of roles: who made the tables and may change them; who uses their rows; who only reads."""
+TABLES = ("django_migrations", "alembic_version")
+LEDGERS = (*TABLES, "django_migrations_id_seq")
+"""What only the owner writes: the records of what was migrated."""
+ANY = "any"
+"""``[policy] schema_changes``: the app's own processes are the owner."""
+
+THROWAWAY = r"^t[0-9a-f]{20}$"
+"""Names of the roles of test runs: of all roles of tenants, these alone may create databases, under any name that is free."""
 
 KEEP = {"manual": 20, "scheduled": 7, "before_migrate": 5, "before_restore": 5}
 """How many finished snapshots of each kind a database keeps, newest first. Pinned ones are kept besides."""
@@ -16,6 +30,19 @@ ZONES = {
     "Z": "UTC", "GMT": "Europe/London", "BST": "Europe/London", "CET": "Europe/Paris", "CEST": "Europe/Paris",
 }  # fmt: skip
 """Short names of time zones that Heroku's CLI accepts."""
+
+MOST, LEAST = 20, 5
+"""Connections of an app to its database: as on Heroku's Essential plans, and the fewest with which a Django app runs."""
+OWN = 5
+"""Connections into each database besides, for the platform's own work in it: dumps, the radar, the page of the database."""
+PLATFORM = 60
+"""Connections of the server that no app can take: the pools of web and worker, and their single connections."""
+WORK = 100
+"""Connections of the server for databases of test runs and rehearsals."""
+STEP = 10
+"""What is left is given out a tenth at a time, so that late databases get fewer connections before any is refused."""
+HARD = 2
+"""So many times the quota, an app's roles may not log in at all."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +87,105 @@ def due(*, hour: int, timezone: str, last_day: date | None, now: datetime) -> da
     there = now.astimezone(place) if place else now
     day = there.date()
     return day if there.hour >= hour and (last_day is None or last_day < day) else None
+
+
+def room(*, most: int, reserved: int) -> int:
+    """Connections of a server that are for the databases of apps. most: those that are no superuser's; reserved: by reserved_connections.
+
+    A small server, which an operator brought along, keeps a quarter for the platform and a tenth for test runs.
+    """
+    return most - max(reserved, min(PLATFORM, most // 4)) - min(WORK, most // 10)
+
+
+def share(left: int) -> int:
+    """The connections of a new database where ``left`` are not given out yet; 0 when there are too few."""
+    return max(LEAST, min(MOST, left // STEP - OWN)) if left >= LEAST + OWN else 0
+
+
+def over(size: int, quota: int, before: str) -> str:
+    """Where a database of ``size`` bytes stands to its quota: '', 'full' (read-only) or 'closed' (no sessions). 0: no quota.
+
+    It is lifted at 95 % of what set it, so that a database at the edge does not change with each row.
+    """
+    if not quota:
+        return ""
+    full, closed = quota, HARD * quota
+    if before:
+        full = full * 95 // 100
+    if before == "closed":
+        closed = closed * 95 // 100
+    return "closed" if size > closed else "full" if size > full else ""
+
+
+def role_for(kind: str, policy: Mapping[str, Any], *, migrates: bool = False) -> str:
+    """The kind of role as which a dyno of that kind reaches its databases. ``run`` is what a person started.
+
+    migrates: of a release command, whether it is known to migrate; ``[policy] migrate_in_release`` is about these alone.
+    """
+    if kind == "run":
+        return OWNER
+    if kind == "build":
+        return BUILD
+    free = policy.get("schema_changes") == ANY and kind in ("web", "worker", "release")
+    return OWNER if free or (migrates and policy.get("migrate_in_release") is True) else APP
+
+
+REFUSED = re.compile(
+    r"must be owner of (?:\w+ ){1,3}[\w.\"-]+"
+    r"|permission denied (?:for (?:schema|database) [\w.\"-]+|for (?:table|sequence) \"?(?:django_migrations|alembic_version)\w*\"?"
+    r"|to create extension \"[^\"\n]{1,80}\")"
+)
+"""What PostgreSQL says to who may not change the schema or the record of migrations."""
+BUILD_REFUSED = re.compile(REFUSED.pattern + r"|permission denied for (?:table|sequence|view) [\w.\"-]+")
+LOOKED_AT = 200_000
+
+
+def refused(output: str, *, build: bool = False) -> str:
+    """The database's last refusal of a schema change in a program's output; empty when there is none. build: of any change."""
+    found = [match.group() for match in (BUILD_REFUSED if build else REFUSED).finditer(output[-LOOKED_AT:])]
+    return found[-1] if found else ""
+
+
+def refusal(words: str, app: str, *, build: bool = False) -> tuple[str, str]:
+    """(what the refusal means, what to do) for people."""
+    migrate = f"greenroom run -a {app} python manage.py migrate"
+    if build:
+        return (
+            f"The database refused `{words}`: a build only reads live data, and migrations are run by a person after the release.",
+            f"take it out of the build (bin/pre_compile, bin/post_compile); when the release is there: {migrate}",
+        )
+    return (
+        f"The database refused `{words}`: only a command that a person runs changes the schema or the record of migrations.",
+        f"take it out of the Procfile or its script, then: {migrate}; an app that makes tables at run time asks for it: "
+        '[policy] schema_changes = "any" in greenroom.toml',
+    )
+
+
+NO_TLS = re.compile(r"server does not support SSL, but SSL was required")
+NO_EXTENSION = re.compile(r"extension \"([\w-]{1,63})\" is not available")
+
+
+def remedy(output: str) -> str:
+    """The way out when a program's output says that the server lacks what the app asks for: TLS, or an extension. Empty when it does not."""
+    text = output[-LOOKED_AT:]
+    if NO_TLS.search(text):
+        return (
+            "the settings insist on TLS (ssl_require=True, sslmode=require), which this PostgreSQL does not speak; dynos reach it by a socket of the "
+            'machine: ssl_require=False, or options={"sslmode": "prefer"}, in DATABASES'
+        )
+    missing = NO_EXTENSION.search(text)
+    if missing is None:
+        return ""
+    return (
+        f"this PostgreSQL does not have the extension {missing[1]}; the operator can run Greenroom on a PostgreSQL that has it: "
+        "GREENROOM_POSTGRES_BIN or DATABASE_URL of `greenroom up`"
+    )
+
+
+def swapped(env: Mapping[str, str], words: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The environment with each first word replaced by its second, wherever in a value it stands by itself."""
+    found = dict(env)
+    for old, new in words:
+        pattern = re.compile(rf"(?<![0-9A-Za-z_]){re.escape(old)}(?![0-9A-Za-z_])")
+        found = {key: pattern.sub(new, value) if old in value else value for key, value in found.items()}
+    return found

@@ -6,8 +6,10 @@ The row stands before the file. Who makes a file holds a claim that ends with th
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
+from functools import partial
 from pathlib import Path
 
 from django.db import transaction
@@ -20,6 +22,9 @@ from greenroom.addons.postgres import dumps, host, rules
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, UserError
+from greenroom.basics.guard import Guard
+
+guard = Guard(logging.getLogger(__name__))
 
 FOLDER = "snapshots"
 
@@ -80,7 +85,7 @@ def _record(
 
 def next_number(app: App) -> int:
     """The next number of the app's snapshots and restores; call it inside the transaction that uses it."""
-    App.objects.select_for_update().get(pk=app.pk)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
     tops = [
         model.objects.filter(addon__app=app).aggregate(top=Max("number"))["top"] or 0 for model in (Snapshot, Restore)
     ]
@@ -114,7 +119,7 @@ def _finish(row: Snapshot, **facts: object) -> None:
 def delete(*, actor: Actor, snapshot: Snapshot, home: Path) -> None:
     """Remove the file and the row. ConflictError when it is pinned, being made, or needed by a restore under way."""
     with transaction.atomic():
-        row = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
+        row = Snapshot.objects.select_for_update(no_key=True).get(pk=snapshot.pk)
         if row.pinned:
             raise ConflictError(
                 f"{row.name} is pinned.", hint=f"greenroom pg:snapshots:unpin {row.name} -a {row.addon.app.name}"
@@ -180,7 +185,7 @@ def sweep(*, home: Path) -> None:
                     (home / name).unlink(missing_ok=True)
                 _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was made.")
     for row in Snapshot.objects.filter(state="deleting"):
-        _remove(row, home)
+        guard.run(row.pk, f"snapshot {row.name}", partial(_remove, row, home))
     _retain(home)
     _forget_files(home)
 

@@ -5,7 +5,7 @@ It is handed to the slug's own Python on standard input, so that nothing has to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Answer:
     lacking: ``table.column`` that the models need and existing tables have not; every query on such a model fails.
     conflicts: {app: names without a successor}. unmade: changes of the models that no migration holds, in words.
     plan: one map for each pending migration {name, operations, reversible, atomic, statements}. rows: {table: rows} of what the plan alters.
+    about: {vendor, debug, insecure_key, wsgi} of the settings, and page {status} or {error, schema}: how the health path answers on this schema.
     """
 
     framework: str
@@ -49,6 +50,7 @@ class Answer:
     plan: tuple[dict[str, Any], ...] = ()
     unmade: tuple[str, ...] = ()
     rows: dict[str, int] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
     detail: str = ""
     kind: str = ""
 
@@ -58,9 +60,10 @@ def _script(framework: str) -> bytes:
     return (Path(__file__).parent / framework / "probe.py").read_bytes()
 
 
-def probe_spec_parts(framework: str = "django") -> ProbeParts:
-    """The probe's parts."""
-    return parts_of(_script(framework))
+def probe_spec_parts(framework: str = "django", asked: tuple[str, ...] = ()) -> ProbeParts:
+    """The probe's parts. asked: the health path and the host name of the app."""
+    parts = parts_of(_script(framework))
+    return replace(parts, command=(*parts.command, *asked))
 
 
 def parts_of(script: bytes) -> ProbeParts:
@@ -89,6 +92,7 @@ def answer(*, home: Path, state: DynoState) -> Answer:
         plan=tuple(_step(item) for item in found.get("plan") or () if isinstance(item, dict))[:200],
         unmade=_names(found.get("unmade"))[:50],
         rows=_rows(found.get("rows")),
+        about=_about(found.get("about")),
         detail=str(found.get("detail", ""))[:4000],
         kind=str(found.get("kind", ""))[:40],
     )
@@ -102,6 +106,19 @@ def _step(item: dict[str, Any]) -> dict[str, Any]:
     return {"name": str(item.get("name"))[:300], "operations": list(_names(item.get("operations"))[:50]), **facts, **parent, "statements": list(statements)}
 
 
+def _about(value: Any) -> dict[str, Any]:
+    """What the settings and the page say, cut to a size; nothing for anything else."""
+    if not isinstance(value, dict):
+        return {}
+    page, told = value.get("page"), {key: str(value.get(key) or "")[:200] for key in ("vendor", "wsgi")}
+    asked: dict[str, Any] = {}
+    if isinstance(page, dict) and isinstance(page.get("status"), int):
+        asked = {"status": page["status"]}
+    elif isinstance(page, dict) and page.get("error"):
+        asked = {"error": str(page["error"])[:600], "schema": page.get("schema") is True}
+    return {**told, "debug": value.get("debug") is True, "insecure_key": value.get("insecure_key") is True, "page": asked}
+
+
 def _rows(value: Any) -> dict[str, int]:
     pairs = value.items() if isinstance(value, dict) else ()
     return {str(name)[:200]: count for name, count in pairs if isinstance(count, int) and not isinstance(count, bool) and count >= 0}
@@ -109,3 +126,18 @@ def _rows(value: Any) -> dict[str, int]:
 
 def _names(value: Any, size: int = 300) -> tuple[str, ...]:
     return tuple(str(item)[:size] for item in value) if isinstance(value, list) else ()
+
+
+SQLITE = "The settings use SQLite in the dyno's own files{ignoring}: what is written is lost when the dyno ends."
+SQLITE_HINT = (
+    'in the settings: import dj_database_url; DATABASES = {"default": dj_database_url.config(conn_max_age=60)};'
+    " in the requirements: dj-database-url and psycopg[binary]"
+)
+
+
+def without_database(found: Answer, *, attached: bool) -> Answer:
+    """The radar's answer for settings that use SQLite: nothing is pending anywhere that lasts, and the reason stands in ``detail``."""
+    if found.status != "ok" or found.about.get("vendor") != "sqlite":
+        return found
+    text = SQLITE.format(ignoring=" and ignore DATABASE_URL" if attached else "")
+    return replace(found, pending=(), missing=(), lacking=(), plan=(), rows={}, conflicts={}, detail=f"{text} {SQLITE_HINT}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
 
     ConflictError when nothing is pending, it is not known what is, or the app has no database of the platform's.
     """
-    app = App.objects.select_for_update().get(pk=release.app_id)
+    app = App.objects.select_for_update(no_key=True).get(pk=release.app_id)
     where = f"greenroom migrations -a {app.name}"
     if databases.of_app(app) is None:
         raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
@@ -173,10 +173,11 @@ def due() -> list[Rehearsal]:
     return [row for row in first.values() if row.state == "running" or not busy(row.app)]
 
 
-def let_copy_finish(*, app: App, seconds: float = COPY_SECONDS) -> None:
+def let_copy_finish(*, app: App, waiting: Callable[[], object] = lambda: None, seconds: float = COPY_SECONDS) -> None:
     """Wait until no rehearsal copies the app's database: its dump holds a lock on each table, on which a migration would give up.
 
     A copy that was interrupted is not waited for. Call it after the row of the migrate is there. Goes on when the time is over.
+    waiting: called now and then while it waits.
     """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -186,6 +187,7 @@ def let_copy_finish(*, app: App, seconds: float = COPY_SECONDS) -> None:
         with host.claim(row.pk) as nobody_does_it:
             if nobody_does_it:
                 return
+        waiting()
         time.sleep(0.1)
 
 
@@ -195,13 +197,17 @@ def unfinished() -> list[Rehearsal]:
 
 
 def sweep(*, engine: Engine) -> int:
-    """Drop the copies and the dynos of rehearsals that are over, left by killed processes. Repeatable; how many there were."""
+    """Drop the copies and the dynos of rehearsals that are over, left by killed processes. Repeatable; how many there were.
+
+    A row is there before its copy and its dynos, so these are looked up first: a rehearsal that begins meanwhile loses nothing.
+    """
+    copies, seen = clones.present(), [state.id for state in engine.list() if state.id.startswith(PREFIX)]
     open_rows = unfinished()
-    left = clones.forsaken({row.clone for row in open_rows if row.clone})
+    left = sorted(copies - {row.clone for row in open_rows})
     for name in left:
         clones.drop(name=name)
     prefixes = tuple(prefix_of(row) for row in open_rows)
-    dynos = [state.id for state in engine.list() if state.id.startswith(PREFIX) and not state.id.startswith(prefixes)]
+    dynos = [name for name in seen if not name.startswith(prefixes)]
     for name in dynos:
         engine.forget(name)
     return len(left) + len(dynos)

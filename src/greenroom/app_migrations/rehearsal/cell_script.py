@@ -1,40 +1,34 @@
-"""Starts an app's web process, asks its health path, then runs its smoke command: ``python - FOLDER`` with a job appended to this text.
+"""Starts an app's web process, asks its health path, then runs its smoke command; loaded and called by the text that ``recording`` makes.
 
 Run by the app's own Python in a dyno of a release on the copy of the database. Leaves ``FOLDER/cell.json``: {state, detail, seconds}.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
+import socket
 import subprocess
-import sys  # noqa: F401 -- for the line that is appended
 import time
 
 TAIL = 500
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Refused|Violation): ")
 
 
-def wait(process, port, path, host, patience):
-    """('ok', status) when the path answers with 200 to 399 in time, else ('fails', why)."""
+def wait(process, asking, job):
+    """('ok', what came) when the health question ends well in time, else ('fails', why)."""
+    port, path, host, patience = job["port"], job["path"], job["host"], job["patience"]
     until = time.monotonic() + patience
     seen = "has not bound its port in %d s" % patience  # noqa: UP031
     while time.monotonic() < until:
         if process.poll() is not None:
             return "fails", "ended with exit code %s before it answered" % process.returncode  # noqa: UP031
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            connection.request("GET", path, headers={"Host": host, "X-Forwarded-Proto": "https"})
-            status = connection.getresponse().status
-            connection.close()
-            if 200 <= status < 400:
-                return "ok", "%s answers %d" % (path, status)  # noqa: UP031
-            seen = "%s answers %d" % (path, status)  # noqa: UP031
-        except (OSError, http.client.HTTPException) as error:
-            if not isinstance(error, ConnectionRefusedError):
-                seen = "%s gives no answer: %s" % (path, type(error).__name__)  # noqa: UP031
+        answer = asking.question(lambda seconds: socket.create_connection(("127.0.0.1", port), seconds), host, path, 10.0, job["known"])
+        if answer.healthy:
+            return "ok", answer.detail
+        if "refused" not in answer.detail:
+            seen = answer.detail
         time.sleep(0.1)
     return "fails", seen
 
@@ -57,13 +51,13 @@ def last_words(output):
     return ((errors or lines or ["it said nothing"])[-1])[:TAIL]
 
 
-def work(job):
+def work(job, asking):
     """The answer; the web process is ended in any case."""
     began = time.monotonic()
     with open(os.path.join(job["folder"], "web.log"), "wb") as log:
         process = subprocess.Popen(job["web"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT) if job["web"] else None
         try:
-            state, detail = wait(process, job["port"], job["path"], job["host"], job["patience"]) if process else ("ok", "no web process")
+            state, detail = wait(process, asking, job) if process else ("ok", "no web process")
             if state == "ok" and job["smoke"]:
                 state, said = smoke(job["smoke"], job["patience"] * 4)
                 detail = said or detail + ", the smoke command ended well"
@@ -73,12 +67,12 @@ def work(job):
     return {"state": state, "detail": detail, "seconds": round(time.monotonic() - began, 3)}
 
 
-def main(argv, job):
+def main(argv, job, asking):
     """Leave the answer in the folder."""
     job["folder"] = argv[1]
     os.nice(10)  # what serves people goes first
     try:
-        found = work(job)
+        found = work(job, asking)
     except BaseException as error:
         found = {"state": "error", "detail": "%s: %s" % (type(error).__name__, error), "seconds": 0}  # noqa: UP031
     target = os.path.join(argv[1], "cell.json")

@@ -5,7 +5,6 @@ Nothing of a rehearsal that was interrupted is used: the next attempt drops its 
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import clones
 from greenroom.addons.postgres import queries as databases
+from greenroom.addons.postgres.rules import APP, OWNER, role_for
 from greenroom.app_migrations import queries
 from greenroom.app_migrations.errands import errand
 from greenroom.app_migrations.models import Rehearsal
@@ -140,13 +140,14 @@ class Run:
             return
         self._note(f"trying {step}")
         settings = release.slug.settings
+        names = hostnames(self.rehearsal.app)
         web, smoke = release.slug.process_types.get("web"), settings.get("smoke") or ""
         job = {
             "web": list(command_argv(web)) if web else [], "smoke": list(command_argv(smoke)) if smoke else [], "port": specs.PORT,
-            "path": settings.get("health_path") or "/", "host": hostnames(self.rehearsal.app)[0], "patience": min(PATIENCE, self._left()),
+            "path": settings.get("health_path") or "/", "host": names[0], "known": names[1:], "patience": min(PATIENCE, self._left()),
         }  # fmt: skip
-        text = recording.CELL.read_text() + f"\nmain(sys.argv, json.loads({json.dumps(job)!r}))\n"
-        order = self._order(release, name, text.encode())
+        lesser = role_for("web", settings.get("policy") or {}) == APP
+        order = self._order(release, name, recording.cell_script(job), lesser=lesser)
         order = replace(order, env={**order.env, "PORT": str(specs.PORT)})
         state = self._through(order)
         found = read_json(self.home / scratch_folder(order.id, "out") / "cell.json") or {}
@@ -185,7 +186,10 @@ class Run:
         url = clones.make_bare(clone=self.clone, source=schema, deadline=self._left())
         job = {"command": environment.scripts(release.slug.app_json)[1], "database": url.rpartition("/")[2], "seconds": min(TESTS_SECONDS, self._left())}
         order = self._order(release, part, recording.tests_script(job))
-        config = environment.of_tests(app_json=release.slug.app_json, is_django=True, database_url=url, marks={"CI": "true"})
+        config = environment.of_tests(
+            app_json=release.slug.app_json, is_django=True, database_url=url, marks={"CI": "true"},
+            settings=environment.seen(release.app, self.home), folder=self.home / release.slug.folder,
+        )  # fmt: skip
         env = runtime_env(config=config, process="test.1", port=0, memory_mb=order.limits.memory_mb, facts={})
         state = self._through(replace(order, env=env))
         found = read_json(self.home / scratch_folder(order.id, "out") / "tests.json") or {"state": "unknown", "detail": why_ended(state)}
@@ -199,11 +203,12 @@ class Run:
         self.engine.forget(order.id)
         return found
 
-    def _order(self, release: Release, part: str, script: bytes) -> DynoSpec:
-        """A dyno of the release on the copy that runs the script: without network and without other services."""
+    def _order(self, release: Release, part: str, script: bytes, *, lesser: bool = False) -> DynoSpec:
+        """A dyno of the release on the copy that runs the script: without network and without other services. lesser: as the app's processes do."""
         name = f"{prefix_of(self.rehearsal)}{self.rehearsal.attempts}-{part.replace('_', '-')}"
         order = errand(release=release, name=name, kind="rehearsal", ordinal=1, parts=parts_of(script), home=self.home, seconds=self._left())
-        env = isolated(order.env, live=databases.url_of(self.addon, self.home).text, clone=self.clone.url)
+        live = [databases.url_of(self.addon, self.home, kind).text for kind in (OWNER, APP)]
+        env = isolated(order.env, live=live, clone=self.clone.app_url if lesser else self.clone.url)
         return replace(order, env=env, egress=False)
 
     def _through(self, order: DynoSpec) -> DynoState:

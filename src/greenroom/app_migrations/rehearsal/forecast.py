@@ -43,14 +43,18 @@ class Forecast:
 def forecasts(plan: Iterable[Mapping[str, Any]], rows: Mapping[str, int], measured: Iterable[Measured] = ()) -> list[Forecast]:
     """The warnings of the plan in its order. measured: of a rehearsal of the same plan, if there was one.
 
-    A table without a row is nobody's trouble: its warnings are left out, but for those of code that fails whatever is in it.
+    A table that the plan itself creates has no rows and no users: it has no warnings. One without a row has none but for those of code that
+    fails whatever is in it.
     """
     seen = {one.name: one for one in measured}
     steps = [seen[str(item.get("name"))] if str(item.get("name")) in seen else expected(item) for item in plan]
+    made = {table.name for step in steps for table in step.tables if table.change == "created"}
     found = []
     for name, warnings in text.all_warnings(steps).items():
         one = seen.get(name)
         for warning in warnings:
+            if warning.table in made:
+                continue
             count = rows.get(warning.table)
             if count == 0 and warning.rule not in LASTING:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 SERVICES = re.compile(
     r"^(postgres|postgresql|postgis|pgsql|timescale|psycopg2?|mysql|mysql2|mariadb|mssql|oracle|mongodb|mongodb\+srv|redis|rediss|valkey|valkeys|amqp|amqps"
@@ -14,8 +14,8 @@ NOWHERE = "127.0.0.1:1"
 LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSERVICE", "PGPASSFILE", "PGSERVICEFILE")
 
 
-def isolated(env: Mapping[str, str], *, live: str, clone: str) -> dict[str, str]:
-    """The environment with ``clone`` wherever ``live`` stands, and with the URLs of all other services leading nowhere.
+def isolated(env: Mapping[str, str], *, live: Collection[str], clone: str) -> dict[str, str]:
+    """The environment with ``clone`` wherever a URL of the ``live`` database stands, and with the URLs of all other services leading nowhere.
 
     libpq's own variables go too. The rest stays as it is: the app has to start as it always does; its dyno has no network beside the copy.
     """
@@ -23,7 +23,7 @@ def isolated(env: Mapping[str, str], *, live: str, clone: str) -> dict[str, str]
     for name, value in env.items():
         if name in LIBPQ:
             continue
-        if value == live:
+        if value in live:
             found[name] = clone
         elif match := SERVICES.match(value):
             found[name] = f"{match.group(0)}{NOWHERE}/0"

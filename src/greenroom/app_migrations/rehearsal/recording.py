@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from greenroom.basics import asking
 from greenroom.checks.builtin.results import read_json, why_ended
 from greenroom.engine.contract import DynoState, scratch_folder
 
@@ -32,6 +33,17 @@ def load(name, source, package):
 CELL = Path(__file__).parent / "cell_script.py"
 TESTS = Path(__file__).parent / "tests_script.py"
 PLAN = Path(__file__).parent.parent.parent / "checks" / "runner" / "plan.py"
+
+
+@lru_cache
+def _cell_sources() -> str:
+    named = {"asking": Path(asking.__file__), "cell": CELL}
+    return LOADER + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items()) + "\n"
+
+
+def cell_script(job: Mapping[str, Any]) -> bytes:
+    """The text for a dyno that tries one code on a copy. job: {web, smoke, port, path, host, known, patience}."""
+    return (_cell_sources() + f"cell.main(sys.argv, json.loads({json.dumps(job)!r}), asking)\n").encode()
 
 
 @lru_cache

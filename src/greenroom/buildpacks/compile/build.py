@@ -66,12 +66,18 @@ def nltk(timer):
         frame.detail("nltk.txt names no corpora")
         return
     frame.detail("Downloading NLTK packages: " + " ".join(names))
-    argv = [os.path.join(frame.ENV, "bin", "python"), "-m", "nltk.downloader", "-d", os.path.join(frame.ENV, "nltk_data"), *names]
+    target = os.path.join(frame.ENV, "nltk_data")
+    argv = [os.path.join(frame.ENV, "bin", "python"), "-m", "nltk.downloader", "-d", target, *names]
+    env = {"NLTK_ALLOW_PROXIED_URLOPEN": "1", **os.environ}  # the proxy is the dyno's only way out, and lets nobody into private networks
+    before = os.umask(0o022)  # nltk trusts no data in a folder that a group may write to
+    os.makedirs(target, exist_ok=True)
+    os.chmod(target, 0o755)
     with timer("nltk_downloader"):
-        code, _ = frame.run(argv, dict(os.environ), APP)
+        code, tail = frame.run(argv, env, frame.ENV)  # not in /app, whose folders would be imported in place of nltk's modules
+    os.umask(before)
     if code:
-        raise frame.Failed("nltk-downloader", "The NLTK corpora of nltk.txt could not be downloaded.", "correct the names in nltk.txt")
-    os.environ["NLTK_DATA"] = os.path.join(frame.ENV, "nltk_data")  # at run time nltk looks there by itself, since it is below sys.prefix
+        raise frame.Failed(*explain.nltk("\n".join(tail)))
+    os.environ["NLTK_DATA"] = target  # at run time nltk looks there by itself, since it is below sys.prefix
 
 
 def find_manage():
@@ -113,17 +119,17 @@ def collectstatic(job, timer):
     with timer("django_collectstatic"):
         code, tail = frame.run([python, manage, "collectstatic", "--noinput", "--traceback"], env, APP)
     if code:
-        debug(job)
+        debug(job, env)
         return refuse(manage, "\n".join(tail))
     frame.detail("Done in %.1f s." % (time.monotonic() - start))
     return "enabled"
 
 
-def debug(job):
+def debug(job, env):
     """With DEBUG_COLLECTSTATIC: the environment in which it ran, config vars by name alone. Heroku prints their values too."""
     if os.environ.get("DEBUG_COLLECTSTATIC", "") not in ("", "0"):
         frame.step("The environment of collectstatic, without the values of config vars")
-        frame.detail("\n".join(f"{key}={'***' if key in job['names'] else value}" for key, value in sorted(os.environ.items())))
+        frame.detail("\n".join(f"{key}={'***' if key in job['names'] else value}" for key, value in sorted(env.items())))
 
 
 def refuse(manage, text):
@@ -177,6 +183,7 @@ def _all(job, timer):
     bytecode.wait(workers)
     if job["writable"]:
         bytecode.wait(bytecode.compile_all(os.path.join(frame.ENV, "lib"), bytecode.UNCHECKED, known=False))
+        frame.own_group(frame.ENV)  # what was written becomes a layer below tests and dynos
     with timer("readable"):
         readable(APP)
     return {"collectstatic": done}

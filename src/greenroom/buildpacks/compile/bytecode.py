@@ -1,12 +1,14 @@
 """Compiles Python files to pycs that do not depend on time (PEP 552), so that a copied tree stays valid and equal input gives equal bytes.
 
 The environment is never written again: unchecked. The app's own files may be edited in a one-off dyno: checked by their hash.
-A pyc of the environment is kept by the hash of its path and source, so that a new environment compiles only what is new.
+A pyc of the environment is kept by the hash of its path and source, so that a new environment compiles only what is new. Where many apps use
+what is kept, each file bears a seal (HMAC) by a key that only the platform's own installations get, and one without it is made anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import importlib.util
 import marshal
 import os
@@ -14,6 +16,7 @@ import sys
 
 UNCHECKED, CHECKED = 0b01, 0b11
 LIMIT = 2 * 1024 * 1024
+MOST = 64 * 1024 * 1024
 
 
 def sources(folder, skip=()):
@@ -26,10 +29,10 @@ def sources(folder, skip=()):
                 yield path
 
 
-def compile_all(folder, flags, skip=(), cache="", workers=1, known=True):
+def compile_all(folder, flags, skip=(), cache="", workers=1, known=True, seal=""):
     """Compile everything below ``folder`` with ``workers`` processes. Files with errors are left alone, as pip leaves them.
 
-    known: also what has a pyc already.
+    known: also what has a pyc already. seal: the key, in hex, of what is kept in ``cache``.
     """
     files = sorted(path for path in sources(folder, skip) if known or not os.path.exists(importlib.util.cache_from_source(path)))
     children = []
@@ -39,7 +42,7 @@ def compile_all(folder, flags, skip=(), cache="", workers=1, known=True):
             code = 1
             try:
                 for path in files[index::workers]:
-                    _compile(path, flags, cache)
+                    _compile(path, flags, cache, bytes.fromhex(seal))
                 code = 0
             finally:
                 os._exit(code)
@@ -53,7 +56,7 @@ def wait(children):
         os.waitpid(child, 0)
 
 
-def _compile(path, flags, cache):
+def _compile(path, flags, cache, seal):
     try:
         with open(path, "rb") as file:
             source = file.read(LIMIT + 1)
@@ -61,11 +64,11 @@ def _compile(path, flags, cache):
             return
         target = importlib.util.cache_from_source(path)
         stored = _stored(path, source, cache)
-        data = _read(stored) if stored else None
+        data = _opened(stored, seal) if stored else None
         if data is None:
             data = _pyc(path, source, flags)
             if stored:
-                _write(stored, data)
+                _write(stored, _tag(stored, data, seal) + data)
         _write(target, data)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
         return
@@ -84,12 +87,19 @@ def _stored(path, source, cache):
     return os.path.join(cache, sys.implementation.cache_tag, key[:2], key)
 
 
-def _read(path):
+def _tag(stored, data, seal):
+    """32 bytes that bind the content to its name and to the key."""
+    return hmac.digest(seal, os.path.basename(stored).encode() + data, "sha256")
+
+
+def _opened(path, seal):
+    """What is kept at ``path``; None when there is nothing, or it was not sealed by this key."""
     try:
         with open(path, "rb") as file:
-            return file.read()
+            content = file.read(MOST)
     except OSError:
         return None
+    return content[32:] if hmac.compare_digest(content[:32], _tag(path, content[32:], seal)) else None
 
 
 def _write(path, data):

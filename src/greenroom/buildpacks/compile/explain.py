@@ -11,6 +11,8 @@ INSTALL = (
     ("No module named 'pkg_resources'", "A package's build needs a setuptools that still has pkg_resources.", "ask for a newer version of the package"),
     ("Please use pip<24.1", "A package has metadata that installers no longer read (celery before 5.2.1 is one).", "ask for a newer version of the package"),
     ("Python.h", "The header Python.h is missing: a package is being built from its sources.", "ask for a version that has a wheel"),
+    ("is incompatible with the project's Python requirement", "The chosen Python is not one that pyproject.toml allows.", "let .python-version and requires-python agree"),
+    ("The Python request from", "The chosen Python is not one that pyproject.toml allows.", "let .python-version and requires-python agree"),
     ("needs to be updated", "uv.lock does not match pyproject.toml.", "uv lock && git add uv.lock"),
     ("Hash mismatch", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
     ("require-hashes", "Some requirements have hashes and others have none; with hashes, all need them.", "pip-compile --generate-hashes, or uv pip compile --generate-hashes"),
@@ -31,6 +33,8 @@ LOCKED = (
     ("All attempts to connect to", "The package index could not be reached.", "try again later; an index of your own is named in [[tool.poetry.source]]"),
     ("could not be installed: No file/folder found", "poetry wants to install the project itself and finds no package of its name.", "package-mode = false in [tool.poetry]"),
 )  # fmt: skip
+PIPFILE = re.compile(r"Your Pipfile requires \W*python_(?:full_)?version\W+([0-9.]+[0-9]).*?you are using \W*([0-9.]+[0-9])")
+"""pipenv's warning, after which it gives up without repeating it."""
 REASONS = (
     ("SyntaxError", "collectstatic-syntax-error"),
     ("ImproperlyConfigured", "collectstatic-improper-configuration"),
@@ -47,17 +51,24 @@ VARIABLE = (
 )
 """How settings say that a variable is missing: os.environ, django-environ, python-decouple, environs."""
 
+SSL = "The settings ask PostgreSQL for TLS (sslmode=require), which the server of this installation does not speak: apps reach it on their own machine."
+SSL_HINT = "ssl_require=False for dj_database_url.config(), or read it from a config var: ssl_require=not os.environ.get('DATABASE_SSL_OFF')"
 STATIC = (
     ("without having set the STATIC_ROOT", "STATIC_ROOT is not set in the settings.", 'STATIC_ROOT = BASE_DIR / "staticfiles" in the settings'),
     ("SECRET_KEY setting must not be empty", "SECRET_KEY is empty: the config var is not set.", "greenroom config:set SECRET_KEY=..."),
     ("Missing staticfiles manifest entry", "Something names a static file that does not exist.", "correct the name"),
-    ("The CSS file", "A stylesheet names a file that does not exist.", "correct the name in the stylesheet"),
-    ("could not be found with", "A stylesheet names a file that does not exist.", "correct the name in the stylesheet"),
+    ("Error loading psycopg", "The settings use PostgreSQL, and no driver for it is installed.", "add psycopg[binary] to the requirements"),
+    ("Error loading MySQLdb", "The settings use MySQL, and no driver for it is installed.", "add mysqlclient to the requirements"),
+    ("server does not support SSL", SSL, SSL_HINT),
     ("ModuleNotFoundError", "A module is missing.", "add its package to the requirements"),
     ("OperationalError", "Something needs the database while the settings or the apps are loaded.", "do that later, not at import"),
     ("FileNotFoundError", "A file or folder that the settings name does not exist.", "commit it, or correct STATICFILES_DIRS"),
     ("SyntaxError", "A file cannot be read as Python.", "see the line above; the version in .python-version counts"),
 )  # fmt: skip
+REFERENCE = re.compile(r"The file ['\"](?P<gone>[^'\"]+)['\"] could not be found with")
+NAMED_BY = re.compile(r"The (?:CSS|JS|file|\w+) file ['\"](?P<by>[^'\"]+)['\"] references a file which could not be found:?\s*(?P<ref>\S+)")
+PROCESSING = re.compile(r"Post-processing ['\"](?P<by>[^'\"]+)['\"] failed")
+"""How Django's ManifestStaticFilesStorage says which file names one that is not there."""
 SKIP = "greenroom config:set DISABLE_COLLECTSTATIC=1 if the app has no static files"
 
 
@@ -74,6 +85,9 @@ def installer(text, code):
 def locked(tool, text, code):
     """(message, hint) for the output of pipenv or poetry."""
     flat = " ".join(text.split())
+    python = PIPFILE.search(flat)
+    if python:
+        return "Pipfile requires Python %s, and %s was chosen." % python.groups(), "let .python-version and [requires] of Pipfile agree, then: pipenv lock"  # noqa: UP031
     for mark, message, hint in LOCKED:
         if mark in flat:
             return message, hint
@@ -84,15 +98,45 @@ def locked(tool, text, code):
     return "%s failed (exit code %d).\n%s" % (tool, code, last[:1500]), "correct the lock file and push again"  # noqa: UP031
 
 
+def nltk(text):
+    """(reason, message, hint) for the output of a failed download of NLTK's corpora."""
+    flat = " ".join(re.sub(r"\[nltk_data\]", " ", text).split())
+    found = re.search(r"Error loading .{1,300}?(?=Error installing|Traceback|$)", flat)
+    said = "The NLTK corpora of nltk.txt could not be downloaded." + ("\n" + found.group().strip() if found else "")
+    if "not found in index" in flat:
+        return "nltk-downloader", said, "correct the names in nltk.txt"
+    if found:
+        return "nltk-downloader", said, "push again later; the corpora come from raw.githubusercontent.com, which this host has to reach"
+    return "nltk-downloader", said, "see the output above"
+
+
 def collectstatic(manage, text):
     """(reason, message, hint) for the output of a failed collectstatic."""
     reason = next((found for mark, found in REASONS if mark in text), "collectstatic-other")
     message = "`python %s collectstatic --noinput` failed." % manage  # noqa: UP031
     last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
     missing = next((found.group(1) for found in (pattern.search(text) for pattern in VARIABLE) if found), "")
+    if missing.startswith(("HEROKU_", "GREENROOM_", "__")) or missing in ("PORT", "DYNO"):
+        why = " The settings need %s, which only dynos of a release have, and no build; its name is reserved, so it cannot be set." % missing  # noqa: UP031
+        return reason, message + why, 'read it with a default: os.environ.get("%s", "")' % missing  # noqa: UP031
     if missing:
         return reason, message + " The settings need the config var %s, which is not set." % missing, "greenroom config:set %s=..." % missing  # noqa: UP031
+    if REFERENCE.search(text) or NAMED_BY.search(text):
+        return (reason, message + " " + reference(text)[0], reference(text)[1])
     for mark, why, hint in STATIC:
         if mark in text:
             return reason, message + " " + why + "\n" + last[:500], hint
     return reason, message + "\n" + last[:500], "read the traceback above; " + SKIP
+
+
+def reference(text):
+    """(message, hint) for a static file that names one which is not there: both by name, and the kind of reference."""
+    named, gone, during = NAMED_BY.search(text), REFERENCE.search(text), PROCESSING.search(text)
+    by = named.group("by") if named else during.group("by") if during else ""
+    missing = named.group("ref") if named else gone.group("gone") if gone else ""
+    missing = missing.strip("'\"<>,.") if missing else ""
+    if missing.endswith(".map"):
+        hint = "commit the source map beside it, or delete the last line of %s (sourceMappingURL)" % (by or "the file")
+    else:
+        hint = "add %s to the static files and commit it, or correct the name in %s" % (missing, by or "the file that names it")  # noqa: UP031
+    return "%s names %s, which does not exist." % (by or "A static file", missing), hint  # noqa: UP031

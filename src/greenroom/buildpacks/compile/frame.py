@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +13,13 @@ OUT = "/greenroom/out"
 ENV = "/app/.heroku/python"
 FAILED = 10
 NEEDS_BUILD = 20
+DOUBT = 21
+CONFLICT = 22
 TAIL = 200
+LONGEST = 16 * 1024
+"""Bytes of a line that are read at once."""
+MOST = 9_000_000
+"""Bytes of a child's output that are shown, less than the engine keeps of all output; the rest is read and dropped, and what follows is seen."""
 
 
 class Failed(Exception):  # noqa: N818 -- it is the app that failed
@@ -55,19 +62,47 @@ def run(argv, env, cwd, hide=(), hold=(), held=None):
     """
     child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert child.stdout is not None
-    tail = []
-    for raw in child.stdout:
-        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+    tail, shown, inside, visible = [], 0, False, True
+    while raw := child.stdout.readline(LONGEST):
+        line, goes_on, inside = raw.decode("utf-8", "replace").rstrip("\r\n"), inside, not raw.endswith(b"\n")
+        visible = visible if goes_on else not line.startswith(hide)
         tail.append(line)
         del tail[:-TAIL]
-        if held is not None and (held or line.startswith(hold)):
+        if shown > MOST:
+            continue
+        shown += len(raw) + 7
+        if shown > MOST:
+            say("\n" * goes_on + " !     The output of %s was truncated: it is longer than 9 MB." % os.path.basename(argv[0]))  # noqa: UP031
+        elif held is not None and (held or line.startswith(hold)):
             held.append(line)
-        elif not line.startswith(hide):
-            say("       " + line if line else "")
+        elif visible:
+            _show(line, goes_on, inside)
+    if inside and visible and not held and shown <= MOST:
+        say()
     code = child.wait()
     if code in (-9, 137):
         raise Failed("build::memory", os.path.basename(argv[0]) + " was killed")
     return (128 - code if code < 0 else code), tail
+
+
+def _show(line, goes_on, more):
+    """A line, or a piece of a long one: without line ends between the pieces, or no one could find a secret that they share."""
+    sys.stdout.write(("       " if line and not goes_on else "") + line + ("" if more else "\n"))
+    sys.stdout.flush()
+
+
+def own_group(folder, skip=""):
+    """Give everything of this user's below to this dyno's own group. The scratch folder hands down the control plane's, which no user namespace
+    maps, and an overlay that has to copy such a file or folder fails with EOVERFLOW; so what already lies in a lower layer stays as it is."""
+    group, user = os.getgid(), os.getuid()
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.join(place, name) != skip]  # a mount of its own, read only
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            facts = os.lstat(path)
+            if facts.st_gid != group and facts.st_uid == user:
+                with contextlib.suppress(OSError):
+                    os.chown(path, -1, group, follow_symlinks=False)
 
 
 class Timer:

@@ -1,6 +1,7 @@
-"""Makes a Python environment with uv. In an install dyno: wheels only and no code of any package is run; in a build dyno: also from sources.
+"""Makes a Python environment with uv. In an install dyno: from a list of pinned wheels with hashes, into an empty environment, and neither code of a
+package nor a file of an app takes part; in a build dyno: also from sources.
 
-Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be built in the app's own sandbox.
+Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be built in the app's own sandbox, 21 a shared file is not what it was.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import tarfile
 
@@ -18,10 +20,12 @@ import bytecode
 import explain
 import frame
 import locked
+import verify
 
 UV = "/greenroom/uv"
 CACHE = "/greenroom/cache"
 WORK = "/tmp/work"
+TREE = "/greenroom/tree"
 NO_WHEEL = (
     "Wheels are required for",
     "building from source is disabled",
@@ -38,12 +42,13 @@ def environment(job):
     """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but those of the app's list."""
     keep = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE")
     env = {name: value for name, value in os.environ.items() if name in keep or name.startswith("UV_") or name in job.get("listed", ())}
+    path = "/usr/local/bin:/usr/bin:/bin"
     env.update(
-        HOME="/tmp", PATH=frame.ENV + "/bin:/usr/local/bin:/usr/bin:/bin", LANG="C.UTF-8", LC_ALL="C.UTF-8", UV_CACHE_DIR=CACHE + "/uv",
+        HOME="/tmp", PATH=path if job.get("shared") else frame.ENV + "/bin:" + path, LANG="C.UTF-8", LC_ALL="C.UTF-8", UV_CACHE_DIR=CACHE + "/uv",
         UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", UV_NO_MANAGED_PYTHON="1", UV_LINK_MODE=job.get("link", "copy"),
         UV_PROJECT_ENVIRONMENT=frame.ENV, UV_NO_ENV_FILE="1", NO_COLOR="1", SOURCE_DATE_EPOCH="315532800",
     )  # fmt: skip
-    if job["manager"] == "pip":
+    if job["manager"] == "pip" or job.get("shared"):
         env["UV_NO_CONFIG"] = "1"  # pip reads no [tool.uv] of a pyproject.toml that happens to be there
     return env
 
@@ -66,6 +71,10 @@ TITLES = {
 }
 
 
+AS_IT_IS: dict = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+"""An app's own sandbox unpacks the app's own files; Python 3.14 would refuse absolute links, and 3.12 warns."""
+
+
 def unpack_sources(job):
     """For requirements that are built from the tree: the commit's files at /app."""
     prefix, left_out = (job["root"] + "/" if job.get("root") else ""), set(job.get("ignored", ()))
@@ -77,7 +86,13 @@ def unpack_sources(job):
             if member.name in left_out:
                 continue
             if member.name and not member.name.startswith((".heroku/python/", "/")) and ".." not in member.name.split("/"):
-                archive.extract(member, "/app", set_attrs=member.isreg())
+                archive.extract(member, "/app", set_attrs=member.isreg(), **AS_IT_IS)
+
+
+def copy_tree():
+    """For tests: the files of the slug at /app, where its packages expect them."""
+    left_out = shutil.ignore_patterns(".heroku")
+    shutil.copytree(TREE, "/app", symlinks=True, dirs_exist_ok=True, ignore=lambda place, names: left_out(place, names) if place == TREE else ())
 
 
 def plain_repositories(text):
@@ -123,6 +138,37 @@ def resolve(job, folder):
     if not os.path.getsize(target):
         _write(target, "# Nothing is required.\n")
     return target
+
+
+def export(job, folder):
+    """What uv.lock fixes, as requirements with hashes."""
+    uv(
+        job, "export", "--quiet", "--locked", "--no-default-groups", "--no-emit-project", "--format", "requirements-txt", "--no-header",
+        "--no-annotate", "--no-build", "--python", job["python"], "--output-file", os.path.join(frame.OUT, "lock.txt"), cwd=folder, pm="uv",
+    )  # fmt: skip
+
+
+def install_shared(job, timer):
+    """A list of pinned wheels with hashes, into an empty environment. Its Python is started before anything is in it, and not afterwards."""
+    _write(os.path.join(WORK, "lock.txt"), job["lock"])
+    _write(os.path.join(WORK, "seeds.txt"), without(job.get("seeds", ""), job["lock"]))
+    wanted = [word for name in ("lock.txt", "seeds.txt") for word in _names(name, WORK)]
+    with timer("install"):
+        uv(job, "venv", "--quiet", "--python", job["python"], "--allow-existing", frame.ENV, pm=job["manager"])
+        unlock()
+        empty = verify.tree(frame.ENV)
+        quiet = ["--quiet"] if job.get("title") else []
+        if wanted:
+            uv(job, "pip", "install", *_common(job), "--python", frame.ENV, *quiet, "--require-hashes", *wanted, pm=job["manager"])
+        unlock()
+    with timer("verify"):
+        verify.check(frame.ENV, empty)
+
+
+def unlock():
+    """Remove uv's lock file from the environment: another user, who adds to it in a layer, could not open it."""
+    if os.path.exists(os.path.join(frame.ENV, ".lock")):
+        os.unlink(os.path.join(frame.ENV, ".lock"))
 
 
 def _names(lock, folder):
@@ -190,11 +236,9 @@ def install_uv(job, timer, folder):
     """uv.lock: what ``uv sync --locked --no-default-groups`` installs."""
     flags = ["--no-build"] if job["no_build"] else []
     project = [] if job["local"] else ["--no-install-project"]
+    groups = ["--inexact"] if job.get("groups") else ["--no-default-groups"]  # what a hook has added stays for the tests
     with timer("install"):
-        uv(
-            job, "sync", "--locked", *([] if job.get("groups") else ["--no-default-groups"]), *flags, *project, "--python", job["python"],
-            cwd=folder, pm="uv",
-        )  # fmt: skip
+        uv(job, "sync", "--locked", *groups, *flags, *project, "--python", job["python"], cwd=folder, pm="uv")
 
 
 def install_locked(job, timer, folder):
@@ -246,41 +290,45 @@ def _record(path):
     return sum(int(row[2]) for row in rows if row[2].isdigit()), digest
 
 
-def own_group(folder, skip=""):
-    """Give everything below to this dyno's own group. The scratch folder hands down the control plane's, which no user namespace maps,
-    and an overlay that has to copy such a folder fails with EOVERFLOW."""
-    group = os.getgid()
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if os.path.join(place, name) != skip]  # a mount of its own, read only
-        for name in (*folders, *files):
-            path = os.path.join(place, name)
-            if os.lstat(path).st_gid != group:
-                os.chown(path, -1, group, follow_symlinks=False)
-
-
 def work(job, timer):
-    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, overlay, root, python, target, title, reason}."""
+    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, shared, resolve, overlay, tree, root, python, target, title, reason}."""
     os.makedirs(WORK, exist_ok=True)
-    folder = WORK
     frame.ENV = job.get("target") or frame.ENV
-    if not job.get("overlay"):
+    if not job.get("overlay") and not job.get("headed"):
         frame.step(job.get("title") or (TITLES[job["manager"]].replace("%s", job["main"]) if job["manager"] in TITLES else locked.title(job)))
+    if job.get("resolve"):
+        write_files(job, WORK)
+        with timer("resolve"):
+            (export if job["manager"] == "uv" else resolve)(job, WORK)
+        return {}
+    if job.get("shared"):
+        install_shared(job, timer)
+    else:
+        install_own(job, timer)
+    with timer("bytecode"):
+        site, known = os.path.join(frame.ENV, "lib"), not job.get("overlay")
+        cache, workers = CACHE + "/pyc", os.cpu_count() or 1
+        children = bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known, seal=job.get("seal", ""))
+        bytecode.wait(children)
+        frame.own_group(frame.ENV, skip=job.get("tool", ""))
+    os.chmod(frame.ENV, 0o2775)  # others may read it, and the control plane's group may move it
+    return {"packages": packages(), "repositories": repositories()}
+
+
+def install_own(job, timer):
+    """In the app's sandbox, from its own files, with its tree where that takes part."""
+    folder = "/app" if job["local"] else WORK
     if job["local"]:
         with timer("unpack"):
-            unpack_sources(job)
-        folder = "/app"
+            copy_tree() if job.get("tree") else unpack_sources(job)
         if job["manager"] == "pip":
             write_files({"files": {path: plain_repositories(text) for path, text in job["files"].items()}}, folder)
     else:
         write_files(job, WORK)
+    if job.get("overlay"):
+        unlock()
     {"pip": install_pip, "uv": install_uv}.get(job["manager"], install_locked)(job, timer, folder)
-    with timer("bytecode"):
-        site, known = os.path.join(frame.ENV, "lib"), not job.get("overlay")
-        cache, workers = CACHE + "/pyc", os.cpu_count() or 1
-        bytecode.wait(bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known))
-        own_group(frame.ENV, skip=job.get("tool", ""))
-    os.chmod(frame.ENV, 0o2775)  # others may read it, and the control plane's group may move it
-    return {"packages": packages(), "repositories": repositories()}
+    unlock()
 
 
 if __name__ == "__main__":

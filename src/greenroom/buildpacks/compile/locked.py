@@ -43,9 +43,12 @@ def environment(job, base):
 
 
 def install(job, timer, folder, base):
-    """Run the tool over the lock file in ``folder``; a failure is classified and raised."""
+    """Run the tool over the lock file in ``folder``; a failure is classified and raised.
+
+    By its own script: ``python -m`` would import what lies in ``folder`` under the name of one of the tool's own modules.
+    """
     name = job["manager"]
-    argv = [job["tool"] + "/bin/python", "-m", name, *COMMANDS[name, bool(job.get("groups"))], *HIDDEN[name]]
+    argv = [os.path.join(job["tool"], "bin", name), *COMMANDS[name, bool(job.get("groups"))], *HIDDEN[name]]
     with timer("install"):
         code, tail = frame.run(argv, environment(job, base), folder, hide=NOISE)
     if code:

@@ -1,10 +1,17 @@
-"""The environment in which an app's tests run: what app.json says of it, and nothing of the app's config vars."""
+"""The environment in which an app's checks run: what app.json says of it, which settings the app runs with, and no secret of the app's."""
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from greenroom.apps.models import App
+from greenroom.checks.builtin import settings_reads
+from greenroom.checks.builtin.results import tail
+from greenroom.config_vars import queries as config_vars
 
 UNREACHABLE = "postgres://nobody:nothing@127.0.0.1:1/nothing"
 """A database URL for commands that import settings but need no database."""
@@ -57,12 +64,39 @@ def ci(*, run_id: str, branch: str, sha: str, number: int) -> dict[str, str]:
     }
 
 
+SEEN = ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION", "DJANGO_ENV")
+"""The config vars that checks see: they name settings and hold no secret."""
+
+PLAIN = re.compile(r"[A-Za-z_][\w.-]{0,200}\Z")
+
+
+def seen(app: App, home: Path) -> dict[str, str]:
+    """Those of the app's config vars that its checks see, as they are now."""
+    version = config_vars.latest(app)
+    if version is None or not set(SEEN) & set(version.names):
+        return {}
+    values = config_vars.values(version, home)
+    return {name: values[name] for name in SEEN if PLAIN.match(values.get(name, ""))}
+
+
+PYTEST = ("pytest.ini", ".pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini")
+OWN = re.compile(r"^\s*DJANGO_SETTINGS_MODULE\s*=|--ds[= ]", re.MULTILINE)
+
+
+def names_settings(folder: Path) -> bool:
+    """Whether pytest's configuration names the settings of the tests: a variable would go before it."""
+    return any(OWN.search(tail(folder / name, 100_000)) for name in PYTEST)
+
+
 def of_tests(
-    *, app_json: Mapping[str, Any], is_django: bool, database_url: str, marks: Mapping[str, str], given: Mapping[str, str] | None = None
-) -> dict[str, str]:
+    *, app_json: Mapping[str, Any], is_django: bool, database_url: str, marks: Mapping[str, str], given: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None, folder: Path | None = None,
+) -> dict[str, str]:  # fmt: skip
     """All variables of a test run. A Django app that was given no SECRET_KEY gets one that holds for this run alone.
 
-    given: what the app's pipeline sets for its tests; it goes before app.json.
+    given: what the app's pipeline sets for its tests; it goes before app.json. settings: what ``seen`` gives; app.json goes before it.
+    folder: the slug's code, whose settings get stand-ins for what they read and nobody gave.
     """
     fresh = {"SECRET_KEY": secrets.token_hex(32)} if is_django else {}
-    return {**fresh, **declared(app_json), **(given or {}), "DATABASE_URL": database_url, **marks}
+    reads = settings_reads.read(folder) if is_django and folder else {}
+    return {**reads, **fresh, **(settings or {}), **declared(app_json), **(given or {}), "DATABASE_URL": database_url, **marks}

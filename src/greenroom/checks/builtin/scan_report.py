@@ -159,6 +159,11 @@ def _advice(parts: list[Part]) -> list[str]:
 MENDED = (
     ("without a migration", "run `python manage.py makemigrations`, commit the new file and push again"),
     ("in conflict", "run `python manage.py makemigrations --merge`, commit the new file and push again"),
+    (
+        "does not load with",
+        "`manage.py check` must work with the app's settings and its requirements alone: set DJANGO_SETTINGS_MODULE "
+        "(greenroom config:set DJANGO_SETTINGS_MODULE=...), or add what is missing to requirements.txt",
+    ),
     ("system check", "run `python manage.py check`, mend what it names and push again"),
 )
 """What Django's look says -> what to do about it."""

@@ -13,7 +13,7 @@ from greenroom.apps.models import App
 from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.readers import read_settings
 from greenroom.buildpacks.runtime import runtime_env
-from greenroom.checks import tools
+from greenroom.checks import queries, tools
 from greenroom.checks.builtin import environment
 from greenroom.checks.builtin.results import printable, read_json, tail, why_ended
 from greenroom.checks.models import CheckRun
@@ -133,9 +133,11 @@ def models_spec(
     """
     old = (Mount(target=OLD, source=source(app=run.app, home=home, sha=deployed_sha)),) if deployed_sha else ()
     wish = {"squawk": tools.SQUAWK, "old": OLD if deployed_sha else None, "root": slug.settings.get("root", ""), "strict": strict}
+    wish["known"] = _drift(run.app, deployed_sha)
     config = environment.of_tests(
-        app_json=slug.app_json, is_django=True, database_url=environment.UNREACHABLE, marks={"CI": "true"}
-    )
+        app_json=slug.app_json, is_django=True, database_url=environment.UNREACHABLE, marks={"CI": "true"},
+        settings=environment.seen(run.app, home), folder=home / slug.folder,
+    )  # fmt: skip
     interpreter, extra = tools.python()
     return DynoSpec(
         id=models_dyno_id(run),
@@ -151,6 +153,14 @@ def models_spec(
         output=True,
         stdin=json.dumps(wish).encode(),
     )
+
+
+def _drift(app: App, deployed_sha: str) -> list[str]:
+    """What ``makemigrations --check`` said of the deployed commit."""
+    run = queries.latest_of(app, deployed_sha, "scan") if deployed_sha else None
+    models = (run.data.get("models") or {}) if run else {}
+    lines = models.get("drift") or models.get("changes") or []
+    return [str(line) for line in lines][:200] if isinstance(lines, list) else []
 
 
 def result_of(*, dyno: str, state: DynoState, home: Path) -> dict[str, Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.queries import forward
+from greenroom.addons.postgres.rules import LOOKED_AT, remedy
+from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.buildpacks import host
 from greenroom.buildpacks.runtime import runtime_env
-from greenroom.checks import tools
+from greenroom.checks import queries, tools, travis_jobs
 from greenroom.checks import travis as travis_rules
 from greenroom.checks.builtin import environment, quarantine
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
@@ -47,8 +50,11 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         wish |= _wished(travis)
         marks |= _marked(travis, run, slug)
     config = environment.of_tests(
-        app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks, given=for_tests(run.app, home)
-    )
+        app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks, given=for_tests(run.app, home),
+        settings=environment.seen(run.app, home), folder=home / slug.folder,
+    )  # fmt: skip
+    if environment.names_settings(home / slug.folder) and "DJANGO_SETTINGS_MODULE" not in environment.declared(slug.app_json):
+        config.pop("DJANGO_SETTINGS_MODULE", None)
     interpreter, extra = tools.python()
     total, silence = limits_of(slug)
     return DynoSpec(
@@ -78,9 +84,8 @@ def _wished(travis: travis_rules.Plan) -> dict[str, Any]:
     head = [printable(row) for row in travis.table()]
     if travis.other:
         return {"head": head}
-    lines = [] if travis.problem else [line for _, line in travis.setup]
-    script = [] if travis.problem else list(travis.script)
-    return {"head": head, "travis": {"setup": lines, "script": script, "problem": travis.problem}}
+    jobs = [] if travis.problem else [asdict(job) | {"setup": [line for _, line in job.setup]} for job in travis.jobs]
+    return {"head": head, "travis": {"jobs": jobs, "left_out": travis.left_out, "problem": travis.problem}}
 
 
 def _marked(travis: travis_rules.Plan, run: CheckRun, slug: Slug) -> dict[str, str]:
@@ -89,13 +94,19 @@ def _marked(travis: travis_rules.Plan, run: CheckRun, slug: Slug) -> dict[str, s
         return {}
     push = Push.objects.filter(app=run.app, after=run.sha).order_by("-seq").first()
     before, python = push.before if push else "", str(slug.manifest.get("python_version") or "")
-    return {**travis_rules.marks(branch=run.app.protected_branch, sha=run.sha, before=before, python=python), **travis.env}
+    return {**travis_rules.marks(branch=run.app.protected_branch, sha=run.sha, before=before, python=python), **_numbered(run)}
+
+
+def _numbered(run: CheckRun) -> dict[str, str]:
+    """Travis's variables that number a build: the run's own number."""
+    number = str(run.number)
+    return {"TRAVIS_BUILD_NUMBER": number, "TRAVIS_BUILD_ID": number, "TRAVIS_JOB_NUMBER": f"{number}.1", "TRAVIS_JOB_ID": number}
 
 
 def travis_plan(*, home: Path, slug: Slug, branch: str) -> travis_rules.Plan | None:
     """What the slug's .travis.yml asks for on a branch; None when there is none."""
     text = tail(home / slug.folder / ".travis.yml", travis_rules.LIMIT + 1)
-    return travis_rules.read(text, branch) if text else None
+    return travis_jobs.read(text, branch, str(slug.manifest.get("python_version") or "")) if text else None
 
 
 def announced(*, run: CheckRun, home: Path) -> str:
@@ -104,8 +115,8 @@ def announced(*, run: CheckRun, home: Path) -> str:
     return printable(str(found.get("command", "")))[:300] if found else ""
 
 
-def outcome(*, run: CheckRun, state: DynoState, home: Path) -> Outcome:
-    """What an ended dyno's result means. No result is an error, never a success."""
+def outcome(*, run: CheckRun, state: DynoState, home: Path, deployed_sha: str = "") -> Outcome:
+    """What an ended dyno's result means. No result is an error, never a success. deployed_sha: what runs now; its tests may not vanish."""
     total, silence = limits_of(run.slug)
     limit = {"timeout": f"more than {total / 60:.0f} minutes", "silence": f"no output for {silence / 60:.0f} minutes"}
     shown = tail(home / output_file(dyno_id(run)))
@@ -122,7 +133,31 @@ def outcome(*, run: CheckRun, state: DynoState, home: Path) -> Outcome:
         return Outcome(conclusion="error", title=title, brief=why, summary=printable(shown), lines=lines)
     put_aside = (run.slug.settings.get("tests") or {}).get("quarantine") or [] if run.slug else []
     result = quarantine.apply(result, put_aside, clock.now().date())
-    return read(result | {"flaky_before": flaky_before(run, result)})
+    found = read(untested(result, tests_of(run.app, deployed_sha)) | {"flaky_before": flaky_before(run, result)})
+    return _with_remedy(found, tail(home / output_file(dyno_id(run)), LOOKED_AT))
+
+
+def _with_remedy(found: Outcome, output: str) -> Outcome:
+    """The outcome with the way out, where the database server lacks what the tests ask for."""
+    hint = remedy(output) if found.conclusion in ("failure", "error") else ""
+    return replace(found, lines=(*found.lines, f" !     hint: {hint}")) if hint else found
+
+
+def tests_of(app: App, sha: str) -> int:
+    """How many tests the newest run on the commit had; 0 when none is known."""
+    known = queries.latest_of(app, sha, "tests") if sha else None
+    number = known.data.get("tests") if known else 0
+    return number if isinstance(number, int) else 0
+
+
+def untested(result: dict[str, Any], before: int) -> dict[str, Any]:
+    """The result of a commit in which no test was found: a success that says so, unless the deployed commit had ``before`` tests."""
+    if not result.get("empty") or result.get("outcome") not in ("failure", "error"):
+        return result
+    if before:
+        was = plural(before, "test")
+        return {**result, "outcome": "failure", "detail": f"no test was found, and the deployed commit has {was}"}
+    return {**result, "outcome": "success", "tests": 0, "failures": []}
 
 
 def flaky_before(run: CheckRun, result: dict[str, Any]) -> dict[str, int]:
@@ -162,6 +197,8 @@ def _data(result: dict[str, Any]) -> dict[str, Any]:
         "quarantined_output",
         "ended",
         "flaky_before",
+        "jobs",
+        "empty",
     )
     return {key: result[key] for key in keys if key in result}
 
@@ -171,7 +208,31 @@ def _count(result: dict[str, Any]) -> str:
     return plural(number, "test") if isinstance(number, int) else "the test command"
 
 
+NOTHING = "no tests: nothing of this commit was tested"
+
+
+def _nothing(result: dict[str, Any]) -> Outcome:
+    """A commit without any test, where there never was one."""
+    how = "write some (`python manage.py startapp` makes a tests.py); from then on they are required"
+    lines = (f" !     {NOTHING[0].upper()}{NOTHING[1:]}", f" !     hint: {how}")
+    return Outcome(conclusion="success", title=NOTHING, notes=(f"{NOTHING}.",), lines=lines, data=_data(result))
+
+
+def _jobs(result: dict[str, Any]) -> list[str]:
+    """A line for each job of a .travis.yml that has several."""
+    rows = [row for row in result.get("jobs") or [] if isinstance(row, dict)]
+    lines = []
+    for row in rows if len(rows) > 1 else []:
+        tests = f", {plural(row['tests'], 'test')}" if isinstance(row.get("tests"), int) else ""
+        allowed = ", allowed to fail" if row.get("allowed") else ""
+        detail = f": {row['detail']}" if row.get("detail") else ""
+        lines.append(printable(f"       job {row.get('name')}: {row.get('outcome')}{tests}{allowed}{detail}"))
+    return lines
+
+
 def _success(result: dict[str, Any]) -> Outcome:
+    if result.get("empty"):
+        return _nothing(result)
     flaky = [printable(str(name)) for name in result.get("flaky", [])]
     seconds = float(result.get("seconds") or result.get("wall") or 0)
     skipped = f", {result['skipped']} skipped" if result.get("skipped") else ""
@@ -189,8 +250,8 @@ def _success(result: dict[str, Any]) -> Outcome:
     notes += aside
     if result.get("tests") is None:
         notes.append("its output does not tell how many tests ran; only the exit code was judged.")
-    lines = [f"       {title}", *(f"       Flaky: {name}" for name in flaky[:10]), *(f"       {note}" for note in aside)]
-    summary = "\n".join(_slowest(result))
+    lines = [*_jobs(result), f"       {title}", *(f"       Flaky: {name}" for name in flaky[:10]), *(f"       {note}" for note in aside)]
+    summary = "\n".join([*_jobs(result), *_slowest(result)])
     return Outcome(conclusion="success", title=title, notes=tuple(notes), summary=summary, lines=tuple(lines), data=_data(result))
 
 
@@ -206,7 +267,8 @@ def _failure(result: dict[str, Any]) -> Outcome:
     names = list(dict.fromkeys(printable(str(item.get("name"))) for item in failures))
     brief = printable(str(result.get("detail") or "the test command failed"))
     if names:
-        brief = f"{len(names)} of {result.get('tests') or '?'}, first: {names[0]}"
+        job = str(result.get("detail") or "").partition(": ")[0] if str(result.get("detail") or "").startswith("job ") else ""
+        brief = f"{len(names)} of {result.get('tests') or '?'}, first: {names[0]}{f' ({printable(job)})' if job else ''}"
     title = f"{len(names)} of {plural(result.get('tests') or 0, 'test')} failed, first: {names[0]}" if names else brief
     lines = [f" !     Tests failed: {brief}"]
     for item in failures[:SHOWN_FAILURES]:
@@ -219,8 +281,8 @@ def _failure(result: dict[str, Any]) -> Outcome:
         lines += ["", f"       ... and {len(failures) - SHOWN_FAILURES} more"]
     if not failures:
         lines += indent(str(result.get("tail", "")), SHOWN_LINES)
-    lines += [f"       {printable(note)}" for note in quarantine.notes(result)]
-    summary = "\n".join([printable(str(result.get("tail", ""))), *_slowest(result)])
+    lines += [*_jobs(result), *(f"       {printable(note)}" for note in quarantine.notes(result))]
+    summary = "\n".join([*_jobs(result), printable(str(result.get("tail", ""))), *_slowest(result)])
     return Outcome(
         conclusion="failure", title=title[:255], brief=brief, summary=summary, lines=tuple(lines), data=_data(result)
     )
@@ -229,7 +291,7 @@ def _failure(result: dict[str, Any]) -> Outcome:
 def _error(result: dict[str, Any]) -> Outcome:
     detail = printable(str(result.get("detail") or "unknown"))
     shown = str(result.get("tail", ""))
-    lines = (f" !     Tests could not be run: {detail}", *(indent(shown, SHOWN_LINES) if shown.strip() else ()))
-    return Outcome(
-        conclusion="error", title=detail[:255], brief=detail, summary=printable(shown), lines=lines, data=_data(result)
-    )
+    jobs = _jobs(result)
+    lines = (f" !     Tests could not be run: {detail}", *(indent(shown, SHOWN_LINES) if shown.strip() else ()), *jobs)
+    summary = "\n".join([*jobs, printable(shown)])
+    return Outcome(conclusion="error", title=detail[:255], brief=detail, summary=summary, lines=lines, data=_data(result))

@@ -6,6 +6,7 @@ import fnmatch
 import re
 
 TEST_PATH = re.compile(r"(^|/)(tests?|testing)(/|$)|(^|/)(test_[^/]*|[^/]*_test|tests|conftest)\.py$")
+LOCAL_SETTINGS = re.compile(r"(?:^|/)settings/(?:local|tests?|testing|ci|dev|development)\.py\Z")
 
 
 def read(text: str) -> list[str]:
@@ -33,3 +34,8 @@ def _fits(path: str, pattern: str) -> bool:
 def is_test(path: str) -> bool:
     """Whether the file belongs to the tests, where asserts, fixed passwords and the like are no security finding."""
     return bool(TEST_PATH.search(path))
+
+
+def is_local_settings(path: str) -> bool:
+    """Whether the file has the settings of a developer's machine or of tests, where templates of projects put a key that guards nothing."""
+    return bool(LOCAL_SETTINGS.search(path))

@@ -19,7 +19,7 @@ ENDING = re.compile(r"^(OK|FAILED|NO TESTS RAN)(?: \((.*)\))?\s*$")
 HEADER = re.compile(r"^(FAIL|ERROR|UNEXPECTED SUCCESS): (.+)$")
 NAMED = re.compile(r"^(?P<test>\S+) \((?P<place>[^()]*)\)")
 DURATION = re.compile(r"^(\d+\.\d+)s\s+(?:call\s+|setup\s+|teardown\s+)?(\S.*)$")
-PYTEST_END = re.compile(r"^=* ?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s(?: \(.*\))? ?=*$")
+PYTEST_END = re.compile(r"^=* ?((?:\d+ (?:subtests )?[a-z]+(?:, )?)+|no tests (?:ran|collected)) in [\d.]+s(?: \(.*\))? ?=*$")
 DOUBLE, SINGLE, SLOWEST = "=" * 70, "-" * 70, "Slowest test durations"
 
 
@@ -34,7 +34,7 @@ class Failure:
 
 @dataclass
 class Count:
-    """What one run of the tests came to. tests is None when the output tells no number."""
+    """What one run of the tests came to. tests is None when the output tells no number; bad: how many failed, where only the number is told."""
 
     tests: int | None = None
     skipped: int = 0
@@ -42,6 +42,7 @@ class Count:
     failures: list[Failure] = field(default_factory=list)
     slowest: list[tuple[str, float]] = field(default_factory=list)
     source: str = ""
+    bad: int = 0
 
     @property
     def failed(self) -> list[str]:
@@ -57,6 +58,7 @@ class Count:
             failures=self.failures + other.failures,
             slowest=sorted(self.slowest + other.slowest, key=lambda item: -item[1])[:10],
             source=self.source,
+            bad=self.bad + other.bad,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -141,21 +143,24 @@ def _durations(lines: list[str]) -> list[tuple[str, float]]:
 
 
 def _pytest_text(lines: list[str]) -> Count:
-    """pytest's last line, for runs that left no XML."""
-    for line in reversed(lines[-50:]):
-        match = PYTEST_END.match(line)
-        if not match:
-            continue
-        words = {word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", match.group(1))}
-        ran = ("passed", "failed", "error", "errors", "xfailed", "xpassed")
-        names = [item.split(" ")[1] for item in lines if re.match(r"^(FAILED|ERROR) \S", item)]
-        return Count(
-            tests=sum(words.get(word, 0) for word in ran) + words.get("skipped", 0),
-            skipped=words.get("skipped", 0),
-            failures=[Failure(name=name, kind="failure") for name in names],
-            source="pytest",
-        )
-    return Count()
+    """pytest's last lines, for runs that left no XML; those of several runs, as tox makes them, are added up. Subtests belong to their tests."""
+    ended = [match for match in map(PYTEST_END.match, lines) if match]
+    if not ended:
+        return Count()
+    words: dict[str, int] = {}
+    for match in ended:
+        for number, word in re.findall(r"(\d+) ((?:subtests )?[a-z]+)", match.group(1)):
+            words[word] = words.get(word, 0) + int(number)
+    bad = sum(words.get(word, 0) for word in ("failed", "error", "errors"))
+    names = [item.split(" ")[1] for item in lines if re.match(r"^(FAILED|ERROR|SUBFAILED\S*) \S", item)]
+    ran = ("passed", "failed", "error", "errors", "xfailed", "xpassed", "skipped")
+    return Count(
+        tests=sum(words.get(word, 0) for word in ran),
+        skipped=words.get("skipped", 0),
+        failures=[Failure(name=name, kind="failure") for name in names],
+        source="pytest",
+        bad=max(bad, int(bool(words.get("subtests failed")))),
+    )
 
 
 def read_junit(text: str) -> Count:

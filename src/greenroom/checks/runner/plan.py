@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
+from typing import Any
 
 PYTEST_SECTIONS = {
     "pytest.ini": re.compile(r""),
@@ -29,26 +31,50 @@ class Command:
 
 
 TRAVIS = """
-begun=$1; count=$2; shift 2
-status=0
-for line in "${@:1:count}"; do
-  printf '$ %s\\n' "$line"
-  eval "$line" || { code=$?; printf 'This line ended with exit code %s\\n' "$code"; exit "$code"; }
+travis_retry() { local code=0 n; for n in 1 2 3; do "$@" && return 0; code=$?; echo "The command failed, attempt $n of 3" >&2; done; return $code; }
+travis_wait() { case "$1" in ''|*[!0-9]*) ;; *) shift ;; esac; "$@"; }
+travis_fold() { :; }
+travis_time_start() { :; }
+travis_time_finish() { :; }
+travis_nanoseconds() { date +%s%N; }
+travis_terminate() { exit "$1"; }
+travis_assert() { [ "${1:-$?}" -eq 0 ] || exit "$1"; }
+travis_cmd() { eval "$1"; }
+sudo() { while [ "${1#-}" != "$1" ]; do [ "$1" = -u ] && shift; shift; done; "$@"; }
+greenroom_begun=$1; greenroom_env=$2; greenroom_setup=$3; shift 3
+greenroom_status=0
+for greenroom_line in "${@:1:greenroom_env}"; do
+  eval "export $greenroom_line" || { printf 'env: %s cannot be set\\n' "$greenroom_line"; exit 1; }
 done
-: > "$begun"
-for line in "${@:count+1}"; do
-  printf '$ %s\\n' "$line"
-  eval "$line" || { status=$?; printf 'This line ended with exit code %s\\n' "$status"; }
+shift "$greenroom_env"
+for greenroom_line in "${@:1:greenroom_setup}"; do
+  printf '$ %s\\n' "$greenroom_line"
+  eval "$greenroom_line"
+  greenroom_code=$?
+  if [ "$greenroom_code" -ne 0 ]; then printf 'This line ended with exit code %s\\n' "$greenroom_code"; exit "$greenroom_code"; fi
 done
-exit "$status"
+: > "$greenroom_begun"
+shift "$greenroom_setup"
+for greenroom_line in "$@"; do
+  printf '$ %s\\n' "$greenroom_line"
+  eval "$greenroom_line"
+  greenroom_code=$?
+  if [ "$greenroom_code" -ne 0 ]; then greenroom_status=$greenroom_code; printf 'This line ended with exit code %s\\n' "$greenroom_code"; fi
+done
+exit "$greenroom_status"
 """
-"""Runs lines in one shell: the first ``count`` until one fails, then makes the file ``begun``, then all others. Never changed by a file."""
+"""Runs a job in one shell: variables, then the lines of its set-up until one fails, then makes the file ``begun``, then all others.
+
+Each line stands alone in its ``eval``: behind ``||`` or in a condition bash would ignore the ``set -e`` of a line.
+"""
 
 
-def of_travis(wish: dict[str, list[str]], begun: str) -> Command:
-    """The lines of a .travis.yml as a command. wish: {setup, script} lines; begun: the file that says that the script has begun."""
-    setup, script = wish["setup"], wish["script"]
-    argv = ("bash", "-c", TRAVIS, "travis", begun, str(len(setup)), *setup, *script)
+def of_travis(job: dict[str, Any], begun: str) -> Command:
+    """A job as a command. job: {name, stage, env: [[name, text]], setup, script}; begun: the file that says that the script has begun."""
+    setup, script = list(job["setup"]), list(job["script"])
+    marks = [f"TRAVIS_BUILD_STAGE_NAME={shlex.quote(job['stage'])}", f"TRAVIS_JOB_NAME={shlex.quote(job['name'])}"]
+    env = [*marks, *(f"{name}={text}" for name, text in job["env"])]
+    argv = ("bash", "-c", TRAVIS, "travis", begun, str(len(env)), str(len(setup)), *env, *setup, *script)
     return Command("; ".join(script), "travis", argv)
 
 

@@ -15,17 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import baseline, ignores, run_secrets
+from . import baseline, ignores, ruff_rules, run_secrets
 from .scanners.kind import ScanError
 from .trees import Tree, unpack
 
-SELECT = "E9,F,S,B,DJ,PLE,T10"
-IGNORE = "S101,S105,S106,S107,S308,B904,B007,B008,B028,DJ001,DJ008,DJ012,F401,F403,F405,F841"
-"""Left out: what is style, and what is mostly no bug."""
-RULES = "v3"
-HINTS = frozenset(("S603", "S607"))
-"""Shown and never red: a child process *without* a shell. docs/decisions/0021 has the figures; with a shell (S602, S605) it is critical."""
-CRITICAL = re.compile(r"(E9\d\d|F82[123]|S(102|301|302|307|501|506|602|605|608)|T100|invalid-syntax)$")
 SUPPRESSION = re.compile(r"#\s*(?:ruff|flake8)?:?\s*noqa\b", re.IGNORECASE)
 MAX_REPORTED, MAX_SUPPRESSED = 900, 100
 MAX_NAMED = 400
@@ -47,7 +40,7 @@ def ruff(binary: str, tree: Tree, *extra: str, only: list[str] | None = None) ->
         return []
     places = [tree.folder] if only is None else ["--force-exclude", *(os.path.join(tree.folder, path) for path in only)]
     argv = [binary, "check", "--isolated", "--no-cache", "--exit-zero", "--output-format", "json", "--quiet"]
-    argv += ["--select", SELECT, "--ignore", IGNORE, *extra]
+    argv += ["--select", ruff_rules.SELECT, "--ignore", ruff_rules.IGNORE, *extra]
     argv += ["--target-version", tree.target] if tree.target else []
     done = subprocess.run([*argv, *places], capture_output=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
@@ -77,10 +70,10 @@ def findings(report: list[dict[str, Any]], tree: Tree, patterns: list[str]) -> t
             lines[path] = tree.files.get(path, "").split("\n")
         row = int(item["location"]["row"])
         text = lines[path][row - 1] if 0 < row <= len(lines[path]) else ""
-        severity = 1 if CRITICAL.match(rule) else 3 if rule in HINTS else 2
         column = int(item["location"]["column"])
+        weight = ruff_rules.weight(item, rule, path, tree.files.get(path, ""))
         end = item.get("end_location") or {}
-        finding = baseline.Finding("ruff", rule, path, row, column, severity, item["message"], baseline.squeeze(text))
+        finding = baseline.Finding("ruff", rule, path, row, column, weight, item["message"], baseline.squeeze(text))
         found.append(baseline.replace(finding, end_line=int(end.get("row") or 0), end_column=int(end.get("column") or 0)))
     return found, ignored
 
@@ -146,7 +139,7 @@ def judge(now: Look, before: Look | None) -> dict[str, Any]:
         ignore_changed=before is not None and before.tree.ignore != tree.ignore,
         files=len(tree.files),
         left_out=tree.left_out,
-        rules=RULES,
+        rules=ruff_rules.RULES,
     )
     quiet = baseline.number(findings(now.silent, tree, tree.ignore)[0])
     shown = [baseline.replace(finding, state="suppressed") for finding in quiet[:MAX_SUPPRESSED]]
@@ -155,17 +148,20 @@ def judge(now: Look, before: Look | None) -> dict[str, Any]:
 
 
 def _add_secrets(result: dict[str, Any], search: Future | None) -> None:
-    """Put new secrets before all other findings; any of them is a failure, and not having looked an error."""
+    """Put new secrets before all other findings; one that is no hint is a failure, and not having looked an error."""
     if search is None:
         return
     try:
-        secrets = search.result()
+        secrets, allowed = search.result()
     except (run_secrets.TooMuchError, OSError, tarfile.TarError, ImportError) as error:
         result.update(outcome="error", detail=f"detect-secrets: {error}")
         return
+    result["suppressed"] += allowed
     if secrets:
         result["findings"] = (secrets + result["findings"])[:MAX_REPORTED]
-        result.update(outcome="failure", new=result["new"] + len(secrets), total=result["total"] + len(secrets))
+        result.update(new=result["new"] + len(secrets), total=result["total"] + len(secrets))
+    if any(secret["severity"] <= baseline.BLOCKING for secret in secrets):
+        result["outcome"] = "failure"
     result["secrets"] = len(secrets)
 
 

@@ -1,6 +1,7 @@
 """Looks for secrets in the files that differ from the deployed commit. A value is compared in memory and never leaves it.
 
-A secret is known by its form (a key of a known service, a private key) or by the name it is given; mere entropy is no reason.
+A secret is known by its form (a key of a known service, a private key), by the name that a value is given, or by its place in an address;
+mere entropy is no reason. ``secret_rules`` has the rules.
 """
 
 from __future__ import annotations
@@ -10,24 +11,32 @@ import os
 import re
 import sys
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import baseline, ignores
+from . import baseline, ignores, secret_rules
 from .trees import Tree
 
 MAX_FILE, MAX_FILES, MAX_BYTES = 1024 * 1024, 5_000, 50 * 1024 * 1024
-LEFT_OUT = ("IPPublicDetector", "Base64HighEntropyString", "HexHighEntropyString")
-BY_NAME = "Secret Keyword"
-NAMED = (".py", ".env", ".ini", ".cfg", ".conf", ".toml", ".yml", ".yaml", ".json", ".sh")
-"""Files in which a name like ``password`` counts; in prose it does not. In tests it never does."""
-
-FILTERS = (
-    "allowlist.is_line_allowlisted", "heuristic.is_indirect_reference", "heuristic.is_likely_id_string", "heuristic.is_lock_file",
-    "heuristic.is_not_alphanumeric_string", "heuristic.is_potential_uuid", "heuristic.is_prefixed_with_dollar_sign",
-    "heuristic.is_sequential_string", "heuristic.is_swagger_file", "heuristic.is_templated_secret",
+DETECTORS = (
+    "AWSKeyDetector", "AzureStorageKeyDetector", "CloudantDetector", "DiscordBotTokenDetector", "IbmCloudIamDetector",
+    "IbmCosHmacDetector", "JwtTokenDetector", "SoftlayerDetector",
 )  # fmt: skip
+"""Those of detect-secrets that are used; ``secret_rules`` has the others."""
+
+ALLOWED = re.compile(
+    r"(?:#|//|/\*|<!--|--|;)\s*(?:pragma:?\s*(?:allow|white)list[ -]secret|gitleaks:allow|nosec(?=\s*(?:$|#|-->|\*/|[^\sBb:])|:?\s*(?:B\d+[,\s]+)*B10[5-7]\b)|"
+    r"noqa(?=\s*(?:$|[^\s:])|:\s*(?:[A-Z]+\d+[,\s]+)*S10[4-7]\b))",
+    re.IGNORECASE,
+)
+"""Comments by which a line says that what stands in it is no secret: those of detect-secrets, gitleaks, bandit and ruff."""
+
+NEXT = re.compile(r"pragma:?\s*(?:allow|white)list[ -]nextline[ -]secret", re.IGNORECASE)
+
+FILTERS = ("heuristic.is_templated_secret",)
+"""The others of detect-secrets are for its detectors of names and of entropy, and hide a key that a call is given."""
+
 MESSAGE = "is a secret: put it into a config var, and replace it where it is in use, since it is in the history now"
 ROUNDS = 20_000
 """A value is compared by a slow digest, so that a fingerprint, which others see, cannot be used for trying short passwords quickly."""
@@ -35,12 +44,13 @@ ROUNDS = 20_000
 
 @dataclass(frozen=True)
 class Secret:
-    """value: a slow digest of it; text: its line without white space, with that digest in its place."""
+    """value: a slow digest of it; text: its line without white space, with that digest in its place; hint: it is shown and does not block."""
 
     kind: str
     line: int
     value: str
     text: str
+    hint: bool = False
 
 
 class TooMuchError(Exception):
@@ -70,40 +80,59 @@ def _contents(tree: Tree, wanted: set[str]) -> dict[str, bytes]:
 
 
 class Looker:
-    """detect-secrets with fixed detectors and filters, none of which asks a service. packages: the folder it is imported from."""
+    """detect-secrets with a few detectors, none of which asks a service, and Greenroom's own. packages: the folder it is imported from.
+
+    allowed: how many secrets the lines of the files that were looked at have said to be none.
+    """
 
     def __init__(self, packages: str, work: str) -> None:
         if packages not in sys.path:
             sys.path.insert(0, packages)
-        from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-
-        known: dict[str, Any] = get_mapping_from_secret_type_to_class()
-        names = [str(detector.__name__) for detector in known.values()]
         self.settings = {
-            "plugins_used": [{"name": name} for name in names if name not in LEFT_OUT],
+            "plugins_used": [{"name": name} for name in DETECTORS],
             "filters_used": [{"path": f"detect_secrets.filters.{name}"} for name in FILTERS],
         }
         self.work = work
+        self.allowed = 0
 
     def look(self, files: dict[str, bytes]) -> dict[str, list[Secret]]:
         """path -> its secrets, in the order of their lines. Bytes that are no UTF-8 hide nothing: they are replaced."""
+        return {path: [_secret(hit, lines) for hit in hits] for path, hits, lines in self.hits(files)}
+
+    def hits(self, files: dict[str, bytes]) -> Iterator[tuple[str, list[secret_rules.Hit], list[str]]]:
+        """(path, secrets that no comment allows, lines) of each file that has some."""
         from detect_secrets.settings import transient_settings
 
-        found: dict[str, list[Secret]] = {}
         with transient_settings(self.settings):
             tests = _tests()
             for path, content in files.items():
                 text = content.decode("utf-8", "replace")
-                place = os.path.join(self.work, os.path.basename(path) or "file")
-                with open(place, "w", encoding="utf-8", newline="") as file:
-                    file.write(text)
+                found = self._hits(path, text, tests)
                 lines = text.splitlines()
-                secrets = {(kind, line, value) for kind, line, value in scan_file(place, tests) if _counts(kind, path)}
-                os.unlink(place)
-                if secrets:
-                    rows = sorted(secrets, key=lambda row: (row[1], row[0], row[2]))
-                    found[path] = [_secret(kind, line, value, lines) for kind, line, value in rows]
-        return found
+                kept = [hit for hit in found if not _allowed(lines, hit.line)]
+                self.allowed += len(found) - len(kept)
+                if kept:
+                    yield path, kept, lines
+
+    def _hits(self, path: str, text: str, tests: list[Callable[[str, str], bool]]) -> list[secret_rules.Hit]:
+        """What both find in a file; of a value that both find, one."""
+        own = secret_rules.find(path, text)
+        if secret_rules.SKIPPED.search(path):
+            return own
+        place = os.path.join(self.work, os.path.basename(path) or "file")
+        with open(place, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        forms = {secret_rules.Hit(kind, line, value) for kind, line, value in scan_file(place, tests) if secret_rules.believable(value)}
+        os.unlink(place)
+        known = {(hit.line, hit.value) for hit in forms}
+        rest = [hit for hit in own if (hit.line, hit.value) not in known]
+        return sorted({*forms, *rest}, key=lambda hit: (hit.line, hit.kind, hit.value))
+
+
+def _allowed(lines: list[str], number: int) -> bool:
+    """Whether the line, or the one before it, says that it holds no secret."""
+    before = lines[number - 2] if number > 1 else ""
+    return bool(number <= len(lines) and ALLOWED.search(lines[number - 1])) or bool(NEXT.search(before))
 
 
 def _tests() -> list[Callable[[str, str], bool]]:
@@ -142,22 +171,16 @@ def scan_file(place: str, tests: list[Callable[[str, str], bool]]) -> Iterable[t
             return
 
 
-def _secret(kind: str, line: int, value: str, lines: list[str]) -> Secret:
-    text = lines[line - 1] if 0 < line <= len(lines) else ""
-    known = hashlib.pbkdf2_hmac("sha256", value.encode(), baseline.SCHEME.encode(), ROUNDS).hex()[:32]
-    return Secret(kind, line, known, baseline.squeeze(text.replace(value, f"<{known}>")))
+def _secret(hit: secret_rules.Hit, lines: list[str]) -> Secret:
+    text = lines[hit.line - 1] if 0 < hit.line <= len(lines) else ""
+    known = hashlib.pbkdf2_hmac("sha256", hit.value.encode(), baseline.SCHEME.encode(), ROUNDS).hex()[:32]
+    return Secret(hit.kind, hit.line, known, baseline.squeeze(text.replace(hit.value, f"<{known}>")), hit.hint)
 
 
-def _counts(kind: str, path: str) -> bool:
-    if kind != BY_NAME:
-        return True
-    name = os.path.basename(path)
-    return not ignores.is_test(path) and (name.endswith(NAMED) or name.startswith(".env"))
+def look(old: Tree, new: Tree, packages: str, work: str) -> tuple[list[dict[str, Any]], int]:
+    """New secrets as findings, each with file, line and kind alone, and how many more of them comments allow than before.
 
-
-def look(old: Tree, new: Tree, packages: str, work: str) -> list[dict[str, Any]]:
-    """New secrets as findings of severity 1, each with file, line and kind alone. packages: the folder with detect-secrets; work: a folder.
-
+    packages: the folder with detect-secrets; work: a folder.
     What the deployed commit had in a file that changed or went is known. TooMuchError, OSError, tarfile.TarError, ImportError.
     """
     os.makedirs(work, exist_ok=True)
@@ -165,14 +188,16 @@ def look(old: Tree, new: Tree, packages: str, work: str) -> list[dict[str, Any]]
     after = {path: content for path, content in after.items() if not ignores.matches(path, new.ignore)}
     looker = Looker(packages, work)
     found = looker.look(after)
-    deployed = looker.look(before) if found else {}
+    allowed = looker.allowed
+    deployed = looker.look(before) if found or allowed else {}
+    more = max(0, 2 * allowed - looker.allowed)
     known = {(secret.kind, secret.value) for rows in deployed.values() for secret in rows}
-    return [row for path, rows in sorted(found.items()) for row in _findings(path, rows, known)]
+    return [row for path, rows in sorted(found.items()) for row in _findings(path, rows, known)], more
 
 
 def _findings(path: str, secrets: list[Secret], known: set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
     """Those of one file that are not known. Their fingerprints are made as all others, of a text in which the value is exchanged for a digest."""
-    rows = [baseline.Finding("detect-secrets", s.kind, path, s.line, 0, 1, MESSAGE, s.text) for s in secrets]
+    rows = [baseline.Finding("detect-secrets", s.kind, path, s.line, 0, 3 if s.hint else 1, MESSAGE, s.text) for s in secrets]
     values = {(s.kind, s.text): (s.kind, s.value) for s in secrets}
     for finding in baseline.number(rows):
         if values[finding.rule, finding.text] not in known:

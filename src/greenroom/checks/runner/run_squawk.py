@@ -16,8 +16,8 @@ from dataclasses import asdict
 from typing import Any
 
 from . import baseline
-from .run_tests import run
 from .scanners.kind import ScanError, call
+from .steps import run
 
 MIGRATION = re.compile(r"(^|/)migrations/(?!__init__\.py$)[^/]+\.py$")
 NOISE = (

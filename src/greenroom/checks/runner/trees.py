@@ -18,6 +18,8 @@ from .scanners.kind import ScanError
 SETTINGS = (".checkignore", ".python-version", "greenroom.toml")
 ROOT = re.compile(r"""^\s*root\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
 MAX_FILES, MAX_BYTES, MAX_FILE, MAX_PLAIN = 60_000, 400 * 1024 * 1024, 4 * 1024 * 1024, 1024 * 1024
+CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+ENCODING = re.compile(r"(?:iso|latin|l[1-9]\Z|cp\d|windows|koi8|mac|euc|gb|big5|shift|sjis|ascii)")
 TARGETS = range(7, 15)
 
 
@@ -91,9 +93,25 @@ def _take(tree: Tree, path: str, content: bytes) -> None:
     else:
         place = os.path.join(tree.folder, path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
+        own = declared(content) if is_python(path) else None
         with open(place, "wb") as file:
-            file.write(content)
-        tree.files[path] = text
+            file.write(content if own is None else own.encode())
+        tree.files[path] = text if own is None else own
+
+
+def declared(content: bytes) -> str | None:
+    """The text of a Python file that names its encoding as PEP 263 says, which ruff cannot read; None for one in UTF-8, or that keeps not to its word."""
+    head = content[:1000].splitlines()[:2]
+    found = CODING.match(head[0]) if head else None
+    if found is None and len(head) > 1 and (not head[0].strip() or head[0].lstrip().startswith(b"#")):
+        found = CODING.match(head[1])
+    name = found.group(1).decode("ascii").lower() if found else ""
+    if not ENCODING.match(name):
+        return None
+    try:
+        return content.decode(name)
+    except (LookupError, ValueError):
+        return None
 
 
 def target_version(text: str) -> str:

@@ -1,4 +1,5 @@
-"""Which addresses a dyno may connect to: the outside world, never this host, its neighbours on the link or a cloud's metadata.
+"""Which addresses a dyno may connect to: the outside world, never this host, its neighbours on the link or a cloud's metadata, and private
+networks only where the operator opens them.
 
 It judges the very address that is about to be connected to, so that no name can change its meaning in between.
 """
@@ -8,6 +9,12 @@ from __future__ import annotations
 import os
 import struct
 from _socket import AF_INET, AF_INET6, SOCK_RAW, inet_ntop, inet_pton, socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Opened = Sequence[tuple[str, int]]
 
 AF_NETLINK = 16
 _GETROUTE, _NEWROUTE, _REQUEST, _DESTINATION = 26, 24, 1, 1
@@ -40,6 +47,15 @@ _NETS_6 = (
     ("64:ff9b:1::", 48, "a translated address"),
     ("2001::", 32, "a tunnelled address"),
 )
+_PRIVATE = (
+    ("10.0.0.0", 8),
+    ("172.16.0.0", 12),
+    ("192.168.0.0", 16),
+    ("100.64.0.0", 10),
+    ("198.18.0.0", 15),
+    ("fc00::", 7),
+)
+"""Networks of whoever runs the machine, closed until the operator opens them (in all or in part)."""
 _EMBEDDED = (("::ffff:0:0", 96, 12), ("::", 96, 12), ("64:ff9b::", 96, 12), ("2002::", 16, 2))
 """Networks whose addresses contain an IPv4 address, and where in them."""
 
@@ -57,20 +73,27 @@ def _within(address: bytes, net: str, bits: int) -> bool:
     return int.from_bytes(address, "big") >> shift == _number(net) >> shift
 
 
-def refusal(address: bytes) -> str:
-    """Why a packed address (4 or 16 bytes) is refused for what it is; empty: it is not."""
+def refusal(address: bytes, opened: Opened = ()) -> str:
+    """Why a packed address (4 or 16 bytes) is refused for what it is; empty: it is not. ``opened``: private networks for dynos."""
     if len(address) == 16:
         for net, bits, why in _NETS_6:
             if _within(address, net, bits):
                 return why
         for net, bits, at in _EMBEDDED:
             if _within(address, net, bits):
-                return refusal(address[at : at + 4])
-        return ""
+                return refusal(address[at : at + 4], opened)
+        return _private(address, opened)
     for net, bits, why in _NETS_4:
         if _within(address, net, bits):
             return why
-    return ""
+    return _private(address, opened)
+
+
+def _private(address: bytes, opened: Opened) -> str:
+    def among(nets: Opened) -> bool:
+        return any((":" in net) == (len(address) == 16) and _within(address, net, bits) for net, bits in nets)
+
+    return "a private network (the operator opens one by GREENROOM_PRIVATE_EGRESS)" if among(_PRIVATE) and not among(opened) else ""
 
 
 def route_refusal(address: bytes) -> str:
@@ -92,9 +115,9 @@ def route_refusal(address: bytes) -> str:
     return _ROUTES.get(answer[16 + 7], "an address without a route")
 
 
-def check(address: bytes) -> str:
+def check(address: bytes, opened: Opened = ()) -> str:
     """Why the thread's network may not connect to it, or an empty text. Raises OSError: there is no route at all."""
-    return refusal(address) or route_refusal(address)
+    return refusal(address, opened) or route_refusal(address)
 
 
 def text(address: bytes) -> str:

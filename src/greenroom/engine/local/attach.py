@@ -1,6 +1,6 @@
 """The one client of an attached dyno: its bytes become standard input, the dyno's output goes to it.
 
-It slows the dyno down when the client reads slowly and reports when the client has gone; signals are the shim's.
+It slows the dyno down when the client reads slowly and reports when the connection has ended; signals are the shim's.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ MOST = 262_144
 
 
 class Door:
-    """Waits for the client at ``attach.sock``; lets in one."""
+    """Waits for the client at ``attach.sock``; lets in one, or (``once`` is False) one after the other."""
 
-    def __init__(self, loop: Loop, folder: str, entered: Callable[[socket], None]) -> None:
-        self._loop, self._entered = loop, entered
-        self._path = os.path.join(folder, NAME)
+    def __init__(
+        self, loop: Loop, folder: str, entered: Callable[[socket], None], name: str = NAME, *, once: bool = True
+    ) -> None:
+        self._loop, self._entered, self._once = loop, entered, once
+        self._path = os.path.join(folder, name)
         self._listener = socket(AF_UNIX, SOCK_STREAM, 0)
         unixsock.place(self._listener, self._path, MODE, 1)  # type: ignore[arg-type]
         self._listener.setblocking(False)
@@ -47,7 +49,8 @@ class Door:
             fd, _address = self._listener._accept()  # type: ignore[attr-defined]
         except OSError:
             return
-        self.close()
+        if self._once:
+            self.close()
         client = socket(AF_UNIX, SOCK_STREAM, 0, fileno=fd)
         client.setblocking(False)
         self._entered(client)
@@ -64,6 +67,7 @@ class Client:
         self._mask = IN
         self._resume: Callable[[], None] | None = None
         self.open = True
+        self.received = self.sent = 0
         loop.add(self._fd, IN, self._ready)
 
     def send(self, data: bytes) -> bool:
@@ -83,21 +87,31 @@ class Client:
         self._closing = True
         self._push()
 
-    @property
-    def lagging(self) -> bool:
-        """Whether output waits for the client."""
-        return self.open and bool(self._out)
-
     def drop(self) -> None:
         """Close at once."""
         if self.open:
             self.open = False
-            self._close_stdin()
+            if self._closing:
+                self._close_stdin()
             try:  # noqa: SIM105 (contextlib is heavy)
                 self._sock.shutdown(SHUT_RDWR)
             except OSError:
                 pass  # gone already
             self._loop.close(self._sock.detach())
+
+    def replace(self) -> None:
+        """Another one takes its place, or nobody does: close at once, tell nobody."""
+        self._out.clear()
+        self._gone = lambda: None
+        self.drop()
+
+    def take_over(self, before: Client) -> None:
+        """Go on where another client of the dyno was cut off: its input is ours."""
+        self._stdin, before._stdin = before._stdin, -1
+        self._in, before._in = before._in, b""
+        self.received = before.received
+        self._feed()
+        self._watch()
 
     def forget_stdin(self) -> None:
         """The process has ended; what the client still types goes nowhere."""
@@ -120,6 +134,7 @@ class Client:
         except OSError:
             self._leave()
             return
+        self.received += len(data)
         if data:
             self._in = data if self._stdin >= 0 else b""
         else:
@@ -144,7 +159,7 @@ class Client:
 
     def _again(self) -> None:
         self._waiting = False
-        if self.open and self._stdin >= 0:
+        if self._stdin >= 0:
             self._feed()
             self._watch()
 
@@ -157,14 +172,17 @@ class Client:
     def _push(self) -> None:
         try:
             while self.open and self._out:
-                del self._out[: self._sock.send(self._out)]
+                size = self._sock.send(self._out)
+                del self._out[:size]
+                self.sent += size
         except BlockingIOError:
             pass
         except OSError:
             self._leave()
             return
-        if self._closing and not self._out:
+        if self.open and self._closing and not self._out:
             self.drop()
+            self._gone()
         if len(self._out) < MOST // 2 and self._resume:
             resume, self._resume = self._resume, None
             resume()

@@ -176,13 +176,19 @@ class Bridge:
         self._loop, self._listener, self._dial = loop, listener, dial
         self._changed = changed
         self._links: set[object] = set()
+        self._dialling = 0
         listener.setblocking(False)
         loop.add(listener.fileno(), IN, self._accept)
 
     @property
     def active(self) -> int:
-        """Connections that are being served."""
-        return len(self._links)
+        """Connections that are accepted and have not ended."""
+        return len(self._links) + self._dialling
+
+    def take_queued(self) -> None:
+        """Accept what waits at the listener now, so that ``active`` counts it."""
+        if self._listener.fileno() >= 0:
+            self._accept(0)
 
     def close(self) -> None:
         """Accept no more; what is open goes on."""
@@ -205,7 +211,13 @@ class Bridge:
             self._serve(client)
 
     def _serve(self, client: socket) -> None:
-        Attempt(self._loop, self._dial, lambda upstream: self._dialled(client, upstream)).start()
+        self._dialling += 1
+
+        def done(upstream: socket | None) -> None:
+            self._dialling -= 1
+            self._dialled(client, upstream)
+
+        Attempt(self._loop, self._dial, done).start()
 
     def _pause(self) -> None:
         fd = self._listener.fileno()
@@ -215,6 +227,7 @@ class Bridge:
     def _dialled(self, client: socket, upstream: socket | None) -> None:
         if upstream is None:
             client.close()
+            self._count()
             return
         link = Link(self._loop, client, upstream, self._ended)
         self._links.add(link)
@@ -227,7 +240,7 @@ class Bridge:
 
     def _count(self) -> None:
         if self._changed:
-            self._changed(len(self._links))
+            self._changed(self.active)
 
 
 class Attempt:

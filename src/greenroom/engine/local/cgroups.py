@@ -10,6 +10,7 @@ import hashlib
 import os
 import signal
 import time
+from collections import Counter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +19,26 @@ if TYPE_CHECKING:
     from greenroom.engine.contract import Limits
 
 TOP = "greenroom"
+PROCESS = 1024
+"""The weight of one ordinary process, in the shares of version 1 (of version 2 it is 100)."""
+SHIMS_WEIGHT = 4 * PROCESS
+WEIGHTS = {"web": 1024, "worker": 512, "run": 512, "release": 512}
+WEIGHT_OF_OTHERS = 128
 SHIMS = "_shims"
-"""The group without limits in which the shims themselves live; dynos' ids have no underscore."""
+"""The group without limits in which the shims themselves live; groups that are no dyno's begin with an underscore."""
 CONTROLLERS = ("memory", "pids", "cpu")
 NEEDED = ("memory", "pids")
 PERIOD = 100_000
 _MB = 1024 * 1024
+
+
+def cpu_weight(kind: str, siblings: int) -> int:
+    """A dyno's share of the processor against other dynos: web before worker and one-off before build, test, scan and rehearsal.
+
+    siblings: how many dynos of that kind the app has, this one included: they share what one would have, so that no app takes more by
+    having more of them.
+    """
+    return max(2, WEIGHTS.get(kind, WEIGHT_OF_OTHERS) // max(1, siblings))
 
 
 class UnavailableError(Exception):
@@ -45,6 +60,37 @@ class Groups:
             self._make(path)
         self._limit(dyno_id, limits)
 
+    def weigh(self, dynos: dict[str, tuple[str, str]]) -> None:
+        """Divide the processor: ``dynos`` are id -> (kind, owner) of all that live.
+
+        All dynos of the home together weigh as much as that many processes (at least one for each core), all homes as much as their sum.
+        """
+        if "cpu" not in self._mounts:
+            return
+        together = Counter(dynos.values())
+        for dyno_id, (kind, owner) in dynos.items():
+            self._weigh(self._path("cpu", dyno_id), cpu_weight(kind, together[kind, owner]))
+        home = self._home("cpu")
+        self._weigh(os.path.join(home, SHIMS), SHIMS_WEIGHT)
+        self._weigh(home, PROCESS * max(os.cpu_count() or 1, len(dynos)))
+        top = os.path.dirname(home)
+        with contextlib.suppress(OSError):
+            self._weigh(top, sum(self._weight_of(entry.path) for entry in os.scandir(top) if entry.is_dir() and _has_dynos(entry.path)))
+
+    def _weigh(self, path: str, weight: int) -> None:
+        """Set a group's weight, in the shares of version 1; best effort, it limits nothing."""
+        name, value = ("cpu.weight", weight * 100 // PROCESS) if self.version == 2 else ("cpu.shares", weight)
+        with contextlib.suppress(OSError), open(os.path.join(path, name), "w") as file:
+            file.write(str(max(2, min(value, 10_000 if self.version == 2 else 262_144))))
+
+    def _weight_of(self, path: str) -> int:
+        try:
+            with open(os.path.join(path, "cpu.weight" if self.version == 2 else "cpu.shares")) as file:
+                value = int(file.read())
+        except (OSError, ValueError):
+            return 0
+        return value * PROCESS // 100 if self.version == 2 else value
+
     def entrances(self, dyno_id: str) -> list[str]:
         """The files into which a process writes ``0`` to enter."""
         return [os.path.join(path, "cgroup.procs") for path in self._paths(dyno_id)]
@@ -58,6 +104,18 @@ class Groups:
         return os.path.join(
             self._path("memory", dyno_id), "memory.events" if self.version == 2 else "memory.oom_control"
         )
+
+    def server(self, name: str, memory: int) -> list[str]:
+        """Make a group for a server of the platform with a limit of ``memory`` bytes; the files into which to write its process. Raises OSError."""
+        path = self._path("memory", name)
+        self._make(path)
+        swap = "memory.memsw.limit_in_bytes?"
+        values = [(swap, -1), ("memory.limit_in_bytes", memory), (swap, memory)]
+        if self.version == 2:
+            values = [("memory.high", memory // 8 * 7), ("memory.max", memory), ("memory.swap.max?", 0)]
+        for file, value in values:
+            self._set("memory", name, file, str(value))
+        return [os.path.join(path, "cgroup.procs")]
 
     def kill(self, dyno_id: str, patience: float = 5.0) -> bool:
         """Kill whoever is left in the dyno's groups; whether all are gone."""
@@ -90,10 +148,10 @@ class Groups:
         for controller in self._mounts:
             with contextlib.suppress(OSError):
                 found.update(entry.name for entry in os.scandir(self._home(controller)) if entry.is_dir())
-        return sorted(found - {SHIMS})
+        return sorted(name for name in found if not name.startswith("_"))
 
     def dissolve(self) -> None:
-        """Remove the home's own groups, if no dyno and no shim is in them any more."""
+        """Remove the home's own groups, if no dyno, shim or server is in them any more."""
         for path in (*self._paths(SHIMS), *{self._home(controller) for controller in self._mounts}):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
@@ -142,6 +200,10 @@ class Groups:
             return  # a kernel that does not account for swap
         with open(path, "w") as file:
             file.write(value)
+
+
+def _has_dynos(home: str) -> bool:
+    return any(entry.is_dir() and entry.name != SHIMS for entry in os.scandir(home))
 
 
 def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:

@@ -9,10 +9,10 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from greenroom.basics import unixsock
-from greenroom.engine.contract import DynoSpec, DynoState
+from greenroom.engine.contract import DynoSpec, DynoState, Signal
 from greenroom.engine.errors import EngineAwayError, EngineError
 from greenroom.engine.local import plan, seen, wire
 
@@ -38,7 +38,7 @@ class LocalEngine:
         """See the contract."""
         return [it for dyno_id in seen.all_ids(self.home) if (it := seen.describe(self.home, dyno_id))]
 
-    def signal(self, dyno_id: str, name: Literal["TERM", "INT", "HUP", "KILL", "STOP"]) -> None:
+    def signal(self, dyno_id: str, name: Signal) -> None:
         """See the contract."""
         self._ask({"verb": "signal", "id": plan.check_id(dyno_id), "name": name})
 

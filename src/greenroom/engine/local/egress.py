@@ -16,7 +16,7 @@ from greenroom.engine.local.loop import IN, Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Answer = Callable[[socket | None, str], None]
 
@@ -47,7 +47,8 @@ class RefusedError(Exception):
 class Connector:
     """Threads in the network of whoever makes this; each beginning one starts the next, so all stay there."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, opened: list[tuple[str, int]]) -> None:
+        self._opened = opened
         self._jobs: _queue.SimpleQueue[tuple[bytes, int, bool, Answer]] = _queue.SimpleQueue()
         self._answers: _queue.SimpleQueue[tuple[Answer, socket | None, str]] = _queue.SimpleQueue()
         self._threads, self._idle, self._lock = 1, 1, _thread.allocate_lock()
@@ -72,7 +73,7 @@ class Connector:
                     self._idle += 1
                     _thread.start_new_thread(self._work, ())
             try:
-                result: tuple[socket | None, str] = connect(host, port, anywhere=anywhere), ""
+                result: tuple[socket | None, str] = connect(host, port, self._opened, anywhere=anywhere), ""
             except RefusedError as error:
                 result = None, f"{error.status}|{error.why}"
             except Exception as error:
@@ -89,7 +90,7 @@ class Connector:
             answer(sock, error)
 
 
-def connect(host: bytes, port: int, *, anywhere: bool = False) -> socket:
+def connect(host: bytes, port: int, opened: Sequence[tuple[str, int]] = (), *, anywhere: bool = False) -> socket:
     """A connection to the first address of ``host`` that may be reached and answers, made in this thread's network.
 
     Raises RefusedError.
@@ -104,7 +105,7 @@ def connect(host: bytes, port: int, *, anywhere: bool = False) -> socket:
             continue
         packed = inet_pton(family, str(address[0]).partition("%")[0])
         try:
-            refusal = "" if anywhere else addresses.check(packed)
+            refusal = "" if anywhere else addresses.check(packed, opened)
         except OSError as error:
             why = RefusedError("502 Bad Gateway", f"{addresses.text(packed)}: {error.strerror}")
             continue

@@ -35,8 +35,8 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
     uid = place.uid(spec)
     _folder(place, f"{plan.DYNOS}/{spec.id}", owner=uid, mode=0o2750)
     names = plan.scratch_names(spec)
-    if names:
-        _folder(place, f"{plan.SCRATCH}/{spec.id}", owner=0, mode=0o771)
+    _folder(place, f"{plan.SCRATCH}/{spec.id}", owner=0, mode=0o771)
+    _own_folders(place, spec, uid)
     for name in names:
         _folder(place, f"{plan.SCRATCH}/{spec.id}/{name}", owner=uid, mode=0o2770)
     for name in plan.kept_uppers(spec):
@@ -51,6 +51,21 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
     parent = os.path.relpath(os.path.dirname(order["socket"]), place.home) if order["socket"] else plan.SOCKETS
     if parent != plan.SOCKETS and not parent.startswith(plan.DYNOS):
         _folder(place, parent, owner=uid, mode=0o2771)
+
+
+def _own_folders(place: Place, spec: DynoSpec, uid: int) -> None:
+    """The dyno's disk: closed to everybody else, so that what is in it may have the modes that the dyno sees."""
+    _folder(place, f"{plan.SCRATCH}/{spec.id}/{plan.OWN}", owner=uid, mode=0o700)
+    top = os.open(plan.own(place, spec), _FLAGS)
+    try:
+        for name in plan.own_folders(spec):
+            mode = 0o1777 if name == sandbox.TMP else 0o755
+            os.mkdir(name, 0o700, dir_fd=top)
+            if place.root:
+                os.chown(name, uid, uid, dir_fd=top, follow_symlinks=False)
+            os.chmod(name, mode, dir_fd=top)
+    finally:
+        os.close(top)
 
 
 def closed(path: str) -> str:

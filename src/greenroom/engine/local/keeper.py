@@ -18,7 +18,7 @@ from typing import Any
 from greenroom.basics.processes import Identity, send_signal, wait_gone
 from greenroom.engine.contract import DynoSpec
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import cgroups, folders, plan, requests, seen, spawn
+from greenroom.engine.local import cgroups, folders, idmap, plan, requests, seen, spawn
 from greenroom.engine.local.plan import Place
 
 KILL_SECONDS = 5.0
@@ -29,6 +29,7 @@ class Keeper:
 
     def __init__(self, place: Place, groups: cgroups.Groups | None, lacking: str) -> None:
         self._place, self._groups, self._lacking = place, groups, lacking
+        self._unmapped = idmap.lacking(place.home) if place.root else ""  # before the first thread
         self._bin = folders.Bin(place)
         self._locks: dict[str, tuple[threading.Lock, int]] = {}
         self._locks_lock = threading.Lock()
@@ -42,6 +43,8 @@ class Keeper:
 
     def _problems(self) -> list[str]:
         found = [f"there are no control groups: {self._lacking}"] if self._lacking else []
+        if self._unmapped:
+            found.append(f"dynos can replace committed files, not change them: {self._place.home} cannot be idmapped ({self._unmapped})")
         for path in (self._place.home, self._place.bwrap, *self._place.allow) if self._place.root else ():
             if folder := folders.closed(path):
                 found.append(f"apps' uids cannot reach {path}: {folder} is closed to them")
@@ -96,6 +99,7 @@ class Keeper:
                 raise EngineError(f"processes of dyno {dyno_id} do not end", hint="look for processes in state D")
             self._remove_socket(values)
             self._discard(dyno_id)
+        self._weigh()
 
     def discard(self, folder: str) -> None:
         """Throw away a folder that ``plan.check_made`` let pass; nothing when it is not there. Raises OSError."""
@@ -118,8 +122,16 @@ class Keeper:
         if not self._groups:
             return {"enter": [], "leave": [], "oom": ""}
         self._groups.create(spec.id, spec.limits)
+        self._weigh((spec.id, spec.kind, spec.owner))
         ways = {"enter": self._groups.entrances(spec.id), "leave": self._groups.exits()}
         return ways | {"oom": self._groups.oom_file(spec.id)}
+
+    def _weigh(self, *more: tuple[str, str, str]) -> None:
+        """Divide the processor anew among the dynos that live (id, kind, owner); ``more``: those that are about to."""
+        if self._groups:
+            states = (seen.describe(self._place.home, dyno_id) for dyno_id in seen.all_ids(self._place.home))
+            known = [(it.id, it.kind, it.owner) for it in states if it and not it.ended]
+            self._groups.weigh({dyno_id: (kind, owner) for dyno_id, kind, owner in [*known, *more]})
 
     def _shim(self, dyno_id: str) -> Identity | None:
         values = seen.raw(self._place.home, dyno_id)

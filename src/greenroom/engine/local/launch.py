@@ -38,6 +38,24 @@ def limit(processes: int) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
 
 
+def adopt_layers(order: dict[str, Any]) -> None:
+    """Show the dyno the layers of its overlays as its own; where the host cannot, have at least the folders belong to it."""
+    if order["adopt"]:
+        from greenroom.engine.local import idmap  # not in every mode; each shim pays for what it imports
+
+        if idmap.adopt(order["adopt"], order["uid"]):
+            order["skeletons"] += order["unkept"]
+
+
+def lay_skeletons(order: dict[str, Any]) -> None:
+    """Have the folders of overlays whose writes are kept belong to the dyno's user. Raises OSError."""
+    if order["skeletons"]:
+        from greenroom.engine.local import skeleton  # few dynos need it, and each shim pays for what it imports
+
+        for layers, upper in order["skeletons"]:
+            skeleton.lay(layers, upper)
+
+
 class Pipes:
     """The near ends of a dyno's standard streams: ``output`` to read, ``input`` to write (-1: none)."""
 

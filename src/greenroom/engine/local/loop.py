@@ -52,6 +52,10 @@ class Loop:
         if self._calls.pop(fd, None):
             self._epoll.unregister(fd)
 
+    def watches(self, fd: int) -> bool:
+        """Whether it is being watched."""
+        return fd in self._calls
+
     def close(self, fd: int) -> None:
         """Stop watching and close, at the end of the round: until then its number is not given to another file."""
         self._calls.pop(fd, None)

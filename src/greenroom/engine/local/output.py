@@ -14,8 +14,10 @@ LONGEST = logfile.LONGEST
 LINES_PER_SECOND, LINES_AT_ONCE = 2_000, 20_000
 BYTES_PER_SECOND, BYTES_AT_ONCE = 2_000_000, 8_000_000
 TELL_SECONDS = 1.0
-RAW_BYTES = 300_000_000
-RAW_CUT = b"\n[greenroom] the output is longer than 300 MB; the rest is not kept\n"
+LAST_WORDS = 4_000
+"""Bytes of the output's end that are remembered for whoever asks how the dyno ended."""
+RAW_BYTES = 10_000_000
+RAW_CUT = b"\n[greenroom] output truncated: it is longer than 10 MB; the rest is not kept\n"
 
 
 class Journal:
@@ -82,9 +84,13 @@ class Output:
         if raw:
             self._raw = os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
 
+    def tell(self, journal: Journal) -> None:
+        """From now on lines go to another journal."""
+        self._journal = journal
+
     def feed(self, data: bytes) -> None:
         """Bytes from the process."""
-        self.last_words = (self.last_words + data)[-2000:]
+        self.last_words = (self.last_words + data)[-LAST_WORDS:]
         if self._raw >= 0:
             self._keep(data)
         if not self._journal.wanted:

@@ -5,6 +5,8 @@ It refuses with a clear sentence and changes nothing; ``prepare`` makes the fold
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 from collections.abc import Iterable
@@ -21,6 +23,8 @@ WRITABLE = ("cache",)
 FORWARDS = "run/postgres"
 SOCKETS = "run/sockets"
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
+OWN = "_own"
+"""What a dyno writes lies on disk, in this folder of its scratch folder (whose other names begin with a letter or digit), until it is forgotten."""
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
 _MADE = re.compile(r"(?:slugs|envs|cache/apps)/(?:\.new-)?[A-Za-z0-9][A-Za-z0-9_-]{0,150}\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
@@ -34,11 +38,13 @@ _KEPT_TARGETS = ("/", "/proc", "/dev", "/etc", "/usr", "/tmp", "/bin", "/sbin", 
 class Place:
     """The installation: its home, the absolute prefixes that dynos may see, and its uids (``root``: one per app).
 
+    opened: private networks (``10.2.0.0/16``) that dynos may connect to; all others are closed to them.
     tcp: the ``HOST:PORT`` that forwards may lead to, besides the unix sockets of the embedded PostgreSQL.
     """
 
     def __init__(
-        self, home: str, *, allow: Iterable[str], root: bool, first_uid: int, group: int, bwrap: str, tcp: Iterable[str] = ()
+        self, home: str, *, allow: Iterable[str], root: bool, first_uid: int, group: int, bwrap: str, tcp: Iterable[str] = (),
+        opened: Iterable[str] = (),
     ) -> None:
         self.home, self.root, self.first_uid, self.group, self.bwrap = (
             os.path.realpath(home),
@@ -48,6 +54,7 @@ class Place:
             bwrap,
         )
         self.tcp = frozenset(tcp)
+        self.opened = [(net, int(bits)) for net, _, bits in (text.partition("/") for text in opened)]
         self.allow = [os.path.realpath(path) for path in allow]
         self.allow_as_given = [os.path.normpath(path) for path in allow]
 
@@ -88,31 +95,38 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
     port = _egress_port(spec) if spec.egress else 0
     env = dict(egress.variables(port)) | dict(spec.env) if port else dict(spec.env)
     views = [view(place, spec, mount) for mount in spec.mounts]
-    words = sandbox.options(env=env, views=views, cwd=spec.cwd, etc=place.path(ETC), memory_mb=spec.limits.memory_mb)
+    words = sandbox.options(
+        env=env, views=views, cwd=spec.cwd, etc=place.path(ETC), memory_mb=spec.limits.memory_mb, disk=own(place, spec)
+    )
     try:
         arguments = sandbox.encode([*words])
         sandbox.encode(spec.command)
         program = seccomp.program()
     except ValueError as error:
         _refuse(str(error))
-    limits = {name: getattr(spec.limits, name) for name in ("memory_mb", "pids", "timeout", "silence", "boot", "grace")}
+    limits = {name: getattr(spec.limits, name) for name in ("memory_mb", "pids", "timeout", "silence", "boot", "grace", "drain")}
     return {
         "folder": place.dyno(spec.id),
+        "own": own(place, spec),
         "bwrap": place.bwrap,
         "arguments": arguments,
         "seccomp": program,
         "command": [*(_SETSID if spec.tty else ()), *spec.command],
         "shown": shown(spec.command),
         "uid": place.uid(spec) if place.root else -1,
+        "adopt": foreign_layers(views, place.uid(spec)) if place.root else [],
         "umask": 0o002 if any(mount.mode == "rw" or mount.upper for mount in spec.mounts) else 0o022,
         "log": within(place, spec.log, ("logs",), "log") if spec.log else "",
         "socket": _socket(place, spec),
+        "skeletons": [(view.sources, view.upper) for view in views if view.kind == "kept"],
+        "unkept": [(view.sources, view.upper) for view in views if view.kind == "overlay"],
         "forwards": [(it.port, _forward(place, it.socket)) for it in spec.forwards],
         "egress": port,
+        "opened": place.opened,
         "limits": limits,
         **{
             name: getattr(spec, name)
-            for name in ("port", "output", "attach", "tty", "rows", "columns", "stdin", "kind")
+            for name in ("port", "output", "attach", "tty", "rows", "columns", "stdin", "kind", "hang_up")
         },
     }
 
@@ -208,11 +222,43 @@ def view(place: Place, spec: DynoSpec, mount: Mount) -> sandbox.View:
     layers = mount.lower or (mount.source,)
     lower = [source(place, spec, layer, False) for layer in layers]
     if not mount.upper:
-        return sandbox.View("overlay", mount.target, lower)
+        number = spec.mounts.index(mount)
+        upper, work = (os.path.join(own(place, spec), f"{name}{number}") for name in (sandbox.UPPER, sandbox.WORK))
+        return sandbox.View("overlay", mount.target, lower, upper, work)
     if not mount.upper.startswith("scratch:"):
         _refuse(f"dyno {spec.id}: the upper layer of {mount.target} must be scratch:NAME")
     upper = source(place, spec, mount.upper, True)
     return sandbox.View("kept", mount.target, lower, upper, work_folder(upper))
+
+
+def own(place: Place, spec: DynoSpec) -> str:
+    """The folder on disk for what the dyno writes and nobody keeps."""
+    return place.path(SCRATCH, spec.id, OWN)
+
+
+def own_folders(spec: DynoSpec) -> list[str]:
+    """Names of the folders in it that ``order`` counts on."""
+    plain = [str(number) for number, mount in enumerate(spec.mounts) if mount.mode == "overlay" and not mount.upper]
+    return [sandbox.TMP, *sandbox.HOMES, *(name + number for number in plain for name in (sandbox.UPPER, sandbox.WORK))]
+
+
+def foreign_layers(views: Iterable[sandbox.View], uid: int) -> list[tuple[str, int, int]]:
+    """Lower layers of overlays that are not the dyno's own by uid and gid: path, owner, group. The shim shows them as the dyno's own."""
+    found = {}
+    for path in (source for it in views if it.upper for source in it.sources):
+        with contextlib.suppress(OSError):
+            owner, group = owner_of(path)
+            if (owner, group) != (uid, uid):
+                found[path] = (path, owner, group)
+    return list(found.values())
+
+
+def owner_of(tree: str) -> tuple[int, int]:
+    """Owner and group of what is in a stored tree. Its topmost folder alone may have the control plane's group: an overlay never copies it."""
+    first = os.stat(tree)
+    with os.scandir(tree) as entries:
+        inside = [entry.stat(follow_symlinks=False).st_gid for entry in itertools.islice(entries, 100)]
+    return first.st_uid, max(inside, key=inside.count, default=first.st_gid)
 
 
 def work_folder(upper: str) -> str:

@@ -5,6 +5,6 @@ Both sides import them; what each means is the engine's contract.
 
 from __future__ import annotations
 
-HUP, INT, KILL, STOP, TERM = 1, 2, 12, 10, 15
-BY_NAME = {"HUP": HUP, "INT": INT, "TERM": TERM, "STOP": STOP, "KILL": KILL}
-"""STOP is SIGUSR1, KILL is SIGUSR2; the others are themselves."""
+HUP, INT, KILL, STOP, DRAIN, TERM = 1, 2, 12, 10, 23, 15
+BY_NAME = {"HUP": HUP, "INT": INT, "TERM": TERM, "STOP": STOP, "DRAIN": DRAIN, "KILL": KILL}
+"""STOP is SIGUSR1, KILL is SIGUSR2, DRAIN is SIGURG (an older shim ignores it); the others are themselves."""

@@ -19,6 +19,9 @@ HOME = "/app"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 HOSTNAME = "dyno"
 _MB = 1024 * 1024
+TMP, HOMES, UPPER, WORK = "tmp", ("home", "cwd"), "upper", "work"
+"""In the dyno's own folder on disk: /tmp, /app and the working folder where nothing is mounted, and per overlay the two folders
+for its writes (``upper0``, ``work0``)."""
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 
 ETC = {
@@ -98,7 +101,7 @@ def _write(path: str, data: bytes) -> None:
 
 
 class View:
-    """One mount with its sources made absolute: ``kind`` is ``ro``, ``rw``, ``overlay`` or ``kept`` (upper and work given)."""
+    """One mount with its sources made absolute: ``kind`` is ``ro``, ``rw``, ``overlay`` or ``kept`` (both with upper and work)."""
 
     def __init__(self, kind: str, target: str, sources: Iterable[str], upper: str = "", work: str = "") -> None:
         self.kind, self.target, self.sources = kind, target, list(sources)
@@ -111,13 +114,11 @@ class View:
         if self.kind == "rw":
             return ["--bind", self.sources[0], self.target]
         layers = [word for source in self.sources for word in ("--overlay-src", source)]
-        if self.kind == "kept":
-            return [*layers, "--overlay", self.upper, self.work, self.target]
-        return [*layers, "--tmp-overlay", self.target]
+        return [*layers, "--overlay", self.upper, self.work, self.target]
 
 
-def options(*, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str, memory_mb: int) -> list[str]:
-    """All of bubblewrap's options but the ones that name file descriptors."""
+def options(*, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str, memory_mb: int, disk: str) -> list[str]:
+    """All of bubblewrap's options but the ones that name file descriptors; ``disk``: the dyno's own folder, see ``OWN``."""
     views = sorted(views, key=lambda view: view.target.count("/") if view.target != "/" else 0)
     words = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--disable-userns", "--uid", str(UID), "--gid", str(UID), "--hostname", HOSTNAME]
@@ -125,11 +126,11 @@ def options(*, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str
     words += _system(etc)
     size = str(memory_mb * _MB)
     words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108
-    words += ["--perms", "1777", "--size", size, "--tmpfs", "/tmp"]  # noqa: S108 (inside)
+    words += ["--bind", os.path.join(disk, TMP), "/tmp"]  # noqa: S108 (inside)
     words += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]  # noqa: S108
-    for home in dict.fromkeys((HOME, cwd)):
+    for folder, home in zip(HOMES, dict.fromkeys((HOME, cwd)), strict=False):
         if home != "/" and not any(_covers(view.target, home) for view in views) and not _covers("/tmp", home):  # noqa: S108
-            words += ["--perms", "0755", "--size", size, "--tmpfs", home]
+            words += ["--bind", os.path.join(disk, folder), home]
     for view in views:
         words += view.options()
     words += ["--remount-ro", "/", "--chdir", cwd, "--clearenv"]

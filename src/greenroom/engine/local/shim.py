@@ -13,18 +13,16 @@ from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
 from greenroom.basics import unixsock
-from greenroom.engine.local import attach, bridge, deadlines, launch, netns, output, requests, state, ways
+from greenroom.engine.local import bridge, deadlines, launch, netns, output, requests, session, state, stopping, ways
 from greenroom.engine.local.loop import IN, Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-ATTACH_SECONDS = 60.0
 FLUSH_SECONDS = 5.0
 DRAIN_SECONDS = 2.0
 SAVE_TRIES = 86_400
-"""How often, once a second, the end is tried to be written down."""
 PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
 """Until when after the start, and how often, the shim looks whether the port has been bound (seconds)."""
 READ_BYTES, READ_WINDOW = 3_200_000, 0.1
@@ -42,9 +40,8 @@ class Shim:
         self.tree: launch.Tree | None = None
         self.why = self.detail = ""
         self.heard = monotonic()
-        self._client: attach.Client | None = None
-        self._door: attach.Door | None = None
-        self._way_in: bridge.Bridge | None = None
+        self._session: session.Session | None = None
+        self.way_in: bridge.Bridge | None = None
         self._kept: list[object] = []
         self._code: int | None = None
         self._ran = self._is_up = self._stopping = self._done = self._telling = False
@@ -54,13 +51,12 @@ class Shim:
     def set_up(self) -> None:
         """Everything that needs root, then the drop. Raises OSError."""
         order = self.order
+        launch.adopt_layers(order)
         netns.forgo_privileges()
         if order["uid"] < 0:
             netns.enter_user_namespace()
         self._kept += ways.open_all(self.loop, order)
-        self._groups = tuple(
-            [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave")
-        )
+        self._groups = tuple([os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave"))
         self._oom = os.open(order["oom"], os.O_RDONLY | os.O_CLOEXEC) if order["oom"] else -1
         launch.limit(0 if order["enter"] else self.limits["pids"])
         os.umask(0o022)
@@ -81,22 +77,22 @@ class Shim:
         self.output = output.Output(printed, os.path.join(order["folder"], "output") if order["output"] else "")
         self.state.save()
         if order["attach"]:
-            self._door = attach.Door(self.loop, order["folder"], self._client_came)
-            self._patience = min(ATTACH_SECONDS, self.limits["timeout"] or ATTACH_SECONDS)
-            self._waiting = self.loop.at(self._patience, self._nobody_came)
+            self._session = session.Session(self)
         else:
-            self._launch()
+            self.launch()
 
-    def _launch(self) -> None:
+    def launch(self) -> int | None:
+        """Start the process; its standard input, or None when it could not be started."""
         order = self.order
         self.journal.say(f"Starting process with command `{order['shown']}`")
         try:
+            launch.lay_skeletons(order)
             self._pipes = launch.Pipes(order)
             os.umask(order["umask"])
             self.tree = launch.Tree(self.loop, order, self._pipes, self._groups)  # type: ignore[arg-type]
         except OSError as error:
             self._end_unborn(f"bubblewrap cannot be started: {error}")
-            return
+            return None
         finally:
             os.umask(0o022)
             for fd in (*self._groups[0], *self._groups[1]):
@@ -107,6 +103,7 @@ class Shim:
         self.heard = monotonic()
         self.deadlines = deadlines.Deadlines(self, self._oom)
         self.state.change(started_at=time.time())
+        return self._pipes.input
 
     def _running(self) -> None:
         assert self.tree
@@ -114,6 +111,8 @@ class Shim:
         for number in self._pending:
             self.tree.signal(number)
         self._pending.clear()
+        if self._stopping:
+            self._begin_stopping()
         if self.order["port"]:
             self._look_for_port(monotonic())
         else:
@@ -131,8 +130,7 @@ class Shim:
         if host:
             self._listening(host)
             return
-        age = monotonic() - since
-        pause = next(pause for until, pause in PORT_LOOKS if age < until)
+        pause = next(pause for until, pause in PORT_LOOKS if monotonic() - since < until)
         self.loop.at(pause, lambda: self._look_for_port(since))
 
     def _listening(self, host: str) -> None:
@@ -148,7 +146,7 @@ class Shim:
                 self.end_by("start", f"the socket {self.order['socket']} cannot be made: {error.strerror}")
                 return
             self.state.values["socket_inode"] = os.stat(self.order["socket"]).st_ino
-            self._way_in = bridge.Bridge(self.loop, sock, lambda: bridge.dial(family, address), self._count)
+            self.way_in = bridge.Bridge(self.loop, sock, lambda: bridge.dial(family, address), self._count)
         self.state.change(listening=True)
         self._up()
 
@@ -175,9 +173,8 @@ class Shim:
             self._up()  # it speaks before anybody has looked whether it runs
         self.output.feed(data)
         self._tell_later()
-        if self._client and not self._client.send(data):
+        if self._session and not self._session.send(data):
             self._hold_output()
-            self._client.when_ready(self._resume_output)
         else:
             self._throttle(len(data))
 
@@ -198,13 +195,14 @@ class Shim:
         self._read += size
         if self._read > READ_BYTES:
             self._hold_output()
-            self.loop.at(READ_WINDOW, self._resume_output)
+            self.loop.at(READ_WINDOW, self.resume_output)
 
     def _hold_output(self) -> None:
         self.loop.remove(self._pipes.output)
 
-    def _resume_output(self) -> None:
-        if self._pipes.output >= 0:
+    def resume_output(self) -> None:
+        """Read on."""
+        if self._pipes.output >= 0 and not self.loop.watches(self._pipes.output):
             self.loop.add(self._pipes.output, IN, self._output_ready)
 
     def _output_closed(self) -> None:
@@ -217,25 +215,28 @@ class Shim:
 
     # -- the client of an attached dyno --------------------------------------------------------------------------------
 
-    def _client_came(self, sock: socket) -> None:
-        self._waiting.cancel()
-        self._launch()
-        if self.tree is None:
-            sock.close()
-            return
-        self._client = attach.Client(self.loop, sock, self._pipes.input, tty=self.order["tty"], gone=self._client_gone)
-
-    def _nobody_came(self) -> None:
-        text = f"Error R13 (Attach error) -> No client came within {self._patience:g} seconds"
+    def unattended(self, text: str) -> None:
+        """The first client never came."""
         self.journal.say(text)
         self._end_unborn(text)
 
-    def _client_gone(self) -> None:
-        if self.tree and not self.tree.ended:
+    def abandoned(self, *, hang_up: bool, signal: int) -> None:
+        """The client has left for good: the dyno is hung up on, or goes on and prints into the log."""
+        if self._code is None and self.tree and hang_up:
             self.why = self.why or "signal"
             self.detail = self.detail or "the client went away"
-            self.tree.hang_up(requests.HUP)
+            self.tree.hang_up(signal)
             self.loop.at(self.limits["grace"], self.tree.kill)
+        elif self._code is None:
+            self.journal.say("The client went away; the process goes on, its output goes to the log")
+            self.output.tell(self.journal)
+        self.resume_output()
+        self.finish_if_due()
+
+    def finish_if_due(self) -> None:
+        """What the end of the process waited for has happened."""
+        if self._code is not None and self._pipes.output < 0:
+            self._finish()
 
     # -- signals and the end -------------------------------------------------------------------------------------------
 
@@ -261,27 +262,33 @@ class Shim:
             self._end_unborn("ended before it was started")
         elif number == requests.KILL:
             self.tree.kill()
+        elif number == requests.DRAIN:
+            ways.drain(self, monotonic() + self.limits["drain"])
         elif number == requests.STOP:
-            self._stop()
+            self.stop()
         elif not self.tree.signal(number):
             self._pending.append(number)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """SIGTERM now, SIGKILL after the grace."""
         assert self.tree
         if self._stopping:
             return
         self._stopping = True
         self.journal.say("Stopping all processes with SIGTERM")
-        if not self.tree.signal(requests.TERM):
-            self._pending.append(requests.TERM)
+        if self.tree.main:
+            self._begin_stopping()
         self.loop.at(self.limits["grace"], self._grace_over)
+
+    def _begin_stopping(self) -> None:
+        assert self.tree
+        if not self.tree.ended:
+            stopping.Stopping(self.loop, self.tree.pid, self.tree.first).begin(self.limits["grace"])
 
     def _grace_over(self) -> None:
         if self.tree and not self.tree.ended:
             grace = self.limits["grace"]
-            self.journal.say(
-                f"Error R12 (Exit timeout) -> At least one process failed to exit within {grace:g} seconds of SIGTERM"
-            )
+            self.journal.say(f"Error R12 (Exit timeout) -> At least one process failed to exit within {grace:g} seconds of SIGTERM")
             self.journal.say("Stopping remaining processes with SIGKILL")
             self.detail = self.detail or f"killed {grace:g} seconds after SIGTERM"
             self.tree.kill()
@@ -296,16 +303,24 @@ class Shim:
 
     def _over(self, code: int, ran: bool) -> None:
         self._code, self._ran = code, ran
-        if self._client:
-            self._client.forget_stdin()
+        if self._session:
+            self._session.forget_stdin()
         if self._pipes.output < 0:
             self._finish()
         else:
-            self.loop.at(DRAIN_SECONDS, self._output_closed)
+            self.loop.at(DRAIN_SECONDS, self._drained)
+
+    def _drained(self) -> None:
+        """Whoever else holds the output open is not waited for; a client that reads slowly, or may come back, is."""
+        held = self._pipes.output >= 0 and not self.loop.watches(self._pipes.output)
+        if self._session and (held or monotonic() - self.heard < DRAIN_SECONDS):
+            self.loop.at(DRAIN_SECONDS, self._drained)
+        else:
+            self._output_closed()
 
     def _finish(self) -> None:
-        if self._done:
-            return
+        if self._done or (self._session and self._session.absent):
+            return  # a lost client may come back for the rest of the output, and for the exit code
         self.deadlines.close()
         code, reason, detail = self._verdict()
         self._close_ways()
@@ -329,34 +344,27 @@ class Shim:
         return self._code, self.why or "exit", self.detail
 
     def _close_ways(self) -> None:
-        if self._way_in:
-            try:
-                if os.stat(self.order["socket"]).st_ino == self.state.values["socket_inode"]:
-                    os.unlink(self.order["socket"])  # not when a newer dyno has taken the place
-            except OSError:
-                pass  # somebody else has removed it
-            self._way_in.close()
+        if self.way_in:
+            ways.close(self.way_in, self.order["socket"], self.state.values["socket_inode"])
 
     def _end_unborn(self, detail: str) -> None:
-        if self._door:
-            self._door.close()
+        if self._session:
+            self._session.close()
         if not self._done:
             self._end(127, "signal" if self.why else "start", detail)
 
     def _end(self, code: int, reason: str, detail: str) -> None:
         self._done = True
-        self.state.end(code=code, reason=reason, detail=detail)
-        if self._client:
-            self._client.finish()
-        self.loop.at(FLUSH_SECONDS, self._leave)
-        self._leave_when_flushed()
+        self.state.end(code=code, reason=reason, detail=detail, last_words=self.output.last_words.decode("utf-8", "replace"))
+        if self._session:
+            self._session.finish(self._leave)
+        else:
+            self.loop.at(FLUSH_SECONDS, self._leave)
+            self._leave_when_flushed()
 
     def _leave_when_flushed(self) -> None:
-        if self._way_in and self._way_in.active:
+        if self.way_in and self.way_in.active:
             return  # the last connection will ask again
-        if self._client and self._client.lagging:
-            self._client.when_ready(self._leave_when_flushed)
-            return
         self._leave()
 
     def _leave(self) -> None:
@@ -373,8 +381,7 @@ def main() -> None:
     data = b""
     while part := os.read(0, 1 << 20):
         data += part
-    size = int.from_bytes(data[:8], "big")
-    if len(data) != 8 + size:
+    if len(data) != 8 + int.from_bytes(data[:8], "big"):
         os._exit(3)  # the supervisor died half-way: nothing has been started
     shim = Shim(marshal.loads(data[8:]))  # noqa: S302 (from our own supervisor, over a pipe)
     del data, part

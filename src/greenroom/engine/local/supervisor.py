@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import select
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ from typing import Any
 from greenroom.basics import unixsock
 from greenroom.basics.errors import GreenroomError
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import cgroups, folders, plan, wire
+from greenroom.engine.local import cgroups, folders, plan, seen, uids, wire
 from greenroom.engine.local.keeper import Keeper
 from greenroom.engine.local.plan import Place
 
@@ -48,10 +49,14 @@ class Supervisor:
             "discard": lambda it: keeper.discard(plan.check_made(it.get("folder"))),
         }
 
-    def serve(self) -> None:
-        """Accept for ever."""
+    def serve(self, woken: int) -> None:
+        """Accept for ever. ``woken``: becomes readable at each signal.
+
+        A signal may reach another thread, or this one just before it waits: a plain accept would not see it until somebody connects.
+        """
         path = self._place.path(wire.SOCKET)
         listener = unixsock.bind(path, mode=0o600)
+        listener.setblocking(False)
         if self._place.root:
             os.chown(path, 0, self._place.group)
         os.chmod(path, 0o660 if self._place.root else 0o600)
@@ -59,10 +64,17 @@ class Supervisor:
         print(f"supervisor: ready, pid {about['pid']}, {about['mode']}, cgroups: {about['cgroups']}", flush=True)
         for problem in about["problems"]:
             print(f"supervisor: {problem}", file=sys.stderr, flush=True)
+        poll = select.poll()
+        for fd in (listener.fileno(), woken):
+            poll.register(fd, select.POLLIN)
         while True:
-            client, _ = listener.accept()
-            self._room.acquire()
-            threading.Thread(target=self._client, args=(client,), daemon=True).start()
+            if (woken, select.POLLIN) in poll.poll():
+                os.read(woken, 4096)  # its handler runs before the next line
+                continue
+            with contextlib.suppress(BlockingIOError):
+                client, _ = listener.accept()
+                self._room.acquire()
+                threading.Thread(target=self._client, args=(client,), daemon=True).start()
 
     def _client(self, client: socket.socket) -> None:
         try:
@@ -139,8 +151,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--home", required=True, help="Greenroom's home folder")
     parser.add_argument("--allow", action="append", default=[], metavar="PREFIX", help="absolute folder dynos may see")
     parser.add_argument("--tcp", action="append", default=[], metavar="HOST:PORT", help="address a forward may lead to")
+    parser.add_argument("--open", action="append", default=[], metavar="NETWORK", help="private network dynos may connect to")
     parser.add_argument("--group", type=int, default=-1, metavar="GID", help="the control plane's group (as root)")
-    parser.add_argument("--first-uid", type=int, default=200_000, metavar="UID", help="uid of the app with number 0")
+    parser.add_argument("--first-uid", type=int, default=0, metavar="UID", help="uid of the app with number 0; default: a range of the home's own")
     parser.add_argument("--bwrap", default="", metavar="PATH", help="bubblewrap to use")
     return parser.parse_args(argv)
 
@@ -148,9 +161,16 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def _place(args: argparse.Namespace) -> Place:
     root = os.geteuid() == 0
     group = args.group if args.group >= 0 else os.getegid()
+    first, problem = args.first_uid or uids.FIRST, ""
+    if root and not args.first_uid:
+        home = os.path.realpath(args.home)
+        living = any(not it.ended for dyno_id in seen.all_ids(home) if (it := seen.describe(home, dyno_id)))
+        first, problem = uids.first_uid(home, living=living)
+    if problem:
+        print(f"supervisor: {problem}", file=sys.stderr, flush=True)
     return Place(
-        args.home, allow=args.allow, root=root, first_uid=args.first_uid, group=group, bwrap=args.bwrap or find_bwrap(),
-        tcp=args.tcp,
+        args.home, allow=args.allow, root=root, first_uid=first, group=group, bwrap=args.bwrap or find_bwrap(),
+        tcp=args.tcp, opened=args.open,
     )
 
 
@@ -185,13 +205,15 @@ def main(argv: list[str] | None = None) -> int:
             groups, lacking = cgroups.find(place.home), ""
         except cgroups.UnavailableError as error:
             groups, lacking = None, str(error)
+        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _reap)
         signal.signal(signal.SIGTERM, _leave)
         signal.signal(signal.SIGINT, _leave)
         keeper = Keeper(place, groups, lacking)
         keeper.sweep()
         try:
-            Supervisor(place, keeper).serve()
+            Supervisor(place, keeper).serve(woken)
         finally:
             os.unlink(place.path(wire.SOCKET))
             if groups:

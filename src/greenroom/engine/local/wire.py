@@ -19,7 +19,7 @@ LONGEST_LINE = 8_000_000
 SOCKET = "run/supervisor.sock"
 _TEXTS = ("id", "kind", "owner", "process", "cwd", "socket", "log")
 _NUMBERS = ("uid", "port", "rows", "columns")
-_TRUTHS = ("egress", "output", "attach", "tty")
+_TRUTHS = ("egress", "output", "attach", "tty", "hang_up")
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

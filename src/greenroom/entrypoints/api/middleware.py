@@ -11,8 +11,10 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from greenroom.accounts.limits import RateLimitError
+from greenroom.basics import clients
+from greenroom.basics.database import judged
 from greenroom.basics.errors import GreenroomError, NotFoundError
-from greenroom.entrypoints.api import elsewhere, places
+from greenroom.entrypoints.api import elsewhere, outage, places
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ def error_response(error: GreenroomError) -> JsonResponse:
         response["WWW-Authenticate"] = 'Basic realm="Greenroom"'
     if isinstance(error, RateLimitError):
         response["Retry-After"] = str(error.retry_after)
+    elif error.status == 503:
+        response["Retry-After"] = str(outage.RETRY_AFTER)
     return response
 
 
@@ -59,6 +63,7 @@ class ApiErrors:
         request.greenroom_id = _request_id(request)  # type: ignore[attr-defined]
         places.remember(request)
         response = self.get_response(request)
+        _in_the_clients_words(request, response)
         response["Request-Id"] = request.greenroom_id  # type: ignore[attr-defined]
         remaining = getattr(request, "greenroom_remaining", None)
         if remaining is not None or response.status_code == 429:
@@ -69,9 +74,22 @@ class ApiErrors:
         if isinstance(error, GreenroomError):
             return of_request(request, error)
         name = getattr(request, "greenroom_id", "")
+        told = judged(error)
+        if told is not None:
+            log.warning("%s %s: %s: %s (request %s)", request.method, request.path, told.message, str(error).strip(), name)
+            return of_request(request, told)
         log.exception("%s %s failed (request %s)", request.method, request.path, name)
         body = {"id": "internal_error", "message": f"Greenroom failed to answer; its log says why (request {name}).", "url": ""}
         return JsonResponse(body, status=500)
+
+
+def _in_the_clients_words(request: HttpRequest, response: HttpResponse) -> None:
+    """Errors and warnings name the commands of the client that asked."""
+    client = clients.of_agent(request.headers.get("User-Agent", ""))
+    if client and response.status_code >= 400 and response.get("Content-Type", "") == "application/json":
+        response.content = clients.in_words_of(client, response.content.decode()).encode()
+    if client and "X-Heroku-Warning" in response:
+        response["X-Heroku-Warning"] = clients.in_words_of(client, response["X-Heroku-Warning"])
 
 
 def _request_id(request: HttpRequest) -> str:

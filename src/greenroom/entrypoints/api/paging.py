@@ -115,14 +115,15 @@ def _page(reply: Reply, rows: list[Any], field: str, wanted: Wanted) -> Reply:
     names = sorted(name for name in ("id", "name", "created_at", "updated_at", "version", "number", field) if page and name in page[0])
     reply.headers["Accept-Ranges"] = ", ".join(names) or field
     if page:
-        reply.headers["Content-Range"] = f"{field} {_text(page[0], field)}..{_text(page[-1], field)}"
+        reply.headers["Content-Range"] = f"{field} {text(page[0], field)}..{text(page[-1], field)}"
     if len(rows) > len(page):
         order = ",order=desc" if wanted.descending else ""
         tie = f"~{page[-1]['id']}" if field != "id" and "id" in page[-1] else ""
-        reply.headers["Next-Range"] = f"{field} ]{_text(page[-1], field)}{tie}..; max={wanted.size}{order}"
+        reply.headers["Next-Range"] = f"{field} ]{text(page[-1], field)}{tie}..; max={wanted.size}{order}"
         reply.status = 206
     return reply
 
 
-def _text(row: Any, field: str) -> str:
+def text(row: Any, field: str) -> str:
+    """A row's value as it stands in a header."""
     return quote(str(row.get(field)), safe=":-+@*/")

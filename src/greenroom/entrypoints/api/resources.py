@@ -1,10 +1,12 @@
 """Add-ons with the config vars that they bring: what ``deliveries.lifecycle`` is for whole apps. Each door is one transaction of rows;
-what stands outside of them (a database to make or to drop) is finished by ``heal`` after a kill.
+what stands outside of them (a database to make or to drop) is finished by ``heal`` after a kill. Who makes or drops one is alone with the app.
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -15,35 +17,48 @@ from greenroom.addons import actions, queries
 from greenroom.addons.models import Addon, Attachment
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.queries import url_of
+from greenroom.apps.actions import lock_apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError
+from greenroom.basics.guard import Guard
 from greenroom.deliveries.actions import attach_config
+
+guard = Guard(logging.getLogger(__name__))
 
 PATIENCE = timedelta(minutes=1)
 
 
 def create(*, actor: Actor, app: App, home: Path, name: str, wanted: str, confirmed: bool) -> Addon:
-    """A new database with its first attachment and a release that has its URL."""
-    attachment = actions.free_name(app=app, wanted=wanted)
-    addon = postgres.record(actor=actor, app=app, home=home, attachment=attachment, name=name, confirmed=confirmed)
-    _complete(actor, addon, home)
+    """A new database with its first attachment and a release that has its URL; at the first wish the one that came with the app."""
+    with postgres.alone(app):
+        own = postgres.claim(actor=actor, app=app, name=name) if wanted.upper().removesuffix("_URL") in ("", "DATABASE") else None
+        if own is not None:
+            return own
+        with transaction.atomic():
+            lock_apps([app.pk])  # nobody else takes the name
+            attachment = actions.free_name(app=app, wanted=wanted)
+            addon = postgres.record(actor=actor, app=app, home=home, attachment=attachment, name=name, confirmed=confirmed)
+        _complete(actor, addon, home)
     return addon
 
 
 def _complete(actor: Actor, addon: Addon, home: Path) -> None:
+    """Make the database and give its URL to the apps that see it."""
     url = postgres.build(addon=addon, home=home)
     with transaction.atomic():
+        actions.hold(addon)
         for row in addon.attachments.select_related("app"):
             text = f"Attach {row.name} ({addon.name})"
             attach_config(actor=actor, app=row.app, home=home, values={f"{row.name}_URL": url}, description=text)
-        Addon.objects.filter(pk=addon.pk).update(state="provisioned")
+        Addon.objects.filter(pk=addon.pk, state="provisioning").update(state="provisioned")
     addon.state = "provisioned"
 
 
 @transaction.atomic
 def attach(*, actor: Actor, addon: Addon, app: App, home: Path, wanted: str, confirmed: bool) -> Attachment:
     """Let the app see the database under one more name, or move a name to it: that is what promoting is."""
+    actions.hold_both(addon, app)
     name = actions.free_name(app=app, wanted=wanted)
     before = Attachment.objects.select_related("addon").filter(app=app, name=name).first()
     row = actions.attach(actor=actor, addon=addon, app=app, name=name, confirmed=confirmed)
@@ -62,15 +77,17 @@ def detach(*, actor: Actor, attachment: Attachment, home: Path) -> None:
 
 def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
     """Take all its names away, then drop the database with its snapshots. ConflictError while other apps see it, unless ``force``."""
-    others = Attachment.objects.filter(addon=addon).exclude(app=addon.app_id).select_related("app")
-    if others and not force:
-        raise ConflictError(
-            f"{addon.name} is attached to {', '.join(row.app.name for row in others)} too.",
-            hint="detach it there, or add --force",
-        )
-    with transaction.atomic():
-        _unset(actor, actions.give_up(actor=actor, addon=addon), home)
-    _drop(addon)
+    with postgres.alone(addon.app):
+        with transaction.atomic():
+            actions.hold(addon)
+            others = Attachment.objects.filter(addon=addon).exclude(app=addon.app_id).select_related("app")
+            if others and not force:
+                raise ConflictError(
+                    f"{addon.name} is attached to {', '.join(row.app.name for row in others)} too.",
+                    hint="detach it there, or add --force",
+                )
+            _unset(actor, actions.give_up(actor=actor, addon=addon), home)
+        _drop(addon)
 
 
 def _drop(addon: Addon) -> None:
@@ -93,8 +110,17 @@ def heal(*, home: Path, after: timedelta = PATIENCE) -> None:
     The first database of a new app is its lifecycle's part.
     """
     old = clock.now() - after
-    for addon in Addon.objects.filter(state="deprovisioning", updated_at__lte=old):
-        _drop(addon)
+    going = Addon.objects.filter(state="deprovisioning", updated_at__lte=old).select_related("app")
     begun = queries.addons().filter(state="provisioning", updated_at__lte=old, app__releases__version__gt=1)
-    for addon in begun.distinct():
-        _complete(PLATFORM, addon, home)
+    for addon in [*going, *begun.distinct()]:
+        guard.run(addon.pk, f"add-on {addon.name}", partial(_heal, addon, home))
+
+
+def _heal(addon: Addon, home: Path) -> None:
+    """What is still to be done when nobody else is at work on the app."""
+    with postgres.alone(addon.app):
+        state = Addon.objects.filter(pk=addon.pk).values_list("state", flat=True).first()
+        if state == "deprovisioning":
+            _drop(addon)
+        elif state == "provisioning":
+            _complete(PLATFORM, addon, home)

@@ -19,12 +19,14 @@ from django.urls import URLPattern, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from greenroom.accounts import limits
-from greenroom.accounts.rules import Actor, scope_grants
+from greenroom.accounts.rules import Actor, narrowest, scope_grants
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
+from greenroom.apps.rules import ACCOUNT_SCOPES, ADMIN_SCOPES
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError, UserError
-from greenroom.entrypoints.api import elsewhere, exchange, paging
+from greenroom.entrypoints.api import elsewhere, exchange, links, listing, outage, paging, room
 from greenroom.entrypoints.api.auth import actor_of_request
+from greenroom.entrypoints.api.listing import Listing
 from greenroom.entrypoints.api.middleware import error_response
 from greenroom.pipelines.models import Pipeline
 from greenroom.pipelines.queries import authorise as authorise_pipeline
@@ -32,8 +34,6 @@ from greenroom.pipelines.queries import authorise as authorise_pipeline
 HOME: Path = settings.HOME
 UNCOUNTED = "/health"
 """The one route without a rate limit: whoever watches the installation asks it all the time."""
-
-ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
 
 
 @dataclass
@@ -58,6 +58,14 @@ class Call:
         """The app of the path, authorised for the route's permission."""
         assert self.app_row is not None, "the route has no {app}"
         return self.app_row
+
+    def may_set_config_vars(self) -> None:
+        """ForbiddenError unless the token may: for routes that take config vars beside something else."""
+        if not scope_grants(self.actor.scopes, "write-protected"):
+            raise ForbiddenError(
+                f"The token's scope ({', '.join(self.actor.scopes)}) does not allow setting config vars.",
+                hint="leave them out, or use a token of scope write-protected or global",
+            )
 
     def text(self, name: str, *, required: bool = False) -> str:
         """A string of the body. UserError when it is of another type, or missing and required."""
@@ -87,7 +95,7 @@ View = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES, ``admin`` or ``public``.
+    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES or ADMIN_SCOPES there, or ``public``.
 
     wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes, returns: names of
     shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view reads of the query string.
@@ -165,7 +173,7 @@ def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
             answer["Allow"] = ", ".join(methods)
             return answer
         request.greenroom_route = row  # type: ignore[attr-defined]
-        return _answer(request, row, params)
+        return outage.tried_again(request, lambda: _answer(request, row, params))
 
     return endpoint
 
@@ -178,6 +186,8 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
         request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
     found = _authorise(row, actor, params)
     exchange.refuse_version(request)
+    if room.takes_space(row):
+        room.need(HOME)
     call = Call(
         request=request,
         actor=actor or Actor(account_id=None, email="", scopes=(), address=address),
@@ -186,9 +196,12 @@ def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpRes
         app_row=found if isinstance(found, App) else None,
         pipeline_row=found if isinstance(found, Pipeline) else None,
     )
+    links.remember(call.actor)
     result = row.view(call)
     reply = result if isinstance(result, Reply) else Reply(result)
-    if row.method == "GET" and isinstance(reply.data, list) and not row.pattern.startswith(exchange.FORGIVING):
+    if isinstance(reply.data, Listing):
+        reply = listing.cut(request, reply)
+    elif row.method == "GET" and isinstance(reply.data, list) and not row.pattern.startswith(exchange.FORGIVING):
         reply = paging.apply(request, reply, row.paged)
     return exchange.respond(request, reply)
 
@@ -199,14 +212,13 @@ def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App |
         return None
     if actor is None:
         raise UnauthorizedError("There were no credentials, or they do not hold.", hint='eval "$(greenroom env)"')
-    if row.permission == "admin":
-        if actor.is_admin and scope_grants(actor.scopes, "write"):
-            return None
+    if row.permission in ADMIN_SCOPES and not actor.is_admin:
         raise ForbiddenError("This needs an administrator of the installation.")
-    if row.permission in ACCOUNT_SCOPES:
-        if scope_grants(actor.scopes, ACCOUNT_SCOPES[row.permission]):
-            return None
-        raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.")
+    needed = ADMIN_SCOPES.get(row.permission) or ACCOUNT_SCOPES.get(row.permission)
+    if needed and scope_grants(actor.scopes, needed):
+        return None
+    if needed:
+        raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.", hint=f"use a token of scope {narrowest(needed)}")
     if "pipeline" in params:
         return authorise_pipeline(actor, params["pipeline"], row.permission)
     return authorise(actor, params["app"], row.permission)

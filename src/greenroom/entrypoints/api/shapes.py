@@ -11,13 +11,16 @@ from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.rehearsal.queries import beside, foreseen
 from greenroom.app_migrations.rules import migrate_command, undo
 from greenroom.apps.models import App, Collaborator
+from greenroom.apps.queries import web_url
 from greenroom.basics.clock import heroku_time
 from greenroom.builds.models import Build
 from greenroom.checks.models import Annotation
+from greenroom.deliveries.keeping import unserved
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Dyno, Formation
 from greenroom.entrypoints.api import places
 from greenroom.releases.models import Release
+from greenroom.releases.queries import newest
 from greenroom.slugs.models import Slug
 
 REGION = {"id": "00000000-0000-4000-8000-000000000001", "name": "local"}
@@ -29,7 +32,7 @@ def urls(app: App) -> dict[str, str]:
     """Where the app answers and where it is pushed to."""
     install = settings.INSTALLATION
     return {
-        "web_url": f"http://{app.name}.localhost:{install['http_port']}/",
+        "web_url": web_url(app, install),
         "git_url": places.secure(f"/{app.name}.git"),
         "git_http_url": places.plain(f"/{app.name}.git"),
     }
@@ -77,15 +80,36 @@ def app(row: App, *, sdk: bool = False) -> dict[str, Any]:
 
 
 def release(row: Release, *, current: bool = False) -> dict[str, Any]:
-    """A release. status ``refused`` is Greenroom's own and is shown as failed, with its reason."""
+    """A release. status ``refused`` is Greenroom's own and is shown as failed. The description of one that failed says why, for clients that show no more."""
     return {
-        "id": str(row.id), "version": row.version, "description": row.description, "kind": row.kind,
+        "id": str(row.id), "version": row.version, "description": described(row), "kind": row.kind,
         "status": "failed" if row.status == "refused" else row.status, "reason": row.reason or None, "refused": row.status == "refused",
         "current": current, "addon_plan_names": [], "eligible_for_rollback": row.status == "succeeded" and row.slug_id is not None,
         "slug": {"id": str(row.slug_id), "commit": row.slug.commit, "digest": row.slug.digest} if row.slug else None, "oci_image": None,
         "output_stream_url": None, "user": user(row.account), "app": {"id": str(row.app_id), "name": row.app.name},
         "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
     }  # fmt: skip
+
+
+def described(row: Release) -> str:
+    """``Deploy 575bfa81 (web.1 exited with status 127)`` of a release that failed, else its description."""
+    reason = row.reason.partition("\n")[0].rstrip(".")
+    return f"{row.description} ({reason})" if row.status in ("failed", "refused") and reason else row.description
+
+
+def news(row: Release) -> dict[str, str]:
+    """The header by which a client tells that a release brings code which has never served; empty for any other release."""
+    old = unserved(row)
+    if old is None or row.slug is None:
+        return {}
+    reason = old.reason.partition("\n")[0].rstrip(".")
+    return {"X-Heroku-Warning": f"v{row.version} also releases commit {row.slug.commit[:8]} of v{old.version}, which never served: {reason}."[:1000]}
+
+
+def news_of(app: App) -> dict[str, str]:
+    """``news`` of the app's newest release, after a change that made one."""
+    row = newest(app)
+    return news(row) if row else {}
 
 
 def formation(row: Formation, command: str) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def backup(row: Snapshot) -> dict[str, Any]:
 
 def restore(row: Restore) -> dict[str, Any]:
     """A restore as a transfer from a file to the database."""
-    lines = [(stamp(step.at), step.detail or WORDS.get(step.state, step.state)) for step in row.steps.order_by("id")]
+    lines = [(stamp(step.at), step.detail or WORDS.get(step.state, step.state)) for step in sorted(row.steps.all(), key=lambda step: step.pk)]
     size = row.snapshot.database_size if row.snapshot else 0
     return {
         **_transfer(row, lines), "from_type": "gof3r" if row.snapshot else "empty", "from_name": row.snapshot.name if row.snapshot else "nothing",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from typing import Any
 
 from greenroom.accounts.models import Account
 from greenroom.apps.models import App
 from greenroom.basics.clock import heroku_time
 from greenroom.checks.models import Annotation, CheckRun, Status
+from greenroom.checks.rules import key
 from greenroom.entrypoints.api import places
 
 CONCLUSIONS = {"error": "failure", "stale": "timed_out"}
@@ -79,14 +81,14 @@ def status(row: Status, owner: str) -> dict[str, Any]:
     return {**simple_status(row, owner), "creator": user(row.account)}
 
 
-def combined(rows: list[Status], page: list[Status], *, sha: str, owner: str, app: App, required: set[str]) -> dict[str, Any]:
+def combined(rows: list[Status], page: list[Status], *, sha: str, owner: str, app: App, required: Collection[str]) -> dict[str, Any]:
     """All contexts of a commit as one state: failure before pending before success; pending when there is none."""
     states = {STATES.get(row.state, "failure") for row in rows}
     order = ("failure", "pending", "success") if rows else ("pending",)
     url = repo_url(owner, app)
     return {
         "state": next(state for state in order if state in states or not rows),
-        "statuses": [simple_status(row, owner, row.context.casefold() in required) for row in page],
+        "statuses": [simple_status(row, owner, key(row.context) in required) for row in page],
         "sha": sha, "total_count": len(rows), "repository": repository(owner, app),
         "commit_url": f"{url}/commits/{sha}", "url": f"{url}/commits/{sha}/status",
     }  # fmt: skip

@@ -13,7 +13,9 @@ from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.accounts.rules import wider
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.ids import is_uuid
 from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
@@ -54,12 +56,12 @@ def rate_limits(call: Call) -> dict[str, int]:
 
 
 @route("GET", "/accounts", "admin", returns="[account]")
-def accounts(call: Call) -> list[dict[str, Any]]:
+def accounts(call: Call) -> Listing:
     """All accounts of the installation."""
-    return [shapes.account(row) for row in Account.objects.order_by("email")]
+    return Listing(Account.objects.all(), each(shapes.account), "email", {"email": "email", **USUAL})
 
 
-@route("POST", "/accounts", "admin", takes="account.create", returns="201 account.new")
+@route("POST", "/accounts", "admin:token", takes="account.create", returns="201 account.new")
 def create_account(call: Call) -> Reply:
     """A new account with a token that is shown this once."""
     account = actions.create_account(
@@ -72,11 +74,18 @@ def create_account(call: Call) -> Reply:
     return Reply({**shapes.account(account), "token": plain}, 201)
 
 
+@route("POST", "/accounts/{email}/token", "admin:token", returns="201 account.token")
+def create_token_for_account(call: Call) -> Reply:
+    """A new token of scope global for somebody who has lost theirs, shown this once. Their other tokens go on until they are revoked."""
+    account, plain = actions.create_token_for(actor=call.actor, email=call.params["email"])
+    return Reply({**shapes.account(account), "token": plain}, 201)
+
+
 @route("GET", "/oauth/authorizations", "account:read", returns="[authorization]")
-def authorizations(call: Call) -> list[dict[str, Any]]:
+def authorizations(call: Call) -> Listing:
     """The caller's tokens; their texts are not kept."""
     rows = Token.objects.select_related("account").filter(account_id=call.actor.account, revoked_at=None)
-    return [shapes.authorization(row) for row in rows.order_by("-created_at")]
+    return Listing(rows, each(shapes.authorization), "-created_at")
 
 
 @route("POST", "/oauth/authorizations", "account:write", takes="authorization.create", returns="201 authorization")
@@ -144,14 +153,14 @@ def _refuse_wider(call: Call, scopes: list[str]) -> None:
 def _token(call: Call) -> Token:
     wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
     rows = Token.objects.select_related("account").filter(account_id=call.actor.account, revoked_at=None)
-    found = next((row for row in rows if wanted == str(row.id)), None)
+    found = rows.filter(pk=wanted).first() if is_uuid(wanted) else None
     if found is None:
         raise NotFoundError("Couldn't find that authorization.", resource="authorization")
     return found
 
 
 @route("GET", "/audit", "account:read", returns="[audit-entry]", query=("app", "limit"))
-def audit(call: Call) -> list[dict[str, Any]]:
+def audit(call: Call) -> Listing:
     """The audit log, newest first: of one app, or of all for an administrator."""
     rows = AuditEntry.objects.order_by("-id")
     name = call.query("app")
@@ -159,8 +168,7 @@ def audit(call: Call) -> list[dict[str, Any]]:
         rows = rows.filter(app_id=authorise(call.actor, name, "access").id)
     elif not call.actor.is_admin:
         rows = rows.filter(account_id=call.actor.account)
-    limit = call.query("limit")
-    return [shapes.audit(row) for row in rows[: min(int(limit), 1000) if limit.isdecimal() else 100]]
+    return Listing(rows, each(shapes.audit), "-id", {"id": "pk", "created_at": "at", "at": "at"}, size=100)
 
 
 @route("GET", "/audit/verification", "admin", returns="audit-verification")

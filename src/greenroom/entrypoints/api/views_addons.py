@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenroom.addons import actions, queries
+from django.db.models import QuerySet
+
+from greenroom.addons import actions, queries, rules
 from greenroom.addons.models import Addon, Attachment
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise, visible
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UserError
-from greenroom.entrypoints.api import resources, shapes_data
+from greenroom.entrypoints.api import resources, shapes, shapes_data
+from greenroom.entrypoints.api.listing import NAMED, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 
-SERVICES = ("heroku-postgresql", "postgresql", "postgres")
+SERVICES = tuple(rules.KIND_OF)
 
 
 def addon_of(call: Call, text: str, permission: str, app: App | None = None) -> Addon:
     """The add-on of that name or id (or, with an app, attachment), if the caller may do ``permission`` with the app that owns it."""
-    for row in queries.find_addons(text, app):
-        try:
-            authorise(call.actor, row.app.name, permission)
-        except NotFoundError:
-            continue
-        return row
-    raise NotFoundError("Couldn't find that add-on.", resource="add_on")
+    found = [row for row in queries.find_addons(text, app) if _may_see(call, row.app)]
+    if len(found) > 1:
+        names = ", ".join(row.name for row in found)
+        raise UserError(f"Ambiguous identifier; multiple matching add-ons found: {names}.", hint="name one of them", id="multiple_matches")
+    if found:
+        authorise(call.actor, found[0].app.name, permission)
+        return found[0]
+    where = f"heroku addons -a {app.name} lists those of the app" if app else "heroku addons lists them"
+    raise NotFoundError("Couldn't find that add-on.", hint=where, resource="add_on")
 
 
 def app_named(call: Call, name: Any, permission: str) -> App:
@@ -35,20 +40,24 @@ def app_named(call: Call, name: Any, permission: str) -> App:
     return authorise(call.actor, name, permission)
 
 
-def _seen(call: Call) -> set[Any]:
-    return set(visible(call.actor).values_list("id", flat=True))
+def _seen(call: Call) -> QuerySet[Any]:
+    return visible(call.actor).values("id")
+
+
+def _addons() -> QuerySet[Addon]:
+    return queries.addons().prefetch_related("attachments")
 
 
 @route("GET", "/addons", "account:read", paged="name", returns="[addon]")
-def all_addons(call: Call) -> list[dict[str, Any]]:
+def all_addons(call: Call) -> Listing:
     """The add-ons of all apps that the caller may see."""
-    return [shapes_data.addon(row) for row in queries.addons().filter(app__in=_seen(call))]
+    return Listing(_addons().filter(app__in=_seen(call)), each(shapes_data.addon), "name", NAMED)
 
 
 @route("GET", "/apps/{app}/addons", "view", returns="[addon]")
-def list_addons(call: Call) -> list[dict[str, Any]]:
+def list_addons(call: Call) -> Listing:
     """The add-ons that the app owns."""
-    return [shapes_data.addon(row) for row in queries.addons().filter(app=call.app)]
+    return Listing(_addons().filter(app=call.app), each(shapes_data.addon), columns=NAMED)
 
 
 @route("GET", "/addons/{addon}", "account:read", also="view", returns="addon")
@@ -65,16 +74,11 @@ def get_addon_of_app(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/addons", "data:write", takes="addon.create", returns="201 addon")
 def create_addon(call: Call) -> Reply:
-    """A database: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. The plan is always the one that there is."""
+    """A database: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. Another plan than the one that there is is refused."""
     wanted = call.body.get("plan")
     name = wanted.get("name") if isinstance(wanted, dict) else wanted
     service = name.partition(":")[0] if isinstance(name, str) else ""
-    if service not in SERVICES:
-        raise NotFoundError(
-            f"Couldn't find the add-on service {service[:60]!r}.",
-            hint="heroku addons:create heroku-postgresql",
-            resource="addon_service",
-        )
+    _refuse_unknown(service, name)
     if call.body.get("config"):
         raise UserError(
             "Options of the plan (such as --fork or --follow) are not possible here.",
@@ -90,7 +94,15 @@ def create_addon(call: Call) -> Reply:
         wanted=_text(label),
         confirmed=_confirmed(call, call.app),
     )
-    return Reply(shapes_data.addon(queries.addons().get(pk=row.pk)), 201)
+    return Reply(shapes_data.addon(queries.addons().get(pk=row.pk)), 201, shapes.news_of(call.app))
+
+
+def _refuse_unknown(service: str, name: Any) -> None:
+    if service not in SERVICES:
+        raise NotFoundError(f"Couldn't find the add-on service {service[:60]!r}.", hint=rules.instead(service), resource="addon_service")
+    problem = rules.plan_problem(name)
+    if problem:
+        raise NotFoundError(problem, hint=f"heroku addons:create {service} makes one; it may grow to the size in `heroku pg:info`", resource="plan")
 
 
 def _text(value: Any) -> str:
@@ -110,8 +122,12 @@ def _confirmed(call: Call, app: App) -> bool:
 def rename_addon(call: Call) -> dict[str, Any]:
     """Another name: {name}."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
-    if "plan" in call.body:
-        raise UserError(f"{row.name} has the one plan that there is.", hint="a database here may grow as long as the disk does: heroku pg:info")
+    wanted = call.body.get("plan")
+    plan = (wanted.get("name") if isinstance(wanted, dict) else wanted) or ""
+    if plan and plan != row.plan:
+        raise UserError(f"{row.name} has the one plan that there is, {row.plan}.", hint="heroku pg:info shows how large it may grow")
+    if plan and not call.text("name"):
+        return shapes_data.addon(row)
     return shapes_data.addon(actions.rename(actor=call.actor, addon=row, name=call.text("name", required=True)))
 
 
@@ -125,15 +141,15 @@ def destroy_addon(call: Call) -> dict[str, Any]:
 
 
 @route("GET", "/addon-attachments", "account:read", returns="[addon-attachment]")
-def all_attachments(call: Call) -> list[dict[str, Any]]:
+def all_attachments(call: Call) -> Listing:
     """The attachments of all apps that the caller may see."""
-    return [shapes_data.attachment(row) for row in queries.attachments().filter(app__in=_seen(call))]
+    return Listing(queries.attachments().filter(app__in=_seen(call)), each(shapes_data.attachment), columns=NAMED)
 
 
 @route("GET", "/apps/{app}/addon-attachments", "view", returns="[addon-attachment]")
-def attachments_of_app(call: Call) -> list[dict[str, Any]]:
+def attachments_of_app(call: Call) -> Listing:
     """What the app sees."""
-    return [shapes_data.attachment(row) for row in queries.attachments().filter(app=call.app)]
+    return Listing(queries.attachments().filter(app=call.app), each(shapes_data.attachment), columns=NAMED)
 
 
 @route("GET", "/apps/{app}/addon-attachments/{name}", "view", returns="addon-attachment")
@@ -149,11 +165,11 @@ def _first(rows: list[Attachment]) -> Attachment:
 
 
 @route("GET", "/addons/{addon}/addon-attachments", "account:read", also="view", returns="[addon-attachment]")
-def attachments_of_addon(call: Call) -> list[dict[str, Any]]:
+def attachments_of_addon(call: Call) -> Listing:
     """Who sees the add-on, as far as the caller may know."""
     row = addon_of(call, call.params["addon"], "view")
     found = queries.attachments().filter(addon=row, app__in=_seen(call))
-    return [shapes_data.attachment(item) for item in found]
+    return Listing(found, each(shapes_data.attachment), columns=NAMED)
 
 
 @route("POST", "/addon-attachments", "account:write", also="data:write", takes="addon-attachment.create", returns="201 addon-attachment")
@@ -168,14 +184,14 @@ def create_attachment(call: Call) -> Reply:
     made = resources.attach(
         actor=call.actor, addon=row, app=app, home=HOME, wanted=call.text("name"), confirmed=_confirmed(call, app)
     )
-    return Reply(shapes_data.attachment(queries.attachments().get(pk=made.pk)), 201)
+    return Reply(shapes_data.attachment(queries.attachments().get(pk=made.pk)), 201, shapes.news_of(made.app))
 
 
 @route("DELETE", "/addon-attachments/{attachment}", "account:write", also="data:write", returns="addon-attachment")
 def delete_attachment(call: Call) -> dict[str, Any]:
     """The app no longer sees the add-on under this name."""
     row = _first(
-        [item for item in queries.find_attachments(call.params["attachment"], None) if item.app_id in _seen(call)]
+        [item for item in queries.find_attachments(call.params["attachment"], None) if visible(call.actor).filter(pk=item.app_id).exists()]
     )
     authorise(call.actor, row.app.name, "data:write")
     shape = shapes_data.attachment(row)
@@ -189,7 +205,7 @@ def resolve_addon(call: Call) -> list[dict[str, Any]]:
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
     found = [row for row in queries.find_addons(call.text("addon", required=True), app) if _may_see(call, row.app)]
     if not found:
-        raise NotFoundError("Couldn't find that add-on.", resource="add_on")
+        raise NotFoundError("Couldn't find that add-on.", hint="heroku addons lists them", resource="add_on")
     return [shapes_data.addon(row) for row in found]
 
 
@@ -221,7 +237,7 @@ def services(call: Call) -> list[dict[str, Any]]:
 def service(call: Call) -> dict[str, Any]:
     """One service."""
     if call.params["service"] not in (*SERVICES, shapes_data.SERVICE["id"]):
-        raise NotFoundError("Couldn't find that add-on service.", resource="addon_service")
+        raise NotFoundError("Couldn't find that add-on service.", hint=rules.instead(call.params["service"]), resource="addon_service")
     return shapes_data.SERVICE
 
 

@@ -8,17 +8,21 @@ from typing import Any
 from greenroom.accounts.rules import scope_grants
 from greenroom.addons.postgres import queries as postgres
 from greenroom.apps import actions
+from greenroom.apps.models import App
 from greenroom.apps.queries import authorise, collaborator, visible
+from greenroom.apps.rules import HEROKU_PERMISSIONS, role_of_permissions
 from greenroom.basics import clock
-from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.errors import UserError
 from greenroom.basics.folders import bytes_of
 from greenroom.config_vars import queries as config
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import lifecycle
-from greenroom.dynos.queries import live
+from greenroom.dynos.queries import live, standings
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.listing import NAMED, USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
+from greenroom.entrypoints.api.views_snapshots import database_of
 
 SDK = "3.sdk"
 
@@ -28,13 +32,20 @@ def _sdk(call: Call) -> bool:
 
 
 @route("GET", "/apps", "account:read", paged="name", returns="[app]")
-def list_apps(call: Call) -> list[dict[str, Any]]:
-    """The apps that the caller may see."""
-    return [shapes.app(app, sdk=_sdk(call)) for app in visible(call.actor)]
+def list_apps(call: Call) -> Listing:
+    """The apps that the caller may see; ``state``: live, held, crashed or none, ``live_version``: what serves."""
+    sdk = _sdk(call)
+
+    def page(rows: list[App]) -> list[dict[str, Any]]:
+        known = standings(rows)
+        found = [(app, *known.get(app.pk, ("none", None))) for app in rows]
+        return [{**shapes.app(app, sdk=sdk), "state": state, "live_version": version} for app, state, version in found]
+
+    return Listing(visible(call.actor), page, "name", {**NAMED, "updated_at": "updated_at"})
 
 
 @route("GET", "/users/~/apps", "account:read", paged="name", returns="[app]")
-def own_apps(call: Call) -> list[dict[str, Any]]:
+def own_apps(call: Call) -> Listing:
     """The same under Heroku's other name."""
     return list_apps(call)
 
@@ -87,6 +98,7 @@ def change_app(call: Call) -> dict[str, Any]:
     return shapes.app(app, sdk=_sdk(call))
 
 
+PERMISSIONS_HINT = "view is the role viewer, view and deploy developer, view, deploy and operate operator; or leave permissions out and give a role"
 PLACES = {"stack": shapes.STACK, "build_stack": shapes.STACK, "region": shapes.REGION}
 ABSENT = {
     "space": "There are no private spaces: dynos of different apps never reach each other anyway.",
@@ -146,12 +158,14 @@ def list_config(call: Call) -> dict[str, str]:
 def change_config(call: Call) -> Reply:
     """Set vars; null removes one. One release for all of them."""
     release = deliveries.change_config(actor=call.actor, app=call.app, home=HOME, updates=call.body)
-    headers = {"X-Greenroom-Release": f"v{release.version}"} if release else {}
+    serving = live(call.app)
+    undo = {"X-Greenroom-Undo": f"v{serving.release.version}"} if serving and serving.release.status == "succeeded" else {}
+    headers = {"X-Greenroom-Release": f"v{release.version}", **undo, **shapes.news(release)} if release else {}
     return Reply(list_config(call), 200, headers)
 
 
 @route("GET", "/apps/{app}/collaborators", "view", returns="[collaborator]")
-def list_collaborators(call: Call) -> list[dict[str, Any]]:
+def list_collaborators(call: Call) -> Listing:
     """The owner and everybody with a role."""
     app = call.app
     owner: dict[str, Any] = {
@@ -159,17 +173,31 @@ def list_collaborators(call: Call) -> list[dict[str, Any]]:
         "app": {"id": str(app.id), "name": app.name},
         "created_at": shapes.heroku_time(app.created_at), "updated_at": shapes.heroku_time(app.updated_at),
     }  # fmt: skip
-    rows = app.collaborators.select_related("account", "app").order_by("account__email")
-    return [owner, *(shapes.collaborator(row) for row in rows)]
+    rows = app.collaborators.select_related("account", "app")
+    return Listing(rows, each(shapes.collaborator), "email", {"email": "account__email", **USUAL}, first=(owner,))
 
 
 @route("POST", "/apps/{app}/collaborators", "access", takes="collaborator.create", returns="201 collaborator")
 def add_collaborator(call: Call) -> Reply:
-    """Let somebody in: {user: e-mail, role}."""
-    row = actions.add_collaborator(
-        actor=call.actor, app=call.app, email=call.text("user", required=True), role=call.text("role") or "developer"
-    )
+    """Let somebody in: {user: e-mail, role}, or Heroku's permissions instead of a role."""
+    row = actions.add_collaborator(actor=call.actor, app=call.app, email=call.text("user", required=True), role=_wanted_role(call))
     return Reply(shapes.collaborator(row), 201)
+
+
+def _wanted_role(call: Call) -> str:
+    """The role that is asked for; what Heroku calls permissions gives the role that allows just these, never a wider one."""
+    role, given = call.text("role"), call.body.get("permissions")
+    if not given:
+        return role or "developer"
+    if not isinstance(given, list):
+        raise UserError("permissions must be a list.", hint=PERMISSIONS_HINT)
+    names = [str(row.get("name") if isinstance(row, dict) else row) for row in given]
+    if any(name not in HEROKU_PERMISSIONS for name in names):
+        raise UserError(f"permissions are {', '.join(HEROKU_PERMISSIONS)}.", hint=PERMISSIONS_HINT)
+    found = role_of_permissions(names)
+    if not found or role not in ("", found):
+        raise UserError(f"No role gives just {', '.join(sorted(set(names)))}{f' and is {role}' if found else ''}.", hint=PERMISSIONS_HINT)
+    return found
 
 
 @route("DELETE", "/apps/{app}/collaborators/{email}", "view", returns="collaborator")
@@ -186,12 +214,7 @@ def remove_collaborator(call: Call) -> dict[str, Any]:
 @route("GET", "/apps/{app}/pg", "data:read", returns="pg")
 def database(call: Call) -> dict[str, Any]:
     """The app's database: size, tables, connections."""
-    addon = postgres.of_app(call.app)
-    if addon is None:
-        raise NotFoundError(
-            f"{call.app.name} has no database.", hint="greenroom destroy and create make one", resource="add_on"
-        )
-    return postgres.info(addon)
+    return postgres.info(database_of(call.app))
 
 
 @route("GET", "/regions", "identity", returns="[region]")

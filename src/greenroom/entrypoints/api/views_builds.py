@@ -13,6 +13,7 @@ from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries.models import Delivery
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.listing import Listing
 from greenroom.entrypoints.api.routing import HOME, Call, route
 from greenroom.entrypoints.api.views_gate import transcript_url
 from greenroom.releases import queries as releases
@@ -26,10 +27,15 @@ def _output(row: Build) -> str:
 
 
 @route("GET", "/apps/{app}/builds", "view", paged="created_at", returns="[build]")
-def list_builds(call: Call) -> list[dict[str, Any]]:
+def list_builds(call: Call) -> Listing:
     """Builds, newest first."""
-    rows = Build.objects.filter(app=call.app).select_related("account").order_by("-created_at")[:100]
-    return [shapes.build(row, _output(row)) for row in rows]
+    return Listing(Build.objects.filter(app=call.app).select_related("account"), _page, "-created_at")
+
+
+def _page(rows: list[Build]) -> list[dict[str, Any]]:
+    found = Delivery.objects.filter(build__in=rows).order_by("-seq")
+    outputs = {delivery.build_id: transcript_url(delivery) for delivery in found}  # of several of one build the first stays
+    return [shapes.build(row, outputs.get(row.pk, "")) for row in rows]
 
 
 def _build(call: Call) -> Build:

@@ -11,6 +11,7 @@ from greenroom.accounts.models import Account, Token
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.checks import outside, queries, rules
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
@@ -24,11 +25,11 @@ def _shown(row: Token, pins: dict[str, str], plain: str = "") -> dict[str, Any]:
 
 
 @route("GET", "/apps/{app}/check-tokens", "checks:token", returns="[check-token]")
-def list_tokens(call: Call) -> list[dict[str, Any]]:
+def list_tokens(call: Call) -> Listing:
     """The app's tokens for reports that have not been revoked; their texts are not kept."""
-    rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None).order_by("-created_at")
+    rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None)
     pins = queries.pins(call.app)
-    return [_shown(row, pins) for row in rows]
+    return Listing(rows, each(lambda row: _shown(row, pins)), "-created_at")
 
 
 @route("POST", "/apps/{app}/check-tokens", "checks:token", takes="check-token.create", returns="201 check-token")

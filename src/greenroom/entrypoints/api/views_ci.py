@@ -9,20 +9,18 @@ from typing import Any
 from django.conf import settings
 
 from greenroom.apps.queries import authorise, visible
-from greenroom.basics import signing
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
-from greenroom.entrypoints.api import places, shapes
+from greenroom.entrypoints.api import links, places, shapes
 from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-from greenroom.entrypoints.api.views_gate import STREAM_SECONDS
 from greenroom.entrypoints.api.views_pipelines import named
 from greenroom.git import uploads
 from greenroom.pipelines import queries, rules, testing
 from greenroom.pipelines.models import TestRun
 
-LISTED = 200
 PAUSE = 0.25
 """Seconds that the state of a test run which goes on is waited for."""
 ONE = re.compile(r"max=1(?![0-9])")
@@ -53,14 +51,15 @@ def _node(row: TestRun) -> dict[str, Any]:
     return {
         "id": str(row.node), "index": 0, "status": status, "exit_code": _exit_code(status), "error_status": None,
         "message": row.message or None, "dyno": None, "pipeline": {"id": str(row.pipeline_id)}, "test_run": {"id": str(row.pk)},
-        "setup_stream_url": _stream(row.setup), "output_stream_url": _stream(row.output),
+        "setup_stream_url": _stream(row, row.setup), "output_stream_url": _stream(row, row.output),
         "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
     }  # fmt: skip
 
 
-def _stream(file: str) -> str:
+def _stream(row: TestRun, file: str) -> str:
     """A signed link with TLS: the Heroku CLI reads these two by node's https alone."""
-    token = signing.sign({"file": file, "done": f"{file}.done"}, key=settings.SECRET_KEY, purpose="output", seconds=STREAM_SECONDS)
+    payload = {"file": file, "done": f"{file}.done"}
+    token = links.signed(payload, purpose="output", app=row.app_id, permission="view", seconds=links.OUTPUT_SECONDS)
     return places.secure(f"/streams/output/{token}")
 
 
@@ -78,12 +77,14 @@ def _by_id(call: Call) -> TestRun:
 
 
 @route("GET", "/pipelines/{pipeline}/test-runs", "pipelines:read", paged="number", returns="[test-run]")
-def list_test_runs(call: Call) -> list[dict[str, Any]]:
+def list_test_runs(call: Call) -> Listing | list[dict[str, Any]]:
     """The newest test runs of the pipeline's apps that the caller may see, newest first."""
     wanted = call.request.headers.get("Range", "").replace(" ", "")
     # ``ci:last`` asks for one, and would follow Next-Range through all of them, one request each
-    most = 1 if wanted.startswith("number..") and "order=desc" in wanted and ONE.search(wanted) else LISTED
-    return [_test_run(row) for row in _rows(call).filter(pipeline=call.pipeline).order_by("-number")[:most]]
+    rows = _rows(call).filter(pipeline=call.pipeline)
+    if wanted.startswith("number..") and "order=desc" in wanted and ONE.search(wanted):
+        return [_test_run(row) for row in rows.order_by("-number")[:1]]
+    return Listing(rows, each(_test_run), "-number", {"number": "number", **USUAL})
 
 
 @route("GET", "/pipelines/{pipeline}/test-runs/{number}", "pipelines:read", returns="test-run")

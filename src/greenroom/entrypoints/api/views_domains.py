@@ -9,13 +9,16 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from django.conf import settings
 
-from greenroom.apps import actions
-from greenroom.apps.models import Domain
-from greenroom.basics import clock
+from greenroom.apps import actions, queries
+from greenroom.apps.models import App, Domain
+from greenroom.apps.rules import normal_hostname
+from greenroom.basics import clock, dns
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.deliveries import actions as deliveries
 from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.router import certificates, endpoints
 from greenroom.router.models import SniEndpoint
@@ -50,7 +53,7 @@ def _find(call: Call) -> Domain:
 
 
 @route("GET", "/apps/{app}/domains", "view", returns="[domain]")
-def list_domains(call: Call) -> list[dict[str, Any]]:
+def list_domains(call: Call) -> Listing:
     """The app's own name first, then its custom domains."""
     app = call.app
     own = {
@@ -58,10 +61,8 @@ def list_domains(call: Call) -> list[dict[str, Any]]:
         "acm_status_reason": None, "sni_endpoint": None, "app": {"id": str(app.id), "name": app.name},
         "created_at": clock.heroku_time(app.created_at), "updated_at": clock.heroku_time(app.updated_at),
     }  # fmt: skip
-    return [
-        own,
-        *(_domain(row) for row in app.domains.select_related("app", "certificate__endpoint").order_by("hostname")),
-    ]
+    rows = app.domains.select_related("app", "certificate__endpoint")
+    return Listing(rows, each(_domain), "hostname", {"hostname": "hostname", **USUAL}, first=(own,))
 
 
 @route("POST", "/apps/{app}/domains", "domains", takes="domain.create", returns="201 domain")
@@ -70,16 +71,29 @@ def add_domain(call: Call) -> Reply:
     app, name = call.app, call.text("sni_endpoint")
     if name:
         endpoints.find(app, name)
-    reserved = ("localhost", "greenroom.internal")
-    row = actions.add_domain(
-        actor=call.actor, app=app, hostname=call.text("hostname", required=True), reserved=reserved
-    )
+    hostname = call.text("hostname", required=True)
+    reserved = ("localhost", "greenroom.internal", *filter(None, [settings.INSTALLATION.get("host", "")]))
+    proven = not call.actor.is_admin and _is_proven(app, hostname)
+    row = actions.add_domain(actor=call.actor, app=app, hostname=hostname, reserved=reserved, proven=proven)
     endpoints.renew(app=app, home=HOME)
     if name:
         endpoints.choose(actor=call.actor, app=app, domain=row, name=name)
     endpoints.settle(app=app)
     deliveries.wake()
     return Reply(_domain(_fresh(row)), 201)
+
+
+def _is_proven(app: App, hostname: str) -> bool | None:
+    """Whether the DNS says that the domain is the owner's; not asked where no proof is needed. None when it cannot be asked."""
+    try:
+        normal = normal_hostname(hostname)
+    except ValueError:
+        return False
+    if not queries.needs_proof(app, normal):
+        return False
+    name, text = queries.proof_of(app, normal)
+    found = dns.txt(name)
+    return None if found is None else text in found
 
 
 def _fresh(row: Domain) -> Domain:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from greenroom.basics.clock import heroku_time
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.logs import drains
 from greenroom.logs.models import LogDrain
@@ -21,12 +22,14 @@ def _shape(row: LogDrain) -> dict[str, Any]:
 
 
 @route("GET", "/apps/{app}/log-drains", "config:read", query=("extended",), returns="[log-drain]")
-def list_drains(call: Call) -> list[dict[str, Any]]:
+def list_drains(call: Call) -> Listing:
     """The app's drains, oldest first. ``?extended=true`` adds the number that Heroku gives a drain: here its id."""
-    rows = [_shape(row) for row in call.app.log_drains.order_by("created_at", "id")]
-    if call.query("extended") == "true":
-        return [{**row, "extended": {"drain_id": row["id"]}} for row in rows]
-    return rows
+    extended = call.query("extended") == "true"
+
+    def shown(row: LogDrain) -> dict[str, Any]:
+        return {**_shape(row), "extended": {"drain_id": str(row.pk)}} if extended else _shape(row)
+
+    return Listing(call.app.log_drains.all(), each(shown))
 
 
 @route("POST", "/apps/{app}/log-drains", "settings", takes="log-drain.create", returns="201 log-drain")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-
-from django.conf import settings
+from uuid import UUID
 
 from greenroom.app_migrations import queries as migrations
-from greenroom.basics import signing
-from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.apps.models import App
+from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.ids import is_uuid
 from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
 from greenroom.checks import sarif
@@ -16,55 +16,66 @@ from greenroom.checks.models import CheckRun, Override
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import gate, holding
 from greenroom.deliveries import queries as delivery_queries
+from greenroom.deliveries.advice import hint_of, remedy_of
 from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.retrying import retry
 from greenroom.dynos import queries as dynos
-from greenroom.entrypoints.api import places, shapes, views_rehearsals
+from greenroom.entrypoints.api import links, places, shapes, views_rehearsals
+from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.git import queries as git
-
-STREAM_SECONDS = 24 * 3600
-
-
-def stream_url(path: str, payload: dict[str, Any], purpose: str) -> str:
-    """A signed URL of the streams that needs no credential."""
-    token = signing.sign(payload, key=settings.SECRET_KEY, purpose=purpose, seconds=STREAM_SECONDS)
-    return places.plain(f"/streams/{path}/{token}")
 
 
 def transcript_url(row: Delivery) -> str:
     """Where a delivery's lines can be read as they come."""
-    return stream_url("output", {"file": row.transcript, "done": f"{row.transcript}.done"}, "output")
+    return output_url(row.app_id, row.transcript)
+
+
+def output_url(app: UUID, file: str) -> str:
+    """Where a file that grows can be read, relative to home; ``.done`` beside it says that it is whole."""
+    token = links.signed({"file": file, "done": f"{file}.done"}, purpose="output", app=app, permission="view", seconds=links.OUTPUT_SECONDS)
+    return places.plain(f"/streams/output/{token}")
 
 
 @route("GET", "/apps/{app}/deliveries", "view", returns="[delivery]", query=("sha", "limit"))
-def list_deliveries(call: Call) -> list[dict[str, Any]]:
+def list_deliveries(call: Call) -> Listing:
     """The journeys of pushes, config changes and rollbacks; ``?sha=`` and ``?limit=``."""
     rows = delivery_queries.of_app(call.app)
     sha = call.query("sha").lower()
     if sha:
         rows = rows.filter(sha__startswith=sha, kind="push")
-    limit = call.query("limit")
-    size = min(int(limit), 500) if limit.isdecimal() else 20
-    return [{**delivery_queries.as_json(row), "transcript_url": transcript_url(row)} for row in rows[:size]]
+    return Listing(rows, lambda page: _deliveries(call.app, page), "-seq", {"seq": "seq", **USUAL}, size=20)
+
+
+def _deliveries(app: App, rows: list[Delivery]) -> list[dict[str, Any]]:
+    known = delivery_queries.around(app, rows)
+    return [_delivery(row, known) for row in rows]
+
+
+def _delivery(row: Delivery, known: delivery_queries.Known | None = None) -> dict[str, Any]:
+    about = {"hint": hint_of(row) or None, "remedy": remedy_of(row) or None, "transcript_url": transcript_url(row)}
+    return {**delivery_queries.as_json(row, known), **about}
 
 
 @route("GET", "/apps/{app}/deliveries/{delivery}", "view", returns="delivery")
 def get_delivery(call: Call) -> dict[str, Any]:
     """One delivery by id or commit."""
-    row = delivery_queries.by_id(call.app, call.params["delivery"])
-    return {**delivery_queries.as_json(row), "transcript_url": transcript_url(row)}
+    return _delivery(delivery_queries.by_id(call.app, call.params["delivery"]))
 
 
-@route("POST", "/apps/{app}/deliveries/{delivery}/actions/drop", "run", returns="delivery")
+@route("POST", "/apps/{app}/deliveries/{delivery}/actions/retry", "release", returns="202 delivery")
+def retry_delivery(call: Call) -> Reply:
+    """Run again what failed, from the first step that failed, with the config vars of now."""
+    wanted = delivery_queries.by_id(call.app, call.params["delivery"])
+    row = retry(actor=call.actor, delivery=wanted, home=HOME)
+    return Reply(_delivery(delivery_queries.by_id(call.app, str(row.id))), 202)
+
+
+@route("POST", "/apps/{app}/deliveries/{delivery}/actions/drop", "release", returns="delivery")
 def drop_delivery(call: Call) -> dict[str, Any]:
     """The release that is held for its migrations shall not be live; what runs keeps running."""
     wanted = delivery_queries.by_id(call.app, call.params["delivery"])
-    if wanted.state != "held":
-        raise ConflictError(
-            f"Delivery {wanted.sha[:8]} is {wanted.state.replace('_', ' ')}, not held.",
-            hint=f"greenroom deliveries -a {call.app.name}",
-        )
-    return delivery_queries.as_json(holding.drop(actor=call.actor, app=call.app, home=HOME))
+    return _delivery(holding.drop(actor=call.actor, app=call.app, home=HOME, wanted=wanted))
 
 
 def commit_of(call: Call, text: str) -> str:
@@ -85,16 +96,17 @@ def commit_of(call: Call, text: str) -> str:
 @route("GET", "/apps/{app}/checks", "view", returns="[check]", query=("sha",))
 def list_checks(call: Call) -> list[dict[str, Any]]:
     """The newest attempt of each check of ``?sha=``, or of the newest push."""
-    rows = check_queries.latest(call.app, commit_of(call, call.query("sha")))
-    return [
-        {**delivery_queries.check_json(row, call.app), "annotations_count": row.annotations.count()} for row in rows
-    ]
+    sha = commit_of(call, call.query("sha"))
+    needed = delivery_queries.required_of(call.app, sha)
+    rows = check_queries.latest(call.app, sha)
+    counts = check_queries.counts(rows)
+    return [{**delivery_queries.check_json(row, needed), "annotations_count": counts.get(row.pk, 0)} for row in rows]
 
 
 @route("GET", "/apps/{app}/checks/{check}/annotations", "view", returns="[annotation]")
-def list_annotations(call: Call) -> list[dict[str, Any]]:
-    """The findings of one check run."""
-    return [shapes.annotation(row) for row in check_queries.findings(_check(call))]
+def list_annotations(call: Call) -> Listing:
+    """The findings of one check run: new ones first, then by severity, path and line."""
+    return Listing(check_queries.ranked(_check(call)), each(shapes.annotation), "place", {"place": "place"})
 
 
 @route("GET", "/apps/{app}/checks/{check}/sarif", "view", returns="sarif")
@@ -108,8 +120,8 @@ def sarif_of_check(call: Call) -> Reply:
 
 
 def _check(call: Call) -> CheckRun:
-    rows = CheckRun.objects.filter(app=call.app).order_by("-created_at")[:500]
-    found = next((row for row in rows if str(row.id) == call.params["check"]), None)
+    name = call.params["check"]
+    found = CheckRun.objects.filter(app=call.app, pk=name).first() if is_uuid(name) else None
     if found is None:
         raise NotFoundError("Couldn't find that check run.", resource="check")
     return found
@@ -120,7 +132,8 @@ def rerun(call: Call) -> list[dict[str, Any]]:
     """Run a check again on the same slug: {name, sha}; without a name, all that are not green."""
     sha = commit_of(call, call.text("sha"))
     gate.rerun(app=call.app, sha=sha, actor=call.actor, name=call.text("name") or None, home=HOME)
-    return [delivery_queries.check_json(row, call.app) for row in check_queries.latest(call.app, sha)]
+    needed = delivery_queries.required_of(call.app, sha)
+    return [delivery_queries.check_json(row, needed) for row in check_queries.latest(call.app, sha)]
 
 
 @route("POST", "/apps/{app}/overrides", "override", takes="override.create", returns="201 override")
@@ -179,9 +192,10 @@ def log_session(call: Call) -> Reply:
         "dyno": call.text("dyno") or call.text("type") or call.text("dyno_name"),
         "source": call.text("source"),
     }
+    token = links.signed(payload, purpose="logs", app=call.app.id, permission="logs", seconds=links.LOG_SECONDS)
     body = {
         "id": str(call.app.id),
-        "logplex_url": stream_url("logs", payload, "logs"),
+        "logplex_url": places.plain(f"/streams/logs/{token}"),
         "created_at": shapes.heroku_time(call.app.created_at),
         "updated_at": shapes.heroku_time(call.app.updated_at),
     }

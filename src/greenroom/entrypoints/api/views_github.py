@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import QuerySet
 
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.checks import outside, queries, rules
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import gate
+from greenroom.deliveries import queries as delivery_queries
 from greenroom.entrypoints.api import shapes_github as shapes
 from greenroom.entrypoints.api.asked_github import Asked
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -45,18 +47,19 @@ def _ref(call: Call) -> str:
     return found
 
 
-def _page(call: Call, rows: list[Any]) -> tuple[list[Any], dict[str, str]]:
+def _page(call: Call, rows: Sequence[Any] | QuerySet[Any]) -> tuple[list[Any], dict[str, str]]:
     """The rows of ``?page=`` and ``?per_page=`` (30, at most 100), and the Link header that leads on."""
     given = [call.query(name) for name in ("per_page", "page")]
     size, number = (int(text) if text.isdecimal() and len(text) < 7 and int(text) else usual for text, usual in zip(given, (PER_PAGE, 1), strict=True))
     size = min(size, 100)
     start = (number - 1) * size
     headers = {}
-    if start + size < len(rows):
+    page = list(rows[start : start + size + 1])
+    if len(page) > size:
         query = call.request.GET.copy()
         query["page"] = str(number + 1)
         headers["Link"] = f'<{shapes.root()}{call.request.path}?{query.urlencode()}>; rel="next"'
-    return rows[start : start + size], headers
+    return page[:size], headers
 
 
 def _may(call: Call, name: str) -> None:
@@ -85,15 +88,15 @@ def combined_status(call: Call) -> Reply:
     sha = _ref(call)
     rows = queries.newest_statuses(call.app, sha)
     page, headers = _page(call, rows)
-    required = {rules.key(name) for name in call.app.required_checks}
-    body = shapes.combined(rows, page, sha=sha, owner=call.params["owner"], app=call.app, required=required)
+    needed = delivery_queries.required_of(call.app, sha)
+    body = shapes.combined(rows, page, sha=sha, owner=call.params["owner"], app=call.app, required=needed)
     return Reply(body, 200, headers)
 
 
 @route("GET", REPO + "/commits/{ref}/statuses", "checks:read", wide="ref", returns="[github.status]", query=PAGES)
 def list_statuses(call: Call) -> Reply:
     """All statuses of a commit, newest first."""
-    rows, headers = _page(call, list(queries.statuses(call.app, _ref(call))))
+    rows, headers = _page(call, queries.statuses(call.app, _ref(call)))
     return Reply([shapes.status(row, call.params["owner"]) for row in rows], 200, headers)
 
 
@@ -166,7 +169,7 @@ def rerequest_check_run(call: Call) -> Reply:
 def list_check_run_annotations(call: Call) -> Reply:
     """The findings of a check run."""
     row = queries.of_number(call.app, call.params["number"])
-    rows, headers = _page(call, list(row.annotations.select_related("check_run__app").order_by("id")))
+    rows, headers = _page(call, row.annotations.select_related("check_run__app").order_by("id"))
     return Reply([shapes.annotation(item, call.params["owner"]) for item in rows], 200, headers)
 
 
@@ -184,9 +187,10 @@ def list_check_runs(call: Call) -> Reply:
     if call.query("status"):
         rows = [row for row in rows if row.status == call.query("status")]
     page, headers = _page(call, rows)
-    return Reply({"total_count": len(rows), "check_runs": [_shown(call, row) for row in page]}, 200, headers)
+    counts = queries.counts(page)
+    shown = [shapes.check_run(row, call.params["owner"], counts.get(row.pk, 0)) for row in page]
+    return Reply({"total_count": len(rows), "check_runs": shown}, 200, headers)
 
 
 def _shown(call: Call, row: CheckRun) -> dict[str, Any]:
-    count = row.annotations.aggregate(count=Count("id"))["count"]
-    return shapes.check_run(row, call.params["owner"], count)
+    return shapes.check_run(row, call.params["owner"], queries.counts([row]).get(row.pk, 0))

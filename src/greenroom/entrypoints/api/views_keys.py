@@ -7,6 +7,7 @@ from typing import Any
 from greenroom.accounts import keys
 from greenroom.accounts.models import Account, SSHKey
 from greenroom.basics.clock import heroku_time
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 NO_SSH = "Greenroom keeps SSH keys but has no SSH transport: git goes over HTTPS, with your API token."
@@ -26,9 +27,9 @@ def _shape(row: SSHKey) -> dict[str, Any]:
 
 
 @route("GET", "/account/keys", "account:read", returns="[key]")
-def list_keys(call: Call) -> list[dict[str, Any]]:
+def list_keys(call: Call) -> Listing:
     """The caller's keys, oldest first."""
-    return [_shape(row) for row in _own(call).ssh_keys.order_by("created_at", "id")]
+    return Listing(_own(call).ssh_keys.all(), each(_shape))
 
 
 @route("POST", "/account/keys", "account:write", takes="key.create", returns="201 key")

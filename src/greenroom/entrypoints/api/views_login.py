@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
+
 from greenroom.accounts import actions, signing_in
 from greenroom.accounts.models import Account, Token
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError
+from greenroom.basics.ids import is_uuid
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
@@ -26,23 +30,21 @@ def _session(row: Token) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sessions(call: Call) -> list[Token]:
-    return list(
-        Token.objects.filter(account_id=call.actor.account, session=True, revoked_at=None).order_by("-created_at")
-    )
+def _sessions(call: Call) -> QuerySet[Token]:
+    return Token.objects.filter(account_id=call.actor.account, session=True, revoked_at=None)
 
 
 @route("GET", "/oauth/sessions", "account:read", returns="[session]")
-def sessions(call: Call) -> list[dict[str, Any]]:
+def sessions(call: Call) -> Listing:
     """The sign-ins that hold, newest first. Each is a token, which is among the authorizations too."""
-    return [_session(row) for row in _sessions(call)]
+    return Listing(_sessions(call), each(_session), "-created_at")
 
 
 @route("DELETE", "/oauth/sessions/{id}", "account:write", returns="session")
 def end_session(call: Call) -> dict[str, Any]:
     """End a sign-in; ``~`` is the one that asks."""
     wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
-    row = next((row for row in _sessions(call) if str(row.id) == wanted), None)
+    row = _sessions(call).filter(pk=wanted).first() if is_uuid(wanted) else None
     if row is None:
         raise NotFoundError("Couldn't find that session.", resource="session")
     account = Account.objects.get(pk=call.actor.account)

@@ -13,15 +13,16 @@ from django.conf import settings
 
 from greenroom.accounts.actions import audit
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import host, queries, restores, schedules, snapshots
+from greenroom.addons.postgres import host, queries, schedules, snapshots
 from greenroom.apps.queries import authorise
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
 from greenroom.deliveries.actions import wake
-from greenroom.entrypoints.api import places, shapes_data
+from greenroom.entrypoints.api import links, places, shapes_data
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_addons import addon_of
-from greenroom.entrypoints.api.views_snapshots import refuse_while_migrating, release_version
+from greenroom.entrypoints.api.views_snapshots import ask_for_restore, release_version
 
 LINK_SECONDS = 3600
 RESET_SECONDS = 120.0
@@ -43,7 +44,7 @@ def database(call: Call) -> dict[str, Any]:
     shown = [
         ("Plan", "Essential 0"), ("Status", "Available"), ("Connections", f"{facts['connections']}/{facts['connection_limit']}"),
         ("PG Version", facts["version"]), ("Created", shapes_data.stamp(row.created_at)),
-        ("Data Size", f"{facts['size_bytes'] / 1e6:.1f} MB"), ("Tables", str(facts["tables"])),
+        ("Data Size", _size(facts)), ("Tables", str(facts["tables"])),
         ("Fork/Follow", "Unsupported"), ("Rollback", "Unsupported"), ("Continuous Protection", "Off"),
     ]  # fmt: skip
     return {
@@ -53,6 +54,12 @@ def database(call: Call) -> dict[str, Any]:
         "num_bytes": facts["size_bytes"], "num_tables": facts["tables"], "num_connections": facts["connections"],
         "num_connections_waiting": 0, "standalone?": True, "created_at": shapes_data.stamp(row.created_at),
     }  # fmt: skip
+
+
+def _size(facts: dict[str, Any]) -> str:
+    quota = f" / {facts['quota_bytes'] / 1e6:.0f} MB" if facts["quota_bytes"] else ""
+    over = {"full": " (over the quota: read-only)", "closed": " (over twice the quota: closed)"}.get(facts["over_quota"], "")
+    return f"{facts['size_bytes'] / 1e6:.1f} MB{quota}{over}"
 
 
 @route("GET", "/client/v11/databases/{database}/wait_status", "account:read", also="view", returns="wait-status")
@@ -65,10 +72,10 @@ def wait_status(call: Call) -> dict[str, Any]:
 
 @route("POST", "/client/v11/databases/{database}/connection_reset", "account:write", also="data:write", returns="message")
 def end_connections(call: Call) -> dict[str, Any]:
-    """End every session of the app's role and in its database; the app connects again by itself."""
+    """End every session of the app's roles and in its database; the app connects again by itself."""
     row = database_of(call, "data:write")
     with host.connect() as connection:
-        count = host.end_sessions(connection, database=row.data["database"], role=row.data["role"])
+        count = sum(host.end_sessions(connection, database=row.data["database"], role=name) for name in queries.roles_of(row))
     audit(actor=call.actor, action="database.connections.end", app=row.app, detail={"addon": row.name, "count": count})
     return {"message": f"{count} connections were ended."}
 
@@ -81,8 +88,7 @@ def reset(call: Call) -> Reply:
         raise UserError(
             "Extensions cannot be installed by a reset.", hint="CREATE EXTENSION works in the database itself"
         )
-    refuse_while_migrating(row.app)
-    made = restores.ask(actor=call.actor, addon=row, snapshot=None, release_version=release_version(row.app))
+    made = ask_for_restore(actor=call.actor, addon=row, snapshot=None)
     wake()
     deadline = time.monotonic() + RESET_SECONDS
     while made.finished_at is None and time.monotonic() < deadline:
@@ -93,10 +99,10 @@ def reset(call: Call) -> Reply:
     return Reply({"message": f"{row.name} is empty" if made.finished_at else "Reset is under way"}, 202)
 
 
-@route("POST", "/client/v11/databases/{database}/backups", "account:write", also="run", returns="201 transfer")
+@route("POST", "/client/v11/databases/{database}/backups", "account:write", also="data:snapshot", returns="201 transfer")
 def capture(call: Call) -> Reply:
     """Ask for a snapshot."""
-    row = database_of(call, "run")
+    row = database_of(call, "data:snapshot")
     made = snapshots.ask(
         actor=call.actor, addon=row, reason="pg:backups:capture", release_version=release_version(row.app)
     )
@@ -112,8 +118,7 @@ def restore(call: Call) -> Reply:
         raise UserError("Extensions cannot be installed by a restore.", hint="they are in the backup")
     snapshot = _snapshot_of(call.text("backup_url", required=True))
     authorise(call.actor, snapshot.addon.app.name, "data:read")
-    refuse_while_migrating(row.app)
-    made = restores.ask(actor=call.actor, addon=row, snapshot=snapshot, release_version=release_version(row.app))
+    made = ask_for_restore(actor=call.actor, addon=row, snapshot=snapshot)
     wake()
     return Reply(shapes_data.restore(made), 201)
 
@@ -137,11 +142,14 @@ def _snapshot_of(reference: str) -> Snapshot:
 
 
 @route("GET", "/client/v11/apps/{app}/transfers", "data:read", returns="[transfer]")
-def transfers(call: Call) -> list[dict[str, Any]]:
+def transfers(call: Call) -> Listing:
     """Backups and restores of the app's databases, oldest first."""
-    rows = [shapes_data.backup(row) for row in queries.snapshots_of(call.app)]
-    rows += [shapes_data.restore(row) for row in queries.restores_of(call.app)]
-    return sorted(rows, key=lambda row: row["num"])
+    rows = [found.prefetch_related("addon__attachments") for found in (queries.snapshots_of(call.app), queries.restores_of(call.app))]
+    return Listing(rows, each(_shown), "num", {"num": "number"})
+
+
+def _shown(row: Snapshot | Restore) -> dict[str, Any]:
+    return shapes_data.backup(row) if isinstance(row, Snapshot) else shapes_data.restore(row)
 
 
 @route("GET", "/client/v11/apps/{app}/transfers/{transfer}", "data:read", returns="transfer")
@@ -174,12 +182,12 @@ def delete_transfer(call: Call) -> dict[str, Any]:
 
 @route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/public-url", "data:read", returns="public-url")
 def public_url(call: Call) -> dict[str, Any]:
-    """A link to the file that holds for an hour, for whoever has it."""
+    """A link to the file that holds for an hour, for whoever has it, while the caller may read the data."""
     row = queries.snapshot(call.app, call.params["transfer"])
     if row.state != "succeeded":
         raise ConflictError(f"{row.name} cannot be downloaded: it is {row.state}.")
     payload = {"file": row.file, "name": f"{call.app.name}-{row.name}.dump"}
-    token = signing.sign(payload, key=settings.SECRET_KEY, purpose="snapshots", seconds=LINK_SECONDS)
+    token = links.signed(payload, purpose="snapshots", app=call.app.id, permission="data:read", seconds=LINK_SECONDS)
     place = places.secure(f"/streams/snapshots/{token}")
     snapshots.note_link(actor=call.actor, snapshot=row, seconds=LINK_SECONDS)
     return {"url": place, "expires_at": shapes_data.stamp(clock.now() + timedelta(seconds=LINK_SECONDS))}

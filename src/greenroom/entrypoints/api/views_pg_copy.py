@@ -5,19 +5,22 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres import restores, snapshots
+from greenroom.addons.postgres import snapshots
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries.actions import wake
 from greenroom.entrypoints.api import shapes_data
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_pg import database_of
-from greenroom.entrypoints.api.views_snapshots import refuse_while_migrating, release_version
+from greenroom.entrypoints.api.views_snapshots import ask_for_restore, refuse_while_migrating, release_version
 
 HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, heroku pg:pull takes one there"
 
 
-@route("POST", "/client/v11/databases/{database}/transfers", "account:write", also="data:write data:read run", takes="transfer.copy", returns="201 transfer")
+@route(
+    "POST", "/client/v11/databases/{database}/transfers", "account:write", also="data:write data:read data:snapshot",
+    takes="transfer.copy", returns="201 transfer",
+)  # fmt: skip
 def copy(call: Call) -> Reply:
     """Copy {from_url} into {to_url}, two databases of this installation: the source is dumped now, the target is replaced by the worker.
 
@@ -27,13 +30,13 @@ def copy(call: Call) -> Reply:
     source = _behind(call, call.text("from_url", required=True))
     if _behind(call, call.text("to_url", required=True)) != target:
         raise UserError(f"to_url is not that of {target.name}: the target must be a database of this installation.", hint=HINT)
-    authorise(call.actor, source.app.name, "run")  # as for a backup of it
+    authorise(call.actor, source.app.name, "data:snapshot")  # as for a backup of it
     if source == target:
         raise ConflictError(f"{target.name} cannot be copied onto itself.")
     refuse_while_migrating(target.app)
     reason = f"pg:copy to {target.app.name}"
     taken = snapshots.capture(actor=call.actor, addon=source, home=HOME, kind="manual", reason=reason, release_version=release_version(source.app))
-    made = restores.ask(actor=call.actor, addon=target, snapshot=taken, release_version=release_version(target.app))
+    made = ask_for_restore(actor=call.actor, addon=target, snapshot=taken)
     wake()
     return Reply(shapes_data.restore(made), 201)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
+
 from greenroom.apps.queries import authorise, visible
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import UserError
 from greenroom.basics.ids import is_uuid
 from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.listing import NAMED, USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.pipelines import actions, queries
 from greenroom.pipelines.models import Coupling, Pipeline
@@ -43,10 +46,10 @@ def named(value: Any, what: str) -> str:
 
 
 @route("GET", "/pipelines", "account:read", paged="id", query=("eq[name]",), returns="[pipeline]")
-def list_pipelines(call: Call) -> list[dict[str, Any]]:
+def list_pipelines(call: Call) -> Listing:
     """The pipelines that the caller owns or has an app in; ``?eq[name]=`` keeps those of one name."""
     rows, name = queries.visible(call.actor), call.query("eq[name]")
-    return [of_pipeline(row) for row in (rows.filter(name=name) if name else rows)]
+    return Listing(rows.filter(name=name) if name else rows, each(of_pipeline), "name", NAMED)
 
 
 @route("POST", "/pipelines", "account:write", takes="pipeline.create", returns="201 pipeline")
@@ -79,28 +82,28 @@ def destroy_pipeline(call: Call) -> dict[str, Any]:
 
 
 @route("GET", "/pipelines/{pipeline}/pipeline-couplings", "pipelines:read", paged="id", returns="[pipeline-coupling]")
-def list_couplings(call: Call) -> list[dict[str, Any]]:
+def list_couplings(call: Call) -> Listing:
     """The pipeline's apps that the caller may see, in the order of the stages."""
-    return [of_coupling(row) for row in queries.couplings(call.pipeline) if row.app_id in _seen(call)]
+    rows = queries.ranked(_seen(call).filter(pipeline=call.pipeline))
+    return Listing(rows, lambda page: [of_coupling(row) for row in queries.in_order(page)], "stage", {"stage": "rank", **USUAL})
 
 
-def _seen(call: Call) -> set[Any]:
-    return set(visible(call.actor).values_list("id", flat=True))
+def _seen(call: Call) -> QuerySet[Coupling]:
+    return Coupling.objects.filter(app__in=visible(call.actor).values("id")).select_related("app", "pipeline")
 
 
-def _couplings(call: Call) -> list[dict[str, Any]]:
-    rows = Coupling.objects.filter(app__in=visible(call.actor).values("id")).select_related("app", "pipeline").order_by("created_at")
-    return [of_coupling(row) for row in rows]
+def _couplings(call: Call) -> Listing:
+    return Listing(_seen(call), each(of_coupling))
 
 
 @route("GET", "/pipeline-couplings", "account:read", paged="id", returns="[pipeline-coupling]")
-def all_couplings(call: Call) -> list[dict[str, Any]]:
+def all_couplings(call: Call) -> Listing:
     """The couplings of all apps that the caller may see."""
     return _couplings(call)
 
 
 @route("GET", "/users/~/pipeline-couplings", "account:read", paged="id", returns="[pipeline-coupling]")
-def my_couplings(call: Call) -> list[dict[str, Any]]:
+def my_couplings(call: Call) -> Listing:
     """The same, under its other path."""
     return _couplings(call)
 

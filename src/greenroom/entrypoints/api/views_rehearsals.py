@@ -11,6 +11,7 @@ from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import ConflictError, NotFoundError
 from greenroom.deliveries import actions as deliveries
 from greenroom.dynos import queries as dynos
+from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
@@ -25,7 +26,7 @@ def shape(row: Rehearsal, *, whole: bool = False) -> dict[str, Any]:
     return {**found, "text": actions.table(row), "report": row.document} if whole else found
 
 
-@route("POST", "/apps/{app}/migrations/actions/rehearse", "run", returns="202 rehearsal")
+@route("POST", "/apps/{app}/migrations/actions/rehearse", "release", returns="202 rehearsal")
 def rehearse(call: Call) -> Reply:
     """Ask for a rehearsal of what is pending: of the held release, else of the live one. The worker carries it out."""
     rollout = dynos.held(call.app) or dynos.live(call.app)
@@ -37,9 +38,9 @@ def rehearse(call: Call) -> Reply:
 
 
 @route("GET", "/apps/{app}/rehearsals", "view", paged="created_at", returns="[rehearsal]")
-def list_rehearsals(call: Call) -> list[dict[str, Any]]:
+def list_rehearsals(call: Call) -> Listing:
     """The app's rehearsals, newest first."""
-    return [shape(row) for row in queries.rehearsals(call.app)]
+    return Listing(queries.rehearsals(call.app), each(shape), "-created_at", {"number": "number", **USUAL})
 
 
 @route("GET", "/apps/{app}/rehearsals/{rehearsal}", "view", returns="rehearsal")

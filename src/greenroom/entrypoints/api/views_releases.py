@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from greenroom.app_migrations import actions as migrations
@@ -13,24 +13,29 @@ from greenroom.app_migrations import queries as migration_queries
 from greenroom.app_migrations import rules as migration_rules
 from greenroom.app_migrations.models import MigrationRun
 from greenroom.app_migrations.rehearsal import actions as rehearsals
-from greenroom.basics import clock, signing
+from greenroom.basics import clients, clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars.rules import too_large
 from greenroom.deliveries import actions as deliveries
+from greenroom.deliveries.advice import standing
+from greenroom.deliveries.keeping import newest as newest_code
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.retrying import retry
+from greenroom.deliveries.patience import seconds
+from greenroom.deliveries.retrying import retry_release
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno, Formation
-from greenroom.entrypoints.api import places, shapes
+from greenroom.entrypoints.api import links, places, room, shapes
 from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.listing import USUAL, Listing
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-from greenroom.entrypoints.api.views_gate import transcript_url
+from greenroom.entrypoints.api.views_gate import output_url, transcript_url
 from greenroom.entrypoints.streams.rules import split_exit_marker
 from greenroom.releases import queries as releases
 from greenroom.releases.models import Release
 
-ATTACH_SECONDS = 60
-LISTED = 500
+COME_BACK_SECONDS = 24 * 3600
+"""How long a client may come back by the same link; the first time it has 60 seconds, by the engine's own count."""
 
 
 def _current(call: Call) -> int | None:
@@ -43,24 +48,29 @@ def _current(call: Call) -> int | None:
 
 
 @route("GET", "/apps/{app}/releases", "view", paged="version", returns="[release]")
-def list_releases(call: Call) -> list[dict[str, Any]]:
+def list_releases(call: Call) -> Listing:
     """All releases, newest first."""
-    current, rows = _current(call), list(releases.of_app(call.app)[:LISTED])
-    outputs = _outputs(rows)
-    return [{**shapes.release(row, current=row.version == current), "output_stream_url": outputs.get(row.pk)} for row in rows]
+
+    def page(rows: list[Release]) -> list[dict[str, Any]]:
+        current, outputs = _current(call), _outputs(rows)
+        return [{**shapes.release(row, current=row.version == current), "output_stream_url": outputs.get(row.pk)} for row in rows]
+
+    return Listing(releases.of_app(call.app), page, "-version", {"version": "version", **USUAL})
 
 
 def _outputs(rows: list[Release]) -> dict[Any, str]:
-    """Release -> where the output of its release command is read, of those that have one."""
-    found = Delivery.objects.filter(release__in=rows, release__slug__process_types__has_key="release").order_by("seq")
-    return {delivery.release_id: transcript_url(delivery) for delivery in found}
+    """Release -> where the output of its release command is read, of those that run one or have run one."""
+    found = [row for row in rows if row.slug and "release" in row.slug.process_types and (row.status == "pending" or (HOME / row.output).exists())]
+    return {row.pk: output_url(row.app_id, row.output) for row in found}
 
 
 @route("GET", "/apps/{app}/releases/{release}", "view", returns="release")
 def get_release(call: Call) -> dict[str, Any]:
     """One release by version or id."""
     row = releases.by_name(call.app, call.params["release"])
-    return {**shapes.release(row, current=row.version == _current(call)), "output_stream_url": _output(row)}
+    held = dyno_queries.held(call.app) if row.status == "pending" else None
+    pending = {"patience": round(seconds(row)), "held": held is not None and held.release_id == row.pk} if row.status == "pending" else {}
+    return {**shapes.release(row, current=row.version == _current(call)), "output_stream_url": _output(row), **pending}
 
 
 def _output(row: Release) -> str | None:
@@ -81,7 +91,8 @@ def release_config(call: Call) -> dict[str, str]:
 def roll_back(call: Call) -> Reply:
     """Roll back to {release: id or version, force, confirm: the app's name}; without a release, to the last good one. {slug}: the newest once more."""
     if call.text("slug"):
-        made = retry(actor=call.actor, app=call.app, slug=call.text("slug"))
+        room.need(HOME)
+        made = retry_release(actor=call.actor, app=call.app, home=HOME, slug=call.text("slug"))
         deliveries.wake()
         return Reply({**shapes.release(made), "output_stream_url": _outputs([made]).get(made.pk)}, 201)
     wanted = call.body.get("release")
@@ -89,14 +100,30 @@ def roll_back(call: Call) -> Reply:
     force = call.body.get("force") is True
     live, confirmed = dyno_queries.live(call.app), call.text("confirm") == call.app.name
     old = deliveries.rollback_target(call.app, version)
-    said = going_back.agree(actor=call.actor, old=old, live=live.release if live else None, confirmed=confirmed, forced=force)
+    mute = clients.of_agent(call.request.headers.get("User-Agent", "")) == clients.HEROKU
+    said = going_back.agree(actor=call.actor, old=old, live=live.release if live else None, confirmed=confirmed, forced=force, mute=mute)
     row, _ = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=old.version, force=force)
     return Reply(shapes.release(row), 201, {"X-Heroku-Warning": said[:2000]} if said else {})
 
 
 def _types(call: Call) -> dict[str, str]:
+    """The process types of what serves; before that, of the newest code, failed code too."""
     live = dyno_queries.live(call.app)
-    return dyno_queries.process_types(live.release if live else releases.newest(call.app, "pending", "succeeded"))
+    newest = None if live else newest_code(call.app)
+    return dyno_queries.process_types(live.release if live else newest.release if newest else None)
+
+
+def _listed(call: Call) -> dict[str, str]:
+    """The types to list. The Heroku CLI offers ``releases:retry`` only where there is a type ``release``."""
+    newest = releases.of_app(call.app).exclude(slug=None).first()
+    failed = newest is not None and newest.status in ("failed", "refused")
+    return {**({"release": ""} if failed else {}), **_types(call)}
+
+
+def _warned(call: Call) -> dict[str, str]:
+    """The header by which either CLI tells why nothing of the app runs."""
+    text, hint = standing(call.app)
+    return {"X-Heroku-Warning": f"{text}  hint: {hint}"[:2000]} if text else {}
 
 
 @route("GET", "/apps/{app}/formation", "view", returns="[formation]")
@@ -104,7 +131,7 @@ def list_formation(call: Call) -> list[dict[str, Any]]:
     """The process types of what runs, with their quantities; ``release`` among them, always 0."""
     rows = dyno_queries.formation(call.app)
     result = []
-    for name, command in sorted(_types(call).items()):
+    for name, command in sorted(_listed(call).items()):
         row = rows.get(name) or Formation(
             app=call.app,
             type=name,
@@ -117,24 +144,24 @@ def list_formation(call: Call) -> list[dict[str, Any]]:
 
 
 @route("PATCH", "/apps/{app}/formation", "scale", takes="formation.update", returns="[formation]")
-def scale(call: Call) -> list[dict[str, Any]]:
+def scale(call: Call) -> Reply:
     """{updates: [{type, quantity, size}]}; quantity may be "2", "+1" or "-1"."""
     updates = call.body.get("updates")
     if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates) or not updates:
         raise UserError("updates must be a list of {type, quantity, size}.")
     types = _types(call)
-    rows = dynos.scale(actor=call.actor, app=call.app, updates=updates, process_types=types)
+    rows = dynos.scale(actor=call.actor, app=call.app, home=HOME, updates=updates, process_types=types)
     deliveries.wake()
-    return [shapes.formation(row, types[row.type]) for row in rows]
+    unserved = {} if dyno_queries.live(call.app) else _warned(call)
+    return Reply([shapes.formation(row, types[row.type]) for row in rows], headers=unserved)
 
 
 @route("PATCH", "/apps/{app}/formation/{type}", "scale", takes="formation.change-one", returns="formation")
 def scale_one(call: Call) -> dict[str, Any]:
     """One process type."""
     types = _types(call)
-    rows = dynos.scale(
-        actor=call.actor, app=call.app, updates=[{**call.body, "type": call.params["type"]}], process_types=types
-    )
+    update = {**call.body, "type": call.params["type"]}
+    rows = dynos.scale(actor=call.actor, app=call.app, home=HOME, updates=[update], process_types=types)
     deliveries.wake()
     return shapes.formation(rows[0], types[rows[0].type])
 
@@ -142,9 +169,10 @@ def scale_one(call: Call) -> dict[str, Any]:
 @route("GET", "/apps/{app}/dynos", "view", returns="[dyno]")
 def list_dynos(call: Call) -> Reply:
     """What runs now, and what waits to be started again; beside it a word about pending migrations, which either CLI shows."""
-    rows = [shapes.dyno(row) for row in dynos.running(call.app)]
+    rows = dynos.running(call.app)
+    idle = {} if any(row.kind in ("web", "worker") for row in rows) else _warned(call)
     text = migration_queries.reminder(call.app)
-    return Reply(rows, headers={"X-Heroku-Warning": text} if text else {})
+    return Reply([shapes.dyno(row) for row in rows], headers=idle or ({"X-Heroku-Warning": text} if text else {}))
 
 
 @route("GET", "/apps/{app}/dynos/{dyno}", "view", returns="dyno")
@@ -170,15 +198,15 @@ def run(call: Call) -> Reply:
         dyno = dynos.make_one_off(actor=call.actor, app=call.app, release=release, command=text, size=size)
         begun = migrations.begin_run(actor=call.actor, dyno=dyno, snapshot=snapshot, overruled=overruled)
     if begun is not None:
-        rehearsals.let_copy_finish(app=call.app)
+        rehearsals.let_copy_finish(app=call.app, waiting=partial(dynos.touch, dyno))
     tty = attach and call.body.get("force_no_tty") is not True
     rows, columns = _size(env)
-    dynos.start(dyno=dyno, engine=engine(), home=HOME, extra=env, attach=attach, tty=tty, rows=rows, columns=columns)
+    dynos.start(dyno=dyno, engine=engine(), home=HOME, extra=env, attach=attach, tty=tty, rows=rows, columns=columns, hang_up=begun is None)
     deliveries.wake()
     url = None
     if attach:
         payload = {"dyno": dyno.engine_id, "tty": tty, "marker": marker}
-        token = signing.sign(payload, key=settings.SECRET_KEY, purpose="attach", seconds=ATTACH_SECONDS)
+        token = links.signed(payload, purpose="attach", app=call.app.id, permission="run", seconds=COME_BACK_SECONDS)
         url = places.rendezvous(f"/{token}")
     return Reply(shapes.dyno(dyno, url), 201, _told(dyno, begun))
 
@@ -188,6 +216,9 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
     version, held = dyno.release.version, dyno_queries.held(dyno.app)
     rehearsed, snapshot = (begun.rehearsal, begun.snapshot) if begun else (None, None)
     words = [migration_rules.without_net(dyno.command)] if migration_rules.without_net(dyno.command) else []
+    state = migration_queries.of_release(dyno.release) if begun else None
+    if state is not None and state.about.get("vendor") == "sqlite":
+        words.append(state.detail)
     if rehearsed is not None:
         words.append(f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}")
     if snapshot is not None:
@@ -206,9 +237,8 @@ def _release_to_run(call: Call) -> Release:
         else releases.of_app(call.app).exclude(slug=None).filter(status__in=("pending", "succeeded")).first()
     )
     if row is None:
-        raise ConflictError(
-            f"{call.app.name} has no code yet: nothing can be run.", hint="git push greenroom HEAD:master"
-        )
+        text, hint = standing(call.app)
+        raise ConflictError(f"Nothing can be run on {call.app.name} yet: {text}", hint=hint)
     return row
 
 
@@ -218,6 +248,9 @@ def _extra_env(call: Call) -> dict[str, str]:
         isinstance(key, str) and isinstance(value, str | int) for key, value in env.items()
     ):
         raise UserError("env must be an object of strings.")
+    text = too_large({key: str(value) for key, value in env.items()})
+    if text:
+        raise UserError(f"env: {text}")
     return {key: str(value) for key, value in env.items() if "\0" not in f"{key}{value}"}
 
 

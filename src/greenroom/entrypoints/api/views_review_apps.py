@@ -10,6 +10,7 @@ from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.basics.ids import is_app_name, is_uuid
 from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_pipelines import named
 from greenroom.pipelines import queries, reviews
@@ -114,14 +115,16 @@ def _known(call: Call) -> ReviewAppConfig:
 def enable(call: Call) -> Reply:
     """{repo, automatic_review_apps, destroy_stale_apps, stale_days, wait_for_ci, base_name}."""
     if ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists():
-        raise ConflictError(f"Review apps are enabled for {call.pipeline.name} already.", hint="PATCH changes how")
+        hint = f"heroku reviewapps:enable -p {call.pipeline.name} --autodeploy changes how; so do --autodestroy and --wait-for-ci"
+        raise ConflictError(f"Review apps are enabled for {call.pipeline.name} already.", hint=hint)
     return Reply(_config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call))), 201)
 
 
 @route("PATCH", "/pipelines/{pipeline}/review-app-config", "pipelines:write", takes="review-app-config.update", returns="review-app-config")
 def change_config(call: Call) -> dict[str, Any]:
-    """The same, what is given."""
-    _known(call)
+    """The same, what is given. Enabling a part enables review apps: Heroku's CLI asks so for ``reviewapps:enable --autodeploy``."""
+    if not (any(value is True for value in call.body.values()) and not ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists()):
+        _known(call)
     return _config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call)))
 
 
@@ -134,10 +137,10 @@ def disable(call: Call) -> dict[str, Any]:
 
 
 @route("GET", "/pipelines/{pipeline}/review-apps", "pipelines:read", paged="id", returns="[review-app]")
-def list_review_apps(call: Call) -> list[dict[str, Any]]:
-    """The pipeline's review apps that are not gone, of an app that the caller may see."""
+def list_review_apps(call: Call) -> Listing:
+    """The pipeline's review apps that are not gone, of an app that the caller may see; ``app_name`` is empty for one that was refused."""
     rows = reviews.open_reviews().filter(pipeline=call.pipeline, parent__in=visible(call.actor).values("id"))
-    return [_review_app(row) for row in rows]
+    return Listing(rows, each(_review_app))
 
 
 @route("POST", "/review-apps", "account:write", also="pipelines:test view", takes="review-app.create", returns="201 review-app")
@@ -150,6 +153,8 @@ def create_review_app(call: Call) -> Reply:
     environment = call.body.get("environment")
     if environment is not None and not isinstance(environment, dict):
         raise UserError("environment must be an object of strings.")
+    if environment:
+        call.may_set_config_vars()
     row = reviews.begin(actor=call.actor, pipeline=pipeline, branch=call.text("branch", required=True), home=HOME, environment=environment)
     return Reply(_review_app(row), 201)
 

@@ -15,6 +15,7 @@ from greenroom.checks import ignoring, queries, sarif_in, uploads
 from greenroom.checks.models import CheckRun, GatePolicy, Ignore
 from greenroom.deliveries import gate
 from greenroom.deliveries import queries as delivery_queries
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_gate import commit_of
 from greenroom.git import queries as git
@@ -67,7 +68,8 @@ def upload(call: Call) -> Reply:
     wish, log = _wish(call)
     sha = commit_of(call, wish.get("sha") or "")
     runs = _uploaded(call, sha, log, wish.get("name") or "", [wish["root"]] if wish.get("root") else [])
-    return Reply([delivery_queries.check_json(run, call.app) | {"notes": run.notes, "annotations_count": run.annotations.count()} for run in runs], 201)
+    needed = delivery_queries.required_of(call.app, sha)
+    return Reply([delivery_queries.check_json(run, needed) | {"notes": run.notes, "annotations_count": run.annotations.count()} for run in runs], 201)
 
 
 @route("POST", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs", "checks:report", raw=True, returns="202 github.sarif")
@@ -100,9 +102,9 @@ def _ignore(row: Ignore) -> dict[str, Any]:
 
 
 @route("GET", "/apps/{app}/ignores", "view", returns="[ignore]")
-def list_ignores(call: Call) -> list[dict[str, Any]]:
+def list_ignores(call: Call) -> Listing:
     """The findings that somebody lets pass, those whose time has run out included."""
-    return [_ignore(row) for row in Ignore.objects.filter(app=call.app, ended_at=None).order_by("until")]
+    return Listing(Ignore.objects.filter(app=call.app, ended_at=None), each(_ignore), "until", {"until": "until", "created_at": "created_at"})
 
 
 @route("POST", "/apps/{app}/ignores", "override", takes="ignore.create", returns="201 ignore")

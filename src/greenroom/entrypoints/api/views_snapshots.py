@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
+from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import queries, restores, snapshots
 from greenroom.app_migrations import actions as migrations
+from greenroom.app_migrations.models import MigrationRun
+from greenroom.apps.actions import lock_apps
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
@@ -14,6 +19,7 @@ from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries.actions import wake
 from greenroom.dynos.queries import live
 from greenroom.entrypoints.api.drivers import engine
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 
 
@@ -28,7 +34,7 @@ def database_of(app: App) -> Addon:
     addon = queries.of_app(app)
     if addon is None:
         raise NotFoundError(
-            f"{app.name} has no database.", hint="heroku addons:create heroku-postgresql", resource="add_on"
+            f"{app.name} has no database.", hint=f"heroku addons:create heroku-postgresql -a {app.name}", resource="add_on"
         )
     return addon
 
@@ -36,9 +42,26 @@ def database_of(app: App) -> Addon:
 def refuse_while_migrating(app: App) -> None:
     """ConflictError while somebody's migrate command runs: it would go on in the database that is being replaced.
 
-    One that has just ended is in nobody's way: its human has read so, perhaps before the rows have learnt it.
+    One that has just ended is in nobody's way: its human has read so, perhaps before the rows have learnt it. The engine is asked, which may take
+    a moment: call it outside of transactions. One may begin right after; ``ask_for_restore`` sees that.
     """
-    run = migrations.migrating(app=app, engine=engine())
+    _refuse(app, migrations.migrating(app=app, engine=engine()))
+
+
+def ask_for_restore(*, actor: Actor, addon: Addon, snapshot: Snapshot | None) -> Restore:
+    """A restore, or without a snapshot a reset, that the worker carries out. ConflictError while somebody migrates, or has just begun to.
+
+    A migrate looks for restores behind the lock of its app, and this looks there for migrates: one of the two finds the other.
+    """
+    app = addon.app
+    refuse_while_migrating(app)
+    with transaction.atomic():
+        lock_apps([app.pk])
+        _refuse(app, migrations.migrating(app=app))
+        return restores.ask(actor=actor, addon=addon, snapshot=snapshot, release_version=release_version(app))
+
+
+def _refuse(app: App, run: MigrationRun | None) -> None:
     if run:
         raise ConflictError(
             f"Migrations of {app.name} are running ({run.dyno.name}).",
@@ -63,18 +86,18 @@ def restore_shape(row: Restore) -> dict[str, Any]:
         "id": str(row.id), "name": row.name, "state": row.state, "snapshot": row.snapshot.name if row.snapshot else None,
         "saved": row.saved.name if row.saved else None, "kept_database": row.kept or None, "kept_until": heroku_time(row.kept_until),
         "by": row.by, "failure": row.failure or None, "swap_seconds": row.swap_seconds, "addon": row.addon.name,
-        "steps": [{"state": step.state, "detail": step.detail, "at": heroku_time(step.at)} for step in row.steps.order_by("id")],
+        "steps": [{"state": step.state, "detail": step.detail, "at": heroku_time(step.at)} for step in sorted(row.steps.all(), key=lambda step: step.pk)],
         "created_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
     }  # fmt: skip
 
 
 @route("GET", "/apps/{app}/pg/snapshots", "data:read", paged="created_at", returns="[snapshot]")
-def list_snapshots(call: Call) -> list[dict[str, Any]]:
+def list_snapshots(call: Call) -> Listing:
     """The snapshots of the app's databases, newest first."""
-    return [snapshot_shape(row) for row in queries.snapshots_of(call.app)]
+    return Listing(queries.snapshots_of(call.app), each(snapshot_shape), "-created_at")
 
 
-@route("POST", "/apps/{app}/pg/snapshots", "run", takes="snapshot.create", returns="201 snapshot")
+@route("POST", "/apps/{app}/pg/snapshots", "data:snapshot", takes="snapshot.create", returns="201 snapshot")
 def capture_snapshot(call: Call) -> Reply:
     """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``. Who may not pin may not ask for a pinned one."""
     pinned = call.body.get("pinned", False)
@@ -129,16 +152,15 @@ def delete_snapshot(call: Call) -> dict[str, Any]:
 def restore_snapshot(call: Call) -> Reply:
     """Ask for the database to be put back to the snapshot. The answer's state is ``wanted``."""
     row = queries.snapshot(call.app, call.params["snapshot"])
-    refuse_while_migrating(call.app)
-    made = restores.ask(actor=call.actor, addon=row.addon, snapshot=row, release_version=release_version(call.app))
+    made = ask_for_restore(actor=call.actor, addon=row.addon, snapshot=row)
     wake()
     return Reply(restore_shape(made), 202)
 
 
 @route("GET", "/apps/{app}/pg/restores", "data:read", paged="created_at", returns="[restore]")
-def list_restores(call: Call) -> list[dict[str, Any]]:
+def list_restores(call: Call) -> Listing:
     """The restores of the app's databases, newest first."""
-    return [restore_shape(row) for row in queries.restores_of(call.app)]
+    return Listing(queries.restores_of(call.app), each(restore_shape), "-created_at")
 
 
 @route("GET", "/apps/{app}/pg/restores/{restore}", "data:read", returns="restore")

@@ -6,13 +6,15 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 
+from greenroom.addons.actions import refuse_given
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
+from greenroom.config_vars.actions import refuse_problems
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries import lifecycle, sources
+from greenroom.deliveries import lifecycle, sources, transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -58,8 +60,7 @@ def build_result(call: Call) -> dict[str, Any]:
     row = (rows.filter(build_id=name).order_by("seq").first() or rows.filter(pk=name).first()) if is_uuid(name) else None
     if row is None:
         raise NotFoundError("Couldn't find that build.", hint=f"greenroom builds -a {call.app.name}", resource="build")
-    path = HOME / row.transcript
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    lines = transcript.read(HOME / row.transcript).splitlines()
     shown = shapes.build_of_delivery(row, transcript_url(row))
     return {
         "build": {"id": shown["id"], "status": shown["status"], "output_stream_url": shown["output_stream_url"]},
@@ -86,6 +87,10 @@ def create_setup(call: Call) -> Reply:
     name = asked.get("name")
     if name is not None and not isinstance(name, str):
         raise UserError("app.name must be a string.")
+    if env.get("env"):
+        call.may_set_config_vars()
+        refuse_problems(env["env"])
+        refuse_given(env["env"])
     app = lifecycle.create(actor=call.actor, name=name or None, home=HOME)
     if env.get("env"):
         deliveries.change_config(actor=call.actor, app=app, home=HOME, updates=env["env"])

@@ -9,6 +9,7 @@ from greenroom.apps.models import AppTransfer
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
 from greenroom.entrypoints.api import shapes
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
@@ -20,9 +21,9 @@ def _shape(row: AppTransfer) -> dict[str, Any]:
 
 
 @route("GET", "/account/app-transfers", "account:read", returns="[app-transfer]")
-def list_transfers(call: Call) -> list[dict[str, Any]]:
-    """The offers that the caller made or got."""
-    return [_shape(row) for row in transfers.concerning(call.actor)]
+def list_transfers(call: Call) -> Listing:
+    """The offers that the caller made or got, newest first."""
+    return Listing(transfers.concerning(call.actor), each(_shape), "-created_at")
 
 
 @route("POST", "/account/app-transfers", "account:write", also="destroy", takes="app-transfer.create", returns="201 app-transfer")

@@ -8,12 +8,12 @@ from django.conf import settings
 
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import UserError
+from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.webhooks import actions, queries
 from greenroom.webhooks.models import Event, Telling, Webhook
 
 STATES = ("pending", "retrying", "succeeded", "failed")
-MOST = 1000
 
 
 def _webhook(row: Webhook) -> dict[str, Any]:
@@ -51,9 +51,9 @@ def _include(call: Call) -> list[str]:
 
 
 @route("GET", "/apps/{app}/webhooks", "webhooks:read", returns="[webhook]")
-def list_webhooks(call: Call) -> list[dict[str, Any]]:
+def list_webhooks(call: Call) -> Listing:
     """The app's webhooks, oldest first; secrets are never shown again."""
-    return [_webhook(row) for row in call.app.webhooks.select_related("app").order_by("created_at")]
+    return Listing(call.app.webhooks.select_related("app"), each(_webhook))
 
 
 @route("POST", "/apps/{app}/webhooks", "webhooks:write", takes="webhook.create", returns="201 webhook")
@@ -94,14 +94,14 @@ def remove_webhook(call: Call) -> dict[str, Any]:
 
 
 @route("GET", "/apps/{app}/webhook-deliveries", "webhooks:read", paged="created_at", returns="[webhook-delivery]", query=("eq[status]",))
-def list_deliveries(call: Call) -> list[dict[str, Any]]:
+def list_deliveries(call: Call) -> Listing:
     """The newest tellings, oldest of them first; ``?eq[status]=`` keeps those of one status."""
-    rows = Telling.objects.filter(webhook__app=call.app).select_related("event", "webhook").order_by("-created_at", "-id")
+    rows = Telling.objects.filter(webhook__app=call.app).select_related("event", "webhook")
     wanted = call.query("eq[status]")
     if wanted and wanted not in STATES:
         raise UserError(f"status must be one of {', '.join(STATES)}.")
     rows = rows.filter(status=wanted) if wanted else rows
-    return [_delivery(row) for row in rows[:MOST]][::-1]
+    return Listing(rows, each(_delivery), "-created_at", newest_last=True)
 
 
 @route("GET", "/apps/{app}/webhook-deliveries/{id}", "webhooks:read", returns="webhook-delivery")
@@ -111,9 +111,9 @@ def get_delivery(call: Call) -> dict[str, Any]:
 
 
 @route("GET", "/apps/{app}/webhook-events", "webhooks:read", paged="created_at", returns="[webhook-event]")
-def list_events(call: Call) -> list[dict[str, Any]]:
+def list_events(call: Call) -> Listing:
     """The newest events that a webhook asked for, oldest of them first."""
-    return [_event(row) for row in Event.objects.filter(app=call.app).order_by("-created_at", "-id")[:MOST]][::-1]
+    return Listing(Event.objects.filter(app=call.app), each(_event), "-created_at", newest_last=True)
 
 
 @route("GET", "/apps/{app}/webhook-events/{id}", "webhooks:read", returns="webhook-event")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,11 +18,14 @@ from django.conf import settings
 
 from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
-from greenroom.basics import signing
+from greenroom.basics import clients, disk, signing
+from greenroom.basics.database import judged
 from greenroom.basics.errors import GreenroomError, PlatformError, UnauthorizedError, UserError
+from greenroom.entrypoints.git_http import lfs
+from greenroom.entrypoints.git_http.prologue import Prologue
 from greenroom.entrypoints.git_http.service import Exchange, RequestError
 from greenroom.entrypoints.git_http.threads import in_thread
-from greenroom.git import actions, queries, repository, runner
+from greenroom.git import actions, queries, repository, rules, runner
 from greenroom.git.hooks import hook
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,6 @@ PURPOSE = "git-push"
 TOKEN_SECONDS = 24 * 3600
 PUSHES_PER_APP = 8
 CHILDREN = 40
-RESERVE = 500_000_000
 NO_CACHE = [(b"cache-control", b"no-cache, max-age=0, must-revalidate"), (b"expires", b"Fri, 01 Jan 1980 00:00:00 GMT")]
 
 
@@ -53,13 +54,6 @@ class BusyError(PlatformError):
     """As many git processes run as this machine should bear."""
 
     id = "busy"
-
-
-class DiskFullError(PlatformError):
-    """A push now would take the space that everything else needs."""
-
-    id = "disk_full"
-    status = 507
 
 
 class GitHttp:
@@ -86,9 +80,13 @@ class GitHttp:
             status, text = error.status, error.text
         except GreenroomError as error:
             status, text = error.status, f"{error.message}\nhint: {error.hint}" if error.hint else error.message
-        except Exception:
-            log.exception("git over HTTP failed")
-            status, text = 500, "Greenroom failed here; its log says why. Nothing was changed."
+        except Exception as error:
+            if told := judged(error):
+                log.warning("git over HTTP: %s: %s", told.message, str(error).strip())
+                status, text = told.status, f"{told.message} Nothing was changed.\nhint: {told.hint}"
+            else:
+                log.exception("git over HTTP failed")
+                status, text = 500, "Greenroom failed here; its log says why. Nothing was changed."
         if not started:  # else the connection is cut, which is all that HTTP has left to say
             await refuse(send, status, text)
 
@@ -97,6 +95,11 @@ class GitHttp:
         if match is None:
             raise RequestError(404, "Repositories are at /<app>.git.")
         name, rest = match.groups()
+        if other := lfs.answer(rest):
+            status, reply, body = other
+            await send({"type": "http.response.start", "status": status, "headers": reply})
+            await send({"type": "http.response.body", "body": body})
+            return
         service, advertise = requested(scope, rest)
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         address = (scope.get("client") or ("",))[0]
@@ -116,12 +119,7 @@ class GitHttp:
 
     async def _prepare(self, app: App) -> None:
         """Before a push: room on the disk, and no open question about an earlier push."""
-        disk = shutil.disk_usage(self.home)
-        if disk.free < min(RESERVE, disk.total // 20):
-            raise DiskFullError(
-                f"Greenroom's disk has {disk.free / 1e6:,.0f} MB left; pushes wait until there is more. Apps go on.",
-                hint="greenroom doctor",
-            )
+        disk.guard(self.home, "pushes")
         if await in_thread(queries.open_intents, app):
             await in_thread(actions.reconcile, home=self.home, only=app)
 
@@ -151,12 +149,14 @@ class GitHttp:
         body = content(headers, service)
         lock = repository.open_lock(repo) if service == "git-receive-pack" else None
         if lock is not None:
-            env |= self._push_environment(app, actor, address, lock)
-        exchange = Exchange(receive, send, reply=reply)
+            client = clients.of_credentials(headers.get("authorization", ""))
+            env |= self._push_environment(app, actor, address, lock, client)
+        exchange = Exchange(receive, send, reply=reply, prologue=Prologue(rules.DEFAULT_LIMITS.refs))
         await exchange.run([*argv, "--", str(repo)], env=env, lock=lock, body=body)
 
-    def _push_environment(self, app: App, actor: Actor, address: str, lock: int) -> dict[str, str]:
-        payload = {"app": app.pk.hex, "account": actor.account_id.hex if actor.account_id else "", "address": address}
+    def _push_environment(self, app: App, actor: Actor, address: str, lock: int, client: str) -> dict[str, str]:
+        account = actor.account_id.hex if actor.account_id else ""
+        payload = {"app": app.pk.hex, "account": account, "address": address, "client": client}
         return {
             "GREENROOM_PYTHON": sys.executable,
             "GREENROOM_HOOK": str(Path(hook.__file__)),

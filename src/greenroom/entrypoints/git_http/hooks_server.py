@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from django.conf import settings
 from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.apps.models import App
-from greenroom.basics import signing, unixsock
+from greenroom.basics import clients, signing, unixsock
+from greenroom.basics.database import judged
 from greenroom.basics.errors import ForbiddenError, GreenroomError, NotFoundError
 from greenroom.builds import actions as builds
 from greenroom.entrypoints.git_http.app import PURPOSE
@@ -44,7 +45,10 @@ FAILED = " !     Greenroom failed while looking at this push; nothing was change
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a hook asks, with its token's content. quarantine: the folder of the new objects, None when the push brings none."""
+    """What a hook asks, with its token's content.
+
+    client: whose words the pusher reads (basics.clients). quarantine: the folder of the new objects, None when the push brings none.
+    """
 
     hook: str
     app: App
@@ -52,6 +56,7 @@ class Request:
     address: str
     updates: list[Update]
     quarantine: Path | None
+    client: str
     options: list[str]
 
 
@@ -89,9 +94,13 @@ class HooksServer:
         except GreenroomError as error:
             log.info("a hook was refused: %s", error)
             lines = [f" !     {error.message}", *([f"       hint: {error.hint}"] if error.hint else [])]
-        except Exception:
-            log.exception("a hook could not be answered")
-            lines = [FAILED]
+        except Exception as error:
+            if told := judged(error):
+                log.warning("a hook: %s: %s", told.message, str(error).strip())
+                lines = [f" !     {told.message} Nothing was changed.", "       hint: push again in a few seconds"]
+            else:
+                log.exception("a hook could not be answered")
+                lines = [FAILED]
         if lines and text.startswith(b"pre-receive\n"):
             await _tell(writer, lines, exit=1)
         writer.close()
@@ -99,7 +108,7 @@ class HooksServer:
     async def _before(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         refusals = await in_thread(self.guard, request.app, request.updates) if self.guard else []
         if refusals:
-            await _tell(writer, rules.refusal_lines(refusals), exit=1)
+            await _tell(writer, _worded(request, rules.refusal_lines(refusals)), exit=1)
             return
         if lines := rules.unknown_options(request.options):
             await _tell(writer, list(lines), exit=1)
@@ -116,12 +125,12 @@ class HooksServer:
         if answer.accepted and "no-cache" in request.options and request.account:
             await in_thread(builds.start_afresh, actor=actor_of(request.account, address=request.address), app=request.app)
             await _tell(writer, ["-----> The build of this push, and those after it, use no cache of those before"])
-        await _tell(writer, answer.lines, exit=0 if answer.accepted else 1)
+        await _tell(writer, _worded(request, answer.lines), exit=0 if answer.accepted else 1)
 
     async def _after(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pushes = await in_thread(settle, self.home, request)
         await _write(writer, "settled")
-        following = asyncio.create_task(self._report(pushes, writer))
+        following = asyncio.create_task(self._report(request, pushes, writer))
         gone = asyncio.create_task(reader.read(1))
         try:
             await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,13 +144,13 @@ class HooksServer:
         self.tidying.add(task)
         task.add_done_callback(self.tidying.discard)
 
-    async def _report(self, pushes: list[Push], writer: asyncio.StreamWriter) -> None:
+    async def _report(self, request: Request, pushes: list[Push], writer: asyncio.StreamWriter) -> None:
         """The lines of each push's delivery, as they come. An error here costs the report, never the push."""
         for push in pushes if self.follow else []:
             try:
                 assert self.follow
                 async for line in self.follow(push):
-                    await _tell(writer, [rules.printable(line)])
+                    await _tell(writer, _worded(request, [rules.printable(line)]))
             except (ConnectionError, asyncio.CancelledError):
                 raise
             except Exception:
@@ -168,7 +177,7 @@ def read(text: bytes) -> Request:
     payload = signing.unsign(token, key=settings.SECRET_KEY, purpose=PURPOSE)
     app = App.objects.select_related("owner").filter(pk=uuid.UUID(payload["app"])).first()
     if app is None:
-        raise NotFoundError("Couldn't find that app.", hint="greenroom apps", resource="app")
+        raise NotFoundError("Couldn't find that app: it was destroyed meanwhile.", hint="greenroom apps", resource="app")
     return Request(
         hook=hook,
         app=app,
@@ -177,6 +186,7 @@ def read(text: bytes) -> Request:
         updates=[
             Update(before=before, after=after, ref=ref) for before, after, ref in (line.split(" ", 2) for line in lines)
         ],
+        client=payload.get("client", ""),
         quarantine=Path(quarantine) if quarantine != "-" else None,
         options=options,
     )
@@ -192,6 +202,10 @@ def settle(home: Path, request: Request) -> list[Push]:
             rows = Push.objects.filter(app=app, ref=update.ref, after=update.after, state="recorded")
             found += list(rows.select_related("app", "account").order_by("-seq")[:1])
     return found
+
+
+def _worded(request: Request, lines: Sequence[str]) -> list[str]:
+    return [clients.in_words_of(request.client, line) for line in lines]
 
 
 async def _tell(writer: asyncio.StreamWriter, lines: list[str], exit: int | None = None) -> None:

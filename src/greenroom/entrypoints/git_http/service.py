@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
+from greenroom.entrypoints.git_http.prologue import GarbageError, Prologue, TooManyRefsError, message
 from greenroom.git import runner
 from greenroom.git.rules import printable
 
@@ -27,6 +29,10 @@ MOST = {"receive-pack": 2_000_000_000, "upload-pack": 64_000_000}
 AFTERWARDS = 10.0
 """Seconds that git has to come to its end when the client has gone after sending everything."""
 TERM = 2.0
+PROTOCOL = re.compile(
+    r"protocol error|bad line length|invalid|expected |unexpected|unknown |not our ref|could not parse|hung up|bad pack|malformed", re.IGNORECASE
+)
+"""What git says of a client's request that it cannot read."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -48,11 +54,15 @@ class GoneError(Exception):
 class Exchange:
     """One request, one git process, one answer."""
 
-    def __init__(self, receive: Receive, send: Send, *, reply: list[tuple[bytes, bytes]], prefix: bytes = b"") -> None:
+    def __init__(
+        self, receive: Receive, send: Send, *, reply: list[tuple[bytes, bytes]], prefix: bytes = b"", prologue: Prologue | None = None
+    ) -> None:
         self.receive = receive
         self.send = send
         self.reply = reply
         self.prefix = prefix
+        self.prologue = prologue
+        self.refusal = b""
         self.started = False
         self.gone = False
         self.fed = asyncio.Event()
@@ -102,10 +112,12 @@ class Exchange:
     ) -> None:
         code = await child.wait()
         text = await complaint
+        if self.refusal:
+            return await self._refuse_push(feed)
         if code:
             log.info("git %s ended with %s: %s", name, code, text)
         if code and not self.started and not self.gone:
-            raise RequestError(500, f"git {name} failed: {text or 'it gave no reason'}")
+            raise RequestError(400 if PROTOCOL.search(text) else 500, f"git {name} failed: {text or 'it gave no reason'}")
         await self._body_is_read(feed)
         broken = code < 0 or (code > 0 and name == "receive-pack")
         if broken:  # the answer is cut off, and so must be the connection: git's client waits for ever for the rest of a complete one
@@ -113,6 +125,11 @@ class Exchange:
         if not (self.gone or feed.done()):
             await self._start()
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _refuse_push(self, feed: asyncio.Task[None]) -> None:
+        await self._body_is_read(feed)
+        await self._start()
+        await self.send({"type": "http.response.body", "body": self.refusal, "more_body": False})
 
     async def _body_is_read(self, feed: asyncio.Task[None]) -> None:
         """git may have ended early; a client that still sends reads the answer only after its last byte."""
@@ -132,12 +149,32 @@ class Exchange:
                 total += len(piece)
                 if total > most:
                     raise RequestError(413, f"The request is larger than {most / 1e6:,.0f} MB.")
-                pipe = await self._pass_on(pipe, piece)
+                pipe = await self._pass_on(None if self._looks_bad(piece, child) else pipe, piece)
+            self._looks_bad(b"", child, last=True)
         child.stdin.close()
         self.fed.set()
         while (await self.receive())["type"] != "http.disconnect":
             pass
         raise GoneError
+
+    def _looks_bad(self, piece: bytes, child: asyncio.subprocess.Process, *, last: bool = False) -> bool:
+        """Whether the rest is only read; git has been ended then. Raises RequestError for garbage."""
+        if self.prologue is None or self.refusal:
+            return bool(self.refusal)
+        try:
+            self.prologue.feed(piece)
+            if last:
+                self.prologue.end()
+        except GarbageError:
+            raise RequestError(400, "The request's body is not git's protocol.") from None
+        except TooManyRefsError as error:
+            text = f"This push moves more than {self.prologue.refs} refs, which is the most at once; nothing was changed."
+            if not error.sideband:
+                raise RequestError(422, text) from None
+            self.refusal = message(f" !     {text}", "       hint: push them in parts, or the protected branch alone: git push greenroom HEAD:master")
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+        return bool(self.refusal)
 
     async def _body(self, encoding: str) -> Any:
         unzip = Gunzip() if encoding == "gzip" else None

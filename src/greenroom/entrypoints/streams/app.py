@@ -1,6 +1,7 @@
 """Streams as a plain ASGI function: an app's log and a delivery's transcript, as lines of text or as server-sent events, and files of snapshots.
 
-No database and no thread per client: the signed URL is the credential, the files are local, and all who follow one log share its feed.
+No query and no thread per client: the signed URL is the credential, the files are local, and all who follow one log share its feed.
+Whether the links still hold is asked for all of them together.
 """
 
 from __future__ import annotations
@@ -13,41 +14,49 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from greenroom.apps.rules import Holder
 from greenroom.basics import logfile, signing
 from greenroom.basics.errors import GreenroomError, NotFoundError
 from greenroom.entrypoints.streams import growing
 from greenroom.entrypoints.streams.feeds import Feed, Feeds, Position, show
+from greenroom.entrypoints.streams.holders import BusyError, Holders, Shares
 from greenroom.logs import reading, rules
 
 log = logging.getLogger(__name__)
 
 POLL = 0.1
 KEEP_ALIVE = 15.0
-MOST = 2_000
-"""Streams that one process serves at once."""
+MOST, EACH = 2_000, 100
+"""Streams that one process serves at once, and those of one account."""
+RETRY = (b"retry-after", b"10")
 NEVER_BEGAN = 900.0
 """Seconds after which an output that nobody has begun is given up."""
 HEX = re.compile(r"[0-9a-f]{32}\Z")
 PLAIN = "text/plain; charset=utf-8"
 SNAPSHOT = re.compile(r"snapshots/[0-9a-f]{32}/[0-9a-f]{32}\.dump\Z")
 BLOCK = 1 << 18
+GRACE = 1.0
+"""Seconds in which a stream that was revoked may end by itself."""
 
 
-def make_app(home: Path, key: str) -> Callable[..., Awaitable[None]]:
+def make_app(home: Path, key: str, holders: Holders) -> Callable[..., Awaitable[None]]:
     """The ASGI application of one home: ``/streams/logs/TOKEN``, ``/streams/output/TOKEN`` and ``/streams/snapshots/TOKEN``."""
-    feeds = Feeds()
+    feeds, shares = Feeds(), Shares(EACH, "streams")
     open_streams: set[Stream] = set()
 
     async def application(scope: dict, receive: Any, send: Any) -> None:
-        stream = Stream(home, key, feeds, scope, receive, send)
+        stream = Stream(home, key, feeds, holders, shares, scope, receive, send)
         if len(open_streams) >= MOST:
-            await stream.refuse(503, f"{MOST} streams are open already.", (b"retry-after", b"10"))
+            await stream.refuse(503, f"{MOST} streams are open already.", RETRY)
             return
         open_streams.add(stream)
         try:
             await stream.answer()
         except GreenroomError as error:
-            await stream.refuse(error.status, str(error))
+            await stream.refuse(error.status, str(error), *((RETRY,) if isinstance(error, BusyError) else ()))
+        except asyncio.CancelledError:
+            if not stream.revoked:
+                raise
         finally:
             open_streams.discard(stream)
 
@@ -57,13 +66,15 @@ def make_app(home: Path, key: str) -> Callable[..., Awaitable[None]]:
 class Stream:
     """One client."""
 
-    def __init__(self, home: Path, key: str, feeds: Feeds, scope: dict, receive: Any, send: Any) -> None:
-        self.home, self.key, self.feeds = home, key, feeds
+    def __init__(
+        self, home: Path, key: str, feeds: Feeds, holders: Holders, shares: Shares, scope: dict, receive: Any, send: Any
+    ) -> None:
+        self.home, self.key, self.feeds, self.holders, self.shares = home, key, feeds, holders, shares
         self.scope, self.receive, self.send = scope, receive, send
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self.events = "text/event-stream" in headers.get(b"accept", "")
         self.last_id = headers.get(b"last-event-id", "")
-        self.gone = False
+        self.gone = self.revoked = False
         self.stirred = asyncio.Event()
 
     async def answer(self) -> None:
@@ -76,11 +87,28 @@ class Stream:
             await self.refuse(405, "A stream can only be read.", (b"allow", b"GET, HEAD"))
             return
         payload = signing.unsign(parts[3], key=self.key, purpose=parts[2])
+        holder = await self.holders.admit(payload)
+        with self.shares.one(holder.account):
+            await self._serve(holder, lambda: kinds[parts[2]](payload))
+
+    async def _serve(self, holder: Holder, stream: Callable[[], Awaitable[None]]) -> None:
         watching = asyncio.create_task(self._watch())
         try:
-            await kinds[parts[2]](payload)
+            with self.holders.watch(holder, self._revoke(asyncio.current_task())):
+                await stream()
         finally:
             watching.cancel()
+
+    def _revoke(self, task: asyncio.Task | None) -> Callable[[], None]:
+        """Ends the stream: at once where it waits for news, by force where the client reads so slowly that it waits for the client."""
+
+        def close() -> None:
+            self.gone = self.revoked = True
+            self.stirred.set()
+            if task:
+                asyncio.get_running_loop().call_later(GRACE, task.cancel)
+
+        return close
 
     async def refuse(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
         """An answer that is no stream."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from greenroom.basics.errors import NotFoundError
 
 PIECE = 65_536
-TRANSCRIPT = re.compile(r"logs/deliveries/[0-9a-f]{32}\.log\Z")
+TRANSCRIPT = re.compile(r"logs/(?:deliveries|releases)/[0-9a-f]{32}\.log\Z")
 OUTPUT = re.compile(r"run/dynos/[a-z0-9][a-z0-9.-]{0,79}/output\Z")
 
 

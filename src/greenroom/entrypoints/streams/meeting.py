@@ -1,7 +1,8 @@
 """One attached dyno and its client: bytes both ways, the end of the input, the exit code's marker, and the two ways to part.
 
-The dyno ends first: its output is sent whole, then the connection is closed. The client leaves first: the dyno's socket is closed,
-and the engine hangs up on the dyno.
+The dyno ends first: its output is sent whole, the connection is closed, and the engine is told that the client has it all. The client leaves
+first: the engine is told so, and hangs up on the dyno. The connection breaks off, or this process dies: the dyno goes on, and the client may
+come back.
 """
 
 from __future__ import annotations
@@ -26,7 +27,15 @@ PATIENCE = 10.0
 QUIET = 0.3
 LOOK = 1.0
 UNKNOWN_CODE = 255
+RESUME, WORD = "resume.sock", 8
+"""The engine's door for clients that come back or say how they part, and the bytes of a word there."""
+LEAVES = LOST = b"\xff" * WORD
+HAS_ALL = b"\xff" * (WORD - 1) + b"\xfe"
 DYNO = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
+
+
+class OutputLostError(NotFoundError):
+    """Output that the client has not seen is not kept any more; the dyno is hung up on."""
 
 
 class Meeting:
@@ -41,24 +50,27 @@ class Meeting:
         self.hello = hello
         self.input: Terminal = Terminal() if payload.get("tty") else Escaped() if hello.own else Piped()
         self.began = 0.0
+        self._greeting = HELLO
 
     async def hold(self) -> None:
         """The whole conversation. Raises NotFoundError when the dyno waits for nobody, ConnectionError when the client leaves."""
         with await self._attach() as dyno:
-            await self.connection.write(HELLO)
+            await self.connection.write(self._greeting)
             self.began = time.monotonic()
             feeding = asyncio.create_task(self._feed(dyno))
             showing = asyncio.create_task(self._show(dyno))
             try:
                 await asyncio.wait({feeding, showing}, return_when=asyncio.FIRST_COMPLETED)
                 whole = showing.done()
+                if not whole and feeding.exception() is None:
+                    await asyncio.to_thread(_say, self.folder, LEAVES)
                 if whole:
                     showing.result()
                     await self._part(feeding)
             finally:
                 await _end(feeding, showing)
-        if whole:
-            await self.connection.finish()
+        if whole and await self.connection.finish():
+            await asyncio.to_thread(_say, self.folder, HAS_ALL)
 
     async def _attach(self) -> socket.socket:
         """The dyno's socket; it may need a moment to be there, and it is there for one client only.
@@ -66,6 +78,8 @@ class Meeting:
         A plain socket, no stream of asyncio's: those give up reading when writing fails, and a command that ends without having read all
         of its input has still printed something.
         """
+        if self.hello.seen >= 0:
+            return await asyncio.to_thread(self._come_back)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -77,6 +91,27 @@ class Meeting:
                     hint = "each link is good for one client"
                     raise NotFoundError("The dyno waits for nobody.", hint=hint) from error
                 await asyncio.sleep(0.02)
+        sock.setblocking(False)
+        return sock
+
+    def _come_back(self) -> socket.socket:
+        """The dyno's other door: a client that was lost says what it has seen, and hears how much of its input has come."""
+        try:
+            sock = unixsock.connect(self.folder / RESUME, timeout=5.0)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NotFoundError("The dyno waits for nobody.", hint="it has ended") from error
+        try:
+            sock.sendall(self.hello.seen.to_bytes(WORD, "big"))
+            taken = sock.recv(WORD)
+            if len(taken) != WORD:
+                raise ConnectionResetError("the dyno closed its door meanwhile")  # if it has ended, the next try tells
+        except OSError:
+            sock.close()
+            raise
+        if taken == LOST:
+            sock.close()
+            raise OutputLostError("Output that the client has not seen is not kept any more.")
+        self._greeting = HELLO.rstrip() + f" {int.from_bytes(taken, 'big')}\r\n".encode()
         sock.setblocking(False)
         return sock
 
@@ -150,6 +185,11 @@ async def _send(dyno: socket.socket, data: bytes) -> None:
 def _say_end(dyno: socket.socket) -> None:
     with contextlib.suppress(OSError):
         dyno.shutdown(socket.SHUT_WR)
+
+
+def _say(folder: Path, word: bytes) -> None:
+    with contextlib.suppress(OSError), unixsock.connect(folder / RESUME, timeout=5.0) as sock:
+        sock.sendall(word)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

@@ -1,6 +1,7 @@
 """A CONNECT proxy for host names that the Heroku CLI has built in: it leads each of them to this installation's own TLS port, and nowhere else.
 
 It opens no connection to any other address, so it is of no use to anybody as a way out; it reads and keeps nothing of what passes.
+The TLS port runs in the same process and learns each client's address from ``Clients``, so that limits and the audit log have it.
 """
 
 from __future__ import annotations
@@ -9,24 +10,52 @@ import asyncio
 import contextlib
 import logging
 import re
+import socket
+from collections.abc import Callable, Iterator
+
+from greenroom.basics.crowd import Crowd
 
 log = logging.getLogger(__name__)
 LINE = re.compile(rb"CONNECT ([a-z0-9.-]+):([0-9]{1,5}) HTTP/1\.[01]\r\n", re.IGNORECASE)
 HOSTS = re.compile(r"([a-z0-9-]+\.)?heroku\.com\Z")
 HEAD_LIMIT, HEAD_SECONDS, IDLE_SECONDS = 16_384, 10.0, 3600.0
 PIECE = 65_536
-MOST = 200
-"""Connections that are served at once."""
+EACH, MOST = 100, 200
+"""Connections of one address and in all; the one that has been silent for longest goes for a new one."""
 
 
-async def serve(bind: str, port: int, tls_port: int) -> None:
+class Clients:
+    """The clients of proxied connections, by the source address of the inner connection. In memory, so nobody outside the process can forge one."""
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[str, int], str] = {}
+
+    @contextlib.contextmanager
+    def coming(self, source: tuple[str, int], address: str) -> Iterator[None]:
+        """Name the client of the next connection from the source."""
+        self._of[source] = address
+        try:
+            yield
+        finally:
+            self._of.pop(source, None)
+
+    def take(self, source: tuple[str, int]) -> str:
+        """The client behind a connection that has come from the source, once; empty when it did not come by the proxy."""
+        return self._of.pop(source, "")
+
+
+async def serve(bind: str, port: int, tls_port: int, clients: Clients) -> None:
     """Accept for ever."""
-    places = asyncio.Semaphore(MOST)
+    crowd = Crowd(EACH, MOST)
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with places:
+        address = (writer.get_extra_info("peername") or ("",))[0]
+        crowd.enter(writer, address, writer.transport.abort)
+        try:
             with contextlib.suppress(ConnectionError, TimeoutError, OSError):
-                await _serve_one(reader, writer, tls_port)
+                await _serve_one(reader, writer, tls_port, clients, lambda: crowd.stirred(writer))
+        finally:
+            crowd.left(writer)
             writer.close()
 
     server = await asyncio.start_server(one, bind, port, limit=HEAD_LIMIT)
@@ -34,7 +63,9 @@ async def serve(bind: str, port: int, tls_port: int) -> None:
         await server.serve_forever()
 
 
-async def _serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls_port: int) -> None:
+async def _serve_one(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls_port: int, clients: Clients, stirred: Callable[[], None]
+) -> None:
     refusal = await _refusal(reader)
     if refusal:
         status, text = refusal
@@ -42,11 +73,28 @@ async def _serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
         writer.write(b"HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body))
         await writer.drain()
         return
-    inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", tls_port)
+    inner = socket.socket()
+    inner.setblocking(False)
+    inner.bind(("127.0.0.1", 0))  # before it connects, so that the client is known when the connection is accepted
+    with clients.coming(inner.getsockname(), (writer.get_extra_info("peername") or ("",))[0]):
+        try:
+            await asyncio.get_running_loop().sock_connect(inner, ("127.0.0.1", tls_port))
+        except BaseException:
+            inner.close()
+            raise
+        await _join(reader, writer, inner, stirred)
+
+
+async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket, stirred: Callable[[], None]) -> None:
+    inner_reader, inner_writer = await asyncio.open_connection(sock=inner)
     try:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.drain()
-        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        outwards = asyncio.create_task(_pump(reader, inner_writer, stirred))
+        try:
+            await _pump(inner_reader, writer, stirred)  # where it leads to has ended: there is nobody to tell more to
+        finally:
+            outwards.cancel()
     finally:
         inner_writer.close()
 
@@ -66,7 +114,7 @@ async def _refusal(reader: asyncio.StreamReader) -> tuple[bytes, str] | None:
     return None
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stirred: Callable[[], None]) -> None:
     """One direction until its end."""
     with contextlib.suppress(ConnectionError, TimeoutError, OSError):
         while True:
@@ -74,6 +122,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 data = await reader.read(PIECE)
             if not data:
                 break
+            stirred()
             writer.write(data)
             await writer.drain()
     with contextlib.suppress(ConnectionError, OSError, RuntimeError):

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from greenroom.basics import signing
-from greenroom.basics.errors import GreenroomError
+from greenroom.basics.crowd import Crowd
+from greenroom.basics.errors import GreenroomError, NotFoundError
 from greenroom.entrypoints.streams import rules
-from greenroom.entrypoints.streams.meeting import Meeting
+from greenroom.entrypoints.streams.holders import BusyError, Holders, Shares
+from greenroom.entrypoints.streams.meeting import Meeting, OutputLostError
 from greenroom.entrypoints.streams.tls import PIECE, TlsConnection, server_context
 
 log = logging.getLogger(__name__)
@@ -24,15 +26,15 @@ log = logging.getLogger(__name__)
 HELLO_SECONDS = 10.0
 NO_LINE_END = 0.3
 LONGEST = 2_000
-STRANGERS = 64
-"""Connections that have not shown a good reference yet."""
-MEETINGS = 256
-"""Attached dynos of one installation."""
+EACH, STRANGERS = 32, 128
+"""Connections that have not shown a good reference yet, of one address and in all; the one that has waited longest goes for a new one."""
+MEETINGS, MEETINGS_EACH = 256, 32
+"""Attached dynos of one installation, and those of one account."""
 
 
-async def serve(home: Path, key: str, host: str, port: int, ssl_context: ssl.SSLContext) -> None:
+async def serve(home: Path, key: str, host: str, port: int, ssl_context: ssl.SSLContext, holders: Holders) -> None:
     """Run until cancelled. Raises OSError when the port is taken."""
-    hall = Hall(home, key, server_context(ssl_context))
+    hall = Hall(home, key, server_context(ssl_context), holders)
     server = await asyncio.start_server(hall.enter, host, port, limit=PIECE)
     try:
         await (
@@ -65,14 +67,15 @@ class Doorman:
 class Hall:
     """Where clients come in."""
 
-    def __init__(self, home: Path, key: str, context: ssl.SSLContext) -> None:
-        self.home, self.key, self.context = home, key, context
+    def __init__(self, home: Path, key: str, context: ssl.SSLContext, holders: Holders) -> None:
+        self.home, self.key, self.context, self.holders = home, key, context, holders
         self.doorman = Doorman()
-        self.strangers = self.meetings = 0
+        self.strangers = Crowd(EACH, STRANGERS)
+        self.meetings, self.shares = 0, Shares(MEETINGS_EACH, "attached dynos")
         self._inside: set[asyncio.Task] = set()
 
     def clear(self) -> None:
-        """Have everybody leave; their dynos are hung up on."""
+        """Cut everybody off; their dynos go on, and they may come back to the next server."""
         for task in self._inside:
             task.cancel()
 
@@ -83,7 +86,7 @@ class Hall:
         assert task is not None
         self._inside.add(task)
         try:
-            if self.strangers < STRANGERS and self.meetings < MEETINGS:
+            if self.meetings < MEETINGS:
                 await self._receive(connection)
         except (ConnectionError, TimeoutError, OSError, GreenroomError) as error:  # ssl.SSLError is an OSError
             log.info("rendezvous with %s ended: %s", connection.address, error)
@@ -92,17 +95,35 @@ class Hall:
             await connection.close()
 
     async def _receive(self, connection: TlsConnection) -> None:
-        self.strangers += 1
+        self.strangers.enter(connection, connection.address, connection.abort)
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 await connection.handshake()
                 hello = rules.read_hello(await self._first_line(connection))
-            payload = await self._check(hello.token, connection.address)
+            try:
+                await self._meet(connection, hello)
+            except NotFoundError as error:
+                if hello.seen >= 0:
+                    await connection.write(rules.LOST if isinstance(error, OutputLostError) else rules.ENDED)
+                    await connection.finish()
+                raise
         finally:
-            self.strangers -= 1
+            self.strangers.left(connection)
+
+    async def _meet(self, connection: TlsConnection, hello: rules.Hello) -> None:
+        """NotFoundError when the reference is bad or its dyno waits for nobody; nothing has been said to the client then."""
+        payload = await self._check(hello.token, connection.address)
+        holder = await self.holders.admit(payload)
+        self.strangers.left(connection)
         self.meetings += 1
         try:
-            await Meeting(self.home, connection, payload, hello).hold()
+            task = asyncio.current_task()
+            assert task is not None
+            with self.shares.one(holder.account), self.holders.watch(holder, task.cancel):
+                await Meeting(self.home, connection, payload, hello).hold()
+        except BusyError as error:
+            await _refuse(connection, payload, hello, error)
+            raise
         finally:
             self.meetings -= 1
 
@@ -125,3 +146,13 @@ class Hall:
         except GreenroomError:
             await asyncio.sleep(self.doorman.delay_after_bad(address))
             raise
+
+
+async def _refuse(connection: TlsConnection, payload: dict, hello: rules.Hello, error: GreenroomError) -> None:
+    """Tell the user why, as if the dyno had printed it. A client that comes back is told nothing: it tries again."""
+    if hello.seen < 0:
+        marker = rules.marker_line(1) if payload.get("marker") else b""
+        await connection.write(rules.HELLO)
+        await connection.write("".join(f" !    {line}\r\n" for line in str(error).splitlines()).encode())
+        await connection.write(marker)
+        await connection.finish()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 EOF = b"\x04"
 ESCAPE = b"\x10"
 HELLO = b"rendezvous\r\n"
+ENDED, LOST = b"ended\r\n", b"lost\r\n"
+"""Said instead of the hello to a client that comes back: there is no way back, or output is lost. Silence means that it may try again."""
 OWN = "eof=escaped"
 """The query by which Greenroom's own client says that it escapes its input."""
 MARKER = "\uffff heroku-command-exit-status: "
@@ -36,6 +38,8 @@ class Hello:
     token: str
     own: bool
     rest: bytes = b""
+    seen: int = -1
+    """A client that comes back: so many bytes of output it has; -1 for a first visit."""
 
 
 def is_whole(data: bytes) -> bool:
@@ -47,7 +51,9 @@ def read_hello(data: bytes) -> Hello:
     """The first line of what a client sent."""
     line, _, rest = data.partition(b"\n")
     token, _, query = line.decode("latin-1").strip().lstrip("/").partition("?")
-    return Hello(token, OWN in query.split("&"), rest)
+    words = query.split("&")
+    seen = next((word[5:] for word in words if word.startswith("seen=")), "")
+    return Hello(token, OWN in words, rest, int(seen) if seen.isdecimal() and len(seen) < 16 else -1)
 
 
 class Terminal:

@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from greenroom.basics import clock
+from greenroom.basics.crowd import Crowd
 from greenroom.basics.errors import GreenroomError
 
 PREFIX = "/auth/cli/"
 PAUSE = 0.5
 LONGEST = 600.0
+EACH, MOST = 20, 200
+"""Commands that wait, of one address and in all; the one that has waited longest goes for a new one."""
+_crowd = Crowd(EACH, MOST)
 
 Collect = Callable[[str, str], Awaitable[str | None]]
 
@@ -20,10 +24,14 @@ Collect = Callable[[str, str], Awaitable[str | None]]
 async def respond(scope: dict[str, Any], receive: Any, send: Any, collect: Collect, pause: float = PAUSE) -> None:
     """Answer when ``collect(id, secret)`` has a token or an error; it is asked again and again until the command goes away."""
     secret = _bearer(scope)
-    gone = asyncio.create_task(_gone(receive))
+    gone, away = asyncio.create_task(_gone(receive)), asyncio.Event()
     deadline = clock.monotonic() + LONGEST
+    _crowd.enter(gone, str((scope.get("client") or ("",))[0]), away.set)
     try:
         while not gone.done():
+            if away.is_set():
+                text = "Too many commands wait to be signed in."
+                return await _answer(send, 503, {"id": "busy", "message": text, "error": text, "url": ""})
             try:
                 token = await collect(scope["path"].removeprefix(PREFIX), secret)
             except GreenroomError as error:
@@ -40,6 +48,7 @@ async def respond(scope: dict[str, Any], receive: Any, send: Any, collect: Colle
                 )
             await asyncio.wait([gone], timeout=pause)
     finally:
+        _crowd.left(gone)
         gone.cancel()
 
 

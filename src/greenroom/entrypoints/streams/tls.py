@@ -16,6 +16,8 @@ PIECE = 65_536
 RECORD = 16_384
 ESTABLISHED = 1
 KEEP_ALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 20, socket.TCP_KEEPCNT: 6}
+SEND_BUFFER = 262_144
+"""Bytes that the kernel may hold for a client. They are lost with this process, so the engine must have kept them (``IN_FLIGHT`` of its session)."""
 GOODBYE = 5.0
 """Seconds that the other side has to close, too; until then what it sends is thrown away, so that it gets all that we sent."""
 
@@ -28,12 +30,13 @@ class TlsConnection:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=True)
         self._writing = asyncio.Lock()
-        self._notice_silence()
+        self._settle()
 
-    def _notice_silence(self) -> None:
-        """Have the kernel ask after a client of which nothing is heard, and give it up after some three minutes."""
+    def _settle(self) -> None:
+        """Have the kernel ask after a client of which nothing is heard, give it up after some three minutes, and hold back no megabytes for it."""
         sock = self._writer.get_extra_info("socket")
         if sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in KEEP_ALIVE.items():
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -89,8 +92,8 @@ class TlsConnection:
         except OSError:
             return False
 
-    async def finish(self) -> None:
-        """Say that nothing more will come, and wait until the other side has closed, too."""
+    async def finish(self) -> bool:
+        """Say that nothing more will come, and wait until the other side has closed, too: then it has received everything. False: it has not closed."""
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         with contextlib.suppress(ConnectionError, TimeoutError, OSError):
@@ -99,6 +102,12 @@ class TlsConnection:
                 self._writer.write_eof()
                 while await self._reader.read(PIECE):
                     pass
+                return True
+        return False
+
+    def abort(self) -> None:
+        """Cut the connection off at once; whoever reads from it gets its end."""
+        self._writer.transport.abort()
 
     async def close(self) -> None:
         """Give everything back."""

@@ -1,27 +1,62 @@
 """Takes archives that clients send to a signed link, and gives them back: a plain ASGI function that keeps nothing in memory.
 
-The link is the credential. A file is written beside and renamed, so that nobody ever reads half of one; the second PUT to a link is refused.
+The link is the credential, and ends with the token that it was made with. A file is written beside and renamed, so that nobody ever reads half
+of one; a link takes one PUT at a time, and one in all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from greenroom.basics import signing
+from greenroom.apps.rules import Holder
+from greenroom.basics import disk, signing
 from greenroom.basics.errors import GreenroomError, NotFoundError, UserError
+from greenroom.entrypoints.streams.holders import Holders
 from greenroom.git import uploads
 
 PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 BLOCK = 1 << 18
+LOOK = 16 * 1024 * 1024
+"""Bytes of an upload after which the disk is checked again."""
 
 
-def make_app(home: Path, key: str) -> Callable[..., Awaitable[None]]:
+class Gate:
+    """What the application knows: one home, and the drafts that are being written."""
+
+    def __init__(self, home: Path, key: str, holders: Holders) -> None:
+        self.home, self.key, self.holders = home, key, holders
+        self.drafts: set[Path] = set()
+
+    async def admit(self, token: str, purpose: str) -> tuple[Path, Holder]:
+        """The file of a link and its owner. NotFoundError when the link is none of ours, has expired or its owner may not use it any more."""
+        payload = signing.unsign(token, key=self.key, purpose=purpose)
+        holder = await self.holders.admit(payload)
+        return uploads.place(self.home, str(payload.get("source"))), holder
+
+    @contextlib.contextmanager
+    def draft(self, goal: Path) -> Iterator[tuple[Path, BinaryIO]]:
+        """A new file beside the goal, gone after the block. UserError while another one is open; one that a killed process left is removed."""
+        draft = goal.with_name(f".{goal.name}.part")
+        if draft in self.drafts:
+            raise UserError("Something is being uploaded to this link.", hint="POST /sources gives a new one")
+        self.drafts.add(draft)
+        try:
+            draft.unlink(missing_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+                yield draft, file
+        finally:
+            draft.unlink(missing_ok=True)
+            self.drafts.discard(draft)
+
+
+def make_app(home: Path, key: str, holders: Holders) -> Callable[..., Awaitable[None]]:
     """The ASGI application of one home: ``/streams/sources/TOKEN`` with PUT and GET."""
+    gate = Gate(home, key, holders)
 
     async def application(scope: dict, receive: Any, send: Any) -> None:
         handlers = {"PUT": _take, "GET": _give, "HEAD": _give}
@@ -29,7 +64,7 @@ def make_app(home: Path, key: str) -> Callable[..., Awaitable[None]]:
         try:
             if scope["method"] not in handlers:
                 raise UserError("A source can be written with PUT and read with GET.")
-            await handlers[scope["method"]](home, key, token, scope, receive, send)
+            await handlers[scope["method"]](gate, token, scope, receive, send)
         except GreenroomError as error:
             await _answer(send, error.status, f"{error}\n".encode())
 
@@ -43,44 +78,46 @@ async def _answer(send: Any, status: int, body: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _take(home: Path, key: str, token: str, scope: dict, receive: Any, send: Any) -> None:
-    name = str(signing.unsign(token, key=key, purpose=uploads.PUT).get("source"))
-    goal = uploads.place(home, name)
+async def _take(gate: Gate, token: str, scope: dict, receive: Any, send: Any) -> None:
+    goal, holder = await gate.admit(token, uploads.PUT)
     if goal.exists():
         raise UserError("Something was uploaded to this link already.", hint="POST /sources gives a new one")
     goal.parent.mkdir(mode=0o700, exist_ok=True)
-    draft = goal.with_name(f".{name}.{secrets.token_hex(4)}")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            if not await _copy(receive, file):
-                return  # the client has gone
-        await asyncio.to_thread(os.link, draft, goal)
-    except FileExistsError as error:
-        raise UserError("Something was uploaded to this link already.", hint="POST /sources gives a new one") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    disk.guard(gate.home, "uploads")
+    revoked = asyncio.Event()
+    with gate.draft(goal) as (draft, file), gate.holders.watch(holder, revoked.set):
+        if not await _copy(gate.home, receive, file, revoked):
+            return  # the client has gone
+        file.flush()
+        try:
+            await asyncio.to_thread(os.link, draft, goal)
+        except FileExistsError as error:
+            raise UserError("Something was uploaded to this link already.", hint="POST /sources gives a new one") from error
     await _answer(send, 200)
 
 
-async def _copy(receive: Any, file: BinaryIO) -> bool:
-    size = 0
+async def _copy(home: Path, receive: Any, file: BinaryIO, revoked: asyncio.Event) -> bool:
+    size = looked = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return False
+        if revoked.is_set():
+            raise NotFoundError("This link is not valid or has expired.", hint="ask for a new one")
         data = message.get("body", b"")
         size += len(data)
         if size > uploads.MAX_BYTES:
             raise UserError(f"A source may have {uploads.MAX_BYTES // 1024**2} MB.", hint="leave out what need not be in it")
+        if size - looked >= LOOK:
+            looked = size
+            await asyncio.to_thread(disk.guard, home, "uploads")
         await asyncio.to_thread(file.write, data)
         if not message.get("more_body"):
             return True
 
 
-async def _give(home: Path, key: str, token: str, scope: dict, receive: Any, send: Any) -> None:
-    name = str(signing.unsign(token, key=key, purpose=uploads.GET).get("source"))
-    path = uploads.place(home, name)
+async def _give(gate: Gate, token: str, scope: dict, receive: Any, send: Any) -> None:
+    path, _ = await gate.admit(token, uploads.GET)
     if not path.is_file():
         raise NotFoundError("Nothing was uploaded to this link.", hint="PUT the archive to its put_url first")
     with await asyncio.to_thread(path.open, "rb") as file:

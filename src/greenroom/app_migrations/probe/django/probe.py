@@ -17,9 +17,11 @@ VARIABLE = "DJANGO_SETTINGS_MODULE"
 FALLBACK = re.compile(VARIABLE + r"""["']\s*[,\]]\s*=?\s*[^"'\n]*["']([A-Za-z_][\w.]*)["']""")
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 TABLES = re.compile(r'''\b(TABLE|ON|UPDATE)\s+(?:IF\s+EXISTS\s+|ONLY\s+)*"([^"]+)"''')
-MOST, COUNTED, SQL_SECONDS = 200, 1000000, 20
+MOST, COUNTED, SQL_SECONDS, PAGE_SECONDS = 200, 1000000, 20, 20
+NOT_THERE = re.compile(r"does not exist|no such (table|column)|doesn't exist|Unknown column", re.I)
 BEGAN = time.monotonic()
 SKIPPED = {"node_modules", "__pycache__", "site-packages"}
+INSTALLED = {"site-packages", "dist-packages", ".heroku", ".venv", "venv", "node_modules"}
 
 
 def find_manage(root):
@@ -82,8 +84,11 @@ def prepare(root):
     return None
 
 
-def inspect():
-    """The state of the migrations against the default database, as a map. Django's own errors are let through."""
+def inspect(path="", host=""):
+    """The state of the migrations against the default database, as a map. Django's own errors are let through.
+
+    path, host: the health path and the host name; while migrations are pending the page is asked for once, within this process.
+    """
     import django
     from django.conf import settings
     from django.db import DEFAULT_DB_ALIAS, connections
@@ -91,14 +96,7 @@ def inspect():
 
     django.setup()
     if settings.DATABASES.get(DEFAULT_DB_ALIAS, {}).get("ENGINE", "").endswith(".dummy"):
-        return {
-            "status": "ok",
-            "pending": [],
-            "missing": [],
-            "conflicts": {},
-            "plan": [],
-            "detail": "no database is configured",
-        }
+        return {"status": "ok", "detail": "no database is configured", "about": about(settings, "")}
     connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
     executor = MigrationExecutor(connection)
@@ -121,7 +119,49 @@ def inspect():
         "lacking": lacking(connection),
         "detail": "",
         "version": django.get_version(),
+        "about": dict(about(settings, connection.vendor), **({"page": page(path, host)} if plan and path else {})),
     }
+
+
+def about(settings, vendor):
+    """What the settings say that helps when a release does not come up: the database's kind, DEBUG, the secret key's origin, the WSGI module."""
+    return {
+        "vendor": vendor,
+        "debug": bool(settings.DEBUG),
+        "insecure_key": str(settings.SECRET_KEY).startswith("django-insecure-"),
+        "wsgi": str(getattr(settings, "WSGI_APPLICATION", None) or "").rpartition(".")[0],
+    }
+
+
+def page(path, host):
+    """How the health path answers on this schema: {status}, or {error, schema} with what its code raised, which a server does not show without DEBUG."""
+    import signal
+
+    from django.test import Client
+
+    def late(*_):
+        raise TimeoutError("no answer in %d s" % PAGE_SECONDS)  # noqa: UP031
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(PAGE_SECONDS)
+    try:
+        answer = Client().get(path, HTTP_HOST=host or "localhost", HTTP_X_FORWARDED_PROTO="https", secure=True)
+        return {"status": answer.status_code}
+    except Exception as error:
+        return {"error": explain(error)[1], "schema": by_the_schema(error)}
+    finally:
+        signal.alarm(0)
+
+
+def by_the_schema(error):
+    """Whether a table or a column that is not there is the cause, or the cause of the cause."""
+    seen = 0
+    while error is not None and seen < 20:
+        names = {cls.__name__ for cls in type(error).__mro__}
+        if names & {"UndefinedTable", "UndefinedColumn"} or (names & {"ProgrammingError", "OperationalError"} and NOT_THERE.search(str(error))):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
 
 
 def lacking(connection):
@@ -144,8 +184,22 @@ def lacking(connection):
     return sorted(set(found))[:200]
 
 
+def is_own(config, loader):
+    """Whether the team can commit a migration of this app: its code, or the migrations that the settings give it, are not an installed package's."""
+    import importlib.util
+
+    places = [config.path]
+    try:
+        name = loader.migrations_module(config.label)[0]
+        spec = importlib.util.find_spec(name) if name else None
+        places += list(spec.submodule_search_locations or []) if spec else []
+    except (ImportError, ValueError):
+        pass
+    return not INSTALLED & set(os.path.realpath(places[-1]).split(os.sep))
+
+
 def unmade(loader):
-    """``app: what`` of each change of the models that no migration holds; nothing where Django cannot tell."""
+    """``app: what`` of each change of the team's models that no migration holds; nothing where Django cannot tell."""
     from django.apps import apps
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.questioner import MigrationQuestioner
@@ -157,7 +211,8 @@ def unmade(loader):
     except Exception:
         traceback.print_exc()
         return []
-    found = [(app, operation) for app in sorted(changes) for migration in changes[app] for operation in migration.operations]
+    kept = [app for app in sorted(changes) if is_own(apps.get_app_config(app), loader)]
+    found = [(app, operation) for app in kept for migration in changes[app] for operation in migration.operations]
     return [str(app) + ": " + str(operation.describe())[:200] for app, operation in found[:50]]
 
 
@@ -227,7 +282,7 @@ def explain(error):
     return ("database" if down else "code"), type(error).__name__ + ": " + text
 
 
-def probe(root):
+def probe(root, *asked):
     """The whole answer; never raises, and never says ``ok`` unless the database was asked."""
     answer = {"framework": "django", "pending": [], "missing": [], "conflicts": {}, "plan": [], "kind": ""}
     try:
@@ -236,7 +291,7 @@ def probe(root):
             status, detail, kind = early
             framework = "none" if status == "none" else "django"
             return dict(answer, framework=framework, status=status, detail=detail, kind=kind)
-        return dict(answer, **inspect())
+        return dict(answer, **inspect(*asked))
     except SystemExit as error:
         return dict(
             answer, status="error", kind="code", detail=f"the app ended itself while it was loaded: {error.code}"
@@ -249,7 +304,7 @@ def probe(root):
 
 def main(argv):
     """Leave the answer and end at once, whatever threads the app has started."""
-    text = json.dumps(probe(os.getcwd()))
+    text = json.dumps(probe(os.getcwd(), *argv[2:4]))
     if len(argv) > 1:
         target = os.path.join(argv[1], "probe.json")
         with open(target + ".new", "w", encoding="utf-8") as file:

@@ -21,7 +21,7 @@ declare("app.update", "Settings; what is left out stays as it is.", {
 })  # fmt: skip
 declare("config-vars.update", "Config vars to set; null removes one.", "nullable-strings")
 declare("domain.create", "A host name.", {"hostname": "name", "?sni_endpoint": "any"})
-declare("collaborator.create", "Whom to let in.", {"user": "name", "?role": "text?", "?silent": "any"})
+declare("collaborator.create", "Whom to let in.", {"user": "name", "?role": "text?", "?permissions": "[any]?", "?silent": "any"})
 declare("release.create", "The release to go back to, by id or version; without it the last good one.", {
     "?release": ["text", "integer", "null"], "?force": "any", "?confirm": "any", "?slug": "any", "?description": "any",
 })  # fmt: skip

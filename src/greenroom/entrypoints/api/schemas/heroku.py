@@ -21,6 +21,7 @@ ACCOUNT = {
 }  # fmt: skip
 declare("account", "An account.", ACCOUNT)
 declare("account.new", "A new account, with the only showing of its first token.", {**ACCOUNT, "token": "text"})
+declare("account.token", "An account, with the only showing of a new token.", {**ACCOUNT, "token": "text"})
 declare("authorization", "An API token. Its text is whole only in the answer that makes it.", {
     "id": "uuid", "description": "text", "scope": "[text]", "client": "null", "grant": "null", "refresh_token": "null", "session": "null",
     "access_token": {"id": "uuid", "token": "text", "expires_in": "integer?"},
@@ -42,12 +43,14 @@ declare("app", "An app. ``generation`` is an object in version 3 and a text in v
     "maintenance": "boolean", "acm": "boolean", "archived_at": "moment?", "buildpack_provided_description": "text?", "create_status": "text",
     "internal_routing": "boolean?", "locked": "boolean", "joined": "boolean", "organization": "null", "team": "null", "space": "null",
     "repo_size": "integer?", "slug_size": "integer?", "released_at": "moment?", "required_checks": "[text]", "deploy_paused": "text?",
-    "deploy_paused_until": "moment?", "protected_branch": "text", "web_url": "text", "git_url": "text", "git_http_url": "text", **TIMES,
+    "deploy_paused_until": "moment?", "protected_branch": "text",
+    "?state": "live|held|crashed|none", "?live_version": "integer?", "web_url": "text", "git_url": "text", "git_http_url": "text", **TIMES,
 })  # fmt: skip
 declare("release", "A release: a slug and a version of the config vars.", {
     "id": "uuid", "version": "integer", "description": "text", "kind": "text", "status": "failed|pending|succeeded|expired", "reason": "text?",
     "refused": "boolean", "current": "boolean", "addon_plan_names": "[text]", "eligible_for_rollback": "boolean",
-    "slug": "#release.slug?", "oci_image": "null", "output_stream_url": "text?", "user": "#user", "app": "#named", **TIMES,
+    "slug": "#release.slug?", "oci_image": "null", "output_stream_url": "text?", "user": "#user", "app": "#named",
+    "?patience": "integer", "?held": "boolean", **TIMES,
 })  # fmt: skip
 declare("release.slug", "A release's slug.", {"id": "uuid", "commit": "text", "digest": "text"})
 declare("formation", "A process type with its quantity.", {

@@ -18,7 +18,8 @@ declare("verdict", "The gate's judgement.", {"colour": "green|pending|red|blocke
 declare("delivery", "The journey of one push, config change or rollback.", {
     "id": "uuid", "app": "#named", "sha": "text", "seq": "integer", "kind": "text", "state": STATES, "reason": "text", "verdict": "#verdict?",
     "checks": "[#check]", "build": "#delivery.build?", "release": "#version-of?",
-    "migrations": {"pending": "[text]", "held": "boolean"}, "user": {"email": "text"}, "finished_at": "moment?", "?transcript_url": "text", **TIMES,
+    "migrations": {"pending": "[text]", "held": "boolean"}, "user": {"email": "text"}, "finished_at": "moment?",
+    "hint": "text?", "remedy": "text?", "transcript_url": "text", **TIMES,
 })  # fmt: skip
 declare("delivery.build", "Its build.", {"id": "uuid", "status": "text"})
 declare("annotation", "A finding of a check.", {
@@ -65,7 +66,7 @@ declare("restore", "A database being put back to a snapshot.", {
 declare("restore.step", "When it came to a state.", {"state": "text", "detail": "text", "at": "moment"})
 declare("pg", "An app's database: size, tables, connections.", {
     "name": "text", "state": "text", "plan": "text", "version": "text", "size_bytes": "integer", "tables": "integer", "connections": "integer",
-    "connection_limit": "integer", "database": "text", "url_host": "text",
+    "connection_limit": "integer", "quota_bytes": "integer", "over_quota": "text", "database": "text", "url_host": "text",
 })  # fmt: skip
 declare("audit-entry", "A line of the audit log.", {
     "id": "integer", "at": "moment", "created_at": "moment", "actor": "text", "action": "text", "app": "text?", "address": "text?",

@@ -1,0 +1,64 @@
+"""Turns an error of PostgreSQL into the answer that a client gets.
+
+It recognises errors by their PEP 249 names, which Django and psycopg share, and by PostgreSQL's error codes.
+"""
+
+from __future__ import annotations
+
+from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError, PlatformError
+
+LOST = frozenset({"OperationalError", "InterfaceError"})
+MET = frozenset({"40001", "40P01", "23503", "23505"})
+"""Serialization failure, deadlock, a row that another one refers to is gone, a value that exists already: two changes at the same moment."""
+BUSY = frozenset({"55P03", "57014", "53300"})
+"""A lock that was not given in time, a statement that took too long, no connection left."""
+FULL = frozenset({"53100", "53200"})
+"""No space on the disk, no memory."""
+GONE = "did not affect any rows"
+"""Django's words for a row that was deleted before it could be saved."""
+
+
+class DatabaseAwayError(PlatformError):
+    """PostgreSQL does not answer, or not any more; the host process restarts it."""
+
+    def __init__(self) -> None:
+        super().__init__("Greenroom's database is restarting.", hint="try again in a few seconds; greenroom status")
+
+
+class DatabaseBusyError(PlatformError):
+    """PostgreSQL answers, but had no time for this."""
+
+    def __init__(self) -> None:
+        super().__init__("Greenroom's database had too much to do.", hint="try again in a few seconds; greenroom doctor")
+
+
+class DatabaseFullError(PlatformError):
+    """PostgreSQL has no disk or no memory left."""
+
+    def __init__(self) -> None:
+        super().__init__("Greenroom's database has no space left on the disk, or no memory.", hint="make room on the server; greenroom doctor")
+
+
+class MetError(ConflictError):
+    """Somebody else changed, made or removed the same at the same moment."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else changed the same thing at the same moment.", hint="see what it is like now, and try again")
+
+
+def judged(error: BaseException) -> GreenroomError | None:
+    """Return the answer to an error of psycopg or Django, or to an app that is gone. None for all other errors, which are Greenroom's own faults."""
+    if type(error).__qualname__ == "App.DoesNotExist":
+        return NotFoundError("Couldn't find that app: it was destroyed meanwhile.", hint="heroku apps lists the apps that you may see", resource="app")
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if not names & {"DatabaseError", "InterfaceError"}:
+        return None
+    cause = error if hasattr(error, "sqlstate") else error.__cause__
+    state = getattr(cause, "sqlstate", None) or ""
+    if state in MET or GONE in str(error):
+        return MetError()
+    if state in FULL:
+        return DatabaseFullError()
+    if state in BUSY or type(cause).__name__ == "PoolTimeout":
+        return DatabaseBusyError()
+    return DatabaseAwayError() if names & LOST else None

@@ -1,0 +1,57 @@
+"""Reads ``env`` of a .travis.yml: variables as texts for a shell, which expands them in their order as Travis does. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+PAIR = re.compile(r"""\s*(?P<name>[^\s=]+)=(?P<value>(?:"(?:\\.|[^"\\])*"|'[^']*'|\$\((?:[^()]|\([^()]*\))*\)|\$(?!\()|\\.|[^\s"'\\$])*)(?=\s|$)""", re.DOTALL)
+OURS = ("DATABASE_URL", "SECRET_KEY")
+Variables = tuple[tuple[str, str], ...]
+SECURE = "an encrypted value (secure) can only be read by Travis: put it into app.json"
+
+
+def read(item: Any) -> tuple[list[tuple[str, str]], list[str]]:
+    """([(name, text for a shell)], problems) of one entry: ``A=1 B="x $A"`` or a map."""
+    if isinstance(item, str):
+        return _checked(*_words(item))
+    if isinstance(item, Mapping):
+        secure = ["secure"] if "secure" in item or any(isinstance(value, Mapping) for value in item.values()) else []
+        plain = [(str(name), _quoted(value)) for name, value in item.items() if name != "secure" and not isinstance(value, (Mapping, list))]
+        pairs, problems = _checked(plain, [])
+        return pairs, problems + [SECURE for _ in secure]
+    return [], []
+
+
+def _words(text: str) -> tuple[list[tuple[str, str]], list[str]]:
+    pairs: list[tuple[str, str]] = []
+    place = 0
+    while text[place:].strip():
+        match = PAIR.match(text, place)
+        if match is None:
+            return pairs, ["an entry has an open quote, or a part that is no NAME=value"]
+        pairs.append((match["name"], match["value"]))
+        place = match.end()
+    return pairs, []
+
+
+def _checked(pairs: list[tuple[str, str]], problems: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    kept, said = [], list(problems)
+    for name, value in pairs:
+        if not NAME.match(name) or "\0" in value:
+            said.append(f"{name[:60]!r} is no name of a variable")
+        elif name in OURS:
+            said.append(f"{name} is set by Greenroom")
+        else:
+            kept.append((name, value))
+    return kept, said
+
+
+def _quoted(value: Any) -> str:
+    """A value of a map as a shell takes it: in quotes where it would fall apart; ``$X`` is expanded."""
+    text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+    if re.search(r"[\s'\"();&|<>*?#~{}`\\]", text) and not (text[:1] == text[-1:] and text[:1] in "\"'" and len(text) > 1):
+        return '"' + re.sub(r'(["\\`])', r"\\\1", text) + '"'
+    return text

@@ -1,0 +1,11 @@
+# A web dyno that is asked to restart serves until its successor does.
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("dynos", "0001_initial")]
+
+    operations = [
+        migrations.AddField(model_name="dyno", name="leaving", field=models.BooleanField(default=False)),
+    ]

@@ -1,0 +1,103 @@
+"""Whether those who hold links may still use them: asked when a link is opened, and every few seconds for all that are open at once.
+
+The question itself (tokens, accounts, roles) is the caller's; one call answers for any number of holders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from typing import Any
+
+from greenroom.apps.rules import Holder
+from greenroom.basics.errors import NotFoundError, UserError
+
+log = logging.getLogger(__name__)
+
+SECONDS = 2.0
+"""Between two questions; a link that no longer holds is closed within this and the time of one answer."""
+
+Ask = Callable[[Collection[Holder]], Awaitable[set[Holder]]]
+
+
+async def everybody(holders: Collection[Holder]) -> set[Holder]:
+    """All of them may: for a process that has only the streams."""
+    return set(holders)
+
+
+class BusyError(UserError):
+    """The account has as many open connections of this kind as one account may have."""
+
+    id = "rate_limit"
+    status = 429
+
+
+class Shares:
+    """Open connections of each account, ``most`` of one, so that no account takes the places of all others. kind: their name in the plural."""
+
+    def __init__(self, most: int, kind: str) -> None:
+        self.most, self.kind = most, kind
+        self._of: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def one(self, account: str) -> Iterator[None]:
+        """Count one while the block runs. BusyError when the account has too many already."""
+        if self._of[account] >= self.most:
+            raise BusyError(f"Your account has {self.most} {self.kind} open already.", hint="close some of them, then try again")
+        self._of[account] += 1
+        try:
+            yield
+        finally:
+            self._of[account] -= 1
+            if not self._of[account]:
+                del self._of[account]
+
+
+class Holders:
+    """The holders of open links of one process."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._open: dict[object, tuple[Holder, Callable[[], object]]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def admit(self, payload: dict[str, Any]) -> Holder:
+        """The holder of a link that is being opened. NotFoundError when it may not, in the words of a link that has expired."""
+        try:
+            holder = Holder(**payload["who"])
+        except (KeyError, TypeError):
+            holder = None
+        if holder is None or holder not in await self._ask({holder}):
+            raise NotFoundError("This link is not valid or has expired.", hint="ask for a new one")
+        return holder
+
+    @contextlib.contextmanager
+    def watch(self, holder: Holder, close: Callable[[], object]) -> Iterator[None]:
+        """``close`` is called once, as soon as the holder may no longer use the link."""
+        key = object()
+        self._open[key] = (holder, close)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._open.pop(key, None)
+
+    async def _run(self) -> None:
+        while self._open:
+            await asyncio.sleep(SECONDS)
+            try:
+                await self._turn()
+            except Exception as error:  # the database is away: nobody is closed for that, and the question is asked again
+                log.warning("whether open links still hold could not be asked: %s", error)
+
+    async def _turn(self) -> None:
+        asked = Counter(holder for holder, _ in self._open.values())
+        allowed = await self._ask(asked) if asked else set()
+        for key, (holder, close) in list(self._open.items()):
+            if holder in asked and holder not in allowed:
+                self._open.pop(key, None)
+                close()

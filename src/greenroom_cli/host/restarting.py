@@ -1,0 +1,136 @@
+"""Watches the components of one installation and restarts what dies, with growing pauses that are kept in memory.
+
+Nothing that a full disk does may end it: lines and pid files that cannot be written are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from greenroom.basics.processes import Identity, open_pidfd
+from greenroom_cli.host import keeper
+from greenroom_cli.host.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from greenroom_cli.host.components import Component
+    from greenroom_cli.host.watch import Watched
+
+FIRST, LONGEST = 1.0, 60.0
+STEADY, QUICK = 60.0, 2.0
+"""Seconds after which a component counts as steady; and within which its end counts as a failed start."""
+ROOM = 16_000_000
+"""Bytes. With fewer on its disk little can start; what waits is started at once when they are there again."""
+
+
+class Keeper:
+    """Watches until it is told to stop. ``clock``: seconds that only grow."""
+
+    def __init__(
+        self, home: Path, components: Sequence[Component | Watched], say: keeper.Say, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.home = home
+        self.components = {component.name: component for component in components}
+        self.say = say
+        self.clock = clock
+        self.pause = dict.fromkeys(self.components, FIRST)
+        self.due: dict[str, float] = {}
+        self.running: dict[str, Identity] = {}
+        self.since = dict.fromkeys(self.components, clock() - STEADY - 1)
+        self.restarts = {name: int(keeper.details(home, name).get("restarts", 0)) for name in self.components}
+        self.unwritten: set[str] = set()
+        self.cramped = False
+        self.stopping = False
+
+    def run(self, ready: Callable[[], object] = bool) -> None:
+        """Watch by pidfd, so that components that are not children are watched too; returns after TERM or INT.
+
+        ``ready`` is called as soon as these signals are heeded.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        ready()
+        while not self.stopping:
+            poll, handles = select.poll(), self.look()
+            for handle in handles:
+                poll.register(handle, select.POLLIN)
+            poll.poll(500)
+            for handle in handles:
+                os.close(handle)
+            self.turn()
+
+    def look(self) -> list[int]:
+        """A pidfd of each component that lives; what has died is noted."""
+        handles = []
+        for name in self.components:
+            if name not in self.running and name not in self.due and (who := keeper.known(self.home, name)):
+                self.running[name] = who
+            handle = open_pidfd(self.running[name]) if name in self.running else None
+            if handle is not None:
+                handles.append(handle)
+            elif name not in self.due:
+                self._died(name)
+        return handles
+
+    def turn(self) -> None:
+        """Start what is due, and write down what the disk had no room for."""
+        keeper.reap()
+        self._notice_room()
+        for name, moment in list(self.due.items()):
+            if self.clock() >= moment:
+                self._restart(name)
+        for name in [name for name in self.unwritten if name in self.running]:
+            if keeper.remember(self.home, name, self.running[name], self.restarts[name]):
+                self.unwritten.discard(name)
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _died(self, name: str) -> None:
+        """Decide when it is started again: sooner if it had run for long."""
+        self.running.pop(name, None)
+        lived = self.clock() - self.since[name]
+        if lived > STEADY:
+            self.pause[name] = FIRST
+        wait = 0.0 if lived > QUICK and self.pause[name] <= FIRST else self.pause[name]
+        self.say(f"{name} ended; starting it again in {wait:.0f} s")
+        self._wait(name, wait)
+
+    def _wait(self, name: str, seconds: float) -> None:
+        self.pause[name] = min(self.pause[name] * 2, LONGEST)
+        self.due[name] = self.clock() + seconds
+
+    def _restart(self, name: str) -> None:
+        del self.due[name]
+        other = keeper.known(self.home, name)
+        if other:
+            self.running[name] = other
+            self.say(f"{name} runs as pid {other.pid}")
+            return
+        try:
+            who = keeper.start(self.home, self.components[name], self.restarts[name] + 1)
+        except (HostError, OSError) as error:
+            self.say(f"{name} does not start: {error}")
+            self._wait(name, self.pause[name])
+            return
+        self.running[name], self.since[name] = who, self.clock()
+        self.restarts[name] += 1
+        self.unwritten.add(name)
+        self.say(f"{name} runs again as pid {who.pid}")
+
+    def _notice_room(self) -> None:
+        """When a full disk has room again, nothing waits any longer."""
+        with contextlib.suppress(OSError):
+            cramped = shutil.disk_usage(self.home).free < ROOM
+            if self.cramped and not cramped:
+                self.say("the disk has room again")
+                self.pause = dict.fromkeys(self.components, FIRST)
+                self.due = dict.fromkeys(self.due, self.clock())
+            self.cramped = cramped

@@ -1,0 +1,65 @@
+"""A test run may create databases. It cannot hold the names that the platform needs for the databases of other apps."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from greenroom.addons.postgres import actions, clones, host, restores, snapshots
+from tests.addons.conftest import as_app
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def squatter():
+    made = actions.make_throwaway(label="squatter")
+    yield made
+    actions.drop_throwaway(label="squatter")
+
+
+def take(squatter, name):
+    """Hold the name with a database that is hard to remove."""
+    with as_app(squatter.url) as connection:
+        connection.execute(f"CREATE DATABASE {name} IS_TEMPLATE true")
+        connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC, {squatter.name}")
+
+
+def owner(name):
+    with host.connect() as connection:
+        row = connection.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [name]).fetchone()
+    return row[0] if row else None
+
+
+def test_a_restore_and_a_reset_succeed_under_taken_names(alice, database, home, squatter):
+    addon, url = database
+    snapshot = snapshots.capture(actor=alice, addon=addon, home=home, kind="manual")
+    for number in range(1, 6):
+        take(squatter, f"{addon.data['database']}_restore_{number}")
+    row = restores.restore(actor=alice, addon=addon, snapshot=snapshot, home=home)
+    assert row.state == "swapped"
+    assert owner(row.kept) == owner(addon.data["database"]) == "greenroom"
+    with as_app(url) as connection:
+        assert connection.execute("SELECT count(*) FROM shop_order").fetchone() == (1000,)
+
+
+def test_a_taken_name_of_the_replaced_database_does_not_pass_for_an_exchange(database, squatter):
+    addon, url = database
+    current = addon.data["database"]
+    with host.connect() as connection:
+        host.make_database(connection, f"{current}_restore_1", addon.data["role"])
+    take(squatter, f"{current}_old_20260101000000_1")
+    host.exchange(current=current, new=f"{current}_restore_1", kept=f"{current}_old_20260101000000_1")
+    with as_app(url) as connection, pytest.raises(psycopg.errors.UndefinedTable):
+        connection.execute("SELECT 1 FROM shop_order")
+
+
+def test_a_rehearsal_is_made_under_a_taken_name_and_the_squatter_may_create_no_more(database, squatter, tmp_path):
+    addon, _ = database
+    name = clones.name_for(addon, 1)
+    take(squatter, name)
+    assert clones.make(addon=addon, name=name, folder=tmp_path, deadline=60).tables == 2
+    assert owner(name) == "greenroom"
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        take(squatter, f"{name}_bare")
+    clones.drop(name=name)

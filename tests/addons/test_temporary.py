@@ -1,0 +1,63 @@
+"""Databases of test runs and rehearsals are bounded as those of apps are."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from greenroom.addons.postgres import actions, clones, host, limits, temporary
+from tests.addons.conftest import as_app
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def run():
+    made = actions.make_throwaway(label="large")
+    with as_app(made.url) as connection:
+        connection.execute("CREATE DATABASE test_large")
+    yield made
+    actions.drop_throwaway(label="large")
+
+
+def test_a_test_run_begins_with_the_time_limits_of_an_app(run):
+    with as_app(run.url) as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == (limits.RUNNING["statement_timeout"],)
+
+
+def test_a_database_that_a_test_run_made_is_closed_to_other_tenants(run, database):
+    _, url = database
+    temporary.look()
+    with pytest.raises(psycopg.OperationalError, match="permission denied"), as_app(url, "test_large"):
+        pass
+    with as_app(run.url, "test_large") as connection:
+        connection.execute(f"REVOKE ALL ON DATABASE test_large FROM greenroom, {run.name}")
+        temporary.look()
+        connection.execute("CREATE TABLE t (n int)")
+
+
+def test_a_test_run_whose_databases_are_too_large_is_locked_out(run, settings):
+    with host.connect() as connection:
+        one = host.facts(connection, run.name).bytes
+        settings.DATABASE_MB = one * 3 // 4 // 1_000_000  # twice that holds one database, not two
+        assert one < temporary.limit(run.name) < 2 * one
+        temporary.look()
+        assert host.role_exists(connection, run.name)
+    for name in (run.name, "test_large"):
+        with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(run.url, name):
+            pass
+
+
+def test_a_rehearsal_may_have_what_its_app_may_have_and_as_much_again(database, settings, tmp_path):
+    addon, _ = database
+    clone = clones.make(addon=addon, name=clones.name_for(addon, 7), folder=tmp_path, deadline=60)
+    settings.DATABASE_MB = clone.bytes // 3_000_000 + 1
+    temporary.look()
+    with as_app(clone.url), as_app(clone.app_url):
+        pass
+    settings.DATABASE_MB = clone.bytes // 5_000_000
+    temporary.look()
+    for url in (clone.url, clone.app_url):
+        with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(url):
+            pass
+    clones.drop(name=clone.name)

@@ -1,0 +1,60 @@
+"""``run`` when the connection to the dyno is lost for good: the command's end is said, and it is never a success."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from greenroom_cli import attach, client, run
+from tests.cli.fake import Reply
+from tests.cli.rows import APP, dyno
+
+
+@pytest.mark.parametrize(("code", "ours"), [(0, 1), (7, 7)])
+def test_output_that_did_not_come_whole_is_no_success(at_server, greenroom, monkeypatch, code, ours):
+    def cut(*words, **more):
+        raise attach.CutError("The end of its output may be missing.")
+
+    monkeypatch.setattr(attach, "attach", cut)
+    at_server.on("GET", f"/apps/{APP}/dynos/id-run.1", Reply(dyno("run.1", state="complete", exit_code=code, exit_reason="exit")))
+    result = greenroom("run", "-a", APP, "make", "report")
+    assert (result.exit_code, result.stdout) == (ours, "")
+    assert "The end of its output may be missing." in result.stderr
+    assert f"The command exited with status {code}, but its output is incomplete." in result.stderr
+    assert f"hint: greenroom logs --dyno run.1 -a {APP}" in result.stderr
+
+
+def slow_start(at_server, seconds=1.0):
+    def answer(request):
+        time.sleep(seconds)
+        return Reply(dyno("run.1", command=request.body["command"]), 201)
+
+    at_server.on("POST", "A/dynos", answer)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("python manage.py migrate", True), ("alembic upgrade head", True), ("python manage.py showmigrations", False), ("make report", False)],
+)
+def test_a_dyno_that_takes_its_time_is_waited_for_and_a_migrate_says_why(at_server, greenroom, monkeypatch, command, told):
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
+    slow_start(at_server)
+    result = greenroom("run", "--detached", "-a", APP, "--", *command.split())
+    assert (result.exit_code, result.stdout) == (0, "run.1\n"), result.stderr
+    assert ("Still waiting: before it migrates, Greenroom takes a snapshot of the database" in result.stderr) is told
+
+
+def test_nothing_is_said_of_waiting_when_the_dyno_is_there_at_once(at_server, greenroom, monkeypatch):
+    monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
+    slow_start(at_server, 0)
+    assert "Still waiting" not in greenroom("run", "--detached", "-a", APP, "--", "python", "manage.py", "migrate").stderr
+    time.sleep(0.4)
+
+
+def test_the_answer_is_waited_for_longer_than_the_server_needs_at_most():
+    from greenroom.addons.postgres.dumps import DEADLINE
+    from greenroom.app_migrations.rehearsal.actions import COPY_SECONDS
+
+    assert run.START_SECONDS > DEADLINE + COPY_SECONDS

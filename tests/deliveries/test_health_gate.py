@@ -1,0 +1,45 @@
+"""The patience of the health question counts from the first question to a dyno, not from when it might have been asked."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+
+from greenroom.basics import clock
+from greenroom.deliveries import health, questions
+from greenroom.dynos.models import Dyno
+from greenroom.router.health import Answer
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def gate(world, monkeypatch):
+    """A gate whose questions the test answers, and a clock that it moves."""
+    engine = SimpleNamespace(describe=lambda key: SimpleNamespace(listening=True), signal=lambda *_: None)
+    it = health.HealthGate(engine, world.home)
+    it.asked, it.now = [], 1000.0
+    monkeypatch.setattr(it.questions.pool, "submit", lambda *_, **__: it.asked.append(Future()) or it.asked[-1])
+    monkeypatch.setattr(clock, "monotonic", lambda: it.now)
+    return it
+
+
+def test_a_dyno_that_waits_for_a_hand_has_its_whole_time_from_its_first_question_on(world, gate):
+    release = world.run(world.push(), until="rolling_out").release
+    for number in range(1, questions.PER_APP + 2):
+        Dyno.objects.create(
+            app=world.app, release=release, kind="web", type="web", ordinal=number, command="serve", engine_id=f"w{number}", state="starting"
+        )
+    gate.turn()
+    assert len(gate.asked) == questions.PER_APP
+    gate.now += 100
+    for future in gate.asked:
+        future.set_result(Answer(True, "GET / answered 200"))
+    gate.turn()
+    gate.turn()
+    assert len(gate.asked) == questions.PER_APP + 1
+    gate.asked[-1].set_result(Answer(False, "GET / answered 503"))
+    gate.turn()
+    assert sorted(Dyno.objects.values_list("state", flat=True)) == ["starting", "up", "up"]
