@@ -100,10 +100,10 @@ def test_addons_services_and_buildpacks(heroku, app):
 
 
 def test_people_and_domains(heroku, app, team):
-    team.place.api("POST", "/accounts", {"email": "carol@example.com"})
-    app.add_collaborator("carol@example.com")
-    assert "carol@example.com" in [row.user.email for row in app.collaborators()]
-    app.remove_collaborator("carol@example.com")
+    team.place.api("POST", "/accounts", {"email": "clara@example.com"})
+    app.add_collaborator("clara@example.com")
+    assert "clara@example.com" in [row.user.email for row in app.collaborators()]
+    app.remove_collaborator("clara@example.com")
     app.add_domain("threes.example.org", None)
     assert app.get_domain("threes.example.org").hostname == "threes.example.org"
     assert len(app.domains()) == 2

@@ -100,12 +100,14 @@ def _fill(row: Source, home: Path, wish: Wish, place: rules.Place, allowed: Sequ
     row.url, row.branch = wish.url, wish.branch or row.branch or row.app.protected_branch
     if not is_branch_name(row.branch) or row.branch.startswith("refs/"):
         raise UserError(f"{row.branch[:80]!r} is not the name of a branch.", hint="--branch master; pull requests and tags are not followed")
-    row.kind = wish.kind or rules.guess_kind(place.host)
+    before, row.kind = row.kind, wish.kind or rules.guess_kind(place.host)
     if row.kind not in rules.KINDS:
         raise UserError(f"kind must be one of {', '.join(rules.KINDS)}.")
+    if row.kind == "git" and wish.api:
+        raise UserError("A plain git host has no API.", hint="give --kind github, gitlab or gitea with --api")
     if wish.interval is not None:
         row.interval = _interval(wish.interval)
-    if wish.api is not None or not row.api:
+    if wish.api is not None or not row.api or row.kind != before:  # another kind of forge has its API elsewhere
         row.api = _api(wish.api or rules.api_root(row.kind, place), allowed)
     if wish.token is not None:
         row.token = sealed(row, "token", _line("token", wish.token), home)

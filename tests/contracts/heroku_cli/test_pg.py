@@ -19,7 +19,7 @@ from tests.stories.team import Installation
 pytestmark = pytest.mark.story
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent.parent
-APP = "ach-payslip-staging"
+APP = "contract-pg"
 
 
 class Cli:
