@@ -1,6 +1,8 @@
-"""Seconds of builds with each package manager, beside those of Heroku's official buildpack: first, unchanged, a comment, one more, one less.
+"""Seconds of builds with each package manager, beside those of Heroku's official buildpack: first, unchanged, a
+comment, one more, one less.
 
-Real builds on the local engine, in a home of their own. ``--crashes N`` instead: N builds whose processes are killed at random moments.
+Real builds on the local engine, in a home of their own. ``--crashes N`` instead: N builds whose processes are killed at
+random moments.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ OFFICIAL = {
     "pipenv": (31.6, 5.4, 30.3, None, None),
     "poetry": (22.7, 1.4, None, None, None),
 }
-"""heroku/python v351 on a machine of two cores, single runs, one package each (pip: python-getting-started); None: not measured."""
+"""heroku/python v351 on a machine of two cores, single runs, one package each (pip: python-getting-started); None: not
+measured.
+"""
 CASES = ("first", "unchanged", "comment", "one more", "one less")
 
 
@@ -57,7 +61,9 @@ def workshop(name: str):
     from tests.builds.hosting import Machine, Workshop
 
     email = "alice@example.com"
-    alice = Account.objects.filter(email=email).first() or accounts.create_account(actor=PLATFORM, email=email, password="correct horse")
+    alice = Account.objects.filter(email=email).first() or accounts.create_account(
+        actor=PLATFORM, email=email, password="correct horse"
+    )
     return Workshop(apps.create(actor=actor_of(alice), name=name), Machine())
 
 
@@ -96,7 +102,10 @@ def measure(rounds: int) -> None:
     print(f"{'seconds':10}" + "".join(f"{case:>20}" for case in CASES))
     for manager, numbers in found.items():
         pairs = zip(numbers, OFFICIAL[manager], strict=True)
-        print(f"{manager:10}" + "".join(f"{ours:>11.2f} ({'-' if theirs is None else theirs:>5})" for ours, theirs in pairs))
+        print(
+            f"{manager:10}"
+            + "".join(f"{ours:>11.2f} ({'-' if theirs is None else theirs:>5})" for ours, theirs in pairs)
+        )
     print("in brackets: heroku/python")
     print(json.dumps({"benchmark": "builds", "rounds": rounds, "cases": CASES, "greenroom": found, "heroku": OFFICIAL}))
 

@@ -1,6 +1,8 @@
-"""The Heroku CLI against Greenroom's own and the bare process: time to the first byte of `run`, delay of `logs --tail`, five hundred tails at once.
+"""The Heroku CLI against Greenroom's own and the bare process: time to the first byte of `run`, delay of `logs --tail`,
+five hundred tails at once.
 
-Starts an installation of its own with one small app and takes it down; prints a table and one JSON line. Times are medians. The row of
+Starts an installation of its own with one small app and takes it down; prints a table and one JSON line. Times are
+medians. The row of
 `heroku version` is what the CLI itself needs before it asks anything.
 """
 
@@ -35,7 +37,9 @@ WORD = b"ready-from-the-dyno"
 def first_byte(argv: list[str], env: dict[str, str]) -> float:
     """Seconds until the command's output has the word."""
     begun = time.perf_counter()
-    with subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         assert process.stdout is not None
         seen = b""
         while WORD not in seen:
@@ -79,7 +83,9 @@ def say(folder: Path, text: str) -> float:
 def tail_delay(app: Contract, folder: Path, count: int) -> dict[str, float]:
     """Seconds from a line in the log to the same line on the screen of ``heroku logs --tail``."""
     argv = [shutil.which("heroku", path=app.cli.env["PATH"]) or "heroku", "logs", "--tail", "-a", APP]
-    with subprocess.Popen(argv, env=app.cli.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        argv, env=app.cli.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         assert process.stdout is not None
         delays = []
         try:
@@ -117,7 +123,9 @@ def tails(app: Contract, count: int) -> Iterator[list[socket.socket]]:
     sockets = []
     try:
         for _ in range(count):
-            url = urlsplit(app.place.api("POST", f"/apps/{APP}/log-sessions", {"tail": True, "lines": 0})[1]["logplex_url"])
+            url = urlsplit(
+                app.place.api("POST", f"/apps/{APP}/log-sessions", {"tail": True, "lines": 0})[1]["logplex_url"]
+            )
             sock = socket.create_connection(("127.0.0.1", url.port or 80))
             path = f"{url.path}?{url.query}" if url.query else url.path
             sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".encode())
@@ -129,7 +137,9 @@ def tails(app: Contract, count: int) -> Iterator[list[socket.socket]]:
 
 
 def many(app: Contract, folder: Path, count: int) -> dict[str, float]:
-    """Threads and memory of the web process without and with the tails, and how long a line takes to the last of them."""
+    """Threads and memory of the web process without and with the tails, and how long a line takes to the last of
+    them.
+    """
     pid = app.place.pids()["web"]
     before = {"threads": status(pid, "Threads"), "rss_mb": status(pid, "VmRSS") / 1024}
     with tails(app, count) as sockets:
@@ -148,9 +158,14 @@ def many(app: Contract, folder: Path, count: int) -> dict[str, float]:
         took = time.perf_counter() - begun
         after = {"threads": status(pid, "Threads"), "rss_mb": status(pid, "VmRSS") / 1024}
     return {
-        "tails": count, "missed": left, "seconds_to_the_last": round(took, 3), "threads_before": before["threads"], "threads": after["threads"],
-        "rss_mb_before": round(before["rss_mb"], 1), "rss_mb": round(after["rss_mb"], 1),
-    }  # fmt: skip
+        "tails": count,
+        "missed": left,
+        "seconds_to_the_last": round(took, 3),
+        "threads_before": before["threads"],
+        "threads": after["threads"],
+        "rss_mb_before": round(before["rss_mb"], 1),
+        "rss_mb": round(after["rss_mb"], 1),
+    }
 
 
 def main() -> int:
@@ -165,7 +180,11 @@ def main() -> int:
     try:
         app = Contract(place, base / "work")
         folder = place.home / "logs" / "apps" / app.get("")["id"].replace("-", "")  # type: ignore[index]
-        found = {"first_byte": runs(app, given.times), "tail_delay": tail_delay(app, folder, 20), "many": many(app, folder, given.tails)}
+        found = {
+            "first_byte": runs(app, given.times),
+            "tail_delay": tail_delay(app, folder, 20),
+            "many": many(app, folder, given.tails),
+        }
     finally:
         place.down()
         shutil.rmtree(base, ignore_errors=True)

@@ -1,7 +1,10 @@
-"""kill -9 of worker, supervisor, PostgreSQL and the client during rehearsals and during a human's migrate, so many times each.
+"""kill -9 of worker, supervisor, PostgreSQL and the client during rehearsals and during a human's migrate, so many
+times each.
 
-Starts an installation of its own, deploys samples/payslip with a pending migration that takes two seconds, kills at random moments and looks whether
-the record is true and nothing is left. Prints a line for each kill and what came of them; ends with 1 at the first thing that is not as it should be.
+Starts an installation of its own, deploys samples/payslip with a pending migration that takes two seconds, kills at
+random moments and looks whether
+the record is true and nothing is left. Prints a line for each kill and what came of them; ends with 1 at the first
+thing that is not as it should be.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Requests of many kinds while an app is deployed, scaled, restarted, rolled back and reconfigured: how many are lost.
 
-Starts an installation of its own in a temporary home, a tiny app on a server of the standard library that leaves its listener open and
-dies at SIGTERM (``--server gunicorn``: on gunicorn), and clients: keep-alive, new connections, uploads whose digest is compared, slow
+Starts an installation of its own in a temporary home, a tiny app on a server of the standard library that leaves its
+listener open and
+dies at SIGTERM (``--server gunicorn``: on gunicorn), and clients: keep-alive, new connections, uploads whose digest is
+compared, slow
 answers, streams and websockets. Meanwhile another app is created and destroyed. Ends with 1 when a request failed.
 """
 
@@ -27,7 +29,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.stories.team import Installation
 
 APP = Path(__file__).resolve().parent / "no_request_lost_app.py"
-CYCLE = ("deploy", "config", "scale 3", "restart", "scale 1", "restart web.1", "another app", "rollback", "scale 2", "scale 1")
+CYCLE = (
+    "deploy",
+    "config",
+    "scale 3",
+    "restart",
+    "scale 1",
+    "restart web.1",
+    "another app",
+    "rollback",
+    "scale 2",
+    "scale 1",
+)
 
 
 class Wrong(Exception):  # noqa: N818
@@ -42,7 +55,9 @@ class Load:
         self.good: collections.Counter[str] = collections.Counter()
         self.bad: list[tuple[float, str, str]] = []
         self.stopping = False
-        kinds = {"keep-alive": 10, "new": 6, "upload": 3, "slow": 3, "stream": 2} | ({"websocket": 3} if websockets else {})
+        kinds = {"keep-alive": 10, "new": 6, "upload": 3, "slow": 3, "stream": 2} | (
+            {"websocket": 3} if websockets else {}
+        )
         self.clients = [kind for kind, count in kinds.items() for _ in range(count)]
         self.thread = threading.Thread(target=lambda: asyncio.run(self._all()))
 
@@ -127,7 +142,16 @@ class Load:
         reader, writer = await self._open()
         key = base64.b64encode(os.urandom(16)).decode()
         try:
-            writer.write(self._head("GET", "/ws", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}"))
+            writer.write(
+                self._head(
+                    "GET",
+                    "/ws",
+                    "Connection: Upgrade",
+                    "Upgrade: websocket",
+                    "Sec-WebSocket-Version: 13",
+                    f"Sec-WebSocket-Key: {key}",
+                )
+            )
             head = await reader.readuntil(b"\r\n\r\n")
             if b" 101 " not in head.split(b"\r\n")[0]:
                 raise Wrong(head.split(b"\r\n")[0].decode())
@@ -148,23 +172,30 @@ class Operator:
         self.home_app = "python app.py" if server == "stdlib" else "gunicorn --bind 0.0.0.0:$PORT --threads 8 app:wsgi"
         work.mkdir()
         files = {
-            "app.py": APP.read_text(), "requirements.txt": "gunicorn==23.0.0\n" if server == "gunicorn" else "", "Procfile": f"web: {self.home_app}\n",
-            ".python-version": f"3.{sys.version_info.minor}\n", "app.json": json.dumps({"environments": {"test": {"scripts": {"test": "true"}}}}),
-        }  # fmt: skip
+            "app.py": APP.read_text(),
+            "requirements.txt": "gunicorn==23.0.0\n" if server == "gunicorn" else "",
+            "Procfile": f"web: {self.home_app}\n",
+            ".python-version": f"3.{sys.version_info.minor}\n",
+            "app.json": json.dumps({"environments": {"test": {"scripts": {"test": "true"}}}}),
+        }
         for name, text in files.items():
             (work / name).write_text(text)
         self._git("init", "-q", "-b", "master")
         place.run("create", self.name, cwd=work)
 
     def _git(self, *words: str) -> None:
-        done = subprocess.run(["git", *words], cwd=self.work, env=self.place.env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *words], cwd=self.work, env=self.place.env, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise SystemExit(f"git {words}: {done.stderr}")
 
     def _greenroom(self, command: str, *words: str) -> None:
         done = self.place.run(command, "-a", self.name, *words, cwd=self.work, check=False)
         if done.returncode:
-            print(f"  greenroom {command} {words} ended with {done.returncode}: {done.stderr.strip()[:300]}", flush=True)
+            print(
+                f"  greenroom {command} {words} ended with {done.returncode}: {done.stderr.strip()[:300]}", flush=True
+            )
 
     def deploy(self) -> None:
         self.count += 1
@@ -200,7 +231,9 @@ class Operator:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             open_ = [row for row in self.place.api("GET", f"/apps/{self.name}/deliveries")[1] if not row["finished_at"]]
-            states = [row["state"] for row in self.place.api("GET", f"/apps/{self.name}/dynos")[1] if row["type"] == "web"]
+            states = [
+                row["state"] for row in self.place.api("GET", f"/apps/{self.name}/dynos")[1] if row["type"] == "web"
+            ]
             if not open_ and states and set(states) == {"up"}:
                 return
             time.sleep(0.3)
@@ -218,7 +251,11 @@ def measure(place: Installation, work: Path, server: str, requests: int, operati
         operator.take(operation)
         while sum(load.good.values()) < requests * (number + 1) / operations and time.time() - start < 120:
             time.sleep(0.1)
-        print(f"{start - began:7.1f} s  {operation:14} {time.time() - start:5.1f} s  {sum(load.good.values())} good, {len(load.bad)} bad", flush=True)
+        print(
+            f"{start - began:7.1f} s  {operation:14} {time.time() - start:5.1f} s  {sum(load.good.values())} good,"
+            f" {len(load.bad)} bad",
+            flush=True,
+        )
     while sum(load.good.values()) < requests and time.time() - began < 3000:
         time.sleep(0.5)
     load.stopping = True
@@ -228,7 +265,11 @@ def measure(place: Installation, work: Path, server: str, requests: int, operati
     for moment, kind, text in load.bad[:40]:
         print(f"  failed at {moment - began:.1f} s: {kind}: {text}")
     total = sum(load.good.values()) + len(load.bad)
-    print(f"{server}: {total} requests over {operations} operations in {time.time() - began:.0f} s: {len(load.bad)} failed", flush=True)
+    print(
+        f"{server}: {total} requests over {operations} operations in {time.time() - began:.0f} s: {len(load.bad)}"
+        " failed",
+        flush=True,
+    )
     return not load.bad
 
 
@@ -245,7 +286,16 @@ def main() -> int:
     place = Installation(folder / "home", Path(sys.executable).parent / "greenroom", **ports)
     try:
         place.up()
-        return 0 if all([measure(place, folder / name, name, asked.requests, asked.operations) for name in asked.server or ["stdlib", "gunicorn"]]) else 1
+        return (
+            0
+            if all(
+                [
+                    measure(place, folder / name, name, asked.requests, asked.operations)
+                    for name in asked.server or ["stdlib", "gunicorn"]
+                ]
+            )
+            else 1
+        )
     finally:
         place.down()
         shutil.rmtree(folder, ignore_errors=True)

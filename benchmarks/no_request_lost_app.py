@@ -1,4 +1,6 @@
-"""The app of ``no_request_lost.py``: a server of the standard library that dies at SIGTERM, and the same as WSGI for gunicorn."""
+"""The app of ``no_request_lost.py``: a server of the standard library that dies at SIGTERM, and the same as WSGI for
+gunicorn.
+"""
 
 import base64
 import hashlib
@@ -45,7 +47,11 @@ class Handler(BaseHTTPRequestHandler):
     def websocket(self):
         digest = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + MAGIC).encode()).digest()  # noqa: S324 (the protocol's)
         self.send_response(101)
-        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", base64.b64encode(digest).decode())):
+        for name, value in (
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", base64.b64encode(digest).decode()),
+        ):
             self.send_header(name, value)
         self.end_headers()
         while len(frame := self.rfile.read(10)) == 10:

@@ -1,4 +1,5 @@
-"""Makes files with one secret each: every kind that the scan is meant to find, as teams write it, with values drawn from a seed.
+"""Makes files with one secret each: every kind that the scan is meant to find, as teams write it, with values drawn
+from a seed.
 
 Nothing here is a real secret, and no value stands in this file: they are made when the measurement runs.
 """

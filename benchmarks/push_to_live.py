@@ -1,6 +1,8 @@
-"""Push to live for samples/payslip against the bare work by hand, in one run: cold, lock unchanged, lock changed; medians.
+"""Push to live for samples/payslip against the bare work by hand, in one run: cold, lock unchanged, lock changed;
+medians.
 
-Prints a table and one JSON line. Starts an installation of its own on free ports in a temporary home and takes it down again.
+Prints a table and one JSON line. Starts an installation of its own on free ports in a temporary home and takes it down
+again.
 """
 
 from __future__ import annotations
@@ -26,15 +28,22 @@ EXTRA = "\nh11==0.16.0 --hash=sha256:63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae
 
 
 class ByHand:
-    """The bare work: what a careful person would do in a shell, nothing more, with the same tools and the same cache."""
+    """The bare work: what a careful person would do in a shell, nothing more, with the same tools and the same
+    cache.
+    """
 
     def __init__(self, work: Path, source: Path, database: str) -> None:
         self.work = work
         self.source = source
         self.env = {
-            "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "HOME": str(work), "UV_CACHE_DIR": str(work / "cache"),
-            "SECRET_KEY": SECRET, "DATABASE_URL": database, "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1",
-        }  # fmt: skip
+            "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(work),
+            "UV_CACHE_DIR": str(work / "cache"),
+            "SECRET_KEY": SECRET,
+            "DATABASE_URL": database,
+            "LANG": "C.UTF-8",
+            "UV_SYSTEM_CERTS": "1",
+        }
         self.venv: Path | None = None
         work.mkdir(parents=True)
 
@@ -129,7 +138,9 @@ def measure(rounds: int) -> dict:
     """The whole run."""
     folder = Path(tempfile.mkdtemp(prefix="greenroom-bench-"))
     folder.chmod(0o755)
-    unwatched = {"GREENROOM_WATCH_SECONDS": "0"}  # visitors see the new code at the switch; the watch after it is no work
+    unwatched = {
+        "GREENROOM_WATCH_SECONDS": "0"
+    }  # visitors see the new code at the switch; the watch after it is no work
     place = Installation(home=folder / "home", greenroom=BIN / "greenroom", extra_env=unwatched)
     place.up()
     try:

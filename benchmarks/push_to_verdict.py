@@ -1,7 +1,10 @@
-"""From ``git push`` with an untouched lock to the verdict, for samples/payslip: seconds, the tests' own time subtracted, and what ran side by side.
+"""From ``git push`` with an untouched lock to the verdict, for samples/payslip: seconds, the tests' own time
+subtracted, and what ran side by side.
 
-The API is asked every 50 ms of the delivery; a part lasts from the first answer that shows it at work to the first that shows it ended. Starts an
-installation of its own on free ports in a temporary home and takes it down again: ``benchmarks/push_to_verdict.py [--rounds 5]``.
+The API is asked every 50 ms of the delivery; a part lasts from the first answer that shows it at work to the first that
+shows it ended. Starts an
+installation of its own on free ports in a temporary home and takes it down again: ``benchmarks/push_to_verdict.py
+[--rounds 5]``.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ Span = tuple[float, float]
 
 
 class Watch:
-    """What the API has shown of one delivery, in seconds since the push began. spans: part -> (first seen at work, seen ended)."""
+    """What the API has shown of one delivery, in seconds since the push began. spans: part -> (first seen at work, seen
+    ended).
+    """
 
     def __init__(self) -> None:
         self.spans: dict[str, Span] = {}
@@ -60,9 +65,13 @@ class Watch:
         parts = {name: end - begin for name, (begin, end) in self.spans.items()}
         busy = union(list(self.spans.values()))
         return {
-            "push to verdict": self.verdict, "tests' own": self.own, "the rest": self.verdict - self.own, **parts,
-            "sum of parts": sum(parts.values()), "side by side": sum(parts.values()) - busy,
-        }  # fmt: skip
+            "push to verdict": self.verdict,
+            "tests' own": self.own,
+            "the rest": self.verdict - self.own,
+            **parts,
+            "sum of parts": sum(parts.values()),
+            "side by side": sum(parts.values()) - busy,
+        }
 
 
 def union(spans: list[Span]) -> float:

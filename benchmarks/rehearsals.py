@@ -1,7 +1,10 @@
-"""Seconds of a rehearsal, and how its measured lock compares with what writers really wait for, for databases of several sizes.
+"""Seconds of a rehearsal, and how its measured lock compares with what writers really wait for, for databases of
+several sizes.
 
-Starts an installation of its own, deploys samples/payslip, fills its table of payslip lines, pushes the scenario of the slow index (with
-its artificial wait set to nothing: the index is really built), rehearses it while a client asks the app, migrates while another
+Starts an installation of its own, deploys samples/payslip, fills its table of payslip lines, pushes the scenario of the
+slow index (with
+its artificial wait set to nothing: the index is really built), rehearses it while a client asks the app, migrates while
+another
 client writes, and restores the snapshot that was taken before. Prints one line for each size, and JSON.
 """
 
@@ -38,7 +41,9 @@ class Writer(threading.Thread):
         with psycopg.connect(self.url, autocommit=True) as connection:
             while not self.over.is_set():
                 began = time.perf_counter()
-                connection.execute("UPDATE payroll_payslipline SET name = name WHERE id = (SELECT min(id) FROM payroll_payslipline)")
+                connection.execute(
+                    "UPDATE payroll_payslipline SET name = name WHERE id = (SELECT min(id) FROM payroll_payslipline)"
+                )
                 self.longest = max(self.longest, time.perf_counter() - began)
                 time.sleep(0.005)
 
@@ -48,14 +53,21 @@ def fill(url: str, size: int) -> int:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ALTER TABLE payroll_payslipline DROP CONSTRAINT IF EXISTS one_line_a_position")
         connection.execute("DROP INDEX IF EXISTS one_line_a_position")
-        rows = connection.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'payroll_payslipline'::regclass AND attnum > 0").fetchall()
+        rows = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'payroll_payslipline'::regclass AND attnum > 0"
+        ).fetchall()
         names = [name for (name,) in rows if name != "id"]
-        query = "SELECT pg_database_size(current_database()), count(*), pg_total_relation_size('payroll_payslipline') FROM payroll_payslipline"
+        query = (
+            "SELECT pg_database_size(current_database()), count(*), pg_total_relation_size('payroll_payslipline') FROM"
+            " payroll_payslipline"
+        )
         now, count, table = connection.execute(query).fetchone()
         times = int((size - now) / (table / count) / count)
         if times > 0:
             columns = ", ".join(f'"{name}"' for name in names)
-            connection.execute(FILL.format(names=columns, values=", ".join(f'l."{name}"' for name in names), times=times))
+            connection.execute(
+                FILL.format(names=columns, values=", ".join(f'l."{name}"' for name in names), times=times)
+            )
         connection.execute("VACUUM ANALYZE payroll_payslipline")
         return connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]
 
@@ -88,17 +100,25 @@ def one(place: Installation, folder: Path, megabytes: int) -> dict:
         run = team.read("migrations")["runs"][0]
         snapshot = next(row for row in team.read("pg:snapshots") if row["name"] == run["snapshot"])
         began = time.monotonic()
-        team.place.run("pg:restore", snapshot["name"], "-a", team.name, "--confirm", team.name, cwd=team.work, timeout=900)
+        team.place.run(
+            "pg:restore", snapshot["name"], "-a", team.name, "--confirm", team.name, cwd=team.work, timeout=900
+        )
         restored = time.monotonic() - began
         team.wait_for(lambda: team.read("migrations")["pending"], bool)
     locks = blocks(report["migrations"])
     team.destroy()
     return {
-        "megabytes": round(size / 1e6), "state": row["state"], **report["seconds"], "rehearsed_block": max(locks, default=0.0),
+        "megabytes": round(size / 1e6),
+        "state": row["state"],
+        **report["seconds"],
+        "rehearsed_block": max(locks, default=0.0),
         "real_block": round(writer.longest, 3),
         "seen_block": max(blocks(run["migrations"]), default=0.0),
-        "snapshot": snapshot["seconds"], "restore": round(restored, 1), "requests": clients.good + len(clients.bad), "failed": len(clients.bad),
-    }  # fmt: skip
+        "snapshot": snapshot["seconds"],
+        "restore": round(restored, 1),
+        "requests": clients.good + len(clients.bad),
+        "failed": len(clients.bad),
+    }
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
-"""Seconds of the scan over generated Django trees of 50, 100 and 250 thousand lines, by tool, beside ruff alone on the same files; medians of 3.
+"""Seconds of the scan over generated Django trees of 50, 100 and 250 thousand lines, by tool, beside ruff alone on the
+same files; medians of 3.
 
-Usual: one file in fifty differs by a line between the deployed and the pushed tree. Large: besides, one line in ten stands in a new file. The scan
+Usual: one file in fifty differs by a line between the deployed and the pushed tree. Large: besides, one line in ten
+stands in a new file. The scan
 reads both trees, as it does for a push; ruff alone reads the pushed one.
 """
 
@@ -37,8 +39,11 @@ def view_{n}(request, pk):
     return render(request, "things/view_{n}.html", context)
 
 '''
-HEAD = "from decimal import Decimal\n\nfrom django.shortcuts import get_object_or_404, redirect, render\n\nfrom .forms import *\nfrom .models import Thing\n\n"
-KNOWN = 'def known_{n}(cursor, name):\n    cursor.execute("SELECT * FROM t WHERE n = \'%s\'" % name)\n'
+HEAD = (
+    "from decimal import Decimal\n\nfrom django.shortcuts import get_object_or_404, redirect, render\n\nfrom .forms"
+    " import *\nfrom .models import Thing\n\n"
+)
+KNOWN = "def known_{n}(cursor, name):\n    cursor.execute(\"SELECT * FROM t WHERE n = '%s'\" % name)\n"
 
 
 def source(number: int, changed: bool) -> str:
@@ -80,8 +85,24 @@ def measure(lines: int, *, large: bool) -> dict[str, float]:
         place = Path(name)
         count = tree(place / "new.tar", lines, pushed=True, large=large)
         tree(place / "old.tar", lines, pushed=False, large=large)
-        wish = {"ruff": find_ruff_bin(), "new": str(place / "new.tar"), "old": str(place / "old.tar"), "secrets": packages}
-        argv = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--exit-zero", "-q", "--select", ruff_rules.SELECT, "--ignore", ruff_rules.IGNORE]
+        wish = {
+            "ruff": find_ruff_bin(),
+            "new": str(place / "new.tar"),
+            "old": str(place / "old.tar"),
+            "secrets": packages,
+        }
+        argv = [
+            find_ruff_bin(),
+            "check",
+            "--isolated",
+            "--no-cache",
+            "--exit-zero",
+            "-q",
+            "--select",
+            ruff_rules.SELECT,
+            "--ignore",
+            ruff_rules.IGNORE,
+        ]
         for turn in range(TIMES):
             work = place / f"work{turn}"
             bare, _ = took(lambda: subprocess.run([*argv, str(place / "new")], capture_output=True, check=True))
@@ -93,14 +114,22 @@ def measure(lines: int, *, large: bool) -> dict[str, float]:
             both, _ = took(lambda pair=(old, new): [run_scan.ruff(wish["ruff"], one) for one in pair])
             secrets, _ = took(lambda pair=(old, new), work=work: run_secrets.look(*pair, packages, str(work / "c")))
             runs.append({"ruff alone": bare, "scan": whole, "unpack": 2 * unpacked, "ruff": both, "secrets": secrets})
-    return {"push": "large" if large else "usual", "lines": count, **{key: round(statistics.median(run[key] for run in runs), 2) for key in runs[0]}}
+    return {
+        "push": "large" if large else "usual",
+        "lines": count,
+        **{key: round(statistics.median(run[key] for run in runs), 2) for key in runs[0]},
+    }
 
 
 def main() -> int:
     """Measure all sizes, print a table and one JSON line."""
     rows = [measure(lines, large=large) for large in (False, True) for lines in SIZES]
     names = ("ruff alone", "scan", "unpack", "ruff", "secrets")
-    print(f"{'push':<6} {'lines':>9} " + " ".join(f"{name:>10}" for name in names) + f"   (seconds, medians of {TIMES}; the parts of a scan run side by side)")
+    print(
+        f"{'push':<6} {'lines':>9} "
+        + " ".join(f"{name:>10}" for name in names)
+        + f"   (seconds, medians of {TIMES}; the parts of a scan run side by side)"
+    )
     for row in rows:
         print(f"{row['push']:<6} {row['lines']:>9,} " + " ".join(f"{row[name]:>10.2f}" for name in names))
     print(json.dumps(rows))

@@ -1,6 +1,7 @@
 """The scan over the last commits of this repository itself: which would have been red, for which finding, and why.
 
-Each commit on the first-parent line is compared with the one before it, as if that one were deployed: ``benchmarks/scan_history.py [COMMITS]``.
+Each commit on the first-parent line is compared with the one before it, as if that one were deployed:
+``benchmarks/scan_history.py [COMMITS]``.
 """
 
 from __future__ import annotations
@@ -41,14 +42,19 @@ def scanned(old: str, new: str, folder: Path) -> dict[str, Any]:
     """The scan's result for a push of ``new`` while ``old`` is deployed."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
         wish = {
-            "ruff": find_ruff_bin(), "old": str(archive(old, folder)), "new": str(archive(new, folder)), "work": work,
+            "ruff": find_ruff_bin(),
+            "old": str(archive(old, folder)),
+            "new": str(archive(new, folder)),
+            "work": work,
             "secrets": str(Path(detect_secrets.__file__).parents[1]),
-        }  # fmt: skip
+        }
         return run_scan.run_all(wish, work)
 
 
 def look(number: int) -> list[dict[str, Any]]:
-    """One row for each commit, printed when it is red: {sha, subject, outcome, seconds, detail, findings that are new, suppressions it adds}."""
+    """One row for each commit, printed when it is red: {sha, subject, outcome, seconds, detail, findings that are new,
+    suppressions it adds}.
+    """
     lines = git("log", "--first-parent", f"--max-count={number + 1}", "--format=%H %s").splitlines()
     commits = [line.split(" ", 1) for line in reversed(lines)]
     rows: list[dict[str, Any]] = []
@@ -62,10 +68,15 @@ def look(number: int) -> list[dict[str, Any]]:
             added = int(result.get("suppressed", 0)) - int(result.get("suppressed_before", 0))
             rows.append(
                 {
-                    "sha": new, "subject": subject, "outcome": result["outcome"], "detail": result["detail"], "findings": fresh,
-                    "seconds": time.perf_counter() - began, "added": max(0, added),
+                    "sha": new,
+                    "subject": subject,
+                    "outcome": result["outcome"],
+                    "detail": result["detail"],
+                    "findings": fresh,
+                    "seconds": time.perf_counter() - began,
+                    "added": max(0, added),
                 }
-            )  # fmt: skip
+            )
             show(rows[-1])
     return rows
 
@@ -74,7 +85,9 @@ def show(row: dict[str, Any]) -> None:
     """A red commit with its findings."""
     if row["outcome"] == "success":
         return
-    print(f"{row['sha'][:8]} {row['outcome']}: {row['subject'][:90]}" + (f" ({row['detail']})" if row["detail"] else ""))
+    print(
+        f"{row['sha'][:8]} {row['outcome']}: {row['subject'][:90]}" + (f" ({row['detail']})" if row["detail"] else "")
+    )
     for item in row["findings"]:
         print(f"         {item['path']}:{item['line']} {item['rule']} {item['message'][:140]}", flush=True)
 
@@ -86,7 +99,10 @@ def main() -> int:
     rules = Counter(item["rule"] for row in red for item in row["findings"])
     added = sum(row["added"] for row in rows)
     seconds = sorted(row["seconds"] for row in rows)
-    print(f"{len(red)} of {len(rows)} commits red; new findings by rule: {dict(rules.most_common())}; suppressions added: {added}")
+    print(
+        f"{len(red)} of {len(rows)} commits red; new findings by rule: {dict(rules.most_common())}; suppressions added:"
+        f" {added}"
+    )
     print(f"seconds per scan: median {seconds[len(seconds) // 2]:.2f}, slowest {seconds[-1]:.2f}")
     print(json.dumps({"commits": len(rows), "red": len(red), "rules": rules, "suppressions": added}))
     return 0

@@ -1,8 +1,10 @@
-"""How precise the scan is: what it would call new and blocking in folders of code that is known to be good, and which planted secrets it finds.
+"""How precise the scan is: what it would call new and blocking in folders of code that is known to be good, and which
+planted secrets it finds.
 
     python benchmarks/scan_precision.py FOLDER... [--show]
 
-Each folder is one project or installed package; its files count as new, as if one push added them all. Nothing is fetched. The planted secrets
+Each folder is one project or installed package; its files count as new, as if one push added them all. Nothing is
+fetched. The planted secrets
 are made by ``planted_secrets`` and are looked for by the same code. --show prints each finding with its line.
 """
 
@@ -93,12 +95,14 @@ def main(argv: list[str]) -> int:
             rules += lint(folder, show)
         text, python, blocking, shown = sums
         print(
-            f"{len(folders)} folders, {text:,} lines, {python:,} of Python: {blocking} secrets that block, {shown} that are shown"
+            f"{len(folders)} folders, {text:,} lines, {python:,} of Python: {blocking} secrets that block, {shown} that"
+            " are shown"
         )
         if text and python:
             print(f"one in {text // max(1, blocking):,} lines, one in {python // max(1, blocking):,} lines of Python")
             print(
-                f"ruff: {sum(rules.values())} that block, one in {python // max(1, sum(rules.values())):,} lines of Python"
+                f"ruff: {sum(rules.values())} that block, one in {python // max(1, sum(rules.values())):,} lines of"
+                " Python"
             )
             print("  " + ", ".join(f"{rule} {number}" for rule, number in rules.most_common()))
         planted(work)

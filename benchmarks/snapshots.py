@@ -1,6 +1,7 @@
 """Seconds for a snapshot, for loading it and for the exchange of the names, for databases of 12 and of 200 MB; medians.
 
-Prints a table and one JSON line. Uses the server of DATABASE_URL (whose role may make databases and roles), else starts one as the test suite
+Prints a table and one JSON line. Uses the server of DATABASE_URL (whose role may make databases and roles), else starts
+one as the test suite
 does, which does not wait for the disk. While the names are exchanged a client asks the database
 again and again: the longest gap between two answers is what an app would notice.
 """
@@ -28,8 +29,8 @@ CREATE TABLE entry (id bigserial PRIMARY KEY, label text NOT NULL, at timestampt
 CREATE INDEX entry_at ON entry (at);
 """
 FILL = (
-    "INSERT INTO entry (label, at, amount) SELECT md5(n::text) || md5((n * 7)::text), now() - n * interval '1 second', mod(n, 1000)"
-    " FROM generate_series(1, %s) n"
+    "INSERT INTO entry (label, at, amount) SELECT md5(n::text) || md5((n * 7)::text), now() - n * interval '1 second',"
+    " mod(n, 1000) FROM generate_series(1, %s) n"
 )
 
 

@@ -1,4 +1,5 @@
-"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack's behaviour, and the tests that hold it.
+"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack's behaviour, and the tests
+that hold it.
 
 The rules stand in conformance_rules.py beside this file; a test says by ``@pytest.mark.rule("5.3")`` which it holds.
 """
@@ -35,15 +36,23 @@ def page() -> str:
     lines = [
         "# Conformance with Heroku's Python buildpack",
         "",
-        "Written by `python scripts/conformance.py` from the markers of the tests; a test keeps it up to date. The rules are those of",
-        "heroku/heroku-buildpack-python v351 and of the platform around it. *Differs*: on purpose, for the reason given.",
+        (
+            "Written by `python scripts/conformance.py` from the markers of the tests; a test keeps it up to date. The"
+            " rules are those of"
+        ),
+        (
+            "heroku/heroku-buildpack-python v351 and of the platform around it. *Differs*: on purpose, for the reason"
+            " given."
+        ),
     ]
     for section, title in SECTIONS.items():
         lines += ["", f"## {section}. {title}", "", "| rule | what Heroku does | here | held by |", "|--|--|--|--|"]
         for rule, (text, difference) in RULES.items():
             if rule.split(".")[0] == section:
                 tests = "<br>".join(f"`{name}` ({path.removeprefix('tests/')})" for path, name in held.get(rule, []))
-                lines.append(f"| {rule} | {text} | {'differs: ' + difference if difference else 'the same'} | {tests or '-'} |")
+                lines.append(
+                    f"| {rule} | {text} | {'differs: ' + difference if difference else 'the same'} | {tests or '-'} |"
+                )
     count = sum(1 for rule in RULES if rule in held)
     return "\n".join([*lines, "", f"{count} of {len(RULES)} rules are held by a test.", ""])
 

@@ -1,4 +1,6 @@
-"""``make demo``: the seed's whole page as one run, each step observed; ends with a running installation to look around in."""
+"""``make demo``: the seed's whole page as one run, each step observed; ends with a running installation to look around
+in.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,9 @@ def expect(condition: object, text: str) -> None:
 
 
 class Browser:
-    """As much of a browser as the demo needs: cookies, forms, and the router's address for every name under .localhost."""
+    """As much of a browser as the demo needs: cookies, forms, and the router's address for every name under
+    .localhost.
+    """
 
     def __init__(self) -> None:
         jar = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(strict_domain=False))

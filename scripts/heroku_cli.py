@@ -1,6 +1,8 @@
-"""Writes docs/reference/heroku-cli.md: every command of the Heroku CLI, whether it works here, and the tests that hold it.
+"""Writes docs/reference/heroku-cli.md: every command of the Heroku CLI, whether it works here, and the tests that hold
+it.
 
-The list of commands is the CLI's own (tests/contracts/heroku_cli/commands.json, written anew by ``--commands`` from the installed CLI); which
+The list of commands is the CLI's own (tests/contracts/heroku_cli/commands.json, written anew by ``--commands`` from the
+installed CLI); which
 are tested is read from the command lines in the tests; the reasons stand in heroku_cli_reasons.py beside this file.
 """
 
@@ -19,7 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "heroku-cli.md"
 LIST = ROOT / "tests" / "contracts" / "heroku_cli" / "commands.json"
 MANIFEST = ROOT / ".tools" / "heroku" / "node_modules" / "heroku" / "oclif.manifest.json"
-PLACES = [*sorted((ROOT / "tests" / "contracts" / "heroku_cli").glob("test_*.py")), ROOT / "tests" / "stories" / "test_the_seed.py"]
+PLACES = [
+    *sorted((ROOT / "tests" / "contracts" / "heroku_cli").glob("test_*.py")),
+    ROOT / "tests" / "stories" / "test_the_seed.py",
+]
 INTRODUCTION = """# The Heroku CLI
 
 `eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) at an installation; `greenroom env --token-file FILE` takes your own
@@ -65,11 +70,15 @@ def _tests(module: ast.Module, *, with_steps: bool) -> dict[str, list[ast.Functi
     """Name of a test -> itself and, for a long story, its steps: the functions of its module that it calls."""
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef) and with_steps}
     tests = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
-    return {test.name: [test, *(functions[name] for name in sorted(_called(test) & functions.keys()))] for test in tests}
+    return {
+        test.name: [test, *(functions[name] for name in sorted(_called(test) & functions.keys()))] for test in tests
+    }
 
 
 def _called(function: ast.FunctionDef) -> set[str]:
-    return {node.func.id for node in ast.walk(function) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return {
+        node.func.id for node in ast.walk(function) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
 
 
 def _words(function: ast.FunctionDef) -> set[str]:
@@ -131,7 +140,10 @@ def page() -> str:
 def write_list() -> None:
     """The list of commands anew, from the CLI that is installed."""
     manifest = json.loads(MANIFEST.read_text())
-    rows = {name: sorted({*(row.get("aliases") or []), *(row.get("hiddenAliases") or [])}) for name, row in sorted(manifest["commands"].items())}
+    rows = {
+        name: sorted({*(row.get("aliases") or []), *(row.get("hiddenAliases") or [])})
+        for name, row in sorted(manifest["commands"].items())
+    }
     body = ",\n".join(f"  {json.dumps(name)}: {json.dumps(others)}" for name, others in rows.items())
     LIST.write_text(f'{{\n "version": "{manifest["version"]}",\n "commands": {{\n{body}\n }}\n}}\n')
 

@@ -1,4 +1,6 @@
-"""Writes docs/reference/permissions.md: each route of the API with the role and the scope that it needs, from the route table itself."""
+"""Writes docs/reference/permissions.md: each route of the API with the role and the scope that it needs, from the route
+table itself.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,16 @@ calls each route as each role and with each scope.
 
 
 def need(row: Any) -> tuple[str, str]:
-    """(lowest role, what the token must grant) of a route; of several permissions the strictest role and the widest grant."""
+    """(lowest role, what the token must grant) of a route; of several permissions the strictest role and the widest
+    grant.
+    """
     from greenroom.apps.rules import ACCOUNT_SCOPES, ADMIN_SCOPES, PERMISSIONS, RANK
 
     if row.also:
         pairs = [PERMISSIONS[name] for name in row.also.split()]
-        return max((role for role, _ in pairs), key=RANK.__getitem__), max((grant for _, grant in pairs), key=lambda grant: -len(granting(grant)))
+        return max((role for role, _ in pairs), key=RANK.__getitem__), max(
+            (grant for _, grant in pairs), key=lambda grant: -len(granting(grant))
+        )
     if row.permission == "public":
         return "anybody", ""
     if row.permission in ADMIN_SCOPES:
@@ -62,7 +68,9 @@ def page(routes: Iterable[Any]) -> str:
     for row in sorted(routes, key=lambda row: (row.pattern, row.method)):
         role, needed = need(row)
         scopes = ", ".join(granting(needed)) if needed else "none needed"
-        lines.append(f"| `{row.method} {row.pattern}` | {row.also.replace(' ', '+') or row.permission} | {role} | {scopes} |")
+        lines.append(
+            f"| `{row.method} {row.pattern}` | {row.also.replace(' ', '+') or row.permission} | {role} | {scopes} |"
+        )
     return HEAD + "\n".join(lines) + "\n"
 
 

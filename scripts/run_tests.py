@@ -1,4 +1,6 @@
-"""``make test``: everything. Gets a browser if the system's package manager may, else says loudly that its tests are skipped."""
+"""``make test``: everything. Gets a browser if the system's package manager may, else says loudly that its tests are
+skipped.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ AXE = "4.14.1"
 
 
 INSTALLATIONS = ("tests/stories", "tests/contracts/heroku_cli")
-"""Tests on an installation, which keeps both cores of a small machine busy: they run after the others, file by file in two processes."""
+"""Tests on an installation, which keeps both cores of a small machine busy: they run after the others, file by file in
+two processes.
+"""
 FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
 """Each file in one process, in the order of tests/conftest.py: the slow ones first."""
 ROOMS = ("-n", "3", *FILES, "--durations=30")
@@ -26,7 +30,9 @@ STORIES = ("-n", "2", *FILES, "--durations=60")
 
 
 def main() -> int:
-    """The sample's suite, its browser tests, Greenroom's own, then the stories; the exit code is the worst of them. Words go to pytest."""
+    """The sample's suite, its browser tests, Greenroom's own, then the stories; the exit code is the worst of them.
+    Words go to pytest.
+    """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     pytest = [sys.executable, "-m", "pytest"]
     if sys.argv[1:]:
@@ -41,7 +47,10 @@ def main() -> int:
     for name, part in parts.items():
         began = time.monotonic()
         codes[name] = part()
-        print(f"\n-----> {name}: {'failed' if codes[name] else 'passed'} in {time.monotonic() - began:.0f} s\n", flush=True)
+        print(
+            f"\n-----> {name}: {'failed' if codes[name] else 'passed'} in {time.monotonic() - began:.0f} s\n",
+            flush=True,
+        )
     return max(codes.values())
 
 
@@ -51,9 +60,14 @@ def run(argv: list[str], folder: Path, **env: str) -> int:
 
 
 def sample() -> int:
-    """The payslip application's own tests and scenarios, in an environment of its own, and its pages in a real browser."""
+    """The payslip application's own tests and scenarios, in an environment of its own, and its pages in a real
+    browser.
+    """
     python = sample_environment()
-    env = {"SECRET_KEY": "only-for-tests-0123456789-0123456789-0123456789", "DATABASE_URL": f"sqlite:///{TOOLS}/sample.sqlite3"}
+    env = {
+        "SECRET_KEY": "only-for-tests-0123456789-0123456789-0123456789",
+        "DATABASE_URL": f"sqlite:///{TOOLS}/sample.sqlite3",
+    }
     code = run([python, "manage.py", "test"], SAMPLE, **env)
     code = max(code, run([python, "-m", "pytest", "-q", "scenarios"], SAMPLE, **env))
     if not browser():
@@ -82,7 +96,10 @@ def axe() -> str:
     npm = shutil.which("npm")
     if npm and not path.exists():
         TOOLS.mkdir(exist_ok=True)
-        run([npm, "install", "--silent", "--no-save", "--no-package-lock", "--prefix", str(TOOLS), f"axe-core@{AXE}"], ROOT)
+        run(
+            [npm, "install", "--silent", "--no-save", "--no-package-lock", "--prefix", str(TOOLS), f"axe-core@{AXE}"],
+            ROOT,
+        )
     return str(path) if path.exists() else ""
 
 

@@ -14,7 +14,9 @@ def at_once(work: Callable[[], object], count: int, *, seconds: float = 60) -> l
 
 
 def all_at_once(steps: Sequence[Callable[[], object]], *, seconds: float = 60) -> list[Exception]:
-    """Call each in a thread of its own, none before all are there, each with a database connection of its own. What they raised."""
+    """Call each in a thread of its own, none before all are there, each with a database connection of its own. What
+    they raised.
+    """
     errors: list[Exception] = []
     start = threading.Barrier(len(steps))
 

@@ -25,12 +25,33 @@ SECONDS = 900
 
 
 SLOW = (
-    "addons/test_kills", "builds/test_crashes", "app_migrations/test_rehearsal_kills", "git/test_crashes", "builds/test_steps", "builds/test_slugs",
-    "builds/test_managers", "api/test_lists", "api/test_fuzz", "builds/test_overlays", "builds/test_poisoning", "api/test_permissions", "cli/test_target",
-    "stories/test_without_loss", "stories/test_migration_scenarios", "stories/test_migration_kills", "stories/test_held", "stories/test_rehearsal",
-    "stories/test_host", "heroku_cli/test_pipelines", "stories/test_the_seed", "stories/test_first_day", "heroku_cli/test_settled",
-)  # fmt: skip
-"""The files that take longest, in this order: they begin first, so that no process is left with one of them at the end."""
+    "addons/test_kills",
+    "builds/test_crashes",
+    "app_migrations/test_rehearsal_kills",
+    "git/test_crashes",
+    "builds/test_steps",
+    "builds/test_slugs",
+    "builds/test_managers",
+    "api/test_lists",
+    "api/test_fuzz",
+    "builds/test_overlays",
+    "builds/test_poisoning",
+    "api/test_permissions",
+    "cli/test_target",
+    "stories/test_without_loss",
+    "stories/test_migration_scenarios",
+    "stories/test_migration_kills",
+    "stories/test_held",
+    "stories/test_rehearsal",
+    "stories/test_host",
+    "heroku_cli/test_pipelines",
+    "stories/test_the_seed",
+    "stories/test_first_day",
+    "heroku_cli/test_settled",
+)
+"""The files that take longest, in this order: they begin first, so that no process is left with one of them at the
+end.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,7 +65,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def all_views() -> None:
-    """All views of the API, imported. One that is imported later would keep what a test has put into ``routing``, such as its HOME."""
+    """All views of the API, imported. One that is imported later would keep what a test has put into ``routing``, such
+    as its HOME.
+    """
     get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
 
 
@@ -105,10 +128,15 @@ def cafe(charlie):
 def installation() -> Iterator[Installation]:
     """The one running installation of a test process, for stories and the Heroku CLI alike; taken down at the end.
 
-    On ports of its own, in a home of its own. Its operator lets webhooks, drains and sources reach this machine, where the receivers are.
+    On ports of its own, in a home of its own. Its operator lets webhooks, drains and sources reach this machine, where
+    the receivers are.
     """
     home = Path(tempfile.mkdtemp(prefix="greenroom-story-")) / "home"
-    place = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom", extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"})
+    place = Installation(
+        home=home,
+        greenroom=Path(sys.executable).parent / "greenroom",
+        extra_env={"GREENROOM_PRIVATE_TARGETS": "127.0.0.0/8"},
+    )
     place.up()
     try:
         yield place

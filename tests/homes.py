@@ -1,4 +1,6 @@
-"""What a process of tests has for itself, also where tests run side by side: temporary folders, its home, its server."""
+"""What a process of tests has for itself, also where tests run side by side: temporary folders, its home, its
+server.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ def folder(prefix: str) -> Path:
 
 
 def own(variable: str, make: Callable[[], str], *, shared: bool = False) -> str:
-    """What this process of tests has under that name in its environment, made if need be; a worker of side-by-side tests inherits another's.
+    """What this process of tests has under that name in its environment, made if need be; a worker of side-by-side
+    tests inherits another's.
 
     What somebody else has set stays, for all workers where it is ``shared``, else where tests run one after the other.
     """

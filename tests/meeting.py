@@ -1,4 +1,6 @@
-"""Two changes that meet: one goes on in a thread of its own, with a database connection of its own, while the test is in the midst of the other."""
+"""Two changes that meet: one goes on in a thread of its own, with a database connection of its own, while the test is
+in the midst of the other.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Aside:
 
 
 def while_it_is_changed(app, step: Callable[[], object]) -> None:
-    """Begin ``step`` while another change holds the app's row, which that change tells the audit log when the step waits."""
+    """Begin ``step`` while another change holds the app's row, which that change tells the audit log when the step
+    waits.
+    """
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=app.pk)
         other = Aside(step)

@@ -64,12 +64,38 @@ def start() -> str:
     password.write_text("greenroom")
     password.chmod(0o644)
     env = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    initdb = [str(bins / "initdb"), "-D", str(data), "-U", "postgres", "--auth=scram-sha-256",
-              f"--pwfile={password}", "-E", "UTF8", "--no-locale", "--no-sync"]  # fmt: skip
+    initdb = [
+        str(bins / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "postgres",
+        "--auth=scram-sha-256",
+        f"--pwfile={password}",
+        "-E",
+        "UTF8",
+        "--no-locale",
+        "--no-sync",
+    ]
     subprocess.run(initdb, check=True, env=env, capture_output=True, **extra)
     port = free_port()
-    argv = [str(bins / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "",
-            "-c", "fsync=off", "-c", "max_connections=600", "-c", "autovacuum_naptime=1s"]  # fmt: skip
+    argv = [
+        str(bins / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-h",
+        "127.0.0.1",
+        "-k",
+        "",
+        "-c",
+        "fsync=off",
+        "-c",
+        "max_connections=600",
+        "-c",
+        "autovacuum_naptime=1s",
+    ]
     log = (folder / "log").open("wb")
     process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, **extra)
     atexit.register(_stop, process, folder)
@@ -78,7 +104,9 @@ def start() -> str:
 
 
 def _make_role(port: int) -> None:
-    """The suite's role is what the platform's is in an installation: it may make roles and databases and is no superuser."""
+    """The suite's role is what the platform's is in an installation: it may make roles and databases and is no
+    superuser.
+    """
     with _connected(port) as connection:
         connection.execute("CREATE ROLE greenroom LOGIN CREATEDB CREATEROLE PASSWORD 'greenroom'")
         connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")

@@ -22,7 +22,11 @@ def closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {key: closed(value) for key, value in schema.items()}
-    if found.get("type") == "object" and "additionalProperties" not in found and isinstance(found.get("properties"), dict):
+    if (
+        found.get("type") == "object"
+        and "additionalProperties" not in found
+        and isinstance(found.get("properties"), dict)
+    ):
         found["additionalProperties"] = False
     return found
 
@@ -31,7 +35,10 @@ def closed(schema: Any) -> Any:
 def validator(name: str, many: bool) -> jsonschema_rs.Validator:
     """A validator of a shape, or of a list of it."""
     shape = openapi.reference(name)
-    whole = {**({"type": "array", "items": shape} if many else shape), "components": {"schemas": closed(openapi.SHAPES)}}
+    whole = {
+        **({"type": "array", "items": shape} if many else shape),
+        "components": {"schemas": closed(openapi.SHAPES)},
+    }
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
@@ -48,7 +55,10 @@ def problems(route: Any, status: int, body: bytes) -> list[str]:
         if status not in expected and not (status == 206 and many):
             return [f"{status} is not declared, {', '.join(map(str, expected))} is"]
         found = validator(name, many)
-    return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in list(found.iter_errors(json.loads(body)))[:3]]
+    return [
+        f"{'/'.join(map(str, error.instance_path))}: {error.message}"
+        for error in list(found.iter_errors(json.loads(body)))[:3]
+    ]
 
 
 @cache
@@ -63,8 +73,12 @@ def _routes() -> list[tuple[re.Pattern[str], Any]]:
 
 
 def check(method: str, path: str, status: int, body: bytes) -> None:
-    """AssertionError when a running installation's answer is not as the document says; paths outside of the table are not looked at."""
-    route = next((row for pattern, row in _routes() if row.method == method and pattern.match(path.partition("?")[0])), None)
+    """AssertionError when a running installation's answer is not as the document says; paths outside of the table are
+    not looked at.
+    """
+    route = next(
+        (row for pattern, row in _routes() if row.method == method and pattern.match(path.partition("?")[0])), None
+    )
     if route is not None and status < 500:
         wrong = problems(route, status, body)
         assert not wrong, f"{method} {path} answered {status}: {wrong}"

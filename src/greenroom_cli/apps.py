@@ -82,7 +82,11 @@ def _paused(row: dict[str, Any]) -> str:
 
 def _pause(row: dict[str, Any]) -> str:
     end = row.get("deploy_paused_until")
-    return f"paused{f' until {output.when(end)}' if end else ''}: {row['deploy_paused']}" if row.get("deploy_paused") else ""
+    return (
+        f"paused{f' until {output.when(end)}' if end else ''}: {row['deploy_paused']}"
+        if row.get("deploy_paused")
+        else ""
+    )
 
 
 @verb("apps:info", example="greenroom apps:info -a ach-payslip-staging", json=True)

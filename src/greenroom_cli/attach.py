@@ -55,8 +55,10 @@ class CutError(AttachError):
 def attach(url: str, ca_file: str, *, tty: bool, stdin: Any = None, stdout: Any = None) -> None:
     """Connect to ``rendezvous://host:port/TOKEN`` and move bytes until the dyno ends.
 
-    ca_file: the CA that the server's certificate must be of; empty: the system's. tty: the dyno has a terminal and so have we.
-    Raises AttachError (CutError when the dyno has ended, but not all of its output came); BrokenPipeError when nobody reads our output any more.
+    ca_file: the CA that the server's certificate must be of; empty: the system's. tty: the dyno has a terminal and so
+    have we.
+    Raises AttachError (CutError when the dyno has ended, but not all of its output came); BrokenPipeError when nobody
+    reads our output any more.
     """
     source, target = (stdin or sys.stdin).fileno(), (stdout or sys.stdout).fileno()
     sock, _ = _connect(url, ca_file)
@@ -78,7 +80,9 @@ class _LostError(Exception):
 
 
 def _come_back(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
-    """A new connection to the same dyno, going on where the old one ended. CutError when it has ended, AttachError when nobody answers."""
+    """A new connection to the same dyno, going on where the old one ended. CutError when it has ended, AttachError when
+    nobody answers.
+    """
     deadline = time.monotonic() + BACK_SECONDS
     while True:
         try:
@@ -93,7 +97,8 @@ def _come_back(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
 
 
 def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int]:
-    """A connection on which the server has said its hello; non-blocking. seen: bytes of output that a client has which comes back.
+    """A connection on which the server has said its hello; non-blocking. seen: bytes of output that a client has which
+    comes back.
 
     With it how many bytes of its input have reached the dyno.
     """
@@ -125,11 +130,17 @@ def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int
 
 
 def _refusal(hello: bytes, words: list[bytes], place: str, seen: int) -> AttachError:
-    """Why the server let nobody in. A server that says nothing to a client that comes back has trouble of its own: try again."""
+    """Why the server let nobody in. A server that says nothing to a client that comes back has trouble of its own: try
+    again.
+    """
     if seen >= 0 and words == [ENDED]:
-        return CutError("The dyno ended before the connection was back: the end of its output may be missing.", hint="greenroom ps")
+        return CutError(
+            "The dyno ended before the connection was back: the end of its output may be missing.", hint="greenroom ps"
+        )
     if seen >= 0 and words == [LOST]:
-        return CutError("Output was lost when the connection to the dyno broke off, and you left the dyno.", hint="greenroom ps")
+        return CutError(
+            "Output was lost when the connection to the dyno broke off, and you left the dyno.", hint="greenroom ps"
+        )
     if seen >= 0:
         return _AwayError(f"The server at {place} did not let us come back to the dyno.", hint="greenroom status")
     text = "waits for nobody any more" if not hello else "is not what answered at that address"
@@ -188,10 +199,14 @@ class _Pump:
         self.interrupts: deque[float] = deque(maxlen=LEAVE)
 
     def go_on(self, taken: int) -> None:
-        """On a new connection: say again what of the input has not reached the dyno. AttachError when that is not known any more."""
+        """On a new connection: say again what of the input has not reached the dyno. AttachError when that is not known
+        any more.
+        """
         missing = self.typed - taken
         if missing > len(self.kept):
-            raise AttachError("Input was lost when the connection broke off; you left the dyno.", hint="run the command again")
+            raise AttachError(
+                "Input was lost when the connection broke off; you left the dyno.", hint="run the command again"
+            )
         rest = bytes(self.kept[len(self.kept) - missing :]) if missing > 0 else b""
         self.waiting.clear()
         self.size = 0

@@ -19,7 +19,10 @@ def list_vars(cx: Context) -> int | None:
         output.print_json(row)
         return None
     output.heading(f"{cx.app} Config Vars of Installers")
-    output.table([[name, "listed"] for name in row["names"]] + [[name, "always"] for name in row["always"]], header=("Name", "Why"))
+    output.table(
+        [[name, "listed"] for name in row["names"]] + [[name, "always"] for name in row["always"]],
+        header=("Name", "Why"),
+    )
     if not row["names"]:
         output.hint(f"greenroom builds:vars:add NAME{cx.words()}")
     return None
@@ -28,7 +31,8 @@ def list_vars(cx: Context) -> int | None:
 @verb("builds:vars:add", example="greenroom builds:vars:add GITHUB_TOKEN -a ach-payslip-staging")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def add_vars(cx: Context, names: tuple[str, ...]) -> int | None:
-    """Let installers see config vars from the next build on, as ${NAME} in a requirements file or in the code of a package that is built.
+    """Let installers see config vars from the next build on, as ${NAME} in a requirements file or in the code of a
+    package that is built.
 
     Their values are masked in all that a build prints. Any package that is built from its sources can read them.
     """

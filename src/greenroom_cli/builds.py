@@ -1,4 +1,6 @@
-"""The verbs of builds and of the slugs that they make: list, show, cancel, what a build said, what a slug is made of."""
+"""The verbs of builds and of the slugs that they make: list, show, cancel, what a build said, what a slug is made
+of.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def _commit(row: dict[str, Any]) -> str:
 
 
 def one(cx: Context, build: str) -> dict[str, Any]:
-    """A build by id or the beginning of its id or commit; without one the newest. CliError when it is none or several."""
+    """A build by id or the beginning of its id or commit; without one the newest. CliError when it is none or
+    several.
+    """
     if len(build) == 36:
         return cx.api.get(cx.path("builds", build))
     rows = cx.api.everything(cx.path("builds"))
@@ -155,7 +159,9 @@ def cache_purge(cx: Context) -> int | None:
 @verb("slugs:info", example="greenroom slugs:info v12 -a ach-payslip-staging", json=True)
 @click.argument("release", required=False, default="current")
 def slug_info(cx: Context, release: str) -> int | None:
-    """Show what the slug of a release is made of, the largest packages first. RELEASE is vN or a slug's id; without it what is live."""
+    """Show what the slug of a release is made of, the largest packages first. RELEASE is vN or a slug's id; without it
+    what is live.
+    """
     row = cx.api.get(cx.path("slugs", release))
     if cx.as_json:
         output.print_json(row)
@@ -165,19 +171,27 @@ def slug_info(cx: Context, release: str) -> int | None:
     output.heading(f"Slug {row['id']}")
     output.fields(
         [
-            ("Commit", row["commit"]), ("Digest", row["checksum"]), ("Python", manifest.get("python_version")),
-            ("Manager", manifest.get("package_manager")), ("Files", f"{len(manifest.get('files', {}))}, {row['size'] / 1e6:.1f} MB"),
+            ("Commit", row["commit"]),
+            ("Digest", row["checksum"]),
+            ("Python", manifest.get("python_version")),
+            ("Manager", manifest.get("package_manager")),
+            ("Files", f"{len(manifest.get('files', {}))}, {row['size'] / 1e6:.1f} MB"),
             ("Packages", f"{len(packages)}, {sum(entry['size'] for _, entry in packages) / 1e6:.1f} MB"),
         ]
-    )  # fmt: skip
+    )
     if packages:
-        output.table([[name, entry["version"], f"{entry['size'] / 1e6:.1f} MB"] for name, entry in packages], header=("Package", "Version", "Size"))
+        output.table(
+            [[name, entry["version"], f"{entry['size'] / 1e6:.1f} MB"] for name, entry in packages],
+            header=("Package", "Version", "Size"),
+        )
     return None
 
 
 @verb("slugs:sbom", example="greenroom slugs:sbom v12 -a ach-payslip-staging > sbom.json", json=True)
 @click.argument("release", required=False, default="current")
 def sbom(cx: Context, release: str) -> int | None:
-    """Print the bill of materials of a release's slug (CycloneDX 1.6, JSON). RELEASE is vN or a slug's id; without it what is live."""
+    """Print the bill of materials of a release's slug (CycloneDX 1.6, JSON). RELEASE is vN or a slug's id; without it
+    what is live.
+    """
     output.print_json(cx.api.get(cx.path("slugs", release, "sbom")))
     return None

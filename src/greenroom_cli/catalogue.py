@@ -1,4 +1,5 @@
-"""The list of all commands: topic, name, where the code is, and one line about it; data alone, so that help needs no imports.
+"""The list of all commands: topic, name, where the code is, and one line about it; data alone, so that help needs no
+imports.
 
 A command's module is imported when the command is called. Host commands are made by ``greenroom_cli.host.commands``.
 """
@@ -182,13 +183,34 @@ for _row in _ROWS.strip().splitlines():
     COMMANDS[_name] = (_topic, _place, _summary)
 
 ALIASES = {
-    "apps:create": "create", "apps:destroy": "destroy", "apps:delete": "destroy", "apps:rename": "rename", "apps:open": "open",
-    "info": "apps:info", "list": "apps", "apps:list": "apps", "auth:whoami": "whoami", "scale": "ps:scale", "restart": "ps:restart",
-    "stop": "ps:stop", "dynos": "ps", "releases:rollback": "rollback", "config:add": "config:set", "config:remove": "config:unset",
-    "source": "source:info", "source:remove": "source:unset", "source:fetch": "source:sync",
-    "pg": "pg:info", "authorizations": "tokens", "authorizations:create": "tokens:create", "authorizations:revoke": "tokens:revoke",
-    "collaborators": "access", "delivery": "deliveries:info", "autocomplete": "completion", "checks:override": "deploy:override",
-}  # fmt: skip
+    "apps:create": "create",
+    "apps:destroy": "destroy",
+    "apps:delete": "destroy",
+    "apps:rename": "rename",
+    "apps:open": "open",
+    "info": "apps:info",
+    "list": "apps",
+    "apps:list": "apps",
+    "auth:whoami": "whoami",
+    "scale": "ps:scale",
+    "restart": "ps:restart",
+    "stop": "ps:stop",
+    "dynos": "ps",
+    "releases:rollback": "rollback",
+    "config:add": "config:set",
+    "config:remove": "config:unset",
+    "source": "source:info",
+    "source:remove": "source:unset",
+    "source:fetch": "source:sync",
+    "pg": "pg:info",
+    "authorizations": "tokens",
+    "authorizations:create": "tokens:create",
+    "authorizations:revoke": "tokens:revoke",
+    "collaborators": "access",
+    "delivery": "deliveries:info",
+    "autocomplete": "completion",
+    "checks:override": "deploy:override",
+}
 """Heroku's other spellings, and slips of the pen that can only mean one thing."""
 
 

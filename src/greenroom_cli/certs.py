@@ -26,13 +26,24 @@ def certs(cx: Context) -> int | None:
         output.table([_line(row) for row in rows], header=("name", "host names", "expires", "kind"), flexible=1)
     else:
         output.note(f"{cx.app} has no certificates.")
-        output.hint(f"greenroom certs:add CHAIN.pem KEY.pem{cx.words()}; or, of this installation's own CA: greenroom certs:auto on{cx.words()}")
+        output.hint(
+            f"greenroom certs:add CHAIN.pem KEY.pem{cx.words()}; or, of this installation's own CA: greenroom"
+            f" certs:auto on{cx.words()}"
+        )
     return None
 
 
 def _line(row: dict[str, Any]) -> list[str]:
     facts = row["ssl_cert"]
-    kind = "of the own CA" if facts["acm"] else "self-signed" if facts["self_signed?"] else "of a public CA" if facts["ca_signed?"] else "of another CA"
+    kind = (
+        "of the own CA"
+        if facts["acm"]
+        else "self-signed"
+        if facts["self_signed?"]
+        else "of a public CA"
+        if facts["ca_signed?"]
+        else "of another CA"
+    )
     return [row["name"], output.clean(", ".join(facts["cert_domains"])), output.when(facts["expires_at"]), kind]
 
 
@@ -60,10 +71,17 @@ def info(cx: Context, name: str) -> int | None:
     domains = {entry["id"]: entry["hostname"] for entry in cx.api.everything(cx.path("domains"))}
     served = ", ".join(sorted(domains.get(one, one) for one in row["domains"])) or "none yet"
     output.heading(row["name"])
-    output.fields([
-        ("Host names", ", ".join(facts["cert_domains"])), ("Served for", served), ("Subject", facts["subject"]), ("Issuer", facts["issuer"]),
-        ("Starts", output.when(facts["starts_at"])), ("Expires", output.when(facts["expires_at"])), ("Kind", _line(row)[3]),
-    ])  # fmt: skip
+    output.fields(
+        [
+            ("Host names", ", ".join(facts["cert_domains"])),
+            ("Served for", served),
+            ("Subject", facts["subject"]),
+            ("Issuer", facts["issuer"]),
+            ("Starts", output.when(facts["starts_at"])),
+            ("Expires", output.when(facts["expires_at"])),
+            ("Kind", _line(row)[3]),
+        ]
+    )
     return None
 
 
@@ -108,7 +126,9 @@ def remove(cx: Context, name: str, given: str) -> int | None:
 @verb("certs:auto", example="greenroom certs:auto on -a ach-payslip-staging")
 @click.argument("switch", type=click.Choice(["on", "off", "refresh"]))
 def auto(cx: Context, switch: str) -> int | None:
-    """Let this installation's own CA certify the host names of an app by itself (on), no more (off), or anew (refresh)."""
+    """Let this installation's own CA certify the host names of an app by itself (on), no more (off), or anew
+    (refresh).
+    """
     with output.progress(f"Automatic certificates of {output.app_mark(cx.app)}: {switch}"):
         if switch == "off":
             cx.api.delete(cx.path("acm"))
@@ -121,11 +141,18 @@ def _read(path: Path) -> str:
     try:
         data = path.read_bytes()[: MOST + 1]
     except OSError as error:
-        raise CliError(f"{path} cannot be read: {error.strerror}.", hint="give the paths of two PEM files: the chain, then the key") from error
+        raise CliError(
+            f"{path} cannot be read: {error.strerror}.", hint="give the paths of two PEM files: the chain, then the key"
+        ) from error
     try:
         text = data.decode("ascii")
     except UnicodeDecodeError as error:
-        raise CliError(f"{path} is not PEM text.", hint=f"openssl x509 -inform der -in {path.name} makes PEM of DER") from error
+        raise CliError(
+            f"{path} is not PEM text.", hint=f"openssl x509 -inform der -in {path.name} makes PEM of DER"
+        ) from error
     if len(text) > MOST or "-----BEGIN " not in text:
-        raise CliError(f"{path} is not PEM: there is no line -----BEGIN in it.", hint="give the paths of two PEM files: the chain, then the key")
+        raise CliError(
+            f"{path} is not PEM: there is no line -----BEGIN in it.",
+            hint="give the paths of two PEM files: the chain, then the key",
+        )
     return text

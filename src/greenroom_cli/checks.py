@@ -13,9 +13,16 @@ from greenroom_cli.context import Context, verb
 from greenroom_cli.errors import CliError
 
 MARKS = {
-    "success": ("✓", "green"), "neutral": ("✓", "green"), "skipped": ("-", "yellow"), "failure": ("✗", "red"), "error": ("✗", "red"),
-    "timed_out": ("✗", "red"), "cancelled": ("✗", "red"), "stale": ("✗", "yellow"), "action_required": ("✗", "yellow"),
-}  # fmt: skip
+    "success": ("✓", "green"),
+    "neutral": ("✓", "green"),
+    "skipped": ("-", "yellow"),
+    "failure": ("✗", "red"),
+    "error": ("✗", "red"),
+    "timed_out": ("✗", "red"),
+    "cancelled": ("✗", "red"),
+    "stale": ("✗", "yellow"),
+    "action_required": ("✗", "yellow"),
+}
 MOMENTS = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"]
 SPAN = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 LEVELS = {1: ("critical", "red"), 2: ("bug", "red"), 3: ("minor", "yellow"), 4: ("note", "dim")}
@@ -27,7 +34,9 @@ COLOURS = {"green": 0, "pending": 3}
 
 @verb("checks", example="greenroom checks -a ach-payslip-staging\ngreenroom checks HEAD~1 --exit-code", json=True)
 @click.argument("sha", required=False, default="")
-@click.option("--exit-code", "tell", is_flag=True, help="End with 0 for a green verdict, 3 while it is pending, else 1.")
+@click.option(
+    "--exit-code", "tell", is_flag=True, help="End with 0 for a green verdict, 3 while it is pending, else 1."
+)
 def checks(cx: Context, sha: str, tell: bool) -> int | None:
     """Show the checks of a commit and why it is withheld; without SHA those of the newest push."""
     rows = cx.api.get(cx.path("checks"), sha=git.commit(sha) if sha else "")
@@ -65,7 +74,13 @@ def _verdict(cx: Context, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _leave(row: dict[str, Any]) -> str:
     """An override in one line, whether it still holds or not."""
     state = "" if row["holds"] else output.style(" (void: a check was attempted again)", "yellow")
-    return output.clean(f"{', '.join(row['checks'])} overridden by {row['actor']}, {output.when(row['created_at'])}: {row['reason']}") + state
+    return (
+        output.clean(
+            f"{', '.join(row['checks'])} overridden by {row['actor']}, {output.when(row['created_at'])}:"
+            f" {row['reason']}"
+        )
+        + state
+    )
 
 
 def check_line(row: dict[str, Any]) -> list[str]:
@@ -75,10 +90,12 @@ def check_line(row: dict[str, Any]) -> list[str]:
     took = output.lasted(row.get("started_at"), row.get("finished_at"))
     attempt = f"attempt {row['attempt']}" if row.get("attempt", 1) > 1 else ""
     return [
-        f"{output.style(mark, colour)} {output.clean(row['name'])}", output.style(result, colour),
-        "required" if row.get("required") else "optional", output.clean(row.get("title") or ""),
+        f"{output.style(mark, colour)} {output.clean(row['name'])}",
+        output.style(result, colour),
+        "required" if row.get("required") else "optional",
+        output.clean(row.get("title") or ""),
         ", ".join(part for part in (took, attempt) if part),
-    ]  # fmt: skip
+    ]
 
 
 def find(cx: Context, name: str, sha: str) -> dict[str, Any]:
@@ -141,9 +158,16 @@ def _finding(row: dict[str, Any]) -> str:
     source = " ".join(part for part in (row.get("tool"), row.get("rule")) if part)
     age = "" if row.get("new", True) else " (not new)"
     if row.get("suppressed"):
-        age = f" (ignored {output.clean(row['justification'])})" if row["suppressed"] == "external" else " (suppressed in the source)"
+        age = (
+            f" (ignored {output.clean(row['justification'])})"
+            if row["suppressed"] == "external"
+            else " (suppressed in the source)"
+        )
     mark = f" {row['fingerprint'][:12]}" if row.get("fingerprint") and row.get("new", True) else ""
-    return f"{output.style(place, 'bold')}: {output.style(word, colour)}: {output.clean(row['message'])} [{output.clean(source)}{mark}]{age}"
+    return (
+        f"{output.style(place, 'bold')}: {output.style(word, colour)}: {output.clean(row['message'])}"
+        f" [{output.clean(source)}{mark}]{age}"
+    )
 
 
 @verb("checks:rerun", example="greenroom checks:rerun tests -a ach-payslip-staging")
@@ -162,7 +186,9 @@ def rerun(cx: Context, name: str, sha: str) -> int | None:
 
 @verb(
     "deploy:override",
-    example='greenroom deploy:override 1f3a9c2 --check scan --reason "false positive, see TICKET-12" -a ach-payslip-staging',
+    example=(
+        'greenroom deploy:override 1f3a9c2 --check scan --reason "false positive, see TICKET-12" -a ach-payslip-staging'
+    ),
 )
 @click.argument("sha")
 @click.option(
@@ -182,14 +208,20 @@ def override(cx: Context, sha: str, names: tuple[str, ...], reason: str) -> int 
         f"{row['sha'][:8]}: {', '.join(row['checks'])} overridden by {row['actor']}: {output.clean(row['reason'])}"
     )
     output.hint(
-        f"greenroom deliveries:wait {row['sha'][:12]}{cx.words()}   (undo: greenroom checks:rerun --sha {row['sha'][:8]}{cx.words()})"
+        f"greenroom deliveries:wait {row['sha'][:12]}{cx.words()}   (undo: greenroom checks:rerun --sha"
+        f" {row['sha'][:8]}{cx.words()})"
     )
     return None
 
 
 @verb("deploy:pause", example='greenroom deploy:pause --reason "demo for the board" --for 3h -a ach-payslip-staging')
 @click.option("--reason", required=True, metavar="TEXT", help="Why; pushers are told.")
-@click.option("--until", type=click.DateTime(MOMENTS), metavar="MOMENT", help='When it ends by itself, in your time: "2026-11-27 18:00".')
+@click.option(
+    "--until",
+    type=click.DateTime(MOMENTS),
+    metavar="MOMENT",
+    help='When it ends by itself, in your time: "2026-11-27 18:00".',
+)
 @click.option("--for", "span", metavar="SPAN", help="How long it lasts instead: 90m, 3h or 2d.")
 def pause(cx: Context, reason: str, until: datetime | None, span: str | None) -> int | None:
     """Stop automatic deployment: pushes are built and checked, and withheld.

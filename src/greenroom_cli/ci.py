@@ -13,8 +13,16 @@ from greenroom_cli.context import Context, verb
 from greenroom_cli.errors import CliError
 from greenroom_cli.pipelines import pipeline_of, place
 
-PIPELINE = click.option("-p", "--pipeline", default="", metavar="PIPELINE", help="The pipeline; without it that of the app.")
-STAGE = click.option("--stage", type=click.Choice(["test", "review"]), default="test", show_default=True, help="Those of tests, or of review apps.")
+PIPELINE = click.option(
+    "-p", "--pipeline", default="", metavar="PIPELINE", help="The pipeline; without it that of the app."
+)
+STAGE = click.option(
+    "--stage",
+    type=click.Choice(["test", "review"]),
+    default="test",
+    show_default=True,
+    help="Those of tests, or of review apps.",
+)
 COLOURS = {"succeeded": "green", "failed": "red", "errored": "red", "cancelled": "yellow"}
 OVER = ("succeeded", "failed", "errored", "cancelled")
 SECONDS = 3600.0
@@ -36,9 +44,13 @@ def ci(cx: Context, pipeline: str) -> int | None:
 
 def _line(row: dict[str, Any]) -> list[str]:
     return [
-        str(row["number"]), output.style(row["status"], COLOURS.get(row["status"], "dim")), row["commit_sha"][:8],
-        output.clean(row["commit_branch"]), output.clean(row.get("message") or ""), row["app"]["name"],
-    ]  # fmt: skip
+        str(row["number"]),
+        output.style(row["status"], COLOURS.get(row["status"], "dim")),
+        row["commit_sha"][:8],
+        output.clean(row["commit_branch"]),
+        output.clean(row.get("message") or ""),
+        row["app"]["name"],
+    ]
 
 
 @verb("ci:info", example="greenroom ci:info 12 -a ach-payslip-staging", json=True)
@@ -80,12 +92,21 @@ def run(cx: Context, pipeline: str) -> int | None:
     The commit need not be pushed; the result says nothing to the gate. What is not committed is not tested.
     """
     target = pipeline_of(cx, pipeline)
-    sha, branch, subject = (_git(*words) for words in (("rev-parse", "HEAD"), ("rev-parse", "--abbrev-ref", "HEAD"), ("log", "-1", "--format=%s")))
+    sha, branch, subject = (
+        _git(*words)
+        for words in (("rev-parse", "HEAD"), ("rev-parse", "--abbrev-ref", "HEAD"), ("log", "-1", "--format=%s"))
+    )
     with output.progress("Preparing source"):
         source = cx.api.post("/sources", {})["source_blob"]
         cx.api.upload(source["put_url"], _archive())
     with output.progress("Starting test run"):
-        body = {"pipeline": target, "source_blob_url": source["get_url"], "commit_sha": sha, "commit_branch": branch, "commit_message": subject}
+        body = {
+            "pipeline": target,
+            "source_blob_url": source["get_url"],
+            "commit_sha": sha,
+            "commit_branch": branch,
+            "commit_message": subject,
+        }
         row = cx.api.post("/test-runs", body)
     code = _show(cx, row)
     found = cx.api.poll(f"/test-runs/{row['id']}", done=lambda one: one["status"] in OVER, seconds=SECONDS)
@@ -102,7 +123,10 @@ def _git(*words: str) -> str:
 def _archive() -> bytes:
     done = subprocess.run(["git", "archive", "--format=tar.gz", "HEAD"], capture_output=True, check=False)
     if done.returncode:
-        raise CliError(f"git archive failed: {done.stderr.decode(errors='replace').strip()}.", hint="go to the top of the app's checkout")
+        raise CliError(
+            f"git archive failed: {done.stderr.decode(errors='replace').strip()}.",
+            hint="go to the top of the app's checkout",
+        )
     return done.stdout
 
 
@@ -144,7 +168,9 @@ def config_get(cx: Context, key: str, pipeline: str, stage: str) -> int | None:
     """Print one config var of the tests, or of review apps; exit code 1 when it is not set."""
     values = cx.api.get(_config(cx, pipeline, stage))
     if key not in values:
-        raise CliError(f"{key} is not set for the stage {stage}.", hint=f"greenroom ci:config:set {key}=... --stage {stage}")
+        raise CliError(
+            f"{key} is not set for the stage {stage}.", hint=f"greenroom ci:config:set {key}=... --stage {stage}"
+        )
     if cx.as_json:
         output.print_json({key: values[key]})
     else:
@@ -154,11 +180,18 @@ def config_get(cx: Context, key: str, pipeline: str, stage: str) -> int | None:
 
 @verb("ci:config:set", example="greenroom ci:config:set WORD=hello -a ach-payslip-staging")
 @click.argument("pairs", nargs=-1, metavar="KEY=VALUE...")
-@click.option("--stdin", "from_stdin", is_flag=True, help="Read KEY=VALUE lines from stdin: out of the process list and the history.")
+@click.option(
+    "--stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Read KEY=VALUE lines from stdin: out of the process list and the history.",
+)
 @PIPELINE
 @STAGE
 def config_set(cx: Context, pairs: tuple[str, ...], from_stdin: bool, pipeline: str, stage: str) -> int | None:
-    """Set config vars of the tests of a pipeline's apps, those of the gate too; or of review apps that are made from now on."""
+    """Set config vars of the tests of a pipeline's apps, those of the gate too; or of review apps that are made from
+    now on.
+    """
     updates = pairs_of(pairs, from_stdin)
     with output.progress(f"Setting {', '.join(updates)}"):
         cx.api.patch(_config(cx, pipeline, stage), updates)

@@ -82,7 +82,12 @@ class Client:
         """One request. ``query`` values of None or '' are left out. seconds: how long the server may be silent."""
         wanted = {key: value for key, value in (query or {}).items() if value not in (None, "")}
         url = self.target.url + path + ("?" + urlencode(wanted) if wanted else "")
-        sent = {"Accept": ACCEPT, "Authorization": f"Bearer {self.target.token}", "User-Agent": AGENT, **(headers or {})}
+        sent = {
+            "Accept": ACCEPT,
+            "Authorization": f"Bearer {self.target.token}",
+            "User-Agent": AGENT,
+            **(headers or {}),
+        }
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -90,8 +95,12 @@ class Client:
         return self._again(method, lambda: self._send(method, url, sent, data, seconds))
 
     def upload(self, url: str, data: bytes) -> None:
-        """PUT to a signed link that the API gave: the link is the credential, so no token goes with it. Raises ApiError, UnreachableError."""
-        response = _open(self.target, "PUT", url, {"Content-Type": "application/octet-stream", "User-Agent": AGENT}, data)
+        """PUT to a signed link that the API gave: the link is the credential, so no token goes with it. Raises
+        ApiError, UnreachableError.
+        """
+        response = _open(
+            self.target, "PUT", url, {"Content-Type": "application/octet-stream", "User-Agent": AGENT}, data
+        )
         with response:
             text = _read(response, url)
         if response.status < 300:
@@ -111,7 +120,9 @@ class Client:
         return Answer(response.status, _parse(self.target, method, url, response, text), answered)
 
     def _again(self, method: str, send: Callable[[], Answer]) -> Answer:
-        """Send until there is an answer, for some seconds: reads, and whatever did not reach a control plane that is being restarted."""
+        """Send until there is an answer, for some seconds: reads, and whatever did not reach a control plane that is
+        being restarted.
+        """
         began, pause = time.monotonic(), 0.2
         while True:
             try:
@@ -171,10 +182,17 @@ def _may_pass(method: str, error: UnreachableError | ApiError) -> bool:
 
 
 def _open(
-    target: Target, method: str, url: str, headers: dict[str, str], body: bytes | None, *,
+    target: Target,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    body: bytes | None,
+    *,
     seconds: float | None = ANSWER_SECONDS,
-) -> http.client.HTTPResponse:  # fmt: skip
-    """The answer, its body unread. seconds: how long the server may be silent; None: for ever. Raises UnreachableError."""
+) -> http.client.HTTPResponse:
+    """The answer, its body unread. seconds: how long the server may be silent; None: for ever. Raises
+    UnreachableError.
+    """
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
     parts = urlsplit(url)
@@ -198,8 +216,12 @@ def _open(
         raise unreachable from error
 
 
-def _request(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> None:
-    """Send it. A server that refuses a large body answers and closes before it has read all: what it said is still there to be read."""
+def _request(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]
+) -> None:
+    """Send it. A server that refuses a large body answers and closes before it has read all: what it said is still
+    there to be read.
+    """
     try:
         connection.request(method, path, body, headers)
     except TimeoutError:
@@ -230,7 +252,9 @@ def _unreachable(target: Target, url: str, error: Exception) -> UnreachableError
         untrusted = UnreachableError(f"The certificate of {place} is not trusted.", hint=hint)
         untrusted.temporary = False
         return untrusted
-    unreachable = UnreachableError(f"Greenroom does not answer at {place}: {str(error) or name}.", hint=target.look_hint)
+    unreachable = UnreachableError(
+        f"Greenroom does not answer at {place}: {str(error) or name}.", hint=target.look_hint
+    )
     unreachable.temporary = isinstance(error, OSError)  # else something that speaks no HTTP has answered
     return unreachable
 

@@ -14,7 +14,12 @@ from greenroom_cli.stdin import stdin_lines
 
 WAIT_OPTIONS = (
     click.option("--no-wait", is_flag=True, help="Do not wait until the new release serves."),
-    click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for it; by default as long as Greenroom gives it."),
+    click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="How long to wait for it; by default as long as Greenroom gives it.",
+    ),
 )
 
 
@@ -57,10 +62,16 @@ def get(cx: Context, key: str, shell: bool) -> int | None:
 
 
 def pairs_of(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
-    """``KEY=VALUE`` of the arguments and of the lines of stdin. UsageError, CliError; no text of a line of stdin is shown, as it may be a secret."""
+    """``KEY=VALUE`` of the arguments and of the lines of stdin. UsageError, CliError; no text of a line of stdin is
+    shown, as it may be a secret.
+    """
     given = [(word, word) for word in words]
     if from_stdin:
-        given += [(line, f"Line {number} of stdin") for number, line in stdin_lines() if line.strip() and not line.startswith("#")]
+        given += [
+            (line, f"Line {number} of stdin")
+            for number, line in stdin_lines()
+            if line.strip() and not line.startswith("#")
+        ]
     updates: dict[str, Any] = {}
     for word, shown in given:
         key, found, value = word.partition("=")

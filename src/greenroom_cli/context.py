@@ -45,7 +45,9 @@ class Context:
 
     @cached_property
     def app(self) -> str:
-        """The app: ``-a``, $GREENROOM_APP, or the checkout's Greenroom remote. CliError (code 2) when none names one."""
+        """The app: ``-a``, $GREENROOM_APP, or the checkout's Greenroom remote. CliError (code 2) when none names
+        one.
+        """
         name = self.app_if_known
         if name:
             return name
@@ -110,7 +112,9 @@ def complete_apps(context: click.Context, parameter: click.Parameter, incomplete
 def verb(
     name: str, *, example: str, app: bool = True, json: bool = False, raw: bool = False, hidden: bool = False
 ) -> Callable[[Callable[..., int | None]], Verb]:
-    """Make a command. app: takes -a and -r; json: a read, takes --json; raw: all from the first argument on is somebody else's."""
+    """Make a command. app: takes -a and -r; json: a read, takes --json; raw: all from the first argument on is somebody
+    else's.
+    """
 
     def make(function: Callable[..., int | None]) -> Verb:
         def callback(**values: Any) -> int:
@@ -127,9 +131,13 @@ def verb(
         own = list(reversed(getattr(function, "__click_params__", [])))
         settings = {"ignore_unknown_options": True, "allow_interspersed_args": False} if raw else {}
         command = Verb(
-            name, callback=callback, params=[*own, *shared], help=function.__doc__, hidden=hidden,
+            name,
+            callback=callback,
+            params=[*own, *shared],
+            help=function.__doc__,
+            hidden=hidden,
             context_settings={"help_option_names": ["-h", "--help"], **settings},
-        )  # fmt: skip
+        )
         command.example = example
         return command
 
@@ -137,9 +145,11 @@ def verb(
 
 
 def confirm(cx: Context, given: str, *, name: str, what: str, again: str = "") -> None:
-    """Have the person type ``name`` before something is lost. CliError when it was another name, or nobody can be asked.
+    """Have the person type ``name`` before something is lost. CliError when it was another name, or nobody can be
+    asked.
 
-    again: what to add to the command so that it does not ask; without it ``--confirm NAME``. The command must have that option.
+    again: what to add to the command so that it does not ask; without it ``--confirm NAME``. The command must have that
+    option.
     """
     import sys
 

@@ -15,8 +15,12 @@ COLOURS = {"live": "green", "held": "yellow", "refused": "red", "failed": "red",
 ENDED = frozenset(COLOURS)
 EXIT_CODES = {"live": 0, "held": 3}
 STEPS = {
-    "received": "Received", "building": "Building", "checking": "Checking", "releasing": "Releasing", "rolling_out": "Rolling out",
-}  # fmt: skip
+    "received": "Received",
+    "building": "Building",
+    "checking": "Checking",
+    "releasing": "Releasing",
+    "rolling_out": "Rolling out",
+}
 APPEAR_SECONDS = 30.0
 """How long a commit may take to show up: the push may still be under way."""
 
@@ -49,9 +53,14 @@ def deliveries(cx: Context, sha: str, num: int) -> int | None:
 
 def _line(row: dict[str, Any]) -> list[str]:
     return [
-        row["id"][:8], row["sha"][:8] or row.get("kind", ""), _state(row), _version(row), _colour(row),
-        _reason(row).partition("\n")[0], output.when(row["created_at"]),
-    ]  # fmt: skip
+        row["id"][:8],
+        row["sha"][:8] or row.get("kind", ""),
+        _state(row),
+        _version(row),
+        _colour(row),
+        _reason(row).partition("\n")[0],
+        output.when(row["created_at"]),
+    ]
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -219,7 +228,11 @@ def _next_step(cx: Context, row: dict[str, Any]) -> str:
     )
     if red:
         return f"greenroom checks:info {red} {row['sha'][:8]}{words}"
-    return f"greenroom checks {row['sha'][:8]}{words}" if row["state"] == "refused" and not row.get("release") else f"greenroom logs{words}"
+    return (
+        f"greenroom checks {row['sha'][:8]}{words}"
+        if row["state"] == "refused" and not row.get("release")
+        else f"greenroom logs{words}"
+    )
 
 
 class Watch:
@@ -237,7 +250,9 @@ class Watch:
             path = self.cx.path("deliveries", self.one)
             rows = [self.cx.api.poll(path, done=lambda row: self._look([row]), seconds=self.seconds)]
         else:
-            rows = self.cx.api.poll(self.cx.path("deliveries"), done=self._look, seconds=self.seconds, sha=self.sha, limit=1)
+            rows = self.cx.api.poll(
+                self.cx.path("deliveries"), done=self._look, seconds=self.seconds, sha=self.sha, limit=1
+            )
         if not rows:
             raise CliError(
                 f"{self.cx.app} knows no delivery of {self.sha[:12]}.",

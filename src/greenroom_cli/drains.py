@@ -25,7 +25,13 @@ def drains(cx: Context) -> int | None:
 
 
 def _line(row: dict[str, Any]) -> list[str]:
-    return [output.clean(row["url"]), row["token"], str(row["sent_lines"]), output.when(row["sent_at"]), output.clean(row["error"] or "")]
+    return [
+        output.clean(row["url"]),
+        row["token"],
+        str(row["sent_lines"]),
+        output.when(row["sent_at"]),
+        output.clean(row["error"] or ""),
+    ]
 
 
 @verb("drains:add", example="greenroom drains:add syslog+tls://logs.example.com:6514 -a ach-payslip-staging")

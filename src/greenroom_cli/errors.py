@@ -15,7 +15,9 @@ class CliError(Exception):
 
 
 class UnreachableError(CliError):
-    """Nobody answers at the installation's address. temporary: trying again may help; unsent: nothing of the request has left this computer."""
+    """Nobody answers at the installation's address. temporary: trying again may help; unsent: nothing of the request
+    has left this computer.
+    """
 
     temporary = True
     unsent = False

@@ -1,4 +1,5 @@
-"""What the command needs of git: the app that a checkout's remotes name, a remote with its credential helper, a commit's SHA.
+"""What the command needs of git: the app that a checkout's remotes name, a remote with its credential helper, a
+commit's SHA.
 
 git runs as a child with a plain argv; the token never enters a repository's configuration.
 """
@@ -68,7 +69,9 @@ def app_of_url(url: str, target: Target) -> str:
 
 
 def app_of_checkout(target: Target, remote: str = "") -> str:
-    """The app that the checkout's remotes (or the one of that name) lead to; '' when none does. CliError when several do."""
+    """The app that the checkout's remotes (or the one of that name) lead to; '' when none does. CliError when several
+    do.
+    """
     rows = remotes()
     if remote:
         found = next((row for row in rows if row.name == remote), None)
@@ -117,7 +120,9 @@ def use_helper(target: Target) -> None:
 
 
 def add_remote(app: str, target: Target, name: str = REMOTE) -> str:
-    """Make remote ``name`` lead to the app, with its credential helper. '' when done, else where the remote leads already."""
+    """Make remote ``name`` lead to the app, with its credential helper. '' when done, else where the remote leads
+    already.
+    """
     wanted = url_of(app, target)
     existing = next((row for row in remotes() if row.name == name), None)
     if existing and existing.url != wanted and app_of_url(existing.url, target) != app:
@@ -145,7 +150,8 @@ def drop_remotes(target: Target, app: str) -> list[str]:
 
 
 def commit(text: str) -> str:
-    """The commit that ``text`` (a SHA, its beginning, or a revision of this checkout) names; as typed when it looks like a SHA.
+    """The commit that ``text`` (a SHA, its beginning, or a revision of this checkout) names; as typed when it looks
+    like a SHA.
 
     Without a text: HEAD. CliError when it is neither.
     """

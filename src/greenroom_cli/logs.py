@@ -1,6 +1,7 @@
 """``logs``: an app's log, once or as it comes.
 
-Following uses server-sent events, whose ids let a broken connection go on where it stopped: nothing twice, nothing lost.
+Following uses server-sent events, whose ids let a broken connection go on where it stopped: nothing twice, nothing
+lost.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def logs(cx: Context, tail: bool, num: int | None, dyno: str, source: str) -> in
 
 
 def follow(cx: Context, session: Callable[[], str]) -> Iterator[str]:
-    """Lines for ever, across broken connections; a link that has expired meanwhile is replaced by a new one, if the server still gives one."""
+    """Lines for ever, across broken connections; a link that has expired meanwhile is replaced by a new one, if the
+    server still gives one.
+    """
     url, last, heard = session(), "", time.monotonic()
     fresh = True
     while True:

@@ -58,7 +58,9 @@ class Greenroom(click.Group):
         formatter.write_text("greenroom help COMMAND shows a command's options and an example.")
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
-        """Run and exit: 0 done, 1 refused or failed, 2 called wrongly, else what the command says (``run``: the remote code)."""
+        """Run and exit: 0 done, 1 refused or failed, 2 called wrongly, else what the command says (``run``: the remote
+        code).
+        """
         extra["standalone_mode"] = False
         sys.exit(_guard(lambda: super(Greenroom, self).main(args, prog_name or "greenroom", **extra)))
 
@@ -107,9 +109,13 @@ def _guard(call: Callable[[], Any]) -> int:
 
 
 @click.group(
-    cls=Greenroom, help=LEAD, invoke_without_command=True, options_metavar="", subcommand_metavar="COMMAND [OPTIONS] [ARGS]",
+    cls=Greenroom,
+    help=LEAD,
+    invoke_without_command=True,
+    options_metavar="",
+    subcommand_metavar="COMMAND [OPTIONS] [ARGS]",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)  # fmt: skip
+)
 @click.option("--version", is_flag=True, help="Show the version.")
 @click.pass_context
 def cli(context: click.Context, version: bool) -> int:

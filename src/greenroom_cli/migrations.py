@@ -38,7 +38,9 @@ def migrations(cx: Context) -> int | None:
     version = f" (v{row['release']['version']})" if row.get("release") else ""
     output.heading(f"{cx.app} Migrations{version}")
     if row.get("held"):
-        output.warn("This release is held: it does not answer on the present schema, and goes live after its migrations.")
+        output.warn(
+            "This release is held: it does not answer on the present schema, and goes live after its migrations."
+        )
     _show_state(row)
     _show_astray(row)
     _show_warnings(row.get("warnings") or [])
@@ -69,7 +71,10 @@ def _show_state(row: dict[str, Any]) -> None:
     for name in pending:
         output.say(f"{output.style('pending', 'yellow')}  {output.clean(name)}")
     for name in missing:
-        output.say(f"{output.style('missing', 'red')}  {output.clean(name)} (applied, but not in this code: another branch was here, or its app was removed)")
+        output.say(
+            f"{output.style('missing', 'red')}  {output.clean(name)} (applied, but not in this code: another branch was"
+            " here, or its app was removed)"
+        )
     if status == "ok" and row.get("detail"):
         output.note(output.clean(row["detail"]))
     if row.get("probed_at"):
@@ -79,7 +84,10 @@ def _show_state(row: dict[str, Any]) -> None:
 def _show_astray(row: dict[str, Any]) -> None:
     """Migrations without a common successor, and changes of models that no migration holds."""
     for app, names in (row.get("conflicts") or {}).items():
-        output.say(f"{output.style('conflict', 'red')} {output.clean(app)}: {output.clean(' and '.join(names))}: none can be run until one follows the other")
+        output.say(
+            f"{output.style('conflict', 'red')} {output.clean(app)}: {output.clean(' and '.join(names))}: none can be"
+            " run until one follows the other"
+        )
     for text in row.get("unmade") or ():
         output.say(f"{output.style('unmade', 'red')}   {output.clean(text)} (in the models, but in no migration)")
 
@@ -135,11 +143,15 @@ def _run_line(run: dict[str, Any]) -> list[str]:
 
 @verb(
     "migrations:run",
-    example="greenroom migrations:run -a ach-payslip-staging\ngreenroom migrations:run -a ach-payslip-staging payslip 0003",
+    example=(
+        "greenroom migrations:run -a ach-payslip-staging\ngreenroom migrations:run -a ach-payslip-staging payslip 0003"
+    ),
     raw=True,
 )
 @click.argument("words", nargs=-1, metavar="[ARGS]...", type=click.UNPROCESSED)
-@click.option("--no-snapshot", is_flag=True, help="Without the snapshot that is taken before; it is noted in the audit log.")
+@click.option(
+    "--no-snapshot", is_flag=True, help="Without the snapshot that is taken before; it is noted in the audit log."
+)
 @click.option("--force", is_flag=True, help="Although the rehearsal was red.")
 def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool) -> int | None:
     """Run the app's migrations: `python manage.py migrate ARGS`, or `alembic upgrade ARGS`, in a one-off dyno.
@@ -153,7 +165,10 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
 
     before = cx.api.get(cx.path("migrations"))
     if before["status"] == "none":
-        raise CliError(before.get("detail") or f"{cx.app} has no migrations.", hint=f"another command: greenroom run{cx.words()} -- COMMAND")
+        raise CliError(
+            before.get("detail") or f"{cx.app} has no migrations.",
+            hint=f"another command: greenroom run{cx.words()} -- COMMAND",
+        )
     held = _held(cx) if before.get("held") else {}
     pending = before.get("pending") or []
     if before["status"] == "ok":
@@ -165,7 +180,10 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
     taken = after["runs"][0].get("snapshot") if after.get("runs") else None
     if code != 0:
         output.complain(f"migrate ended with exit code {code}; what had been applied before the error stays applied.")
-        output.hint(f"greenroom migrations{cx.words()}" + (f"   (go back: greenroom pg:restore {taken}{cx.words()})" if taken else ""))
+        output.hint(
+            f"greenroom migrations{cx.words()}"
+            + (f"   (go back: greenroom pg:restore {taken}{cx.words()})" if taken else "")
+        )
         return code
     _report(cx, before, after, taken)
     _tell_beside(cx, after)
@@ -173,18 +191,28 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
 
 
 def _tell_beside(cx: Context, after: dict[str, Any]) -> None:
-    """Each migration's seconds and longest lock as they were, beside what the rehearsal had measured; and how the live release answers."""
+    """Each migration's seconds and longest lock as they were, beside what the rehearsal had measured; and how the live
+    release answers.
+    """
     run = (after.get("runs") or [{}])[0]
-    lines = [[output.clean(one["name"]), *_figures(one), *_figures(one.get("rehearsed") or {})] for one in run.get("migrations") or ()]
+    lines = [
+        [output.clean(one["name"]), *_figures(one), *_figures(one.get("rehearsed") or {})]
+        for one in run.get("migrations") or ()
+    ]
     if lines:
         output.note("")
         every = [["Migration", "Took", "Blocked", "Rehearsed", "Blocked then"], *lines]
         wide = [max(len(words[number]) for words in every) for number in range(5)]
         for words in every:
-            cells = [word.rjust(size) if number in (1, 3) else word.ljust(size) for number, (word, size) in enumerate(zip(words, wide, strict=True))]
+            cells = [
+                word.rjust(size) if number in (1, 3) else word.ljust(size)
+                for number, (word, size) in enumerate(zip(words, wide, strict=True))
+            ]
             output.note("  ".join(cells).rstrip())
     if run and not run.get("health"):
-        found = cx.api.poll(cx.path("migrations"), done=lambda row: bool(row["runs"][0].get("health")), seconds=HEALTH_SECONDS)
+        found = cx.api.poll(
+            cx.path("migrations"), done=lambda row: bool(row["runs"][0].get("health")), seconds=HEALTH_SECONDS
+        )
         run = found["runs"][0]
     if run.get("health"):
         output.note(f"Health of the live release: {output.clean(run['health'])}")
@@ -199,10 +227,16 @@ def _figures(one: dict[str, Any]) -> list[str]:
     """``0.42 s`` and ``writes of payroll_payrun 0.4 s``; empty where nothing was measured."""
     if one.get("seconds") is None:
         return ["", ""]
-    held = [(lock["seconds"], lock["mode"], lock["table"]) for lock in one.get("locks") or () if lock["mode"] in WRITE_BLOCKING]
+    held = [
+        (lock["seconds"], lock["mode"], lock["table"])
+        for lock in one.get("locks") or ()
+        if lock["mode"] in WRITE_BLOCKING
+    ]
     seconds, mode, table = max(held, default=(0.0, "", ""))
     what = "reads" if mode == "AccessExclusiveLock" else "writes"
-    blocked = f"{what} of {output.clean(table)} {seconds:.2f} s" if seconds >= BRIEF else f"nothing for {BRIEF} s or more"
+    blocked = (
+        f"{what} of {output.clean(table)} {seconds:.2f} s" if seconds >= BRIEF else f"nothing for {BRIEF} s or more"
+    )
     return [f"{one['seconds']:.2f} s", blocked]
 
 
@@ -260,7 +294,10 @@ def _report(cx: Context, before: dict[str, Any], after: dict[str, Any], taken: s
     if applied:
         undo = (before.get("undo") or []) if not left else []
         for number, words in enumerate(undo):
-            output.hint(f"{'undo with:' if number == 0 else '     then:'} greenroom migrations:run{cx.words()} {output.clean(words)}")
+            output.hint(
+                f"{'undo with:' if number == 0 else '     then:'} greenroom migrations:run{cx.words()}"
+                f" {output.clean(words)}"
+            )
         if taken:
             output.hint(f"{'or ' if undo else ''}put the whole database back: greenroom pg:restore {taken}{cx.words()}")
 
@@ -276,7 +313,11 @@ def rehearse(cx: Context) -> int | None:
     if not isinstance(row, dict) or "number" not in row:
         raise CliError("The server's answer is not a rehearsal.", hint="greenroom version --server")
     with output.progress(f"Rehearsing what is pending for {output.app_mark(cx.app)} on a copy of its data") as step:
-        row = cx.api.poll(cx.path("rehearsals", str(row["number"])), done=lambda one: one["state"] in ("done", "failed"), seconds=REHEARSAL_SECONDS)
+        row = cx.api.poll(
+            cx.path("rehearsals", str(row["number"])),
+            done=lambda one: one["state"] in ("done", "failed"),
+            seconds=REHEARSAL_SECONDS,
+        )
         step.end = row["colour"] or row["state"]
     return _print_rehearsal(cx, row)
 

@@ -1,6 +1,7 @@
 """How things look: data on stdout, all else on stderr, in Heroku's layouts; colours and spinners on terminals alone.
 
-Text that other people wrote (log lines, descriptions, findings) passes ``clean`` first, so that it cannot steer a terminal.
+Text that other people wrote (log lines, descriptions, findings) passes ``clean`` first, so that it cannot steer a
+terminal.
 """
 
 from __future__ import annotations
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 COLOURS = {
-    "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36",
-}  # fmt: skip
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 ESCAPES = re.compile(
     r"(?P<sgr>\x1b\[[0-9;]*m)|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
@@ -40,7 +48,9 @@ def style(text: str, *names: str, stream: TextIO | None = None) -> str:
 
 
 def clean(text: Any, *, keep_colours: bool = False) -> str:
-    """Text of others without terminal control sequences, direction overrides and lone surrogates; line ends and tabs stay, colours when asked for."""
+    """Text of others without terminal control sequences, direction overrides and lone surrogates; line ends and tabs
+    stay, colours when asked for.
+    """
     return ESCAPES.sub(lambda match: (match["sgr"] or "") if keep_colours else "", str(text))
 
 
@@ -184,7 +194,9 @@ def size_text(size: float | None) -> str:
 
 
 class progress:  # noqa: N801 (reads as a verb: with progress("...") as step)
-    """``text... done`` on stderr: with a spinner on a terminal, as one plain line elsewhere. ``end`` is the last word."""
+    """``text... done`` on stderr: with a spinner on a terminal, as one plain line elsewhere. ``end`` is the last
+    word.
+    """
 
     def __init__(self, text: str) -> None:
         self.text, self.end = text, "done"

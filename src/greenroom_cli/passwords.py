@@ -1,4 +1,6 @@
-"""The verb of a password, which `heroku login` and its page ask for. It is typed or read from stdin, never an argument."""
+"""The verb of a password, which `heroku login` and its page ask for. It is typed or read from stdin, never an
+argument.
+"""
 
 from __future__ import annotations
 

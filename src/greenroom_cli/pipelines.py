@@ -131,16 +131,22 @@ def destroy(cx: Context, pipeline: str, given: str) -> int | None:
 
 @verb(
     "pipelines:promote",
-    example="greenroom pipelines:promote -a ach-payslip-staging\ngreenroom pipelines:promote --to ach-payslip --force -a ach-payslip-staging",
+    example=(
+        "greenroom pipelines:promote -a ach-payslip-staging\ngreenroom pipelines:promote --to ach-payslip --force -a"
+        " ach-payslip-staging"
+    ),
 )
-@click.option("-t", "--to", default="", metavar="APP,APP", help="The apps to promote to; without it those of the next stage.")
+@click.option(
+    "-t", "--to", default="", metavar="APP,APP", help="The apps to promote to; without it those of the next stage."
+)
 @click.option("--force", is_flag=True, help="Also when a target's database lacks migrations of the code.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it serves.")
 @click.option("--timeout", default=SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it.")
 def promote(cx: Context, to: str, force: bool, no_wait: bool, timeout: float) -> int | None:
     """Promote the code of an app's release to other apps of the pipeline.
 
-    The very slug is released there, with the target's own config vars; nothing is built. Pending migrations of a target are shown and hold
+    The very slug is released there, with the target's own config vars; nothing is built. Pending migrations of a target
+    are shown and hold
     the release there until a person has run them.
     """
     row = coupling(cx)
@@ -153,9 +159,13 @@ def promote(cx: Context, to: str, force: bool, no_wait: bool, timeout: float) ->
         path = f"/pipeline-promotions/{made['id']}/promotion-targets"
         rows = cx.api.get(path)
         if not no_wait:
-            rows = cx.api.poll(path, done=lambda found: all(one["status"] != "pending" for one in found), seconds=timeout)
+            rows = cx.api.poll(
+                path, done=lambda found: all(one["status"] != "pending" for one in found), seconds=timeout
+            )
         failed = [one for one in rows if one["status"] == "failed"]
-        step.end = "failed" if failed else "done" if not any(one["status"] == "pending" for one in rows) else "on its way"
+        step.end = (
+            "failed" if failed else "done" if not any(one["status"] == "pending" for one in rows) else "on its way"
+        )
     output.table([[one["app"]["name"], f"v{(one['release'] or {}).get('version', '')}", one["status"]] for one in rows])
     for one in failed:
         output.complain(f"{one['app']['name']}: {one['error_message']}")
@@ -173,7 +183,9 @@ def _targets(cx: Context, row: dict[str, Any], to: str) -> list[dict[str, Any]]:
             raise CliError(f"{', '.join(missing)}: not in the pipeline {row['pipeline']['name']}.", hint=look)
         return [found[name] for name in wanted]
     if row["stage"] not in STAGES[:-1]:
-        raise CliError(f"{cx.app} is in the stage {row['stage']}: there is no next one.", hint="--to APP names a target")
+        raise CliError(
+            f"{cx.app} is in the stage {row['stage']}: there is no next one.", hint="--to APP names a target"
+        )
     following = STAGES[STAGES.index(row["stage"]) + 1]
     chosen = [entry for entry in rows if entry["stage"] == following]
     if not chosen:

@@ -18,7 +18,9 @@ COLOURS = {"up": "green", "starting": "yellow", "stopping": "yellow", "crashed":
 @verb("ps", example="greenroom ps -a ach-payslip-staging\ngreenroom ps web", json=True)
 @click.argument("types", nargs=-1, metavar="[TYPE]...")
 def ps(cx: Context, types: tuple[str, ...]) -> int | None:
-    """List dynos: those of the formation by type, then one-off dynos. When none runs, the API says why and what to do."""
+    """List dynos: those of the formation by type, then one-off dynos. When none runs, the API says why and what to
+    do.
+    """
     rows = [row for row in cx.api.get(cx.path("dynos")) if not types or row["type"] in types]
     if cx.as_json:
         output.print_json(rows)

@@ -57,8 +57,10 @@ def _line(row: dict[str, Any]) -> list[str]:
     return [
         output.style(f"v{row['version']}", COLOURS.get(status, "dim")),
         "" if status == "succeeded" else output.style(shown, COLOURS.get(status, "dim")),
-        text, output.clean(row["user"]["email"]), output.when(row["created_at"]),
-    ]  # fmt: skip
+        text,
+        output.clean(row["user"]["email"]),
+        output.when(row["created_at"]),
+    ]
 
 
 @verb("releases:info", example="greenroom releases:info v12 -a ach-payslip-staging", json=True)
@@ -110,13 +112,28 @@ def one(cx: Context, version: str) -> dict[str, Any]:
 
 @verb("rollback", example="greenroom rollback v11 -a ach-payslip-staging")
 @click.argument("version", required=False, default="")
-@click.option("--force", is_flag=True, help="Also when its code needs columns that the database does not have any more, and whatever the app's policy says.")
-@click.option("--confirm", "confirmed", metavar="APP", default="", help="The app's name: yes, also across migrations that were run since.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help=(
+        "Also when its code needs columns that the database does not have any more, and whatever the app's policy says."
+    ),
+)
+@click.option(
+    "--confirm",
+    "confirmed",
+    metavar="APP",
+    default="",
+    help="The app's name: yes, also across migrations that were run since.",
+)
 @waits
-def rollback(cx: Context, version: str, force: bool, confirmed: str, no_wait: bool, timeout: float | None) -> int | None:
+def rollback(
+    cx: Context, version: str, force: bool, confirmed: str, no_wait: bool, timeout: float | None
+) -> int | None:
     """Go back to an earlier release: its code and its config vars.
 
-    Without VERSION it is the last one that served before. The database is not changed: migrations that were run stay run.
+    Without VERSION it is the last one that served before. The database is not changed: migrations that were run stay
+    run.
     Code that does not fit the database any more takes no traffic, unless it is forced. Across migrations that were run
     since, and after which no rehearsal saw this code work, it asks first.
     """
@@ -124,7 +141,11 @@ def rollback(cx: Context, version: str, force: bool, confirmed: str, no_wait: bo
     wanted = f"v{number_of(version)}" if version else ""
     failed = None
     with output.progress(f"Rolling back {output.app_mark(cx.app)}" + (f" to {wanted}" if wanted else "")) as step:
-        body = {**({"release": wanted} if wanted else {}), **({"force": True} if force else {}), **({"confirm": confirmed} if confirmed else {})}
+        body = {
+            **({"release": wanted} if wanted else {}),
+            **({"force": True} if force else {}),
+            **({"confirm": confirmed} if confirmed else {}),
+        }
         row = _ask_for(cx, body)
         step.end = f"done, v{row['version']}"
         if not no_wait:
@@ -179,9 +200,11 @@ def _ask_for(cx: Context, body: dict[str, Any]) -> Any:
 
 
 def finish(cx: Context, version: int, step: output.progress, seconds: float | None) -> CliError | None:
-    """Wait until the release is no longer pending and give ``step`` its last word. The error to raise when it did not come up.
+    """Wait until the release is no longer pending and give ``step`` its last word. The error to raise when it did not
+    come up.
 
-    seconds: how long to wait; None: as long as the platform gives the release. A release that a newer one replaced has its outcome.
+    seconds: how long to wait; None: as long as the platform gives the release. A release that a newer one replaced has
+    its outcome.
     """
     began = time.monotonic()
 
@@ -189,7 +212,9 @@ def finish(cx: Context, version: int, step: output.progress, seconds: float | No
         late = seconds is None and time.monotonic() - began >= row.get("patience", PATIENCE)
         return row["status"] != "pending" or bool(row.get("held")) or late
 
-    row = cx.api.poll(cx.path("releases", str(version)), done=over, seconds=LONGEST if seconds is None else max(0.0, seconds))
+    row = cx.api.poll(
+        cx.path("releases", str(version)), done=over, seconds=LONGEST if seconds is None else max(0.0, seconds)
+    )
     status = row["status"]
     if status == "expired":
         newer = max(int(other["version"]) for other in cx.api.get(cx.path("releases"), limit=5))
@@ -200,11 +225,14 @@ def finish(cx: Context, version: int, step: output.progress, seconds: float | No
         return None
     if row.get("held"):
         step.end = f"v{version} is held"
-        return CliError(f"v{version} is held for its migrations; what served goes on.", hint=f"greenroom migrations{cx.words()}")
+        return CliError(
+            f"v{version} is held for its migrations; what served goes on.", hint=f"greenroom migrations{cx.words()}"
+        )
     if status == "pending":
         step.end = f"v{version} is still on its way"
         return CliError(
-            f"v{version} did not serve within {row.get('patience', PATIENCE) if seconds is None else seconds:g} s. It may still come up.",
+            f"v{version} did not serve within {row.get('patience', PATIENCE) if seconds is None else seconds:g} s. It"
+            " may still come up.",
             hint=f"greenroom releases:info v{version}{cx.words()}",
         )
     step.end = "refused" if row.get("refused") else "failed"

@@ -22,7 +22,13 @@ def reviewapps(cx: Context, pipeline: str) -> int | None:
     if cx.as_json:
         output.print_json(rows)
     elif rows:
-        output.table([[row["app_name"] or "-", output.clean(row["branch"]), row["status"], output.clean(row["message"] or "")] for row in rows], flexible=3)
+        output.table(
+            [
+                [row["app_name"] or "-", output.clean(row["branch"]), row["status"], output.clean(row["message"] or "")]
+                for row in rows
+            ],
+            flexible=3,
+        )
     else:
         output.note("There are no review apps.")
         output.hint("greenroom reviewapps:create BRANCH -p PIPELINE")
@@ -36,11 +42,17 @@ def reviewapps(cx: Context, pipeline: str) -> int | None:
 @click.option("--timeout", default=SECONDS, show_default=True, metavar="SECONDS", help="How long to wait for it.")
 def create(cx: Context, branch: str, pipeline: str, no_wait: bool, timeout: float) -> int | None:
     """Make a review app of a branch: with a database and config vars of its own, by the same gate as any push."""
-    row = cx.api.post("/review-apps", {"pipeline": pipeline_of(cx, pipeline), "branch": branch, "source_blob": {"url": "resolve"}})
+    row = cx.api.post(
+        "/review-apps", {"pipeline": pipeline_of(cx, pipeline), "branch": branch, "source_blob": {"url": "resolve"}}
+    )
     name = row["app_name"]
     with output.progress(f"Creating {output.app_mark(name)} from {branch}") as step:
         if not no_wait:
-            row = cx.api.poll(f"/review-apps/{row['id']}", done=lambda one: one["status"] not in ("pending", "creating"), seconds=timeout)
+            row = cx.api.poll(
+                f"/review-apps/{row['id']}",
+                done=lambda one: one["status"] not in ("pending", "creating"),
+                seconds=timeout,
+            )
         step.end = {"created": "done", "errored": "failed"}.get(row["status"], "on its way")
     if row["status"] == "errored":
         raise CliError(row["message"] or "The review app could not be made.", hint=f"greenroom deliveries -a {name}")
@@ -71,7 +83,11 @@ def destroy(cx: Context, branch: str, pipeline: str) -> int | None:
 def enable(cx: Context, pipeline: str, autodeploy: bool, autodestroy: bool, stale_days: int | None) -> int | None:
     """Let a pipeline have review apps by itself, or change how."""
     path = place(pipeline_of(cx, pipeline), "review-app-config")
-    wanted = {"automatic_review_apps": autodeploy or None, "destroy_stale_apps": autodestroy or None, "stale_days": stale_days}
+    wanted = {
+        "automatic_review_apps": autodeploy or None,
+        "destroy_stale_apps": autodestroy or None,
+        "stale_days": stale_days,
+    }
     body: dict[str, object] = {key: value for key, value in wanted.items() if value is not None}
     with output.progress("Configuring pipeline"):
         _post_or_patch(cx, path, body)

@@ -21,17 +21,24 @@ from greenroom_cli.errors import ApiError, CliError
 CODE_SECONDS = 30.0
 """How long the exit code may take to be known after the stream has closed."""
 START_SECONDS = 2400.0
-"""How long a dyno may take to be there: before a migrate the server takes a snapshot (1800 s at most) and lets a rehearsal's copy end (300 s)."""
+"""How long a dyno may take to be there: before a migrate the server takes a snapshot (1800 s at most) and lets a
+rehearsal's copy end (300 s).
+"""
 STILL_SECONDS = 5.0
 """After how long a person who migrates is told what the server does."""
 MIGRATES = re.compile(r"\bmigrate\b|\balembic\b.*\b(?:up|down)grade\b")
-STILL = "Still waiting: before it migrates, Greenroom takes a snapshot of the database and lets a rehearsal's copy end. A large one takes minutes."
+STILL = (
+    "Still waiting: before it migrates, Greenroom takes a snapshot of the database and lets a rehearsal's copy end. A"
+    " large one takes minutes."
+)
 
 
 @verb(
     "run",
-    example="greenroom run -a ach-payslip-staging -- python manage.py migrate\n"
-    "greenroom run 'python manage.py dumpdata | gzip' > data.json.gz",
+    example=(
+        "greenroom run -a ach-payslip-staging -- python manage.py migrate\n"
+        "greenroom run 'python manage.py dumpdata | gzip' > data.json.gz"
+    ),
     raw=True,
 )
 @click.argument("command", nargs=-1, required=True, metavar="[--] COMMAND...", type=click.UNPROCESSED)
@@ -42,7 +49,11 @@ STILL = "Still waiting: before it migrates, Greenroom takes a snapshot of the da
 @click.option(
     "--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable for this dyno alone; may be repeated."
 )
-@click.option("--no-snapshot", is_flag=True, help="Migrate without the snapshot that is taken before; it is noted in the audit log.")
+@click.option(
+    "--no-snapshot",
+    is_flag=True,
+    help="Migrate without the snapshot that is taken before; it is noted in the audit log.",
+)
 @click.option("--force", is_flag=True, help="Migrate although the rehearsal was red.")
 def run(
     cx: Context,
@@ -63,7 +74,9 @@ def run(
     Before a migrate, a snapshot of the database is taken and pinned.
     """
     if command[0].startswith("-"):
-        raise click.NoSuchOption(command[0], possibilities=["--detached"] if command[0].startswith("--detach") else None)
+        raise click.NoSuchOption(
+            command[0], possibilities=["--detached"] if command[0].startswith("--detach") else None
+        )
     text = command_line(command)
     extra = pairs(env)
     if detached:
@@ -92,7 +105,9 @@ def start_detached(
 ) -> int | None:
     """Start it and say where its output goes; its name is the data."""
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
-        dyno = _start(cx, {"command": command, "attach": False, "env": env, **_size(size), **_wishes(no_snapshot, force)})
+        dyno = _start(
+            cx, {"command": command, "attach": False, "env": env, **_size(size), **_wishes(no_snapshot, force)}
+        )
         step.end = f"done, {dyno['name']}"
     output.say(dyno["name"])
     words = cx.words()
@@ -103,17 +118,29 @@ def start_detached(
 
 
 def attach_and_wait(
-    cx: Context, command: str, *, size: str = "", env: dict[str, str] | None = None, no_tty: bool = False,
-    no_snapshot: bool = False, force: bool = False,
-) -> int:  # fmt: skip
-    """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become known."""
+    cx: Context,
+    command: str,
+    *,
+    size: str = "",
+    env: dict[str, str] | None = None,
+    no_tty: bool = False,
+    no_snapshot: bool = False,
+    force: bool = False,
+) -> int:
+    """Run it with this terminal (or these pipes) and return its exit code. CliError when the code does not become
+    known.
+    """
     from greenroom_cli.attach import CutError, attach
 
     tty = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
     body = {
-        "command": command, "attach": True, "force_no_tty": not tty, "env": {**_terminal(tty), **(env or {})}, **_size(size),
+        "command": command,
+        "attach": True,
+        "force_no_tty": not tty,
+        "env": {**_terminal(tty), **(env or {})},
+        **_size(size),
         **_wishes(no_snapshot, force),
-    }  # fmt: skip
+    }
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
         dyno = _start(cx, body)
         if not dyno.get("attach_url"):
@@ -132,7 +159,10 @@ def _cut(cx: Context, dyno: dict[str, Any], code: int) -> CliError:
     """The command has ended, but what it printed did not come whole: never a success."""
     return CliError(
         f"The command exited with status {code}, but its output is incomplete.",
-        hint=f"greenroom logs --dyno {dyno['name']}{cx.words()}   (says how it ended; what an attached dyno prints is not logged)",
+        hint=(
+            f"greenroom logs --dyno {dyno['name']}{cx.words()}   (says how it ended; what an attached dyno prints is"
+            " not logged)"
+        ),
         code=code or 1,
     )
 

@@ -24,7 +24,12 @@ MINUTES = {"m": 1, "h": 60, "d": 1440}
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sha", default="", metavar="SHA", help="The commit that was looked at (default: the newest push).")
-@click.option("--root", default="", metavar="DIR", help="The folder of the checkout, to take off absolute paths (default: this one).")
+@click.option(
+    "--root",
+    default="",
+    metavar="DIR",
+    help="The folder of the checkout, to take off absolute paths (default: this one).",
+)
 def upload(cx: Context, name: str, file: Path, sha: str, root: str) -> int | None:
     """Report the findings of a tool from a SARIF 2.1.0 file, plain or gzipped; they become the check scan/NAME.
 
@@ -33,9 +38,15 @@ def upload(cx: Context, name: str, file: Path, sha: str, root: str) -> int | Non
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise CliError(f"{file} cannot be read: {error.strerror}.", hint="name the tool, then the file: checks:upload bandit bandit.sarif") from error
+        raise CliError(
+            f"{file} cannot be read: {error.strerror}.",
+            hint="name the tool, then the file: checks:upload bandit bandit.sarif",
+        ) from error
     if len(data) > MAX_BYTES:
-        raise CliError(f"{file} is larger than {MAX_BYTES >> 20} MB.", hint="let the tool look at fewer files, or report fewer rules")
+        raise CliError(
+            f"{file} is larger than {MAX_BYTES >> 20} MB.",
+            hint="let the tool look at fewer files, or report fewer rules",
+        )
     packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data)
     body = {"name": name, "sarif": base64.b64encode(packed).decode(), "root": root or _checkout()}
     if sha:
@@ -58,10 +69,21 @@ def _checkout() -> str:
     return found.strip() if code == 0 and found.strip() else str(Path.cwd())
 
 
-@verb("checks:ignore", example='greenroom checks:ignore 3fa9c01d --reason "not reachable, TICKET-12" --until 2026-12-31 -a ach-payslip-staging')
+@verb(
+    "checks:ignore",
+    example=(
+        'greenroom checks:ignore 3fa9c01d --reason "not reachable, TICKET-12" --until 2026-12-31 -a ach-payslip-staging'
+    ),
+)
 @click.argument("fingerprint")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the audit log.")
-@click.option("--until", required=True, type=click.DateTime(MOMENTS), metavar="MOMENT", help="When it counts again, in your time; within a year.")
+@click.option(
+    "--until",
+    required=True,
+    type=click.DateTime(MOMENTS),
+    metavar="MOMENT",
+    help="When it counts again, in your time; within a year.",
+)
 def ignore(cx: Context, fingerprint: str, reason: str, until: datetime) -> int | None:
     """Let one finding pass until a day. FINGERPRINT, or 8 digits of it, is shown by checks:info.
 
@@ -71,7 +93,10 @@ def ignore(cx: Context, fingerprint: str, reason: str, until: datetime) -> int |
     with output.progress(f"Ignoring {fingerprint[:12]} on {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("ignores"), {"fingerprint": fingerprint, "reason": reason, "until": end})
     output.say(f"{output.clean(row['rule'])} {output.clean(row['path'])} is ignored until {output.when(row['until'])}.")
-    output.hint(f"greenroom checks:rerun scan{cx.words()}   (undo: greenroom checks:unignore {row['fingerprint'][:12]}{cx.words()})")
+    output.hint(
+        f"greenroom checks:rerun scan{cx.words()}   (undo: greenroom checks:unignore"
+        f" {row['fingerprint'][:12]}{cx.words()})"
+    )
     return None
 
 
@@ -106,8 +131,14 @@ def unignore(cx: Context, fingerprint: str) -> int | None:
     return None
 
 
-@verb("checks:policy", example="greenroom checks:policy --two-people -a ach-payslip-staging\ngreenroom checks:policy --stale-after 4h", json=True)
-@click.option("--two-people/--one-person", "two", default=None, help="Whether who pushed a commit may not override its checks.")
+@verb(
+    "checks:policy",
+    example="greenroom checks:policy --two-people -a ach-payslip-staging\ngreenroom checks:policy --stale-after 4h",
+    json=True,
+)
+@click.option(
+    "--two-people/--one-person", "two", default=None, help="Whether who pushed a commit may not override its checks."
+)
 @click.option("--stale-after", "stale", metavar="SPAN", help="Silence after which a check is stale: 30m, 2h or 1d.")
 def policy(cx: Context, two: bool | None, stale: str | None) -> int | None:
     """Show how strict the gate is, or change it."""
@@ -118,12 +149,19 @@ def policy(cx: Context, two: bool | None, stale: str | None) -> int | None:
     if cx.as_json:
         output.print_json(row)
         return None
-    output.fields([("An override needs", "two people" if row["two_people"] else "one person"), ("A check is stale after", _span(row["stale_after"]))])
+    output.fields(
+        [
+            ("An override needs", "two people" if row["two_people"] else "one person"),
+            ("A check is stale after", _span(row["stale_after"])),
+        ]
+    )
     return None
 
 
 def _span(minutes: int) -> str:
-    """Minutes in the words that the option takes: 30m, 2h, 1d; what is no whole number of a larger unit stays in the smaller."""
+    """Minutes in the words that the option takes: 30m, 2h, 1d; what is no whole number of a larger unit stays in the
+    smaller.
+    """
     unit = next(unit for unit in sorted(MINUTES, key=MINUTES.__getitem__, reverse=True) if minutes % MINUTES[unit] == 0)
     return f"{minutes // MINUTES[unit]}{unit}"
 

@@ -174,7 +174,8 @@ def delete(cx: Context, snapshot: str, given: str) -> int | None:
 def restore(cx: Context, snapshot: str, given: str) -> int | None:
     """Put the app's database back to a snapshot.
 
-    What was written since is lost to the app; it says how much, and asks for the app's name first. The replaced database is saved as a snapshot.
+    What was written since is lost to the app; it says how much, and asks for the app's name first. The replaced
+    database is saved as a snapshot.
     """
     row = cx.api.get(cx.path("pg", "snapshots", snapshot))
     what = f"WARNING: This puts the database of {cx.app} back to {row['name']} of {output.when(row.get('created_at'))}."

@@ -1,4 +1,6 @@
-"""The verbs of an app's source: the repository elsewhere that it follows. Secrets are read from files and printed once, never taken as words."""
+"""The verbs of an app's source: the repository elsewhere that it follows. Secrets are read from files and printed once,
+never taken as words.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +19,54 @@ KINDS = ("github", "gitlab", "gitea", "git")
 
 @verb(
     "source:set",
-    example="greenroom source:set https://github.com/ach/payslip.git --branch master --token-file token.txt -a ach-payslip-staging\n"
-    "greenroom source:set git@git.example.org:ach/payslip.git --deploy-key -a ach-payslip-staging",
+    example=(
+        "greenroom source:set https://github.com/ach/payslip.git --branch master --token-file token.txt -a"
+        " ach-payslip-staging\ngreenroom source:set git@git.example.org:ach/payslip.git --deploy-key -a"
+        " ach-payslip-staging"
+    ),
 )
 @click.argument("url")
 @click.option("--branch", metavar="NAME", help="The branch to follow (default: the app's protected branch).")
-@click.option("--deploy-key", is_flag=True, help="Make a key for ssh; its public half is printed, to be added at the forge.")
-@click.option("--deploy-key-file", type=click.Path(allow_dash=True), metavar="FILE", help="A private key for ssh, in OpenSSH's form, without a passphrase.")
-@click.option("--known-hosts", type=click.Path(allow_dash=True), metavar="FILE", help="The host's public keys, as ssh-keyscan prints them.")
-@click.option("--token-file", type=click.Path(allow_dash=True), metavar="FILE", help="A token, to fetch by https and to report to the forge; - for stdin.")
-@click.option("--username", metavar="NAME", help="The user name that goes with the token, where the forge asks for one.")
+@click.option(
+    "--deploy-key", is_flag=True, help="Make a key for ssh; its public half is printed, to be added at the forge."
+)
+@click.option(
+    "--deploy-key-file",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help="A private key for ssh, in OpenSSH's form, without a passphrase.",
+)
+@click.option(
+    "--known-hosts",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help="The host's public keys, as ssh-keyscan prints them.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help="A token, to fetch by https and to report to the forge; - for stdin.",
+)
+@click.option(
+    "--username", metavar="NAME", help="The user name that goes with the token, where the forge asks for one."
+)
 @click.option("--kind", type=click.Choice(KINDS), help="Which forge it is (default: by the host's name, else git).")
 @click.option("--api", metavar="URL", help="The root of the forge's API, where it cannot be guessed.")
-@click.option("--interval", type=click.IntRange(0, 86_400), metavar="SECONDS", help="How often to look by itself; 0: never (default: 300).")
+@click.option(
+    "--interval",
+    type=click.IntRange(0, 86_400),
+    metavar="SECONDS",
+    help="How often to look by itself; 0: never (default: 300).",
+)
 @click.option("--no-wait", is_flag=True, help="Return at once; it is fetched meanwhile.")
 def set_source(cx: Context, url: str, no_wait: bool, **given: Any) -> int | None:
     """Let an app follow a branch of a repository elsewhere: at GitHub, GitLab, Gitea, or any other with git.
 
-    What is on that branch is fetched, checked and deployed as a push is; pushes to Greenroom's own branch are then refused. A webhook makes it
-    immediate; without one the branch is looked at from time to time. With a token, statuses and deployments are reported back.
+    What is on that branch is fetched, checked and deployed as a push is; pushes to Greenroom's own branch are then
+    refused. A webhook makes it
+    immediate; without one the branch is looked at from time to time. With a token, statuses and deployments are
+    reported back.
     """
     body = {"url": url, **_wish(given)}
     with output.progress(f"Setting the source of {output.app_mark(cx.app)}"):
@@ -72,7 +103,9 @@ def _read(path: str) -> str:
         with click.open_file(path, encoding="utf-8") as stream:
             return stream.read(100_000)
     except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.", code=2) from error
+        raise CliError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.", code=2
+        ) from error
 
 
 def _hook_url(cx: Context, row: dict[str, Any]) -> str:
@@ -81,7 +114,9 @@ def _hook_url(cx: Context, row: dict[str, Any]) -> str:
 
 @verb("source:info", example="greenroom source:info -a ach-payslip-staging", json=True)
 def info(cx: Context) -> int | None:
-    """Show the source of an app: where it is, its webhook's calls, and what the forge was told. Secrets are not shown."""
+    """Show the source of an app: where it is, its webhook's calls, and what the forge was told. Secrets are not
+    shown.
+    """
     row = cx.api.get(cx.path("source"))
     if cx.as_json:
         output.print_json(row)
@@ -90,14 +125,21 @@ def info(cx: Context) -> int | None:
     credentials = row["credentials"]
     output.fields(
         [
-            ("URL", row["url"]), ("Branch", f"{row['branch']} (here: {row['protected_branch']})"), ("Kind", row["kind"]), ("State", row["state"]),
-            ("There", (row["seen"] or "")[:8]), ("Taken", (row["taken"] or "")[:8]), ("Looked at", output.when(row["looked_at"])),
+            ("URL", row["url"]),
+            ("Branch", f"{row['branch']} (here: {row['protected_branch']})"),
+            ("Kind", row["kind"]),
+            ("State", row["state"]),
+            ("There", (row["seen"] or "")[:8]),
+            ("Taken", (row["taken"] or "")[:8]),
+            ("Looked at", output.when(row["looked_at"])),
             ("Looks", f"every {row['interval']} s" if row["interval"] else "when the webhook calls, or by source:sync"),
-            ("Deploy key", credentials["fingerprint"]), ("Token", "set" if credentials["token"] else ""), ("API", row["api"]),
+            ("Deploy key", credentials["fingerprint"]),
+            ("Token", "set" if credentials["token"] else ""),
+            ("API", row["api"]),
             ("Host keys", ", ".join(key["fingerprint"] for key in row["known_hosts"])),
             ("Webhook", _hook_url(cx, row) if row.get("webhook") else ""),
         ]
-    )  # fmt: skip
+    )
     _lists(row)
     _trouble(row)
     return None
@@ -106,17 +148,22 @@ def info(cx: Context) -> int | None:
 def _lists(row: dict[str, Any]) -> None:
     if row.get("calls"):
         output.say()
-        lines = [[output.when(call["at"]), output.clean(call["event"]), output.clean(call["said"])] for call in row["calls"]]
+        lines = [
+            [output.when(call["at"]), output.clean(call["event"]), output.clean(call["said"])] for call in row["calls"]
+        ]
         output.table(lines, header=("Called", "Event", "Answer"), flexible=2)
     if row.get("reports"):
         output.say()
         lines = [
             [
-                report["sha"][:8], output.clean(report["context"]), report["state"], report["status"],
+                report["sha"][:8],
+                output.clean(report["context"]),
+                report["state"],
+                report["status"],
                 output.clean(report["error"] or report["description"]),
             ]
             for report in row["reports"]
-        ]  # fmt: skip
+        ]
         output.table(lines, header=("Commit", "Told", "State", "Request", "Text"), flexible=4)
 
 
@@ -162,14 +209,24 @@ def accept(cx: Context, commit: str, no_wait: bool) -> int | None:
 
 
 @verb("source:rotate-secret", example="greenroom source:rotate-secret -a ach-payslip-staging")
-@click.option("--overlap", type=click.IntRange(0, 720), default=24, metavar="HOURS", help="How long the secret before holds too (default: 24).")
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, 720),
+    default=24,
+    metavar="HOURS",
+    help="How long the secret before holds too (default: 24).",
+)
 def rotate_secret(cx: Context, overlap: int) -> int | None:
     """Make a new secret for the webhook of a source; it is printed this once."""
     with output.progress(f"Rotating the secret of {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("source", "actions", "rotate-secret"), {"overlap_hours": overlap})
     output.say(row["secret"])
     output.warn("This secret is not shown again.")
-    output.hint(f"the one before holds for {overlap} h more; put the new one in at the forge" if overlap else "the one before holds no more")
+    output.hint(
+        f"the one before holds for {overlap} h more; put the new one in at the forge"
+        if overlap
+        else "the one before holds no more"
+    )
     return None
 
 

@@ -62,10 +62,15 @@ class Target:
 
         own, words = self.home and _token_file(self.home), self.home_words
         if own and self.token_source == str(own):
-            return f"rm {shlex.quote(str(own))}; greenroom down{words}; greenroom up --detach{words}   (makes a new one)"
+            return (
+                f"rm {shlex.quote(str(own))}; greenroom down{words}; greenroom up --detach{words}   (makes a new one)"
+            )
         if own and os.access(own, os.R_OK):
             return f'eval "$(greenroom env{words})"'
-        return f"ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set {self.token_source.removeprefix('$')}"
+        return (
+            "ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set"
+            f" {self.token_source.removeprefix('$')}"
+        )
 
     @property
     def git_url(self) -> str:
@@ -108,7 +113,9 @@ def find(home: str | None, env: Mapping[str, str] | None = None) -> Target:
 
 
 def is_local(url: str) -> bool:
-    """Whether it is an http(s) URL of this machine (a tunnel's end included): a Heroku token must not be sent elsewhere."""
+    """Whether it is an http(s) URL of this machine (a tunnel's end included): a Heroku token must not be sent
+    elsewhere.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -173,7 +180,10 @@ def _token_of(home: Path, env: Mapping[str, str], words: str) -> tuple[str, str]
         raise CliError(f"{home} has no API token yet.", hint=f"greenroom up --detach{words}") from error
     except PermissionError as error:
         text = f"{path} belongs to another user of this machine."
-        hint = "set GREENROOM_TOKEN to your own; an administrator makes it: greenroom accounts:token EMAIL, or accounts:create without an account"
+        hint = (
+            "set GREENROOM_TOKEN to your own; an administrator makes it: greenroom accounts:token EMAIL, or"
+            " accounts:create without an account"
+        )
         raise CliError(text, hint=hint) from error
 
 

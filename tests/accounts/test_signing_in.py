@@ -87,7 +87,12 @@ def test_a_refusal_an_expiry_and_a_foreign_secret_give_nothing(bob, monkeypatch)
 
 def test_the_page_takes_no_form_from_elsewhere(bob):
     _, url, collect = begun()
-    assert Client(enforce_csrf_checks=True).post(url, {"email": "bob@example.com", "password": "correct horse"}).status_code == 403
+    assert (
+        Client(enforce_csrf_checks=True)
+        .post(url, {"email": "bob@example.com", "password": "correct horse"})
+        .status_code
+        == 403
+    )
     assert collect() is None
 
 
@@ -130,7 +135,9 @@ def test_who_guesses_at_the_page_spends_the_requests_of_their_address(bob, setti
     settings.ADDRESS_RATE = Rate(3, 1)
     limits.forget()
     try:
-        answers = [Client().post("/auth/browser/guess", {"password": "grm_guess"}, REMOTE_ADDR="10.0.0.7") for _ in range(5)]
+        answers = [
+            Client().post("/auth/browser/guess", {"password": "grm_guess"}, REMOTE_ADDR="10.0.0.7") for _ in range(5)
+        ]
         assert [answer.status_code for answer in answers][-1] == 429
         assert int(answers[-1]["Retry-After"]) > 0
         assert Client().get("/auth/browser/guess", REMOTE_ADDR="10.0.0.8").status_code == 404
@@ -159,4 +166,6 @@ def test_the_addresses_of_one_ipv6_network_count_as_one(monkeypatch):
     for number in range(20):
         row, *_ = signing_in.begin(description="a flood", address=f"2001:db8:1:2::{number:x}")
     assert SignIn.objects.filter(address__startswith="2001:db8:").count() == 5
-    assert SignIn.objects.filter(pk__in=[mine.pk, row.pk]).count() == 2, "the newest of the network, and whoever is elsewhere"
+    assert SignIn.objects.filter(pk__in=[mine.pk, row.pk]).count() == 2, (
+        "the newest of the network, and whoever is elsewhere"
+    )

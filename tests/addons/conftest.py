@@ -29,9 +29,13 @@ def as_app(url, database=""):
     """A connection with the credentials of a DATABASE_URL, to its database or to another."""
     parts, own = urlsplit(url), django_settings.DATABASES["default"]
     with psycopg.connect(
-        host=own["HOST"], port=own["PORT"], user=parts.username, password=parts.password,
-        dbname=database or parts.path[1:], autocommit=True,
-    ) as connection:  # fmt: skip
+        host=own["HOST"],
+        port=own["PORT"],
+        user=parts.username,
+        password=parts.password,
+        dbname=database or parts.path[1:],
+        autocommit=True,
+    ) as connection:
         yield connection
 
 

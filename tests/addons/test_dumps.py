@@ -78,7 +78,9 @@ def test_another_app_cannot_read_the_copy(database, copy, tmp_path, charlie, caf
 
 
 def test_code_in_a_dump_finds_no_more_rights_than_the_app_has(database, copy, tmp_path):
-    """A CHECK constraint runs while data is loaded; here it leaves whatever role it was put in and tries to make a role."""
+    """A CHECK constraint runs while data is loaded; here it leaves whatever role it was put in and tries to make a
+    role.
+    """
     with as_app(database[1]) as connection:
         connection.execute("""
             CREATE FUNCTION public.grab(n int) RETURNS boolean LANGUAGE plpgsql AS $$

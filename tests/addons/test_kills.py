@@ -1,4 +1,6 @@
-"""kill -9 at random moments of capture and restore: the database is the old one or the restored one, and nothing is left lying about."""
+"""kill -9 at random moments of capture and restore: the database is the old one or the restored one, and nothing is
+left lying about.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ def test_limits_that_somebody_changed_on_the_server_are_set_again(database, home
 
 
 @pytest.mark.parametrize("missing", [True, False])
-def test_a_database_with_a_fault_does_not_keep_the_next_ones_from_being_looked_at(alice, shop, home, database, monkeypatch, missing):
+def test_a_database_with_a_fault_does_not_keep_the_next_ones_from_being_looked_at(
+    alice, shop, home, database, monkeypatch, missing
+):
     first, _ = database
     second, _ = actions.provision(actor=alice, app=shop, home=home, attachment="SECOND")
     faulty, whole = sorted((first, second), key=lambda row: row.pk)
@@ -51,7 +53,11 @@ def test_a_database_with_a_fault_does_not_keep_the_next_ones_from_being_looked_a
         if missing:
             removal.drop_role(connection, f"{faulty.data['role']}_build")
         else:
-            monkeypatch.setattr(host, "limit_database", lambda c, name, n: 1 / 0 if name == faulty.data["database"] else limit_database(c, name, n))
+            monkeypatch.setattr(
+                host,
+                "limit_database",
+                lambda c, name, n: 1 / 0 if name == faulty.data["database"] else limit_database(c, name, n),
+            )
         for addon in (faulty, whole):
             connection.execute(f"ALTER DATABASE {addon.data['database']} CONNECTION LIMIT 400")
         limits.Watch(home).turn()
@@ -70,7 +76,9 @@ def test_an_account_with_all_its_connections_given_out_is_told_what_to_do(alice,
     assert actions.record(actor=alice, app=shop, home=home, attachment="SECOND").data["connections"] == rules.MOST
 
 
-def test_a_database_made_when_the_room_was_full_gets_more_connections_when_there_are_some(alice, shop, home, settings, database):
+def test_a_database_made_when_the_room_was_full_gets_more_connections_when_there_are_some(
+    alice, shop, home, settings, database
+):
     settings.ACCOUNT_CONNECTIONS = rules.MOST + rules.LEAST + 2 * rules.OWN
     late, _ = actions.provision(actor=alice, app=shop, home=home, attachment="LATE")
     assert late.data["connections"] == rules.LEAST

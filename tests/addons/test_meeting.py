@@ -1,4 +1,6 @@
-"""Databases that are made while their app or they themselves are destroyed, and changes of add-ons that meet: nothing is left that nobody knows."""
+"""Databases that are made while their app or they themselves are destroyed, and changes of add-ons that meet: nothing
+is left that nobody knows.
+"""
 
 from __future__ import annotations
 
@@ -120,12 +122,16 @@ def test_what_was_destroyed_since_the_worker_looked_is_not_made_again(alice, sto
     assert not any(name.startswith((half.data["database"], half.data["role"])) for name in on_the_server())
 
 
-def test_roles_are_not_made_for_a_database_that_was_destroyed_since_it_was_looked_up(alice, store, home, monkeypatch, remains):
+def test_roles_are_not_made_for_a_database_that_was_destroyed_since_it_was_looked_up(
+    alice, store, home, monkeypatch, remains
+):
     apps = [store, create_app(actor=alice, name="other", home=home)]
     for app in apps:
         resources.create(actor=alice, app=app, home=home, name="", wanted="", confirmed=False)
     for addon in Addon.objects.all():
-        Addon.objects.filter(pk=addon.pk).update(data={key: value for key, value in addon.data.items() if key != "roles"})
+        Addon.objects.filter(pk=addon.pk).update(
+            data={key: value for key, value in addon.data.items() if key != "roles"}
+        )
     real = postgres.build
 
     def build(*, addon, home):
@@ -208,7 +214,10 @@ def test_an_add_on_is_changed_behind_its_app(alice, store, home, change):
     addon = Addon.objects.get()
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=store.pk)
-        step = {"give_up": lambda: addons.give_up(actor=PLATFORM, addon=addon), "claim": lambda: postgres.claim(actor=alice, app=store, name="mine")}
+        step = {
+            "give_up": lambda: addons.give_up(actor=PLATFORM, addon=addon),
+            "claim": lambda: postgres.claim(actor=alice, app=store, name="mine"),
+        }
         other = Aside(step[change])
         assert other.waits()
         Addon.objects.filter(pk=addon.pk).update(plan="x")

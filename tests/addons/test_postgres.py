@@ -72,11 +72,18 @@ def test_an_app_cannot_let_everybody_into_its_database(databases):
 @pytest.mark.parametrize(
     "statement",
     [
-        "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('/etc/passwd')", "SELECT lo_import('/etc/passwd')",
-        "CREATE ROLE x", "CREATE DATABASE x", "SET ROLE greenroom", "CREATE EXTENSION dblink", "CREATE EXTENSION file_fdw",
-        "CREATE EVENT TRIGGER t ON ddl_command_start EXECUTE FUNCTION f()", "ALTER SYSTEM SET work_mem = '1GB'",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT lo_import('/etc/passwd')",
+        "CREATE ROLE x",
+        "CREATE DATABASE x",
+        "SET ROLE greenroom",
+        "CREATE EXTENSION dblink",
+        "CREATE EXTENSION file_fdw",
+        "CREATE EVENT TRIGGER t ON ddl_command_start EXECUTE FUNCTION f()",
+        "ALTER SYSTEM SET work_mem = '1GB'",
     ],
-)  # fmt: skip
+)
 def test_an_apps_role_has_no_power_over_the_server(databases, statement):
     with as_app(databases[0]) as connection, pytest.raises(psycopg.Error):
         connection.execute(statement)
@@ -104,7 +111,9 @@ def test_a_throwaway_role_may_create_databases_and_all_of_them_vanish():
     actions.drop_throwaway(label="test-1")
     with host.connect() as connection:
         assert not host.role_exists(connection, made.name)
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = ANY(%s)", [[made.name, "test_of_throwaway"]])
+        found = connection.execute(
+            "SELECT 1 FROM pg_database WHERE datname = ANY(%s)", [[made.name, "test_of_throwaway"]]
+        )
         assert found.fetchone() is None
 
 
@@ -167,7 +176,9 @@ def test_a_worker_of_autovacuum_does_not_keep_a_database_from_being_dropped(data
         if connection.execute("SELECT setting FROM pg_settings WHERE name = 'autovacuum_naptime'").fetchone() != ("1",):
             pytest.skip("a server of somebody else looks whether there is something to vacuum once a minute")
         with as_app(url) as inside:
-            inside.execute("CREATE TABLE slow (a int) WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)")
+            inside.execute(
+                "CREATE TABLE slow (a int) WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)"
+            )
             inside.execute("INSERT INTO slow SELECT generate_series(1, 50000)")
             inside.execute("DELETE FROM slow WHERE a % 2 = 0")
         among, deadline = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND usename IS NULL", time.monotonic() + 60

@@ -1,4 +1,6 @@
-"""The roles of an app's database on a real server: the app's own processes use rows, builds read, only people change the schema."""
+"""The roles of an app's database on a real server: the app's own processes use rows, builds read, only people change
+the schema.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,46 @@ from greenroom_cli.host import guard
 from tests.addons.conftest import as_app
 
 pytestmark = pytest.mark.django_db
-READS = ("SELECT * FROM django_migrations", "SELECT * FROM shop_order", "SELECT * FROM report.total", "SELECT report.twice(2)", "SELECT similarity('a', 'b')")
+READS = (
+    "SELECT * FROM django_migrations",
+    "SELECT * FROM shop_order",
+    "SELECT * FROM report.total",
+    "SELECT report.twice(2)",
+    "SELECT similarity('a', 'b')",
+)
 WRITES = (
-    "INSERT INTO shop_order (price) VALUES (1)", "UPDATE shop_order SET price = 2", "DELETE FROM shop_order", "TRUNCATE shop_order",
+    "INSERT INTO shop_order (price) VALUES (1)",
+    "UPDATE shop_order SET price = 2",
+    "DELETE FROM shop_order",
+    "TRUNCATE shop_order",
     "SELECT setval('shop_order_id_seq', 5000)",
-)  # fmt: skip
+)
 CHANGES = (
-    "CREATE TABLE z (n int)", "ALTER TABLE shop_order ADD COLUMN n int", "DROP TABLE shop_order", "CREATE INDEX ON shop_order (id)", "DROP INDEX by_price",
-    "CREATE SCHEMA z", "CREATE TABLE report.z (n int)", "DROP SCHEMA report CASCADE", "CREATE VIEW z AS SELECT 1", "CREATE FUNCTION z() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-    "CREATE EXTENSION hstore", "COMMENT ON TABLE shop_order IS 'z'", "CREATE TYPE z AS ENUM ('a')", "CREATE SEQUENCE z", "ALTER SEQUENCE shop_order_id_seq RESTART",
+    "CREATE TABLE z (n int)",
+    "ALTER TABLE shop_order ADD COLUMN n int",
+    "DROP TABLE shop_order",
+    "CREATE INDEX ON shop_order (id)",
+    "DROP INDEX by_price",
+    "CREATE SCHEMA z",
+    "CREATE TABLE report.z (n int)",
+    "DROP SCHEMA report CASCADE",
+    "CREATE VIEW z AS SELECT 1",
+    "CREATE FUNCTION z() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE EXTENSION hstore",
+    "COMMENT ON TABLE shop_order IS 'z'",
+    "CREATE TYPE z AS ENUM ('a')",
+    "CREATE SEQUENCE z",
+    "ALTER SEQUENCE shop_order_id_seq RESTART",
     "CREATE TRIGGER z BEFORE INSERT ON shop_order FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-    "INSERT INTO django_migrations (app, name) VALUES ('shop', '0003_x')", "UPDATE django_migrations SET name = 'x'", "DELETE FROM django_migrations",
-    "TRUNCATE django_migrations", "TRUNCATE django_migrations RESTART IDENTITY", "SELECT setval('django_migrations_id_seq', 1)",
-    "ALTER TABLE django_migrations RENAME TO z", "DROP TABLE django_migrations",
-)  # fmt: skip
+    "INSERT INTO django_migrations (app, name) VALUES ('shop', '0003_x')",
+    "UPDATE django_migrations SET name = 'x'",
+    "DELETE FROM django_migrations",
+    "TRUNCATE django_migrations",
+    "TRUNCATE django_migrations RESTART IDENTITY",
+    "SELECT setval('django_migrations_id_seq', 1)",
+    "ALTER TABLE django_migrations RENAME TO z",
+    "DROP TABLE django_migrations",
+)
 
 
 @contextmanager
@@ -68,10 +96,15 @@ def test_the_apps_own_processes_write_rows_and_builds_do_not(database, home):
 
 def test_what_people_add_later_is_the_apps_to_use(database, home):
     with as_app(database[1]) as owner:
-        owner.execute("CREATE SCHEMA later; CREATE TABLE later.t (id serial PRIMARY KEY); CREATE MATERIALIZED VIEW sums AS SELECT 1")
+        owner.execute(
+            "CREATE SCHEMA later; CREATE TABLE later.t (id serial PRIMARY KEY); CREATE MATERIALIZED VIEW sums AS"
+            " SELECT 1"
+        )
         owner.execute("CREATE TABLE alembic_version (version_num text)")
         guarded = owner.execute("SELECT 1 FROM pg_event_trigger WHERE evtname = 'greenroom_guard'").fetchone()
-    if not guarded:  # a server of somebody else: the platform is no superuser there, and takes the right away a little later
+    if (
+        not guarded
+    ):  # a server of somebody else: the platform is no superuser there, and takes the right away a little later
         roles.share(database[0].data["database"], database[0].data["role"])
     with using(database[0], home, APP) as connection:
         connection.execute("INSERT INTO later.t DEFAULT VALUES")
@@ -85,7 +118,9 @@ def test_rights_that_got_lost_or_came_back_are_put_right(database, home):
     addon, url = database
     app = roles.name(addon.data["role"], APP)
     with as_app(url) as owner:
-        owner.execute(f"GRANT ALL ON django_migrations, django_migrations_id_seq TO {app}; REVOKE ALL ON shop_order FROM {app}")
+        owner.execute(
+            f"GRANT ALL ON django_migrations, django_migrations_id_seq TO {app}; REVOKE ALL ON shop_order FROM {app}"
+        )
     roles.share(addon.data["database"], addon.data["role"])
     with using(addon, home, APP) as connection:
         connection.execute("INSERT INTO shop_order (price) VALUES (1)")
@@ -135,7 +170,9 @@ def test_a_database_of_an_earlier_version_gets_its_roles(database, home):
             connection.execute(f"GRANT {role} TO CURRENT_USER")
             inside.execute(f"DROP OWNED BY {role}")
             removal.drop_role(connection, role)
-    Addon.objects.filter(pk=addon.pk).update(state="provisioned", data={"database": addon.data["database"], "role": owner})
+    Addon.objects.filter(pk=addon.pk).update(
+        state="provisioned", data={"database": addon.data["database"], "role": owner}
+    )
     assert [row.pk for row in actions.catch_up(home=home)] == [addon.pk]
     assert actions.catch_up(home=home) == []
     with using(addon, home, APP) as connection:
@@ -191,20 +228,39 @@ def test_the_guard_knows_the_same_tables_as_the_platform():
 
 def test_only_what_a_person_started_is_the_owner():
     policies = ({}, {"schema_changes": "any"}, {"migrate_in_release": True})
-    found = {kind: [role_for(kind, policy, migrates=kind == "release") for policy in policies] for kind in ("run", "web", "worker", "release", "build", "probe")}
+    found = {
+        kind: [role_for(kind, policy, migrates=kind == "release") for policy in policies]
+        for kind in ("run", "web", "worker", "release", "build", "probe")
+    }
     assert found == {
-        "run": [OWNER] * 3, "web": [APP, OWNER, APP], "worker": [APP, OWNER, APP], "release": [APP, OWNER, OWNER], "build": [BUILD] * 3, "probe": [APP] * 3,
-    }  # fmt: skip
+        "run": [OWNER] * 3,
+        "web": [APP, OWNER, APP],
+        "worker": [APP, OWNER, APP],
+        "release": [APP, OWNER, OWNER],
+        "build": [BUILD] * 3,
+        "probe": [APP] * 3,
+    }
     assert role_for("release", {"migrate_in_release": True}) == APP
 
 
 def test_credentials_are_exchanged_wherever_they_stand():
-    env = {"A": "postgres://u1:secret@h/d", "B": "x", "PGUSER": "u1", "PGPASSWORD": "secret", "C": "u12 secretive u1_app", "D": "host=h user=u1 password=secret"}
+    env = {
+        "A": "postgres://u1:secret@h/d",
+        "B": "x",
+        "PGUSER": "u1",
+        "PGPASSWORD": "secret",
+        "C": "u12 secretive u1_app",
+        "D": "host=h user=u1 password=secret",
+    }
     found = swapped(env, [("secret", "other"), ("u1", "u1_app")])
     assert found == {
-        "A": "postgres://u1_app:other@h/d", "B": "x", "PGUSER": "u1_app", "PGPASSWORD": "other", "C": "u12 secretive u1_app",
+        "A": "postgres://u1_app:other@h/d",
+        "B": "x",
+        "PGUSER": "u1_app",
+        "PGPASSWORD": "other",
+        "C": "u12 secretive u1_app",
         "D": "host=h user=u1_app password=other",
-    }  # fmt: skip
+    }
 
 
 def test_a_dyno_sees_the_owners_credentials_of_no_database_that_is_attached(database, home, alice, cafe, charlie):

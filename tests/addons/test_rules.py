@@ -85,11 +85,16 @@ def test_a_database_over_its_quota_is_read_only_over_twice_closed_and_lifted_bel
 @pytest.mark.parametrize(
     "said",
     [
-        "must be owner of table shop_order", "must be owner of materialized view report.sums", "permission denied for schema public",
-        "permission denied for database d0123456789ab", "permission denied for table django_migrations", "permission denied for table alembic_version",
-        "permission denied for sequence django_migrations_id_seq", 'permission denied to create extension "hstore"',
+        "must be owner of table shop_order",
+        "must be owner of materialized view report.sums",
+        "permission denied for schema public",
+        "permission denied for database d0123456789ab",
+        "permission denied for table django_migrations",
+        "permission denied for table alembic_version",
+        "permission denied for sequence django_migrations_id_seq",
+        'permission denied to create extension "hstore"',
     ],
-)  # fmt: skip
+)
 def test_a_refusal_of_the_database_is_known_again_in_a_programs_output(said):
     output = f"Traceback\ndjango.db.utils.ProgrammingError: {said}\nLINE 1: CREATE TABLE\n"
     assert rules.refused(output) == said
@@ -98,7 +103,10 @@ def test_a_refusal_of_the_database_is_known_again_in_a_programs_output(said):
     assert "greenroom run -a shop python manage.py migrate" in hint
 
 
-@pytest.mark.parametrize("said", ["permission denied for table shop_order", "Permission denied: '/etc/x'", "permission denied to set role", ""])
+@pytest.mark.parametrize(
+    "said",
+    ["permission denied for table shop_order", "Permission denied: '/etc/x'", "permission denied to set role", ""],
+)
 def test_what_is_no_refusal_of_a_schema_change_is_not_taken_for_one(said):
     assert rules.refused(said) == ""
 
@@ -112,7 +120,10 @@ def test_a_build_is_told_of_each_refusal_since_it_only_reads():
 @pytest.mark.parametrize(
     ("output", "named"),
     [
-        ('psycopg.OperationalError: connection failed: server does not support SSL, but SSL was required', "ssl_require=False"),
+        (
+            "psycopg.OperationalError: connection failed: server does not support SSL, but SSL was required",
+            "ssl_require=False",
+        ),
         ('ERROR:  extension "pgcrypto" is not available\nDETAIL: Could not open extension control file', "pgcrypto"),
         ('psycopg.errors.FeatureNotSupported: extension "uuid-ossp" is not available', "uuid-ossp"),
         ('permission denied to create extension "vector"', ""),

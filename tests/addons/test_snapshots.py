@@ -41,8 +41,12 @@ def test_a_snapshot_says_what_it_holds(alice, database, home):
     row = capture(alice, database, home, reason="before the demo", release_version=7)
     row.refresh_from_db()
     assert (row.name, row.state, row.kind, row.by, row.reason) == (
-        "b001", "succeeded", "manual", alice.email, "before the demo",
-    )  # fmt: skip
+        "b001",
+        "succeeded",
+        "manual",
+        alice.email,
+        "before the demo",
+    )
     assert row.migration_state == [["shop", "0001_initial"], ["shop", "0002_order"]]
     assert (row.tables, row.release_version) == (2, 7)
     assert row.size == (home / row.file).stat().st_size > 0
@@ -66,8 +70,14 @@ def test_a_restore_brings_back_what_was_and_keeps_what_is_replaced(alice, databa
     assert orders(database[1].rsplit("/", 1)[0] + "/" + restored.kept) == 10
     assert copies(database) == [restored.kept]
     assert [step.state for step in restored.steps.order_by("id")] == [
-        "wanted", "loaded", "verified", "saved", "swapping", "swapped", "done",
-    ]  # fmt: skip
+        "wanted",
+        "loaded",
+        "verified",
+        "saved",
+        "swapping",
+        "swapped",
+        "done",
+    ]
     assert restored.saved.kind == "before_restore"
     assert put_back(alice, database, home, restored.saved).state == "done"
     assert orders(database[1]) == 10

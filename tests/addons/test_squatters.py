@@ -27,7 +27,9 @@ def take(squatter, name):
 
 def owner(name):
     with host.connect() as connection:
-        row = connection.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [name]).fetchone()
+        row = connection.execute(
+            "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [name]
+        ).fetchone()
     return row[0] if row else None
 
 

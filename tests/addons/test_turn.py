@@ -1,4 +1,6 @@
-"""The worker's turn over databases: what was asked for is made, what is due is asked for once, and the app is told of a restore."""
+"""The worker's turn over databases: what was asked for is made, what is due is asked for once, and the app is told of a
+restore.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,9 @@ def test_a_waiting_snapshot_can_be_cancelled_and_a_finished_one_cannot(alice, da
 
 def test_no_migration_begins_while_the_database_is_being_replaced(alice, shop, database, home):
     restores.ask(actor=alice, addon=database[0], snapshot=None)
-    with pytest.raises(ConflictError, match=r"database of shop is being reset now \(r001\), started by alice@example.com"):
+    with pytest.raises(
+        ConflictError, match=r"database of shop is being reset now \(r001\), started by alice@example.com"
+    ):
         migrations.refuse_clash(app=shop, command="python manage.py migrate")
     migrations.refuse_clash(app=shop, command="python manage.py shell")
     DatabaseTurn(home).turn()

@@ -1,4 +1,6 @@
-"""Run as a process of its own by test_kills: takes a snapshot and restores another one, over and over, until it is killed."""
+"""Run as a process of its own by test_kills: takes a snapshot and restores another one, over and over, until it is
+killed.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,16 @@ from tests.api.world import World
 
 LAST = ("DELETE", "PUT")
 TURNS = 10
-BODY = {"app": "app", "addon": "addon", "addon_attachment": "name", "release": "release", "sha": "sha", "head_sha": "sha", "hostname": "hostname", "user": "email"}
+BODY = {
+    "app": "app",
+    "addon": "addon",
+    "addon_attachment": "name",
+    "release": "release",
+    "sha": "sha",
+    "head_sha": "sha",
+    "hostname": "hostname",
+    "user": "email",
+}
 """key of a body -> the part of a path whose values it may have."""
 
 
@@ -46,7 +55,9 @@ class Fuzzer:
         self.operations = sorted(found, key=lambda one: (one.method.upper() in LAST, one.path == "/apps/{app}"))
 
     def run(self, calls: int, seed: int) -> Report:
-        """All operations in turn, until there were so many calls: of some there are not as many different ones as their share."""
+        """All operations in turn, until there were so many calls: of some there are not as many different ones as their
+        share.
+        """
         for turn in range(TURNS):
             each = max(1, (calls - self.report.calls) // len(self.operations))
             try:
@@ -60,10 +71,19 @@ class Fuzzer:
 
     def _some(self, operation: Any, count: int, seed: int) -> None:
         luck = random.Random(f"{seed} {operation.method} {operation.path}")
-        modes = [operation.as_strategy(generation_mode=mode) for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)]
+        modes = [
+            operation.as_strategy(generation_mode=mode)
+            for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
+        ]
 
         @seeded(seed)
-        @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=count,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         @given(case=st.one_of(*modes) if operation.body or operation.query else modes[0])
         def call(case: Any) -> None:
             self._one(case, luck)
@@ -71,7 +91,10 @@ class Fuzzer:
         try:
             call()
         except Exception as error:
-            if "generate" not in f"{type(error).__name__} {error}".lower() and "Unsatisfiable" not in type(error).__name__:
+            if (
+                "generate" not in f"{type(error).__name__} {error}".lower()
+                and "Unsatisfiable" not in type(error).__name__
+            ):
                 raise
 
     def _one(self, case: Any, luck: random.Random) -> None:
@@ -81,18 +104,29 @@ class Fuzzer:
         parts |= {key: luck.choice(known[key]) for key in parts if key in known and luck.random() < 0.8}
         body = case.body
         if isinstance(body, dict):
-            body = {key: luck.choice(known[BODY[key]]) if key in BODY and luck.random() < 0.6 else value for key, value in body.items()}
+            body = {
+                key: luck.choice(known[BODY[key]]) if key in BODY and luck.random() < 0.6 else value
+                for key, value in body.items()
+            }
         path = case.operation.path
         for key, value in parts.items():
             path = path.replace(f"{{{key}}}", _quoted(value))
         data = b"" if type(body).__name__ == "NotSet" or body is None else _bytes(body)
-        headers = {key: str(value).encode("latin-1", "replace").decode("latin-1") for key, value in (case.headers or {}).items() if key == "Range"}
+        headers = {
+            key: str(value).encode("latin-1", "replace").decode("latin-1")
+            for key, value in (case.headers or {}).items()
+            if key == "Range"
+        }
         query = {key: _text(value) for key, value in (case.query or {}).items()} if isinstance(case.query, dict) else {}
         try:
-            answer = self.client.generic(method, path, data, content_type="application/json", headers=headers, query_params=query)
+            answer = self.client.generic(
+                method, path, data, content_type="application/json", headers=headers, query_params=query
+            )
         except Exception as error:  # the witness, or a bug of the server that Django's client raises
             self.report.statuses[500] += 1
-            self.report.wrong.setdefault(f"{route}: {type(error).__name__}", f"{path} {headers} {query} {data[:300]!r}: {error!s:.400}")
+            self.report.wrong.setdefault(
+                f"{route}: {type(error).__name__}", f"{path} {headers} {query} {data[:300]!r}: {error!s:.400}"
+            )
             return
         self.report.statuses[answer.status_code] += 1
         self.report.routes[route] += 1

@@ -1,4 +1,6 @@
-"""Checks a value against GitHub's published OpenAPI schemas, of which ``github_schemas.json`` has those that are used."""
+"""Checks a value against GitHub's published OpenAPI schemas, of which ``github_schemas.json`` has those that are
+used.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,12 @@ def problems(value: Any, schema: str | dict[str, Any], at: str = "") -> list[str
         found.append(f"{at}: {value!r} is no {rule['format']}")
     if kind == "object":
         found += [f"{at}.{name} is missing" for name in rule.get("required", []) if name not in value]
-        found += [text for name, part in rule.get("properties", {}).items() if name in value for text in problems(value[name], part, f"{at}.{name}")]
+        found += [
+            text
+            for name, part in rule.get("properties", {}).items()
+            if name in value
+            for text in problems(value[name], part, f"{at}.{name}")
+        ]
     if kind == "array" and "items" in rule:
         found += [text for index, item in enumerate(value) for text in problems(item, rule["items"], f"{at}[{index}]")]
     return found

@@ -30,7 +30,9 @@ def test_the_url_of_an_attachment_cannot_be_set_or_unset(alice, store, home, val
     before = values(store, home)
     answer = patch(alice, {"DATABASE_URL": value, "OTHER": "x"})
     assert answer.status_code == 422
-    assert "Cannot overwrite attachment values DATABASE_URL: DATABASE is attached to store-db." in answer.json()["message"]
+    assert (
+        "Cannot overwrite attachment values DATABASE_URL: DATABASE is attached to store-db." in answer.json()["message"]
+    )
     assert "heroku addons:detach DATABASE -a store" in answer.json()["message"]
     assert values(store, home) == before, "nothing of the request was done"
 
@@ -75,18 +77,32 @@ def test_pipelines_review_apps_and_setups_refuse_it_too(alice, store, home):  # 
     made = pipelines.create(actor=alice, name="stores")
     for stage in ("test", "review"):
         with pytest.raises(UserError, match="Cannot overwrite attachment values DATABASE_URL"):
-            pipelines.change_config(actor=alice, pipeline=made, stage=stage, home=home, updates={"DATABASE_URL": "postgres://x/y"})
-        assert pipelines.change_config(actor=alice, pipeline=made, stage=stage, home=home, updates={"DATABASE_URL": None}) == {}
+            pipelines.change_config(
+                actor=alice, pipeline=made, stage=stage, home=home, updates={"DATABASE_URL": "postgres://x/y"}
+            )
+        assert (
+            pipelines.change_config(actor=alice, pipeline=made, stage=stage, home=home, updates={"DATABASE_URL": None})
+            == {}
+        )
     body = {"source_blob": {"url": "x"}, "overrides": {"env": {"DATABASE_URL": "postgres://x/y"}}}
-    for refusing in (lambda: addon_actions.refuse_given(body["overrides"]["env"]), lambda: reviews.refuse_given({"DATABASE_URL": "postgres://x/y"})):
+    for refusing in (
+        lambda: addon_actions.refuse_given(body["overrides"]["env"]),
+        lambda: reviews.refuse_given({"DATABASE_URL": "postgres://x/y"}),
+    ):
         with pytest.raises(UserError, match="Cannot overwrite attachment values DATABASE_URL"):
             refusing()
 
 
 def test_the_remedy_for_a_missing_url_makes_no_second_database():
     gaps = {"DATABASE_URL": "needed", "SECRET_KEY": "needed"}
-    assert refusal("store", gaps, "store-db")[1] == "heroku addons:attach store-db --as DATABASE -a store && greenroom config:set SECRET_KEY=... -a store"
-    assert refusal("store", {"DATABASE_URL": "needed"})[1] == "heroku addons:create heroku-postgresql --as DATABASE -a store"
+    assert (
+        refusal("store", gaps, "store-db")[1]
+        == "heroku addons:attach store-db --as DATABASE -a store && greenroom config:set SECRET_KEY=... -a store"
+    )
+    assert (
+        refusal("store", {"DATABASE_URL": "needed"})[1]
+        == "heroku addons:create heroku-postgresql --as DATABASE -a store"
+    )
 
 
 def test_create_with_addons_makes_one_database(alice, home):
@@ -94,7 +110,11 @@ def test_create_with_addons_makes_one_database(alice, home):
     try:
         client = client_of(alice)
         first = send(client, "POST", "/apps/fresh/addons", {"plan": "heroku-postgresql", "name": "fresh-db"})
-        assert (first.status_code, first.json()["name"], first.json()["config_vars"]) == (201, "fresh-db", ["DATABASE_URL"])
+        assert (first.status_code, first.json()["name"], first.json()["config_vars"]) == (
+            201,
+            "fresh-db",
+            ["DATABASE_URL"],
+        )
         assert values(app, home) == {"DATABASE_URL": url_of(Addon.objects.get(), home).text}
         second = send(client, "POST", "/apps/fresh/addons", {"plan": "heroku-postgresql"}).json()
         assert second["config_vars"][0].startswith("HEROKU_POSTGRESQL_")
@@ -109,7 +129,12 @@ def test_create_with_addons_makes_one_database(alice, home):
 def test_a_database_that_is_asked_for_under_another_name_is_another_one(alice, home):
     app = lifecycle.create(actor=alice, name="fresh", home=home)
     try:
-        answer = send(client_of(alice), "POST", "/apps/fresh/addons", {"plan": "heroku-postgresql", "attachment": {"name": "REPORTS"}})
+        answer = send(
+            client_of(alice),
+            "POST",
+            "/apps/fresh/addons",
+            {"plan": "heroku-postgresql", "attachment": {"name": "REPORTS"}},
+        )
         assert answer.json()["config_vars"] == ["REPORTS_URL"]
         assert set(values(app, home)) == {"DATABASE_URL", "REPORTS_URL"}
     finally:

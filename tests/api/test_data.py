@@ -1,4 +1,6 @@
-"""The routes of databases that name no app in their path: nobody reaches a foreign database by its id, name, link or reference."""
+"""The routes of databases that name no app in their path: nobody reaches a foreign database by its id, name, link or
+reference.
+"""
 
 from __future__ import annotations
 
@@ -137,11 +139,15 @@ def test_a_viewer_sees_no_password_and_changes_nothing(vera, store):
     client = client_of(vera)
     assert client.get("/apps/store/addons").status_code == 200
     for method, path in [
-        ("GET", "/client/v11/databases/store-db"), ("GET", "/postgres/v0/databases/store-db/credentials/default"),
-        ("GET", "/client/v11/apps/store/transfers"), ("POST", "/client/v11/apps/store/transfers/1/actions/public-url"),
-        ("POST", "/client/v11/databases/store-db/backups"), ("PUT", "/client/v11/databases/store-db/reset"),
-        ("GET", "/apps/store/pg/snapshots"), ("POST", "/apps/store/addons"),
-    ]:  # fmt: skip
+        ("GET", "/client/v11/databases/store-db"),
+        ("GET", "/postgres/v0/databases/store-db/credentials/default"),
+        ("GET", "/client/v11/apps/store/transfers"),
+        ("POST", "/client/v11/apps/store/transfers/1/actions/public-url"),
+        ("POST", "/client/v11/databases/store-db/backups"),
+        ("PUT", "/client/v11/databases/store-db/reset"),
+        ("GET", "/apps/store/pg/snapshots"),
+        ("POST", "/apps/store/addons"),
+    ]:
         assert send(client, method, path).status_code == 403, (method, path)
 
 
@@ -150,10 +156,12 @@ def test_a_developer_takes_snapshots_and_cannot_replace_the_data(bob, store):
     assert send(client, "POST", "/apps/store/pg/snapshots", {"pinned": True}).status_code == 403
     assert send(client, "POST", "/client/v11/databases/store-db/backups").status_code == 201
     for method, path in [
-        ("PUT", "/client/v11/databases/store-db/reset"), ("POST", "/apps/store/pg/snapshots/b001/actions/restore"),
-        ("DELETE", "/client/v11/apps/store/transfers/1"), ("DELETE", "/apps/store/addons/store-db"),
+        ("PUT", "/client/v11/databases/store-db/reset"),
+        ("POST", "/apps/store/pg/snapshots/b001/actions/restore"),
+        ("DELETE", "/client/v11/apps/store/transfers/1"),
+        ("DELETE", "/apps/store/addons/store-db"),
         ("POST", "/client/v11/databases/store-db/transfer-schedules"),
-    ]:  # fmt: skip
+    ]:
         assert send(client, method, path).status_code == 403, (method, path)
 
 
@@ -254,10 +262,28 @@ def test_what_may_not_be_read_is_not_copied_nor_what_is_elsewhere(alice, bob, st
         answer = send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": source, "to_url": own})
         texts.add((answer.status_code, answer.json()["message"]))
     assert len(texts) == 1, "somebody else's database looks like none"
-    assert send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": foreign}).status_code == 404
-    assert send(client, "POST", "/client/v11/databases/market-db/transfers", {"from_url": own, "to_url": foreign}).status_code == 404
-    assert send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}).status_code == 409
-    assert send(client_of(bob), "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}).status_code == 403
+    assert (
+        send(
+            client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": foreign}
+        ).status_code
+        == 404
+    )
+    assert (
+        send(
+            client, "POST", "/client/v11/databases/market-db/transfers", {"from_url": own, "to_url": foreign}
+        ).status_code
+        == 404
+    )
+    assert (
+        send(client, "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}).status_code
+        == 409
+    )
+    assert (
+        send(
+            client_of(bob), "POST", "/client/v11/databases/store-db/transfers", {"from_url": own, "to_url": own}
+        ).status_code
+        == 403
+    )
     assert (Snapshot.objects.count(), Restore.objects.count()) == (before, 0)
 
 
@@ -265,8 +291,13 @@ def test_an_add_on_is_found_by_its_service_where_there_is_one(alice, store, home
     mine = client_of(alice)
     for name in ("heroku-postgresql", "postgresql", "heroku-postgresql:essential-0"):
         assert mine.get(f"/apps/store/addons/{name}").json()["name"] == "store-db"
-        assert send(mine, "POST", "/actions/addons/resolve", {"addon": name, "app": "store"}).json()[0]["name"] == "store-db"
-        found = send(mine, "POST", "/actions/addon-attachments/resolve", {"addon_attachment": name, "app": "store"}).json()
+        assert (
+            send(mine, "POST", "/actions/addons/resolve", {"addon": name, "app": "store"}).json()[0]["name"]
+            == "store-db"
+        )
+        found = send(
+            mine, "POST", "/actions/addon-attachments/resolve", {"addon_attachment": name, "app": "store"}
+        ).json()
         assert [row["addon"]["name"] for row in found] == ["store-db"]
     assert send(mine, "POST", "/actions/addons/resolve", {"addon": "heroku-postgresql", "app": None}).status_code == 404
     resources.create(actor=alice, app=store, home=home, name="second-db", wanted="", confirmed=False)
@@ -281,12 +312,29 @@ def test_another_plan_than_the_one_there_is_is_refused_and_nothing_is_made(alice
     for plan in ("heroku-postgresql:standard-0", "postgresql:hobby-dev"):
         answer = send(mine, "POST", "/apps/store/addons", {"plan": plan})
         assert (answer.status_code, "the only one is essential-0" in answer.json()["message"]) == (404, True)
-    assert send(mine, "PATCH", "/apps/store/addons/heroku-postgresql", {"plan": {"name": "heroku-postgresql:standard-0"}}).status_code == 422
-    assert send(mine, "PATCH", "/apps/store/addons/heroku-postgresql", {"plan": {"name": "heroku-postgresql:essential-0"}}).status_code == 200
+    assert (
+        send(
+            mine, "PATCH", "/apps/store/addons/heroku-postgresql", {"plan": {"name": "heroku-postgresql:standard-0"}}
+        ).status_code
+        == 422
+    )
+    assert (
+        send(
+            mine, "PATCH", "/apps/store/addons/heroku-postgresql", {"plan": {"name": "heroku-postgresql:essential-0"}}
+        ).status_code
+        == 200
+    )
     assert Addon.objects.filter(app=store).count() == 1
 
 
-@pytest.mark.parametrize(("service", "way"), [("heroku-redis", "config:set REDIS_URL"), ("papertrail:choklad", "drains:add"), ("unheard-of", "heroku-postgresql")])
+@pytest.mark.parametrize(
+    ("service", "way"),
+    [
+        ("heroku-redis", "config:set REDIS_URL"),
+        ("papertrail:choklad", "drains:add"),
+        ("unheard-of", "heroku-postgresql"),
+    ],
+)
 def test_a_service_that_is_not_there_is_refused_with_what_to_use(alice, store, service, way):
     answer = send(client_of(alice), "POST", "/apps/store/addons", {"plan": service})
     assert answer.status_code == 404
@@ -295,7 +343,11 @@ def test_a_service_that_is_not_there_is_refused_with_what_to_use(alice, store, s
 
 def test_errors_speak_the_words_of_the_client_and_name_the_app(alice, store):
     mine = client_of(alice)
-    for agent, command in (("heroku-cli/11.10.0 linux-x64", "heroku apps"), ("greenroom", "greenroom apps"), ("curl/8", "heroku apps")):
+    for agent, command in (
+        ("heroku-cli/11.10.0 linux-x64", "heroku apps"),
+        ("greenroom", "greenroom apps"),
+        ("curl/8", "heroku apps"),
+    ):
         message = mine.get("/apps/no-such-app", headers={"User-Agent": agent}).json()["message"]
         assert "Couldn't find that app: no-such-app." in message
         assert f"hint: {command} lists" in message

@@ -55,7 +55,11 @@ def test_reading_and_what_frees_space_go_on(alice, shop, full):
     assert client.get("/apps/shop").status_code == 200
     assert client.get("/apps/shop/releases").status_code == 200
     assert client.patch("/apps/shop", '{"maintenance": true}', content_type="application/json").status_code == 200
-    for method, pattern in (("PATCH", "/apps/{app}/formation"), ("POST", "/apps/{app}/dynos"), ("POST", "/apps/{app}/builds/{build}/actions/cancel")):
+    for method, pattern in (
+        ("PATCH", "/apps/{app}/formation"),
+        ("POST", "/apps/{app}/dynos"),
+        ("POST", "/apps/{app}/builds/{build}/actions/cancel"),
+    ):
         row = next(row for row in routing.ROUTES if (row.method, row.pattern) == (method, pattern))
         assert not room.takes_space(row), pattern
     reset = next(row for row in routing.ROUTES if row.pattern.endswith("/databases/{database}/reset"))
@@ -70,7 +74,9 @@ def test_a_rollback_and_the_end_of_its_pause_are_ways_out(alice, shop, full, mon
     with place() as home:
         world = World(alice, shop, home, settings.INSTALLATION)
         first, _ = world.live(), world.live()
-        answer = client.post("/apps/shop/releases", f'{{"release": "v{first.release.version}"}}', content_type="application/json")
+        answer = client.post(
+            "/apps/shop/releases", f'{{"release": "v{first.release.version}"}}', content_type="application/json"
+        )
         assert answer.status_code == 201, answer.json()
         row = world.run(Delivery.objects.get(release__app=shop, release__version=answer.json()["version"]))
         assert (row.state, world.serving()) == ("live", first.sha)

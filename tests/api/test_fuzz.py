@@ -1,6 +1,7 @@
 """Random calls of every route: no 500, and each answer as the document says.
 
-``make fuzz`` makes 20,000 of them; the suite some hundred. GREENROOM_FUZZ_CALLS and GREENROOM_FUZZ_SEED choose; the seed is printed.
+``make fuzz`` makes 20,000 of them; the suite some hundred. GREENROOM_FUZZ_CALLS and GREENROOM_FUZZ_SEED choose; the
+seed is printed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def test_random_calls_get_no_500_and_only_answers_as_described(monkeypatch):
         revive(world)
         fuzzer = Fuzzer(openapi.document(ROUTES), world, world.client(), revive)
         report = fuzzer.run(CALLS, SEED)
-        print(f"\n{report.calls} calls of {len(report.routes)} routes, seed {SEED}: {dict(sorted(report.statuses.items()))}")
-        assert not report.wrong, f"seed {SEED}\n" + "\n".join(f"{route}\n    {text}" for route, text in report.wrong.items())
+        print(
+            f"\n{report.calls} calls of {len(report.routes)} routes, seed {SEED}:"
+            f" {dict(sorted(report.statuses.items()))}"
+        )
+        assert not report.wrong, f"seed {SEED}\n" + "\n".join(
+            f"{route}\n    {text}" for route, text in report.wrong.items()
+        )
         assert len(report.routes) == len(ROUTES)

@@ -1,4 +1,6 @@
-"""Statuses and check runs from outside: GitHub's shapes, limits and refusals, tokens for one app's checks, and what a report sets going."""
+"""Statuses and check runs from outside: GitHub's shapes, limits and refusals, tokens for one app's checks, and what a
+report sets going.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ RUN = {"name": "ci/build", "status": "in_progress"}
 def git(folder, *words):
     env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
     who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-    done = subprocess.run(["git", *who, "-C", str(folder), *words], capture_output=True, text=True, check=True, env=env, input="")
+    done = subprocess.run(
+        ["git", *who, "-C", str(folder), *words], capture_output=True, text=True, check=True, env=env, input=""
+    )
     return done.stdout.strip()
 
 
@@ -53,7 +57,12 @@ class Api:
 
     def __call__(self, method, path, body=None):
         text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
-        return self.client.generic(method, ROOT + path if path.startswith(("/statuses", "/check-runs", "/commits")) else path, text, content_type="application/json")
+        return self.client.generic(
+            method,
+            ROOT + path if path.startswith(("/statuses", "/check-runs", "/commits")) else path,
+            text,
+            content_type="application/json",
+        )
 
 
 def token(actor, *scopes, **limits):
@@ -76,11 +85,16 @@ def run(shop, name="ci/build"):
     return queries.latest_of(shop, CheckRun.objects.first().sha, name)
 
 
-# ---- statuses ---------------------------------------------------------------------------------------------------------
+# ---- statuses --------------------------------------------------------------------------------------------------------
 
 
 def test_a_status_has_githubs_shape_and_moves_the_check(ci, shop, sha):
-    body = {"state": "pending", "context": "ci/build", "description": "started", "target_url": "https://ci.example.com/1"}
+    body = {
+        "state": "pending",
+        "context": "ci/build",
+        "description": "started",
+        "target_url": "https://ci.example.com/1",
+    }
     answer = ci("POST", f"/statuses/{sha}", body)
     assert answer.status_code == 201, answer.content
     assert not problems(answer.json(), "status")
@@ -116,7 +130,9 @@ def test_the_combined_state_is_the_worst_of_the_newest(ci, sha, states, combined
     assert (body["state"], body["total_count"], len(body["statuses"])) == (combined, len(states), len(states))
 
 
-@pytest.mark.parametrize("ref", ["heads/master", "master", "main", "heads/main", "heads/feature/x", "feature/x", "tags/v1"])
+@pytest.mark.parametrize(
+    "ref", ["heads/master", "master", "main", "heads/main", "heads/feature/x", "feature/x", "tags/v1"]
+)
 def test_a_branch_or_tag_names_its_commit(ci, sha, ref):
     assert ci("GET", f"/commits/{ref}/status").json()["sha"] == sha
 
@@ -144,7 +160,7 @@ def test_a_status_without_a_context_is_called_default(api, shop, sha):
     assert api("POST", f"/statuses/{sha}", {"state": "success"}).json()["context"] == "default"
 
 
-# ---- check runs -------------------------------------------------------------------------------------------------------
+# ---- check runs ------------------------------------------------------------------------------------------------------
 
 
 def annotation(**changes):
@@ -152,16 +168,27 @@ def annotation(**changes):
 
 
 def test_a_check_run_is_opened_changed_and_read_in_githubs_shape(ci, shop, sha):
-    answer = ci("POST", "/check-runs", {**RUN, "head_sha": sha, "external_id": "42", "details_url": "https://ci.example.com/2"})
+    answer = ci(
+        "POST", "/check-runs", {**RUN, "head_sha": sha, "external_id": "42", "details_url": "https://ci.example.com/2"}
+    )
     assert answer.status_code == 201, answer.content
     number = answer.json()["id"]
     assert not problems(answer.json(), "check-run")
     output = {"title": "2 of 9", "summary": "two failed", "text": "long", "annotations": [annotation(title="W1")]}
-    changed = ci("PATCH", f"/check-runs/{number}", {"conclusion": "failure", "completed_at": "2026-11-23T09:11:42Z", "output": output})
+    changed = ci(
+        "PATCH",
+        f"/check-runs/{number}",
+        {"conclusion": "failure", "completed_at": "2026-11-23T09:11:42Z", "output": output},
+    )
     assert changed.status_code == 200, changed.content
     row = changed.json()
     assert not problems(row, "check-run")
-    assert (row["id"], row["status"], row["conclusion"], row["completed_at"]) == (number, "completed", "failure", "2026-11-23T09:11:42Z")
+    assert (row["id"], row["status"], row["conclusion"], row["completed_at"]) == (
+        number,
+        "completed",
+        "failure",
+        "2026-11-23T09:11:42Z",
+    )
     assert (row["output"]["title"], row["output"]["text"], row["output"]["annotations_count"]) == ("2 of 9", "long", 1)
     assert (row["external_id"], row["details_url"]) == ("42", "https://ci.example.com/2")
     assert ci("GET", f"/check-runs/{number}").json() == row
@@ -172,11 +199,20 @@ def test_a_check_run_is_opened_changed_and_read_in_githubs_shape(ci, shop, sha):
 
 def test_all_that_is_said_of_an_annotation_is_given_back(ci, api, shop, sha):
     said = {
-        "path": "a.py", "start_line": 3, "end_line": 3, "start_column": 5, "end_column": 9, "annotation_level": "failure", "message": "m",
-        "title": "t" * 255, "raw_details": "line one\nline two",
-    }  # fmt: skip
+        "path": "a.py",
+        "start_line": 3,
+        "end_line": 3,
+        "start_column": 5,
+        "end_column": 9,
+        "annotation_level": "failure",
+        "message": "m",
+        "title": "t" * 255,
+        "raw_details": "line one\nline two",
+    }
     output = {"title": "t", "summary": "s", "annotations": [said]}
-    number = ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "conclusion": "failure", "output": output}).json()["id"]
+    number = ci(
+        "POST", "/check-runs", {"name": "lint", "head_sha": sha, "conclusion": "failure", "output": output}
+    ).json()["id"]
     listed = ci("GET", f"/check-runs/{number}/annotations").json()
     assert not problems(listed[0], "check-annotation")
     assert {key: listed[0][key] for key in said} == said
@@ -220,7 +256,10 @@ def test_the_end_of_a_run_is_its_end(ci, sha):
 def test_a_rerun_that_was_asked_for_is_the_run_that_is_opened_next(ci, alice, shop, sha):
     ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "conclusion": "failure"})
     waiting = checks.rerun(app=shop, sha=sha, actor=alice, name="lint")[0]
-    assert ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "status": "in_progress"}).json()["id"] == waiting.number
+    assert (
+        ci("POST", "/check-runs", {"name": "lint", "head_sha": sha, "status": "in_progress"}).json()["id"]
+        == waiting.number
+    )
 
 
 def test_a_check_run_is_requested_again_by_its_number(ci, api, shop, sha):
@@ -235,7 +274,9 @@ def test_a_check_run_is_requested_again_by_its_number(ci, api, shop, sha):
     assert ci("POST", "/check-runs/999/rerequest").status_code == 404
     (tests,) = checks.begin(app=shop, sha=sha, names=["tests"])
     CheckRun.objects.filter(pk=tests.pk).update(status="completed", conclusion="failure")
-    assert ci("POST", f"/check-runs/{tests.number}/rerequest").status_code == 403  # a token for reports starts nothing of Greenroom's own
+    assert (
+        ci("POST", f"/check-runs/{tests.number}/rerequest").status_code == 403
+    )  # a token for reports starts nothing of Greenroom's own
     assert api("POST", f"/check-runs/{tests.number}/rerequest").status_code == 201
 
 
@@ -248,13 +289,16 @@ def test_builtin_runs_are_shown_with_conclusions_that_github_has(ci, shop, sha):
     assert {row["name"]: row["conclusion"] for row in rows} == {"tests": "failure", "scan": "timed_out"}
 
 
-# ---- refusals ---------------------------------------------------------------------------------------------------------
+# ---- refusals --------------------------------------------------------------------------------------------------------
 
 BAD_STATUS = {
     "state": [{}, {"state": None}, {"state": "green"}, {"state": 3}],
     "context": [{"state": "success", "context": "x" * 101}, {"state": "success", "context": ["x"]}],
     "description": [{"state": "success", "description": "x" * 141}, {"state": "success", "description": {}}],
-    "target_url": [{"state": "success", "target_url": url} for url in ("javascript:alert(1)", "ftp://x/", "https://", "http://[", 5)],
+    "target_url": [
+        {"state": "success", "target_url": url}
+        for url in ("javascript:alert(1)", "ftp://x/", "https://", "http://[", 5)
+    ],
 }
 
 
@@ -268,21 +312,44 @@ def test_a_bad_status_is_refused_by_field(api, sha, field, body):
 
 
 BAD_RUN = [
-    ("name", {"name": ""}), ("name", {"name": "x" * 101}), ("head_sha", {"head_sha": None}), ("status", {"status": "waiting"}),
-    ("conclusion", {"status": "completed"}), ("conclusion", {"conclusion": "stale"}), ("conclusion", {"conclusion": "error"}),
-    ("details_url", {"details_url": "file:///etc/passwd"}), ("started_at", {"started_at": "yesterday"}), ("external_id", {"external_id": 4}),
-    ("output", {"output": "fine"}), ("output.title", {"output": {"summary": "s"}}), ("output.summary", {"output": {"title": "t"}}),
-    ("output.summary", {"output": {"title": "t", "summary": "x" * 65_536}}), ("output.text", {"output": {"title": "t", "summary": "s", "text": "x" * 65_536}}),
-    ("actions", {"actions": [{}] * 4}), ("output.annotations", {"output": {"title": "t", "summary": "s", "annotations": [annotation()] * 51}}),
+    ("name", {"name": ""}),
+    ("name", {"name": "x" * 101}),
+    ("head_sha", {"head_sha": None}),
+    ("status", {"status": "waiting"}),
+    ("conclusion", {"status": "completed"}),
+    ("conclusion", {"conclusion": "stale"}),
+    ("conclusion", {"conclusion": "error"}),
+    ("details_url", {"details_url": "file:///etc/passwd"}),
+    ("started_at", {"started_at": "yesterday"}),
+    ("external_id", {"external_id": 4}),
+    ("output", {"output": "fine"}),
+    ("output.title", {"output": {"summary": "s"}}),
+    ("output.summary", {"output": {"title": "t"}}),
+    ("output.summary", {"output": {"title": "t", "summary": "x" * 65_536}}),
+    ("output.text", {"output": {"title": "t", "summary": "s", "text": "x" * 65_536}}),
+    ("actions", {"actions": [{}] * 4}),
+    ("output.annotations", {"output": {"title": "t", "summary": "s", "annotations": [annotation()] * 51}}),
     *(
-        (f"output.annotations[0].{field}", {"output": {"title": "t", "summary": "s", "annotations": [annotation(**{field: bad})]}})
+        (
+            f"output.annotations[0].{field}",
+            {"output": {"title": "t", "summary": "s", "annotations": [annotation(**{field: bad})]}},
+        )
         for field, bad in (
-            ("path", ""), ("start_line", "3"), ("start_line", -1), ("end_line", 2), ("annotation_level", "fatal"), ("message", None),
-            ("message", "x" * (64 * 1024 + 1)), ("title", "x" * 256), ("start_column", 1),
-            ("end_column", 1), ("raw_details", "x" * (64 * 1024 + 1)), ("raw_details", 7),
+            ("path", ""),
+            ("start_line", "3"),
+            ("start_line", -1),
+            ("end_line", 2),
+            ("annotation_level", "fatal"),
+            ("message", None),
+            ("message", "x" * (64 * 1024 + 1)),
+            ("title", "x" * 256),
+            ("start_column", 1),
+            ("end_column", 1),
+            ("raw_details", "x" * (64 * 1024 + 1)),
+            ("raw_details", 7),
         )
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("field", "changes"), BAD_RUN)
@@ -294,7 +361,9 @@ def test_a_bad_check_run_is_refused_by_field(api, sha, field, changes):
     assert not CheckRun.objects.exists()
 
 
-@pytest.mark.parametrize("body", ["{", "[]", '"x"', "null", '{"output": {"annotations": "x"}}', '{"name": {}, "head_sha": []}'])
+@pytest.mark.parametrize(
+    "body", ["{", "[]", '"x"', "null", '{"output": {"annotations": "x"}}', '{"name": {}, "head_sha": []}']
+)
 @pytest.mark.parametrize("path", ["/statuses/{sha}", "/check-runs"])
 def test_a_broken_body_is_refused_and_never_a_500(api, sha, path, body):
     assert api("POST", path.format(sha=sha), body).status_code in (400, 422)
@@ -302,7 +371,10 @@ def test_a_broken_body_is_refused_and_never_a_500(api, sha, path, body):
 
 @pytest.mark.parametrize("bad", ["0" * 40, "master", "abc", "f" * 40, "-x"])
 def test_a_commit_that_the_app_does_not_have_is_refused(api, shop, sha, bad):
-    for answer in (api("POST", f"/statuses/{bad}", {"state": "success"}), api("POST", "/check-runs", {**RUN, "head_sha": bad})):
+    for answer in (
+        api("POST", f"/statuses/{bad}", {"state": "success"}),
+        api("POST", "/check-runs", {**RUN, "head_sha": bad}),
+    ):
         assert answer.status_code == 422
         assert answer.json()["message"] == f"No commit found for SHA: {bad}"
         assert not problems(answer.json(), "basic-error")
@@ -335,7 +407,7 @@ def test_a_run_cannot_be_renamed(api, sha):
     assert api("PATCH", f"/check-runs/{number}", {"name": "CI/Build"}).status_code == 200
 
 
-# ---- tokens -----------------------------------------------------------------------------------------------------------
+# ---- tokens ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("word", ["Bearer", "token", "Token"])
@@ -347,9 +419,11 @@ def test_both_words_of_the_header_are_understood(alice, shop, sha, word):
 def test_a_token_reports_its_own_checks_alone(ci, api, sha):
     number = api("POST", "/check-runs", {"name": "deploy", "head_sha": sha, "status": "in_progress"}).json()["id"]
     answers = [
-        ci("POST", f"/statuses/{sha}", {"state": "success", "context": "deploy"}), ci("POST", f"/statuses/{sha}", {"state": "success"}),
-        ci("POST", "/check-runs", {"name": "deploy", "head_sha": sha}), ci("PATCH", f"/check-runs/{number}", {"conclusion": "success"}),
-    ]  # fmt: skip
+        ci("POST", f"/statuses/{sha}", {"state": "success", "context": "deploy"}),
+        ci("POST", f"/statuses/{sha}", {"state": "success"}),
+        ci("POST", "/check-runs", {"name": "deploy", "head_sha": sha}),
+        ci("PATCH", f"/check-runs/{number}", {"conclusion": "success"}),
+    ]
     assert [answer.status_code for answer in answers] == [403] * 4
     assert not problems(answers[0].json(), "basic-error")
 
@@ -361,7 +435,10 @@ def test_a_token_of_one_app_sees_no_other(alice, shop, sha):
     api = Api(token(alice, app=shop, checks=("ci/build",))[1])
     for path in ("/api/v3/repos/x/other/check-runs/1", "/apps/other"):
         assert api("GET", path).status_code == 404
-    assert api("POST", f"/api/v3/repos/x/other/statuses/{sha}", {"state": "success", "context": "ci/build"}).status_code == 404
+    assert (
+        api("POST", f"/api/v3/repos/x/other/statuses/{sha}", {"state": "success", "context": "ci/build"}).status_code
+        == 404
+    )
 
 
 def test_a_token_for_reports_can_do_nothing_else(ci, shop, alice, home):
@@ -390,10 +467,15 @@ def test_a_token_dies_with_its_owners_role(alice, bob, shop, sha):
 @pytest.mark.parametrize(
     "limits",
     [
-        {"scopes": ("global",), "checks": ("x",)}, {"checks": ("x",)}, {"app": True}, {"app": True, "checks": (" ",)},
-        {"app": True, "checks": ("x" * 101,)}, {"app": True, "checks": tuple(map(str, range(51)))}, {"app": True, "checks": ("x",), "scopes": ("write", "checks:write")},
+        {"scopes": ("global",), "checks": ("x",)},
+        {"checks": ("x",)},
+        {"app": True},
+        {"app": True, "checks": (" ",)},
+        {"app": True, "checks": ("x" * 101,)},
+        {"app": True, "checks": tuple(map(str, range(51)))},
+        {"app": True, "checks": ("x",), "scopes": ("write", "checks:write")},
     ],
-)  # fmt: skip
+)
 def test_a_token_cannot_be_limited_in_a_way_that_would_not_hold(alice, shop, limits):
     from greenroom.basics.errors import UserError
 
@@ -418,12 +500,15 @@ def test_an_operator_makes_lists_and_ends_tokens_for_reports(api, bob, shop, sha
     assert Api(plain)("POST", f"/statuses/{sha}", {"state": "success", "context": "ci/build"}).status_code == 401
 
 
-@pytest.mark.parametrize("body", [{}, {"checks": "x"}, {"checks": []}, {"checks": [3]}, {"checks": ["tests"]}, {"checks": ["x"], "expires_in": -1}])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"checks": "x"}, {"checks": []}, {"checks": [3]}, {"checks": ["tests"]}, {"checks": ["x"], "expires_in": -1}],
+)
 def test_a_bad_wish_for_a_token_is_refused(api, shop, body):
     assert api("POST", "/apps/shop/check-tokens", body).status_code == 422
 
 
-# ---- pins -------------------------------------------------------------------------------------------------------------
+# ---- pins ------------------------------------------------------------------------------------------------------------
 
 
 def pinned(api):
@@ -434,7 +519,10 @@ def test_a_pinned_check_is_reported_by_its_token_alone(api, ci, shop, sha):
     own = pinned(api)
     for other in (api, ci):
         assert other("POST", f"/statuses/{sha}", {"state": "success", "context": "CI/build"}).status_code == 403
-        assert other("POST", "/check-runs", {"name": "ci/build", "head_sha": sha, "conclusion": "success"}).status_code == 403
+        assert (
+            other("POST", "/check-runs", {"name": "ci/build", "head_sha": sha, "conclusion": "success"}).status_code
+            == 403
+        )
     assert own("POST", f"/statuses/{sha}", {"state": "success", "context": "ci/build"}).status_code == 201
     number = run(shop).number
     assert api("PATCH", f"/check-runs/{number}", {"output": {"title": "t", "summary": "s"}}).status_code == 403
@@ -461,7 +549,7 @@ def test_an_unpinned_check_takes_all_reports_again(api, ci, sha):
     assert api("DELETE", "/apps/shop/pins/ci/build").status_code == 404
 
 
-# ---- what a report sets going -----------------------------------------------------------------------------------------
+# ---- what a report sets going ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -475,7 +563,9 @@ def delivery(shop, sha):
     shop.save()
     for name in ("tests", "scan"):
         CheckRun.objects.create(app=shop, sha=sha, name=name, builtin=True, status="completed", conclusion="success")
-    return Delivery.objects.create(app=shop, seq=1, kind="push", sha=sha, build=build, state="refused", reason="withheld: x")
+    return Delivery.objects.create(
+        app=shop, seq=1, kind="push", sha=sha, build=build, state="refused", reason="withheld: x"
+    )
 
 
 def test_a_report_that_makes_a_withheld_commit_green_opens_its_delivery_again(ci, sha, delivery):

@@ -1,4 +1,6 @@
-"""The HTTP rules of every route: paging, ETags, request ids, content types, versions, and texts that no row can hold."""
+"""The HTTP rules of every route: paging, ETags, request ids, content types, versions, and texts that no row can
+hold.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,16 @@ def pages(client, path, header):
     return rows, count
 
 
-@pytest.mark.parametrize("header", ["id ..; max=2", "id ..; max=2;", "hostname ..; max=2, order=asc", "id ..; order=desc,max=2;", "created_at ..; max=2"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "id ..; max=2",
+        "id ..; max=2;",
+        "hostname ..; max=2, order=asc",
+        "id ..; order=desc,max=2;",
+        "created_at ..; max=2",
+    ],
+)
 def test_a_list_comes_in_pages_that_miss_and_repeat_nothing(client, header):
     rows, count = pages(client, "/apps/shop/domains", header)
     assert (len(rows), count) == (7, 4)
@@ -81,7 +92,13 @@ def test_the_same_answer_is_not_sent_twice(client):
 
 
 def test_each_answer_has_a_request_id_errors_too(client):
-    answers = [client.get("/apps/shop"), client.get("/apps/none"), client.get("/nothing"), Client().get("/apps"), client.post("/stacks")]
+    answers = [
+        client.get("/apps/shop"),
+        client.get("/apps/none"),
+        client.get("/nothing"),
+        Client().get("/apps"),
+        client.post("/stacks"),
+    ]
     ids = [answer["Request-Id"] for answer in answers]
     assert len(set(ids)) == len(ids)
     own = "0123456789-0123456789-abc"
@@ -90,12 +107,33 @@ def test_each_answer_has_a_request_id_errors_too(client):
 
 
 def test_only_json_is_taken_as_a_body(client):
-    assert client.patch("/apps/shop", "maintenance=on", content_type="application/x-www-form-urlencoded").status_code == 415
-    assert client.patch("/apps/shop", '{"maintenance": true}', content_type="application/vnd.heroku+json; version=3").status_code == 200
-    assert client.patch("/apps/shop", '{"maintenance": false}', content_type="application/json; charset=utf-8").status_code == 200
+    assert (
+        client.patch("/apps/shop", "maintenance=on", content_type="application/x-www-form-urlencoded").status_code
+        == 415
+    )
+    assert (
+        client.patch(
+            "/apps/shop", '{"maintenance": true}', content_type="application/vnd.heroku+json; version=3"
+        ).status_code
+        == 200
+    )
+    assert (
+        client.patch("/apps/shop", '{"maintenance": false}', content_type="application/json; charset=utf-8").status_code
+        == 200
+    )
 
 
-@pytest.mark.parametrize("body", ['{"name": "a\\u0000b"}', '{"name": "\\ud800"}', '{"n": NaN}', '{"n": ' + "9" * 30 + "}", "[" * 100_000, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"name": "a\\u0000b"}',
+        '{"name": "\\ud800"}',
+        '{"n": NaN}',
+        '{"n": ' + "9" * 30 + "}",
+        "[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
 def test_bodies_that_no_row_can_hold_are_refused(client, body):
     answer = client.patch("/apps/shop", body, content_type="application/json")
     assert (answer.status_code, answer.json()["id"]) == (400, "bad_request")
@@ -108,9 +146,15 @@ def test_a_body_that_is_too_large_is_refused(client):
 
 def test_every_variant_of_the_third_version_is_spoken_and_no_other(client):
     for version in ("3", "3.sdk", "3.cedar-acm", "3.webhooks", "3.pipelines"):
-        assert client.get("/apps/shop", headers={"Accept": f"application/vnd.heroku+json; version={version}"}).status_code == 200
+        assert (
+            client.get("/apps/shop", headers={"Accept": f"application/vnd.heroku+json; version={version}"}).status_code
+            == 200
+        )
     assert client.get("/apps/shop", headers={"Accept": "application/vnd.heroku+json; version=2"}).status_code == 406
-    sdk, plain = (client.get("/apps/shop", headers={"Accept": f"application/vnd.heroku+json; version={version}"}).json() for version in ("3.sdk", "3"))
+    sdk, plain = (
+        client.get("/apps/shop", headers={"Accept": f"application/vnd.heroku+json; version={version}"}).json()
+        for version in ("3.sdk", "3")
+    )
     assert (sdk["generation"], plain["generation"]["name"]) == ("cedar", "cedar")
 
 
@@ -121,7 +165,10 @@ def test_a_password_is_changed_by_who_knows_the_one_that_holds(client):
     assert change({"password": "wrong", "new_password": "another horse"}) == 422
     assert change({"password": "correct horse", "new_password": "short"}) == 422
     assert change({"password": "correct horse", "new_password": "another horse"}) == 200
-    assert change({"current_password": "another horse", "new_password": "a third horse"}, "put", "/account/password") == 200
+    assert (
+        change({"current_password": "another horse", "new_password": "a third horse"}, "put", "/account/password")
+        == 200
+    )
     assert change({"name": "Alice"}) == 200
     assert client.get("/account").json()["name"] == "Alice"
     assert change({"email": "mallory@example.com"}) == 422

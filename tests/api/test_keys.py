@@ -1,4 +1,6 @@
-"""SSH keys over the API: kept with their fingerprint, refused with a reason, and a private one never kept or repeated."""
+"""SSH keys over the API: kept with their fingerprint, refused with a reason, and a private one never kept or
+repeated.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def add(client, text):
     return client.post("/account/keys", {"public_key": text}, JSON)
 
 
-@pytest.mark.parametrize("options", [("-t", "ed25519"), ("-t", "ecdsa", "-b", "521"), ("-t", "rsa", "-b", "2048")], ids=lambda it: it[1])
+@pytest.mark.parametrize(
+    "options", [("-t", "ed25519"), ("-t", "ecdsa", "-b", "521"), ("-t", "rsa", "-b", "2048")], ids=lambda it: it[1]
+)
 def test_a_key_is_kept_with_the_fingerprint_that_ssh_keygen_shows(alice, make, options):
     line, _, fingerprint = make(*options)
     mine = client_of(alice)
@@ -69,7 +73,9 @@ def test_a_key_is_kept_once_on_the_whole_installation(alice, charlie, make):
     assert SSHKey.objects.count() == 1
 
 
-@pytest.mark.parametrize("options", [("-t", "ed25519"), ("-t", "rsa", "-b", "2048", "-m", "PEM")], ids=["openssh", "pem"])
+@pytest.mark.parametrize(
+    "options", [("-t", "ed25519"), ("-t", "rsa", "-b", "2048", "-m", "PEM")], ids=["openssh", "pem"]
+)
 def test_a_private_key_is_neither_kept_nor_repeated(alice, make, caplog, options):
     private = make(*options)[1]
     answer = add(client_of(alice), private)
@@ -86,10 +92,19 @@ def test_what_is_no_good_key_is_refused_with_the_reason(alice, make):
     mine, line = client_of(alice), make()[0]
     kind, body, _ = line.split()
     cases = {
-        "": "public_key must be", "hello": "begin with its type", body: "begin with its type", kind: "damaged", f"{kind} {body[:-8]}": "damaged",
-        f"{kind} ////": "damaged", f"ssh-rsa {body}": "damaged", f"ssh-dss {body}": "begin with its type", line + line: "one line",
-        f"{kind} {body} a\x1b[31mb": "one line", f"{kind} {body} {'x' * 20_000}": "one line", make("-t", "rsa", "-b", "1024")[0]: "1024 bits",
-    }  # fmt: skip
+        "": "public_key must be",
+        "hello": "begin with its type",
+        body: "begin with its type",
+        kind: "damaged",
+        f"{kind} {body[:-8]}": "damaged",
+        f"{kind} ////": "damaged",
+        f"ssh-rsa {body}": "damaged",
+        f"ssh-dss {body}": "begin with its type",
+        line + line: "one line",
+        f"{kind} {body} a\x1b[31mb": "one line",
+        f"{kind} {body} {'x' * 20_000}": "one line",
+        make("-t", "rsa", "-b", "1024")[0]: "1024 bits",
+    }
     for text, reason in cases.items():
         answer = add(mine, text)
         assert answer.status_code == 422, text

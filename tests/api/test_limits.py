@@ -33,7 +33,9 @@ def rates(settings, monkeypatch):
 
 def sign_in(password, email="alice@example.com", address="10.0.0.1"):
     basic = base64.b64encode(f"{email}:{password}".encode()).decode()
-    return Client(headers={"Authorization": f"Basic {basic}"}, REMOTE_ADDR=address).post("/oauth/authorizations", "{}", content_type="application/json")
+    return Client(headers={"Authorization": f"Basic {basic}"}, REMOTE_ADDR=address).post(
+        "/oauth/authorizations", "{}", content_type="application/json"
+    )
 
 
 def test_an_account_has_so_many_requests_and_new_ones_come_with_time(alice, bob, rates):
@@ -233,11 +235,17 @@ def test_rates_are_written_as_two_numbers():
 @pytest.mark.parametrize(
     ("wanted", "own", "answer"),
     [
-        (("read",), ("write",), False), (("identity",), ("read",), False), (("checks:write",), ("write",), False), (("write",), ("global",), False),
-        (("write",), ("read",), True), (("global",), ("write-protected",), True), (("read-protected",), ("write",), True),
-        (("read", "write"), ("write",), False), (("write-protected",), ("write", "read-protected"), True),
+        (("read",), ("write",), False),
+        (("identity",), ("read",), False),
+        (("checks:write",), ("write",), False),
+        (("write",), ("global",), False),
+        (("write",), ("read",), True),
+        (("global",), ("write-protected",), True),
+        (("read-protected",), ("write",), True),
+        (("read", "write"), ("write",), False),
+        (("write-protected",), ("write", "read-protected"), True),
     ],
-)  # fmt: skip
+)
 def test_a_token_is_wider_when_it_grants_more_whatever_its_name(wanted, own, answer):
     assert wider(wanted, own) is answer
 
@@ -245,7 +253,14 @@ def test_a_token_is_wider_when_it_grants_more_whatever_its_name(wanted, own, ans
 def test_a_token_for_writing_makes_one_for_reading_and_no_wider_one(alice, settings):
     settings.ACCOUNT_RATE = None
     client = client_of(alice, "write")
-    for scope, status in (("read", 201), ("identity", 201), ("write", 201), ("read-protected", 422), ("global", 422), ("no-such", 422)):
+    for scope, status in (
+        ("read", 201),
+        ("identity", 201),
+        ("write", 201),
+        ("read-protected", 422),
+        ("global", 422),
+        ("no-such", 422),
+    ):
         answer = client.post("/oauth/authorizations", {"scope": [scope]}, content_type="application/json")
         assert answer.status_code == status, scope
 

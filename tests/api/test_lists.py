@@ -1,4 +1,6 @@
-"""Lists with 10,000 rows: a page costs a fixed number of queries and the rows of its own size, and all pages together miss and repeat nothing."""
+"""Lists with 10,000 rows: a page costs a fixed number of queries and the rows of its own size, and all pages together
+miss and repeat nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ AGAIN = {"created_at": "{0} - g * interval '1 second'"}
 LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/accounts": ("accounts.Account", {"email": "'a' || g || '@example.com'"}),
     "/oauth/authorizations": ("accounts.Token", {"digest": "md5(g::text)", "app_id": "NULL", "revoked_at": "NULL"}),
-    "/oauth/sessions": ("accounts.Token", {"digest": "md5(g::text)", "app_id": "NULL", "session": "true", "revoked_at": "NULL"}),
+    "/oauth/sessions": (
+        "accounts.Token",
+        {"digest": "md5(g::text)", "app_id": "NULL", "session": "true", "revoked_at": "NULL"},
+    ),
     "/audit": ("accounts.AuditEntry", {}),
     "/account/keys": ("accounts.SSHKey", {"fingerprint": "'f' || g"}),
     "/account/app-transfers": ("apps.AppTransfer", {"state": "'declined'"}),
@@ -31,7 +36,10 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/users/~/apps": ("apps.App", {"name": "'app-' || g", "number": "{0} + 1000 + g"}),
     "/apps/{app}/collaborators": ("apps.Collaborator", {"account_id": "(SELECT id FROM nth_account WHERE n = g)"}),
     "/apps/{app}/domains": ("apps.Domain", {"hostname": "'h' || g || '.example.com'"}),
-    "/apps/{app}/check-tokens": ("accounts.Token", {"digest": "md5(g::text)", "app_id": "'{app}'", "revoked_at": "NULL"}),
+    "/apps/{app}/check-tokens": (
+        "accounts.Token",
+        {"digest": "md5(g::text)", "app_id": "'{app}'", "revoked_at": "NULL"},
+    ),
     "/addons": ("addons.Addon", {"name": "'postgresql-' || g"}),
     "/apps/{app}/addons": ("addons.Addon", {"name": "'postgresql-' || g"}),
     "/addon-attachments": ("addons.Attachment", {"name": "'N' || g"}),
@@ -42,7 +50,16 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/client/v11/apps/{app}/transfers": ("addons.Snapshot", {"number": "{0} + 1000 + g", "file": "'f' || g"}),
     "/apps/{app}/builds": ("builds.Build", {}),
     "/apps/{app}/releases": ("releases.Release", {"version": "{0} + 1000 + g"}),
-    "/apps/{app}/deliveries": ("deliveries.Delivery", {"seq": "{0} + 1000 + g", "push_id": "NULL", "release_id": "NULL", "build_id": "NULL", "sha": "md5(g::text) || 'aaaaaaaa'"}),
+    "/apps/{app}/deliveries": (
+        "deliveries.Delivery",
+        {
+            "seq": "{0} + 1000 + g",
+            "push_id": "NULL",
+            "release_id": "NULL",
+            "build_id": "NULL",
+            "sha": "md5(g::text) || 'aaaaaaaa'",
+        },
+    ),
     "/apps/{app}/checks/{check}/annotations": ("checks.Annotation", {"line": "10 + g"}),
     "/apps/{app}/ignores": ("checks.Ignore", {"fingerprint": "'f' || g", "until": "{0} + g * interval '1 second'"}),
     "/apps/{app}/rehearsals": ("app_migrations.Rehearsal", {"number": "{0} + 1000 + g"}),
@@ -51,7 +68,10 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/apps/{app}/webhook-deliveries": ("webhooks.Telling", {"event_id": "(SELECT id FROM nth_event WHERE n = g)"}),
     "/apps/{app}/webhook-events": ("webhooks.Event", {}),
     "/pipelines": ("pipelines.Pipeline", {"name": "'pipe-' || g"}),
-    "/pipelines/{pipeline}/pipeline-couplings": ("pipelines.Coupling", {"app_id": "(SELECT id FROM nth_app WHERE n = g)"}),
+    "/pipelines/{pipeline}/pipeline-couplings": (
+        "pipelines.Coupling",
+        {"app_id": "(SELECT id FROM nth_app WHERE n = g)"},
+    ),
     "/pipeline-couplings": ("pipelines.Coupling", {"app_id": "(SELECT id FROM nth_app WHERE n = g)"}),
     "/users/~/pipeline-couplings": ("pipelines.Coupling", {"app_id": "(SELECT id FROM nth_app WHERE n = g)"}),
     "/pipelines/{pipeline}/test-runs": ("pipelines.TestRun", {"number": "{0} + 1000 + g"}),
@@ -60,23 +80,45 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
 """Path -> the model whose rows grow, and how its columns differ from one copy to the next."""
 
 NUMBERED = {
-    "nth_account": ("/accounts", "accounts_account"), "nth_app": ("/apps", "apps_app"), "nth_event": ("/apps/{app}/webhook-events", "webhooks_event"),
-}  # fmt: skip
+    "nth_account": ("/accounts", "accounts_account"),
+    "nth_app": ("/apps", "apps_app"),
+    "nth_event": ("/apps/{app}/webhook-events", "webhooks_event"),
+}
 """Tables of the others' ids by number: a row that may stand once for each of them. The copies come first."""
-AT = {"nth_account": "email LIKE 'a%@example.com'", "nth_app": "number", "nth_event": "created_at < now() - interval '1 second'"}
+AT = {
+    "nth_account": "email LIKE 'a%@example.com'",
+    "nth_app": "number",
+    "nth_event": "created_at < now() - interval '1 second'",
+}
 
 BOUNDED = {
-    "/account/features": "one fixed list", "/account/invoices": "empty", "/oauth/clients": "empty", "/addon-services": "one fixed list",
-    "/addon-services/{service}/plans": "one fixed list", "/regions": "one", "/stacks": "one", "/dyno-sizes": "one fixed list",
-    "/apps/{app}/available-dyno-sizes": "one fixed list", "/apps/{app}/available-stacks": "one", "/apps/{app}/features": "one fixed list",
-    "/apps/{app}/buildpack-installations": "one", "/buildpacks": "one", "/buildpacks/{name}/revisions": "one", "/test-runs/{test_run}/test-nodes": "one",
-    "/apps/{app}/sni-endpoints": "at most 50", "/apps/{app}/formation": "the types of one Procfile", "/apps/{app}/dynos": "what runs now",
-    "/apps/{app}/checks": "the checks of one commit", "/apps/{app}/overrides": "the overrides of one commit",
+    "/account/features": "one fixed list",
+    "/account/invoices": "empty",
+    "/oauth/clients": "empty",
+    "/addon-services": "one fixed list",
+    "/addon-services/{service}/plans": "one fixed list",
+    "/regions": "one",
+    "/stacks": "one",
+    "/dyno-sizes": "one fixed list",
+    "/apps/{app}/available-dyno-sizes": "one fixed list",
+    "/apps/{app}/available-stacks": "one",
+    "/apps/{app}/features": "one fixed list",
+    "/apps/{app}/buildpack-installations": "one",
+    "/buildpacks": "one",
+    "/buildpacks/{name}/revisions": "one",
+    "/test-runs/{test_run}/test-nodes": "one",
+    "/apps/{app}/sni-endpoints": "at most 50",
+    "/apps/{app}/formation": "the types of one Procfile",
+    "/apps/{app}/dynos": "what runs now",
+    "/apps/{app}/checks": "the checks of one commit",
+    "/apps/{app}/overrides": "the overrides of one commit",
     "/pipeline-promotions/{promotion}/promotion-targets": "the apps of one request",
-    "/client/v11/databases/{database}/transfer-schedules": "one per database", "/postgres/v0/databases/{database}/credentials": "one",
-    "/api/v3/repos/{owner}/{app}/commits/{ref}/statuses": "pages of GitHub's kind", "/api/v3/repos/{owner}/{app}/statuses/{sha}": "pages of GitHub's kind",
+    "/client/v11/databases/{database}/transfer-schedules": "one per database",
+    "/postgres/v0/databases/{database}/credentials": "one",
+    "/api/v3/repos/{owner}/{app}/commits/{ref}/statuses": "pages of GitHub's kind",
+    "/api/v3/repos/{owner}/{app}/statuses/{sha}": "pages of GitHub's kind",
     "/api/v3/repos/{owner}/{app}/check-runs/{number}/annotations": "pages of GitHub's kind",
-}  # fmt: skip
+}
 """Lists that do not grow, and why."""
 
 
@@ -93,7 +135,9 @@ def copies(model: type[models.Model], changes: dict[str, str], app: str) -> None
         if column.primary_key and isinstance(column, models.AutoField):
             continue
         name = f'"{column.column}"'
-        expression = "gen_random_uuid()" if column.primary_key else changes.get(column.column) or AGAIN.get(column.column, "{0}")
+        expression = (
+            "gen_random_uuid()" if column.primary_key else changes.get(column.column) or AGAIN.get(column.column, "{0}")
+        )
         columns.append(name)
         values.append(expression.replace("{0}", f"one.{name}").replace("{app}", app))
     order = model._meta.pk.column
@@ -131,7 +175,11 @@ def read(client, path: str, model: type[models.Model], header: str = "") -> tupl
 
 def field_of(pattern: str) -> str:
     """A field by which the list can be asked for in pages."""
-    return {"/apps/{app}/checks/{check}/annotations": "place", "/client/v11/apps/{app}/transfers": "num", "/apps/{app}/ignores": "until"}.get(pattern, "id")
+    return {
+        "/apps/{app}/checks/{check}/annotations": "place",
+        "/client/v11/apps/{app}/transfers": "num",
+        "/apps/{app}/ignores": "until",
+    }.get(pattern, "id")
 
 
 @contextmanager
@@ -143,7 +191,10 @@ def grown(app: str, pattern: str) -> Iterator[None]:
             if name in str(changes):
                 copies(apps.get_model(LISTS[source][0]), LISTS[source][1], app)
                 with connection.cursor() as cursor:
-                    cursor.execute(f"CREATE TEMP TABLE {name} AS SELECT id, row_number() OVER (ORDER BY {AT[name]} DESC) AS n FROM {table}")  # noqa: S608
+                    cursor.execute(
+                        f"CREATE TEMP TABLE {name} AS SELECT id, row_number() OVER (ORDER BY {AT[name]} DESC) AS n FROM"
+                        f" {table}"
+                    )  # noqa: S608
         copies(apps.get_model(label), changes, app)
         try:
             yield
@@ -160,12 +211,18 @@ def too_dear(world: worlds.World, pattern: str) -> str:
     with grown(str(world.app.id), pattern):
         whole, plain = read(client, path, model)
         if plain.status_code != 206 or len(plain.json()) > 201 or whole["queries"] > short["queries"] + 2:
-            return f"{pattern} without a Range header: {plain.status_code}, {len(plain.json())} rows, {whole['queries']} queries"
+            return (
+                f"{pattern} without a Range header: {plain.status_code}, {len(plain.json())} rows, {whole['queries']}"
+                " queries"
+            )
         cost, answer = read(client, path, model, header)
         if len(answer.json()) != PAGE or not answer.headers.get("Next-Range"):
             return f"{pattern}: {len(answer.json())} rows, Next-Range {answer.headers.get('Next-Range')}"
         if cost["queries"] > short["queries"] + 2 or cost["rows"] > PAGE + 20:
-            return f"{pattern}: {cost['queries']} queries (short list: {short['queries']}), {cost['rows']} rows of {model.__name__}"
+            return (
+                f"{pattern}: {cost['queries']} queries (short list: {short['queries']}), {cost['rows']} rows of"
+                f" {model.__name__}"
+            )
     return ""
 
 
@@ -173,7 +230,13 @@ def test_a_page_of_a_long_list_costs_no_more_than_one_of_a_short_list(world):
     assert not [found for pattern in LISTS if (found := too_dear(world, pattern))]
 
 
-WHOLE = ["/apps/{app}/releases", "/apps/{app}/builds", "/apps", "/client/v11/apps/{app}/transfers", "/apps/{app}/checks/{check}/annotations"]
+WHOLE = [
+    "/apps/{app}/releases",
+    "/apps/{app}/builds",
+    "/apps",
+    "/client/v11/apps/{app}/transfers",
+    "/apps/{app}/checks/{check}/annotations",
+]
 
 
 def test_all_pages_together_are_the_whole_list(world, monkeypatch):

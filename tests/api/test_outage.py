@@ -1,4 +1,6 @@
-"""A PostgreSQL that restarts while requests are under way: reads are answered after all, everything else is a 503 that says when to come back."""
+"""A PostgreSQL that restarts while requests are under way: reads are answered after all, everything else is a 503 that
+says when to come back.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def test_a_read_whose_connection_was_killed_is_answered(alice, shop, monkeypatch
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("error", [OperationalError("the connection is closed"), InterfaceError("connection already closed")])
+@pytest.mark.parametrize(
+    "error", [OperationalError("the connection is closed"), InterfaceError("connection already closed")]
+)
 @pytest.mark.parametrize(("method", "path"), [("get", "/apps/shop"), ("patch", "/apps/shop/config-vars")])
 def test_what_cannot_be_answered_is_a_503_that_says_when_to_come_back(alice, shop, monkeypatch, method, path, error):
     client = client_of(alice)
@@ -82,4 +86,3 @@ def test_a_few_reads_wait_and_the_others_are_told_at_once(monkeypatch):
 def test_another_failure_is_still_a_500():
     answer = ApiErrors(lambda request: None).process_exception(RequestFactory().get("/x"), ZeroDivisionError())
     assert answer.status_code == 500
-

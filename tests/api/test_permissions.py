@@ -1,6 +1,8 @@
-"""The page of permissions is true: each route is on it, and each cell of route, role and scope is asked of the real API.
+"""The page of permissions is true: each route is on it, and each cell of route, role and scope is asked of the real
+API.
 
-Twice: with the views replaced, so that every combination says at the gate alone who gets in; and as it is, with a stranger and a viewer
+Twice: with the views replaced, so that every combination says at the gate alone who gets in; and as it is, with a
+stranger and a viewer
 who may change nothing, which the rows of all tables show.
 """
 
@@ -57,7 +59,13 @@ class Opened:
     def __init__(self, monkeypatch, shop):
         self.shop = shop
         real = routing._answer
-        monkeypatch.setattr(routing, "_answer", lambda request, row, params: real(request, dataclasses.replace(row, view=lambda call: routing.Reply({"in": 1}), returns=""), params))
+        monkeypatch.setattr(
+            routing,
+            "_answer",
+            lambda request, row, params: real(
+                request, dataclasses.replace(row, view=lambda call: routing.Reply({"in": 1}), returns=""), params
+            ),
+        )
         monkeypatch.setattr("tests.schema.problems", lambda *args: [])
 
     def status(self, client, row):
@@ -68,7 +76,9 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch, shop, alice, home):
     """With the app in a pipeline of the owner's."""
-    pipelines.couple(actor=alice, pipeline=pipelines.create(actor=alice, name="pipe"), app=shop, stage="staging", home=home)
+    pipelines.couple(
+        actor=alice, pipeline=pipelines.create(actor=alice, name="pipe"), app=shop, stage="staging", home=home
+    )
     return Opened(monkeypatch, shop)
 
 
@@ -86,7 +96,9 @@ def expected(role, needed, person, grants):
 
 
 def test_each_cell_of_permission_role_and_scope_is_as_documented(opened, alice, bob, vera, charlie, shop):
-    """Every permission by every person with every scope; a route stands for all routes of its permission, which the next test walks."""
+    """Every permission by every person with every scope; a route stands for all routes of its permission, which the
+    next test walks.
+    """
     oscar, ada = worlds.person("oscar@example.com"), worlds.person("ada@example.com", admin=True)
     apps.add_collaborator(actor=alice, app=shop, email=oscar.email, role="operator")
     people = {"none": charlie, "viewer": vera, "developer": bob, "operator": oscar, "owner": alice, "admin": ada}
@@ -104,7 +116,15 @@ def test_each_cell_of_permission_role_and_scope_is_as_documented(opened, alice, 
 def test_each_route_lets_in_the_documented_role_and_scope_and_nothing_lower(opened, alice, bob, vera, charlie, shop):
     oscar, ada = worlds.person("oscar@example.com"), worlds.person("ada@example.com", admin=True)
     apps.add_collaborator(actor=alice, app=shop, email=oscar.email, role="operator")
-    people = {"none": charlie, "viewer": vera, "developer": bob, "operator": oscar, "owner": alice, "admin": ada, "account": charlie}
+    people = {
+        "none": charlie,
+        "viewer": vera,
+        "developer": bob,
+        "operator": oscar,
+        "owner": alice,
+        "admin": ada,
+        "account": charlie,
+    }
     wide = {name: worlds.client_of(actor) for name, actor in people.items()}
     narrow = {scope: worlds.client_of(ada, scope) for scope in SCOPES}
     for row in ROUTES:
@@ -161,9 +181,18 @@ def test_who_has_no_role_finds_nothing_and_a_viewer_changes_nothing():
 def asked(world, name):
     """A body that names things of the app wherever a route that finds its app by itself looks for them."""
     return {
-        "app": name, "addon": world.known["addon"][0], "addon_attachment": "DATABASE", "confirm": name, "hour": 1, "backup_url": "x",
-        "pipeline": world.known["pipeline"][0], "stage": "production", "branch": "master", "source": {"app": name}, "targets": [{"app": name}],
-    }  # fmt: skip
+        "app": name,
+        "addon": world.known["addon"][0],
+        "addon_attachment": "DATABASE",
+        "confirm": name,
+        "hour": 1,
+        "backup_url": "x",
+        "pipeline": world.known["pipeline"][0],
+        "stage": "production",
+        "branch": "master",
+        "source": {"app": name},
+        "targets": [{"app": name}],
+    }
 
 
 def test_a_token_that_grants_too_little_changes_nothing_also_where_the_view_finds_the_app():
@@ -177,7 +206,9 @@ def test_a_token_that_grants_too_little_changes_nothing_also_where_the_view_find
             for scope in set(SCOPES) - scopes:
                 for value in world.known["id"] if "{id}" in row.pattern else [""]:
                     path = worlds.path_of(row.pattern, world.known, id=value, app=world.known["app"][0])
-                    answer = clients[scope].generic(row.method, path, _json(asked(world, world.known["app"][0])), content_type="application/json")
+                    answer = clients[scope].generic(
+                        row.method, path, _json(asked(world, world.known["app"][0])), content_type="application/json"
+                    )
                     assert answer.status_code == 403, (row.method, path, scope, answer.content)
                     refused += 1
         assert refused > 100
@@ -193,8 +224,16 @@ def test_what_belongs_to_another_account_is_not_found():
         for row in ROUTES:
             if row.permission.startswith("account:") and "{id}" in row.pattern:
                 for value in world.known["id"][:-1]:
-                    answer = outside.generic(row.method, worlds.path_of(row.pattern, world.known, id=value), '{"description": "x"}', content_type="application/json")
-                    assert answer.status_code in (404, 422 if row.method == "DELETE" and "clients" in row.pattern else 404), (row.method, row.pattern)
+                    answer = outside.generic(
+                        row.method,
+                        worlds.path_of(row.pattern, world.known, id=value),
+                        '{"description": "x"}',
+                        content_type="application/json",
+                    )
+                    assert answer.status_code in (
+                        404,
+                        422 if row.method == "DELETE" and "clients" in row.pattern else 404,
+                    ), (row.method, row.pattern)
                     tried += 1
         assert tried > 20
         assert fingerprint() == before

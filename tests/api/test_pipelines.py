@@ -1,4 +1,6 @@
-"""Who may do what with a pipeline: its owner all, people of its apps by their lowest role in them, strangers nothing, and they learn nothing."""
+"""Who may do what with a pipeline: its owner all, people of its apps by their lowest role in them, strangers nothing,
+and they learn nothing.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,11 @@ def test_a_stranger_gets_the_same_answer_for_a_foreign_pipeline_and_for_none(cha
     client = client_of(charlie)
     assert len(of_pipelines()) > 15
     for route in of_pipelines():
-        foreign, by_id, none = call(client, route), call(client, route, str(pipe.id)), call(client, route, "no-such-pipe")
+        foreign, by_id, none = (
+            call(client, route),
+            call(client, route, str(pipe.id)),
+            call(client, route, "no-such-pipe"),
+        )
         assert (foreign.status_code, foreign.content) == (404, none.content), route.pattern
         assert (by_id.status_code, by_id.content) == (404, none.content), route.pattern
     assert send(client, "GET", "/pipelines")[1] == []
@@ -57,24 +63,46 @@ def test_a_stranger_gets_the_same_answer_for_a_foreign_pipeline_and_for_none(cha
 def test_a_stranger_cannot_use_ids_that_they_have_heard(charlie, alice, pipe, shop, outlet, serving, home):  # noqa: F811
     client, owner = client_of(charlie), client_of(alice)
     coupling = Coupling.objects.get(app=shop)
-    status, promotion = send(owner, "POST", "/pipeline-promotions", {"pipeline": {"id": str(pipe.id)}, "source": {"app": {"id": str(shop.id)}}, "targets": [{"app": {"id": str(outlet.id)}}]})  # fmt: skip
+    status, promotion = send(
+        owner,
+        "POST",
+        "/pipeline-promotions",
+        {
+            "pipeline": {"id": str(pipe.id)},
+            "source": {"app": {"id": str(shop.id)}},
+            "targets": [{"app": {"id": str(outlet.id)}}],
+        },
+    )
     assert status == 201
     run = TestRun.objects.create(pipeline=pipe, number=1, app=shop, sha="5" * 40, commit_sha="5" * 40)
     review = ReviewApp.objects.create(pipeline=pipe, parent=shop, app_name="x", branch="b")
     for method, path in (
-        ("GET", f"/pipeline-couplings/{coupling.id}"), ("PATCH", f"/pipeline-couplings/{coupling.id}"), ("DELETE", f"/pipeline-couplings/{coupling.id}"),
-        ("GET", f"/pipeline-promotions/{promotion['id']}"), ("GET", f"/pipeline-promotions/{promotion['id']}/promotion-targets"),
-        ("GET", f"/test-runs/{run.id}"), ("PATCH", f"/test-runs/{run.id}"), ("GET", f"/test-runs/{run.id}/test-nodes"), ("GET", f"/review-apps/{review.id}"),
+        ("GET", f"/pipeline-couplings/{coupling.id}"),
+        ("PATCH", f"/pipeline-couplings/{coupling.id}"),
+        ("DELETE", f"/pipeline-couplings/{coupling.id}"),
+        ("GET", f"/pipeline-promotions/{promotion['id']}"),
+        ("GET", f"/pipeline-promotions/{promotion['id']}/promotion-targets"),
+        ("GET", f"/test-runs/{run.id}"),
+        ("PATCH", f"/test-runs/{run.id}"),
+        ("GET", f"/test-runs/{run.id}/test-nodes"),
+        ("GET", f"/review-apps/{review.id}"),
         ("DELETE", f"/review-apps/{review.id}"),
-    ):  # fmt: skip
+    ):
         assert send(client, method, path, {"stage": "staging"})[0] == 404, (method, path)
     assert send(client, "POST", "/filters/apps", {"in": {"id": [str(shop.id)]}}) == (200, [])
     for path, body in (
         ("/pipeline-couplings", {"pipeline": str(pipe.id), "app": "cafe", "stage": "staging"}),
-        ("/pipeline-promotions", {"pipeline": {"id": str(pipe.id)}, "source": {"app": {"id": str(shop.id)}}, "targets": [{"app": {"id": str(outlet.id)}}]}),
+        (
+            "/pipeline-promotions",
+            {
+                "pipeline": {"id": str(pipe.id)},
+                "source": {"app": {"id": str(shop.id)}},
+                "targets": [{"app": {"id": str(outlet.id)}}],
+            },
+        ),
         ("/test-runs", {"pipeline": str(pipe.id), "source_blob_url": "x", "commit_sha": "x", "commit_branch": "x"}),
         ("/review-apps", {"pipeline": str(pipe.id), "branch": "b"}),
-    ):  # fmt: skip
+    ):
         assert send(client, "POST", path, body)[0] == 404, path
     assert PromotionTarget.objects.count() == 1
 
@@ -101,12 +129,19 @@ def test_config_vars_of_tests_take_a_role_in_each_app(bob, alice, pipe, outlet):
 
 
 def promotion_of(pipe, source, *targets, **more):  # noqa: F811
-    return {"pipeline": str(pipe.id), "source": {"app": source.name}, "targets": [{"app": app.name} for app in targets], **more}
+    return {
+        "pipeline": str(pipe.id),
+        "source": {"app": source.name},
+        "targets": [{"app": app.name} for app in targets],
+        **more,
+    }
 
 
 def test_a_promotion_takes_the_right_to_release_in_each_target(bob, alice, pipe, shop, outlet, serving):  # noqa: F811
     client = client_of(bob)
-    assert send(client, "POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet))[0] == 404, "bob does not see outlet"
+    assert send(client, "POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet))[0] == 404, (
+        "bob does not see outlet"
+    )
     apps.add_collaborator(actor=alice, app=outlet, email=bob.email, role="viewer")
     assert send(client, "POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet))[0] == 403
     apps.add_collaborator(actor=alice, app=outlet, email=bob.email, role="developer")
@@ -121,10 +156,13 @@ def test_a_promotion_takes_the_right_to_release_in_each_target(bob, alice, pipe,
 def test_a_token_that_reads_promotes_nothing(alice, pipe, shop, outlet, serving):  # noqa: F811
     client = client_of(alice, "read")
     for method, path, body in (
-        ("POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet)), ("POST", "/pipelines", {"name": "other"}),
-        ("DELETE", "/pipelines/pipe", {}), ("PATCH", "/pipelines/pipe/stage/test/config-vars", {"X": "1"}),
-        ("GET", "/pipelines/pipe/stage/test/config-vars", {}), ("POST", "/sources", {}),
-    ):  # fmt: skip
+        ("POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet)),
+        ("POST", "/pipelines", {"name": "other"}),
+        ("DELETE", "/pipelines/pipe", {}),
+        ("PATCH", "/pipelines/pipe/stage/test/config-vars", {"X": "1"}),
+        ("GET", "/pipelines/pipe/stage/test/config-vars", {}),
+        ("POST", "/sources", {}),
+    ):
         assert send(client, method, path, body)[0] == 403, path
     assert send(client, "GET", "/pipelines/pipe")[0] == 200
 
@@ -132,12 +170,17 @@ def test_a_token_that_reads_promotes_nothing(alice, pipe, shop, outlet, serving)
 @pytest.mark.parametrize(
     "body",
     [
-        {}, {"pipeline": 3}, {"pipeline": {"id": "pipe"}}, {"pipeline": "pipe", "source": "shop"}, {"pipeline": "pipe", "source": {"app": "shop"}},
-        {"pipeline": "pipe", "source": {"app": "shop"}, "targets": ["outlet"]}, {"pipeline": "pipe", "source": {"app": "shop"}, "targets": [{}]},
+        {},
+        {"pipeline": 3},
+        {"pipeline": {"id": "pipe"}},
+        {"pipeline": "pipe", "source": "shop"},
+        {"pipeline": "pipe", "source": {"app": "shop"}},
+        {"pipeline": "pipe", "source": {"app": "shop"}, "targets": ["outlet"]},
+        {"pipeline": "pipe", "source": {"app": "shop"}, "targets": [{}]},
         {"pipeline": "pipe", "source": {"app": "shop"}, "targets": [{"app": "shop"}]},
         {"pipeline": "pipe", "source": {"app": "shop", "release": {"id": "v99"}}, "targets": [{"app": "outlet"}]},
     ],
-)  # fmt: skip
+)
 def test_bad_promotions_are_refused_and_never_a_500(alice, pipe, shop, outlet, serving, body):  # noqa: F811
     status, answer = send(client_of(alice), "POST", "/pipeline-promotions", body)
     assert status in (404, 422), answer
@@ -145,7 +188,12 @@ def test_bad_promotions_are_refused_and_never_a_500(alice, pipe, shop, outlet, s
 
 
 def test_a_source_elsewhere_is_never_fetched(alice, pipe):  # noqa: F811
-    body = {"pipeline": "pipe", "source_blob_url": "http://169.254.169.254/x.tar.gz", "commit_sha": "a" * 40, "commit_branch": "b"}
+    body = {
+        "pipeline": "pipe",
+        "source_blob_url": "http://169.254.169.254/x.tar.gz",
+        "commit_sha": "a" * 40,
+        "commit_branch": "b",
+    }
     status, answer = send(client_of(alice), "POST", "/test-runs", body)
     assert status == 422
     assert "not fetched" in answer["message"]
@@ -183,7 +231,9 @@ def test_the_owner_takes_a_pipeline_away_and_the_apps_stay(alice, pipe, shop):  
 def test_owning_a_pipeline_gives_no_right_to_run_code_in_a_foreign_app(alice, charlie, pipe, cafe, home):  # noqa: F811
     Coupling.objects.create(pipeline=pipe, app=cafe, stage="development")
     client = client_of(alice)
-    assert send(client, "GET", "/pipelines/pipe/repository")[0] == 404, "alice does not see cafe, which is the first app now"
+    assert send(client, "GET", "/pipelines/pipe/repository")[0] == 404, (
+        "alice does not see cafe, which is the first app now"
+    )
     assert send(client, "GET", "/pipelines/pipe/repo/branches/master")[0] == 404
     assert send(client, "POST", "/review-apps", {"pipeline": "pipe", "branch": "master"})[0] == 404
     body = {"pipeline": "pipe", "source_blob_url": "x", "commit_sha": "a" * 40, "commit_branch": "b"}
@@ -192,7 +242,12 @@ def test_owning_a_pipeline_gives_no_right_to_run_code_in_a_foreign_app(alice, ch
 
 def test_who_only_looks_adds_no_app(vera, pipe, home):  # noqa: F811
     own = apps.create(actor=vera, name="veras")
-    assert send(client_of(vera), "POST", "/pipeline-couplings", {"pipeline": "pipe", "app": "veras", "stage": "staging"})[0] == 403
+    assert (
+        send(client_of(vera), "POST", "/pipeline-couplings", {"pipeline": "pipe", "app": "veras", "stage": "staging"})[
+            0
+        ]
+        == 403
+    )
     assert not Coupling.objects.filter(app=own).exists()
 
 

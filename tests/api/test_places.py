@@ -1,4 +1,6 @@
-"""Links in answers: they lead to the name by which the client reached the installation, and to no name that a stranger made up."""
+"""Links in answers: they lead to the name by which the client reached the installation, and to no name that a stranger
+made up.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def test_another_computer_gets_the_installations_name_with_tls(alice, shop, reac
         assert link.startswith(f"https://{NAME}:{settings.INSTALLATION['tls_port']}/")
 
 
-@pytest.mark.parametrize("host", ["evil.example.com", "kolkrabbi.heroku.com:5000", "localhost.evil.example", "x@localhost.evil"])
+@pytest.mark.parametrize(
+    "host", ["evil.example.com", "kolkrabbi.heroku.com:5000", "localhost.evil.example", "x@localhost.evil"]
+)
 def test_a_name_that_is_not_the_installations_is_in_no_link(alice, shop, host):
     for link in links(client_of(alice), host):
         assert link.partition("://")[2].startswith("localhost:")

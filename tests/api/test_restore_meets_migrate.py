@@ -31,7 +31,10 @@ def restore_snapshot(client, home):
 
 
 def copy(client, home):
-    urls = {key: url_of(Addon.objects.get(name=name), home).text for key, name in (("from_url", "copied"), ("to_url", "store-db"))}
+    urls = {
+        key: url_of(Addon.objects.get(name=name), home).text
+        for key, name in (("from_url", "copied"), ("to_url", "store-db"))
+    }
     return send(client, "POST", f"{DATABASE}/transfers", urls)
 
 
@@ -40,9 +43,15 @@ def test_a_migrate_that_begins_after_the_restore_has_looked_is_seen(alice, store
     if ask is copy:
         create(actor=alice, app=store, home=home, name="copied", wanted="COPIED", confirmed=False)
     dyno = Dyno.objects.create(
-        app=store, release=Release.objects.filter(app=store).latest("version"), kind="run", type="run", ordinal=7, size="standard-1x",
-        command="python manage.py migrate", engine_id="store-run-7",
-    )  # fmt: skip
+        app=store,
+        release=Release.objects.filter(app=store).latest("version"),
+        kind="run",
+        type="run",
+        ordinal=7,
+        size="standard-1x",
+        command="python manage.py migrate",
+        engine_id="store-run-7",
+    )
     real, begun = migrations.migrating, []
 
     def migrating(**given):

@@ -1,4 +1,6 @@
-"""Every route of the API's table: nobody gets in without a credential, a stranger sees no foreign app, a viewer changes nothing."""
+"""Every route of the API's table: nobody gets in without a credential, a stranger sees no foreign app, a viewer changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +50,19 @@ def test_every_route_names_a_permission_that_exists():
     assert not [route.pattern for route in ROUTES if route.permission not in known]
 
 
-PUBLIC = {"/health", "/schema", "/hooks/{id}", "/auth", "/buildpacks", "/buildpacks/{name}", "/buildpacks/{name}/revisions", "/buildpacks/{name}/readme"}
-"""The health question, the API's description, signed calls of forges, the begin of a sign-in, and the list of buildpacks, which Heroku's clients read without a credential."""
+PUBLIC = {
+    "/health",
+    "/schema",
+    "/hooks/{id}",
+    "/auth",
+    "/buildpacks",
+    "/buildpacks/{name}",
+    "/buildpacks/{name}/revisions",
+    "/buildpacks/{name}/readme",
+}
+"""The health question, the API's description, signed calls of forges, the begin of a sign-in, and the list of
+buildpacks, which Heroku's clients read without a credential.
+"""
 
 
 def test_only_what_tells_nothing_of_anybody_is_public():
@@ -68,7 +81,9 @@ def test_a_stranger_gets_the_same_answer_for_a_foreign_app_and_for_none(charlie,
     client = client_of(charlie)
     for route in OF_APPS:
         foreign, none = call(client, route), call(client, route, "no-such-app")
-        assert (foreign.status_code, foreign.content) == (404, none.content.replace(b"no-such-app", b"shop")), route.pattern
+        assert (foreign.status_code, foreign.content) == (404, none.content.replace(b"no-such-app", b"shop")), (
+            route.pattern
+        )
         assert call(client, route, str(shop.id)).status_code == 404, route.pattern
 
 

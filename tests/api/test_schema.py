@@ -1,4 +1,6 @@
-"""The document at /schema: it is OpenAPI 3.1, has each route, and describes what it has; the witness holds answers against it."""
+"""The document at /schema: it is OpenAPI 3.1, has each route, and describes what it has; the witness holds answers
+against it.
+"""
 
 from __future__ import annotations
 
@@ -122,5 +124,8 @@ def test_answers_of_running_installations_are_held_against_it_too():
 def test_a_path_with_a_word_is_tried_before_one_that_takes_anything():
     from greenroom.entrypoints.api.routing import _rank
 
-    found = sorted([("/a/{x}", ""), ("/a/b", ""), ("/{y}/b", ""), ("/w/{n}", "n"), ("/w/{n}/more", "n"), ("/w/x", "")], key=lambda row: _rank(*row))
+    found = sorted(
+        [("/a/{x}", ""), ("/a/b", ""), ("/{y}/b", ""), ("/w/{n}", "n"), ("/w/{n}/more", "n"), ("/w/x", "")],
+        key=lambda row: _rank(*row),
+    )
     assert [pattern for pattern, _ in found] == ["/a/b", "/w/x", "/a/{x}", "/{y}/b", "/w/{n}/more", "/w/{n}"]

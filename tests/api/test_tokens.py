@@ -35,7 +35,11 @@ def test_a_rotated_token_has_a_new_text_and_the_old_one_ends(alice):
 
 def test_a_token_may_exchange_itself(alice):
     token, old = made(alice)
-    new = client_with(old).post("/oauth/authorizations/~/actions/regenerate-tokens", {}, JSON).json()["access_token"]["token"]
+    new = (
+        client_with(old)
+        .post("/oauth/authorizations/~/actions/regenerate-tokens", {}, JSON)
+        .json()["access_token"]["token"]
+    )
     assert client_with(old).get("/account").status_code == 401
     assert client_with(new).get("/oauth/authorizations/~").json()["id"] == str(token.id)
 
@@ -43,7 +47,9 @@ def test_a_token_may_exchange_itself(alice):
 def test_a_narrow_token_gets_no_wide_one_by_exchanging_it(alice):
     wide, plain = made(alice)
     digest = wide.digest
-    answer = client_with(made(alice, "write")[1]).post(f"/oauth/authorizations/{wide.id}/actions/regenerate-tokens", {}, JSON)
+    answer = client_with(made(alice, "write")[1]).post(
+        f"/oauth/authorizations/{wide.id}/actions/regenerate-tokens", {}, JSON
+    )
     assert answer.status_code == 422
     assert answer.json()["message"].startswith("A token cannot make a wider one.")
     assert Token.objects.get(pk=wide.id).digest == digest
@@ -60,7 +66,10 @@ def test_an_administrator_makes_a_token_for_who_has_lost_theirs_and_the_log_says
     said = client_with(made(ada)[1]).post("/accounts/Alice@Example.com/token", {}, JSON)
     assert said.status_code == 201
     new = said.json()["token"]
-    assert (said.json()["email"], client_with(new).get("/account").json()["email"]) == ("alice@example.com", "alice@example.com")
+    assert (said.json()["email"], client_with(new).get("/account").json()["email"]) == (
+        "alice@example.com",
+        "alice@example.com",
+    )
     assert client_with(old).get("/account").status_code == 200
     row = Token.objects.get(account__email="alice@example.com", description="made by ada@example.com")
     assert row.scopes == ["global"]
@@ -90,7 +99,9 @@ def test_who_has_no_token_and_no_password_any_more_is_led_to_an_administrators_c
     """Both dead ends of before: an account that exists cannot be made again, and nobody could make a token for it."""
     told = client_with(made(ada)[1]).post("/accounts", {"email": "alice@example.com"}, JSON)
     assert (told.status_code, "greenroom accounts:token alice@example.com" in told.json()["hint"]) == (409, True)
-    forgot = client_with(made(alice)[1]).put("/account/password", {"password": "not it", "new_password": "four words in a row"}, JSON)
+    forgot = client_with(made(alice)[1]).put(
+        "/account/password", {"password": "not it", "new_password": "four words in a row"}, JSON
+    )
     assert (forgot.status_code, "`greenroom accounts:token alice@example.com`" in forgot.json()["hint"]) == (422, True)
 
 
@@ -114,7 +125,13 @@ def test_nobody_touches_anothers_token(alice, charlie):
 
 def test_what_no_account_and_no_app_has_is_an_empty_list(alice, shop):
     mine = client_with(made(alice)[1])
-    for path in ("/oauth/sessions", "/account/features", "/apps/shop/sni-endpoints", "/apps/shop/log-drains", "/account/app-transfers"):
+    for path in (
+        "/oauth/sessions",
+        "/account/features",
+        "/apps/shop/sni-endpoints",
+        "/apps/shop/log-drains",
+        "/account/app-transfers",
+    ):
         assert mine.get(path).json() == []
     assert mine.get("/apps/shop/buildpack-installations").json()[0]["buildpack"]["name"] == "heroku/python"
 
@@ -141,7 +158,9 @@ def test_an_expiry_is_a_number_or_the_text_of_one(alice):
 
 
 def test_a_scope_that_may_not_read_config_vars_reads_them_by_no_detour(alice, shop, home):
-    """What a command, a test run or a new app's first values would show or set needs the scope that config vars need."""
+    """What a command, a test run or a new app's first values would show or set needs the scope that config vars
+    need.
+    """
     narrow, wide = client_with(made(alice, "write")[1]), client_with(made(alice, "write-protected")[1])
     assert narrow.get("/apps/shop/config-vars").status_code == 403
     for body in ({"command": "env"}, {"command": "env", "attach": True}, {"command": "python manage.py shell"}):
@@ -152,7 +171,12 @@ def test_a_scope_that_may_not_read_config_vars_reads_them_by_no_detour(alice, sh
     for client, status in ((narrow, 403), (wide, 422)):
         pipeline = client.post("/pipelines", {"name": f"pipe-{status}"}, JSON).json()["id"]
         assert client.post("/test-runs", {"pipeline": pipeline}, JSON).status_code == status
-        assert client.post("/review-apps", {"pipeline": pipeline, "branch": "b", "environment": {"A": "b"}}, JSON).status_code == status
+        assert (
+            client.post(
+                "/review-apps", {"pipeline": pipeline, "branch": "b", "environment": {"A": "b"}}, JSON
+            ).status_code
+            == status
+        )
 
 
 @pytest.mark.parametrize(
@@ -176,10 +200,15 @@ def test_herokus_permissions_give_the_role_that_allows_no_more(shop, alice, char
 @pytest.mark.parametrize(
     "given",
     [
-        {"permissions": ["operate"]}, {"permissions": ["manage"]}, {"permissions": [{"name": "admin"}]}, {"permissions": "view"},
-        {"permissions": [{}]}, {"permissions": ["view"], "role": "operator"}, {"permissions": [3]},
+        {"permissions": ["operate"]},
+        {"permissions": ["manage"]},
+        {"permissions": [{"name": "admin"}]},
+        {"permissions": "view"},
+        {"permissions": [{}]},
+        {"permissions": ["view"], "role": "operator"},
+        {"permissions": [3]},
     ],
-)  # fmt: skip
+)
 def test_permissions_that_no_role_is_are_refused_and_nobody_gets_in(shop, alice, charlie, given):
     mine = client_with(made(alice)[1])
     answer = mine.post("/apps/shop/collaborators", {"user": charlie.email, **given}, JSON)
@@ -196,7 +225,10 @@ def test_so_many_config_vars_and_so_large_ones_are_refused_with_what_is_allowed(
     assert (large.status_code, "The largest is LARGE" in large.json()["message"]) == (422, True)
 
 
-@pytest.mark.parametrize(("key", "remedy"), [("PORT", "$PORT"), ("HEROKU_APP_NAME", "is there already"), ("HEROKU_TOKEN", "APP_TOKEN"), ("__x", "APP_x")])
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [("PORT", "$PORT"), ("HEROKU_APP_NAME", "is there already"), ("HEROKU_TOKEN", "APP_TOKEN"), ("__x", "APP_x")],
+)
 def test_a_reserved_config_var_is_refused_with_what_to_do(shop, alice, key, remedy):
     answer = client_with(made(alice)[1]).patch("/apps/shop/config-vars", {key: "1"}, JSON)
     assert answer.status_code == 422

@@ -1,4 +1,6 @@
-"""Each GET of the table about an app that has one of everything: answered as the document and as Heroku's own schema say."""
+"""Each GET of the table about an app that has one of everything: answered as the document and as Heroku's own schema
+say.
+"""
 
 from __future__ import annotations
 
@@ -47,36 +49,64 @@ def test_each_read_answers_with_data_as_the_document_says(world):
         if answer.json() in ([], {}):
             empty[route.pattern] = answer.json()
     assert set(empty) <= {
-        "/account/features", "/apps/{app}/buildpack-installations", "/oauth/clients",
-        "/account/invoices", "/api/v3/repos/{owner}/{app}/commits/{ref}/statuses", "/api/v3/repos/{owner}/{app}/statuses/{sha}",
-    }  # fmt: skip
+        "/account/features",
+        "/apps/{app}/buildpack-installations",
+        "/oauth/clients",
+        "/account/invoices",
+        "/api/v3/repos/{owner}/{app}/commits/{ref}/statuses",
+        "/api/v3/repos/{owner}/{app}/statuses/{sha}",
+    }
 
 
 SCHEMA = json.loads(Path(__file__).with_name("heroku_schema.json").read_text())["definitions"]
 OTHERWISE_THERE = {
     ("region", "provider/region"): "Heroku's regions are Amazon's; here there is this machine",
-    ("app", "web_url"): "it wants a host of Heroku's", ("app", "git_url"): "it wants Heroku's git host",
+    ("app", "web_url"): "it wants a host of Heroku's",
+    ("app", "git_url"): "it wants Heroku's git host",
     ("collaborator", "role"): "it has Heroku's words; our roles are viewer, developer, operator and owner",
-    ("add-on-attachment", "addon"): "Heroku's own CLI reads plan and state here, which the published schema does not have",
+    (
+        "add-on-attachment",
+        "addon",
+    ): "Heroku's own CLI reads plan and state here, which the published schema does not have",
     ("domain", "hostname"): "a host name is no URI, whatever the published format says",
-}  # fmt: skip
+}
 """(resource, place) -> why ours is not as published."""
 
 READ = {
-    "account": "id email", "app": "id name owner region stack build_stack web_url git_url repo_size slug_size archived_at space team generation "
-    "locked internal_routing acm create_status maintenance released_at", "release": "id version description status user created_at current "
-    "eligible_for_rollback addon_plan_names output_stream_url slug", "dyno": "id name type state size command updated_at release attach_url",
-    "formation": "id type quantity size command", "domain": "id hostname kind cname status acm_status sni_endpoint",
-    "collaborator": "id role user permissions", "build": "id status source_blob slug output_stream_url buildpacks stack user app",
-    "slug": "id blob commit checksum size process_types stack", "add-on": "id name plan state config_vars app billing_entity billed_price addon_service "
-    "web_url", "add-on-attachment": "id name addon app config_vars namespace", "oauth-authorization": "id description scope access_token user",
-    "add-on-service": "id name human_name state supports_sharing", "plan": "id name price human_name state", "key": "id public_key email comment "
-    "fingerprint", "region": "id name description country", "stack": "id name state default", "app-webhook": "id include level url",
-    "app-webhook-delivery": "id event webhook status num_attempts last_attempt next_attempt_at", "app-webhook-event": "id include payload",
-    "rate-limit": "remaining", "buildpack-installation": "ordinal buildpack", "dyno-size": "id name memory cost",
+    "account": "id email",
+    "app": (
+        "id name owner region stack build_stack web_url git_url repo_size slug_size archived_at space team generation "
+        "locked internal_routing acm create_status maintenance released_at"
+    ),
+    "release": (
+        "id version description status user created_at current "
+        "eligible_for_rollback addon_plan_names output_stream_url slug"
+    ),
+    "dyno": "id name type state size command updated_at release attach_url",
+    "formation": "id type quantity size command",
+    "domain": "id hostname kind cname status acm_status sni_endpoint",
+    "collaborator": "id role user permissions",
+    "build": "id status source_blob slug output_stream_url buildpacks stack user app",
+    "slug": "id blob commit checksum size process_types stack",
+    "add-on": "id name plan state config_vars app billing_entity billed_price addon_service web_url",
+    "add-on-attachment": "id name addon app config_vars namespace",
+    "oauth-authorization": "id description scope access_token user",
+    "add-on-service": "id name human_name state supports_sharing",
+    "plan": "id name price human_name state",
+    "key": "id public_key email comment fingerprint",
+    "region": "id name description country",
+    "stack": "id name state default",
+    "app-webhook": "id include level url",
+    "app-webhook-delivery": "id event webhook status num_attempts last_attempt next_attempt_at",
+    "app-webhook-event": "id include payload",
+    "rate-limit": "remaining",
+    "buildpack-installation": "ordinal buildpack",
+    "dyno-size": "id name memory cost",
     "app-setup": "id app status build resolved_success_url failure_message",
-}  # fmt: skip
-"""resource -> what Heroku's command line and the well-known libraries read of it; the published schema requires almost nothing."""
+}
+"""resource -> what Heroku's command line and the well-known libraries read of it; the published schema requires almost
+nothing.
+"""
 
 
 def _links():

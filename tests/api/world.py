@@ -58,7 +58,9 @@ class World:
 
 def client_of(actor: Actor, *scopes: str) -> Client:
     """A client with a new token of those scopes; global without."""
-    _, plain = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=scopes or ("global",))
+    _, plain = accounts.create_token(
+        actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=scopes or ("global",)
+    )
     return Client(headers={"Authorization": f"Bearer {plain}"})
 
 
@@ -112,20 +114,41 @@ def make(owner: Actor, home: Path, name: str = "world") -> World:
     judged = _judged(app, delivery.sha)
     kept = _kept(owner, app, home, built)
     known = {
-        "app": [app.name, str(app.id)], "delivery": [str(delivery.id), delivery.sha], "sha": [delivery.sha], "ref": ["master", delivery.sha],
-        "setup": [str(delivery.id)], "stack": ["greenroom-1"], "region": ["local"], "size": ["basic"], "plan": ["heroku-postgresql:essential-0"],
-        "owner": ["anybody"], **built, **judged, **kept, **world_more.make(owner, app, home, delivery),
-    }  # fmt: skip
+        "app": [app.name, str(app.id)],
+        "delivery": [str(delivery.id), delivery.sha],
+        "sha": [delivery.sha],
+        "ref": ["master", delivery.sha],
+        "setup": [str(delivery.id)],
+        "stack": ["greenroom-1"],
+        "region": ["local"],
+        "size": ["basic"],
+        "plan": ["heroku-postgresql:essential-0"],
+        "owner": ["anybody"],
+        **built,
+        **judged,
+        **kept,
+        **world_more.make(owner, app, home, delivery),
+    }
     return World(app, owner, known)
 
 
 def _built(owner: Actor, app: App, delivery: Delivery) -> dict[str, list[str]]:
     account = Account.objects.get(pk=owner.account_id)
     types = {"web": "python app.py", "worker": "python worker.py"}
-    slug = Slug.objects.create(app=app, digest="d" * 64, commit=delivery.sha, env_key="e" * 40, process_types=types, size=1234)
-    build = Build.objects.create(app=app, commit=delivery.sha, account=account, status="succeeded", slug=slug, finished_at=clock.now())
+    slug = Slug.objects.create(
+        app=app, digest="d" * 64, commit=delivery.sha, env_key="e" * 40, process_types=types, size=1234
+    )
+    build = Build.objects.create(
+        app=app, commit=delivery.sha, account=account, status="succeeded", slug=slug, finished_at=clock.now()
+    )
     failed = Build.objects.create(
-        app=app, commit=delivery.sha, account=account, status="failed", failure_reason="detect", failure_message="No.", finished_at=clock.now()
+        app=app,
+        commit=delivery.sha,
+        account=account,
+        status="failed",
+        failure_reason="detect",
+        failure_message="No.",
+        finished_at=clock.now(),
     )
     config = ConfigVersion.objects.filter(app=app).latest("pk")
     row = release(actor=owner, app=app, kind="push", description="Deploy", slug=slug, config=config)
@@ -135,66 +158,129 @@ def _built(owner: Actor, app: App, delivery: Delivery) -> dict[str, list[str]]:
     delivery.save()
     Formation.objects.create(app=app, type="web", quantity=1)
     dyno = Dyno.objects.create(
-        app=app, release=row, kind="web", type="web", ordinal=1, command=types["web"], engine_id=f"{app.id.hex}-web-1", state="up", healthy=True
+        app=app,
+        release=row,
+        kind="web",
+        type="web",
+        ordinal=1,
+        command=types["web"],
+        engine_id=f"{app.id.hex}-web-1",
+        state="up",
+        healthy=True,
     )
     run = Dyno.objects.create(
-        app=app, release=row, kind="run", type="run", ordinal=1, command="python manage.py migrate", engine_id=f"{app.id.hex}-run-1", state="ended",
-        exit_code=0, finished_at=clock.now(),
-    )  # fmt: skip
+        app=app,
+        release=row,
+        kind="run",
+        type="run",
+        ordinal=1,
+        command="python manage.py migrate",
+        engine_id=f"{app.id.hex}-run-1",
+        state="ended",
+        exit_code=0,
+        finished_at=clock.now(),
+    )
     MigrationState.objects.create(release=row, app=app, status="ok", pending=["shop.0002_more"], probed_at=clock.now())
     rehearsal = Rehearsal.objects.create(
-        app=app, release=row, number=1, state="failed", failure="no room", pending=["shop.0002_more"], finished_at=clock.now()
+        app=app,
+        release=row,
+        number=1,
+        state="failed",
+        failure="no room",
+        pending=["shop.0002_more"],
+        finished_at=clock.now(),
     )
     MigrationRun.objects.create(
-        app=app, release=row, dyno=run, account=account, command=run.command, exit_code=0, rehearsal=rehearsal, finished_at=clock.now()
+        app=app,
+        release=row,
+        dyno=run,
+        account=account,
+        command=run.command,
+        exit_code=0,
+        rehearsal=rehearsal,
+        finished_at=clock.now(),
     )
     assert rollout.pk
     return {
-        "build": [str(build.id), str(failed.id)], "slug": [str(slug.id), "current", "v3"], "release": ["v3", str(row.id), "1"],
-        "dyno": ["web.1", str(dyno.id)], "type": ["web", "worker"], "rehearsal": ["1"],
-    }  # fmt: skip
+        "build": [str(build.id), str(failed.id)],
+        "slug": [str(slug.id), "current", "v3"],
+        "release": ["v3", str(row.id), "1"],
+        "dyno": ["web.1", str(dyno.id)],
+        "type": ["web", "worker"],
+        "rehearsal": ["1"],
+    }
 
 
 def _judged(app: App, sha: str) -> dict[str, list[str]]:
     run = CheckRun.objects.create(
-        app=app, sha=sha, name="scan", number=1, builtin=True, status="completed", conclusion="failure", title="1 finding", finished_at=clock.now()
+        app=app,
+        sha=sha,
+        name="scan",
+        number=1,
+        builtin=True,
+        status="completed",
+        conclusion="failure",
+        title="1 finding",
+        finished_at=clock.now(),
     )
-    Annotation.objects.create(check_run=run, path="app.py", tool="ruff", rule="S105", severity=2, message="A password.", fingerprint="f" * 64)
+    Annotation.objects.create(
+        check_run=run, path="app.py", tool="ruff", rule="S105", severity=2, message="A password.", fingerprint="f" * 64
+    )
     Verdict.objects.create(app=app, sha=sha, colour="red", reasons=["scan is red"])
-    Override.objects.create(app=app, sha=sha, checks=["scan"], attempts={"scan": 1}, reason="It is a test key.", actor="owner@example.com")
+    Override.objects.create(
+        app=app, sha=sha, checks=["scan"], attempts={"scan": 1}, reason="It is a test key.", actor="owner@example.com"
+    )
     return {"check": [str(run.id)], "number": ["1"]}
 
 
 def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> dict[str, list[str]]:
     addon = Addon.objects.get(app=app)
     snapshot = snapshots.capture(actor=owner, addon=addon, home=home, kind="manual")
-    restore = Restore.objects.create(addon=addon, number=90, snapshot=snapshot, state="failed", failure="It was a trial.", finished_at=clock.now())
+    restore = Restore.objects.create(
+        addon=addon, number=90, snapshot=snapshot, state="failed", failure="It was a trial.", finished_at=clock.now()
+    )
     Schedule.objects.create(addon=addon, name="DATABASE_URL", hour=3, timezone="UTC")
     account = Account.objects.get(pk=owner.account_id)
     domain = apps.add_domain(actor=owner, app=app, hostname=f"www.{app.name}.example")
     person(f"bob-of-{app.name}@example.com")
     apps.add_collaborator(actor=owner, app=app, email=f"bob-of-{app.name}@example.com", role="developer")
     key = keys.add(actor=owner, account=account, text=KEY.format(Account.objects.count()))
-    token, _ = accounts.create_token(actor=owner, account=account, scopes=("checks:write",), app=app, checks=("ci/build",))
+    token, _ = accounts.create_token(
+        actor=owner, account=account, scopes=("checks:write",), app=app, checks=("ci/build",)
+    )
     webhook = app.webhooks.create(url="https://example.com/hook", include=["api:release"], level="notify", secret=b"x")
     event = Event.objects.create(app=app, include="api:release", payload={"a": 1})
     telling = Telling.objects.create(webhook=webhook, event=event)
     spare, _ = accounts.create_token(actor=owner, account=account)
     return {
-        "addon": [addon.name, str(addon.id)], "database": [addon.name, str(addon.id)], "service": ["heroku-postgresql"],
-        "attachment": [str(addon.attachments.get().id)], "name": ["DATABASE"], "snapshot": [snapshot.name], "restore": [restore.name],
-        "transfer": [str(snapshot.number), "90"], "schedule": ["DATABASE_URL"], "credential": ["default"], "hostname": [domain.hostname],
-        "email": [f"bob-of-{app.name}@example.com"], "token": [str(token.id)],
+        "addon": [addon.name, str(addon.id)],
+        "database": [addon.name, str(addon.id)],
+        "service": ["heroku-postgresql"],
+        "attachment": [str(addon.attachments.get().id)],
+        "name": ["DATABASE"],
+        "snapshot": [snapshot.name],
+        "restore": [restore.name],
+        "transfer": [str(snapshot.number), "90"],
+        "schedule": ["DATABASE_URL"],
+        "credential": ["default"],
+        "hostname": [domain.hostname],
+        "email": [f"bob-of-{app.name}@example.com"],
+        "token": [str(token.id)],
         "id": [str(webhook.pk), str(telling.pk), str(event.pk), str(key.id), str(spare.id), "~"],
-    }  # fmt: skip
+    }
 
 
 def path_of(pattern: str, known: dict[str, list[str]], **fixed: Any) -> str:
-    """The pattern with the first known value of each part; ``word/name`` says what a part is after that word, where others of its name are others."""
+    """The pattern with the first known value of each part; ``word/name`` says what a part is after that word, where
+    others of its name are others.
+    """
     import re
 
     def value(before: str, name: str) -> str:
         return str(known.get(f"{before}/{name}", [""])[0] or fixed.get(name) or known.get(name, ["none"])[0])
 
     parts = pattern.split("/")
-    return "/".join(re.sub(r"\{(\w+)\}", lambda match, before=before: value(before, match[1]), part) for before, part in zip(["", *parts], parts, strict=False))
+    return "/".join(
+        re.sub(r"\{(\w+)\}", lambda match, before=before: value(before, match[1]), part)
+        for before, part in zip(["", *parts], parts, strict=False)
+    )

@@ -1,4 +1,6 @@
-"""What the world's app has beside itself: a pipeline with all that belongs to one, a source, a certificate, a drain, an offer, an ignored finding."""
+"""What the world's app has beside itself: a pipeline with all that belongs to one, a source, a certificate, a drain, an
+offer, an ignored finding.
+"""
 
 from __future__ import annotations
 
@@ -32,17 +34,34 @@ def _pipeline(owner: Actor, app: App, home: Path, delivery: Delivery) -> dict[st
     pipeline = pipelines.create(actor=owner, name=f"{app.name}-pipe")
     coupling = pipelines.couple(actor=owner, pipeline=pipeline, app=app, stage="staging", home=home)
     pipelines.change_config(actor=owner, pipeline=pipeline, stage="test", home=home, updates={"CI_WORD": "hello"})
-    promotion = Promotion.objects.create(pipeline=pipeline, source=app, source_release=release, account=account, forced=[app.name])
+    promotion = Promotion.objects.create(
+        pipeline=pipeline, source=app, source_release=release, account=account, forced=[app.name]
+    )
     PromotionTarget.objects.create(promotion=promotion, app=app, release=release)
     run = TestRun.objects.create(
-        pipeline=pipeline, number=1, app=app, sha=delivery.sha, commit_sha=delivery.sha, commit_branch="master", account=account, state="ended", told=True
+        pipeline=pipeline,
+        number=1,
+        app=app,
+        sha=delivery.sha,
+        commit_sha=delivery.sha,
+        commit_branch="master",
+        account=account,
+        state="ended",
+        told=True,
     )
     ReviewAppConfig.objects.create(pipeline=pipeline, parent=app, automatic=True)
-    review = ReviewApp.objects.create(pipeline=pipeline, parent=app, app=app, app_name=app.name, branch="master", account=account, state="created")
+    review = ReviewApp.objects.create(
+        pipeline=pipeline, parent=app, app=app, app_name=app.name, branch="master", account=account, state="created"
+    )
     return {
-        "pipeline": [str(pipeline.id), pipeline.name], "coupling": [str(coupling.id)], "promotion": [str(promotion.id)], "test_run": [str(run.id)],
-        "review_app": [str(review.id)], "branch": ["master"], "stage": ["test", "review"],
-    }  # fmt: skip
+        "pipeline": [str(pipeline.id), pipeline.name],
+        "coupling": [str(coupling.id)],
+        "promotion": [str(promotion.id)],
+        "test_run": [str(run.id)],
+        "review_app": [str(review.id)],
+        "branch": ["master"],
+        "stage": ["test", "review"],
+    }
 
 
 def _beside(owner: Actor, app: App, home: Path) -> dict[str, list[str]]:
@@ -53,23 +72,57 @@ def _beside(owner: Actor, app: App, home: Path) -> dict[str, list[str]]:
     offer = transfers.offer(actor=owner, app=app, recipient=f"bob-of-{app.name}@example.com")
     session, _ = accounts.create_token(actor=owner, account=account, session=True)
     return {
-        "sni-endpoints/name": [endpoint.name], "drain": [str(drain.id)], "feature": ["preboot"], "buildpacks/name": ["heroku/python"],
-        "app-transfers/id": [str(offer.id)], "sessions/id": [str(session.id)],
-    }  # fmt: skip
+        "sni-endpoints/name": [endpoint.name],
+        "drain": [str(drain.id)],
+        "feature": ["preboot"],
+        "buildpacks/name": ["heroku/python"],
+        "app-transfers/id": [str(offer.id)],
+        "sessions/id": [str(session.id)],
+    }
 
 
 def _followed(owner: Actor, app: App, delivery: Delivery) -> dict[str, list[str]]:
     account, now = Account.objects.get(pk=owner.account_id), clock.now()
     source = Source.objects.create(
-        app=app, url="https://forge.example/world.git", branch="master", kind="gitea", hook="h" * 43, secret=b"x", interval=300, account=account,
-        known_hosts="", state="synced", seen=delivery.sha, taken=delivery.sha, looked_at=now, next_at=now,
-    )  # fmt: skip
+        app=app,
+        url="https://forge.example/world.git",
+        branch="master",
+        kind="gitea",
+        hook="h" * 43,
+        secret=b"x",
+        interval=300,
+        account=account,
+        known_hosts="",
+        state="synced",
+        seen=delivery.sha,
+        taken=delivery.sha,
+        looked_at=now,
+        next_at=now,
+    )
     HookCall.objects.create(source=source, delivery="1", event="push", said="a look is due")
-    Report.objects.create(source=source, delivery=delivery, kind="status", context="greenroom", state="success", status="sent", code=201)
+    Report.objects.create(
+        source=source, delivery=delivery, kind="status", context="greenroom", state="success", status="sent", code=201
+    )
     CheckRun.objects.create(
-        app=app, sha=delivery.sha, name="ci/scan", number=2, status="completed", conclusion="success", title="none", finished_at=now, data={"sarif": "x"}
+        app=app,
+        sha=delivery.sha,
+        name="ci/scan",
+        number=2,
+        status="completed",
+        conclusion="success",
+        title="none",
+        finished_at=now,
+        data={"sarif": "x"},
     )
     Ignore.objects.create(
-        app=app, fingerprint="f" * 64, tool="ruff", rule="S105", path="app.py", reason="a trial", account=account, actor=owner.email, until=now + timedelta(days=1)
+        app=app,
+        fingerprint="f" * 64,
+        tool="ruff",
+        rule="S105",
+        path="app.py",
+        reason="a trial",
+        account=account,
+        actor=owner.email,
+        until=now + timedelta(days=1),
     )
     return {"fingerprint": ["f" * 64], "sarifs/number": ["2"]}

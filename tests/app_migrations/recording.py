@@ -47,7 +47,14 @@ def database():
 def manage(folder: Path, url: str, *words: str, **env: str) -> None:
     """``python manage.py WORDS``."""
     argv = [sys.executable, "manage.py", *words]
-    done = subprocess.run(argv, cwd=folder, env=environment(DATABASE_URL=url, SECRET_KEY="x", **env), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv,
+        cwd=folder,
+        env=environment(DATABASE_URL=url, SECRET_KEY="x", **env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -1,4 +1,6 @@
-"""Run as a process of its own by test_rehearsal_kills: carries out one rehearsal whose dynos take a moment, until it is killed."""
+"""Run as a process of its own by test_rehearsal_kills: carries out one rehearsal whose dynos take a moment, until it is
+killed.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ class Engine:
         self.phase = phase
 
     def describe(self, dyno_id: str) -> DynoState:
-        return DynoState(id=dyno_id, kind="run", owner="", process="run.7", phase=self.phase, reason="exit", exit_code=0)
+        return DynoState(
+            id=dyno_id, kind="run", owner="", process="run.7", phase=self.phase, reason="exit", exit_code=0
+        )
 
 
 @pytest.fixture
@@ -32,7 +34,14 @@ def run(alice, shop, home, monkeypatch):
     config = write(app=shop, home=home, values={}, actor=alice)
     row = release(actor=alice, app=shop, kind="config", description="x", slug=None, config=config)
     dyno = Dyno.objects.create(
-        app=shop, release=row, kind="run", type="run", ordinal=7, command=MIGRATE, size="standard-1x", engine_id="shop-run-7"
+        app=shop,
+        release=row,
+        kind="run",
+        type="run",
+        ordinal=7,
+        command=MIGRATE,
+        size="standard-1x",
+        engine_id="shop-run-7",
     )
     return actions.begin_run(actor=alice, dyno=dyno)
 

@@ -15,8 +15,18 @@ PURPOSE = {
         'ALTER TABLE "payroll_payrun" ALTER COLUMN "purpose" DROP DEFAULT;',
     ],
 }
-INDEX = {"name": "payroll.0005_lines", "statements": ['CREATE INDEX "lines_by_component" ON "payroll_payslipline" ("component_id");']}
-NEW = {"name": "shop.0001", "statements": ['CREATE TABLE "shop_item" ("id" bigint)', 'CREATE INDEX "i" ON "shop_item" ("id")', 'ALTER TABLE "shop_item" ADD COLUMN "x" int NOT NULL']}
+INDEX = {
+    "name": "payroll.0005_lines",
+    "statements": ['CREATE INDEX "lines_by_component" ON "payroll_payslipline" ("component_id");'],
+}
+NEW = {
+    "name": "shop.0001",
+    "statements": [
+        'CREATE TABLE "shop_item" ("id" bigint)',
+        'CREATE INDEX "i" ON "shop_item" ("id")',
+        'ALTER TABLE "shop_item" ADD COLUMN "x" int NOT NULL',
+    ],
+}
 
 
 def rule_of(plan, rows=None, measured=()):
@@ -36,7 +46,10 @@ def test_a_column_that_the_old_code_cannot_fill_is_seen_from_the_sql_alone_with_
         (['ALTER TABLE "a" ADD COLUMN "b" int DEFAULT 1 NOT NULL'], []),
         (['ALTER TABLE "a" ADD COLUMN "b" int NULL'], []),
         (['ALTER TABLE "a" ADD COLUMN "b" int NOT NULL'], ["not-null"]),
-        (['ALTER TABLE "a" ADD COLUMN "b" int DEFAULT 1 NOT NULL', 'ALTER TABLE "c" ALTER COLUMN "b" DROP DEFAULT'], []),
+        (
+            ['ALTER TABLE "a" ADD COLUMN "b" int DEFAULT 1 NOT NULL', 'ALTER TABLE "c" ALTER COLUMN "b" DROP DEFAULT'],
+            [],
+        ),
         (['ALTER TABLE "a" ALTER COLUMN "id" TYPE bigint USING "id"::bigint'], ["type"]),
         (['ALTER TABLE "a" ALTER COLUMN "name" TYPE varchar(80)'], []),
         (['ALTER TABLE "a" RENAME COLUMN "b" TO "c"'], ["rename"]),
@@ -67,15 +80,28 @@ def test_the_pusher_reads_the_first_few():
 
 @pytest.mark.parametrize(
     ("policy", "required", "expected"),
-    [({}, False, BEFORE), ({"rehearse": True}, False, BEFORE), ({"rehearse": "beside"}, False, BESIDE), ({"rehearse": False}, False, OFF),
-     ({"rehearse": False}, True, BEFORE)],
-)  # fmt: skip
+    [
+        ({}, False, BEFORE),
+        ({"rehearse": True}, False, BEFORE),
+        ({"rehearse": "beside"}, False, BESIDE),
+        ({"rehearse": False}, False, OFF),
+        ({"rehearse": False}, True, BEFORE),
+    ],
+)
 def test_a_required_rehearsal_is_waited_for_whatever_the_policy_says(policy, required, expected):
     assert mode(policy, required=required) == expected
     assert is_required(["lint", " Rehearsal"])
 
 
-FACTS = {"required": False, "possible": True, "state": "done", "age": 5.0, "colour": "green", "cells": {}, "failure": ""}
+FACTS = {
+    "required": False,
+    "possible": True,
+    "state": "done",
+    "age": 5.0,
+    "colour": "green",
+    "cells": {},
+    "failure": "",
+}
 FAILS = {"new_old": {"state": "fails", "detail": "no iban"}, "old_old": {"state": "ok"}}
 
 
@@ -84,12 +110,18 @@ FAILS = {"new_old": {"state": "fails", "detail": "no iban"}, "old_old": {"state"
     [
         ({"state": ""}, Outlook(ask=True)),
         ({"state": "", "possible": False}, Outlook()),
-        ({"state": "", "possible": False, "required": True}, Outlook(unfit="`rehearsal` is required, and these migrations cannot be rehearsed")),
+        (
+            {"state": "", "possible": False, "required": True},
+            Outlook(unfit="`rehearsal` is required, and these migrations cannot be rehearsed"),
+        ),
         ({"state": "running"}, Outlook(waiting=True)),
         ({"state": "running", "age": PATIENCE}, Outlook()),
         ({"state": "running", "age": PATIENCE, "required": True}, Outlook(waiting=True)),
         ({"state": "failed", "failure": "disk full"}, Outlook()),
-        ({"state": "failed", "failure": "disk full", "required": True}, Outlook(unfit="`rehearsal` is required, and nothing was learnt from it: disk full")),
+        (
+            {"state": "failed", "failure": "disk full", "required": True},
+            Outlook(unfit="`rehearsal` is required, and nothing was learnt from it: disk full"),
+        ),
         ({"cells": FAILS}, Outlook(unfit="in the rehearsal it failed on the present schema: no iban")),
         ({"cells": {**FAILS, "old_old": {"state": "fails"}}}, Outlook()),
         ({"colour": "red"}, Outlook()),

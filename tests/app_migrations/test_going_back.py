@@ -38,7 +38,13 @@ def crossed(alice, app_state, shop):  # noqa: F811
 
 def rehearsed(old, newest, run, cells):
     row = Rehearsal.objects.create(
-        app=newest.app, release=newest, previous=old, number=9, state="done", pending=run.before, document={"cells": cells, "migrations": []}
+        app=newest.app,
+        release=newest,
+        previous=old,
+        number=9,
+        state="done",
+        pending=run.before,
+        document={"cells": cells, "migrations": []},
     )
     MigrationRun.objects.filter(pk=run.pk).update(rehearsal=row)
 
@@ -55,9 +61,15 @@ def test_what_was_applied_by_newer_code_is_named_and_it_is_asked_once(alice, cro
     assert f"applied since v{old.version}" in asked.value.message
     assert run.before[0] in asked.value.message
     assert "is not known: no rehearsal has tried it" in asked.value.message
-    assert asked.value.hint == f"greenroom rollback v{old.version} -a {old.app.name} --confirm {old.app.name}   (or the same command again within 5 minutes)"
+    assert (
+        asked.value.hint
+        == f"greenroom rollback v{old.version} -a {old.app.name} --confirm {old.app.name}   (or the same command again"
+        " within 5 minutes)"
+    )
     assert AuditEntry.objects.get(action="rollback.ask").detail == {"to": old.version, "migrations": run.before}
-    assert run.before[0] in agree(alice, old, newest), "the same once more is the yes of a client that can say nothing else"
+    assert run.before[0] in agree(alice, old, newest), (
+        "the same once more is the yes of a client that can say nothing else"
+    )
 
 
 def test_a_client_without_an_option_to_confirm_is_told_to_ask_again_and_nothing_else(alice, crossed, home):
@@ -65,7 +77,12 @@ def test_a_client_without_an_option_to_confirm_is_told_to_ask_again_and_nothing_
     old = crossed[0]
     hints = {}
     for agent in ("heroku-cli/11.10.0 linux-x64", ""):
-        answer = client_of(alice).post(f"/apps/{old.app.name}/releases", {"release": f"v{old.version}"}, "application/json", headers={"User-Agent": agent})
+        answer = client_of(alice).post(
+            f"/apps/{old.app.name}/releases",
+            {"release": f"v{old.version}"},
+            "application/json",
+            headers={"User-Agent": agent},
+        )
         assert (answer.status_code, answer.json()["id"]) == (409, "rollback_across_migrations")
         hints[agent[:6]] = answer.json()["hint"]
         AuditEntry.objects.filter(action="rollback.ask").update(action="rollback.asked")
@@ -113,17 +130,25 @@ def test_a_rollback_to_code_that_has_these_migrations_itself_crosses_none(alice,
 @pytest.mark.parametrize(
     ("policy", "facts", "stop"),
     [
-        ({}, {}, "ask"), ({"rollback": "always"}, {}, "ask"), ({}, {"proven": True}, ""), ({}, {"agreed": True}, ""), ({"rollback": "tell"}, {}, ""),
-        ({"rollback": "refuse"}, {"proven": True, "agreed": True}, "refuse"), ({"rollback": "refuse"}, {"forced": True}, ""),
+        ({}, {}, "ask"),
+        ({"rollback": "always"}, {}, "ask"),
+        ({}, {"proven": True}, ""),
+        ({}, {"agreed": True}, ""),
+        ({"rollback": "tell"}, {}, ""),
+        ({"rollback": "refuse"}, {"proven": True, "agreed": True}, "refuse"),
+        ({"rollback": "refuse"}, {"forced": True}, ""),
     ],
-)  # fmt: skip
+)
 def test_the_policy_decides(policy, facts, stop):
     assert stops_rollback(policy, **{"proven": False, "agreed": False, "forced": False, **facts}) == stop
     assert way_back(policy) in ("ask", "refuse", "tell")
 
 
 def test_greenroom_toml_knows_the_policy_and_no_other_word():
-    assert read_settings(b'[policy]\nrollback = "refuse"\nrehearse_tests = false\n')["policy"] == {"rollback": "refuse", "rehearse_tests": False}
+    assert read_settings(b'[policy]\nrollback = "refuse"\nrehearse_tests = false\n')["policy"] == {
+        "rollback": "refuse",
+        "rehearse_tests": False,
+    }
     for text in (b'rollback = "never"', b"rollback = true", b'rehearse_tests = "no"'):
         with pytest.raises(BuildError, match="expected"):
             read_settings(b"[policy]\n" + text)

@@ -100,15 +100,24 @@ urlpatterns = [path("", page)]
 @pytest.mark.parametrize(
     ("body", "seen"),
     [
-        ("return HttpResponse(Item.objects.count())", {"schema": True, "error": "OperationalError: no such table: shop_item"}),
-        ("raise ValueError('Missing staticfiles manifest entry')", {"schema": False, "error": "ValueError: Missing staticfiles manifest entry"}),
+        (
+            "return HttpResponse(Item.objects.count())",
+            {"schema": True, "error": "OperationalError: no such table: shop_item"},
+        ),
+        (
+            "raise ValueError('Missing staticfiles manifest entry')",
+            {"schema": False, "error": "ValueError: Missing staticfiles manifest entry"},
+        ),
         ("return HttpResponse('ok')", {"status": 200}),
         ("return HttpResponse(request.META['HTTP_HOST'], status=404)", {"status": 404}),
     ],
 )
 def test_while_migrations_are_pending_the_page_says_whether_the_schema_is_why_it_fails(app, database, body, seen):
     write(app, {"conf/urls.py": URLS.format(body=body)})
-    settings = (app / "conf/settings.py").read_text() + "\nROOT_URLCONF = 'conf.urls'\nALLOWED_HOSTS = ['shop.localhost']\nWSGI_APPLICATION = 'conf.wsgi.application'\n"
+    settings = (
+        (app / "conf/settings.py").read_text()
+        + "\nROOT_URLCONF = 'conf.urls'\nALLOWED_HOSTS = ['shop.localhost']\nWSGI_APPLICATION = 'conf.wsgi.application'\n"
+    )
     write(app, {"conf/settings.py": settings})
     about = probe(app, ("/", "shop.localhost"), DB=database)["about"]
     assert about["page"] == seen
@@ -234,7 +243,10 @@ def test_prints_and_threads_of_the_app_do_not_matter(app, database):
         ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "a.settings")', "a.settings"),
         ("os.environ['DJANGO_SETTINGS_MODULE'] = 'a.settings'", "a.settings"),
         (
-            'def main():\n    os.environ.setdefault(\n        "DJANGO_SETTINGS_MODULE",\n        "a.b.settings",\n    )\n',
+            (
+                'def main():\n    os.environ.setdefault(\n        "DJANGO_SETTINGS_MODULE",\n        "a.b.settings",\n '
+                "   )\n"
+            ),
             "a.b.settings",
         ),
         ("print 'Python 2'\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'old.settings')", "old.settings"),
@@ -292,10 +304,18 @@ def test_the_probe_runs_in_a_dyno_of_the_release(journey):
     parts = probe_spec_parts()
     database = postgres.make_throwaway(label="probe-test")
     spec = DynoSpec(
-        id="probe-1", kind="probe", owner=journey.app.id.hex, uid=journey.app.number, process="probe.1",
-        command=parts.command, stdin=parts.stdin, mounts=(*mounts(journey.slug), *parts.mounts), forwards=(forward(),),
-        env=runtime_env(config={"DATABASE_URL": database.url, "SECRET_KEY": "x"}, process="probe.1"), output=True,
-    )  # fmt: skip
+        id="probe-1",
+        kind="probe",
+        owner=journey.app.id.hex,
+        uid=journey.app.number,
+        process="probe.1",
+        command=parts.command,
+        stdin=parts.stdin,
+        mounts=(*mounts(journey.slug), *parts.mounts),
+        forwards=(forward(),),
+        env=runtime_env(config={"DATABASE_URL": database.url, "SECRET_KEY": "x"}, process="probe.1"),
+        output=True,
+    )
     journey.engine.start(spec)
     end = time.monotonic() + 30
     while (seen := journey.engine.describe("probe-1")).phase in ("starting", "running") and time.monotonic() < end:

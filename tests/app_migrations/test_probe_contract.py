@@ -41,7 +41,10 @@ class Item(Base):
 
 
 def revision(name: str, before: str | None, upgrade: str, downgrade: str) -> str:
-    head = f'"""{name}"""\nimport sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = {name!r}, {before!r}\n'
+    head = (
+        f'"""{name}"""\nimport sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = {name!r},'
+        f" {before!r}\n"
+    )
     return f"{head}def upgrade():\n    {upgrade}\ndef downgrade():\n    {downgrade}\n"
 
 
@@ -50,7 +53,10 @@ COLUMNS = 'sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.S
 FIRST = revision("a1", None, f'op.create_table("shop_item", {COLUMNS})', "op.drop_table('shop_item')")
 
 
-FLAGS = "from django.db import migrations\nclass Migration(migrations.Migration):\n    initial = True\n    operations = []\n"
+FLAGS = (
+    "from django.db import migrations\nclass Migration(migrations.Migration):\n    initial = True\n    operations ="
+    " []\n"
+)
 
 
 class Django:
@@ -66,7 +72,13 @@ class Django:
         self.run("manage.py", "migrate", "--verbosity", "0")
 
     def run(self, *words: str) -> None:
-        subprocess.run([sys.executable, *words], cwd=self.folder, env=environment(DATABASE_URL=self.url, SECRET_KEY="x"), check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=environment(DATABASE_URL=self.url, SECRET_KEY="x"),
+            check=True,
+            capture_output=True,
+        )
 
     def add(self, name: str = "0002_price") -> Path:
         text = migration("migrations.AddField('item', 'price', models.IntegerField(null=True))")
@@ -86,13 +98,22 @@ class Alembic(Django):
 
     def __init__(self, folder: Path, url: str) -> None:
         ini = "[alembic]\nscript_location = migrations\n"
-        self.folder, self.url = write(folder, {"alembic.ini": ini, "migrations/env.py": ENV, "migrations/versions/a1.py": FIRST, "models.py": MODELS}), url
+        self.folder, self.url = (
+            write(
+                folder,
+                {"alembic.ini": ini, "migrations/env.py": ENV, "migrations/versions/a1.py": FIRST, "models.py": MODELS},
+            ),
+            url,
+        )
 
     def migrate(self) -> None:
         self.run("-m", "alembic", "upgrade", "head")
 
     def add(self, name: str = "b2") -> Path:
-        write(self.folder, {f"migrations/versions/{name}.py": revision(name, "a1", PRICE, 'op.drop_column("shop_item", "price")')})
+        write(
+            self.folder,
+            {f"migrations/versions/{name}.py": revision(name, "a1", PRICE, 'op.drop_column("shop_item", "price")')},
+        )
         return self.folder / f"migrations/versions/{name}.py"
 
     def clash(self) -> None:
@@ -129,9 +150,13 @@ def test_what_is_pending_and_what_it_would_run_are_told_and_nothing_is_changed(k
     found = ask(kind)
     assert (found["framework"], found["status"], found["missing"], found["conflicts"]) == (name, "ok", [], {}), found
     assert starts(found["pending"], app.first)
-    assert any(line.startswith("CREATE TABLE") and "shop_item" in line for line in found["plan"][0]["statements"]), found["plan"]
+    assert any(line.startswith("CREATE TABLE") and "shop_item" in line for line in found["plan"][0]["statements"]), (
+        found["plan"]
+    )
     with psycopg.connect(app.url) as connection:
-        assert connection.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace").fetchone() == (0,)
+        assert connection.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        ).fetchone() == (0,)
 
 
 def test_a_new_migration_is_pending_until_it_is_applied_and_its_tables_rows_are_counted(kind):
@@ -167,7 +192,11 @@ def test_migrations_without_a_common_successor_conflict(kind):
     app.migrate()
     app.clash()
     found = ask(kind)
-    assert (found["status"], len(found["conflicts"]), len(next(iter(found["conflicts"].values())))) == ("ok", 1, 2), found
+    assert (found["status"], len(found["conflicts"]), len(next(iter(found["conflicts"].values())))) == (
+        "ok",
+        1,
+        2,
+    ), found
 
 
 def test_a_change_of_the_models_without_a_migration_is_unmade(kind):
@@ -185,11 +214,18 @@ def test_a_change_of_the_models_without_a_migration_is_unmade(kind):
 def test_changes_of_an_installed_package_are_not_the_teams(tmp_path, place):
     with database() as url:
         app = Django(tmp_path / "app", url)
-        package = {"__init__.py": "", "models.py": "from django.db import models\nclass Flag(models.Model):\n    on = models.BooleanField()\n",
-                   "migrations/__init__.py": "", "migrations/0001_initial.py": FLAGS}  # fmt: skip
+        package = {
+            "__init__.py": "",
+            "models.py": "from django.db import models\nclass Flag(models.Model):\n    on = models.BooleanField()\n",
+            "migrations/__init__.py": "",
+            "migrations/0001_initial.py": FLAGS,
+        }
         write(tmp_path / "app" / place / "flags", package)
         settings = next(path for path in app.folder.rglob("*.py") if "INSTALLED_APPS" in path.read_text())
-        settings.write_text(f"import sys\nsys.path.append({str(tmp_path / 'app' / place)!r})\n{settings.read_text()}\nINSTALLED_APPS = [*INSTALLED_APPS, 'flags']\n")
+        settings.write_text(
+            f"import sys\nsys.path.append({str(tmp_path / 'app' / place)!r})\n{settings.read_text()}\nINSTALLED_APPS ="
+            " [*INSTALLED_APPS, 'flags']\n"
+        )
         found = ask(("django", app))
     assert found["status"] == "ok", found
     assert [text.partition(":")[0] for text in found["unmade"]] == ([] if place == "site-packages" else ["flags"])

@@ -98,14 +98,16 @@ def test_a_required_column_without_a_default_in_the_database_breaks_inserts_of_o
 
 def test_a_column_with_a_default_in_the_database_breaks_nothing(app, url):
     fill(url, 3)
-    _, one = run(app, url, "migrations.AddField('item', 'kind', models.CharField(max_length=5, db_default='tea', default='tea'))")
+    _, one = run(
+        app, url, "migrations.AddField('item', 'kind', models.CharField(max_length=5, db_default='tea', default='tea'))"
+    )
     assert (rules.breaks_old([one]), warnings.warnings(one)) == ([], [])
     assert rules.judge(one).colour == "green"
 
 
 def test_a_column_that_rows_make_impossible_fails_with_its_reason_and_leaves_nothing(app, url):
     fill(url, 3)
-    document, one = run(app, url, 'migrations.RunSQL(\'ALTER TABLE shop_item ADD COLUMN kind text NOT NULL\')')
+    document, one = run(app, url, "migrations.RunSQL('ALTER TABLE shop_item ADD COLUMN kind text NOT NULL')")
     assert document["status"] == "failed"
     assert "contains null values" in one.error
     assert "Traceback" in one.traceback
@@ -124,7 +126,9 @@ def test_rows_that_python_writes_are_counted_and_its_values_are_not_kept(app, ur
 
 
 def test_many_statements_are_counted_and_the_first_200_kept(app, url):
-    work = "def work(apps, editor):\n    for n in range(300): apps.get_model('shop', 'Item').objects.create(name=str(n))\n"
+    work = (
+        "def work(apps, editor):\n    for n in range(300): apps.get_model('shop', 'Item').objects.create(name=str(n))\n"
+    )
     _, one = run(app, url, "migrations.RunPython(work, work)", before=work)
     assert len(one.statements) == 200
     assert one.count > 300
@@ -160,8 +164,18 @@ def test_a_renamed_column_is_told_from_one_dropped_and_one_added(app, url):
 
 
 def test_tables_that_the_plan_makes_count_for_nothing(app, url):
-    make = "migrations.CreateModel('Box', [('id', models.BigAutoField(primary_key=True)), ('size', models.IntegerField(db_index=True))])"
-    write(app, {"shop/migrations/0003_more.py": migration("migrations.AddIndex('box', models.Index(fields=['size'], name='x'))", after="0002_next")})
+    make = (
+        "migrations.CreateModel('Box', [('id', models.BigAutoField(primary_key=True)), ('size',"
+        " models.IntegerField(db_index=True))])"
+    )
+    write(
+        app,
+        {
+            "shop/migrations/0003_more.py": migration(
+                "migrations.AddIndex('box', models.Index(fields=['size'], name='x'))", after="0002_next"
+            )
+        },
+    )
     document, one = run(app, url, make)
     two = rules.measured(document["migrations"][1])
     assert rules.judge(one).colour == rules.judge(two).colour == "green"
@@ -188,7 +202,9 @@ def test_a_statement_longer_than_the_budget_is_ended(app, url):
 
 def test_the_schema_is_what_it_was_after_taking_the_plan_back(app, url):
     write(app, {"shop/migrations/0003_index.py": migration(ADD_INDEX, after="0002_next")})
-    document, _ = run(app, url, "migrations.AddField('item', 'kind', models.CharField(max_length=5, default='tea', unique=False))")
+    document, _ = run(
+        app, url, "migrations.AddField('item', 'kind', models.CharField(max_length=5, default='tea', unique=False))"
+    )
     assert document["added"]
     found = back(app, url, document)["reverse"]
     assert (found["done"], found["differences"]) == (True, []), found
@@ -210,7 +226,10 @@ def test_an_irreversible_plan_is_not_taken_back(app, url):
 
 
 def test_mail_that_a_migration_sends_goes_nowhere(app, url):
-    work = "def work(apps, editor):\n    from django.core import mail\n    mail.send_mail('s', 't', 'a@example.com', ['b@example.com'])\n"
+    work = (
+        "def work(apps, editor):\n    from django.core import mail\n    mail.send_mail('s', 't', 'a@example.com',"
+        " ['b@example.com'])\n"
+    )
     document, _ = run(app, url, "migrations.RunPython(work, work)", before=work)
     assert document["status"] == "ok", document["detail"]
 

@@ -1,4 +1,6 @@
-"""kill -9 at random moments of a rehearsal: what the next process finds is true, it ends the rehearsal, and no copy is left."""
+"""kill -9 at random moments of a rehearsal: what the next process finds is true, it ends the rehearsal, and no copy is
+left.
+"""
 
 from __future__ import annotations
 

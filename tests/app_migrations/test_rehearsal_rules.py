@@ -34,7 +34,11 @@ def held(mode: str, seconds: float, table: str = "shop_order") -> Measured:
         (held("ShareUpdateExclusiveLock", 60.0), "green", "harmless"),
         (held("RowExclusiveLock", 60.0), "green", "harmless"),
         (one(rewrites=(Rewrite("shop_order", 100_000_000),)), "green", "harmless"),
-        (one(rewrites=(Rewrite("shop_order", 60_000_000), Rewrite("shop_order_pkey", 60_000_000))), "amber", "harmless"),
+        (
+            one(rewrites=(Rewrite("shop_order", 60_000_000), Rewrite("shop_order_pkey", 60_000_000))),
+            "amber",
+            "harmless",
+        ),
         (one(reversible=False), "amber", "harmless"),
         (one(columns=(Column("shop_order", "note", "dropped", rows=9, values=3),)), "amber", "harmless"),
         (one(columns=(Column("shop_order", "note", "dropped", rows=9, values=0),)), "green", "harmless"),
@@ -92,7 +96,11 @@ def test_a_failure_proves_nothing_when_the_old_code_does_not_answer_anyway():
         ('ALTER TABLE "shop_order" ADD CONSTRAINT "c" UNIQUE ("a")', {}, "unique"),
         ('ALTER TABLE "shop_order" ADD CONSTRAINT "c" UNIQUE USING INDEX "i"', {}, ""),
         ('ALTER TABLE "shop_order" ADD CONSTRAINT "c" FOREIGN KEY ("a") REFERENCES "t" ("id")', {}, "foreign-key"),
-        ('ALTER TABLE "shop_order" ADD COLUMN "t_id" bigint NULL CONSTRAINT "c" REFERENCES "t"("id")', {}, "foreign-key"),
+        (
+            'ALTER TABLE "shop_order" ADD COLUMN "t_id" bigint NULL CONSTRAINT "c" REFERENCES "t"("id")',
+            {},
+            "foreign-key",
+        ),
         ('ALTER TABLE "shop_order" ALTER COLUMN "a" SET NOT NULL', {}, "set-not-null"),
         ("ALTER TABLE shop_order ADD COLUMN k uuid DEFAULT gen_random_uuid() NOT NULL", {}, "volatile"),
         ("ALTER TABLE shop_order ADD COLUMN k int DEFAULT 3 NOT NULL", {}, ""),
@@ -118,24 +126,48 @@ def test_the_digest_of_a_plan_follows_names_order_and_operations():
     first, second = {"name": "a.0001_x", "operations": ["Create x"]}, {"name": "a.0002_y", "operations": ["Add y"]}
     digest = rules.plan_digest([first, second])
     assert digest == rules.plan_digest([dict(first), dict(second)])
-    assert len({digest, rules.plan_digest([second, first]), rules.plan_digest([first]), rules.plan_digest([first, {**second, "operations": ["Add z"]}])}) == 4
+    assert (
+        len(
+            {
+                digest,
+                rules.plan_digest([second, first]),
+                rules.plan_digest([first]),
+                rules.plan_digest([first, {**second, "operations": ["Add z"]}]),
+            }
+        )
+        == 4
+    )
 
 
 def test_the_terminal_reads_one_paragraph():
     plan = [
         one("shop.0003_index", seconds=1.3, locks=(Lock("shop_order", "ShareLock", 1.2),)),
-        one("shop.0006_wide", seconds=1.8, locks=(Lock("shop_order", "AccessExclusiveLock", 1.7),), rewrites=(Rewrite("shop_order", 5),) * 4),
-        one("shop.0009_data", seconds=1.8, reversible=False, columns=(Column("shop_order", "kind", "added", required=True),)),
+        one(
+            "shop.0006_wide",
+            seconds=1.8,
+            locks=(Lock("shop_order", "AccessExclusiveLock", 1.7),),
+            rewrites=(Rewrite("shop_order", 5),) * 4,
+        ),
+        one(
+            "shop.0009_data",
+            seconds=1.8,
+            reversible=False,
+            columns=(Column("shop_order", "kind", "added", required=True),),
+        ),
     ]
     cells = {
-        "old_old": {"state": "ok"}, "new_old": {"state": "fails", "detail": "GET /health answered 500"},
-        "new_new": {"state": "ok"}, "old_new": {"state": "ok"},
-    }  # fmt: skip
-    assert text.paragraph(plan, cells) == (
-        "3 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); blocks reads on shop_order 1.7 s (0006, rewrites 4 relations); "
-        "0009 cannot be undone; new code before migrate: FAILS: GET /health answered 500, and it cannot use shop_order (kind is not there yet); "
-        "old code after migrate: answers, but cannot insert into shop_order (kind is required and has no default); "
-        "neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on says so to visitors)."
+        "old_old": {"state": "ok"},
+        "new_old": {"state": "fails", "detail": "GET /health answered 500"},
+        "new_new": {"state": "ok"},
+        "old_new": {"state": "ok"},
+    }
+    assert (
+        text.paragraph(plan, cells)
+        == "3 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); blocks reads on shop_order 1.7 s"
+        " (0006, rewrites 4 relations); 0009 cannot be undone; new code before migrate: FAILS: GET /health answered"
+        " 500, and it cannot use shop_order (kind is not there yet); old code after migrate: answers, but cannot"
+        " insert into shop_order (kind is required and has no default); neither code works on both schemas: requests"
+        " may fail from the migrate to the switch (maintenance:on says so to visitors)."
     )
 
 
@@ -146,7 +178,9 @@ def test_a_harmless_plan_is_said_to_be_so():
 
 
 def test_a_plan_that_fails_says_where_and_nothing_of_code_on_a_schema_that_never_was():
-    said = text.paragraph([one(), one("shop.0003_bad", error="IntegrityError: no")], {"new_new": {"state": "fails", "detail": "x"}})
+    said = text.paragraph(
+        [one(), one("shop.0003_bad", error="IntegrityError: no")], {"new_new": {"state": "fails", "detail": "x"}}
+    )
     assert said == "2 pending migrations, under 0.1 s; 0003 FAILS: IntegrityError: no."
 
 
@@ -159,8 +193,16 @@ def test_the_table_has_each_migration_with_its_warnings_and_the_way_back():
     assert lines[-1] == "undo   the schema was restored in 0.3 s; data that was dropped or changed is not"
 
 
-@pytest.mark.parametrize("value", [None, [], "x", {"name": 7, "locks": "x", "rows": [1], "columns": [None], "seconds": "long", "count": -4},
-                                   {"locks": [{"table": ["x"], "seconds": float("nan")}], "rows": {"t": [1]}, "seconds": float("inf")}])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "x",
+        {"name": 7, "locks": "x", "rows": [1], "columns": [None], "seconds": "long", "count": -4},
+        {"locks": [{"table": ["x"], "seconds": float("nan")}], "rows": {"t": [1]}, "seconds": float("inf")},
+    ],
+)
 def test_a_document_of_the_wrong_shape_is_read_without_harm(value):
     found = rules.measured(value)
     assert (found.seconds, found.count) == (0.0, 0)
@@ -169,7 +211,13 @@ def test_a_document_of_the_wrong_shape_is_read_without_harm(value):
 
 
 def test_what_is_stored_is_read_again_as_it_was():
-    first = rules.measured({"name": "a.0001_x", "rows": {"shop_order": [1, 9, 0]}, "locks": [{"table": "t", "mode": "ShareLock", "seconds": 1}]})
+    first = rules.measured(
+        {
+            "name": "a.0001_x",
+            "rows": {"shop_order": [1, 9, 0]},
+            "locks": [{"table": "t", "mode": "ShareLock", "seconds": 1}],
+        }
+    )
     assert first.rows == (("shop_order", 1, 9, 0),)
     assert rules.measured(json.loads(json.dumps(asdict(first)))) == first
 
@@ -197,13 +245,27 @@ def test_numbers_of_a_document_are_kept_within_reason():
     [
         ({}, {}, "ok", "/ answers 200"),
         ({}, {"state": "ok"}, "ok", "/ answers 200, and its tests pass"),
-        ({"state": "ok"}, {"state": "fails", "detail": "no iban"}, "fails", "its tests, which pass on the old schema: no iban"),
-        ({"state": "fails", "detail": "x"}, {"state": "fails", "detail": "y"}, "ok",
-         "/ answers 200; what its tests would do is not known: they fail on the old schema as well"),
-        ({"state": "unknown", "detail": "slow"}, {"state": "fails", "detail": "y"}, "ok", "/ answers 200; what its tests would do is not known: slow"),
+        (
+            {"state": "ok"},
+            {"state": "fails", "detail": "no iban"},
+            "fails",
+            "its tests, which pass on the old schema: no iban",
+        ),
+        (
+            {"state": "fails", "detail": "x"},
+            {"state": "fails", "detail": "y"},
+            "ok",
+            "/ answers 200; what its tests would do is not known: they fail on the old schema as well",
+        ),
+        (
+            {"state": "unknown", "detail": "slow"},
+            {"state": "fails", "detail": "y"},
+            "ok",
+            "/ answers 200; what its tests would do is not known: slow",
+        ),
         ({}, {"state": "unknown", "detail": "slow"}, "ok", "/ answers 200; what its tests would do is not known: slow"),
     ],
-)  # fmt: skip
+)
 def test_what_the_old_codes_tests_prove(before, after, state, words):
     found = rules.with_tests({"old_new": {"state": "ok", "detail": "/ answers 200"}}, before, after)["old_new"]
     assert (found["state"], found["detail"]) == (state, words)

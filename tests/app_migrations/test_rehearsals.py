@@ -1,4 +1,6 @@
-"""Rehearsals as rows and copies: asked for, carried out, interrupted, swept; the tenant's dynos are played by a script."""
+"""Rehearsals as rows and copies: asked for, carried out, interrupted, swept; the tenant's dynos are played by a
+script.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ MIGRATION = {"name": "shop.0003_note", "seconds": 0.5, "statements": ["ALTER TAB
 
 
 class Tenant:
-    """Leaves what a dyno of each part would leave; ``seen`` tells the part, its order and how many copies there were meanwhile."""
+    """Leaves what a dyno of each part would leave; ``seen`` tells the part, its order and how many copies there were
+    meanwhile.
+    """
 
     def __init__(self, home, answers):
         self.home, self.answers, self.seen = home, answers, {}
@@ -48,7 +52,13 @@ class Tenant:
         part = spec.id.split("-", 3)[3]
         with host.connect() as connection:
             self.seen[part] = (spec, host.databases_under(connection, "d"))
-        name = "rehearsal.json" if part in ("forward", "reverse") else "tests.json" if part.endswith("-tests") else "cell.json"
+        name = (
+            "rehearsal.json"
+            if part in ("forward", "reverse")
+            else "tests.json"
+            if part.endswith("-tests")
+            else "cell.json"
+        )
         folder = self.home / scratch_folder(spec.id, "out")
         folder.mkdir(parents=True, exist_ok=True)  # the engine in memory forgets no folder
         (folder / name).write_text(json.dumps(self.answers.get(part, {"state": "ok", "detail": "", "seconds": 1})))
@@ -66,9 +76,14 @@ def app_state(alice, shop, home, database):  # noqa: F811
     rows = []
     for number in (1, 2):
         slug = Slug.objects.create(
-            app=shop, digest=str(number) * 64, commit=str(number) * 40, env_key="e", is_django=True, process_types={"web": "gunicorn x"},
+            app=shop,
+            digest=str(number) * 64,
+            commit=str(number) * 40,
+            env_key="e",
+            is_django=True,
+            process_types={"web": "gunicorn x"},
             settings={"policy": {"rehearse_tests": False}},
-        )  # fmt: skip
+        )
         row = release(actor=alice, app=shop, kind="deploy", description="x", slug=slug, config=latest(shop))
         conclude(release=row, status="succeeded", reason="")
         rows.append(row)
@@ -105,16 +120,32 @@ def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state
     assert AuditEntry.objects.filter(action="migrations.rehearse", actor=alice.email).count() == 1
 
 
-def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_the_schemas(alice, app_state, home, database):  # noqa: F811
+def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_the_schemas(
+    alice, app_state, home, database
+):  # noqa: F811
     row = actions.ask(actor=alice, release=app_state[0])
     Slug.objects.filter(pk=row.previous.slug_id).update(settings={})
-    tenant, engine = carry_out(row, home, {"old-new-tests": {"state": "fails", "detail": "IntegrityError: null value in note", "seconds": 1}})
-    assert list(tenant.seen) == ["old-old", "new-old", "forward", "new-new", "old-new", "old-new-tests", "old-old-tests", "reverse"]
+    tenant, engine = carry_out(
+        row, home, {"old-new-tests": {"state": "fails", "detail": "IntegrityError: null value in note", "seconds": 1}}
+    )
+    assert list(tenant.seen) == [
+        "old-old",
+        "new-old",
+        "forward",
+        "new-new",
+        "old-new",
+        "old-new-tests",
+        "old-old-tests",
+        "reverse",
+    ]
     spec, names = tenant.seen["old-new-tests"]
     assert spec.env["DATABASE_URL"].endswith(f"/{row.clone}_bare")
     assert ("REDIS_URL" in spec.env, spec.egress, f"{row.clone}_bare" in names) == (False, False, True)
     assert (row.state, row.colour) == ("done", "amber")
-    assert row.document["cells"]["old_new"]["detail"] == "its tests, which pass on the old schema: IntegrityError: null value in note"
+    assert (
+        row.document["cells"]["old_new"]["detail"]
+        == "its tests, which pass on the old schema: IntegrityError: null value in note"
+    )
     assert (left_over(), engine.list(), list((home / "run" / "rehearsals").iterdir())) == ([], [], [])
     with host.connect() as connection:
         assert [name for name in host.databases_under(connection, "d") if "_rehearsal_" in name] == []
@@ -128,7 +159,9 @@ def test_its_dynos_have_the_copy_alone_and_no_network(alice, app_state, home, da
         assert "_rehearsal_" in spec.env["DATABASE_URL"]
         assert database[1] not in spec.env.values()
         assert "cache" not in spec.env["REDIS_URL"]
-        assert database[1].split(":")[2].split("@")[0] not in f"{spec.env}{spec.command}{spec.stdin!r}", "the live password stays outside"
+        assert database[1].split(":")[2].split("@")[0] not in f"{spec.env}{spec.command}{spec.stdin!r}", (
+            "the live password stays outside"
+        )
 
 
 def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, database, monkeypatch):  # noqa: F811
@@ -155,11 +188,25 @@ def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, d
 @pytest.mark.parametrize(
     ("answers", "colour", "said"),
     [
-        ({"forward": {"status": "failed", "detail": "shop.0003_note: boom", "migrations": [{**MIGRATION, "error": "boom"}]}}, "red", "FAILS: boom"),
+        (
+            {
+                "forward": {
+                    "status": "failed",
+                    "detail": "shop.0003_note: boom",
+                    "migrations": [{**MIGRATION, "error": "boom"}],
+                }
+            },
+            "red",
+            "FAILS: boom",
+        ),
         ({"forward": {"status": "failed", "detail": "two heads", "migrations": []}}, "red", "two heads"),
         ({"new-new": {"state": "fails", "detail": "500"}}, "red", "new code after migrate: FAILS: 500"),
         ({"old-new": {"state": "fails", "detail": "500"}}, "amber", "old code after migrate: FAILS: 500"),
-        ({"old-new": {"state": "fails", "detail": "5"}, "new-old": {"state": "fails", "detail": "4"}}, "amber", "neither code works on both"),
+        (
+            {"old-new": {"state": "fails", "detail": "5"}, "new-old": {"state": "fails", "detail": "4"}},
+            "amber",
+            "neither code works on both",
+        ),
         ({"old-old": {"state": "fails"}, "old-new": {"state": "fails", "detail": "x"}}, "green", "not known"),
     ],
 )
@@ -204,9 +251,15 @@ def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alic
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_database_server_that_was_away_interrupts_a_rehearsal_and_does_not_end_it(alice, app_state, home, monkeypatch, restarted):
+def test_a_database_server_that_was_away_interrupts_a_rehearsal_and_does_not_end_it(
+    alice, app_state, home, monkeypatch, restarted
+):
     row = actions.ask(actor=alice, release=app_state[0])
-    error = PlatformError("pg_dump failed") if restarted else psycopg.errors.InternalError_("could not find tuple for role 66562")
+    error = (
+        PlatformError("pg_dump failed")
+        if restarted
+        else psycopg.errors.InternalError_("could not find tuple for role 66562")
+    )
 
     def disturbed(self):
         raise error
@@ -232,7 +285,12 @@ def test_a_supervisor_that_does_not_answer_for_a_while_is_waited_for_however_oft
     for _ in range(actions.ATTEMPTS + 2):
         assert actions.advance(rehearsal=row, engine=MemoryEngine(away), home=home)
         row.refresh_from_db()
-        assert (row.state, row.attempts, row.step, row.failure) == ("wanted", 0, "waits until the supervisor answers", "")
+        assert (row.state, row.attempts, row.step, row.failure) == (
+            "wanted",
+            0,
+            "waits until the supervisor answers",
+            "",
+        )
         assert left_over() == []
     carry_out(row, home, {})
     assert (row.state, row.colour) == ("done", "green")
@@ -258,7 +316,14 @@ def test_what_a_rehearsal_has_learnt_counts_only_when_nothing_is_left_of_it(alic
 def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_state, shop, home):
     row = actions.ask(actor=alice, release=app_state[0])
     dyno = Dyno.objects.create(
-        app=shop, release=app_state[0], kind="run", type="run", ordinal=7, command="python manage.py migrate", size="standard-1x", engine_id="x-7"
+        app=shop,
+        release=app_state[0],
+        kind="run",
+        type="run",
+        ordinal=7,
+        command="python manage.py migrate",
+        size="standard-1x",
+        engine_id="x-7",
     )
     run = begin_run(actor=alice, dyno=dyno)
     assert actions.due() == []
@@ -283,7 +348,9 @@ def test_a_migrate_waits_for_a_copy_that_somebody_makes_and_not_for_a_dead_one(a
         assert time.monotonic() - began >= 0.5
 
 
-def test_a_long_rehearsal_of_one_app_keeps_no_other_waiting_and_one_app_has_one_at_a_time(alice, app_state, shop, cafe, home):
+def test_a_long_rehearsal_of_one_app_keeps_no_other_waiting_and_one_app_has_one_at_a_time(
+    alice, app_state, shop, cafe, home
+):
     mine = actions.ask(actor=alice, release=app_state[0])
     other = Rehearsal.objects.create(app=cafe, release=app_state[0], number=1, pending=["x"])
     later = Rehearsal.objects.create(app=shop, release=app_state[0], number=9, pending=["later"])
@@ -351,15 +418,29 @@ def test_an_empty_database_has_nothing_to_block(alice, shop, home, app_state, da
 def test_services_lead_nowhere_and_the_rest_stays():
     live, clone = "postgres://a:b@127.0.0.1:5432/d1", "postgres://c:d@127.0.0.1:5432/d1_rehearsal_1"
     env = {
-        "DATABASE_URL": live, "HEROKU_POSTGRESQL_BLUE_URL": live, "OTHER": "postgresql+psycopg://x@y/z", "REDIS_TLS_URL": "rediss://:p@h:1",
-        "EMAIL_URL": "smtp+tls://u:p@mail:587", "CELERY": "amqp://h//", "PGHOST": "h", "PGOPTIONS": "-c x=1", "SITE": "https://example.org", "WORD": "redis",
-    }  # fmt: skip
+        "DATABASE_URL": live,
+        "HEROKU_POSTGRESQL_BLUE_URL": live,
+        "OTHER": "postgresql+psycopg://x@y/z",
+        "REDIS_TLS_URL": "rediss://:p@h:1",
+        "EMAIL_URL": "smtp+tls://u:p@mail:587",
+        "CELERY": "amqp://h//",
+        "PGHOST": "h",
+        "PGOPTIONS": "-c x=1",
+        "SITE": "https://example.org",
+        "WORD": "redis",
+    }
     found = isolated(env, live=[live], clone=clone)
     assert found == {
-        "DATABASE_URL": clone, "HEROKU_POSTGRESQL_BLUE_URL": clone, "OTHER": "postgresql+psycopg://127.0.0.1:1/0",
-        "REDIS_TLS_URL": "rediss://127.0.0.1:1/0", "EMAIL_URL": "smtp+tls://127.0.0.1:1/0", "CELERY": "amqp://127.0.0.1:1/0", "PGOPTIONS": "-c x=1",
-        "SITE": "https://example.org", "WORD": "redis",
-    }  # fmt: skip
+        "DATABASE_URL": clone,
+        "HEROKU_POSTGRESQL_BLUE_URL": clone,
+        "OTHER": "postgresql+psycopg://127.0.0.1:1/0",
+        "REDIS_TLS_URL": "rediss://127.0.0.1:1/0",
+        "EMAIL_URL": "smtp+tls://127.0.0.1:1/0",
+        "CELERY": "amqp://127.0.0.1:1/0",
+        "PGOPTIONS": "-c x=1",
+        "SITE": "https://example.org",
+        "WORD": "redis",
+    }
 
 
 def test_two_who_make_the_same_database_at_once_do_not_trip_each_other(database, home):  # noqa: F811
@@ -385,7 +466,10 @@ def test_the_rows_that_a_migration_wrote_are_in_the_report_that_is_shown(alice, 
 
 
 def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(alice, app_state, shop, home):
-    newest, before = app_state[0], Release.objects.filter(app=shop).exclude(pk=app_state[0].pk).exclude(slug=None).order_by("-version")[0]
+    newest, before = (
+        app_state[0],
+        Release.objects.filter(app=shop).exclude(pk=app_state[0].pk).exclude(slug=None).order_by("-version")[0],
+    )
     row = actions.ask(actor=alice, release=newest)
     carry_out(row, home, {"old-new": {"state": "fails", "detail": "IntegrityError: null value in column note"}})
     assert row.previous == before
@@ -395,7 +479,10 @@ def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(al
     assert going_back.looking_back(before) == "", "they still run"
     MigrationRun.objects.filter(pk=run.pk).update(exit_code=0)
     said = going_back.looking_back(before)
-    assert said.startswith(f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column note; ")
+    assert said.startswith(
+        f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column"
+        " note; "
+    )
     assert said.endswith("taking them back restored the schema, though not the data.")
     assert going_back.looking_back(newest) == ""
 
@@ -411,7 +498,9 @@ def test_the_result_is_a_neutral_check_of_the_commit_and_each_one_a_new_attempt(
     assert "shop.0003_note" in second.summary
 
 
-def test_a_rehearsal_is_nothing_to_the_gate_it_is_not_run_again_by_it_and_voids_no_override(alice, app_state, shop, home):
+def test_a_rehearsal_is_nothing_to_the_gate_it_is_not_run_again_by_it_and_voids_no_override(
+    alice, app_state, shop, home
+):
     newest, _ = app_state
     sha = newest.slug.commit
     carry_out(actions.ask(actor=alice, release=newest), home, {})
@@ -434,7 +523,11 @@ def test_where_it_is_required_the_check_is_a_success_or_a_failure(alice, app_sta
     newest = app_state[0]
     for answers in ({}, {"new-new": {"state": "fails", "detail": "500"}}):
         carry_out(actions.ask(actor=alice, release=newest), home, answers)
-    found = CheckRun.objects.filter(app=shop, sha=newest.slug.commit, name="rehearsal").order_by("attempt").values_list("conclusion", flat=True)
+    found = (
+        CheckRun.objects.filter(app=shop, sha=newest.slug.commit, name="rehearsal")
+        .order_by("attempt")
+        .values_list("conclusion", flat=True)
+    )
     assert list(found) == ["success", "failure"]
 
 
@@ -444,7 +537,9 @@ def test_an_override_of_a_rehearsal_lets_its_commit_pass(alice, app_state, shop,
     assert outlook(newest).ask
     carry_out(actions.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
     assert outlook(newest).unfit == "`rehearsal` is required, and it is red"
-    actions.checks.override(app=shop, sha=newest.slug.commit, checks=["rehearsal"], reason="it has to be today", actor=alice)
+    actions.checks.override(
+        app=shop, sha=newest.slug.commit, checks=["rehearsal"], reason="it has to be today", actor=alice
+    )
     assert outlook(newest).unfit == ""
 
 
@@ -471,13 +566,17 @@ def test_what_a_rehearsal_tells_of_going_back(cells, reverse, said):
     assert texts.going_back(3, 7, cells, reverse) == said
 
 
-def test_a_rehearsal_that_begins_during_a_sweep_keeps_its_copy_and_its_dynos(alice, app_state, home, database, monkeypatch):  # noqa: F811
+def test_a_rehearsal_that_begins_during_a_sweep_keeps_its_copy_and_its_dynos(
+    alice, app_state, home, database, monkeypatch
+):  # noqa: F811
     engine, before = MemoryEngine(), actions.unfinished
 
     def unfinished():
         rows = before()
         row = actions.ask(actor=alice, release=app_state[0])
-        engine.start(DynoSpec(id=f"{actions.prefix_of(row)}x", kind="worker", owner="x", uid=1, process="x", command=("x",)))
+        engine.start(
+            DynoSpec(id=f"{actions.prefix_of(row)}x", kind="worker", owner="x", uid=1, process="x", command=("x",))
+        )
         monkeypatch.setattr(actions, "unfinished", before)
         return rows
 

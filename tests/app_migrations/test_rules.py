@@ -61,7 +61,13 @@ def test_other_commands_are_not(command):
 
 
 def test_commands_about_migrations_are_run_where_the_migrations_are():
-    for command in ("python manage.py migrate", "manage.py showmigrations", "python manage.py sqlmigrate a 1", "python manage.py migrate --plan", "alembic history"):
+    for command in (
+        "python manage.py migrate",
+        "manage.py showmigrations",
+        "python manage.py sqlmigrate a 1",
+        "python manage.py migrate --plan",
+        "alembic history",
+    ):
         assert is_about_migrations(command)
     for command in ("python manage.py shell", "bash", "python manage.py migrate; bash", "python manage.py"):
         assert not is_about_migrations(command)
@@ -88,8 +94,10 @@ def test_who_looks_at_the_dynos_is_reminded():
     assert reminder([], held=False) == ""
     assert reminder(["a.0002"], held=False) == "1 migration is pending."
     assert reminder(["a.0002", "b.0001"], held=True) == "2 migrations are pending; the newest release is held for them."
-    assert reminder([], held=False, astray=Astray(["a.0009"], {"shop": ["0002_a", "0002_b"]}, ["x"])) == (
-        "1 applied in the database is not in this code; migrations conflict (shop: 0002_a and 0002_b); the models have changes without a migration."
+    assert (
+        reminder([], held=False, astray=Astray(["a.0009"], {"shop": ["0002_a", "0002_b"]}, ["x"]))
+        == "1 applied in the database is not in this code; migrations conflict (shop: 0002_a and 0002_b); the models"
+        " have changes without a migration."
     )
 
 
@@ -106,16 +114,21 @@ def test_the_session_of_a_migrate_has_a_name_that_the_app_may_choose_itself():
 
 def test_what_takes_a_plan_back_names_the_migration_before_it_app_by_app_backwards():
     plan = [
-        {"name": "shop.0003_a", "parent": "0002_z", "reversible": True}, {"name": "pay.0001_initial", "parent": "", "reversible": True},
+        {"name": "shop.0003_a", "parent": "0002_z", "reversible": True},
+        {"name": "pay.0001_initial", "parent": "", "reversible": True},
         {"name": "shop.0004_b", "parent": "0003_a", "reversible": True},
-    ]  # fmt: skip
+    ]
     assert undo(plan) == ["shop 0002_z", "pay zero"]
     assert undo([*plan, {"name": "pay.0002_x", "parent": "0001_initial", "reversible": False}]) == []
     assert undo([{"name": "b2 price"}]) == [], "Alembic's revisions, and what was asked by an older probe"
 
 
 def test_a_migrate_inside_a_shell_line_is_said_to_run_without_the_net():
-    for command in ("python manage.py migrate && rm x", "bash -c 'python manage.py migrate'", "sh -c 'alembic upgrade head; date'"):
+    for command in (
+        "python manage.py migrate && rm x",
+        "bash -c 'python manage.py migrate'",
+        "sh -c 'alembic upgrade head; date'",
+    ):
         assert "no snapshot" in without_net(command)
     for command in ("python manage.py migrate", "bash", "python manage.py migrate --plan && date", "echo done"):
         assert without_net(command) == ""

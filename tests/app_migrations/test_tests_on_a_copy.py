@@ -17,7 +17,10 @@ from tests.checks.hosting import TESTS
 PASSES = {"shop/tests.py": TESTS.partition("    def test_files")[0]}
 BY_PYTEST = {
     "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = conf.settings\npython_files = check_*.py\n",
-    "shop/check_items.py": "import pytest\nfrom shop.models import Item\n@pytest.mark.django_db\ndef test_it():\n    Item.objects.create(name='tea')\n",
+    "shop/check_items.py": (
+        "import pytest\nfrom shop.models import Item\n@pytest.mark.django_db\ndef test_it():\n   "
+        " Item.objects.create(name='tea')\n"
+    ),
 }
 
 
@@ -41,7 +44,9 @@ def run(folder, url, command=None, **env):
     job = {"command": command, "database": url.rpartition("/")[2], "seconds": 60}
     variables = environment(DATABASE_URL=url, SECRET_KEY="x", **env)
     argv = [sys.executable, "-", str(out)]
-    subprocess.run(argv, input=recording.tests_script(job), cwd=folder, env=variables, capture_output=True, check=True, timeout=120)
+    subprocess.run(
+        argv, input=recording.tests_script(job), cwd=folder, env=variables, capture_output=True, check=True, timeout=120
+    )
     found = json.loads((out / "tests.json").read_text())
     return found["state"], found["detail"]
 
@@ -51,7 +56,10 @@ def test_old_tests_pass_on_their_own_schema_and_fail_on_one_that_their_code_cann
     assert run(write(app, BY_PYTEST), url) == ("ok", "")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0002_kind', now())")
-        connection.execute("ALTER TABLE shop_item ADD COLUMN kind text NOT NULL DEFAULT 'x'; ALTER TABLE shop_item ALTER COLUMN kind DROP DEFAULT")
+        connection.execute(
+            "ALTER TABLE shop_item ADD COLUMN kind text NOT NULL DEFAULT 'x'; ALTER TABLE shop_item ALTER COLUMN kind"
+            " DROP DEFAULT"
+        )
     try:
         state, detail = run(app, url)
         assert (state, 'null value in column "kind"' in detail, "1 failed" in detail) == ("fails", True, True)
@@ -59,7 +67,9 @@ def test_old_tests_pass_on_their_own_schema_and_fail_on_one_that_their_code_cann
         assert (state, 'null value in column "kind"' in detail, "FAILED (errors=1)" in detail) == ("fails", True, True)
     finally:
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("ALTER TABLE shop_item DROP COLUMN kind; DELETE FROM django_migrations WHERE name = '0002_kind'")
+            connection.execute(
+                "ALTER TABLE shop_item DROP COLUMN kind; DELETE FROM django_migrations WHERE name = '0002_kind'"
+            )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Migrations of other shapes than most: what the probe and the recorder tell of them, by real Django apps and a real PostgreSQL."""
+"""Migrations of other shapes than most: what the probe and the recorder tell of them, by real Django apps and a real
+PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,13 @@ from greenroom.builds.storing import migrations_digest
 from tests.app_migrations.recording import APP, back, database, manage, migration, record
 from tests.checks.dyno_side import environment, write
 
-AUTH = {"conf/settings.py": APP["conf/settings.py"].replace('["shop"]', '["django.contrib.contenttypes", "django.contrib.auth", "people", "shop"]')}
+AUTH = {
+    "conf/settings.py": (
+        APP["conf/settings.py"].replace(
+            '["shop"]', '["django.contrib.contenttypes", "django.contrib.auth", "people", "shop"]'
+        )
+    )
+}
 
 
 @pytest.fixture
@@ -37,7 +45,14 @@ def probe(folder, url: str) -> dict:
     out.mkdir(exist_ok=True)
     parts = probe_spec_parts()
     argv = [sys.executable, *parts.command[1:-1], str(out)]
-    subprocess.run(argv, input=parts.stdin, cwd=folder, env=environment(DATABASE_URL=url, SECRET_KEY="x"), capture_output=True, check=True)
+    subprocess.run(
+        argv,
+        input=parts.stdin,
+        cwd=folder,
+        env=environment(DATABASE_URL=url, SECRET_KEY="x"),
+        capture_output=True,
+        check=True,
+    )
     return json.loads((out / "probe.json").read_text())
 
 
@@ -46,7 +61,10 @@ def first(document: dict) -> rules.Measured:
 
 
 def test_what_separate_operations_do_to_the_database_alone_decides_whether_they_can_be_undone(app, url):
-    inside = "migrations.SeparateDatabaseAndState(database_operations=[migrations.RunSQL('ALTER TABLE shop_item ADD COLUMN extra int')])"
+    inside = (
+        "migrations.SeparateDatabaseAndState(database_operations=[migrations.RunSQL('ALTER TABLE shop_item ADD COLUMN"
+        " extra int')])"
+    )
     write(app, {"shop/migrations/0002_next.py": migration(inside)})
     assert [step["reversible"] for step in probe(app, url)["plan"]] == [False]
     document = record(app, url)
@@ -55,7 +73,10 @@ def test_what_separate_operations_do_to_the_database_alone_decides_whether_they_
 
 
 def test_operations_on_the_state_alone_touch_nothing(app, url):
-    inside = "migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField('item', 'kind', models.TextField(null=True))])"
+    inside = (
+        "migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField('item', 'kind',"
+        " models.TextField(null=True))])"
+    )
     write(app, {"shop/migrations/0002_next.py": migration(inside)})
     one = first(record(app, url))
     assert (rules.judge(one).colour, rules.breaks_old([one]), rules.needs_new([one])) == ("green", [], [])
@@ -70,7 +91,13 @@ def test_an_index_that_cannot_be_built_concurrently_is_said_to_stay_behind(app, 
 
 
 def test_a_history_that_migrate_refuses_is_a_red_rehearsal(app, url):
-    write(app, {"shop/migrations/0002_between.py": migration(""), "shop/migrations/0003_last.py": migration("", after="0002_between")})
+    write(
+        app,
+        {
+            "shop/migrations/0002_between.py": migration(""),
+            "shop/migrations/0003_last.py": migration("", after="0002_between"),
+        },
+    )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0003_last', now())")
     document = record(app, url)
@@ -82,35 +109,55 @@ def test_a_squashed_migration_of_which_a_part_is_applied_is_rehearsed_by_its_par
     add = "migrations.AddField('item', {name!r}, models.IntegerField(null=True))"
     write(app, {"shop/migrations/0002_one.py": migration(add.format(name="one"))})
     manage(app, url, "migrate", "--verbosity", "0")
-    write(app, {
-        "shop/migrations/0003_two.py": migration(add.format(name="two"), after="0002_one"),
-        "shop/migrations/0002_squashed_0003_two.py": migration(
-            f"{add.format(name='one')}, {add.format(name='two')}", more="replaces = [('shop', '0002_one'), ('shop', '0003_two')]"
-        ),
-    })  # fmt: skip
+    write(
+        app,
+        {
+            "shop/migrations/0003_two.py": migration(add.format(name="two"), after="0002_one"),
+            "shop/migrations/0002_squashed_0003_two.py": migration(
+                f"{add.format(name='one')}, {add.format(name='two')}",
+                more="replaces = [('shop', '0002_one'), ('shop', '0003_two')]",
+            ),
+        },
+    )
     assert probe(app, url)["pending"] == ["shop.0003_two"]
     document = record(app, url)
     assert ([one["name"] for one in document["migrations"]], document["status"]) == (["shop.0003_two"], "ok")
-    assert back(app, url, document)["reverse"] == {"done": False, "detail": "shop.0003_two: squashed, and can only be taken back as a whole"}
+    assert back(app, url, document)["reverse"] == {
+        "done": False,
+        "detail": "shop.0003_two: squashed, and can only be taken back as a whole",
+    }
 
 
 def test_a_squashed_migration_is_rehearsed_and_taken_back_as_one(app, url):
     add = "migrations.AddField('item', {name!r}, models.IntegerField(null=True))"
-    write(app, {
-        "shop/migrations/0002_one.py": migration(add.format(name="one")),
-        "shop/migrations/0002_squashed_0002_one.py": migration(add.format(name="one"), more="replaces = [('shop', '0002_one')]"),
-    })  # fmt: skip
+    write(
+        app,
+        {
+            "shop/migrations/0002_one.py": migration(add.format(name="one")),
+            "shop/migrations/0002_squashed_0002_one.py": migration(
+                add.format(name="one"), more="replaces = [('shop', '0002_one')]"
+            ),
+        },
+    )
     document = record(app, url)
     assert (document["status"], document["pending"]) == ("ok", ["shop.0002_squashed_0002_one"]), document["detail"]
-    assert back(app, url, document)["reverse"] == {"done": True, "detail": "", "seconds": pytest.approx(1, abs=30), "differences": []}
+    assert back(app, url, document)["reverse"] == {
+        "done": True,
+        "detail": "",
+        "seconds": pytest.approx(1, abs=30),
+        "differences": [],
+    }
 
 
 def test_an_app_with_users_of_its_own_is_rehearsed(tmp_path):
     person = "class Person(AbstractUser):\n    nick = models.CharField(max_length=9, default='')\n"
     people = {
-        "people/__init__.py": "", "people/migrations/__init__.py": "",
-        "people/models.py": f"from django.contrib.auth.models import AbstractUser\nfrom django.db import models\n{person}",
-    }  # fmt: skip
+        "people/__init__.py": "",
+        "people/migrations/__init__.py": "",
+        "people/models.py": (
+            f"from django.contrib.auth.models import AbstractUser\nfrom django.db import models\n{person}"
+        ),
+    }
     settings = AUTH["conf/settings.py"] + "AUTH_USER_MODEL = 'people.Person'\n"
     folder = write(tmp_path / "app", {**APP, **people, "conf/settings.py": settings})
     with database() as url:
@@ -127,9 +174,17 @@ def test_an_app_with_users_of_its_own_is_rehearsed(tmp_path):
 
 @pytest.mark.parametrize(
     "path",
-    ["shop/migrations/0002_x.py", "db/changes/0002_x.py", "conf/settings.py", "site/settings/base.py", "mysite/special.py", "shop/apps.py", "alembic.ini",
-     "revisions/3f2a9c1b77aa_price.py"],
-)  # fmt: skip
+    [
+        "shop/migrations/0002_x.py",
+        "db/changes/0002_x.py",
+        "conf/settings.py",
+        "site/settings/base.py",
+        "mysite/special.py",
+        "shop/apps.py",
+        "alembic.ini",
+        "revisions/3f2a9c1b77aa_price.py",
+    ],
+)
 def test_whatever_decides_which_migrations_there_are_makes_the_radar_ask(path):
     def of(**changed: str) -> str:
         files = {"mysite/wsgi.py": "a", "shop/views.py": "a", "README.md": "a", path: "a", **changed}

@@ -28,12 +28,18 @@ def test_each_migration_has_its_seconds_and_the_locks_belong_to_the_longest_of_t
     ledger.saw({("shop_item", "ShareLock"), ("django_migrations", "RowExclusiveLock")}, 0.5)
     ledger.applied([("shop.0002", 100.1), ("shop.0003", 101.0)])
     ledger.applied([("shop.0004", 101.25)])
-    assert [(one["name"], one["seconds"]) for one in ledger.found] == [("shop.0002", 0.1), ("shop.0003", 0.9), ("shop.0004", 0.25)]
+    assert [(one["name"], one["seconds"]) for one in ledger.found] == [
+        ("shop.0002", 0.1),
+        ("shop.0003", 0.9),
+        ("shop.0004", 0.25),
+    ]
     assert [len(one["locks"]) for one in ledger.found] == [0, 1, 0]
     assert ledger.found[1]["locks"] == [{"table": "shop_item", "mode": "ShareLock", "seconds": 0.5}]
 
 
-def test_what_a_migrate_locks_and_for_how_long_is_on_record_though_nobody_asked_the_app(alice, app_state, shop, database):  # noqa: F811
+def test_what_a_migrate_locks_and_for_how_long_is_on_record_though_nobody_asked_the_app(
+    alice, app_state, shop, database
+):  # noqa: F811
     newest = app_state[0]
     dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
     run = begin_run(actor=alice, dyno=dyno)
@@ -46,7 +52,9 @@ def test_what_a_migrate_locks_and_for_how_long_is_on_record_though_nobody_asked_
         time.sleep(0.5)
         connection.execute("LOCK TABLE shop_order IN SHARE MODE")
         time.sleep(0.6)
-        connection.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0003_note', clock_timestamp())")
+        connection.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0003_note', clock_timestamp())"
+        )
         connection.commit()
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and not MigrationRun.objects.get(pk=run.pk).actual:
@@ -71,10 +79,14 @@ def settled(app_state, shop):  # noqa: F811
     newest, state = app_state
     MigrationState.objects.filter(pk=state.pk).update(pending=[], probed_at="2026-11-24T12:00Z", framework="django")
     Rollout.objects.create(app=shop, release=newest, state="live")
-    newer = type(newest).objects.create(app=shop, version=newest.version + 1, kind="deploy", slug=newest.slug, config=newest.config)
+    newer = type(newest).objects.create(
+        app=shop, version=newest.version + 1, kind="deploy", slug=newest.slug, config=newest.config
+    )
     type(newest.slug).objects.filter(pk=newest.slug_id).update(migrations_digest="d")
     newer.slug.refresh_from_db()
-    scan = CheckRun.objects.create(app=shop, sha=newest.slug.commit, name="scan", number=77, status="completed", conclusion="success")
+    scan = CheckRun.objects.create(
+        app=shop, sha=newest.slug.commit, name="scan", number=77, status="completed", conclusion="success"
+    )
     return newest, newer, scan
 
 
@@ -107,7 +119,9 @@ def revisions(app_state, shop):  # noqa: F811
     """A release of an app with Alembic that has something pending."""
     newest, state = app_state
     MigrationState.objects.filter(pk=state.pk).delete()
-    type(newest.slug).objects.filter(pk=newest.slug_id).update(is_django=False, manifest={"package_sizes": {"alembic": ["1.13", 1], "sqlalchemy": ["2.0", 1]}})
+    type(newest.slug).objects.filter(pk=newest.slug_id).update(
+        is_django=False, manifest={"package_sizes": {"alembic": ["1.13", 1], "sqlalchemy": ["2.0", 1]}}
+    )
     return type(newest).objects.select_related("slug", "config", "app").get(pk=newest.pk)
 
 

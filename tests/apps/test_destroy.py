@@ -15,7 +15,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_an_app_goes_although_somebody_is_about_to_commit_a_row_of_it(alice, shop):
-    """The writer has its row when the app's rows are gathered, and commits before the app is gone: it waits, and finds no app."""
+    """The writer has its row when the app's rows are gathered, and commits before the app is gone: it waits, and finds
+    no app.
+    """
     written, go, ended = threading.Event(), threading.Event(), []
 
     def write():

@@ -17,7 +17,9 @@ from tests.api.world import client_of
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("hostname", ["example.com", "www.pay.example.com", "a.b.pay.example.com", "*.example.com", "*.pay.example.com"])
+@pytest.mark.parametrize(
+    "hostname", ["example.com", "www.pay.example.com", "a.b.pay.example.com", "*.example.com", "*.pay.example.com"]
+)
 def test_a_name_in_or_above_another_owners_domain_needs_a_proof(alice, charlie, shop, cafe, hostname):
     actions.add_domain(actor=alice, app=shop, hostname="pay.example.com")
     with pytest.raises(ForbiddenError, match=r"TXT record must show") as caught:
@@ -29,7 +31,10 @@ def test_a_name_in_or_above_another_owners_domain_needs_a_proof(alice, charlie, 
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("hostname", ["shop.example.com", "www.other.example.com", "notpay.example.com", "pay.example.org", "xpay.example.com"])
+@pytest.mark.parametrize(
+    "hostname",
+    ["shop.example.com", "www.other.example.com", "notpay.example.com", "pay.example.org", "xpay.example.com"],
+)
 def test_a_neighbour_needs_none(alice, charlie, shop, cafe, hostname):
     actions.add_domain(actor=alice, app=shop, hostname="pay.example.com")
     assert actions.add_domain(actor=charlie, app=cafe, hostname=hostname).hostname == hostname
@@ -88,14 +93,25 @@ def test_a_dns_that_nobody_answers_for_is_not_a_record_that_is_missing(alice, sh
     assert "is not known: no name server of this machine answered." in answer.json()["message"]
     assert "try again in a minute" in answer.json()["message"]
     assert "A TXT record must show" not in answer.json()["message"]
-    assert client_of(alice).post("/apps/shop/domains", {"hostname": "www.example.com"}, content_type="application/json").status_code == 201
+    assert (
+        client_of(alice)
+        .post("/apps/shop/domains", {"hostname": "www.example.com"}, content_type="application/json")
+        .status_code
+        == 201
+    )
 
 
 @pytest.mark.django_db
 def test_names_of_the_installation_itself_are_nobodys(alice, shop, settings, monkeypatch):
     monkeypatch.setitem(settings.INSTALLATION, "host", "staging.example.org")
     client = client_of(alice)
-    for hostname in ("staging.example.org", "pay.staging.example.org", "*.staging.example.org", "cafe.localhost", "x.greenroom.internal"):
+    for hostname in (
+        "staging.example.org",
+        "pay.staging.example.org",
+        "*.staging.example.org",
+        "cafe.localhost",
+        "x.greenroom.internal",
+    ):
         answer = client.post("/apps/shop/domains", {"hostname": hostname}, content_type="application/json")
         assert answer.status_code == 422, answer.content
         assert "belongs to this installation" in answer.json()["message"]
@@ -135,7 +151,9 @@ class NameServer:
 
 def reply(question, *texts, number=None, kind=16):
     head = (number if number is not None else struct.unpack("!H", question[:2])[0], 0x8180, 1, len(texts), 0, 0)
-    records = b"".join(struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(text) + 1) + bytes([len(text)]) + text for text in texts)
+    records = b"".join(
+        struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(text) + 1) + bytes([len(text)]) + text for text in texts
+    )
     return struct.pack("!HHHHHH", *head) + question[12:] + records
 
 
@@ -156,14 +174,23 @@ def test_txt_records_are_read():
 def test_answers_to_other_questions_are_not_taken():
     def answer(data):
         wrong = (struct.unpack("!H", data[:2])[0] + 1) % 65536
-        return [reply(data, b"forged", number=wrong), reply(data[:12] + data[12:].replace(b"example", b"exbmple"), b"forged"), b"", reply(data, b"true")]
+        return [
+            reply(data, b"forged", number=wrong),
+            reply(data[:12] + data[12:].replace(b"example", b"exbmple"), b"forged"),
+            b"",
+            reply(data, b"true"),
+        ]
 
     assert asked(answer) == ["true"]
 
 
-@pytest.mark.parametrize("tail", [b"", b"\xff" * 20, b"\xc0", b"\0" * 9, bytes([0xC0, 12]) + struct.pack("!HHIH", 16, 1, 60, 500) + b"\xffx"])
+@pytest.mark.parametrize(
+    "tail", [b"", b"\xff" * 20, b"\xc0", b"\0" * 9, bytes([0xC0, 12]) + struct.pack("!HHIH", 16, 1, 60, 500) + b"\xffx"]
+)
 def test_nonsense_is_no_record_and_no_crash(tail):
-    found = asked(lambda data: [struct.pack("!HHHHHH", struct.unpack("!H", data[:2])[0], 0x8180, 1, 9, 0, 0) + data[12:] + tail])
+    found = asked(
+        lambda data: [struct.pack("!HHHHHH", struct.unpack("!H", data[:2])[0], 0x8180, 1, 9, 0, 0) + data[12:] + tail]
+    )
     assert all(isinstance(text, str) for text in found or [])
 
 

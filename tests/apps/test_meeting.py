@@ -1,4 +1,6 @@
-"""Changes by two people at the same moment: they wait for each other, none ends in a deadlock, and no number or name is given twice."""
+"""Changes by two people at the same moment: they wait for each other, none ends in a deadlock, and no number or name is
+given twice.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,15 @@ def person(email: str) -> Any:
 
 def test_apps_made_and_renamed_at_once_get_numbers_of_their_own():
     people = [person(f"p{count}@example.com") for count in range(6)]
-    assert all_at_once([lambda who=who, count=count: actions.create(actor=who, name=f"app-{count}") for count, who in enumerate(people)]) == []
+    assert (
+        all_at_once(
+            [
+                lambda who=who, count=count: actions.create(actor=who, name=f"app-{count}")
+                for count, who in enumerate(people)
+            ]
+        )
+        == []
+    )
     apps = list(App.objects.order_by("name"))
     assert len({app.number for app in apps}) == 6
     renames = [lambda app=app: actions.rename(actor=PLATFORM, app=app, name=f"{app.name}-new") for app in apps]
@@ -62,12 +72,23 @@ def test_who_tells_the_audit_log_of_an_app_waits_for_its_row_before_the_log():
 
 
 def test_a_row_that_refers_to_an_account_waits_for_no_change_of_the_account():
-    """Each of them is checked against the account when its transaction ends: by then it may hold what the other waits for."""
+    """Each of them is checked against the account when its transaction ends: by then it may hold what the other waits
+    for.
+    """
     alice = person("alice@example.com")
     app = actions.create(actor=alice, name="shop")
     with transaction.atomic():
         actions.room_for_another(app.owner)
-        assert all_at_once([lambda: AuditEntry.objects.create(at=app.created_at, actor="x", action="x", account_id=alice.account_id, hash="x")]) == []
+        assert (
+            all_at_once(
+                [
+                    lambda: AuditEntry.objects.create(
+                        at=app.created_at, actor="x", action="x", account_id=alice.account_id, hash="x"
+                    )
+                ]
+            )
+            == []
+        )
 
 
 def test_what_the_database_says_to_the_later_of_two_changes_is_a_conflict():

@@ -21,11 +21,17 @@ pytestmark = pytest.mark.django_db
 
 
 def held(actor, app, *, scopes=("global",), permission="logs"):
-    token, _ = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account), description="t", scopes=scopes)
-    return Holder(account=str(actor.account), token=f"{token.pk}.{token.digest[:MARK]}", app=str(app.pk), permission=permission), token
+    token, _ = accounts.create_token(
+        actor=actor, account=Account.objects.get(pk=actor.account), description="t", scopes=scopes
+    )
+    return Holder(
+        account=str(actor.account), token=f"{token.pk}.{token.digest[:MARK]}", app=str(app.pk), permission=permission
+    ), token
 
 
-def test_one_question_answers_for_all_and_only_who_lost_something_is_left_out(alice, bob, vera, charlie, shop, cafe, django_assert_num_queries):
+def test_one_question_answers_for_all_and_only_who_lost_something_is_left_out(
+    alice, bob, vera, charlie, shop, cafe, django_assert_num_queries
+):
     (owner, _), (viewer, _), (other, _) = held(alice, shop), held(vera, shop), held(charlie, cafe)
     foreign, _ = held(charlie, shop)
     protected, _ = held(bob, shop, scopes=("read",), permission="data:read")
@@ -58,12 +64,18 @@ def test_a_role_that_became_smaller_ends_links_that_needed_more(alice, bob, shop
 
 
 def test_a_link_of_nonsense_is_nobodys(shop):
-    assert still_allowed({Holder(account="x", token="", app=str(shop.pk), permission="logs"), Holder("", "", "", "none")}) == set()
+    assert (
+        still_allowed({Holder(account="x", token="", app=str(shop.pk), permission="logs"), Holder("", "", "", "none")})
+        == set()
+    )
 
 
 def test_a_link_of_an_account_alone_holds_while_its_token_does(alice, bob, shop):
     link, token = held(alice, shop, permission="account:write")
-    mine, reader = replace(link, app=""), replace(held(bob, shop, scopes=("read",), permission="account:write")[0], app="")
+    mine, reader = (
+        replace(link, app=""),
+        replace(held(bob, shop, scopes=("read",), permission="account:write")[0], app=""),
+    )
     assert still_allowed({mine, reader, replace(mine, permission="logs"), link}) == {mine}
     accounts.revoke_token(actor=alice, account=token.account, token_id=str(token.pk))
     assert still_allowed({mine}) == set()

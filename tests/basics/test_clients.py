@@ -29,7 +29,10 @@ def test_every_translated_command_is_one_that_both_clients_have():
         ("greenroom run -a shop python manage.py migrate", "heroku run -a shop python manage.py migrate"),
         ("remote:  git push greenroom HEAD:master", "remote:  git push heroku HEAD:master"),
         ("git push -f greenroom main", "git push -f heroku main"),
-        ("ask for `greenroom access:add e@x.de --role viewer -a shop`", "ask for `greenroom access:add e@x.de --role viewer -a shop`"),
+        (
+            "ask for `greenroom access:add e@x.de --role viewer -a shop`",
+            "ask for `greenroom access:add e@x.de --role viewer -a shop`",
+        ),
         ("greenroom checks abc -a shop", "greenroom checks abc -a shop"),
         ("greenroom up; greenroom ps -a shop", "greenroom up; heroku ps -a shop"),
         ("see greenroom.toml and greenroom.example.com", "see greenroom.toml and greenroom.example.com"),
@@ -41,15 +44,27 @@ def test_a_user_of_the_heroku_cli_reads_its_commands(text, heroku):
 
 
 LACKING = {
-    "config:set": "no-wait timeout stdin", "config:unset": "no-wait timeout", "run": "detached force no-snapshot", "releases:retry": "no-wait timeout",
-    "access:add": "role", "pipelines:destroy": "confirm", "pipelines:promote": "force no-wait timeout", "ci:config": "stage", "ci:config:get": "stage",
-    "ci:config:set": "stage stdin", "ci:config:unset": "stage", "reviewapps:enable": "stale-days", "rollback": "confirm force no-wait timeout",
+    "config:set": "no-wait timeout stdin",
+    "config:unset": "no-wait timeout",
+    "run": "detached force no-snapshot",
+    "releases:retry": "no-wait timeout",
+    "access:add": "role",
+    "pipelines:destroy": "confirm",
+    "pipelines:promote": "force no-wait timeout",
+    "ci:config": "stage",
+    "ci:config:get": "stage",
+    "ci:config:set": "stage stdin",
+    "ci:config:unset": "stage",
+    "reviewapps:enable": "stale-days",
+    "rollback": "confirm force no-wait timeout",
     "tokens:create": "days",
-}  # fmt: skip
+}
 """Options of commands that both clients have and that the pinned Heroku CLI lacks, as its own list of flags says."""
 
 
-@pytest.mark.parametrize(("name", "option"), [(name, option) for name, options in LACKING.items() for option in options.split()])
+@pytest.mark.parametrize(
+    ("name", "option"), [(name, option) for name, options in LACKING.items() for option in options.split()]
+)
 def test_a_command_with_an_option_that_the_heroku_cli_lacks_stays_as_it_is(name, option):
     text = f"hint: greenroom {name} x --{option} -a shop"
     assert in_words_of(HEROKU, text) == text

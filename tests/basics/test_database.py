@@ -17,8 +17,18 @@ KINDS = [
     (db.IntegrityError, psycopg.errors.ForeignKeyViolation("still referenced"), MetError, 409),
     (db.OperationalError, psycopg.errors.DiskFull("No space left on device"), DatabaseFullError, 503),
     (db.OperationalError, psycopg.errors.OutOfMemory("out of memory"), DatabaseFullError, 503),
-    (db.OperationalError, psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"), DatabaseBusyError, 503),
-    (db.OperationalError, psycopg.errors.QueryCanceled("canceling statement due to statement timeout"), DatabaseBusyError, 503),
+    (
+        db.OperationalError,
+        psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"),
+        DatabaseBusyError,
+        503,
+    ),
+    (
+        db.OperationalError,
+        psycopg.errors.QueryCanceled("canceling statement due to statement timeout"),
+        DatabaseBusyError,
+        503,
+    ),
     (db.OperationalError, psycopg.errors.TooManyConnections("sorry, too many clients already"), DatabaseBusyError, 503),
     (db.OperationalError, PoolTimeout("couldn't get a connection after 15.00 sec"), DatabaseBusyError, 503),
     (db.OperationalError, psycopg.errors.AdminShutdown("terminating connection"), DatabaseAwayError, 503),
@@ -40,9 +50,15 @@ def test_a_row_that_was_deleted_before_it_could_be_saved_is_somebody_elses_chang
     assert isinstance(judged(db.DatabaseError("Save with update_fields did not affect any rows.")), MetError)
 
 
-@pytest.mark.parametrize("error", [
-    ValueError("did not affect any rows"), db.IntegrityError("null value"), psycopg.errors.UndefinedTable("no such table"), OSError("OperationalError"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("did not affect any rows"),
+        db.IntegrityError("null value"),
+        psycopg.errors.UndefinedTable("no such table"),
+        OSError("OperationalError"),
+    ],
+)
 def test_faults_of_greenrooms_own_are_nobody_elses(error):
     if isinstance(error, db.IntegrityError):
         error.__cause__ = psycopg.errors.NotNullViolation("null value")

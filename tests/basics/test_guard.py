@@ -29,7 +29,9 @@ def test_an_error_is_logged_once_until_the_step_succeeds_or_fails_otherwise(capl
 
 def test_an_error_of_ours_is_one_line_without_a_traceback(caplog):
     Guard(log).run("shop", "app shop", fails(PlatformError("the disk is full")))
-    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [("app shop: the disk is full", None)]
+    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [
+        ("app shop: the disk is full", None)
+    ]
 
 
 def test_what_was_removed_meanwhile_is_no_error(caplog):

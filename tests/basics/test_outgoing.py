@@ -21,7 +21,9 @@ def failing(monkeypatch, code):
 @pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_FAIL])
 def test_a_name_server_that_does_not_answer_is_not_the_names_fault(monkeypatch, code):
     failing(monkeypatch, code)
-    with pytest.raises(outgoing.OutgoingError, match=r"github.com could not be looked up: this machine's name servers gave no answer") as error:
+    with pytest.raises(
+        outgoing.OutgoingError, match=r"github.com could not be looked up: this machine's name servers gave no answer"
+    ) as error:
         outgoing.resolve("github.com", 443)
     assert error.value.kind == outgoing.NO_DNS
 
@@ -33,7 +35,10 @@ def test_a_name_that_is_not_there_has_no_address(monkeypatch):
     assert error.value.kind == "unknown-host"
 
 
-@pytest.mark.parametrize(("code", "kind", "hint"), [(socket.EAI_AGAIN, PlatformError, "try again in a minute"), (socket.EAI_NONAME, UserError, "use https:// or ssh")])
+@pytest.mark.parametrize(
+    ("code", "kind", "hint"),
+    [(socket.EAI_AGAIN, PlatformError, "try again in a minute"), (socket.EAI_NONAME, UserError, "use https:// or ssh")],
+)
 def test_the_url_of_a_source_is_blamed_for_its_own_faults_alone(monkeypatch, code, kind, hint):
     failing(monkeypatch, code)
     with pytest.raises(kind) as error:

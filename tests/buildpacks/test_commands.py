@@ -9,29 +9,46 @@ from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.readers import read_settings
 
 TYPES = {"web": "gunicorn a", "release": "python manage.py clearsessions"}
-JSON = {"scripts": {"postdeploy": "python manage.py loaddata first"}, "formation": {"web": {"quantity": 2}, "worker": {"quantity": 1}}}
+JSON = {
+    "scripts": {"postdeploy": "python manage.py loaddata first"},
+    "formation": {"web": {"quantity": 2}, "worker": {"quantity": 1}},
+}
 
 
 def commands(release=TYPES["release"], app_json=JSON, first=False, **policy):
-    return release_commands(process_types={"web": "x", "release": release}, app_json=app_json, policy=policy, first=first)
+    return release_commands(
+        process_types={"web": "x", "release": release}, app_json=app_json, policy=policy, first=first
+    )
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        "python manage.py migrate", "./manage.py migrate --noinput", "a && python manage.py migrate;b", "bash -c 'python manage.py migrate'",
-        "(django-admin migrate shop 0001)", "python manage.py migrate 'open quote", "x|python manage.py migrate",
+        "python manage.py migrate",
+        "./manage.py migrate --noinput",
+        "a && python manage.py migrate;b",
+        "bash -c 'python manage.py migrate'",
+        "(django-admin migrate shop 0001)",
+        "python manage.py migrate 'open quote",
+        "x|python manage.py migrate",
         "cd db && alembic -c alembic.ini upgrade head",
         "python -m alembic downgrade -1",
     ],
-)  # fmt: skip
+)
 def test_a_command_that_migrates_is_seen(command):
     assert migrates(command)
 
 
 @pytest.mark.parametrize(
     "command",
-    ["python manage.py migrate --check", "python manage.py migrate --plan", "python manage.py clearsessions", "./migrate.sh", "echo immigrate", ""],
+    [
+        "python manage.py migrate --check",
+        "python manage.py migrate --plan",
+        "python manage.py clearsessions",
+        "./migrate.sh",
+        "echo immigrate",
+        "",
+    ],
 )
 def test_a_command_that_only_looks_is_not(command):
     assert not migrates(command)
@@ -66,7 +83,17 @@ def test_the_policy_is_true_or_false():
         read_settings(b"[policy]\nhealth_timeout = true")
 
 
-@pytest.mark.parametrize("line", ["health_timeout = 0", "health_timeout = 601", "health_timeout = inf", "health_timeout = nan", "watch_seconds = -1", "watch_seconds = 301"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "health_timeout = 0",
+        "health_timeout = 601",
+        "health_timeout = inf",
+        "health_timeout = nan",
+        "watch_seconds = -1",
+        "watch_seconds = 301",
+    ],
+)
 def test_seconds_of_the_policy_have_a_least_and_a_most(line):
     with pytest.raises(BuildError, match=r"a number of seconds from \d+ to \d+ is expected, found"):
         read_settings(f"[policy]\n{line}\n".encode())

@@ -1,4 +1,6 @@
-"""Files of a commit that no row could hold, or whose values nobody may set: the reader refuses them, with the place and a remedy."""
+"""Files of a commit that no row could hold, or whose values nobody may set: the reader refuses them, with the place and
+a remedy.
+"""
 
 from __future__ import annotations
 
@@ -46,12 +48,18 @@ def test_a_value_that_app_json_gives_to_a_reserved_name_is_ignored_and_said(env,
 
 
 def test_app_json_may_require_a_reserved_name_and_give_the_tests_one():
-    value = {"env": {"HEROKU_APP_NAME": {"required": True}, "DYNO": {}}, "environments": {"test": {"env": {"PORT": "8000"}}}}
+    value = {
+        "env": {"HEROKU_APP_NAME": {"required": True}, "DYNO": {}},
+        "environments": {"test": {"env": {"PORT": "8000"}}},
+    }
     assert read_app_json(json.dumps(value).encode()) == value
 
 
 def test_a_name_that_is_too_long_for_a_config_var_is_refused():
-    assert "is not allowed" in refusal(read_app_json, json.dumps({"env": {"A" * 257: {"required": True}}}).encode()).message
+    assert (
+        "is not allowed"
+        in refusal(read_app_json, json.dumps({"env": {"A" * 257: {"required": True}}}).encode()).message
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +97,14 @@ def test_a_procfile_in_utf_16_is_refused():
 
 
 @pytest.mark.parametrize(
-    "data", ["six\n".encode("utf-16-le"), "six\n".encode("utf-16-be"), b"# coding: raw_unicode_escape\n\\ud800\n", b"# coding: undefined\nsix\n", b"six\0\n"]
+    "data",
+    [
+        "six\n".encode("utf-16-le"),
+        "six\n".encode("utf-16-be"),
+        b"# coding: raw_unicode_escape\n\\ud800\n",
+        b"# coding: undefined\nsix\n",
+        b"six\0\n",
+    ],
 )
 def test_requirements_that_are_no_text_are_refused(data):
     error = refusal(read_requirements, {"requirements.txt": data}.get)
@@ -106,14 +121,24 @@ def test_a_line_of_slugignore_that_is_no_pattern_is_named(text):
 
 
 def test_slugignore_still_leaves_out_what_its_patterns_name():
-    assert ignored(b"docs/\n!docs/a\n*.txt\n/only\n", ["docs/a", "b.txt", "only", "x/only"]) == ["b.txt", "docs/a", "only"]
+    assert ignored(b"docs/\n!docs/a\n*.txt\n/only\n", ["docs/a", "b.txt", "only", "x/only"]) == [
+        "b.txt",
+        "docs/a",
+        "only",
+    ]
 
 
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": "3.\\u0000"}}}'}, "Pipfile.lock, _meta.requires.python_version"),
-        ({"pyproject.toml": "", "uv.lock": '[[package]]\nsource = { registry = "https://a\\u0000" }'}, "uv.lock, registry of a package"),
+        (
+            {"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": "3.\\u0000"}}}'},
+            "Pipfile.lock, _meta.requires.python_version",
+        ),
+        (
+            {"pyproject.toml": "", "uv.lock": '[[package]]\nsource = { registry = "https://a\\u0000" }'},
+            "uv.lock, registry of a package",
+        ),
         ({"pyproject.toml": f"a = {'1' * 5000}", "uv.lock": ""}, "pyproject.toml is not TOML"),
     ],
 )
@@ -126,14 +151,26 @@ def test_a_lock_file_that_no_row_can_hold_is_refused(files, words):
 
 
 def test_a_reserved_name_that_no_dyno_gets_is_pointed_out():
-    (text,) = plan._never_given({"env": {"HEROKU_APP_NAME": {}, "HEROKU_BRANCH": {"required": True}, "HEROKU_Y": {"required": False}, "PORT": {}, "A": {}}})
+    (text,) = plan._never_given(
+        {
+            "env": {
+                "HEROKU_APP_NAME": {},
+                "HEROKU_BRANCH": {"required": True},
+                "HEROKU_Y": {"required": False},
+                "PORT": {},
+                "A": {},
+            }
+        }
+    )
     assert text.startswith("Warning: app.json requires HEROKU_BRANCH, which Greenroom gives to no dyno")
     assert "APP_BRANCH" in text
 
 
 @pytest.mark.parametrize("name", ["HEROKU_APP_NAME", "PORT", "__X"])
 def test_settings_that_need_a_reserved_name_in_the_build_are_not_told_to_set_it(name):
-    _, text, hint = explain.collectstatic("manage.py", f"""Traceback\n    X = os.environ["{name}"]\nKeyError: '{name}'\n""")
+    _, text, hint = explain.collectstatic(
+        "manage.py", f"""Traceback\n    X = os.environ["{name}"]\nKeyError: '{name}'\n"""
+    )
     assert "config:set" not in hint
     assert f'os.environ.get("{name}", "")' in hint
     assert "no build" in text

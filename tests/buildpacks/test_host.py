@@ -1,4 +1,6 @@
-"""What a dyno really has: the engine's limit, or less where a control group or the machine has less. Over files as the kernel writes them."""
+"""What a dyno really has: the engine's limit, or less where a control group or the machine has less. Over files as the
+kernel writes them.
+"""
 
 from __future__ import annotations
 
@@ -48,18 +50,25 @@ def test_the_memory_is_the_dynos_limit_or_what_is_there(kernel, files, wanted):
 @pytest.mark.parametrize(
     ("files", "most"),
     [
-        ({"cpu_of_max": "100000 100000\n"}, 1), ({"cpu_of_max": "150000 100000\n"}, 2), ({"cpu_of_max": "max 100000\n"}, None), ({}, None),
+        ({"cpu_of_max": "100000 100000\n"}, 1),
+        ({"cpu_of_max": "150000 100000\n"}, 2),
+        ({"cpu_of_max": "max 100000\n"}, None),
+        ({}, None),
         ({"cpu__cpu_of_cfs_quota_us": "50000\n", "cpu__cpu_of_cfs_period_us": "100000\n"}, 1),
         ({"cpu__cpu_of_cfs_quota_us": "-1\n", "cpu__cpu_of_cfs_period_us": "100000\n"}, None),
     ],
-)  # fmt: skip
+)
 def test_the_cores_are_those_that_may_be_used(kernel, files, most):
     usable = len(os.sched_getaffinity(0))
     assert kernel(512, **files)["cores"] == min(usable, most or usable)
 
 
 def test_interpreters_that_greenroom_up_named_are_found(tmp_path, monkeypatch):
-    for name, answer in (("python3.12", "3 12 99 CPython"), ("python3.13", "3 13 99 PyPy"), ("other", "3 14 99 CPython")):
+    for name, answer in (
+        ("python3.12", "3 12 99 CPython"),
+        ("python3.13", "3 13 99 PyPy"),
+        ("other", "3 14 99 CPython"),
+    ):
         path = tmp_path / "bin" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\necho {answer}\n")

@@ -1,4 +1,6 @@
-"""Lock files of pipenv and poetry: what they need beside them, what names their environment, and which Python they ask for."""
+"""Lock files of pipenv and poetry: what they need beside them, what names their environment, and which Python they ask
+for.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ VERSION = {".python-version": "3.11"}
 
 
 def lock(requires=None, **default):
-    return json.dumps({"_meta": {"hash": {}, "requires": requires or {}}, "default": default or {"six": {"version": "==1.16.0"}}})
+    return json.dumps(
+        {"_meta": {"hash": {}, "requires": requires or {}}, "default": default or {"six": {"version": "==1.16.0"}}}
+    )
 
 
 @pytest.fixture
@@ -69,7 +73,11 @@ def test_pipfile_lock_gives_the_python_version_when_no_file_does(make):
         ({**VERSION, "poetry.lock": POETRY}, "install-dependencies::poetry", "git add pyproject.toml"),
         (poetry(**{"poetry.lock": "= nothing"}), "install-dependencies::poetry", "poetry lock"),
         (pipenv(**{"poetry.lock": POETRY}), "package-manager::multiple-found", "poetry.lock (poetry)"),
-        ({**VERSION, "Pipfile": PIPFILE, "requirements.txt": "six"}, "package-manager::pipenv-missing-lockfile", "pipenv lock"),
+        (
+            {**VERSION, "Pipfile": PIPFILE, "requirements.txt": "six"},
+            "package-manager::pipenv-missing-lockfile",
+            "pipenv lock",
+        ),
     ],
 )
 def test_a_refusal_says_what_to_do(make, files, reason, word):

@@ -16,7 +16,11 @@ from greenroom.buildpacks.runtime import build_env, command_argv, runtime_env, w
 from greenroom.buildpacks.versions import Interpreter
 from greenroom.builds.rules import too_heavy
 
-HOST = [Interpreter((3, 11, 7), "/usr/bin/python3.11"), Interpreter((3, 12, 1), "/opt/3.12/bin/python3.12", "/opt/3.12"), Interpreter((3, 12, 4), "/opt/b", "/opt/b")]
+HOST = [
+    Interpreter((3, 11, 7), "/usr/bin/python3.11"),
+    Interpreter((3, 12, 1), "/opt/3.12/bin/python3.12", "/opt/3.12"),
+    Interpreter((3, 12, 4), "/opt/b", "/opt/b"),
+]
 
 
 def ask(content=None, names=(), cached=None, runtime=None):
@@ -33,7 +37,9 @@ def refused(call, *words, **options):
 
 @pytest.mark.rule("3.3")
 @pytest.mark.rule("3.3")
-@pytest.mark.parametrize(("content", "version"), [(b"3.12", (3, 12)), (b"3.12.4\n", (3, 12, 4)), (b"# ours\n\n  3.11  \r\n", (3, 11))])
+@pytest.mark.parametrize(
+    ("content", "version"), [(b"3.12", (3, 12)), (b"3.12.4\n", (3, 12, 4)), (b"# ours\n\n  3.11  \r\n", (3, 11))]
+)
 def test_the_version_file_is_read(content, version):
     assert ask(content).version == version
 
@@ -41,11 +47,19 @@ def test_the_version_file_is_read(content, version):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"3", "invalid-version"), (b"python-3.12", "invalid-version"), (b"3.12rc1", "invalid-version"), (b"'3.12'", "invalid-version"),
-        (b"3.12 # inline", "invalid-version"), (b"3.012", "invalid-version"), (b"", "no-version"), (b"# nothing\n", "no-version"),
-        (b"3.11\n3.12\n", "multiple-versions"), (b"\xff\xfe3\x00.\x001\x002\x00", "invalid-encoding"), (b"\xef\xbb\xbf3.12", "invalid-encoding"),
+        (b"3", "invalid-version"),
+        (b"python-3.12", "invalid-version"),
+        (b"3.12rc1", "invalid-version"),
+        (b"'3.12'", "invalid-version"),
+        (b"3.12 # inline", "invalid-version"),
+        (b"3.012", "invalid-version"),
+        (b"", "no-version"),
+        (b"# nothing\n", "no-version"),
+        (b"3.11\n3.12\n", "multiple-versions"),
+        (b"\xff\xfe3\x00.\x001\x002\x00", "invalid-encoding"),
+        (b"\xef\xbb\xbf3.12", "invalid-encoding"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_version_file_is_refused_by_herokus_reason(content, reason):
     assert refused(ask, content) == f"python-version-file::{reason}"
 
@@ -86,7 +100,15 @@ def test_a_version_that_cannot_be_had_names_what_can():
 
 
 @pytest.mark.rule("3.8")
-@pytest.mark.parametrize(("content", "reason"), [(b"3.9", "python-version::eol"), (b"2.7.18", "python-version::eol"), (b"3.99", "python-version::unknown-major"), (b"4.0", "python-version::unknown-major")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"3.9", "python-version::eol"),
+        (b"2.7.18", "python-version::eol"),
+        (b"3.99", "python-version::unknown-major"),
+        (b"4.0", "python-version::unknown-major"),
+    ],
+)
 def test_versions_out_of_range_are_refused(content, reason):
     assert refused(versions.choose, ask(content), HOST) == reason
 
@@ -106,7 +128,10 @@ def test_no_or_several_package_managers_are_refused():
 
 
 def read(text, **others):
-    files = {"requirements.txt": text.encode(), **{name.replace("_", "."): value.encode() for name, value in others.items()}}
+    files = {
+        "requirements.txt": text.encode(),
+        **{name.replace("_", "."): value.encode() for name, value in others.items()},
+    }
     return read_requirements(files.get)
 
 
@@ -139,7 +164,9 @@ def test_what_is_built_from_the_tree_is_told_apart():
     assert not read("Django==5.2\n").local
 
 
-@given(st.sampled_from(["Django", "psycopg[binary]", "A_b.c"]), st.sampled_from(["", "==1.0", ">=1,<2"]), st.integers(0, 3))
+@given(
+    st.sampled_from(["Django", "psycopg[binary]", "A_b.c"]), st.sampled_from(["", "==1.0", ">=1,<2"]), st.integers(0, 3)
+)
 def test_a_normal_line_stays_as_it_is(name, rest, spaces):
     once = normal(f"{name}{' ' * spaces}{rest}")
     assert normal(once) == once
@@ -147,7 +174,10 @@ def test_a_normal_line_stays_as_it_is(name, rest, spaces):
 
 @pytest.mark.rule("13.1")
 def test_a_procfile_is_read_and_its_errors_name_the_line():
-    assert read_procfile(b"web: gunicorn a.b\nworker: celery -A x\n") == {"web": "gunicorn a.b", "worker": "celery -A x"}
+    assert read_procfile(b"web: gunicorn a.b\nworker: celery -A x\n") == {
+        "web": "gunicorn a.b",
+        "worker": "celery -A x",
+    }
     with pytest.raises(BuildError, match="2"):
         read_procfile(b"web: a\nthis is no line\n")
 
@@ -161,12 +191,26 @@ def test_required_keys_are_those_of_app_json_and_of_django():
 
 
 @pytest.mark.rule("14.4")
-@pytest.mark.parametrize("data", [b"{", b"[]", b'{"env": []}', b'{"env": {"A": 1}}', b'{"environments": {"test": 1}}', b'{"a": 1, "a": 2}'])
+@pytest.mark.parametrize(
+    "data", [b"{", b"[]", b'{"env": []}', b'{"env": {"A": 1}}', b'{"environments": {"test": 1}}', b'{"a": 1, "a": 2}']
+)
 def test_a_bad_app_json_is_refused(data):
     refused(read_app_json, data)
 
 
-@pytest.mark.parametrize("data", [b"health_path = 3", b'health_path = "healthz"', b"[policy]\nwhat = 1", b'root = "../x"', b'root = "./../x"', b'root = "."', b"required_checks = 1", b"= 1"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"health_path = 3",
+        b'health_path = "healthz"',
+        b"[policy]\nwhat = 1",
+        b'root = "../x"',
+        b'root = "./../x"',
+        b'root = "."',
+        b"required_checks = 1",
+        b"= 1",
+    ],
+)
 def test_a_bad_greenroom_toml_is_refused(data):
     refused(read_settings, data)
 
@@ -178,9 +222,23 @@ def test_the_root_folder_may_be_written_in_each_usual_way(text):
 
 @pytest.mark.rule("10.2")
 def test_config_vars_never_override_what_a_dyno_needs():
-    config = {"PORT": "1", "DYNO": "x", "PATH": "/evil", "HOME": "/evil", "LD_PRELOAD": "/evil.so", "WEB_CONCURRENCY": "7", "LANG": "de"}
+    config = {
+        "PORT": "1",
+        "DYNO": "x",
+        "PATH": "/evil",
+        "HOME": "/evil",
+        "LD_PRELOAD": "/evil.so",
+        "WEB_CONCURRENCY": "7",
+        "LANG": "de",
+    }
     env = runtime_env(config=config, process="web.1", port=5000)
-    assert (env["PORT"], env["DYNO"], env["HOME"], env["WEB_CONCURRENCY"], env["LANG"]) == ("5000", "web.1", "/app", "7", "de")
+    assert (env["PORT"], env["DYNO"], env["HOME"], env["WEB_CONCURRENCY"], env["LANG"]) == (
+        "5000",
+        "web.1",
+        "/app",
+        "7",
+        "de",
+    )
     assert env["PATH"] == "/app/.heroku/python/bin:/evil:/usr/local/bin:/usr/bin:/bin"
     assert "LD_LIBRARY_PATH" not in env
     assert "LD_PRELOAD" not in env
@@ -194,27 +252,50 @@ def test_a_worker_has_no_port():
 
 @pytest.mark.rule("10.1")
 @pytest.mark.parametrize(
-    ("memory", "cores", "workers"), [(512, 8, 2), (1024, 8, 4), (128, 8, 1), (2560, 2, 5), (14336, 8, 17), (30720, 4, 9), (129024, 16, 33)]
+    ("memory", "cores", "workers"),
+    [(512, 8, 2), (1024, 8, 4), (128, 8, 1), (2560, 2, 5), (14336, 8, 17), (30720, 4, 9), (129024, 16, 33)],
 )
 def test_workers_fit_the_memory_and_the_cores(memory, cores, workers):
     assert web_concurrency(memory, cores) == workers
     env = runtime_env(config={}, process="web.1", memory_mb=memory, cores=cores)
-    assert (env["WEB_CONCURRENCY"], env["DYNO_RAM"], env["WEB_CONCURRENCY_SET_BY"]) == (str(workers), str(memory), "heroku/python")
+    assert (env["WEB_CONCURRENCY"], env["DYNO_RAM"], env["WEB_CONCURRENCY_SET_BY"]) == (
+        str(workers),
+        str(memory),
+        "heroku/python",
+    )
 
 
 @pytest.mark.rule("10.6")
 def test_what_a_dyno_has_by_default_is_what_heroku_gives_it():
-    env = runtime_env(config={"GUNICORN_CMD_ARGS": "--workers 3", "FORWARDED_ALLOW_IPS": "10.0.0.1", "PYTHONUNBUFFERED": "0"}, process="web.1")
-    assert (env["GUNICORN_CMD_ARGS"], env["FORWARDED_ALLOW_IPS"], env["PYTHONUNBUFFERED"], env["PYTHONPATH"]) == ("--workers 3", "*", "true", "/app")
+    env = runtime_env(
+        config={"GUNICORN_CMD_ARGS": "--workers 3", "FORWARDED_ALLOW_IPS": "10.0.0.1", "PYTHONUNBUFFERED": "0"},
+        process="web.1",
+    )
+    assert (env["GUNICORN_CMD_ARGS"], env["FORWARDED_ALLOW_IPS"], env["PYTHONUNBUFFERED"], env["PYTHONPATH"]) == (
+        "--workers 3",
+        "*",
+        "true",
+        "/app",
+    )
     assert runtime_env(config={}, process="worker.1")["GUNICORN_CMD_ARGS"] == "--access-logfile -"
     assert runtime_env(config={"PYTHONPATH": "/app/src"}, process="worker.1")["PYTHONPATH"] == "/app/src"
     assert "WEB_CONCURRENCY_SET_BY" not in runtime_env(config={"WEB_CONCURRENCY": "3"}, process="web.1")
 
 
 @pytest.mark.rule("10.1")
-@pytest.mark.parametrize(("dyno", "set_by", "told"), [("web.1", "heroku/python", True), ("worker.1", "heroku/python", False), ("web.1", "", False)])
+@pytest.mark.parametrize(
+    ("dyno", "set_by", "told"),
+    [("web.1", "heroku/python", True), ("worker.1", "heroku/python", False), ("web.1", "", False)],
+)
 def test_only_web_dynos_say_how_many_workers_they_were_given(tmp_path, dyno, set_by, told):
-    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "DYNO": dyno, "WEB_CONCURRENCY": "2", "DYNO_RAM": "512", "WEB_CONCURRENCY_SET_BY": set_by}
+    env = {
+        "HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "DYNO": dyno,
+        "WEB_CONCURRENCY": "2",
+        "DYNO_RAM": "512",
+        "WEB_CONCURRENCY_SET_BY": set_by,
+    }
     done = subprocess.run(command_argv("echo up"), env=env, capture_output=True, text=True, check=True)
     assert (done.stdout, "WEB_CONCURRENCY is 2, for 512 MB" in done.stderr) == ("up\n", told)
 
@@ -234,7 +315,10 @@ def test_a_tree_without_a_sign_is_refused_with_its_listing():
     with pytest.raises(BuildError) as error:
         managers.detect(["README", "src/", "Manage.py"])
     assert error.value.reason == "detect::not-python"
-    assert all(word in str(error.value) for word in ("README", "src/", "in another folder", "spelled", ".gitignore", "not committed", "git add"))
+    assert all(
+        word in str(error.value)
+        for word in ("README", "src/", "in another folder", "spelled", ".gitignore", "not committed", "git add")
+    )
 
 
 @pytest.mark.rule("3.6")
@@ -277,14 +361,23 @@ def test_a_heavy_slug_is_warned_about_and_its_largest_packages_are_named():
 
 @pytest.mark.rule("10.5")
 def test_hooks_and_collectstatic_know_that_they_are_on_the_platform():
-    env = build_env(config={"DYNO": "x", "HOME": "/root", "STACK": "mine", "SECRET": "s", "LANG": "de_DE.UTF-8"}, commit="c" * 40)
+    env = build_env(
+        config={"DYNO": "x", "HOME": "/root", "STACK": "mine", "SECRET": "s", "LANG": "de_DE.UTF-8"}, commit="c" * 40
+    )
     assert env["SECRET"] == "s"
-    assert (env["DYNO"], env["HOME"], env["STACK"], env["SOURCE_VERSION"]) == ("build.1", "/app", "greenroom-1", "c" * 40)
+    assert (env["DYNO"], env["HOME"], env["STACK"], env["SOURCE_VERSION"]) == (
+        "build.1",
+        "/app",
+        "greenroom-1",
+        "c" * 40,
+    )
 
 
 @pytest.mark.rule("10.2")
 def test_the_apps_own_folders_follow_those_of_its_python_as_on_heroku():
-    env = runtime_env(config={"PATH": "/app/tools:/usr/bin", "LD_LIBRARY_PATH": "/app/vendor/lib"}, process="web.1", port=5000)
+    env = runtime_env(
+        config={"PATH": "/app/tools:/usr/bin", "LD_LIBRARY_PATH": "/app/vendor/lib"}, process="web.1", port=5000
+    )
     assert env["PATH"] == "/app/.heroku/python/bin:/app/tools:/usr/bin:/usr/local/bin:/bin"
     assert env["LD_LIBRARY_PATH"] == "/app/.heroku/python/lib:/app/vendor/lib"
 
@@ -300,13 +393,18 @@ def test_hints_keep_the_python_in_use_and_lead_out_of_the_file_that_wins():
     assert "echo 3.12 > .python-version" in "".join(cached.warnings)
     assert "git rm runtime.txt; echo 3.12 >" in "".join(versions.choose(ask(runtime=b"python-3.12"), HOST).warnings)
     assert hint_of(versions.choose, ask(runtime=b"python-3.8.1"), HOST).startswith("git rm runtime.txt; echo 3.")
-    assert hint_of(versions.choose, ask(runtime=b"python-3.11"), HOST, manager="uv") == "git rm runtime.txt; echo 3.11 > .python-version && git add .python-version"
+    assert (
+        hint_of(versions.choose, ask(runtime=b"python-3.11"), HOST, manager="uv")
+        == "git rm runtime.txt; echo 3.11 > .python-version && git add .python-version"
+    )
     assert "Pipfile" in hint_of(versions.choose, versions.Request((3, 8), "Pipfile.lock"), HOST)
     assert hint_of(ask, b"python-3.12").startswith("echo 3.12 > .python-version")
     assert hint_of(ask, b"3.11\n3.12\n").startswith("echo 3.11 >")
 
 
-@pytest.mark.parametrize("data", [b"\xef\xbb\xbf3.12", b"\xff\xfe3\x00.\x001\x002\x00", b"\xfe\xff\x003\x00.\x001\x002"])
+@pytest.mark.parametrize(
+    "data", [b"\xef\xbb\xbf3.12", b"\xff\xfe3\x00.\x001\x002\x00", b"\xfe\xff\x003\x00.\x001\x002"]
+)
 def test_a_byte_order_mark_is_explained_with_a_command_that_writes_none_in_powershell_either(data):
     hint = hint_of(ask, data)
     assert "echo 3.12 > .python-version" in hint
@@ -326,12 +424,26 @@ def test_each_name_of_herokus_list_is_refused_with_a_command_that_works(name, tm
         git = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c")
         for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
             subprocess.run([*git, *words], cwd=folder, check=True)
-        hint = hint_of(ask, b"3.12" if beside else None, names=sorted(path.name for path in folder.iterdir() if path.is_file()))
+        hint = hint_of(
+            ask, b"3.12" if beside else None, names=sorted(path.name for path in folder.iterdir() if path.is_file())
+        )
         subprocess.run(["sh", "-c", hint.partition(" (")[0]], cwd=folder, check=True)
         assert [path.name for path in folder.iterdir() if path.is_file()] == [".python-version"]
 
 
-@pytest.mark.parametrize("name", ["PYTHON_VERSIONS.md", "python-version.md", ".python-versions", "python-versions.txt", "py-version", "python-ver.txt", "pythonversion.txt", "python.version"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PYTHON_VERSIONS.md",
+        "python-version.md",
+        ".python-versions",
+        "python-versions.txt",
+        "py-version",
+        "python-ver.txt",
+        "pythonversion.txt",
+        "python.version",
+    ],
+)
 def test_names_that_herokus_list_lacks_are_let_be(name):
     assert ask(b"3.12", names=[name]).version == (3, 12)
 

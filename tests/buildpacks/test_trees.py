@@ -1,4 +1,6 @@
-"""Whole trees, as git would hand them over: what is refused first, what a link is worth, and what each file of a tree says."""
+"""Whole trees, as git would hand them over: what is refused first, what a link is worth, and what each file of a tree
+says.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from greenroom.buildpacks.failures import BuildError
 from greenroom.buildpacks.source import Source
 from greenroom.buildpacks.versions import Interpreter
 
-HOST = [Interpreter((3, 9, 20), "/a"), Interpreter((3, 11, 2), "/b"), Interpreter((3, 12, 14), "/c"), Interpreter((3, 13, 3), "/d")]
+HOST = [
+    Interpreter((3, 9, 20), "/a"),
+    Interpreter((3, 11, 2), "/b"),
+    Interpreter((3, 12, 14), "/c"),
+    Interpreter((3, 13, 3), "/d"),
+]
 PIP = {"requirements.txt": "six\n"}
 
 
@@ -64,7 +71,7 @@ def reason(tree, files, **policy):
         ({**PIP, "runtime.txt": "python-3.12", "python-version": "3.11", ".python-version": "junk"}, ""),
         ({**PIP, "venv/other.cfg": "", ".venv": "a file"}, ""),
     ],
-)  # fmt: skip
+)
 def test_of_several_mistakes_the_one_is_named_that_heroku_names(tree, files, wanted):
     if wanted:
         assert reason(tree, files) == wanted
@@ -76,13 +83,28 @@ def test_of_several_mistakes_the_one_is_named_that_heroku_names(tree, files, wan
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (b"3.12", (3, 12, 14)), (b"\r\n 3.12 \r\n", (3, 12, 14)), (b"\xc2\xa03.12\xe2\x80\x83\n", (3, 12, 14)), (b"#c\n\t# d\n3.11.2", (3, 11, 2)),
-        (b"3.12.x", "invalid-version"), (b"3.12.*", "invalid-version"), (b">=3.12", "invalid-version"), (b"3.12-dev", "invalid-version"),
-        (b"pypy3.10", "invalid-version"), (b"3.13t", "invalid-version"), (b"03.12", "invalid-version"), (b"3.12.0.1", "invalid-version"),
-        (b"3.12\n3.12\n", "multiple-versions"), (b"3.12\nnonsense\n", "invalid-version"), (b"\n \n#\n", "no-version"), (b"\xef\xbb\xbf", "invalid-encoding"),
-        (b"3.1\x002", "invalid-version"), ("3.12\n".encode("utf-16"), "invalid-encoding"), (b"\xef\xbb\xbf3.12\n", "invalid-encoding"), ("\uff13.12".encode(), "invalid-version"),
+        (b"3.12", (3, 12, 14)),
+        (b"\r\n 3.12 \r\n", (3, 12, 14)),
+        (b"\xc2\xa03.12\xe2\x80\x83\n", (3, 12, 14)),
+        (b"#c\n\t# d\n3.11.2", (3, 11, 2)),
+        (b"3.12.x", "invalid-version"),
+        (b"3.12.*", "invalid-version"),
+        (b">=3.12", "invalid-version"),
+        (b"3.12-dev", "invalid-version"),
+        (b"pypy3.10", "invalid-version"),
+        (b"3.13t", "invalid-version"),
+        (b"03.12", "invalid-version"),
+        (b"3.12.0.1", "invalid-version"),
+        (b"3.12\n3.12\n", "multiple-versions"),
+        (b"3.12\nnonsense\n", "invalid-version"),
+        (b"\n \n#\n", "no-version"),
+        (b"\xef\xbb\xbf", "invalid-encoding"),
+        (b"3.1\x002", "invalid-version"),
+        ("3.12\n".encode("utf-16"), "invalid-encoding"),
+        (b"\xef\xbb\xbf3.12\n", "invalid-encoding"),
+        ("\uff13.12".encode(), "invalid-version"),
     ],
-)  # fmt: skip
+)
 def test_what_may_stand_in_python_version(tree, content, wanted):
     files = {**PIP, ".python-version": content}
     if isinstance(wanted, str):
@@ -92,7 +114,20 @@ def test_what_may_stand_in_python_version(tree, content, wanted):
 
 
 @pytest.mark.rule("3.1")
-@pytest.mark.parametrize("content", ["3.12", "python 3.12", "python-3", "python-3.12.x", "python-3.12rc1", "python-3.12\npython-3.11", "Python-3.12", "pypy-3.10", ""])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "3.12",
+        "python 3.12",
+        "python-3",
+        "python-3.12.x",
+        "python-3.12rc1",
+        "python-3.12\npython-3.11",
+        "Python-3.12",
+        "pypy-3.10",
+        "",
+    ],
+)
 def test_what_may_not_stand_in_runtime_txt(tree, content):
     assert reason(tree, {**PIP, "runtime.txt": content}) == "runtime-txt::invalid-version"
 
@@ -110,11 +145,23 @@ POETRY = {"poetry.lock": "", "pyproject.toml": "", ".python-version": "3.12"}
         ({**UV, "uv.lock": "package = [1]\n"}, "install-dependencies::uv", "uv lock"),
         ({**UV, "pyproject.toml": "project = 1\ntool = 3\n"}, "", ""),
         ({**UV, "pyproject.toml": "[tool]\nuv = 3\n"}, "", ""),
-        ({**POETRY, "poetry.lock": "package = 3\n", "pyproject.toml": "tool = 3\n"}, "install-dependencies::poetry", "poetry lock"),
+        (
+            {**POETRY, "poetry.lock": "package = 3\n", "pyproject.toml": "tool = 3\n"},
+            "install-dependencies::poetry",
+            "poetry lock",
+        ),
         ({**POETRY, "poetry.lock": "[[package]]\nsource = 'x'\n", "pyproject.toml": "[tool]\npoetry = 3\n"}, "", ""),
         ({"Pipfile": "", "Pipfile.lock": '{"_meta": 1, "default": [1]}', ".python-version": "3.12"}, "", ""),
-        ({"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": "3.9"}}}'}, "python-version::eol", "python_eol"),
-        ({"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": 3}}}'}, "pipfile-lock::invalid-version", "pipenv lock"),
+        (
+            {"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": "3.9"}}}'},
+            "python-version::eol",
+            "python_eol",
+        ),
+        (
+            {"Pipfile": "", "Pipfile.lock": '{"_meta": {"requires": {"python_version": 3}}}'},
+            "pipfile-lock::invalid-version",
+            "pipenv lock",
+        ),
         ({"pyproject.toml": ""}, "package-manager::none-found", "uv lock"),
         ({"pdm.lock": "", "pyproject.toml": ""}, "package-manager::none-found", "pdm export"),
         ({"pylock.toml": "", "app.py": ""}, "package-manager::none-found", "uv lock"),
@@ -143,12 +190,24 @@ def test_runtime_txt_may_hold_comments_and_blanks(tree):
 
 
 @pytest.mark.rule("3.2")
-@pytest.mark.parametrize("name", [".python-version.txt", "python-version", ".python_version", ".python-version ", "python_version.txt", ".Python-version"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".python-version.txt",
+        "python-version",
+        ".python_version",
+        ".python-version ",
+        "python_version.txt",
+        ".Python-version",
+    ],
+)
 def test_slips_of_python_version_are_known(tree, name):
     assert reason(tree, {**PIP, name: "3.12", ".python-version": "3.12"}) == "python-version-file::misspelled"
 
 
-@pytest.mark.parametrize("name", ["python_version.py", "version", "python-version/x", "python.txt", "check-python-version.sh"])
+@pytest.mark.parametrize(
+    "name", ["python_version.py", "version", "python-version/x", "python.txt", "check-python-version.sh"]
+)
 def test_other_names_are_no_slips(tree, name):
     assert tree({**PIP, name: "3.12", ".python-version": "3.12"}).python.minor == (3, 12)
 
@@ -177,8 +236,18 @@ def test_an_app_may_insist_on_a_version_file(tree):
 
 @pytest.mark.rule("5.14")
 def test_links_within_the_tree_are_followed(tree):
-    files = {"requirements.txt": "-> deploy/requirements.txt", "deploy/requirements.txt": "-> ./prod.txt", "deploy/prod.txt": "-r base.txt\nsix\n"}
-    files |= {"base.txt": "iniconfig\n", ".python-version": "-> deploy/version", "deploy/version": "3.12\n", "Procfile": "-> /app/deploy/Procfile", "deploy/Procfile": "web: x\n"}
+    files = {
+        "requirements.txt": "-> deploy/requirements.txt",
+        "deploy/requirements.txt": "-> ./prod.txt",
+        "deploy/prod.txt": "-r base.txt\nsix\n",
+    }
+    files |= {
+        "base.txt": "iniconfig\n",
+        ".python-version": "-> deploy/version",
+        "deploy/version": "3.12\n",
+        "Procfile": "-> /app/deploy/Procfile",
+        "deploy/Procfile": "web: x\n",
+    }
     made = tree(files)
     assert made.python.minor == (3, 12)
     assert made.process_types == {"web": "x"}
@@ -204,9 +273,18 @@ def test_requirements_by_windows_tools_are_read(tree, encoding):
 
 @pytest.mark.rule("5.22")
 def test_what_only_pip_takes_is_written_as_uv_takes_it(tree):
-    files = {"requirements.txt": "-rbase.txt\n-e.\n -e './lib'\n--editable=\"./more\"\n-ihttps://index.invalid/simple\n-cpins.txt\n", "base.txt": "six\n", "pins.txt": "six<2\n"}
+    files = {
+        "requirements.txt": (
+            "-rbase.txt\n-e.\n -e './lib'\n--editable=\"./more\"\n-ihttps://index.invalid/simple\n-cpins.txt\n"
+        ),
+        "base.txt": "six\n",
+        "pins.txt": "six<2\n",
+    }
     made = tree(files).install
-    assert made.files["requirements.txt"] == "-r base.txt\n-e .\n -e ./lib\n--editable=./more\n-i https://index.invalid/simple\n-c pins.txt\n"
+    assert (
+        made.files["requirements.txt"]
+        == "-r base.txt\n-e .\n -e ./lib\n--editable=./more\n-i https://index.invalid/simple\n-c pins.txt\n"
+    )
     assert set(made.files) == {"requirements.txt", "base.txt", "pins.txt"}
     assert made.options == ("-i https://index.invalid/simple",)
     assert made.tree
@@ -268,12 +346,18 @@ def test_what_slugignore_leaves_out_is_seen_by_nothing(tree):
 @pytest.mark.rule("14.9")
 def test_add_ons_of_app_json_that_are_not_here_are_pointed_out(tree):
     def warnings(addons):
-        return [text for text in tree({**PIP, ".python-version": "3.12", "app.json": json.dumps({"addons": addons})}).warnings if "add-on" in text or "second" in text]
+        return [
+            text
+            for text in tree({**PIP, ".python-version": "3.12", "app.json": json.dumps({"addons": addons})}).warnings
+            if "add-on" in text or "second" in text
+        ]
 
     assert warnings(["heroku-postgresql:essential-0", {"plan": "heroku-postgresql", "as": "DATABASE"}]) == []
     assert "config:set REDIS_URL=" in warnings(["heroku-redis:mini"])[0]
     assert "config:set QUEUE_URL=" in warnings([{"plan": "cloudamqp:lemur", "as": "QUEUE"}])[0]
-    assert "addons:create heroku-postgresql --as REPORTS" in warnings([{"plan": "heroku-postgresql", "as": "REPORTS"}])[0]
+    assert (
+        "addons:create heroku-postgresql --as REPORTS" in warnings([{"plan": "heroku-postgresql", "as": "REPORTS"}])[0]
+    )
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])

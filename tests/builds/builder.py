@@ -1,4 +1,6 @@
-"""The worker's side of one build in a process of its own, to be killed: ``python -m tests.builds.builder HOME BUILD``."""
+"""The worker's side of one build in a process of its own, to be killed: ``python -m tests.builds.builder HOME
+BUILD``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Kills the worker's side of a build and the build's own processes at random moments, then asks whether everything that is kept is whole."""
+"""Kills the worker's side of a build and the build's own processes at random moments, then asks whether everything that
+is kept is whole.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Crashes:
-    """What happened so far. moments: (manager, seconds after the start) of each kill; shims: how many builds lost a process too."""
+    """What happened so far. moments: (manager, seconds after the start) of each kill; shims: how many builds lost a
+    process too.
+    """
 
     choose: random.Random
     moments: list[tuple[str, float]] = field(default_factory=list)
@@ -37,8 +41,15 @@ def worker(workshop: Workshop, build: Build) -> subprocess.Popen:
     """A worker for this build, on the suite's database."""
     own = connection.settings_dict
     url = f"postgresql://{own['USER']}:{own['PASSWORD']}@{own['HOST']}:{own['PORT']}/{own['NAME']}"
-    env = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "GREENROOM_HOME": str(workshop.home)}
-    return subprocess.Popen([sys.executable, "-m", "tests.builds.builder", str(workshop.home), str(build.pk)], env=env, cwd=ROOT)
+    env = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+        "GREENROOM_HOME": str(workshop.home),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.builds.builder", str(workshop.home), str(build.pk)], env=env, cwd=ROOT
+    )
 
 
 def living_shims(workshop: Workshop, build: Build) -> list[int]:
@@ -52,7 +63,9 @@ def living_shims(workshop: Workshop, build: Build) -> list[int]:
 
 
 def crash_once(workshop: Workshop, crashes: Crashes, manager: str) -> None:
-    """One build whose worker and shim are killed while it runs; another worker ends it; everything kept must be sound."""
+    """One build whose worker and shim are killed while it runs; another worker ends it; everything kept must be
+    sound.
+    """
     package = crashes.choose.choice([(SIX,), (SIX, ADDED), (ADDED,)])
     text = f"import os  # {crashes.choose.random()}\n"
     build = workshop.start({**BASE, **FILES[manager](*package), "app.py": text})
@@ -85,7 +98,9 @@ def forget_environments(workshop: Workshop) -> None:
 
 
 def assert_sound(workshop: Workshop, build: Build, packages: set[str]) -> None:
-    """The slug is what its digest says, the environment what its packages say, and the shared cache has no half file."""
+    """The slug is what its digest says, the environment what its packages say, and the shared cache has no half
+    file.
+    """
     assert verify(build.slug, workshop.home)
     assert packages <= workshop.packages(build)
     assert not ({"six", "iniconfig"} - packages) & workshop.packages(build)

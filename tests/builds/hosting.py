@@ -1,4 +1,6 @@
-"""A home with a running local engine, an app with a repository, and words to build its commits; lock files by the pinned tools themselves."""
+"""A home with a running local engine, an app with a repository, and words to build its commits; lock files by the
+pinned tools themselves.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ SIX, ADDED = "six==1.16.0", "iniconfig==2.0.0"
 
 
 class Machine:
-    """A home with its supervisor; one for a module, or one for a test that breaks it. ordinary: as an ordinary user runs it."""
+    """A home with its supervisor; one for a module, or one for a test that breaks it. ordinary: as an ordinary user
+    runs it.
+    """
 
     def __init__(self, *, ordinary: bool = False) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="greenroom-builds-", dir="/tmp"))
@@ -92,7 +96,11 @@ class Workshop:
             if path.name != ".git":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         write(work, files)
-        for words in (["add", "-A", "-f"], ["commit", "-qm", "work", "--allow-empty"], ["push", "-q", "-f", str(bare), "HEAD:master"]):
+        for words in (
+            ["add", "-A", "-f"],
+            ["commit", "-qm", "work", "--allow-empty"],
+            ["push", "-q", "-f", str(bare), "HEAD:master"],
+        ):
             subprocess.run([*git, *words], check=True)
         return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
@@ -100,12 +108,16 @@ class Workshop:
         return actions.start(app=self.app, commit=commit or self.commit(files or {}), account=None)
 
     def step(self, build: Build) -> Build:
-        return actions.advance(build=build, engine=self.machine.engine, home=self.home, say=self.said.append, config=self.config)
+        return actions.advance(
+            build=build, engine=self.machine.engine, home=self.home, say=self.said.append, config=self.config
+        )
 
     def finish(self, build: Build, seconds: float = 120) -> Build:
         end = time.monotonic() + seconds
         while build.status == "pending":
-            assert time.monotonic() < end, f"{build.phase} {build.facts.get('trouble')}\n{self.text}\n{self.machine.engine.list()}"
+            assert time.monotonic() < end, (
+                f"{build.phase} {build.facts.get('trouble')}\n{self.text}\n{self.machine.engine.list()}"
+            )
             self.step(build)
             time.sleep(0.02)
         return build
@@ -124,7 +136,9 @@ class Workshop:
     def versions(self, build: Build) -> dict[str, str]:
         """name -> version of what is installed in the slug's environment."""
         site = next((self.home / build.slug.env_folder / "lib").glob("python3.*/site-packages"))
-        return {name.lower(): version for name, version in (path.stem.rsplit("-", 1) for path in site.glob("*.dist-info"))}
+        return {
+            name.lower(): version for name, version in (path.stem.rsplit("-", 1) for path in site.glob("*.dist-info"))
+        }
 
     def packages(self, build: Build) -> set[str]:
         """Names of what is installed in the slug's environment."""
@@ -135,7 +149,12 @@ def overlay(workshop: Workshop, build: Build, seconds: float = 120) -> TestOverl
     """The environment for the tests of what was built, ready or failed."""
     end = time.monotonic() + seconds
     while True:
-        asked = {"slug": build.slug, "engine": workshop.machine.engine, "home": workshop.home, "config": workshop.config}
+        asked = {
+            "slug": build.slug,
+            "engine": workshop.machine.engine,
+            "home": workshop.home,
+            "config": workshop.config,
+        }
         found = prepare_test_overlay(**asked, say=workshop.said.append)
         if found.status != "pending":
             return found
@@ -148,9 +167,17 @@ def printed(workshop: Workshop, seen: tuple, *command: str, env: dict[str, str] 
     name = f"look-{time.time():.6f}"
     paths = {"PATH": "/app/.heroku/python/bin:/usr/bin:/bin", **(env or {})}
     spec = DynoSpec(
-        id=name, kind="run", owner=workshop.app.id.hex, uid=workshop.app.number, process="run.1", command=command, env=paths, mounts=seen,
-        output=True, limits=Limits(memory_mb=512),
-    )  # fmt: skip
+        id=name,
+        kind="run",
+        owner=workshop.app.id.hex,
+        uid=workshop.app.number,
+        process="run.1",
+        command=command,
+        env=paths,
+        mounts=seen,
+        output=True,
+        limits=Limits(memory_mb=512),
+    )
     engine = workshop.machine.engine
     engine.start(spec)
     while (state := engine.describe(name)) and state.phase not in ("exited", "lost"):
@@ -183,8 +210,15 @@ def _lock(tool: str, name: str, text: str) -> dict[str, str]:
     folder = homes.folder("greenroom-lock-")
     (folder / name).write_text(text)
     env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PIPENV_ACTIVE")}
-    env |= {"PIPENV_NOSPIN": "1", "WORKON_HOME": str(folder), "POETRY_VIRTUALENVS_IN_PROJECT": "true", "PIPENV_VERBOSITY": "-1"}
-    done = subprocess.run([str(_tool(tool)), "-m", tool, "lock"], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    env |= {
+        "PIPENV_NOSPIN": "1",
+        "WORKON_HOME": str(folder),
+        "POETRY_VIRTUALENVS_IN_PROJECT": "true",
+        "PIPENV_VERBOSITY": "-1",
+    }
+    done = subprocess.run(
+        [str(_tool(tool)), "-m", tool, "lock"], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     lock = next(path for path in (folder / "Pipfile.lock", folder / "poetry.lock") if path.exists())
     return {name: text, lock.name: lock.read_text()}
@@ -195,7 +229,10 @@ def pipenv_files(*packages: str, dev: str = "") -> dict[str, str]:
     """A Pipfile with these packages and its lock."""
     lines = "\n".join(f'{name} = "=={version}"' for name, version in (line.split("==") for line in packages))
     more = "\n".join(f'{name} = "=={version}"' for name, version in (line.split("==") for line in dev.split()))
-    text = f'[[source]]\nname = "main"\nurl = "{index()}"\nverify_ssl = true\n\n[packages]\n{lines}\n\n[dev-packages]\n{more}\n'
+    text = (
+        f'[[source]]\nname = "main"\nurl = "{index()}"\nverify_ssl ='
+        f" true\n\n[packages]\n{lines}\n\n[dev-packages]\n{more}\n"
+    )
     return _lock("pipenv", "Pipfile", text)
 
 
@@ -204,8 +241,9 @@ def poetry_files(*packages: str, dev: str = "", more: str = "") -> dict[str, str
     """A pyproject.toml with these packages and an explicit source, and its lock."""
     groups = f"[dependency-groups]\ndev = {dev.split()!r}\n" if dev else ""
     text = (
-        f'[project]\nname = "shop"\nversion = "0.1"\nrequires-python = ">=3.10"\ndependencies = {list(packages)!r}\n{groups}'
-        f'[tool.poetry]\npackage-mode = false\n[[tool.poetry.source]]\nname = "main"\nurl = "{index()}"\npriority = "primary"\n{more}'
+        '[project]\nname = "shop"\nversion = "0.1"\nrequires-python = ">=3.10"\ndependencies ='
+        f' {list(packages)!r}\n{groups}[tool.poetry]\npackage-mode = false\n[[tool.poetry.source]]\nname = "main"\nurl'
+        f' = "{index()}"\npriority = "primary"\n{more}'
     )
     return _lock("poetry", "pyproject.toml", text)
 

@@ -1,4 +1,5 @@
-"""A mirror of interpreters on 127.0.0.1, as an operator without a way out has one: an archive in the form that uv expects, made from this host's
+"""A mirror of interpreters on 127.0.0.1, as an operator without a way out has one: an archive in the form that uv
+expects, made from this host's
 own Python, and the list that names it with its hash."""
 
 from __future__ import annotations
@@ -19,13 +20,27 @@ RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/downlo
 OURS = next((it for it in interpreters.find() if not it.prefix), interpreters.find()[-1])
 """The system's own, which needs no shared library of a folder that a dyno does not see."""
 VERSION = OURS.text
-LEFT_OUT = ("__pycache__", "test", "tests", "idlelib", "tkinter", "ensurepip", "site-packages", "dist-packages", "turtledemo")
+LEFT_OUT = (
+    "__pycache__",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "ensurepip",
+    "site-packages",
+    "dist-packages",
+    "turtledemo",
+)
 
 
 def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     parts = member.name.split("/")
     member.uid = member.gid = 0
-    return None if member.linkname.startswith("/") or any(part in LEFT_OUT or part.startswith("config-") for part in parts) else member
+    return (
+        None
+        if member.linkname.startswith("/") or any(part in LEFT_OUT or part.startswith("config-") for part in parts)
+        else member
+    )
 
 
 class Mirror:
@@ -39,15 +54,28 @@ class Mirror:
         with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
             tar.add(OURS.path, f"python/bin/python{major}.{minor}")
             ask = [OURS.path, "-I", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]
-            tar.add(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip(), f"python/lib/python{major}.{minor}", filter=_kept)
+            tar.add(
+                subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip(),
+                f"python/lib/python{major}.{minor}",
+                filter=_kept,
+            )
             link = tarfile.TarInfo("python/bin/python3")
             link.type, link.linkname = tarfile.SYMTYPE, f"python{major}.{minor}"
             tar.addfile(link)
         entry = {
-            "name": "cpython", "arch": {"family": platform.machine(), "variant": None}, "os": "linux", "libc": "gnu", "major": major, "minor": minor,
-            "patch": patch, "prerelease": "", "url": f"{RELEASES}/20260101/{name}", "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
-            "variant": None, "build": "20260101",
-        }  # fmt: skip
+            "name": "cpython",
+            "arch": {"family": platform.machine(), "variant": None},
+            "os": "linux",
+            "libc": "gnu",
+            "major": major,
+            "minor": minor,
+            "patch": patch,
+            "prerelease": "",
+            "url": f"{RELEASES}/20260101/{name}",
+            "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+            "variant": None,
+            "build": "20260101",
+        }
         (folder / "list.json").write_text(json.dumps({f"cpython-{VERSION}-linux-{platform.machine()}-gnu": entry}))
         self.archive = archive
         self.asked: list[str] = []
@@ -57,7 +85,9 @@ class Mirror:
             def log_message(self, *_: object) -> None:
                 asked.append(self.path)
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+        self.server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+        )
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.index = f"{self.url}/list.json"

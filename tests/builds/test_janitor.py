@@ -17,9 +17,7 @@ from greenroom.slugs.actions import verify
 from tests.builds.hosting import ADDED, BASE, SIX, pip_files, uv_files
 
 
-@pytest.mark.parametrize(
-    ("allowed", "names"), [(100, []), (60, ["uv"]), (30, ["uv", "b"]), (5, ["uv", "b", "a"])]
-)
+@pytest.mark.parametrize(("allowed", "names"), [(100, []), (60, ["uv"]), (30, ["uv", "b"]), (5, ["uv", "b", "a"])])
 def test_the_largest_caches_are_emptied_and_no_more_than_needed(allowed, names):
     assert [cache.name for cache in excess([Cache("a", 10), Cache("uv", 60), Cache("b", 30)], allowed)] == names
 
@@ -37,7 +35,9 @@ def test_emptied_caches_cost_no_release_anything_and_the_next_build_is_right(wor
     begun = keeper.turn(now=2.0 + janitor.EVERY)
     assert {cache.name for cache in begun} == set(before)
     end = time.monotonic() + 30
-    while [state for state in workshop.machine.engine.list() if state.id.startswith("janitor-") and state.phase != "exited"]:
+    while [
+        state for state in workshop.machine.engine.list() if state.id.startswith("janitor-") and state.phase != "exited"
+    ]:
         assert time.monotonic() < end
         time.sleep(0.05)
     after = {cache.name: cache.size for cache in janitor.measure(workshop.home)}
@@ -50,12 +50,16 @@ def test_emptied_caches_cost_no_release_anything_and_the_next_build_is_right(wor
 
 @pytest.mark.rule("6.8")
 @pytest.mark.django_db(transaction=True)
-def test_after_a_purge_the_next_build_starts_from_nothing_and_the_one_after_it_does_not(workshop, bob, vera, monkeypatch, all_views):
+def test_after_a_purge_the_next_build_starts_from_nothing_and_the_one_after_it_does_not(
+    workshop, bob, vera, monkeypatch, all_views
+):
     use_engine(workshop.machine.engine)
     monkeypatch.setattr(views_builds, "HOME", workshop.home)
 
     def client(actor):
-        _, token = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",))
+        _, token = accounts.create_token(
+            actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",)
+        )
         return Client(headers={"Authorization": f"Bearer {token}"})
 
     files = {**BASE, **pip_files(SIX), "bin/post_compile": "#!/bin/sh\n:\n"}

@@ -1,4 +1,6 @@
-"""A build ends when somebody cancels it, when its time is over and when it takes too much memory; the next one is right."""
+"""A build ends when somebody cancels it, when its time is over and when it takes too much memory; the next one is
+right.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,12 @@ def test_the_api_cancels_and_a_viewer_may_not(workshop, bob, vera, all_views):
     path = f"/apps/shop/builds/{build.id}/actions/cancel"
     answers = {}
     for actor in (vera, bob):
-        _, token = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",))
-        answers[actor] = Client(headers={"Authorization": f"Bearer {token}"}).post(path, "{}", content_type="application/json")
+        _, token = accounts.create_token(
+            actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",)
+        )
+        answers[actor] = Client(headers={"Authorization": f"Bearer {token}"}).post(
+            path, "{}", content_type="application/json"
+        )
     assert answers[vera].status_code == 403
     assert (answers[bob].status_code, answers[bob].json()["result"]) == (200, "cancelled")
 
@@ -75,7 +81,10 @@ def test_a_build_that_takes_too_long_is_ended_and_says_so(workshop, monkeypatch)
 @pytest.mark.rule("12.2")
 def test_a_build_that_takes_too_much_memory_is_ended_and_says_so(workshop, monkeypatch):
     monkeypatch.setattr(specs, "LIMITS", replace(specs.LIMITS, memory_mb=64))
-    hook = "#!/usr/bin/env python3\nx = bytearray(300_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\nimport time; time.sleep(5)\n"
+    hook = (
+        "#!/usr/bin/env python3\nx = bytearray(300_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\nimport time;"
+        " time.sleep(5)\n"
+    )
     build = workshop.build({**BASE, **pip_files(SIX), "bin/pre_compile": hook})
     assert (build.status, build.failure_reason) == ("failed", "build::memory")
     assert "2048 MB" in build.failure_message

@@ -102,8 +102,16 @@ def test_a_line_longer_than_a_chunk_shows_its_beginning_once(printed):
 
 
 def test_the_message_of_a_result_is_masked_before_it_is_cut():
-    result = {"ok": False, "reason": "build::failed", "message": "m" * 3950 + SECRET, "hint": "h" * 490 + SECRET, "seconds": {"a": 1}}
-    found = ended(phase="exited", exit_code=10, reason="", detail="", result=masked_result(result, hide), memory_mb=1, minutes=1)
+    result = {
+        "ok": False,
+        "reason": "build::failed",
+        "message": "m" * 3950 + SECRET,
+        "hint": "h" * 490 + SECRET,
+        "seconds": {"a": 1},
+    }
+    found = ended(
+        phase="exited", exit_code=10, reason="", detail="", result=masked_result(result, hide), memory_mb=1, minutes=1
+    )
     parts(found.message + found.hint)
     assert (found.reason, found.message[-3:]) == ("build::failed", "***")
 
@@ -122,7 +130,9 @@ def test_a_childs_long_line_stays_one_line_and_its_end_is_a_line_end(monkeypatch
 def test_a_childs_endless_output_is_cut_where_it_is_printed_and_what_follows_is_still_seen(monkeypatch):
     shown = io.StringIO()
     monkeypatch.setattr(frame.sys, "stdout", shown)
-    code, tail = frame.run([sys.executable, "-c", "print('a' * 30_000_000)\nprint('end')\nraise SystemExit(3)"], {}, "/")
+    code, tail = frame.run(
+        [sys.executable, "-c", "print('a' * 30_000_000)\nprint('end')\nraise SystemExit(3)"], {}, "/"
+    )
     frame.say("-----> next")
     text = shown.getvalue()
     assert (code, tail[-1]) == (3, "end")

@@ -1,4 +1,6 @@
-"""The tests' requirements are installed over whatever a slug was built from: wheels, sources, folders of the tree, hooks, uv's packages."""
+"""The tests' requirements are installed over whatever a slug was built from: wheels, sources, folders of the tree,
+hooks, uv's packages.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,17 @@ dependencies = ["six==1.16.0"]
 """
 DEV = '[dependency-groups]\ndev = ["iniconfig==2.0.0"]\n'
 TESTS = {"requirements-test.txt": f"{ADDED}\n"}
-HOOK = {"bin/post_compile": "#!/bin/sh\necho x = 1 > $(python -c 'import six, os; print(os.path.dirname(six.__file__))')/added.py\n"}
+HOOK = {
+    "bin/post_compile": (
+        "#!/bin/sh\necho x = 1 > $(python -c 'import six, os; print(os.path.dirname(six.__file__))')/added.py\n"
+    )
+}
 
 REPOSITORY = {
-    "bin/pre_compile": "#!/bin/sh\nset -e\ncd lib\ngit init -q\ngit add -A\ngit -c user.name=Alice -c user.email=alice@example.com commit -qm work\n"
+    "bin/pre_compile": (
+        "#!/bin/sh\nset -e\ncd lib\ngit init -q\ngit add -A\ngit -c user.name=Alice -c user.email=alice@example.com"
+        " commit -qm work\n"
+    )
 }
 NLTK = {"nltk.txt": "punkt\n", "corpora/nltk/downloader.py": "import sys\nopen(sys.argv[2] + '/got', 'w').close()\n"}
 
@@ -40,13 +49,18 @@ NLTK = {"nltk.txt": "punkt\n", "corpora/nltk/downloader.py": "import sys\nopen(s
 def package(name, folder="", more=""):
     top = f"{folder}/" if folder else ""
     only = f'[tool.setuptools]\npackages = ["{name}"]\n'
-    return {f"{top}pyproject.toml": PACKAGE.replace("NAME", name) + only + more, f"{top}{name}/__init__.py": "WHERE = __file__\n"}
+    return {
+        f"{top}pyproject.toml": PACKAGE.replace("NAME", name) + only + more,
+        f"{top}{name}/__init__.py": "WHERE = __file__\n",
+    }
 
 
 def kinds():
     lib = package("lib", "lib")
     workspace = '[tool.uv.workspace]\nmembers = ["core"]\n[tool.uv.sources]\ncore = { workspace = true }\n'
-    root = PACKAGE.replace("NAME", "shop").replace('["six==1.16.0"]', '["six==1.16.0", "core"]').partition("[project]")[2]
+    root = (
+        PACKAGE.replace("NAME", "shop").replace('["six==1.16.0"]', '["six==1.16.0", "core"]').partition("[project]")[2]
+    )
     return {
         "wheels": ({**pip_files(SIX), **TESTS}, "six"),
         "another version": ({**pip_files(SIX), "requirements-test.txt": f"{ADDED}\nsix==1.17.0\n"}, "six"),
@@ -55,9 +69,15 @@ def kinds():
         "an editable folder": ({**pip_files(SIX, "-e ./lib"), **lib, **TESTS}, "lib"),
         "a repository": ({"requirements.txt": "lib @ git+file:///app/lib\n", **lib, **REPOSITORY, **TESTS}, "lib"),
         "corpora of nltk": ({**pip_files("./corpora"), **package("nltk", "corpora"), **NLTK, **TESTS}, "nltk"),
-        "a folder for the tests": ({**pip_files(SIX), **package("kit", "kit"), "requirements-test.txt": f"-e ./kit\n{ADDED}\n"}, "kit"),
+        "a folder for the tests": (
+            {**pip_files(SIX), **package("kit", "kit"), "requirements-test.txt": f"-e ./kit\n{ADDED}\n"},
+            "kit",
+        ),
         "a uv package": (lambda: uv_project(package("shop", more=DEV)), "shop"),
-        "a uv workspace": (lambda: uv_project({"pyproject.toml": f"[project]{root}{DEV}{workspace}", **package("core", "core")}), "core"),
+        "a uv workspace": (
+            lambda: uv_project({"pyproject.toml": f"[project]{root}{DEV}{workspace}", **package("core", "core")}),
+            "core",
+        ),
     }
 
 
@@ -97,6 +117,11 @@ def test_where_an_ordinary_user_runs_greenroom_they_are_installed_too(shop, ordi
 @pytest.mark.parametrize("shadow", ["requests", "packaging"])
 def test_a_folder_of_the_app_shadows_no_module_of_poetry(workshop, shadow):
     made = poetry_files(SIX)
-    files = {name: text.replace("package-mode = false", "package-mode = true\npackages = [{ include = 'shop' }]") for name, text in made.items()}
-    build = workshop.built({**BASE, **files, "shop/__init__.py": "", f"{shadow}/__init__.py": "raise SystemExit('the wrong module')\n"})
+    files = {
+        name: text.replace("package-mode = false", "package-mode = true\npackages = [{ include = 'shop' }]")
+        for name, text in made.items()
+    }
+    build = workshop.built(
+        {**BASE, **files, "shop/__init__.py": "", f"{shadow}/__init__.py": "raise SystemExit('the wrong module')\n"}
+    )
     assert overlay(workshop, build).status == "ready", workshop.text

@@ -1,4 +1,5 @@
-"""One app's code reaches no other app through what builds share: the cache of wheels, bytecode, environments, resolved requirements, tools.
+"""One app's code reaches no other app through what builds share: the cache of wheels, bytecode, environments, resolved
+requirements, tools.
 
 docs/reference/shared-paths.md lists the paths; each row of it is tried here.
 """
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PLANT = "import sys; sys.stderr.write('POISONED' + chr(10))"
 SPREAD = f"""for d in /greenroom/cache/*/archive-v*/*/; do [ -f "$d/typing_extensions.py" ] && echo "{PLANT}" > "$d/zz_evil.pth"; done
 echo x > /greenroom/cache/PWNED.txt; echo x > /greenroom/cache/uv/PWNED.txt"""
-"""The attack as it was reported: each wheel that has typing_extensions in it gets a file that any start of Python executes."""
+"""The attack as it was reported: each wheel that has typing_extensions in it gets a file that any start of Python
+executes.
+"""
 HOOK = f"""#!/bin/bash
 P=/app/.heroku/python; R=$(readlink -f $P/bin/python3); rm -f $P/bin/python
 cat >$P/bin/python <<X
@@ -67,7 +70,9 @@ def archives(workshop, name):
 
 
 def clean(workshop, build):
-    return printed(workshop, mounts(build.slug), "python", "-c", "import typing_extensions; print('clean')") == "clean\n"
+    return (
+        printed(workshop, mounts(build.slug), "python", "-c", "import typing_extensions; print('clean')") == "clean\n"
+    )
 
 
 def test_a_hook_that_replaces_python_poisons_no_other_apps_packages(workshop, attacker):
@@ -88,7 +93,9 @@ def emptied(workshop):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("idna", "how"), [("3.7", "a file more"), ("3.8", "a file and its record"), ("3.10", "a file instead")])
+@pytest.mark.parametrize(
+    ("idna", "how"), [("3.7", "a file more"), ("3.8", "a file and its record"), ("3.10", "a file instead")]
+)
 def test_what_was_changed_in_the_shared_cache_is_installed_for_nobody(workshop, idna, how):
     wanted = (TYPING, f"idna=={idna}")
     workshop.built({**BASE, **pip_files(*wanted)})
@@ -128,20 +135,28 @@ def test_no_dyno_that_writes_what_others_use_gets_anything_of_an_app(workshop, s
         job = json.loads(spec.stdin)
         assert (job["files"], job["local"], job["no_build"], job["shared"]) == ({}, False, True, True)
         assert sharing.pinned_text(job["lock"]) is not None
-        assert not [mount for mount in spec.mounts if mount.lower or mount.source.startswith(("slugs", "sources", "envs", "cache/apps"))]
+        assert not [
+            mount
+            for mount in spec.mounts
+            if mount.lower or mount.source.startswith(("slugs", "sources", "envs", "cache/apps"))
+        ]
         assert not spec.forwards
         assert "s3cret-of-the-app" not in repr(spec)
     for spec in started:
         written = {mount.source for mount in spec.mounts if mount.mode == "rw"} | {mount.upper for mount in spec.mounts}
         allowed = specs.SHARED_CACHE if spec.owner == PLATFORM else f"cache/apps/{own}"
-        assert not [source for source in written if source and not source.startswith("scratch:") and source != allowed], spec.id
+        assert not [
+            source for source in written if source and not source.startswith("scratch:") and source != allowed
+        ], spec.id
         assert not any(mount.source == specs.SHARED_CACHE for mount in spec.mounts if spec.owner != PLATFORM), spec.id
         assert spec.owner in (PLATFORM, own)
     assert any("requirements-test.txt" in spec.stdin.decode() for spec in started if spec.owner == own)
 
 
 def test_code_of_an_app_finds_no_shared_path_to_write_to(workshop):
-    """Tried by a package that is built for the slug, by one that is built for the tests, by a hook, and by a dyno that runs."""
+    """Tried by a package that is built for the slug, by one that is built for the tests, by a hook, and by a dyno that
+    runs.
+    """
     tops = ["/greenroom", str(workshop.home), str(workshop.home / specs.SHARED_CACHE), str(workshop.home / "envs")]
     attempt = (
         "import os\nwrote = []\n"
@@ -155,7 +170,10 @@ def test_code_of_an_app_finds_no_shared_path_to_write_to(workshop):
         "                pass\n"
         "found = sorted({'/'.join(path.split('/')[:3]) for path in wrote})\n"
     )
-    setup = attempt + "import setuptools\nraise SystemExit('FOUND' + repr(found)) if FAIL else setuptools.setup(name='spy', version='1')\n"
+    setup = (
+        attempt + "import setuptools\nraise SystemExit('FOUND' + repr(found)) if FAIL else setuptools.setup(name='spy',"
+        " version='1')\n"
+    )
     expected = "FOUND['/greenroom/cache', '/greenroom/out']"
     failing = {**BASE, "requirements.txt": "./spy\n", "spy/setup.py": setup.replace("FAIL", "True")}
     build = workshop.build(failing)
@@ -175,7 +193,9 @@ def test_a_config_var_that_changes_during_a_build_puts_no_private_environment_in
     shared = workshop.built({**BASE, **pip_files(SIX)})
     attacker.config = {"PIP_EXTRA_INDEX_URL": f"https://pypi.{'org'}/simple"}
     build = attacker.start({**BASE, **pip_files(SIX)})
-    while not any(state.id.endswith("-sources") for state in attacker.machine.engine.list() if build.id.hex in state.id):
+    while not any(
+        state.id.endswith("-sources") for state in attacker.machine.engine.list() if build.id.hex in state.id
+    ):
         attacker.step(build)
         assert build.status == "pending", attacker.text
     attacker.config = {}
@@ -194,9 +214,21 @@ def test_names_of_private_and_shared_environments_never_meet(workshop):
 
 @pytest.mark.parametrize(
     "line",
-    ["six", "six==1.*", "six>=1", "six @ https://evil.example/six-1-py3-none-any.whl", "six==1.16.0", "--index-url https://evil.example", "-e .", "./six",
-     "six==${V} --hash=sha256:" + "0" * 64, "-r https://evil.example/x.txt", "--find-links /app", "-c other.txt"],
-)  # fmt: skip
+    [
+        "six",
+        "six==1.*",
+        "six>=1",
+        "six @ https://evil.example/six-1-py3-none-any.whl",
+        "six==1.16.0",
+        "--index-url https://evil.example",
+        "-e .",
+        "./six",
+        "six==${V} --hash=sha256:" + "0" * 64,
+        "-r https://evil.example/x.txt",
+        "--find-links /app",
+        "-c other.txt",
+    ],
+)
 def test_only_pinned_packages_with_hashes_may_be_shared(workshop, line):
     good = "django==5.2 ; python_version >= '3.10' --hash=sha256:" + "a" * 64
     assert sharing.pinned_text(f"{good}\n") == (good,)
@@ -240,7 +272,7 @@ def test_bytecode_that_the_platform_did_not_seal_is_not_used(workshop, tmp_path)
         ("../../../../outside.py,sha256=HASH,1", {"../outside.py": "x"}, "lies outside"),
         ("../../../bin/tool,sha256=HASH,1", {"bin/tool": "x"}, ""),
     ],
-)  # fmt: skip
+)
 def test_a_shared_environment_holds_what_its_packages_list_and_nothing_else(tmp_path, row, files, why):
     folder, digest = tmp_path / "env", "LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE"
     site = folder / "lib/python3.12/site-packages"
@@ -250,7 +282,9 @@ def test_a_shared_environment_holds_what_its_packages_list_and_nothing_else(tmp_
     empty = verify.tree(folder)
     (site / "p-1.dist-info").mkdir(parents=True)
     (site / "p.py").write_text("x")
-    (site / "p-1.dist-info" / "RECORD").write_text(f"p.py,sha256={digest},1\np-1.dist-info/RECORD,,\n{row.replace('HASH', digest)}\n")
+    (site / "p-1.dist-info" / "RECORD").write_text(
+        f"p.py,sha256={digest},1\np-1.dist-info/RECORD,,\n{row.replace('HASH', digest)}\n"
+    )
     for name, text in files.items():
         (folder / name).write_text(text)
     with pytest.raises(verify.frame.Failed, match=f"{why}$") if why else contextlib.nullcontext() as raised:

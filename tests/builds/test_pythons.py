@@ -1,4 +1,6 @@
-"""An interpreter that the host lacks is fetched from the operator's mirror, kept, and seen by builds and dynos; one that cannot be had is named."""
+"""An interpreter that the host lacks is fetched from the operator's mirror, kept, and seen by builds and dynos; one
+that cannot be had is named.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_a_version_that_the_host_lacks_is_fetched_once_and_dynos_run_on_it(works
     build = workshop.built({**PIP, ".python-version": f"{MINOR}\n"})
     assert f"-----> Installing Python {MINOR}, which is not on this host" in workshop.text
     assert f"-----> Using Python {VERSION} specified in .python-version" in workshop.text
-    said = printed(workshop, mounts(build.slug), "python", "-c", "import six, sys; print(sys.version.split()[0], sys.base_prefix)")
+    said = printed(
+        workshop, mounts(build.slug), "python", "-c", "import six, sys; print(sys.version.split()[0], sys.base_prefix)"
+    )
     version, place = said.split()
     assert (version, place.startswith("/greenroom/python/cpython-")) == (VERSION, True)
     assert str(workshop.home) not in str(build.slug.manifest["interpreter"])

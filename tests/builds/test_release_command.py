@@ -12,13 +12,18 @@ from greenroom.releases.rules import COMMAND_SECONDS, command_end
 from tests.builds.hosting import BASE, SIX, pip_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PROCFILE = "web: python app.py\nrelease: python -c \"import os, six; print(os.environ['NAME'], os.environ.get('PORT'), six.__version__)\"\n"
+PROCFILE = (
+    "web: python app.py\nrelease: python -c \"import os, six; print(os.environ['NAME'], os.environ.get('PORT'),"
+    ' six.__version__)"\n'
+)
 
 
 def release(workshop, alice, files):
     build = workshop.built({**BASE, **pip_files(SIX), **files})
     config = config_vars.write(app=workshop.app, home=workshop.home, values={"NAME": "shop"}, actor=alice)
-    return actions.release(actor=alice, app=workshop.app, kind="deploy", description="Deploy", slug=build.slug, config=config)
+    return actions.release(
+        actor=alice, app=workshop.app, kind="deploy", description="Deploy", slug=build.slug, config=config
+    )
 
 
 def end(workshop, spec, command):
@@ -28,7 +33,12 @@ def end(workshop, spec, command):
         time.sleep(0.05)
         state = engine.describe(spec.id)
     text = (workshop.home / "run" / "dynos" / spec.id / "output").read_text()
-    return command_end(phase=state.phase, exit_code=state.exit_code, reason=state.reason, memory_mb=512, kind=command.kind), text
+    return (
+        command_end(
+            phase=state.phase, exit_code=state.exit_code, reason=state.reason, memory_mb=512, kind=command.kind
+        ),
+        text,
+    )
 
 
 @pytest.mark.rule("13.2")

@@ -13,8 +13,14 @@ REQUIREMENTS = {
     "nothing said": ("", {"pip": OURS["pip"], "setuptools": OURS["setuptools"] if WITH_SETUPTOOLS else None}),
     "both named": ("setuptools==75.8.0\npip==25.0\n", {"pip": "25.0", "setuptools": "75.8.0"}),
     "one named": ("Setuptools \\\n  >=75,<75.1\n", {"pip": OURS["pip"], "setuptools": "75.0.0"}),
-    "wanted by another": ("gunicorn==20.1.0\n", {"pip": OURS["pip"], "gunicorn": "20.1.0", **({"setuptools": OURS["setuptools"]} if WITH_SETUPTOOLS else {})}),
-    "an older one wanted": ("celery==5.2.3\nkombu<5.3\n", {"pip": OURS["pip"], "celery": "5.2.3", "setuptools": "59.6.0"}),
+    "wanted by another": (
+        "gunicorn==20.1.0\n",
+        {"pip": OURS["pip"], "gunicorn": "20.1.0", **({"setuptools": OURS["setuptools"]} if WITH_SETUPTOOLS else {})},
+    ),
+    "an older one wanted": (
+        "celery==5.2.3\nkombu<5.3\n",
+        {"pip": OURS["pip"], "celery": "5.2.3", "setuptools": "59.6.0"},
+    ),
 }
 """words -> (lines of requirements.txt, what is installed; None: it is not)."""
 

@@ -1,4 +1,6 @@
-"""What a build leaves: a slug whose digest depends on nothing but commit and lock, that names all it is made of, and that shows damage."""
+"""What a build leaves: a slug whose digest depends on nothing but commit and lock, that names all it is made of, and
+that shows damage.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from tests.builds.hosting import ADDED, BASE, FILES, SIX, Machine, Workshop, pip
 from tests.slugs.test_sbom import VALID
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PAGES = {f"shop/page_{number}.py": f"def page(request, number={number}):\n    return [str(number), 'x', request]\n" for number in range(30)}
+PAGES = {
+    f"shop/page_{number}.py": f"def page(request, number={number}):\n    return [str(number), 'x', request]\n"
+    for number in range(30)
+}
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""What requirements.txt may name beside packages of the index: a folder of the tree, a repository, a folder of wheels, another index."""
+"""What requirements.txt may name beside packages of the index: a folder of the tree, a repository, a folder of wheels,
+another index.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,24 @@ python -c 'import beside, cloned, boxed, six; print("beside:", beside.__file__);
 @pytest.mark.rule("10.3", "5.17", "5.19")
 def test_folders_repositories_wheels_and_indexes_of_a_requirements_file_are_really_installed(workshop):
     requirements = (
-        f"--index-url {index()}\n--find-links ./wheels\n-e ./libs/beside\n-e git+file:///app/vendor/cloned@main#egg=cloned\nboxed\n{SIX}\n"
+        f"--index-url {index()}\n--find-links ./wheels\n-e ./libs/beside\n-e"
+        f" git+file:///app/vendor/cloned@main#egg=cloned\nboxed\n{SIX}\n"
     )
     files = {
-        **BASE, "requirements.txt": requirements, "bin/pre_compile": PRE, "bin/post_compile": POST,
-        "libs/beside/setup.py": SETUP.format("beside"), "libs/beside/beside.py": "",
-        "vendor/cloned/setup.py": SETUP.format("cloned"), "vendor/cloned/cloned.py": "WHERE = 'first'\n",
-    }  # fmt: skip
+        **BASE,
+        "requirements.txt": requirements,
+        "bin/pre_compile": PRE,
+        "bin/post_compile": POST,
+        "libs/beside/setup.py": SETUP.format("beside"),
+        "libs/beside/beside.py": "",
+        "vendor/cloned/setup.py": SETUP.format("cloned"),
+        "vendor/cloned/cloned.py": "WHERE = 'first'\n",
+    }
     first = workshop.built(files)
-    assert "       beside: /app/libs/beside/beside.py\n       cloned: first\n       boxed: a wheel of the tree" in workshop.text
+    assert (
+        "       beside: /app/libs/beside/beside.py\n       cloned: first\n       boxed: a wheel of the tree"
+        in workshop.text
+    )
     assert workshop.packages(first) >= {"beside", "cloned", "boxed", "six"}
     again = workshop.built({**files, "vendor/cloned/cloned.py": "WHERE = 'second'\n"})
     assert "cloned: second" in workshop.text

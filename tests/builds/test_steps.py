@@ -1,4 +1,6 @@
-"""What runs in a build beside the installation: hooks, NLTK, collectstatic, .slugignore, editable installs, a private index."""
+"""What runs in a build beside the installation: hooks, NLTK, collectstatic, .slugignore, editable installs, a private
+index.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def hook(text):
 def test_hooks_see_the_config_vars_but_not_what_would_break_the_build(workshop):
     workshop.config = {"NAME": "from-config", "PATH": "/nowhere", "LD_PRELOAD": "/evil.so", "PYTHONHOME": "/nowhere"}
     files = {
-        "bin/pre_compile": hook("echo pre $NAME $PWD [$LD_PRELOAD$PYTHONHOME] >&2; test ! -e .heroku/python/bin; echo made > made.txt"),
+        "bin/pre_compile": hook(
+            "echo pre $NAME $PWD [$LD_PRELOAD$PYTHONHOME] >&2; test ! -e .heroku/python/bin; echo made > made.txt"
+        ),
         "bin/post_compile": hook("echo post $(python -c 'import six; print(six.__version__)') $(cat made.txt)"),
     }
     build = workshop.built({**PIP, **files})
@@ -41,7 +45,10 @@ def test_hooks_see_the_config_vars_but_not_what_would_break_the_build(workshop):
 @pytest.mark.rule("7.6", "7.7")
 def test_hooks_have_a_folder_of_config_vars_and_a_cache_that_only_good_builds_change(workshop):
     workshop.config = {"NAME": "from config\nand more", "PATH": "/nowhere"}
-    pre = hook('test "$BUILD_DIR" = "$PWD"; cat "$CACHE_DIR"/count 2>/dev/null || echo first; echo -n x >> "$CACHE_DIR"/count; test ! -e $ENV_DIR/PATH')
+    pre = hook(
+        'test "$BUILD_DIR" = "$PWD"; cat "$CACHE_DIR"/count 2>/dev/null || echo first; echo -n x >> "$CACHE_DIR"/count;'
+        " test ! -e $ENV_DIR/PATH"
+    )
     post = hook('echo "now $(cat $CACHE_DIR/count)"; cat $ENV_DIR/NAME; echo; exit $(cat status)')
     files = {**PIP, "bin/pre_compile": pre, "bin/post_compile": post, "status": "0"}
     workshop.built(files)
@@ -64,7 +71,9 @@ def test_a_hook_that_fails_fails_the_build(workshop, name):
 
 @pytest.mark.rule("7.1")
 def test_a_hook_that_names_no_interpreter_is_a_script_of_the_shell(workshop):
-    workshop.built({**PIP, "bin/pre_compile": "words=(made here)\necho ${words[0]} without a first line\n", "bin/post_compile": ""})
+    workshop.built(
+        {**PIP, "bin/pre_compile": "words=(made here)\necho ${words[0]} without a first line\n", "bin/post_compile": ""}
+    )
     assert "       made without a first line" in workshop.text
     build = workshop.build({**PIP, "bin/pre_compile": "#!/usr/bin/env bash\r\necho no\r\n"})
     assert build.failure_reason == "hooks::pre_compile"
@@ -87,7 +96,13 @@ def test_what_a_hook_installs_stays_with_the_app_and_changes_no_shared_environme
 
 @pytest.mark.rule("12.1")
 def test_slugignore_is_applied_before_anything_looks_at_the_tree(workshop):
-    files = {**PIP, "Pipfile": "[packages]\n", "docs/big.txt": "x", "keep/big.txt": "x", ".slugignore": "Pipfile\n/docs\n!keep\n"}
+    files = {
+        **PIP,
+        "Pipfile": "[packages]\n",
+        "docs/big.txt": "x",
+        "keep/big.txt": "x",
+        ".slugignore": "Pipfile\n/docs\n!keep\n",
+    }
     build = workshop.built(files)
     assert "Deleting 2 files matching .slugignore patterns." in workshop.text
     assert "negation is not supported" in workshop.text
@@ -98,7 +113,12 @@ def test_slugignore_is_applied_before_anything_looks_at_the_tree(workshop):
 
 @pytest.mark.rule("10.3")
 def test_an_editable_install_of_the_app_itself_is_imported_from_app(workshop):
-    files = {**BASE, "requirements.txt": "-e .\n", "pyproject.toml": SHOP.replace("NAME", "shop"), "shop/__init__.py": "WHERE = __file__\n"}
+    files = {
+        **BASE,
+        "requirements.txt": "-e .\n",
+        "pyproject.toml": SHOP.replace("NAME", "shop"),
+        "shop/__init__.py": "WHERE = __file__\n",
+    }
     say = hook("cd /tmp && python -c 'import shop; print(shop.WHERE)'")
     workshop.built({**files, "bin/post_compile": say})
     assert "       /app/shop/__init__.py" in workshop.text
@@ -106,25 +126,38 @@ def test_an_editable_install_of_the_app_itself_is_imported_from_app(workshop):
 
 def nltk_files(body, **files):
     """A package of the tree that is called nltk and has a downloader."""
-    source = {f"corpora/{name}": text for name, text in (("pyproject.toml", SHOP.replace("NAME", "nltk")), ("nltk/__init__.py", ""))}
+    source = {
+        f"corpora/{name}": text
+        for name, text in (("pyproject.toml", SHOP.replace("NAME", "nltk")), ("nltk/__init__.py", ""))
+    }
     return {**BASE, "requirements.txt": "./corpora\n", **source, "corpora/nltk/downloader.py": body, **files}
 
 
 @pytest.mark.rule("8.1", "8.2")
 def test_nltk_txt_names_what_is_downloaded_into_the_environment(workshop):
     body = (
-        "import os, sys\nimport six, shadow\nfolder = sys.argv[2] + '/corpora'\nos.makedirs(folder)\n"
-        "open(folder + '/got', 'w').write(' '.join(sys.argv[3:]))\n"
-        "print('private', oct(os.stat(folder).st_mode & 0o022), oct(os.stat(sys.argv[2]).st_mode & 0o022), os.environ['NLTK_ALLOW_PROXIED_URLOPEN'])\n"
+        "import os, sys\nimport six, shadow\nfolder = sys.argv[2] + '/corpora'\nos.makedirs(folder)\nopen(folder +"
+        " '/got', 'w').write(' '.join(sys.argv[3:]))\nprint('private', oct(os.stat(folder).st_mode & 0o022),"
+        " oct(os.stat(sys.argv[2]).st_mode & 0o022), os.environ['NLTK_ALLOW_PROXIED_URLOPEN'])\n"
     )
     post = hook("echo data $NLTK_DATA: $(cat $NLTK_DATA/corpora/got)")
     files = nltk_files(body, **{"nltk.txt": "punkt\nstopwords\n", "bin/post_compile": post})
-    build = workshop.built({**files, "requirements.txt": f"./corpora\n{SIX}\n", "six/__init__.py": "raise SystemExit('not this one')\n", **{
-        "corpora/shadow/__init__.py": "", "corpora/pyproject.toml": files["corpora/pyproject.toml"].replace('["nltk"]', '["nltk", "shadow"]'),
-        "shadow/__init__.py": "raise SystemExit('not this one')\n",
-    }})  # fmt: skip
+    build = workshop.built(
+        {
+            **files,
+            "requirements.txt": f"./corpora\n{SIX}\n",
+            "six/__init__.py": "raise SystemExit('not this one')\n",
+            **{
+                "corpora/shadow/__init__.py": "",
+                "corpora/pyproject.toml": files["corpora/pyproject.toml"].replace('["nltk"]', '["nltk", "shadow"]'),
+                "shadow/__init__.py": "raise SystemExit('not this one')\n",
+            },
+        }
+    )
     assert "-----> Downloading NLTK corpora..." in workshop.text
-    assert "private 0o0 0o0 1" in workshop.text, "nltk 3.10 refuses data in folders that a group may write to, and fetches by a proxy"
+    assert "private 0o0 0o0 1" in workshop.text, (
+        "nltk 3.10 refuses data in folders that a group may write to, and fetches by a proxy"
+    )
     assert "data /app/.heroku/python/nltk_data: punkt stopwords" in workshop.text
     look = "import os; print(oct(os.stat('/app/.heroku/python/nltk_data').st_mode & 0o022))"
     assert printed(workshop, mounts(build.slug), "python", "-c", look) == "0o0\n"
@@ -138,7 +171,9 @@ def test_a_download_that_fails_fails_the_build(workshop):
 
 @pytest.mark.rule("7.1")
 def test_of_a_hook_that_prints_300_mb_nine_are_kept_and_one_line_says_so(workshop):
-    flood = hook("yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | head -c 300000000; echo after")
+    flood = hook(
+        "yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | head -c 300000000; echo after"
+    )
     workshop.built({**PIP, "bin/pre_compile": flood})
     assert workshop.text.count("was truncated: it is longer than 9 MB") == 1
     assert len(workshop.text) < 11_000_000
@@ -148,7 +183,10 @@ def test_of_a_hook_that_prints_300_mb_nine_are_kept_and_one_line_says_so(worksho
 
 @pytest.mark.rule("8.2")
 def test_at_run_time_nltk_data_is_found_where_the_build_put_it(tmp_path):
-    assert "[ -d /app/.heroku/python/nltk_data ] && export NLTK_DATA=/app/.heroku/python/nltk_data" in command_argv("true")[2]
+    assert (
+        "[ -d /app/.heroku/python/nltk_data ] && export NLTK_DATA=/app/.heroku/python/nltk_data"
+        in command_argv("true")[2]
+    )
 
 
 @pytest.mark.rule("8.4")
@@ -167,8 +205,13 @@ DJANGO = {**PIP, "django/__init__.py": "", "src/manage.py": MANAGE}
 @pytest.mark.rule("9.4", "9.5", "9.7")
 def test_collectstatic_runs_the_shallowest_manage_py_with_the_config_vars(workshop):
     workshop.config = {"NAME": "from-config"}
-    workshop.built({**DJANGO, "src/deep/manage.py": "raise SystemExit(1)\n", "a/b/c/manage.py": "raise SystemExit(1)\n"})
-    assert "-----> $ python src/manage.py collectstatic --noinput\n       ran ['collectstatic', '--noinput'] from-config ." in workshop.text
+    workshop.built(
+        {**DJANGO, "src/deep/manage.py": "raise SystemExit(1)\n", "a/b/c/manage.py": "raise SystemExit(1)\n"}
+    )
+    assert (
+        "-----> $ python src/manage.py collectstatic --noinput\n       ran ['collectstatic', '--noinput'] from-config ."
+        in workshop.text
+    )
 
 
 @pytest.mark.rule("9.1", "9.2", "9.3", "9.4")
@@ -218,7 +261,10 @@ def test_the_environment_of_a_failed_collectstatic_is_shown_on_demand_without_th
 @pytest.mark.rule("5.9", "5.10")
 def test_an_installer_sees_no_config_var_but_its_index_and_no_output_shows_its_password(workshop):
     workshop.config = {"PIP_EXTRA_INDEX_URL": "https://bob:s3cr3t-w0rd@index.invalid/simple", "STRIPE_KEY": "live-1234"}
-    spy = 'import os, setuptools\nprint(sorted(k for k in os.environ if "STRIPE" in k or "INDEX" in k), os.environ.get("UV_INDEX"))\nraise SystemExit(1)\n'
+    spy = (
+        'import os, setuptools\nprint(sorted(k for k in os.environ if "STRIPE" in k or "INDEX" in k),'
+        ' os.environ.get("UV_INDEX"))\nraise SystemExit(1)\n'
+    )
     build = workshop.build({**BASE, "requirements.txt": "./spy\n", "spy/setup.py": spy})
     assert build.status == "failed"
     said = workshop.text + build.failure_message + build.failure_hint
@@ -230,8 +276,13 @@ def test_an_installer_sees_no_config_var_but_its_index_and_no_output_shows_its_p
 
 @pytest.mark.rule("5.10")
 def test_what_a_hook_prints_is_shown_without_credentials_of_an_index(workshop):
-    workshop.config = {"POETRY_HTTP_BASIC_MAIN_PASSWORD": "pass-of-poetry", "PIP_EXTRA_INDEX_URL": "https://u:p%40ss-of-pip@index.invalid/"}
-    said = hook("echo $POETRY_HTTP_BASIC_MAIN_PASSWORD p@ss-of-pip $PIP_EXTRA_INDEX_URL https://a:b@c.invalid/d >&2; exit 4")
+    workshop.config = {
+        "POETRY_HTTP_BASIC_MAIN_PASSWORD": "pass-of-poetry",
+        "PIP_EXTRA_INDEX_URL": "https://u:p%40ss-of-pip@index.invalid/",
+    }
+    said = hook(
+        "echo $POETRY_HTTP_BASIC_MAIN_PASSWORD p@ss-of-pip $PIP_EXTRA_INDEX_URL https://a:b@c.invalid/d >&2; exit 4"
+    )
     build = workshop.build({**PIP, "bin/pre_compile": said})
     assert "       *** *** https://***@index.invalid/ https://***@c.invalid/d" in workshop.text
     assert build.failure_reason == "hooks::pre_compile"

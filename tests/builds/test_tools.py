@@ -18,7 +18,16 @@ def test_a_procfile_may_call_pipenv(workshop):
 
     build = workshop.built({**BASE, **pipenv_files(SIX)})
     env = runtime_env(config={}, process="run.1", manager="pipenv")
-    said = printed(workshop, mounts(build.slug), "pipenv", "run", "python", "-c", "import six, sys; print(six.__version__, sys.prefix)", env=env)
+    said = printed(
+        workshop,
+        mounts(build.slug),
+        "pipenv",
+        "run",
+        "python",
+        "-c",
+        "import six, sys; print(six.__version__, sys.prefix)",
+        env=env,
+    )
     assert said.split() == ["1.16.0", "/app/.heroku/python"]
 
 

@@ -32,7 +32,11 @@ def test_a_failure_that_quotes_nul_ends_the_build_with_its_text(advanced):
         raise BuildError("hooks::post_compile", "the hook said \0 and \ud800", hint="a\0")
 
     build = advanced(take)
-    assert (build.status, build.failure_message, build.failure_hint) == ("failed", "the hook said \u2400 and ?", "a\u2400")
+    assert (build.status, build.failure_message, build.failure_hint) == (
+        "failed",
+        "the hook said \u2400 and ?",
+        "a\u2400",
+    )
 
 
 def test_facts_that_the_database_refuses_end_the_build_at_once(advanced):

@@ -1,4 +1,6 @@
-"""A home with a running local engine, an app with a repository and a slug in it, and the suite's PostgreSQL for its dynos."""
+"""A home with a running local engine, an app with a repository and a slug in it, and the suite's PostgreSQL for its
+dynos.
+"""
 
 from __future__ import annotations
 

@@ -42,9 +42,16 @@ FAILED = {
 }
 CLEAN = {"outcome": "success", "total": 3, "new": 0, "findings": [], "suppressed": 0, "suppressed_before": 0}
 FINDING = {
-    "path": "app/db.py", "line": 2, "column": 5, "tool": "ruff", "rule": "S608", "severity": 1, "state": "new",
-    "message": "Possible SQL injection", "fingerprint": "f" * 64,
-}  # fmt: skip
+    "path": "app/db.py",
+    "line": 2,
+    "column": 5,
+    "tool": "ruff",
+    "rule": "S608",
+    "severity": 1,
+    "state": "new",
+    "message": "Possible SQL injection",
+    "fingerprint": "f" * 64,
+}
 RED = {**CLEAN, "outcome": "failure", "total": 4, "new": 1, "findings": [FINDING]}
 NO_CHANGE = {"outcome": "success", "detail": "", "changes": []}
 APP_JSON = {
@@ -87,9 +94,16 @@ class Play:
     def scan(self) -> CheckRun:
         slug = self.slug if self.built else None
         return actions.advance_scan(
-            run=self.run("scan"), app=self.app, sha=SHA, deployed_sha=self.deployed, slug=slug,
-            mounts=MOUNTS if slug else None, engine=self.engine, home=self.home, say=self.said.append,
-        )  # fmt: skip
+            run=self.run("scan"),
+            app=self.app,
+            sha=SHA,
+            deployed_sha=self.deployed,
+            slug=slug,
+            mounts=MOUNTS if slug else None,
+            engine=self.engine,
+            home=self.home,
+            say=self.said.append,
+        )
 
     @property
     def test_id(self):
@@ -302,9 +316,18 @@ def test_an_app_that_never_had_a_test_passes_and_is_told_so(play):
 
 
 def test_tests_that_the_deployed_commit_has_may_not_vanish(play):
-    deployed = CheckRun.objects.create(app=play.app, sha=DEPLOYED, name="tests", builtin=True, number=900, data={"tests": 7})
+    deployed = CheckRun.objects.create(
+        app=play.app, sha=DEPLOYED, name="tests", builtin=True, number=900, data={"tests": 7}
+    )
     assert deployed.data["tests"] == 7
-    order = {"run": play.run("tests"), "slug": play.slug, "mounts": MOUNTS, "engine": play.engine, "home": play.home, "say": play.said.append}
+    order = {
+        "run": play.run("tests"),
+        "slug": play.slug,
+        "mounts": MOUNTS,
+        "engine": play.engine,
+        "home": play.home,
+        "say": play.said.append,
+    }
     actions.advance_tests(**order, deployed_sha=DEPLOYED)
     play.engine.end(play.test_id, EMPTY)
     run = actions.advance_tests(**order, deployed_sha=DEPLOYED)
@@ -312,21 +335,38 @@ def test_tests_that_the_deployed_commit_has_may_not_vanish(play):
 
 
 def test_checks_see_which_settings_the_app_runs_with_and_no_secret(play, alice):
-    updates = {"DJANGO_SETTINGS_MODULE": "config.settings.production", "STRIPE_KEY": "live", "DJANGO_CONFIGURATION": "Prod"}
+    updates = {
+        "DJANGO_SETTINGS_MODULE": "config.settings.production",
+        "STRIPE_KEY": "live",
+        "DJANGO_CONFIGURATION": "Prod",
+    }
     config_vars.change(actor=alice, app=play.app, home=play.home, updates=updates)
-    write(play.home / play.slug.folder, {"config/settings/production.py": 'A = os.environ["STRIPE_KEY"]\nB = env.bool("HSTS")\nC = env("D", default="x")\n'})
+    write(
+        play.home / play.slug.folder,
+        {
+            "config/settings/production.py": (
+                'A = os.environ["STRIPE_KEY"]\nB = env.bool("HSTS")\nC = env("D", default="x")\n'
+            )
+        },
+    )
     play.tests()
     play.scan()
     play.scan()
     for dyno in (play.test_id, play.models_id):
         env = play.engine.specs[dyno].env
-        assert (env["DJANGO_SETTINGS_MODULE"], env["DJANGO_CONFIGURATION"], env["HSTS"]) == ("config.settings.production", "Prod", "False")
+        assert (env["DJANGO_SETTINGS_MODULE"], env["DJANGO_CONFIGURATION"], env["HSTS"]) == (
+            "config.settings.production",
+            "Prod",
+            "False",
+        )
         assert env["STRIPE_KEY"] not in ("live", "")
         assert "D" not in env
 
 
 def test_settings_that_pytest_names_go_before_those_of_the_app(play, alice):
-    config_vars.change(actor=alice, app=play.app, home=play.home, updates={"DJANGO_SETTINGS_MODULE": "config.settings.production"})
+    config_vars.change(
+        actor=alice, app=play.app, home=play.home, updates={"DJANGO_SETTINGS_MODULE": "config.settings.production"}
+    )
     write(play.home / play.slug.folder, {"pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = config.settings.test\n"})
     play.tests()
     assert "DJANGO_SETTINGS_MODULE" not in play.engine.specs[play.test_id].env
@@ -502,7 +542,11 @@ def test_a_run_that_cannot_be_swept_away_does_not_keep_the_others(play, monkeypa
     play.tests()
     scanned(play, CLEAN)
     with monkeypatch.context() as patch:
-        patch.setattr(drive.postgres, "drop_throwaway", lambda label: (_ for _ in ()).throw(psycopg.errors.WrongObjectType("a template")))
+        patch.setattr(
+            drive.postgres,
+            "drop_throwaway",
+            lambda label: (_ for _ in ()).throw(psycopg.errors.WrongObjectType("a template")),
+        )
         assert [actions.sweep(engine=play.engine, limit=1) for _ in range(3)] == [0, 1, 0]
     assert actions.sweep(engine=play.engine, limit=1) == 1
     assert not CheckRun.objects.exclude(dyno="").exists()
@@ -563,7 +607,9 @@ def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, mon
     spec = play.engine.specs[scanners]
     asked = json.loads(spec.stdin)
     assert asked["scanners"] == {"bandit": "/greenroom/scanners/bandit", "semgrep": None}
-    assert ("/greenroom/scanners/bandit", "cache/scanners/bandit") in [(mount.target, mount.source) for mount in spec.mounts]
+    assert ("/greenroom/scanners/bandit", "cache/scanners/bandit") in [
+        (mount.target, mount.source) for mount in spec.mounts
+    ]
     assert (spec.egress, [key for key in spec.env if "SECRET" in key or "DATABASE" in key]) == (False, [])
     play.built = True
     play.scan()
@@ -571,8 +617,13 @@ def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, mon
     play.engine.end(play.scan_id, CLEAN)
     play.engine.end(play.models_id, {**NO_CHANGE, "squawk": {**CLEAN, "total": 0}})
     assert play.scan().status == "in_progress"
-    missing = {"outcome": "error", "detail": "it is not installed here; hint: the operator runs: greenroom scanners:install semgrep"}
-    play.engine.end(scanners, {"outcome": "error", "scanners": {"bandit": {**CLEAN, "suppressed": 2}, "semgrep": missing}})
+    missing = {
+        "outcome": "error",
+        "detail": "it is not installed here; hint: the operator runs: greenroom scanners:install semgrep",
+    }
+    play.engine.end(
+        scanners, {"outcome": "error", "scanners": {"bandit": {**CLEAN, "suppressed": 2}, "semgrep": missing}}
+    )
     run = play.scan()
     assert (run.conclusion, run.brief) == ("error", f"semgrep: {missing['detail']}")
     assert run.notes == ["this push adds 2 suppressions (bandit)."]
@@ -581,7 +632,9 @@ def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, mon
     assert scanners in play.engine.forgotten
 
 
-@pytest.mark.parametrize("result", [{"outcome": "success"}, {"outcome": "success", "scanners": {}}, {"outcome": "great"}, None])
+@pytest.mark.parametrize(
+    "result", [{"outcome": "success"}, {"outcome": "success", "scanners": {}}, {"outcome": "great"}, None]
+)
 def test_scanners_that_leave_no_result_are_an_error(play, monkeypatch, result):
     monkeypatch.setattr(drive.scanning, "settings_of", lambda **_: {"scanners": ["bandit"], "migrations": "warn"})
     Slug.objects.update(is_django=False)
@@ -613,26 +666,46 @@ def test_an_ignored_finding_lets_the_scan_pass_and_is_told(play, alice):
 def test_one_ignored_finding_does_not_hide_those_that_were_not_reported(play, alice):
     many = {**RED, "new": 1200, "total": 1200}
     scanned(play, many)
-    ignoring.ignore(app=play.app, fingerprint="f" * 64, reason="not reachable", until=clock.now() + timedelta(days=3), actor=alice)
+    ignoring.ignore(
+        app=play.app, fingerprint="f" * 64, reason="not reachable", until=clock.now() + timedelta(days=3), actor=alice
+    )
     actions.rerun(app=play.app, sha=SHA, name="scan", actor=alice)
     assert scanned(play, many).conclusion == "failure"
 
 
 def test_hazards_of_new_migrations_are_told_and_block_only_where_the_app_wants_it(play):
-    hazard = {**FINDING, "tool": "squawk", "rule": "renaming-column", "path": "shop/migrations/0002_x.py", "line": 14, "severity": 3, "message": "Renaming"}
+    hazard = {
+        **FINDING,
+        "tool": "squawk",
+        "rule": "renaming-column",
+        "path": "shop/migrations/0002_x.py",
+        "line": 14,
+        "severity": 3,
+        "message": "Renaming",
+    }
     mild = {**NO_CHANGE, "squawk": {**CLEAN, "new": 1, "total": 1, "findings": [hazard]}}
     run = scanned(play, CLEAN, mild)
     assert (run.conclusion, run.title) == ("success", "1 new finding, which does not block (3 known)")
-    assert run.notes == ["new migrations have 1 hazard for tables in use, first: shop/migrations/0002_x.py:14 renaming-column."]
+    assert run.notes == [
+        "new migrations have 1 hazard for tables in use, first: shop/migrations/0002_x.py:14 renaming-column."
+    ]
     actions.rerun(app=play.app, sha=SHA, name="scan", actor=PLATFORM)
-    strict = {**NO_CHANGE, "squawk": {**CLEAN, "outcome": "failure", "new": 1, "total": 1, "findings": [{**hazard, "severity": 2}]}}
+    strict = {
+        **NO_CHANGE,
+        "squawk": {**CLEAN, "outcome": "failure", "new": 1, "total": 1, "findings": [{**hazard, "severity": 2}]},
+    }
     run = scanned(play, CLEAN, strict)
-    assert (run.conclusion, run.brief) == ("failure", "squawk: 1 new finding, first: shop/migrations/0002_x.py:14 renaming-column Renaming")
+    assert (run.conclusion, run.brief) == (
+        "failure",
+        "squawk: 1 new finding, first: shop/migrations/0002_x.py:14 renaming-column Renaming",
+    )
 
 
 @pytest.mark.django_db
 def test_the_database_of_a_test_run_whose_app_is_gone_is_dropped(shop):
-    CheckRun.objects.create(app=shop, sha="a" * 40, name="tests", builtin=True, status="completed", dyno="test-kept", number=1)
+    CheckRun.objects.create(
+        app=shop, sha="a" * 40, name="tests", builtin=True, status="completed", dyno="test-kept", number=1
+    )
     kept, gone = (drive.postgres.make_throwaway(label=label) for label in ("test-kept", "test-gone"))
     try:
         assert gone.name in drive.sweep_forsaken()

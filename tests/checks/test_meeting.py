@@ -1,4 +1,6 @@
-"""Check runs that two move at the same moment: who has read an old row is refused, or told what the other did, and ends no attempt a second time."""
+"""Check runs that two move at the same moment: who has read an old row is refused, or told what the other did, and ends
+no attempt a second time.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ pytestmark = pytest.mark.django_db
 
 
 def opened(shop, alice):
-    return outside.open_run(app=shop, sha=SHA, name="ci/build", status="in_progress", conclusion="", words={}, annotations=(), actor=alice)
+    return outside.open_run(
+        app=shop, sha=SHA, name="ci/build", status="in_progress", conclusion="", words={}, annotations=(), actor=alice
+    )
 
 
 def changed(shop, alice, run, status="", conclusion="", **words):
-    return outside.change_run(app=shop, run=run, status=status, conclusion=conclusion, words=words, annotations=(), actor=alice)
+    return outside.change_run(
+        app=shop, run=run, status=status, conclusion=conclusion, words=words, annotations=(), actor=alice
+    )
 
 
 def test_a_move_of_an_old_read_is_refused_and_changes_nothing(shop):
@@ -37,7 +43,9 @@ def test_the_dyno_of_a_check_that_was_ended_since_it_was_read_is_not_started(sho
     play = Play(shop, home)
     run = play.run("tests")
     actions.cancel(app=shop, sha=SHA, engine=play.engine, why="superseded")
-    ended = actions.advance_tests(run=run, slug=play.slug, mounts=(), engine=play.engine, home=home, say=play.said.append)
+    ended = actions.advance_tests(
+        run=run, slug=play.slug, mounts=(), engine=play.engine, home=home, say=play.said.append
+    )
     assert (ended.status, ended.conclusion, play.engine.starts) == ("completed", "cancelled", [])
 
 
@@ -67,7 +75,13 @@ def test_a_check_run_that_has_ended_since_it_was_read_is_not_opened_again(shop, 
     late.status, late.conclusion, late.title = "in_progress", "", ""
     assert changed(shop, alice, late, summary="words that come late").title == "42 passed"
     row = CheckRun.objects.get()
-    assert (row.attempt, row.status, row.conclusion, row.title, row.summary) == (1, "completed", "success", "42 passed", "words that come late")
+    assert (row.attempt, row.status, row.conclusion, row.title, row.summary) == (
+        1,
+        "completed",
+        "success",
+        "42 passed",
+        "words that come late",
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -87,7 +101,12 @@ def test_a_report_waits_for_who_ends_the_attempt_as_stale_and_begins_another(sho
     opened(shop, alice)
     with transaction.atomic():
         move(CheckRun.objects.select_for_update(no_key=True).get(), status="completed", conclusion="stale")
-        aside = Aside(lambda: actions.report(app=shop, sha=SHA, name="ci/build", status="completed", conclusion="success"))
+        aside = Aside(
+            lambda: actions.report(app=shop, sha=SHA, name="ci/build", status="completed", conclusion="success")
+        )
         assert aside.waits()
     aside.end()
-    assert list(CheckRun.objects.order_by("attempt").values_list("attempt", "conclusion")) == [(1, "stale"), (2, "success")]
+    assert list(CheckRun.objects.order_by("attempt").values_list("attempt", "conclusion")) == [
+        (1, "stale"),
+        (2, "success"),
+    ]

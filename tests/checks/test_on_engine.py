@@ -7,7 +7,15 @@ import pytest
 from greenroom.checks import actions, scanner_tools
 from greenroom.config_vars import actions as config_vars
 from tests.checks.dyno_side import write
-from tests.checks.hosting import FILES, TESTS, a_journey, engine, engine_home, same_minor, server  # noqa: F401 - fixtures
+from tests.checks.hosting import (
+    FILES,
+    TESTS,
+    a_journey,
+    engine,
+    engine_home,
+    same_minor,
+    server,
+)  # noqa: F401 - fixtures
 
 SQL = "def find(cursor, name):\n    cursor.execute(\"SELECT * FROM t WHERE n = '%s'\" % name)\n"
 
@@ -99,8 +107,8 @@ def test_an_enabled_scanner_and_squawk_look_at_the_push_inside_their_sandboxes(j
     journey.deployed = journey.commit(old)
     scanner_tools.install(journey.home, "bandit")
     migration = (
-        "from django.db import migrations\nclass Migration(migrations.Migration):\n"
-        '    dependencies = [("shop", "0001_initial")]\n    operations = [\n        migrations.RenameField("item", "name", "title"),\n    ]\n'
+        'from django.db import migrations\nclass Migration(migrations.Migration):\n    dependencies = [("shop",'
+        ' "0001_initial")]\n    operations = [\n        migrations.RenameField("item", "name", "title"),\n    ]\n'
     )
     run_it = "import os\n\n\ndef f(x):\n    os.system('ls ' + x)\n"
     models = FILES["shop/models.py"].replace("name =", "title =")
@@ -110,7 +118,10 @@ def test_an_enabled_scanner_and_squawk_look_at_the_push_inside_their_sandboxes(j
     run = journey.check("scan")
     assert run.conclusion == "failure", (run.brief, journey.said)
     found = {(row.tool, row.rule, row.path, row.line) for row in run.annotations.filter(new=True)}
-    assert {("bandit", "B605", "shop/run.py", 5), ("squawk", "renaming-column", "shop/migrations/0002_title.py", 5)} <= found, found
+    assert {
+        ("bandit", "B605", "shop/run.py", 5),
+        ("squawk", "renaming-column", "shop/migrations/0002_title.py", 5),
+    } <= found, found
     assert "bandit: 1 new finding, first: shop/run.py:5 B605" in run.brief
     assert run.data["scanners"]["bandit"]["version"] == "1.9.4"
     assert any("Safer: keep the old name in the database with db_column" in text for text in journey.said)

@@ -1,4 +1,6 @@
-"""A test in quarantine never hides: it has an owner and an end, its failure is told, and after its day it fails the check again."""
+"""A test in quarantine never hides: it has an owner and an end, its failure is told, and after its day it fails the
+check again.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +13,36 @@ from greenroom.buildpacks.readers import read_settings
 from greenroom.checks.builtin import quarantine, testing
 
 TODAY = date(2026, 11, 25)
-ENTRY = {"test": "shop.tests.Pay.test_net", "owner": "alice@example.com", "until": "2026-12-01", "reason": "races with the clock, TICKET-9"}
+ENTRY = {
+    "test": "shop.tests.Pay.test_net",
+    "owner": "alice@example.com",
+    "until": "2026-12-01",
+    "reason": "races with the clock, TICKET-9",
+}
 FAILED = {"name": ENTRY["test"], "kind": "failure", "output": "AssertionError"}
 OTHER = {"name": "shop.tests.Pay.test_gross", "kind": "failure", "output": "AssertionError"}
 
 
 def judged(*failures, entries=(ENTRY,), tests=40, today=TODAY, **more):
-    result = {"outcome": "failure", "tests": tests, "failed": len(failures), "failures": list(failures), "flaky": [], "seconds": 1.0, **more}
+    result = {
+        "outcome": "failure",
+        "tests": tests,
+        "failed": len(failures),
+        "failures": list(failures),
+        "flaky": [],
+        "seconds": 1.0,
+        **more,
+    }
     return testing.read(quarantine.apply(result, list(entries), today))
 
 
 def test_its_failure_alone_lets_the_commit_pass_and_is_told_with_owner_end_and_reason():
     outcome = judged(FAILED)
     assert (outcome.conclusion, outcome.title) == ("success", "Ran 40 tests in 1.0 s: OK, 1 in quarantine failed")
-    told = "1 in quarantine failed: shop.tests.Pay.test_net (alice@example.com, until 2026-12-01: races with the clock, TICKET-9)."
+    told = (
+        "1 in quarantine failed: shop.tests.Pay.test_net (alice@example.com, until 2026-12-01: races with the clock,"
+        " TICKET-9)."
+    )
     assert outcome.notes == (told,)
     assert f"       {told}" in outcome.lines
     assert outcome.data["quarantined_output"] == [FAILED]
@@ -55,7 +73,12 @@ def test_a_run_in_which_nothing_else_passed_proves_nothing():
 
 
 def test_a_crash_is_not_put_aside():
-    assert testing.read(quarantine.apply({"outcome": "error", "detail": "no database", "failures": []}, [ENTRY], TODAY)).conclusion == "error"
+    assert (
+        testing.read(
+            quarantine.apply({"outcome": "error", "detail": "no database", "failures": []}, [ENTRY], TODAY)
+        ).conclusion
+        == "error"
+    )
 
 
 def toml(text):
@@ -64,10 +87,15 @@ def toml(text):
 
 def test_greenroom_toml_names_scanners_and_quarantined_tests():
     found = toml(
-        '[scan]\nscanners = ["bandit", "pip-audit"]\nmigrations = "error"\n\n[[tests.quarantine]]\ntest = "a.T.x"\nowner = "bob"\nuntil = 2026-12-31\nreason = "r"\n'
+        '[scan]\nscanners = ["bandit", "pip-audit"]\nmigrations = "error"\n\n[[tests.quarantine]]\ntest ='
+        ' "a.T.x"\nowner = "bob"\nuntil = 2026-12-31\nreason = "r"\n'
     )
     assert found["scan"] == {"scanners": ["bandit", "pip-audit"], "migrations": "error"}
-    assert toml("[tests]\nminutes = 90\nsilent_minutes = 20\n")["tests"] == {"quarantine": [], "minutes": 90, "silent_minutes": 20}
+    assert toml("[tests]\nminutes = 90\nsilent_minutes = 20\n")["tests"] == {
+        "quarantine": [],
+        "minutes": 90,
+        "silent_minutes": 20,
+    }
     assert found["tests"] == {"quarantine": [{"test": "a.T.x", "owner": "bob", "until": "2026-12-31", "reason": "r"}]}
     assert "scan" not in toml('root = "x"\n')
 
@@ -84,7 +112,10 @@ def test_greenroom_toml_names_scanners_and_quarantined_tests():
         ("[tests]\nminutes = 0\n", "[tests] minutes: whole minutes from 1 to 240"),
         ("[tests]\nsilent_minutes = 61\n", "[tests] silent_minutes: whole minutes from 1 to 60"),
         ("[tests]\nseconds = 1\n", "[tests] seconds: it is not known; allowed are minutes, silent_minutes"),
-        ('[[tests.quarantine]]\ntest = "a"\nowner = "b"\nreason = "c"\n', "number 1: it needs exactly test, owner, until, reason"),
+        (
+            '[[tests.quarantine]]\ntest = "a"\nowner = "b"\nreason = "c"\n',
+            "number 1: it needs exactly test, owner, until, reason",
+        ),
         ('[[tests.quarantine]]\ntest = "a"\nowner = ""\nuntil = 2026-12-31\nreason = "c"\n', "owner: a text"),
         ('[[tests.quarantine]]\ntest = "a"\nowner = "b"\nuntil = "soon"\nreason = "c"\n', "until: a date"),
     ],

@@ -270,10 +270,12 @@ def test_every_state_of_a_run_has_a_sentence(run):
 
 def test_a_withheld_commit_tells_for_each_check_what_to_do_next():
     runs = [
-        Run(name="tests", status="completed", conclusion="failure"), Run(name="scan", status="completed", conclusion="error"),
-        Run(name="ci/old", status="completed", conclusion="failure"), Run(name="lint it", status="completed", conclusion="success"),
+        Run(name="tests", status="completed", conclusion="failure"),
+        Run(name="scan", status="completed", conclusion="error"),
+        Run(name="ci/old", status="completed", conclusion="failure"),
+        Run(name="lint it", status="completed", conclusion="success"),
         Run(name="tests", attempt=0, status="completed", conclusion="success"),
-    ]  # fmt: skip
+    ]
     assert remedies(runs, required=("tests", "Scan", "lint it", "ci/new"), app="shop", sha="a" * 40) == [
         "all that `tests` said: greenroom checks:info tests aaaaaaaa -a shop",
         "all that `scan` said: greenroom checks:info scan aaaaaaaa -a shop",

@@ -100,7 +100,10 @@ def test_style_is_no_finding(scanned):
 def test_a_child_process_is_red_only_with_a_shell_and_a_hint_without(scanned):
     call = "import subprocess\n\n\ndef f(words):\n    return subprocess.run({}, check=True)\n"
     plain = scanned({"a.py": call.format('["ls", *words]')}, {})
-    assert (plain["outcome"], {(item["rule"], item["severity"]) for item in plain["findings"]}) == ("success", {("S603", 3), ("S607", 3)})
+    assert (plain["outcome"], {(item["rule"], item["severity"]) for item in plain["findings"]}) == (
+        "success",
+        {("S603", 3), ("S607", 3)},
+    )
     shell = scanned({"a.py": call.format("words, shell=True")}, {})
     assert [(item["rule"], item["severity"]) for item in shell["findings"]] == [("S602", 1)]
     assert [(item["end_line"], item["end_column"]) for item in shell["findings"]] == [(5, 26)]
@@ -125,8 +128,14 @@ BLOCKS = {
     "an unknown name": ("def f():\n    return unknown\n", "F821"),
     "an unknown name in a map": ("from __future__ import annotations\nX = {'a': unknown}\n", "F821"),
     "a value in a statement": ('def f(cursor, pk):\n    cursor.execute(f"SELECT * FROM t WHERE id = {pk}")\n', "S608"),
-    "a quoted value in a statement": ("def f(cursor, name):\n    cursor.execute(f\"SELECT * FROM t WHERE n LIKE '{name}'\")\n", "S608"),
-    "an added value": ("def f(cursor, name):\n    cursor.execute(\"SELECT * FROM t WHERE n = '\" + name + \"'\")\n", "S608"),
+    "a quoted value in a statement": (
+        "def f(cursor, name):\n    cursor.execute(f\"SELECT * FROM t WHERE n LIKE '{name}'\")\n",
+        "S608",
+    ),
+    "an added value": (
+        'def f(cursor, name):\n    cursor.execute("SELECT * FROM t WHERE n = \'" + name + "\'")\n',
+        "S608",
+    ),
     "a formatted value": ('def f(cursor, pk):\n    cursor.execute("DELETE FROM t WHERE id = {}".format(pk))\n', "S608"),
     "a shell": ("import os\ndef f(x):\n    os.system(x)\n", "S605"),
     "eval": ("def f(x):\n    return eval(x)\n", "S307"),
@@ -157,27 +166,47 @@ def latin(scanned, tmp_path, first_line):
     target = archive(tmp_path / "new.tar", CLEAN)
     with tarfile.open(target, "a") as tar:
         tar.add(source, arcname="app/latin.py")
-    wish = {"ruff": find_ruff_bin(), "work": str(tmp_path / "work"), "new": str(target), "old": str(archive(tmp_path / "old.tar", CLEAN))}
+    wish = {
+        "ruff": find_ruff_bin(),
+        "work": str(tmp_path / "work"),
+        "new": str(target),
+        "old": str(archive(tmp_path / "old.tar", CLEAN)),
+    }
     return result("scan", home=tmp_path / "home", cwd=tmp_path, wish=wish)
 
 
-@pytest.mark.parametrize("line", ["# -*- coding: latin-1 -*-\n", "#!/usr/bin/env python\n# vim: set fileencoding=iso-8859-15 :\n", "# coding=cp1252\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# -*- coding: latin-1 -*-\n",
+        "#!/usr/bin/env python\n# vim: set fileencoding=iso-8859-15 :\n",
+        "# coding=cp1252\n",
+    ],
+)
 def test_a_file_that_names_its_encoding_is_valid_python(scanned, tmp_path, line):
     assert latin(scanned, tmp_path, line)["outcome"] == "success"
 
 
-@pytest.mark.parametrize("line", ["", "# coding: utf-8\n", "X = 1\n# coding: latin-1\n", "X = 1\n\n# coding: latin-1\n"])
+@pytest.mark.parametrize(
+    "line", ["", "# coding: utf-8\n", "X = 1\n# coding: latin-1\n", "X = 1\n\n# coding: latin-1\n"]
+)
 def test_a_file_that_is_not_in_the_encoding_it_names_is_red(scanned, tmp_path, line):
     assert latin(scanned, tmp_path, line)["outcome"] == "failure"
 
 
 def test_a_template_of_a_project_is_no_broken_python(scanned):
-    files = {"cookie/{{cookiecutter.slug}}/setup.py": "import {{cookiecutter.slug}}\n", "skeleton/urls.py": "from {{ project_name }} import views\n"}
+    files = {
+        "cookie/{{cookiecutter.slug}}/setup.py": "import {{cookiecutter.slug}}\n",
+        "skeleton/urls.py": "from {{ project_name }} import views\n",
+    }
     assert scanned({**CLEAN, **files}, CLEAN)["outcome"] == "success"
 
 
 def test_a_suppression_is_counted_once_and_found_in_any_file(scanned):
-    files = {f"app/m{number}.py": NOQA for number in range(3)} | {"app/d.py": SQL, "app/e.py": NOQA.replace("# noqa: S608", "#noqa")}
+    files = {f"app/m{number}.py": NOQA for number in range(3)} | {
+        "app/d.py": SQL,
+        "app/e.py": NOQA.replace("# noqa: S608", "#noqa"),
+    }
     scan = scanned(files, {"app/d.py": SQL})
     assert (scan["outcome"], scan["suppressed"], scan["suppressed_before"], scan["total"]) == ("success", 4, 0, 1)
 
@@ -256,7 +285,10 @@ def test_a_changed_model_that_needs_a_default_is_a_failure_too(tmp_path):
 
 
 def test_conflicting_migrations_are_a_failure(tmp_path):
-    second = 'from django.db import migrations\nclass Migration(migrations.Migration):\n    dependencies = [("shop", "0001_initial")]\n'
+    second = (
+        'from django.db import migrations\nclass Migration(migrations.Migration):\n    dependencies = [("shop",'
+        ' "0001_initial")]\n'
+    )
     files = {**DJANGO, "shop/migrations/0002_a.py": second, "shop/migrations/0002_b.py": second}
     answer = models(tmp_path, files)
     assert (answer["outcome"], "conflict" in answer["detail"]) == ("failure", True)
@@ -271,9 +303,13 @@ def test_settings_that_cannot_be_imported_are_the_app_s_to_mend(tmp_path):
 
 PACKAGE = {
     "site-packages/flagger/__init__.py": "",
-    "site-packages/flagger/models.py": "from django.db import models\nclass Flag(models.Model):\n    name = models.CharField(max_length=20)\n",
+    "site-packages/flagger/models.py": (
+        "from django.db import models\nclass Flag(models.Model):\n    name = models.CharField(max_length=20)\n"
+    ),
     "site-packages/flagger/migrations/__init__.py": "",
-    "site-packages/flagger/migrations/0001_initial.py": DJANGO["shop/migrations/0001_initial.py"].replace("Item", "Flag").replace("BigAutoField", "AutoField"),
+    "site-packages/flagger/migrations/0001_initial.py": (
+        DJANGO["shop/migrations/0001_initial.py"].replace("Item", "Flag").replace("BigAutoField", "AutoField")
+    ),
     "conf/settings.py": DJANGO["conf/settings.py"].replace('["shop"]', '["shop", "flagger"]'),
 }
 
@@ -294,13 +330,17 @@ def test_a_change_without_migration_that_is_deployed_already_is_known(tmp_path):
     again = result("models", home=tmp_path / "home2", cwd=tmp_path / "app", wish={"known": first["changes"]})
     assert (again["outcome"], again["drift"]) == ("success", first["changes"])
     write(tmp_path / "app", {"shop/models.py": files["shop/models.py"] + "    size = models.IntegerField(null=True)\n"})
-    assert result("models", home=tmp_path / "home3", cwd=tmp_path / "app", wish={"known": first["changes"]})["outcome"] == "failure"
+    assert (
+        result("models", home=tmp_path / "home3", cwd=tmp_path / "app", wish={"known": first["changes"]})["outcome"]
+        == "failure"
+    )
 
 
 def test_a_database_that_is_down_does_not_matter(tmp_path):
     settings = (
         DJANGO["conf/settings.py"]
-        + 'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": 1}}\n'
+        + 'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1",'
+        ' "PORT": 1}}\n'
     )
     answer = models(tmp_path, {**DJANGO, "conf/settings.py": settings})
     assert answer["outcome"] == "success", answer["tail"]

@@ -6,8 +6,14 @@ import pytest
 
 from tests.checks.dyno_side import DJANGO, result, run, write
 
-GOOD = "from django.test import TestCase\nclass Good(TestCase):\n    def test_one(self):\n        pass\n    def test_two(self):\n        pass\n"
-BAD = "from django.test import TestCase\nclass Bad(TestCase):\n    def test_net(self):\n        self.assertEqual(1, 2)\n    def test_ok(self):\n        pass\n"
+GOOD = (
+    "from django.test import TestCase\nclass Good(TestCase):\n    def test_one(self):\n        pass\n    def"
+    " test_two(self):\n        pass\n"
+)
+BAD = (
+    "from django.test import TestCase\nclass Bad(TestCase):\n    def test_net(self):\n        self.assertEqual(1, 2)\n "
+    "   def test_ok(self):\n        pass\n"
+)
 FLAKY = """import os
 from django.test import TestCase
 class Sometimes(TestCase):
@@ -95,7 +101,13 @@ def test_a_command_that_does_not_exist_is_named_and_is_the_app_s_to_mend(tested)
     assert "nosuchrunner: command not found" in found["detail"]
 
 
-@pytest.mark.parametrize("command", ["python -c 'raise SystemExit(\"No module named pytest\")'", "echo 'bash: line 1: pytest: command not found'; exit 127"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -c 'raise SystemExit(\"No module named pytest\")'",
+        "echo 'bash: line 1: pytest: command not found'; exit 127",
+    ],
+)
 def test_a_pytest_that_is_missing_is_named_with_what_to_do(tested, command):
     found = tested({}, test=command)
     assert found["outcome"] == "failure"

@@ -1,7 +1,10 @@
-"""What every optional scanner promises, with its real tool: new is told from known, and what was not found out is never green.
+"""What every optional scanner promises, with its real tool: new is told from known, and what was not found out is never
+green.
 
-bandit, djlint and pip-audit are the real ones, installed as an operator installs them. semgrep (270 MB) is a small program that
-answers in semgrep's own shape; the real one is run where it was installed: `python -m greenroom.checks.scanner_tools .tools/scanners install semgrep`.
+bandit, djlint and pip-audit are the real ones, installed as an operator installs them. semgrep (270 MB) is a small
+program that
+answers in semgrep's own shape; the real one is run where it was installed: `python -m greenroom.checks.scanner_tools
+.tools/scanners install semgrep`.
 """
 
 from __future__ import annotations
@@ -84,7 +87,11 @@ def shelf():
 def scan(shelf, tmp_path):
     def do(name, new, old=None, tool=""):
         extra = RULE if name == "semgrep" else {}
-        wish = {"new": str(archive(tmp_path / "new.tar", {**extra, **new})), "old": None, "work": str(tmp_path / "work")}
+        wish = {
+            "new": str(archive(tmp_path / "new.tar", {**extra, **new})),
+            "old": None,
+            "work": str(tmp_path / "work"),
+        }
         if old is not None:
             wish["old"] = str(archive(tmp_path / "old.tar", {**extra, **old}))
         wish["scanners"] = {name: shelf(name, tmp_path) if tool == "" else tool}
@@ -135,7 +142,7 @@ def test_only_what_is_likely_a_bug_is_red(scan, name, outcome):
         ("#!/bin/sh\necho all is well\n", "cannot be read"),
         ("#!/bin/sh\nexit 0\n", "reported nothing"),
         ("#!/bin/sh\necho '{}'\n", "no"),
-        ("#!/bin/sh\necho '{\"results\": [{}], \"runs\": [{\"results\": [{}]}], \"dependencies\": [7]}'\n", ""),
+        ('#!/bin/sh\necho \'{"results": [{}], "runs": [{"results": [{}]}], "dependencies": [7]}\'\n', ""),
         ("#!/nonexistent/python\n", "could not be started"),
     ],
 )
@@ -150,7 +157,9 @@ def test_a_tool_that_crashes_or_talks_nonsense_is_an_error(scan, tmp_path, name,
 def test_a_tool_that_is_missing_is_an_error_that_names_the_remedy(scan, name):
     answer = scan(name, {"app/run.py": EVAL}, {}, tool=None)
     assert answer["outcome"] == "error"
-    assert ("there are bandit, djlint" if name == "pylint" else f"greenroom scanners:install {name}") in answer["detail"]
+    assert ("there are bandit, djlint" if name == "pylint" else f"greenroom scanners:install {name}") in answer[
+        "detail"
+    ]
 
 
 def test_a_tool_that_hangs_is_an_error(tmp_path, monkeypatch):
@@ -165,11 +174,20 @@ def test_bandit_s_suppressions_are_counted_and_its_findings_in_tests_left_out(sc
     path, bad, good = BAD["bandit"]
     quiet = bad.replace("+ x)", "+ x)  # nosec")
     answer = scan("bandit", {path: quiet, "app/tests/test_run.py": bad}, {path: good})
-    assert (answer["outcome"], answer["new"], answer["suppressed"] > answer["suppressed_before"]) == ("success", 0, True)
+    assert (answer["outcome"], answer["new"], answer["suppressed"] > answer["suppressed_before"]) == (
+        "success",
+        0,
+        True,
+    )
 
 
 def test_semgrep_without_rules_of_the_repository_or_with_broken_ones_is_an_error(scan, tmp_path, shelf):
-    wish = {"new": str(archive(tmp_path / "n.tar", {"a.py": EVAL})), "old": None, "work": str(tmp_path / "w"), "scanners": {"semgrep": shelf("semgrep", tmp_path)}}
+    wish = {
+        "new": str(archive(tmp_path / "n.tar", {"a.py": EVAL})),
+        "old": None,
+        "work": str(tmp_path / "w"),
+        "scanners": {"semgrep": shelf("semgrep", tmp_path)},
+    }
     bare = result("scanners", home=tmp_path / "home", cwd=tmp_path, wish=wish)
     assert (bare["outcome"], ".semgrep/" in bare["scanners"]["semgrep"]["detail"]) == ("error", True)
     assert scan("semgrep", {"a.py": EVAL, ".semgrep/broken.yml": "?"}, {})["detail"] == "invalid rule"
@@ -189,7 +207,10 @@ REAL_RULES = """rules:
 def test_the_real_semgrep_with_rules_of_the_repository(tmp_path):
     tool = scanner_tools.tools.scanner_folder(SHELF, "semgrep")
     if not (tool / "bin" / "semgrep").exists():
-        pytest.skip("THE REAL SEMGREP IS NOT INSTALLED HERE: python -m greenroom.checks.scanner_tools .tools/scanners install semgrep")
+        pytest.skip(
+            "THE REAL SEMGREP IS NOT INSTALLED HERE: python -m greenroom.checks.scanner_tools .tools/scanners install"
+            " semgrep"
+        )
 
     turns = iter(range(9))
 
@@ -201,7 +222,9 @@ def test_the_real_semgrep_with_rules_of_the_repository(tmp_path):
         return result("scanners", home=tmp_path / "home", cwd=tmp_path, wish=wish)["scanners"]["semgrep"]
 
     red = scan({"app/run.py": EVAL + "print(f(1))\n"}, {"app/run.py": SAFE})
-    rows = [(row["rule"], row["path"], row["line"], row["column"], row["severity"], row["state"]) for row in red["findings"]]
+    rows = [
+        (row["rule"], row["path"], row["line"], row["column"], row["severity"], row["state"]) for row in red["findings"]
+    ]
     assert (red["outcome"], red["version"]) == ("failure", "1.182.0"), red
     assert rows == [("no-eval", "app/run.py", 2, 12, 2, "new"), ("no-print", "app/run.py", 3, 1, 4, "new")]
     known = scan({"app/moved.py": "X = 1\n" + EVAL}, {"app/run.py": EVAL})
@@ -214,7 +237,14 @@ def test_the_real_semgrep_with_rules_of_the_repository(tmp_path):
 
 def test_the_real_pip_audit_without_a_network_has_audited_nothing(scan, shelf, tmp_path):
     real = shelf("pip-audit", tmp_path)
-    apart = next((words for words in (["unshare", "-n"], ["unshare", "-rn"]) if shutil.which("unshare") and not subprocess.run([*words, "true"], capture_output=True).returncode), None)
+    apart = next(
+        (
+            words
+            for words in (["unshare", "-n"], ["unshare", "-rn"])
+            if shutil.which("unshare") and not subprocess.run([*words, "true"], capture_output=True).returncode
+        ),
+        None,
+    )
     if apart is None:
         pytest.skip("A PROCESS WITHOUT A NETWORK CANNOT BE MADE HERE")
     tool = program(tmp_path / "cut-off", f'#!/bin/sh\nexec {" ".join(apart)} {real}/bin/python "$@"\n')
@@ -229,17 +259,34 @@ def test_the_real_pip_audit_is_never_green_about_a_package_with_known_holes(scan
     assert answer["outcome"] == "failure" or answer["detail"].startswith("not audited: "), answer
 
 
-AUDITED = {"dependencies": [
-    {"name": "django", "version": "3.2.0", "vulns": [{"id": "PYSEC-2021-98", "fix_versions": ["3.2.4"], "aliases": ["CVE-2021-33203"]}]},
-    {"name": "own-lib", "skip_reason": "Dependency not found on PyPI and could not be audited: own-lib (1.0)"},
-], "fixes": []}  # fmt: skip
+AUDITED = {
+    "dependencies": [
+        {
+            "name": "django",
+            "version": "3.2.0",
+            "vulns": [{"id": "PYSEC-2021-98", "fix_versions": ["3.2.4"], "aliases": ["CVE-2021-33203"]}],
+        },
+        {"name": "own-lib", "skip_reason": "Dependency not found on PyPI and could not be audited: own-lib (1.0)"},
+    ],
+    "fixes": [],
+}
 
 
 def test_a_vulnerable_package_is_a_finding_at_its_line_and_one_that_nobody_knows_is_told(scan, tmp_path):
     tool = program(tmp_path / "tool", f"#!/bin/sh\ncat <<'END'\n{json.dumps(AUDITED)}\nEND\nexit 1\n")
-    answer = scan("pip-audit", {"requirements.txt": "own_lib==1.0\nDjango==3.2.0 \\\n    --hash=sha256:aa\n"}, {"requirements.txt": "x==1\n"}, tool=tool)
+    answer = scan(
+        "pip-audit",
+        {"requirements.txt": "own_lib==1.0\nDjango==3.2.0 \\\n    --hash=sha256:aa\n"},
+        {"requirements.txt": "x==1\n"},
+        tool=tool,
+    )
     finding = answer["findings"][0]
-    assert (finding["rule"], finding["path"], finding["line"], finding["severity"]) == ("PYSEC-2021-98", "requirements.txt", 2, 2)
+    assert (finding["rule"], finding["path"], finding["line"], finding["severity"]) == (
+        "PYSEC-2021-98",
+        "requirements.txt",
+        2,
+        2,
+    )
     assert finding["message"] == "django 3.2.0 has a known vulnerability; fixed in 3.2.4"
     assert answer["note"] == "1 of 2 packages could not be audited: own-lib"
 
@@ -255,7 +302,11 @@ def test_an_advisory_that_came_later_is_not_this_push_s_fault(scan, tmp_path):
     [
         ("requirements.txt", "# x\nA.b[extra]==1.0 ; python_version > '3'\n-r other.txt\nc>=2\n", [("A.b", "1.0", 2)]),
         ("uv.lock", 'version = 1\n\n[[package]]\nname = "django"\nversion = "5.2"\n', [("django", "5.2", 4)]),
-        ("Pipfile.lock", '{\n "default": {\n  "django": {\n   "version": "==5.2"\n  }\n }\n}\n', [("django", "5.2", 3)]),
+        (
+            "Pipfile.lock",
+            '{\n "default": {\n  "django": {\n   "version": "==5.2"\n  }\n }\n}\n',
+            [("django", "5.2", 3)],
+        ),
     ],
 )
 def test_each_lock_is_understood(path, text, pins):

@@ -29,7 +29,12 @@ CODE = {"app/a.py": "X = 1\n"}
 @pytest.fixture
 def scanned(tmp_path):
     def do(new, old=CODE, packages=""):
-        wish = {"ruff": find_ruff_bin(), "work": str(tmp_path / "work"), "new": str(archive(tmp_path / "new.tar", new)), "old": None}
+        wish = {
+            "ruff": find_ruff_bin(),
+            "work": str(tmp_path / "work"),
+            "new": str(archive(tmp_path / "new.tar", new)),
+            "old": None,
+        }
         if old is not None:
             wish["old"] = str(archive(tmp_path / "old.tar", old))
         wish["secrets"] = packages or str(tmp_path / "home" / tools.secrets_mount(tmp_path / "home").source)
@@ -78,7 +83,8 @@ def test_what_is_no_secret_is_not_red(scanned, path, text):
 
 
 ORDINARY = {
-    "accounts/forms.py": """PASSWORD_RESET_URL_NAME = "password_reset_confirm"
+    "accounts/forms.py": (
+        """PASSWORD_RESET_URL_NAME = "password_reset_confirm"
 RESET_TOKEN_SESSION_KEY = "_password_reset_token"
 API_KEY_HEADER = "X-Api-Key"
 PASSWORD_FIELD = "password"
@@ -90,12 +96,16 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 passwordless = "passwordless" in request.GET
 access_token_url = "https://api.acme.io/oauth2/token"
 secret_name = "projects/acme-prod-1/secrets/db-password"
-""",
-    "core/management/commands/seed.py": """DEFAULT_PASSWORD = "changeme-please-1"
+"""
+    ),
+    "core/management/commands/seed.py": (
+        """DEFAULT_PASSWORD = "changeme-please-1"
 create_user("demo", password="demo-Passw0rd!")
-""",
+"""
+    ),
     "core/factories.py": """password = factory.PostGenerationMethodCall("set_password", "s3cret-pass")\n""",
-    "proj/settings.py": """SECRET_KEY = os.environ["SECRET_KEY"]
+    "proj/settings.py": (
+        """SECRET_KEY = os.environ["SECRET_KEY"]
 SECRET_KEY = env("SECRET_KEY", default="django-insecure-change-me-in-production")
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "not-so-secret-key-for-development-only")
 EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
@@ -103,23 +113,35 @@ DATABASES = {"default": {"USER": "postgres", "PASSWORD": "postgres"}}
 STRIPE_PUBLIC_KEY = "pk_test_51H8abcdEFGHijklMNOPqrstUVWX"
 CACHES = {"default": {"LOCATION": "redis://:secret@localhost:6379/0"}}
 AWS_SECRET_ACCESS_KEY = config("AWS_SECRET_ACCESS_KEY")
-""",
-    ".env.example": """SECRET_KEY=replace-me-with-something-long
+"""
+    ),
+    ".env.example": (
+        """SECRET_KEY=replace-me-with-something-long
 DATABASE_URL=postgres://user:password@localhost:5432/dbname
 AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE
 AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
-""",
-    "docker-compose.yml": """services:
+"""
+    ),
+    "docker-compose.yml": (
+        """services:
   db:
     environment:
       POSTGRES_PASSWORD: postgres
       DATABASE_URL: postgres://app:app@db:5432/app
       SECRET_KEY: ${SECRET_KEY}
-""",
+"""
+    ),
     "README.md": "Run with SECRET_KEY=abcdefgh12345678 and postgres://user:pass@localhost/db\n",
-    "fixtures/users.json": '[{"fields": {"password": "pbkdf2_sha256$600000$abcdefghij$0123456789abcdefghijABCDEFGHIJ0123456789abc="}}]\n',
-    "core/parser.py": 'BEGIN = "-----BEGIN RSA PRIVATE KEY-----"\nif text.startswith("-----BEGIN PRIVATE KEY-----"):\n    pass\n',
-    "deploy/values.yaml": "auth:\n  existingSecret: acme-postgres-credentials\n  secretKey: password\n  tokenUrl: https://login.acme.io/token\n",
+    "fixtures/users.json": (
+        '[{"fields": {"password": "pbkdf2_sha256$600000$abcdefghij$0123456789abcdefghijABCDEFGHIJ0123456789abc="}}]\n'
+    ),
+    "core/parser.py": (
+        'BEGIN = "-----BEGIN RSA PRIVATE KEY-----"\nif text.startswith("-----BEGIN PRIVATE KEY-----"):\n    pass\n'
+    ),
+    "deploy/values.yaml": (
+        "auth:\n  existingSecret: acme-postgres-credentials\n  secretKey: password\n  tokenUrl:"
+        " https://login.acme.io/token\n"
+    ),
 }
 
 
@@ -130,7 +152,11 @@ def test_ordinary_code_holds_no_secret(scanned, path):
 
 def test_every_planted_kind_is_found(tmp_path):
     looker = run_secrets.Looker(PACKAGES, str(tmp_path))
-    missed = [(kind, path) for kind, path, content in planted_secrets.planted(4, 3) if not list(looker.hits({path: content.encode()}))]
+    missed = [
+        (kind, path)
+        for kind, path, content in planted_secrets.planted(4, 3)
+        if not list(looker.hits({path: content.encode()}))
+    ]
     assert missed == []
 
 
@@ -166,7 +192,12 @@ def test_another_key_of_openssh_is_another_secret_although_all_begin_alike(scann
 
 def test_the_head_that_all_keys_of_openssh_have_is_no_key():
     head = real_key("ed25519").splitlines()[1][:60]
-    assert secret_rules.find("id", f"-----BEGIN OPENSSH PRIVATE KEY-----\n{head}\n...\n-----END OPENSSH PRIVATE KEY-----\n") == []
+    assert (
+        secret_rules.find(
+            "id", f"-----BEGIN OPENSSH PRIVATE KEY-----\n{head}\n...\n-----END OPENSSH PRIVATE KEY-----\n"
+        )
+        == []
+    )
 
 
 RANDOM = "pT7wQ2zLk9" + "VbX4sMh8Rc" + "N3yGd6Fj1A" + "uE5oHiWq0K"
@@ -191,7 +222,9 @@ SETTINGS = {
 @pytest.mark.parametrize("way", SETTINGS)
 def test_a_key_in_settings_is_found_however_it_is_written(way):
     form, line = SETTINGS[way]
-    assert [hit[:4] for hit in secret_rules.find("proj/settings.py", form.format(RANDOM))] == [("Secret Keyword", line, RANDOM, False)]
+    assert [hit[:4] for hit in secret_rules.find("proj/settings.py", form.format(RANDOM))] == [
+        ("Secret Keyword", line, RANDOM, False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -212,10 +245,17 @@ def test_a_key_in_settings_is_found_however_it_is_written(way):
         (".env", "EMAIL_HOST_PASSWORD={}", LETTERS),
         ("proj/settings.py", 'EMAIL_HOST_PASSWORD = "{}"', " ".join(LETTERS[i : i + 4] for i in (0, 4, 8, 12))),
         (".env", "EMAIL_HOST_PASSWORD={}", " ".join(LETTERS[i : i + 4] for i in (0, 4, 8, 12))),
-        *(("proj/settings.py", f'U = "mysql://shop:{{}}@{host}/shop"', "sommer" + "2024") for host in ("mysql.acme.com", "some.acme.io", "yourshop.eu", "foo.acme.io")),
-        *((path, "x = '{}'", value) for path in ("openapi.yaml", "static/app.min.js") for value in ("ghp_" + RANDOM[:36], "sk_live_" + RANDOM[:24], AWS)),
+        *(
+            ("proj/settings.py", f'U = "mysql://shop:{{}}@{host}/shop"', "sommer" + "2024")
+            for host in ("mysql.acme.com", "some.acme.io", "yourshop.eu", "foo.acme.io")
+        ),
+        *(
+            (path, "x = '{}'", value)
+            for path in ("openapi.yaml", "static/app.min.js")
+            for value in ("ghp_" + RANDOM[:36], "sk_live_" + RANDOM[:24], AWS)
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_secret_is_found_where_teams_leave_it(path, form, value):
     hits = secret_rules.find(path, form.format(value))
     assert [(hit.value, hit.hint) for hit in hits] == [(value, False)]
@@ -226,7 +266,10 @@ def test_a_secret_is_found_where_teams_leave_it(path, form, value):
     [
         ("uv.lock", "x = 'ghp_" + RANDOM[:36] + "'"),
         ("static/app.min.js", "k='AIza" + RANDOM[:35] + "';password='" + PASSWORD + "'"),
-        *(("proj/settings.py", f'U = "mysql://shop:sommer2024@{host}/shop"') for host in ("mydb1", "your-server-2", "mydomain.com", "foo.bar")),
+        *(
+            ("proj/settings.py", f'U = "mysql://shop:sommer2024@{host}/shop"')
+            for host in ("mydb1", "your-server-2", "mydomain.com", "foo.bar")
+        ),
         (".env", "SECRETS_BUCKET=acme7-prod-Xb21Qz9"),
         (".env", "SECRET_MANAGER_PROJECT=acme7-prod-Xb21Qz9"),
         ("deploy/values.yaml", "imagePullSecret: acme7-prod-Xb21Qz9"),
@@ -235,14 +278,17 @@ def test_a_secret_is_found_where_teams_leave_it(path, form, value):
         ("proj/settings.py", 'TOKEN = "12345678-1234-4234-8234-123456789abc"'),
         ("proj/settings.py", f'TOKEN_OWNER = "{UUID4}"'),
         (".env.example", f"POSTMARK_TOKEN={UUID4}"),
-        *(("proj/settings.py", f'EMAIL_HOST_PASSWORD = "{words}"') for words in ("correcthorsebatt", "abcdefghijklmnop", "your pass word here")),
+        *(
+            ("proj/settings.py", f'EMAIL_HOST_PASSWORD = "{words}"')
+            for words in ("correcthorsebatt", "abcdefghijklmnop", "your pass word here")
+        ),
         ("proj/settings.py", 'SECRET_KEY = os.getenv("SECRET_KEY") or "django-insecure-change-me"'),
         ("proj/settings.py", 'SECRET_KEY_FALLBACKS = [\n    os.environ["OLD_SECRET_KEY_1"],\n]'),
         ("shop/db.py", 'connect(f"dbname=shop user=shop password={pw1X} host=db")'),
         ("bin/dump.sh", "PGPASSWORD=$DB_PASS1 pg_dump shop"),
         (".pgpass", "localhost:5432:shop:shop:password"),
     ],
-)  # fmt: skip
+)
 def test_what_only_looks_like_one_is_none(path, line):
     assert secret_rules.find(path, line) == []
 
@@ -260,11 +306,20 @@ def test_most_random_letters_and_no_words_are_a_password_of_an_app():
     draw = planted_secrets.Draw(3)
     made = [planted_secrets.text(draw, 16, "abcdefghijklmnopqrstuvwxyz") for _ in range(500)]
     assert sum(map(secret_values.app_password, made)) > 425
-    read = ("internationalize", "responsibilities", "misunderstanding", "characterization", "sommerferienhaus", "passwordpassword")
+    read = (
+        "internationalize",
+        "responsibilities",
+        "misunderstanding",
+        "characterization",
+        "sommerferienhaus",
+        "passwordpassword",
+    )
     assert [word for word in read if secret_values.app_password(word)] == []
 
 
-@pytest.mark.parametrize("line", ["token" * 390, "token: " * 280, '"token": {' * 190, "A_KEYPASSWORD" * 140 + "=", "x='" + "host=a " * 280])
+@pytest.mark.parametrize(
+    "line", ["token" * 390, "token: " * 280, '"token": {' * 190, "A_KEYPASSWORD" * 140 + "=", "x='" + "host=a " * 280]
+)
 def test_a_line_of_nothing_but_names_takes_no_long_time(line):
     start = time.process_time()
     secret_rules.find("proj/settings.py", line)
@@ -274,10 +329,19 @@ def test_a_line_of_nothing_but_names_takes_no_long_time(line):
 @pytest.mark.parametrize(
     ("comment", "allowed"),
     [
-        ("# pragma: allowlist secret", True), ("# nosec", True), ("# nosec B105", True), ("# nosec: B101, B106", True), ("# noqa", True), ("# noqa: S105", True),
-        ("# noqa: E501, S106 - the documented one", True), ("# gitleaks:allow", True), ("# noqa: E501", False), ("# nosec B608", False), ("# no secret", False),
+        ("# pragma: allowlist secret", True),
+        ("# nosec", True),
+        ("# nosec B105", True),
+        ("# nosec: B101, B106", True),
+        ("# noqa", True),
+        ("# noqa: S105", True),
+        ("# noqa: E501, S106 - the documented one", True),
+        ("# gitleaks:allow", True),
+        ("# noqa: E501", False),
+        ("# nosec B608", False),
+        ("# no secret", False),
     ],
-)  # fmt: skip
+)
 def test_a_comment_that_is_about_secrets_allows_its_line_and_no_other(scanned, comment, allowed):
     scan = scanned({**CODE, "app/settings.py": f"password = '{PASSWORD}'  {comment}\n"})
     assert (found(scan) == [], scan["suppressed"] - scan["suppressed_before"]) == (allowed, int(allowed))
@@ -292,7 +356,9 @@ def test_a_secret_that_is_deployed_is_known_wherever_it_moves(scanned):
     old = {**CODE, "app/aws.py": f"K = '{AWS}'\n"}
     assert found(scanned({**CODE, "app/aws.py": f"# more\n\nK = '{AWS}'\n"}, old)) == []
     assert found(scanned({**CODE, "app/moved.py": f"K = '{AWS}'\n"}, old)) == []
-    assert found(scanned({**CODE, **old, "app/b.py": "K = 'AKIA" + "Z9EGRHT7XKPLMN2W'\n"}, old)) == [("AWS Access Key", "app/b.py", 1)]
+    assert found(scanned({**CODE, **old, "app/b.py": "K = 'AKIA" + "Z9EGRHT7XKPLMN2W'\n"}, old)) == [
+        ("AWS Access Key", "app/b.py", 1)
+    ]
 
 
 def test_a_secret_is_known_by_its_fingerprint_wherever_its_line_stands(scanned):
@@ -301,7 +367,11 @@ def test_a_secret_is_known_by_its_fingerprint_wherever_its_line_stands(scanned):
 
     (one,) = prints(f"K = '{AWS}'\n")
     assert prints(f"# more\n\nif True:\n    K  =  '{AWS}'\n") == [one]
-    other, value, text = prints(f"K = '{AWS}'\n", "app/c.py"), prints("K = 'AKIA" + "Z9EGRHT7XKPLMN2W'\n"), prints(f"KEY = '{AWS}'\n")
+    other, value, text = (
+        prints(f"K = '{AWS}'\n", "app/c.py"),
+        prints("K = 'AKIA" + "Z9EGRHT7XKPLMN2W'\n"),
+        prints(f"KEY = '{AWS}'\n"),
+    )
     twice = prints(f"K = '{AWS}'\nK = '{AWS}'\n")
     assert twice[0] == one
     assert len({one, *other, *value, *text, *twice}) == 5
@@ -321,13 +391,22 @@ def test_the_fast_way_finds_what_the_tool_itself_finds(tmp_path):
             f"{before}{line}"
             for before in ("", "# pragma: allowlist nextline secret\n", "text\n")
             for line in (
-                f"K = '{AWS}'", f"password = '{PASSWORD}'", f"password: {PASSWORD}", f"export DB_PASSWORD={PASSWORD}", KEY,
-                "token = 'ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8'", "url = 'https://u:" + PASSWORD.replace("#", "") + "@host/x'",
-                "api_key = ${SECRET}", "secret = get(key)", f"k = '{AWS}'  # pragma: allowlist secret", "[section]", "x = 1",
+                f"K = '{AWS}'",
+                f"password = '{PASSWORD}'",
+                f"password: {PASSWORD}",
+                f"export DB_PASSWORD={PASSWORD}",
+                KEY,
+                "token = 'ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8'",
+                "url = 'https://u:" + PASSWORD.replace("#", "") + "@host/x'",
+                "api_key = ${SECRET}",
+                "secret = get(key)",
+                f"k = '{AWS}'  # pragma: allowlist secret",
+                "[section]",
+                "x = 1",
             )
         )
         for name in ("a.py", "b.yml", "c.ini", ".env", "d.json", "e.js", "f.txt")
-    }  # fmt: skip
+    }
     looker = run_secrets.Looker(PACKAGES, str(tmp_path))
     with transient_settings(looker.settings):
         tests = run_secrets._tests()

@@ -1,4 +1,6 @@
-"""New migrations: their SQL is written without a database and looked at by the real squawk; each finding has its line and a way out."""
+"""New migrations: their SQL is written without a database and looked at by the real squawk; each finding has its line
+and a way out.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,24 @@ import pytest
 
 from tests.checks.dyno_side import BIN, DJANGO, archive, result, write
 
-POSTGRES = DJANGO["conf/settings.py"] + (
-    'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": 1}}\n'
+POSTGRES = (
+    DJANGO["conf/settings.py"]
+    + 'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT":'
+    " 1}}\n"
 )
 APP = {**DJANGO, "conf/settings.py": POSTGRES}
-HEAD = "from django.db import migrations, models\n\n\ndef forwards(apps, schema_editor):\n    raise RuntimeError('never run by a look')\n\n\nclass Migration(migrations.Migration):\n"
+HEAD = (
+    "from django.db import migrations, models\n\n\ndef forwards(apps, schema_editor):\n    raise RuntimeError('never"
+    " run by a look')\n\n\nclass Migration(migrations.Migration):\n"
+)
 SECOND = "shop/migrations/0002_change.py"
 
 
 def migration(*operations, atomic=True, after="0001_initial"):
     lines = "".join(f"        {operation},\n" for operation in operations)
-    return f'{HEAD}    dependencies = [("shop", "{after}")]\n    atomic = {atomic}\n\n    operations = [\n{lines}    ]\n'
+    return (
+        f'{HEAD}    dependencies = [("shop", "{after}")]\n    atomic = {atomic}\n\n    operations = [\n{lines}    ]\n'
+    )
 
 
 @pytest.fixture
@@ -40,13 +49,15 @@ MODELS = DJANGO["shop/models.py"]
 RENAME = 'migrations.RenameField("item", "name", "title")'
 RENAMED = {"shop/models.py": MODELS.replace("name =", "title =")}
 INDEX = 'migrations.AddIndex("item", models.Index(fields=["name"], name="by_name"))'
-INDEXED = {"shop/models.py": f'{MODELS}    class Meta:\n        indexes = [models.Index(fields=["name"], name="by_name")]\n'}
+INDEXED = {
+    "shop/models.py": f'{MODELS}    class Meta:\n        indexes = [models.Index(fields=["name"], name="by_name")]\n'
+}
 FIRST = "shop/migrations/0001_initial.py"
 ID = '("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))'
 TEXTS = ", ".join(f'("{name}", models.CharField(max_length=20))' for name in ("name", "gone", "kind", "code", "size"))
-WIDE = migration(f'migrations.CreateModel("Item", fields=[{ID}, {TEXTS}])', f'migrations.CreateModel("Box", fields=[{ID}])').replace(
-    '[("shop", "0001_initial")]', "[]"
-)
+WIDE = migration(
+    f'migrations.CreateModel("Item", fields=[{ID}, {TEXTS}])', f'migrations.CreateModel("Box", fields=[{ID}])'
+).replace('[("shop", "0001_initial")]', "[]")
 CHANGED = """from django.db import models
 class Item(models.Model):
     title = models.CharField(max_length=20)
@@ -64,9 +75,13 @@ HAZARDS = {
     "ban-drop-column": 'migrations.RemoveField("item", "gone")',
     "ban-drop-table": 'migrations.DeleteModel("Box")',
     "require-concurrent-index-creation": 'migrations.AddIndex("item", models.Index(fields=["kind"], name="by_kind"))',
-    "disallowed-unique-constraint": 'migrations.AddConstraint("item", models.UniqueConstraint(fields=["code"], name="one_code"))',
+    "disallowed-unique-constraint": (
+        'migrations.AddConstraint("item", models.UniqueConstraint(fields=["code"], name="one_code"))'
+    ),
     "changing-column-type": 'migrations.AlterField("item", "size", models.TextField())',
-    "adding-foreign-key-constraint": 'migrations.AddField("item", "other", models.ForeignKey("shop.item", null=True, on_delete=models.CASCADE))',
+    "adding-foreign-key-constraint": (
+        'migrations.AddField("item", "other", models.ForeignKey("shop.item", null=True, on_delete=models.CASCADE))'
+    ),
 }
 HARMLESS = (
     "migrations.RunPython(forwards, migrations.RunPython.noop)",
@@ -84,7 +99,12 @@ def test_each_hazard_is_found_at_its_operation_with_a_recipe_and_does_not_block(
     assert set(HAZARDS.items()) <= found
     assert not {operation for _, operation in found} & set(HARMLESS)
     for finding in answer["squawk"]["findings"]:
-        assert (finding["path"], finding["severity"], finding["state"], len(finding["fingerprint"])) == (SECOND, 3, "new", 64)
+        assert (finding["path"], finding["severity"], finding["state"], len(finding["fingerprint"])) == (
+            SECOND,
+            3,
+            "new",
+            64,
+        )
         assert ". Safer: " in finding["message"]
 
 
@@ -100,11 +120,18 @@ def test_what_is_deployed_already_is_not_looked_at(look):
 
 
 def test_an_index_on_a_table_that_the_same_push_makes_is_no_hazard(look):
-    models = MODELS + '\n\nclass Box(models.Model):\n    name = models.CharField(max_length=20)\n    class Meta:\n        indexes = [models.Index(fields=["name"], name="box_name")]\n'
-    made = migration(
-        'migrations.CreateModel("Box", fields=[("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")), ("name", models.CharField(max_length=20))])'
+    models = (
+        MODELS
+        + "\n\nclass Box(models.Model):\n    name = models.CharField(max_length=20)\n    class Meta:\n        indexes ="
+        ' [models.Index(fields=["name"], name="box_name")]\n'
     )
-    indexed = migration('migrations.AddIndex("box", models.Index(fields=["name"], name="box_name"))', after="0002_change")
+    made = migration(
+        'migrations.CreateModel("Box", fields=[("id", models.BigAutoField(auto_created=True, primary_key=True,'
+        ' serialize=False, verbose_name="ID")), ("name", models.CharField(max_length=20))])'
+    )
+    indexed = migration(
+        'migrations.AddIndex("box", models.Index(fields=["name"], name="box_name"))', after="0002_change"
+    )
     answer = look({**APP, SECOND: made, "shop/migrations/0003_more.py": indexed, "shop/models.py": models})
     assert (answer["outcome"], answer["squawk"]["migrations"], squawk(answer)) == ("success", 2, []), answer
 
@@ -130,9 +157,14 @@ def test_the_first_deployment_and_another_kind_of_database_have_nothing_to_look_
 
 
 def test_an_operation_that_needs_a_database_is_told_and_the_others_are_still_looked_at(look):
-    own = "class Asks(migrations.RunSQL):\n    def database_forwards(self, app, editor, before, after):\n        editor.connection.cursor()\n\n\n"
+    own = (
+        "class Asks(migrations.RunSQL):\n    def database_forwards(self, app, editor, before, after):\n       "
+        " editor.connection.cursor()\n\n\n"
+    )
     asks = migration('Asks("SELECT 1")').replace("class Migration", own + "class Migration")
-    answer = look({**APP, SECOND: asks, "shop/migrations/0003_more.py": migration(RENAME, after="0002_change"), **RENAMED})
+    answer = look(
+        {**APP, SECOND: asks, "shop/migrations/0003_more.py": migration(RENAME, after="0002_change"), **RENAMED}
+    )
     assert "shop.0002_change could not be written without a database" in answer["squawk"]["note"]
     assert [rule for rule, _ in squawk(answer)] == ["renaming-column"]
 

@@ -13,60 +13,150 @@ from tests.checks.dyno_side import DJANGO, result, run, write
 # file, lines before the script, lines of the script, variables, keys that the table calls ignored
 FILES = {
     "the usual one": (
-        'language: python\npython:\n  - "3.11"\n  - "3.12"\ninstall: pip install -r requirements.txt\nscript: python manage.py test\n',
-        [], ["python manage.py test"], {}, ["install", "python"],
+        (
+            'language: python\npython:\n  - "3.11"\n  - "3.12"\ninstall: pip install -r requirements.txt\nscript:'
+            " python manage.py test\n"
+        ),
+        [],
+        ["python manage.py test"],
+        {},
+        ["install", "python"],
     ),
-    "a list of scripts": ("language: python\nscript:\n  - flake8\n  - pytest -q\n", [], ["flake8", "pytest -q"], {}, []),
+    "a list of scripts": (
+        "language: python\nscript:\n  - flake8\n  - pytest -q\n",
+        [],
+        ["flake8", "pytest -q"],
+        {},
+        [],
+    ),
     "phases": (
-        "before_install: make keys\ninstall:\n  - pip install -U pip\n  - npm ci\nbefore_script:\n  - psql -c 'create database x'\nscript: pytest\n",
-        [("before_install", "make keys"), ("install", "npm ci")], ["pytest"], {}, ["before_script", "install"],
+        (
+            "before_install: make keys\ninstall:\n  - pip install -U pip\n  - npm ci\nbefore_script:\n  - psql -c"
+            " 'create database x'\nscript: pytest\n"
+        ),
+        [("before_install", "make keys"), ("install", "npm ci")],
+        ["pytest"],
+        {},
+        ["before_script", "install"],
     ),
     "skip": ("install: skip\nscript: pytest\n", [], ["pytest"], {}, []),
     "install true": ("install: true\nscript: pytest\n", [], ["pytest"], {}, []),
-    "pip of other things": ("install: pip install coveralls\nscript: pytest\n", [("install", "pip install coveralls")], ["pytest"], {}, []),
-    "python -m pip": ("install: python -m pip install -q -r requirements-test.txt\nscript: pytest\n", [], ["pytest"], {}, ["install"]),
+    "pip of other things": (
+        "install: pip install coveralls\nscript: pytest\n",
+        [("install", "pip install coveralls")],
+        ["pytest"],
+        {},
+        [],
+    ),
+    "python -m pip": (
+        "install: python -m pip install -q -r requirements-test.txt\nscript: pytest\n",
+        [],
+        ["pytest"],
+        {},
+        ["install"],
+    ),
     "requirements that no build installs": (
-        "install: pip install -r requirements_test.txt\nscript: pytest\n", [("install", "pip install -r requirements_test.txt")], ["pytest"], {}, []
+        "install: pip install -r requirements_test.txt\nscript: pytest\n",
+        [("install", "pip install -r requirements_test.txt")],
+        ["pytest"],
+        {},
+        [],
     ),
     "requirements and more": (
-        "install: pip install -r requirements.txt codecov\nscript: pytest\n", [("install", "pip install -r requirements.txt codecov")], ["pytest"], {}, []
+        "install: pip install -r requirements.txt codecov\nscript: pytest\n",
+        [("install", "pip install -r requirements.txt codecov")],
+        ["pytest"],
+        {},
+        [],
     ),
     "pip and another command": (
-        "install: pip install -r requirements.txt && make\nscript: pytest\n", [("install", "make")], ["pytest"], {}, ["install"]
+        "install: pip install -r requirements.txt && make\nscript: pytest\n",
+        [("install", "make")],
+        ["pytest"],
+        {},
+        ["install"],
     ),
-    "root in a chain": ("before_install: sudo apt-get update && sudo apt-get install -y libpq-dev\nscript: pytest\n", [], ["pytest"], {}, ["before_install", "before_install"]),
+    "root in a chain": (
+        "before_install: sudo apt-get update && sudo apt-get install -y libpq-dev\nscript: pytest\n",
+        [],
+        ["pytest"],
+        {},
+        ["before_install", "before_install"],
+    ),
     "a block that begins with a service": (
-        "script:\n  - flake8\n  - |\n    # the server\n    sudo service postgresql start\n    pytest\n", [], ["flake8", "# the server\npytest"], {}, ["script"]
+        "script:\n  - flake8\n  - |\n    # the server\n    sudo service postgresql start\n    pytest\n",
+        [],
+        ["flake8", "# the server\npytest"],
+        {},
+        ["script"],
     ),
     "a block with a condition": (
-        "script: |\n  if true\n  then\n    sudo service x start\n  fi\n  pytest\n", [], ["if true\nthen\n  sudo service x start\nfi\npytest"], {}, []
+        "script: |\n  if true\n  then\n    sudo service x start\n  fi\n  pytest\n",
+        [],
+        ["if true\nthen\n  sudo service x start\nfi\npytest"],
+        {},
+        [],
     ),
     "root that may fail": ("script: sudo apt-get update || pytest\n", [], ["sudo apt-get update || pytest"], {}, []),
     "lines by an alias": ("x: &c [flake8, pytest]\nscript: [*c, mypy]\n", [], ["flake8", "pytest", "mypy"], {}, ["x"]),
-    "a map that a shell must not take apart": ("env:\n  A: a\"b\nscript: tox\n", [], ["tox"], {"A": '"a\\"b"'}, []),
+    "a map that a shell must not take apart": ('env:\n  A: a"b\nscript: tox\n', [], ["tox"], {"A": '"a\\"b"'}, []),
     "an open command substitution": ("env: A=$(date\nscript: tox\n", [], ["tox"], {}, ["env"]),
     "env text": ("env: A=1 B='x y'\nscript: pytest\n", [], ["pytest"], {"A": "1", "B": "'x y'"}, []),
     "env matrix": ("env:\n  - DJANGO=4.2\n  - DJANGO=5.2\nscript: tox\n", [], ["tox"], {"DJANGO": "4.2"}, []),
     "env map": ("env:\n  A: 1\n  B: true\nscript: tox\n", [], ["tox"], {"A": "1", "B": "true"}, []),
     "env global and jobs": (
-        "env:\n  global:\n    - G=1\n    - secure: abc=\n  jobs:\n    - J=1\n    - J=2\nscript: tox\n", [], ["tox"], {"G": "1", "J": "1"}, ["env"]
+        "env:\n  global:\n    - G=1\n    - secure: abc=\n  jobs:\n    - J=1\n    - J=2\nscript: tox\n",
+        [],
+        ["tox"],
+        {"G": "1", "J": "1"},
+        ["env"],
     ),
-    "env global map and matrix": ("env:\n  global:\n    G: x\n  matrix: J=1\nscript: tox\n", [], ["tox"], {"G": "x", "J": "1"}, []),
-    "env in a list with secure first": ("env:\n  - secure: abc=\n  - A=1\nscript: tox\n", [], ["tox"], {"A": "1"}, ["env"]),
-    "env of the platform": ("env: DATABASE_URL=postgres://evil SECRET_KEY=x\nscript: tox\n", [], ["tox"], {}, ["env", "env"]),
+    "env global map and matrix": (
+        "env:\n  global:\n    G: x\n  matrix: J=1\nscript: tox\n",
+        [],
+        ["tox"],
+        {"G": "x", "J": "1"},
+        [],
+    ),
+    "env in a list with secure first": (
+        "env:\n  - secure: abc=\n  - A=1\nscript: tox\n",
+        [],
+        ["tox"],
+        {"A": "1"},
+        ["env"],
+    ),
+    "env of the platform": (
+        "env: DATABASE_URL=postgres://evil SECRET_KEY=x\nscript: tox\n",
+        [],
+        ["tox"],
+        {},
+        ["env", "env"],
+    ),
     "env with bad names": ("env: 1A=2 'LD PRELOAD=x'\nscript: tox\n", [], ["tox"], {}, ["env", "env"]),
-    "open quote": ("env: \"A='x\"\nscript: tox\n", [], ["tox"], {}, ["env"]),
+    "open quote": ('env: "A=\'x"\nscript: tox\n', [], ["tox"], {}, ["env"]),
     "services": ("services: [postgresql, redis-server]\nscript: tox\n", [], ["tox"], {}, ["services"]),
     "one service": ("services: postgresql\nscript: tox\n", [], ["tox"], {}, []),
     "deploy": (
-        "script: tox\ndeploy:\n  provider: heroku\n  api_key:\n    secure: x\nnotifications:\n  email: false\nbranches:\n  only: [master]\n",
-        [], ["tox"], {}, ["deploy", "notifications"],
+        (
+            "script: tox\ndeploy:\n  provider: heroku\n  api_key:\n    secure: x\nnotifications:\n  email:"
+            " false\nbranches:\n  only: [master]\n"
+        ),
+        [],
+        ["tox"],
+        {},
+        ["deploy", "notifications"],
     ),
-    "after": ("script: tox\nafter_success: coveralls\nafter_script: rm x\n", [], ["tox"], {}, ["after_script", "after_success"]),
+    "after": (
+        "script: tox\nafter_success: coveralls\nafter_script: rm x\n",
+        [],
+        ["tox"],
+        {},
+        ["after_script", "after_success"],
+    ),
     "anchors": ("x: &a [pytest]\nscript: *a\n", [], ["pytest"], {}, ["x"]),
     "numbers as versions": ("python: 3.12\nscript: pytest\n", [], ["pytest"], {}, ["python"]),
     "unknown keys": ("if: type = push\nvm: {size: x}\nscript: pytest\n", [], ["pytest"], {}, ["vm"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -112,25 +202,42 @@ BRANCHES = {
     "a map in the list": ("{only: [{a: b}]}", True, "only: not evaluated; the tests run"),
     "nothing": ("{}", True, "neither only nor except in it; the tests run"),
     "an empty list": ("{only: []}", True, "only: not evaluated; the tests run"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BRANCHES)
 def test_a_file_that_leaves_out_the_branch_has_no_say(name):
     branches, ours, said = BRANCHES[name]
     plan = travis_jobs.read(f"script: tox\nbranches: {branches}\n", "master")
-    assert (plan.problem, [list(job.script) for job in plan.jobs], bool(plan.other)) == ("", [["tox"]] if ours else [], not ours)
+    assert (plan.problem, [list(job.script) for job in plan.jobs], bool(plan.other)) == (
+        "",
+        [["tox"]] if ours else [],
+        not ours,
+    )
     assert said in "\n".join(plan.table())
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "language: python\n", "script: []\n", "script: ''\n", "a: [", "- x\n", "", "just words", "script: !!python/object/apply:os.system [id]",
-        "x" * (travis.LIMIT + 1), "\0", "a: &a [*a]\n", "? [x]\n: y\n", "[" * 5000, "script: 5\n",
-        "script:\n  - echo tests: now && pytest\n", "script: pytest\njobs:\n  include:\n    - {env: &a [*a], script: x}\n",
+        "language: python\n",
+        "script: []\n",
+        "script: ''\n",
+        "a: [",
+        "- x\n",
+        "",
+        "just words",
+        "script: !!python/object/apply:os.system [id]",
+        "x" * (travis.LIMIT + 1),
+        "\0",
+        "a: &a [*a]\n",
+        "? [x]\n: y\n",
+        "[" * 5000,
+        "script: 5\n",
+        "script:\n  - echo tests: now && pytest\n",
+        "script: pytest\njobs:\n  include:\n    - {env: &a [*a], script: x}\n",
     ],
-)  # fmt: skip
+)
 def test_a_file_that_tests_nothing_or_is_broken_says_so(text):
     assert travis_jobs.read(text, "master").problem
 
@@ -142,7 +249,7 @@ def test_the_table_names_each_key():
     assert "honoured  script" in table
 
 
-# ---- the dyno side ----------------------------------------------------------------------------------------------------
+# ---- the dyno side ---------------------------------------------------------------------------------------------------
 
 GOOD = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n        pass\n"
 
@@ -155,7 +262,9 @@ def wish(text):
 @pytest.fixture
 def tested(tmp_path):
     def do(text):
-        return result("tests", home=tmp_path / "home", cwd=write(tmp_path / "app", {"test_a.py": GOOD}), wish=wish(text))
+        return result(
+            "tests", home=tmp_path / "home", cwd=write(tmp_path / "app", {"test_a.py": GOOD}), wish=wish(text)
+        )
 
     return do
 
@@ -168,7 +277,9 @@ SEVERAL = {"test_a.py": GOOD, "red/test_b.py": RED}
 def jobs(tmp_path):
     def do(text, files=SEVERAL, python="3.12.4", **env):
         plan = travis_jobs.read(text, "master", python)
-        return result("tests", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish=testing._wished(plan), **env)
+        return result(
+            "tests", home=tmp_path / "home", cwd=write(tmp_path / "app", files), wish=testing._wished(plan), **env
+        )
 
     return do
 
@@ -178,7 +289,10 @@ def rows(found):
 
 
 def test_a_lint_job_first_does_not_hide_red_tests(jobs):
-    found = jobs("jobs:\n  include:\n    - stage: lint\n      script: echo fine\n    - stage: test\n      script: python -m unittest discover red\n")
+    found = jobs(
+        "jobs:\n  include:\n    - stage: lint\n      script: echo fine\n    - stage: test\n      script: python -m"
+        " unittest discover red\n"
+    )
     assert (found["outcome"], rows(found)) == ("failure", [("lint: job 1", "success"), ("test: job 2", "failure")])
     assert found["failures"][0]["name"].endswith("T.test_one")
 
@@ -186,18 +300,34 @@ def test_a_lint_job_first_does_not_hide_red_tests(jobs):
 def test_every_row_of_env_is_run(jobs):
     text = "env:\n  - PART=.\n  - PART=red\nscript: python -m unittest discover $PART\n"
     assert rows(jobs(text)) == [("PART=.", "success"), ("PART=red", "failure")]
-    good = jobs("env:\n  global: BASE=.\n  jobs:\n    - PART=$BASE\n    - PART=./\nscript: python -m unittest discover $PART\n")
-    assert (good["outcome"], good["tests"], [name for name, _ in rows(good)]) == ("success", 2, ["PART=$BASE", "PART=./"])
+    good = jobs(
+        "env:\n  global: BASE=.\n  jobs:\n    - PART=$BASE\n    - PART=./\nscript: python -m unittest discover $PART\n"
+    )
+    assert (good["outcome"], good["tests"], [name for name, _ in rows(good)]) == (
+        "success",
+        2,
+        ["PART=$BASE", "PART=./"],
+    )
 
 
 def test_a_failure_that_is_allowed_is_told_and_does_not_count(jobs):
-    text = "env: [PART=., PART=red]\nscript: python -m unittest discover $PART\njobs:\n  fast_finish: true\n  allow_failures:\n    - env: PART=red\n"
+    text = (
+        "env: [PART=., PART=red]\nscript: python -m unittest discover $PART\njobs:\n  fast_finish: true\n "
+        " allow_failures:\n    - env: PART=red\n"
+    )
     found = jobs(text)
-    assert (found["outcome"], found["tests"], rows(found)) == ("success", 1, [("PART=.", "success"), ("PART=red", "failure")])
+    assert (found["outcome"], found["tests"], rows(found)) == (
+        "success",
+        1,
+        [("PART=.", "success"), ("PART=red", "failure")],
+    )
 
 
 def test_a_stage_after_one_that_failed_does_not_begin_and_is_named(jobs):
-    text = "stages: [test, lint]\njobs:\n  include:\n    - {stage: lint, script: echo no}\n    - {stage: test, script: exit 3}\n"
+    text = (
+        "stages: [test, lint]\njobs:\n  include:\n    - {stage: lint, script: echo no}\n    - {stage: test, script:"
+        " exit 3}\n"
+    )
     found = jobs(text)
     assert (found["outcome"], rows(found)) == ("failure", [("test: job 2", "failure"), ("lint: job 1", "not run")])
 
@@ -212,17 +342,19 @@ def test_a_job_that_cannot_be_run_here_is_an_error_that_names_it(jobs):
 
 def test_a_job_s_own_phases_and_variables_are_its_own(jobs):
     text = (
-        "install: export FROM=top\nscript: test \"$FROM\" = top && python -m unittest\nenv: {global: [A=1]}\njobs:\n  include:\n"
-        "    - name: own\n      env: B=$A-2\n      install: export FROM=own\n      before_script: test \"$B\" = 1-2\n      script: test \"$FROM\" = own\n"
+        'install: export FROM=top\nscript: test "$FROM" = top && python -m unittest\nenv: {global: [A=1]}\njobs:\n '
+        ' include:\n    - name: own\n      env: B=$A-2\n      install: export FROM=own\n      before_script: test "$B"'
+        ' = 1-2\n      script: test "$FROM" = own\n'
     )
     assert [outcome for _, outcome in rows(jobs(text))] == ["success", "success"]
 
 
 def test_travis_s_own_functions_and_variables_work(jobs):
     text = (
-        "env:\n  - SRC=$TRAVIS_BUILD_DIR/src PATH=$PATH:$TRAVIS_BUILD_DIR/bin NAME=\"a b\"\ninstall: travis_retry pip install -r requirements.txt\n"
-        "before_script:\n  - travis_retry sh -c '[ -e tried ] || { touch tried; exit 1; }'\n  - sudo -E true\n"
-        "script:\n  - test \"$SRC|$NAME\" = '/app/src|a b'\n  - travis_wait 30 python -m unittest\n  - travis_wait true\n"
+        'env:\n  - SRC=$TRAVIS_BUILD_DIR/src PATH=$PATH:$TRAVIS_BUILD_DIR/bin NAME="a b"\ninstall: travis_retry pip'
+        " install -r requirements.txt\nbefore_script:\n  - travis_retry sh -c '[ -e tried ] || { touch tried; exit 1;"
+        " }'\n  - sudo -E true\nscript:\n  - test \"$SRC|$NAME\" = '/app/src|a b'\n  - travis_wait 30 python -m"
+        " unittest\n  - travis_wait true\n"
     )
     found = jobs(text, TRAVIS_BUILD_DIR="/app")
     assert (found["outcome"], found["tests"]) == ("success", 1)
@@ -234,48 +366,141 @@ PLANS = {
     "a number": ("python: 3.12\nscript: tox\n", ["Python 3.12"], [], []),
     "only others": ('python: ["3.6", "3.7"]\nscript: tox\n', ["Python 3.6"], ["Python 3.7"], []),
     "an included version": (
-        'python: "3.12"\nscript: tox\nmatrix:\n  include:\n    - {python: "3.9", env: TOXENV=lint}\n', ["test: job 1, TOXENV=lint"], [], []
+        'python: "3.12"\nscript: tox\nmatrix:\n  include:\n    - {python: "3.9", env: TOXENV=lint}\n',
+        ["test: job 1, TOXENV=lint"],
+        [],
+        [],
     ),
-    "the same elsewhere": ('python: "3.12"\nscript: tox\njobs:\n  include:\n    - python: "3.13"\n', ["test: job 1"], [], []),
-    "included jobs with scripts of their own": ('python: "3.12"\nscript: tox\njobs:\n  include:\n    - script: make\n', ["Python 3.12", "test: job 1"], [], []),
-    "a script that is nothing": ("script: tox\njobs:\n  include:\n    - {env: A=1, script: }\n", ["test: job 1, A=1"], [], []),
+    "the same elsewhere": (
+        'python: "3.12"\nscript: tox\njobs:\n  include:\n    - python: "3.13"\n',
+        ["test: job 1"],
+        [],
+        [],
+    ),
+    "included jobs with scripts of their own": (
+        'python: "3.12"\nscript: tox\njobs:\n  include:\n    - script: make\n',
+        ["Python 3.12", "test: job 1"],
+        [],
+        [],
+    ),
+    "a script that is nothing": (
+        "script: tox\njobs:\n  include:\n    - {env: A=1, script: }\n",
+        ["test: job 1, A=1"],
+        [],
+        [],
+    ),
     "another language by its default": (
-        "python: '3.12'\njobs:\n  include:\n    - {script: pytest}\n    - {language: node_js, node_js: 12}\n    - {language: node_js, script: skip}\n",
-        ["test: job 1"], ["test: job 3"], ["test: job 2"],
+        (
+            "python: '3.12'\njobs:\n  include:\n    - {script: pytest}\n    - {language: node_js, node_js: 12}\n    -"
+            " {language: node_js, script: skip}\n"
+        ),
+        ["test: job 1"],
+        ["test: job 3"],
+        ["test: job 2"],
     ),
     "another language whose script is skipped": (
-        "script: true\njobs:\n  include:\n    - {language: node_js, node_js: 12}\n    - {script: pytest}\n", ["test: job 2"], ["test: job 1"], []
+        "script: true\njobs:\n  include:\n    - {language: node_js, node_js: 12}\n    - {script: pytest}\n",
+        ["test: job 2"],
+        ["test: job 1"],
+        [],
     ),
     "stages that are only called alike": (
-        "script: flake8\njobs:\n  include:\n    - {stage: Production tests, script: pytest}\n    - {stage: deploy, script: make}\n",
-        ["the job", "Production tests: job 1"], ["deploy: job 2"], [],
+        (
+            "script: flake8\njobs:\n  include:\n    - {stage: Production tests, script: pytest}\n    - {stage: deploy,"
+            " script: make}\n"
+        ),
+        ["the job", "Production tests: job 1"],
+        ["deploy: job 2"],
+        [],
     ),
-    "a system in a list": ("script: tox\njobs:\n  include:\n    - {os: [linux], script: make}\n", ["the job", "test: job 1"], [], []),
+    "a system in a list": (
+        "script: tox\njobs:\n  include:\n    - {os: [linux], script: make}\n",
+        ["the job", "test: job 1"],
+        [],
+        [],
+    ),
     "another language for lines of a shell": ("language: Generic\nscript: ./ci/test.sh\n", ["the job"], [], []),
-    "nested lists of jobs": ("x: &j [{script: make}]\njobs:\n  include:\n    - *j\n    - {script: tox}\n", ["test: job 1", "test: job 2"], [], []),
+    "nested lists of jobs": (
+        "x: &j [{script: make}]\njobs:\n  include:\n    - *j\n    - {script: tox}\n",
+        ["test: job 1", "test: job 2"],
+        [],
+        [],
+    ),
     "files that are imported": ("import: ci/base.yml\nscript: flake8\n", ["the job"], [], ["import"]),
     "excluded": (
-        'python: ["3.12", "3.11"]\nenv: [A=1, A=2]\nscript: tox\nmatrix:\n  exclude:\n    - {python: "3.12", env: A=2}\n',
-        ["Python 3.12, A=1", "Python 3.11, A=2"], ["Python 3.11, A=1"], [],
+        (
+            'python: ["3.12", "3.11"]\nenv: [A=1, A=2]\nscript: tox\nmatrix:\n  exclude:\n    - {python: "3.12", env:'
+            " A=2}\n"
+        ),
+        ["Python 3.12, A=1", "Python 3.11, A=2"],
+        ["Python 3.11, A=1"],
+        [],
     ),
     "systems": ("os: [linux, osx]\nscript: tox\n", ["linux"], ["osx"], []),
-    "a system of its own": ("script: tox\njobs:\n  include:\n    - {os: windows, script: dir}\n", ["the job"], [], ["test: job 1"]),
-    "of another branch": ('script: tox\njobs:\n  include:\n    - {if: branch = dev, script: make}\n', ["the job"], ["test: job 1"], []),
-    "of this branch": ('script: tox\njobs:\n  include:\n    - {if: branch = master AND type != cron, script: make}\n', ["the job", "test: job 1"], [], []),
-    "not evaluated": ("script: tox\njobs:\n  include:\n    - {if: env(X) = 1, script: make}\n", ["the job", "test: job 1"], [], []),
-    "a stage of another branch": (
-        "stages: [test, {name: nightly, if: type = cron}]\nscript: tox\njobs:\n  include:\n    - {stage: nightly, script: make}\n", ["the job"], ["nightly: job 1"], []
+    "a system of its own": (
+        "script: tox\njobs:\n  include:\n    - {os: windows, script: dir}\n",
+        ["the job"],
+        [],
+        ["test: job 1"],
     ),
-    "skip": ("script: tox\njobs:\n  include:\n    - {stage: deploy, script: skip}\n", ["the job"], ["deploy: job 1"], []),
-    "a deployment": ("script: tox\njobs:\n  include:\n    - {stage: Deploy, script: ./deploy}\n", ["the job"], ["Deploy: job 1"], []),
+    "of another branch": (
+        "script: tox\njobs:\n  include:\n    - {if: branch = dev, script: make}\n",
+        ["the job"],
+        ["test: job 1"],
+        [],
+    ),
+    "of this branch": (
+        "script: tox\njobs:\n  include:\n    - {if: branch = master AND type != cron, script: make}\n",
+        ["the job", "test: job 1"],
+        [],
+        [],
+    ),
+    "not evaluated": (
+        "script: tox\njobs:\n  include:\n    - {if: env(X) = 1, script: make}\n",
+        ["the job", "test: job 1"],
+        [],
+        [],
+    ),
+    "a stage of another branch": (
+        (
+            "stages: [test, {name: nightly, if: type = cron}]\nscript: tox\njobs:\n  include:\n    - {stage: nightly,"
+            " script: make}\n"
+        ),
+        ["the job"],
+        ["nightly: job 1"],
+        [],
+    ),
+    "skip": (
+        "script: tox\njobs:\n  include:\n    - {stage: deploy, script: skip}\n",
+        ["the job"],
+        ["deploy: job 1"],
+        [],
+    ),
+    "a deployment": (
+        "script: tox\njobs:\n  include:\n    - {stage: Deploy, script: ./deploy}\n",
+        ["the job"],
+        ["Deploy: job 1"],
+        [],
+    ),
     "stages in order": (
-        "stages: [lint, test]\nscript: tox\njobs:\n  include:\n    - {stage: lint, script: flake8}\n    - {script: black .}\n", ["lint: job 1", "lint: job 2", "the job"], [], []
+        (
+            "stages: [lint, test]\nscript: tox\njobs:\n  include:\n    - {stage: lint, script: flake8}\n    - {script:"
+            " black .}\n"
+        ),
+        ["lint: job 1", "lint: job 2", "the job"],
+        [],
+        [],
     ),
     "anchors": (
-        "x: &base\n  install: skip\n  script: make\njobs:\n  include:\n    - <<: *base\n      name: one\n      env: A=1\n    - {<<: *base, name: two, env: A=2}\n",
-        ["test: one, A=1", "test: two, A=2"], [], [],
+        (
+            "x: &base\n  install: skip\n  script: make\njobs:\n  include:\n    - <<: *base\n      name: one\n      env:"
+            " A=1\n    - {<<: *base, name: two, env: A=2}\n"
+        ),
+        ["test: one, A=1", "test: two, A=2"],
+        [],
+        [],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -291,13 +516,33 @@ def test_which_jobs_of_a_file_are_run(name):
 @pytest.mark.parametrize(
     ("condition", "answer"),
     [
-        ("branch = master", True), ("branch == dev", False), ("branch != dev", True), ("branch =~ ^mas", True), ("branch !~ /^mas/", False),
-        ("branch IN (master, dev)", True), ("branch NOT IN (master, dev)", False), ("type = push", True), ("type IN (cron, api)", False),
-        ("tag IS present", False), ("tag IS blank", True), ("tag IS NOT blank", False), ("NOT type = pull_request AND (branch = master OR tag =~ ^v)", True),
-        ("fork = false", True), ("true", True), (False, False), ("env(X) = 1", None), ("env(X) = 1 OR branch = master", True), ("env(X) = 1 AND type = cron", False),
-        ("commit_message =~ /skip/", None), ("branch =~ /(a+)+/", None), ("branch = ", None), ("(((", None), ("x" * 2000, None), ("type = push && !(branch = dev)", True),
+        ("branch = master", True),
+        ("branch == dev", False),
+        ("branch != dev", True),
+        ("branch =~ ^mas", True),
+        ("branch !~ /^mas/", False),
+        ("branch IN (master, dev)", True),
+        ("branch NOT IN (master, dev)", False),
+        ("type = push", True),
+        ("type IN (cron, api)", False),
+        ("tag IS present", False),
+        ("tag IS blank", True),
+        ("tag IS NOT blank", False),
+        ("NOT type = pull_request AND (branch = master OR tag =~ ^v)", True),
+        ("fork = false", True),
+        ("true", True),
+        (False, False),
+        ("env(X) = 1", None),
+        ("env(X) = 1 OR branch = master", True),
+        ("env(X) = 1 AND type = cron", False),
+        ("commit_message =~ /skip/", None),
+        ("branch =~ /(a+)+/", None),
+        ("branch = ", None),
+        ("(((", None),
+        ("x" * 2000, None),
+        ("type = push && !(branch = dev)", True),
     ],
-)  # fmt: skip
+)
 def test_conditions_are_judged_for_a_push_to_the_branch(condition, answer):
     assert travis_conditions.holds(condition, "master") is answer
 
@@ -312,16 +557,22 @@ def test_a_file_whose_condition_leaves_out_the_branch_has_no_say():
 
 
 def test_system_packages_and_servers_are_left_out_and_named():
-    text = "before_install:\n  - sudo apt-get update -qq\n  - sudo apt-get install -y libpq-dev\nbefore_script: sudo -u postgres createdb x\nscript: tox\n"
+    text = (
+        "before_install:\n  - sudo apt-get update -qq\n  - sudo apt-get install -y libpq-dev\nbefore_script: sudo -u"
+        " postgres createdb x\nscript: tox\n"
+    )
     plan = travis_jobs.read(text, "master")
-    assert (plan.jobs[0].setup, [key for key, _ in plan.ignored]) == ((), ["before_install", "before_install", "before_script"])
+    assert (plan.jobs[0].setup, [key for key, _ in plan.ignored]) == (
+        (),
+        ["before_install", "before_install", "before_script"],
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "left_out"),
     [
         ("psql -c 'create database travis_ci_test;' -U postgres", True),
-        ('psql -U postgres -c "create user x with password \'y\'; alter role x createdb;"', True),
+        ("psql -U postgres -c \"create user x with password 'y'; alter role x createdb;\"", True),
         ("psql -c 'create database x;'; make fixtures", False),
         ("createdb x && make fixtures", False),
     ],
@@ -332,7 +583,10 @@ def test_a_semicolon_in_quotes_begins_no_other_command(line, left_out):
 
 
 def test_lines_share_one_shell_as_on_travis(tested):
-    found = tested("before_script:\n  - export WORD=tea\n  - mkdir deep && cd deep\nscript:\n  - test $WORD = tea\n  - test -f ../test_a.py\n  - cd .. && python -m unittest\n")
+    found = tested(
+        "before_script:\n  - export WORD=tea\n  - mkdir deep && cd deep\nscript:\n  - test $WORD = tea\n  - test -f"
+        " ../test_a.py\n  - cd .. && python -m unittest\n"
+    )
     assert (found["outcome"], found["tests"], found["kind"]) == ("success", 1, "travis")
 
 
@@ -365,7 +619,9 @@ def test_travis_s_own_variables_tell_the_range_and_the_interpreter():
 
 def test_the_table_is_the_first_thing_in_the_log(tmp_path):
     app = write(tmp_path / "app", DJANGO)
-    done = run("tests", home=tmp_path / "home", cwd=app, wish={**wish("script: 'true'\ndeploy: x\n"), "setup": "echo set up"})
+    done = run(
+        "tests", home=tmp_path / "home", cwd=app, wish={**wish("script: 'true'\ndeploy: x\n"), "setup": "echo set up"}
+    )
     assert done.stdout.startswith("-----> .travis.yml\n")
 
 

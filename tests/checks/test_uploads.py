@@ -1,4 +1,6 @@
-"""Findings of other tools: what a SARIF log may hold, what of it is new, and what becomes of a log that makes no sense."""
+"""Findings of other tools: what a SARIF log may hold, what of it is new, and what becomes of a log that makes no
+sense.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,13 @@ BAD = "def f(x):\n    return eval(x)\n"
 
 def result(line=2, path="app/a.py", rule="R1", **more):
     place = {"artifactLocation": {"uri": path}, "region": {"startLine": line, "startColumn": 12}}
-    return {"ruleId": rule, "level": "error", "message": {"text": "eval runs text"}, "locations": [{"physicalLocation": place}], **more}
+    return {
+        "ruleId": rule,
+        "level": "error",
+        "message": {"text": "eval runs text"},
+        "locations": [{"physicalLocation": place}],
+        **more,
+    }
 
 
 def log(*results, tool="acme scan", **run):
@@ -75,25 +83,44 @@ def test_paths_become_the_repository_s(uri, bases, roots, path):
 @pytest.mark.parametrize(
     ("change", "severity"),
     [
-        ({"level": "error"}, 2), ({"level": "warning"}, 3), ({"level": "note"}, 4), ({"level": None}, 3),
-        ({"properties": {"security-severity": "9.1"}}, 1), ({"properties": {"security-severity": "5"}}, 2), ({"properties": {"security-severity": "x"}}, 2),
+        ({"level": "error"}, 2),
+        ({"level": "warning"}, 3),
+        ({"level": "note"}, 4),
+        ({"level": None}, 3),
+        ({"properties": {"security-severity": "9.1"}}, 1),
+        ({"properties": {"security-severity": "5"}}, 2),
+        ({"properties": {"security-severity": "x"}}, 2),
     ],
-)  # fmt: skip
+)
 def test_severity_is_the_level_s_unless_a_security_severity_says_more(change, severity):
     assert rows(log(result(**change)))[0].severity == severity
 
 
 def test_what_is_no_problem_is_no_finding_and_the_tool_s_own_suppressions_are_known():
     content = log(
-        result(kind="pass"), result(baselineState="absent"), result(suppressions=[{"kind": "inSource", "justification": "fine"}]),
+        result(kind="pass"),
+        result(baselineState="absent"),
+        result(suppressions=[{"kind": "inSource", "justification": "fine"}]),
         result(suppressions=[{"kind": "external", "status": "rejected"}]),
-    )  # fmt: skip
+    )
     assert [(row.suppressed, row.justification) for row in rows(content)] == [(True, "fine"), (False, "")]
 
 
 def test_a_message_and_a_level_may_stand_in_the_rule():
-    driver = {"name": "x", "rules": [{"id": "R9", "messageStrings": {"m": {"text": "told by the rule"}}, "defaultConfiguration": {"level": "note"}}]}
-    content = {"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": [{"ruleIndex": 0, "message": {"id": "m"}}]}]}
+    driver = {
+        "name": "x",
+        "rules": [
+            {
+                "id": "R9",
+                "messageStrings": {"m": {"text": "told by the rule"}},
+                "defaultConfiguration": {"level": "note"},
+            }
+        ],
+    }
+    content = {
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": [{"ruleIndex": 0, "message": {"id": "m"}}]}],
+    }
     row = rows(content)[0]
     assert (row.rule, row.message, row.severity, row.path, row.line) == ("R9", "told by the rule", 4, "", 1)
 
@@ -109,10 +136,16 @@ def test_a_message_and_a_level_may_stand_in_the_rule():
         ({"version": "2.1.0", "runs": []}, "there is no tool that has looked"),
         ({"version": "2.1.0", "runs": [7]}, r"at runs\[0\]: an object is expected, found 7"),
         ({"version": "2.1.0", "runs": [{"tool": {}}]}, r"at runs\[0\].tool.driver: an object"),
-        ({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}}]}, r"at runs\[0\].results: it is missing: the tool has not looked"),
+        (
+            {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}}]},
+            r"at runs\[0\].results: it is missing: the tool has not looked",
+        ),
         (log({"ruleId": "R1"}), r"at runs\[0\].results\[0\].message: an object is expected"),
         (log({"message": {}}), "neither text nor a rule"),
-        (log(result(), result(line="7")), r"at runs\[0\].results\[1\].locations\[0\].physicalLocation.region.startLine: a whole number"),
+        (
+            log(result(), result(line="7")),
+            r"at runs\[0\].results\[1\].locations\[0\].physicalLocation.region.startLine: a whole number",
+        ),
         (log(result(path="../../etc/passwd")), "leads out of the repository"),
         (log(result(path="/somewhere/a.py")), "give its folder as --root"),
         (log(result(path="https://example.com/a.py")), "a path or a file: URI"),
@@ -166,11 +199,19 @@ def report(shop, home, bob):
 def test_the_first_report_is_known_and_later_only_what_is_new_counts_wherever_it_moved(repo, report, shop):
     first = repo.commit({"app/a.py": BAD, "app/old.py": BAD + "X = 1\n" * 9})
     run = report(first, log(result(), result(path="app/old.py")))
-    assert (run.name, run.conclusion, run.title) == ("scan/acme-scan", "success", "2 findings, taken as known: this is the tool's first report")
+    assert (run.name, run.conclusion, run.title) == (
+        "scan/acme-scan",
+        "success",
+        "2 findings, taken as known: this is the tool's first report",
+    )
     (repo.work / "app/old.py").unlink()
     second = repo.commit({"app/a.py": "# moved down\n\n" + BAD, "app/new.py": BAD + "X = 1\n" * 9})
     moved = report(second, log(result(line=4), result(path="app/new.py")), deployed=first)
-    assert (moved.conclusion, moved.title, moved.annotations.filter(new=True).count()) == ("success", "0 new findings (2 known)", 0)
+    assert (moved.conclusion, moved.title, moved.annotations.filter(new=True).count()) == (
+        "success",
+        "0 new findings (2 known)",
+        0,
+    )
     third = repo.commit({"app/b.py": BAD})
     red = report(third, log(result(line=4), result(path="app/b.py"), result(path="app/new.py")), deployed=first)
     assert (red.conclusion, red.title) == ("failure", "1 new finding, first: app/b.py:2 R1 eval runs text")
@@ -188,7 +229,9 @@ def test_a_red_report_stays_red_on_the_next_commit_until_it_is_deployed(repo, re
     assert report(second, log(result()), deployed=first).conclusion == "failure"
     third = repo.commit({"readme": "x"})
     assert report(third, log(result()), deployed=first).conclusion == "failure"
-    assert report(third, log(result())).conclusion == "failure", "also when nothing is deployed: the last report that passed counts"
+    assert report(third, log(result())).conclusion == "failure", (
+        "also when nothing is deployed: the last report that passed counts"
+    )
     assert report(third, log(result()), deployed=second).conclusion == "success"
 
 
@@ -211,21 +254,47 @@ def test_added_suppressions_are_told_and_stand_in_the_log_that_greenroom_gives(r
     assert (run.conclusion, run.notes) == ("success", ["this push adds 1 suppression (acme scan)."])
     findings = [{key: getattr(row, key) for key in sarif.FIELDS} for row in queries.findings(run)]
     whole = sarif.log_of(name=run.name, sha=first, conclusion="success", findings=findings, versions={})
-    assert whole["runs"][0]["results"][0]["suppressions"] == [{"kind": "inSource", "status": "accepted", "justification": "checked"}]
+    assert whole["runs"][0]["results"][0]["suppressions"] == [
+        {"kind": "inSource", "status": "accepted", "justification": "checked"}
+    ]
     jsonschema_rs.Draft4Validator(SCHEMA).validate(whole)
 
 
 def test_the_log_that_greenroom_gives_holds_to_the_standard_s_schema():
     one = {
-        "tool": "ruff", "rule": "S608", "path": "app/db file.py", "line": 7, "end_line": 9, "column": 5, "severity": 1, "message": "SQL",
-        "fingerprint": "f" * 64, "new": False, "suppressed": "external", "justification": "by bob until 2026-12-01: harmless",
-    }  # fmt: skip
-    bare = {**one, "tool": "", "rule": "", "message": "", "end_line": 0, "column": 0, "fingerprint": "", "suppressed": "", "new": True}
+        "tool": "ruff",
+        "rule": "S608",
+        "path": "app/db file.py",
+        "line": 7,
+        "end_line": 9,
+        "column": 5,
+        "severity": 1,
+        "message": "SQL",
+        "fingerprint": "f" * 64,
+        "new": False,
+        "suppressed": "external",
+        "justification": "by bob until 2026-12-01: harmless",
+    }
+    bare = {
+        **one,
+        "tool": "",
+        "rule": "",
+        "message": "",
+        "end_line": 0,
+        "column": 0,
+        "fingerprint": "",
+        "suppressed": "",
+        "new": True,
+    }
     for findings in ([], [one, bare]):
         whole = sarif.log_of(name="scan", sha="a" * 40, conclusion="failure", findings=findings, versions={"ruff": "1"})
         jsonschema_rs.Draft4Validator(SCHEMA).validate(whole)
     kept = next(row for run in whole["runs"] for row in run["results"] if row.get("ruleId"))
-    assert (kept["partialFingerprints"], kept["suppressions"][0]["kind"], kept["baselineState"]) == ({"greenroom/v1": "f" * 64}, "external", "new")
+    assert (kept["partialFingerprints"], kept["suppressions"][0]["kind"], kept["baselineState"]) == (
+        {"greenroom/v1": "f" * 64},
+        "external",
+        "new",
+    )
     with pytest.raises(jsonschema_rs.ValidationError):
         jsonschema_rs.Draft4Validator(SCHEMA).validate({"version": "2.1.0", "runs": [{}]})
 
@@ -237,7 +306,9 @@ def test_an_ignored_finding_passes_until_its_end_and_then_counts_even_where_it_i
     second = repo.commit({"app/a.py": BAD})
     red = report(second, log(result()), deployed=first)
     mark = red.annotations.get().fingerprint
-    row = ignoring.ignore(app=shop, fingerprint=mark[:12], reason="not reachable", until=clock.now() + timedelta(days=3), actor=alice)
+    row = ignoring.ignore(
+        app=shop, fingerprint=mark[:12], reason="not reachable", until=clock.now() + timedelta(days=3), actor=alice
+    )
     assert AuditEntry.objects.get(action="check.ignore").detail["fingerprint"] == mark
     passed = report(second, log(result()), deployed=first)
     assert passed.conclusion == "success"
@@ -272,7 +343,15 @@ def test_an_ignore_without_reason_end_or_finding_is_refused(shop, alice, change,
 @pytest.mark.django_db
 def test_an_app_may_want_two_people_for_an_override(shop, alice, bob):
     sha = "a" * 40
-    Push.objects.create(app=shop, seq=1, ref="refs/heads/master", before="0" * 40, after=sha, account_id=alice.account_id, state="recorded")
+    Push.objects.create(
+        app=shop,
+        seq=1,
+        ref="refs/heads/master",
+        before="0" * 40,
+        after=sha,
+        account_id=alice.account_id,
+        state="recorded",
+    )
     run = actions.begin(app=shop, sha=sha, names=["scan"])[0]
     CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion="failure")
     wish = {"app": shop, "sha": sha, "checks": ["scan"], "reason": "known and harmless"}
@@ -292,7 +371,10 @@ def test_a_required_check_of_which_nothing_is_ever_heard_is_stale_after_the_app_
     assert actions.judge(app=shop, sha=sha, required=required).colour == "pending"
     ignoring.change_policy(app=shop, actor=alice, stale_after=30)
     verdict = actions.judge(app=shop, sha=sha, required=required)
-    assert (verdict.colour, verdict.reasons) == ("blocked", ["`ci/build` is stale: its provider is silent, nothing was reported in time."])
+    assert (verdict.colour, verdict.reasons) == (
+        "blocked",
+        ["`ci/build` is stale: its provider is silent, nothing was reported in time."],
+    )
     actions.report(app=shop, sha=sha, name="ci/build", status="completed", conclusion="success")
     assert actions.judge(app=shop, sha=sha, required=required).colour == "green"
     with pytest.raises(UserError, match="5 to 10080"):
@@ -305,7 +387,9 @@ def client(home, monkeypatch, all_views):
         monkeypatch.setattr(module, "HOME", home)
 
     def of(actor):
-        token = accounts.create_token(actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",))[1]
+        token = accounts.create_token(
+            actor=actor, account=Account.objects.get(pk=actor.account_id), scopes=("global",)
+        )[1]
         return Client(headers={"Authorization": f"Bearer {token}"})
 
     return of
@@ -333,8 +417,15 @@ def test_the_api_takes_a_log_in_three_ways_and_ignores_are_for_operators(repo, c
     assert client(alice).post("/apps/shop/ignores", wish, content_type="application/json").status_code == 201
     assert client(vera).get("/apps/shop/ignores").json()[0]["actor"] == "alice@example.com"
     assert client(alice).delete(f"/apps/shop/ignores/{mark[:12]}").status_code == 200
-    assert client(alice).patch("/apps/shop/gate", {"two_people": True}, content_type="application/json").json()["two_people"] is True
-    assert client(bob).patch("/apps/shop/gate", {"two_people": False}, content_type="application/json").status_code == 403
+    assert (
+        client(alice)
+        .patch("/apps/shop/gate", {"two_people": True}, content_type="application/json")
+        .json()["two_people"]
+        is True
+    )
+    assert (
+        client(bob).patch("/apps/shop/gate", {"two_people": False}, content_type="application/json").status_code == 403
+    )
     assert client(alice).patch("/apps/shop/gate", {"two": 1}, content_type="application/json").status_code == 422
 
 

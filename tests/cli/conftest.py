@@ -28,7 +28,9 @@ def server() -> Iterator[FakeGreenroom]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the person who runs the tests: no variables, no home, no git configuration, an empty folder, and no waiting for who is not there."""
+    """Nothing of the person who runs the tests: no variables, no home, no git configuration, an empty folder, and no
+    waiting for who is not there.
+    """
     monkeypatch.setattr(client, "FIRST_PATIENCE", 0.0)
     for name in list(os.environ):
         if name.startswith(("GREENROOM_", "HEROKU_", "GIT_")) or name in ("NO_COLOR", "NODE_EXTRA_CA_CERTS"):

@@ -78,7 +78,9 @@ class FakeGreenroom:
             self.on(method, pattern, data)
 
     def on(self, method: str, pattern: str, data: Any) -> None:
-        """Answer ``method pattern`` (a regular expression; ``A`` at its start is /apps/APP) with data, a Reply, or a function of the request."""
+        """Answer ``method pattern`` (a regular expression; ``A`` at its start is /apps/APP) with data, a Reply, or a
+        function of the request.
+        """
         full = pattern.replace("A", f"/apps/{APP}", 1) if pattern.startswith("A") else pattern
         self.routes.insert(0, (method, re.compile(full + r"\Z"), data if callable(data) else lambda request: data))
 
@@ -158,13 +160,17 @@ def place() -> list[tuple[str, str, Any]]:
         ("GET", "/account", {"id": "1", "email": "alice@example.com"}),
         ("GET", "/accounts", [{"email": "alice@example.com", "name": "Alice", "is_admin": True, "created_at": T0}]),
         ("POST", "/accounts", lambda request: Reply({**request.body, "token": "grm_bob"}, 201)),
-        ("POST", "/accounts/[^/]+/token", lambda request: Reply({"email": request.path.split("/")[2], "token": "grm_new"}, 201)),
+        (
+            "POST",
+            "/accounts/[^/]+/token",
+            lambda request: Reply({"email": request.path.split("/")[2], "token": "grm_new"}, 201),
+        ),
         ("GET", "/apps", [app(), app("pensions", "carol@example.com")]),
         ("POST", "/apps", lambda request: Reply(app(request.body.get("name") or "quiet-meadow-1"), 201)),
         ("GET", "A", app()),
         ("PATCH", "A", described),
         ("DELETE", "A", app()),
-    ]  # fmt: skip
+    ]
 
 
 def running(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
@@ -199,12 +205,19 @@ def running(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("POST", "A/dynos/[^/]+/actions/stop", Reply({}, 202)),
         ("POST", "A/log-sessions", lambda request: Reply({"logplex_url": f"{fake.url}/streams/logs/l1"}, 201)),
         ("GET", "/streams/logs/l1", Reply(raw=log, kind="text/plain")),
-    ]  # fmt: skip
+    ]
 
 
 def building(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
     """Slugs and builds."""
-    cache = {"size": 1_500_000, "shared_size": 80_000_000, "total_size": 81_500_000, "budget": 5_000_000_000, "generation": 1, "purged_at": T0}
+    cache = {
+        "size": 1_500_000,
+        "shared_size": 80_000_000,
+        "total_size": 81_500_000,
+        "budget": 5_000_000_000,
+        "generation": 1,
+        "purged_at": T0,
+    }
     return [
         ("GET", "A/slugs/current", lambda request: slug()),
         ("GET", "A/slugs/current/sbom", lambda request: {"bomFormat": "CycloneDX", "components": []}),
@@ -215,7 +228,7 @@ def building(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("GET", "A/builds", lambda request: [_absolute(fake, build())]),
         ("GET", f"A/builds/{BUILD}", lambda request: _absolute(fake, build())),
         ("GET", "/streams/output/b1", Reply(raw=b"-----> Python app detected\n-----> Done\n", kind="text/plain")),
-    ]  # fmt: skip
+    ]
 
 
 def gate() -> list[tuple[str, str, Any]]:
@@ -227,34 +240,122 @@ def gate() -> list[tuple[str, str, Any]]:
         ("GET", "A/checks", [check("tests"), check("scan", "failure", title="2 new findings", annotations_count=1)]),
         ("GET", r"A/checks/[^/]+/annotations", [annotation()]),
         ("GET", r"A/checks/[^/]+/sarif", {"version": "2.1.0", "runs": []}),
-        ("GET", "A/check-tokens", [{"id": "c0ffee00-1", "token": "grm_...beef", "checks": ["ci/build"], "pinned": ["ci/build"], "description": "", "user": {"email": "alice@example.com"}, "created_at": T0, "used_at": None, "expires_at": None}]),
+        (
+            "GET",
+            "A/check-tokens",
+            [
+                {
+                    "id": "c0ffee00-1",
+                    "token": "grm_...beef",
+                    "checks": ["ci/build"],
+                    "pinned": ["ci/build"],
+                    "description": "",
+                    "user": {"email": "alice@example.com"},
+                    "created_at": T0,
+                    "used_at": None,
+                    "expires_at": None,
+                }
+            ],
+        ),
         ("GET", "A/ignores", [IGNORED]),
         ("POST", "A/ignores", lambda request: Reply({**IGNORED, **request.body}, 201)),
         ("DELETE", "A/ignores/[^/]+", IGNORED),
         ("GET", "A/gate", {"two_people": False, "stale_after": 120}),
         ("PATCH", "A/gate", lambda request: {"two_people": False, "stale_after": 120, **request.body}),
-        ("POST", "A/scans", Reply([check("scan/bandit", "failure", title="1 new finding, first: a.py:2 B307 eval", notes=["1 new finding ignored."])], 201)),
+        (
+            "POST",
+            "A/scans",
+            Reply(
+                [
+                    check(
+                        "scan/bandit",
+                        "failure",
+                        title="1 new finding, first: a.py:2 B307 eval",
+                        notes=["1 new finding ignored."],
+                    )
+                ],
+                201,
+            ),
+        ),
         ("POST", "A/checks/actions/rerun", [check("tests", None, attempt=2)]),
         ("GET", "A/overrides", []),
-        ("POST", "A/overrides", lambda request: Reply({**request.body, "actor": "alice@example.com", "holds": True, "created_at": T0}, 201)),
+        (
+            "POST",
+            "A/overrides",
+            lambda request: Reply({**request.body, "actor": "alice@example.com", "holds": True, "created_at": T0}, 201),
+        ),
         ("GET", "A/migrations", migrations()),
         ("GET", "A/rehearsals/1", REHEARSAL),
-    ]  # fmt: skip
+    ]
 
 
 def data(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
     """Domains, databases, the source, the audit log."""
     return [
-        ("GET", "A/domains", [{"id": "n1", "hostname": f"{APP}.localhost", "kind": "heroku"}, {"id": "n2", "hostname": "pay.example.com", "kind": "custom"}]),
+        (
+            "GET",
+            "A/domains",
+            [
+                {"id": "n1", "hostname": f"{APP}.localhost", "kind": "heroku"},
+                {"id": "n2", "hostname": "pay.example.com", "kind": "custom"},
+            ],
+        ),
         ("POST", "A/domains", lambda request: Reply({"hostname": request.body["hostname"].lower()}, 201)),
         ("DELETE", "A/domains/[^/]+", {"hostname": "pay.example.com"}),
         *certificates(),
-        ("GET", "/account/app-transfers", [{"app": {"name": "ach-payslip-staging"}, "owner": {"email": "alice@example.com"}, "recipient": {"email": "bob@example.com"}, "state": "pending"}]),
-        ("GET", "A/collaborators", [{"role": "owner", "user": {"email": "alice@example.com"}}, {"role": "viewer", "user": {"email": "bob@example.com"}}]),
-        ("POST", "A/collaborators", lambda request: Reply({"role": request.body["role"], "user": {"email": request.body["user"]}}, 201)),
+        (
+            "GET",
+            "/account/app-transfers",
+            [
+                {
+                    "app": {"name": "ach-payslip-staging"},
+                    "owner": {"email": "alice@example.com"},
+                    "recipient": {"email": "bob@example.com"},
+                    "state": "pending",
+                }
+            ],
+        ),
+        (
+            "GET",
+            "A/collaborators",
+            [
+                {"role": "owner", "user": {"email": "alice@example.com"}},
+                {"role": "viewer", "user": {"email": "bob@example.com"}},
+            ],
+        ),
+        (
+            "POST",
+            "A/collaborators",
+            lambda request: Reply({"role": request.body["role"], "user": {"email": request.body["user"]}}, 201),
+        ),
         ("DELETE", "A/collaborators/[^/]+", {"role": "viewer", "user": {"email": "bob@example.com"}}),
-        ("GET", "A/addons", [{"name": "postgresql-1", "plan": {"name": "heroku-postgresql:essential-0"}, "state": "provisioned", "config_vars": ["DATABASE_URL"]}]),
-        ("GET", "A/pg", {"name": "postgresql-1", "version": "18.1", "size_bytes": 8_200_000, "tables": 12, "connections": 3, "connection_limit": 20, "url_host": "127.0.0.1:5003", "state": "provisioned", "plan": "essential-0"}),
+        (
+            "GET",
+            "A/addons",
+            [
+                {
+                    "name": "postgresql-1",
+                    "plan": {"name": "heroku-postgresql:essential-0"},
+                    "state": "provisioned",
+                    "config_vars": ["DATABASE_URL"],
+                }
+            ],
+        ),
+        (
+            "GET",
+            "A/pg",
+            {
+                "name": "postgresql-1",
+                "version": "18.1",
+                "size_bytes": 8_200_000,
+                "tables": 12,
+                "connections": 3,
+                "connection_limit": 20,
+                "url_host": "127.0.0.1:5003",
+                "state": "provisioned",
+                "plan": "essential-0",
+            },
+        ),
         ("GET", "A/source", source()),
         ("PUT", "A/source", lambda request: Reply(source(url=request.body["url"], secret="5ec2e7", state="new"), 201)),
         ("DELETE", "A/source", source()),
@@ -266,29 +367,75 @@ def data(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         ("DELETE", "A/pg/snapshots/[^/]+", snapshot()),
         ("POST", "A/pg/snapshots/[^/]+/actions/restore", Reply(restore("wanted"), 202)),
         ("GET", "A/pg/restores/[^/]+", restore()),
-        ("GET", "/audit", [{"id": 1, "created_at": T0, "actor": "alice@example.com", "action": "config.change", "app": APP, "detail": {"keys": ["DEBUG"]}}]),
+        (
+            "GET",
+            "/audit",
+            [
+                {
+                    "id": 1,
+                    "created_at": T0,
+                    "actor": "alice@example.com",
+                    "action": "config.change",
+                    "app": APP,
+                    "detail": {"keys": ["DEBUG"]},
+                }
+            ],
+        ),
         ("GET", "/audit/verification", {"intact": True}),
         *pipelines(fake),
-        ("GET", "/oauth/authorizations", [{"id": "70cec0de-1", "access_token": {"token": "grm_...beef"}, "description": "CI", "scope": ["write"], "created_at": T0}]),
+        (
+            "GET",
+            "/oauth/authorizations",
+            [
+                {
+                    "id": "70cec0de-1",
+                    "access_token": {"token": "grm_...beef"},
+                    "description": "CI",
+                    "scope": ["write"],
+                    "created_at": T0,
+                }
+            ],
+        ),
         ("POST", "/oauth/authorizations", Reply({"id": "70cec0de-2", "access_token": {"token": "grm_new"}}, 201)),
         ("DELETE", "/oauth/authorizations/[^/]+", {"id": "70cec0de-1"}),
-    ]  # fmt: skip
+    ]
 
 
 def certificates() -> list[tuple[str, str, Any]]:
     """One certificate, one drain."""
     facts = {
-        "acm": False, "ca_signed?": False, "self_signed?": True, "cert_domains": ["pay.example.com"], "expires_at": T1, "starts_at": T0,
-        "issuer": "CN=pay.example.com", "subject": "CN=pay.example.com",
-    }  # fmt: skip
+        "acm": False,
+        "ca_signed?": False,
+        "self_signed?": True,
+        "cert_domains": ["pay.example.com"],
+        "expires_at": T1,
+        "starts_at": T0,
+        "issuer": "CN=pay.example.com",
+        "subject": "CN=pay.example.com",
+    }
     row = {"id": "s1", "name": "stegosaurus-1", "ssl_cert": facts, "domains": ["n2"]}
-    drain = {"id": "l1", "url": "https://logs.example.com/x", "token": "d.0a1b", "sent_lines": 12, "sent_at": T1, "error": None}
+    drain = {
+        "id": "l1",
+        "url": "https://logs.example.com/x",
+        "token": "d.0a1b",
+        "sent_lines": 12,
+        "sent_at": T1,
+        "error": None,
+    }
     return [
-        ("GET", "A/sni-endpoints", [row]), ("GET", "A/sni-endpoints/stegosaurus-1", row), ("POST", "A/sni-endpoints", Reply(row, 201)),
-        ("PATCH", "A/sni-endpoints/stegosaurus-1", row), ("DELETE", "A/sni-endpoints/stegosaurus-1", row), ("POST", "A/acm", app()),
-        ("PATCH", "A/acm", app()), ("DELETE", "A/acm", app()), ("GET", "A/log-drains", [drain]), ("POST", "A/log-drains", Reply(drain, 201)),
-        ("DELETE", "A/log-drains/.+", drain), ("PATCH", "/test-runs/t12", {"id": "t12"}),
-    ]  # fmt: skip
+        ("GET", "A/sni-endpoints", [row]),
+        ("GET", "A/sni-endpoints/stegosaurus-1", row),
+        ("POST", "A/sni-endpoints", Reply(row, 201)),
+        ("PATCH", "A/sni-endpoints/stegosaurus-1", row),
+        ("DELETE", "A/sni-endpoints/stegosaurus-1", row),
+        ("POST", "A/acm", app()),
+        ("PATCH", "A/acm", app()),
+        ("DELETE", "A/acm", app()),
+        ("GET", "A/log-drains", [drain]),
+        ("POST", "A/log-drains", Reply(drain, 201)),
+        ("DELETE", "A/log-drains/.+", drain),
+        ("PATCH", "/test-runs/t12", {"id": "t12"}),
+    ]
 
 
 def pipelines(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
@@ -299,18 +446,39 @@ def pipelines(fake: FakeGreenroom) -> list[tuple[str, str, Any]]:
         for name, stage in ((APP, "staging"), ("ach-payslip", "production"))
     )
     run = {
-        "id": "t12", "number": 12, "status": "succeeded", "commit_sha": SHA, "commit_branch": "master", "message": "Ran 5 tests in 0.1 s: OK",
+        "id": "t12",
+        "number": 12,
+        "status": "succeeded",
+        "commit_sha": SHA,
+        "commit_branch": "master",
+        "message": "Ran 5 tests in 0.1 s: OK",
         "app": {"name": APP},
-    }  # fmt: skip
+    }
     node = {"setup_stream_url": f"{fake.url}/streams/output/b1", "output_stream_url": f"{fake.url}/streams/output/b1"}
-    target = {"app": first["app"] | {"name": "ach-payslip"}, "status": "succeeded", "error_message": None, "release": {"id": "r7", "version": 7}}
+    target = {
+        "app": first["app"] | {"name": "ach-payslip"},
+        "status": "succeeded",
+        "error_message": None,
+        "release": {"id": "r7", "version": 7},
+    }
     return [
-        ("GET", "/pipelines", [pipeline]), ("GET", "/pipelines/payslip", pipeline), ("GET", "/pipelines/p1/pipeline-couplings", [first, second]),
-        ("GET", "A/pipeline-couplings", first), ("GET", "/pipelines/p1/test-runs", [run]), ("GET", "/pipelines/p1/test-runs/12", run),
-        ("GET", "/test-runs/t12", run), ("GET", "/test-runs/t12/test-nodes", [node]), ("GET", "/pipelines/p1/stage/test/config-vars", {"WORD": "hello"}),
-        ("GET", "/pipelines/payslip/review-apps", [{"id": "v1", "app_name": "ach-bonus-1", "branch": "bonus", "status": "created", "message": None}]),
-        ("POST", "/pipeline-promotions", Reply({"id": "q1"}, 201)), ("GET", "/pipeline-promotions/q1/promotion-targets", [target]),
-    ]  # fmt: skip
+        ("GET", "/pipelines", [pipeline]),
+        ("GET", "/pipelines/payslip", pipeline),
+        ("GET", "/pipelines/p1/pipeline-couplings", [first, second]),
+        ("GET", "A/pipeline-couplings", first),
+        ("GET", "/pipelines/p1/test-runs", [run]),
+        ("GET", "/pipelines/p1/test-runs/12", run),
+        ("GET", "/test-runs/t12", run),
+        ("GET", "/test-runs/t12/test-nodes", [node]),
+        ("GET", "/pipelines/p1/stage/test/config-vars", {"WORD": "hello"}),
+        (
+            "GET",
+            "/pipelines/payslip/review-apps",
+            [{"id": "v1", "app_name": "ach-bonus-1", "branch": "bonus", "status": "created", "message": None}],
+        ),
+        ("POST", "/pipeline-promotions", Reply({"id": "q1"}, 201)),
+        ("GET", "/pipeline-promotions/q1/promotion-targets", [target]),
+    ]
 
 
 def _absolute(fake: FakeGreenroom, row: dict[str, Any]) -> dict[str, Any]:

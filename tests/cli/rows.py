@@ -14,119 +14,269 @@ DELIVERY = "de11e700-0000-4000-8000-000000000001"
 
 def app(name: str = APP, owner: str = "alice@example.com") -> dict[str, Any]:
     return {
-        "id": f"id-of-{name}", "name": name, "owner": {"email": owner}, "maintenance": False, "stack": {"name": "greenroom-1"},
-        "web_url": f"http://{name}.localhost:8080/", "created_at": T0, "released_at": T1, "required_checks": ["lint"],
-        "deploy_paused": None, "deploy_paused_until": None, "protected_branch": "master",
-    }  # fmt: skip
+        "id": f"id-of-{name}",
+        "name": name,
+        "owner": {"email": owner},
+        "maintenance": False,
+        "stack": {"name": "greenroom-1"},
+        "web_url": f"http://{name}.localhost:8080/",
+        "created_at": T0,
+        "released_at": T1,
+        "required_checks": ["lint"],
+        "deploy_paused": None,
+        "deploy_paused_until": None,
+        "protected_branch": "master",
+    }
 
 
 def source(**changes: Any) -> dict[str, Any]:
     row = {
-        "url": "https://github.com/ach/payslip.git", "branch": "master", "kind": "github", "protected_branch": "master", "state": "synced", "waiting": False,
-        "problem": None, "hint": None, "seen": SHA, "taken": SHA, "interval": 300, "api": "https://api.github.com", "known_hosts": [],
-        "credentials": {"deploy_key": None, "fingerprint": None, "token": True, "username": None}, "looked_at": T1,
-        "webhook": {"path": "/hooks/abc", "url": "http://x/hooks/abc", "how": "push events", "previous_secret_until": None},
+        "url": "https://github.com/ach/payslip.git",
+        "branch": "master",
+        "kind": "github",
+        "protected_branch": "master",
+        "state": "synced",
+        "waiting": False,
+        "problem": None,
+        "hint": None,
+        "seen": SHA,
+        "taken": SHA,
+        "interval": 300,
+        "api": "https://api.github.com",
+        "known_hosts": [],
+        "credentials": {"deploy_key": None, "fingerprint": None, "token": True, "username": None},
+        "looked_at": T1,
+        "webhook": {
+            "path": "/hooks/abc",
+            "url": "http://x/hooks/abc",
+            "how": "push events",
+            "previous_secret_until": None,
+        },
         "calls": [{"delivery": "d1", "event": "push", "said": "master will be fetched", "at": T0}],
-        "reports": [{"kind": "status", "context": f"greenroom/{APP}", "state": "success", "description": "v12 is live", "sha": SHA, "status": "sent", "error": None}],
-    }  # fmt: skip
+        "reports": [
+            {
+                "kind": "status",
+                "context": f"greenroom/{APP}",
+                "state": "success",
+                "description": "v12 is live",
+                "sha": SHA,
+                "status": "sent",
+                "error": None,
+            }
+        ],
+    }
     return {**row, **changes}
 
 
 def release(version: int, **changes: Any) -> dict[str, Any]:
     row = {
-        "id": f"r{version}", "version": version, "description": f"Deploy {SHA[:8]}", "status": "succeeded", "refused": False,
-        "reason": None, "current": False, "user": {"email": "alice@example.com"}, "created_at": T0, "slug": {"id": "s1", "commit": SHA},
-    }  # fmt: skip
+        "id": f"r{version}",
+        "version": version,
+        "description": f"Deploy {SHA[:8]}",
+        "status": "succeeded",
+        "refused": False,
+        "reason": None,
+        "current": False,
+        "user": {"email": "alice@example.com"},
+        "created_at": T0,
+        "slug": {"id": "s1", "commit": SHA},
+    }
     return {**row, **changes}
 
 
 def dyno(name: str, **changes: Any) -> dict[str, Any]:
     row = {
-        "id": f"id-{name}", "name": name, "type": name.partition(".")[0], "state": "up", "size": "standard-1x",
-        "command": "gunicorn payslip.wsgi", "release": {"version": 12}, "exit_code": None, "exit_reason": None, "detail": None,
-        "attach_url": None, "created_at": T0, "updated_at": T0,
-    }  # fmt: skip
+        "id": f"id-{name}",
+        "name": name,
+        "type": name.partition(".")[0],
+        "state": "up",
+        "size": "standard-1x",
+        "command": "gunicorn payslip.wsgi",
+        "release": {"version": 12},
+        "exit_code": None,
+        "exit_reason": None,
+        "detail": None,
+        "attach_url": None,
+        "created_at": T0,
+        "updated_at": T0,
+    }
     return {**row, **changes}
 
 
 def check(name: str, conclusion: str | None = "success", **changes: Any) -> dict[str, Any]:
     row = {
-        "id": f"c-{name}", "name": name, "sha": SHA, "attempt": 1, "status": "completed" if conclusion else "in_progress",
-        "conclusion": conclusion, "required": True, "title": f"{name} says {conclusion}", "summary": "", "url": None,
-        "annotations_count": 0, "started_at": T0, "finished_at": T1,
-    }  # fmt: skip
+        "id": f"c-{name}",
+        "name": name,
+        "sha": SHA,
+        "attempt": 1,
+        "status": "completed" if conclusion else "in_progress",
+        "conclusion": conclusion,
+        "required": True,
+        "title": f"{name} says {conclusion}",
+        "summary": "",
+        "url": None,
+        "annotations_count": 0,
+        "started_at": T0,
+        "finished_at": T1,
+    }
     return {**row, **changes}
 
 
 def delivery(state: str, **changes: Any) -> dict[str, Any]:
     row = {
-        "id": DELIVERY, "sha": SHA, "seq": 3, "kind": "push", "state": state, "reason": "", "checks": [check("tests")],
-        "verdict": {"colour": "green", "reasons": []}, "build": {"id": BUILD, "status": "succeeded"}, "release": {"version": 12},
-        "migrations": {"pending": [], "held": state == "held"}, "user": {"email": "alice@example.com"}, "created_at": T0, "finished_at": T1,
-    }  # fmt: skip
+        "id": DELIVERY,
+        "sha": SHA,
+        "seq": 3,
+        "kind": "push",
+        "state": state,
+        "reason": "",
+        "checks": [check("tests")],
+        "verdict": {"colour": "green", "reasons": []},
+        "build": {"id": BUILD, "status": "succeeded"},
+        "release": {"version": 12},
+        "migrations": {"pending": [], "held": state == "held"},
+        "user": {"email": "alice@example.com"},
+        "created_at": T0,
+        "finished_at": T1,
+    }
     return {**row, **changes}
 
 
 def slug() -> dict:
-    packages = {"django": {"version": "5.2", "size": 8_000_000, "record": "", "hashes": []}, "six": {"version": "1.16.0", "size": 11_000}}
-    manifest = {"python_version": "3.12.4", "package_manager": "uv", "packages": packages, "files": {"manage.py": ["f", "", 1]}}
+    packages = {
+        "django": {"version": "5.2", "size": 8_000_000, "record": "", "hashes": []},
+        "six": {"version": "1.16.0", "size": 11_000},
+    }
+    manifest = {
+        "python_version": "3.12.4",
+        "package_manager": "uv",
+        "packages": packages,
+        "files": {"manage.py": ["f", "", 1]},
+    }
     return {"id": BUILD, "commit": SHA, "checksum": "SHA256:" + "0" * 64, "size": 1000, "manifest": manifest}
 
 
 def build(**changes: Any) -> dict[str, Any]:
     row = {
-        "id": BUILD, "status": "succeeded", "source_blob": {"version": SHA}, "slug": {"id": "s1"}, "failure": None,
-        "output_stream_url": "/streams/output/b1", "user": {"email": "alice@example.com"}, "created_at": T0, "finished_at": T1,
-    }  # fmt: skip
+        "id": BUILD,
+        "status": "succeeded",
+        "source_blob": {"version": SHA},
+        "slug": {"id": "s1"},
+        "failure": None,
+        "output_stream_url": "/streams/output/b1",
+        "user": {"email": "alice@example.com"},
+        "created_at": T0,
+        "finished_at": T1,
+    }
     return {**row, **changes}
 
 
 REHEARSAL = {
-    "number": 1, "state": "done", "step": "", "colour": "amber", "pending": ["payslip.0002_bonus"], "failure": "", "finished_at": T1,
-    "summary": "1 pending migration, 1.0 s; blocks writes on payslip 1.0 s (0002).", "text": "amber  1.00 s  payslip.0002_bonus",
-    "app": {"name": APP}, "report": {"bytes": 9_000_000, "seconds": {"dump": 0.1, "load": 0.3, "whole": 6.5}, "limits": ["no traffic ran beside it"]},
-}  # fmt: skip
+    "number": 1,
+    "state": "done",
+    "step": "",
+    "colour": "amber",
+    "pending": ["payslip.0002_bonus"],
+    "failure": "",
+    "finished_at": T1,
+    "summary": "1 pending migration, 1.0 s; blocks writes on payslip 1.0 s (0002).",
+    "text": "amber  1.00 s  payslip.0002_bonus",
+    "app": {"name": APP},
+    "report": {
+        "bytes": 9_000_000,
+        "seconds": {"dump": 0.1, "load": 0.3, "whole": 6.5},
+        "limits": ["no traffic ran beside it"],
+    },
+}
 
 
 def migrations(**changes: Any) -> dict[str, Any]:
     row = {
-        "release": {"version": 12}, "status": "ok", "pending": ["payslip.0002_bonus"], "missing": [], "detail": "", "probed_at": T0,
+        "release": {"version": 12},
+        "status": "ok",
+        "pending": ["payslip.0002_bonus"],
+        "missing": [],
+        "detail": "",
+        "probed_at": T0,
         "runs": [
             {
-                "id": "m1", "actor": "alice@example.com", "command": "python manage.py migrate", "exit_code": 0,
-                "before": ["payslip.0001_initial", "payslip.0002_bonus"], "after": ["payslip.0002_bonus"], "started_at": T0, "finished_at": T1,
+                "id": "m1",
+                "actor": "alice@example.com",
+                "command": "python manage.py migrate",
+                "exit_code": 0,
+                "before": ["payslip.0001_initial", "payslip.0002_bonus"],
+                "after": ["payslip.0002_bonus"],
+                "started_at": T0,
+                "finished_at": T1,
             }
         ],
-    }  # fmt: skip
+    }
     return {**row, **changes}
 
 
 def snapshot(name: str = "b001", **changes: Any) -> dict[str, Any]:
     row = {
-        "id": f"s-{name}", "name": name, "kind": "manual", "state": "succeeded", "reason": "before the demo", "pinned": False,
-        "by": "alice@example.com", "release": {"version": 12}, "addon": "postgresql-1", "tables": 12, "migrations": ["payslip.0001_initial"],
-        "size_bytes": 82_000, "database_bytes": 8_200_000, "seconds": 0.4, "sha256": "ab" * 32, "failure": None, "created_at": T0, "finished_at": T1,
+        "id": f"s-{name}",
+        "name": name,
+        "kind": "manual",
+        "state": "succeeded",
+        "reason": "before the demo",
+        "pinned": False,
+        "by": "alice@example.com",
+        "release": {"version": 12},
+        "addon": "postgresql-1",
+        "tables": 12,
+        "migrations": ["payslip.0001_initial"],
+        "size_bytes": 82_000,
+        "database_bytes": 8_200_000,
+        "seconds": 0.4,
+        "sha256": "ab" * 32,
+        "failure": None,
+        "created_at": T0,
+        "finished_at": T1,
         "loss": {"seconds": 7300, "writes": 42, "migrations": ["payslip.0002_bonus"], "tables": 13},
-    }  # fmt: skip
+    }
     return {**row, **changes}
 
 
 def restore(state: str = "done", **changes: Any) -> dict[str, Any]:
     row = {
-        "id": "r-1", "name": "r002", "state": state, "snapshot": "b001", "saved": "b003", "kept_database": "d1_old_1", "failure": None,
-        "swap_seconds": 0.24, "steps": [], "created_at": T0, "finished_at": T1,
-    }  # fmt: skip
+        "id": "r-1",
+        "name": "r002",
+        "state": state,
+        "snapshot": "b001",
+        "saved": "b003",
+        "kept_database": "d1_old_1",
+        "failure": None,
+        "swap_seconds": 0.24,
+        "steps": [],
+        "created_at": T0,
+        "finished_at": T1,
+    }
     return {**row, **changes}
 
 
 def annotation() -> dict[str, Any]:
     return {
-        "path": "payslip/views.py", "start_line": 17, "start_column": 5, "rule": "S608", "tool": "ruff", "severity": 1, "new": True,
+        "path": "payslip/views.py",
+        "start_line": 17,
+        "start_column": 5,
+        "rule": "S608",
+        "tool": "ruff",
+        "severity": 1,
+        "new": True,
         "message": "SQL built from a string",
-    }  # fmt: skip
+    }
 
 
 IGNORED = {
-    "fingerprint": "3fa9c01d" * 8, "tool": "ruff", "rule": "S608", "path": "payslip/views.py", "reason": "not reachable, TICKET-12",
-    "actor": "alice@example.com", "until": "2026-12-31T18:00:00Z", "created_at": T0, "expired": False,
-}  # fmt: skip
+    "fingerprint": "3fa9c01d" * 8,
+    "tool": "ruff",
+    "rule": "S608",
+    "path": "payslip/views.py",
+    "reason": "not reachable, TICKET-12",
+    "actor": "alice@example.com",
+    "until": "2026-12-31T18:00:00Z",
+    "created_at": T0,
+    "expired": False,
+}

@@ -1,4 +1,6 @@
-"""``ci:run`` sends this folder's commit to the link that the server gives: over TLS of the installation's own CA, and with what the server says."""
+"""``ci:run`` sends this folder's commit to the link that the server gives: over TLS of the installation's own CA, and
+with what the server says.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from tests.cli.rows import APP
 
 
 @contextmanager
-def uploads(status: int = 200, text: str = "", *, kind: str = "text/plain; charset=utf-8", certified: Path | None = None) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def uploads(
+    status: int = 200, text: str = "", *, kind: str = "text/plain; charset=utf-8", certified: Path | None = None
+) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """A place that takes uploads: its URL, and the headers of what came."""
     came: list[dict[str, str]] = []
 
@@ -53,7 +57,9 @@ def offer(at_server, url: str) -> None:
     at_server.on("POST", "/test-runs", Reply({"id": "t12", "number": 12}, 201))
 
 
-def test_the_source_goes_to_a_link_with_a_certificate_of_the_installations_own_ca(at_server, greenroom, checkout, tmp_path, monkeypatch):
+def test_the_source_goes_to_a_link_with_a_certificate_of_the_installations_own_ca(
+    at_server, greenroom, checkout, tmp_path, monkeypatch
+):
     home = tmp_path / "other"
     (home / "keys").mkdir(parents=True)
     keys.make_all(home, None)

@@ -16,7 +16,9 @@ from tests.cli.rows import APP
 def on_a_terminal(*words: str, **env: str) -> str:
     """What the command writes to a terminal."""
     ours, theirs = pty.openpty()
-    child = subprocess.Popen([str(PROGRAM), *words], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **env})
+    child = subprocess.Popen(
+        [str(PROGRAM), *words], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **env}
+    )
     os.close(theirs)
     said = b""
     while True:

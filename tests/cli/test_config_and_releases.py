@@ -139,12 +139,22 @@ def test_rollback_waits_and_says_what_it_does_not_undo(at_server, greenroom):
 
 
 def test_a_rollback_across_migrations_is_confirmed_by_the_apps_name_or_not_made(at_server, greenroom):
-    at_server.refuse("POST", "A/releases", 409, "1 migration was applied since v11.", hint=f"--confirm {APP}", id="rollback_across_migrations")
+    at_server.refuse(
+        "POST",
+        "A/releases",
+        409,
+        "1 migration was applied since v11.",
+        hint=f"--confirm {APP}",
+        id="rollback_across_migrations",
+    )
     result = greenroom("rollback", "v11", "-a", APP)
     assert (result.exit_code, "1 migration was applied since v11." in result.stderr) == (1, True)
     assert greenroom("rollback", "v11", "--confirm", "other", "-a", APP).exit_code == 1
     greenroom("rollback", "v11", "--confirm", APP, "-a", APP)
-    assert [asked.body for asked in at_server.asked("POST", "releases")] == [{"release": "v11"}, {"release": "v11", "confirm": APP}]
+    assert [asked.body for asked in at_server.asked("POST", "releases")] == [
+        {"release": "v11"},
+        {"release": "v11", "confirm": APP},
+    ]
 
 
 def test_rollback_without_a_version_leaves_the_choice_to_the_server(at_server, greenroom):
@@ -229,10 +239,17 @@ def test_a_line_of_stdin_that_sets_nothing_is_named_by_its_number(at_server, gre
 
 
 def test_lines_of_stdin_are_read_whatever_their_ends(at_server, greenroom):
-    assert greenroom("config:set", "--stdin", "--no-wait", "-a", APP, stdin="# c\r\nA=1\r\n\nB=zwei ä ".encode()).exit_code == 0
+    assert (
+        greenroom("config:set", "--stdin", "--no-wait", "-a", APP, stdin="# c\r\nA=1\r\n\nB=zwei ä ".encode()).exit_code
+        == 0
+    )
     assert at_server.asked("PATCH")[0].body == {"A": "1", "B": "zwei ä "}
 
 
 def test_a_password_in_another_encoding_is_refused_too(at_server, greenroom):
     result = greenroom("accounts:password", stdin=b"caf\xe9 au lait s3cret\n")
-    assert (result.exit_code, "Line 1 of stdin is no UTF-8 text" in result.stderr, "s3cret" in result.output) == (2, True, False)
+    assert (result.exit_code, "Line 1 of stdin is no UTF-8 text" in result.stderr, "s3cret" in result.output) == (
+        2,
+        True,
+        False,
+    )

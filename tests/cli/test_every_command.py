@@ -16,21 +16,136 @@ from tests.cli.rows import APP, BUILD, SHA
 
 TENANT = sorted(catalogue.COMMANDS)
 READS = {
-    "apps": [], "apps:info": [], "config": [], "config:get": ["DEBUG"], "ps": [], "ps:scale": [], "logs": [], "builds": [],
-    "builds:info": [], "builds:output": [BUILD], "builds:cache": [], "builds:vars": [], "slugs:info": [], "slugs:sbom": [], "checks": [], "checks:info": ["scan"], "checks:tokens": [], "checks:ignores": [], "checks:policy": [], "releases": [], "releases:info": ["v12"],
-    "deliveries": [], "deliveries:info": [], "deliveries:wait": [SHA], "migrations": [], "migrations:rehearsal": ["1"], "pg:info": [], "source:info": [], "pg:snapshots": [], "pg:snapshots:info": ["b001"], "domains": [], "access": [],
-    "pipelines": [], "pipelines:info": ["payslip"], "ci": [], "ci:info": ["12"], "ci:last": [], "ci:config": [], "ci:config:get": ["WORD"], "reviewapps": ["-p", "payslip"],
-    "certs": [], "certs:info": ["stegosaurus-1"], "drains": [], "addons": [], "maintenance": [], "audit": [], "audit:verify": [], "whoami": [], "accounts": [], "tokens": [], "transfers": [], "version": [],
-}  # fmt: skip
+    "apps": [],
+    "apps:info": [],
+    "config": [],
+    "config:get": ["DEBUG"],
+    "ps": [],
+    "ps:scale": [],
+    "logs": [],
+    "builds": [],
+    "builds:info": [],
+    "builds:output": [BUILD],
+    "builds:cache": [],
+    "builds:vars": [],
+    "slugs:info": [],
+    "slugs:sbom": [],
+    "checks": [],
+    "checks:info": ["scan"],
+    "checks:tokens": [],
+    "checks:ignores": [],
+    "checks:policy": [],
+    "releases": [],
+    "releases:info": ["v12"],
+    "deliveries": [],
+    "deliveries:info": [],
+    "deliveries:wait": [SHA],
+    "migrations": [],
+    "migrations:rehearsal": ["1"],
+    "pg:info": [],
+    "source:info": [],
+    "pg:snapshots": [],
+    "pg:snapshots:info": ["b001"],
+    "domains": [],
+    "access": [],
+    "pipelines": [],
+    "pipelines:info": ["payslip"],
+    "ci": [],
+    "ci:info": ["12"],
+    "ci:last": [],
+    "ci:config": [],
+    "ci:config:get": ["WORD"],
+    "reviewapps": ["-p", "payslip"],
+    "certs": [],
+    "certs:info": ["stegosaurus-1"],
+    "drains": [],
+    "addons": [],
+    "maintenance": [],
+    "audit": [],
+    "audit:verify": [],
+    "whoami": [],
+    "accounts": [],
+    "tokens": [],
+    "transfers": [],
+    "version": [],
+}
 WRITES = {
-    "create", "rename", "destroy", "git:remote", "git:credentials", "config:set", "config:unset", "ps:restart", "ps:stop", "run",
-    "source:set", "source:sync", "source:accept", "source:rotate-secret", "source:unset",
-    "checks:rerun", "checks:upload", "checks:ignore", "checks:unignore", "checks:token", "checks:unpin", "deliveries:drop", "deliveries:retry", "releases:retry", "deploy:override", "deploy:pause", "deploy:resume", "rollback", "migrations:run", "migrations:rehearse", "pg:snapshots:capture", "pg:snapshots:pin", "pg:snapshots:unpin", "pg:snapshots:delete", "pg:restore", "domains:add", "domains:remove",
-    "pipelines:create", "pipelines:add", "pipelines:update", "pipelines:remove", "pipelines:rename", "pipelines:destroy", "pipelines:promote",
-    "ci:run", "ci:config:set", "ci:config:unset", "reviewapps:create", "reviewapps:destroy", "reviewapps:enable", "reviewapps:disable",
-    "certs:add", "certs:update", "certs:remove", "certs:auto", "drains:add", "drains:remove", "ci:cancel", "builds:cancel", "builds:cache:purge", "builds:vars:add", "builds:vars:remove", "maintenance:on", "maintenance:off", "access:add", "access:remove", "accounts:create", "accounts:token", "tokens:create", "tokens:revoke",
-    "accounts:password", "transfers:offer", "transfers:accept", "transfers:decline", "transfers:withdraw",
-}  # fmt: skip
+    "create",
+    "rename",
+    "destroy",
+    "git:remote",
+    "git:credentials",
+    "config:set",
+    "config:unset",
+    "ps:restart",
+    "ps:stop",
+    "run",
+    "source:set",
+    "source:sync",
+    "source:accept",
+    "source:rotate-secret",
+    "source:unset",
+    "checks:rerun",
+    "checks:upload",
+    "checks:ignore",
+    "checks:unignore",
+    "checks:token",
+    "checks:unpin",
+    "deliveries:drop",
+    "deliveries:retry",
+    "releases:retry",
+    "deploy:override",
+    "deploy:pause",
+    "deploy:resume",
+    "rollback",
+    "migrations:run",
+    "migrations:rehearse",
+    "pg:snapshots:capture",
+    "pg:snapshots:pin",
+    "pg:snapshots:unpin",
+    "pg:snapshots:delete",
+    "pg:restore",
+    "domains:add",
+    "domains:remove",
+    "pipelines:create",
+    "pipelines:add",
+    "pipelines:update",
+    "pipelines:remove",
+    "pipelines:rename",
+    "pipelines:destroy",
+    "pipelines:promote",
+    "ci:run",
+    "ci:config:set",
+    "ci:config:unset",
+    "reviewapps:create",
+    "reviewapps:destroy",
+    "reviewapps:enable",
+    "reviewapps:disable",
+    "certs:add",
+    "certs:update",
+    "certs:remove",
+    "certs:auto",
+    "drains:add",
+    "drains:remove",
+    "ci:cancel",
+    "builds:cancel",
+    "builds:cache:purge",
+    "builds:vars:add",
+    "builds:vars:remove",
+    "maintenance:on",
+    "maintenance:off",
+    "access:add",
+    "access:remove",
+    "accounts:create",
+    "accounts:token",
+    "tokens:create",
+    "tokens:revoke",
+    "accounts:password",
+    "transfers:offer",
+    "transfers:accept",
+    "transfers:decline",
+    "transfers:withdraw",
+}
 TEXT_ONLY = {"help", "completion", "open"}
 
 
@@ -145,9 +260,9 @@ def test_the_tenant_verbs_know_neither_django_nor_httpx():
     import sys
 
     code = (
-        "import sys, importlib\nfrom greenroom_cli import catalogue\n"
-        "for _, place, _ in catalogue.COMMANDS.values(): importlib.import_module('greenroom_cli.' + place.partition(':')[0])\n"
-        "bad = {'django', 'httpx', 'rich', 'requests'} & set(sys.modules); print(sorted(bad)); sys.exit(bool(bad))"
+        "import sys, importlib\nfrom greenroom_cli import catalogue\nfor _, place, _ in catalogue.COMMANDS.values():"
+        " importlib.import_module('greenroom_cli.' + place.partition(':')[0])\nbad = {'django', 'httpx', 'rich',"
+        " 'requests'} & set(sys.modules); print(sorted(bad)); sys.exit(bool(bad))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -158,10 +273,9 @@ def test_help_imports_no_verb_and_no_http():
     import sys
 
     code = (
-        "import sys\nfrom greenroom_cli.main import cli\n"
-        "try: cli.main(['--help'])\nexcept SystemExit: pass\n"
-        "slow = {'http.client', 'ssl', 'json', 'subprocess', 'greenroom_cli.ps', 'greenroom_cli.host.commands'} & set(sys.modules)\n"
-        "print(sorted(slow), file=sys.stderr); sys.exit(bool(slow))"
+        "import sys\nfrom greenroom_cli.main import cli\ntry: cli.main(['--help'])\nexcept SystemExit: pass\nslow ="
+        " {'http.client', 'ssl', 'json', 'subprocess', 'greenroom_cli.ps', 'greenroom_cli.host.commands'} &"
+        " set(sys.modules)\nprint(sorted(slow), file=sys.stderr); sys.exit(bool(slow))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

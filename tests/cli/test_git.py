@@ -1,4 +1,6 @@
-"""The app that a checkout's remotes name, the remote that ``create`` adds, and git's question for a password; all with real git."""
+"""The app that a checkout's remotes name, the remote that ``create`` adds, and git's question for a password; all with
+real git.
+"""
 
 from __future__ import annotations
 
@@ -155,10 +157,15 @@ def test_the_helper_of_a_home_needs_no_variables(server, greenroom, checkout, tm
 @pytest.mark.parametrize(
     ("scheme", "host", "offset", "known"),
     [
-        ("http", "localhost", 0, True), ("http", "127.0.0.1", 0, True), ("https", "localhost", 1, True), ("https", "localhost", 0, False),
-        ("http", "localhost", 1, False), ("http", "evil.example.com", 0, False), ("http", "localhost.example.com", 0, False),
+        ("http", "localhost", 0, True),
+        ("http", "127.0.0.1", 0, True),
+        ("https", "localhost", 1, True),
+        ("https", "localhost", 0, False),
+        ("http", "localhost", 1, False),
+        ("http", "evil.example.com", 0, False),
+        ("http", "localhost.example.com", 0, False),
     ],
-)  # fmt: skip
+)
 def test_the_token_is_told_to_the_installations_own_addresses_alone(at_server, greenroom, scheme, host, offset, known):
     result = greenroom("git:credentials", "get", stdin=question(at_server.port + offset, scheme, host))
     assert result.exit_code == 0

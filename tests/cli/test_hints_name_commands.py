@@ -1,6 +1,8 @@
-"""Each command that a hint names exists, with the options that it names; ``greenroom`` as it is here, the Heroku CLI as pinned.
+"""Each command that a hint names exists, with the options that it names; ``greenroom`` as it is here, the Heroku CLI as
+pinned.
 
-Whether it helps is walked in ``tests/deliveries/test_hints.py`` and by the stories; this holds for all hints of all rooms.
+Whether it helps is walked in ``tests/deliveries/test_hints.py`` and by the stories; this holds for all hints of all
+rooms.
 """
 
 from __future__ import annotations

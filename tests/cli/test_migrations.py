@@ -13,23 +13,49 @@ from greenroom_cli.errors import ApiError, CliError
 from greenroom_cli.main import cli
 from tests.cli.rows import APP, T0
 
-LINE = "payroll.0004_x builds an index on payroll_payslipline while nobody can write to it; 200,000 rows of payroll_payslipline: blocks writes 1.2 s in the rehearsal"
+LINE = (
+    "payroll.0004_x builds an index on payroll_payslipline while nobody can write to it; 200,000 rows of"
+    " payroll_payslipline: blocks writes 1.2 s in the rehearsal"
+)
 STATE = {
-    "release": {"version": 12}, "status": "ok", "pending": ["payroll.0004_x"], "missing": ["payroll.0009_other"], "framework": "django", "held": False,
-    "conflicts": {"shop": ["0002_a", "0002_b"]}, "unmade": ["shop: Add field price to item"], "lacking": [], "command": "python manage.py migrate",
-    "warnings": [{"line": LINE, "recipe": "Use AddIndexConcurrently."}], "detail": "", "probed_at": T0, "runs": [], "rehearsal": None,
-}  # fmt: skip
+    "release": {"version": 12},
+    "status": "ok",
+    "pending": ["payroll.0004_x"],
+    "missing": ["payroll.0009_other"],
+    "framework": "django",
+    "held": False,
+    "conflicts": {"shop": ["0002_a", "0002_b"]},
+    "unmade": ["shop: Add field price to item"],
+    "lacking": [],
+    "command": "python manage.py migrate",
+    "warnings": [{"line": LINE, "recipe": "Use AddIndexConcurrently."}],
+    "detail": "",
+    "probed_at": T0,
+    "runs": [],
+    "rehearsal": None,
+}
 
 
 def test_all_four_kinds_are_shown_and_what_the_pending_ones_do_to_the_data(at_server, greenroom):
     at_server.on("GET", "A/migrations", STATE)
     said = greenroom("migrations", "-a", APP).stdout
-    for words in ("payroll.0004_x", "payroll.0009_other (applied, but not in this code: another branch was here", "0002_a and 0002_b", "Add field price", LINE, "safe: Use AddIndexConcurrently."):
+    for words in (
+        "payroll.0004_x",
+        "payroll.0009_other (applied, but not in this code: another branch was here",
+        "0002_a and 0002_b",
+        "Add field price",
+        LINE,
+        "safe: Use AddIndexConcurrently.",
+    ):
         assert words in said
 
 
 def test_an_app_without_migrations_is_told_so_and_nothing_is_run(at_server, greenroom):
-    at_server.on("GET", "A/migrations", {**STATE, "status": "none", "pending": [], "detail": "Its code has neither Django's migrations nor Alembic's."})
+    at_server.on(
+        "GET",
+        "A/migrations",
+        {**STATE, "status": "none", "pending": [], "detail": "Its code has neither Django's migrations nor Alembic's."},
+    )
     assert "neither Django's migrations nor Alembic's" in greenroom("migrations", "-a", APP).stdout
     result = greenroom("migrations:run", "-a", APP)
     assert result.exit_code == 1
@@ -37,7 +63,13 @@ def test_an_app_without_migrations_is_told_so_and_nothing_is_run(at_server, gree
     assert at_server.asked("POST") == []
 
 
-@pytest.mark.parametrize(("words", "said"), [(("--detach", "echo"), "No such option '--detach'. (Did you mean --detached?)"), (("--", "-x"), "No such option '-x'.")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--detach", "echo"), "No such option '--detach'. (Did you mean --detached?)"),
+        (("--", "-x"), "No such option '-x'."),
+    ],
+)
 def test_a_misspelled_option_of_run_is_no_command(at_server, greenroom, words, said):
     result = greenroom("run", "-a", APP, *words)
     assert (result.exit_code, said.split(" (")[0] in result.stderr) == (2, True), result.stderr

@@ -1,4 +1,6 @@
-"""deploy:pause: the end in the person's own time, or a span; what is neither is refused before anything is asked of the server."""
+"""deploy:pause: the end in the person's own time, or a span; what is neither is refused before anything is asked of the
+server.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_without_an_end_none_is_sent(answers, greenroom):
     assert sent(answers) == {"deploy_paused": "demo"}
 
 
-@pytest.mark.parametrize("words", [("--for", "soon"), ("--for", "0h"), ("--for", "3h", "--until", "2126-11-27 18:00"), ("--until", "noon")])
+@pytest.mark.parametrize(
+    "words", [("--for", "soon"), ("--for", "0h"), ("--for", "3h", "--until", "2126-11-27 18:00"), ("--until", "noon")]
+)
 def test_what_is_no_end_is_refused(answers, greenroom, words):
     result = greenroom("deploy:pause", "--reason", "demo", *words, "-a", APP)
     assert result.exit_code != 0

@@ -28,7 +28,12 @@ def test_a_warning_during_a_step_has_a_line_of_its_own(capsys):
         output.warn("It is pinned.")
         step.end = "up, run.1"
     said = capsys.readouterr().err.splitlines()
-    assert said == ["Running migrate... ", " ▸    Snapshot b001 was taken.", " ▸    It is pinned.", "Running migrate... up, run.1"]
+    assert said == [
+        "Running migrate... ",
+        " ▸    Snapshot b001 was taken.",
+        " ▸    It is pinned.",
+        "Running migrate... up, run.1",
+    ]
     output.note("afterwards")
     assert capsys.readouterr().err == "afterwards\n"
 

@@ -17,7 +17,9 @@ def test_output_that_did_not_come_whole_is_no_success(at_server, greenroom, monk
         raise attach.CutError("The end of its output may be missing.")
 
     monkeypatch.setattr(attach, "attach", cut)
-    at_server.on("GET", f"/apps/{APP}/dynos/id-run.1", Reply(dyno("run.1", state="complete", exit_code=code, exit_reason="exit")))
+    at_server.on(
+        "GET", f"/apps/{APP}/dynos/id-run.1", Reply(dyno("run.1", state="complete", exit_code=code, exit_reason="exit"))
+    )
     result = greenroom("run", "-a", APP, "make", "report")
     assert (result.exit_code, result.stdout) == (ours, "")
     assert "The end of its output may be missing." in result.stderr
@@ -35,9 +37,16 @@ def slow_start(at_server, seconds=1.0):
 
 @pytest.mark.parametrize(
     ("command", "told"),
-    [("python manage.py migrate", True), ("alembic upgrade head", True), ("python manage.py showmigrations", False), ("make report", False)],
+    [
+        ("python manage.py migrate", True),
+        ("alembic upgrade head", True),
+        ("python manage.py showmigrations", False),
+        ("make report", False),
+    ],
 )
-def test_a_dyno_that_takes_its_time_is_waited_for_and_a_migrate_says_why(at_server, greenroom, monkeypatch, command, told):
+def test_a_dyno_that_takes_its_time_is_waited_for_and_a_migrate_says_why(
+    at_server, greenroom, monkeypatch, command, told
+):
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
     slow_start(at_server)
@@ -49,7 +58,9 @@ def test_a_dyno_that_takes_its_time_is_waited_for_and_a_migrate_says_why(at_serv
 def test_nothing_is_said_of_waiting_when_the_dyno_is_there_at_once(at_server, greenroom, monkeypatch):
     monkeypatch.setattr(run, "STILL_SECONDS", 0.2)
     slow_start(at_server, 0)
-    assert "Still waiting" not in greenroom("run", "--detached", "-a", APP, "--", "python", "manage.py", "migrate").stderr
+    assert (
+        "Still waiting" not in greenroom("run", "--detached", "-a", APP, "--", "python", "manage.py", "migrate").stderr
+    )
     time.sleep(0.4)
 
 

@@ -1,4 +1,6 @@
-"""A source at the command line: secrets come from files and are printed once, the exit code says whether the app has what the source has."""
+"""A source at the command line: secrets come from files and are printed once, the exit code says whether the app has
+what the source has.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,15 @@ def test_a_source_is_set_and_its_first_fetch_is_waited_for(at_server, greenroom,
     token.write_text("ghp_secret\n")
     answers = iter([source(waiting=True, state="new"), source()])
     at_server.on("GET", "A/source", lambda request: next(answers))
-    result = greenroom("source:set", "https://github.com/ach/payslip.git", "--branch", "master", "--token-file", str(token), "-a", APP)
+    result = greenroom(
+        "source:set", "https://github.com/ach/payslip.git", "--branch", "master", "--token-file", str(token), "-a", APP
+    )
     assert result.exit_code == 0, result.stderr
-    assert at_server.asked("PUT")[-1].body == {"url": "https://github.com/ach/payslip.git", "branch": "master", "token": "ghp_secret\n"}
+    assert at_server.asked("PUT")[-1].body == {
+        "url": "https://github.com/ach/payslip.git",
+        "branch": "master",
+        "token": "ghp_secret\n",
+    }
     assert f"{at_server.url}/hooks/abc" in result.stdout
     assert "5ec2e7" in result.stdout
     assert "ghp_secret" not in result.output
@@ -48,7 +56,12 @@ def test_a_rotated_secret_is_data_on_stdout(at_server, greenroom):
 
 def test_two_keys_are_one_too_many(at_server, greenroom, tmp_path):
     (tmp_path / "key").write_text("x")
-    assert greenroom("source:set", "git@h:x", "--deploy-key", "--deploy-key-file", str(tmp_path / "key"), "-a", APP).exit_code == 2
+    assert (
+        greenroom(
+            "source:set", "git@h:x", "--deploy-key", "--deploy-key-file", str(tmp_path / "key"), "-a", APP
+        ).exit_code
+        == 2
+    )
     assert not at_server.requests
 
 
@@ -60,5 +73,10 @@ def test_a_file_that_is_not_there_is_said_before_anything_is_done(at_server, gre
 
 
 def test_a_token_may_come_by_stdin(at_server, greenroom):
-    assert greenroom("source:set", "https://h/x.git", "--token-file", "-", "--no-wait", "-a", APP, stdin="s3cret").exit_code == 0
+    assert (
+        greenroom(
+            "source:set", "https://h/x.git", "--token-file", "-", "--no-wait", "-a", APP, stdin="s3cret"
+        ).exit_code
+        == 0
+    )
     assert at_server.asked("PUT")[-1].body["token"] == "s3cret"

@@ -82,12 +82,16 @@ def test_a_url_without_a_token_is_refused_before_anything_is_sent(server, greenr
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://localhost:80a", "whose port is not a number from 1 to 65535"), ("http://localhost:99999", "whose port is not a number from 1 to 65535"),
-        ("http://localhost:0", "whose port is not a number from 1 to 65535"), ("http://[::1", "which is no address"),
-        ("http://a..b:5000", "whose host is no name of a computer"), ("http://two words:5000", "whose host is no name of a computer"),
-        ("ftp://localhost", "which is no http:// or https:// address"), ("localhost:5000", "which is no http:// or https:// address"),
+        ("http://localhost:80a", "whose port is not a number from 1 to 65535"),
+        ("http://localhost:99999", "whose port is not a number from 1 to 65535"),
+        ("http://localhost:0", "whose port is not a number from 1 to 65535"),
+        ("http://[::1", "which is no address"),
+        ("http://a..b:5000", "whose host is no name of a computer"),
+        ("http://two words:5000", "whose host is no name of a computer"),
+        ("ftp://localhost", "which is no http:// or https:// address"),
+        ("localhost:5000", "which is no http:// or https:// address"),
     ],
-)  # fmt: skip
+)
 def test_an_address_that_is_none_is_refused_where_it_is_read(greenroom, checkout, monkeypatch, url, words):
     """With and without a look at the checkout's remotes, which are compared with the address."""
     monkeypatch.setenv("GREENROOM_URL", url)
@@ -138,7 +142,10 @@ def test_a_token_of_another_user_is_explained(tmp_path, monkeypatch):
     )
     with pytest.raises(CliError, match="belongs to another user") as caught:
         target.find(str(home), {})
-    assert "set GREENROOM_TOKEN to your own; an administrator makes it: greenroom accounts:token EMAIL" in caught.value.hint
+    assert (
+        "set GREENROOM_TOKEN to your own; an administrator makes it: greenroom accounts:token EMAIL"
+        in caught.value.hint
+    )
 
 
 def test_a_broken_installation_file_is_named(greenroom, tmp_path):
@@ -155,7 +162,10 @@ def test_a_token_that_does_not_hold_says_where_it_came_from(at_server, greenroom
     assert result.exit_code == 1
     assert "they do not hold (the token came from $GREENROOM_TOKEN)" in result.stderr
     assert "grm_revoked" not in result.output
-    assert "hint: ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set GREENROOM_TOKEN\n" in result.stderr
+    assert (
+        "hint: ask an administrator for `greenroom accounts:token YOUR-EMAIL`, then set GREENROOM_TOKEN\n"
+        in result.stderr
+    )
 
 
 def test_the_variable_that_held_the_token_is_the_one_to_set(server, greenroom, monkeypatch):
@@ -168,16 +178,23 @@ def test_the_homes_own_token_that_does_not_hold_is_made_anew(server, greenroom, 
     """`greenroom env` would give the same token once more."""
     home = make_home(tmp_path / "my home", server.port, token="grm_revoked")
     result = greenroom("apps", "--home", str(home))
-    assert f"hint: rm '{home}/keys/admin.token'; greenroom down --home '{home}'; greenroom up --detach --home '{home}'" in result.stderr
+    assert (
+        f"hint: rm '{home}/keys/admin.token'; greenroom down --home '{home}'; greenroom up --detach --home '{home}'"
+        in result.stderr
+    )
 
 
-def test_a_token_that_does_not_hold_at_a_home_of_ones_own_is_replaced_by_the_homes(server, greenroom, tmp_path, monkeypatch):
+def test_a_token_that_does_not_hold_at_a_home_of_ones_own_is_replaced_by_the_homes(
+    server, greenroom, tmp_path, monkeypatch
+):
     make_home(tmp_path / ".greenroom", server.port)
     monkeypatch.setenv("GREENROOM_TOKEN", "grm_revoked")
     assert 'hint: eval "$(greenroom env)"\n' in greenroom("apps").stderr
 
 
-def test_a_token_that_does_not_hold_at_a_home_of_somebody_else_needs_an_administrator(server, greenroom, tmp_path, monkeypatch):
+def test_a_token_that_does_not_hold_at_a_home_of_somebody_else_needs_an_administrator(
+    server, greenroom, tmp_path, monkeypatch
+):
     home = make_home(tmp_path / ".greenroom", server.port)
     (home / "keys" / "admin.token").unlink()
     monkeypatch.setenv("GREENROOM_TOKEN", "grm_revoked")
@@ -273,7 +290,9 @@ def failing(times, then, reply):
     return answer
 
 
-@pytest.mark.parametrize("reply", [Reply({"id": "platform_error", "message": "restarting"}, 503), Reply({"DEBUG": "1"}, cut=True)])
+@pytest.mark.parametrize(
+    "reply", [Reply({"id": "platform_error", "message": "restarting"}, 503), Reply({"DEBUG": "1"}, cut=True)]
+)
 def test_a_read_is_tried_again_while_the_control_plane_restarts(at_server, greenroom, monkeypatch, reply):
     monkeypatch.setattr(client, "FIRST_PATIENCE", 20.0)
     at_server.on("GET", "A/config-vars", failing(3, {"DEBUG": "2"}, reply))

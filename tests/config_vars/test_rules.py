@@ -40,7 +40,9 @@ def test_missing_keys_are_named_with_the_command_that_sets_them():
 
 
 def test_a_reserved_name_is_never_missing_since_nobody_could_set_it():
-    required = dict.fromkeys(["HEROKU_APP_NAME", "HEROKU_OTHER", "GREENROOM_X", "__X", "PORT", "DYNO", "API_KEY"], "app.json requires it")
+    required = dict.fromkeys(
+        ["HEROKU_APP_NAME", "HEROKU_OTHER", "GREENROOM_X", "__X", "PORT", "DYNO", "API_KEY"], "app.json requires it"
+    )
     assert list(missing(required, [])) == ["API_KEY"]
 
 

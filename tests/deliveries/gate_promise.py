@@ -22,14 +22,21 @@ ending = st.sampled_from(ENDS)
 def play(machine, *, steps: int, length: int) -> None:
     """Play until at least so many steps were taken."""
     chosen = settings(
-        max_examples=max(1, steps // length), stateful_step_count=length, deadline=None, database=None, derandomize=True,
-        suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
-    )  # fmt: skip
+        max_examples=max(1, steps // length),
+        stateful_step_count=length,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),
+    )
     run_state_machine_as_test(machine, settings=chosen)
 
 
 def permitted(runs, overrides) -> bool:
-    """The promise in plain words. runs: (name, attempt, status, conclusion); overrides: (names, {name: attempt seen})."""
+    """The promise in plain words. runs: (name, attempt, status, conclusion); overrides: (names, {name: attempt
+    seen}).
+    """
     for name in REQUIRED:
         mine = sorted((attempt, status, end) for other, attempt, status, end in runs if other == name)
         if mine and mine[-1][1:] == ("completed", "success"):

@@ -7,11 +7,21 @@ from pathlib import Path
 
 SRC = Path(__file__).parent.parent.parent / "src"
 WALKED = [
-    "greenroom/deliveries", "greenroom/releases", "greenroom/app_migrations/actions.py", "greenroom/app_migrations/going_back.py",
-    "greenroom/dynos/actions.py", "greenroom/dynos/queries.py", "greenroom/entrypoints/api/views_releases.py",
-    "greenroom/entrypoints/api/views_gate.py", "greenroom_cli/deliveries.py", "greenroom_cli/releases.py", "greenroom_cli/config.py",
-    "greenroom_cli/ps.py", "greenroom_cli/checks.py", "greenroom_cli/migrations.py",
-]  # fmt: skip
+    "greenroom/deliveries",
+    "greenroom/releases",
+    "greenroom/app_migrations/actions.py",
+    "greenroom/app_migrations/going_back.py",
+    "greenroom/dynos/actions.py",
+    "greenroom/dynos/queries.py",
+    "greenroom/entrypoints/api/views_releases.py",
+    "greenroom/entrypoints/api/views_gate.py",
+    "greenroom_cli/deliveries.py",
+    "greenroom_cli/releases.py",
+    "greenroom_cli/config.py",
+    "greenroom_cli/ps.py",
+    "greenroom_cli/checks.py",
+    "greenroom_cli/migrations.py",
+]
 """The rooms and commands of deliveries, releases, checks, dynos, config vars, rollbacks and migrations."""
 
 
@@ -35,15 +45,24 @@ def of_tree(tree: ast.Module) -> set[str]:
     """``hint=...`` and ``hint = ...``, ``output.hint(...)``, and lines that begin with ``hint: ``."""
     found: set[str] = set()
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+    prose = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
     for node in ast.walk(tree):
         if id(node) in parts | prose:
             continue
         if isinstance(node, ast.keyword) and node.arg == "hint":
             found.update(templates(node.value))
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "hint" and node.args:
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "hint"
+            and node.args
+        ):
             found.update(templates(node.args[0]))
-        elif isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id in ("hint", "hints") for target in node.targets):
+        elif isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id in ("hint", "hints") for target in node.targets
+        ):
             values = node.value.elts if isinstance(node.value, ast.List) else [node.value]
             found.update(text for value in values for text in templates(value))
         elif isinstance(node, ast.Constant | ast.JoinedStr):
@@ -53,6 +72,10 @@ def of_tree(tree: ast.Module) -> set[str]:
 
 def all_hints() -> dict[str, set[str]]:
     """File below src -> its hints."""
-    files = [path for name in WALKED for path in ([SRC / name] if name.endswith(".py") else sorted((SRC / name).glob("*.py")))]
+    files = [
+        path
+        for name in WALKED
+        for path in ([SRC / name] if name.endswith(".py") else sorted((SRC / name).glob("*.py")))
+    ]
     found = {str(path.relative_to(SRC)): of_tree(ast.parse(path.read_text())) for path in files}
     return {name: texts for name, texts in found.items() if texts}

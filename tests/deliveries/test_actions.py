@@ -12,7 +12,12 @@ from tests.at_once import at_once
 
 @pytest.mark.django_db(transaction=True)
 def test_a_push_that_web_and_worker_open_at_once_has_one_delivery(alice, shop):
-    pushes = [Push.objects.create(app=shop, seq=n, ref="refs/heads/master", before="0" * 40, after=f"{n:040x}", state="recorded") for n in range(1, 6)]
+    pushes = [
+        Push.objects.create(
+            app=shop, seq=n, ref="refs/heads/master", before="0" * 40, after=f"{n:040x}", state="recorded"
+        )
+        for n in range(1, 6)
+    ]
 
     def work():
         for push in pushes:

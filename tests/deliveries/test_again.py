@@ -1,4 +1,6 @@
-"""A commit that was withheld is looked at again: after an override, a re-run, a report, the end of a pause, whenever they come."""
+"""A commit that was withheld is looked at again: after an override, a re-run, a report, the end of a pause, whenever
+they come.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def pushed(alice, shop, home):
     row = actions.open_for_push(push=push)
     Delivery.objects.filter(pk=row.pk).update(state="checking", build=build)
     for run in checks.begin(app=shop, sha=SHA, names=("tests", "scan")):
-        CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion="failure" if run.name == "tests" else "success")
+        CheckRun.objects.filter(pk=run.pk).update(
+            status="completed", conclusion="failure" if run.name == "tests" else "success"
+        )
     checks.judge(app=shop, sha=SHA, required=("tests", "scan"))
     return row
 

@@ -1,4 +1,6 @@
-"""What a commit or an app asks for and cannot have ends its delivery at once, with the reason; the platform's own trouble is waited out."""
+"""What a commit or an app asks for and cannot have ends its delivery at once, with the reason; the platform's own
+trouble is waited out.
+"""
 
 from __future__ import annotations
 

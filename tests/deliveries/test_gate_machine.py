@@ -1,8 +1,12 @@
-"""Whatever happens in whatever order: nothing goes live without green or a leave that still holds, and no newer push is overtaken by an older one.
+"""Whatever happens in whatever order: nothing goes live without green or a leave that still holds, and no newer push is
+overtaken by an older one.
 
-A machine plays pushes, builds, reports, re-runs, overrides, pauses, worker deaths and roll-outs at random, and carries out the real rules
-on a world in memory, thousands of steps; ``test_gate_rows`` does the same with the real actions on PostgreSQL. What is allowed is written
-down once more in ``gate_promise``, in other words than the rules'. ``GATE_STEPS`` sets how many steps each machine plays at the least.
+A machine plays pushes, builds, reports, re-runs, overrides, pauses, worker deaths and roll-outs at random, and carries
+out the real rules
+on a world in memory, thousands of steps; ``test_gate_rows`` does the same with the real actions on PostgreSQL. What is
+allowed is written
+down once more in ``gate_promise``, in other words than the rules'. ``GATE_STEPS`` sets how many steps each machine
+plays at the least.
 """
 
 from __future__ import annotations
@@ -64,18 +68,39 @@ class Memory(RuleBasedStateMachine):
         self.world.runs.setdefault(sha, []).append(run)
 
     def judge(self, sha):
-        facts = gate.Facts(sha=sha, required=REQUIRED, runs=tuple(self.world.runs.get(sha, ())), overrides=tuple(self.world.overrides.get(sha, ())))
+        facts = gate.Facts(
+            sha=sha,
+            required=REQUIRED,
+            runs=tuple(self.world.runs.get(sha, ())),
+            overrides=tuple(self.world.overrides.get(sha, ())),
+        )
         return gate.verdict(facts).colour
 
     def facts(self, row):
-        others = [Other(o.seq, "push", o.state, o.version, o.stage) for o in self.world.rows if o is not row and o.state not in corridor.ENDED]
+        others = [
+            Other(o.seq, "push", o.state, o.version, o.stage)
+            for o in self.world.rows
+            if o is not row and o.state not in corridor.ENDED
+        ]
         waiting, pipe, stage = corridor.order(row.seq, "push", row.version, others)
         live = [o for o in self.world.rows if o.state == "live"]
         return corridor.Facts(
-            kind="push", state=row.state, newer_waiting=waiting, pipe_busy=pipe, stage_busy=stage, paused=self.world.paused,
-            overtaken=any(o.seq > row.seq for o in live), build=row.build, verdict=row.verdict, release=row.release, stage=row.stage,
-            ready=row.ready, failure=row.failure, probed=True, serving=bool(live),
-        )  # fmt: skip
+            kind="push",
+            state=row.state,
+            newer_waiting=waiting,
+            pipe_busy=pipe,
+            stage_busy=stage,
+            paused=self.world.paused,
+            overtaken=any(o.seq > row.seq for o in live),
+            build=row.build,
+            verdict=row.verdict,
+            release=row.release,
+            stage=row.stage,
+            ready=row.ready,
+            failure=row.failure,
+            probed=True,
+            serving=bool(live),
+        )
 
     def carry_out(self, row, step):
         if step is Step.SUPERSEDE:
@@ -154,7 +179,9 @@ class Memory(RuleBasedStateMachine):
     @precondition(lambda self: any(row.state not in corridor.ENDED for row in self.world.rows))
     @rule(number=choice, good=st.integers(0, 4), turns=st.integers(6, 14), last=check, end=ending)
     def a_usual_day(self, number, good, turns, last, end):
-        """One of the two newest open pushes goes on: it is built, its checks pass, or all but one do, it answers; or not quite."""
+        """One of the two newest open pushes goes on: it is built, its checks pass, or all but one do, it answers; or
+        not quite.
+        """
         COUNTED["memory"] += 1
         rows = [row for row in self.world.rows if row.state not in corridor.ENDED]
         row = rows[-1 - number % min(2, len(rows))]
@@ -201,7 +228,9 @@ class Memory(RuleBasedStateMachine):
         COUNTED["memory"] += 1
         sha = self.world.rows[number % len(self.world.rows)].sha
         seen = dict.fromkeys(REQUIRED, 0) | {name: run.attempt for name, run in self.newest(sha).items()}
-        self.world.overrides.setdefault(sha, []).append(gate.Override(checks=tuple(names), attempts=seen, reason="because it is safe", actor="a"))
+        self.world.overrides.setdefault(sha, []).append(
+            gate.Override(checks=tuple(names), attempts=seen, reason="because it is safe", actor="a")
+        )
         self.reopen(sha)
 
     @precondition(lambda self: any(row.build == "running" for row in self.world.rows))
@@ -254,6 +283,8 @@ def test_the_rules_keep_both_promises_over_thousands_of_steps():
 
 def test_the_machine_sees_a_gate_that_is_left_open(monkeypatch):
     """The test of the test: with a verdict that takes any end for a pass the first machine fails."""
-    monkeypatch.setattr(gate, "state_of", lambda run, allow_neutral=False: "green" if run and run.conclusion else "pending")
+    monkeypatch.setattr(
+        gate, "state_of", lambda run, allow_neutral=False: "green" if run and run.conclusion else "pending"
+    )
     with pytest.raises(AssertionError):
         play(Memory, steps=6_000, length=60)

@@ -1,4 +1,6 @@
-"""The second machine of the gate: the real actions on rows of PostgreSQL keep both promises, wherever the worker dies."""
+"""The second machine of the gate: the real actions on rows of PostgreSQL keep both promises, wherever the worker
+dies.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,14 @@ class Rows(RuleBasedStateMachine):
     def push(self, sha):
         COUNTED["rows"] += 1
         after = f"{sha:040x}"
-        row = Push.objects.create(app=self.app, seq=len(self.pushed) + 1, ref="refs/heads/master", before="0" * 40, after=after, state="recorded")
+        row = Push.objects.create(
+            app=self.app,
+            seq=len(self.pushed) + 1,
+            ref="refs/heads/master",
+            before="0" * 40,
+            after=after,
+            state="recorded",
+        )
         self.pushed.append(after)
         actions.open_for_push(push=row)
 
@@ -81,7 +90,9 @@ class Rows(RuleBasedStateMachine):
 
     def take(self, row, step, facts):
         if step is Step.BUILD:
-            slug, _ = Slug.objects.get_or_create(app=self.app, digest=row.sha.rjust(64, "0"), commit=row.sha, defaults={"env_key": "e"})
+            slug, _ = Slug.objects.get_or_create(
+                app=self.app, digest=row.sha.rjust(64, "0"), commit=row.sha, defaults={"env_key": "e"}
+            )
             build = Build.objects.create(app=self.app, commit=row.sha, status="succeeded", slug=slug)
             actions.advance(delivery=row, state="building", home=self.home, build=build)
         elif step is Step.CHECK:
@@ -101,7 +112,9 @@ class Rows(RuleBasedStateMachine):
                 self.allowed(row)
 
     def allowed(self, row):
-        runs = list(CheckRun.objects.filter(app=self.app, sha=row.sha).values_list("name", "attempt", "status", "conclusion"))
+        runs = list(
+            CheckRun.objects.filter(app=self.app, sha=row.sha).values_list("name", "attempt", "status", "conclusion")
+        )
         leaves = [(o.checks, o.attempts) for o in Override.objects.filter(app=self.app, sha=row.sha)]
         assert permitted(runs, leaves), (row.sha, runs, leaves)
 

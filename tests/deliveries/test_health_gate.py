@@ -1,4 +1,6 @@
-"""The patience of the health question counts from the first question to a dyno, not from when it might have been asked."""
+"""The patience of the health question counts from the first question to a dyno, not from when it might have been
+asked.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,14 @@ def test_a_dyno_that_waits_for_a_hand_has_its_whole_time_from_its_first_question
     release = world.run(world.push(), until="rolling_out").release
     for number in range(1, questions.PER_APP + 2):
         Dyno.objects.create(
-            app=world.app, release=release, kind="web", type="web", ordinal=number, command="serve", engine_id=f"w{number}", state="starting"
+            app=world.app,
+            release=release,
+            kind="web",
+            type="web",
+            ordinal=number,
+            command="serve",
+            engine_id=f"w{number}",
+            state="starting",
         )
     gate.turn()
     assert len(gate.asked) == questions.PER_APP

@@ -1,4 +1,6 @@
-"""Held only if the schema is the cause; else it has failed, and the pusher reads the last lines and the remedy where the failure is told."""
+"""Held only if the schema is the cause; else it has failed, and the pusher reads the last lines and the remedy where
+the failure is told.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,20 @@ def candidate(world, dies, words="", *, pending=("shop.0002_price",), **state):
     world.run(row, until="rolling_out")
     row = world.read(row)
     world.dyno(row.release, dies, words)
-    MigrationState.objects.create(release=row.release, app=world.app, status="ok", framework="django", pending=list(pending), **state)
+    MigrationState.objects.create(
+        release=row.release, app=world.app, status="ok", framework="django", pending=list(pending), **state
+    )
     return row
 
 
 def test_a_port_that_is_fixed_is_a_failure_with_the_remedy_although_migrations_are_pending(world):
     world.live()
-    row = candidate(world, "did not bind to $PORT within its boot time (R10)", "[4] [INFO] Listening at: http://127.0.0.1:8000 (4)\n", about={"wsgi": "shop.wsgi"})
+    row = candidate(
+        world,
+        "did not bind to $PORT within its boot time (R10)",
+        "[4] [INFO] Listening at: http://127.0.0.1:8000 (4)\n",
+        about={"wsgi": "shop.wsgi"},
+    )
     assert world.take(row) is Step.GIVE_UP
     said = world.said(row)
     assert "Listening at: http://127.0.0.1:8000" in said
@@ -37,15 +46,25 @@ def test_a_port_that_is_fixed_is_a_failure_with_the_remedy_although_migrations_a
     assert "1 migration pending as well; that is not why it failed." in said
     assert "migrate" not in said.partition("Failed:")[2].replace("migration", "")
     shown = client_of(world.alice).get(f"/apps/shop/deliveries/{row.sha}").json()
-    assert shown["remedy"].startswith("it listens on port 8000: bind the port in $PORT"), "for who reads no transcript, after a migrate for example"
+    assert shown["remedy"].startswith("it listens on port 8000: bind the port in $PORT"), (
+        "for who reads no transcript, after a migrate for example"
+    )
     assert shown["hint"].startswith("greenroom deliveries:retry")
 
 
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        ("bash: line 1: gunicorn: command not found\n", "gunicorn: command not found", "add gunicorn to requirements.txt"),
-        ("Traceback\nModuleNotFoundError: No module named 'corsheaders'\n", "No module named 'corsheaders'", "add django-cors-headers"),
+        (
+            "bash: line 1: gunicorn: command not found\n",
+            "gunicorn: command not found",
+            "add gunicorn to requirements.txt",
+        ),
+        (
+            "Traceback\nModuleNotFoundError: No module named 'corsheaders'\n",
+            "No module named 'corsheaders'",
+            "add django-cors-headers",
+        ),
         ("Traceback\nKeyError: 'API_KEY'\n", "KeyError: 'API_KEY'", "greenroom config:set API_KEY=... -a shop"),
     ],
 )
@@ -63,7 +82,9 @@ def test_the_first_failure_is_told_where_it_is_seen(world, words, error, hint):
 
 def test_a_table_that_is_not_there_holds_the_release(world):
     world.live()
-    row = candidate(world, "exited with status 1", 'django.db.utils.ProgrammingError: relation "shop_item" does not exist\n')
+    row = candidate(
+        world, "exited with status 1", 'django.db.utils.ProgrammingError: relation "shop_item" does not exist\n'
+    )
     assert world.take(row) is Step.HOLD
     assert "does not work on the present schema" in world.said(row)
     assert 'relation "shop_item" does not exist' in world.said(row)
@@ -94,7 +115,15 @@ def test_the_rehearsal_decides_where_nothing_else_tells(world, after, step):
     world.live()
     row = candidate(world, SLOW)
     cells = {"new_old": {"state": "fails"}, "old_old": {"state": "ok"}, "new_new": {"state": after}}
-    Rehearsal.objects.create(app=world.app, release=row.release, number=1, state="done", pending=["shop.0002_price"], document={"cells": cells}, finished_at=clock.now())
+    Rehearsal.objects.create(
+        app=world.app,
+        release=row.release,
+        number=1,
+        state="done",
+        pending=["shop.0002_price"],
+        document={"cells": cells},
+        finished_at=clock.now(),
+    )
     assert world.next(row) is step
 
 
@@ -108,7 +137,9 @@ def test_a_dyno_that_is_being_ended_is_waited_for_since_its_last_words_say_why(w
 
 def test_secrets_do_not_stand_in_the_last_lines(world):
     world.set(API_TOKEN="very-secret-value-123")
-    row = candidate(world, "exited with status 1", "ValueError: bad token very-secret-value-123 for postgres://u:hunter22@db/x\n")
+    row = candidate(
+        world, "exited with status 1", "ValueError: bad token very-secret-value-123 for postgres://u:hunter22@db/x\n"
+    )
     assert row.release.config.names == ["API_TOKEN"]
     world.take(row)
     assert "very-secret-value-123" not in world.said(row) + world.read(row).release.reason + world.log()
@@ -122,10 +153,19 @@ def test_settings_that_use_sqlite_are_named_and_nothing_is_held_for_them(world):
     assert (told.pending, told.status) == ((), "ok")
     assert "use SQLite in the dyno's own files and ignore DATABASE_URL" in told.detail
     assert "dj_database_url.config" in told.detail
-    row = candidate(world, A500, pending=told.pending, detail=told.detail, about={"vendor": "sqlite", "page": {"error": "OperationalError: no such table: auth_user", "schema": True}})
+    row = candidate(
+        world,
+        A500,
+        pending=told.pending,
+        detail=told.detail,
+        about={"vendor": "sqlite", "page": {"error": "OperationalError: no such table: auth_user", "schema": True}},
+    )
     assert world.take(row) is Step.GIVE_UP
     assert "ignore DATABASE_URL" in world.said(row)
-    assert 'hint: in the settings: import dj_database_url; DATABASES = {"default": dj_database_url.config' in world.said(row)
+    assert (
+        'hint: in the settings: import dj_database_url; DATABASES = {"default": dj_database_url.config'
+        in world.said(row)
+    )
 
 
 def test_a_database_of_another_kind_is_left_as_it_is():

@@ -1,6 +1,8 @@
-"""Each hint, followed from its state, helps: the real command is run against the real API, and something is better afterwards.
+"""Each hint, followed from its state, helps: the real command is run against the real API, and something is better
+afterwards.
 
-``FOLLOWED`` names the hints that are walked here, ``ELSEWHERE`` those that a story walks, ``WORDS`` those that name no command. A new hint in
+``FOLLOWED`` names the hints that are walked here, ``ELSEWHERE`` those that a story walks, ``WORDS`` those that name no
+command. A new hint in
 these files fails ``test_each_hint_is_followed_somewhere`` until it stands in one of the three.
 """
 
@@ -46,7 +48,9 @@ class Walker(World):
 
     def turn(self) -> None:
         for row in list(Delivery.objects.filter(app=self.app, finished_at=None).order_by("seq")):
-            rollout = Rollout.objects.filter(release_id=row.release_id, state="candidate").first() if row.release_id else None
+            rollout = (
+                Rollout.objects.filter(release_id=row.release_id, state="candidate").first() if row.release_id else None
+            )
             if rollout and not Dyno.objects.filter(release_id=row.release_id).exists():
                 self.dyno(rollout.release)
             if row.state not in ("received", "building") or row.kind == "release":
@@ -56,7 +60,12 @@ class Walker(World):
         """Run the command that the hint names; ``...`` is filled in, and what stands in brackets is left out."""
         found = re.search(r"(?:greenroom|heroku) [a-z][^()`]*", hint)
         assert found, f"no command in {hint!r}"
-        text = found[0].replace("...", values.get("value", "1")).replace("vN", values.get("version", "vN")).partition("; ")[0]
+        text = (
+            found[0]
+            .replace("...", values.get("value", "1"))
+            .replace("vN", values.get("version", "vN"))
+            .partition("; ")[0]
+        )
         words = shlex.split(text)[1:]
         words = ["rollback" if word == "releases:rollback" else word for word in words]
         self.result = CliRunner().invoke(cli, words)
@@ -71,7 +80,10 @@ class Walker(World):
         return str(Push.objects.filter(app=self.app).order_by("-seq").values_list("after", flat=True).first())
 
     def delivery_state(self) -> str:
-        return Delivery.objects.filter(app=self.app, kind="push").order_by("-seq").values_list("state", flat=True).first() or ""
+        return (
+            Delivery.objects.filter(app=self.app, kind="push").order_by("-seq").values_list("state", flat=True).first()
+            or ""
+        )
 
     def config(self) -> dict[str, str]:
         return client_of(self.alice).get("/apps/shop/config-vars").json()
@@ -80,7 +92,12 @@ class Walker(World):
         return App.objects.get(pk=self.app.pk)
 
     def api_hint(self, method: str, path: str) -> str:
-        return client_of(self.alice).generic(method, path, b"{}", content_type="application/json").json()["message"].partition("hint: ")[2]
+        return (
+            client_of(self.alice)
+            .generic(method, path, b"{}", content_type="application/json")
+            .json()["message"]
+            .partition("hint: ")[2]
+        )
 
     def pending_release(self) -> None:
         """Releases stay on their way from here on."""
@@ -129,11 +146,21 @@ def walker(alice, shop, settings, monkeypatch, db, tmp_path):
         def ask(target, method, url, headers, body, *, seconds=None):
             world.turn()
             path = url.removeprefix(target.url)
-            sent = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items() if name not in ("Content-Type", "Authorization")}
+            sent = {
+                f"HTTP_{name.upper().replace('-', '_')}": value
+                for name, value in headers.items()
+                if name not in ("Content-Type", "Authorization")
+            }
             return Response(client.generic(method, path, body or b"", content_type="application/json", **sent))
 
         monkeypatch.setattr("greenroom_cli.client._open", ask)
-        monkeypatch.setattr(git, "resolve", lambda app, home, text: Push.objects.filter(app=app, after__startswith=text).values_list("after", flat=True).first())
+        monkeypatch.setattr(
+            git,
+            "resolve",
+            lambda app, home, text: (
+                Push.objects.filter(app=app, after__startswith=text).values_list("after", flat=True).first()
+            ),
+        )
         monkeypatch.setattr("greenroom_cli.git.commit", lambda text="": text or world.newest_sha())
         yield world
 
@@ -146,7 +173,9 @@ def refused_text(call: Callable[[], Any]) -> str:
 
 @dataclass
 class Walk:
-    """state: brings the app into the state and gives the hint. better: what holds afterwards. value: for ``...`` in the hint."""
+    """state: brings the app into the state and gives the hint. better: what holds afterwards. value: for ``...`` in the
+    hint.
+    """
 
     state: Callable[[Walker], str]
     better: Callable[[Walker], object]
@@ -319,7 +348,9 @@ def misfit(w: Walker) -> str:
     delivery = w.delivery_of(row)
     w.run(delivery, until="rolling_out")
     w.dyno(row)
-    MigrationState.objects.create(release=row, app=w.app, status="ok", lacking=["shop_item.price"], missing=["shop.0002"])
+    MigrationState.objects.create(
+        release=row, app=w.app, status="ok", lacking=["shop_item.price"], missing=["shop.0002"]
+    )
     w.take(delivery)
     return w.hint_in(w.said(delivery), having="rollback --force")
 
@@ -339,112 +370,206 @@ FOLLOWED: dict[str, Walk] = {
     D + "outcomes.py|greenroom logs -a {}": Walk(failed_boot_logs, lambda w: True, code=1),
     D + "steps.py|greenroom checks {} -a {}": Walk(red_delivery, shown("tests"), code=1),
     "checks: checks:info of a red check": Walk(red, shown("tests")),
-    "checks: checks:rerun of one without result": Walk(no_result, lambda w: CheckRun.objects.filter(attempt=2).exists()),
+    "checks: checks:rerun of one without result": Walk(
+        no_result, lambda w: CheckRun.objects.filter(attempt=2).exists()
+    ),
     "advice: deploy:resume of a paused app": Walk(paused, live),
-    D + "holding.py|greenroom deliveries -a {}": Walk(lambda w: refused_text(lambda: (w.live(), holding.drop(actor=w.alice, app=w.app, home=w.home))), shown("live")),
-    "holding: drop of a delivery that is not held": Walk(lambda w: w.api_hint("POST", f"/apps/shop/deliveries/{w.live().sha}/actions/drop"), shown("live")),
+    D + "holding.py|greenroom deliveries -a {}": Walk(
+        lambda w: refused_text(lambda: (w.live(), holding.drop(actor=w.alice, app=w.app, home=w.home))), shown("live")
+    ),
+    "holding: drop of a delivery that is not held": Walk(
+        lambda w: w.api_hint("POST", f"/apps/shop/deliveries/{w.live().sha}/actions/drop"), shown("live")
+    ),
     C + "deliveries.py|greenroom migrations:run{}   (or drop it: greenroom deliveries:drop{})": Walk(
         lambda w: (held(w), "greenroom deliveries:drop -a shop")[1], lambda w: w.delivery_state() == "superseded"
     ),
-    "advice: ps:scale of an app that is scaled to zero": Walk(scaled_to_zero, lambda w: dyno_queries.formation(w.app)["web"].quantity == 1),
-    C + "config.py|undo with: greenroom rollback {}{}": Walk(undo_config, lambda w: live(w) and "FOO" not in w.config()),
-    C + "ps.py|undo with: greenroom ps:scale {}{}": Walk(undo_scale, lambda w: dyno_queries.formation(w.app)["web"].quantity == 1),
-    C + "releases.py|undo with: greenroom rollback v{}{}": Walk(undo_rollback, lambda w: live(w) and w.serving() == f"{2:040x}"),
+    "advice: ps:scale of an app that is scaled to zero": Walk(
+        scaled_to_zero, lambda w: dyno_queries.formation(w.app)["web"].quantity == 1
+    ),
+    C + "config.py|undo with: greenroom rollback {}{}": Walk(
+        undo_config, lambda w: live(w) and "FOO" not in w.config()
+    ),
+    C + "ps.py|undo with: greenroom ps:scale {}{}": Walk(
+        undo_scale, lambda w: dyno_queries.formation(w.app)["web"].quantity == 1
+    ),
+    C + "releases.py|undo with: greenroom rollback v{}{}": Walk(
+        undo_rollback, lambda w: live(w) and w.serving() == f"{2:040x}"
+    ),
     C + "releases.py|to try v{} again: greenroom releases:retry{}": Walk(
         lambda w: (w.live(), w.failed(), w.hint_in(w.run_command("releases").output, having="releases:retry"))[2], live
     ),
     C + "releases.py|greenroom logs{}   (to try it again: greenroom releases:retry{})": Walk(failed_config, live),
     D + "retrying.py|greenroom deliveries:wait {} -a {}": Walk(retry_of("checking"), live),
-    D + "retrying.py|to restart what runs: greenroom ps:restart -a {}": Walk(retry_of("live"), lambda w: Rollout.objects.get(state="live").restart_seq > 0),
-    D + "retrying.py|to restart it: greenroom ps:restart -a {}": Walk(no_command_to_retry, lambda w: Rollout.objects.get(state="live").restart_seq > 0),
+    D + "retrying.py|to restart what runs: greenroom ps:restart -a {}": Walk(
+        retry_of("live"), lambda w: Rollout.objects.get(state="live").restart_seq > 0
+    ),
+    D + "retrying.py|to restart it: greenroom ps:restart -a {}": Walk(
+        no_command_to_retry, lambda w: Rollout.objects.get(state="live").restart_seq > 0
+    ),
     D + "retrying.py|greenroom deliveries -a {}": Walk(retry_of("superseded"), shown("superseded")),
     D + "retrying.py|greenroom releases -a {}": Walk(retry_after(lambda w, row: w.live()), shown("Current: v")),
     D + "retrying.py|greenroom checks {} -a {}": Walk(
-        retry_after(lambda w, row: CheckRun.objects.filter(sha=row.sha, name="tests").update(conclusion="failure")), shown("failure"), code=1
+        retry_after(lambda w, row: CheckRun.objects.filter(sha=row.sha, name="tests").update(conclusion="failure")),
+        shown("failure"),
+        code=1,
     ),
-    D + "retrying.py|greenroom deploy:resume -a {}": Walk(retry_after(lambda w, row: pause(w)), lambda w: not w.fresh_app().deploy_paused),
+    D + "retrying.py|greenroom deploy:resume -a {}": Walk(
+        retry_after(lambda w, row: pause(w)), lambda w: not w.fresh_app().deploy_paused
+    ),
     "retrying: deploy:resume of a green commit": Walk(green_and_paused, live),
     D + "retrying.py|heroku rollback vN -a {} goes back to an earlier one": Walk(
-        lambda w: old_slug(w).replace("vN", first(w)).removesuffix(" goes back to an earlier one"), lambda w: live(w) and w.serving() == f"{1:040x}"
+        lambda w: old_slug(w).replace("vN", first(w)).removesuffix(" goes back to an earlier one"),
+        lambda w: live(w) and w.serving() == f"{1:040x}",
     ),
-    D + "outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(misfit, lambda w: live(w) and w.serving() == f"{1:040x}"),
-    D + "actions.py|greenroom releases -a {}": Walk(lambda w: refused_text(lambda: actions.rollback_target(w.app, 99)), lambda w: w.result.exit_code == 0),
-    D + "queries.py|greenroom deliveries -a {}": Walk(lambda w: (w.live(), refused_text(lambda: actions.queries.by_id(w.app, "f" * 9)))[1], shown("live")),
-    "greenroom/releases/queries.py|greenroom releases -a {}": Walk(lambda w: (w.live(), refused_text(lambda: releases.by_name(w.app, "v99")))[1], shown("Current: v")),
-    "greenroom/dynos/queries.py|greenroom ps -a {}": Walk(lambda w: (w.live(), refused_text(lambda: dyno_queries.by_name(w.app, "run.1")))[1], shown("web.1: up")),
+    D + "outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(
+        misfit, lambda w: live(w) and w.serving() == f"{1:040x}"
+    ),
+    D + "actions.py|greenroom releases -a {}": Walk(
+        lambda w: refused_text(lambda: actions.rollback_target(w.app, 99)), lambda w: w.result.exit_code == 0
+    ),
+    D + "queries.py|greenroom deliveries -a {}": Walk(
+        lambda w: (w.live(), refused_text(lambda: actions.queries.by_id(w.app, "f" * 9)))[1], shown("live")
+    ),
+    "greenroom/releases/queries.py|greenroom releases -a {}": Walk(
+        lambda w: (w.live(), refused_text(lambda: releases.by_name(w.app, "v99")))[1], shown("Current: v")
+    ),
+    "greenroom/dynos/queries.py|greenroom ps -a {}": Walk(
+        lambda w: (w.live(), refused_text(lambda: dyno_queries.by_name(w.app, "run.1")))[1], shown("web.1: up")
+    ),
     "greenroom/dynos/actions.py|greenroom ps -a {}": Walk(
-        lambda w: (w.live(), refused_text(lambda: dynos.restart(actor=w.alice, app=w.app, name="clock.1")))[1], shown("web.1: up")
+        lambda w: (w.live(), refused_text(lambda: dynos.restart(actor=w.alice, app=w.app, name="clock.1")))[1],
+        shown("web.1: up"),
     ),
     "greenroom/dynos/actions.py|greenroom releases -a {}": Walk(
-        lambda w: (w.live(), refused_text(lambda: dynos.scale(actor=w.alice, app=w.app, home=w.home, updates=[{"type": "release"}], process_types={})))[1],
+        lambda w: (
+            w.live(),
+            refused_text(
+                lambda: dynos.scale(
+                    actor=w.alice, app=w.app, home=w.home, updates=[{"type": "release"}], process_types={}
+                )
+            ),
+        )[1],
         shown("Current: v"),
     ),
     "greenroom/entrypoints/api/views_releases.py|greenroom ps -a {}": Walk(
         lambda w: (w.live(), w.api_hint("DELETE", "/apps/shop/formations/clock"))[1], shown("web.1: up")
     ),
-    C + "deliveries.py|greenroom deliveries{}": Walk(lambda w: (w.live(), w.hint_in(w.run_command("deliveries:drop").output, having="hint"))[1], shown("live")),
+    C + "deliveries.py|greenroom deliveries{}": Walk(
+        lambda w: (w.live(), w.hint_in(w.run_command("deliveries:drop").output, having="hint"))[1], shown("live")
+    ),
     C + "releases.py|greenroom releases:info v{}{}": Walk(
-        lambda w: (w.live(), w.pending_release(), w.hint_in(w.run_command("config:set", "A=1", "--timeout", "0").output, having="releases:info"))[2], shown("Release v")
+        lambda w: (
+            w.live(),
+            w.pending_release(),
+            w.hint_in(w.run_command("config:set", "A=1", "--timeout", "0").output, having="releases:info"),
+        )[2],
+        shown("Release v"),
     ),
     C + "config.py|greenroom config:set {}=...{}": Walk(
-        lambda w: (w.live(), w.hint_in(w.run_command("config:get", "NOPE").output, having="config:set"))[1], lambda w: "NOPE" in w.config()
+        lambda w: (w.live(), w.hint_in(w.run_command("config:get", "NOPE").output, having="config:set"))[1],
+        lambda w: "NOPE" in w.config(),
     ),
-    C + "ps.py|watch with: greenroom ps{}": Walk(lambda w: (w.live(), w.hint_in(w.run_command("ps:restart").output, having="watch with"))[1], shown("web.1: up")),
-    C + "checks.py|greenroom checks:info {} {}{}": Walk(lambda w: (w.run(w.push(colour="red")), w.hint_in(w.run_command("checks").output, having="checks:info"))[1], shown("tests")),
+    C + "ps.py|watch with: greenroom ps{}": Walk(
+        lambda w: (w.live(), w.hint_in(w.run_command("ps:restart").output, having="watch with"))[1], shown("web.1: up")
+    ),
+    C + "checks.py|greenroom checks:info {} {}{}": Walk(
+        lambda w: (w.run(w.push(colour="red")), w.hint_in(w.run_command("checks").output, having="checks:info"))[1],
+        shown("tests"),
+    ),
     C + "checks.py|run it again with: greenroom checks:rerun {} --sha {}{}": Walk(
-        lambda w: (w.run(w.push(colour="red")), w.hint_in(w.run_command("checks:info", "tests").output, having="checks:rerun"))[1],
+        lambda w: (
+            w.run(w.push(colour="red")),
+            w.hint_in(w.run_command("checks:info", "tests").output, having="checks:rerun"),
+        )[1],
         lambda w: CheckRun.objects.filter(attempt=2).exists(),
     ),
     C + "checks.py|undo with: greenroom deploy:resume{}": Walk(
-        lambda w: (w.live(), w.hint_in(w.run_command("deploy:pause", "--reason", "quarter's end").output, having="deploy:resume"))[1],
+        lambda w: (
+            w.live(),
+            w.hint_in(w.run_command("deploy:pause", "--reason", "quarter's end").output, having="deploy:resume"),
+        )[1],
         lambda w: not w.fresh_app().deploy_paused,
     ),
     C + "checks.py|undo with: greenroom deploy:pause --reason ...{}": Walk(
-        lambda w: (w.live(), w.hint_in(w.run_command("deploy:resume").output, having="deploy:pause"))[1], lambda w: w.fresh_app().deploy_paused, value="because",
+        lambda w: (w.live(), w.hint_in(w.run_command("deploy:resume").output, having="deploy:pause"))[1],
+        lambda w: w.fresh_app().deploy_paused,
+        value="because",
     ),
-}  # fmt: skip
+}
 STORIES = {
-    "held": "tests/stories/test_held.py::test_a_renamed_column_is_held_and_goes_live_by_itself_after_the_humans_migrate",
+    "held": (
+        "tests/stories/test_held.py::test_a_renamed_column_is_held_and_goes_live_by_itself_after_the_humans_migrate"
+    ),
     "restore": "tests/stories/test_held.py::test_a_migration_that_breaks_half_way_is_undone_by_one_command",
     "push": "tests/stories/test_getting_started.py::",
     "retry": "tests/cli/test_config_and_releases.py::test_a_delivery_is_retried_and_followed_to_its_end",
     "checks": "tests/cli/test_checks.py::",
     "back": "tests/app_migrations/test_going_back.py::",
-    "evidence": "tests/deliveries/test_held_or_failed.py::test_debug_a_key_in_the_code_and_a_procfile_without_web_are_pointed_out",
+    "evidence": (
+        "tests/deliveries/test_held_or_failed.py::test_debug_a_key_in_the_code_and_a_procfile_without_web_are_pointed_"
+        "out"
+    ),
 }
 PUSH = "git push greenroom HEAD:master"
 ELSEWHERE: dict[str, str] = {
-    **{f"{file}|{PUSH}": "push" for file in (
-        D + "retrying.py", "greenroom/dynos/actions.py", "greenroom/entrypoints/api/views_gate.py", C + "deliveries.py", C + "releases.py",
-    )},
+    **{
+        f"{file}|{PUSH}": "push"
+        for file in (
+            D + "retrying.py",
+            "greenroom/dynos/actions.py",
+            "greenroom/entrypoints/api/views_gate.py",
+            C + "deliveries.py",
+            C + "releases.py",
+        )
+    },
     C + "deliveries.py|git push greenroom {}:master   (seen: greenroom deliveries{})": "push",
-    C + "deliveries.py|greenroom deliveries:wait {}{}": "held", C + "deliveries.py|greenroom migrations:run{}": "held",
-    C + "deliveries.py|to try the same commit again: {}": "retry", C + "releases.py|greenroom migrations{}": "held",
-    C + "checks.py|greenroom checks{}": "checks", C + "checks.py|greenroom deliveries:wait {}{}": "checks", C + "checks.py|greenroom deliveries{}": "checks",
+    C + "deliveries.py|greenroom deliveries:wait {}{}": "held",
+    C + "deliveries.py|greenroom migrations:run{}": "held",
+    C + "deliveries.py|to try the same commit again: {}": "retry",
+    C + "releases.py|greenroom migrations{}": "held",
+    C + "checks.py|greenroom checks{}": "checks",
+    C + "checks.py|greenroom deliveries:wait {}{}": "checks",
+    C + "checks.py|greenroom deliveries{}": "checks",
     C + "checks.py|greenroom deliveries:wait {}{}   (undo: greenroom checks:rerun --sha {}{})": "checks",
-    C + "migrations.py|another command: greenroom run{} -- COMMAND": "held", C + "migrations.py|greenroom logs{}": "held",
-    C + "migrations.py|greenroom migrations:run{}": "held", C + "migrations.py|greenroom migrations{}": "held",
-    C + "migrations.py|greenroom migrations{}   (go back: greenroom pg:restore {}{})": "restore", C + "migrations.py|{} greenroom migrations:run{} {}": "restore",
-    C + "migrations.py|{}put the whole database back: greenroom pg:restore {}{}": "restore", C + "migrations.py|greenroom version --server": "held",
+    C + "migrations.py|another command: greenroom run{} -- COMMAND": "held",
+    C + "migrations.py|greenroom logs{}": "held",
+    C + "migrations.py|greenroom migrations:run{}": "held",
+    C + "migrations.py|greenroom migrations{}": "held",
+    C + "migrations.py|greenroom migrations{}   (go back: greenroom pg:restore {}{})": "restore",
+    C + "migrations.py|{} greenroom migrations:run{} {}": "restore",
+    C + "migrations.py|{}put the whole database back: greenroom pg:restore {}{}": "restore",
+    C + "migrations.py|greenroom version --server": "held",
     "greenroom/app_migrations/actions.py|greenroom run --no-snapshot ...": "restore",
     "greenroom/app_migrations/actions.py|{}; without one: greenroom run --no-snapshot ...": "restore",
     "greenroom/app_migrations/actions.py|wait for it: greenroom logs --tail --dyno {} -a {}": "held",
     "greenroom/app_migrations/actions.py|wait for it: greenroom pg:snapshots -a {}": "restore",
     "greenroom/app_migrations/going_back.py|migrate back first, or: {} --force": "back",
-    "greenroom/app_migrations/going_back.py|{} --confirm {}   (or {})": "back", "greenroom/app_migrations/going_back.py|run {}": "back",
+    "greenroom/app_migrations/going_back.py|{} --confirm {}   (or {})": "back",
+    "greenroom/app_migrations/going_back.py|run {}": "back",
     "greenroom/dynos/actions.py|greenroom run -a {} -- python manage.py shell": "held",
     "greenroom/dynos/actions.py|greenroom run -a {} -- COMMAND starts another": "held",
     D + 'rules.py|in the settings: DEBUG = os.environ.get("DEBUG") == "1"': "evidence",
-    D + 'rules.py|in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)': "evidence",
-    D + "rules.py|in the settings: {}": "evidence", D + "rules.py|add this line to the Procfile, commit and push: {}": "evidence",
-}  # fmt: skip
+    D
+    + 'rules.py|in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)': (
+        "evidence"
+    ),
+    D + "rules.py|in the settings: {}": "evidence",
+    D + "rules.py|add this line to the Procfile, commit and push: {}": "evidence",
+}
 WORDS = {
-    D + "actions.py|push it again on top, or roll back", D + "retrying.py|push it again on top, or roll back", D + "gate.py|push a new commit",
-    D + "outcomes.py|greenroom doctor", D + "sources.py|POST /sources, PUT the archive to its put_url, then name its get_url", D + "sources.py|upload it again",
-    D + "health.py|\nhint: {}", "greenroom/dynos/actions.py|process types are: {}", "greenroom/dynos/actions.py|sizes are {}",
-    "greenroom/dynos/actions.py|set WEB_CONCURRENCY for more processes in each dyno", C + "checks.py|a number and m, h or d: 90m, 3h, 2d",
+    D + "actions.py|push it again on top, or roll back",
+    D + "retrying.py|push it again on top, or roll back",
+    D + "gate.py|push a new commit",
+    D + "outcomes.py|greenroom doctor",
+    D + "sources.py|POST /sources, PUT the archive to its put_url, then name its get_url",
+    D + "sources.py|upload it again",
+    D + "health.py|\nhint: {}",
+    "greenroom/dynos/actions.py|process types are: {}",
+    "greenroom/dynos/actions.py|sizes are {}",
+    "greenroom/dynos/actions.py|set WEB_CONCURRENCY for more processes in each dyno",
+    C + "checks.py|a number and m, h or d: 90m, 3h, 2d",
     C + "checks.py|give one of them",
-}  # fmt: skip
+}
 """They name what is allowed, or a step outside the command: nothing can be run from here."""
 
 

@@ -1,4 +1,6 @@
-"""A rollback beside a change of the add-ons: its config vars lead to the databases that the app has, not to those that it had."""
+"""A rollback beside a change of the add-ons: its config vars lead to the databases that the app has, not to those that
+it had.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def test_a_rollback_reads_the_add_ons_when_nobody_changes_them_any_more(world, m
     monkeypatch.setattr(actions.databases, "urls_of", lambda app, home: dict(urls))
 
     def roll_back() -> None:
-        actions.roll_back(actor=world.alice, app=App.objects.get(pk=world.app.pk), home=world.home, version=first.release.version)
+        actions.roll_back(
+            actor=world.alice, app=App.objects.get(pk=world.app.pk), home=world.home, version=first.release.version
+        )
 
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=world.app.pk)  # as attaching an add-on does

@@ -1,4 +1,6 @@
-"""``migrate && deliveries:wait`` is right: from the beginning of its migrate to the end of that, a held release counts as on its way."""
+"""``migrate && deliveries:wait`` is right: from the beginning of its migrate to the end of that, a held release counts
+as on its way.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def held(world):
 
 
 def migrate(world, row):
-    dyno = make_one_off(actor=world.alice, app=world.app, release=row.release, command="python manage.py migrate", size="eco")
+    dyno = make_one_off(
+        actor=world.alice, app=world.app, release=row.release, command="python manage.py migrate", size="eco"
+    )
     return begin_run(actor=world.alice, dyno=dyno)
 
 
@@ -63,7 +67,9 @@ def test_a_migrate_from_before_it_was_tried_says_nothing(world, held):
 
 @pytest.fixture
 def replaced(world, held):
-    """A person migrates in the held release; a colleague's config change takes its place meanwhile. The run, and the change's delivery."""
+    """A person migrates in the held release; a colleague's config change takes its place meanwhile. The run, and the
+    change's delivery.
+    """
     run = migrate(world, held)
     row = world.run(world.delivery_of(world.set(FOO="1")), until="rolling_out")
     assert (world.read(held).state, row.release.slug_id) == ("superseded", held.release.slug_id)
@@ -84,7 +90,9 @@ def end(run):
 @pytest.mark.parametrize("ends", ["after it is held", "while it is tried"])
 def test_a_migrate_of_the_same_code_lets_the_config_change_go_on_once(world, replaced, ends):
     run, row = replaced
-    state = MigrationState.objects.create(release=row.release, app=world.app, status="ok", pending=["shop.0002"], probed_at=clock.now())
+    state = MigrationState.objects.create(
+        release=row.release, app=world.app, status="ok", pending=["shop.0002"], probed_at=clock.now()
+    )
     if ends == "while it is tried":
         end(run)
     hold(world, row)
@@ -103,7 +111,9 @@ def test_a_migrate_of_the_same_code_lets_the_config_change_go_on_once(world, rep
 
 def test_a_migrate_of_other_code_says_nothing(world, replaced):
     run, row = replaced
-    MigrationRun.objects.filter(pk=run.pk).update(release=Release.objects.filter(app=world.app, status="succeeded", slug__isnull=False).first())
+    MigrationRun.objects.filter(pk=run.pk).update(
+        release=Release.objects.filter(app=world.app, status="succeeded", slug__isnull=False).first()
+    )
     hold(world, row)
     end(run)
     assert queries.migrated() == []

@@ -23,7 +23,9 @@ def test_a_refused_release_goes_live_when_the_missing_variable_is_set(world, ser
     assert f"releases {push.sha[:8]} of v{made.version - 1} (refused)" in made.description
     again = world.run(push)
     assert (again.state, again.release_id, world.serving()) == ("live", made.id, push.sha)
-    assert Release.objects.get(version=made.version - 1, app=world.app).status == "refused", "a release is never changed"
+    assert Release.objects.get(version=made.version - 1, app=world.app).status == "refused", (
+        "a release is never changed"
+    )
 
 
 @pytest.mark.parametrize("serves_before", [False, True])
@@ -150,7 +152,9 @@ def test_the_usual_change_says_nothing_of_other_code(world):
     assert keeping.unserved(made) is None
 
 
-def test_changes_of_config_rollback_and_scale_are_in_the_apps_log_in_herokus_words(world, django_capture_on_commit_callbacks):
+def test_changes_of_config_rollback_and_scale_are_in_the_apps_log_in_herokus_words(
+    world, django_capture_on_commit_callbacks
+):
     from greenroom.dynos.actions import scale
 
     world.live()
@@ -158,12 +162,20 @@ def test_changes_of_config_rollback_and_scale_are_in_the_apps_log_in_herokus_wor
     with django_capture_on_commit_callbacks(execute=True):
         made = world.set(FOO="1")
         row, old = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
-        scale(actor=world.alice, app=world.app, home=world.home, updates=[{"type": "web", "quantity": 2}], process_types={"web": "x"})
+        scale(
+            actor=world.alice,
+            app=world.app,
+            home=world.home,
+            updates=[{"type": "web", "quantity": 2}],
+            process_types={"web": "x"},
+        )
     for line in (
-        "app[api]: Set FOO config vars by user alice@example.com", f"app[api]: Release v{made.version} created by user alice@example.com",
-        f"app[api]: Rollback to v{old.version} by user alice@example.com", f"app[api]: Release v{row.version} created by user alice@example.com",
+        "app[api]: Set FOO config vars by user alice@example.com",
+        f"app[api]: Release v{made.version} created by user alice@example.com",
+        f"app[api]: Rollback to v{old.version} by user alice@example.com",
+        f"app[api]: Release v{row.version} created by user alice@example.com",
         "app[api]: Scaled to web@2:Standard-1X by user alice@example.com",
-    ):  # fmt: skip
+    ):
         assert line in world.log()
 
 
@@ -174,7 +186,11 @@ def test_of_config_changes_that_queue_the_newest_wins_and_the_others_are_superse
     assert [world.next(row).name for row in rows] == ["SUPERSEDE", "SUPERSEDE", "WAIT"]
     states = [world.run(row).state for row in rows]
     assert states == ["superseded", "superseded", "live"]
-    assert [Release.objects.get(pk=made.pk).status for made in (first, second, third)] == ["expired", "expired", "succeeded"]
+    assert [Release.objects.get(pk=made.pk).status for made in (first, second, third)] == [
+        "expired",
+        "expired",
+        "succeeded",
+    ]
 
 
 def test_a_config_change_that_has_begun_is_not_superseded(world):

@@ -34,7 +34,9 @@ def patch(alice, shop):
 
 
 def withheld(app, seq, reason):
-    return Delivery.objects.create(app=app, seq=seq, kind="push", sha=f"{seq:040x}", state="refused", reason=reason, finished_at=clock.now())
+    return Delivery.objects.create(
+        app=app, seq=seq, kind="push", sha=f"{seq:040x}", state="refused", reason=reason, finished_at=clock.now()
+    )
 
 
 def pause(actor, app, **past):
@@ -122,7 +124,9 @@ def test_a_pause_that_somebody_makes_longer_at_its_end_goes_on(alice, shop, fold
     end = actions._end_pause
 
     def later(due, app, home):
-        change_settings(actor=alice, app=type(app).objects.get(pk=app.pk), deploy_paused_until=clock.now() + timedelta(hours=1))
+        change_settings(
+            actor=alice, app=type(app).objects.get(pk=app.pk), deploy_paused_until=clock.now() + timedelta(hours=1)
+        )
         return end(due, app, home)
 
     monkeypatch.setattr(actions, "_end_pause", later)

@@ -1,4 +1,6 @@
-"""A release is made of what is green at that moment, once, however old the stored verdict is and wherever the worker dies."""
+"""A release is made of what is green at that moment, once, however old the stored verdict is and wherever the worker
+dies.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,12 @@ def test_a_push_is_not_released_over_a_rollback_that_came_meanwhile(green, alice
     row, steps = green
     facts = decided(row)
     version = releases.release(
-        actor=alice, app=shop, kind="rollback", description="Rollback to v1", slug=row.build.slug, config=config_queries.latest(shop)
+        actor=alice,
+        app=shop,
+        kind="rollback",
+        description="Rollback to v1",
+        slug=row.build.slug,
+        config=config_queries.latest(shop),
     )
     actions.open_for_release(release=version)
     steps.take(Step.RELEASE, row, facts)

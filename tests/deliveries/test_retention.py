@@ -1,4 +1,6 @@
-"""What is kept of what was built: never what runs, may be wanted again or is being built; all else goes, from the tables and from the disk."""
+"""What is kept of what was built: never what runs, may be wanted again or is being built; all else goes, from the
+tables and from the disk.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def released(app, row, version, status="succeeded"):
     from greenroom.config_vars.models import ConfigVersion
 
     config, _ = ConfigVersion.objects.get_or_create(app=app, number=1)
-    return Release.objects.create(app=app, version=version, kind="deploy", description="x", slug=row, config=config, status=status)
+    return Release.objects.create(
+        app=app, version=version, kind="deploy", description="x", slug=row, config=config, status=status
+    )
 
 
 def rest(app):
@@ -48,7 +52,13 @@ def test_the_newest_releases_keep_their_code_and_older_ones_stay_in_the_list_wit
         released(shop, slug(shop, number), number)
     assert retention.forget_old(app=shop, now=time.time()) == 5
     assert rest(shop) == {6, 7, 8}
-    assert list(Release.objects.filter(slug=None).order_by("version").values_list("version", flat=True)) == [1, 2, 3, 4, 5]
+    assert list(Release.objects.filter(slug=None).order_by("version").values_list("version", flat=True)) == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
     assert retention.forget_old(app=shop, now=time.time()) == 0
 
 
@@ -89,9 +99,17 @@ def test_nothing_is_forgotten_while_the_app_builds(shop):
 def test_a_delivery_on_its_way_keeps_its_slug_and_a_withheld_one_is_built_anew(shop, home):
     rows = [slug(shop, number) for number in (1, 2, 3)]
     builds = [Build.objects.create(app=shop, commit=row.commit, slug=row, status="succeeded") for row in rows]
-    on_its_way = Delivery.objects.create(app=shop, seq=1, kind="push", sha=rows[0].commit, build=builds[0], state="checking")
+    on_its_way = Delivery.objects.create(
+        app=shop, seq=1, kind="push", sha=rows[0].commit, build=builds[0], state="checking"
+    )
     withheld = Delivery.objects.create(
-        app=shop, seq=2, kind="push", sha=rows[1].commit, build=builds[1], state="refused", finished_at=rows[1].created_at
+        app=shop,
+        seq=2,
+        kind="push",
+        sha=rows[1].commit,
+        build=builds[1],
+        state="refused",
+        finished_at=rows[1].created_at,
     )
     assert retention.forget_old(app=shop, now=time.time()) == 1
     assert rest(shop) == {1, 3}
@@ -105,7 +123,15 @@ def test_a_delivery_on_its_way_keeps_its_slug_and_a_withheld_one_is_built_anew(s
 
 def test_folders_that_no_row_names_go_when_nobody_used_them_for_an_hour(shop, home):
     kept = slug(shop, 1)
-    for name in (f"slugs/{kept.digest}", "slugs/old", "slugs/fresh", "envs/env1", "envs/env1-tests", "envs/gone", "envs/.new-half"):
+    for name in (
+        f"slugs/{kept.digest}",
+        "slugs/old",
+        "slugs/fresh",
+        "envs/env1",
+        "envs/env1-tests",
+        "envs/gone",
+        "envs/.new-half",
+    ):
         (home / name).mkdir(parents=True)
     (home / "envs" / "gone.json").write_text("{}")
     (home / "envs" / "gone.0a1b2c3d").write_text("{")

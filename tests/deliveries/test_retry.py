@@ -23,7 +23,10 @@ def test_a_release_that_did_not_come_up_is_released_again_and_its_delivery_goes_
     row = world.failed("did not answer in time")
     old = row.release
     fresh = again(world, row)
-    assert (fresh.release.version, fresh.release.description) == (old.version + 1, f"Retry of v{old.version}: {old.description}")
+    assert (fresh.release.version, fresh.release.description) == (
+        old.version + 1,
+        f"Retry of v{old.version}: {old.description}",
+    )
     assert world.run(row).state == "live"
     assert f"v{fresh.release.version}: retry by alice@example.com" in world.said(row)
 
@@ -47,7 +50,11 @@ def test_a_retry_takes_the_config_vars_of_now(world):
 @pytest.mark.parametrize("status", ["failed", "errored", "cancelled"])
 def test_a_failed_build_is_built_again(world, status):
     row = world.push()
-    row.build.slug, row.build.status, row.build.failure_message = None, status, "The package index could not be reached."
+    row.build.slug, row.build.status, row.build.failure_message = (
+        None,
+        status,
+        "The package index could not be reached.",
+    )
     row.build.save()
     assert world.run(row).state == "failed"
     assert f"greenroom deliveries:retry {row.sha[:8]} -a shop" in world.said(row)
@@ -60,7 +67,10 @@ def test_a_withheld_commit_runs_its_checks_again(world):
     row = world.push(colour="red")
     assert world.run(row).state == "refused"
     again(world, row)
-    assert set(CheckRun.objects.filter(sha=row.sha, attempt=2).values_list("name", "status")) == {("tests", "queued"), ("scan", "queued")}
+    assert set(CheckRun.objects.filter(sha=row.sha, attempt=2).values_list("name", "status")) == {
+        ("tests", "queued"),
+        ("scan", "queued"),
+    }
     world.take(row)
     assert world.next(row) is Step.CHECK
 
@@ -159,7 +169,11 @@ def test_heroku_releases_retry_works_for_a_first_release_that_failed_without_a_r
     row = world.failed("did not answer in time")
     client = client_of(world.alice)
     assert "release" in [one["type"] for one in client.get("/apps/shop/formation").json()]
-    answer = client.post("/apps/shop/releases", {"slug": str(row.build.slug_id), "description": "Retry of v1"}, content_type="application/json")
+    answer = client.post(
+        "/apps/shop/releases",
+        {"slug": str(row.build.slug_id), "description": "Retry of v1"},
+        content_type="application/json",
+    )
     assert answer.status_code == 201
     assert answer.json()["status"] == "pending"
     assert world.run(row).state == "live"
@@ -184,7 +198,12 @@ def test_the_api_tries_a_delivery_again_and_names_the_command(world):
 
 def test_a_viewer_retries_nothing(world, vera):
     row = world.failed()
-    assert client_of(vera).post(f"/apps/shop/deliveries/{row.sha}/actions/retry", {}, content_type="application/json").status_code == 403
+    assert (
+        client_of(vera)
+        .post(f"/apps/shop/deliveries/{row.sha}/actions/retry", {}, content_type="application/json")
+        .status_code
+        == 403
+    )
 
 
 def test_the_failure_names_the_way_on_in_the_push_the_log_the_list_and_the_dynos(world):
@@ -214,7 +233,9 @@ def test_where_an_app_stands_is_told_with_a_command_that_helps(world):
 
 def test_a_one_off_dyno_while_the_first_delivery_is_on_its_way_names_it(world):
     row = world.push()
-    answer = client_of(world.alice).post("/apps/shop/dynos", {"command": "python manage.py migrate"}, content_type="application/json")
+    answer = client_of(world.alice).post(
+        "/apps/shop/dynos", {"command": "python manage.py migrate"}, content_type="application/json"
+    )
     assert answer.status_code == 409
     assert f"{row.sha[:8]} is on its way (checking)" in answer.json()["message"]
     assert "deliveries:wait" in answer.json()["message"]

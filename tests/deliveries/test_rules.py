@@ -69,7 +69,9 @@ def test_an_older_push_never_overtakes_a_newer_one():
 def test_a_commit_that_its_branch_has_lost_makes_no_release():
     assert next_step(push(rewritten=True)) is Step.SUPERSEDE
     assert next_step(push(state="received", build="", verdict="", rewritten=True)) is Step.SUPERSEDE
-    assert next_step(released(rewritten=True)) is Step.WATCH  # what rolls out already is not broken off; the next delivery takes its place
+    assert (
+        next_step(released(rewritten=True)) is Step.WATCH
+    )  # what rolls out already is not broken off; the next delivery takes its place
 
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -77,7 +79,13 @@ NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize(
     ("reason", "until", "paused"),
-    [("", None, False), ("demo", None, True), ("demo", NOON, False), ("demo", NOON + timedelta(seconds=1), True), ("", NOON + timedelta(days=1), False)],
+    [
+        ("", None, False),
+        ("demo", None, True),
+        ("demo", NOON, False),
+        ("demo", NOON + timedelta(seconds=1), True),
+        ("", NOON + timedelta(days=1), False),
+    ],
 )
 def test_a_pause_lasts_until_its_end(reason, until, paused):
     assert is_paused(reason, until, NOON) is paused
@@ -85,7 +93,10 @@ def test_a_pause_lasts_until_its_end(reason, until, paused):
 
 def test_the_pusher_reads_when_a_pause_ends():
     assert paused_text("it is paused", "demo", None) == "it is paused: demo"
-    assert paused_text("it is paused", "demo", NOON.astimezone(timezone(timedelta(hours=2)))) == "it is paused until 2026-11-27 12:00 UTC: demo"
+    assert (
+        paused_text("it is paused", "demo", NOON.astimezone(timezone(timedelta(hours=2))))
+        == "it is paused until 2026-11-27 12:00 UTC: demo"
+    )
 
 
 def test_a_paused_app_withholds_even_a_green_push():
@@ -115,15 +126,19 @@ def test_a_config_change_enters_at_the_release():
 FLAGS = [field.name for field in fields(Facts) if field.type == "bool"]
 ANY = st.builds(
     lambda flags, **words: Facts(**words, **dict(zip(FLAGS, flags, strict=True))),
-    flags=st.integers(0, 2 ** len(FLAGS) - 1).map(lambda bits: [bool(bits >> place & 1) for place in range(len(FLAGS))]),
+    flags=st.integers(0, 2 ** len(FLAGS) - 1).map(
+        lambda bits: [bool(bits >> place & 1) for place in range(len(FLAGS))]
+    ),
     kind=st.sampled_from(["push", "release"]),
     state=st.sampled_from(["received", "building", "checking", "releasing", "rolling_out", *sorted(ENDED)]),
     build=st.sampled_from(["", "pending", "succeeded", "failed", "errored", "cancelled"]),
     verdict=st.sampled_from(["", "green", "pending", "red", "blocked"]),
     release=st.sampled_from(["", "pending", "succeeded", "failed", "refused", "expired"]),
     stage=st.sampled_from(["", "candidate", "live", "retired"]),
-    failure=st.sampled_from(["", "it died"]), unfit=st.sampled_from(["", "it fails"]), command=st.sampled_from(["", "open", "failed"]),
-)  # fmt: skip
+    failure=st.sampled_from(["", "it died"]),
+    unfit=st.sampled_from(["", "it fails"]),
+    command=st.sampled_from(["", "open", "failed"]),
+)
 """Facts are made slowly on a busy machine; that says nothing of the rules."""
 
 
@@ -251,4 +266,6 @@ def test_the_pusher_reads_what_conflicts_and_what_is_in_no_migration():
     assert "conflict" in said
     assert "shop: 0002_a and 0002_b" in said
     assert "Add field price" in said
-    assert "greenroom run -a shop alembic upgrade head" in "\n".join(pending_lines("shop", ["a1"], [], "ok", "", "alembic upgrade head"))
+    assert "greenroom run -a shop alembic upgrade head" in "\n".join(
+        pending_lines("shop", ["a1"], [], "ok", "", "alembic upgrade head")
+    )

@@ -13,6 +13,7 @@ from tests.api.world import client_of
 
 pytestmark = pytest.mark.django_db
 
+
 def test_required_is_what_the_gate_requires_whoever_names_it_and_however_it_is_spelt(world):
     row = world.push(settings={"required_checks": ["ci/build"]})
     world.app.required_checks = ["Docs/Links"]
@@ -26,14 +27,18 @@ def test_required_is_what_the_gate_requires_whoever_names_it_and_however_it_is_s
     assert {check["name"]: check["required"] for check in shown} == wanted
     assert queries.required_of(world.app, row.sha) == {"tests", "scan", "ci/build", "docs/links"}
 
+
 def test_a_rehearsal_that_is_required_is_shown_so_although_the_gate_does_not_wait_for_it(world):
     row = world.push()
     world.app.required_checks = ["Rehearsal"]
     world.app.save()
-    CheckRun.objects.create(app=world.app, sha=row.sha, name="rehearsal", status="completed", conclusion="failure", number=world.number())
+    CheckRun.objects.create(
+        app=world.app, sha=row.sha, name="rehearsal", status="completed", conclusion="failure", number=world.number()
+    )
     shown = client_of(world.alice).get(f"/apps/shop/deliveries/{row.sha}").json()["checks"]
     assert {check["name"]: check["required"] for check in shown} == {"tests": True, "scan": True, "rehearsal": True}
     assert queries.required_checks(world.app, None) == ("tests", "scan")
+
 
 def test_after_a_failed_build_no_check_waits(world):
     row = world.push()
@@ -47,6 +52,7 @@ def test_after_a_failed_build_no_check_waits(world):
     assert verdict["colour"] == "blocked"
     assert "waiting" not in str(verdict)
     assert "is running" not in str(verdict)
+
 
 def test_the_output_of_a_release_is_that_of_its_release_command_alone(world, monkeypatch):
     row = world.push(process_types={"web": "serve", "release": "echo hello"})
@@ -67,8 +73,11 @@ def test_the_output_of_a_release_is_that_of_its_release_command_alone(world, mon
     assert file.with_name(file.name + ".done").exists()
     assert "       preparing\n       ready" in said
 
+
 def test_a_release_that_was_refused_before_its_command_leaves_nobody_waiting_for_output(world):
-    row = world.run(world.push(process_types={"web": "serve", "release": "x"}, app_json={"env": {"FOO": {"required": True}}}))
+    row = world.run(
+        world.push(process_types={"web": "serve", "release": "x"}, app_json={"env": {"FOO": {"required": True}}})
+    )
     assert row.state == "refused"
     assert (world.home / f"{row.release.output}.done").exists()
     assert client_of(world.alice).get(f"/apps/shop/releases/{row.release.version}").json()["output_stream_url"] is None

@@ -1,4 +1,6 @@
-"""A release that gets the traffic is watched for some seconds, while what served stays up; if it does not stay up, the traffic goes back."""
+"""A release that gets the traffic is watched for some seconds, while what served stays up; if it does not stay up, the
+traffic goes back.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,10 @@ def test_the_traffic_moves_at_once_and_nobody_says_deployed_yet(world, watched):
     old, new = watched
     assert (stage(old), stage(new), routed(world)) == ("live", "watched", new.release.version)
     assert (world.read(new).state, Release.objects.get(pk=new.release_id).status) == ("rolling_out", "pending")
-    assert f"Released v{new.release.version}; watching it for 10 s before v{old.release.version} is ended" in world.said(new)
+    assert (
+        f"Released v{new.release.version}; watching it for 10 s before v{old.release.version} is ended"
+        in world.said(new)
+    )
     assert "deployed" not in world.said(new)
 
 
@@ -77,7 +82,12 @@ def test_one_that_dies_gives_the_traffic_back_and_the_push_the_list_and_the_log_
     die(new)
     assert world.take(new) is Step.GIVE_UP
     row = world.read(new)
-    assert (row.state, row.release.status, stage(old), routed(world)) == ("failed", "failed", "live", old.release.version)
+    assert (row.state, row.release.status, stage(old), routed(world)) == (
+        "failed",
+        "failed",
+        "live",
+        old.release.version,
+    )
     title = f"v{new.release.version} did not stay up, v{old.release.version} has the traffic again"
     assert title in world.said(new)
     assert "web.1 exited with status 3" in world.said(new)
@@ -87,7 +97,9 @@ def test_one_that_dies_gives_the_traffic_back_and_the_push_the_list_and_the_log_
 
 def test_a_worker_that_is_killed_while_a_release_is_on_trial_loses_nothing(world, watched):
     old, new = watched
-    Rollout.objects.filter(release=new.release).update(state="retired", failure="web.1 exited with status 3")  # killed before the route moved
+    Rollout.objects.filter(release=new.release).update(
+        state="retired", failure="web.1 exited with status 3"
+    )  # killed before the route moved
     assert world.take(new) is Step.GIVE_UP
     assert routed(world) == old.release.version
     assert f"v{old.release.version} has the traffic again" in world.said(new)
@@ -107,7 +119,9 @@ def test_workers_start_when_the_trial_is_over_and_the_old_ones_go_on_until_then(
     for slug in slugs:
         slug.process_types = {"web": "serve", "worker": "work"}
         slug.save()
-    DynoLoop(world.steps.engine, world.home)._steer(Rollout.objects.select_related("app", "release__slug").get(release=new.release))
+    DynoLoop(world.steps.engine, world.home)._steer(
+        Rollout.objects.select_related("app", "release__slug").get(release=new.release)
+    )
     assert not Dyno.objects.filter(release=new.release, type="worker").exists()
     assert [one.state for one in dynos.of_rollout(Rollout.objects.get(release=old.release))] == ["up"]
 
@@ -144,7 +158,12 @@ def test_the_first_release_and_one_beside_a_crashed_one_are_not_watched(world, m
 
 def test_one_that_stops_answering_ends_and_one_bad_answer_is_not_enough(world, watched, monkeypatch):
     _, new = watched
-    answers = [Answer(True, "200"), Answer(False, "answered 500"), Answer(True, "200"), *[Answer(False, "GET / answered 500")] * 3]
+    answers = [
+        Answer(True, "200"),
+        Answer(False, "answered 500"),
+        Answer(True, "200"),
+        *[Answer(False, "GET / answered 500")] * 3,
+    ]
     monkeypatch.setattr(questions, "ask", lambda *_, **__: answers.pop(0))
     monkeypatch.setattr(trial, "EVERY", 0.0)
     it = trial.Trial(world.home)
@@ -162,7 +181,13 @@ def test_one_that_stops_answering_ends_and_one_bad_answer_is_not_enough(world, w
 
 @pytest.mark.parametrize(
     ("settings", "variable", "seconds"),
-    [({}, "", 10), ({}, "3", 3), ({"policy": {"watch_seconds": 0}}, "3", 0), ({"policy": {"watch_seconds": 9999}}, "", 300), ({}, "-1", 0)],
+    [
+        ({}, "", 10),
+        ({}, "3", 3),
+        ({"policy": {"watch_seconds": 0}}, "3", 0),
+        ({"policy": {"watch_seconds": 9999}}, "", 300),
+        ({}, "-1", 0),
+    ],
 )
 def test_how_long_a_release_is_watched_is_a_setting(monkeypatch, settings, variable, seconds):
     monkeypatch.setenv("GREENROOM_WATCH_SECONDS", variable)
@@ -186,7 +211,9 @@ def loop(world, watched, settings, monkeypatch):
 
 
 def reply(loop, healthy):
-    loop.asked[-1][0].set_result(Answer(healthy, "GET / answered 200" if healthy else "GET / gave no answer: timed out"))
+    loop.asked[-1][0].set_result(
+        Answer(healthy, "GET / answered 200" if healthy else "GET / gave no answer: timed out")
+    )
 
 
 def test_a_good_release_is_live_as_soon_as_its_time_is_over(world, watched, loop):
@@ -211,7 +238,9 @@ def test_a_release_that_hangs_is_not_live_when_its_time_is_over_and_its_verdict_
         reply(loop, False)
         loop.turn()
     assert (stage(new), stage(old), world.read(new).state) == ("retired", "live", "failed")
-    assert not [words for _, words in loop.asked if "timeout" in words], "a page that is slow enough for the gate is not too slow for the trial"
+    assert not [words for _, words in loop.asked if "timeout" in words], (
+        "a page that is slow enough for the gate is not too slow for the trial"
+    )
 
 
 def test_one_bad_answer_at_the_end_is_followed_by_another_question(world, watched, loop):
@@ -239,7 +268,15 @@ def test_an_app_whose_dynos_hang_leaves_hands_to_the_others(world, watched, loop
     _, new = watched
     for number in (2, 3):
         Dyno.objects.create(
-            app=world.app, release=new.release, kind="web", type="web", ordinal=number, command="serve", engine_id=f"x{number}", state="up", healthy=True
+            app=world.app,
+            release=new.release,
+            kind="web",
+            type="web",
+            ordinal=number,
+            command="serve",
+            engine_id=f"x{number}",
+            state="up",
+            healthy=True,
         )
     loop.turn()
     loop.turn()

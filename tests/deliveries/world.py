@@ -1,4 +1,6 @@
-"""An app with releases in any state, for tests of what deliveries do with them: real rows, the engine's double, no process."""
+"""An app with releases in any state, for tests of what deliveries do with them: real rows, the engine's double, no
+process.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +31,35 @@ class World:
         self.count = 0
         config_vars.write(app=shop, home=home, values={}, actor=alice)
 
-    def push(self, *, colour: str = "green", app_json: dict | None = None, process_types: dict | None = None, settings: dict | None = None) -> Delivery:
+    def push(
+        self,
+        *,
+        colour: str = "green",
+        app_json: dict | None = None,
+        process_types: dict | None = None,
+        settings: dict | None = None,
+    ) -> Delivery:
         """A commit that is built and judged."""
         self.count += 1
         sha = f"{self.count:040x}"
         push = Push.objects.create(
-            app=self.app, seq=self.count, ref="refs/heads/master", before="0" * 40, after=sha, state="recorded", account_id=self.alice.account_id
+            app=self.app,
+            seq=self.count,
+            ref="refs/heads/master",
+            before="0" * 40,
+            after=sha,
+            state="recorded",
+            account_id=self.alice.account_id,
         )
         types = {"web": "serve"} if process_types is None else process_types
         slug = Slug.objects.create(
-            app=self.app, digest=f"{self.count:064x}", commit=sha, env_key="e", process_types=types, app_json=app_json or {}, settings=settings or {}
+            app=self.app,
+            digest=f"{self.count:064x}",
+            commit=sha,
+            env_key="e",
+            process_types=types,
+            app_json=app_json or {},
+            settings=settings or {},
         )
         build = Build.objects.create(app=self.app, commit=sha, status="succeeded", slug=slug)
         row = actions.open_for_push(push=push)
@@ -46,15 +67,21 @@ class World:
         row.save()
         for name in ("tests", "scan"):
             end = "success" if colour == "green" else "failure"
-            CheckRun.objects.create(app=self.app, sha=sha, name=name, builtin=True, status="completed", conclusion=end, number=self.number())
-        Verdict.objects.create(app=self.app, sha=sha, colour=colour, reasons=[] if colour == "green" else ["`tests` failed"], inputs={})
+            CheckRun.objects.create(
+                app=self.app, sha=sha, name=name, builtin=True, status="completed", conclusion=end, number=self.number()
+            )
+        Verdict.objects.create(
+            app=self.app, sha=sha, colour=colour, reasons=[] if colour == "green" else ["`tests` failed"], inputs={}
+        )
         return self.read(row)
 
     def number(self) -> int:
         return CheckRun.objects.filter(app=self.app).count() + 1
 
     def read(self, row: Delivery) -> Delivery:
-        return Delivery.objects.select_related("app", "app__owner", "push", "build__slug", "release__slug", "release__config", "account").get(pk=row.pk)
+        return Delivery.objects.select_related(
+            "app", "app__owner", "push", "build__slug", "release__slug", "release__config", "account"
+        ).get(pk=row.pk)
 
     def next(self, row: Delivery) -> Step:
         row = self.read(row)
@@ -71,7 +98,9 @@ class World:
         return step
 
     def run(self, row: Delivery, *, dies: str = "", until: str = "") -> Delivery:
-        """Take steps until the delivery has ended, or reached ``until``; its web dyno answers, or ``dies`` with these words."""
+        """Take steps until the delivery has ended, or reached ``until``; its web dyno answers, or ``dies`` with these
+        words.
+        """
         for _ in range(40):
             row = self.read(row)
             if row.finished_at is not None or (until and row.state == until):
@@ -86,7 +115,14 @@ class World:
         ended = {"state": "ended", "health_detail": dies, "exit_reason": "exit", "exit_code": 1, "last_words": words}
         state = ended if dies else {"state": "up", "healthy": True}
         return Dyno.objects.create(
-            app=self.app, release=release, kind="web", type="web", ordinal=1, command="serve", engine_id=f"web-{release.version}", **state
+            app=self.app,
+            release=release,
+            kind="web",
+            type="web",
+            ordinal=1,
+            command="serve",
+            engine_id=f"web-{release.version}",
+            **state,
         )
 
     def live(self, **words: object) -> Delivery:
@@ -126,5 +162,3 @@ class World:
         from greenroom.logs.queries import last
 
         return "\n".join(last(self.app, self.home))
-
-

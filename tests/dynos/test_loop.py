@@ -23,7 +23,9 @@ def serving(app, actor, home, engine):
     row = release(actor=actor, app=app, kind="config", description="x", slug=None, config=config)
     Rollout.objects.create(app=app, release=row, state="retired")
     name = f"{app.name}-web.1"
-    dyno = Dyno.objects.create(app=app, release=row, kind="web", type="web", ordinal=1, command="x", state="up", healthy=True, engine_id=name)
+    dyno = Dyno.objects.create(
+        app=app, release=row, kind="web", type="web", ordinal=1, command="x", state="up", healthy=True, engine_id=name
+    )
     engine.start(DynoSpec(id=name, kind="web", owner="x", uid=1, process="web.1", command=("x",), port=5000))
     engine.serve(name, 1)
     return dyno
@@ -37,7 +39,9 @@ def engine():
 def test_the_route_moves_before_a_dyno_is_told_to_end_and_open_requests_are_waited_for(alice, shop, home, engine):
     dyno = serving(shop, alice, home, engine)
     seen = []
-    turning = loop.DynoLoop(engine, home, lambda app: seen.append((app.name, Dyno.objects.get(pk=dyno.pk).state, list(engine.signals))))
+    turning = loop.DynoLoop(
+        engine, home, lambda app: seen.append((app.name, Dyno.objects.get(pk=dyno.pk).state, list(engine.signals)))
+    )
     turning.turn()
     assert seen == [("shop", "stopping", [])], "the row says that it leaves, the engine has not been told"
     assert engine.signals == [(dyno.engine_id, "DRAIN")]
@@ -97,10 +101,16 @@ def test_a_dyno_that_failed_of_a_refused_schema_change_says_so_with_the_remedy(a
     Rollout.objects.update(state="live")
     Dyno.objects.update(state="starting", healthy=False)
     folder = str(home / shop.log_folder)
-    engine.end(dyno.engine_id, code=1, last_words="django.db.utils.ProgrammingError: must be owner of table shop_order\n")
+    engine.end(
+        dyno.engine_id, code=1, last_words="django.db.utils.ProgrammingError: must be owner of table shop_order\n"
+    )
     loop.DynoLoop(engine, home)._watch()
     dyno.refresh_from_db()
-    assert dyno.health_detail == "exited with status 1: the database refused `must be owner of table shop_order`; only a person's command changes the schema"
+    assert (
+        dyno.health_detail
+        == "exited with status 1: the database refused `must be owner of table shop_order`; only a person's command"
+        " changes the schema"
+    )
     said = [line.text for line in logfile.read_last(folder, 2)[0]]
     assert "only a command that a person runs changes the schema" in said[0]
     assert "greenroom run -a shop python manage.py migrate" in said[1]
@@ -109,9 +119,13 @@ def test_a_dyno_that_failed_of_a_refused_schema_change_says_so_with_the_remedy(a
 def one_off(app, actor, home, **columns):
     """A one-off dyno that waits to be started, of a release with code."""
     config = write(app=app, home=home, values={}, actor=actor)
-    slug, _ = Slug.objects.get_or_create(app=app, commit="a" * 40, digest="0" * 64, defaults={"process_types": {"web": "serve"}, "size": 1})
+    slug, _ = Slug.objects.get_or_create(
+        app=app, commit="a" * 40, digest="0" * 64, defaults={"process_types": {"web": "serve"}, "size": 1}
+    )
     row = release(actor=actor, app=app, kind="deploy", description="x", slug=slug, config=config)
-    dyno = actions.make_one_off(actor=actor, app=app, release=row, command="python manage.py migrate", size="standard-1x")
+    dyno = actions.make_one_off(
+        actor=actor, app=app, release=row, command="python manage.py migrate", size="standard-1x"
+    )
     Dyno.objects.filter(pk=dyno.pk).update(**columns)
     return dyno
 

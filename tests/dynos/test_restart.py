@@ -21,7 +21,15 @@ def live(alice, shop, home):
     row = release(actor=alice, app=shop, kind="config", description="x", slug=None, config=config)
     for kind, number in (("web", 1), ("web", 2), ("worker", 1)):
         Dyno.objects.create(
-            app=shop, release=row, kind=kind, type=kind, ordinal=number, command="x", size="standard-1x", state="up", engine_id=f"x-{kind}-{number}"
+            app=shop,
+            release=row,
+            kind=kind,
+            type=kind,
+            ordinal=number,
+            command="x",
+            size="standard-1x",
+            state="up",
+            engine_id=f"x-{kind}-{number}",
         )
     return Rollout.objects.create(app=shop, release=row, state="live")
 
@@ -50,10 +58,17 @@ def test_another_type_is_ended_and_started_anew(alice, shop, live):
     assert [dyno for dyno, state in states(shop).items() if state == "stopping"] == ["worker.1"]
 
 
-@pytest.mark.parametrize(("path", "word"), [("dynos/web.2", "stop"), ("formations/worker", "stop"), ("dynos/web.2", ""), ("formations/worker", "")])
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [("dynos/web.2", "stop"), ("formations/worker", "stop"), ("dynos/web.2", ""), ("formations/worker", "")],
+)
 def test_the_audit_log_tells_a_stop_from_a_restart(alice, shop, live, path, word):
     client = client_of(alice)
-    answer = client.post(f"/apps/shop/{path}/actions/stop", content_type="application/json") if word else client.delete(f"/apps/shop/{path}")
+    answer = (
+        client.post(f"/apps/shop/{path}/actions/stop", content_type="application/json")
+        if word
+        else client.delete(f"/apps/shop/{path}")
+    )
     assert answer.status_code == 202
     row = AuditEntry.objects.filter(action__startswith="dynos.").latest("pk")
     assert (row.action, row.detail) == (f"dynos.{word or 'restart'}", {"name": path.split("/")[1]})
@@ -67,12 +82,17 @@ def test_an_unknown_one_is_not_found(alice, shop, live):
 
 def test_another_size_makes_dynos_run_anew_and_another_quantity_does_not(alice, shop, live, home):
     def scale(*updates):
-        actions.scale(actor=alice, app=shop, home=home, updates=list(updates), process_types={"web": "x", "worker": "x"})
+        actions.scale(
+            actor=alice, app=shop, home=home, updates=list(updates), process_types={"web": "x", "worker": "x"}
+        )
         live.refresh_from_db()
         return live.restart_seq, sorted(name for name, state in states(shop).items() if state == "stopping")
 
     before = live.restart_seq
-    assert scale({"type": "web", "quantity": 3}, {"type": "worker", "quantity": 1, "size": "Standard-1X"}) == (before, [])
+    assert scale({"type": "web", "quantity": 3}, {"type": "worker", "quantity": 1, "size": "Standard-1X"}) == (
+        before,
+        [],
+    )
     assert scale({"type": "worker", "size": "standard-2x"}) == (before, ["worker.1"])
     after, stopping = scale({"type": "web", "size": "standard-2x"})
     assert after > before, "beside the present ones, which serve meanwhile"

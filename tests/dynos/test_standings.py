@@ -13,12 +13,21 @@ pytestmark = pytest.mark.django_db
 
 
 def rolled_out(app, actor, home, state):
-    row = release(actor=actor, app=app, kind="config", description="x", slug=None, config=write(app=app, home=home, values={"A": state}, actor=actor))
+    row = release(
+        actor=actor,
+        app=app,
+        kind="config",
+        description="x",
+        slug=None,
+        config=write(app=app, home=home, values={"A": state}, actor=actor),
+    )
     return Rollout.objects.create(app=app, release=row, state=state).release
 
 
 def web(app, row, **columns):
-    Dyno.objects.create(app=app, release=row, kind="web", type="web", ordinal=1, command="x", engine_id=f"{app.name}-1", **columns)
+    Dyno.objects.create(
+        app=app, release=row, kind="web", type="web", ordinal=1, command="x", engine_id=f"{app.name}-1", **columns
+    )
 
 
 def test_apps_are_live_held_crashed_or_without_code(alice, charlie, shop, cafe, home, django_assert_max_num_queries):

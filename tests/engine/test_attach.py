@@ -219,7 +219,10 @@ def test_a_client_that_was_lost_comes_back_and_misses_nothing(machine: Machine) 
 
 
 def test_a_command_that_ends_while_its_client_is_lost_keeps_output_and_code_for_it(machine: Machine) -> None:
-    with _attached(machine, "/bin/sh", "-c", "echo a; sleep 0.3; head -c 600000 /dev/zero; echo z; exit 7") as (dyno_id, client):
+    with _attached(machine, "/bin/sh", "-c", "echo a; sleep 0.3; head -c 600000 /dev/zero; echo z; exit 7") as (
+        dyno_id,
+        client,
+    ):
         client.until(b"a\n")
         client.is_lost()
         machine.run("/bin/sleep", "0.6")
@@ -283,7 +286,10 @@ def test_what_waits_for_a_slow_reader_is_not_thrown_away_after_the_end(machine: 
 
 
 def test_a_dyno_that_nobody_hangs_up_on_goes_on_and_prints_into_the_log(machine: Machine) -> None:
-    script = "import time, os\nprint('begun', flush=True)\nwhile not os.path.exists('/tmp/go'): time.sleep(0.05)\nprint('migrated')"
+    script = (
+        "import time, os\nprint('begun', flush=True)\nwhile not os.path.exists('/tmp/go'):"
+        " time.sleep(0.05)\nprint('migrated')"
+    )
     with _attached(machine, python=script, hang_up=False, process="run.kept") as (dyno_id, client):
         client.until(b"begun\n")
         client.leave()

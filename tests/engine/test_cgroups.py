@@ -93,7 +93,9 @@ def test_all_dynos_together_weigh_as_much_as_that_many_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, name: str, process: int
 ) -> None:
     monkeypatch.setattr(cgroups.os, "cpu_count", lambda: 2)
-    one, two = (cgroups.Groups(home, dict.fromkeys(cgroups.CONTROLLERS, str(tmp_path)), version) for home in ("/one", "/two"))
+    one, two = (
+        cgroups.Groups(home, dict.fromkeys(cgroups.CONTROLLERS, str(tmp_path)), version) for home in ("/one", "/two")
+    )
     paths = {}
     for groups in (one, two):
         for dyno in ("a", "b", "c", cgroups.SHIMS):

@@ -1,4 +1,6 @@
-"""All of /app is a dyno's own to write, and /tmp is disk: what it writes is gone with it, and the slug stays what it was."""
+"""All of /app is a dyno's own to write, and /tmp is disk: what it writes is gone with it, and the slug stays what it
+was.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from greenroom.slugs import store
 from tests.engine.machine import BOB, IS_ROOT, MODES, Machine
 
 CHANGE = (
-    "set -e; ls -ln core/a; echo b >> core/a; touch core/written; mkdir core/__pycache__; rm core/b; mv core/c d; chmod 700 core; "
-    "rm -r gone; echo x > media/.gitkeep; ln -s core link; cat core/a; pwd"
+    "set -e; ls -ln core/a; echo b >> core/a; touch core/written; mkdir core/__pycache__; rm core/b; mv core/c d; chmod"
+    " 700 core; rm -r gone; echo x > media/.gitkeep; ln -s core link; cat core/a; pwd"
 )
 
 
@@ -42,7 +44,9 @@ def test_every_committed_file_and_folder_is_the_dynos_to_change_and_the_slug_sta
     before = store.measure(Path(machine.home, slug), "env"), store.stamp(Path(machine.home, slug))
     mounts = (Mount(target="/app", source=slug, mode="overlay"),)
     for owner, uid in (("alice", 7), ("bob", BOB)):
-        said = machine.printed("/bin/sh", "-c", CHANGE, mounts=mounts, kind=kind, owner=owner, uid=uid, log=f"logs/{owner}")
+        said = machine.printed(
+            "/bin/sh", "-c", CHANGE, mounts=mounts, kind=kind, owner=owner, uid=uid, log=f"logs/{owner}"
+        )
         assert said.split()[2:4] == ["1000", "1000"], said
         assert said.endswith("a\nb\n/app\n")
     assert (store.measure(Path(machine.home, slug), "env"), store.stamp(Path(machine.home, slug))) == before
@@ -73,7 +77,10 @@ def test_a_layer_below_app_is_changed_like_the_rest(machine: Machine, slug: str)
 
 def test_what_is_written_lies_on_disk_and_is_gone_when_the_dyno_is_forgotten(machine: Machine, slug: str) -> None:
     mounts = (Mount(target="/app", source=slug, mode="overlay"),)
-    script = "for f in /tmp/a /app/b /var/tmp/c; do head -c 100000000 /dev/zero > $f || exit 1; done; stat -c %a /tmp; echo done"
+    script = (
+        "for f in /tmp/a /app/b /var/tmp/c; do head -c 100000000 /dev/zero > $f || exit 1; done; stat -c %a /tmp; echo"
+        " done"
+    )
     state = machine.run("/bin/sh", "-c", script, mounts=mounts, output=True, limits={"memory_mb": 64})
     assert machine.output(state.id) == "1777\ndone\n", state
     assert "R15" not in "\n".join(machine.log(process=state.process))

@@ -123,7 +123,10 @@ def test_a_dyno_is_an_ordinary_user_inside_without_any_rights(machine: Machine) 
 
 
 def test_namespaces_cannot_be_made(machine: Machine) -> None:
-    script = "unshare -U true; unshare -r true; unshare -n true; mount -t tmpfs x /tmp; /usr/sbin/chroot /usr /bin/true; echo end"
+    script = (
+        "unshare -U true; unshare -r true; unshare -n true; mount -t tmpfs x /tmp; /usr/sbin/chroot /usr /bin/true;"
+        " echo end"
+    )
     text = machine.printed("/bin/sh", "-c", f"({script}) 2>&1")
     assert text.lower().count("not permitted") + text.lower().count("superuser") + text.count("denied") == 5
 

@@ -129,7 +129,12 @@ def test_folders_below_an_upper_layer_can_be_added_to_whoever_owns_them(machine:
                     os.chown(inner, 200_077, 200_077)
                 os.chmod(inner, 0o755)
     mounts = (Mount(target="/app", lower=(low, high), mode="overlay", upper="scratch:changes"),)
-    text = machine.printed("/bin/sh", "-c", "cd lib && echo new > deep/new.py && rm deep/old.py && rm -r ../gone && ls . deep", mounts=mounts)
+    text = machine.printed(
+        "/bin/sh",
+        "-c",
+        "cd lib && echo new > deep/new.py && rm deep/old.py && rm -r ../gone && ls . deep",
+        mounts=mounts,
+    )
     assert text.split() == [".:", "deep", "more", "deep:", "new.py"]
     assert Path(machine.home, low, "lib/deep/old.py").read_text() == "lib/deep/old.py"
     assert not Path(machine.home, low, "lib/deep/new.py").exists()
@@ -183,8 +188,10 @@ def test_stop_gives_the_grace_and_then_kills(machine: Machine) -> None:
     assert (state.exit_code, state.reason) == (137, "signal")
     assert machine.log(process=state.process)[3:] == [
         f"heroku[{state.process}]: Stopping all processes with SIGTERM",
-        f"heroku[{state.process}]: Error R12 (Exit timeout) -> "
-        "At least one process failed to exit within 0.5 seconds of SIGTERM",
+        (
+            f"heroku[{state.process}]: Error R12 (Exit timeout) -> "
+            "At least one process failed to exit within 0.5 seconds of SIGTERM"
+        ),
         f"heroku[{state.process}]: Stopping remaining processes with SIGKILL",
         f"heroku[{state.process}]: Process exited with status 137",
         f"heroku[{state.process}]: State changed from up to complete",
@@ -273,7 +280,23 @@ def test_an_unknown_id_is_none_and_signalling_it_does_nothing(machine: Machine) 
     machine.engine.forget("never-was")
 
 
-@pytest.mark.parametrize("folder", ["envs", "envs/", "envs/..", "envs/../logs", "logs/x", "/etc", "slugs/a/b", "run/dynos", "cache/uv", "envs/.", "", None])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "envs",
+        "envs/",
+        "envs/..",
+        "envs/../logs",
+        "logs/x",
+        "/etc",
+        "slugs/a/b",
+        "run/dynos",
+        "cache/uv",
+        "envs/.",
+        "",
+        None,
+    ],
+)
 def test_only_what_builds_made_can_be_thrown_away(machine: Machine, folder: object) -> None:
     with pytest.raises(EngineError, match="slugs, envs or cache/apps"):
         machine.engine.discard(folder)  # type: ignore[arg-type]
@@ -298,7 +321,10 @@ def test_what_is_thrown_away_is_gone_at_once_and_may_be_thrown_away_again(machin
 
 
 def test_a_very_deep_folder_left_in_scratch_is_removed(machine: Machine) -> None:
-    dig = "import os\nos.chdir('/out')\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nopen('f', 'w')\nos.chmod('.', 0)"
+    dig = (
+        "import os\nos.chdir('/out')\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nopen('f',"
+        " 'w')\nos.chmod('.', 0)"
+    )
     state = machine.run(python=dig, mounts=(Mount(target="/out", source="scratch:out", mode="rw"),))
     assert state.exit_code == 0
     machine.engine.forget(state.id)

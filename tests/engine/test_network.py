@@ -181,7 +181,10 @@ def test_a_client_that_left_while_the_app_is_at_work_does_not_keep_the_shim_busy
 
 
 def test_a_request_under_way_is_finished_while_the_app_stops(machine: Machine) -> None:
-    drain = "import signal, threading\nsignal.signal(signal.SIGTERM, lambda *_: threading.Timer(1, lambda: os._exit(0)).start())\n"
+    drain = (
+        "import signal, threading\nsignal.signal(signal.SIGTERM, lambda *_: threading.Timer(1, lambda:"
+        " os._exit(0)).start())\n"
+    )
     state, path = _web(machine, "import os\n" + drain + THREADED.format(backlog=5, host="127.0.0.1"))
     with concurrent.futures.ThreadPoolExecutor() as pool:
         answer = pool.submit(_get, path, "/slow/7")
@@ -300,7 +303,8 @@ def test_a_forward_leads_to_the_one_tcp_address_that_the_supervisor_was_told(mac
         machine.restart()
 
 
-# -- the way out ---------------------------------------------------------------------------------------------------------
+# -- the way out
+# ---------------------------------------------------------------------------------------------------------
 
 FETCH = """
 import http.client, sys
@@ -404,7 +408,9 @@ c.request('GET', '/tunnelled'); print(c.getresponse().read().decode())
     host_side = neighbour.rpartition(".")[0] + ".1"
     assert machine.printed(python=FETCH.format(targets=[f"http://{host_side}/"])).startswith("403 ")
     assert machine.printed(python=FETCH.format(targets=[f"http://{neighbour}:81/"])).startswith("502 ")
-    assert machine.printed(python=FETCH.format(targets=["http://10.78.1.1/"])).startswith("403 ")  # a private network that is not opened
+    assert machine.printed(python=FETCH.format(targets=["http://10.78.1.1/"])).startswith(
+        "403 "
+    )  # a private network that is not opened
 
 
 def test_many_slow_destinations_do_not_hold_up_a_quick_one(machine: Machine, neighbour: str) -> None:
@@ -461,7 +467,17 @@ def test_an_address_that_leads_inwards_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["1.1.1.1", "93.184.216.34", "9.255.255.255", "11.0.0.1", "172.32.0.1", "100.128.0.1", "198.20.0.1", "2606:4700::1111", "2001:db8::1"],
+    [
+        "1.1.1.1",
+        "93.184.216.34",
+        "9.255.255.255",
+        "11.0.0.1",
+        "172.32.0.1",
+        "100.128.0.1",
+        "198.20.0.1",
+        "2606:4700::1111",
+        "2001:db8::1",
+    ],
 )
 def test_an_address_of_the_world_is_not(address: str) -> None:
     assert addresses.refusal(_packed(address)) == ""
@@ -469,12 +485,30 @@ def test_an_address_of_the_world_is_not(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["10.0.0.5", "192.168.1.1", "172.16.0.1", "172.31.255.255", "100.64.0.1", "198.18.0.1", "198.19.9.9", "fd12::1", "fc00::1",
-     "::ffff:10.1.2.3", "64:ff9b::c0a8:101"],
-)  # fmt: skip
+    [
+        "10.0.0.5",
+        "192.168.1.1",
+        "172.16.0.1",
+        "172.31.255.255",
+        "100.64.0.1",
+        "198.18.0.1",
+        "198.19.9.9",
+        "fd12::1",
+        "fc00::1",
+        "::ffff:10.1.2.3",
+        "64:ff9b::c0a8:101",
+    ],
+)
 def test_a_private_network_is_closed_until_the_operator_opens_it(address: str) -> None:
     assert "private network" in addresses.refusal(_packed(address))
-    opened = [("10.0.0.0", 8), ("172.16.0.0", 12), ("192.168.0.0", 16), ("100.64.0.0", 10), ("198.18.0.0", 15), ("fc00::", 7)]
+    opened = [
+        ("10.0.0.0", 8),
+        ("172.16.0.0", 12),
+        ("192.168.0.0", 16),
+        ("100.64.0.0", 10),
+        ("198.18.0.0", 15),
+        ("fc00::", 7),
+    ]
     assert addresses.refusal(_packed(address), opened) == ""
     assert addresses.refusal(_packed(address), [("10.0.0.0", 32), ("fd99::", 16)])
     assert addresses.refusal(_packed("169.254.169.254"), [("169.254.0.0", 16)]), "metadata is never open"
@@ -499,7 +533,10 @@ def test_a_name_is_judged_by_the_address_it_has_at_the_connection(monkeypatch: p
         (b"CONNECT a.b:443 HTTP/1.1\r\nHost: a.b\r\n\r\nrest", (b"a.b", 443, True, b"rest")),
         (b"CONNECT [::1]:8443 HTTP/1.1\r\n\r\n", (b"::1", 8443, True, b"")),
         (
-            b"GET http://u:p@a.b:81/x?y HTTP/1.1\r\nHost: a.b:81\r\nProxy-Authorization: s\r\nConnection: keep-alive\r\n\r\nB",
+            (
+                b"GET http://u:p@a.b:81/x?y HTTP/1.1\r\nHost: a.b:81\r\nProxy-Authorization: s\r\nConnection:"
+                b" keep-alive\r\n\r\nB"
+            ),
             (b"a.b", 81, False, b"GET /x?y HTTP/1.1\r\nHost: a.b:81\r\nConnection: close\r\n\r\nB"),
         ),
         (b"GET HTTP://a.b?q HTTP/1.1\r\n\r\n", (b"a.b", 80, False, b"GET /?q HTTP/1.1\r\nConnection: close\r\n\r\n")),

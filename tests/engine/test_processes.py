@@ -1,4 +1,6 @@
-"""Child processes with a deadline, and processes that are not confused with their successors; sockets with long names."""
+"""Child processes with a deadline, and processes that are not confused with their successors; sockets with long
+names.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def test_a_socket_with_a_very_long_path_can_be_bound_and_reached(tmp_path: Path)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_whoever_comes_the_moment_a_socket_is_replaced_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_comes_the_moment_a_socket_is_replaced_is_let_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, rename, came = tmp_path / "s", os.rename, []
 
     def rename_and_come(source: str, target: str) -> None:

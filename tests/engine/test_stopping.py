@@ -1,4 +1,6 @@
-"""SIGTERM reaches every process of a dyno, and each has its grace: behind shells, pipes and scripts, and with gunicorn's own way kept."""
+"""SIGTERM reaches every process of a dyno, and each has its grace: behind shells, pipes and scripts, and with
+gunicorn's own way kept.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,7 @@ def _stopped(machine: Machine, state: DynoState) -> tuple[DynoState, str]:
     [
         (f"{W} worker & {W} beat & wait", ("worker", "beat")),
         (f"{W} piped 2>&1 | cat", ("piped",)),
-        (f"{W} piped | cat | while read line; do echo \"$line\"; done", ("piped",)),
+        (f'{W} piped | cat | while read line; do echo "$line"; done', ("piped",)),
         ("./run.sh", ("script",)),
         (f"bash -c '(bash -c \"{W} deep; true\"; true) & wait; true'; true", ("deep",)),
         (f"cd . && {W} chain", ("chain",)),
@@ -95,11 +97,9 @@ def test_a_process_that_does_not_catch_sigterm_ends_at_once_also_behind_a_shell(
 
 def test_children_of_a_process_that_catches_sigterm_are_its_own_affair(machine: Machine) -> None:
     parent = (
-        "import signal, subprocess, sys, time\n"
-        f"child = subprocess.Popen(['{PYTHON}', 'w.py', 'child'])\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), print('master first', flush=True), child.terminate(), "
-        "child.wait(), sys.exit(0)))\n"
-        "while True: time.sleep(0.05)\n"
+        f"import signal, subprocess, sys, time\nchild = subprocess.Popen(['{PYTHON}', 'w.py',"
+        " 'child'])\nsignal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), print('master first', flush=True),"
+        " child.terminate(), child.wait(), sys.exit(0)))\nwhile True: time.sleep(0.05)\n"
     )
     state = _start(machine, f"{PYTHON} master.py", "child", master__py=parent)
     ended, said = _stopped(machine, state)

@@ -1,4 +1,6 @@
-"""What survives what: kill -9 of the supervisor, of a shim, of everything in between; and nothing is left after forgetting."""
+"""What survives what: kill -9 of the supervisor, of a shim, of everything in between; and nothing is left after
+forgetting.
+"""
 
 from __future__ import annotations
 

@@ -90,7 +90,9 @@ def test_a_registry_that_cannot_be_read_is_a_problem_and_no_home_takes_anothers_
     assert Path(registry).read_text() == text
 
 
-def test_a_move_that_is_broken_off_keeps_its_range_and_is_gone_on_with(tmp_path: Path, registry: str, monkeypatch) -> None:
+def test_a_move_that_is_broken_off_keeps_its_range_and_is_gone_on_with(
+    tmp_path: Path, registry: str, monkeypatch
+) -> None:
     first, _ = uids.first_uid(_home(tmp_path, "one", old=True), living=False, registry=registry)
     two = _home(tmp_path, "two", old=True)
     moves: list[tuple[int, int]] = []

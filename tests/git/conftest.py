@@ -1,4 +1,6 @@
-"""A Greenroom that serves git alone: real uvicorn on a port of its own, real git as the client, the suite's PostgreSQL."""
+"""A Greenroom that serves git alone: real uvicorn on a port of its own, real git as the client, the suite's
+PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +54,14 @@ class Server:
     async def _main(self) -> None:
         app = git_http.make_app(self.home, authenticate, authorise)
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=self.port, log_level="warning", access_log=False, lifespan="off",
+            app,
+            host="127.0.0.1",
+            port=self.port,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
             timeout_graceful_shutdown=5,
-        )  # fmt: skip
+        )
         self.uvicorn = uvicorn.Server(config)
         hooks = asyncio.create_task(hooks_server.serve(self.home, self._follow))
         await self.uvicorn.serve()
@@ -107,9 +114,11 @@ class Checkout:
         self.env = {
             **runner.environment(folder / ".git"),
             "HOME": str(folder.parent),
-            "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
-            "GIT_COMMITTER_NAME": "Alice", "GIT_COMMITTER_EMAIL": "alice@example.com",
-        }  # fmt: skip
+            "GIT_AUTHOR_NAME": "Alice",
+            "GIT_AUTHOR_EMAIL": "alice@example.com",
+            "GIT_COMMITTER_NAME": "Alice",
+            "GIT_COMMITTER_EMAIL": "alice@example.com",
+        }
         for name in ("GIT_DIR", "GIT_CONFIG_COUNT", "GIT_NO_REPLACE_OBJECTS", "GIT_LITERAL_PATHSPECS"):
             del self.env[name]
         folder.mkdir()

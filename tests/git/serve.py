@@ -1,4 +1,6 @@
-"""Git over HTTP in a process of its own, for tests that kill it or weigh it: ``python -m tests.git.serve HOME PORT``."""
+"""Git over HTTP in a process of its own, for tests that kill it or weigh it: ``python -m tests.git.serve HOME
+PORT``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What is killed in the middle of a push: receive-pack, the web process, both. No accepted push is lost, none is forgotten."""
+"""What is killed in the middle of a push: receive-pack, the web process, both. No accepted push is lost, none is
+forgotten.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +142,8 @@ def test_receive_pack_killed_at_random_moments_loses_and_forgets_nothing(alices,
         assert not moved or Push.objects.get(after=sha, state="recorded")
     assert_sound(stored, shop, home, acknowledged)
     print(
-        f"seed {SEED}: {pushes} pushes, {killed} killed, {len(acknowledged)} acknowledged, {moved_unheard} moved unheard"
+        f"seed {SEED}: {pushes} pushes, {killed} killed, {len(acknowledged)} acknowledged, {moved_unheard} moved"
+        " unheard"
     )
     assert killed >= KILLS
     assert alices.push()[0] == 0
@@ -247,7 +250,8 @@ def test_many_pushes_are_packed_now_and_then(alices, shop, home, stored):
     assert queries.head(shop, home) == alices.git("rev-parse", "HEAD")
 
 
-# -- the web process -----------------------------------------------------------------------------------------------------
+# -- the web process
+# -----------------------------------------------------------------------------------------------------
 
 
 class Web:
@@ -353,14 +357,18 @@ def test_pushes_and_clones_of_200_mb_cost_the_web_process_little_memory(web, che
     pushed = time.monotonic() - begun
     checkout.git("clone", "-q", "--no-checkout", "--branch", "big", checkout.url, str(tmp_path / "clone"))
     print(
-        f"200 MB: push {pushed:.1f} s, clone {time.monotonic() - begun - pushed:.1f} s, grew by {(web.memory() - before) / 1e6:.1f} MB"
+        f"200 MB: push {pushed:.1f} s, clone {time.monotonic() - begun - pushed:.1f} s, grew by"
+        f" {(web.memory() - before) / 1e6:.1f} MB"
     )
     assert web.memory() - before < 12_000_000
 
 
 def test_without_greenroom_a_push_is_refused_before_and_kept_after(home, tmp_path):
     """The hook by itself: what git is told when nobody answers."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import hook; hook.CONNECT_SECONDS = 0.3; sys.exit(hook.main(sys.argv[2]))"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import hook; hook.CONNECT_SECONDS = 0.3;"
+        " sys.exit(hook.main(sys.argv[2]))"
+    )
     handle = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     env = {"GREENROOM_PUSH": "x", "GREENROOM_SOCKET": str(home / "none.sock"), "GREENROOM_LOCK": str(handle)}
     said = {}

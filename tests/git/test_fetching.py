@@ -54,8 +54,9 @@ def test_a_branch_becomes_a_push_and_leaves_nothing_behind(shop, home, stored, r
     assert take(shop, home, stored, repo).accepted  # nothing new: nothing done
     rows = list(Push.objects.order_by("seq"))
     assert [(row.before[:7], row.after, row.state, row.origin, row.forced) for row in rows] == [
-        ("0000000", first, "recorded", repo.url, False), (first[:7], second, "recorded", repo.url, False),
-    ]  # fmt: skip
+        ("0000000", first, "recorded", repo.url, False),
+        (first[:7], second, "recorded", repo.url, False),
+    ]
     assert repository.ref_on_disk(stored, "refs/heads/master") == second
     assert left(stored) == []
 
@@ -91,7 +92,10 @@ def test_the_limits_of_a_push_hold(shop, home, stored, repo):
     answer = take(shop, home, stored, repo, limits=Limits(file_bytes=1000))
     assert not answer.accepted
     assert repository.ref_on_disk(stored, "refs/heads/master") is None
-    with pytest.raises(fetching.RemoteError, match="MB"), fetching.fetched(stored, remote(repo), branch="master", most=100):
+    with (
+        pytest.raises(fetching.RemoteError, match="MB"),
+        fetching.fetched(stored, remote(repo), branch="master", most=100),
+    ):
         pass
     assert left(stored) == []
 
@@ -109,7 +113,10 @@ def test_a_branch_that_is_too_large_while_it_comes_is_told_to_shrink_and_a_slow_
         assert trouble.message.endswith("; 1 MB are taken at once.")
         assert trouble.hint == rules.KEEP_OUT
     slow = fetching._watch(Running(), tmp_path, time.monotonic() - 1, 9_000_000)
-    assert (slow.message, slow.hint) == ("The other repository took too long to answer.", "greenroom source:sync tries again")
+    assert (slow.message, slow.hint) == (
+        "The other repository took too long to answer.",
+        "greenroom source:sync tries again",
+    )
     assert fetching._watch(ended, tmp_path, time.monotonic() + 60, 9_000_000) is None
 
 
@@ -143,4 +150,7 @@ def test_a_kill_between_the_intent_and_the_ref_loses_and_doubles_nothing(shop, h
     actions.reconcile(home=home, only=shop)
     assert [row.state for row in Push.objects.all()] == ["abandoned"]
     assert take(shop, home, stored, repo).accepted
-    assert [(row.after, row.state) for row in Push.objects.order_by("seq")] == [(commit, "abandoned"), (commit, "recorded")]
+    assert [(row.after, row.state) for row in Push.objects.order_by("seq")] == [
+        (commit, "abandoned"),
+        (commit, "recorded"),
+    ]

@@ -1,4 +1,6 @@
-"""Pushes that mean harm: hidden refs, crafted objects, bombs, shell text. What is refused, what is data, what it costs."""
+"""Pushes that mean harm: hidden refs, crafted objects, bombs, shell text. What is refused, what is data, what it
+costs.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +63,23 @@ def post(alices, service, content):
     """The answer to a request with that body."""
     user, _, host = alices.url.removeprefix("http://").partition("@")
     headers = {"content-type": f"application/x-git-{service}-request"}
-    return httpx.post(f"http://{host}/git-{service}", auth=tuple(user.split(":")), content=content, headers=headers, timeout=60)
+    return httpx.post(
+        f"http://{host}/git-{service}", auth=tuple(user.split(":")), content=content, headers=headers, timeout=60
+    )
 
 
-GARBAGE = [b"garbage", b"GET / HTTP/1.1\r\n\r\n", b"zzzz0000", b"0003", b"ffffx", b"0010nonsense", b"0032want " + b"q" * 40 + b"\n0000", b"\0" * 100, b"{}", b"0005"]
+GARBAGE = [
+    b"garbage",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"zzzz0000",
+    b"0003",
+    b"ffffx",
+    b"0010nonsense",
+    b"0032want " + b"q" * 40 + b"\n0000",
+    b"\0" * 100,
+    b"{}",
+    b"0005",
+]
 
 
 @pytest.mark.parametrize("service", ["receive-pack", "upload-pack"])
@@ -237,7 +252,8 @@ def test_a_bomb_of_zeros_is_refused_in_bounded_memory(alices, stored):
     assert size_of(stored) - before < 1_000_000
     assert 0 < peak.highest < 100_000_000
     print(
-        f"500 MB of zeros: refused after {time.monotonic() - begun:.1f} s, index-pack at most {peak.highest / 1e6:.0f} MB"
+        f"500 MB of zeros: refused after {time.monotonic() - begun:.1f} s, index-pack at most"
+        f" {peak.highest / 1e6:.0f} MB"
     )
 
 
@@ -322,7 +338,7 @@ def test_a_delta_bomb_is_refused_in_bounded_memory(alices, stored, server, alice
     base = bytes(0xFFFFFF)
     name = hashlib.sha1(f"blob {len(base)}\0".encode() + base, usedforsecurity=False).digest()
     copies = 256
-    delta = varint(len(base)) + varint(len(base) * copies) + (b"\xf0\xff\xff\xff") * copies
+    delta = varint(len(base)) + varint(len(base) * copies) + b"\xf0\xff\xff\xff" * copies
     pack = (
         b"PACK"
         + (2).to_bytes(4, "big")

@@ -71,7 +71,10 @@ def test_a_commit_is_read_as_it_is(home, shop, made, store):
 
 
 def test_a_commit_from_the_far_future_is_no_fault(home, shop, made, store):
-    raw = f"tree {made.git('write-tree')}\nauthor A <a@b> 99999999999999 +0000\ncommitter A <a@b> 99999999999999 +0000\n\nx\n"
+    raw = (
+        f"tree {made.git('write-tree')}\nauthor A <a@b> 99999999999999 +0000\ncommitter A <a@b> 99999999999999"
+        " +0000\n\nx\n"
+    )
     sha = made.git("hash-object", "-w", "-t", "commit", "--literally", "--stdin", stdin=raw.encode())
     made.git("push", "-q", str(home / shop.repo_folder), f"{sha}:refs/heads/x", check=False)
     if queries.head(shop, home, "x"):

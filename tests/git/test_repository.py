@@ -18,7 +18,9 @@ def test_many_make_the_same_repository_at_once_and_there_is_one(tmp_path: Path) 
         repo.parent.mkdir(exist_ok=True)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _, repo=repo: repository._initialise(repo), range(8)))
-        said = subprocess.run(["git", "-C", str(repo), "rev-parse", "--is-bare-repository"], capture_output=True, text=True, check=True)
+        said = subprocess.run(
+            ["git", "-C", str(repo), "rev-parse", "--is-bare-repository"], capture_output=True, text=True, check=True
+        )
         assert said.stdout.strip() == "true"
         assert [path.name for path in repo.parent.iterdir() if path.name.startswith(repo.name)] == [repo.name]
 

@@ -72,9 +72,7 @@ OVERRIDES = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def test_no_line_for_a_pusher_can_move_the_cursor_or_break_the_line(text):
     shown = rules.printable(text)
     assert not [
-        char
-        for char in shown.replace("\x1b[", "")
-        if ord(char) < 32 or 127 <= ord(char) < 160 or char in OVERRIDES
+        char for char in shown.replace("\x1b[", "") if ord(char) < 32 or 127 <= ord(char) < 160 or char in OVERRIDES
     ]
     shown.encode()
 

@@ -1,4 +1,6 @@
-"""Archives that strangers send become commits, or are refused with a word that names the entry; nothing is ever written beside them."""
+"""Archives that strangers send become commits, or are refused with a word that names the entry; nothing is ever written
+beside them.
+"""
 
 from __future__ import annotations
 
@@ -42,17 +44,27 @@ def archive(folder, *entries, mode="w:gz", pax=None):
 
 
 def bring(shop, home, path, **options):
-    return import_tarball(app=shop, home=home, tarball=path, message="From an archive", name="Bob", email="bob@example.com", **options)
+    return import_tarball(
+        app=shop, home=home, tarball=path, message="From an archive", name="Bob", email="bob@example.com", **options
+    )
 
 
 def files(repo, sha):
-    out = subprocess.run(["git", "-C", str(repo), "ls-tree", "-r", sha], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        ["git", "-C", str(repo), "ls-tree", "-r", sha], capture_output=True, text=True, check=True
+    ).stdout
     return {line.split("\t")[1]: line.split()[0] for line in out.splitlines()}
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w", "w:bz2", "w:xz"])
 def test_an_archive_becomes_a_commit_with_its_files(shop, home, repo, tmp_path, mode):
-    path = archive(tmp_path, entry("Procfile", b"web: x\n"), entry("bin/run", mode=0o755), entry("l", kind=tarfile.SYMTYPE, link="Procfile"), mode=mode)
+    path = archive(
+        tmp_path,
+        entry("Procfile", b"web: x\n"),
+        entry("bin/run", mode=0o755),
+        entry("l", kind=tarfile.SYMTYPE, link="Procfile"),
+        mode=mode,
+    )
     made = bring(shop, home, path)
     assert files(repo, made.sha) == {"Procfile": "100644", "bin/run": "100755", "l": "120000"}
     assert queries.show(shop, home, made.sha, "Procfile") == b"web: x\n"
@@ -65,7 +77,10 @@ def test_an_archive_becomes_a_commit_with_its_files(shop, home, repo, tmp_path, 
 def test_what_git_archive_makes_gives_the_very_tree(shop, home, repo, tmp_path):
     work = tmp_path / "work"
     work.mkdir()
-    env = {**os.environ, **{f"GIT_{who}_{what}": "a@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}}
+    env = {
+        **os.environ,
+        **{f"GIT_{who}_{what}": "a@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
 
     def git(*words):
         return subprocess.run(["git", *words], cwd=work, env=env, check=True, capture_output=True).stdout
@@ -96,7 +111,10 @@ HOSTILE = {
     "a folder and a file": ([entry("a/x"), entry("a")], "a folder and something else"),
     "hard link to outside": ([entry("a", kind=tarfile.LNKTYPE, link="/etc/passwd")], "leads out"),
     "hard link to nothing": ([entry("a", kind=tarfile.LNKTYPE, link="b")], "no file before it"),
-    "hard link through a link": ([entry("l", kind=tarfile.SYMTYPE, link="/etc"), entry("a", kind=tarfile.LNKTYPE, link="l")], "no file before it"),
+    "hard link through a link": (
+        [entry("l", kind=tarfile.SYMTYPE, link="/etc"), entry("a", kind=tarfile.LNKTYPE, link="l")],
+        "no file before it",
+    ),
     "a device": ([entry("a", kind=tarfile.CHRTYPE)], "a device"),
     "a pipe": ([entry("a", kind=tarfile.FIFOTYPE)], "a pipe"),
     "a repository": ([entry("x"), entry(".GIT/config")], "repository's own folder"),
@@ -104,7 +122,7 @@ HOSTILE = {
     "a line break": ([entry("a\nM 100644 :1 b")], "control characters"),
     "modules by a link": ([entry("x"), entry(".gitmodules", kind=tarfile.SYMTYPE, link="x")], "must be a file"),
     "nothing": ([], "no files"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -118,9 +136,12 @@ def test_a_hostile_archive_is_refused_by_name_and_leaves_nothing(shop, home, rep
 
 
 NO_ARCHIVE = {
-    "empty": b"", "text": b"no archive", "packed": gzip.compress(b"no archive" * 100), "packed twice": gzip.compress(gzip.compress(b"x" * 5000)),
+    "empty": b"",
+    "text": b"no archive",
+    "packed": gzip.compress(b"no archive" * 100),
+    "packed twice": gzip.compress(gzip.compress(b"x" * 5000)),
     "noise": os.urandom(5000),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("data", NO_ARCHIVE.values(), ids=NO_ARCHIVE)
@@ -200,12 +221,17 @@ def test_a_commit_is_lent_with_all_it_needs_and_nothing_else(shop, cafe, home, r
 
 def test_an_upload_is_found_by_its_own_link_alone(home):
     links = uploads.offer(
-        lambda payload, purpose, seconds: signing.sign(payload, key=KEY, purpose=purpose, seconds=seconds), base="http://localhost:5000"
+        lambda payload, purpose, seconds: signing.sign(payload, key=KEY, purpose=purpose, seconds=seconds),
+        base="http://localhost:5000",
     )
     assert uploads.file_of("https://github.com/x.tar.gz", home=home, key=KEY) is None
     with pytest.raises(UserError, match="Nothing was uploaded"):
         uploads.file_of(links["get_url"], home=home, key=KEY)
-    for url in (links["put_url"], links["get_url"] + "x", "http://localhost:5000/streams/sources/../../keys/master.key"):
+    for url in (
+        links["put_url"],
+        links["get_url"] + "x",
+        "http://localhost:5000/streams/sources/../../keys/master.key",
+    ):
         with pytest.raises(UserError):
             uploads.file_of(url, home=home, key=KEY)
 

@@ -55,7 +55,9 @@ def _home(home: Path) -> Iterator[Path]:
 def sleeper() -> Callable[..., Component]:
     """Makes a component that sleeps, or runs other code, and is ready at once unless told otherwise."""
 
-    def make(name: str, code: str = SLEEPER, *, ready: Callable[[], bool] = lambda: True, patience: float = 10.0) -> Component:
+    def make(
+        name: str, code: str = SLEEPER, *, ready: Callable[[], bool] = lambda: True, patience: float = 10.0
+    ) -> Component:
         return Component(name, (sys.executable, "-c", code), ready, {"PATH": "/usr/bin:/bin"}, patience=patience)
 
     return make

@@ -1,4 +1,6 @@
-"""The remedy of an upgrade with an external PostgreSQL works as it is printed: with the shell of ``greenroom up`` and nothing else."""
+"""The remedy of an upgrade with an external PostgreSQL works as it is printed: with the shell of ``greenroom up`` and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,15 @@ def installed(home, postgres):
     return Installation(postgres=postgres, pg_port=7003)
 
 
-@pytest.mark.parametrize("given", [{}, {"SECRET_KEY": "own"}, {"DATABASE_URL": "postgres://u:p@db/x"}, {"SECRET_KEY": "own", "DATABASE_URL": "postgres://u:p@db/x"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"SECRET_KEY": "own"},
+        {"DATABASE_URL": "postgres://u:p@db/x"},
+        {"SECRET_KEY": "own", "DATABASE_URL": "postgres://u:p@db/x"},
+    ],
+)
 def test_what_is_not_set_is_what_greenroom_up_gives(place, monkeypatch, given):
     install = installed(place, "external" if "DATABASE_URL" in given else "embedded")
     for name in ("SECRET_KEY", "DATABASE_URL"):
@@ -72,10 +82,16 @@ def test_the_hint_of_a_pending_migration_runs_as_it_stands(place, monkeypatch):
     command = re.search(r"GREENROOM_HOME=.* greenroom-admin migrate", error.value.hint)[0]
     (setting, *words) = shlex.split(command)
     assert words == ["greenroom-admin", "migrate"]
-    env = {key: value for key, value in os.environ.items() if key not in ("SECRET_KEY", "DJANGO_SETTINGS_MODULE", "GREENROOM_HOME", "DATABASE_URL")}
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("SECRET_KEY", "DJANGO_SETTINGS_MODULE", "GREENROOM_HOME", "DATABASE_URL")
+    }
     env |= {"PYTHONPATH": str(Path(admin.__file__).parents[2]), "GREENROOM_HOME": setting.partition("=")[2]}
     argv = [sys.executable, "-c", "from greenroom.project.admin import main; main()", "check"]
-    done = subprocess.run(argv, env=env | {"DATABASE_URL": "postgres://u:p@127.0.0.1:1/x"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv, env=env | {"DATABASE_URL": "postgres://u:p@127.0.0.1:1/x"}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     refused = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     assert refused.returncode == 1

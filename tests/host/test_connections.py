@@ -44,9 +44,16 @@ class Site:
         app = connections.bounded(echo, lambda path: 1_000_000)
         self.crowd, self.sockets = crowd, [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.clients, self.proxy_port = proxy.Clients(), free_port()
-        words = {"lifespan": "off", "log_level": "critical", "ws": "none", "timeout_keep_alive": 75, "timeout_graceful_shutdown": 1}
+        words = {
+            "lifespan": "off",
+            "log_level": "critical",
+            "ws": "none",
+            "timeout_keep_alive": 75,
+            "timeout_graceful_shutdown": 1,
+        }
         self.servers = [
-            uvicorn.Server(uvicorn.Config(app, http=connections.protocol(crowd, tls, self.clients.take), **words)) for tls in (None, context)
+            uvicorn.Server(uvicorn.Config(app, http=connections.protocol(crowd, tls, self.clients.take), **words))
+            for tls in (None, context)
         ]
         self.ports = [each.getsockname()[1] for each in self.sockets]
         self.thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
@@ -85,7 +92,9 @@ def site(tmp_path: Path, monkeypatch) -> Iterator[Site]:
     context.load_cert_chain(tmp_path / "keys" / "tls.pem", tmp_path / "keys" / "tls.key")
     made = Site(Crowd(each=8, most=12), context)
     made.thread.start()
-    while not all(server.started for server in made.servers) or socket.socket().connect_ex(("127.0.0.1", made.proxy_port)):
+    while not all(server.started for server in made.servers) or socket.socket().connect_ex(
+        ("127.0.0.1", made.proxy_port)
+    ):
         threading.Event().wait(0.01)
     try:
         yield made
@@ -116,7 +125,12 @@ def get(site: Site, secure: bool = False) -> bytes:
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize(
     "start",
-    [b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"GET /", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: "],
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: ",
+        b"GET /",
+        b"GET / HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: ",
+    ],
     ids=["one header", "the request line", "many headers", "trailers"],
 )
 def test_endless_headers_are_refused_and_nobody_waits_for_them(site, secure, start):
@@ -167,7 +181,9 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(site):
         assert b"200" not in answer(sock)
 
 
-@pytest.mark.parametrize("begin", [b"", b"GET / HTTP/1.1\r\nHost", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"])
+@pytest.mark.parametrize(
+    "begin", [b"", b"GET / HTTP/1.1\r\nHost", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"]
+)
 def test_a_crowd_of_silent_connections_keeps_nobody_out(site, begin):
     silent = [site.dial() for _ in range(40)]
     for sock in silent:
@@ -189,7 +205,11 @@ def test_a_crowd_that_begins_no_handshake_keeps_nobody_out(site):
 
 @pytest.mark.parametrize(
     ("name", "begin"),
-    [("HEAD_SECONDS", b""), ("HEAD_SECONDS", b"GET / HT"), ("BODY_SECONDS", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab")],
+    [
+        ("HEAD_SECONDS", b""),
+        ("HEAD_SECONDS", b"GET / HT"),
+        ("BODY_SECONDS", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"),
+    ],
 )
 def test_whoever_does_not_go_on_is_cut_off(site, monkeypatch, name, begin):
     monkeypatch.setattr(connections, name, 0.2)

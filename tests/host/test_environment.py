@@ -21,7 +21,9 @@ def place(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("host", ["greenroom.example.com", "10.0.0.7", "staging", "heroku.com.example.org", "notheroku.com.evil", "::1"])
+@pytest.mark.parametrize(
+    "host", ["greenroom.example.com", "10.0.0.7", "staging", "heroku.com.example.org", "notheroku.com.evil", "::1"]
+)
 def test_a_host_that_the_cli_would_not_accept_is_refused_with_what_to_use(place, host):
     with pytest.raises(HostError) as caught:
         variables(place, INSTALL, host)
@@ -46,7 +48,12 @@ def test_another_computer_gets_the_installations_name_and_tls(place):
     found = variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}))
     assert found["HEROKU_HOST"] == found["GREENROOM_URL"] == "https://greenroom-localhost.example.com:5001"
     assert found["HEROKU_GIT_HOST"] == "greenroom-localhost.example.com:5001"
-    assert variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}), "localhost")["GREENROOM_URL"] == "http://localhost:5000"
+    assert (
+        variables(place, SimpleNamespace(**{**vars(INSTALL), "host": "greenroom-localhost.example.com"}), "localhost")[
+            "GREENROOM_URL"
+        ]
+        == "http://localhost:5000"
+    )
 
 
 def test_the_heroku_cli_speaks_tls_so_that_no_fixed_host_gets_the_token_in_clear(place):
@@ -63,7 +70,9 @@ def test_hosts_that_are_reached_without_a_proxy_stay_so(place, monkeypatch):
     assert found["NO_PROXY"].split(",")[:2] == ["intranet.example.com", "localhost"]
 
 
-@pytest.mark.parametrize("text", [b"", b"two words", b"caf\xe9", "caf\u00e9".encode(), b"grm_x\ngrm_y", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "text", [b"", b"two words", b"caf\xe9", "caf\u00e9".encode(), b"grm_x\ngrm_y", b"\xff\xfe\x00"]
+)
 def test_a_file_that_holds_no_token_is_named_with_who_makes_one(place, tmp_path, text):
     file = tmp_path / "mine"
     file.write_bytes(text)
@@ -76,4 +85,7 @@ def test_a_file_that_holds_no_token_is_named_with_who_makes_one(place, tmp_path,
 def test_a_token_file_that_is_not_there_names_who_makes_one_also_for_an_account_that_exists(place, tmp_path):
     with pytest.raises(HostError) as caught:
         variables(place, INSTALL, token_file=tmp_path / "none")
-    assert caught.value.hint.startswith("greenroom env --token-file FILE takes your own token; an administrator makes one: greenroom accounts:token EMAIL")
+    assert caught.value.hint.startswith(
+        "greenroom env --token-file FILE takes your own token; an administrator makes one: greenroom accounts:token"
+        " EMAIL"
+    )

@@ -10,7 +10,9 @@ from greenroom_cli.host import guard
 
 
 class Server:
-    """Databases with and without the guard; ``broken`` ones refuse each connection, ``vanishing`` ones are gone at the second look."""
+    """Databases with and without the guard; ``broken`` ones refuse each connection, ``vanishing`` ones are gone at the
+    second look.
+    """
 
     def __init__(self, *names, broken=(), vanishing=()):
         self.names, self.broken, self.vanishing, self.looks = names, broken, vanishing, 0
@@ -46,7 +48,7 @@ class Server:
         (Server("d1", "d2", broken=["d1"]), False),
         (Server("d1", "d2", broken=["d1"], vanishing=["d1"]), True),
     ],
-)  # fmt: skip
+)
 def test_the_next_start_tries_again_where_a_database_could_not_be_guarded(tmp_path, server, complete):
     (tmp_path / "postgres").mkdir()
     guard.everywhere(tmp_path, server.connect)

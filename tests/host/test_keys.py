@@ -12,7 +12,11 @@ from greenroom_cli.host.errors import HostError
 
 def names(home):
     certificate = x509.load_pem_x509_certificate((home / "keys" / "tls.pem").read_bytes())
-    return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName))
+    return set(
+        certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+    )
 
 
 def test_the_certificate_follows_the_installations_name_and_the_ca_stays(tmp_path):

@@ -39,7 +39,9 @@ def fails_for(app, done):
     return step
 
 
-def test_an_app_that_cannot_be_finished_does_not_keep_others_from_being_whole(alice, home, turning, monkeypatch, caplog):
+def test_an_app_that_cannot_be_finished_does_not_keep_others_from_being_whole(
+    alice, home, turning, monkeypatch, caplog
+):
     done = []
     first, _ = (deliveries.create_app(actor=alice, name=name, home=home) for name in ("first", "second"))
     monkeypatch.setattr(lifecycle, "finish", fails_for(first, done))
@@ -85,7 +87,14 @@ def test_webhooks_of_one_app_do_not_stop_those_of_another(shop, cafe, home, monk
 
 def test_reports_of_one_source_do_not_stop_those_of_another(shop, cafe, home, settings, monkeypatch):
     for app in (shop, cafe):
-        Source.objects.create(app=app, url=f"https://github.example/x/{app.name}.git", api="https://github.example/api", token=b"x", interval=300, hook=app.name)
+        Source.objects.create(
+            app=app,
+            url=f"https://github.example/x/{app.name}.git",
+            api="https://github.example/api",
+            token=b"x",
+            interval=300,
+            hook=app.name,
+        )
     done = []
     monkeypatch.setattr(telling, "note_wanted", fails_for(shop, done))
     telling.ReportTurn(home, settings.INSTALLATION).turn()

@@ -1,4 +1,6 @@
-"""Host commands of a user to whom the installation does not belong end in one line that names the command of its owner."""
+"""Host commands of a user to whom the installation does not belong end in one line that names the command of its
+owner.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,17 @@ def foreign(place, sleeper, monkeypatch) -> Path:
         yield place
 
 
-@pytest.mark.parametrize(("uid", "words"), [(0, "sudo greenroom down --home"), (1, f"sudo -u {pwd.getpwuid(1).pw_name} greenroom down --home")])
+@pytest.mark.parametrize(
+    ("uid", "words"),
+    [(0, "sudo greenroom down --home"), (1, f"sudo -u {pwd.getpwuid(1).pw_name} greenroom down --home")],
+)
 def test_down_by_a_user_who_may_not_end_the_processes_names_the_owners_command(foreign, monkeypatch, uid, words):
     real = Path.stat
     values = list(real(foreign))
     values[4] = uid
-    monkeypatch.setattr(Path, "stat", lambda self, **more: os.stat_result(values) if self == foreign else real(self, **more))
+    monkeypatch.setattr(
+        Path, "stat", lambda self, **more: os.stat_result(values) if self == foreign else real(self, **more)
+    )
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     result = called("--home", str(foreign))
     assert result.exit_code == 1

@@ -66,12 +66,15 @@ def test_a_low_port_of_an_ordinary_user_is_refused_with_the_reason():
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it becomes another user")
 def test_a_program_of_another_user_opens_a_low_port_and_has_no_other_right():
     code = (
-        "import os, socket; s = socket.socket(); s.bind(('127.0.0.1', int(os.environ['AT']))); s.listen();"
-        "print(os.getuid(), *[line.split()[1] for line in open('/proc/self/status') if line.startswith(('CapEff', 'CapPrm', 'CapAmb'))])"
+        "import os, socket; s = socket.socket(); s.bind(('127.0.0.1', int(os.environ['AT'])));"
+        " s.listen();print(os.getuid(), *[line.split()[1] for line in open('/proc/self/status') if"
+        " line.startswith(('CapEff', 'CapPrm', 'CapAmb'))])"
     )
     starter = [sys.executable, "-I", "-S", str(Path(low_ports.__file__)), str(NOBODY), str(NOBODY)]
     python = next(str(path) for path in (Path("/usr/bin/python3"), Path(sys.executable)) if path.exists())
-    result = subprocess.run([*starter, python, "-c", code], env={"AT": str(free(1000)[0])}, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [*starter, python, "-c", code], env={"AT": str(free(1000)[0])}, capture_output=True, text=True, check=False
+    )
     bit = f"{1 << low_ports.NET_BIND_SERVICE:016x}"
     assert result.stdout.split() == [str(NOBODY), bit, bit, bit], result.stderr
 

@@ -1,4 +1,6 @@
-"""The embedded PostgreSQL as `greenroom up` starts it: what apps cannot take from the platform, and what one query cannot take at all."""
+"""The embedded PostgreSQL as `greenroom up` starts it: what apps cannot take from the platform, and what one query
+cannot take at all.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,14 @@ from tests import postgres as suite
 
 @pytest.fixture
 def cluster(tmp_path_factory, monkeypatch):
-    """(home, port) of a cluster with few connections, started with the host's own words; everything it needs lies where its user can read."""
-    home = Path(os.path.realpath(tmp_path_factory.mktemp("pg"))) if os.geteuid() else Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
+    """(home, port) of a cluster with few connections, started with the host's own words; everything it needs lies where
+    its user can read.
+    """
+    home = (
+        Path(os.path.realpath(tmp_path_factory.mktemp("pg")))
+        if os.geteuid()
+        else Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
+    )
     home.chmod(0o755)
     for name in ("postgres", "keys", "run/postgres", "logs"):
         (home / name).mkdir(parents=True, exist_ok=True)
@@ -90,7 +98,9 @@ GRANT SELECT ON evil.pg_event_trigger TO PUBLIC;
 
 @pytest.fixture
 def trap(cluster):
-    """A database that a test run made, with the name of an app's database and a search_path that leads the next superuser into a function."""
+    """A database that a test run made, with the name of an app's database and a search_path that leads the next
+    superuser into a function.
+    """
     home, port = cluster
     with enter(port, "greenroom", "own") as platform:
         platform.execute("CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'tenant'")
@@ -109,7 +119,14 @@ def test_a_test_run_can_store_nothing_in_the_database_postgres(server):
         platform.execute("CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'tenant'")
         platform.execute("GRANT CONNECT ON DATABASE postgres TO tenant")
     with enter(server, "tenant", "tenant", "postgres") as tenant:
-        for statement in ("SELECT lo_create(0)", "SELECT lo_creat(-1)", "SELECT lo_from_bytea(0, '')", "CREATE SCHEMA s", "CREATE TABLE t ()", "CREATE TEMP TABLE t ()"):
+        for statement in (
+            "SELECT lo_create(0)",
+            "SELECT lo_creat(-1)",
+            "SELECT lo_from_bytea(0, '')",
+            "CREATE SCHEMA s",
+            "CREATE TABLE t ()",
+            "CREATE TEMP TABLE t ()",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 tenant.execute(statement)
 
@@ -122,11 +139,15 @@ def test_the_next_up_does_not_run_what_a_tenant_put_in_the_way_of_a_superuser(tr
         assert postgres.answers(home, port)
         assert superuser.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'tenant'").fetchone() == (False,)
     with enter(port, "postgres", "secret", "d0123456789ab") as superuser:
-        found = superuser.execute("SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtname = 'greenroom_guard'").fetchone()
+        found = superuser.execute(
+            "SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtname = 'greenroom_guard'"
+        ).fetchone()
         assert found == (1,), "a new database has it from template1"
 
 
-@pytest.mark.parametrize(("name", "value"), [("GREENROOM_POSTGRES_MEMORY_MB", "12"), ("GREENROOM_POSTGRES_CONNECTIONS", "many")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("GREENROOM_POSTGRES_MEMORY_MB", "12"), ("GREENROOM_POSTGRES_CONNECTIONS", "many")]
+)
 def test_a_setting_that_is_no_number_or_too_small_is_refused_with_what_is_allowed(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(HostError, match=f"{name} is '{value}'; it must be a number"):

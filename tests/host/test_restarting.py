@@ -130,7 +130,9 @@ def test_what_waits_is_started_at_once_when_the_disk_has_room_again(place, sleep
 def test_a_line_that_cannot_be_written_harms_nothing():
     code = f"from greenroom_cli.host.watch import say\n{'say(1);' * 3}\nprint('alive')"
     with open("/dev/full", "w") as full:
-        result = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+        result = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=False
+        )
     assert (result.returncode, result.stdout) == (0, "alive\n")
 
 
@@ -152,11 +154,15 @@ def test_an_up_from_nothing_that_fails_leaves_nothing(place, sleeper):
 
 
 def pretend(home: Path, fake: Path, module: str, first: str = "", *, around: tuple[str, ...] = ()) -> subprocess.Popen:
-    """A process with a component's command line that only sleeps; the caller ends it. first: code to run; around: a program to start it in."""
+    """A process with a component's command line that only sleeps; the caller ends it. first: code to run; around: a
+    program to start it in.
+    """
     for folder in (fake / "greenroom", fake / "greenroom" / "project"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "__init__.py").touch()
-    (fake / "greenroom" / "project" / f"{module.rpartition('.')[2]}.py").write_text(f"{first}\nimport time; print('on', flush=True); time.sleep(600)")
+    (fake / "greenroom" / "project" / f"{module.rpartition('.')[2]}.py").write_text(
+        f"{first}\nimport time; print('on', flush=True); time.sleep(600)"
+    )
     env = {"PYTHONPATH": str(fake), "GREENROOM_HOME": str(home)}
     process = subprocess.Popen([*around, sys.executable, "-m", module], env=env, cwd=fake, stdout=subprocess.PIPE)
     assert process.stdout
@@ -180,9 +186,10 @@ def test_down_finds_components_that_no_pid_file_names_and_leaves_those_of_other_
 
 
 @pytest.mark.parametrize(
-    "first", ["import os; os.setuid(65534)", "import ctypes, os; os.setuid(65534); ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)"],
+    "first",
+    ["import os; os.setuid(65534)", "import ctypes, os; os.setuid(65534); ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)"],
     ids=["undumpable", "dumpable"],
-)  # fmt: skip
+)
 def test_the_command_line_of_another_user_makes_no_component(place, tmp_path, first):
     if os.geteuid() != 0:
         pytest.skip("needs root: it becomes another user")

@@ -16,4 +16,7 @@ def test_the_scanners_are_listed_with_their_pins_and_an_unknown_one_is_refused(t
     assert {row["name"]: row for row in scanners.listed(tmp_path)}["bandit"]["installed"] is True
     with pytest.raises(HostError) as caught:
         scanners.install(tmp_path, "pylint")
-    assert (caught.value.message, caught.value.hint) == ("pylint is no scanner; there are bandit, djlint, pip-audit, semgrep.", "greenroom scanners")
+    assert (caught.value.message, caught.value.hint) == (
+        "pylint is no scanner; there are bandit, djlint, pip-audit, semgrep.",
+        "greenroom scanners",
+    )

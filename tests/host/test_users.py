@@ -1,4 +1,6 @@
-"""The system users of a root installation are made once, also when two installations start at the same moment on a new machine."""
+"""The system users of a root installation are made once, also when two installations start at the same moment on a new
+machine.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,17 @@ def test_a_loop_that_fails_goes_on_and_stops_when_told(monkeypatch):
 def test_exactly_the_runners_that_are_meant_run(home):
     kinds = Counter(runner.name.rstrip("0123456789 ") for runner in worker.build(home))
     assert kinds.pop("rehearsals") == SIDE_BY_SIDE == 2
-    others = {"deliveries", "router log", "maintenance", "databases", "pipelines", "webhooks", "drains", "sources", "source reports"}
+    others = {
+        "deliveries",
+        "router log",
+        "maintenance",
+        "databases",
+        "pipelines",
+        "webhooks",
+        "drains",
+        "sources",
+        "source reports",
+    }
     assert kinds == dict.fromkeys(others, 1)
 
 

@@ -1,4 +1,6 @@
-"""The conformance page says what the tests hold: each rule has one, each marker names a rule, and the page is up to date."""
+"""The conformance page says what the tests hold: each rule has one, each marker names a rule, and the page is up to
+date.
+"""
 
 from __future__ import annotations
 

@@ -7,11 +7,24 @@ from django.apps import apps
 from django.core.management import call_command
 
 LEVELS = {
-    "accounts": 0, "apps": 1, "config_vars": 2, "logs": 3, "slugs": 4, "git": 4, "addons": 4, "releases": 6,
-    "builds": 6, "checks": 6, "dynos": 7, "app_migrations": 8, "router": 9, "deliveries": 10,
+    "accounts": 0,
+    "apps": 1,
+    "config_vars": 2,
+    "logs": 3,
+    "slugs": 4,
+    "git": 4,
+    "addons": 4,
+    "releases": 6,
+    "builds": 6,
+    "checks": 6,
+    "dynos": 7,
+    "app_migrations": 8,
+    "router": 9,
+    "deliveries": 10,
     "pipelines": 11,
-    "webhooks": 11, "sources": 11,
-}  # fmt: skip
+    "webhooks": 11,
+    "sources": 11,
+}
 
 
 def test_foreign_keys_point_down_only():

@@ -1,4 +1,6 @@
-"""Log drains: the lines of an app's log at real receivers, in Heroku's framing, in order, none lost when a receiver fails."""
+"""Log drains: the lines of an app's log at real receivers, in Heroku's framing, in order, none lost when a receiver
+fails.
+"""
 
 from __future__ import annotations
 
@@ -178,7 +180,9 @@ def test_lines_that_the_log_lost_before_they_were_sent_are_told_of(shop, alice, 
         row = add(shop, alice, home, receiver.url)
         folder = str(home / shop.log_folder)
         for number in range(30):
-            logfile.append(folder, [(time.time(), "app", "web.1", f"line {number} " + "x" * 200)], segment_bytes=1000, keep=2)
+            logfile.append(
+                folder, [(time.time(), "app", "web.1", f"line {number} " + "x" * 200)], segment_bytes=1000, keep=2
+            )
         turn.send(row)
         got = unframed(b"".join(body for _, body in receiver.got))
     assert got[0].startswith(b"<172>1 ")
@@ -190,9 +194,12 @@ def test_lines_that_the_log_lost_before_they_were_sent_are_told_of(shop, alice, 
 
 def test_a_drain_leads_to_no_private_address_unless_the_operator_allows_it(shop, alice, home):
     for url, problem in {
-        "http://127.0.0.1/x": "not a public address", "syslog://localhost:514": "this machine", "syslog://logs.example.com": "must name a port",
-        "ftp://example.com/": "must begin with https://", "syslog://u:p@example.com:514": "must not hold a user",
-    }.items():  # fmt: skip
+        "http://127.0.0.1/x": "not a public address",
+        "syslog://localhost:514": "this machine",
+        "syslog://logs.example.com": "must name a port",
+        "ftp://example.com/": "must begin with https://",
+        "syslog://u:p@example.com:514": "must not hold a user",
+    }.items():
         with pytest.raises(GreenroomError, match=problem):
             drains.add(actor=alice, app=shop, home=home, url=url)
     row = drains.add(actor=alice, app=shop, home=home, url="https://logs.example.com/x")
@@ -228,7 +235,15 @@ def test_a_receiver_that_hangs_holds_nobody_else_up(shop, alice, home, turn):
     turn.pool.shutdown(wait=True)
 
 
-@pytest.mark.parametrize(("host", "network"), [("127.0.0.1", "127.0.0.1/32"), ("10.1.2.3", "10.1.2.3/32"), ("localhost", "127.0.0.0/8"), ("[fd00::7]", "fd00::7/128")])
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("127.0.0.1", "127.0.0.1/32"),
+        ("10.1.2.3", "10.1.2.3/32"),
+        ("localhost", "127.0.0.0/8"),
+        ("[fd00::7]", "fd00::7/128"),
+    ],
+)
 def test_a_drain_into_ones_own_network_is_refused_with_the_setting_that_allows_it(alice, shop, home, host, network):
     with pytest.raises(UserError) as error:
         drains.add(actor=alice, app=shop, home=home, url=f"syslog+tls://{host}:6514")

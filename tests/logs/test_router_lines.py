@@ -1,4 +1,6 @@
-"""Caddy's access log becomes ``heroku[router]`` lines of the right app, once each, whatever is in it and whoever dies meanwhile."""
+"""Caddy's access log becomes ``heroku[router]`` lines of the right app, once each, whatever is in it and whoever dies
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,20 @@ def entry(uri="/", host="shop.localhost", status=200, headers=None, **more):
     }
     request |= {key: more.pop(key) for key in ("method", "tls") if key in more}
     return {
-        "level": "info", "ts": 1795447904 + next(NUMBERS) / 1000, "logger": "http.log.access.router", "msg": "handled request",
-        "request": request, "bytes_read": 0, "user_id": "", "duration": 0.0123, "size": 3, "status": status,
-        "resp_headers": headers or {}, "uuid": f"b60b-{next(NUMBERS)}", **more,
-    }  # fmt: skip
+        "level": "info",
+        "ts": 1795447904 + next(NUMBERS) / 1000,
+        "logger": "http.log.access.router",
+        "msg": "handled request",
+        "request": request,
+        "bytes_read": 0,
+        "user_id": "",
+        "duration": 0.0123,
+        "size": 3,
+        "status": status,
+        "resp_headers": headers or {},
+        "uuid": f"b60b-{next(NUMBERS)}",
+        **more,
+    }
 
 
 def text_of(*words, **more):
@@ -51,9 +63,10 @@ def test_the_host_of_a_line_has_no_port(host):
 def test_a_request_is_one_line_in_herokus_words():
     when, host, text = line_of({**entry("/x?a=1"), "uuid": "b60b", "ts": 1795447904.5})
     assert (when, host) == (1795447904.5, "shop.localhost")
-    assert text == (
-        'at=info method=GET path="/x?a=1" host=shop.localhost request_id=b60b fwd="10.0.0.9" dyno=web connect=0ms service=12ms '
-        "status=200 bytes=3 protocol=http"
+    assert (
+        text
+        == 'at=info method=GET path="/x?a=1" host=shop.localhost request_id=b60b fwd="10.0.0.9" dyno=web connect=0ms'
+        " service=12ms status=200 bytes=3 protocol=http"
     )
 
 
@@ -74,7 +87,9 @@ def test_an_error_page_is_named_by_its_code_and_no_dyno_is_blamed(code, descript
 @pytest.mark.parametrize("duration", [0.2, 30.001])
 def test_the_code_of_a_line_is_the_one_that_the_visitor_got(duration):
     assert "code=H13" in text_of(status=503, headers={"Greenroom-Error": ["H13"]}, duration=duration)
-    assert 'code=H12 desc="Request timeout"' in text_of(status=503, headers={"Greenroom-Error": ["H12"]}, duration=duration)
+    assert 'code=H12 desc="Request timeout"' in text_of(
+        status=503, headers={"Greenroom-Error": ["H12"]}, duration=duration
+    )
 
 
 def test_a_client_that_left_is_h27():

@@ -26,7 +26,13 @@ def serving(alice, shop, home):
     """The release of shop that serves."""
     config = write(app=shop, home=home, values={"DATABASE_URL": "postgres://shop", "WORD": "shop's own"}, actor=alice)
     slug = Slug.objects.create(
-        app=shop, digest="d" * 64, commit=SHA, env_key="e", process_types={"web": "x"}, app_json={"env": {"COLOUR": {"value": "red"}}}, size=7
+        app=shop,
+        digest="d" * 64,
+        commit=SHA,
+        env_key="e",
+        process_types={"web": "x"},
+        app_json={"env": {"COLOUR": {"value": "red"}}},
+        size=7,
     )
     row = releases.release(actor=alice, app=shop, kind="deploy", description="Deploy", slug=slug, config=config)
     releases.conclude(release=row, status="succeeded")

@@ -26,7 +26,9 @@ def test_the_very_slug_is_released_with_the_targets_own_config_vars(alice, pipe,
     made = Release.objects.get(app=outlet, kind="promote")
     assert made.slug.digest == serving.slug.digest
     assert made.slug.app == outlet, "the source may be destroyed"
-    assert config_values(made, home) == {"DATABASE_URL": "postgres://outlet", "COLOUR": "red"}, "and app.json's defaults"
+    assert config_values(made, home) == {"DATABASE_URL": "postgres://outlet", "COLOUR": "red"}, (
+        "and app.json's defaults"
+    )
     assert made.description == f"Promote shop v{serving.version} aaaaaaaa"
     delivery = Delivery.objects.get(release=made)
     assert (delivery.state, delivery.build, delivery.forced) == ("received", None, False)
@@ -78,7 +80,9 @@ def given_to(app, home):
     return for_tests(App.objects.get(pk=app.pk), home)
 
 
-def test_config_vars_of_tests_are_sealed_and_reach_each_app_of_the_pipeline_and_no_other(alice, pipe, shop, outlet, cafe, home):
+def test_config_vars_of_tests_are_sealed_and_reach_each_app_of_the_pipeline_and_no_other(
+    alice, pipe, shop, outlet, cafe, home
+):
     actions.change_config(actor=alice, pipeline=pipe, stage="test", home=home, updates={"WORD": "hush-hush"})
     assert given_to(shop, home) == given_to(outlet, home) == {"WORD": "hush-hush"}
     assert b"hush-hush" not in bytes(StageConfig.objects.get(pipeline=pipe).sealed)
@@ -97,9 +101,12 @@ def test_config_vars_of_tests_are_sealed_and_reach_each_app_of_the_pipeline_and_
 
 def test_what_a_pipeline_gives_to_tests_goes_before_app_json_and_never_before_the_database():
     found = environment.of_tests(
-        app_json={"env": {"WORD": "app"}}, is_django=False, database_url="postgres://throwaway", marks={"CI": "true"},
+        app_json={"env": {"WORD": "app"}},
+        is_django=False,
+        database_url="postgres://throwaway",
+        marks={"CI": "true"},
         given={"WORD": "pipeline", "DATABASE_URL": "postgres://live", "CI": "false"},
-    )  # fmt: skip
+    )
     assert found == {"WORD": "pipeline", "DATABASE_URL": "postgres://throwaway", "CI": "true"}
 
 

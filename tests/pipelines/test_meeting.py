@@ -1,4 +1,6 @@
-"""Changes of several apps of a pipeline that meet a change of one of them: they wait for each other, and none ends in a deadlock."""
+"""Changes of several apps of a pipeline that meet a change of one of them: they wait for each other, and none ends in a
+deadlock.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,17 @@ def stands(alice, pipe, home):
 
 def test_a_promotion_to_several_apps_waits_for_them_before_it_holds_anything(alice, pipe, shop, stands, serving, home):
     while_it_is_changed(
-        stands[1], lambda: actions.promote(actor=alice, pipeline=pipe, source=shop, targets=list(reversed(stands)), home=home)
+        stands[1],
+        lambda: actions.promote(actor=alice, pipeline=pipe, source=shop, targets=list(reversed(stands)), home=home),
     )
     assert Release.objects.filter(kind="promote", app__in=stands).count() == 2
 
 
 def test_config_vars_for_tests_wait_for_all_apps_before_they_hold_anything(alice, pipe, stands, home):
     last = max((row.app for row in queries.couplings(pipe)), key=lambda app: app.pk)
-    while_it_is_changed(last, lambda: actions.change_config(actor=alice, pipeline=pipe, stage="test", home=home, updates={"MET": "yes"}))
+    while_it_is_changed(
+        last, lambda: actions.change_config(actor=alice, pipeline=pipe, stage="test", home=home, updates={"MET": "yes"})
+    )
     assert all(for_tests(row.app, home) == {"MET": "yes"} for row in queries.couplings(pipe))
 
 

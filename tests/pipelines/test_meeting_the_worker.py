@@ -1,4 +1,6 @@
-"""Two people, or a person and the worker, at the same rows of a pipeline: who comes second waits for the app, then sees what the first did."""
+"""Two people, or a person and the worker, at the same rows of a pipeline: who comes second waits for the app, then sees
+what the first did.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_who_cancels_a_build_waits_for_the_app_and_holds_nothing_else(alice, sho
 
 
 def test_who_removes_a_review_app_waits_for_the_app_and_holds_nothing_else(alice, pipe, shop, outlet):
-    row = ReviewApp.objects.create(pipeline=pipe, parent=shop, app=outlet, app_name="outlet", branch="b", state="created")
+    row = ReviewApp.objects.create(
+        pipeline=pipe, parent=shop, app=outlet, app_name="outlet", branch="b", state="created"
+    )
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=outlet.pk)
         aside = Aside(lambda: reviews.remove(actor=alice, review=row))

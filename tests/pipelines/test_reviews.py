@@ -1,4 +1,6 @@
-"""Review apps on a real database and real repositories: whose config vars they get, what becomes of them when somebody dies or a branch goes."""
+"""Review apps on a real database and real repositories: whose config vars they get, what becomes of them when somebody
+dies or a branch goes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from tests.git.test_tarball import archive, bring, entry
 pytestmark = pytest.mark.django_db
 BRANCH = "feature/rose"
 moves_branch = moves.move_branch
-APP_JSON = b'{"env": {"COLOUR": "red"}, "environments": {"review": {"env": {"COLOUR": "violet", "KEY": {"generator": "secret"}, "PORT": "9"}}}}'
+APP_JSON = (
+    b'{"env": {"COLOUR": "red"}, "environments": {"review": {"env": {"COLOUR": "violet", "KEY": {"generator":'
+    b' "secret"}, "PORT": "9"}}}}'
+)
 
 
 @pytest.fixture
@@ -51,27 +56,43 @@ def again(driver):
     return ReviewApp.objects.order_by("-created_at").first()
 
 
-def test_it_gets_the_branches_commit_and_its_own_config_vars_alone(alice, bob, pipe, shop, serving, home, branch, driver):
+def test_it_gets_the_branches_commit_and_its_own_config_vars_alone(
+    alice, bob, pipe, shop, serving, home, branch, driver
+):
     actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"ONLY": "review"})
     reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MINE": "1"})
     again(driver)
     row = again(driver)
     values = config_vars.values(config_vars.latest(row.app), home)
     assert {key: values.get(key) for key in ("COLOUR", "ONLY", "MINE", "WORD", "PORT")} == {
-        "COLOUR": "violet", "ONLY": "review", "MINE": "1", "WORD": None, "PORT": None,
-    }  # fmt: skip
+        "COLOUR": "violet",
+        "ONLY": "review",
+        "MINE": "1",
+        "WORD": None,
+        "PORT": None,
+    }
     assert values.get("DATABASE_URL") != "postgres://shop"
     push = Push.objects.get(app=row.app)
     assert (push.after, push.ref, push.state) == (branch, "refs/heads/master", "recorded")
     assert (row.state, row.sha, row.app.coupling.stage) == ("creating", branch, "review")
-    assert row.app.collaborators.get(account_id=bob.account_id).role == "developer", "who works on the parent works on it"
+    assert row.app.collaborators.get(account_id=bob.account_id).role == "developer", (
+        "who works on the parent works on it"
+    )
 
 
 def test_it_is_what_became_of_its_delivery(alice, pipe, home, branch, driver):
     reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)
     row = again(driver)
-    delivery = Delivery.objects.create(app=row.app, seq=1, kind="push", push=Push.objects.get(app=row.app), sha=branch, state="refused", reason="`tests` failed")
+    delivery = Delivery.objects.create(
+        app=row.app,
+        seq=1,
+        kind="push",
+        push=Push.objects.get(app=row.app),
+        sha=branch,
+        state="refused",
+        reason="`tests` failed",
+    )
     row = again(driver)
     assert (row.state, row.message) == ("errored", "`tests` failed")
     Delivery.objects.filter(pk=delivery.pk).update(state="live")
@@ -136,7 +157,9 @@ def test_what_somebody_removes_while_it_is_worked_on_is_destroyed(alice, pipe, h
     for _ in range(turns):
         row = again(driver)
     if turns == 2:
-        Delivery.objects.create(app=row.app, seq=1, kind="push", push=Push.objects.get(app=row.app), sha=branch, state="live")
+        Delivery.objects.create(
+            app=row.app, seq=1, kind="push", push=Push.objects.get(app=row.app), sha=branch, state="live"
+        )
     stale = reviews.open_reviews().get()
     reviews.remove(actor=alice, review=row)
     driver.advance(stale)
@@ -146,7 +169,9 @@ def test_what_somebody_removes_while_it_is_worked_on_is_destroyed(alice, pipe, h
     assert not App.objects.filter(name=row.app_name).exists()
 
 
-def test_branches_get_one_by_themselves_when_they_are_pushed_after_that_was_asked_for(alice, pipe, shop, home, branch, driver, tmp_path):
+def test_branches_get_one_by_themselves_when_they_are_pushed_after_that_was_asked_for(
+    alice, pipe, shop, home, branch, driver, tmp_path
+):
     reviews.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
     assert reviews.make_automatic(home=home) == [], "it was pushed before"
     sha = bring(shop, home, archive(tmp_path, entry("x"))).sha
@@ -189,7 +214,10 @@ def test_why_a_branch_gets_none_by_itself_stands_in_the_list_until_there_is_room
         assert reviews.make_automatic(home=home) == []
     (row,) = ReviewApp.objects.filter(branch="later")
     assert (row.state, row.app, row.app_name) == ("errored", None, "")
-    assert row.message == "pipe has 1 review apps already.\nhint: greenroom reviewapps -p pipe; then reviewapps:destroy one"
+    assert (
+        row.message
+        == "pipe has 1 review apps already.\nhint: greenroom reviewapps -p pipe; then reviewapps:destroy one"
+    )
     listed = client_of(alice).get("/pipelines/pipe/review-apps").json()
     assert {one["branch"]: (one["status"], one["message"]) for one in listed}["later"] == ("errored", row.message)
     again(driver)
@@ -215,7 +243,9 @@ def test_the_refusal_of_a_branch_goes_with_the_branch_or_by_hand(alice, pipe, sh
     assert ReviewApp.objects.get(branch="later").state == "deleted"
 
 
-def test_one_that_could_not_be_made_is_listed_with_its_reason_and_the_next_push_tries_again(alice, pipe, shop, home, driver, crowded, tmp_path, monkeypatch):
+def test_one_that_could_not_be_made_is_listed_with_its_reason_and_the_next_push_tries_again(
+    alice, pipe, shop, home, driver, crowded, tmp_path, monkeypatch
+):
     reviews.remove(actor=alice, review=crowded)
     again(driver)
     reviews.make_automatic(home=home)
@@ -233,7 +263,9 @@ def test_one_that_could_not_be_made_is_listed_with_its_reason_and_the_next_push_
     assert [one.branch for one in reviews.make_automatic(home=home)] == ["later"]
 
 
-def test_config_vars_that_are_refused_are_said_and_another_commit_goes_on(alice, pipe, shop, home, branch, driver, tmp_path):
+def test_config_vars_that_are_refused_are_said_and_another_commit_goes_on(
+    alice, pipe, shop, home, branch, driver, tmp_path
+):
     actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"BIG": "x" * 60_000})
     reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MORE": "y" * 10_000})
     again(driver)

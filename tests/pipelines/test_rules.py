@@ -51,13 +51,18 @@ def test_a_promotion_that_cannot_be_says_why(source, targets, words):
 
 
 def outcome(**facts):
-    return rules.outcome(**{"delivery": "", "reason": "", "release": "pending", "pending": (), "app": "live", "version": 3, **facts})
+    return rules.outcome(
+        **{"delivery": "", "reason": "", "release": "pending", "pending": (), "app": "live", "version": 3, **facts}
+    )
 
 
 def test_a_target_is_what_became_of_its_delivery():
     assert outcome(delivery="rolling_out") == ("pending", "")
     assert outcome(delivery="live", release="succeeded") == ("succeeded", "")
-    assert outcome(delivery="refused", reason="required config var not set: X.") == ("failed", "required config var not set: X.")
+    assert outcome(delivery="refused", reason="required config var not set: X.") == (
+        "failed",
+        "required config var not set: X.",
+    )
     assert outcome(delivery="superseded")[0] == "failed"
     status, text = outcome(delivery="held", pending=["a.0001", "a.0002"])
     assert status == "failed"
@@ -66,7 +71,14 @@ def test_a_target_is_what_became_of_its_delivery():
 
 
 def step(**facts):
-    base = {"kind": "release", "state": "rolling_out", "release": "pending", "stage": "candidate", "ready": True, "probed": True}
+    base = {
+        "kind": "release",
+        "state": "rolling_out",
+        "release": "pending",
+        "stage": "candidate",
+        "ready": True,
+        "probed": True,
+    }
     return next_step(Facts(**{**base, **facts}))
 
 

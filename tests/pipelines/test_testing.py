@@ -1,4 +1,6 @@
-"""Test runs step by step: what stands in their two files, and that a kill or another's commit changes nothing. Build and dyno are stand-ins."""
+"""Test runs step by step: what stands in their two files, and that a kill or another's commit changes nothing. Build
+and dyno are stand-ins.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,15 @@ def upload(alice, pipe, shop, home, tmp_path):
     """A test run of an archive that says to be of a commit."""
     git.create_repository(app=shop, home=home)
     path = archive(tmp_path, entry("Procfile"))
-    return testing.start(actor=alice, pipeline=pipe, home=home, tarball=path, commit_sha=CLAIMED, commit_branch="mine", commit_message="One\nTwo")
+    return testing.start(
+        actor=alice,
+        pipeline=pipe,
+        home=home,
+        tarball=path,
+        commit_sha=CLAIMED,
+        commit_branch="mine",
+        commit_message="One\nTwo",
+    )
 
 
 def ended(monkeypatch, status, slug=None, **words):
@@ -68,14 +78,18 @@ def read(home, file):
     return (home / file).read_text()
 
 
-def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_it_claims(upload, driver, home, serving, monkeypatch):
+def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_it_claims(
+    upload, driver, home, serving, monkeypatch
+):
     ended(monkeypatch, "succeeded", serving.slug)
     assert (upload.commit_sha, upload.commit_message) == (CLAIMED, "One?Two")
     assert upload.sha != CLAIMED
     row = step(driver)
     assert row.state == "running"
     assert not transcript.is_closed(home / row.setup)
-    monkeypatch.setattr(testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"))
+    monkeypatch.setattr(
+        testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress")
+    )
     says(home, row.check_run, "first line\nhal")
     row = step(driver)
     assert (read(home, row.setup), transcript.is_closed(home / row.setup)) == ("-----> Building\n", True)
@@ -90,16 +104,29 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     assert list(testing.open_runs()) == []
 
 
-def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_the_app(alice, pipe, shop, serving, home, tmp_path, driver, monkeypatch):
+def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_the_app(
+    alice, pipe, shop, serving, home, tmp_path, driver, monkeypatch
+):
     git.create_repository(app=shop, home=home)
     actions.change_config(actor=alice, pipeline=pipe, stage="test", home=home, updates={"CI_WORD": "hello"})
-    path = archive(tmp_path, entry("app.json", b'{"env": {"COLOUR": {"value": "red"}}, "environments": {"test": {"env": {"LEVEL": "2"}}}}'))
-    testing.start(actor=alice, pipeline=pipe, home=home, tarball=path, commit_sha=CLAIMED, commit_branch="b", commit_message="m")
+    path = archive(
+        tmp_path,
+        entry("app.json", b'{"env": {"COLOUR": {"value": "red"}}, "environments": {"test": {"env": {"LEVEL": "2"}}}}'),
+    )
+    testing.start(
+        actor=alice, pipeline=pipe, home=home, tarball=path, commit_sha=CLAIMED, commit_branch="b", commit_message="m"
+    )
     seen = {}
     monkeypatch.setattr(testing.builds, "advance", lambda *, build, config, **_: seen.update(config) or build)
     step(driver)
     assert seen.pop("SECRET_KEY")
-    assert seen == {"COLOUR": "red", "LEVEL": "2", "CI_WORD": "hello", "CI": "true", "DATABASE_URL": environment.UNREACHABLE}
+    assert seen == {
+        "COLOUR": "red",
+        "LEVEL": "2",
+        "CI_WORD": "hello",
+        "CI": "true",
+        "DATABASE_URL": environment.UNREACHABLE,
+    }
 
 
 def test_a_build_that_fails_ends_the_run_with_its_words(upload, driver, home, monkeypatch):
@@ -124,7 +151,9 @@ def test_a_pushs_run_shows_what_its_delivery_said_before_the_tests(alice, pipe, 
     sha = "a" * 40
     run = CheckRun.objects.create(app=shop, sha=sha, name="tests", builtin=True)
     delivery = Delivery.objects.create(app=shop, seq=1, kind="push", sha=sha, account_id=alice.account_id)
-    transcript.append(home / delivery.transcript, "-----> Building\n-----> Running tests: x\n       Ran 1 test\n-----> Launching...")
+    transcript.append(
+        home / delivery.transcript, "-----> Building\n-----> Running tests: x\n       Ran 1 test\n-----> Launching..."
+    )
     assert testing.number_new(home=home) == 1
     row = step(driver)
     assert not (home / row.output).exists()
@@ -132,7 +161,9 @@ def test_a_pushs_run_shows_what_its_delivery_said_before_the_tests(alice, pipe, 
     move(run, status="completed", conclusion="failure", title="1 of 1 failed", summary="FAIL: x")
     row = step(driver)
     assert read(home, row.setup) == "-----> Building\n"
-    assert read(home, row.output) == "FAIL: x\n-----> 1 of 1 failed\n", "the dyno's own output is gone: what the check kept"
+    assert read(home, row.output) == "FAIL: x\n-----> 1 of 1 failed\n", (
+        "the dyno's own output is gone: what the check kept"
+    )
     assert row.account_id == alice.account_id
 
 
@@ -172,7 +203,9 @@ def test_a_run_that_is_cancelled_before_its_build_begins_gets_none(alice, upload
     assert read(home, over(driver, home).output) == "-----> alice@example.com cancelled it\n"
 
 
-def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(alice, upload, driver, home, serving, monkeypatch):
+def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(
+    alice, upload, driver, home, serving, monkeypatch
+):
     ended(monkeypatch, "succeeded", serving.slug)
     advance = testing.builds.advance
 
@@ -198,7 +231,9 @@ def test_a_run_that_is_cancelled_before_its_tests_begin_starts_none(alice, uploa
     over(driver, home)
 
 
-def test_a_run_that_is_cancelled_as_its_overlay_fails_gets_no_second_attempt(alice, upload, driver, home, serving, monkeypatch):
+def test_a_run_that_is_cancelled_as_its_overlay_fails_gets_no_second_attempt(
+    alice, upload, driver, home, serving, monkeypatch
+):
     ended(monkeypatch, "succeeded", serving.slug)
     row = step(driver)
 
@@ -221,9 +256,13 @@ def test_a_run_whose_tests_end_at_that_moment_is_over_and_not_cancelled(alice, u
     assert TestRun.objects.get().state == "running"
 
 
-def test_the_tests_of_a_cancelled_run_are_killed_and_a_pushs_run_is_not_cancelled(alice, pipe, shop, upload, driver, serving, monkeypatch):
+def test_the_tests_of_a_cancelled_run_are_killed_and_a_pushs_run_is_not_cancelled(
+    alice, pipe, shop, upload, driver, serving, monkeypatch
+):
     ended(monkeypatch, "succeeded", serving.slug)
-    monkeypatch.setattr(testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"))
+    monkeypatch.setattr(
+        testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress")
+    )
     step(driver)
     row = step(driver)
     testing.cancel(actor=alice, row=row, engine=driver.engine)
@@ -242,6 +281,8 @@ def test_files_that_no_row_names_are_removed_after_an_hour(upload, home):
     later = stray.stat().st_mtime + testing.LEFT_BEHIND + 60
     assert testing.sweep(home, now=later - 120) == []
     assert testing.sweep(home, now=later) == [stray.name]
-    assert sorted(path.name for path in stray.parent.iterdir()) == sorted(Path(file).name for file in (upload.setup, upload.output))
+    assert sorted(path.name for path in stray.parent.iterdir()) == sorted(
+        Path(file).name for file in (upload.setup, upload.output)
+    )
     upload.pipeline.delete()
     assert len(testing.sweep(home, now=later)) == 2

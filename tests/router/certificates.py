@@ -22,7 +22,9 @@ def new_key(bits: int = 0):
     return rsa.generate_private_key(65537, bits) if bits else ec.generate_private_key(ec.SECP256R1())
 
 
-def certificate(names=(), *, key, issuer=None, days: tuple[float, float] = (-1, 90), common: str = "test", ca: bool = False):
+def certificate(
+    names=(), *, key, issuer=None, days: tuple[float, float] = (-1, 90), common: str = "test", ca: bool = False
+):
     """issuer: (certificate, key) of who signs it; without one it signs itself. days: from and until when, from now."""
     now = datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
@@ -37,7 +39,9 @@ def certificate(names=(), *, key, issuer=None, days: tuple[float, float] = (-1, 
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+        )
     return builder.sign(issuer[1] if issuer else key, hashes.SHA256())
 
 
@@ -47,7 +51,9 @@ class Authority:
     def __init__(self) -> None:
         self.root_key, self.key = new_key(), new_key()
         self.root = certificate(key=self.root_key, common="Test Root", ca=True)
-        self.intermediate = certificate(key=self.key, issuer=(self.root, self.root_key), common="Test Intermediate", ca=True)
+        self.intermediate = certificate(
+            key=self.key, issuer=(self.root, self.root_key), common="Test Intermediate", ca=True
+        )
 
     def leaf(self, *names: str, **more) -> tuple[str, str]:
         key = more.pop("key", None) or new_key()

@@ -1,4 +1,6 @@
-"""Certificates of custom domains: what is refused and how it is said, which domain gets which, and that keys lie nowhere in clear."""
+"""Certificates of custom domains: what is refused and how it is said, which domain gets which, and that keys lie
+nowhere in clear.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_an_old_certificate_without_alternative_names_is_for_its_common_name():
 def test_what_is_wrong_is_said_precisely():
     chain, key = CA.leaf("www.example.com")
     other = CA.leaf("www.example.com")[1]
-    leaf, intermediate = [part + "-----END CERTIFICATE-----\n" for part in chain.split("-----END CERTIFICATE-----\n")[:2]]
+    leaf, intermediate = [
+        part + "-----END CERTIFICATE-----\n" for part in chain.split("-----END CERTIFICATE-----\n")[:2]
+    ]
     assert "does not belong to the certificate of CN=test" in refusal(chain, other)
     assert "belongs to certificate 2 of the chain" in refusal(intermediate + leaf, key)
     assert "Certificate 2 of the chain, CN=Test Root, has not issued certificate 1" in refusal(leaf + pem(CA.root), key)
@@ -162,5 +166,6 @@ def test_an_app_with_the_old_name_of_another_one_gets_a_certificate_too(shop, al
     apps.add_domain(actor=alice, app=new, hostname="www.example.org")
     endpoints.switch_acm(actor=alice, app=new, home=home, on=True)
     assert {row.app.name: row.name for row in SniEndpoint.objects.all()} == {
-        "shop-old": "greenroom-ca-shop", "shop": f"greenroom-ca-shop-{new.pk.hex[:8]}",
-    }  # fmt: skip
+        "shop-old": "greenroom-ca-shop",
+        "shop": f"greenroom-ca-shop-{new.pk.hex[:8]}",
+    }

@@ -20,7 +20,9 @@ OK, BROKEN = "200 OK", "500 Internal Server Error"
 
 
 class App:
-    """A dyno's socket; ``answer`` gets (scheme as the header tells, host, path) and gives ``200 OK``, or ``301`` with a location."""
+    """A dyno's socket; ``answer`` gets (scheme as the header tells, host, path) and gives ``200 OK``, or ``301`` with a
+    location.
+    """
 
     def __init__(self, folder, answer):
         self.path, self.answer, self.asked, self.heads = folder / "dyno", answer, [], []
@@ -70,10 +72,21 @@ def ssl_redirect(behind):
 def test_an_app_that_answers_is_healthy_and_is_asked_as_the_router_asks(app):
     it = app(lambda *_: OK)
     answer = ask(it, "/healthz?x=1")
-    assert (answer.healthy, answer.https, answer.detail) == (True, False, f"GET /healthz?x=1 (Host: {HOST}) answered 200")
+    assert (answer.healthy, answer.https, answer.detail) == (
+        True,
+        False,
+        f"GET /healthz?x=1 (Host: {HOST}) answered 200",
+    )
     assert it.asked[0] == ("https", HOST, "/healthz?x=1")
     first = it.heads[0]
-    assert first.keys() >= {"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Host", "X-Request-Id", "X-Request-Start", "Via"}
+    assert first.keys() >= {
+        "X-Forwarded-For",
+        "X-Forwarded-Port",
+        "X-Forwarded-Host",
+        "X-Request-Id",
+        "X-Request-Start",
+        "Via",
+    }
 
 
 def test_a_release_of_500s_behind_an_ssl_redirect_is_not_healthy(app):
@@ -94,7 +107,17 @@ def test_an_app_that_does_not_see_https_redirects_for_ever_and_is_told_the_setti
     assert "SECURE_PROXY_SSL_HEADER" in answer.text
 
 
-@pytest.mark.parametrize("goal", ["http://{host}/", "https://www.{host}/", "/home/", "//{host}/home/", "https://{host}:8443/home/", "https://shop.example.com/home/"])
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "http://{host}/",
+        "https://www.{host}/",
+        "/home/",
+        "//{host}/home/",
+        "https://{host}:8443/home/",
+        "https://shop.example.com/home/",
+    ],
+)
 @pytest.mark.parametrize(("end", "healthy"), [(OK, True), (BROKEN, False), ("404 Not Found", False)])
 def test_a_redirect_of_scheme_host_or_slash_is_judged_by_its_end(app, goal, end, healthy):
     first = []
@@ -111,12 +134,20 @@ def test_a_redirect_of_scheme_host_or_slash_is_judged_by_its_end(app, goal, end,
 
 @pytest.mark.parametrize(("end", "healthy"), [(OK, True), ("403 Forbidden", True), (BROKEN, False)])
 def test_a_redirect_to_another_page_of_the_app_must_not_end_in_a_500(app, end, healthy):
-    answer = ask(app(lambda scheme, host, path: end if path == "/accounts/login/?next=/" else "302 Found to /accounts/login/?next=/"))
+    answer = ask(
+        app(
+            lambda scheme, host, path: (
+                end if path == "/accounts/login/?next=/" else "302 Found to /accounts/login/?next=/"
+            )
+        )
+    )
     assert answer.healthy is healthy
     assert "/accounts/login/?next=/" in answer.detail
 
 
-@pytest.mark.parametrize("goal", ["https://login.example.org/", "https://shop.localhost.evil.example/", "mailto:x@example.org", ""])
+@pytest.mark.parametrize(
+    "goal", ["https://login.example.org/", "https://shop.localhost.evil.example/", "mailto:x@example.org", ""]
+)
 def test_a_redirect_to_another_site_is_healthy_and_not_followed(app, goal):
     it = app(lambda scheme, host, path: f"302 Found to {goal}")
     assert ask(it).healthy
@@ -192,8 +223,22 @@ def test_a_rehearsal_asks_the_same_question_from_within_the_dyno(tmp_path, statu
         "  s.end_headers()\n"
         f"h.HTTPServer(('127.0.0.1', {port}), A).serve_forever()"
     )
-    job = {"web": [sys.executable, "-c", server], "smoke": [], "port": port, "path": "/there", "host": HOST, "known": [], "patience": 60 if state == "ok" else 8}
-    done = subprocess.run([sys.executable, "-", str(tmp_path)], input=recording.cell_script(job), capture_output=True, check=False, timeout=60)
+    job = {
+        "web": [sys.executable, "-c", server],
+        "smoke": [],
+        "port": port,
+        "path": "/there",
+        "host": HOST,
+        "known": [],
+        "patience": 60 if state == "ok" else 8,
+    }
+    done = subprocess.run(
+        [sys.executable, "-", str(tmp_path)],
+        input=recording.cell_script(job),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "cell.json").read_text()
     assert f'"state": "{state}"' in text

@@ -48,9 +48,13 @@ def test_the_worker_and_a_person_make_one_certificate_of_the_installations_ca(sh
 
 
 def test_a_certificate_that_is_removed_while_it_is_replaced_does_not_come_back(alice, shop, home, site, monkeypatch):
-    row = endpoints.add(actor=alice, app=shop, home=home, **dict(zip(("chain", "key"), CA.leaf("www.example.com"), strict=True)))
+    row = endpoints.add(
+        actor=alice, app=shop, home=home, **dict(zip(("chain", "key"), CA.leaf("www.example.com"), strict=True))
+    )
     chain, key = CA.leaf("www.example.com")
-    others = meanwhile(monkeypatch, certificates, "judge", lambda: endpoints.remove(actor=alice, app=shop, name=row.name))
+    others = meanwhile(
+        monkeypatch, certificates, "judge", lambda: endpoints.remove(actor=alice, app=shop, name=row.name)
+    )
     endpoints.replace(actor=alice, app=shop, home=home, name=row.name, chain=chain, key=key)
     others[0].end()
     assert not SniEndpoint.objects.exists()
@@ -77,7 +81,9 @@ def test_a_domain_and_an_app_that_are_gone_get_no_certificate(alice, shop, home,
 
 
 def test_two_that_give_a_domain_its_certificate_do_so_one_after_the_other(alice, shop, home, site, monkeypatch):
-    endpoints.add(actor=alice, app=shop, home=home, **dict(zip(("chain", "key"), CA.leaf("www.example.com"), strict=True)))
+    endpoints.add(
+        actor=alice, app=shop, home=home, **dict(zip(("chain", "key"), CA.leaf("www.example.com"), strict=True))
+    )
     endpoints.choose(actor=alice, app=shop, domain=site, name=None)
     real, others = endpoints.covers, []
 

@@ -30,7 +30,15 @@ def serve(app, actor, home, count=2):
     Formation.objects.create(app=app, type="web", quantity=count)
     for number in range(1, count + 1):
         Dyno.objects.create(
-            app=app, release=row, kind="web", type="web", ordinal=number, command="x", state="up", healthy=True, engine_id=f"{app.name}-{number}"
+            app=app,
+            release=row,
+            kind="web",
+            type="web",
+            ordinal=number,
+            command="x",
+            state="up",
+            healthy=True,
+            engine_id=f"{app.name}-{number}",
         )
 
 
@@ -80,7 +88,17 @@ def test_what_is_asked_for_all_apps_is_what_is_asked_for_one(alice, shop, cafe, 
         assert goal == queries.target(queries.facts(app, live))
 
 
-@pytest.mark.parametrize(("state", "page"), [("building", "H81-starting"), ("rolling_out", "H81-starting"), ("held", "H81-held"), ("refused", "H81-refused"), ("failed", "H81-failed"), ("superseded", "H81")])
+@pytest.mark.parametrize(
+    ("state", "page"),
+    [
+        ("building", "H81-starting"),
+        ("rolling_out", "H81-starting"),
+        ("held", "H81-held"),
+        ("refused", "H81-refused"),
+        ("failed", "H81-failed"),
+        ("superseded", "H81"),
+    ],
+)
 def test_the_page_of_an_app_without_a_release_says_how_the_newest_delivery_is_doing(shop, cafe, turning, state, page):
     for seq, one in enumerate(("failed", state), start=1):
         Delivery.objects.create(app=shop, sha="a" * 40, seq=seq, kind="push", state=one)
@@ -104,7 +122,9 @@ def test_what_somebody_removed_from_the_disk_is_made_again(alice, shop, home, tu
     assert os.readlink(name) == f"../{shop.id.hex}"
 
 
-def test_trouble_with_the_route_of_one_app_does_not_stop_another(alice, charlie, shop, cafe, home, turning, caplog, monkeypatch):
+def test_trouble_with_the_route_of_one_app_does_not_stop_another(
+    alice, charlie, shop, cafe, home, turning, caplog, monkeypatch
+):
     serve(shop, alice, home)
     serve(cafe, charlie, home)
     real = actions.switch_to
@@ -122,7 +142,9 @@ def test_trouble_with_the_route_of_one_app_does_not_stop_another(alice, charlie,
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_app_that_is_destroyed_during_a_turn_is_no_error(alice, charlie, shop, cafe, home, turning, caplog, monkeypatch):
+def test_an_app_that_is_destroyed_during_a_turn_is_no_error(
+    alice, charlie, shop, cafe, home, turning, caplog, monkeypatch
+):
     serve(cafe, charlie, home)
     goals = queries.goals()
     apps.destroy(actor=alice, app=next(app for app, *_ in goals if app.pk == shop.pk))

@@ -46,7 +46,15 @@ def test_a_host_name_leads_to_its_app_and_no_other_one_does(tmp_path):
     assert not switch.lead_hosts(tmp_path, {"shop.localhost": "a" * 32, "*.example.com": "b" * 32})
     assert switch.folder_of(tmp_path, "SHOP.localhost.") == "a" * 32
     assert switch.folder_of(tmp_path, "any.example.com") == "b" * 32
-    for host in ("example.com", "a.b.example.com", "..", "../hosts/shop.localhost", "*.example.com", "_.example.com", ""):
+    for host in (
+        "example.com",
+        "a.b.example.com",
+        "..",
+        "../hosts/shop.localhost",
+        "*.example.com",
+        "_.example.com",
+        "",
+    ):
         assert switch.folder_of(tmp_path, host) is None
     assert switch.lead_hosts(tmp_path, {"shop.localhost": "b" * 32})
     assert os.listdir(tmp_path / switch.HOSTS) == ["shop.localhost"]

@@ -1,4 +1,6 @@
-"""What the real Caddy does with Greenroom's own configuration: looks up apps on disk, hides what clients pretend, redirects to the right port."""
+"""What the real Caddy does with Greenroom's own configuration: looks up apps on disk, hides what clients pretend,
+redirects to the right port.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ class Router:
         self.config = caddy.render({"bind": "127.0.0.1", "http_port": self.plain, "https_port": self.secure})
         (home / "caddy/config.json").write_text(json.dumps(self.config))
         env = {"HOME": str(home / "caddy"), "PATH": os.environ["PATH"]}
-        self.process = subprocess.Popen([str(caddy_binary()), "run", "--config", "caddy/config.json"], cwd=home, env=env, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [str(caddy_binary()), "run", "--config", "caddy/config.json"], cwd=home, env=env, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.secure)):
@@ -106,7 +110,11 @@ class Router:
         port = self.secure if tls else self.plain
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        made = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context) if tls else http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        made = (
+            http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+            if tls
+            else http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        )
         made.request("GET", path, headers={"Host": f"{host}:{port}", **headers})
         answer = made.getresponse()
         body = answer.read()
@@ -131,9 +139,23 @@ def router(tmp_path_factory):
 
 
 PRETENDED = (
-    "X-Real-Ip", "Forwarded", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Ssl", "Proxy", "X-Remote-User", "Remote-User", "X_Forwarded_Proto",
-    "X_Remote_User", "X-Auth-Request-User", "True-Client-Ip", "X-Client-Ip", "X-Original-Url", "X-Script-Name", "X-Greenroom-Host",
-)  # fmt: skip
+    "X-Real-Ip",
+    "Forwarded",
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Ssl",
+    "Proxy",
+    "X-Remote-User",
+    "Remote-User",
+    "X_Forwarded_Proto",
+    "X_Remote_User",
+    "X-Auth-Request-User",
+    "True-Client-Ip",
+    "X-Client-Ip",
+    "X-Original-Url",
+    "X-Script-Name",
+    "X-Greenroom-Host",
+)
 
 
 @pytest.mark.parametrize("name", PRETENDED)
@@ -143,7 +165,12 @@ def test_what_a_client_pretends_about_itself_does_not_reach_the_app(router, name
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_the_app_is_told_the_truth_about_the_request(router, tls):
-    lies = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "gopher", "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "1"}
+    lies = {
+        "X-Forwarded-For": "1.2.3.4",
+        "X-Forwarded-Proto": "gopher",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Port": "1",
+    }
     seen = router.seen(tls=tls, **lies)
     port = router.secure if tls else router.plain
     assert seen["x-forwarded-for"] == ["127.0.0.1"]
@@ -158,11 +185,16 @@ def test_the_forwarded_port_is_the_routers_own_also_when_the_host_names_none(rou
 
 
 def test_ordinary_headers_of_a_client_reach_the_app(router):
-    seen = router.seen(**{"X-Auth-Token": "t", "X-Requested-With": "x", "X-Client-Version": "1", "Cookie": "a=b", "X-CSRFToken": "c"})
+    seen = router.seen(
+        **{"X-Auth-Token": "t", "X-Requested-With": "x", "X-Client-Version": "1", "Cookie": "a=b", "X-CSRFToken": "c"}
+    )
     assert seen.keys() >= {"x-auth-token", "x-requested-with", "x-client-version", "cookie", "x-csrftoken"}
 
 
-@pytest.mark.parametrize(("given", "kept"), [("0123456789abcdefABCD+/=-", True), ("short", False), ("x" * 201, False), ("0123456789 0123456789\"", False)])
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("0123456789abcdefABCD+/=-", True), ("short", False), ("x" * 201, False), ('0123456789 0123456789"', False)],
+)
 def test_a_clients_request_id_is_kept_when_it_is_valid(router, given, kept):
     (told,) = router.seen(**{"X-Request-Id": given})["x-request-id"]
     assert (told == given) is kept
@@ -173,12 +205,27 @@ def test_a_clients_request_id_is_kept_when_it_is_valid(router, given, kept):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("host", ["shop.localhost", "Shop.LocalHost", "shop.localhost.", "any.example.com", "ANY.example.com"])
+@pytest.mark.parametrize(
+    "host", ["shop.localhost", "Shop.LocalHost", "shop.localhost.", "any.example.com", "ANY.example.com"]
+)
 def test_an_app_is_found_by_its_names(router, host):
     assert router.ask(host=host)[0] == 200
 
 
-@pytest.mark.parametrize("host", ["nosuch.localhost", "localhost", "a.b.example.com", "example.com", "..", "_.example.com", "hosts", "127.0.0.1", SHOP])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "nosuch.localhost",
+        "localhost",
+        "a.b.example.com",
+        "example.com",
+        "..",
+        "_.example.com",
+        "hosts",
+        "127.0.0.1",
+        SHOP,
+    ],
+)
 def test_no_other_name_leads_anywhere(router, host):
     status, headers, body = router.ask(host=host)
     assert (status, headers["greenroom-error"]) == (404, "H01")
@@ -195,7 +242,13 @@ def test_an_app_and_its_names_come_and_go_without_a_reload_and_keep_others_webso
         assert [router.ask(host=host)[0] for host in ("cafe.localhost", "www.cafe.example")] == [200, 200]
         switch.lead_hosts(router.home, names)
         assert [router.ask(host=host)[0] for host in ("cafe.localhost", "www.cafe.example")] == [404, 404]
-        caddy.load(router.home, {**router.config, "apps": {**router.config["apps"], "http": {**router.config["apps"]["http"], "grace_period": "1s"}}})
+        caddy.load(
+            router.home,
+            {
+                **router.config,
+                "apps": {**router.config["apps"], "http": {**router.config["apps"]["http"], "grace_period": "1s"}},
+            },
+        )
         time.sleep(2)  # the old configuration is over
         sock.sendall(b"ping")
         assert sock.recv(100) == b"ping", "a certificate does reload, and cuts no websocket either"

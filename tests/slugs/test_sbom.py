@@ -13,12 +13,15 @@ from greenroom.slugs.sbom import cyclonedx
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 MANIFEST = {
-    "commit": "a" * 40, "tree": "t", "python_version": "3.12.4", "tools": {"uv": "0.9", "poetry": "2.4.1"},
+    "commit": "a" * 40,
+    "tree": "t",
+    "python_version": "3.12.4",
+    "tools": {"uv": "0.9", "poetry": "2.4.1"},
     "packages": {
         "six": {"version": "1.16.0", "size": 10, "record": "r", "hashes": [ONE, TWO]},
         "attrs": {"version": "25.1", "size": 20, "record": "", "hashes": [ONE]},
     },
-}  # fmt: skip
+}
 
 
 def make(**changes):
@@ -31,10 +34,13 @@ VALID = JsonStrictValidator(SchemaVersion.V1_6)
 @pytest.mark.parametrize(
     "changes",
     [
-        {}, {"packages": {}}, {"tools": {}}, {"tree": "", "python_version": ""},
+        {},
+        {"packages": {}},
+        {"tools": {}},
+        {"tree": "", "python_version": ""},
         {"packages": {"a-b": {"version": "1!2.0+local.1", "size": 0, "record": "", "hashes": ["sha384:" + "3" * 96]}}},
     ],
-)  # fmt: skip
+)
 def test_the_document_is_valid_by_the_schema_of_cyclonedx(changes):
     assert VALID.validate_str(json.dumps(make(**changes))) is None
     assert VALID.validate_str(json.dumps({**make(), "components": [{"name": "six"}]})) is not None
@@ -70,7 +76,10 @@ def test_the_hashes_of_each_kind_of_lock_are_read():
     assert hashes("pipenv", json.dumps(pipfile)) == {("six", "1.16.0"): [ONE, TWO]}
     poetry = f"[[package]]\nname = 'Six'\nversion = '1.16.0'\nfiles = [{{file = 'a', hash = '{ONE}'}}]\n"
     assert hashes("poetry", poetry) == {("six", "1.16.0"): [ONE]}
-    uv = f"[[package]]\nname = 'six'\nversion = '1.16.0'\nsdist = {{ hash = '{TWO}' }}\nwheels = [{{ hash = '{ONE}' }}]\n"
+    uv = (
+        f"[[package]]\nname = 'six'\nversion = '1.16.0'\nsdist = {{ hash = '{TWO}' }}\nwheels = [{{ hash = '{ONE}'"
+        " }]\n"
+    )
     assert hashes("uv", uv) == {("six", "1.16.0"): [ONE, TWO]}
 
 

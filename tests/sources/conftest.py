@@ -45,7 +45,12 @@ class Api:
         self.client = Client(headers={"Authorization": f"Bearer {plain}"})
 
     def __call__(self, method, path="", body=None):
-        return self.client.generic(method, f"/apps/shop/source{path}", b"" if body is None else json.dumps(body), content_type="application/json")
+        return self.client.generic(
+            method,
+            f"/apps/shop/source{path}",
+            b"" if body is None else json.dumps(body),
+            content_type="application/json",
+        )
 
     def set(self, url, **other):
         return self("PUT", "", {"url": url, **other})

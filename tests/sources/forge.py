@@ -1,4 +1,6 @@
-"""A small forge on this machine: bare repositories over git's smart HTTP by git's own http-backend, and an API that keeps what it is told."""
+"""A small forge on this machine: bare repositories over git's smart HTTP by git's own http-backend, and an API that
+keeps what it is told.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,20 @@ from pathlib import Path
 from typing import Any
 
 ENV = {
-    "PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent",
-    "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com", "GIT_COMMITTER_NAME": "Alice", "GIT_COMMITTER_EMAIL": "alice@example.com",
-}  # fmt: skip
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "HOME": "/nonexistent",
+    "GIT_AUTHOR_NAME": "Alice",
+    "GIT_AUTHOR_EMAIL": "alice@example.com",
+    "GIT_COMMITTER_NAME": "Alice",
+    "GIT_COMMITTER_EMAIL": "alice@example.com",
+}
 
 
 class Forge:
-    """``asked``: (method, path, headers, body) of each request. password: what git and the API ask for, none if empty. mode: smart, dumb
+    """``asked``: (method, path, headers, body) of each request. password: what git and the API ask for, none if empty.
+    mode: smart, dumb
     (files alone) or redirect. answer: what the API says, ``(method, path, body) -> (status, body)``.
     """
 
@@ -92,18 +101,31 @@ class Handler(BaseHTTPRequestHandler):
     def repository(self, body: bytes) -> None:
         path, _, query = self.path.partition("?")
         kind, _, rest = self.headers.get("Authorization", "").partition(" ")
-        if self.made.password and (kind != "Basic" or base64.b64decode(rest).decode().partition(":")[2] != self.made.password):
+        if self.made.password and (
+            kind != "Basic" or base64.b64decode(rest).decode().partition(":")[2] != self.made.password
+        ):
             return self.reply(401, [("WWW-Authenticate", 'Basic realm="forge"')], b"")
         if self.made.mode == "redirect":
             return self.reply(302, [("Location", f"http://localhost:{self.made.port}{self.path}")], b"")
         if self.made.mode == "dumb":
             file = self.made.root / path.lstrip("/")
-            return self.reply(200 if file.is_file() else 404, [("Content-Type", "text/plain")], file.read_bytes() if file.is_file() else b"")
+            return self.reply(
+                200 if file.is_file() else 404,
+                [("Content-Type", "text/plain")],
+                file.read_bytes() if file.is_file() else b"",
+            )
         env = {
-            **ENV, "GIT_PROJECT_ROOT": str(self.made.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path, "QUERY_STRING": query,
-            "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""), "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-        }  # fmt: skip
+            **ENV,
+            "GIT_PROJECT_ROOT": str(self.made.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+        }
         out = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, check=False).stdout
         head, _, rest_of = out.partition(b"\r\n\r\n")
         fields = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")]

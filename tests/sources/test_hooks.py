@@ -1,4 +1,6 @@
-"""A forge's call: genuine by its signature over the bytes as they came, counted once, never more than a hint, and never a reason to build a fork."""
+"""A forge's call: genuine by its signature over the bytes as they came, counted once, never more than a hint, and never
+a reason to build a fork.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def mac(secret, body):
 
 
 class Hook:
-    """The shop's webhook, and a forge that knows its secret. Its source has been looked at, and is due in some minutes."""
+    """The shop's webhook, and a forge that knows its secret. Its source has been looked at, and is due in some
+    minutes.
+    """
 
     def __init__(self, answer):
         self.path, self.secret = answer["webhook"]["path"], answer["secret"]
@@ -41,7 +45,11 @@ class Hook:
 
     def github(self, payload=PUSH, event="push", delivery=None, secret=None, content_type="application/json", **more):
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        headers = {"X-GitHub-Event": event, "X-GitHub-Delivery": delivery or str(uuid.uuid4()), "X-Hub-Signature-256": f"sha256={mac(secret or self.secret, body)}"}
+        headers = {
+            "X-GitHub-Event": event,
+            "X-GitHub-Delivery": delivery or str(uuid.uuid4()),
+            "X-Hub-Signature-256": f"sha256={mac(secret or self.secret, body)}",
+        }
         return self.raw(body, headers | more, content_type)
 
     @property
@@ -77,17 +85,28 @@ def bad_headers(secret, body):
     other = mac("another secret", body)
     sha1 = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
     return {
-        "none": {}, "of another secret": {"X-Hub-Signature-256": f"sha256={other}"}, "SHA-1 alone": {"X-Hub-Signature": f"sha1={sha1}"},
-        "SHA-1 in the place of SHA-256": {"X-Hub-Signature-256": f"sha1={sha1}"}, "upper case": {"X-Hub-Signature-256": f"sha256={good.upper()}"},
-        "upper-case name": {"X-Hub-Signature-256": f"SHA256={good}"}, "truncated": {"X-Hub-Signature-256": f"sha256={good[:-1]}"},
-        "of no length": {"X-Hub-Signature-256": "sha256="}, "without its name": {"X-Hub-Signature-256": good}, "with a blank": {"X-Hub-Signature-256": f" sha256={good} x"},
-        "twice": {"X-Hub-Signature-256": f"sha256={good},sha256={good}"}, "a bad one behind": {"X-Hub-Signature-256": f"sha256={good},sha256={other}"},
+        "none": {},
+        "of another secret": {"X-Hub-Signature-256": f"sha256={other}"},
+        "SHA-1 alone": {"X-Hub-Signature": f"sha1={sha1}"},
+        "SHA-1 in the place of SHA-256": {"X-Hub-Signature-256": f"sha1={sha1}"},
+        "upper case": {"X-Hub-Signature-256": f"sha256={good.upper()}"},
+        "upper-case name": {"X-Hub-Signature-256": f"SHA256={good}"},
+        "truncated": {"X-Hub-Signature-256": f"sha256={good[:-1]}"},
+        "of no length": {"X-Hub-Signature-256": "sha256="},
+        "without its name": {"X-Hub-Signature-256": good},
+        "with a blank": {"X-Hub-Signature-256": f" sha256={good} x"},
+        "twice": {"X-Hub-Signature-256": f"sha256={good},sha256={good}"},
+        "a bad one behind": {"X-Hub-Signature-256": f"sha256={good},sha256={other}"},
         "a bad one of another kind beside": {"X-Hub-Signature-256": f"sha256={good}", "X-Gitea-Signature": other},
-        "no hex": {"X-Hub-Signature-256": "sha256=" + "g" * 64}, "not ASCII": {"X-Hub-Signature-256": "sha256=" + "\xe9" * 64},
-        "Gitea's of another secret": {"X-Gitea-Signature": other}, "Gitea's in GitHub's form": {"X-Gitea-Signature": f"sha256={good}"},
-        "GitLab's of another secret": {"X-Gitlab-Token": "another"}, "GitLab's empty": {"X-Gitlab-Token": ""}, "GitLab's truncated": {"X-Gitlab-Token": secret[:-1]},
+        "no hex": {"X-Hub-Signature-256": "sha256=" + "g" * 64},
+        "not ASCII": {"X-Hub-Signature-256": "sha256=" + "\xe9" * 64},
+        "Gitea's of another secret": {"X-Gitea-Signature": other},
+        "Gitea's in GitHub's form": {"X-Gitea-Signature": f"sha256={good}"},
+        "GitLab's of another secret": {"X-Gitlab-Token": "another"},
+        "GitLab's empty": {"X-Gitlab-Token": ""},
+        "GitLab's truncated": {"X-Gitlab-Token": secret[:-1]},
         "the secret itself": {"X-Hub-Signature-256": secret},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("name", bad_headers("x", b""))
@@ -101,9 +120,16 @@ def test_a_call_with_a_bad_signature_is_refused_and_not_read(hook, name, monkeyp
 
 
 def test_the_signature_is_over_the_bytes_as_they_came(hook):
-    for body in (b'{ "ref" : "refs/heads/master" }', b'{"ref":"refs/heads/master","x":"\\u00e9"}', b'{"a": {}, "ref": "refs/heads/master"}\n'):
+    for body in (
+        b'{ "ref" : "refs/heads/master" }',
+        b'{"ref":"refs/heads/master","x":"\\u00e9"}',
+        b'{"a": {}, "ref": "refs/heads/master"}\n',
+    ):
         assert hook.github(body).status_code == 202
-        headers = {"X-GitHub-Event": "push", "X-Hub-Signature-256": f"sha256={mac(hook.secret, json.dumps(json.loads(body)).encode())}"}
+        headers = {
+            "X-GitHub-Event": "push",
+            "X-Hub-Signature-256": f"sha256={mac(hook.secret, json.dumps(json.loads(body)).encode())}",
+        }
         assert hook.raw(body, headers).status_code == 401
 
 
@@ -116,7 +142,11 @@ def test_a_form_is_as_good_as_json(hook):
 
 def test_gitea_and_gitlab_are_understood(hook):
     body = json.dumps(PUSH).encode()
-    signed = {"X-Gitea-Signature": mac(hook.secret, body), "X-Hub-Signature-256": f"sha256={mac(hook.secret, body)}", "X-Hub-Signature": "sha1=old"}
+    signed = {
+        "X-Gitea-Signature": mac(hook.secret, body),
+        "X-Hub-Signature-256": f"sha256={mac(hook.secret, body)}",
+        "X-Hub-Signature": "sha1=old",
+    }
     gitea = {"X-Gitea-Event": "push", "X-GitHub-Event": "push", "X-Gitea-Delivery": "g-1", **signed}
     assert hook.raw(body, gitea).status_code == 202
     assert hook.asked
@@ -124,8 +154,16 @@ def test_gitea_and_gitlab_are_understood(hook):
     assert hook.raw(body, gitlab).status_code == 202
     assert hook.asked
     tag = json.dumps({"ref": "refs/tags/v1", "object_kind": "tag_push"}).encode()
-    assert hook.raw(tag, {**gitlab, "X-Gitlab-Event": "Tag Push Hook", "X-Gitlab-Event-UUID": "l-2"}).json()["message"].startswith("ignored: tag")
-    assert sorted(HookCall.objects.values_list("delivery", "event")) == [("g-1", "push"), ("l-1", "push"), ("l-2", "tag")]
+    assert (
+        hook.raw(tag, {**gitlab, "X-Gitlab-Event": "Tag Push Hook", "X-Gitlab-Event-UUID": "l-2"})
+        .json()["message"]
+        .startswith("ignored: tag")
+    )
+    assert sorted(HookCall.objects.values_list("delivery", "event")) == [
+        ("g-1", "push"),
+        ("l-1", "push"),
+        ("l-2", "tag"),
+    ]
 
 
 # ---- once, bounded, and only a hint ----------------------------------------------------------------------------------
@@ -162,12 +200,30 @@ def test_a_replayed_call_of_an_old_commit_deploys_nothing_over_a_newer_one(follo
 def test_a_call_says_only_when_to_look(followed, look, repo, shop, home):
     """The payload may claim what it likes: what is taken is what the branch of the source is."""
     commit = repo.commit()
-    liar = {**PUSH, "after": "f" * 40, "forced": True, "repository": {"clone_url": "http://169.254.169.254/x.git", "full_name": "evil/x"}}
+    liar = {
+        **PUSH,
+        "after": "f" * 40,
+        "forced": True,
+        "repository": {"clone_url": "http://169.254.169.254/x.git", "full_name": "evil/x"},
+    }
     assert followed.github(liar).status_code == 202
     assert look(due=True).taken == commit
 
 
-@pytest.mark.parametrize("payload", [{"ref": "refs/heads/topic"}, {"ref": "refs/tags/master"}, {"ref": "refs/heads/master2"}, {"ref": None}, {}, [], "x", 3, None])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"ref": "refs/heads/topic"},
+        {"ref": "refs/tags/master"},
+        {"ref": "refs/heads/master2"},
+        {"ref": None},
+        {},
+        [],
+        "x",
+        3,
+        None,
+    ],
+)
 def test_what_is_not_about_the_branch_is_ignored_politely(hook, payload):
     answer = hook.github(payload)
     assert answer.status_code == 200
@@ -240,7 +296,9 @@ def examples():
         pytest.skip("npm is not here: GitHub's examples of webhooks cannot be installed")
     subprocess.run([str(ROOT / "tests/contracts/github/install.sh")], check=True, timeout=300)
     folder = ROOT / ".tools/github/node_modules/@octokit/webhooks-examples/api.github.com"
-    return [(row["name"], example) for row in json.loads((folder / "index.json").read_text()) for example in row["examples"]]
+    return [
+        (row["name"], example) for row in json.loads((folder / "index.json").read_text()) for example in row["examples"]
+    ]
 
 
 def test_each_of_githubs_examples_has_a_sensible_answer(followed, look, repo, shop, home):
@@ -260,7 +318,8 @@ def test_each_of_githubs_examples_has_a_sensible_answer(followed, look, repo, sh
         assert (answer.json()["message"] == "pong") == (event == "ping")
     assert len(seen) >= 58
     assert asked == [("push", "refs/heads/master")] * 2
-    # pull requests, those of forks among them, lead to no push, so to no build: nothing of theirs ever meets a config var
+    # pull requests, those of forks among them, lead to no push, so to no build: nothing of theirs ever meets a config
+    # var
     assert {"pull_request", "fork", "check_run", "status", "merge_group", "workflow_run"} <= seen
     assert not Push.objects.exists()
     assert not Build.objects.exists()

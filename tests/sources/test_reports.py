@@ -1,4 +1,6 @@
-"""What becomes of a fetched commit is told to its forge, in the forge's own requests, once per state, and again until it is heard."""
+"""What becomes of a fetched commit is told to its forge, in the forge's own requests, once per state, and again until
+it is heard.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,31 @@ pytestmark = pytest.mark.django_db
 SHA = "a" * 40
 TOKEN = "token-0123456789"
 STATUS_BODY = {
-    "type": "object", "required": ["state"],
+    "type": "object",
+    "required": ["state"],
     "properties": {
-        "state": {"type": "string", "enum": ["error", "failure", "pending", "success"]}, "target_url": {"type": "string", "format": "uri"},
-        "description": {"type": "string"}, "context": {"type": "string"},
+        "state": {"type": "string", "enum": ["error", "failure", "pending", "success"]},
+        "target_url": {"type": "string", "format": "uri"},
+        "description": {"type": "string"},
+        "context": {"type": "string"},
     },
-}  # fmt: skip
+}
 DEPLOYMENT_STATUS_BODY = {
-    "type": "object", "required": ["state"],
+    "type": "object",
+    "required": ["state"],
     "properties": {
-        "state": {"type": "string", "enum": ["error", "failure", "inactive", "in_progress", "queued", "pending", "success"]},
-        "environment_url": {"type": "string", "format": "uri"}, "environment": {"type": "string"}, "auto_inactive": {"type": "boolean"},
+        "state": {
+            "type": "string",
+            "enum": ["error", "failure", "inactive", "in_progress", "queued", "pending", "success"],
+        },
+        "environment_url": {"type": "string", "format": "uri"},
+        "environment": {"type": "string"},
+        "auto_inactive": {"type": "boolean"},
     },
-}  # fmt: skip
-"""The bodies of "Create a commit status" and "Create a deployment status" in GitHub's OpenAPI description, as far as they are used."""
+}
+"""The bodies of "Create a commit status" and "Create a deployment status" in GitHub's OpenAPI description, as far as
+they are used.
+"""
 
 
 @pytest.fixture
@@ -53,7 +66,9 @@ def delivery(shop, repo):
     """A delivery of a commit that was fetched."""
 
     def make(state="checking", seq=1, **columns):
-        push = Push.objects.create(app=shop, seq=seq, ref="refs/heads/master", before="0" * 40, after=SHA, state="recorded", origin=repo.url)
+        push = Push.objects.create(
+            app=shop, seq=seq, ref="refs/heads/master", before="0" * 40, after=SHA, state="recorded", origin=repo.url
+        )
         return Delivery.objects.create(app=shop, seq=seq, kind="push", sha=SHA, push=push, state=state, **columns)
 
     return make
@@ -103,16 +118,26 @@ def test_github_is_told_of_a_deployment_from_its_release_on(follow, delivery, te
     Delivery.objects.filter(pk=row.pk).update(state="live", finished_at=clock.now())
     tell()
     made = [(path, body) for method, path, body in forge.api() if "deployments" in path]
-    assert [path for path, _ in made] == ["/api/repos/team/shop/deployments", *["/api/repos/team/shop/deployments/77/statuses"] * 2]
+    assert [path for path, _ in made] == [
+        "/api/repos/team/shop/deployments",
+        *["/api/repos/team/shop/deployments/77/statuses"] * 2,
+    ]
     first = made[0][1]
-    assert (first["ref"], first["environment"], first["required_contexts"], first["auto_merge"]) == (SHA, "shop", [], False)
+    assert (first["ref"], first["environment"], first["required_contexts"], first["auto_merge"]) == (
+        SHA,
+        "shop",
+        [],
+        False,
+    )
     assert [body["state"] for _, body in made[1:]] == ["in_progress", "success"]
     assert made[2][1]["environment_url"] == "http://shop.localhost:8080/"
     assert made[2][1]["description"] == f"v{version} is live"
     assert not [text for _, body in made[1:] for text in problems(body, DEPLOYMENT_STATUS_BODY)]
 
 
-def test_a_deployment_whose_answer_was_lost_is_found_and_not_made_twice(follow, delivery, tell, forge, shop, home, alice):
+def test_a_deployment_whose_answer_was_lost_is_found_and_not_made_twice(
+    follow, delivery, tell, forge, shop, home, alice
+):
     follow("github")
     row = delivery("rolling_out")
     make_release(shop, home, alice, row)
@@ -140,7 +165,13 @@ def test_gitlab_is_told_in_its_own_words_and_twice_is_no_failure(follow, deliver
     forge.answer = lambda method, path, body: (400, {"message": "Cannot transition status via :run from :running"})
     delivery("superseded", finished_at=clock.now())
     tell()
-    assert forge.api() == [("POST", f"/api/projects/team%2Fshop/statuses/{SHA}", {"state": "canceled", "name": "greenroom/shop", "description": "superseded"})]
+    assert forge.api() == [
+        (
+            "POST",
+            f"/api/projects/team%2Fshop/statuses/{SHA}",
+            {"state": "canceled", "name": "greenroom/shop", "description": "superseded"},
+        )
+    ]
     assert forge.asked[-1][2]["PRIVATE-TOKEN"] == TOKEN
     assert Report.objects.get().status == "sent"
 
@@ -180,7 +211,12 @@ def test_what_cannot_get_better_is_given_up_and_shown(follow, delivery, tell, fo
     tell()
     tell()
     (shown,) = api.info()["reports"]
-    assert (shown["status"], shown["error"], shown["code"], len(forge.api())) == ("failed", f"{code} Not Found", code, 1)
+    assert (shown["status"], shown["error"], shown["code"], len(forge.api())) == (
+        "failed",
+        f"{code} Not Found",
+        code,
+        1,
+    )
 
 
 def test_a_report_under_way_when_its_process_died_is_sent_again(follow, delivery, tell, forge):
@@ -229,7 +265,9 @@ def test_a_forge_at_a_private_address_is_told_nothing(follow, delivery, home, fo
 def test_each_state_has_a_word_for_each_forge(kind, state):
     told = reports.Told(kind="status", context="c", state=state if state != "inactive" else "pending", description="d")
     body = reports.status_request(kind, "https://api", "a/b", SHA, told).body
-    words = {"gitlab": {"pending", "running", "success", "failed", "canceled"}}.get(kind, {"pending", "success", "failure", "error"})
+    words = {"gitlab": {"pending", "running", "success", "failed", "canceled"}}.get(
+        kind, {"pending", "success", "failure", "error"}
+    )
     assert body["state"] in words
 
 

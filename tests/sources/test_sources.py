@@ -1,4 +1,6 @@
-"""An app follows a repository elsewhere: set, fetched, taken as a push, refused with a reason; addresses and credentials are kept in bounds."""
+"""An app follows a repository elsewhere: set, fetched, taken as a push, refused with a reason; addresses and
+credentials are kept in bounds.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ def test_a_source_is_followed_from_the_first_commit_on(api, look, repo, shop, ho
     assert look(due=False).taken == first  # not before its time
     assert look().taken == second
     pushes = list(Push.objects.order_by("seq"))
-    assert [(push.after, push.origin, push.account) for push in pushes] == [(first, repo.url, None), (second, repo.url, None)]
+    assert [(push.after, push.origin, push.account) for push in pushes] == [
+        (first, repo.url, None),
+        (second, repo.url, None),
+    ]
     assert [push.pk for push in deliveries.pushes_without_delivery()] == [push.pk for push in pushes]
     shown = api.info()
     assert (shown["state"], shown["seen"], shown["branch"], shown["problem"]) == ("synced", second, "master", None)
@@ -70,7 +75,11 @@ def test_a_failure_is_shown_and_looked_at_again_later_and_later(api, look, forge
     api.set(f"{forge.url}/team/none.git")
     for failures in (1, 2, 3):
         row = look()
-        assert (row.state, row.failures, row.problem) == ("failing", failures, "There is no such repository, or the credential may not see it.")
+        assert (row.state, row.failures, row.problem) == (
+            "failing",
+            failures,
+            "There is no such repository, or the credential may not see it.",
+        )
     assert [rules.pause(300, failures) for failures in (0, 1, 4, 5, 9, 99)] == [300, 300, 480, 960, 3600, 3600]
     assert [rules.pause(10, failures) for failures in (1, 2, 3)] == [10, 20, 40]
     assert rules.pause(0, 1) == 10
@@ -118,7 +127,9 @@ def test_pushes_to_the_branch_are_refused_with_where_to_push(api, repo, shop):
     api.set(repo.url)
     move = Update(ref="refs/heads/main", before="1" * 40, after="2" * 40)
     (refusal,) = push_refusals(shop, [move])
-    assert refusal.message == f"master (also called main) of shop follows master of {repo.url}; it is not pushed to here."
+    assert (
+        refusal.message == f"master (also called main) of shop follows master of {repo.url}; it is not pushed to here."
+    )
     assert f"git push {repo.url} HEAD:master" in refusal.hint
     assert push_refusals(shop, [Update(ref="refs/heads/topic", before="1" * 40, after="2" * 40)]) == []
     assert api("DELETE").status_code == 200
@@ -165,11 +176,41 @@ def test_a_source_that_was_changed_during_a_look_is_not_told_of_the_old_one(api,
 # ---- addresses -------------------------------------------------------------------------------------------------------
 
 BAD = [
-    "file:///etc/passwd", "/etc/passwd", "gopher://example.com/x", "git://example.com/x.git", "ext::sh -c id", "-u:x", "https://u:p@example.com/x.git",
-    "https://example.com/x.git?token=1", "https://example.com/x.git#x", "https://exa mple.com/x", "https://example.com\\@10.0.0.1/x", "https://example.com./x",
-    "https://example.com", "ssh://-oProxyCommand=id/x", "ssh://git@-oProxyCommand=id/x", "git@-oProxyCommand=id:x", "git@host:-x", "x", "", "https://[::1/x",
-]  # fmt: skip
-PRIVATE = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "169.254.169.254", "10.1.2.3", "localhost", "a.localhost"]
+    "file:///etc/passwd",
+    "/etc/passwd",
+    "gopher://example.com/x",
+    "git://example.com/x.git",
+    "ext::sh -c id",
+    "-u:x",
+    "https://u:p@example.com/x.git",
+    "https://example.com/x.git?token=1",
+    "https://example.com/x.git#x",
+    "https://exa mple.com/x",
+    "https://example.com\\@10.0.0.1/x",
+    "https://example.com./x",
+    "https://example.com",
+    "ssh://-oProxyCommand=id/x",
+    "ssh://git@-oProxyCommand=id/x",
+    "git@-oProxyCommand=id:x",
+    "git@host:-x",
+    "x",
+    "",
+    "https://[::1/x",
+]
+PRIVATE = [
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f.1",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "0.0.0.0",
+    "[::]",
+    "169.254.169.254",
+    "10.1.2.3",
+    "localhost",
+    "a.localhost",
+]
 
 
 @pytest.mark.parametrize("url", BAD)
@@ -198,12 +239,19 @@ def test_the_connection_goes_to_the_judged_address_and_the_name_is_not_asked_aga
     commit = repo.commit()
     real = socket.getaddrinfo
     answers = [[(2, 1, 6, "", ("127.0.0.1", 0))]]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: answers[-1] if "forge.example.test" in host else real(host, *rest, **more))
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **more: answers[-1] if "forge.example.test" in host else real(host, *rest, **more),
+    )
     api.set(repo.url.replace("127.0.0.1", "forge.example.test"))
     assert look().taken == commit
     answers.append([(2, 1, 6, "", ("10.0.0.1", 0))])
     row = look()
-    assert (row.state, row.problem) == ("failing", "The host forge.example.test leads to 10.0.0.1, which is not a public address.")
+    assert (row.state, row.problem) == (
+        "failing",
+        "The host forge.example.test leads to 10.0.0.1, which is not a public address.",
+    )
 
 
 def test_a_redirect_is_a_failure(api, look, forge, repo):
@@ -214,13 +262,17 @@ def test_a_redirect_is_a_failure(api, look, forge, repo):
     assert (row.state, row.problem) == ("failing", "The server answers with a redirect, which is not followed.")
 
 
-@pytest.mark.parametrize("branch", ["refs/pull/1/head", "refs/heads/master", "-x", "a..b", "HEAD^", "tags/../x", "a b", "x" * 201])
+@pytest.mark.parametrize(
+    "branch", ["refs/pull/1/head", "refs/heads/master", "-x", "a..b", "HEAD^", "tags/../x", "a b", "x" * 201]
+)
 def test_nothing_but_a_branch_is_followed(api, repo, branch):
     assert api.set(repo.url, branch=branch).status_code == 422
 
 
 def test_pull_requests_are_never_fetched(api, look, forge, repo, shop, home):
-    """A forge keeps pull requests, forks' among them, at refs/pull: whatever is there, only the one branch is asked for and comes."""
+    """A forge keeps pull requests, forks' among them, at refs/pull: whatever is there, only the one branch is asked for
+    and comes.
+    """
     commit = repo.commit("ours")
     repo.git("commit", "-q", "--allow-empty", "-m", "theirs")
     theirs = repo.git("rev-parse", "HEAD")
@@ -294,7 +346,14 @@ def test_ssh_is_told_the_judged_address_the_pinned_keys_and_nothing_of_the_users
         said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
         read = subprocess.run(["ssh-keygen", "-y", "-f", file], capture_output=True, text=True, check=True).stdout
         assert read.split()[1] == row.public_key.split()[1]
-    for line in ("hostname 140.82.121.4", "hostkeyalias github.com", "stricthostkeychecking true", "batchmode yes", "identityagent none", "forwardagent no"):
+    for line in (
+        "hostname 140.82.121.4",
+        "hostkeyalias github.com",
+        "stricthostkeychecking true",
+        "batchmode yes",
+        "identityagent none",
+        "forwardagent no",
+    ):
         assert line in said, line
     assert rules.fingerprint(rules.KNOWN_HOSTS["github.com"]) == "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
     assert not os.path.exists(file)
@@ -303,7 +362,9 @@ def test_ssh_is_told_the_judged_address_the_pinned_keys_and_nothing_of_the_users
 def test_known_hosts_are_read_for_the_host_of_the_url(api):
     line = rules.KNOWN_HOSTS["gitlab.com"].split(" ", 1)[1]
     answer = api.set("git@gitlab.example.org:team/shop.git", known_hosts=f"# comment\nsomething {line}\n")
-    assert answer.json()["known_hosts"] == [{"key": f"gitlab.example.org {line}", "fingerprint": "SHA256:eUXGGm1YGsMAS7vkcx6JOJdOGHPem5gQp4taiCfCLB8"}]
+    assert answer.json()["known_hosts"] == [
+        {"key": f"gitlab.example.org {line}", "fingerprint": "SHA256:eUXGGm1YGsMAS7vkcx6JOJdOGHPem5gQp4taiCfCLB8"}
+    ]
     for bad in ("", "x", "host ssh-ed25519 !!!", f"host {line.split()[1]}"):
         assert api.set("git@gitlab.example.org:team/shop.git", known_hosts=bad).status_code == 422, bad
 
@@ -311,7 +372,20 @@ def test_known_hosts_are_read_for_the_host_of_the_url(api):
 # ---- the API ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [{}, {"url": 3}, {"interval": 5}, {"interval": "often"}, {"interval": 90_000}, {"interval": True}, {"kind": "svn"}, {"token": "a\nb"}, {"branch": []}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"url": 3},
+        {"interval": 5},
+        {"interval": "often"},
+        {"interval": 90_000},
+        {"interval": True},
+        {"kind": "svn"},
+        {"token": "a\nb"},
+        {"branch": []},
+    ],
+)
 def test_a_bad_wish_is_refused(api, body):
     assert api("PUT", "", {"url": "https://example.com/x.git", **body} if body else {}).status_code == 422
     assert not Source.objects.exists()
@@ -332,18 +406,18 @@ def test_operators_set_developers_sync_viewers_look(api, bob, vera, repo):
 @pytest.mark.parametrize(
     ("url", "kind", "api_root"),
     [
-        ("https://github.com/team/shop.git", "github", "https://api.github.com"), ("git@github.example.org:team/shop", "github", "https://github.example.org/api/v3"),
+        ("https://github.com/team/shop.git", "github", "https://api.github.com"),
+        ("git@github.example.org:team/shop", "github", "https://github.example.org/api/v3"),
         ("ssh://git@gitlab.example.org:2222/team/sub/shop.git", "gitlab", "https://gitlab.example.org/api/v4"),
-        ("https://codeberg.org/team/shop", "gitea", "https://codeberg.org/api/v1"), ("https://gitea.example.org:3000/t/s.git", "gitea", "https://gitea.example.org:3000/api/v1"),
+        ("https://codeberg.org/team/shop", "gitea", "https://codeberg.org/api/v1"),
+        ("https://gitea.example.org:3000/t/s.git", "gitea", "https://gitea.example.org:3000/api/v1"),
         ("https://git.example.org/team/shop.git", "git", ""),
     ],
-)  # fmt: skip
+)
 def test_a_forge_is_known_by_its_name(url, kind, api_root):
     place = rules.place_of(url)
     assert (rules.guess_kind(place.host), rules.api_root(kind, place)) == (kind, api_root)
     assert place.path.startswith("t")
-
-
 
 
 @pytest.mark.django_db(transaction=True)

@@ -45,11 +45,22 @@ class Sshd:
             path.unlink(missing_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         settings = [
-            f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {key}", f"AuthorizedKeysFile {self.folder / 'authorized'}", "UsePAM no",
-            "StrictModes no", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PidFile none", "PermitRootLogin yes", "AcceptEnv GIT_PROTOCOL",
-        ]  # fmt: skip
+            f"Port {self.port}",
+            "ListenAddress 127.0.0.1",
+            f"HostKey {key}",
+            f"AuthorizedKeysFile {self.folder / 'authorized'}",
+            "UsePAM no",
+            "StrictModes no",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "PidFile none",
+            "PermitRootLogin yes",
+            "AcceptEnv GIT_PROTOCOL",
+        ]
         (self.folder / "config").write_text("\n".join(settings) + "\n")
-        self.process = subprocess.Popen([str(SSHD), "-D", "-e", "-f", str(self.folder / "config")], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [str(SSHD), "-D", "-e", "-f", str(self.folder / "config")], stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             with socket.socket() as probe:
@@ -93,7 +104,11 @@ def test_a_deploy_key_opens_a_source_whose_host_key_is_learned_and_pinned(api, l
     sshd.start()  # with another key: it may be somebody else
     repo.commit("three")
     row = look()
-    assert (row.state, row.problem, row.taken) == ("failing", "The host's key is not the one that is known of it.", second)
+    assert (row.state, row.problem, row.taken) == (
+        "failing",
+        "The host's key is not the one that is known of it.",
+        second,
+    )
     assert public in Source.objects.get().known_hosts
     keys = f"[127.0.0.1]:{sshd.port} {(sshd.folder / 'host.pub').read_text()}"
     assert api.set(row.url, known_hosts=keys).status_code == 200

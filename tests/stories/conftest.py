@@ -1,4 +1,6 @@
-"""A team with an app of its own on the installation of the process, and its verbs: push, assert_live, run, config_set."""
+"""A team with an app of its own on the installation of the process, and its verbs: push, assert_live, run,
+config_set.
+"""
 
 from __future__ import annotations
 

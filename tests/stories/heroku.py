@@ -36,20 +36,33 @@ class Heroku:
         if token:
             (self.home / "token").write_text(token)
             words += ["--token-file", self.home / "token"]
-        values = {key: value for key, value in json.loads(place.run(*words).stdout).items() if not key.startswith("GREENROOM_")}
+        values = {
+            key: value
+            for key, value in json.loads(place.run(*words).stdout).items()
+            if not key.startswith("GREENROOM_")
+        }
         path = f"{program.parent}:{Path(shutil.which('node') or '/usr/bin/node').parent}:/usr/bin:/bin"
         self.env = {"HOME": str(self.home), "PATH": path, "LANG": "C.UTF-8", "NO_COLOR": "1", **values}
         self.env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
         for name in ("NAME", "EMAIL"):
             self.env |= {f"GIT_{who}_{name}": "anton@example.com" for who in ("AUTHOR", "COMMITTER")}
 
-    def __call__(self, line: str, *, cwd: Path | None = None, code: int | None = 0, stdin: str = "", timeout: float = 120) -> str:
-        """A command line as written in a guide; what it printed, both streams. ``code``: the exit code it must have, None for any."""
+    def __call__(
+        self, line: str, *, cwd: Path | None = None, code: int | None = 0, stdin: str = "", timeout: float = 120
+    ) -> str:
+        """A command line as written in a guide; what it printed, both streams. ``code``: the exit code it must have,
+        None for any.
+        """
         result = subprocess.run(
-            shlex.split(line), cwd=cwd or self.home, env=self.env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-        )  # fmt: skip
+            shlex.split(line),
+            cwd=cwd or self.home,
+            env=self.env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
         said = result.stdout + result.stderr
         assert code is None or result.returncode == code, f"{line} ended with {result.returncode}\n{said}"
         return said
-
-

@@ -1,4 +1,6 @@
-"""kill -9 of a component or of the client at a random moment of a rehearsal or of a human's migrate, and what must be true afterwards."""
+"""kill -9 of a component or of the client at a random moment of a rehearsal or of a human's migrate, and what must be
+true afterwards.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ class Trial:
         return "done"
 
     def _after_migrate(self, known: set[str]) -> str:
-        """known: the runs of before. The record says what the database says: applied or not, index or none; and the next human may go on."""
+        """known: the runs of before. The record says what the database says: applied or not, index or none; and the
+        next human may go on.
+        """
         self.settle(lambda: self.quiet())
         found = self.state()
         applied = self.applied()
@@ -108,7 +112,10 @@ class Trial:
 
     def _nothing_left(self) -> None:
         """No copy, no role of one, no guest's session; guests themselves are removed when their time is over."""
-        left = "SELECT count(*) FROM (SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles) x (n) WHERE n LIKE '%\\_rehearsal\\_%'"
+        left = (
+            "SELECT count(*) FROM (SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles) x (n) WHERE"
+            " n LIKE '%\\_rehearsal\\_%'"
+        )
         self.settle(lambda: self.ask(left) == 0)
         home = self.team.place.home
         assert not list((home / "run" / "rehearsals").glob("*.dump*"))

@@ -24,7 +24,9 @@ _taken: list[int] = []
 
 
 def free_ports(count: int) -> int:
-    """The first of ``count`` free TCP ports in a row on 127.0.0.1, which no other process of the suite is given meanwhile."""
+    """The first of ``count`` free TCP ports in a row on 127.0.0.1, which no other process of the suite is given
+    meanwhile.
+    """
     folder = Path(tempfile.gettempdir()) / f"greenroom-ports-{os.geteuid()}"
     folder.mkdir(exist_ok=True)
     for start in range(21000, 32000, count):  # below the ports that the kernel gives to clients
@@ -78,8 +80,18 @@ class Installation:
             "GREENROOM_WATCH_SECONDS": self.extra_env.get("GREENROOM_WATCH_SECONDS", "1"),
             "PATH": f"{self.greenroom.parent}:{os.environ['PATH']}",
         }
-        return kept | self.extra_env | extra | {"GIT_TERMINAL_PROMPT": "0", "GIT_AUTHOR_NAME": "Alice", "GIT_AUTHOR_EMAIL": "alice@example.com",
-                               "GIT_COMMITTER_NAME": "Alice", "GIT_COMMITTER_EMAIL": "alice@example.com"}  # fmt: skip
+        return (
+            kept
+            | self.extra_env
+            | extra
+            | {
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_AUTHOR_NAME": "Alice",
+                "GIT_AUTHOR_EMAIL": "alice@example.com",
+                "GIT_COMMITTER_NAME": "Alice",
+                "GIT_COMMITTER_EMAIL": "alice@example.com",
+            }
+        )
 
     def up(self) -> None:
         ports = ["--api-port", self.api_port, "--http-port", self.http_port, "--https-port", self.api_port + 7]
@@ -128,7 +140,9 @@ class Installation:
         return {part["name"]: part["pid"] for part in parts}
 
     def dyno_pids(self, app_id: str) -> dict[str, int]:
-        """Engine id -> pid of the shim, of the app's running web dynos, as the engine's own files say; needs no control plane."""
+        """Engine id -> pid of the shim, of the app's running web dynos, as the engine's own files say; needs no control
+        plane.
+        """
         found = {}
         for path in (self.home / "run" / "dynos").glob("*/state.json"):
             state = json.loads(path.read_text())
@@ -179,7 +193,9 @@ class Team:
         place.run("create", name, cwd=work)
 
     def choose_tests(self, command: str) -> None:
-        """Another test command than the sample's own, so that stories about other things need not wait for all its tests."""
+        """Another test command than the sample's own, so that stories about other things need not wait for all its
+        tests.
+        """
         path = self.work / "app.json"
         data = json.loads(path.read_text())
         data["environments"]["test"]["scripts"]["test"] = command
@@ -273,7 +289,11 @@ class Team:
 
     def wait_for_rehearsal(self, seconds: float = 90) -> dict[str, Any]:
         """The newest rehearsal when it is over."""
-        return self.wait_for(lambda: self.read("migrations")["rehearsal"], lambda row: row and row["state"] in ("done", "failed"), seconds)
+        return self.wait_for(
+            lambda: self.read("migrations")["rehearsal"],
+            lambda row: row and row["state"] in ("done", "failed"),
+            seconds,
+        )
 
     def get(self, path: str = "/", host: str = "") -> tuple[int, str, dict[str, str]]:
         """One request through the router."""
@@ -295,7 +315,9 @@ class Team:
         return self.read("ps")
 
     def destroy(self) -> None:
-        """Nothing of the app is left for the next test, also when the control plane is just coming back from being killed."""
+        """Nothing of the app is left for the next test, also when the control plane is just coming back from being
+        killed.
+        """
         words = ("destroy", self.name, "--confirm", self.name)
         if self.place.run(*words, check=False).returncode:
             self.place.wait_until_up()

@@ -1,4 +1,6 @@
-"""The main job, end to end on a running installation: pushes, the gate, releases that fail, migrations by hand, rollback."""
+"""The main job, end to end on a running installation: pushes, the gate, releases that fail, migrations by hand,
+rollback.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,8 @@ def test_removing_a_required_var_is_refused_and_what_ran_keeps_running(serving):
 def test_a_red_test_withholds_the_deployment(serving):
     serving.write(
         "payroll/tests/test_story.py",
-        "from django.test import SimpleTestCase\n\n\nclass Story(SimpleTestCase):\n    def test_that_one_is_two(self):\n        self.assertEqual(1, 2)\n",
+        "from django.test import SimpleTestCase\n\n\nclass Story(SimpleTestCase):\n    def"
+        " test_that_one_is_two(self):\n        self.assertEqual(1, 2)\n",
     )
     serving.commit("A red test")
     output = serving.push()
@@ -93,7 +96,8 @@ def test_a_red_test_withholds_the_deployment(serving):
 def test_a_scan_finding_withholds_the_deployment(serving):
     serving.write(
         "payroll/report.py",
-        '"""Reports."""\n\nimport subprocess\n\n\ndef show(name):\n    """Show it."""\n    return subprocess.run(f"ls {name}", shell=True)\n',
+        '"""Reports."""\n\nimport subprocess\n\n\ndef show(name):\n    """Show it."""\n    return subprocess.run(f"ls'
+        ' {name}", shell=True)\n',
     )
     serving.commit("A shell string")
     output = serving.push()

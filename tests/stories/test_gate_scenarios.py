@@ -1,4 +1,6 @@
-"""What a pusher reads when the gate says no, or nearly: the sample's four scenarios pushed one after the other onto a live app."""
+"""What a pusher reads when the gate says no, or nearly: the sample's four scenarios pushed one after the other onto a
+live app.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,15 @@ def test_the_page_about_red_pushes_shows_what_pushers_read():
     page = PAGE.read_text()
     assert TEXTS, "run the whole module"
     for name, text in TEXTS.items():
-        told = [line for line in text.splitlines() if re.match(r" !     |       (Flaky|FAILURE|AssertionError|payroll/|Migrations)", line)]
-        lines = [VARYING.sub("", line).rstrip() for line in told if not line.startswith((" !     hint: all", " !     `tests` is", " !     Nothing", " !       "))]
+        told = [
+            line
+            for line in text.splitlines()
+            if re.match(r" !     |       (Flaky|FAILURE|AssertionError|payroll/|Migrations)", line)
+        ]
+        lines = [
+            VARYING.sub("", line).rstrip()
+            for line in told
+            if not line.startswith((" !     hint: all", " !     `tests` is", " !     Nothing", " !       "))
+        ]
         missing = [line for line in lines if line not in VARYING.sub("", page) and "migrations are pending" not in line]
         assert not missing, (name, missing)

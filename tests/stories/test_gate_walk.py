@@ -1,4 +1,6 @@
-"""A day at the gate: pushes that overtake each other, an override and its end, a pause with an end, a check that nobody reports."""
+"""A day at the gate: pushes that overtake each other, an override and its end, a pause with an end, a check that nobody
+reports.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,10 @@ def test_an_override_lets_one_commit_pass_is_shown_for_ever_and_ends_with_the_ne
     team.greenroom("deploy:pause", "--reason", "stocktaking until noon")
     team.greenroom("deploy:override", next_red, "--check", "tests", "--reason", "will be void before it counts")
     team.greenroom("checks:rerun", "tests", "--sha", next_red)
-    team.wait_for(lambda: team.read("checks", next_red), lambda found: '"attempt": 2' in json.dumps(found) and "in_progress" not in json.dumps(found))
+    team.wait_for(
+        lambda: team.read("checks", next_red),
+        lambda found: '"attempt": 2' in json.dumps(found) and "in_progress" not in json.dumps(found),
+    )
     team.greenroom("deploy:resume")
     later = team.wait_until_ended(next_red)
     assert later["state"] == "refused", later
@@ -101,7 +106,10 @@ def test_a_required_check_that_nobody_has_reported_is_waited_for_and_its_report_
     team.write("greenroom.toml", settings)
     sha = change(team, "pass", "Waits for the till")
     push = team.push_in_background()
-    team.wait_for(lambda: team.delivery(sha), lambda row: row and row["state"] == "checking" and "ci/till" in json.dumps(row["verdict"]))
+    team.wait_for(
+        lambda: team.delivery(sha),
+        lambda row: row and row["state"] == "checking" and "ci/till" in json.dumps(row["verdict"]),
+    )
     token = team.greenroom("checks:token", "--context", "ci/till").stdout.split()[-1]
     path = f"/api/v3/repos/greenroom/{team.name}/statuses/{sha}"
     assert team.place.api("POST", path, {"state": "success", "context": "ci/other"}, token=token)[0] in (403, 422)

@@ -61,7 +61,10 @@ def test_a_renamed_column_is_held_and_goes_live_by_itself_after_the_humans_migra
     assert ready.read("migrations")["held"] is False
     asked = ready.greenroom("rollback", f"v{before}", check=False)
     assert asked.returncode == 1
-    assert f"1 migration was applied since v{before} and is not undone by a rollback: payroll.0004_staff_iban. In rehearsal " in asked.stderr
+    assert (
+        f"1 migration was applied since v{before} and is not undone by a rollback: payroll.0004_staff_iban. In"
+        " rehearsal " in asked.stderr
+    )
     assert f"v{before}'s code FAILED after them" in asked.stderr
     assert f"greenroom rollback v{before} -a {ready.name} --confirm {ready.name}" in asked.stderr
     refused = ready.greenroom("rollback", f"v{before}", "--confirm", ready.name, check=False)
@@ -143,7 +146,15 @@ class Migration(migrations.Migration):
 
 
 def test_a_migration_that_breaks_half_way_is_undone_by_one_command(ready):
-    names = ["manage.py", "shell", "-c", "from payroll.models import StaffMember as S; print(*S.objects.order_by('number').values_list('name', flat=True), sep='|')"]
+    names = [
+        "manage.py",
+        "shell",
+        "-c",
+        (
+            "from payroll.models import StaffMember as S; print(*S.objects.order_by('number').values_list('name',"
+            " flat=True), sep='|')"
+        ),
+    ]
     before = ready.greenroom("run", "--", "python", *names).stdout
     assert "|" in before
     ready.write("payroll/migrations/0004_halfway.py", HALFWAY)

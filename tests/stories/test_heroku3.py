@@ -133,10 +133,18 @@ def test_releases_slugs_and_rollback(app, team):
     slug = app.slug(newest.slug.id)
     assert slug.commit == team.sha
     assert slug.stack.name == "greenroom-1"
-    older = next(release for release in releases if release.slug and release.slug.commit != team.sha and release.status == "succeeded")
+    older = next(
+        release
+        for release in releases
+        if release.slug and release.slug.commit != team.sha and release.status == "succeeded"
+    )
     app.rollback(older.id)
-    team.wait_for(lambda: app.releases(order_by="version", sort="desc", limit=1)[0], lambda row: row.version > newest.version)
-    team.wait_for(lambda: team.place.api("GET", f"/apps/{NAME}/deliveries?limit=1")[1][0], lambda row: row["finished_at"])
+    team.wait_for(
+        lambda: app.releases(order_by="version", sort="desc", limit=1)[0], lambda row: row.version > newest.version
+    )
+    team.wait_for(
+        lambda: team.place.api("GET", f"/apps/{NAME}/deliveries?limit=1")[1][0], lambda row: row["finished_at"]
+    )
 
 
 def test_a_command_is_run_attached_and_detached(app):
@@ -163,11 +171,17 @@ def test_an_archive_is_built_checked_and_delivered(heroku, app, team):
     urllib.request.urlopen(urllib.request.Request(blob["put_url"], data=data, method="PUT"), timeout=30)
     build = app.create_build(blob["get_url"], version="v3-of-the-archive")
     assert build.status == "pending"
-    team.wait_for(lambda: team.place.api("GET", f"/apps/{NAME}/builds/{build.id}")[1]["status"], lambda word: word != "pending", 240)
+    team.wait_for(
+        lambda: team.place.api("GET", f"/apps/{NAME}/builds/{build.id}")[1]["status"],
+        lambda word: word != "pending",
+        240,
+    )
     status, result = team.place.api("GET", f"/apps/{NAME}/builds/{build.id}/result")
     assert (status, result["exit_code"]) == (200, 0), result
     assert any("Python" in line["line"] for line in result["lines"])
-    delivery = team.wait_for(lambda: team.place.api("GET", f"/apps/{NAME}/deliveries?limit=1")[1][0], lambda row: row["finished_at"], 240)
+    delivery = team.wait_for(
+        lambda: team.place.api("GET", f"/apps/{NAME}/deliveries?limit=1")[1][0], lambda row: row["finished_at"], 240
+    )
     assert delivery["state"] == "live", (delivery["reason"], delivery["verdict"], delivery["checks"])
     assert len(app.builds()) >= 3
     with pytest.raises(requests.HTTPError):
@@ -178,12 +192,17 @@ def test_an_archive_is_built_checked_and_delivered(heroku, app, team):
 def test_an_app_begins_with_an_archive(heroku, team):
     blob = team.place.api("POST", "/sources")[1]["source_blob"]
     urllib.request.urlopen(urllib.request.Request(blob["put_url"], data=archive(**APP), method="PUT"), timeout=30)
-    setup = heroku.create_appsetup({"url": blob["get_url"]}, app={"name": "threes-setup"}, overrides={"env": {"A": "1"}})
+    setup = heroku.create_appsetup(
+        {"url": blob["get_url"]}, app={"name": "threes-setup"}, overrides={"env": {"A": "1"}}
+    )
     deadline = time.monotonic() + 200
     while setup.status == "pending" and time.monotonic() < deadline:
         time.sleep(0.3)
         setup = heroku.get_appsetup(setup.id)
-    told = [(row["state"], row["reason"], row["checks"]) for row in team.place.api("GET", "/apps/threes-setup/deliveries")[1]]
+    told = [
+        (row["state"], row["reason"], row["checks"])
+        for row in team.place.api("GET", "/apps/threes-setup/deliveries")[1]
+    ]
     assert setup.status == "succeeded", told
     assert heroku.app("threes-setup").config()["A"] == "1"
     heroku.app("threes-setup").delete()

@@ -1,4 +1,6 @@
-"""The host: what it refuses in one line, what survives the death of each of its components, and a database that is elsewhere."""
+"""The host: what it refuses in one line, what survives the death of each of its components, and a database that is
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,19 @@ from tests.stories.team import Installation, Team
 
 BIN = Path(sys.executable).parent
 COMPONENTS = ("postgres", "supervisor", "caddy", "web", "worker")
-APP = {"Procfile": "web: python app.py\n", "requirements.txt": "", ".python-version": "3.11\n",
-       "app.json": json.dumps({"environments": {"test": {"scripts": {"test": "python -c pass"}}}}),
-       "app.py": """import http.server, os
+APP = {
+    "Procfile": "web: python app.py\n",
+    "requirements.txt": "",
+    ".python-version": "3.11\n",
+    "app.json": json.dumps({"environments": {"test": {"scripts": {"test": "python -c pass"}}}}),
+    "app.py": """import http.server, os
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(b'here')
     def log_message(self, *words): pass
 http.server.ThreadingHTTPServer(('', int(os.environ['PORT'])), Page).serve_forever()
-"""}  # fmt: skip
+""",
+}
 
 
 @pytest.fixture
@@ -127,7 +133,9 @@ def test_the_hosts_own_death_is_noticed_and_the_next_up_adopts_everything(place,
     assert place.dyno_pids(app_id) == serving
     place.run("down", "--home", place.home)
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in [*after.values(), *serving.values()]):
+    while time.monotonic() < deadline and any(
+        Path(f"/proc/{pid}").exists() for pid in [*after.values(), *serving.values()]
+    ):
         time.sleep(0.1)
     assert not [pid for pid in [*after.values(), *serving.values()] if Path(f"/proc/{pid}").exists()]
 

@@ -1,4 +1,6 @@
-"""kill -9 in the middle of a rehearsal and of a human's migrate: nothing half-recorded, no copy left, the state shown is true."""
+"""kill -9 in the middle of a rehearsal and of a human's migrate: nothing half-recorded, no copy left, the state shown
+is true.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The migrations that the sample shows, one after the other on one app: what is said before, what the human's migrate then does, and who notices."""
+"""The migrations that the sample shows, one after the other on one app: what is said before, what the human's migrate
+then does, and who notices.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_
     with Clients(ready, 4) as clients:
         ready.apply("harmless-migration")
         said = ready.push()
-        assert ready.delivery()["state"] == "held", "Django names the new column in each query, though the migration harms nobody"
+        assert ready.delivery()["state"] == "held", (
+            "Django names the new column in each query, though the migration harms nobody"
+        )
         assert re.search(r"Rehearsal \d+: green, 1 pending migration", said), said
         assert "1 migration is pending: payroll.0004_staff_phone" in said
         run, said = migrated(ready)
@@ -60,7 +64,10 @@ def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_
         assert re.search(r"Health of the live release: v\d+: GET /healthz .* answered 200", said), said
 
         said = after(ready, "not-null-without-default", "run_purpose", 5, "0004_staff_phone")
-        assert "adds payroll_payrun.purpose NOT NULL without a default in the database; old code cannot insert any more" in said, said
+        assert (
+            "adds payroll_payrun.purpose NOT NULL without a default in the database; old code cannot insert any more"
+            in said
+        ), said
         assert re.search(r"; \d+ rows? of payroll_payrun", said), said
         assert "safe: Give the field db_default" in said
         assert "old code after migrate: FAILS" in said
@@ -93,6 +100,8 @@ def test_a_required_rehearsal_that_is_red_holds_the_release_until_a_person_lets_
     check = next(row for row in json.loads(ready.greenroom("checks", "--json").stdout) if row["name"] == "rehearsal")
     assert (check["conclusion"], check["required"]) == ("failure", True)
     assert ready.get("/healthz")[0] == 200
-    ready.greenroom("deploy:override", ready.sha, "--check", "rehearsal", "--reason", "the code works without this migration")
+    ready.greenroom(
+        "deploy:override", ready.sha, "--check", "rehearsal", "--reason", "the code works without this migration"
+    )
     ready.wait_for(ready.delivery, lambda row: row["state"] == "live")
     assert ready.read("migrations")["pending"] == ["payroll.0004_halfway"]

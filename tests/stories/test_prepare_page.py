@@ -1,4 +1,6 @@
-"""``django-admin startproject``, changed as docs/howto/prepare-a-django-project.md says and in nothing else, goes live."""
+"""``django-admin startproject``, changed as docs/howto/prepare-a-django-project.md says and in nothing else, goes
+live.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def same(shown: str, real: str) -> bool:
 
 
 def changed(text: str, diff: list[str]) -> str:
-    """A file after the page's diff, whose hunks are separated by blank lines and begin where their first lines stand."""
+    """A file after the page's diff, whose hunks are separated by blank lines and begin where their first lines
+    stand.
+    """
     lines = text.replace("'", '"').splitlines()
     for hunk in "\n".join(diff).split("\n\n"):
         rows = hunk.splitlines()

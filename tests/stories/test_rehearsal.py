@@ -40,7 +40,9 @@ def test_a_rename_is_said_to_break_both_codes_and_nothing_is_left_of_the_copy(re
     row = ready.wait_for_rehearsal()
     assert (row["state"], row["pending"]) == ("done", ["payroll.0004_staff_iban"]), row
     row, said = rehearsed(ready)
-    assert cells(row) == {"old_old": "ok", "new_old": "fails", "new_new": "ok", "old_new": "fails"}, row["report"]["cells"]
+    assert cells(row) == {"old_old": "ok", "new_old": "fails", "new_new": "ok", "old_new": "fails"}, row["report"][
+        "cells"
+    ]
     assert row["report"]["reverse"]["done"]
     assert row["report"]["reverse"]["differences"] == []
     assert "payroll_staffmember (iban is not there yet)" in said

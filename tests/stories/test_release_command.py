@@ -1,4 +1,6 @@
-"""The release command and the postdeploy script of an app: run once, in time, and never a migration that nobody asked for."""
+"""The release command and the postdeploy script of an app: run once, in time, and never a migration that nobody asked
+for.
+"""
 
 from __future__ import annotations
 

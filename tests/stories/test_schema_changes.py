@@ -1,4 +1,6 @@
-"""Migrations hidden in hooks and scripts change nothing: the database refuses them, the push says so, and a person's command works."""
+"""Migrations hidden in hooks and scripts change nothing: the database refuses them, the push says so, and a person's
+command works.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def applied(team) -> str:
 
 
 def test_only_a_persons_command_migrates(team):
-    """Hook and web process are refused; the person's command puts the held release live; then the same web line is harmless."""
+    """Hook and web process are refused; the person's command puts the held release live; then the same web line is
+    harmless.
+    """
     team.set_secret()
     team.choose_tests("python -c pass")
     (team.work / "requirements-test.txt").unlink()
@@ -53,7 +57,10 @@ def _the_release_script(team, before: str) -> None:
     team.commit("Migrate in the release command")
     output = team.push()
     assert team.delivery()["state"] == "failed", output
-    assert "The release command ended with exit code 1. The database refused `must be owner of table payroll_staffmember`" in output
+    assert (
+        "The release command ended with exit code 1. The database refused `must be owner of table payroll_staffmember`"
+        in output
+    )
     assert f"greenroom run -a {team.name} python manage.py migrate" in output
     assert applied(team) == before
     settings = (SAMPLE / "greenroom.toml").read_text()

@@ -1,4 +1,6 @@
-"""An app follows a repository elsewhere: a webhook's call deploys, statuses go back, and without a webhook the branch is looked at anyway."""
+"""An app follows a repository elsewhere: a webhook's call deploys, statuses go back, and without a webhook the branch
+is looked at anyway.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,12 @@ def call(team, path: str, secret: str, payload: dict) -> int:
     body = json.dumps(payload).encode()
     mac = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     connection = http.client.HTTPConnection("127.0.0.1", team.place.api_port, timeout=30)
-    headers = {"Content-Type": "application/json", "X-GitHub-Event": "push", "X-GitHub-Delivery": payload["after"], "X-Hub-Signature-256": f"sha256={mac}"}
+    headers = {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "push",
+        "X-GitHub-Delivery": payload["after"],
+        "X-Hub-Signature-256": f"sha256={mac}",
+    }
     connection.request("POST", path, body, headers)
     status = connection.getresponse().status
     connection.close()
@@ -47,7 +54,19 @@ def test_a_webhook_deploys_statuses_go_back_and_polling_is_enough(team, tmp_path
         bare = forge.root / "team" / "shop.git"
         subprocess.run(["git", "init", "-q", "--bare", "-b", "master", str(bare)], check=True, env=ENV)
         url = f"{forge.url}/team/shop.git"
-        words = [url, "--branch", "master", "--kind", "github", "--api", f"{forge.url}/api", "--interval", "0", "--token-file", "-"]
+        words = [
+            url,
+            "--branch",
+            "master",
+            "--kind",
+            "github",
+            "--api",
+            f"{forge.url}/api",
+            "--interval",
+            "0",
+            "--token-file",
+            "-",
+        ]
         said = team.greenroom("source:set", *words, stdin="forge-token", check=False)
         assert said.returncode == 1
         assert "The repository has no branch master, nor any other." in said.stderr

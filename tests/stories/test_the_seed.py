@@ -1,4 +1,6 @@
-"""The administrator's page that Greenroom began with, followed sentence by sentence, with the Heroku CLI and git alone."""
+"""The administrator's page that Greenroom began with, followed sentence by sentence, with the Heroku CLI and git
+alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ from tests.stories.team import SAMPLE
 
 APP = "ach-payslip-staging"
 KEY = "only-for-stories-0123456789-0123456789-0123456789"
-RED = "from django.test import SimpleTestCase\n\n\nclass T(SimpleTestCase):\n    def test_it(self):\n        self.fail('not yet')\n"
+RED = (
+    "from django.test import SimpleTestCase\n\n\nclass T(SimpleTestCase):\n    def test_it(self):\n       "
+    " self.fail('not yet')\n"
+)
 
 
 class Blessed:
@@ -129,7 +134,9 @@ def only_what_is_green_is_deployed(anton: Heroku, blessed: Blessed) -> tuple[str
     served = current(anton)
     sha = anton("git rev-parse HEAD", cwd=blessed.folder).strip()
     assert served == f"Deploy {sha[:8]}"
-    blessed.change("payroll/finding.py", "import subprocess\n\n\ndef run(text):\n    return subprocess.call(text, shell=True)\n")
+    blessed.change(
+        "payroll/finding.py", "import subprocess\n\n\ndef run(text):\n    return subprocess.call(text, shell=True)\n"
+    )
     blessed.commit("finding")
     assert "`scan` failed" in blessed.push()
     assert current(anton) == served
@@ -168,7 +175,7 @@ def a_human_migrates(installation, paula: Heroku) -> None:
 
 
 def nobody_else_may(installation, eve: Heroku) -> None:
-    """ "For security and reliability reasons": nobody who has not been let in """
+    """ "For security and reliability reasons": nobody who has not been let in"""
     for line in (f"heroku run -a {APP} python manage.py migrate", f"heroku config -a {APP}"):
         assert "Couldn't find that app" in eve(line, code=None)
     with pytest.raises(AssertionError, match="ended with 128"):

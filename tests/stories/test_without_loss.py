@@ -1,4 +1,6 @@
-"""No request is dropped by a deployment, and no delivery is lost when the control plane is killed in the middle of one."""
+"""No request is dropped by a deployment, and no delivery is lost when the control plane is killed in the middle of
+one.
+"""
 
 from __future__ import annotations
 
@@ -76,9 +78,17 @@ def test_ten_deployments_scalings_restarts_and_another_app_drop_no_request(team)
             team.commit(f"Deployment {number}")
             team.push()
             team.assert_live()
-        for words in (["ps:scale", "web=2"], ["ps:restart", "web.1"], ["config:set", "STORY=1"], ["ps:scale", "web=1"], ["ps:restart"]):
+        for words in (
+            ["ps:scale", "web=2"],
+            ["ps:restart", "web.1"],
+            ["config:set", "STORY=1"],
+            ["ps:scale", "web=1"],
+            ["ps:restart"],
+        ):
             team.greenroom(*words)
-            team.wait_for(lambda: {row["state"] for row in team.dynos() if row["type"] == "web"}, lambda states: states == {"up"})
+            team.wait_for(
+                lambda: {row["state"] for row in team.dynos() if row["type"] == "web"}, lambda states: states == {"up"}
+            )
         other = f"{team.name}-other"
         team.place.run("create", other)
         team.place.run("destroy", other, "--confirm", other)

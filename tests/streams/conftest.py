@@ -1,4 +1,6 @@
-"""A rendezvous server on a real port with real TLS, dynos that stand in behind real unix sockets, and clients that speak its protocol."""
+"""A rendezvous server on a real port with real TLS, dynos that stand in behind real unix sockets, and clients that
+speak its protocol.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def free_port() -> int:
 
 def path(kind: str, payload: dict, seconds: int = 60, purpose: str = "") -> str:
     """The path of a stream with a signed link of somebody."""
-    return f"/streams/{kind}/" + signing.sign({"who": WHO, **payload}, key=KEY, purpose=purpose or kind, seconds=seconds)
+    return f"/streams/{kind}/" + signing.sign(
+        {"who": WHO, **payload}, key=KEY, purpose=purpose or kind, seconds=seconds
+    )
 
 
 class Dyno:
@@ -131,8 +135,15 @@ class Rendezvous:
     def dyno(self, work: Callable[[socket.socket], int | None]) -> Dyno:
         return Dyno(self.home, work)
 
-    def token(self, dyno: Dyno | str, *, tty: bool = False, marker: bool = False, seconds: int = 60, account: str = "a") -> str:
-        payload = {"dyno": dyno.id if isinstance(dyno, Dyno) else dyno, "tty": tty, "marker": marker, "who": {**WHO, "account": account}}
+    def token(
+        self, dyno: Dyno | str, *, tty: bool = False, marker: bool = False, seconds: int = 60, account: str = "a"
+    ) -> str:
+        payload = {
+            "dyno": dyno.id if isinstance(dyno, Dyno) else dyno,
+            "tty": tty,
+            "marker": marker,
+            "who": {**WHO, "account": account},
+        }
         return signing.sign(payload, key=KEY, purpose="attach", seconds=seconds)
 
     def url(self, dyno: Dyno, **more: Any) -> str:

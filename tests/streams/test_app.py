@@ -309,7 +309,11 @@ def test_an_open_stream_ends_when_its_holder_is_removed_and_others_go_on(tmp_pat
     (tmp_path / "logs" / "deliveries").mkdir()
     file = tmp_path / "logs" / "deliveries" / f"{APP}.log"
     file.write_text("a line\n")
-    payload = {"app": APP, "tail": True} if kind == "logs" else {"file": f"logs/deliveries/{file.name}", "done": f"logs/deliveries/{file.name}.done"}
+    payload = (
+        {"app": APP, "tail": True}
+        if kind == "logs"
+        else {"file": f"logs/deliveries/{file.name}", "done": f"logs/deliveries/{file.name}.done"}
+    )
     removed, asked = set(), []
 
     async def ask(open_now):
@@ -318,7 +322,9 @@ def test_an_open_stream_ends_when_its_holder_is_removed_and_others_go_on(tmp_pat
 
     async def both():
         app = Holders(ask)
-        first, other = (Client(tmp_path, path(kind, {**payload, "who": {**WHO, "token": name}})) for name in ("first", "other"))
+        first, other = (
+            Client(tmp_path, path(kind, {**payload, "who": {**WHO, "token": name}})) for name in ("first", "other")
+        )
         first.app = other.app = make_app(tmp_path, KEY, app)
         one, two = asyncio.create_task(first.run()), asyncio.create_task(other.run())
         while not any(len(it) == 2 for it in asked):

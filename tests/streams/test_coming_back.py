@@ -40,10 +40,14 @@ class Web:
 
 
 def run(hall, *steps):
-    """What the client printed, and the connections that it made. A step: what is said before the web process dies; $: it ends well."""
+    """What the client printed, and the connections that it made. A step: what is said before the web process dies; $:
+    it ends well.
+    """
     web = Web(hall, *steps)
     url = f"rendezvous://localhost:{web.listener.getsockname()[1]}/token"
-    done = subprocess.run(argv(hall, None, url=url), stdin=subprocess.DEVNULL, capture_output=True, env=ENV, timeout=30, check=False)
+    done = subprocess.run(
+        argv(hall, None, url=url), stdin=subprocess.DEVNULL, capture_output=True, env=ENV, timeout=30, check=False
+    )
     return done, web.lines
 
 

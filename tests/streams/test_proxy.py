@@ -12,7 +12,9 @@ from tests.streams.conftest import free_port
 
 
 def ask(head: bytes, then: bytes = b"", *, silent: int = 0) -> bytes:
-    """What comes back of a request by way of the proxy; behind it stands a server that echoes. silent: connections that say nothing."""
+    """What comes back of a request by way of the proxy; behind it stands a server that echoes. silent: connections that
+    say nothing.
+    """
 
     async def echo(reader, writer):
         while data := await reader.read(100):
@@ -21,7 +23,9 @@ def ask(head: bytes, then: bytes = b"", *, silent: int = 0) -> bytes:
 
     async def main():
         inner, port = await asyncio.start_server(echo, "127.0.0.1", 0), free_port()
-        serving = asyncio.create_task(proxy.serve("127.0.0.1", port, inner.sockets[0].getsockname()[1], proxy.Clients()))
+        serving = asyncio.create_task(
+            proxy.serve("127.0.0.1", port, inner.sockets[0].getsockname()[1], proxy.Clients())
+        )
         for _ in range(100):
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -80,7 +84,9 @@ def test_the_certificate_names_heroku_only_while_there_is_a_proxy(tmp_path):
 
     def names():
         known = x509.load_pem_x509_certificate((tmp_path / "keys" / "tls.pem").read_bytes())
-        return known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        return known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
 
     keys.make_all(tmp_path, None)
     assert names() == ["localhost", "*.localhost"]

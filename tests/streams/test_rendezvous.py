@@ -1,4 +1,6 @@
-"""An attached dyno and its client, through real TLS: the Heroku CLI's protocol, its quirks, and what happens when somebody leaves."""
+"""An attached dyno and its client, through real TLS: the Heroku CLI's protocol, its quirks, and what happens when
+somebody leaves.
+"""
 
 from __future__ import annotations
 
@@ -282,7 +284,9 @@ def test_a_slow_client_slows_the_dyno_down(hall):
 
 
 def test_output_survives_input_that_nobody_read(hall):
-    """A command like ``head -1`` ends while its input still comes: closing then would throw away what was already on its way."""
+    """A command like ``head -1`` ends while its input still comes: closing then would throw away what was already on
+    its way.
+    """
 
     def work(sock):
         sock.recv(10)

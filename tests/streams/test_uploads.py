@@ -27,8 +27,14 @@ def call(home, method, url, *pieces, gone=False, ask=everybody):
         sent.append(message)
 
     app = make_app(home, KEY, Holders(ask))
-    asyncio.run(asyncio.wait_for(app({"type": "http", "method": method, "path": path, "headers": []}, receive, send), 20))
-    return (sent[0]["status"], dict(sent[0]["headers"]), b"".join(part.get("body", b"") for part in sent[1:])) if sent else None
+    asyncio.run(
+        asyncio.wait_for(app({"type": "http", "method": method, "path": path, "headers": []}, receive, send), 20)
+    )
+    return (
+        (sent[0]["status"], dict(sent[0]["headers"]), b"".join(part.get("body", b"") for part in sent[1:]))
+        if sent
+        else None
+    )
 
 
 def offer(home):
@@ -81,10 +87,15 @@ def test_a_link_ends_with_its_token(home):
 
 
 def upload(home, urls, between, ask=everybody):
-    """The statuses of uploads that begin one after another, go on at once and end together; ``between`` runs in their middle."""
+    """The statuses of uploads that begin one after another, go on at once and end together; ``between`` runs in their
+    middle.
+    """
 
     async def one(app, url, begun, go_on):
-        messages = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.request", "body": b"def", "more_body": False}]
+        messages = [
+            {"type": "http.request", "body": b"abc", "more_body": True},
+            {"type": "http.request", "body": b"def", "more_body": False},
+        ]
         sent = []
 
         async def receive():

@@ -1,4 +1,6 @@
-"""Webhooks over the API and the worker's turn, with a real receiver: told once, signed, tried again, and never to a private address."""
+"""Webhooks over the API and the worker's turn, with a real receiver: told once, signed, tried again, and never to a
+private address.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,12 @@ def test_a_release_is_told_once_and_signed(alice, shop, home, receiver, turn):
     mac = base64.b64encode(hmac.new(b"s3cret", body, hashlib.sha256).digest()).decode()
     assert (headers["Heroku-Webhook-Hmac-SHA256"], headers["Authorization"]) == (mac, "Bearer abc")
     told = json.loads(body)
-    assert (told["resource"], told["action"], told["data"]["id"], told["data"]["version"]) == ("release", "create", str(row.pk), row.version)
+    assert (told["resource"], told["action"], told["data"]["id"], told["data"]["version"]) == (
+        "release",
+        "create",
+        str(row.pk),
+        row.version,
+    )
     assert told["actor"]["email"] == alice.email
     assert Telling.objects.get().status == "succeeded"
 
@@ -86,7 +93,12 @@ def test_what_the_radar_finds_is_told_and_told_again_when_it_changes(alice, shop
     state = MigrationState.objects.create(release=make_release(alice, shop, home), app=shop)
     turn()
     assert receiver.got == [], "nothing is known yet"
-    facts = {"pending": ["shop.0003"], "missing": ["shop.0009"], "conflicts": {"shop": ["a", "b"]}, "unmade": ["shop: Add field x"]}
+    facts = {
+        "pending": ["shop.0003"],
+        "missing": ["shop.0009"],
+        "conflicts": {"shop": ["a", "b"]},
+        "unmade": ["shop: Add field x"],
+    }
     MigrationState.objects.filter(pk=state.pk).update(status="ok", **facts)
     turn()
     turn()
@@ -165,12 +177,38 @@ def test_secrets_are_sealed_and_stand_nowhere_else(alice, shop, home):
 def test_what_cannot_be_is_refused_with_the_reason(alice, shop, settings):
     settings.PRIVATE_TARGETS = ()
     client = client_of(alice)
-    urls = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "169.254.169.254", "10.1.2.3", "localhost", "a.localhost"]
+    urls = [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "169.254.169.254",
+        "10.1.2.3",
+        "localhost",
+        "a.localhost",
+    ]
     for host in urls:
         assert add(client, f"http://{host}/").status_code == 422, host
-    for url in ("file:///etc/passwd", "gopher://example.com/", "https://u:p@example.com/", "https://exa mple.com/", "https://", "x"):
+    for url in (
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "https://u:p@example.com/",
+        "https://exa mple.com/",
+        "https://",
+        "x",
+    ):
         assert add(client, url).status_code == 422, url
-    bad = ({"include": ["api:nothing"]}, {"include": []}, {"include": "api:release"}, {"level": "often"}, {"secret": "a\nb"}, {"authorization": "a\r\nb"})
+    bad = (
+        {"include": ["api:nothing"]},
+        {"include": []},
+        {"include": "api:release"},
+        {"level": "often"},
+        {"secret": "a\nb"},
+        {"authorization": "a\r\nb"},
+    )
     for other in bad:
         assert add(client, "https://example.com/", **other).status_code == 422, other
     assert not Webhook.objects.exists()
@@ -194,7 +232,9 @@ def test_pauses_grow_and_end():
     assert pauses == [20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600, None]
 
 
-@pytest.mark.parametrize("text", ["64:ff9b::7f00:1", "2002:7f00:1::", "fe80::1", "fc00::1", "224.0.0.1", "100.64.0.1", "192.168.1.1", "::"])
+@pytest.mark.parametrize(
+    "text", ["64:ff9b::7f00:1", "2002:7f00:1::", "fe80::1", "fc00::1", "224.0.0.1", "100.64.0.1", "192.168.1.1", "::"]
+)
 def test_addresses_that_are_not_public(text):
     assert not outgoing.may_connect(ipaddress.ip_address(text))
     assert outgoing.may_connect(ipaddress.ip_address("8.8.8.8"))

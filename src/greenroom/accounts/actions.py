@@ -23,7 +23,8 @@ AUDIT_LOCK = 7_401
 def audit(*, actor: Actor, action: str, app: AppLike | None = None, detail: dict[str, Any] | None = None) -> AuditEntry:
     """Add one row to the audit log, chained to the one before. Names and hashes only: never a secret's value.
 
-    The app's row is locked first, whether or not the caller has done it: one order of locks everywhere, so that two changes of an app wait for
+    The app's row is locked first, whether or not the caller has done it: one order of locks everywhere, so that two
+    changes of an app wait for
     each other instead of ending in a deadlock.
     """
     if isinstance(app, Model):
@@ -57,7 +58,10 @@ def create_account(
     if Account.objects.filter(email__iexact=address(email)).exists():
         raise ConflictError(
             f"There is an account for {email} already.",
-            hint=f"greenroom access:add {email} -a APP lets it into an app; greenroom accounts:token {email} makes a new token for it",
+            hint=(
+                f"greenroom access:add {email} -a APP lets it into an app; greenroom accounts:token {email} makes a new"
+                " token for it"
+            ),
         )
     account = Account(email=email.lower(), name=name, is_admin=is_admin)
     account.set_password(password)
@@ -89,7 +93,8 @@ def create_token(
     checks: tuple[str, ...] = (),
     session: bool = False,
 ) -> tuple[Token, str]:
-    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked. session: made by signing in.
+    """A token and its plain text, which is shown this once. ``seconds``: how long it holds; None: until revoked.
+    session: made by signing in.
 
     app, checks: limit a token of the scope ``checks:write`` to reports of these checks of one app.
     """
@@ -121,15 +126,23 @@ def create_token(
 
 
 def create_token_for(*, actor: Actor, email: str) -> tuple[Account, str]:
-    """A token of scope global for somebody else's account, as an administrator makes it for who has lost theirs; its text is shown this once.
+    """A token of scope global for somebody else's account, as an administrator makes it for who has lost theirs; its
+    text is shown this once.
 
     The account's other tokens go on. NotFoundError without such an account, ConflictError when it is closed.
     """
     account = Account.objects.filter(email__iexact=address(email)).first()
     if account is None:
-        raise NotFoundError(f"There is no account for {email[:100]}.", hint=f"greenroom accounts:create {email[:100]}", resource="account")
+        raise NotFoundError(
+            f"There is no account for {email[:100]}.",
+            hint=f"greenroom accounts:create {email[:100]}",
+            resource="account",
+        )
     if not account.is_active:
-        raise ConflictError(f"The account {account.email} is closed, so that no token of it would hold.", hint="greenroom accounts lists those that are open")
+        raise ConflictError(
+            f"The account {account.email} is closed, so that no token of it would hold.",
+            hint="greenroom accounts lists those that are open",
+        )
     _, plain = create_token(actor=actor, account=account, description=f"made by {actor.email}")
     return account, plain
 

@@ -1,4 +1,6 @@
-"""Token buckets in memory, a bounded number of them. When there is no room for a new one, full buckets are dropped, then the oldest."""
+"""Token buckets in memory, a bounded number of them. When there is no room for a new one, full buckets are dropped,
+then the oldest.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +53,8 @@ class Buckets:
     def _make_room(self, now: float) -> None:
         if len(self._kept) >= MOST and now - self._swept >= SWEEP_SECONDS:
             self._swept = now
-            self._kept = {key: it for key, it in self._kept.items() if refilled(it.tokens, now - it.at, it.rate) < it.rate.most}
+            self._kept = {
+                key: it for key, it in self._kept.items() if refilled(it.tokens, now - it.at, it.rate) < it.rate.most
+            }
         while len(self._kept) >= MOST:
             del self._kept[next(iter(self._kept))]

@@ -28,7 +28,9 @@ HINT = "send the one line of a file such as ~/.ssh/id_ed25519.pub"
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key as it is kept. fingerprint: ``SHA256:...`` as ssh-keygen -l shows it; comment: the words behind the key, may be empty."""
+    """A key as it is kept. fingerprint: ``SHA256:...`` as ssh-keygen -l shows it; comment: the words behind the key,
+    may be empty.
+    """
 
     type: str
     body: str
@@ -37,7 +39,9 @@ class PublicKey:
 
 
 def read_public_key(text: str) -> PublicKey:
-    """The key in the one line of a .pub file. UserError says what is wrong and never repeats the text, which may be a secret."""
+    """The key in the one line of a .pub file. UserError says what is wrong and never repeats the text, which may be a
+    secret.
+    """
     if PRIVATE.search(text):
         raise UserError("This is a private key. It was not kept; keep it to yourself.", hint=HINT)
     line = text.strip()
@@ -52,14 +56,18 @@ def read_public_key(text: str) -> PublicKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UserError(f"The {kind} key is damaged: what follows the type is no such key.", hint=HINT) from error
     if isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS:
-        raise UserError(f"The RSA key has {key.key_size} bits; it must have {RSA_BITS} or more.", hint="ssh-keygen -t ed25519")
+        raise UserError(
+            f"The RSA key has {key.key_size} bits; it must have {RSA_BITS} or more.", hint="ssh-keygen -t ed25519"
+        )
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
     return PublicKey(kind, body, comment.strip()[:200], f"SHA256:{digest}")
 
 
 @transaction.atomic
 def add(*, actor: Actor, account: Account, text: str) -> SSHKey:
-    """Keep a public key; without a comment it gets the account's e-mail as one. UserError for a bad one or one that is kept already."""
+    """Keep a public key; without a comment it gets the account's e-mail as one. UserError for a bad one or one that is
+    kept already.
+    """
     key = read_public_key(text)
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     if account.ssh_keys.count() >= MAX_KEYS:

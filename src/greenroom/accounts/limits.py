@@ -45,7 +45,8 @@ _requests, _passwords = Buckets(), Buckets()
 
 
 def spend(actor: Actor | None, address: str) -> int | None:
-    """Count one request: of the account, or of the address of somebody unknown. How many are left; None when there is no limit.
+    """Count one request: of the account, or of the address of somebody unknown. How many are left; None when there is
+    no limit.
 
     RateLimitError when none is left.
     """
@@ -60,7 +61,9 @@ def spend(actor: Actor | None, address: str) -> int | None:
     if left < 0:
         who = "Your account" if actor else f"The address {address}"
         seconds = -left * 60 / rate.per_minute
-        raise RateLimitError(f"{who} reached the API rate limit: {rate}.", retry_after=seconds, hint="wait, then ask less often")
+        raise RateLimitError(
+            f"{who} reached the API rate limit: {rate}.", retry_after=seconds, hint="wait, then ask less often"
+        )
     return int(left)
 
 
@@ -82,16 +85,22 @@ class Attempt:
 
 @contextmanager
 def attempt(email: str, address: str, *, known: Callable[[], bool] = bool) -> Iterator[Attempt]:
-    """Check one password in the block. Its tokens are taken before, so that parallel attempts count too, and returned unless ``wrong`` is set.
+    """Check one password in the block. Its tokens are taken before, so that parallel attempts count too, and returned
+    unless ``wrong`` is set.
 
-    After many wrong passwords for the account from the address it waits a few seconds first; RateLimitError when that would take longer.
-    So a stranger's guesses do not lock the owner out: not from another address, and at the same one they only slow down. Guesses from many
-    addresses have a limit of their own, which does not hold where the account has signed in before: ``known`` says whether.
+    After many wrong passwords for the account from the address it waits a few seconds first; RateLimitError when that
+    would take longer.
+    So a stranger's guesses do not lock the owner out: not from another address, and at the same one they only slow
+    down. Guesses from many
+    addresses have a limit of their own, which does not hold where the account has signed in before: ``known`` says
+    whether.
     """
     keys, found = _reserve(email, address, known), Attempt()
     try:
         if not _hashing.acquire(timeout=HASH_PATIENCE):
-            raise RateLimitError("Too many sign-ins at the same time.", retry_after=5, hint="try again in a few seconds, or use a token")
+            raise RateLimitError(
+                "Too many sign-ins at the same time.", retry_after=5, hint="try again in a few seconds, or use a token"
+            )
         try:
             yield found
         finally:
@@ -102,7 +111,9 @@ def attempt(email: str, address: str, *, known: Callable[[], bool] = bool) -> It
 
 
 def _reserve(email: str, address: str, known: Callable[[], bool]) -> list[tuple[str, Rate]]:
-    """Take one token of each bucket, the address's first, or of none; the buckets. Waits for its turn, or raises RateLimitError."""
+    """Take one token of each bucket, the address's first, or of none; the buckets. Waits for its turn, or raises
+    RateLimitError.
+    """
     keys = _password_keys(email, address)
     short = _take_all(keys)
     if any(key.startswith(ANYWHERE) for key in short) and known():
@@ -114,20 +125,28 @@ def _reserve(email: str, address: str, known: Callable[[], bool]) -> list[tuple[
 
 
 def _take_all(keys: list[tuple[str, Rate]], *, patience: float = 0.0) -> dict[str, float]:
-    """Take one token of each bucket; where tokens are missing, nothing is taken and the seconds of each such bucket are returned.
+    """Take one token of each bucket; where tokens are missing, nothing is taken and the seconds of each such bucket are
+    returned.
 
     patience: buckets that have a token within so many seconds lend it, one bucket to one borrower at a time.
     """
     with _lock:
         buckets = [(key, rate, _passwords.at(key, rate)) for key, rate in keys]
         short = {key: (1 - bucket.tokens) * 60 / rate.per_minute for key, rate, bucket in buckets if bucket.tokens < 1}
-        lent = bool(short) and max(short.values()) <= patience and not _waiting & short.keys() and len(_waiting) < MOST_WAITING
+        lent = (
+            bool(short)
+            and max(short.values()) <= patience
+            and not _waiting & short.keys()
+            and len(_waiting) < MOST_WAITING
+        )
         if not short or lent:
             for _, _, bucket in buckets:
                 bucket.tokens -= 1
             _waiting.update(short)
         elif patience:
-            raise RateLimitError("Too many wrong passwords.", retry_after=max(short.values()), hint="wait, or use a token")
+            raise RateLimitError(
+                "Too many wrong passwords.", retry_after=max(short.values()), hint="wait, or use a token"
+            )
         return short
 
 

@@ -36,7 +36,8 @@ class Account(AbstractBaseUser):
 class Token(models.Model):
     """An API token; only its SHA-256 is kept. ``scopes`` are of accounts.rules.SCOPES.
 
-    app_id: the one app that the token is for, None for all of its account; checks: the only names that it may report, empty for all.
+    app_id: the one app that the token is for, None for all of its account; checks: the only names that it may report,
+    empty for all.
     session: made by signing in, with a browser or a password; Heroku's sessions.
     """
 
@@ -59,7 +60,8 @@ class Token(models.Model):
 class SignIn(models.Model):
     """A command that waits for its person to say yes in a browser. Both secrets stand as SHA-256 only.
 
-    page: the secret of the page's address; command: the one with which the command asks. account: who said yes, None until then.
+    page: the secret of the page's address; command: the one with which the command asks. account: who said yes, None
+    until then.
     network: what is counted as one address, of IPv6 its /64.
     """
 

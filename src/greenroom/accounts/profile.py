@@ -28,7 +28,9 @@ def rename(*, actor: Actor, account: Account, name: str) -> Account:
 
 
 def change_password(*, actor: Actor, account: Account, current: str, new: str) -> Account:
-    """Another password. An account that has none yet takes its first one without a current one. UserError, RateLimitError."""
+    """Another password. An account that has none yet takes its first one without a current one. UserError,
+    RateLimitError.
+    """
     return_connection()
     with limits.attempt(account.email, actor.address, known=lambda: True) as attempt:
         return _change_password(actor, account, current, new, attempt)
@@ -39,10 +41,15 @@ def _change_password(actor: Actor, account: Account, current: str, new: str, att
     row = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     attempt.wrong = row.has_usable_password()
     if attempt.wrong and not row.check_password(current):
-        raise UserError("The current password is not right.", hint=f"a token works without it: ask an administrator for `greenroom accounts:token {row.email}`")
+        raise UserError(
+            "The current password is not right.",
+            hint=f"a token works without it: ask an administrator for `greenroom accounts:token {row.email}`",
+        )
     attempt.wrong = False
     if not LEAST <= len(new) <= MOST:
-        raise UserError(f"The new password must have {LEAST} to {MOST} characters.", hint="a sentence of four words is a good one")
+        raise UserError(
+            f"The new password must have {LEAST} to {MOST} characters.", hint="a sentence of four words is a good one"
+        )
     try:
         validate_password(new, user=row)
     except ValidationError as error:

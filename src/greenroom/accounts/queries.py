@@ -39,7 +39,9 @@ def by_token(plain: str, *, address: str = "") -> Actor | None:
 
 
 def by_password(email: str, password: str, *, address: str = "") -> Actor | None:
-    """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time. RateLimitError after many wrong ones."""
+    """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time. RateLimitError after many
+    wrong ones.
+    """
     email = address_of(email)
 
     def known() -> bool:
@@ -60,7 +62,9 @@ def by_password(email: str, password: str, *, address: str = "") -> Actor | None
 
 
 def return_connection() -> None:
-    """Give the database connection back to the pool before a wait, unless a transaction is open. The next query takes one again."""
+    """Give the database connection back to the pool before a wait, unless a transaction is open. The next query takes
+    one again.
+    """
     if not connection.in_atomic_block:
         connection.close()
 

@@ -26,7 +26,8 @@ GRANTS: dict[str, frozenset[str]] = {
 class Actor:
     """Who asks: an account with the scopes of the credential it came with, and the address it came from.
 
-    app_id: the one app that the credential is for, None for all; checks: the only checks that it may report, empty for all.
+    app_id: the one app that the credential is for, None for all; checks: the only checks that it may report, empty for
+    all.
     mark: the beginning of the token's digest, which changes when the token is rotated.
     """
 
@@ -72,7 +73,9 @@ PLATFORM = Actor(account_id=None, email="greenroom", is_admin=True)
 
 
 def scope_grants(scopes: tuple[str, ...], needed: str) -> bool:
-    """Whether one of the scopes includes ``needed`` (identity, read, read-protected, write, write-protected, checks)."""
+    """Whether one of the scopes includes ``needed`` (identity, read, read-protected, write, write-protected,
+    checks).
+    """
     return any(needed in GRANTS.get(scope, frozenset()) for scope in scopes)
 
 
@@ -83,7 +86,9 @@ def narrowest(needed: str) -> str:
 
 
 def wider(wanted: tuple[str, ...], own: tuple[str, ...]) -> bool:
-    """Whether a token of the scopes ``wanted`` could do anything that one of ``own`` cannot. It compares what they grant, not their names."""
+    """Whether a token of the scopes ``wanted`` could do anything that one of ``own`` cannot. It compares what they
+    grant, not their names.
+    """
     return not _granted(wanted) <= _granted(own)
 
 
@@ -108,7 +113,10 @@ def rate_of(text: str) -> Rate | None:
         return None
     most, _, per_minute = text.partition("/")
     if not most.strip().isdecimal() or not per_minute.strip().isdecimal() or not int(most) or not int(per_minute):
-        raise ValueError(f"{text!r} is no rate: as many as may come at once, a slash, and how many more each minute, as in 4500/75, or off")
+        raise ValueError(
+            f"{text!r} is no rate: as many as may come at once, a slash, and how many more each minute, as in 4500/75,"
+            " or off"
+        )
     return Rate(int(most), float(per_minute))
 
 
@@ -123,7 +131,9 @@ def may_report(actor: Actor, check: str) -> bool:
 
 
 def limits_problem(*, scopes: tuple[str, ...], app_id: uuid.UUID | None, checks: tuple[str, ...]) -> str:
-    """Why a token cannot be limited like this; empty if it can. Limits hold for reports alone, so the scope may be nothing wider."""
+    """Why a token cannot be limited like this; empty if it can. Limits hold for reports alone, so the scope may be
+    nothing wider.
+    """
     if app_id is None and not checks:
         return ""
     if scopes != ("checks:write",):

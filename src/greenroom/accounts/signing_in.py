@@ -1,6 +1,7 @@
 """Writes sign-ins of commands: a command begins one, its person says yes on a page, and the command gets a token.
 
-Both secrets (the page's address, the command's credential) are random and stand as hashes; a sign-in holds for ten minutes and is used once.
+Both secrets (the page's address, the command's credential) are random and stand as hashes; a sign-in holds for ten
+minutes and is used once.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ EACH, OPEN = 100, 5_000
 
 @transaction.atomic
 def begin(*, description: str, address: str) -> tuple[SignIn, str, str]:
-    """A sign-in, the secret of its page and the command's. While many of the same network wait, the oldest of them is over."""
+    """A sign-in, the secret of its page and the command's. While many of the same network wait, the oldest of them is
+    over.
+    """
     SignIn.objects.filter(created_at__lt=clock.now() - HOLDS).delete()
     network = neighbours(address)
     _make_room(network)
@@ -42,7 +45,9 @@ def begin(*, description: str, address: str) -> tuple[SignIn, str, str]:
 
 
 def _make_room(network: str) -> None:
-    """Strangers' sign-ins keep nobody else from signing in: the oldest of this network goes, or of the one that has most."""
+    """Strangers' sign-ins keep nobody else from signing in: the oldest of this network goes, or of the one that has
+    most.
+    """
     waiting = SignIn.objects.filter(used_at=None, account=None)
     place, keep = network, EACH - 1
     if waiting.count() >= OPEN:
@@ -92,9 +97,14 @@ def refuse(*, row: SignIn) -> None:
 
 @transaction.atomic
 def collect(*, id: str, secret: str) -> str | None:
-    """The token for the command whose person said yes, once; None while nobody has. NotFoundError for a wrong secret or one that is over."""
+    """The token for the command whose person said yes, once; None while nobody has. NotFoundError for a wrong secret or
+    one that is over.
+    """
     row = (
-        SignIn.objects.select_for_update(no_key=True, of=("self",)).select_related("account").filter(pk=uuid.UUID(id)).first()
+        SignIn.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("account")
+        .filter(pk=uuid.UUID(id))
+        .first()
         if ids.is_uuid(id)
         else None
     )

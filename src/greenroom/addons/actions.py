@@ -1,4 +1,6 @@
-"""Attaches add-ons to apps and detaches them, renames them, and marks those that are to go. The config vars are the caller's part."""
+"""Attaches add-ons to apps and detaches them, renames them, and marks those that are to go. The config vars are the
+caller's part.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,16 @@ def refuse_given(updates: Mapping[str, object]) -> None:
     """UserError for the config var that whatever is made with these values gets from a database of its own."""
     if updates.get(rules.GIVEN) is not None:
         raise UserError(
-            f"Cannot overwrite attachment values {rules.GIVEN}: each new app, review app and test run gets a database of its own.",
+            f"Cannot overwrite attachment values {rules.GIVEN}: each new app, review app and test run gets a database"
+            " of its own.",
             hint="use a name of your own, for example REPORTS_DATABASE_URL, and read that in your settings",
         )
 
 
 def free_name(*, app: App, wanted: str) -> str:
-    """The name of a new attachment, as ``rules.attachment_name`` says. UserError for one that no config var could have."""
+    """The name of a new attachment, as ``rules.attachment_name`` says. UserError for one that no config var could
+    have.
+    """
     taken = set(Attachment.objects.filter(app=app).values_list("name", flat=True))
     name = rules.attachment_name(wanted, taken)
     if not name:
@@ -39,7 +44,8 @@ def free_name(*, app: App, wanted: str) -> str:
 
 
 def hold(addon: Addon) -> None:
-    """Lock the add-on's app and all apps that see the add-on, so that it is neither attached nor destroyed meanwhile, and read it anew.
+    """Lock the add-on's app and all apps that see the add-on, so that it is neither attached nor destroyed meanwhile,
+    and read it anew.
 
     NotFoundError when it is gone or going.
     """
@@ -49,7 +55,9 @@ def hold(addon: Addon) -> None:
 
 
 def hold_both(addon: Addon, app: App) -> None:
-    """Lock the add-on's app and one that is to see it. NotFoundError when that app is gone, or the add-on is gone or going."""
+    """Lock the add-on's app and one that is to see it. NotFoundError when that app is gone, or the add-on is gone or
+    going.
+    """
     if app.pk not in {row.pk for row in lock_apps([addon.app_id, app.pk])}:
         raise unknown(app.name)
     _refuse_gone(addon)
@@ -64,7 +72,9 @@ def _refuse_gone(addon: Addon) -> None:
 
 @transaction.atomic
 def attach(*, actor: Actor, addon: Addon, app: App, name: str, confirmed: bool = False) -> Attachment:
-    """Let the app see the add-on under that name. A name that leads elsewhere is moved only if ``confirmed`` (id confirmation_required)."""
+    """Let the app see the add-on under that name. A name that leads elsewhere is moved only if ``confirmed`` (id
+    confirmation_required).
+    """
     hold_both(addon, app)
     row = Attachment.objects.select_related("addon").filter(app=app, name=name).first()
     if row and row.addon_id == addon.pk:
@@ -80,11 +90,15 @@ def attach(*, actor: Actor, addon: Addon, app: App, name: str, confirmed: bool =
 
 @transaction.atomic
 def detach(*, actor: Actor, attachment: Attachment) -> None:
-    """The app no longer sees the add-on under that name. ConflictError for its last attachment to its own app: destroy it instead."""
+    """The app no longer sees the add-on under that name. ConflictError for its last attachment to its own app: destroy
+    it instead.
+    """
     addon, app = attachment.addon, attachment.app
     lock_apps([app.pk])
     if not Attachment.objects.filter(pk=attachment.pk).exists():
-        raise NotFoundError("Couldn't find that add-on attachment.", hint=f"heroku addons -a {app.name}", resource="add_on attachment")
+        raise NotFoundError(
+            "Couldn't find that add-on attachment.", hint=f"heroku addons -a {app.name}", resource="add_on attachment"
+        )
     others = Attachment.objects.filter(addon=addon, app=addon.app_id).exclude(pk=attachment.pk)
     if app.pk == addon.app_id and not others.exists():
         raise ConflictError(
@@ -112,7 +126,8 @@ def rename(*, actor: Actor, addon: Addon, name: str) -> Addon:
 
 @transaction.atomic
 def give_up(*, actor: Actor, addon: Addon) -> list[Attachment]:
-    """Mark the add-on as to be destroyed and take its attachments away; returns what they were. Its data goes with ``deprovision``.
+    """Mark the add-on as to be destroyed and take its attachments away; returns what they were. Its data goes with
+    ``deprovision``.
 
     NotFoundError when somebody else has done so.
     """

@@ -10,7 +10,9 @@ from greenroom.apps.models import App
 
 
 class Addon(models.Model):
-    """A resource of one kind (``postgres``) made for an app. ``data``: what the kind needs to find it; ``sealed``: its secrets, encrypted."""
+    """A resource of one kind (``postgres``) made for an app. ``data``: what the kind needs to find it; ``sealed``: its
+    secrets, encrypted.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="addons")
@@ -41,9 +43,12 @@ class Attachment(models.Model):
 class Snapshot(models.Model):
     """A dump of an add-on's database at one moment, in ``file`` (relative to home).
 
-    kind: manual, before_migrate, scheduled, before_restore. state: wanted (the worker makes it), running, succeeded, failed, deleting.
-    number is per app and shared with restores, as Heroku's b001 and r002 are. migration_state: rows of django_migrations as [app, name],
-    oldest first; tables: how many there were. size: bytes of the file; database_size: bytes of the database; database_oid and writes: which
+    kind: manual, before_migrate, scheduled, before_restore. state: wanted (the worker makes it), running, succeeded,
+    failed, deleting.
+    number is per app and shared with restores, as Heroku's b001 and r002 are. migration_state: rows of
+    django_migrations as [app, name],
+    oldest first; tables: how many there were. size: bytes of the file; database_size: bytes of the database;
+    database_oid and writes: which
     database it was, and how many rows the server had counted as written to it, so that later writes can be told.
     """
 
@@ -82,8 +87,10 @@ class Snapshot(models.Model):
 class Restore(models.Model):
     """That a database is put back to a snapshot, or (kind reset) emptied.
 
-    state, in this order: wanted, loaded (``copy`` is filled), verified, saved (``saved`` is the snapshot of what is replaced), swapping,
-    swapped (the database is the restored one), done (its app knows), or failed. ``kept`` is the replaced database's name, until it is dropped.
+    state, in this order: wanted, loaded (``copy`` is filled), verified, saved (``saved`` is the snapshot of what is
+    replaced), swapping,
+    swapped (the database is the restored one), done (its app knows), or failed. ``kept`` is the replaced database's
+    name, until it is dropped.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -30,7 +30,9 @@ def attachments() -> QuerySet[Attachment]:
 
 
 def find_addons(text: str, app: App | None) -> list[Addon]:
-    """The add-ons of that name or id; with an app, also those that it sees under that attachment or config var, else those of that service."""
+    """The add-ons of that name or id; with an app, also those that it sees under that attachment or config var, else
+    those of that service.
+    """
     found = list(addons().filter(_is("name", text)))
     if app and not found:
         found = list({row.addon_id: row.addon for row in find_attachments(text, app)}.values())

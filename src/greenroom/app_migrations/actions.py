@@ -1,4 +1,6 @@
-"""The radar's questions and answers, and the record of each migrate command that a human ran. Nothing here ever migrates."""
+"""The radar's questions and answers, and the record of each migrate command that a human ran. Nothing here ever
+migrates.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +41,15 @@ ENDING_SECONDS = 2.0
 def watch(*, release: Release) -> MigrationState | None:
     """Ask what is pending for a release; None when its code has no migrations. A second call asks nothing new.
 
-    Cheap first: with the migration files, the lock and the config vars of the live release, whose database lacks nothing, its answer is taken over.
+    Cheap first: with the migration files, the lock and the config vars of the live release, whose database lacks
+    nothing, its answer is taken over.
     """
     framework = queries.framework(release)
     if release.slug is None or not framework:
         return None
-    row, made = MigrationState.objects.get_or_create(release=release, defaults={"app_id": release.app_id, "framework": framework})
+    row, made = MigrationState.objects.get_or_create(
+        release=release, defaults={"app_id": release.app_id, "framework": framework}
+    )
     same = queries.settled_like(release) if made else None
     if same is not None:
         row.status, row.probed_at, row.detail, row.about = "ok", same.probed_at, same.detail, same.about
@@ -88,7 +93,15 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
     slug = state.release.slug
     path = (slug.settings.get("health_path") if slug else "") or "/"
     parts = probe_spec_parts(state.framework or "django", (path, hostnames(state.app)[0]))
-    order = errand(release=state.release, name=state.probe, kind="probe", ordinal=state.probes, parts=parts, home=home, seconds=PROBE_SECONDS)
+    order = errand(
+        release=state.release,
+        name=state.probe,
+        kind="probe",
+        ordinal=state.probes,
+        parts=parts,
+        home=home,
+        seconds=PROBE_SECONDS,
+    )
     try:
         engine.start(order)
     except GreenroomError as error:
@@ -115,17 +128,19 @@ def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
 
 
 def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> None:
-    """ConflictError when the command migrates while another migration of the app runs, or while its database is being replaced.
+    """ConflictError when the command migrates while another migration of the app runs, or while its database is being
+    replaced.
 
-    With an engine, it is asked whether the other one has just ended: its human has read so, the rows learn it at the next turn.
+    With an engine, it is asked whether the other one has just ended: its human has read so, the rows learn it at the
+    next turn.
     """
     if not rules.is_migrate(command):
         return
     restore = databases.replacing(app)
     if restore is not None:
         raise ConflictError(
-            f"The database of {app.name} is being {'restored' if restore.kind == 'restore' else 'reset'} now ({restore.name}), "
-            f"started by {restore.by or 'somebody'}: what is migrated meanwhile would be lost.",
+            f"The database of {app.name} is being {'restored' if restore.kind == 'restore' else 'reset'} now"
+            f" ({restore.name}), started by {restore.by or 'somebody'}: what is migrated meanwhile would be lost.",
             hint=f"wait for it: greenroom pg:snapshots -a {app.name}",
         )
     running = migrating(app=app, engine=engine)
@@ -160,9 +175,11 @@ def _has_ended(dyno: Dyno, engine: Engine) -> bool:
 
 
 def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: bool = True) -> Snapshot | None:
-    """Take a pinned snapshot before a migrate that may change something; None for any other command, or where no database of ours is.
+    """Take a pinned snapshot before a migrate that may change something; None for any other command, or where no
+    database of ours is.
 
-    Takes as long as a dump does. PlatformError when it fails: then nothing is migrated. ``wanted``: False when the human goes without.
+    Takes as long as a dump does. PlatformError when it fails: then nothing is migrated. ``wanted``: False when the
+    human goes without.
     """
     addon = databases.of_app(release.app)
     state = queries.known_state(release)
@@ -173,16 +190,31 @@ def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: 
         return None
     try:
         return snapshots.capture(
-            actor=actor, addon=addon, home=home, kind="before_migrate", reason=command[:300], pinned=True, release_version=release.version
-        )  # fmt: skip
+            actor=actor,
+            addon=addon,
+            home=home,
+            kind="before_migrate",
+            reason=command[:300],
+            pinned=True,
+            release_version=release.version,
+        )
     except PlatformError as error:
-        hint = f"{error.hint}; without one: greenroom run --no-snapshot ..." if error.hint else "greenroom run --no-snapshot ..."
-        raise PlatformError(f"The snapshot before the migration failed, so nothing was migrated: {error.message}", hint=hint) from error
+        hint = (
+            f"{error.hint}; without one: greenroom run --no-snapshot ..."
+            if error.hint
+            else "greenroom run --no-snapshot ..."
+        )
+        raise PlatformError(
+            f"The snapshot before the migration failed, so nothing was migrated: {error.message}", hint=hint
+        ) from error
 
 
 @transaction.atomic
-def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, overruled: bool = False) -> MigrationRun | None:
-    """Record a one-off dyno that migrates, before it starts; None for any other command. ConflictError when another one has just begun.
+def begin_run(
+    *, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, overruled: bool = False
+) -> MigrationRun | None:
+    """Record a one-off dyno that migrates, before it starts; None for any other command. ConflictError when another one
+    has just begun.
 
     overruled: a human insisted although the rehearsal was red, which the audit log keeps.
     """
@@ -193,9 +225,15 @@ def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, ove
     state = queries.of_release(dyno.release)
     before = state.pending if state else []
     run = MigrationRun.objects.create(
-        app=dyno.app, release=dyno.release, dyno=dyno, account_id=actor.account_id, command=dyno.command, before=before, snapshot=snapshot,
+        app=dyno.app,
+        release=dyno.release,
+        dyno=dyno,
+        account_id=actor.account_id,
+        command=dyno.command,
+        before=before,
+        snapshot=snapshot,
         rehearsal=queries.rehearsal_of(dyno.release),
-    )  # fmt: skip
+    )
     detail = {"dyno": dyno.name, "pending": before, "snapshot": snapshot.name if snapshot else None}
     if overruled and run.rehearsal:
         detail |= {"forced": True, "rehearsal": run.rehearsal.number}
@@ -205,7 +243,9 @@ def begin_run(*, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, ove
 
 @transaction.atomic
 def close_run(*, run: MigrationRun) -> None:
-    """When the dyno has ended: keep its exit code, and ask the radar what is pending now; when that is known, close the run."""
+    """When the dyno has ended: keep its exit code, and ask the radar what is pending now; when that is known, close the
+    run.
+    """
     dyno = run.dyno
     if dyno.state != "ended":
         return
@@ -222,7 +262,9 @@ def close_run(*, run: MigrationRun) -> None:
 
 
 def _settle(run: MigrationRun) -> None:
-    """The tables that the run made are the app's to use, the record of migrations is not its to write. Trouble is left for the next check."""
+    """The tables that the run made are the app's to use, the record of migrations is not its to write. Trouble is left
+    for the next check.
+    """
     addon = databases.of_app(run.app)
     try:
         if addon is not None:
@@ -232,7 +274,9 @@ def _settle(run: MigrationRun) -> None:
 
 
 def note_actual(*, run: uuid.UUID, migrations: list[dict[str, Any]]) -> None:
-    """Keep what was seen of a migrate while it ran; what is known of the first migrations stays when the rest is never seen."""
+    """Keep what was seen of a migrate while it ran; what is known of the first migrations stays when the rest is never
+    seen.
+    """
     MigrationRun.objects.filter(pk=run).update(actual={"migrations": migrations[:500]})
 
 

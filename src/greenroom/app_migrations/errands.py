@@ -1,4 +1,6 @@
-"""A script that a dyno of a release runs with its own Python, from standard input, leaving its answer in a folder of its own."""
+"""A script that a dyno of a release runs with its own Python, from standard input, leaving its answer in a folder of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,15 @@ from greenroom.engine.contract import DynoSpec
 from greenroom.releases.models import Release
 
 
-def errand(*, release: Release, name: str, kind: str, ordinal: int, parts: ProbeParts, home: Path, seconds: float) -> DynoSpec:
-    """The engine's order: the release's own files and environment, no row, no line in the app's log, an end after ``seconds``."""
+def errand(
+    *, release: Release, name: str, kind: str, ordinal: int, parts: ProbeParts, home: Path, seconds: float
+) -> DynoSpec:
+    """The engine's order: the release's own files and environment, no row, no line in the app's log, an end after
+    ``seconds``.
+    """
     row = Dyno(app=release.app, release=release, kind="probe", type=kind, ordinal=ordinal, command=kind, engine_id=name)
     order = specs.spec(dyno=row, home=home)
     limits = replace(order.limits, timeout=seconds)
-    return replace(order, command=parts.command, stdin=parts.stdin, mounts=(*order.mounts, *parts.mounts), limits=limits, log="")
+    return replace(
+        order, command=parts.command, stdin=parts.stdin, mounts=(*order.mounts, *parts.mounts), limits=limits, log=""
+    )

@@ -26,9 +26,15 @@ SHOWN = 5
 
 
 def looking_back(old: Release) -> str:
-    """What is known of the release's code on today's schema, for somebody who rolls back to it; empty when nothing is."""
+    """What is known of the release's code on today's schema, for somebody who rolls back to it; empty when nothing
+    is.
+    """
     row = rehearsed_after(old)
-    return text.going_back(old.version, row.number, row.document.get("cells") or {}, row.document.get("reverse") or {}) if row else ""
+    return (
+        text.going_back(old.version, row.number, row.document.get("cells") or {}, row.document.get("reverse") or {})
+        if row
+        else ""
+    )
 
 
 def proven(old: Release, since: list[str]) -> bool:
@@ -47,14 +53,21 @@ def told(old: Release, since: list[str]) -> str:
     last = ("... " if len(since) > SHOWN else "") + ", ".join(since[-SHOWN:])
     count = "1 migration was" if len(since) == 1 else f"{len(since)} migrations were"
     verb = "is" if len(since) == 1 else "are"
-    known = looking_back(old) or f"How v{old.version}'s code does after {'it' if len(since) == 1 else 'them'} is not known: no rehearsal has tried it."
+    known = (
+        looking_back(old)
+        or f"How v{old.version}'s code does after {'it' if len(since) == 1 else 'them'} is not known: no rehearsal has tried it."
+    )
     return f"{count} applied since v{old.version} and {verb} not undone by a rollback: {last}. {known}"
 
 
-def agree(*, actor: Actor, old: Release, live: Release | None, confirmed: bool, forced: bool, mute: bool = False) -> str:
-    """What is told beside a rollback to ``old``; empty when it crosses no migration. mute: the client has no option to confirm with.
+def agree(
+    *, actor: Actor, old: Release, live: Release | None, confirmed: bool, forced: bool, mute: bool = False
+) -> str:
+    """What is told beside a rollback to ``old``; empty when it crosses no migration. mute: the client has no option to
+    confirm with.
 
-    ConflictError when the app's policy (greenroom.toml of the live release) wants it confirmed, or refuses it. That it was asked stands in the audit log.
+    ConflictError when the app's policy (greenroom.toml of the live release) wants it confirmed, or refuses it. That it
+    was asked stands in the audit log.
     """
     since = applied_since(old)
     said = told(old, since)
@@ -68,12 +81,19 @@ def agree(*, actor: Actor, old: Release, live: Release | None, confirmed: bool, 
     command = f"greenroom rollback v{old.version} -a {old.app.name}"
     audit(actor=actor, action=f"rollback.{stop}", app=old.app, detail={"to": old.version, "migrations": since[-50:]})
     if stop == rules.REFUSE:
-        raise ConflictError(f"{said} greenroom.toml of this app refuses such rollbacks.", hint=f"migrate back first, or: {command} --force")
+        raise ConflictError(
+            f"{said} greenroom.toml of this app refuses such rollbacks.",
+            hint=f"migrate back first, or: {command} --force",
+        )
     again = f"the same command again within {int(AGAIN.total_seconds() // 60)} minutes"
-    raise ConflictError(said, id=ASKED, hint=f"run {again}" if mute else f"{command} --confirm {old.app.name}   (or {again})")
+    raise ConflictError(
+        said, id=ASKED, hint=f"run {again}" if mute else f"{command} --confirm {old.app.name}   (or {again})"
+    )
 
 
 def _asked_before(actor: Actor, old: Release) -> bool:
     """Whether this person was asked about this very rollback a moment ago."""
-    rows = AuditEntry.objects.filter(app_id=old.app_id, actor=actor.email, action=f"rollback.{rules.ASK}", at__gt=clock.now() - AGAIN)
+    rows = AuditEntry.objects.filter(
+        app_id=old.app_id, actor=actor.email, action=f"rollback.{rules.ASK}", at__gt=clock.now() - AGAIN
+    )
     return any(row.detail.get("to") == old.version for row in rows)

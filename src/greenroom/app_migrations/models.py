@@ -14,13 +14,17 @@ from greenroom.releases.models import Release
 
 
 class MigrationState(models.Model):
-    """The radar's answer for one release. status: unknown (to be probed), ok, error ("database down" is never "pending"), none (no framework).
+    """The radar's answer for one release. status: unknown (to be probed), ok, error ("database down" is never
+    "pending"), none (no framework).
 
     pending and missing: lists of ``app.name``; missing = applied in the database, not in the code.
-    lacking: ``table.column`` that the code needs and the database has not. conflicts: {app: names without a common successor}.
-    unmade: changes of the models that no migration holds, in words. plan: {name, operations, reversible, atomic, statements} of each pending
+    lacking: ``table.column`` that the code needs and the database has not. conflicts: {app: names without a common
+    successor}.
+    unmade: changes of the models that no migration holds, in words. plan: {name, operations, reversible, atomic,
+    statements} of each pending
     one; rows: {table: rows} of the tables that the plan alters.
-    about: {vendor, debug, insecure_key, wsgi, page} of the settings and the health path, see ``probe.Answer``. framework: ``django`` or ``alembic``.
+    about: {vendor, debug, insecure_key, wsgi, page} of the settings and the health path, see ``probe.Answer``.
+    framework: ``django`` or ``alembic``.
     """
 
     release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="migration_state")
@@ -48,7 +52,8 @@ class Rehearsal(models.Model):
     state: wanted, running, done, failed (nothing was learnt: failure says why). colour: green, amber, red.
     seconds: of the migrations together. step: what is being done now.
     previous: the release whose code is tried on the new schema. clone: the copy's name, on record before it is made.
-    document: {plan, migrations, cells, reverse, seconds, bytes, limits}, as the reference page of rehearsals describes it.
+    document: {plan, migrations, cells, reverse, seconds, bytes, limits}, as the reference page of rehearsals describes
+    it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -79,7 +84,8 @@ class MigrationRun(models.Model):
 
     snapshot: the pinned one that was taken before. rehearsal: of the same plan, if there was one.
     exit_code is None while it runs, finished_at until the radar has been asked again.
-    actual: what was seen of it while it ran, {migrations: [{name, seconds, locks}], seen: seconds}. health: how the live release answered afterwards.
+    actual: what was seen of it while it ran, {migrations: [{name, seconds, locks}], seen: seconds}. health: how the
+    live release answered afterwards.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -100,7 +106,5 @@ class MigrationRun(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["app"], condition=models.Q(exit_code=None), name="one_running_migration"
-            ),
+            models.UniqueConstraint(fields=["app"], condition=models.Q(exit_code=None), name="one_running_migration"),
         ]

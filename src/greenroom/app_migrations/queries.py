@@ -37,13 +37,17 @@ def known_state(release: Release) -> MigrationState | None:
 def framework(release: Release) -> str:
     """Which kind of migrations the release's code has: ``django``, ``alembic`` or none."""
     slug = release.slug
-    return rules.framework_of(is_django=slug.is_django, packages=slug.manifest.get("package_sizes") or ()) if slug else ""
+    return (
+        rules.framework_of(is_django=slug.is_django, packages=slug.manifest.get("package_sizes") or ()) if slug else ""
+    )
 
 
 def settled_like(release: Release) -> MigrationState | None:
-    """The answer of the live release that must be this one's too: the same migrations, packages and config vars, and nothing open in it.
+    """The answer of the live release that must be this one's too: the same migrations, packages and config vars, and
+    nothing open in it.
 
-    Models may have changed without a migration; only the scan's word for the commit that they have not makes the answer the same.
+    Models may have changed without a migration; only the scan's word for the commit that they have not makes the answer
+    the same.
     """
     rollout = live(release.app)
     row = known_state(rollout.release) if rollout else None
@@ -52,9 +56,12 @@ def settled_like(release: Release) -> MigrationState | None:
         return None
     same = slug.migrations_digest == old.migrations_digest and release.config_id == row.release.config_id
     settled = not (row.pending or row.missing or row.lacking or row.conflicts or row.unmade)
-    disturbed = open_runs().filter(app_id=release.app_id).exists() or Dyno.objects.filter(
-        app_id=release.app_id, kind="run"
-    ).filter(Q(finished_at=None) | Q(finished_at__gt=row.probed_at)).exists()
+    disturbed = (
+        open_runs().filter(app_id=release.app_id).exists()
+        or Dyno.objects.filter(app_id=release.app_id, kind="run")
+        .filter(Q(finished_at=None) | Q(finished_at__gt=row.probed_at))
+        .exists()
+    )
     scan = checks.latest_of(release.app, slug.commit, "scan")
     return row if same and settled and not disturbed and scan and scan.conclusion == "success" else None
 
@@ -66,15 +73,21 @@ def of_app(app: App) -> MigrationState | None:
 
 
 def reminder(app: App) -> str:
-    """A word about pending migrations and what else is astray, for whoever looks at the app; empty when all is well or nothing is known."""
+    """A word about pending migrations and what else is astray, for whoever looks at the app; empty when all is well or
+    nothing is known.
+    """
     state = of_app(app)
     if state is None or state.status != "ok":
         return ""
-    return rules.reminder(state.pending, held=held(app) is not None, astray=rules.Astray(state.missing, state.conflicts, state.unmade))
+    return rules.reminder(
+        state.pending, held=held(app) is not None, astray=rules.Astray(state.missing, state.conflicts, state.unmade)
+    )
 
 
 def release_for(app: App, command: str) -> Release | None:
-    """The held release when the command is about migrations: the live code does not have those that are waited for. Else None."""
+    """The held release when the command is about migrations: the live code does not have those that are waited for.
+    Else None.
+    """
     rollout = held(app) if rules.is_about_migrations(command) else None
     return rollout.release if rollout else None
 
@@ -102,21 +115,31 @@ def migrated_code_since(release: Release, moment: datetime) -> bool:
 
 
 def _runs_of_code(release: Release) -> QuerySet[MigrationRun]:
-    """The migrate commands in this release or in another one of the same code: a config change may have taken its place meanwhile."""
+    """The migrate commands in this release or in another one of the same code: a config change may have taken its place
+    meanwhile.
+    """
     same = Q(release__slug_id=release.slug_id) if release.slug_id else Q(release=release)
     return MigrationRun.objects.filter(same, app_id=release.app_id)
 
 
 def _tried(release: Release, moment: datetime) -> datetime:
-    """Since when the release has been tried on the schema that it was held for at ``moment``: what is migrated from then on is news, once."""
+    """Since when the release has been tried on the schema that it was held for at ``moment``: what is migrated from
+    then on is news, once.
+    """
     since = Rollout.objects.filter(release=release).values_list("updated_at", flat=True).first()
     return min(since, moment) if since else moment
 
 
 def on_its_way(release: Release, moment: datetime) -> bool:
-    """Whether a human's migrate of this release's code runs, or has ended well since then, so that the release is held no longer once that is seen through."""
+    """Whether a human's migrate of this release's code runs, or has ended well since then, so that the release is held
+    no longer once that is seen through.
+    """
     since = _tried(release, moment)
-    return _runs_of_code(release).filter(Q(exit_code=None) | Q(exit_code=0, finished_at=None) | Q(exit_code=0, finished_at__gt=since)).exists()
+    return (
+        _runs_of_code(release)
+        .filter(Q(exit_code=None) | Q(exit_code=0, finished_at=None) | Q(exit_code=0, finished_at__gt=since))
+        .exists()
+    )
 
 
 def runs(app: App) -> QuerySet[MigrationRun]:
@@ -126,7 +149,9 @@ def runs(app: App) -> QuerySet[MigrationRun]:
 
 
 def applied_since(old: Release) -> list[str]:
-    """``app.name`` of what humans have migrated with newer code than this release's and what is still applied as far as the runs tell, in order."""
+    """``app.name`` of what humans have migrated with newer code than this release's and what is still applied as far as
+    the runs tell, in order.
+    """
     applied: list[str] = []
     rows = MigrationRun.objects.filter(app_id=old.app_id, created_at__gt=old.created_at, after__isnull=False)
     for run in rows.select_related("release").order_by("created_at"):
@@ -138,10 +163,14 @@ def applied_since(old: Release) -> list[str]:
 
 
 def rehearsed_after(old: Release) -> Rehearsal | None:
-    """The newest rehearsal of migrations that a human then ran well, in which this release's code was tried on the new schema."""
+    """The newest rehearsal of migrations that a human then ran well, in which this release's code was tried on the new
+    schema.
+    """
     if old.slug_id is None:
         return None
-    rows = Rehearsal.objects.filter(app_id=old.app_id, state="done", previous__slug_id=old.slug_id, runs__exit_code=0, created_at__gt=old.created_at)
+    rows = Rehearsal.objects.filter(
+        app_id=old.app_id, state="done", previous__slug_id=old.slug_id, runs__exit_code=0, created_at__gt=old.created_at
+    )
     return rows.order_by("-number").first()
 
 

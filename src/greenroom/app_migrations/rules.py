@@ -16,11 +16,15 @@ ABOUT_REVISIONS = ("upgrade", "downgrade", "current", "history", "heads", "show"
 
 
 LOCK_SECONDS, STATEMENT_MINUTES = 5, 15
-"""How long a human's migrate waits for a lock while requests queue behind it, and how long one of its statements may take."""
+"""How long a human's migrate waits for a lock while requests queue behind it, and how long one of its statements may
+take.
+"""
 
 
 def guards(command: str, names: Iterable[str], *, app: str = "") -> dict[str, str]:
-    """Environment that keeps a migrate command from blocking the app for long, and by which its session is known; what the app sets itself stays."""
+    """Environment that keeps a migrate command from blocking the app for long, and by which its session is known; what
+    the app sets itself stays.
+    """
     if not is_migrate(command):
         return {}
     limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_MINUTES}min"
@@ -34,7 +38,8 @@ def session_name(app: str) -> str:
 
 
 def is_migrate(command: str) -> bool:
-    """Whether the command is Django's migrate or Alembic's upgrade or downgrade: decided on its words, never on shell text.
+    """Whether the command is Django's migrate or Alembic's upgrade or downgrade: decided on its words, never on shell
+    text.
 
     What only lists or prints counts as no migrate.
     """
@@ -46,10 +51,15 @@ def is_migrate(command: str) -> bool:
 
 
 def without_net(command: str) -> str:
-    """What somebody is told who migrates inside a shell line: nothing of what surrounds the plain command; empty for any other command."""
+    """What somebody is told who migrates inside a shell line: nothing of what surrounds the plain command; empty for
+    any other command.
+    """
     if is_migrate(command) or not migrates(command):
         return ""
-    return "It migrates inside a shell line, so there is no snapshot, no limit for locks and no record of it. The plain command, alone, has all of them."
+    return (
+        "It migrates inside a shell line, so there is no snapshot, no limit for locks and no record of it. The plain"
+        " command, alone, has all of them."
+    )
 
 
 def migrate_command(framework: str) -> str:
@@ -64,7 +74,9 @@ def framework_of(*, is_django: bool, packages: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Astray:
-    """What else the radar may find: applied but not in the code, without a common successor, changes of models without a migration."""
+    """What else the radar may find: applied but not in the code, without a common successor, changes of models without
+    a migration.
+    """
 
     missing: Sequence[str] = ()
     conflicts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -72,7 +84,9 @@ class Astray:
 
 
 def reminder(pending: Sequence[str], *, held: bool, astray: Astray = Astray()) -> str:
-    """``2 migrations are pending`` and what that means, and what else is not as it should be, for whoever looks at the app; empty when all is well."""
+    """``2 migrations are pending`` and what that means, and what else is not as it should be, for whoever looks at the
+    app; empty when all is well.
+    """
     found = []
     if pending:
         count = "1 migration is" if len(pending) == 1 else f"{len(pending)} migrations are"
@@ -99,7 +113,8 @@ def way_back(policy: Mapping[str, Any]) -> str:
 def stops_rollback(policy: Mapping[str, Any], *, proven: bool, agreed: bool, forced: bool) -> str:
     """``ask`` or ``refuse`` when a rollback across migrations may not go on yet, else nothing.
 
-    proven: a rehearsal saw this code work after them; agreed: the person has read what was applied and means it; forced: whatever the policy says.
+    proven: a rehearsal saw this code work after them; agreed: the person has read what was applied and means it;
+    forced: whatever the policy says.
     """
     chosen = way_back(policy)
     if forced or chosen == TELL or (chosen == ASK and (proven or agreed)):
@@ -153,7 +168,9 @@ def _words(command: str) -> list[str]:
 
 
 def _alembic(command: str) -> list[str]:
-    """The words after ``alembic`` and its own options, of ``alembic ...`` or ``python -m alembic ...``; none for anything else."""
+    """The words after ``alembic`` and its own options, of ``alembic ...`` or ``python -m alembic ...``; none for
+    anything else.
+    """
     words = _words(command)
     if words[1:3] == ["-m", "alembic"] and words[0].rpartition("/")[2].startswith("python"):
         words = words[2:]
@@ -171,6 +188,10 @@ def _management(command: str) -> list[str]:
     for number, word in enumerate(words):
         if word.endswith("manage.py") or word.endswith("django-admin"):
             return words[number + 1 :]
-        if word == "-m" and words[number + 1 : number + 2] == ["django"] and words[number - 1].rpartition("/")[2].startswith("python"):
+        if (
+            word == "-m"
+            and words[number + 1 : number + 2] == ["django"]
+            and words[number - 1].rpartition("/")[2].startswith("python")
+        ):
             return words[number + 2 :]
     return []

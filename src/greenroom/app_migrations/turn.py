@@ -1,4 +1,6 @@
-"""The turns of this room. The radar's: starts probes that are asked for, reads their answers, and closes the runs of humans that have ended."""
+"""The turns of this room. The radar's: starts probes that are asked for, reads their answers, and closes the runs of
+humans that have ended.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class MigrationTurn:
         for run in runs:
             self.guard.run(("run", run.pk), f"the migrate of {run.app.name}", partial(actions.close_run, run=run))
         for state in queries.outdated():
-            self.guard.run(("again", state.pk), f"release {state.release_id}", partial(actions.ask_again, release=state.release))
+            self.guard.run(
+                ("again", state.pk), f"release {state.release_id}", partial(actions.ask_again, release=state.release)
+            )
         busy = False
         for state in queries.open_probes():
             step = partial(actions.advance_probe, state=state, engine=self.engine, home=self.home)
@@ -48,7 +52,9 @@ SIDE_BY_SIDE = 2
 
 
 class RehearsalTurn:
-    """Called by the worker in SIDE_BY_SIDE threads of their own, since a rehearsal takes long; of one app there is never more than one."""
+    """Called by the worker in SIDE_BY_SIDE threads of their own, since a rehearsal takes long; of one app there is
+    never more than one.
+    """
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home, self.next = engine, home, 0.0

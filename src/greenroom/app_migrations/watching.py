@@ -1,6 +1,8 @@
-"""Watches a human's migrate from outside while it runs: when each migration was over, and which locks its session held for how long.
+"""Watches a human's migrate from outside while it runs: when each migration was over, and which locks its session held
+for how long.
 
-The session is known by its name (``rules.session_name``). A guest of the app's role looks, a few dozen times a second; nothing of the app's is
+The session is known by its name (``rules.session_name``). A guest of the app's role looks, a few dozen times a second;
+nothing of the app's is
 changed or held up. What was not seen (the worker was away, the app gives its sessions another name) stays unsaid.
 """
 
@@ -31,14 +33,21 @@ SESSIONS = (
     " WHERE datname = pg_catalog.current_database() AND application_name = %s"
 )
 LOCKS = (
-    "SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname, l.mode FROM pg_catalog.pg_locks l"
-    " JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE l.pid = ANY(%s) AND l.granted AND l.locktype = 'relation' AND c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_'"
-    " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
+    "SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname, l.mode FROM"
+    " pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid ="
+    " c.relnamespace WHERE l.pid = ANY(%s) AND l.granted AND l.locktype = 'relation' AND c.relkind IN ('r', 'p') AND"
+    " n.nspname !~ '^pg_' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname ="
+    " pg_catalog.current_database())"
 )
 APPLIED = {
-    "django": "SELECT id::bigint, app || '.' || name, extract(epoch FROM applied)::float8 FROM public.django_migrations ORDER BY id",
-    "alembic": "SELECT 0::bigint, version_num::text, extract(epoch FROM clock_timestamp())::float8 FROM public.alembic_version ORDER BY 2",
+    "django": (
+        "SELECT id::bigint, app || '.' || name, extract(epoch FROM applied)::float8 FROM public.django_migrations ORDER"
+        " BY id"
+    ),
+    "alembic": (
+        "SELECT 0::bigint, version_num::text, extract(epoch FROM clock_timestamp())::float8 FROM public.alembic_version"
+        " ORDER BY 2"
+    ),
 }
 OWN = frozenset({"django_migrations", "alembic_version"})
 
@@ -64,7 +73,10 @@ class Ledger:
             self.last = max(self.last, ended)
         if fresh:
             longest = max(fresh, key=lambda one: one["seconds"])
-            locks: list[dict[str, Any]] = [{"table": table, "mode": mode, "seconds": round(seconds, 3)} for (table, mode), seconds in self.held.items()]
+            locks: list[dict[str, Any]] = [
+                {"table": table, "mode": mode, "seconds": round(seconds, 3)}
+                for (table, mode), seconds in self.held.items()
+            ]
             longest["locks"] = sorted(locks, key=lambda lock: -lock["seconds"])[:50]
             self.held.clear()
         self.found += fresh
@@ -98,7 +110,11 @@ class Watcher(threading.Thread):
             return
         with host.guest(role, seconds=LONGEST) as guest, host.connect(database, guest) as connection:
             connection.execute("SET lock_timeout = '200ms'; SET statement_timeout = '2s'")
-            before = {name for _, name, ended in self._rows(connection) if ended < self.began or self.query == APPLIED["alembic"]}
+            before = {
+                name
+                for _, name, ended in self._rows(connection)
+                if ended < self.began or self.query == APPLIED["alembic"]
+            }
             self._look_on(connection, before - self.names)
 
     def _look_on(self, connection: psycopg.Connection, before: set[str]) -> None:
@@ -112,7 +128,13 @@ class Watcher(threading.Thread):
                 self.ledger.saw(set(connection.execute(LOCKS, [[pid for pid, _ in found]]).fetchall()), now - last)
             last = now
             if started or now - asked > ASK:
-                self._note([(name, ended) for _, name, ended in self._rows(connection) if name not in before and name not in self.names])
+                self._note(
+                    [
+                        (name, ended)
+                        for _, name, ended in self._rows(connection)
+                        if name not in before and name not in self.names
+                    ]
+                )
             if now - asked > ASK:
                 asked = now
                 if not MigrationRun.objects.filter(pk=self.run_id, exit_code=None).exists():
@@ -145,4 +167,6 @@ class Watchers:
             if run.exit_code is None and run.pk not in self.threads:
                 self.threads[run.pk] = Watcher(run)
                 self.threads[run.pk].start()
-        self.threads = {key: thread for key, thread in self.threads.items() if thread.is_alive() or key in {run.pk for run in runs}}
+        self.threads = {
+            key: thread for key, thread in self.threads.items() if thread.is_alive() or key in {run.pk for run in runs}
+        }

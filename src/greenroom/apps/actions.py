@@ -43,7 +43,9 @@ WORDS = (
 DESTROY_ATTEMPTS = 5
 NAMES_LOCK = 7_404
 NAMES_ALONE = 1_000_000
-"""From here on are the numbers of tombstones that stand for a name alone; those of apps give system uids and stay far below."""
+"""From here on are the numbers of tombstones that stand for a name alone; those of apps give system uids and stay far
+below.
+"""
 
 
 @transaction.atomic
@@ -71,7 +73,8 @@ def _lock_names() -> None:
 def lock_apps(ids: Iterable[UUID]) -> list[App]:
     """Lock several apps until the transaction ends, in the order in which everybody does; those that are there.
 
-    It is the first thing that a transaction does which changes more than one app: the audit log's lock and all other rows come after.
+    It is the first thing that a transaction does which changes more than one app: the audit log's lock and all other
+    rows come after.
     """
     return list(App.objects.select_for_update(no_key=True).filter(pk__in=set(ids)).order_by("pk"))
 
@@ -92,13 +95,18 @@ def lock_found(find: Callable[[], Iterable[UUID]], then: Callable[[], object] = 
 
 
 def room_for_another(owner: Account) -> Account:
-    """The account, locked; ConflictError when it owns as many apps as one account may. Administrators may own any number."""
+    """The account, locked; ConflictError when it owns as many apps as one account may. Administrators may own any
+    number.
+    """
     owner = Account.objects.select_for_update(no_key=True).get(pk=owner.pk)
     most = settings.ACCOUNT_APPS
     if most and not owner.is_admin and App.objects.filter(owner=owner).count() >= most:
         raise ConflictError(
             f"{owner.email} owns {most} apps, as many as one account may.",
-            hint="heroku apps:destroy -a APP removes one that nobody needs; the operator can raise GREENROOM_ACCOUNT_APPS",
+            hint=(
+                "heroku apps:destroy -a APP removes one that nobody needs; the operator can raise"
+                " GREENROOM_ACCOUNT_APPS"
+            ),
         )
     return owner
 
@@ -145,7 +153,8 @@ def _next_tombstone_number() -> int:
 def destroy(*, actor: Actor, app: App) -> None:
     """Remove the app's row and all that hangs on it; what is on disk and in engines is ended by the caller.
 
-    Its row is locked first: whoever is about to commit something of the app waits, and then finds that there is none. NotFoundError when
+    Its row is locked first: whoever is about to commit something of the app waits, and then finds that there is none.
+    NotFoundError when
     somebody else has destroyed it meanwhile.
     """
     for attempt in range(1, DESTROY_ATTEMPTS + 1):
@@ -207,10 +216,13 @@ def remove_collaborator(*, actor: Actor, app: App, email: str) -> Collaborator:
 
 
 @transaction.atomic
-def add_domain(*, actor: Actor, app: App, hostname: str, reserved: tuple[str, ...] = (), proven: bool | None = False) -> Domain:
+def add_domain(
+    *, actor: Actor, app: App, hostname: str, reserved: tuple[str, ...] = (), proven: bool | None = False
+) -> Domain:
     """A host name for the app. ``reserved``: names and zones that belong to the installation itself.
 
-    A wildcard, and a name in or above a domain of another owner's app, needs a proof (``proven``) or an administrator. ForbiddenError without;
+    A wildcard, and a name in or above a domain of another owner's app, needs a proof (``proven``) or an administrator.
+    ForbiddenError without;
     PlatformError when that is not known (None).
     """
     try:
@@ -227,13 +239,17 @@ def add_domain(*, actor: Actor, app: App, hostname: str, reserved: tuple[str, ..
     name, text = queries.proof_of(app, normal)
     if why and proven is None:
         raise PlatformError(
-            f"{why} Whether the TXT record {name} shows that {rules.zone_of(normal)} is yours is not known: no name server of this machine answered.",
+            f"{why} Whether the TXT record {name} shows that {rules.zone_of(normal)} is yours is not known: no name"
+            " server of this machine answered.",
             hint=f'try again in a minute, or ask an administrator for: greenroom domains:add "{normal}" -a {app.name}',
         )
     if why:
         raise ForbiddenError(
             f"{why} A TXT record must show that {rules.zone_of(normal)} is yours, or an administrator adds the domain.",
-            hint=f'add to the DNS: {name} TXT "{text}" and try again, or ask an administrator for: greenroom domains:add "{normal}" -a {app.name}',
+            hint=(
+                f'add to the DNS: {name} TXT "{text}" and try again, or ask an administrator for: greenroom domains:add'
+                f' "{normal}" -a {app.name}'
+            ),
         )
     row = Domain.objects.create(app=app, hostname=normal)
     audit(actor=actor, action="domain.add", app=app, detail={"hostname": normal})

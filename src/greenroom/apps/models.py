@@ -10,7 +10,9 @@ from greenroom.accounts.models import Account
 
 
 class App(models.Model):
-    """A tenant. ``number`` gives its system uid and is never used again; ``settings`` holds greenroom.toml's policy of the app."""
+    """A tenant. ``number`` gives its system uid and is never used again; ``settings`` holds greenroom.toml's policy of
+    the app.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.PositiveIntegerField(unique=True)
@@ -42,7 +44,9 @@ class App(models.Model):
 
 
 class AppTombstone(models.Model):
-    """The name and number of a destroyed app; the name may not be taken by another account for 90 days, the number never."""
+    """The name and number of a destroyed app; the name may not be taken by another account for 90 days, the number
+    never.
+    """
 
     name = models.CharField(max_length=30, db_index=True)
     number = models.PositiveIntegerField(unique=True)
@@ -76,7 +80,9 @@ class Collaborator(models.Model):
 
 
 class AppTransfer(models.Model):
-    """An app that its owner offers to somebody else. state: pending, accepted or declined; one pending offer per app."""
+    """An app that its owner offers to somebody else. state: pending, accepted or declined; one pending offer per
+    app.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="transfers")
@@ -87,4 +93,6 @@ class AppTransfer(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["app"], condition=models.Q(state="pending"), name="one_pending_transfer")]
+        constraints = [
+            models.UniqueConstraint(fields=["app"], condition=models.Q(state="pending"), name="one_pending_transfer")
+        ]

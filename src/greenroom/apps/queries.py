@@ -53,8 +53,10 @@ def standing(actor: Actor, app: App) -> Standing:
 def authorise(actor: Actor | None, name: str, permission: str, *, check: str = "") -> App:
     """The app of that name or id, if the actor may do ``permission`` with it.
 
-    UnauthorizedError without an actor; NotFoundError when the app does not exist or is invisible to the actor (the same words
-    for both); ForbiddenError when the role or the token's scope is too low. Whatever is not listed is denied. A token for one app sees
+    UnauthorizedError without an actor; NotFoundError when the app does not exist or is invisible to the actor (the same
+    words
+    for both); ForbiddenError when the role or the token's scope is too low. Whatever is not listed is denied. A token
+    for one app sees
     no other; one for some checks may report no other ``check``.
     """
     if actor is None:
@@ -79,13 +81,17 @@ def authorise(actor: Actor | None, name: str, permission: str, *, check: str = "
 
 
 def _too_low(actor: Actor, app: App, role: str) -> ForbiddenError:
-    """The error for somebody who needs ``role``. Only ROLES can be given away: an app has one owner, and nobody has what is not listed."""
+    """The error for somebody who needs ``role``. Only ROLES can be given away: an app has one owner, and nobody has
+    what is not listed.
+    """
     text = f"You do not have access to this in {app.name}: it needs"
     if role in ROLES:
         command = f"greenroom access:add {actor.email} --role {role} -a {app.name}"
         return ForbiddenError(f"{text} the role {role}.", hint=f"ask {app.owner.email} for `{command}`")
     if role == "owner":
-        return ForbiddenError(f"{text} to be its owner.", hint=f"only its owner, {app.owner.email}, or an administrator can")
+        return ForbiddenError(
+            f"{text} to be its owner.", hint=f"only its owner, {app.owner.email}, or an administrator can"
+        )
     return ForbiddenError(f"{text} a permission that nobody has.")
 
 
@@ -98,24 +104,35 @@ def _find(name: str) -> App | None:
 
 
 def still_allowed(holders: Collection[Holder]) -> set[Holder]:
-    """Those whose token has not ended, whose account is active and whose role still permits it; four queries for any number."""
+    """Those whose token has not ended, whose account is active and whose role still permits it; four queries for any
+    number.
+    """
     now = clock.now()
     tokens = {
         f"{row.pk}.{row.digest[:MARK]}": row
-        for row in Token.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), pk__in=_ids(holders, "token"), revoked_at=None)
+        for row in Token.objects.filter(
+            Q(expires_at=None) | Q(expires_at__gt=now), pk__in=_ids(holders, "token"), revoked_at=None
+        )
     }
     active = Account.objects.filter(pk__in=_ids(holders, "account"), is_active=True)
     accounts = {str(pk): is_admin for pk, is_admin in active.values_list("pk", "is_admin")}
-    owners = {str(pk): str(owner) for pk, owner in App.objects.filter(pk__in=_ids(holders, "app")).values_list("pk", "owner_id")}
+    owners = {
+        str(pk): str(owner)
+        for pk, owner in App.objects.filter(pk__in=_ids(holders, "app")).values_list("pk", "owner_id")
+    }
     roles = Collaborator.objects.filter(app_id__in=owners, account_id__in=accounts)
-    role_of = {(str(app), str(account)): role for app, account, role in roles.values_list("app_id", "account_id", "role")}
+    role_of = {
+        (str(app), str(account)): role for app, account, role in roles.values_list("app_id", "account_id", "role")
+    }
 
     def holds(it: Holder) -> bool:
         token = tokens.get(it.token)
         if it.account not in accounts or (it.token and (token is None or str(token.account_id) != it.account)):
             return False
         if not it.app:
-            return it.permission in ACCOUNT_SCOPES and (token is None or scope_grants(tuple(token.scopes), ACCOUNT_SCOPES[it.permission]))
+            return it.permission in ACCOUNT_SCOPES and (
+                token is None or scope_grants(tuple(token.scopes), ACCOUNT_SCOPES[it.permission])
+            )
         if it.app not in owners:
             return False
         if token and not scope_grants(tuple(token.scopes), PERMISSIONS.get(it.permission, ("", "none"))[1]):
@@ -149,7 +166,9 @@ def collaborator(app: App, email: str) -> Collaborator:
 
 def unknown(name: str) -> NotFoundError:
     """The error for an app that is not there, not there any more, or not to be seen."""
-    return NotFoundError(f"Couldn't find that app: {name[:60]}.", hint="heroku apps lists the apps that you may see", resource="app")
+    return NotFoundError(
+        f"Couldn't find that app: {name[:60]}.", hint="heroku apps lists the apps that you may see", resource="app"
+    )
 
 
 def is_gone(app: App) -> bool:
@@ -158,7 +177,9 @@ def is_gone(app: App) -> bool:
 
 
 def web_url(app: App, installation: Mapping[str, Any], *, https: bool | None = None) -> str:
-    """The address for visitors: https if what is live redirects there (or ``https`` says so), without the usual ports."""
+    """The address for visitors: https if what is live redirects there (or ``https`` says so), without the usual
+    ports.
+    """
     scheme, usual = ("https", 443) if (app.https if https is None else https) else ("http", 80)
     port = int(installation[f"{scheme}_port"])
     return f"{scheme}://{app.name}.localhost{'' if port == usual else f':{port}'}/"
@@ -175,7 +196,9 @@ def needs_proof(app: App, hostname: str) -> str:
 
 def proof_of(app: App, hostname: str) -> tuple[str, str]:
     """(name, text) of the TXT record by which the app's owner shows that a domain is theirs; the same each time."""
-    digest = salted_hmac("greenroom.domains", f"{app.owner_id}/{zone_of(hostname)}", algorithm="sha256").hexdigest()[:40]
+    digest = salted_hmac("greenroom.domains", f"{app.owner_id}/{zone_of(hostname)}", algorithm="sha256").hexdigest()[
+        :40
+    ]
     return f"_greenroom.{zone_of(hostname)}", f"greenroom-verify={digest}"
 
 

@@ -43,18 +43,25 @@ PERMISSIONS: dict[str, tuple[str, str]] = {
 }
 """permission -> (lowest role, scope that the credential needs). What is not listed is denied.
 
-A command of the caller's choice and a test run of the caller's code see config vars, so both need a scope that may read these.
+A command of the caller's choice and a test run of the caller's code see config vars, so both need a scope that may read
+these.
 """
 ACCOUNT_SCOPES = {"identity": "identity", "account:read": "read", "account:write": "write"}
 """Permissions without an app -> the scope that a token needs."""
 ADMIN_SCOPES = {"admin": "write", "admin:token": "global"}
-"""Permissions of administrators -> the scope that a token needs. A token of scope global is made by one of that scope alone."""
+"""Permissions of administrators -> the scope that a token needs. A token of scope global is made by one of that scope
+alone.
+"""
 HEROKU_PERMISSIONS = ("view", "deploy", "operate", "manage")
 ROLE_OF = {
-    frozenset({"view"}): "viewer", frozenset({"view", "deploy"}): "developer",
-    frozenset({"view", "deploy", "operate"}): "operator", frozenset(HEROKU_PERMISSIONS): "operator",
-}  # fmt: skip
-"""Sets of Heroku's permissions -> the role that gives these and nothing that was not asked for. ``view`` may be left out."""
+    frozenset({"view"}): "viewer",
+    frozenset({"view", "deploy"}): "developer",
+    frozenset({"view", "deploy", "operate"}): "operator",
+    frozenset(HEROKU_PERMISSIONS): "operator",
+}
+"""Sets of Heroku's permissions -> the role that gives these and nothing that was not asked for. ``view`` may be left
+out.
+"""
 
 RANK = {"none": 0, "viewer": 1, "developer": 2, "operator": 3, "owner": 4}
 HOSTNAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{0,62}[a-z]\Z")
@@ -70,7 +77,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Holder:
-    """The owner of a link: id of the account, id and mark of its token (``id.mark``), and the permission in an app for which it was given.
+    """The owner of a link: id of the account, id and mark of its token (``id.mark``), and the permission in an app for
+    which it was given.
 
     app is empty for a link of the account alone; its permission is one of ACCOUNT_SCOPES.
     """
@@ -101,7 +109,10 @@ def name_problem(name: str) -> str:
             "starting with a letter, not ending with a dash."
         )
     if name[2:4] == "--":
-        return f"Name {name!r} is not allowed: browsers show names with -- as third and fourth character as other letters (xn--)."
+        return (
+            f"Name {name!r} is not allowed: browsers show names with -- as third and fourth character as other letters"
+            " (xn--)."
+        )
     return f"Name {name!r} is reserved." if name in RESERVED_APP_NAMES else ""
 
 
@@ -111,13 +122,17 @@ def zone_of(hostname: str) -> str:
 
 
 def zones_above(hostname: str) -> list[str]:
-    """The domains that the name lies in, the nearest first: a.b.example.com is in b.example.com, example.com and com."""
+    """The domains that the name lies in, the nearest first: a.b.example.com is in b.example.com, example.com and
+    com.
+    """
     labels = zone_of(hostname).split(".")
     return [".".join(labels[number:]) for number in range(1, len(labels))]
 
 
 def proof_reason(hostname: str, others: Sequence[str]) -> str:
-    """Why adding the domain needs a proof; '' when it does not. others: domains of other owners that lie in it, or it in them."""
+    """Why adding the domain needs a proof; '' when it does not. others: domains of other owners that lie in it, or it
+    in them.
+    """
     if others:
         return f"{hostname} is part of a domain of another owner's app, or has one as its part."
     return f"{hostname} captures every name below {zone_of(hostname)}." if hostname.startswith("*.") else ""

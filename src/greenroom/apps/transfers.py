@@ -25,7 +25,9 @@ def concerning(actor: Actor) -> QuerySet[AppTransfer]:
 
 @transaction.atomic
 def offer(*, actor: Actor, app: App, recipient: str) -> AppTransfer:
-    """Offer the app to an account. UserError or NotFoundError for a recipient who cannot be one; ConflictError while another offer is open."""
+    """Offer the app to an account. UserError or NotFoundError for a recipient who cannot be one; ConflictError while
+    another offer is open.
+    """
     app = App.objects.select_for_update(no_key=True).select_related("owner").get(pk=app.pk)
     account = Account.objects.filter(email__iexact=address(recipient), is_active=True).first()
     if account is None:
@@ -52,7 +54,11 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
     """The recipient accepts or declines. Accepted: the app is theirs, and who owned it before is an operator of it."""
     if state not in STATES:
         raise UserError("state must be accepted or declined.")
-    row = AppTransfer.objects.select_for_update(no_key=True).select_related("app", "owner", "recipient").get(pk=transfer.pk)
+    row = (
+        AppTransfer.objects.select_for_update(no_key=True)
+        .select_related("app", "owner", "recipient")
+        .get(pk=transfer.pk)
+    )
     if row.recipient_id != actor.account_id:
         raise ForbiddenError("Only the recipient answers an offer.", hint=f"ask {row.recipient.email}")
     if row.state != "pending":
@@ -77,7 +83,11 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
 @transaction.atomic
 def withdraw(*, actor: Actor, transfer: AppTransfer) -> AppTransfer:
     """The owner takes an open offer back."""
-    row = AppTransfer.objects.select_for_update(no_key=True).select_related("app", "owner", "recipient").get(pk=transfer.pk)
+    row = (
+        AppTransfer.objects.select_for_update(no_key=True)
+        .select_related("app", "owner", "recipient")
+        .get(pk=transfer.pk)
+    )
     if row.owner_id != actor.account_id:
         raise ForbiddenError(
             "Only who made an offer takes it back.", hint='the recipient declines it: PATCH {"state": "declined"}'
@@ -90,7 +100,9 @@ def withdraw(*, actor: Actor, transfer: AppTransfer) -> AppTransfer:
 
 
 def find(actor: Actor, name: str) -> AppTransfer:
-    """An offer that concerns the actor, by id or by the app's name: then the open one. NotFoundError if there is none."""
+    """An offer that concerns the actor, by id or by the app's name: then the open one. NotFoundError if there is
+    none.
+    """
     rows = concerning(actor)
     try:
         row = rows.filter(pk=uuid.UUID(name)).first()

@@ -1,6 +1,7 @@
 """Asks a web process what a visitor would ask, as the router passes it on, and judges how that ends.
 
-The one health question: of the gate before a release gets traffic, of the question after a migrate, and of a rehearsal's cells, where this file
+The one health question: of the gate before a release gets traffic, of the question after a migrate, and of a
+rehearsal's cells, where this file
 runs in a dyno. Standard library only, for any Python from 3.7 on.
 """
 
@@ -23,7 +24,10 @@ LONGEST = 65536
 HOPS = 6
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 LOCATION = re.compile(rb"\nlocation:[ \t]*([^\r\n]*)", re.IGNORECASE)
-NOT_TRUSTED = 'set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") in the settings: the app does not see that it is asked by HTTPS'
+NOT_TRUSTED = (
+    'set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") in the settings: the app does not see that it is'
+    " asked by HTTPS"
+)
 NOT_ALLOWED = "a Django app answers 400 (DisallowedHost) for host names that are not in ALLOWED_HOSTS: add {host}"
 
 
@@ -38,7 +42,8 @@ def question(connect: Connect, host: str, path: str, seconds: float, known: Sequ
     """Ask by HTTPS, as far as the app can tell, follow redirects within the app, and judge the end.
 
     connect: seconds -> a connected socket.   known: the app's other host names.   seconds: for all of it.
-    2xx is healthy, 4xx and 5xx are not. A redirect to another site is healthy, and one to another page that ends below 500: it may need a sign-in.
+    2xx is healthy, 4xx and 5xx are not. A redirect to another site is healthy, and one to another page that ends below
+    500: it may need a sign-in.
     """
     own = {name for one in (host, *known) for name in _with_www(one)}
     url, until = f"https://{host}{path}", time.monotonic() + seconds
@@ -55,7 +60,9 @@ def question(connect: Connect, host: str, path: str, seconds: float, known: Sequ
             return _judged(status, told, _host(url), moved)
         if goal in visited or len(visited) >= HOPS:
             looped = f"{told} and redirects in a circle to {goal}"
-            return Answer(True, told) if moved else Answer(False, looped, NOT_TRUSTED if goal.startswith("https:") else "")
+            return (
+                Answer(True, told) if moved else Answer(False, looped, NOT_TRUSTED if goal.startswith("https:") else "")
+            )
         moved = moved or _page(goal) != _page(url)
         told += f" to {goal}, which"
         url = goal
@@ -111,10 +118,19 @@ def _get(connect: Connect, url: str, until: float) -> tuple[int, str]:
     """(status, Location or '') of one request. OSError or ValueError when nothing sensible comes in time."""
     parts = urlsplit(url)
     lines = [
-        f"GET {_target(parts)} HTTP/1.1", f"Host: {parts.hostname}", "User-Agent: greenroom-health", "Accept: */*", "X-Forwarded-For: 127.0.0.1",
-        f"X-Forwarded-Proto: {parts.scheme}", f"X-Forwarded-Host: {parts.hostname}", f"X-Forwarded-Port: {443 if parts.scheme == 'https' else 80}",
-        f"X-Request-Id: {uuid.uuid4()}", f"X-Request-Start: {int(time.time() * 1000)}", "Via: 1.1 greenroom", "Connection: close",
-    ]  # fmt: skip
+        f"GET {_target(parts)} HTTP/1.1",
+        f"Host: {parts.hostname}",
+        "User-Agent: greenroom-health",
+        "Accept: */*",
+        "X-Forwarded-For: 127.0.0.1",
+        f"X-Forwarded-Proto: {parts.scheme}",
+        f"X-Forwarded-Host: {parts.hostname}",
+        f"X-Forwarded-Port: {443 if parts.scheme == 'https' else 80}",
+        f"X-Request-Id: {uuid.uuid4()}",
+        f"X-Request-Start: {int(time.time() * 1000)}",
+        "Via: 1.1 greenroom",
+        "Connection: close",
+    ]
     sock = connect(_left(until))
     try:
         sock.settimeout(_left(until))

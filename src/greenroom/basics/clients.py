@@ -1,4 +1,5 @@
-"""Puts the commands in a text into the words of the client that reads it: the Heroku CLI, ``greenroom``, and their git remotes.
+"""Puts the commands in a text into the words of the client that reads it: the Heroku CLI, ``greenroom``, and their git
+remotes.
 
 A command that the client does not have, or has without the option that is used, stays as it is.
 """
@@ -11,22 +12,77 @@ import re
 
 HEROKU, GREENROOM = "heroku", "greenroom"
 SAME = (
-    "config", "config:get", "config:set", "config:unset", "ps", "ps:scale", "ps:restart", "ps:stop", "run", "logs",
-    "drains", "drains:add", "drains:remove", "releases", "releases:info", "releases:retry", "domains", "domains:add",
-    "domains:remove", "certs", "certs:info", "certs:add", "certs:update", "certs:remove", "certs:auto", "maintenance",
-    "maintenance:on", "maintenance:off", "access", "access:add", "access:remove", "pipelines", "pipelines:info",
-    "pipelines:create", "pipelines:add", "pipelines:update", "pipelines:remove", "pipelines:rename",
-    "pipelines:destroy", "pipelines:promote", "ci", "ci:info", "ci:last", "ci:run", "ci:config", "ci:config:get",
-    "ci:config:set", "ci:config:unset", "reviewapps:enable", "reviewapps:disable", "addons", "pg:info", "apps",
-    "apps:info", "create", "git:remote",
-)  # fmt: skip
+    "config",
+    "config:get",
+    "config:set",
+    "config:unset",
+    "ps",
+    "ps:scale",
+    "ps:restart",
+    "ps:stop",
+    "run",
+    "logs",
+    "drains",
+    "drains:add",
+    "drains:remove",
+    "releases",
+    "releases:info",
+    "releases:retry",
+    "domains",
+    "domains:add",
+    "domains:remove",
+    "certs",
+    "certs:info",
+    "certs:add",
+    "certs:update",
+    "certs:remove",
+    "certs:auto",
+    "maintenance",
+    "maintenance:on",
+    "maintenance:off",
+    "access",
+    "access:add",
+    "access:remove",
+    "pipelines",
+    "pipelines:info",
+    "pipelines:create",
+    "pipelines:add",
+    "pipelines:update",
+    "pipelines:remove",
+    "pipelines:rename",
+    "pipelines:destroy",
+    "pipelines:promote",
+    "ci",
+    "ci:info",
+    "ci:last",
+    "ci:run",
+    "ci:config",
+    "ci:config:get",
+    "ci:config:set",
+    "ci:config:unset",
+    "reviewapps:enable",
+    "reviewapps:disable",
+    "addons",
+    "pg:info",
+    "apps",
+    "apps:info",
+    "create",
+    "git:remote",
+)
 TO_HEROKU = {name: name for name in SAME} | {
-    "rename": "apps:rename", "destroy": "apps:destroy", "open": "apps:open", "rollback": "releases:rollback", "whoami": "auth:whoami",
-    "tokens": "authorizations", "tokens:create": "authorizations:create", "tokens:revoke": "authorizations:revoke",
-}  # fmt: skip
+    "rename": "apps:rename",
+    "destroy": "apps:destroy",
+    "open": "apps:open",
+    "rollback": "releases:rollback",
+    "whoami": "auth:whoami",
+    "tokens": "authorizations",
+    "tokens:create": "authorizations:create",
+    "tokens:revoke": "authorizations:revoke",
+}
 TO_GREENROOM = {there: here for here, there in TO_HEROKU.items()}
 OWN_OPTIONS = re.compile(
-    r" --(role|json|sha|force|reason|until|stage|description|scope|home|no-snapshot|detached|no-wait|timeout|stdin|days|stale-days)\b"
+    r" --(role|json|sha|force|reason|until|stage|description|scope|home|no-snapshot|detached|no-wait|timeout|stdin"
+    r"|days|stale-days)\b"
 )
 """Options of ``greenroom`` that the Heroku CLI's command of that name does not have, or has with another meaning."""
 CONFIRM = re.compile(r" --confirm\b")
@@ -44,7 +100,9 @@ def of_agent(agent: str) -> str:
 
 
 def of_credentials(header: str) -> str:
-    """The client by the user name of a Basic Authorization header: the credential helper of each command gives its own name, as its remote has it."""
+    """The client by the user name of a Basic Authorization header: the credential helper of each command gives its own
+    name, as its remote has it.
+    """
     kind, _, rest = header.strip().partition(" ")
     try:
         user = base64.b64decode(rest.strip(), validate=True).partition(b":")[0] if kind.lower() == "basic" else b""

@@ -1,4 +1,5 @@
-"""Bounds how many strangers wait at a door: so many of each address, so many in all. Whoever comes last is let in, and the one that has been
+"""Bounds how many strangers wait at a door: so many of each address, so many in all. Whoever comes last is let in, and
+the one that has been
 silent for longest is sent away; so no crowd keeps others out.
 """
 

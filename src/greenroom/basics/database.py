@@ -9,7 +9,9 @@ from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError
 
 LOST = frozenset({"OperationalError", "InterfaceError"})
 MET = frozenset({"40001", "40P01", "23503", "23505"})
-"""Serialization failure, deadlock, a row that another one refers to is gone, a value that exists already: two changes at the same moment."""
+"""Serialization failure, deadlock, a row that another one refers to is gone, a value that exists already: two changes
+at the same moment.
+"""
 BUSY = frozenset({"55P03", "57014", "53300"})
 """A lock that was not given in time, a statement that took too long, no connection left."""
 FULL = frozenset({"53100", "53200"})
@@ -29,27 +31,40 @@ class DatabaseBusyError(PlatformError):
     """PostgreSQL answers, but had no time for this."""
 
     def __init__(self) -> None:
-        super().__init__("Greenroom's database had too much to do.", hint="try again in a few seconds; greenroom doctor")
+        super().__init__(
+            "Greenroom's database had too much to do.", hint="try again in a few seconds; greenroom doctor"
+        )
 
 
 class DatabaseFullError(PlatformError):
     """PostgreSQL has no disk or no memory left."""
 
     def __init__(self) -> None:
-        super().__init__("Greenroom's database has no space left on the disk, or no memory.", hint="make room on the server; greenroom doctor")
+        super().__init__(
+            "Greenroom's database has no space left on the disk, or no memory.",
+            hint="make room on the server; greenroom doctor",
+        )
 
 
 class MetError(ConflictError):
     """Somebody else changed, made or removed the same at the same moment."""
 
     def __init__(self) -> None:
-        super().__init__("Somebody else changed the same thing at the same moment.", hint="see what it is like now, and try again")
+        super().__init__(
+            "Somebody else changed the same thing at the same moment.", hint="see what it is like now, and try again"
+        )
 
 
 def judged(error: BaseException) -> GreenroomError | None:
-    """Return the answer to an error of psycopg or Django, or to an app that is gone. None for all other errors, which are Greenroom's own faults."""
+    """Return the answer to an error of psycopg or Django, or to an app that is gone. None for all other errors, which
+    are Greenroom's own faults.
+    """
     if type(error).__qualname__ == "App.DoesNotExist":
-        return NotFoundError("Couldn't find that app: it was destroyed meanwhile.", hint="heroku apps lists the apps that you may see", resource="app")
+        return NotFoundError(
+            "Couldn't find that app: it was destroyed meanwhile.",
+            hint="heroku apps lists the apps that you may see",
+            resource="app",
+        )
     names = {kind.__name__ for kind in type(error).__mro__}
     if not names & {"DatabaseError", "InterfaceError"}:
         return None

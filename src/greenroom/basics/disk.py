@@ -1,4 +1,6 @@
-"""The reserve of the installation's disk: what takes much space is refused while there is still enough for everything else."""
+"""The reserve of the installation's disk: what takes much space is refused while there is still enough for everything
+else.
+"""
 
 from __future__ import annotations
 
@@ -35,5 +37,8 @@ def guard(home: str | os.PathLike[str], what: str, need: int = 0) -> None:
     if text:
         raise DiskFullError(
             f"{text}, so that {what} wait. Apps go on.",
-            hint="make room with: greenroom destroy, greenroom pg:snapshots:delete; the operator sees what takes it by: greenroom doctor",
+            hint=(
+                "make room with: greenroom destroy, greenroom pg:snapshots:delete; the operator sees what takes it by:"
+                " greenroom doctor"
+            ),
         )

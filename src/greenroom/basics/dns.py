@@ -1,4 +1,6 @@
-"""Asks the machine's name servers for TXT records: one UDP question each, bounded in time and size. Standard library only."""
+"""Asks the machine's name servers for TXT records: one UDP question each, bounded in time and size. Standard library
+only.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ MOST = 50
 
 
 def txt(name: str, *, servers: Sequence[tuple[str, int]] | None = None, seconds: float = SECONDS) -> list[str] | None:
-    """The texts of a name's TXT records, empty when there are none; None when no server answers. ``servers``: (address, port) instead of the machine's."""
+    """The texts of a name's TXT records, empty when there are none; None when no server answers. ``servers``: (address,
+    port) instead of the machine's.
+    """
     try:
         question = _question(name)
     except ValueError:
@@ -41,7 +45,11 @@ def name_servers(path: Path = RESOLV) -> list[tuple[str, int]]:
             words = [line.split() for line in file.read(65536).splitlines()]
     except OSError:
         return []
-    return [(row[1].partition("%")[0], 53) for row in words if len(row) > 1 and row[0] == "nameserver" and _is_address(row[1].partition("%")[0])]
+    return [
+        (row[1].partition("%")[0], 53)
+        for row in words
+        if len(row) > 1 and row[0] == "nameserver" and _is_address(row[1].partition("%")[0])
+    ]
 
 
 def _is_address(text: str) -> bool:
@@ -71,7 +79,11 @@ def _ask(server: tuple[str, int], question: bytes, seconds: float) -> list[str]:
                 raise TimeoutError
             sock.settimeout(left)
             data = sock.recv(65535)
-            if len(data) >= 12 and struct.unpack("!H", data[:2])[0] == number and data[12 : 12 + len(question)].lower() == question.lower():
+            if (
+                len(data) >= 12
+                and struct.unpack("!H", data[:2])[0] == number
+                and data[12 : 12 + len(question)].lower() == question.lower()
+            ):
                 if (code := data[3] & 0x0F) not in (NO_ERROR, NO_NAME):
                     raise OSError(f"the server could not find out: code {code}")
                 return _texts(data, 12 + len(question))

@@ -23,7 +23,9 @@ class Guard:
         self.said: dict[Hashable, str] = {}
 
     def run(self, key: Hashable, what: str, step: Callable[[], T], gone: Callable[[], bool] | None = None) -> T | None:
-        """The result of ``step``, None when it failed. ``gone``: whether what it worked on was removed meanwhile, which is no error."""
+        """The result of ``step``, None when it failed. ``gone``: whether what it worked on was removed meanwhile, which
+        is no error.
+        """
         try:
             result = step()
         except Exception as error:  # an error of one must not stop the others

@@ -1,6 +1,7 @@
 """The log of one app: numbered segments that several processes of different uids append to, rotate and read at once.
 
-It keeps every line whole and in its own place; what is written, and for whom, is left to the callers. Who may read is decided
+It keeps every line whole and in its own place; what is written, and for whom, is left to the callers. Who may read is
+decided
 by the folder's mode (0770, owner the app's uid, group the control plane's): the files inside are 0666 behind that door.
 """
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     Record = tuple[float, str, str, str | bytes]
-    """(seconds since the epoch, ``app`` or ``heroku``, ``web.1`` | ``router`` | ``api`` ..., text of one or more lines)."""
+    """(seconds since the epoch, ``app`` or ``heroku``, ``web.1`` | ``router`` | ``api`` ..., text of one or more
+    lines).
+    """
 
     Position = tuple[int, int]
     """(number of the segment, offset in bytes): where to read on. START is before the first line."""
@@ -91,7 +94,9 @@ def make_folder(folder: str) -> None:
 
 
 class Log:
-    """An open log for appending. One process may hold one for as long as it lives; it follows rotations made by others."""
+    """An open log for appending. One process may hold one for as long as it lives; it follows rotations made by
+    others.
+    """
 
     def __init__(self, folder: str, *, segment_bytes: int = SEGMENT_BYTES, keep: int = SEGMENTS) -> None:
         self.folder, self.segment_bytes, self.keep = folder, segment_bytes, keep
@@ -100,7 +105,9 @@ class Log:
         self._torn = False
 
     def append(self, records: Iterable[Record]) -> None:
-        """Write all records by one write. Raises OSError (disk full, folder gone); then the lines are lost, the log stays whole."""
+        """Write all records by one write. Raises OSError (disk full, folder gone); then the lines are lost, the log
+        stays whole.
+        """
         self.write(b"".join(map(render, records)))
 
     def write(self, data: bytes) -> None:
@@ -118,7 +125,9 @@ class Log:
             self._rotate()
 
     def touch(self) -> None:
-        """Have the folder and its files, so that every uid that may enter finds them with the right mode. Raises OSError."""
+        """Have the folder and its files, so that every uid that may enter finds them with the right mode. Raises
+        OSError.
+        """
         self._open()
         self._settle()
 
@@ -288,7 +297,9 @@ def _lines(data: bytes, number: int, offset: int) -> list[Line]:
 def read_last(
     folder: str, count: int, keep: Callable[[Line], bool] | None = None, *, block: int = 262_144
 ) -> tuple[list[Line], Position]:
-    """The last ``count`` lines that ``keep`` accepts, oldest first, and the position after the newest line that was looked at."""
+    """The last ``count`` lines that ``keep`` accepts, oldest first, and the position after the newest line that was
+    looked at.
+    """
     position = end(folder)
     found: list[Line] = []
     for number in reversed(segments(folder)):

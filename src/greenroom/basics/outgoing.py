@@ -1,6 +1,8 @@
-"""Requests to addresses that people name (webhooks, forges, log drains): never to this machine or its network unless the installation allows it; no redirects.
+"""Requests to addresses that people name (webhooks, forges, log drains): never to this machine or its network unless
+the installation allows it; no redirects.
 
-The name is resolved anew for each request, every address is judged, and the connection goes to a judged address itself: a name that changes
+The name is resolved anew for each request, every address is judged, and the connection goes to a judged address itself:
+a name that changes
 its mind between the question and the connection gains nothing.
 """
 
@@ -70,7 +72,8 @@ def url_problem(url: str, schemes: Sequence[str] = ("https", "http")) -> str:
 
 
 def host_problem(host: str, allowed: Sequence[Network] = ()) -> str:
-    """Why a URL of this host could never be used, as far as it can be said without asking for its address; empty if it may be.
+    """Why a URL of this host could never be used, as far as it can be said without asking for its address; empty if it
+    may be.
 
     Each spelling of an address counts: ``127.1``, ``2130706433`` and ``0x7f.1`` are all this machine.
     """
@@ -96,12 +99,16 @@ def allow_hint(host: str) -> str:
 
 
 def resolve(host: str, port: int, allowed: Sequence[Network] = ()) -> list[str]:
-    """The addresses of the host. OutgoingError when it has none, when nobody can be asked, or when one of them may not be connected to."""
+    """The addresses of the host. OutgoingError when it has none, when nobody can be asked, or when one of them may not
+    be connected to.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         if isinstance(error, socket.gaierror) and error.errno in NOBODY_ASKED:
-            raise OutgoingError(NO_DNS, f"The host {host} could not be looked up: this machine's name servers gave no answer.") from error
+            raise OutgoingError(
+                NO_DNS, f"The host {host} could not be looked up: this machine's name servers gave no answer."
+            ) from error
         raise OutgoingError("unknown-host", f"The host {host} has no address.") from error
     texts = list(dict.fromkeys(str(row[4][0]) for row in found))
     for text in texts:
@@ -123,8 +130,11 @@ class Answer:
     body: bytes = b""
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence[Network] = (), seconds: float = 10) -> int:
-    """Send the body and return the status of the answer, whatever it is; its text is not read. A redirect is an answer like others.
+def post(
+    url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence[Network] = (), seconds: float = 10
+) -> int:
+    """Send the body and return the status of the answer, whatever it is; its text is not read. A redirect is an answer
+    like others.
 
     OutgoingError when there is no answer within ``seconds`` in all, or the address may not be connected to.
     """
@@ -132,9 +142,15 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence
 
 
 def request(
-    method: str, url: str, body: bytes, headers: Mapping[str, str], *, allowed: Sequence[Network] = (), seconds: float = 10,
+    method: str,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    allowed: Sequence[Network] = (),
+    seconds: float = 10,
     limit: int = 1_000_000,
-) -> Answer:  # fmt: skip
+) -> Answer:
     """The same for any method, with up to ``limit`` bytes of the answer's text."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", port_of(parts)
@@ -145,7 +161,9 @@ def request(
     deadline.start()
     try:
         if parts.scheme == "https":
-            wrapped = ssl.create_default_context().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            wrapped = ssl.create_default_context().wrap_socket(
+                sock, server_hostname=host, do_handshake_on_connect=False
+            )
             held.append(wrapped)
             wrapped.do_handshake()
         return _exchange(held[-1], parts, method, body, headers, limit)
@@ -168,7 +186,9 @@ def _connect(targets: Sequence[str], host: str, port: int, seconds: float) -> so
     raise OutgoingError("no-connection", f"{host} could not be connected to: {trouble}")
 
 
-def _exchange(sock: socket.socket, parts: SplitResult, method: str, body: bytes, headers: Mapping[str, str], limit: int) -> Answer:
+def _exchange(
+    sock: socket.socket, parts: SplitResult, method: str, body: bytes, headers: Mapping[str, str], limit: int
+) -> Answer:
     connection = http.client.HTTPConnection(parts.hostname or "", port_of(parts))
     connection.sock = sock
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -188,7 +208,9 @@ def _cut(held: list[socket.socket]) -> None:
 def stream(
     host: str, port: int, *, context: ssl.SSLContext | None = None, allowed: Sequence[Network] = (), seconds: float = 10
 ) -> socket.socket:
-    """A connection that stays, over TLS when a context is given. OutgoingError when the address may not be connected to or nobody answers."""
+    """A connection that stays, over TLS when a context is given. OutgoingError when the address may not be connected to
+    or nobody answers.
+    """
     sock = _connect(resolve(host, port, allowed), host, port, seconds)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if context is None:
@@ -198,7 +220,9 @@ def stream(
     except OSError as error:
         sock.close()
         kind = "bad-certificate" if isinstance(error, ssl.SSLCertVerificationError) else "no-answer"
-        raise OutgoingError(kind, f"no TLS with {host}: {getattr(error, 'verify_message', '') or type(error).__name__}") from error
+        raise OutgoingError(
+            kind, f"no TLS with {host}: {getattr(error, 'verify_message', '') or type(error).__name__}"
+        ) from error
 
 
 def has_ended(sock: socket.socket) -> bool:
@@ -215,7 +239,9 @@ def has_ended(sock: socket.socket) -> bool:
 
 
 def wait_acknowledged(sock: socket.socket, seconds: float) -> None:
-    """Return when the other side's system has acknowledged every byte that was sent. OutgoingError when it has not in time."""
+    """Return when the other side's system has acknowledged every byte that was sent. OutgoingError when it has not in
+    time.
+    """
     deadline = time.monotonic() + seconds
     pause = 0.001
     while struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]:

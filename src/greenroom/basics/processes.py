@@ -54,7 +54,8 @@ def run(
 ) -> Result:
     """Run ``argv`` (never a shell string) in a session of its own and wait at most ``timeout`` seconds.
 
-    On timeout the whole process group is killed and ``timed_out`` is true. Raises OSError when the program cannot be started.
+    On timeout the whole process group is killed and ``timed_out`` is true. Raises OSError when the program cannot be
+    started.
     """
     import subprocess  # costs a megabyte; who needs identities alone does not pay for it
 

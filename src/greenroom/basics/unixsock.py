@@ -53,7 +53,8 @@ def connect(path: str | os.PathLike[str], *, timeout: float | None = None) -> so
 
 
 def bind(path: str | os.PathLike[str], *, mode: int = 0o600, backlog: int = 1024) -> socket.socket:
-    """A listening stream socket that takes the place of whatever was at ``path``, in one step and with ``mode`` from the start.
+    """A listening stream socket that takes the place of whatever was at ``path``, in one step and with ``mode`` from
+    the start.
 
     Raises OSError.
     """
@@ -69,7 +70,9 @@ def bind(path: str | os.PathLike[str], *, mode: int = 0o600, backlog: int = 1024
 
 
 def place(sock: socket.socket, path: str | os.PathLike[str], mode: int, backlog: int) -> None:
-    """Bind under another name, set ``mode``, listen, then rename: nobody sees a socket with the wrong mode, or one that refuses. Raises OSError."""
+    """Bind under another name, set ``mode``, listen, then rename: nobody sees a socket with the wrong mode, or one that
+    refuses. Raises OSError.
+    """
     final = os.fspath(path)
     draft = f"{final}.{os.getpid()}~"
     short, fd = address(draft)

@@ -1,4 +1,6 @@
-"""The commands that a release runs once: ``release:`` of the Procfile, ``scripts.postdeploy`` of app.json. Which of them, and why not. Pure."""
+"""The commands that a release runs once: ``release:`` of the Procfile, ``scripts.postdeploy`` of app.json. Which of
+them, and why not. Pure.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,16 @@ class ReleaseCommand:
 
 
 def migrates(command: str) -> bool:
-    """Whether a command of the tenant's shell has ``migrate``, or ``alembic`` and ``upgrade``, as words of their own, without an option that only looks.
+    """Whether a command of the tenant's shell has ``migrate``, or ``alembic`` and ``upgrade``, as words of their own,
+    without an option that only looks.
 
     A script that migrates inside is not seen: this points out a habit, it is no barrier.
     """
     for words in _simple_commands(command):
         names = {word.rpartition("/")[2] for word in words}
-        if ("migrate" in names or ("alembic" in names and names & {"upgrade", "downgrade"})) and not LOOKS_ONLY & set(words):
+        if ("migrate" in names or ("alembic" in names and names & {"upgrade", "downgrade"})) and not LOOKS_ONLY & set(
+            words
+        ):
             return True
         if any(" " in word and word != command and migrates(word) for word in words):
             return True
@@ -63,11 +68,14 @@ def release_commands(
 ) -> tuple[ReleaseCommand, ...]:
     """What a release with this code runs, in its order; a skipped one says why.
 
-    first: nothing of the app was ever deployed. Only then is there a postdeploy script, after the release command and the roll-out.
+    first: nothing of the app was ever deployed. Only then is there a postdeploy script, after the release command and
+    the roll-out.
     """
     wanted = [("release", process_types.get("release", ""), "Procfile")]
     if first:
-        wanted.append(("postdeploy", (app_json.get("scripts") or {}).get("postdeploy", ""), "app.json, scripts.postdeploy"))
+        wanted.append(
+            ("postdeploy", (app_json.get("scripts") or {}).get("postdeploy", ""), "app.json, scripts.postdeploy")
+        )
     return tuple(_judged(kind, text.strip(), origin, policy) for kind, text, origin in wanted if text.strip())
 
 
@@ -78,25 +86,39 @@ def _judged(kind: str, text: str, origin: str, policy: Mapping[str, Any]) -> Rel
         kind,
         text,
         origin,
-        skipped=f"{origin} asks for `{text[:200]}`, which migrates the database. A person does that here, after the release.",
+        skipped=(
+            f"{origin} asks for `{text[:200]}`, which migrates the database. A person does that here, after the"
+            " release."
+        ),
         hint="take it out; or, to run it at each release: [policy] migrate_in_release = true in greenroom.toml",
     )
 
 
 def schema_notes(app: str, process_types: Mapping[str, str], policy: Mapping[str, Any]) -> list[str]:
-    """What a push says of processes that would change the database's schema: that they may, or that they will be refused."""
+    """What a push says of processes that would change the database's schema: that they may, or that they will be
+    refused.
+    """
     if policy.get("schema_changes") == "any":
-        return ['       [policy] schema_changes = "any": web, worker and release dynos may change the schema of the database']
+        return [
+            '       [policy] schema_changes = "any": web, worker and release dynos may change the schema of the'
+            " database"
+        ]
     lines = [
-        f" !     Procfile, {name}: `{text[:200]}` migrates. The database refuses that to all but a person's command; without pending migrations it is harmless."
+        f" !     Procfile, {name}: `{text[:200]}` migrates. The database refuses that to all but a person's command;"
+        " without pending migrations it is harmless."
         for name, text in process_types.items()
         if name != "release" and migrates(text)
     ]
-    return [*lines, f" !     hint: take it out; after the release: greenroom run -a {app} python manage.py migrate"] if lines else []
+    return (
+        [*lines, f" !     hint: take it out; after the release: greenroom run -a {app} python manage.py migrate"]
+        if lines
+        else []
+    )
 
 
 def first_formation(process_types: Mapping[str, str], app_json: Mapping[str, Any]) -> dict[str, int]:
-    """How many dynos of each process type run after an app's first deployment: one ``web``, none of the others, or as app.json says.
+    """How many dynos of each process type run after an app's first deployment: one ``web``, none of the others, or as
+    app.json says.
 
     Types that the Procfile does not have are left out, and so is ``release``, which is no process.
     """

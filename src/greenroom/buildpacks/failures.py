@@ -1,4 +1,6 @@
-"""Why a build cannot be: the error that every reader and rule of this room raises, with Heroku's failure ids as its ``reason``."""
+"""Why a build cannot be: the error that every reader and rule of this room raises, with Heroku's failure ids as its
+``reason``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ from greenroom.basics.errors import AppError
 
 
 class BuildError(AppError):
-    """The commit cannot be built. reason: an id such as ``package-manager::none-found``; stable, for scripts and the docs."""
+    """The commit cannot be built. reason: an id such as ``package-manager::none-found``; stable, for scripts and the
+    docs.
+    """
 
     id = "build_failed"
 

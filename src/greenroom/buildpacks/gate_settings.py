@@ -1,4 +1,6 @@
-"""The parts of greenroom.toml that are about the gate: ``[scan]``, ``[tests]`` and ``[[tests.quarantine]]``. Values in, checked values out."""
+"""The parts of greenroom.toml that are about the gate: ``[scan]``, ``[tests]`` and ``[[tests.quarantine]]``. Values in,
+checked values out.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def scan(value: object, bad: Bad) -> dict[str, Any]:
 
 
 def tests(value: object, bad: Bad) -> dict[str, Any]:
-    """``{quarantine: [{test, owner, until (ISO date), reason}]}``, each entry with all four; and minutes, silent_minutes, where they are given."""
+    """``{quarantine: [{test, owner, until (ISO date), reason}]}``, each entry with all four; and minutes,
+    silent_minutes, where they are given.
+    """
     if not isinstance(value, dict):
         raise bad("tests", "a table is expected, or [[tests.quarantine]] entries")
     for key in value:
@@ -45,7 +49,9 @@ def tests(value: object, bad: Bad) -> dict[str, Any]:
     given = {key: value[key] for key in LIMITS if key in value}
     for key, minutes in given.items():
         if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= LIMITS[key]:
-            raise bad(f"[tests] {key}", f"whole minutes from 1 to {LIMITS[key]} are expected, found {str(minutes)[:40]!r}")
+            raise bad(
+                f"[tests] {key}", f"whole minutes from 1 to {LIMITS[key]} are expected, found {str(minutes)[:40]!r}"
+            )
     rows = value.get("quarantine", [])
     if not isinstance(rows, list):
         raise bad("tests.quarantine", "[[tests.quarantine]] entries are expected")
@@ -59,8 +65,15 @@ def _entry(row: object, number: int, bad: Bad) -> dict[str, str]:
         raise bad(where, f"it needs exactly {', '.join(QUARANTINE)}; found {found or 'nothing'}")
     until = row["until"]
     if isinstance(until, datetime) or not isinstance(until, date):
-        raise bad(f"{where}, until", f"a date such as 2026-12-31 is expected, without quotes; found {str(until)[:40]!r}")
+        raise bad(
+            f"{where}, until", f"a date such as 2026-12-31 is expected, without quotes; found {str(until)[:40]!r}"
+        )
     for key in ("test", "owner", "reason"):
         if not isinstance(row[key], str) or not row[key].strip() or len(row[key]) > 300:
             raise bad(f"{where}, {key}", "a text of 1 to 300 characters is expected")
-    return {"test": row["test"].strip(), "owner": row["owner"].strip(), "until": until.isoformat(), "reason": row["reason"].strip()}
+    return {
+        "test": row["test"].strip(),
+        "owner": row["owner"].strip(),
+        "until": until.isoformat(),
+        "reason": row["reason"].strip(),
+    }

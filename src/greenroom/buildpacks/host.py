@@ -29,7 +29,8 @@ class Capacity(TypedDict):
 def capacity(memory_mb: int, *, cgroups: Path = CGROUPS, meminfo: Path = MEMINFO) -> Capacity:
     """What a dyno really has, for ``runtime.runtime_env``.
 
-    memory_mb: the limit that the engine sets for the dyno (cgroup version 1 or 2), or less where a control group around the engine or the
+    memory_mb: the limit that the engine sets for the dyno (cgroup version 1 or 2), or less where a control group around
+    the engine or the
     machine itself has less. cores: those that this process may use, a quota of a control group counts.
     """
     known = [memory_mb, *_limits(cgroups), *_physical(meminfo)]
@@ -50,7 +51,9 @@ def _physical(meminfo: Path) -> list[int]:
 def _cores(cgroups: Path) -> int:
     """At least 1."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    words = _read(cgroups / "cpu.max").split() or [_read(cgroups / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+    words = _read(cgroups / "cpu.max").split() or [
+        _read(cgroups / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+    ]
     quota, period = (_number(word) for word in (*words, "", "")[:2])
     return max(1, min(usable, math.ceil(quota / period)) if quota and period else usable)
 

@@ -1,4 +1,5 @@
-"""What a commit's dependency files ask for, as one value per package manager: which files, what names the result, and where it may be made.
+"""What a commit's dependency files ask for, as one value per package manager: which files, what names the result, and
+where it may be made.
 
 Reads the files by name; knows neither the host nor an interpreter.
 """
@@ -54,7 +55,9 @@ class Install:
 
 
 def install_of(source: Files, manager: Manager) -> Install:
-    """What the package manager's files ask for. BuildError ``install-dependencies::NAME`` when one is missing or cannot be read."""
+    """What the package manager's files ask for. BuildError ``install-dependencies::NAME`` when one is missing or cannot
+    be read.
+    """
     makers = {"pip": _pip, "uv": _uv, "pipenv": _pipenv, "poetry": _poetry}
     return makers[manager.name](source, manager.file)
 
@@ -63,9 +66,16 @@ def _pip(source: Files, main: str) -> Install:
     found = read_requirements(source.read, main, strict=True)
     paths = [line for line in found.local if not _is_repository(line)]
     return Install(
-        manager="pip", main=main, files=found.files, digest=found.digest, locked=found.hashed, local=bool(found.local) or found.links,
-        tree=bool(paths) or found.links, moving=found.moving, options=found.options,
-    )  # fmt: skip
+        manager="pip",
+        main=main,
+        files=found.files,
+        digest=found.digest,
+        locked=found.hashed,
+        local=bool(found.local) or found.links,
+        tree=bool(paths) or found.links,
+        moving=found.moving,
+        options=found.options,
+    )
 
 
 def _is_repository(line: str) -> bool:
@@ -77,13 +87,17 @@ def _digest(*parts: object) -> str:
 
 
 def _both(source: Files, manager: str, project: str, main: str, remedy: str) -> dict[str, str]:
-    """The texts of a lock file and of the file that it was made from; Heroku's tools refuse a lock without the other."""
+    """The texts of a lock file and of the file that it was made from; Heroku's tools refuse a lock without the
+    other.
+    """
     found = {}
     for name in (project, main):
         data = source.read(name)
         if data is None:
             raise BuildError(
-                f"install-dependencies::{manager}", f"{main} has no {name} beside it, which says what was locked.", hint=f"git add {name}"
+                f"install-dependencies::{manager}",
+                f"{main} has no {name} beside it, which says what was locked.",
+                hint=f"git add {name}",
             )
         try:
             found[name] = data.decode()
@@ -95,12 +109,17 @@ def _both(source: Files, manager: str, project: str, main: str, remedy: str) -> 
 def _toml(text: str, name: str, manager: str, remedy: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
         raise BuildError(f"install-dependencies::{manager}", f"{name} is not TOML: {error}.", hint=remedy) from error
 
 
 def _table(value: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """What stands at the keys; an empty table where there is none, or something else: the package manager itself says what it thinks of that."""
+    """What stands at the keys; an empty table where there is none, or something else: the package manager itself says
+    what it thinks of that.
+    """
     found: Any = value
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
@@ -110,12 +129,16 @@ def _table(value: dict[str, Any], *keys: str) -> dict[str, Any]:
 def _packages(lock: dict[str, Any], manager: str) -> list[dict[str, Any]]:
     found = lock.get("package", [])
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        reason, text = f"install-dependencies::{manager}", f"{manager}.lock is not as {manager} writes it: `package` is no list of tables."
+        reason, text = (
+            f"install-dependencies::{manager}",
+            f"{manager}.lock is not as {manager} writes it: `package` is no list of tables.",
+        )
         raise BuildError(reason, text, hint=f"{manager} lock && git add {manager}.lock")
     return found
 
 
-# -- uv ------------------------------------------------------------------------------------------------------------------
+# -- uv
+# ------------------------------------------------------------------------------------------------------------------
 
 PROJECT_KEYS = ("name", "version", "dynamic", "requires-python", "dependencies", "optional-dependencies")
 
@@ -126,11 +149,22 @@ def _uv(source: Files, main: str) -> Install:
     local = _builds_from_tree(lock, project)
     wanted = {key: value for key, value in _table(project, "project").items() if key in PROJECT_KEYS}
     rest = [project.get(key) for key in ("dependency-groups", "build-system")] + [_table(project, "tool", "uv")]
-    indexes = tuple(sorted({str(_table(package, "source").get("registry", "")) for package in _packages(lock, "uv")} - {""}))
+    indexes = tuple(
+        sorted({str(_table(package, "source").get("registry", "")) for package in _packages(lock, "uv")} - {""})
+    )
     if found := fault(indexes):
-        raise BuildError("install-dependencies::uv", f"{main}, registry of a package: {found[1]}.", hint="uv lock && git add uv.lock")
+        raise BuildError(
+            "install-dependencies::uv", f"{main}, registry of a package: {found[1]}.", hint="uv lock && git add uv.lock"
+        )
     return Install(
-        manager="uv", main=main, files=files, digest=_digest(lock, wanted, rest), locked=True, local=local, tree=local, indexes=indexes
+        manager="uv",
+        main=main,
+        files=files,
+        digest=_digest(lock, wanted, rest),
+        locked=True,
+        local=local,
+        tree=local,
+        indexes=indexes,
     )
 
 
@@ -140,19 +174,31 @@ def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
     return not plain or bool(_table(project, "tool", "uv").get("workspace"))
 
 
-# -- pipenv --------------------------------------------------------------------------------------------------------------
+# -- pipenv
+# --------------------------------------------------------------------------------------------------------------
+
 
 def _pipenv(source: Files, main: str) -> Install:
-    """Pipfile.lock: the packages of ``default``. Pipfile takes part too: pipenv refuses a lock that was made from another one."""
+    """Pipfile.lock: the packages of ``default``. Pipfile takes part too: pipenv refuses a lock that was made from
+    another one.
+    """
     files = _both(source, "pipenv", "Pipfile", main, "pipenv lock")
-    lock, project = _pipfile_lock(files[main], "install-dependencies::pipenv"), _toml(files["Pipfile"], "Pipfile", "pipenv", "pipenv lock")
+    lock, project = (
+        _pipfile_lock(files[main], "install-dependencies::pipenv"),
+        _toml(files["Pipfile"], "Pipfile", "pipenv", "pipenv lock"),
+    )
     entries = [entry for entry in _table(lock, "default").values() if isinstance(entry, dict)]
     tree = any({"path", "file"} & set(entry) and "://" not in str(entry.get("file", "")) for entry in entries)
     local = tree or any({"path", "file", "git", "hg", "svn", "bzr"} & set(entry) for entry in entries)
     return Install(
-        manager="pipenv", main=main, files=files, digest=_digest(lock.get("_meta"), lock.get("default"), project), locked=True, local=local,
+        manager="pipenv",
+        main=main,
+        files=files,
+        digest=_digest(lock.get("_meta"), lock.get("default"), project),
+        locked=True,
+        local=local,
         tree=tree,
-    )  # fmt: skip
+    )
 
 
 def _pipfile_lock(text: str, reason: str) -> dict[str, Any]:
@@ -164,12 +210,17 @@ def _pipfile_lock(text: str, reason: str) -> dict[str, Any]:
     if found := fault(value):
         raise BuildError(reason, f"Pipfile.lock, {found[0]}: {found[1]}.", hint="pipenv lock && git add Pipfile.lock")
     if not isinstance(value, dict):
-        raise BuildError(reason, f"Pipfile.lock is not JSON as pipenv writes it: {problem}.", hint="pipenv lock && git add Pipfile.lock")
+        raise BuildError(
+            reason,
+            f"Pipfile.lock is not JSON as pipenv writes it: {problem}.",
+            hint="pipenv lock && git add Pipfile.lock",
+        )
     return value
 
 
 def pipfile_python(data: bytes) -> str:
-    """The Python that Pipfile.lock requires: ``python_full_version``, else ``python_version``; empty when it says nothing.
+    """The Python that Pipfile.lock requires: ``python_full_version``, else ``python_version``; empty when it says
+    nothing.
 
     BuildError ``pipfile-lock::invalid-json`` when the file cannot be read.
     """
@@ -180,7 +231,9 @@ def pipfile_python(data: bytes) -> str:
     return str(requires.get("python_full_version") or requires.get("python_version") or "")
 
 
-# -- poetry --------------------------------------------------------------------------------------------------------------
+# -- poetry
+# --------------------------------------------------------------------------------------------------------------
+
 
 def _poetry(source: Files, main: str) -> Install:
     """poetry.lock: the group ``main``, and the project itself unless it is in ``package-mode = false``."""
@@ -189,7 +242,15 @@ def _poetry(source: Files, main: str) -> Install:
     kinds = {str(_table(package, "source").get("type", "")) for package in _packages(lock, "poetry")}
     itself = _table(project, "tool", "poetry").get("package-mode", True) is not False
     tree = itself or bool(kinds & {"directory", "file"})
-    wanted = [project.get(key) for key in ("project", "dependency-groups", "build-system")] + [_table(project, "tool", "poetry")]
+    wanted = [project.get(key) for key in ("project", "dependency-groups", "build-system")] + [
+        _table(project, "tool", "poetry")
+    ]
     return Install(
-        manager="poetry", main=main, files=files, digest=_digest(lock, wanted), locked=True, local=tree or "git" in kinds, tree=tree
+        manager="poetry",
+        main=main,
+        files=files,
+        digest=_digest(lock, wanted),
+        locked=True,
+        local=tree or "git" in kinds,
+        tree=tree,
     )

@@ -1,4 +1,6 @@
-"""Finds the CPythons that this host has and that a sandbox may use. Asks each one once for its version; fetches none."""
+"""Finds the CPythons that this host has and that a sandbox may use. Asks each one once for its version; fetches
+none.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,14 @@ from greenroom.engine.contract import PYTHON_FOLDER, PYTHONS
 NAME = re.compile(r"python3\.(\d+)\Z")
 MANAGED = re.compile(r"(?:cpython-)?(3)\.(\d+)\.(\d+)(?:-.*)?\Z")
 NAMED = "GREENROOM_PYTHONS"
-"""The environment variable in which ``greenroom up`` names the interpreters that it found, since the worker has another user and another home."""
+"""The environment variable in which ``greenroom up`` names the interpreters that it found, since the worker has another
+user and another home.
+"""
 PLACES = (Path("/usr/bin"), Path("/usr/local/bin"))
 OLDEST = (3, 8)
-"""The oldest that the scripts of the dyno side run under; whether an app may have one that is no longer supported is for its policy to say."""
+"""The oldest that the scripts of the dyno side run under; whether an app may have one that is no longer supported is
+for its policy to say.
+"""
 QUESTION = "import sys,platform; print(*sys.version_info[:3], platform.python_implementation())"
 
 
@@ -53,14 +59,20 @@ def _path() -> list[str]:
 def reachable_by_others(path: Path) -> bool:
     """Whether every folder above is open to other users: dynos run under their own uid."""
     real = path.resolve()
-    return all(os.stat(folder).st_mode & stat.S_IXOTH for folder in real.parents) and bool(real.stat().st_mode & stat.S_IXOTH)
+    return all(os.stat(folder).st_mode & stat.S_IXOTH for folder in real.parents) and bool(
+        real.stat().st_mode & stat.S_IXOTH
+    )
 
 
 @lru_cache(maxsize=256)
 def _ask(path: str, stamp: tuple[int, int]) -> tuple[int, int, int] | None:
-    """The version that the executable says, or None if it is no CPython. ``stamp`` makes a replaced file be asked again."""
+    """The version that the executable says, or None if it is no CPython. ``stamp`` makes a replaced file be asked
+    again.
+    """
     try:
-        answer = subprocess.run([path, "-I", "-S", "-c", QUESTION], capture_output=True, text=True, timeout=10, env={}, check=True)
+        answer = subprocess.run(
+            [path, "-I", "-S", "-c", QUESTION], capture_output=True, text=True, timeout=10, env={}, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     parts = answer.stdout.split()
@@ -70,13 +82,17 @@ def _ask(path: str, stamp: tuple[int, int]) -> tuple[int, int, int] | None:
 
 
 def prefix_of(path: Path) -> str:
-    """The folder that a sandbox must see for this interpreter; empty when it is below /usr, which every sandbox sees."""
+    """The folder that a sandbox must see for this interpreter; empty when it is below /usr, which every sandbox
+    sees.
+    """
     prefix = path.resolve().parent.parent
     return "" if prefix == Path("/usr") or Path("/usr") in prefix.parents else str(prefix)
 
 
 def _fetched(home: Path) -> list[Interpreter]:
-    """Those that Greenroom fetched into its home, as dynos see them. uv's links from 3.N to its newest patch are left out."""
+    """Those that Greenroom fetched into its home, as dynos see them. uv's links from 3.N to its newest patch are left
+    out.
+    """
     found = []
     folder = home / PYTHON_FOLDER
     for child in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -94,7 +110,8 @@ def _fetched(home: Path) -> list[Interpreter]:
 def find(*, others: bool | None = None, home: Path | None = None) -> list[Interpreter]:
     """The interpreters of this host, oldest first, one per version (those in /usr before others).
 
-    others: leave out what other users cannot reach; default: only when running as root, since dynos then have their own uid.
+    others: leave out what other users cannot reach; default: only when running as root, since dynos then have their own
+    uid.
     home: also those that were fetched into this home.
     """
     others = os.geteuid() == 0 if others is None else others

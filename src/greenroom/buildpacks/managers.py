@@ -1,4 +1,6 @@
-"""What makes a tree a Python app and which package manager it uses: Heroku's rules over the names in the root folder. Pure."""
+"""What makes a tree a Python app and which package manager it uses: Heroku's rules over the names in the root folder.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,34 @@ from dataclasses import dataclass
 from greenroom.buildpacks.failures import BuildError
 
 SIGNS = frozenset(
-    [".python-version", "__init__.py", "app.py", "main.py", "manage.py", "pdm.lock", "Pipfile", "Pipfile.lock", "poetry.lock", "pyproject.toml", "requirements.txt", "runtime.txt", "server.py", "setup.cfg", "setup.py", "uv.lock"]
+    [
+        ".python-version",
+        "__init__.py",
+        "app.py",
+        "main.py",
+        "manage.py",
+        "pdm.lock",
+        "Pipfile",
+        "Pipfile.lock",
+        "poetry.lock",
+        "pyproject.toml",
+        "requirements.txt",
+        "runtime.txt",
+        "server.py",
+        "setup.cfg",
+        "setup.py",
+        "uv.lock",
+    ]
 )
 MISSPELLED = (
-    "requeriments.txt", "requirement.txt", "requirements", "requirements.text", "Requirements.txt", "requirements.txt.txt", "requirments.txt",
-)  # fmt: skip
+    "requeriments.txt",
+    "requirement.txt",
+    "requirements",
+    "requirements.text",
+    "Requirements.txt",
+    "requirements.txt.txt",
+    "requirments.txt",
+)
 SIGN_FOLDERS = frozenset({"__pycache__/", ".venv/", "venv/"})
 MANAGERS = {"Pipfile.lock": "pipenv", "requirements.txt": "pip", "poetry.lock": "poetry", "uv.lock": "uv"}
 """Lock file -> package manager, in the order in which Heroku lists them."""
@@ -35,22 +60,29 @@ def listing(names: Sequence[str]) -> str:
 
 
 def detect(names: Sequence[str]) -> None:
-    """BuildError unless the tree looks like a Python app. names: what stands in the root folder, folders with ``/`` at the end."""
+    """BuildError unless the tree looks like a Python app. names: what stands in the root folder, folders with ``/`` at
+    the end.
+    """
     bare = {name.rstrip("/") for name in names}
     if bare & SIGNS or bare & set(MISSPELLED) or set(names) & SIGN_FOLDERS:
         return
     raise BuildError(
         "detect::not-python",
-        "This does not look like a Python app: requirements.txt, uv.lock, Pipfile.lock and poetry.lock are missing from the root folder, "
-        f"which holds:\n{listing(names)}\n"
-        "Either the files are in another folder, their names are spelled otherwise (case counts), they are ignored by .gitignore or "
-        ".slugignore, or they were not committed.",
-        hint='pip freeze > requirements.txt && git add requirements.txt && git commit; for an app in a folder: root = "folder" in greenroom.toml',
+        "This does not look like a Python app: requirements.txt, uv.lock, Pipfile.lock and poetry.lock are missing"
+        f" from the root folder, which holds:\n{listing(names)}\nEither the files are in another folder, their names"
+        " are spelled otherwise (case counts), they are ignored by .gitignore or .slugignore, or they were not"
+        " committed.",
+        hint=(
+            "pip freeze > requirements.txt && git add requirements.txt && git commit; for an app in a folder: root ="
+            ' "folder" in greenroom.toml'
+        ),
     )
 
 
 def choose(names: Sequence[str], *, several: str = "error") -> Manager:
-    """The one package manager. several: ``warn`` takes uv, then poetry, pipenv, pip when more than one file is there."""
+    """The one package manager. several: ``warn`` takes uv, then poetry, pipenv, pip when more than one file is
+    there.
+    """
     files = {name for name in names if not name.endswith("/")}
     if "Pipfile" in files and "Pipfile.lock" not in files:
         raise BuildError(
@@ -70,12 +102,19 @@ def _several(found: Sequence[str], several: str, pipfile: bool) -> Manager:
     listed = "\n".join(f"  {name} ({MANAGERS[name]})" for name in found)
     if several == "warn":
         best = _best(found)
-        text = f"Warning: Several package manager files were found:\n{listed}\n{best} is used, since [policy] package_managers is \"warn\"."
+        text = (
+            f"Warning: Several package manager files were found:\n{listed}\n{best} is used, since [policy]"
+            ' package_managers is "warn".'
+        )
         return Manager(MANAGERS[best], best, (text,))
     raise BuildError(
         "package-manager::multiple-found",
-        f"Several package manager files were found:\n{listed}\nExactly one is allowed, so that it is clear what gets installed.",
-        hint=f'keep {_best(found)}: git rm {_others(found, pipfile)}; or [policy] package_managers = "warn" in greenroom.toml',
+        f"Several package manager files were found:\n{listed}\nExactly one is allowed, so that it is clear what gets"
+        " installed.",
+        hint=(
+            f'keep {_best(found)}: git rm {_others(found, pipfile)}; or [policy] package_managers = "warn" in'
+            " greenroom.toml"
+        ),
     )
 
 
@@ -84,7 +123,9 @@ def _best(found: Sequence[str]) -> str:
 
 
 def _others(found: Sequence[str], pipfile: bool) -> str:
-    """All files of the managers that are not kept; Pipfile goes with its lock file, without which it is refused as well."""
+    """All files of the managers that are not kept; Pipfile goes with its lock file, without which it is refused as
+    well.
+    """
     gone = [name for name in found if name != _best(found)]
     return " ".join(gone + (["Pipfile"] if pipfile and "Pipfile.lock" in gone else []))
 
@@ -99,8 +140,8 @@ def _none(names: Sequence[str], files: set[str]) -> BuildError:
     wrong = [name for name in MISSPELLED if name in {n.rstrip("/") for n in names}]
     return BuildError(
         "package-manager::none-found",
-        f"{_seen(wrong, names)}There is no file that says what to install: requirements.txt, uv.lock, Pipfile.lock or poetry.lock. "
-        f"The root folder holds:\n{listing(names)}",
+        f"{_seen(wrong, names)}There is no file that says what to install: requirements.txt, uv.lock, Pipfile.lock or"
+        f" poetry.lock. The root folder holds:\n{listing(names)}",
         hint=_remedy(wrong, names, files),
     )
 
@@ -108,19 +149,31 @@ def _none(names: Sequence[str], files: set[str]) -> BuildError:
 def _seen(wrong: Sequence[str], names: Sequence[str]) -> str:
     if not wrong:
         return ""
-    return "requirements is a folder; which of its files are for the server has to be said. " if f"{wrong[0]}/" in names else f"{wrong[0]!r} looks like a misspelled requirements.txt. "
+    return (
+        "requirements is a folder; which of its files are for the server has to be said. "
+        if f"{wrong[0]}/" in names
+        else f"{wrong[0]!r} looks like a misspelled requirements.txt. "
+    )
 
 
 def _remedy(wrong: Sequence[str], names: Sequence[str], files: set[str]) -> str:
     """The one thing to do about a tree without a known file: by what is there instead."""
     if wrong and f"{wrong[0]}/" in names:
-        return f"echo '-r {wrong[0]}/production.txt' > requirements.txt && git add requirements.txt (production.txt or the name of your file)"
+        return (
+            f"echo '-r {wrong[0]}/production.txt' > requirements.txt && git add requirements.txt (production.txt or the"
+            " name of your file)"
+        )
     if wrong:
         return f"git mv {wrong[0]} requirements.txt"
     instead = {
-        "pdm.lock": "pdm export --prod -o requirements.txt && git add requirements.txt (pdm.lock itself is not supported)",
+        "pdm.lock": (
+            "pdm export --prod -o requirements.txt && git add requirements.txt (pdm.lock itself is not supported)"
+        ),
         "pylock.toml": "uv lock && git add uv.lock .python-version (pylock.toml is not supported)",
         "pyproject.toml": "uv lock && git add uv.lock .python-version",
     }
-    wanted = "pip freeze > requirements.txt && git add requirements.txt (or write one package a line: Django, gunicorn, psycopg[binary], whitenoise)"
+    wanted = (
+        "pip freeze > requirements.txt && git add requirements.txt (or write one package a line: Django, gunicorn,"
+        " psycopg[binary], whitenoise)"
+    )
     return next((text for name, text in instead.items() if name in files), wanted)

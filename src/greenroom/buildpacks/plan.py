@@ -27,7 +27,9 @@ ENV_FORMAT = "2"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices. better: a Python that would suit better."""
+    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices. better: a Python
+    that would suit better.
+    """
 
     python: Interpreter
     install: Install
@@ -47,7 +49,9 @@ def settings_of(source: Source) -> dict[str, Any]:
 
 
 def begin(source: Source) -> tuple[str, ...]:
-    """What is done before anything else looks at the tree: .slugignore, then detection. The names that were left out; ``source`` forgets them."""
+    """What is done before anything else looks at the tree: .slugignore, then detection. The names that were left out;
+    ``source`` forgets them.
+    """
     slugignore = source.read(".slugignore") or b""
     left_out = ignored(slugignore, source.files()) if slugignore else []
     _folder_exists(source, source.root_names())
@@ -62,9 +66,14 @@ def has_pre_compile(source: Source) -> bool:
 
 
 def make(
-    source: Source, *, settings: dict[str, Any], interpreters: Sequence[Interpreter], cached: tuple[int, int] | None = None
+    source: Source,
+    *,
+    settings: dict[str, Any],
+    interpreters: Sequence[Interpreter],
+    cached: tuple[int, int] | None = None,
 ) -> Plan:
-    """The plan of the app in ``source``: after ``begin``, or the tree that bin/pre_compile left. BuildError says what is wrong, in Heroku's order.
+    """The plan of the app in ``source``: after ``begin``, or the tree that bin/pre_compile left. BuildError says what
+    is wrong, in Heroku's order.
 
     cached: the 3.N of the app's last build, for an app that names no version.
     """
@@ -78,7 +87,11 @@ def make(
     pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
     request = versions.requested(files, names, cached=cached, pipfile=pipfile)
     choice = versions.choose(
-        request, interpreters, manager=manager.name, eol=policy.get("python_eol", "error"), default=policy.get("python_default", "warn")
+        request,
+        interpreters,
+        manager=manager.name,
+        eol=policy.get("python_eol", "error"),
+        default=policy.get("python_default", "warn"),
     )
     procfile, app_json = source.read("Procfile"), source.read("app.json")
     described = read_app_json(app_json) if app_json is not None else {}
@@ -86,7 +99,14 @@ def make(
         python=choice.interpreter,
         install=install_of(source, manager),
         lines=(choice.line,),
-        warnings=(*manager.warnings, *choice.warnings, *_negations(slugignore), *_addons(described), *_never_given(described), *_ignored_values(described)),
+        warnings=(
+            *manager.warnings,
+            *choice.warnings,
+            *_negations(slugignore),
+            *_addons(described),
+            *_never_given(described),
+            *_ignored_values(described),
+        ),
         process_types=read_procfile(procfile) if procfile is not None else {},
         app_json=described,
         settings=settings,
@@ -97,7 +117,9 @@ def make(
 
 
 def needed_secret(source: Source, chosen: str) -> str:
-    """The variable without which the app's settings have no SECRET_KEY; empty when there is none. chosen: the config var DJANGO_SETTINGS_MODULE."""
+    """The variable without which the app's settings have no SECRET_KEY; empty when there is none. chosen: the config
+    var DJANGO_SETTINGS_MODULE.
+    """
 
     def read(name: str) -> bytes | None:
         try:
@@ -120,7 +142,9 @@ def _folder_exists(source: Source, names: Sequence[str]) -> None:
 
 def _negations(slugignore: bytes) -> tuple[str, ...]:
     _, negated = patterns(slugignore)
-    return (f"Warning: .slugignore, {negated[0]!r}: negation is not supported there and was left out.",) if negated else ()
+    return (
+        (f"Warning: .slugignore, {negated[0]!r}: negation is not supported there and was left out.",) if negated else ()
+    )
 
 
 def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
@@ -131,30 +155,44 @@ def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
         service = plan.partition(":")[0]
         if service != "heroku-postgresql":
             key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
-            found.append(f"Warning: app.json asks for the add-on {plan}, which is not here.\nLet its URL be a config var: greenroom config:set {key}=...")
+            found.append(
+                f"Warning: app.json asks for the add-on {plan}, which is not here.\nLet its URL be a config var:"
+                f" greenroom config:set {key}=..."
+            )
         elif name not in ("", "DATABASE"):
-            found.append(f"Warning: app.json asks for a second database, {name}.\nMake it once: heroku addons:create heroku-postgresql --as {name}")
+            found.append(
+                f"Warning: app.json asks for a second database, {name}.\nMake it once: heroku addons:create"
+                f" heroku-postgresql --as {name}"
+            )
     return tuple(found)
 
 
 def _never_given(app_json: dict[str, Any]) -> tuple[str, ...]:
-    """Reserved names that app.json requires and no dyno gets: nobody can set them, so the release does not wait for them."""
+    """Reserved names that app.json requires and no dyno gets: nobody can set them, so the release does not wait for
+    them.
+    """
     wanted = required_env({"env": app_json.get("env")}, is_django=False)
     names = [key for key in wanted if config_rules.reserved(key) and not config_rules.given(key)]
     return tuple(
-        f"Warning: app.json requires {key}, which Greenroom gives to no dyno; the name is reserved, so nobody can set it.\n"
-        f"Instead: {config_rules.remedy(key)}."
+        f"Warning: app.json requires {key}, which Greenroom gives to no dyno; the name is reserved, so nobody can set"
+        f" it.\nInstead: {config_rules.remedy(key)}."
         for key in names
     )
 
 
 def _ignored_values(app_json: dict[str, Any]) -> tuple[str, ...]:
     """Reserved names to which app.json gives a value that nobody gets to see."""
-    given = [key for key, entry in (app_json.get("env") or {}).items() if isinstance(entry, str) or {"value", "generator"} & set(entry)]
+    given = [
+        key
+        for key, entry in (app_json.get("env") or {}).items()
+        if isinstance(entry, str) or {"value", "generator"} & set(entry)
+    ]
     return tuple(
-        f"Warning: app.json gives {key} a value, which is ignored: the name is reserved.\nInstead: {config_rules.remedy(key)}."
-        for key in given if config_rules.reserved(key)
-    )  # fmt: skip
+        f"Warning: app.json gives {key} a value, which is ignored: the name is reserved.\nInstead:"
+        f" {config_rules.remedy(key)}."
+        for key in given
+        if config_rules.reserved(key)
+    )
 
 
 def _no_python(source: Source) -> None:
@@ -182,6 +220,8 @@ def identity(python: Interpreter) -> str:
 
 
 def environment_key(python: Interpreter, *parts: str) -> str:
-    """The name of an environment: ``py311-`` and 40 hex digits of everything that decides what is in it. Other parts are never the same name."""
+    """The name of an environment: ``py311-`` and 40 hex digits of everything that decides what is in it. Other parts
+    are never the same name.
+    """
     digest = hashlib.sha256(json.dumps([identity(python), *parts]).encode()).hexdigest()
     return f"py{python.version[0]}{python.version[1]}-{digest[:40]}"

@@ -1,6 +1,7 @@
 """Reads the files by which an app describes itself: Procfile, app.json, greenroom.toml. Text in, plain values out.
 
-A mistake raises BuildError with the file, the line, what was found and what is allowed; where files come from is left to the caller.
+A mistake raises BuildError with the file, the line, what was found and what is allowed; where files come from is left
+to the caller.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ def _procfile_problem(match: re.Match[str] | None, found: Mapping[str, str]) -> 
     return "there are too many process types" if len(found) >= MAX_PROCESS_TYPES else ""
 
 
-def _bad_json(path: str, problem: str, hint: str = "docs/reference/app-files.md lists what app.json may say") -> BuildError:
+def _bad_json(
+    path: str, problem: str, hint: str = "docs/reference/app-files.md lists what app.json may say"
+) -> BuildError:
     return BuildError("app-json::invalid", f"app.json, {path}: {problem}.", hint=hint)
 
 
@@ -122,7 +125,11 @@ def read_app_json(data: bytes) -> dict[str, Any]:
 
 def _whole(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _bad_json(f"number {text[:20]}...", f"it has {len(text)} digits; {MAX_DIGITS} are allowed", hint="write it as a string")
+        raise _bad_json(
+            f"number {text[:20]}...",
+            f"it has {len(text)} digits; {MAX_DIGITS} are allowed",
+            hint="write it as a string",
+        )
     return int(text)
 
 
@@ -191,8 +198,10 @@ def _check_env_entry(entry: Mapping[str, Any], where: str) -> None:
 def required_env(app_json: Mapping[str, Any], is_django: bool, secret_key: str = "SECRET_KEY") -> dict[str, str]:  # noqa: S107 -- a name
     """The config vars without which a release may not start, each with the reason.
 
-    A key of app.json's ``env`` is required unless it says ``"required": false``. One with a ``value`` or a ``generator`` is too, since
-    app.json is first seen after the app was made: the reason then names them. A Django app always needs DATABASE_URL, and the variable
+    A key of app.json's ``env`` is required unless it says ``"required": false``. One with a ``value`` or a
+    ``generator`` is too, since
+    app.json is first seen after the app was made: the reason then names them. A Django app always needs DATABASE_URL,
+    and the variable
     without which its settings have no SECRET_KEY: ``secret_key``, empty when there is none.
     """
     found: dict[str, str] = {}
@@ -222,11 +231,16 @@ def _why(entry: str | Mapping[str, Any]) -> str:
 
 
 def _bad_toml(where: str, problem: str) -> BuildError:
-    return BuildError("greenroom-toml::invalid", f"greenroom.toml, {where}: {problem}.", hint="docs/reference/greenroom-toml.md lists all keys")
+    return BuildError(
+        "greenroom-toml::invalid",
+        f"greenroom.toml, {where}: {problem}.",
+        hint="docs/reference/greenroom-toml.md lists all keys",
+    )
 
 
 def read_settings(data: bytes | None) -> dict[str, Any]:
-    """greenroom.toml as ``{health_path, smoke, required_checks, root, policy}``, defaults filled in. None: there is no such file.
+    """greenroom.toml as ``{health_path, smoke, required_checks, root, policy}``, defaults filled in. None: there is no
+    such file.
 
     required_checks, scan and tests are left out when the file does not say.
     """
@@ -235,7 +249,10 @@ def read_settings(data: bytes | None) -> dict[str, Any]:
         return settings
     try:
         value = tomllib.loads(_text(data, "greenroom.toml", "greenroom-toml::invalid"))
-    except (ValueError, RecursionError) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
         raise _bad_toml(_toml_place(str(error)), f"this is not TOML: {str(error).split(' (at ')[0]}") from error
     if found := fault(value, endless=True):
         raise _bad_toml(*found)
@@ -260,25 +277,29 @@ def _toml_place(message: str) -> str:
 
 def _check_health_path(value: object) -> None:
     if not isinstance(value, str) or not re.fullmatch(r"/[\x21-\x7e]{0,500}", value):
-        raise _bad_toml("health_path", f"a path that begins with / is expected, without spaces; found {str(value)[:60]!r}")
+        raise _bad_toml(
+            "health_path", f"a path that begins with / is expected, without spaces; found {str(value)[:60]!r}"
+        )
 
 
 def _check_smoke(value: object) -> None:
     if not isinstance(value, str) or "\0" in value or len(value) > 2000:
-        raise _bad_toml("smoke", f"a command such as \"python manage.py smoke\" is expected; found {str(value)[:60]!r}")
+        raise _bad_toml("smoke", f'a command such as "python manage.py smoke" is expected; found {str(value)[:60]!r}')
 
 
 def _root(value: object) -> str:
     text = value.strip().removeprefix("./").strip("/") if isinstance(value, str) else None
     parts = text.split("/") if text else []
     if text is None or any(part in ("", ".", "..", ".git") or "\0" in part for part in parts):
-        raise _bad_toml("root", f"a folder of the repository such as \"backend\" is expected; found {str(value)[:60]!r}")
+        raise _bad_toml("root", f'a folder of the repository such as "backend" is expected; found {str(value)[:60]!r}')
     return text
 
 
 def _check_required_checks(value: object) -> None:
     if not isinstance(value, list) or not all(isinstance(name, str) and CHECK_NAME.match(name) for name in value):
-        raise _bad_toml("required_checks", f"a list of names such as [\"tests\", \"scan\"] is expected; found {str(value)[:60]!r}")
+        raise _bad_toml(
+            "required_checks", f'a list of names such as ["tests", "scan"] is expected; found {str(value)[:60]!r}'
+        )
 
 
 def _check_policy(value: object) -> None:
@@ -289,19 +310,29 @@ def _check_policy(value: object) -> None:
             raise _bad_toml(f"[policy] {key}", f"it is not known; allowed are {', '.join(POLICY)}")
         if key == "rehearse":
             if entry not in REHEARSE or (isinstance(entry, int | float) and not isinstance(entry, bool)):
-                raise _bad_toml("[policy] rehearse", f'"before-switch", "beside" or false is expected, found {str(entry)[:40]!r}')
+                raise _bad_toml(
+                    "[policy] rehearse", f'"before-switch", "beside" or false is expected, found {str(entry)[:40]!r}'
+                )
             continue
         if key == "schema_changes":
             if entry != "any":
-                raise _bad_toml("[policy] schema_changes", f'"any" is expected (without the line only people change the schema), found {str(entry)[:40]!r}')
+                raise _bad_toml(
+                    "[policy] schema_changes",
+                    f'"any" is expected (without the line only people change the schema), found {str(entry)[:40]!r}',
+                )
             continue
         if key == "rollback":
             if entry not in ROLLBACK:
-                raise _bad_toml("[policy] rollback", f'"ask", "refuse" or "tell" is expected, found {str(entry)[:40]!r}')
+                raise _bad_toml(
+                    "[policy] rollback", f'"ask", "refuse" or "tell" is expected, found {str(entry)[:40]!r}'
+                )
             continue
         if isinstance(entry, bool) != (POLICY[key] == (bool,)) or not isinstance(entry, POLICY[key]):
             raise _bad_toml(f"[policy] {key}", f"a {POLICY[key][0].__name__} is expected, found {_kind(entry)}")
         if key in SECONDS and isinstance(entry, int | float) and not SECONDS[key][0] <= entry <= SECONDS[key][1]:
-            raise _bad_toml(f"[policy] {key}", "a number of seconds from {} to {} is expected, found {}".format(*SECONDS[key], str(entry)[:40]))
+            raise _bad_toml(
+                f"[policy] {key}",
+                "a number of seconds from {} to {} is expected, found {}".format(*SECONDS[key], str(entry)[:40]),
+            )
         if POLICY[key] == (str,) and entry not in STRICTNESS:
             raise _bad_toml(f"[policy] {key}", f'"error" or "warn" is expected, found {str(entry)[:40]!r}')

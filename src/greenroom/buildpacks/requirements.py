@@ -1,4 +1,5 @@
-"""What requirements.txt asks for, with everything that does not change the result removed: comments, order, spacing, spelling.
+"""What requirements.txt asks for, with everything that does not change the result removed: comments, order, spacing,
+spelling.
 
 Its ``-r`` and ``-c`` files count too. Pure: the caller gives a function that reads a file of the commit.
 """
@@ -37,9 +38,12 @@ NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<rest>.*)\Z", re.D
 HASH = re.compile(r"\s--hash[=\s]+(sha(?:256|384|512):[0-9a-fA-F]+)")
 CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
 MARKS = (
-    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
+)
 LINKS = re.compile(r"(?:-f\s*|--find-links[\s=]+)(?P<path>\S+)\Z")
 REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//|(?:git|hg|svn|bzr)\+")
 MAX_FILES = 200
@@ -54,9 +58,11 @@ class Requirements:
     files:    path -> content of every file that takes part, the first one the root file.
     options:  lines such as ``--extra-index-url ...``, in their order.
     hashed:   every requirement is pinned by ``==`` and has a hash: nothing needs to be resolved.
-    local:    something is built from the tree or from a repository (editable, path, VCS): only in the app's own sandbox.
+    local:    something is built from the tree or from a repository (editable, path, VCS): only in the app's own
+    sandbox.
     links:    an option names a folder of the tree in which packages lie.
-    moving:   something may be another thing tomorrow under the same name: a branch of a repository, a requirements file at a URL.
+    moving:   something may be another thing tomorrow under the same name: a branch of a repository, a requirements file
+    at a URL.
     """
 
     lines: tuple[str, ...]
@@ -109,14 +115,23 @@ class _Reader:
         if data is None:
             raise _bad(named_by, f"the file {path[:200]!r} is not in the commit", f"git add {path[:200]}")
         if len(data) > MAX_BYTES or len(self.files) >= MAX_FILES:
-            raise _bad(named_by, f"{path[:200]!r} is too large, or there are too many files ({MAX_FILES} are allowed)", "")
+            raise _bad(
+                named_by, f"{path[:200]!r} is too large, or there are too many files ({MAX_FILES} are allowed)", ""
+            )
         self.files[path] = _spaced(_decoded(data, path))
         return self.files[path]
 
     def _line(self, path: str, number: int, line: str, constraint: bool) -> None:
         if SINGLE.search(line):
-            hint = "set them for the package in pyproject.toml ([tool.uv] config-settings-package) and use uv.lock, or use a wheel"
-            raise _bad(f"{path}, line {number}", f"options of a single requirement are not supported, found {line[:100]!r}", hint)
+            hint = (
+                "set them for the package in pyproject.toml ([tool.uv] config-settings-package) and use uv.lock, or use"
+                " a wheel"
+            )
+            raise _bad(
+                f"{path}, line {number}",
+                f"options of a single requirement are not supported, found {line[:100]!r}",
+                hint,
+            )
         nested = NESTED.match(line)
         if nested:
             self._nested(path, number, nested, constraint)
@@ -150,31 +165,48 @@ class _Reader:
         if self.unhashed and (self.hashed or "--require-hashes" in self.options):
             raise _bad(
                 self.unhashed[0],
-                "this requirement is not pinned by == with a --hash, though others are (or --require-hashes is given); pip then refuses all",
+                "this requirement is not pinned by == with a --hash, though others are (or --require-hashes is given);"
+                " pip then refuses all",
                 "pip-compile --generate-hashes, or uv pip compile --generate-hashes",
             )
 
 
 def _decoded(data: bytes, path: str) -> str:
-    """The text of a requirements file as pip reads it: by a byte order mark, or by a coding line in the first two, else UTF-8."""
+    """The text of a requirements file as pip reads it: by a byte order mark, or by a coding line in the first two, else
+    UTF-8.
+    """
     encoding = next((name for mark, name in MARKS if data.startswith(mark)), "")
-    named = next((found[1].decode("ascii", "replace") for line in data.split(b"\n")[:2] if (found := CODING.match(line))), "utf-8")
+    named = next(
+        (found[1].decode("ascii", "replace") for line in data.split(b"\n")[:2] if (found := CODING.match(line))),
+        "utf-8",
+    )
     try:
         text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding or named)
-    except (ValueError, LookupError) as error:  # some codecs (undefined) raise a UnicodeError that is no UnicodeDecodeError
+    except (
+        ValueError,
+        LookupError,
+    ) as error:  # some codecs (undefined) raise a UnicodeError that is no UnicodeDecodeError
         raise _bad(path, f"this is not {encoding or named} text", f"save {path} as UTF-8") from error
     if problem := trouble(text):
-        raise _bad(path, f"this is not {encoding or named} text: {problem}; UTF-16 needs its byte order mark", f"save {path} as UTF-8")
+        raise _bad(
+            path,
+            f"this is not {encoding or named} text: {problem}; UTF-16 needs its byte order mark",
+            f"save {path} as UTF-8",
+        )
     return text
 
 
 def _spaced(text: str) -> str:
-    """The text with a space after a short option (``-rbase.txt``, ``-e.``) and without quotes around what is editable: pip takes both, uv neither."""
+    """The text with a space after a short option (``-rbase.txt``, ``-e.``) and without quotes around what is editable:
+    pip takes both, uv neither.
+    """
     return QUOTED.sub(r"\g<option>\g<what>", GLUED.sub(r"\g<0> ", _joined(text)))
 
 
 def _joined(text: str) -> str:
-    """The text with each continued line in one, as pip joins them and uv does not everywhere; empty lines keep the numbers of those that follow."""
+    """The text with each continued line in one, as pip joins them and uv does not everywhere; empty lines keep the
+    numbers of those that follow.
+    """
     found: list[str] = []
     parts: list[str] = []
     for raw in text.splitlines():
@@ -222,7 +254,9 @@ def normal(line: str) -> str:
     if match:
         name = re.sub(r"[-_.]+", "-", match["name"]).lower()
         rest = match["rest"].strip()
-        head = name + (f" {rest}" if rest.startswith("@") else re.sub(r"\s+", "", rest) if " --" not in rest else f" {rest}")
+        head = name + (
+            f" {rest}" if rest.startswith("@") else re.sub(r"\s+", "", rest) if " --" not in rest else f" {rest}"
+        )
     text = head.strip() + (f" ; {' '.join(marker.split())}" if marker.strip() else "")
     return " ".join([text, *(f"--hash={found}" for found in hashes)])
 
@@ -254,7 +288,9 @@ def _moves(line: str) -> bool:
 
 
 def seeds(python: tuple[int, int]) -> str:
-    """The requirements file of what is added for compatibility; who installs leaves out what the lock names itself. Nothing before Python 3.8."""
+    """The requirements file of what is added for compatibility; who installs leaves out what the lock names itself.
+    Nothing before Python 3.8.
+    """
     if python < min(OLDER_PIP):
         return ""
     lines = [OLDER_PIP.get(python, SEEDS["pip"]), *([SEEDS["setuptools"]] if python <= (3, 12) else [])]

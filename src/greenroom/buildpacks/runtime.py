@@ -1,6 +1,8 @@
-"""The environment and the argv of a dyno, as Heroku's Python buildpack would leave them. Pure; starts nothing and reads nothing.
+"""The environment and the argv of a dyno, as Heroku's Python buildpack would leave them. Pure; starts nothing and reads
+nothing.
 
-Unlike Heroku there is no PYTHONHOME, and LD_LIBRARY_PATH only where the app sets it: both break other Pythons in the same dyno.
+Unlike Heroku there is no PYTHONHOME, and LD_LIBRARY_PATH only where the app sets it: both break other Pythons in the
+same dyno.
 """
 
 from __future__ import annotations
@@ -24,14 +26,13 @@ PIPENV = {"PIPENV_SYSTEM": "1", "PIPENV_VERBOSITY": "-1", "VIRTUAL_ENV": ENV_PLA
 
 NLTK_DATA = f"{ENV_PLACE}/nltk_data"
 PROFILE = (
-    f'[ -d {NLTK_DATA} ] && export NLTK_DATA={NLTK_DATA}; '
-    'case "$DYNO:$WEB_CONCURRENCY_SET_BY" in web.*:heroku/python) '
-    'echo "WEB_CONCURRENCY is $WEB_CONCURRENCY, for $DYNO_RAM MB of memory; config:set WEB_CONCURRENCY=N for another number" >&2;; esac; '
-    'for greenroom_f in "$HOME"/.profile.d/*.sh; do [ -r "$greenroom_f" ] && . "$greenroom_f"; done; unset greenroom_f; '
-    '[ -r "$HOME/.profile" ] && . "$HOME/.profile"; '
-    'exec bash -c "$1"'
+    f'[ -d {NLTK_DATA} ] && export NLTK_DATA={NLTK_DATA}; case "$DYNO:$WEB_CONCURRENCY_SET_BY" in web.*:heroku/python)'
+    ' echo "WEB_CONCURRENCY is $WEB_CONCURRENCY, for $DYNO_RAM MB of memory; config:set WEB_CONCURRENCY=N for another'
+    ' number" >&2;; esac; for greenroom_f in "$HOME"/.profile.d/*.sh; do [ -r "$greenroom_f" ] && . "$greenroom_f";'
+    ' done; unset greenroom_f; [ -r "$HOME/.profile" ] && . "$HOME/.profile"; exec bash -c "$1"'
 )
-"""NLTK's data if a build fetched some, a line on the number of workers for web dynos; sources the app's profile scripts, then becomes the
+"""NLTK's data if a build fetched some, a line on the number of workers for web dynos; sources the app's profile
+scripts, then becomes the
 command (``$1``). Run by bash inside the dyno, never outside."""
 
 
@@ -74,13 +75,21 @@ def defaults(*, memory_mb: int = 512, cores: int = 8) -> dict[str, str]:
 
 
 def runtime_env(
-    *, config: Mapping[str, str], process: str, port: int = 0, memory_mb: int = 512, cores: int = 8,
-    facts: Mapping[str, str] | None = None, manager: str = "",
+    *,
+    config: Mapping[str, str],
+    process: str,
+    port: int = 0,
+    memory_mb: int = 512,
+    cores: int = 8,
+    facts: Mapping[str, str] | None = None,
+    manager: str = "",
 ) -> dict[str, str]:
     """The whole environment of a dyno.
 
-    config: the release's config vars; they override defaults, never PORT, DYNO and HOME; their PATH and LD_LIBRARY_PATH follow the platform's.
-    port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: what the dyno really has, see ``host.capacity``.
+    config: the release's config vars; they override defaults, never PORT, DYNO and HOME; their PATH and LD_LIBRARY_PATH
+    follow the platform's.
+    port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: what the dyno really has, see
+    ``host.capacity``.
     manager: the app's package manager, since pipenv stays with the app and has to find its environment.
     """
     own = {key: value for key, value in config.items() if key not in BLOCKED}
@@ -95,7 +104,9 @@ def runtime_env(
 
 
 def joined(config: Mapping[str, str]) -> dict[str, str]:
-    """PATH and LD_LIBRARY_PATH with the app's own folders behind those of its Python; LD_LIBRARY_PATH only where the app sets it."""
+    """PATH and LD_LIBRARY_PATH with the app's own folders behind those of its Python; LD_LIBRARY_PATH only where the
+    app sets it.
+    """
     found = {}
     for key, (first, last) in JOINED.items():
         if config.get(key):

@@ -1,6 +1,8 @@
-"""Finds the variable from which a Django app's settings read SECRET_KEY, by reading the settings as text. Nothing of the app is executed.
+"""Finds the variable from which a Django app's settings read SECRET_KEY, by reading the settings as text. Nothing of
+the app is executed.
 
-When the settings cannot be followed (another way of configuration, a name that is put together), nothing is found and nothing is asked for.
+When the settings cannot be followed (another way of configuration, a name that is put together), nothing is found and
+nothing is asked for.
 """
 
 from __future__ import annotations
@@ -21,8 +23,25 @@ STARTERS = ("wsgi.py", "asgi.py")
 LARGEST = 300_000
 MOST_FILES = 30
 TARGET = "SECRET_KEY"
-READERS = frozenset({"getenv", "get", "env", "str", "config", "get_value", "get_env", "get_env_variable", "get_env_value", "env_var", "environ", "pop"})
-"""Names of functions that read a variable: of os, django-environ, environs, python-decouple, and those that people commonly write themselves."""
+READERS = frozenset(
+    {
+        "getenv",
+        "get",
+        "env",
+        "str",
+        "config",
+        "get_value",
+        "get_env",
+        "get_env_variable",
+        "get_env_value",
+        "env_var",
+        "environ",
+        "pop",
+    }
+)
+"""Names of functions that read a variable: of os, django-environ, environs, python-decouple, and those that people
+commonly write themselves.
+"""
 SOURCES = frozenset({"environ", "env", "ENV", "config", "os", "decouple", "environs"})
 """Names one of which stands before ``.get``, ``.str`` and the like when a variable is read."""
 
@@ -36,10 +55,15 @@ class Found:
 
 
 def settings_module(read: Read, files: list[str], chosen: str = "") -> str:
-    """The dotted name of the settings that the app runs with: ``chosen`` (the config var), else as wsgi.py, asgi.py or manage.py says; or empty."""
+    """The dotted name of the settings that the app runs with: ``chosen`` (the config var), else as wsgi.py, asgi.py or
+    manage.py says; or empty.
+    """
     if chosen:
         return chosen
-    starters = sorted((name for name in files if name.rpartition("/")[2] in STARTERS and name.count("/") < 4), key=lambda name: (name.count("/"), name))
+    starters = sorted(
+        (name for name in files if name.rpartition("/")[2] in STARTERS and name.count("/") < 4),
+        key=lambda name: (name.count("/"), name),
+    )
     for name in [*starters, "manage.py"]:
         data = read(name) or b""
         match = MODULE.search(data) if len(data) <= LARGEST else None
@@ -100,34 +124,55 @@ class _Settings:
         return _follow(value, tree, partial(self._own_reader, module, path, tree)) if value is not None else None
 
     def _own_reader(self, module: str, path: str, tree: ast.Module, function: ast.expr) -> bool:
-        """Whether the function is one of the app's own, in this module or in one that it imports, whose text reads the environment."""
+        """Whether the function is one of the app's own, in this module or in one that it imports, whose text reads the
+        environment.
+        """
         name = _last(function)
         base = _last(function.value) if isinstance(function, ast.Attribute) else ""
         wanted = base or name
         for node in ast.walk(tree):
             if not base and isinstance(node, ast.FunctionDef) and node.name == name:
                 return _mentions_environment(node)
-            if isinstance(node, ast.ImportFrom) and (known := {alias.asname or alias.name: alias.name for alias in node.names}.get(wanted)):
+            if isinstance(node, ast.ImportFrom) and (
+                known := {alias.asname or alias.name: alias.name for alias in node.names}.get(wanted)
+            ):
                 place = _absolute(node, module, path)
                 return self._defines(f"{place}.{known}".lstrip("."), name) if base else self._defines(place, known)
-            if isinstance(node, ast.Import) and base and any((alias.asname or alias.name.rpartition(".")[2]) == base for alias in node.names):
-                return self._defines(next(alias.name for alias in node.names if (alias.asname or alias.name.rpartition(".")[2]) == base), name)
+            if (
+                isinstance(node, ast.Import)
+                and base
+                and any((alias.asname or alias.name.rpartition(".")[2]) == base for alias in node.names)
+            ):
+                return self._defines(
+                    next(alias.name for alias in node.names if (alias.asname or alias.name.rpartition(".")[2]) == base),
+                    name,
+                )
         return False
 
     def _defines(self, module: str, name: str) -> bool:
         tree, _ = self._tree(module)
-        return tree is not None and any(isinstance(node, ast.FunctionDef) and node.name == name and _mentions_environment(node) for node in ast.walk(tree))
+        return tree is not None and any(
+            isinstance(node, ast.FunctionDef) and node.name == name and _mentions_environment(node)
+            for node in ast.walk(tree)
+        )
 
     def _try(self, statement: ast.Try, target: str, module: str, path: str, tree: ast.Module) -> Found | None:
         """A handler that goes on has an answer of its own for what is missing."""
         parts = [self._one(part, target, module, path, tree) for part in statement.body]
         found = next((one for one in reversed(parts) if one), None)
-        raises = all(any(isinstance(node, ast.Raise) or _exits(node) for node in ast.walk(handler)) for handler in statement.handlers)
+        raises = all(
+            any(isinstance(node, ast.Raise) or _exits(node) for node in ast.walk(handler))
+            for handler in statement.handlers
+        )
         return found if found is None or raises else Found(found.name, needed=False)
 
 
 def _mentions_environment(function: ast.FunctionDef) -> bool:
-    return any(_last(node) in ("environ", "getenv") for node in ast.walk(function) if isinstance(node, ast.Attribute | ast.Name))
+    return any(
+        _last(node) in ("environ", "getenv")
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute | ast.Name)
+    )
 
 
 def _exits(node: ast.AST) -> bool:
@@ -144,15 +189,23 @@ def _absolute(statement: ast.ImportFrom, module: str, path: str) -> str:
 
 
 def _assigned(statement: ast.stmt, target: str) -> ast.expr | None:
-    if isinstance(statement, ast.Assign) and any(isinstance(one, ast.Name) and one.id == target for one in statement.targets):
+    if isinstance(statement, ast.Assign) and any(
+        isinstance(one, ast.Name) and one.id == target for one in statement.targets
+    ):
         return statement.value
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.target.id == target:
+    if (
+        isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and statement.target.id == target
+    ):
         return statement.value
     return None
 
 
 def _follow(value: ast.expr, tree: ast.Module, own: Own, depth: int = 0) -> Found:
-    """What an expression reads. A name is looked up among the module's own assignments; ``own`` knows functions of the app that read the environment."""
+    """What an expression reads. A name is looked up among the module's own assignments; ``own`` knows functions of the
+    app that read the environment.
+    """
     if depth > 5:
         return Found()
     if isinstance(value, ast.Name):
@@ -205,7 +258,9 @@ def _reads(function: ast.expr) -> bool:
 
 
 def _has_default(call: ast.Call) -> bool:
-    """Whether the call has an answer for a variable that is not set. django-environ's second word is a type and no default."""
+    """Whether the call has an answer for a variable that is not set. django-environ's second word is a type and no
+    default.
+    """
     given = [keyword.value for keyword in call.keywords if keyword.arg == "default"]
     given += [part for part in call.args[1:2] if not (isinstance(part, ast.Name) and part.id in ("str", "bool", "int"))]
     return any(not (isinstance(part, ast.Constant) and part.value in (None, "")) for part in given)

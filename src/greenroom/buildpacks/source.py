@@ -23,7 +23,13 @@ class _Member(tarfile.TarInfo):
     """An entry whose extended headers are small: tarfile reads each of them whole, of any size."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        extended = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+        extended = (
+            tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK,
+            tarfile.XHDTYPE,
+            tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE,
+        )
         if self.type in extended and self.size > MAX_HEADER:
             raise tarfile.ReadError(f"an extended header has {self.size} bytes, {MAX_HEADER} are allowed")
         return super()._proc_member(archive)  # type: ignore[misc]
@@ -47,7 +53,8 @@ class Source:
                 if count > MAX_ENTRIES or total > MAX_BYTES:
                     raise BuildError(
                         "checkout::too-large",
-                        f"The commit holds more than {MAX_ENTRIES} files or {MAX_BYTES // 1024**2} MB; Heroku's limit of 1 GB holds here too.",
+                        f"The commit holds more than {MAX_ENTRIES} files or {MAX_BYTES // 1024**2} MB; Heroku's limit"
+                        " of 1 GB holds here too.",
                         hint="keep large files outside the repository",
                     )
                 name = member.name.removeprefix("./").rstrip("/")
@@ -70,7 +77,9 @@ class Source:
         return target in self._members or (target != "" and self._is_folder(target))
 
     def target(self, name: str) -> str:
-        """Where a name leads, following the links of the tree as the dyno would see them; empty: out of the tree, or in a circle."""
+        """Where a name leads, following the links of the tree as the dyno would see them; empty: out of the tree, or in
+        a circle.
+        """
         wanted, links = name.split("/"), 0
         done: list[str] = []
         while wanted:
@@ -80,7 +89,11 @@ class Source:
                 done.append(part)
                 continue
             links += 1
-            to = member.linkname.removeprefix("/app/") if member.linkname.startswith("/app/") else posixpath.join("/".join(done), member.linkname)
+            to = (
+                member.linkname.removeprefix("/app/")
+                if member.linkname.startswith("/app/")
+                else posixpath.join("/".join(done), member.linkname)
+            )
             to = posixpath.normpath(to)
             if links > MAX_LINKS or to.startswith(("/", "..")):
                 return ""
@@ -105,7 +118,9 @@ class Source:
         return member.isdir() if member else any(other.startswith(f"{name}/") for other in self._members)
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, by way of links within the tree; None if there is no such file. BuildError when it is too large."""
+        """The content of a file, by way of links within the tree; None if there is no such file. BuildError when it is
+        too large.
+        """
         member = self._members.get(self.target(name))
         if member is None or not member.isreg():
             return None

@@ -1,6 +1,8 @@
-"""What PostgreSQL cannot store of a value that was read from a file: NUL, half of a surrogate pair, infinity, too long a number. Pure.
+"""What PostgreSQL cannot store of a value that was read from a file: NUL, half of a surrogate pair, infinity, too long
+a number. Pure.
 
-A file of the commit that holds it is refused by the reader: the database would refuse the whole row later, and blame nobody.
+A file of the commit that holds it is refused by the reader: the database would refuse the whole row later, and blame
+nobody.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ def fault(value: object, *, endless: bool = False) -> tuple[str, str] | None:
     while left:
         place, found, depth = left.pop()
         allowed = endless and isinstance(found, float)
-        problem = ("" if allowed else trouble(found)) if depth <= DEEPEST else f"it is nested too deeply; {DEEPEST} levels are allowed"
+        problem = (
+            ("" if allowed else trouble(found))
+            if depth <= DEEPEST
+            else f"it is nested too deeply; {DEEPEST} levels are allowed"
+        )
         if problem:
             return place[:200] or "top level", problem
         inner: list[tuple[object, object]] = []

@@ -1,4 +1,5 @@
-"""Which Python an app asks for and which one it gets: Heroku's order of places, over the interpreters that this host has.
+"""Which Python an app asks for and which one it gets: Heroku's order of places, over the interpreters that this host
+has.
 
 Pure: the caller reads the files and lists the interpreters.
 """
@@ -20,11 +21,30 @@ LATEST = {(3, 10): 21, (3, 11): 16, (3, 12): 14, (3, 13): 15, (3, 14): 7}
 """The newest patches that heroku/python v351 knows."""
 VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(?:\.(0|[1-9][0-9]{0,8}))?\Z", re.ASCII)
 RUNTIME = re.compile(r"python-(.*)\Z", re.DOTALL)
-MISSPELLINGS = frozenset({
-    " .python-version", ". python-version", ".python_version.txt", ".python_version", ".python-version ", ",python-version", ".python-version.",
-    ".python-version.py", ".python-version.rtf", ".python-version.txt", ".python-version.TXT", ".Python-version", ".python.version",
-    ".pythonversion", "'.python-version'", "python_version.txt", "python_version", "python-version.", "python-version.txt", "python-version",
-})  # fmt: skip
+MISSPELLINGS = frozenset(
+    {
+        " .python-version",
+        ". python-version",
+        ".python_version.txt",
+        ".python_version",
+        ".python-version ",
+        ",python-version",
+        ".python-version.",
+        ".python-version.py",
+        ".python-version.rtf",
+        ".python-version.txt",
+        ".python-version.TXT",
+        ".Python-version",
+        ".python.version",
+        ".pythonversion",
+        "'.python-version'",
+        "python_version.txt",
+        "python_version",
+        "python-version.",
+        "python-version.txt",
+        "python-version",
+    }
+)
 """The names that heroku/python takes for a slip of .python-version, and no others."""
 PINNED = (3, 13)
 """What a hint proposes where nothing says which version the app uses."""
@@ -38,12 +58,17 @@ def pin(minor: Sequence[int] = PINNED) -> str:
 def _pin_plainly(minor: Sequence[int]) -> str:
     """The same where the shell itself may write the wrong encoding, as Windows PowerShell's ``>`` does."""
     text = _dotted(minor[:2])
-    return f"{pin(minor)}; in Windows PowerShell: Set-Content -Encoding ascii .python-version {text}; git add .python-version"
+    return (
+        f"{pin(minor)}; in Windows PowerShell: Set-Content -Encoding ascii .python-version {text}; git add"
+        " .python-version"
+    )
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython on this host. prefix: the folder that a sandbox needs to see besides /usr; empty when it lives in /usr."""
+    """A CPython on this host. prefix: the folder that a sandbox needs to see besides /usr; empty when it lives in
+    /usr.
+    """
 
     version: tuple[int, int, int]
     path: str
@@ -70,7 +95,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Choice:
-    """The interpreter, the line that says why, and warnings for the pusher. better: the version that was asked for, when it is another one."""
+    """The interpreter, the line that says why, and warnings for the pusher. better: the version that was asked for,
+    when it is another one.
+    """
 
     interpreter: Interpreter
     line: str
@@ -87,13 +114,18 @@ class NotHereError(BuildError):
 
 
 def requested(
-    files: Mapping[str, bytes], names: Sequence[str], *, cached: tuple[int, int] | None, pipfile: Callable[[], str] | None = None
+    files: Mapping[str, bytes],
+    names: Sequence[str],
+    *,
+    cached: tuple[int, int] | None,
+    pipfile: Callable[[], str] | None = None,
 ) -> Request:
     """Where the version is given first: runtime.txt, .python-version, Pipfile.lock, the last build, the default.
 
     files: the content of ``runtime.txt`` and ``.python-version`` as far as they exist.
     names: what stands in the root folder, folders with ``/`` at the end.
-    pipfile: gives the version that Pipfile.lock requires, empty for none; asked only when no file of the first two is there.
+    pipfile: gives the version that Pipfile.lock requires, empty for none; asked only when no file of the first two is
+    there.
     """
     if "runtime.txt" in files:
         return Request(_runtime_txt(files["runtime.txt"]), "runtime.txt")
@@ -178,12 +210,15 @@ def _version_file(data: bytes) -> tuple[int, ...]:
             raise _bad_version_line(data, line)
     if not lines:
         raise BuildError(
-            "python-version-file::no-version", ".python-version holds no version; one line such as 3.13 is expected.", hint=pin()
+            "python-version-file::no-version",
+            ".python-version holds no version; one line such as 3.13 is expected.",
+            hint=pin(),
         )
     if len(lines) > 1:
         raise BuildError(
             "python-version-file::multiple-versions",
-            f".python-version holds {len(lines)} versions ({', '.join(map(_shown, lines[:5]))}); exactly one is allowed.",
+            f".python-version holds {len(lines)} versions ({', '.join(map(_shown, lines[:5]))}); exactly one is"
+            " allowed.",
             hint=pin(_minor_in(lines[0])),
         )
     return _parse(lines[0]) or ()
@@ -211,16 +246,25 @@ def _pipfile(text: str) -> tuple[int, ...]:
     if version is None:
         raise BuildError(
             "pipfile-lock::invalid-version",
-            f"Pipfile.lock requires Python {_shown(text)!r}; allowed is 3.N (python_version) or 3.N.N (python_full_version).",
+            f"Pipfile.lock requires Python {_shown(text)!r}; allowed is 3.N (python_version) or 3.N.N"
+            " (python_full_version).",
             hint="correct [requires] in Pipfile, then run: pipenv lock",
         )
     return version
 
 
-def choose(request: Request, available: Sequence[Interpreter], *, manager: str = "pip", eol: str = "error", default: str = "warn") -> Choice:
+def choose(
+    request: Request,
+    available: Sequence[Interpreter],
+    *,
+    manager: str = "pip",
+    eol: str = "error",
+    default: str = "warn",
+) -> Choice:
     """The interpreter for a request, or BuildError. eol: ``warn`` lets versions through that are no longer supported.
 
-    default: ``error`` refuses an app that names no version. 3.N means its newest patch on this host. A patch that the host does not have
+    default: ``error`` refuses an app that names no version. 3.N means its newest patch on this host. A patch that the
+    host does not have
     is replaced by the nearest of the same 3.N, with a warning; one that does not exist is refused.
     """
     minor = request.version[:2]
@@ -234,7 +278,9 @@ def choose(request: Request, available: Sequence[Interpreter], *, manager: str =
     exact = [i for i in found if i.version == request.version]
     best = exact[0] if exact else _nearest(found, request.version)
     better = _dotted(request.version) if len(request.version) == 3 and not exact else ""
-    return Choice(best, _line(request, best), (*warnings, *_aged(request), *_patch_problems(request, found, best)), better)
+    return Choice(
+        best, _line(request, best), (*warnings, *_aged(request), *_patch_problems(request, found, best)), better
+    )
 
 
 def _in_range(request: Request, available: Sequence[Interpreter], eol: str) -> None:
@@ -248,8 +294,14 @@ def _in_range(request: Request, available: Sequence[Interpreter], eol: str) -> N
 def _aged(request: Request) -> tuple[str, ...]:
     minor = request.version[:2]
     if minor < OLDEST:
-        return (f"Warning: Python {_dotted(minor)} gets no more fixes, security fixes included. Move to a newer version.",)
-    return ("Warning: Python 3.10 gets no more fixes after October 2026. Move to a newer version.",) if minor == OLDEST else ()
+        return (
+            f"Warning: Python {_dotted(minor)} gets no more fixes, security fixes included. Move to a newer version.",
+        )
+    return (
+        ("Warning: Python 3.10 gets no more fixes after October 2026. Move to a newer version.",)
+        if minor == OLDEST
+        else ()
+    )
 
 
 def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interpreter) -> tuple[str, ...]:
@@ -261,19 +313,25 @@ def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interp
     if patch > newest:
         raise NotHereError(
             _dotted(request.version),
-            f"Python {_dotted(request.version)} {_where(request)} is not known; the newest of {_dotted(minor)} is {_dotted(minor)}.{newest}.",
+            f"Python {_dotted(request.version)} {_where(request)} is not known; the newest of {_dotted(minor)} is"
+            f" {_dotted(minor)}.{newest}.",
             hint=_instead(request, minor),
             reason="unknown-patch",
         )
     if best.version != request.version:
         return (
-            f"Warning: Python {_dotted(request.version)} is not on this host; {best.text} is used.\n"
-            f"Ask for {_dotted(minor)} in {request.origin} to get the newest patch without this warning.",
+            (
+                f"Warning: Python {_dotted(request.version)} is not on this host; {best.text} is used.\n"
+                f"Ask for {_dotted(minor)} in {request.origin} to get the newest patch without this warning."
+            ),
         )
     if patch < newest:
         return (
-            f"Warning: Python {best.text} is not the newest patch, which is {_dotted(minor)}.{newest}; it may lack security fixes.\n"
-            f"Ask for {_dotted(minor)} in {request.origin} to get the newest of this host at each build.",
+            (
+                f"Warning: Python {best.text} is not the newest patch, which is {_dotted(minor)}.{newest}; it may lack"
+                f" security fixes.\nAsk for {_dotted(minor)} in {request.origin} to get the newest of this host at each"
+                " build."
+            ),
         )
     return ()
 
@@ -295,11 +353,16 @@ def _newest(available: Sequence[Interpreter]) -> tuple[int, int]:
 
 
 def _instead(request: Request, minor: Sequence[int]) -> str:
-    """How to ask for another version where this one was asked for: each place has a way of its own, and runtime.txt wins as long as it is there."""
+    """How to ask for another version where this one was asked for: each place has a way of its own, and runtime.txt
+    wins as long as it is there.
+    """
     if request.origin == "runtime.txt":
         return f"git rm runtime.txt; {pin(minor)}"
     if request.origin == "Pipfile.lock":
-        return f'set python_version = "{_dotted(minor[:2])}" under [requires] in Pipfile, then: pipenv lock && git add Pipfile Pipfile.lock'
+        return (
+            f'set python_version = "{_dotted(minor[:2])}" under [requires] in Pipfile, then: pipenv lock && git add'
+            " Pipfile Pipfile.lock"
+        )
     return pin(minor)
 
 
@@ -308,7 +371,10 @@ def _file_problems(request: Request, manager: str, default: str, used: Sequence[
         raise BuildError(
             "python-version-file::not-found",
             "There is no .python-version; an app with uv.lock needs one, so that uv and Greenroom use the same Python.",
-            hint=f"uv python pin {_dotted(used)} && git add .python-version (a version that requires-python of pyproject.toml allows)",
+            hint=(
+                f"uv python pin {_dotted(used)} && git add .python-version (a version that requires-python of"
+                " pyproject.toml allows)"
+            ),
         )
     if manager == "uv" and request.origin == "runtime.txt":
         raise BuildError(
@@ -317,15 +383,19 @@ def _file_problems(request: Request, manager: str, default: str, used: Sequence[
             hint=_instead(request, request.version),
         )
     if request.origin == "runtime.txt":
-        return (f"Warning: runtime.txt is deprecated.\nUse .python-version instead: {_instead(request, request.version)}",)
+        return (
+            f"Warning: runtime.txt is deprecated.\nUse .python-version instead: {_instead(request, request.version)}",
+        )
     if request.origin in ("cached", "default") and default == "error":
         raise BuildError(
             "python-version-file::not-found",
-            "There is no .python-version, and greenroom.toml asks for one ([policy] python_default is \"error\").",
+            'There is no .python-version, and greenroom.toml asks for one ([policy] python_default is "error").',
             hint=pin(used),
         )
     if request.origin in ("cached", "default"):
-        return (f"Warning: No Python version was given.\nPin the one in use, so that builds stay the same: {pin(used)}",)
+        return (
+            f"Warning: No Python version was given.\nPin the one in use, so that builds stay the same: {pin(used)}",
+        )
     return ()
 
 
@@ -349,16 +419,20 @@ def _where(request: Request) -> str:
 def _eol(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return BuildError(
         "python-version::eol",
-        f"Python {_dotted(request.version)} {_where(request)} is no longer supported; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}.",
-        hint=f'{_instead(request, _newest(available))}; or allow it for a while: [policy] python_eol = "warn" in greenroom.toml',
+        f"Python {_dotted(request.version)} {_where(request)} is no longer supported; allowed are 3.{OLDEST[1]} to"
+        f" 3.{NEWEST[1]}.",
+        hint=(
+            f'{_instead(request, _newest(available))}; or allow it for a while: [policy] python_eol = "warn" in'
+            " greenroom.toml"
+        ),
     )
 
 
 def _unknown(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return BuildError(
         "python-version::unknown-major",
-        f"Python {_dotted(request.version)} {_where(request)} is not known; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]}, "
-        f"and this host has {_had(available)}.",
+        f"Python {_dotted(request.version)} {_where(request)} is not known; allowed are 3.{OLDEST[1]} to 3.{NEWEST[1]},"
+        f" and this host has {_had(available)}.",
         hint=_instead(request, _newest(available)),
     )
 
@@ -367,7 +441,10 @@ def _missing(request: Request, available: Sequence[Interpreter]) -> BuildError:
     return NotHereError(
         _dotted(request.version),
         f"Python {_dotted(request.version)} {_where(request)} is not on this host, which has {_had(available)}.",
-        hint=f"{_instead(request, _newest(available))}; or let the operator install it: uv python install {_dotted(request.version[:2])}",
+        hint=(
+            f"{_instead(request, _newest(available))}; or let the operator install it: uv python install"
+            f" {_dotted(request.version[:2])}"
+        ),
     )
 
 
@@ -376,5 +453,8 @@ def _fallback(request: Request, available: Sequence[Interpreter], warnings: tupl
     if not found:
         raise _missing(request, available)
     newest = found[-1]
-    line = f"No Python version was specified. Using the newest on this host: Python {newest.text} (the default {_dotted(DEFAULT)} is not there)"
+    line = (
+        f"No Python version was specified. Using the newest on this host: Python {newest.text} (the default"
+        f" {_dotted(DEFAULT)} is not there)"
+    )
     return Choice(newest, line, warnings, better=_dotted(DEFAULT))

@@ -23,10 +23,22 @@ from greenroom.builds.rules import dyno_ids
 from greenroom.builds.steps import Failed, Steps
 from greenroom.engine.contract import Engine
 
-__all__ = ["TestOverlay", "advance", "cancel", "cancel_by", "change_visible", "prepare_test_overlay", "purge_cache", "start", "start_afresh"]
+__all__ = [
+    "TestOverlay",
+    "advance",
+    "cancel",
+    "cancel_by",
+    "change_visible",
+    "prepare_test_overlay",
+    "purge_cache",
+    "start",
+    "start_afresh",
+]
 logger = logging.getLogger(__name__)
 PATIENCE = 120.0
-"""Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build counts as errored."""
+"""Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build
+counts as errored.
+"""
 
 
 def start(*, app: App, commit: str, account: Account | None) -> Build:
@@ -75,7 +87,12 @@ def _own_fault(build: Build) -> tuple[str, str]:
 
 
 def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:
-    steps.conclude(status=status, failure_reason=_plain(reason)[:80], failure_message=_plain(steps.mask(message)), failure_hint=_plain(hint))
+    steps.conclude(
+        status=status,
+        failure_reason=_plain(reason)[:80],
+        failure_message=_plain(steps.mask(message)),
+        failure_hint=_plain(hint),
+    )
     steps.forget()
 
 
@@ -90,7 +107,11 @@ def _trouble(steps: Steps, error: PlatformError | OSError) -> None:
     since = build.facts.get("trouble", now)
     logger.warning("build %s of %s: %s", build.id, build.app.name, error)
     if now - since > PATIENCE:
-        message = error.message if isinstance(error, PlatformError) else f"The platform's disk or engine failed: {error.strerror}."
+        message = (
+            error.message
+            if isinstance(error, PlatformError)
+            else f"The platform's disk or engine failed: {error.strerror}."
+        )
         _end(steps, "errored", "build::platform", message, getattr(error, "hint", "") or "greenroom doctor")
         return
     if "trouble" in build.facts:
@@ -118,32 +139,45 @@ def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
         row = Build.objects.select_for_update(no_key=True).get(pk=build.pk)
         if row.status != "pending":
             number = str(row.id)[:8]
-            raise ConflictError(f"Build {number} has ended already: {row.status}.", hint=f"greenroom builds:info {number} -a {build.app.name}")
+            raise ConflictError(
+                f"Build {number} has ended already: {row.status}.",
+                hint=f"greenroom builds:info {number} -a {build.app.name}",
+            )
         audit(actor=actor, action="build.cancel", app=build.app, detail={"build": str(row.id), "commit": row.commit})
     return cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")
 
 
 @transaction.atomic
-def change_visible(*, actor: Actor, app: App, add: Collection[str] = (), remove: Collection[str] = ()) -> tuple[str, ...]:
-    """Put names of config vars on the app's list of those that installers see, or take them off; the list. UserError for a bad name."""
+def change_visible(
+    *, actor: Actor, app: App, add: Collection[str] = (), remove: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Put names of config vars on the app's list of those that installers see, or take them off; the list. UserError
+    for a bad name.
+    """
     for name in add:
         if text := visible.problem(name):
             raise UserError(text, hint=f"greenroom builds:vars:add NAME -a {app.name}")
     row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
     settings = visible.changed(row.settings, add=add, remove=remove)
     if len(visible.names(settings)) > visible.MOST:
-        raise UserError(f"At most {visible.MOST} config vars can be on the list.", hint=f"greenroom builds:vars -a {app.name}")
+        raise UserError(
+            f"At most {visible.MOST} config vars can be on the list.", hint=f"greenroom builds:vars -a {app.name}"
+        )
     if settings != row.settings:
         change_settings(actor=actor, app=row, settings=settings)
-        audit(actor=actor, action="build_vars.change", app=app, detail={"added": sorted(add), "removed": sorted(remove)})
+        audit(
+            actor=actor, action="build_vars.change", app=app, detail={"added": sorted(add), "removed": sorted(remove)}
+        )
     app.settings = settings
     return visible.names(settings)
 
 
 def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildCache:
-    """Let the app's next build start from nothing: requirements are resolved and installed anew, what was built from sources is built again.
+    """Let the app's next build start from nothing: requirements are resolved and installed anew, what was built from
+    sources is built again.
 
-    The wheels that all apps share stay: each is checked against its hash. Releases keep their environments. The row alone makes the next
+    The wheels that all apps share stay: each is checked against its hash. Releases keep their environments. The row
+    alone makes the next
     build a fresh one; emptying the folder only gives the space back.
     """
     row = start_afresh(actor=actor, app=app)
@@ -156,7 +190,9 @@ def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildC
 def start_afresh(*, actor: Actor, app: App) -> BuildCache:
     """Let builds that begin from now on use nothing of those before; the cache's folder stays until it is too large."""
     with transaction.atomic():
-        row, _ = BuildCache.objects.select_for_update(no_key=True).get_or_create(app=app, defaults={"purged_at": clock.now()})
+        row, _ = BuildCache.objects.select_for_update(no_key=True).get_or_create(
+            app=app, defaults={"purged_at": clock.now()}
+        )
         row.generation += 1
         row.purged_at = clock.now()
         row.save()

@@ -16,17 +16,22 @@ from greenroom.builds.queries import running_dynos
 from greenroom.engine.contract import Engine
 
 STALE = 3600.0
-"""Seconds after which a file that nobody builds from counts as left behind; a scan that reads it has ended long before."""
+"""Seconds after which a file that nobody builds from counts as left behind; a scan that reads it has ended long
+before.
+"""
 SOURCE = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{32})\.tar\Z")
 
 
 def remove_sources(build: Build, home: Path) -> None:
-    """The archive that a hook made is the build's own; that of the commit may be read by its scan for a while yet, see ``sweep``."""
+    """The archive that a hook made is the build's own; that of the commit may be read by its scan for a while yet, see
+    ``sweep``.
+    """
     (home / "sources" / f"{build.id.hex}.tar").unlink(missing_ok=True)
 
 
 def sweep(*, engine: Engine, home: Path, now: float | None = None) -> list[str]:
-    """Remove what is left over: sources an hour old, half copies of slugs, dynos of builds that have ended. What was removed, for the log.
+    """Remove what is left over: sources an hour old, half copies of slugs, dynos of builds that have ended. What was
+    removed, for the log.
 
     Repeatable, and safe beside running builds: theirs are known by their rows.
     """

@@ -1,6 +1,8 @@
-"""Environments and resolved requirements on disk: their names, whether they are there, and how a finished one gets into its place.
+"""Environments and resolved requirements on disk: their names, whether they are there, and how a finished one gets into
+its place.
 
-``envs/<key>`` is a whole environment or absent; ``cache/locks/<app>/<digest>.txt`` is what a requirements file was resolved to.
+``envs/<key>`` is a whole environment or absent; ``cache/locks/<app>/<digest>.txt`` is what a requirements file was
+resolved to.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ RECORDS = ("lib/python3.*/site-packages/*.dist-info/RECORD", "*/*.dist-info/RECO
 
 
 def exists(home: Path, key: str) -> bool:
-    """Whether the environment is there, whole. It counts as used from now on, so that nobody takes it for a leftover."""
+    """Whether the environment is there, whole. It counts as used from now on, so that nobody takes it for a
+    leftover.
+    """
     with store.IN_USE:
         found = bool(key) and (home / "envs" / key).is_dir()
         if found:
@@ -84,7 +88,9 @@ def lock_digest(text: str) -> str:
 
 
 def scratch_file(home: Path, dyno_id: str, name: str, limit: int = RESULT_LIMIT) -> bytes | None:
-    """A file that a dyno left in its scratch folder ``out``. Not trusted: no link is followed; None for one of more than ``limit`` bytes."""
+    """A file that a dyno left in its scratch folder ``out``. Not trusted: no link is followed; None for one of more
+    than ``limit`` bytes.
+    """
     path = home / scratch_folder(dyno_id, "out") / name
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -104,7 +110,8 @@ def left_lock(home: Path, dyno_id: str) -> str:
 
 
 def strange(home: Path, found: Mapping[str, str]) -> list[str]:
-    """Of installed file sets (see ``sharing.file_sets``) those whose digest is not the one that was written down when the wheel was first installed.
+    """Of installed file sets (see ``sharing.file_sets``) those whose digest is not the one that was written down when
+    the wheel was first installed.
 
     A set that is new is written down. Only the control plane writes there, so who changes a cache changes no digest.
     """
@@ -139,14 +146,18 @@ def repositories(result: dict[str, Any]) -> dict[str, str]:
 
 
 def adopt(home: Path, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
-    """Move the environment that a dyno made to ``envs/<key>``. Repeatable; a second maker's is dropped. PlatformError if it is not there."""
+    """Move the environment that a dyno made to ``envs/<key>``. Repeatable; a second maker's is dropped. PlatformError
+    if it is not there.
+    """
     envs = home / "envs"
     envs.mkdir(mode=0o711, exist_ok=True)
     target, made = envs / key, home / scratch_folder(dyno_id, "env")
     if target.is_dir():
         return
     if not made.is_dir():
-        raise PlatformError("The environment that was installed is not there.", hint="push again; if it persists: greenroom doctor")
+        raise PlatformError(
+            "The environment that was installed is not there.", hint="push again; if it persists: greenroom doctor"
+        )
     _describe(envs / f"{key}.json", facts)
     try:
         os.rename(made, target)
@@ -154,11 +165,15 @@ def adopt(home: Path, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
         _copy(made, target)
     except OSError as error:
         if not target.is_dir():
-            raise PlatformError(f"The environment could not be kept: {error.strerror}.", hint="greenroom doctor") from error
+            raise PlatformError(
+                f"The environment could not be kept: {error.strerror}.", hint="greenroom doctor"
+            ) from error
 
 
 def adopt_layer(home: Path, dyno_id: str, env_key: str, app_hex: str) -> str:
-    """Keep what hooks wrote into the environment as a layer of its own; its key, or an empty one if they wrote nothing that counts."""
+    """Keep what hooks wrote into the environment as a layer of its own; its key, or an empty one if they wrote nothing
+    that counts.
+    """
     made = home / scratch_folder(dyno_id, "env")
     digest = store.layer_digest(made)
     if not digest:
@@ -207,15 +222,21 @@ def packages(home: Path, key: str, manager: str, main: str) -> dict[str, dict[st
         version, size, *record = entry if isinstance(entry, list) and len(entry) > 1 else ("", 0)
         plain = locked.normal_name(str(name))[:200]
         if PACKAGE.match(plain) and VERSION.match(str(version)):
-            values = {"version": str(version), "size": size if isinstance(size, int) else 0, "record": str(record[0])[:64] if record else ""}
+            values = {
+                "version": str(version),
+                "size": size if isinstance(size, int) else 0,
+                "record": str(record[0])[:64] if record else "",
+            }
             found[plain] = {**values, "hashes": allowed.get((plain, str(version)), [])}
     return found
 
 
 def damaged(folder: Path) -> list[str]:
-    """Files below ``folder`` whose bytes are not those that their package's RECORD names, or that are missing; relative to it, sorted.
+    """Files below ``folder`` whose bytes are not those that their package's RECORD names, or that are missing; relative
+    to it, sorted.
 
-    folder: an environment, or the unpacked wheels of the installer's cache. What the installer itself wrote there is not listed in hashes.
+    folder: an environment, or the unpacked wheels of the installer's cache. What the installer itself wrote there is
+    not listed in hashes.
     """
     found = []
     for record in (path for pattern in RECORDS for path in folder.glob(pattern)):
@@ -233,7 +254,9 @@ def _sha256(path: Path) -> str:
 
 
 def has_package(home: Path, key: str, name: str) -> bool:
-    """Whether a distribution is installed in the environment, by its metadata; nothing is run, and no link of an app's own environment followed."""
+    """Whether a distribution is installed in the environment, by its metadata; nothing is run, and no link of an app's
+    own environment followed.
+    """
     for version in _folders(home / "envs" / key / "lib"):
         for site in _folders(version.path):
             if site.name == "site-packages":

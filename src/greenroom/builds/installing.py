@@ -1,4 +1,6 @@
-"""The part of a build that gives it an environment: found, installed from pinned wheels in nobody's name, or made in the app's own sandbox."""
+"""The part of a build that gives it an environment: found, installed from pinned wheels in nobody's name, or made in
+the app's own sandbox.
+"""
 
 from __future__ import annotations
 
@@ -38,23 +40,42 @@ class Installing(Part):
         tool, key = self.facts["install"]["manager"], self.tool_key()
         if not key or environments.exists(self.home, key):
             return True
-        found = self.watch("manager", lambda name: specs.tool_spec(dyno_id=name, tool=tool, python=self.python, home=self.home))
+        found = self.watch(
+            "manager", lambda name: specs.tool_spec(dyno_id=name, tool=tool, python=self.python, home=self.home)
+        )
         if found is None:
             return False
-        if found.kind == "ok" and self._is_sound(self.current("manager"), pins.requirements(tool).splitlines(), pins.PLACES[tool]):
-            environments.adopt(self.home, self.current("manager"), key, {"packages": self._reported("manager"), "tool": tool})
+        if found.kind == "ok" and self._is_sound(
+            self.current("manager"), pins.requirements(tool).splitlines(), pins.PLACES[tool]
+        ):
+            environments.adopt(
+                self.home, self.current("manager"), key, {"packages": self._reported("manager"), "tool": tool}
+            )
             return True
         if found.kind == "needs-build":
-            reason, text = f"install-package-manager::{tool}", f"{tool} {pins.VERSIONS[tool]} has no wheels for Python {self.python.text}."
+            reason, text = (
+                f"install-package-manager::{tool}",
+                f"{tool} {pins.VERSIONS[tool]} has no wheels for Python {self.python.text}.",
+            )
             raise Failed(Ended("failed", reason, text, "ask for another Python in .python-version"))
         self._distrust(found.message, pins.requirements(tool))
-        raise Failed(Ended("errored", "build::platform", f"{tool} in the shared cache is not what it was. It is fetched again.", "push again"))
+        raise Failed(
+            Ended(
+                "errored",
+                "build::platform",
+                f"{tool} in the shared cache is not what it was. It is fetched again.",
+                "push again",
+            )
+        )
 
-    # -- who may share, and under which name --------------------------------------------------------------------------------
+    # -- who may share, and under which name
+    # --------------------------------------------------------------------------------
 
     def _private(self) -> bool:
-        """Whether the environment is the app's alone: its tree, its package manager, index or config vars take part, something is written to the
-        environment later, or something has no wheel. Decided once: a config var that is changed meanwhile changes nothing.
+        """Whether the environment is the app's alone: its tree, its package manager, index or config vars take part,
+        something is written to the
+        environment later, or something has no wheel. Decided once: a config var that is changed meanwhile changes
+        nothing.
 
         A hook and NLTK write to the environment as the app's user, which is possible only where that user owns it.
         """
@@ -68,7 +89,9 @@ class Installing(Part):
         return environments.needs_build(self.home, self.build.app_id.hex, self._input_digest())
 
     def _index(self) -> dict[str, str]:
-        """The app's own index and credentials, and what stands on its list: what its installer may see of the config vars."""
+        """The app's own index and credentials, and what stands on its list: what its installer may see of the config
+        vars.
+        """
         return specs.installer_vars(self.config, self.facts["install"]["manager"], self.listed)
 
     def _vars(self) -> str:
@@ -81,21 +104,40 @@ class Installing(Part):
         """
         if not self.facts["private"]:
             lines = self._lines()
-            return plan.environment_key(self.python, "shared", self._seeds(), *lines, *self._generation()) if lines is not None else ""
+            return (
+                plan.environment_key(self.python, "shared", self._seeds(), *lines, *self._generation())
+                if lines is not None
+                else ""
+            )
         install, lock = self.facts["install"], self._lock()
-        if not (install["locked"] or lock or install["local"]) or (install["local"] and install["moving"] and "repositories" not in self.facts):
+        if not (install["locked"] or lock or install["local"]) or (
+            install["local"] and install["moving"] and "repositories" not in self.facts
+        ):
             return ""
-        parts = ["app", self.build.app_id.hex, install["manager"], self._seeds(), environments.lock_digest(lock) if lock else install["digest"]]
+        parts = [
+            "app",
+            self.build.app_id.hex,
+            install["manager"],
+            self._seeds(),
+            environments.lock_digest(lock) if lock else install["digest"],
+        ]
         parts += [self.tool_key(), self.facts["vars"], self.build.commit if install["tree"] else ""]
-        return plan.environment_key(self.python, *parts, *self._generation(), *sorted(self.facts.get("repositories", {}).values()))
+        return plan.environment_key(
+            self.python, *parts, *self._generation(), *sorted(self.facts.get("repositories", {}).values())
+        )
 
     def _seeds(self) -> str:
         return seeds(self.python.minor) if self.facts["install"]["manager"] == "pip" else ""
 
     def _input_digest(self) -> str:
-        """Names the resolution of requirements that are not locked: what is asked for, for which Python, from which index."""
+        """Names the resolution of requirements that are not locked: what is asked for, for which Python, from which
+        index.
+        """
         parts = [self.facts["install"]["digest"], self.python.text, repr(sorted(tools.index_settings().items()))]
-        parts += [self.facts.get("vars") or self._vars(), *([self.build.id.hex] if self.facts["install"]["moving"] else [])]
+        parts += [
+            self.facts.get("vars") or self._vars(),
+            *([self.build.id.hex] if self.facts["install"]["moving"] else []),
+        ]
         return hashlib.sha256("\0".join([*parts, *self._generation()]).encode()).hexdigest()
 
     def _generation(self) -> list[str]:
@@ -116,25 +158,43 @@ class Installing(Part):
         text = environments.stored_lock(self.home, self.build.app_id.hex, self._input_digest())
         return sharing.pinned_text(text) if text else None
 
-    # -- the dynos ---------------------------------------------------------------------------------------------------------
+    # -- the dynos
+    # ---------------------------------------------------------------------------------------------------------
 
     def _job(self, *, no_build: bool) -> dict[str, Any]:
         install = self.facts["install"]
         return {
-            "seeds": self._seeds(), "manager": install["manager"], "main": install["main"], "files": self.facts["files"],
-            "hashed": install["locked"], "local": install["local"], "lock": self._lock(), "no_build": no_build, "root": self.facts["root"],
-            "ignored": self.facts["ignored"], "options": install["options"], "tool": pins.PLACES.get(install["manager"], ""),
-            "listed": [name for name in self.listed if name in self.config], "headed": self.facts.get("headed", False),
-        }  # fmt: skip
+            "seeds": self._seeds(),
+            "manager": install["manager"],
+            "main": install["main"],
+            "files": self.facts["files"],
+            "hashed": install["locked"],
+            "local": install["local"],
+            "lock": self._lock(),
+            "no_build": no_build,
+            "root": self.facts["root"],
+            "ignored": self.facts["ignored"],
+            "options": install["options"],
+            "tool": pins.PLACES.get(install["manager"], ""),
+            "listed": [name for name in self.listed if name in self.config],
+            "headed": self.facts.get("headed", False),
+        }
 
     def _resolve(self) -> bool:
-        """In the app's name, since its files say how: which wheels it needs. What cannot be said in plain lines is installed for it alone."""
+        """In the app's name, since its files say how: which wheels it needs. What cannot be said in plain lines is
+        installed for it alone.
+        """
         if self._is_plain():
             return self._alone()
         found = self.watch(
             "resolve",
             lambda name: specs.install_spec(
-                dyno_id=name, app=self.build.app, python=self.python, home=self.home, job={**self._job(no_build=True), "resolve": True}, index={}
+                dyno_id=name,
+                app=self.build.app,
+                python=self.python,
+                home=self.home,
+                job={**self._job(no_build=True), "resolve": True},
+                index={},
             ),
         )
         if found is None:
@@ -159,12 +219,22 @@ class Installing(Part):
         return self._alone()
 
     def _from_wheels(self) -> bool:
-        """In nobody's name: wheels from the shared cache, no code of any package is run and no file of the app is read."""
+        """In nobody's name: wheels from the shared cache, no code of any package is run and no file of the app is
+        read.
+        """
         lines, key = self._lines() or (), self._env_key()
         lock = "".join(f"{line}\n" for line in lines)
         install = self.facts["install"]
-        job = {"manager": install["manager"], "main": install["main"], "lock": lock, "seeds": self._seeds(), "headed": self.facts.get("headed", False)}
-        found = self.watch("wheels", lambda name: specs.shared_spec(dyno_id=name, python=self.python, home=self.home, job=job))
+        job = {
+            "manager": install["manager"],
+            "main": install["main"],
+            "lock": lock,
+            "seeds": self._seeds(),
+            "headed": self.facts.get("headed", False),
+        }
+        found = self.watch(
+            "wheels", lambda name: specs.shared_spec(dyno_id=name, python=self.python, home=self.home, job=job)
+        )
         if found is None:
             return False
         if found.kind == "needs-build":
@@ -175,7 +245,9 @@ class Installing(Part):
         name = self.current("wheels")
         if found.kind != "ok" or not self._is_sound(name, [*lines, *self._seeds().splitlines()], specs.ENV):
             self._distrust(found.message, lock)
-            self.say("       The shared packages are not what their records say; the environment is made for this app alone.")
+            self.say(
+                "       The shared packages are not what their records say; the environment is made for this app alone."
+            )
             return self._made_alone()
         return self._kept(name, key, {"lock": lock, "shared": True})
 
@@ -194,8 +266,15 @@ class Installing(Part):
         return not environments.strange(self.home, sharing.file_sets(normal, result, repr(self.python.minor), place))
 
     def _distrust(self, why: str, lock: str) -> None:
-        """A wheel that does not list its files, a broken disk or somebody's hand: these packages are removed from the shared cache, no others."""
-        logger.error("build %s of %s: shared packages are not what they were: %s", self.build.id, self.build.app.name, why or "another digest")
+        """A wheel that does not list its files, a broken disk or somebody's hand: these packages are removed from the
+        shared cache, no others.
+        """
+        logger.error(
+            "build %s of %s: shared packages are not what they were: %s",
+            self.build.id,
+            self.build.app.name,
+            why or "another digest",
+        )
         janitor.drop(self.engine, self.home, sharing.names(lock), self.build.id.hex)
 
     def _from_sources(self) -> bool:
@@ -203,9 +282,15 @@ class Installing(Part):
         found = self.watch(
             "sources",
             lambda name: specs.install_spec(
-                dyno_id=name, app=self.build.app, python=self.python, home=self.home, job=self._job(no_build=False),
-                source=self.facts["source"] if self.facts["install"]["local"] else "", index=self._index(), more=self.tool_mounts(),
-            ),  # fmt: skip
+                dyno_id=name,
+                app=self.build.app,
+                python=self.python,
+                home=self.home,
+                job=self._job(no_build=False),
+                source=self.facts["source"] if self.facts["install"]["local"] else "",
+                index=self._index(),
+                more=self.tool_mounts(),
+            ),
         )
         if found is None:
             return False
@@ -217,7 +302,9 @@ class Installing(Part):
         """Keep the resolution and the private environment."""
         install = self.facts["install"]
         if not (install["locked"] or install["local"]):
-            environments.store_lock(self.home, self.build.app_id.hex, self._input_digest(), environments.left_lock(self.home, name))
+            environments.store_lock(
+                self.home, self.build.app_id.hex, self._input_digest(), environments.left_lock(self.home, name)
+            )
         if install["moving"]:
             self.facts["repositories"] = environments.repositories(environments.result(self.home, name))
         return self._kept(name, self._env_key(), {"lock": self._lock() or self.facts["files"]})

@@ -1,4 +1,5 @@
-"""Keeps the installers' caches within their budget: the largest are emptied of what can be fetched again, by a dyno of the cache's own user.
+"""Keeps the installers' caches within their budget: the largest are emptied of what can be fetched again, by a dyno of
+the cache's own user.
 
 Environments are copies, so that no release needs anything of a cache; the next installation fetches what it lacks.
 """
@@ -30,7 +31,9 @@ COMMANDS = {
 PARTS = ("uv", "rest")
 MOST_NAMES = 2000
 OLD = "cache/uv"
-"""The shared cache of earlier releases, from which nothing is installed any more: more than the platform's own installations could write to it."""
+"""The shared cache of earlier releases, from which nothing is installed any more: more than the platform's own
+installations could write to it.
+"""
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,9 @@ class Janitor:
             if state.id.startswith(PREFIX) and state.ended:
                 self.engine.forget(state.id)
         self._drop_old(int(now))
-        return [cache for cache in excess(measure(self.home), budget()) if empty(cache, self.engine, self.home, int(now))]
-
+        return [
+            cache for cache in excess(measure(self.home), budget()) if empty(cache, self.engine, self.home, int(now))
+        ]
 
     def _drop_old(self, moment: int) -> None:
         """Empty the cache of earlier releases; once it is empty, remove it."""
@@ -123,11 +127,15 @@ class Janitor:
             try:
                 (self.home / OLD).rmdir()
             except OSError:
-                self.engine.start(prune_spec(cache=Cache("old", 0), part="old", app=None, home=self.home, moment=moment))
+                self.engine.start(
+                    prune_spec(cache=Cache("old", 0), part="old", app=None, home=self.home, moment=moment)
+                )
 
 
 def drop(engine: Engine, home: Path, names: Iterable[str], moment: str) -> None:
-    """Begin to remove packages from everybody's cache, by their normalised names; the next installation fetches them again."""
+    """Begin to remove packages from everybody's cache, by their normalised names; the next installation fetches them
+    again.
+    """
     wanted = tuple(sorted(set(names)))[:MOST_NAMES]
     if wanted:
         spec = prune_spec(cache=Cache("uv", 0), part="uv", app=None, home=home, moment=moment)
@@ -135,12 +143,16 @@ def drop(engine: Engine, home: Path, names: Iterable[str], moment: str) -> None:
 
 
 def of_app(app: App, home: Path) -> Cache:
-    """The app's own cache: what was built from sources for it, and what pipenv and poetry fetched. Size 0 when there is none."""
+    """The app's own cache: what was built from sources for it, and what pipenv and poetry fetched. Size 0 when there is
+    none.
+    """
     return Cache(app.id.hex, _size(home / Cache(app.id.hex, 0).folder))
 
 
 def empty(cache: Cache, engine: Engine, home: Path, moment: int) -> bool:
-    """Begin to empty a cache; False for one whose app is gone. moment: part of the dynos' names, so that a second call starts nothing twice."""
+    """Begin to empty a cache; False for one whose app is gone. moment: part of the dynos' names, so that a second call
+    starts nothing twice.
+    """
     app = None if cache.name == "uv" else App.objects.filter(pk=cache.name).first()
     if cache.name != "uv" and app is None:
         return False

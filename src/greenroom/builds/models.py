@@ -14,8 +14,10 @@ from greenroom.slugs.models import Slug
 class Build(models.Model):
     """One compilation of a commit.
 
-    status: pending, succeeded, failed (the app's fault), errored (the platform's), cancelled; phase is the step that runs now.
-    failure_reason: an id of the buildpack's list (``install-dependencies::pip``); failure_message and failure_hint are for people.
+    status: pending, succeeded, failed (the app's fault), errored (the platform's), cancelled; phase is the step that
+    runs now.
+    failure_reason: an id of the buildpack's list (``install-dependencies::pip``); failure_message and failure_hint are
+    for people.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -35,7 +37,9 @@ class Build(models.Model):
 
 
 class BuildCache(models.Model):
-    """How often somebody had an app's cache emptied. No row: never. Builds that begin after it share nothing with those before."""
+    """How often somebody had an app's cache emptied. No row: never. Builds that begin after it share nothing with those
+    before.
+    """
 
     app = models.OneToOneField(App, primary_key=True, on_delete=models.CASCADE, related_name="build_cache")
     generation = models.PositiveIntegerField(default=0)

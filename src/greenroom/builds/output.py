@@ -1,4 +1,6 @@
-"""Passes a dyno's raw output on, from where the last call ended, a bounded part at a time and a bounded part in all. Reads a file; keeps nothing."""
+"""Passes a dyno's raw output on, from where the last call ended, a bounded part at a time and a bounded part in all.
+Reads a file; keeps nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,13 @@ Mask = Callable[[str], str]
 
 
 def new_lines(home: Path, dyno_id: str, offset: int, over: bool, most: int = MOST, mask: Mask = str) -> tuple[str, int]:
-    """The whole lines after ``offset`` (bytes) and the new offset; ``over``: the dyno has ended, so a last line without an end counts too.
+    """The whole lines after ``offset`` (bytes) and the new offset; ``over``: the dyno has ended, so a last line without
+    an end counts too.
 
-    At most CHUNK bytes a call: ask again until the offset stays. After ``most`` bytes one line tells so, and nothing follows.
-    mask: hides secrets, none of which has a line end. Only masked text is cut: of a line longer than CHUNK the beginning is shown, and the
+    At most CHUNK bytes a call: ask again until the offset stays. After ``most`` bytes one line tells so, and nothing
+    follows.
+    mask: hides secrets, none of which has a line end. Only masked text is cut: of a line longer than CHUNK the
+    beginning is shown, and the
     line in which ``most`` is reached is left out.
     """
     if offset > MOST:
@@ -47,7 +52,9 @@ def new_lines(home: Path, dyno_id: str, offset: int, over: bool, most: int = MOS
 
 
 def _text(data: bytes, mask: Mask, *, endless: bool = False) -> str:
-    """Masked lines. endless: the data ends within a line, perhaps within a secret, so that its end is not shown whatever the masks left of it."""
+    """Masked lines. endless: the data ends within a line, perhaps within a secret, so that its end is not shown
+    whatever the masks left of it.
+    """
     text = mask(data.decode("utf-8", "replace")).rstrip("\n")
     if endless and text:
         return f"{text[: min(LONGEST, max(0, len(text) - LONGEST))]} ..."

@@ -1,4 +1,5 @@
-"""The environment for an app's tests: the slug's own environment, with the test requirements laid over it and nothing in it changed.
+"""The environment for an app's tests: the slug's own environment, with the test requirements laid over it and nothing
+in it changed.
 
 Stateless: what is asked for, what stands in ``envs/`` and what the engine says of one dyno decide each step.
 """
@@ -58,7 +59,14 @@ class _Wish:
 
     def mask(self, text: str) -> str:
         """The text without credentials and secrets."""
-        return masked(text, (*visible.hidden(self.config, self.listed), *specs.passwords(self.config), *secret_words(self.index.values())))
+        return masked(
+            text,
+            (
+                *visible.hidden(self.config, self.listed),
+                *specs.passwords(self.config),
+                *secret_words(self.index.values()),
+            ),
+        )
 
 
 def prepare_test_overlay(
@@ -66,8 +74,10 @@ def prepare_test_overlay(
 ) -> TestOverlay:
     """One step towards the environment for the slug's tests. Never waits; call again while ``pending``.
 
-    requirements-test.txt (pip), the default dependency groups (uv), ``--dev`` (pipenv) or all groups (poetry) are installed over the
-    slug's environment, always in the app's own sandbox and with its own cache: what lies below may hold code of the app.
+    requirements-test.txt (pip), the default dependency groups (uv), ``--dev`` (pipenv) or all groups (poetry) are
+    installed over the
+    slug's environment, always in the app's own sandbox and with its own cache: what lies below may hold code of the
+    app.
     Without them the overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
     config: the app's config vars, for the credentials of its own package index.
     """
@@ -109,9 +119,14 @@ def _wish(slug: Slug, home: Path) -> _Wish | None:
     found = install_of(SlugFiles(tree), Manager(manager, main))
     text = hashlib.sha256("\0".join(found.files.values()).encode()).hexdigest()
     job = {
-        "manager": manager, "main": main, "files": found.files, "hashed": True, "local": found.local, "groups": True,
+        "manager": manager,
+        "main": main,
+        "files": found.files,
+        "hashed": True,
+        "local": found.local,
+        "groups": True,
         "tool": pins.PLACES.get(manager, ""),
-    }  # fmt: skip
+    }
     return _Wish(job, text + (slug.digest if found.local else ""))
 
 
@@ -120,7 +135,14 @@ def _requirements(slug: Slug, tree: Path) -> _Wish | None:
         return None
     found = read_requirements(lambda path: store.read_file(tree, path), FILE)
     local = bool(found.local) or found.links
-    job = {"manager": "pip", "main": FILE, "files": found.files, "hashed": found.hashed, "local": local, "options": found.options}
+    job = {
+        "manager": "pip",
+        "main": FILE,
+        "files": found.files,
+        "hashed": found.hashed,
+        "local": local,
+        "options": found.options,
+    }
     return _Wish(job, found.digest + (slug.digest if local else ""))
 
 
@@ -171,14 +193,25 @@ def _watch(slug: Slug, wish: _Wish, key: str, engine: Engine, home: Path, say: C
         known = slug.manifest["interpreter"]
         state = engine.start(
             specs.install_spec(
-                dyno_id=_dyno(key), app=slug.app, home=home, index=wish.index, lower=env_layers(slug), tree=slug.folder if wish.job["local"] else "",
+                dyno_id=_dyno(key),
+                app=slug.app,
+                home=home,
+                index=wish.index,
+                lower=env_layers(slug),
+                tree=slug.folder if wish.job["local"] else "",
                 python=Interpreter(tuple(known["version"]), known["path"], known["prefix"]),
-                more=_tool(slug), job={**wish.job, "no_build": False, "overlay": True, "tree": True, "lock": "", "root": ""},
-            )  # fmt: skip
+                more=_tool(slug),
+                job={**wish.job, "no_build": False, "overlay": True, "tree": True, "lock": "", "root": ""},
+            )
         )
     if not state.ended:
         return None
     return ended(
-        phase=state.phase, exit_code=state.exit_code, reason=state.reason, detail=state.detail,
-        result=masked_result(environments.result(home, _dyno(key)), wish.mask), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
-    )  # fmt: skip
+        phase=state.phase,
+        exit_code=state.exit_code,
+        reason=state.reason,
+        detail=state.detail,
+        result=masked_result(environments.result(home, _dyno(key)), wish.mask),
+        memory_mb=specs.MEMORY_MB,
+        minutes=specs.SECONDS / 60,
+    )

@@ -57,7 +57,8 @@ class Part:
         rows.update(facts=self.build.facts, phase=phase, updated_at=clock.now())
         return True
 
-    # -- dynos ----------------------------------------------------------------------------------------------------------
+    # -- dynos
+    # ----------------------------------------------------------------------------------------------------------
 
     def watch(self, part: str, order: Callable[[str], DynoSpec]) -> Ended | None:
         """Start the part's dyno unless it was started, pass its output on; how it ended, or None while it runs."""
@@ -72,9 +73,14 @@ class Part:
         if not over:
             return None
         verdict = ended(
-            phase=state.phase, exit_code=state.exit_code, reason=state.reason, detail=state.detail,
-            result=masked_result(environments.result(self.home, name), self.mask), memory_mb=specs.MEMORY_MB, minutes=specs.SECONDS / 60,
-        )  # fmt: skip
+            phase=state.phase,
+            exit_code=state.exit_code,
+            reason=state.reason,
+            detail=state.detail,
+            result=masked_result(environments.result(self.home, name), self.mask),
+            memory_mb=specs.MEMORY_MB,
+            minutes=specs.SECONDS / 60,
+        )
         if verdict.kind == "lost" and self.facts.get("lost", 0) < MAX_LOST:
             self.go(self.build.phase, lost=self.facts.get("lost", 0) + 1)
             return None
@@ -104,7 +110,11 @@ class Part:
 
     def mask(self, text: str) -> str:
         """The text without credentials and secrets, see ``visible.hidden``; for all that a person gets to read."""
-        known = (*visible.hidden(self.config, self.listed), *specs.passwords(self.config), *secret_words(tools.index_settings().values()))
+        known = (
+            *visible.hidden(self.config, self.listed),
+            *specs.passwords(self.config),
+            *secret_words(tools.index_settings().values()),
+        )
         return masked(text, known)
 
     def current(self, part: str) -> str:
@@ -115,10 +125,19 @@ class Part:
         if hooks:
             job["hooks"] = {"build": self.build.id.hex, "generation": self.facts.get("generation", 0)}
         return specs.compile_spec(
-            dyno_id=name, app=self.build.app, commit=self.build.commit, python=self.python, home=self.home, job=job,
-            source=self.facts["source"], env=env, config=self.config, request_id=str(self.build.id),
-            writable=job["writable"], more=self.tool_mounts(run_time=True) if env else (),
-        )  # fmt: skip
+            dyno_id=name,
+            app=self.build.app,
+            commit=self.build.commit,
+            python=self.python,
+            home=self.home,
+            job=job,
+            source=self.facts["source"],
+            env=env,
+            config=self.config,
+            request_id=str(self.build.id),
+            writable=job["writable"],
+            more=self.tool_mounts(run_time=True) if env else (),
+        )
 
     def tool_key(self) -> str:
         """The environment of the app's own package manager; empty for pip and uv, which need none."""
@@ -133,7 +152,9 @@ class Part:
     def _seconds(self, result: dict[str, Any]) -> None:
         measured = result.get("seconds")
         if isinstance(measured, dict):
-            numbers = {str(key)[:40]: value for key, value in list(measured.items())[:20] if isinstance(value, int | float)}
+            numbers = {
+                str(key)[:40]: value for key, value in list(measured.items())[:20] if isinstance(value, int | float)
+            }
             self.facts["seconds"] = {**self.facts.get("seconds", {}), **numbers}
 
     def conclude(self, **columns: Any) -> bool:
@@ -149,7 +170,9 @@ class Part:
         return True
 
     def forget(self) -> None:
-        """Let the engine drop what is left of the build's dynos, and remove the sources that nobody else builds from."""
+        """Let the engine drop what is left of the build's dynos, and remove the sources that nobody else builds
+        from.
+        """
         for name in dyno_ids(self.build.id.hex, self.facts.get("lost", 0)):
             self.engine.forget(name)
         collection.remove_sources(self.build, self.home)

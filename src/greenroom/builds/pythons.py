@@ -1,7 +1,10 @@
-"""Interpreters that this host lacks: fetched by uv into ``<home>/cache/python``, in the background, by the platform itself.
+"""Interpreters that this host lacks: fetched by uv into ``<home>/cache/python``, in the background, by the platform
+itself.
 
-Where they come from is the operator's choice: UV_PYTHON_INSTALL_MIRROR and UV_PYTHON_DOWNLOADS_JSON_URL of the worker's environment count, proxies
-too. A version that could not be had is not asked for again for an hour. What is there is whole: uv unpacks beside and renames, under a lock.
+Where they come from is the operator's choice: UV_PYTHON_INSTALL_MIRROR and UV_PYTHON_DOWNLOADS_JSON_URL of the worker's
+environment count, proxies
+too. A version that could not be had is not asked for again for an hour. What is there is whole: uv unpacks beside and
+renames, under a lock.
 """
 
 from __future__ import annotations
@@ -25,11 +28,25 @@ PATIENCE = 0.3
 """How long one look may wait for the end."""
 AGAIN = 3600.0
 PASSED = (
-    "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-)  # fmt: skip
+    "UV_PYTHON_INSTALL_MIRROR",
+    "UV_PYTHON_DOWNLOADS_JSON_URL",
+    "UV_INSECURE_HOST",
+    "UV_HTTP_TIMEOUT",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+)
 _lock = threading.Lock()
-"""Held while ``_fetches`` and ``_failed`` change: the threads of deliveries and of test runs may wait for the same version."""
+"""Held while ``_fetches`` and ``_failed`` change: the threads of deliveries and of test runs may wait for the same
+version.
+"""
 _pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="python")
 _fetches: dict[tuple[Path, str], Future[str]] = {}
 _failed: dict[tuple[Path, str], tuple[float, str]] = {}
@@ -47,7 +64,8 @@ def why_not(home: Path, version: str) -> str:
 
 
 def fetch(home: Path, version: str, *, eager: bool) -> bool:
-    """Begin to fetch ``3.N`` or ``3.N.N`` unless that goes on; True when it has ended, see ``why_not``. After a crash it may begin again.
+    """Begin to fetch ``3.N`` or ``3.N.N`` unless that goes on; True when it has ended, see ``why_not``. After a crash
+    it may begin again.
 
     eager: the build cannot go on without, so that a network that is slow to answer is waited for.
     """
@@ -86,11 +104,23 @@ def _install(home: Path, version: str, eager: bool) -> str:
 
 def _environment(home: Path, eager: bool) -> dict[str, str]:
     passed = {name: os.environ[name] for name in PASSED if os.environ.get(name)}
-    patience = {"UV_HTTP_CONNECT_TIMEOUT": "15", "UV_HTTP_RETRIES": "3"} if eager else {"UV_HTTP_CONNECT_TIMEOUT": "4", "UV_HTTP_RETRIES": "0"}
+    patience = (
+        {"UV_HTTP_CONNECT_TIMEOUT": "15", "UV_HTTP_RETRIES": "3"}
+        if eager
+        else {"UV_HTTP_CONNECT_TIMEOUT": "4", "UV_HTTP_RETRIES": "0"}
+    )
     return {
-        **passed, **patience, "HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "NO_COLOR": "1", "UV_SYSTEM_CERTS": "1",
-        "UV_PYTHON_INSTALL_DIR": str(home / PYTHON_FOLDER), "UV_CACHE_DIR": str(home / PYTHON_FOLDER / ".cache"), "UV_PYTHON_DOWNLOADS": "manual",
-    }  # fmt: skip
+        **passed,
+        **patience,
+        "HOME": "/nonexistent",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "NO_COLOR": "1",
+        "UV_SYSTEM_CERTS": "1",
+        "UV_PYTHON_INSTALL_DIR": str(home / PYTHON_FOLDER),
+        "UV_CACHE_DIR": str(home / PYTHON_FOLDER / ".cache"),
+        "UV_PYTHON_DOWNLOADS": "manual",
+    }
 
 
 def _reason(text: str) -> str:

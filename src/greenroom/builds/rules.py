@@ -26,7 +26,8 @@ MAX_LOST = 2
 
 @dataclass(frozen=True)
 class Ended:
-    """How a build's dyno ended: ok, needs-build (something has no wheel), doubt (shared files are not what they were), conflict (packages share
+    """How a build's dyno ended: ok, needs-build (something has no wheel), doubt (shared files are not what they were),
+    conflict (packages share
     files, or list some without a hash, so that nobody can tell), failed (the app's fault), lost, or errored."""
 
     kind: str
@@ -45,21 +46,45 @@ def dyno_ids(build_hex: str, attempts: int) -> list[str]:
     return [dyno_id(build_hex, part, attempt) for part in PARTS for attempt in range(attempts + 1)]
 
 
-def ended(*, phase: str, exit_code: int | None, reason: str, detail: str, result: dict[str, Any], memory_mb: int, minutes: float) -> Ended:
+def ended(
+    *,
+    phase: str,
+    exit_code: int | None,
+    reason: str,
+    detail: str,
+    result: dict[str, Any],
+    memory_mb: int,
+    minutes: float,
+) -> Ended:
     """What an ended dyno means. result: what its script left behind, which the app's code may have written."""
     if phase == "lost":
         return Ended("lost", "build::lost", "The build's process was lost.", "push again")
     if reason == "oom":
-        return Ended("failed", "build::memory", f"The build needed more than {memory_mb} MB of memory.", "see what the last step above loads")
+        return Ended(
+            "failed",
+            "build::memory",
+            f"The build needed more than {memory_mb} MB of memory.",
+            "see what the last step above loads",
+        )
     if reason == "disk":
         return Ended("errored", "build::disk", "The machine's disk is full.", "greenroom doctor")
     if exit_code == FAILED and result.get("reason") == "build::memory":
         what = f"{_text(result, 'message', 200)}, as happens when more than {memory_mb} MB of memory are needed."
         return Ended("failed", "build::memory", what, "see what the last step above loads")
     if reason in ("timeout", "silence"):
-        return Ended("failed", "build::timeout", f"The build took longer than {minutes:.0f} minutes and was ended.", "see the last step above")
+        return Ended(
+            "failed",
+            "build::timeout",
+            f"The build took longer than {minutes:.0f} minutes and was ended.",
+            "see the last step above",
+        )
     if reason == "start":
-        return Ended("errored", "build::start", f"The build could not be started: {detail or 'no reason was given'}.", "greenroom doctor")
+        return Ended(
+            "errored",
+            "build::start",
+            f"The build could not be started: {detail or 'no reason was given'}.",
+            "greenroom doctor",
+        )
     if exit_code == 0 and result.get("ok") is True:
         return Ended("ok")
     if exit_code == NEEDS_BUILD:
@@ -67,9 +92,19 @@ def ended(*, phase: str, exit_code: int | None, reason: str, detail: str, result
     if exit_code in (DOUBT, CONFLICT):
         return Ended("doubt" if exit_code == DOUBT else "conflict", message=_text(result, "message", 500))
     if exit_code == FAILED and result.get("ok") is False:
-        return Ended("failed", _text(result, "reason", 80) or "build::failed", _text(result, "message", 4000), _text(result, "hint", 500))
+        return Ended(
+            "failed",
+            _text(result, "reason", 80) or "build::failed",
+            _text(result, "message", 4000),
+            _text(result, "hint", 500),
+        )
     ending = f"exit code {exit_code}" + (f" ({detail})" if detail else "")
-    return Ended("errored", "build::crashed", f"The build's process ended without a result: {ending}.", "push again; then greenroom doctor")
+    return Ended(
+        "errored",
+        "build::crashed",
+        f"The build's process ended without a result: {ending}.",
+        "push again; then greenroom doctor",
+    )
 
 
 def _text(result: dict[str, Any], key: str, limit: int) -> str:
@@ -88,7 +123,9 @@ def secret_words(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def masked(text: str, words: Iterable[str] = ()) -> str:
-    """The text without credentials: none in any URL, and none of ``words`` anywhere, a word within a longer one included."""
+    """The text without credentials: none in any URL, and none of ``words`` anywhere, a word within a longer one
+    included.
+    """
     text = CREDENTIALS.sub("***", text)
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, "***")
@@ -97,11 +134,16 @@ def masked(text: str, words: Iterable[str] = ()) -> str:
 
 def masked_result(result: dict[str, Any], mask: Callable[[str], str]) -> dict[str, Any]:
     """A dyno's result with masked texts: before ``ended`` cuts them, so that no part of a secret is left at the cut."""
-    return {key: mask(value) if key in ("message", "hint") and isinstance(value, str) else value for key, value in result.items()}
+    return {
+        key: mask(value) if key in ("message", "hint") and isinstance(value, str) else value
+        for key, value in result.items()
+    }
 
 
 def too_heavy(size: int, packages: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Lines of a warning when the tree (``size`` bytes) with its packages (name -> [version, bytes]) is heavy: the largest are named."""
+    """Lines of a warning when the tree (``size`` bytes) with its packages (name -> [version, bytes]) is heavy: the
+    largest are named.
+    """
     total = size + sum(entry[1] for entry in packages.values())
     if total <= HEAVY:
         return []

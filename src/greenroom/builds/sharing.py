@@ -1,6 +1,8 @@
-"""Which packages may be installed once for all apps: pinned versions of the platform's own index, each with its hashes, and nothing else. Pure.
+"""Which packages may be installed once for all apps: pinned versions of the platform's own index, each with its hashes,
+and nothing else. Pure.
 
-An environment that everybody uses is made from a list of such lines and from no file of an app; see docs/reference/shared-paths.md.
+An environment that everybody uses is made from a list of such lines and from no file of an app; see
+docs/reference/shared-paths.md.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from greenroom.buildpacks.requirements import HASH, read_requirements
 HARMLESS = ("--pre", "--prefer-binary", "--require-hashes", "--only-binary")
 """Options of requirements files that decide the resolution alone."""
 PUBLIC = re.compile(r"https://pypi\.[a-z]{2,7}/simple\Z")
-"""How a lock names the public index. It decides only where an environment is made: what is shared comes from the platform's own index, by hash."""
+"""How a lock names the public index. It decides only where an environment is made: what is shared comes from the
+platform's own index, by hash.
+"""
 LINE = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9.-]*)(?:\[[A-Za-z0-9,._-]*\])?==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)"
     r"(?: ; [A-Za-z0-9_ .,'\"<>=!~()+*-]+)?(?: --hash=sha(?:256|384|512):[0-9a-f]{64,128})+\Z"
@@ -25,7 +29,8 @@ LINE = re.compile(
 
 
 def pinned(files: Mapping[str, str], main: str) -> tuple[str, ...] | None:
-    """The lines of a requirements file and of those that it names, normalised and sorted; None when one is not a pinned version with hashes, or an
+    """The lines of a requirements file and of those that it names, normalised and sorted; None when one is not a pinned
+    version with hashes, or an
     option is there that decides more than the resolution."""
     try:
         found = read_requirements(lambda path: files[path].encode() if path in files else None, main)
@@ -62,7 +67,8 @@ def _plain(url: str) -> str:
 def file_sets(lines: Iterable[str], packages: Mapping[str, Any], *more: str) -> dict[str, str]:
     """``{key: digest of the files}`` of installed packages whose wheels the lines fix.
 
-    packages: ``{name: [version, bytes, digest of its RECORD]}`` as the installer reports them. The key stands for the name, the version, the
+    packages: ``{name: [version, bytes, digest of its RECORD]}`` as the installer reports them. The key stands for the
+    name, the version, the
     allowed hashes and ``more`` (Python, place): the same key is always the same wheel, so its digest never changes.
     """
     allowed: dict[str, list[str]] = {}

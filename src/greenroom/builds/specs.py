@@ -1,4 +1,6 @@
-"""The engine's orders for a build: the install dyno (no tenant's code), the app's own build dynos, and what each of them sees."""
+"""The engine's orders for a build: the install dyno (no tenant's code), the app's own build dynos, and what each of
+them sees.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,19 @@ MEMORY_MB = 2048
 PIDS = 1024
 PLATFORM_UID = 0
 SHARED_CACHE = "cache/wheels"
-"""Everybody's wheels, relative to home. Written by dynos of ``shared_spec`` and emptied by the janitor's; no other dyno sees it."""
+"""Everybody's wheels, relative to home. Written by dynos of ``shared_spec`` and emptied by the janitor's; no other dyno
+sees it.
+"""
 LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
 INSTALLER_ENV = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "UV_SYSTEM_CERTS": "1",  # noqa: S108
-    "UV_CONCURRENT_DOWNLOADS": "16", "UV_HTTP_CONNECT_TIMEOUT": "30", "UV_HTTP_RETRIES": "5",
-}  # fmt: skip
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "UV_SYSTEM_CERTS": "1",  # noqa: S108
+    "UV_CONCURRENT_DOWNLOADS": "16",
+    "UV_HTTP_CONNECT_TIMEOUT": "30",
+    "UV_HTTP_RETRIES": "5",
+}
 """uv asks for 50 files at once and waits 10 s for each connection; a dyno's way out makes 8 connections at a time."""
 CREDENTIAL_VARS = {
     "poetry": re.compile(r"POETRY_HTTP_BASIC_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
@@ -43,7 +52,9 @@ CREDENTIAL_VARS = {
 
 
 def command(python: Interpreter, script: str) -> tuple[str, ...]:
-    """A script of the dyno side under the bare interpreter: isolated, without site, so that no package can add to it."""
+    """A script of the dyno side under the bare interpreter: isolated, without site, so that no package can add to
+    it.
+    """
     return (python.path, "-I", "-S", f"{tools.SCRIPTS}/{script}.py")
 
 
@@ -54,7 +65,8 @@ def private_index(config: Mapping[str, str]) -> dict[str, str]:
 
 
 def installer_vars(config: Mapping[str, str], manager: str, listed: Collection[str] = ()) -> dict[str, str]:
-    """What of the config vars an installer may see: the private index of pip and pipenv, poetry's and uv's credentials of an index, and those
+    """What of the config vars an installer may see: the private index of pip and pipenv, poetry's and uv's credentials
+    of an index, and those
     ``listed`` by a person."""
     found = private_index(config) if manager in ("pip", "uv", "pipenv") else {}
     wanted = CREDENTIAL_VARS.get(manager)
@@ -64,7 +76,9 @@ def installer_vars(config: Mapping[str, str], manager: str, listed: Collection[s
 
 def passwords(config: Mapping[str, str]) -> tuple[str, ...]:
     """The passwords among the config vars that installers may see; to be shown nowhere."""
-    wanted = (key for key in config if key.endswith("_PASSWORD") and any(rule.match(key) for rule in CREDENTIAL_VARS.values()))
+    wanted = (
+        key for key in config if key.endswith("_PASSWORD") and any(rule.match(key) for rule in CREDENTIAL_VARS.values())
+    )
     return tuple(config[key] for key in wanted if len(config[key]) >= SHORTEST)
 
 
@@ -82,44 +96,84 @@ def tool_mount(tool: str, key: str) -> Mount:
 def tool_spec(*, dyno_id: str, tool: str, python: Interpreter, home: Path) -> DynoSpec:
     """The dyno that makes the environment of pipenv or poetry itself, from wheels, in nobody's name."""
     job = {
-        "manager": "pip", "main": f"{tool}.txt", "lock": pins.requirements(tool), "title": f"Installing {tool} {pins.VERSIONS[tool]}",
-        "reason": f"install-package-manager::{tool}", "target": pins.PLACES[tool],
-    }  # fmt: skip
+        "manager": "pip",
+        "main": f"{tool}.txt",
+        "lock": pins.requirements(tool),
+        "title": f"Installing {tool} {pins.VERSIONS[tool]}",
+        "reason": f"install-package-manager::{tool}",
+        "target": pins.PLACES[tool],
+    }
     return shared_spec(dyno_id=dyno_id, python=python, home=home, job=job, target=pins.PLACES[tool])
 
 
-def shared_spec(*, dyno_id: str, python: Interpreter, home: Path, job: Mapping[str, Any], target: str = ENV) -> DynoSpec:
+def shared_spec(
+    *, dyno_id: str, python: Interpreter, home: Path, job: Mapping[str, Any], target: str = ENV
+) -> DynoSpec:
     """The dyno that makes an environment for all apps, in its scratch folder ``env``, seen at ``target``.
 
-    It alone may write to the shared cache. Of apps it gets ``job["lock"]``, lines that ``sharing.pinned`` has checked; no file, no config var, no
+    It alone may write to the shared cache. Of apps it gets ``job["lock"]``, lines that ``sharing.pinned`` has checked;
+    no file, no config var, no
     environment of theirs. The key with which it seals bytecode is the platform's.
     """
-    whole = {**job, "shared": True, "no_build": True, "local": False, "hashed": True, "files": {}, "root": "", "seal": tools.seal(home)}
-    mounts = (Mount(target=target, source="scratch:env", mode="rw"), Mount(target=CACHE, source=SHARED_CACHE, mode="rw"))
+    whole = {
+        **job,
+        "shared": True,
+        "no_build": True,
+        "local": False,
+        "hashed": True,
+        "files": {},
+        "root": "",
+        "seal": tools.seal(home),
+    }
+    mounts = (
+        Mount(target=target, source="scratch:env", mode="rw"),
+        Mount(target=CACHE, source=SHARED_CACHE, mode="rw"),
+    )
     return _installer(dyno_id=dyno_id, app=None, python=python, home=home, job=whole, mounts=mounts, index={})
 
 
 def install_spec(
-    *, dyno_id: str, app: App, python: Interpreter, home: Path, job: Mapping[str, Any], source: str = "", tree: str = "", index: Mapping[str, str],
-    lower: tuple[str, ...] = (), more: tuple[Mount, ...] = (),
-) -> DynoSpec:  # fmt: skip
+    *,
+    dyno_id: str,
+    app: App,
+    python: Interpreter,
+    home: Path,
+    job: Mapping[str, Any],
+    source: str = "",
+    tree: str = "",
+    index: Mapping[str, str],
+    lower: tuple[str, ...] = (),
+    more: tuple[Mount, ...] = (),
+) -> DynoSpec:
     """The dyno that resolves requirements or makes an environment in the app's own sandbox, with the app's own cache.
 
-    source: the commit's tar, when the tree takes part; tree: the folder of a slug instead. lower: the layers of an environment that is only added
+    source: the commit's tar, when the tree takes part; tree: the folder of a slug instead. lower: the layers of an
+    environment that is only added
     to (its additions are ``env``).
     """
     files = (Mount(target=SOURCE, source=source),) if source else (Mount(target=TREE, source=tree),) if tree else ()
     mounts = (
         *((Mount(target="/app", source="scratch:app", mode="rw"), *files) if files else ()),
-        Mount(target=ENV, mode="overlay", lower=lower, upper="scratch:env") if lower else Mount(target=ENV, source="scratch:env", mode="rw"),
+        Mount(target=ENV, mode="overlay", lower=lower, upper="scratch:env")
+        if lower
+        else Mount(target=ENV, source="scratch:env", mode="rw"),
         *more,
         Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),
     )
-    return _installer(dyno_id=dyno_id, app=app, python=python, home=home, job={**job, "shared": False}, mounts=mounts, index=index)
+    return _installer(
+        dyno_id=dyno_id, app=app, python=python, home=home, job={**job, "shared": False}, mounts=mounts, index=index
+    )
 
 
 def _installer(
-    *, dyno_id: str, app: App | None, python: Interpreter, home: Path, job: Mapping[str, Any], mounts: tuple[Mount, ...], index: Mapping[str, str]
+    *,
+    dyno_id: str,
+    app: App | None,
+    python: Interpreter,
+    home: Path,
+    job: Mapping[str, Any],
+    mounts: tuple[Mount, ...],
+    index: Mapping[str, str],
 ) -> DynoSpec:
     certificates, settings = tools.certificate_mounts(home)
     kind: Kind = "build" if app else "install"
@@ -147,13 +201,26 @@ def _installer(
 
 
 def compile_spec(
-    *, dyno_id: str, app: App, commit: str, python: Interpreter, home: Path, job: Mapping[str, Any], source: str, env: str,
-    config: Mapping[str, str], request_id: str = "", writable: bool = False, more: tuple[Mount, ...] = (),
-) -> DynoSpec:  # fmt: skip
-    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars, as on Heroku, but
+    *,
+    dyno_id: str,
+    app: App,
+    commit: str,
+    python: Interpreter,
+    home: Path,
+    job: Mapping[str, Any],
+    source: str,
+    env: str,
+    config: Mapping[str, str],
+    request_id: str = "",
+    writable: bool = False,
+    more: tuple[Mount, ...] = (),
+) -> DynoSpec:
+    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars,
+    as on Heroku, but
     for the credentials of databases: a build may read the live data and cannot write any.
 
-    env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder ``env``.
+    env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder
+    ``env``.
     With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
     """
     layered = Mount(target=ENV, mode="overlay", lower=(env,), upper="scratch:env")
@@ -183,5 +250,7 @@ def compile_spec(
         forwards=(forward(),),
         limits=LIMITS,
         output=True,
-        stdin=json.dumps({**job, "names": sorted(key for key, value in config.items() if seen.get(key) == value)}).encode(),
+        stdin=json.dumps(
+            {**job, "names": sorted(key for key, value in config.items() if seen.get(key) == value)}
+        ).encode(),
     )

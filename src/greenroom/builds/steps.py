@@ -1,4 +1,6 @@
-"""The steps of one build: each looks at what is there, does one thing or finds that it has to wait, and may be repeated after a crash."""
+"""The steps of one build: each looks at what is there, does one thing or finds that it has to wait, and may be repeated
+after a crash.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,21 @@ class Steps(Installing, Storing):
     """One build from its commit to its slug."""
 
     def take(self) -> bool:
-        """Carry out the step of the build's phase. True: go on with the next one; False: nothing to do before the next call."""
-        table = {"prepare": self.prepare, "hook": self.hook, "python": self.fetch, "install": self.install, "compile": self.compile, "store": self.store}
+        """Carry out the step of the build's phase. True: go on with the next one; False: nothing to do before the next
+        call.
+        """
+        table = {
+            "prepare": self.prepare,
+            "hook": self.hook,
+            "python": self.fetch,
+            "install": self.install,
+            "compile": self.compile,
+            "store": self.store,
+        }
         return table[self.build.phase]()
 
-    # -- prepare: the commit's files, the plan ---------------------------------------------------------------------------
+    # -- prepare: the commit's files, the plan
+    # ---------------------------------------------------------------------------
 
     def prepare(self) -> bool:
         """Read the commit and decide what to do with it."""
@@ -52,7 +64,9 @@ class Steps(Installing, Storing):
         return self._begun(tar, settings)
 
     def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
-        """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is planned."""
+        """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is
+        planned.
+        """
         self.facts["generation"] = generation(self.build.app)
         self.facts["listed"] = list(visible.names(self.build.app.settings))
         source = Source(self.home / tar, settings["root"])
@@ -64,8 +78,15 @@ class Steps(Installing, Storing):
         finally:
             source.close()
         return self.go(
-            "hook", source=tar, root=settings["root"], settings=settings, python=asdict(self._any_python()), ignored=list(left_out), install={}, hooked=True
-        )  # fmt: skip
+            "hook",
+            source=tar,
+            root=settings["root"],
+            settings=settings,
+            python=asdict(self._any_python()),
+            ignored=list(left_out),
+            install={},
+            hooked=True,
+        )
 
     def _any_python(self) -> Interpreter:
         found = [it for it in interpreters.find(home=self.home) if it.minor >= OLDEST]
@@ -76,7 +97,9 @@ class Steps(Installing, Storing):
     def _plan(self, source: Source, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
         """What is to be done, and with which Python; one that is not here is fetched first, if that is possible."""
         try:
-            made = plan.make(source, settings=settings, interpreters=interpreters.find(home=self.home), cached=self._last_python())
+            made = plan.make(
+                source, settings=settings, interpreters=interpreters.find(home=self.home), cached=self._last_python()
+            )
         except NotHereError as error:
             if self._worth_fetching(error.wanted):
                 return self._to_fetch(error.wanted, True, tar, root, settings, left_out)
@@ -104,13 +127,17 @@ class Steps(Installing, Storing):
         tried = (self.facts.get("fetch") or {}).get("version")
         return pythons.allowed() and tried != version and not pythons.why_not(self.home, version)
 
-    def _to_fetch(self, version: str, eager: bool, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
+    def _to_fetch(
+        self, version: str, eager: bool, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]
+    ) -> bool:
         self.say(f"-----> Installing Python {version}, which is not on this host")
         asked = {"version": version, "eager": eager, "since": clock.now().timestamp(), "told": 0}
         return self.go("python", source=tar, root=root, settings=settings, ignored=list(left_out), fetch=asked)
 
     def fetch(self) -> bool:
-        """A Python that the app asks for and the host lacks: by uv, in the background. Then the plan is made, with or without."""
+        """A Python that the app asks for and the host lacks: by uv, in the background. Then the plan is made, with or
+        without.
+        """
         asked = self.facts["fetch"]
         if not pythons.fetch(self.home, asked["version"], eager=asked["eager"]):
             self._still(asked)
@@ -121,7 +148,9 @@ class Steps(Installing, Storing):
         source = Source(self.home / self.facts["source"], self.facts["root"])
         try:
             source.leave_out(self.facts["ignored"])
-            return self._plan(source, self.facts["source"], self.facts["root"], self.facts["settings"], tuple(self.facts["ignored"]))
+            return self._plan(
+                source, self.facts["source"], self.facts["root"], self.facts["settings"], tuple(self.facts["ignored"])
+            )
         finally:
             source.close()
 
@@ -134,7 +163,9 @@ class Steps(Installing, Storing):
 
     def _not_had(self, error: NotHereError) -> BuildError:
         """The refusal, with the reason why it could not be fetched either."""
-        why = pythons.why_not(self.home, error.wanted) or ("" if pythons.allowed() else f"the operator has switched downloads off ({pythons.SETTING})")
+        why = pythons.why_not(self.home, error.wanted) or (
+            "" if pythons.allowed() else f"the operator has switched downloads off ({pythons.SETTING})"
+        )
         if not why:
             return error
         return BuildError(error.reason, self.mask(f"{error.message}\nIt could not be fetched: {why}."), hint=error.hint)

@@ -1,4 +1,6 @@
-"""The part of a build that makes the slug: hooks and collectstatic in the app's sandbox, then the copy into the store and its row."""
+"""The part of a build that makes the slug: hooks and collectstatic in the app's sandbox, then the copy into the store
+and its row.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,15 @@ class Storing(Part):
         key = self.facts["env_key"]
 
         def order(name: str) -> DynoSpec:
-            job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "all", "writable": self._writable()}
-            return self._compile_spec(name, job, env=f"envs/{key}", hooks=bool(self.facts["post_compile"] or self.facts.get("hooked")))
+            job = {
+                "root": self.facts["root"],
+                "ignored": self.facts["ignored"],
+                "phase": "all",
+                "writable": self._writable(),
+            }
+            return self._compile_spec(
+                name, job, env=f"envs/{key}", hooks=bool(self.facts["post_compile"] or self.facts.get("hooked"))
+            )
 
         if self.watch("compile", order) is None:
             return False
@@ -64,10 +73,17 @@ class Storing(Part):
         app_json = read_app_json(stored.texts["app.json"]) if "app.json" in stored.texts else {}
         manifest = self._manifest()
         slug = record(
-            app=self.build.app, stored=stored, env_key=key, commit=self.build.commit, process_types=types, app_json=app_json,
-            settings=self.facts["settings"], is_django=environments.has_package(self.home, key, "django") or "django/__init__.py" in stored.files,
-            migrations_digest=migrations_digest(stored.files, key), manifest=manifest,
-        )  # fmt: skip
+            app=self.build.app,
+            stored=stored,
+            env_key=key,
+            commit=self.build.commit,
+            process_types=types,
+            app_json=app_json,
+            settings=self.facts["settings"],
+            is_django=environments.has_package(self.home, key, "django") or "django/__init__.py" in stored.files,
+            migrations_digest=migrations_digest(stored.files, key),
+            manifest=manifest,
+        )
         self._tell(types, stored.size, manifest)
         self.conclude(slug=slug, status="succeeded")
         return False
@@ -131,19 +147,28 @@ class Storing(Part):
             self.say("\n".join(["", *(f" !     {line}" for line in heavy), " "]))
 
 
-TELLING = re.compile(r"migrat|versions|alembic|setting|conf|environment|production|staging|local|base|common|routers?\.py|apps\.py", re.IGNORECASE)
-"""Words in the path of a Python file that may hold a migration, or say which apps are installed, where their migrations are and which database is theirs."""
+TELLING = re.compile(
+    r"migrat|versions|alembic|setting|conf|environment|production|staging|local|base|common|routers?\.py|apps\.py",
+    re.IGNORECASE,
+)
+"""Words in the path of a Python file that may hold a migration, or say which apps are installed, where their migrations
+are and which database is theirs.
+"""
 NUMBERED = re.compile(r"(\d{3,}|[0-9a-f]{8,})_\w+\.py")
 """How Django and Alembic name migrations, wherever they lie."""
 
 
 def migrations_digest(files: Mapping[str, tuple[str, str, int]], env_key: str) -> str:
-    """Changes when something changes that decides which migrations the code has: their files, the settings, the environment with its packages.
+    """Changes when something changes that decides which migrations the code has: their files, the settings, the
+    environment with its packages.
 
-    Rather too often than too seldom: while it is the same, nobody asks the database. What lies beside manage.py, wsgi.py or asgi.py counts as settings.
+    Rather too often than too seldom: while it is the same, nobody asks the database. What lies beside manage.py,
+    wsgi.py or asgi.py counts as settings.
     """
     total = hashlib.sha256(env_key.encode() + b"\0")
-    projects = {path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in ("manage.py", "wsgi.py", "asgi.py")}
+    projects = {
+        path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in ("manage.py", "wsgi.py", "asgi.py")
+    }
     for path in sorted(files):
         folder, _, name = path.rpartition("/")
         if name.endswith((".py", ".ini")) and (folder in projects or TELLING.search(path) or NUMBERED.fullmatch(name)):

@@ -1,4 +1,5 @@
-"""Puts uv, the scripts of the dyno side and the operator's certificates where the engine can mount them: ``<home>/cache/tools``.
+"""Puts uv, the scripts of the dyno side and the operator's certificates where the engine can mount them:
+``<home>/cache/tools``.
 
 Everything there is content-addressed and made by a rename, so it is whole or not there. No table is read or written.
 """
@@ -49,12 +50,16 @@ def uv_version() -> str:
 
 
 def seal(home: Path) -> str:
-    """The key, in hex, with which the platform's installations seal what they keep in the shared cache. No app's dyno gets it."""
+    """The key, in hex, with which the platform's installations seal what they keep in the shared cache. No app's dyno
+    gets it.
+    """
     return hmac.new(master_key(home), b"greenroom shared cache", "sha256").hexdigest()
 
 
 def index_settings() -> dict[str, str]:
-    """The operator's package index, as uv reads it: from the worker's own environment. Folders are left out: no sandbox sees them."""
+    """The operator's package index, as uv reads it: from the worker's own environment. Folders are left out: no sandbox
+    sees them.
+    """
     found = {}
     for name, sources in INDEX_SETTINGS.items():
         value = next((os.environ[source] for source in sources if os.environ.get(source)), "")
@@ -65,7 +70,9 @@ def index_settings() -> dict[str, str]:
 
 
 def certificate_mounts(home: Path) -> tuple[tuple[Mount, ...], dict[str, str]]:
-    """The operator's own certificate authorities for the index, if they set any: the mount, and uv's variable for it."""
+    """The operator's own certificate authorities for the index, if they set any: the mount, and uv's variable for
+    it.
+    """
     for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"):
         path = Path(os.environ.get(name) or "/nonexistent")
         if path.is_file():
@@ -98,7 +105,9 @@ def _uv(home: Path) -> str:
 @lru_cache
 def _certificates(home: Path, path: str, stamp: tuple[int, int]) -> str:
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-    return f"{_place(home, f'cache/tools/ca-{digest}', lambda folder: _copy(Path(path), folder / 'ca.pem', 0o644))}/ca.pem"
+    return (
+        f"{_place(home, f'cache/tools/ca-{digest}', lambda folder: _copy(Path(path), folder / 'ca.pem', 0o644))}/ca.pem"
+    )
 
 
 def _copy(source: Path, target: Path, mode: int) -> None:

@@ -27,15 +27,25 @@ from greenroom.engine.contract import Engine
 from greenroom.git.queries import pushers
 
 __all__ = [
-    "advance_scan", "advance_tests", "begin", "cancel", "judge", "override", "report", "rerun", "sweep", "sweep_forsaken",
-]  # fmt: skip
+    "advance_scan",
+    "advance_tests",
+    "begin",
+    "cancel",
+    "judge",
+    "override",
+    "report",
+    "rerun",
+    "sweep",
+    "sweep_forsaken",
+]
 
 SHA = re.compile(r"[0-9a-f]{40}\Z")
 MAX_ATTEMPTS = 1000
 
 
 def begin(*, app: App, sha: str, names: Iterable[str]) -> list[CheckRun]:
-    """The newest attempt of each named check, made and queued where there is none. Repeatable, and cheap when nothing is missing.
+    """The newest attempt of each named check, made and queued where there is none. Repeatable, and cheap when nothing
+    is missing.
 
     A builtin check that was cancelled is attempted anew: its commit is on its way again.
     """
@@ -69,13 +79,26 @@ def _attempt(app: App, sha: str, name: str, number: int) -> CheckRun:
 
 @transaction.atomic
 def report(
-    *, app: App, sha: str, name: str, status: str, conclusion: str = "", title: str = "", summary: str = "", url: str = "",
-    annotations: Sequence[Mapping[str, Any]] = (), actor: Actor | None = None, anew: bool = False,
-) -> CheckRun:  # fmt: skip
-    """What another system says of a check. Repeating a report changes nothing; one after the end, or ``anew``, is a new attempt.
+    *,
+    app: App,
+    sha: str,
+    name: str,
+    status: str,
+    conclusion: str = "",
+    title: str = "",
+    summary: str = "",
+    url: str = "",
+    annotations: Sequence[Mapping[str, Any]] = (),
+    actor: Actor | None = None,
+    anew: bool = False,
+) -> CheckRun:
+    """What another system says of a check. Repeating a report changes nothing; one after the end, or ``anew``, is a new
+    attempt.
 
-    annotations: maps with path, line, message, and if known column, rule, severity (1-4), tool; they are added to those of the attempt.
-    actor: who reports, None for Greenroom itself. A builtin check cannot be reported, but for the platform's own errors.
+    annotations: maps with path, line, message, and if known column, rule, severity (1-4), tool; they are added to those
+    of the attempt.
+    actor: who reports, None for Greenroom itself. A builtin check cannot be reported, but for the platform's own
+    errors.
     UserError for a bad sha or name, a builtin check, an unknown status or conclusion, and ``stale``.
     """
     name = printable(name).strip()[:100]
@@ -105,7 +128,9 @@ def report(
 
 
 def refuse_report(*, app: App, run: CheckRun, actor: Actor) -> None:
-    """Raise what ``report`` would raise for this run: UserError for a builtin one, ForbiddenError for one pinned to another token."""
+    """Raise what ``report`` would raise for this run: UserError for a builtin one, ForbiddenError for one pinned to
+    another token.
+    """
     _refuse_builtin(run.name)
     _refuse_strangers(app, run.name, actor)
 
@@ -163,12 +188,15 @@ def _move_as_reported(run: CheckRun, status: str, conclusion: str, words: dict[s
 def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[CheckRun]:
     """Another attempt of the named check, or of all that ended without success. Those that run already are left alone.
 
-    NotFoundError if the commit has no such check; ConflictError if the named one has not ended, or there is none to repeat.
+    NotFoundError if the commit has no such check; ConflictError if the named one has not ended, or there is none to
+    repeat.
     """
     lock(app)
     runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
     if name is not None and rules.key(name) == rules.REHEARSAL:
-        raise ConflictError("A rehearsal is not run again by the gate.", hint=f"greenroom migrations:rehearse -a {app.name}")
+        raise ConflictError(
+            "A rehearsal is not run again by the gate.", hint=f"greenroom migrations:rehearse -a {app.name}"
+        )
     if name is not None:
         runs = [run for run in runs if rules.key(run.name) == rules.key(name)]
         if not runs:
@@ -194,7 +222,8 @@ def override(
 ) -> Override:
     """Let one commit through in spite of the named checks, until one of its checks is attempted anew.
 
-    UserError for a reason under 10 characters, or a check that is neither required nor reported. May the actor do this: the caller's question.
+    UserError for a reason under 10 characters, or a check that is neither required nor reported. May the actor do this:
+    the caller's question.
     """
     lock(app)
     names = list(app.required_checks if required is None else required)
@@ -216,9 +245,14 @@ def override(
         )
     seen = {name: 0 for name in known if rules.key(name) != rules.REHEARSAL} | {run.name: run.attempt for run in runs}
     row = Override.objects.create(
-        app=app, sha=sha, checks=list(checks), attempts=seen, reason=printable(reason).strip(),
-        account_id=actor.account_id, actor=actor.email,
-    )  # fmt: skip
+        app=app,
+        sha=sha,
+        checks=list(checks),
+        attempts=seen,
+        reason=printable(reason).strip(),
+        account_id=actor.account_id,
+        actor=actor.email,
+    )
     last = queries.newest_verdict(app, sha)
     shown = {"colour": last.colour, "reasons": last.reasons} if last else {}
     detail = {"sha": sha, "checks": list(checks), "reason": row.reason, "verdict": shown}
@@ -230,7 +264,10 @@ def judge(*, app: App, sha: str, required: Iterable[str]) -> Verdict:
     """The gate's answer now. A row is written only when colour or reasons differ from the last one of the commit."""
     runs = queries.latest(app, sha)
     now = clock.now()
-    if any(rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=rules.STALE_AT_LEAST) for run in runs) and _expire(app, runs):
+    if any(
+        rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=rules.STALE_AT_LEAST)
+        for run in runs
+    ) and _expire(app, runs):
         runs = queries.latest(app, sha)
     facts = queries.facts(app, sha, required, runs=runs)
     decision = rules.verdict(facts)
@@ -270,7 +307,11 @@ def cancel(*, app: App, sha: str, engine: Engine, why: str) -> list[CheckRun]:
     A verdict that was given before is given anew, so that none says that something waits.
     """
     lock(app)
-    rows = CheckRun.objects.select_for_update(no_key=True).filter(app=app, sha=sha, builtin=True).exclude(status="completed")
+    rows = (
+        CheckRun.objects.select_for_update(no_key=True)
+        .filter(app=app, sha=sha, builtin=True)
+        .exclude(status="completed")
+    )
     ended = list(rows)
     for run in ended:
         move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])

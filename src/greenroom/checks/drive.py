@@ -1,6 +1,7 @@
 """Drives the builtin checks one step at a time: starts their dynos, looks at them, and records how they ended.
 
-Rows are written before side effects and dynos have ids that follow from the run, so each step may be repeated after a crash.
+Rows are written before side effects and dynos have ids that follow from the run, so each step may be repeated after a
+crash.
 """
 
 from __future__ import annotations
@@ -47,7 +48,14 @@ def dynos(run: CheckRun) -> tuple[str, ...]:
 
 
 def advance_tests(
-    *, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], engine: Engine, home: Path, say: Say, deployed_sha: str = ""
+    *,
+    run: CheckRun,
+    slug: Slug,
+    mounts: tuple[Mount, ...],
+    engine: Engine,
+    home: Path,
+    say: Say,
+    deployed_sha: str = "",
 ) -> CheckRun:
     """One step of the check ``tests``: start its dyno, look at it, or record how it ended. Never waits.
 
@@ -76,10 +84,19 @@ def _announce(run: CheckRun, home: Path, say: Say) -> None:
 
 
 def advance_scan(
-    *, run: CheckRun, app: App, sha: str, deployed_sha: str, slug: Slug | None, mounts: tuple[Mount, ...] | None,
-    engine: Engine, home: Path, say: Say,
-) -> CheckRun:  # fmt: skip
-    """One step of the check ``scan``. Never waits. ruff and the optional scanners start at once, beside the build; the rest once there is a slug.
+    *,
+    run: CheckRun,
+    app: App,
+    sha: str,
+    deployed_sha: str,
+    slug: Slug | None,
+    mounts: tuple[Mount, ...] | None,
+    engine: Engine,
+    home: Path,
+    say: Say,
+) -> CheckRun:
+    """One step of the check ``scan``. Never waits. ruff and the optional scanners start at once, beside the build; the
+    rest once there is a slug.
 
     deployed_sha: what runs now; empty for the first deployment, whose findings all count as known.
     slug, mounts: None until the build has ended; then Django's own look starts, in an app of Django's.
@@ -90,7 +107,9 @@ def advance_scan(
         write(run, data={**run.data, "wish": scanning.wish_of(app=app, home=home, sha=sha, deployed_sha=deployed_sha)})
     wish = run.data["wish"]
     common: dict[str, Any] = {"run": run, "deployed_sha": deployed_sha, "home": home}
-    orders: dict[str, Callable[[], DynoSpec]] = {scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)}
+    orders: dict[str, Callable[[], DynoSpec]] = {
+        scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)
+    }
     if wish["scanners"]:
         order = lambda: scanning.scanners_spec(app=app, sha=sha, names=wish["scanners"], **common)  # noqa: E731
         orders[scanning.scanners_dyno_id(run)] = order
@@ -120,24 +139,32 @@ def _scanned(run: CheckRun, states: dict[str, DynoState], home: Path) -> Outcome
 
 
 def _lost(run: CheckRun, state: DynoState, engine: Engine, home: Path) -> bool:
-    """Whether the dyno died with its machine, or was killed from outside, and may be started once more; it has then been forgotten."""
+    """Whether the dyno died with its machine, or was killed from outside, and may be started once more; it has then
+    been forgotten.
+    """
     if int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
         return False
-    if state.phase != "lost" and not (_killed(state) and not (tools.out_folder(home, state.id) / "result.json").exists()):
+    if state.phase != "lost" and not (
+        _killed(state) and not (tools.out_folder(home, state.id) / "result.json").exists()
+    ):
         return False
     engine.forget(state.id)
     return True
 
 
 def _killed(state: DynoState) -> bool:
-    """Whether a signal ended the dyno that was not the platform's, as the system's own out-of-memory killer sends it."""
+    """Whether a signal ended the dyno that was not the platform's, as the system's own out-of-memory killer sends
+    it.
+    """
     return state.phase == "exited" and state.reason in ("", "exit") and (state.exit_code or 0) > 128
 
 
 def _start(
     run: CheckRun, engine: Engine, order: Callable[[], DynoSpec], say: Say, *, slug: Slug | None = None
 ) -> CheckRun:
-    """Mark the run as begun, then start its dyno. Trouble of the platform's is tried again for a minute, then an error."""
+    """Mark the run as begun, then start its dyno. Trouble of the platform's is tried again for a minute, then an
+    error.
+    """
     trouble = run.data.get("trouble") or {}
     now = clock.now().timestamp()
     if trouble and now - trouble["last"] < RETRY.total_seconds():
@@ -169,7 +196,9 @@ def _begun(run: CheckRun) -> bool:
 
 
 def _end_again(run: CheckRun, engine: Engine) -> None:
-    """Kill what was started while somebody ended the run, who may have looked for dynos too early; the sweep takes the run up once more."""
+    """Kill what was started while somebody ended the run, who may have looked for dynos too early; the sweep takes the
+    run up once more.
+    """
     if CheckRun.objects.filter(pk=run.pk, status="completed").update(dyno=dynos(run)[0]):
         for dyno in dynos(run):
             engine.signal(dyno, "KILL")
@@ -185,7 +214,9 @@ def _trouble(run: CheckRun, say: Say, error: Exception, times: dict[str, float])
 
 
 def _finish(run: CheckRun, say: Say, read: Callable[[], Outcome]) -> CheckRun:
-    """Complete the run with what its dyno left; what cannot be read or stored is an error, never a success. A database that is away is waited for."""
+    """Complete the run with what its dyno left; what cannot be read or stored is an error, never a success. A database
+    that is away is waited for.
+    """
     try:
         return _record(run, say, read())
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, DataError) as error:
@@ -215,7 +246,8 @@ def _record(run: CheckRun, say: Say, outcome: Outcome) -> CheckRun:
 
 
 def sweep(*, engine: Engine, limit: int = 20) -> int:
-    """Forget the dynos and drop the databases of builtin checks that have ended; how many. Repeatable, not for the fast path.
+    """Forget the dynos and drop the databases of builtin checks that have ended; how many. Repeatable, not for the fast
+    path.
 
     A run whose cleanup fails is tried again after those that have not failed yet.
     """
@@ -245,7 +277,9 @@ def _clean_up(run: CheckRun, engine: Engine) -> bool:
 
 
 def sweep_forsaken() -> list[str]:
-    """Drop the databases of test runs whose rows went with their app before ``sweep`` came to them; their names. Repeatable."""
+    """Drop the databases of test runs whose rows went with their app before ``sweep`` came to them; their names.
+    Repeatable.
+    """
     there = postgres.throwaways()
     runs = CheckRun.objects.filter(builtin=True, name="tests").exclude(dyno="")
     return postgres.drop_other_throwaways(there=there, labels=runs.values_list("dyno", flat=True)) if there else []

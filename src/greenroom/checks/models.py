@@ -14,12 +14,15 @@ from greenroom.slugs.models import Slug
 class CheckRun(models.Model):
     """One attempt of one named check on one commit. The highest attempt counts.
 
-    status: queued, in_progress, completed; conclusion (when completed): success, failure, error, cancelled, timed_out, skipped,
-    neutral, stale, action_required. brief: what the verdict says of it; notes: what the verdict mentions although it passed.
+    status: queued, in_progress, completed; conclusion (when completed): success, failure, error, cancelled, timed_out,
+    skipped,
+    neutral, stale, action_required. brief: what the verdict says of it; notes: what the verdict mentions although it
+    passed.
     dyno: the engine's id of the dyno that runs it, for builtin checks; empty once it has been forgotten.
     number: counts the runs of the app; the whole number by which GitHub's clients call a run.
     reporter: the id of the token that reported the attempt first; None for builtin checks and for people's passwords.
-    data: of tests {tests, skipped, seconds, wall, runs, flaky[], failures[{name, kind, output}], slowest[]}; of scan {ruff, models};
+    data: of tests {tests, skipped, seconds, wall, runs, flaky[], failures[{name, kind, output}], slowest[]}; of scan
+    {ruff, models};
     of a check run from outside {text, external_id}.
     """
 
@@ -51,14 +54,22 @@ class CheckRun(models.Model):
             models.UniqueConstraint(fields=["app", "sha", "name", "attempt"], name="one_run_per_attempt"),
             models.UniqueConstraint(fields=["app", "number"], name="one_run_per_number"),
         ]
-        indexes = [models.Index(fields=["app", "sha"], name="unfinished_checks", condition=models.Q(builtin=True) & ~models.Q(status="completed"))]
+        indexes = [
+            models.Index(
+                fields=["app", "sha"],
+                name="unfinished_checks",
+                condition=models.Q(builtin=True) & ~models.Q(status="completed"),
+            )
+        ]
 
 
 class Annotation(models.Model):
-    """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in what is deployed.
+    """A finding at a line. severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation. new: not in what is
+    deployed.
 
     column, end_line, end_column: 0 where the reporter did not say. raw_details: of the reporter, as it came.
-    suppressed: ``inSource`` (noqa and the like) or ``external`` (an Ignore, whose words are the justification); empty for what counts.
+    suppressed: ``inSource`` (noqa and the like) or ``external`` (an Ignore, whose words are the justification); empty
+    for what counts.
     """
 
     check_run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="annotations")
@@ -79,9 +90,11 @@ class Annotation(models.Model):
 
 
 class Ignore(models.Model):
-    """A person lets one finding pass until a moment; afterwards it counts as new again, also where it is deployed already.
+    """A person lets one finding pass until a moment; afterwards it counts as new again, also where it is deployed
+    already.
 
-    fingerprint: ``greenroom/v1``; tool, rule, path: of the finding when it was ignored. ended_at: somebody took it back.
+    fingerprint: ``greenroom/v1``; tool, rule, path: of the finding when it was ignored. ended_at: somebody took it
+    back.
     """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="ignores")
@@ -98,14 +111,17 @@ class Ignore(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["app", "fingerprint"], condition=models.Q(ended_at=None), name="one_ignore_per_finding")
+            models.UniqueConstraint(
+                fields=["app", "fingerprint"], condition=models.Q(ended_at=None), name="one_ignore_per_finding"
+            )
         ]
 
 
 class GatePolicy(models.Model):
     """How strict the gate of an app is; without a row the defaults hold.
 
-    two_people: who pushed a commit may not override its checks. stale_after: minutes of silence after which a check is stale.
+    two_people: who pushed a commit may not override its checks. stale_after: minutes of silence after which a check is
+    stale.
     """
 
     app = models.OneToOneField(App, on_delete=models.CASCADE, related_name="gate_policy")
@@ -114,7 +130,9 @@ class GatePolicy(models.Model):
 
 
 class Verdict(models.Model):
-    """The gate's answer for a commit, as it was decided: colour (green, pending, red, blocked) with reasons. The newest counts."""
+    """The gate's answer for a commit, as it was decided: colour (green, pending, red, blocked) with reasons. The newest
+    counts.
+    """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="verdicts")
     sha = models.CharField(max_length=40)
@@ -125,7 +143,9 @@ class Verdict(models.Model):
 
 
 class Override(models.Model):
-    """A person lets one commit through in spite of named checks; void when one of the runs it saw has a newer attempt."""
+    """A person lets one commit through in spite of named checks; void when one of the runs it saw has a newer
+    attempt.
+    """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="overrides")
     sha = models.CharField(max_length=40)
@@ -138,7 +158,9 @@ class Override(models.Model):
 
 
 class Status(models.Model):
-    """A commit status as it was reported, in GitHub's words: state is error, failure, pending or success. Rows are added, never changed."""
+    """A commit status as it was reported, in GitHub's words: state is error, failure, pending or success. Rows are
+    added, never changed.
+    """
 
     id = models.BigAutoField(primary_key=True)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="statuses")

@@ -1,4 +1,5 @@
-"""What other systems report of a commit, in GitHub's two ways: statuses that are added, and check runs that are made and changed.
+"""What other systems report of a commit, in GitHub's two ways: statuses that are added, and check runs that are made
+and changed.
 
 Both become attempts of the check of that name. Whether the caller may report it was asked before.
 """
@@ -32,7 +33,8 @@ Words = Mapping[str, Any]
 def add_status(
     *, app: App, sha: str, context: str, state: str, description: str = "", target_url: str = "", actor: Actor
 ) -> Status:
-    """A commit status: the row as it came, and the check ``context`` moved by it. ``pending`` after an end begins a new attempt.
+    """A commit status: the row as it came, and the check ``context`` moved by it. ``pending`` after an end begins a new
+    attempt.
 
     UserError for a builtin context or more than 1000 statuses of it; ForbiddenError if it is pinned to another token.
     """
@@ -41,41 +43,71 @@ def add_status(
         raise UserError(f"This SHA and context has reached the maximum number of statuses ({MAX_STATUSES}).")
     conclusion = ENDS.get(state, "")
     actions.report(
-        app=app, sha=sha, name=context, status="completed" if conclusion else "in_progress", conclusion=conclusion,
-        title=description, url=target_url, actor=actor,
-    )  # fmt: skip
+        app=app,
+        sha=sha,
+        name=context,
+        status="completed" if conclusion else "in_progress",
+        conclusion=conclusion,
+        title=description,
+        url=target_url,
+        actor=actor,
+    )
     return Status.objects.create(
-        app=app, sha=sha, context=printable(context).strip(), state=state, description=printable(description),
-        target_url=printable(target_url), account_id=actor.account_id,
-    )  # fmt: skip
+        app=app,
+        sha=sha,
+        context=printable(context).strip(),
+        state=state,
+        description=printable(description),
+        target_url=printable(target_url),
+        account_id=actor.account_id,
+    )
 
 
 @transaction.atomic
 def open_run(
-    *, app: App, sha: str, name: str, status: str, conclusion: str, words: Words, annotations: Sequence[Words], actor: Actor
-) -> CheckRun:  # fmt: skip
+    *,
+    app: App,
+    sha: str,
+    name: str,
+    status: str,
+    conclusion: str,
+    words: Words,
+    annotations: Sequence[Words],
+    actor: Actor,
+) -> CheckRun:
     """A new attempt of the check; one that was asked for by a re-run and has not begun is taken.
 
-    words: title, summary, url, text, external_id, started_at, completed_at; what is missing stays empty. Errors as ``report``.
+    words: title, summary, url, text, external_id, started_at, completed_at; what is missing stays empty. Errors as
+    ``report``.
     """
     lock(app)
     before = queries.latest_of(app, sha, name)
     if before and before.status == "in_progress" and not before.builtin:
         actions.end_unfinished(app=app, run=before, why="another run of the check was opened")
     run = actions.report(
-        app=app, sha=sha, name=name, status=status, conclusion=conclusion, title=words.get("title", ""),
-        summary=words.get("summary", ""), url=words.get("url", ""), annotations=annotations, actor=actor, anew=True,
-    )  # fmt: skip
+        app=app,
+        sha=sha,
+        name=name,
+        status=status,
+        conclusion=conclusion,
+        title=words.get("title", ""),
+        summary=words.get("summary", ""),
+        url=words.get("url", ""),
+        annotations=annotations,
+        actor=actor,
+        anew=True,
+    )
     return _detail(run, words)
 
 
 @transaction.atomic
 def change_run(
     *, app: App, run: CheckRun, status: str, conclusion: str, words: Words, annotations: Sequence[Words], actor: Actor
-) -> CheckRun:  # fmt: skip
+) -> CheckRun:
     """Move an attempt on, or add words and annotations to it. status: empty to leave it as it is.
 
-    What the caller read of the run may be old: all is decided by the row as it is now. ConflictError for another end of an attempt that
+    What the caller read of the run may be old: all is decided by the row as it is now. ConflictError for another end of
+    an attempt that
     has ended, or a newer attempt; ForbiddenError and UserError as ``report``.
     """
     lock(app)
@@ -95,9 +127,17 @@ def change_run(
         annotate(run, [{"tool": run.name[:40], **item} for item in annotations])
         return _detail(run, words)
     changed = actions.report(
-        app=app, sha=run.sha, name=run.name, status=status, conclusion=conclusion, title=kept["title"],
-        summary=kept["summary"], url=kept["url"], annotations=annotations, actor=actor,
-    )  # fmt: skip
+        app=app,
+        sha=run.sha,
+        name=run.name,
+        status=status,
+        conclusion=conclusion,
+        title=kept["title"],
+        summary=kept["summary"],
+        url=kept["url"],
+        annotations=annotations,
+        actor=actor,
+    )
     return _detail(changed, words)
 
 
@@ -107,7 +147,10 @@ def _detail(run: CheckRun, words: Words) -> CheckRun:
     own = {key: printable(words[key])[:65_535] for key in ("text", "external_id") if words.get(key)}
     if own:
         changes["data"] = {**run.data, **own}
-    times: dict[str, datetime | None] = {"started_at": words.get("started_at"), "finished_at": words.get("completed_at")}
+    times: dict[str, datetime | None] = {
+        "started_at": words.get("started_at"),
+        "finished_at": words.get("completed_at"),
+    }
     changes |= {column: moment for column, moment in times.items() if moment}
     if changes:
         write(run, **changes)

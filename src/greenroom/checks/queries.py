@@ -20,7 +20,9 @@ NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 def latest(app: App, sha: str) -> list[CheckRun]:
-    """The newest attempt of each check of the commit, builtin ones first, then by name. Their long columns are read when asked for."""
+    """The newest attempt of each check of the commit, builtin ones first, then by name. Their long columns are read
+    when asked for.
+    """
     return latest_of_all(app, [sha]).get(sha, [])
 
 
@@ -71,7 +73,10 @@ def latest_of_all(app: App, shas: Iterable[str]) -> dict[str, list[CheckRun]]:
 
 def newest_verdicts(app: App, shas: Iterable[str]) -> dict[str, Verdict]:
     """``newest_verdict`` of several commits, by one query."""
-    return {row.sha: row for row in Verdict.objects.filter(app=app, sha__in=set(shas)).order_by("sha", "-id").distinct("sha")}
+    return {
+        row.sha: row
+        for row in Verdict.objects.filter(app=app, sha__in=set(shas)).order_by("sha", "-id").distinct("sha")
+    }
 
 
 def newest_verdict(app: App, sha: str) -> Verdict | None:
@@ -93,7 +98,9 @@ def as_rule(run: CheckRun) -> rules.Run:
 
 
 def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRun] | None = None) -> rules.Facts:
-    """What the gate judges: the newest attempts (``runs`` if they were read already), and the overrides of exactly this commit."""
+    """What the gate judges: the newest attempts (``runs`` if they were read already), and the overrides of exactly this
+    commit.
+    """
     known = latest(app, sha) if runs is None else list(runs)
     return rules.Facts(
         sha=sha,
@@ -107,13 +114,17 @@ def facts(app: App, sha: str, required: Iterable[str], *, runs: Iterable[CheckRu
 
 
 def _as_leave(row: Override) -> rules.Override:
-    return rules.Override(checks=tuple(row.checks), attempts=row.attempts, reason=row.reason, actor=row.actor or "greenroom")
+    return rules.Override(
+        checks=tuple(row.checks), attempts=row.attempts, reason=row.reason, actor=row.actor or "greenroom"
+    )
 
 
 def overrides(app: App, sha: str) -> list[tuple[Override, bool]]:
     """All overrides of a commit, oldest first, and whether each still holds."""
     newest = rules.latest([as_rule(run) for run in latest(app, sha)])
-    return [(row, rules.holds(_as_leave(row), newest)) for row in Override.objects.filter(app=app, sha=sha).order_by("id")]
+    return [
+        (row, rules.holds(_as_leave(row), newest)) for row in Override.objects.filter(app=app, sha=sha).order_by("id")
+    ]
 
 
 def silent(app: App, sha: str, required: Iterable[str], known: Iterable[CheckRun]) -> frozenset[str]:
@@ -138,7 +149,9 @@ def unfinished() -> list[tuple[UUID, str]]:
 def ignores(app: App) -> list[rules.Ignore]:
     """The app's ignores that nobody has taken back, those that have run out included."""
     rows = Ignore.objects.filter(app=app, ended_at=None).order_by("id")
-    return [rules.Ignore(fingerprint=row.fingerprint, reason=row.reason, actor=row.actor, until=row.until) for row in rows]
+    return [
+        rules.Ignore(fingerprint=row.fingerprint, reason=row.reason, actor=row.actor, until=row.until) for row in rows
+    ]
 
 
 def policy(app: App) -> GatePolicy:

@@ -1,4 +1,6 @@
-"""Writes one check run at a time: its legal moves and its findings. Which move is due is decided by ``actions`` and ``drive``."""
+"""Writes one check run at a time: its legal moves and its findings. Which move is due is decided by ``actions`` and
+``drive``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SUPPRESSED = {"suppressed": "inSource", "ignored": "external"}
 
 
 def lock(app: App) -> None:
-    """Attempts of one app's checks are numbered, and reported from outside, one after the other until the transaction ends."""
+    """Attempts of one app's checks are numbered, and reported from outside, one after the other until the transaction
+    ends.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
 
 
@@ -28,7 +32,9 @@ def locked(run: CheckRun) -> CheckRun:
 
 
 def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) -> None:
-    """One legal move of the run. ConflictError for any other, and when somebody has moved the row since ``run`` was read."""
+    """One legal move of the run. ConflictError for any other, and when somebody has moved the row since ``run`` was
+    read.
+    """
     problem = rules.move_problem(status=run.status, to_status=status, to_conclusion=conclusion)
     if problem:
         raise ConflictError(f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: {problem}.")
@@ -39,7 +45,9 @@ def move(run: CheckRun, *, status: str, conclusion: str = "", **changes: Any) ->
         changes["finished_at"] = now
     changes |= {"status": status, "conclusion": conclusion, "updated_at": now}
     if not CheckRun.objects.filter(pk=run.pk, status=run.status).update(**changes):
-        raise ConflictError(f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: somebody else has moved it meanwhile.")
+        raise ConflictError(
+            f"Check {run.name} of {run.sha[:8]}, attempt {run.attempt}: somebody else has moved it meanwhile."
+        )
     for key, value in changes.items():
         setattr(run, key, value)
 

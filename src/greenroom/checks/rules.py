@@ -42,7 +42,8 @@ MIN_REASON = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One attempt of one check. brief: what happened, without the check's name; notes: what to mention although it passed.
+    """One attempt of one check. brief: what happened, without the check's name; notes: what to mention although it
+    passed.
 
     reporter: the id of the token that reported it, empty for Greenroom itself and for passwords.
     """
@@ -70,7 +71,8 @@ class Override:
 class Facts:
     """All that the gate looks at for one commit. runs may hold several attempts of a name; the highest counts.
 
-    pins: ``key`` of a check -> the only token whose reports count for it. silent: keys of required checks whose provider is too late.
+    pins: ``key`` of a check -> the only token whose reports count for it. silent: keys of required checks whose
+    provider is too late.
     """
 
     sha: str
@@ -97,11 +99,15 @@ def key(name: str) -> str:
 
 
 REHEARSAL = "rehearsal"
-"""The check run that shows a rehearsal. It comes when the release is there: what requires it waits before the switch, not at the gate."""
+"""The check run that shows a rehearsal. It comes when the release is there: what requires it waits before the switch,
+not at the gate.
+"""
 
 
 def required_names(configured: Iterable[str]) -> tuple[str, ...]:
-    """The builtin checks and the configured ones, each once. Nothing configured stays nothing: the gate then refuses."""
+    """The builtin checks and the configured ones, each once. Nothing configured stays nothing: the gate then
+    refuses.
+    """
     wanted = [name.strip() for name in configured if name.strip()]
     unique: dict[str, str] = {}
     for name in [*BUILTIN, *wanted] if wanted else []:
@@ -232,14 +238,23 @@ def withheld(decision: Decision, *, serving: str = "") -> str:
 
 
 def remedies(runs: Iterable[Run], *, required: Iterable[str], app: str, sha: str) -> list[str]:
-    """For each required check that has not succeeded what to do next: read it all, and try it again where it says nothing of the code."""
+    """For each required check that has not succeeded what to do next: read it all, and try it again where it says
+    nothing of the code.
+    """
     names = {key(name) for name in required}
-    newest = [run for name, run in latest(runs).items() if name in names and run.status == "completed" and run.conclusion != "success"]
+    newest = [
+        run
+        for name, run in latest(runs).items()
+        if name in names and run.status == "completed" and run.conclusion != "success"
+    ]
     told = []
     for run in newest:
         told.append(f"all that `{run.name}` said: greenroom checks:info {shlex.quote(run.name)} {sha[:8]} -a {app}")
         if run.conclusion not in ("failure", "action_required"):
-            told.append(f"try `{run.name}` again on the same code: greenroom checks:rerun {shlex.quote(run.name)} --sha {sha[:8]} -a {app}")
+            told.append(
+                f"try `{run.name}` again on the same code: greenroom checks:rerun {shlex.quote(run.name)} --sha"
+                f" {sha[:8]} -a {app}"
+            )
     return told
 
 
@@ -279,13 +294,19 @@ class Ignore:
 
 
 def with_ignores(finding: Mapping[str, Any], ignores: Iterable[Ignore], now: datetime) -> dict[str, Any]:
-    """The finding as ignores leave it: ``ignored`` if it was new and one holds; ``new`` again, whatever it was, when its ignore has run out."""
+    """The finding as ignores leave it: ``ignored`` if it was new and one holds; ``new`` again, whatever it was, when
+    its ignore has run out.
+    """
     own = next((item for item in ignores if item.fingerprint == finding.get("fingerprint")), None)
     if own is None or finding.get("state") == "suppressed":
         return dict(finding)
     day = f"{own.until:%Y-%m-%d %H:%M} UTC"
     if own.until <= now:
-        return {**finding, "state": "new", "message": f"{finding.get('message')} (its ignore by {own.actor} ended {day})"}
+        return {
+            **finding,
+            "state": "new",
+            "message": f"{finding.get('message')} (its ignore by {own.actor} ended {day})",
+        }
     if finding.get("state", "new") != "new":
         return dict(finding)
     return {**finding, "state": "ignored", "justification": f"by {own.actor} until {day}: {own.reason}"}

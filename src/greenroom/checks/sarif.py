@@ -9,13 +9,27 @@ from urllib.parse import quote
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 KIND = "application/sarif+json"
 FIELDS = (
-    "tool", "rule", "path", "line", "end_line", "column", "end_column", "severity", "message", "fingerprint", "new", "suppressed", "justification",
-)  # fmt: skip
+    "tool",
+    "rule",
+    "path",
+    "line",
+    "end_line",
+    "column",
+    "end_column",
+    "severity",
+    "message",
+    "fingerprint",
+    "new",
+    "suppressed",
+    "justification",
+)
 MAX_RESULTS = 5000
 LEVELS = {1: "error", 2: "error", 3: "warning", 4: "note"}
 
 
-def log_of(*, name: str, sha: str, conclusion: str, findings: Iterable[Mapping[str, Any]], versions: Mapping[str, str]) -> dict[str, Any]:
+def log_of(
+    *, name: str, sha: str, conclusion: str, findings: Iterable[Mapping[str, Any]], versions: Mapping[str, str]
+) -> dict[str, Any]:
     """One SARIF log with a run for each tool; a single run without results when nothing was found.
 
     findings: maps with FIELDS; severity is 1 to 4. versions: tool -> version.
@@ -32,13 +46,21 @@ def log_of(*, name: str, sha: str, conclusion: str, findings: Iterable[Mapping[s
 def versions(data: Mapping[str, Any]) -> dict[str, str]:
     """tool -> version, of what a check run keeps."""
     found = {"ruff": (data.get("ruff") or {}).get("version")}
-    found |= {name: part.get("version") for name, part in (data.get("scanners") or {}).items() if isinstance(part, dict)}
+    found |= {
+        name: part.get("version") for name, part in (data.get("scanners") or {}).items() if isinstance(part, dict)
+    }
     return {tool: str(version) for tool, version in found.items() if version}
 
 
-def _run(tool: str, items: list[Mapping[str, Any]], sha: str, done: bool, versions: Mapping[str, str]) -> dict[str, Any]:
+def _run(
+    tool: str, items: list[Mapping[str, Any]], sha: str, done: bool, versions: Mapping[str, str]
+) -> dict[str, Any]:
     rules = sorted({item["rule"] for item in items if item["rule"]})
-    driver = {"name": tool, "rules": [{"id": rule} for rule in rules], **({"version": versions[tool]} if versions.get(tool) else {})}
+    driver = {
+        "name": tool,
+        "rules": [{"id": rule} for rule in rules],
+        **({"version": versions[tool]} if versions.get(tool) else {}),
+    }
     return {
         "tool": {"driver": driver},
         "automationDetails": {"id": f"greenroom/{tool}/{sha}"},

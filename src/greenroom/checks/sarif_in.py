@@ -1,4 +1,5 @@
-"""Reads SARIF 2.1.0 that another tool made: bytes in, plain findings out, or an error that says where in the log the trouble is.
+"""Reads SARIF 2.1.0 that another tool made: bytes in, plain findings out, or an error that says where in the log the
+trouble is.
 
 Only what a gate needs is read; what is not understood is not guessed at.
 """
@@ -66,7 +67,9 @@ def unpack(data: bytes) -> bytes:
 
 
 def read(data: bytes, roots: Iterable[str] = ()) -> list[Scan]:
-    """The scans of a log, one for each tool; several runs of one tool are one. roots: checkouts' folders to take off absolute paths."""
+    """The scans of a log, one for each tool; several runs of one tool are one. roots: checkouts' folders to take off
+    absolute paths.
+    """
     try:
         log = json.loads(unpack(data))
     except (ValueError, RecursionError) as error:
@@ -93,9 +96,12 @@ def read(data: bytes, roots: Iterable[str] = ()) -> list[Scan]:
 
 def _join(one: Scan, other: Scan) -> Scan:
     return Scan(
-        tool=one.tool, version=one.version or other.version, rows=one.rows + other.rows, done=one.done and other.done,
+        tool=one.tool,
+        version=one.version or other.version,
+        rows=one.rows + other.rows,
+        done=one.done and other.done,
         problem=one.problem or other.problem,
-    )  # fmt: skip
+    )
 
 
 def _run(run: Any, where: str, roots: tuple[str, ...]) -> Scan:
@@ -103,18 +109,34 @@ def _run(run: Any, where: str, roots: tuple[str, ...]) -> Scan:
     driver = _map(_map(run.get("tool"), f"{where}.tool").get("driver"), f"{where}.tool.driver")
     name = _text(driver.get("name"), f"{where}.tool.driver.name", 60)
     if "results" not in run:
-        raise _bad(f"{where}.results", "it is missing: the tool has not looked (an empty list says that it found nothing)")
-    rules = [rule for rule in _list(driver.get("rules", []), f"{where}.tool.driver.rules")[:MAX_RULES] if isinstance(rule, dict)]
+        raise _bad(
+            f"{where}.results", "it is missing: the tool has not looked (an empty list says that it found nothing)"
+        )
+    rules = [
+        rule
+        for rule in _list(driver.get("rules", []), f"{where}.tool.driver.rules")[:MAX_RULES]
+        if isinstance(rule, dict)
+    ]
     bases = _bases(run.get("originalUriBaseIds"))
     rows = [
         row
         for number, result in enumerate(_list(run["results"], f"{where}.results"))
         for row in _result(result, f"{where}.results[{number}]", rules, bases, roots)
     ]
-    bad = [item for item in run.get("invocations") or [] if isinstance(item, dict) and item.get("executionSuccessful") is False]
+    bad = [
+        item
+        for item in run.get("invocations") or []
+        if isinstance(item, dict) and item.get("executionSuccessful") is False
+    ]
     words = str(bad[0].get("exitCodeDescription") or "") if bad else ""
     problem = f"{name} says that it did not end well{': ' + words[:200] if words else ''}" if bad else ""
-    return Scan(tool=name, version=str(driver.get("semanticVersion") or driver.get("version") or "")[:60], rows=tuple(rows), done=not bad, problem=problem)
+    return Scan(
+        tool=name,
+        version=str(driver.get("semanticVersion") or driver.get("version") or "")[:60],
+        rows=tuple(rows),
+        done=not bad,
+        problem=problem,
+    )
 
 
 def _bases(value: Any) -> dict[str, str]:
@@ -122,7 +144,9 @@ def _bases(value: Any) -> dict[str, str]:
     return {str(key): str(entry.get("uri") or "") for key, entry in entries if isinstance(entry, dict)}
 
 
-def _result(result: Any, where: str, rules: list[dict[str, Any]], bases: Mapping[str, str], roots: tuple[str, ...]) -> list[Row]:
+def _result(
+    result: Any, where: str, rules: list[dict[str, Any]], bases: Mapping[str, str], roots: tuple[str, ...]
+) -> list[Row]:
     """No row for a result that is no problem (``kind`` other than fail, or gone since the tool's own baseline)."""
     result = _map(result, where)
     if result.get("kind", "fail") not in ("fail", "open", "review") or result.get("baselineState") == "absent":
@@ -135,15 +159,25 @@ def _result(result: Any, where: str, rules: list[dict[str, Any]], bases: Mapping
         raise _bad(f"{where}.message", "neither text nor a rule that has one")
     path, region = _place(result, where, bases, roots)
     line = _number(region.get("startLine", 1), f"{where}.locations[0].physicalLocation.region.startLine")
-    held = [item for item in result.get("suppressions") or [] if isinstance(item, dict) and item.get("status", "accepted") == "accepted"]
+    held = [
+        item
+        for item in result.get("suppressions") or []
+        if isinstance(item, dict) and item.get("status", "accepted") == "accepted"
+    ]
     return [
         Row(
-            rule=name, path=path, line=line, end_line=_number(region.get("endLine", line), f"{where}: endLine"),
-            column=_number(region.get("startColumn", 1), f"{where}: startColumn"), severity=_severity(result, rule),
-            message=text[:MESSAGE], end_column=_number(region["endColumn"], f"{where}: endColumn") if "endColumn" in region else 0,
-            suppressed=bool(held), justification=str(held[0].get("justification") or "")[:500] if held else "",
+            rule=name,
+            path=path,
+            line=line,
+            end_line=_number(region.get("endLine", line), f"{where}: endLine"),
+            column=_number(region.get("startColumn", 1), f"{where}: startColumn"),
+            severity=_severity(result, rule),
+            message=text[:MESSAGE],
+            end_column=_number(region["endColumn"], f"{where}: endColumn") if "endColumn" in region else 0,
+            suppressed=bool(held),
+            justification=str(held[0].get("justification") or "")[:500] if held else "",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _rule(result: Mapping[str, Any], rules: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -178,7 +212,9 @@ def _severity(result: Mapping[str, Any], rule: dict[str, Any] | None) -> int:
     return LEVELS.get(str(level), 3)
 
 
-def _place(result: Mapping[str, Any], where: str, bases: Mapping[str, str], roots: tuple[str, ...]) -> tuple[str, Mapping[str, Any]]:
+def _place(
+    result: Mapping[str, Any], where: str, bases: Mapping[str, str], roots: tuple[str, ...]
+) -> tuple[str, Mapping[str, Any]]:
     spots = _list(result.get("locations", []), f"{where}.locations")
     if not spots:
         return "", {}
@@ -190,7 +226,9 @@ def _place(result: Mapping[str, Any], where: str, bases: Mapping[str, str], root
 
 
 def _path(file: Mapping[str, Any], where: str, bases: Mapping[str, str], roots: tuple[str, ...]) -> str:
-    """The path in the repository: no scheme, no checkout's folder, no ``..``. UserError for one that leads out of it."""
+    """The path in the repository: no scheme, no checkout's folder, no ``..``. UserError for one that leads out of
+    it.
+    """
     uri = str(file.get("uri") or "")
     if not uri:
         return ""
@@ -242,4 +280,6 @@ def _kind(value: Any) -> str:
 
 def _bad(where: str, problem: str) -> UserError:
     place = f" at {where}" if where else ""
-    return UserError(f"The SARIF log cannot be taken{place}: {problem}.", hint="SARIF 2.1.0, as JSON or gzipped", id="bad_sarif")
+    return UserError(
+        f"The SARIF log cannot be taken{place}: {problem}.", hint="SARIF 2.1.0, as JSON or gzipped", id="bad_sarif"
+    )

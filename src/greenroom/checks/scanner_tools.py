@@ -1,6 +1,7 @@
 """Installs the tools of optional scanners, each into an environment of its own below ``<home>/cache/scanners``.
 
-Run by the operator: ``python -m greenroom.checks.scanner_tools HOME list`` or ``HOME install NAME``. No Django, no database.
+Run by the operator: ``python -m greenroom.checks.scanner_tools HOME list`` or ``HOME install NAME``. No Django, no
+database.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from greenroom.checks.runner import scanners
 def listed(home: Path) -> list[dict[str, object]]:
     """{name, requirement, installed} of each scanner."""
     rows = (scanners.find(name) for name in scanners.names())
-    return [{"name": row.name, "requirement": row.requirement, "installed": _there(tools.scanner_folder(home, row.name))} for row in rows]
+    return [
+        {"name": row.name, "requirement": row.requirement, "installed": _there(tools.scanner_folder(home, row.name))}
+        for row in rows
+    ]
 
 
 def _there(folder: Path) -> bool:
@@ -30,9 +34,13 @@ def _there(folder: Path) -> bool:
 
 
 def install(home: Path, name: str) -> Path:
-    """Its folder, whole or as it was before: made beside, then exchanged. UserError for an unknown name, PlatformError if it cannot be had."""
+    """Its folder, whole or as it was before: made beside, then exchanged. UserError for an unknown name, PlatformError
+    if it cannot be had.
+    """
     if name not in scanners.names():
-        raise UserError(f"{name[:60]} is no scanner; there are {', '.join(scanners.names())}.", hint="greenroom scanners")
+        raise UserError(
+            f"{name[:60]} is no scanner; there are {', '.join(scanners.names())}.", hint="greenroom scanners"
+        )
     target = tools.scanner_folder(home, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.parent.chmod(0o755)
@@ -51,11 +59,18 @@ def install(home: Path, name: str) -> Path:
 
 def _uv(*words: str) -> None:
     done = subprocess.run(
-        [find_uv_bin(), "--quiet", "--no-config", *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, cwd="/"
+        [find_uv_bin(), "--quiet", "--no-config", *words],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        cwd="/",
     )
     if done.returncode:
         said = done.stderr.strip()[-1500:]
-        raise PlatformError(f"It could not be installed:\n{said}", hint="is the package index reachable? UV_DEFAULT_INDEX names another")
+        raise PlatformError(
+            f"It could not be installed:\n{said}", hint="is the package index reachable? UV_DEFAULT_INDEX names another"
+        )
 
 
 def main(argv: list[str]) -> int:
@@ -66,7 +81,10 @@ def main(argv: list[str]) -> int:
             print(json.dumps(listed(home)))
         else:
             folder = install(home, words[1])
-            print(f"{words[1]} is installed in {folder}. An app enables it in greenroom.toml: [scan] scanners = [\"{words[1]}\"]")
+            print(
+                f"{words[1]} is installed in {folder}. An app enables it in greenroom.toml: [scan] scanners ="
+                f' ["{words[1]}"]'
+            )
     except GreenroomError as error:
         print(f"{error.message}\nhint: {error.hint}" if error.hint else error.message, file=sys.stderr)
         return 1

@@ -145,7 +145,9 @@ def _squawk_binary() -> Path:
 
 
 def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
-    """Copy pure Python packages of Greenroom's own environment to ``cache/tools/<name>-<version>``; compiled parts stay behind."""
+    """Copy pure Python packages of Greenroom's own environment to ``cache/tools/<name>-<version>``; compiled parts stay
+    behind.
+    """
 
     def fill(folder: Path) -> None:
         for package in packages:

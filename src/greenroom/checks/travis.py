@@ -1,4 +1,5 @@
-"""Reads ``.travis.yml``: lines of a job by phase, and what of the file is honoured or not. ``travis_jobs`` makes the plan of it.
+"""Reads ``.travis.yml``: lines of a job by phase, and what of the file is honoured or not. ``travis_jobs`` makes the
+plan of it.
 
 Pure. The lines are the app's own and are handed to bash one by one, a shell for each job, as Travis does.
 """
@@ -26,7 +27,9 @@ SETUP = ("before_install", "install", "before_script")
 AFTER = ("before_cache", "after_success", "after_failure", "after_script")
 OPTION = r"(?:-U|--upgrade|-q|--quiet|--no-cache-dir|--disable-pip-version-check)"
 GOODS = r"(?:pip|setuptools|wheel|-r\s*(?:\./)?requirements(?:-test)?\.txt)"
-INSTALLED = re.compile(rf"(?:travis_retry\s+)?(?:python3?\s+-m\s+)?pip3?\s+install(?:\s+{OPTION})*(?:\s+(?:{GOODS}|{OPTION}))+\s*\Z")
+INSTALLED = re.compile(
+    rf"(?:travis_retry\s+)?(?:python3?\s+-m\s+)?pip3?\s+install(?:\s+{OPTION})*(?:\s+(?:{GOODS}|{OPTION}))+\s*\Z"
+)
 """A line that installs what the build has installed already."""
 
 SUDO = r"(?:travis_retry\s+)?(?:sudo\s+(?:-\w\s+)*)?"
@@ -52,7 +55,9 @@ IGNORED = {
     "dist": "dynos have the host's system",
     "os": "dynos run on Linux",
     "arch": "dynos have the host's processor",
-    "addons": "packages of the system cannot be added to a dyno; of services there is PostgreSQL, in Greenroom's version",
+    "addons": (
+        "packages of the system cannot be added to a dyno; of services there is PostgreSQL, in Greenroom's version"
+    ),
     "after_deploy": "Greenroom deploys",
     "before_deploy": "Greenroom deploys",
     "group": "dynos have the host's system",
@@ -61,7 +66,8 @@ IGNORED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One job of the file. setup: (phase, line) in order, the first that fails ends it; script: lines, each run, one that fails fails it.
+    """One job of the file. setup: (phase, line) in order, the first that fails ends it; script: lines, each run, one
+    that fails fails it.
 
     env: (name, text for a shell), expanded in their order. allowed: its failure is shown and does not count.
     """
@@ -78,9 +84,12 @@ class Job:
 class Plan:
     """What is run: each job of the branch, one after another.
 
-    left_out: (job, why) that would run on Travis and cannot run here: with one of them the check cannot pass. covered: (job, why) whose lines
-    run in another job, or that are not for a push to this branch. honoured, ignored: (key, what becomes of it) for the table.
-    problem: why nothing can be run; empty if it can. other: why the file has no say in the tests: it is for another language than Python, or
+    left_out: (job, why) that would run on Travis and cannot run here: with one of them the check cannot pass. covered:
+    (job, why) whose lines
+    run in another job, or that are not for a push to this branch. honoured, ignored: (key, what becomes of it) for the
+    table.
+    problem: why nothing can be run; empty if it can. other: why the file has no say in the tests: it is for another
+    language than Python, or
     not for this branch.
     """
 
@@ -97,10 +106,15 @@ class Plan:
         if self.other:
             return [f"-----> .travis.yml is ignored: {self.other}"]
         rows = [("honoured", *row) for row in self.honoured] + [("ignored", *row) for row in self.ignored]
-        rows += [("runs", job.name, _runs(job)) for job in self.jobs if len(self.jobs) > 1 or self.covered or self.left_out]
+        rows += [
+            ("runs", job.name, _runs(job)) for job in self.jobs if len(self.jobs) > 1 or self.covered or self.left_out
+        ]
         rows += [("not run", *row) for row in (*self.covered, *self.left_out)]
         width = min(60, max((len(row[1]) for row in rows), default=0))
-        return ["-----> .travis.yml", *(f"       {kind:8}  {key:{width}}  {what}" for kind, key, what in dict.fromkeys(rows))]
+        return [
+            "-----> .travis.yml",
+            *(f"       {kind:8}  {key:{width}}  {what}" for kind, key, what in dict.fromkeys(rows)),
+        ]
 
 
 def _runs(job: Job) -> str:
@@ -116,7 +130,9 @@ class Reader:
         self.problems: list[str] = []
 
     def lines(self, value: Any, where: str) -> list[str]:
-        """A text, or a list of texts and lists, as lines. Anything else is a problem: YAML has read the line otherwise than it was meant."""
+        """A text, or a list of texts and lists, as lines. Anything else is a problem: YAML has read the line otherwise
+        than it was meant.
+        """
         found = []
         for item in flat(value):
             if isinstance(item, bool):
@@ -124,7 +140,9 @@ class Reader:
             elif isinstance(item, str):
                 found += [item.strip()] if item.strip() else []
             else:
-                self.problems.append(f"{where} of .travis.yml has a part that is no command line (put it into quotes): {short(item)}")
+                self.problems.append(
+                    f"{where} of .travis.yml has a part that is no command line (put it into quotes): {short(item)}"
+                )
         return found[:MAX_LINES]
 
     def phases(self, data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -178,7 +196,20 @@ class Reader:
                 self.ignored.append((short(key), "not known to Greenroom"))
 
 
-KNOWN = (*SETUP, "script", "env", "python", "services", "language", "jobs", "matrix", "branches", "stages", "if", "import")
+KNOWN = (
+    *SETUP,
+    "script",
+    "env",
+    "python",
+    "services",
+    "language",
+    "jobs",
+    "matrix",
+    "branches",
+    "stages",
+    "if",
+    "import",
+)
 
 
 def _reason(command: str) -> str:
@@ -193,7 +224,9 @@ def load(text: str, branch: str) -> tuple[dict[str, Any], Plan | None]:
     try:
         data = loaded(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        return {}, Plan(problem=f".travis.yml is not YAML: {short(str(error).splitlines()[0] if str(error) else 'unreadable')}")
+        return {}, Plan(
+            problem=f".travis.yml is not YAML: {short(str(error).splitlines()[0] if str(error) else 'unreadable')}"
+        )
     if not isinstance(data, Mapping):
         return {}, Plan(problem=".travis.yml is not a map of keys")
     if language(data) not in PLAIN:
@@ -214,7 +247,9 @@ def language(data: Mapping[str, Any]) -> str:
 
 
 def marks(*, branch: str, sha: str, before: str = "", python: str = "") -> dict[str, str]:
-    """The variables by which Travis makes itself known. before: what the branch had until the push; python: the version of the interpreter."""
+    """The variables by which Travis makes itself known. before: what the branch had until the push; python: the version
+    of the interpreter.
+    """
     return {
         "TRAVIS": "true",
         "CI": "true",

@@ -1,4 +1,6 @@
-"""``branches`` of a .travis.yml: whether the file is for a branch. Pure; a pattern of the file never costs more than a moment."""
+"""``branches`` of a .travis.yml: whether the file is for a branch. Pure; a pattern of the file never costs more than a
+moment.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ BACKWARDS_OR_AROUND = re.compile(r"\(\?|\\[1-9]")
 
 
 def verdict(branches: Any, branch: str) -> tuple[bool, str]:
-    """(whether the file is for the branch, what the table says of ``branches``). ``only`` goes before ``except``, as on Travis.
+    """(whether the file is for the branch, what the table says of ``branches``). ``only`` goes before ``except``, as on
+    Travis.
 
     An entry is a name or a ``/pattern/``. One that cannot be evaluated never leaves the branch out.
     """
@@ -26,7 +29,11 @@ def verdict(branches: Any, branch: str) -> tuple[bool, str]:
         found = [matches(entry, branch) for entry in _list(given["only"])]
         if True in found:
             return True, f"only: {branch} is one of them"
-        return (True, "only: not evaluated; the tests run") if None in found or not found else (False, f"branches.only leaves out {branch}")
+        return (
+            (True, "only: not evaluated; the tests run")
+            if None in found or not found
+            else (False, f"branches.only leaves out {branch}")
+        )
     if given.get("except") is not None:
         if any(matches(entry, branch) is True for entry in _list(given["except"])):
             return False, f"branches.except leaves out {branch}"
@@ -48,7 +55,12 @@ def matches(entry: Any, branch: str) -> bool | None:
     text, flags = pattern.groups()
     for ruby, python in RUBY:
         text = text.replace(ruby, python)
-    if len(text) > MAX_PATTERN or _steps(text, len(branch)) > MAX_STEPS or GROUP_REPEATED.search(text) or BACKWARDS_OR_AROUND.search(text):
+    if (
+        len(text) > MAX_PATTERN
+        or _steps(text, len(branch)) > MAX_STEPS
+        or GROUP_REPEATED.search(text)
+        or BACKWARDS_OR_AROUND.search(text)
+    ):
         return None
     try:
         return re.search(text, branch, re.IGNORECASE if "i" in flags else 0) is not None
@@ -57,6 +69,8 @@ def matches(entry: Any, branch: str) -> bool | None:
 
 
 def _steps(pattern: str, length: int) -> int:
-    """How many ways there are at worst to lay a pattern without repeated groups over a text: each repetition may end anywhere, each bar doubles."""
+    """How many ways there are at worst to lay a pattern without repeated groups over a text: each repetition may end
+    anywhere, each bar doubles.
+    """
     places = len(REPEAT.findall(pattern)) + (not pattern.startswith("^"))
     return int((length + 1) ** places) * 2 ** pattern.count("|")

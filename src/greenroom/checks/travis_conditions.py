@@ -1,4 +1,6 @@
-"""Evaluates ``if:`` of a .travis.yml for a push to the deployed branch: true, false, or None where it cannot be told. Pure."""
+"""Evaluates ``if:`` of a .travis.yml for a push to the deployed branch: true, false, or None where it cannot be told.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from greenroom.checks.travis_branches import matches
 
 MAX = 1000
 TOKEN = re.compile(
-    r"\s*(?:(?P<sign>&&|\|\||==|!=|=~|!~|=|!|\(|\)|,)|(?P<text>\"[^\"]*\"|'[^']*')|(?P<pattern>/(?:\\.|[^/])*/)|(?P<word>[^\s(),=!&|]+))"
+    r"\s*(?:(?P<sign>&&|\|\||==|!=|=~|!~|=|!|\(|\)|,)|(?P<text>\"[^\"]*\"|'[^']*')|(?P<pattern>/(?:\\.|[^/])*/)"
+    r"|(?P<word>[^\s(),=!&|]+))"
 )
 SIGNS = {"&&": "AND", "||": "OR", "!": "NOT", "==": "="}
 WORDS = ("AND", "OR", "NOT", "IN", "IS")
@@ -32,7 +35,15 @@ def holds(condition: Any, branch: str) -> Answer:
 
 def _facts(branch: str) -> dict[str, str]:
     """What Travis knows of such a push; empty texts are blank."""
-    return {"type": "push", "branch": branch, "head_branch": "", "tag": "", "fork": "false", "os": "linux", "head_repo": ""}
+    return {
+        "type": "push",
+        "branch": branch,
+        "head_branch": "",
+        "tag": "",
+        "fork": "false",
+        "os": "linux",
+        "head_repo": "",
+    }
 
 
 def _tokens(text: str) -> list[str]:

@@ -1,4 +1,6 @@
-"""Reads ``env`` of a .travis.yml: variables as texts for a shell, which expands them in their order as Travis does. Pure."""
+"""Reads ``env`` of a .travis.yml: variables as texts for a shell, which expands them in their order as Travis does.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-PAIR = re.compile(r"""\s*(?P<name>[^\s=]+)=(?P<value>(?:"(?:\\.|[^"\\])*"|'[^']*'|\$\((?:[^()]|\([^()]*\))*\)|\$(?!\()|\\.|[^\s"'\\$])*)(?=\s|$)""", re.DOTALL)
+PAIR = re.compile(
+    r"""\s*(?P<name>[^\s=]+)=(?P<value>(?:"(?:\\.|[^"\\])*"|'[^']*'|\$\((?:[^()]|\([^()]*\))*\)|\$(?!\()|\\."""
+    r"""|[^\s"'\\$])*)(?=\s|$)""",
+    re.DOTALL,
+)
 OURS = ("DATABASE_URL", "SECRET_KEY")
 Variables = tuple[tuple[str, str], ...]
 SECURE = "an encrypted value (secure) can only be read by Travis: put it into app.json"
@@ -19,7 +25,11 @@ def read(item: Any) -> tuple[list[tuple[str, str]], list[str]]:
         return _checked(*_words(item))
     if isinstance(item, Mapping):
         secure = ["secure"] if "secure" in item or any(isinstance(value, Mapping) for value in item.values()) else []
-        plain = [(str(name), _quoted(value)) for name, value in item.items() if name != "secure" and not isinstance(value, (Mapping, list))]
+        plain = [
+            (str(name), _quoted(value))
+            for name, value in item.items()
+            if name != "secure" and not isinstance(value, (Mapping, list))
+        ]
         pairs, problems = _checked(plain, [])
         return pairs, problems + [SECURE for _ in secure]
     return [], []
@@ -52,6 +62,8 @@ def _checked(pairs: list[tuple[str, str]], problems: list[str]) -> tuple[list[tu
 def _quoted(value: Any) -> str:
     """A value of a map as a shell takes it: in quotes where it would fall apart; ``$X`` is expanded."""
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
-    if re.search(r"[\s'\"();&|<>*?#~{}`\\]", text) and not (text[:1] == text[-1:] and text[:1] in "\"'" and len(text) > 1):
+    if re.search(r"[\s'\"();&|<>*?#~{}`\\]", text) and not (
+        text[:1] == text[-1:] and text[:1] in "\"'" and len(text) > 1
+    ):
         return '"' + re.sub(r'(["\\`])', r"\\\1", text) + '"'
     return text

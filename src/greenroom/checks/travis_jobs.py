@@ -1,6 +1,8 @@
-"""Makes the plan of a .travis.yml: the jobs of its matrix and of ``jobs.include`` that a push to the deployed branch starts on Travis. Pure.
+"""Makes the plan of a .travis.yml: the jobs of its matrix and of ``jobs.include`` that a push to the deployed branch
+starts on Travis. Pure.
 
-A dyno has one interpreter and one system. Jobs that differ in these alone run once; one whose lines would run nowhere else is named, and the
+A dyno has one interpreter and one system. Jobs that differ in these alone run once; one whose lines would run nowhere
+else is named, and the
 check cannot pass without it.
 """
 
@@ -23,7 +25,9 @@ DEPLOYS = ("deploy", "deployment", "release", "publish", "production")
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A job before it is decided whether it runs. own: its keys over those of the file; python, os: what it asks for, empty for any."""
+    """A job before it is decided whether it runs. own: its keys over those of the file; python, os: what it asks for,
+    empty for any.
+    """
 
     own: Mapping[str, Any]
     name: str
@@ -34,11 +38,19 @@ class Cell:
 
 
 def read(text: str, branch: str, python: str = "") -> Plan:
-    """The plan that the file asks for; ``other`` when it has no say, a ``problem`` when it is broken. python: the slug's version."""
+    """The plan that the file asks for; ``other`` when it has no say, a ``problem`` when it is broken. python: the
+    slug's version.
+    """
     data, plan = load(text, branch)
     try:
         return plan or _plan(data, branch, python)
-    except (AttributeError, TypeError, ValueError, LookupError, RecursionError) as error:  # a form that nobody has thought of
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+        LookupError,
+        RecursionError,
+    ) as error:  # a form that nobody has thought of
         return Plan(problem=f".travis.yml cannot be read: {type(error).__name__}: {short(error)}")
 
 
@@ -158,7 +170,10 @@ def _words(row: Any) -> str:
 def _fits(cell: Cell, entry: Mapping[str, Any]) -> bool:
     """Whether all that an entry of ``exclude`` or ``allow_failures`` names is the job's."""
     seen = {**cell.own, "python": cell.python, "os": cell.os, "stage": cell.stage.lower()}
-    asked = {key: str(value).lower() if key == "stage" else _version(value) if key == "python" else value for key, value in entry.items()}
+    asked = {
+        key: str(value).lower() if key == "stage" else _version(value) if key == "python" else value
+        for key, value in entry.items()
+    }
     return bool(entry) and all(_plain(seen.get(key)) == _plain(value) for key, value in asked.items())
 
 
@@ -184,7 +199,9 @@ def _decided(
     jobs: dict[tuple[Any, ...], Job] = {}
     left_out: list[tuple[str, str]] = []
     covered: list[tuple[str, str]] = []
-    closed = {_stage(item): item["if"] for item in _maps(data.get("stages")) if holds(item.get("if", True), branch) is False}
+    closed = {
+        _stage(item): item["if"] for item in _maps(data.get("stages")) if holds(item.get("if", True), branch) is False
+    }
     ours = [cell for cell in cells if cell.python in ("", python)]
     for cell in [*ours, *(cell for cell in cells if cell not in ours)]:
         job = _job(cell, data, reader)
@@ -202,7 +219,9 @@ def _decided(
         else:
             jobs[key] = job
             if cell.python not in ("", python):
-                reader.ignored.append(("python", f"{cell.name}: on the interpreter of the slug{f', Python {python}' if python else ''}"))
+                reader.ignored.append(
+                    ("python", f"{cell.name}: on the interpreter of the slug{f', Python {python}' if python else ''}")
+                )
     order = {cell.stage.lower(): number for number, cell in enumerate(reversed(cells))}
     return sorted(jobs.values(), key=lambda job: -order[job.stage.lower()]), left_out, covered
 
@@ -229,7 +248,11 @@ def _inherits(cell: Cell, branch: str) -> bool:
 
 
 def _same(cell: Cell, python: str) -> str:
-    return f"the same lines run on Python {python}, the slug's" if cell.python not in ("", python) and python else "the same lines run already"
+    return (
+        f"the same lines run on Python {python}, the slug's"
+        if cell.python not in ("", python) and python
+        else "the same lines run already"
+    )
 
 
 def _not_ours(cell: Cell, branch: str, closed: Mapping[str, Any]) -> str:

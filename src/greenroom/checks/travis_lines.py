@@ -1,4 +1,6 @@
-"""Command lines of a .travis.yml taken apart into their commands, so that one that cannot be run does not take the others with it. Pure."""
+"""Command lines of a .travis.yml taken apart into their commands, so that one that cannot be run does not take the
+others with it. Pure.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ SEPARATOR = re.compile(r"&&|\|\||[;\n|]|(?<![>&<])&(?![>&])")
 PLAIN = ("&&", ";", "\n")
 """Separators between which a command can be taken out, and the rest means the same."""
 
-STRUCTURE = re.compile(r"(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|function|select|time|!|[({})])(?:\s|\Z)|[({]|.*<<|.*\(\)")
+STRUCTURE = re.compile(
+    r"(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|function|select|time|!|[({})])(?:\s|\Z)|[({]|.*<<"
+    r"|.*\(\)"
+)
 """The beginning of a command that belongs to a greater one."""
 
 
@@ -40,4 +45,9 @@ def without_parts(line: str, unwanted: set[str]) -> str:
     if any(separator not in (*PLAIN, "") for _, separator in pairs) or any(STRUCTURE.match(part) for part in commands):
         return line
     kept = [(part, separator) for part, separator in pairs if part not in unwanted and part]
-    return "".join(f"{part} {separator} " if separator in ("&&", ";") else part + separator for part, separator in kept[:-1]) + kept[-1][0]
+    return (
+        "".join(
+            f"{part} {separator} " if separator in ("&&", ";") else part + separator for part, separator in kept[:-1]
+        )
+        + kept[-1][0]
+    )

@@ -26,7 +26,9 @@ def loaded(text: str) -> Any:
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
-    """(parts, height) of a node with its aliases laid out, each looked at once. ValueError for one that contains itself."""
+    """(parts, height) of a node with its aliases laid out, each looked at once. ValueError for one that contains
+    itself.
+    """
     if id(node) in known:
         measured = known[id(node)]
         if measured is None:

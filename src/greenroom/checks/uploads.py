@@ -1,4 +1,5 @@
-"""Findings that another tool reports as SARIF: compared with what is deployed, they become the check run ``scan/<tool>``.
+"""Findings that another tool reports as SARIF: compared with what is deployed, they become the check run
+``scan/<tool>``.
 
 The lines' own text comes from the repository, so that a finding is known again wherever it moves (``greenroom/v1``).
 """
@@ -44,13 +45,16 @@ def name_of(tool: str) -> str:
 def upload(*, app: App, sha: str, scan: Scan, name: str, deployed_sha: str, home: Path, actor: Actor) -> CheckRun:
     """The check run that the findings became. name: as ``name_of`` gives it; deployed_sha: what serves now, or empty.
 
-    Findings count as new against the tool's last report on the deployed commit, else against its last one that passed; the first of all is
+    Findings count as new against the tool's last report on the deployed commit, else against its last one that passed;
+    the first of all is
     taken as known. UserError and ForbiddenError as ``actions.report``.
     """
     before = _before(app, name, deployed_sha)
     old = _rows(before)
     texts, patterns = _texts(app, home, sha, {row.path for row in scan.rows})
-    new = [_finding(name, row, texts) for row in scan.rows if not (row.suppressed or ignores.matches(row.path, patterns))]
+    new = [
+        _finding(name, row, texts) for row in scan.rows if not (row.suppressed or ignores.matches(row.path, patterns))
+    ]
     if before is None:
         judged = [baseline.replace(finding, state="unchanged") for finding in baseline.number(new)]
     else:
@@ -64,7 +68,9 @@ def upload(*, app: App, sha: str, scan: Scan, name: str, deployed_sha: str, home
 
 
 def _before(app: App, name: str, deployed_sha: str) -> CheckRun | None:
-    runs = CheckRun.objects.filter(app=app, name__iexact=name, status="completed", data__has_key="sarif").order_by("-number")
+    runs = CheckRun.objects.filter(app=app, name__iexact=name, status="completed", data__has_key="sarif").order_by(
+        "-number"
+    )
     return runs.filter(sha=deployed_sha).first() or runs.filter(conclusion="success").first()
 
 
@@ -80,7 +86,11 @@ def _texts(app: App, home: Path, sha: str, wanted: set[str]) -> tuple[Texts, lis
     with tarfile.open(home / source(app=app, home=home, sha=sha), "r:") as tar:
         for member in tar:
             path = member.name.removeprefix("./")
-            file = tar.extractfile(member) if member.isreg() and member.size <= MAX_FILE and path in {*wanted, ".checkignore"} else None
+            file = (
+                tar.extractfile(member)
+                if member.isreg() and member.size <= MAX_FILE and path in {*wanted, ".checkignore"}
+                else None
+            )
             if file is not None:
                 content = file.read().decode("utf-8", "replace")
                 texts[path] = content.split("\n")
@@ -93,9 +103,17 @@ def _finding(name: str, row: Row, texts: Mapping[str, list[str]]) -> baseline.Fi
     text = lines[row.line - 1] if 0 < row.line <= len(lines) else ""
     tool = name.removeprefix(PREFIX)
     return baseline.Finding(
-        tool, row.rule, row.path, row.line, row.column, row.severity, row.message, baseline.squeeze(text),
-        end_line=row.end_line, end_column=row.end_column,
-    )  # fmt: skip
+        tool,
+        row.rule,
+        row.path,
+        row.line,
+        row.column,
+        row.severity,
+        row.message,
+        baseline.squeeze(text),
+        end_line=row.end_line,
+        end_column=row.end_column,
+    )
 
 
 def _renamed(app: App, home: Path, old: str, new: str) -> dict[str, str]:
@@ -125,13 +143,28 @@ def _record(
         title = f"{plural(known, 'finding')}, taken as known: this is the tool's first report"
     if blocking:
         first = min(blocking, key=lambda item: (item["severity"], item["path"], item["line"]))
-        title = f"{plural(len(fresh), 'new finding')}, first: {first['path']}:{first['line']} {first['rule']} {first['message']}"
+        title = (
+            f"{plural(len(fresh), 'new finding')}, first: {first['path']}:{first['line']} {first['rule']}"
+            f" {first['message']}"
+        )
     title = printable(title if scan.done else scan.problem)
     ordered = sorted(findings, key=lambda item: (item["state"] != "new", item["severity"], item["path"], item["line"]))
-    kept = [[row.rule, row.path, row.line, row.end_line, row.column, row.severity, printable(row.message)[:300]] for row in scan.rows if not row.suppressed]
+    kept = [
+        [row.rule, row.path, row.line, row.end_line, row.column, row.severity, printable(row.message)[:300]]
+        for row in scan.rows
+        if not row.suppressed
+    ]
     with transaction.atomic():
         run = actions.report(
-            app=app, sha=sha, name=name, status="completed", conclusion=conclusion, title=title, annotations=ordered, actor=actor, anew=True
+            app=app,
+            sha=sha,
+            name=name,
+            status="completed",
+            conclusion=conclusion,
+            title=title,
+            annotations=ordered,
+            actor=actor,
+            anew=True,
         )
         log = {"rows": kept, "version": printable(scan.version), "against": before.sha if before else ""}
         write(run, data={**run.data, "sarif": log}, notes=_notes(findings, before, scan))
@@ -143,15 +176,28 @@ def _notes(findings: list[dict[str, Any]], before: CheckRun | None, scan: Scan) 
     past = before.annotations.filter(suppressed="inSource").count() if before else quiet
     held = [item for item in findings if item["state"] == "ignored"]
     notes = [f"this push adds {plural(quiet - past, 'suppression')} ({scan.tool[:60]})."] if quiet > past else []
-    return [*notes, *([f"{plural(len(held), 'new finding')} ignored, first: {held[0]['rule']} {held[0]['path']}, {held[0]['justification']}."] if held else [])]
+    return [
+        *notes,
+        *(
+            [
+                f"{plural(len(held), 'new finding')} ignored, first: {held[0]['rule']} {held[0]['path']},"
+                f" {held[0]['justification']}."
+            ]
+            if held
+            else []
+        ),
+    ]
 
 
 def one_of(scans: list[Scan], name: str) -> list[tuple[str, Scan]]:
-    """(check, scan) for each scan of a log; under the given name when there is one tool alone. UserError for a name and several tools."""
+    """(check, scan) for each scan of a log; under the given name when there is one tool alone. UserError for a name and
+    several tools.
+    """
     if not name:
         return [(name_of(scan.tool), scan) for scan in scans]
     if len(scans) > 1:
         tools = ", ".join(scan.tool for scan in scans)
-        raise UserError(f"The log is of several tools ({tools[:200]}), and cannot be one check.", hint="leave the name out")
+        raise UserError(
+            f"The log is of several tools ({tools[:200]}), and cannot be one check.", hint="leave the name out"
+        )
     return [(name_of(name.removeprefix(PREFIX)), scans[0])]
-

@@ -55,8 +55,12 @@ def refuse_problems(updates: Mapping[str, object]) -> None:
 
 
 @transaction.atomic
-def restore(*, actor: Actor, app: App, home: Path, version: ConfigVersion, keep: Mapping[str, str | None]) -> ConfigVersion:
-    """The values of an earlier version as the newest one; ``keep``: those that are no part of it (the URLs of add-ons); None: not set."""
+def restore(
+    *, actor: Actor, app: App, home: Path, version: ConfigVersion, keep: Mapping[str, str | None]
+) -> ConfigVersion:
+    """The values of an earlier version as the newest one; ``keep``: those that are no part of it (the URLs of add-ons);
+    None: not set.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     latest = queries.latest(app)
     now = queries.values(latest, home) if latest else {}

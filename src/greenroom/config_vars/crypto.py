@@ -1,4 +1,6 @@
-"""Envelope encryption: a master key wraps one data key per app; AES-256-GCM with the place of the value as associated data."""
+"""Envelope encryption: a master key wraps one data key per app; AES-256-GCM with the place of the value as associated
+data.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Maps of config vars that belong to no app's releases (a pipeline's tests, a review app's first values): sealed as one piece, at one place."""
+"""Maps of config vars that belong to no app's releases (a pipeline's tests, a review app's first values): sealed as one
+piece, at one place.
+"""
 
 from __future__ import annotations
 

@@ -21,6 +21,8 @@ def open_data_key(row: DataKey, home: Path) -> bytes:
 
 
 def values(version: ConfigVersion, home: Path) -> dict[str, str]:
-    """The whole map of one version, in clear. Callers hand it to a sandbox or to somebody who may read it, and nowhere else."""
+    """The whole map of one version, in clear. Callers hand it to a sandbox or to somebody who may read it, and nowhere
+    else.
+    """
     key = open_data_key(DataKey.objects.get(app_id=version.app_id), home)
     return json.loads(unseal(key, bytes(version.sealed), f"config/{version.app_id}/{version.number}"))

@@ -1,4 +1,6 @@
-"""What config vars may be called and hold, and the environment contract: which keys must be set before a release may start."""
+"""What config vars may be called and hold, and the environment contract: which keys must be set before a release may
+start.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,21 @@ MAX_BYTES = 64 * 1024
 MAX_NAMES = 1_000
 SURROGATE = re.compile("[\ud800-\udfff]")
 RESERVED = frozenset({"PORT", "DYNO"})
-GIVEN = frozenset({
-    "DYNO", "HEROKU_APP_NAME", "HEROKU_APP_ID", "HEROKU_APP_DEFAULT_DOMAIN_NAME", "HEROKU_DYNO_ID", "HEROKU_RELEASE_VERSION",
-    "HEROKU_RELEASE_CREATED_AT", "HEROKU_SLUG_COMMIT", "HEROKU_SLUG_DESCRIPTION", "HEROKU_BUILD_COMMIT", "HEROKU_BUILD_DESCRIPTION",
-})  # fmt: skip
+GIVEN = frozenset(
+    {
+        "DYNO",
+        "HEROKU_APP_NAME",
+        "HEROKU_APP_ID",
+        "HEROKU_APP_DEFAULT_DOMAIN_NAME",
+        "HEROKU_DYNO_ID",
+        "HEROKU_RELEASE_VERSION",
+        "HEROKU_RELEASE_CREATED_AT",
+        "HEROKU_SLUG_COMMIT",
+        "HEROKU_SLUG_DESCRIPTION",
+        "HEROKU_BUILD_COMMIT",
+        "HEROKU_BUILD_DESCRIPTION",
+    }
+)
 """What dynos are given under names that are reserved."""
 
 
@@ -43,7 +56,10 @@ def problem(key: str, value: object) -> str:
     if not CONFIG_KEY.match(key) or len(key) > 256:
         return f"Config var {key[:80]!r} is not allowed: letters, digits and underscores, not starting with a digit."
     if reserved(key):
-        return f"Config var {key} is reserved: the platform sets names that begin with HEROKU_, GREENROOM_ or __, and PORT and DYNO, for each dyno."
+        return (
+            f"Config var {key} is reserved: the platform sets names that begin with HEROKU_, GREENROOM_ or __, and PORT"
+            " and DYNO, for each dyno."
+        )
     if value is not None and not isinstance(value, str):
         return f"The value of {key} must be a string or null."
     if isinstance(value, str) and "\0" in value:
@@ -66,7 +82,9 @@ def reserved(key: str) -> bool:
 def remedy(key: str) -> str:
     """What to do instead of setting the key; empty when there is nothing to say."""
     if key == "PORT":
-        return "listen on $PORT, which each web dyno has: in the Procfile `web: gunicorn proj.wsgi --bind 0.0.0.0:$PORT`"
+        return (
+            "listen on $PORT, which each web dyno has: in the Procfile `web: gunicorn proj.wsgi --bind 0.0.0.0:$PORT`"
+        )
     if key in GIVEN:
         return f"{key} is there already: read it in the dyno; greenroom run printenv shows it"
     if reserved(key):
@@ -101,12 +119,15 @@ def too_large(values: Mapping[str, str]) -> str:
 
 
 def missing(required: dict[str, str], names: list[str]) -> dict[str, str]:
-    """The required keys that are not set, each with the reason why it is required. Reserved ones never are: nobody but the platform sets them."""
+    """The required keys that are not set, each with the reason why it is required. Reserved ones never are: nobody but
+    the platform sets them.
+    """
     return {key: why for key, why in sorted(required.items()) if key not in names and not reserved(key)}
 
 
 def first_values(env: dict[str, object], ever_set: set[str], secret: Callable[[], str]) -> dict[str, str | None]:
-    """What app.json's ``env`` gives to keys that nobody has ever set or removed: its ``value``, or a random one by ``generator: secret``.
+    """What app.json's ``env`` gives to keys that nobody has ever set or removed: its ``value``, or a random one by
+    ``generator: secret``.
 
     Reserved names get none: the platform sets them, as Heroku does whatever app.json says.
     """
@@ -124,7 +145,9 @@ def first_values(env: dict[str, object], ever_set: set[str], secret: Callable[[]
 
 
 def refusal(app: str, gaps: dict[str, str], database: str = "") -> tuple[str, str]:
-    """The text and the remedy for a release that is refused since keys are missing. database: the name of the one that the app has already."""
+    """The text and the remedy for a release that is refused since keys are missing. database: the name of the one that
+    the app has already.
+    """
     names = ", ".join(gaps)
     lines = [f"required config var{'s' if len(gaps) > 1 else ''} not set: {names}."]
     lines += [f"{key}: {why}" for key, why in gaps.items()]

@@ -1,4 +1,6 @@
-"""Opens deliveries and moves them on; the doors by which pushes, config changes, rollbacks and add-ons enter the corridor."""
+"""Opens deliveries and moves them on; the doors by which pushes, config changes, rollbacks and add-ons enter the
+corridor.
+"""
 
 from __future__ import annotations
 
@@ -64,24 +66,39 @@ def open_for_release(*, release: Release, forced: bool = False) -> Delivery | No
     if found or release.slug is None:
         return found
     return _open(
-        app=release.app, kind="release", release=release, sha=release.slug.commit, account=release.account, forced=forced
+        app=release.app,
+        kind="release",
+        release=release,
+        sha=release.slug.commit,
+        account=release.account,
+        forced=forced,
     )
 
 
 def _open(
-    *, app: App, kind: str, sha: str, account: Account | None, push: Push | None = None, release: Release | None = None,
+    *,
+    app: App,
+    kind: str,
+    sha: str,
+    account: Account | None,
+    push: Push | None = None,
+    release: Release | None = None,
     forced: bool = False,
 ) -> Delivery:
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     top = Delivery.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0
-    row = Delivery.objects.create(app=app, seq=top + 1, kind=kind, sha=sha, account=account, push=push, release=release, forced=forced)
+    row = Delivery.objects.create(
+        app=app, seq=top + 1, kind=kind, sha=sha, account=account, push=push, release=release, forced=forced
+    )
     wake()
     return row
 
 
 @transaction.atomic
 def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str | None]) -> Release | None:
-    """Set and remove config vars as one release; None when nothing changes. UserError for one that belongs to an attachment."""
+    """Set and remove config vars as one release; None when nothing changes. UserError for one that belongs to an
+    attachment.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     _refuse_attached(app, home, updates)
     changed = config_vars.change(actor=actor, app=app, home=home, updates=updates)
@@ -104,15 +121,29 @@ def attach_config(*, actor: Actor, app: App, home: Path, values: dict[str, str],
     return _release_config(actor, app, home, changed, kind="addon", description=description) if changed else None
 
 
-def _release_config(actor: Actor, app: App, home: Path, changed: tuple, kind: str = "config", description: str = "") -> Release:
+def _release_config(
+    actor: Actor, app: App, home: Path, changed: tuple, kind: str = "config", description: str = ""
+) -> Release:
     """A release of the newest code that the gate let pass. Code that never served goes on in its own delivery."""
     version, outcome = changed
     text, kept = description or outcome.describes, keeping.newest(app)
     row = releases.release(
-        actor=actor, app=app, kind=kind, description=kept.describe(text) if kept else text, slug=kept.release.slug if kept else None, config=version
+        actor=actor,
+        app=app,
+        kind=kind,
+        description=kept.describe(text) if kept else text,
+        slug=kept.release.slug if kept else None,
+        config=version,
     )
-    before = Delivery.objects.filter(release=kept.release).first() if kept and kept.release.status != "succeeded" else None
-    if kept and before and before.state in ("failed", "refused") and (before.kind == "push" or kept.release.kind == "promote"):
+    before = (
+        Delivery.objects.filter(release=kept.release).first() if kept and kept.release.status != "succeeded" else None
+    )
+    if (
+        kept
+        and before
+        and before.state in ("failed", "refused")
+        and (before.kind == "push" or kept.release.kind == "promote")
+    ):
         carry_on(delivery=before, release=row, home=home, why=f"v{row.version}: {row.description}")
     else:
         open_for_release(release=row, forced=bool(before and before.forced))
@@ -121,8 +152,12 @@ def _release_config(actor: Actor, app: App, home: Path, changed: tuple, kind: st
 
 
 @transaction.atomic
-def carry_on(*, delivery: Delivery, release: Release | None, home: Path, why: str, state: str = "releasing", **columns: object) -> Delivery:
-    """Open a delivery again that had ended: with another release of its code, or from an earlier step. The transcript goes on."""
+def carry_on(
+    *, delivery: Delivery, release: Release | None, home: Path, why: str, state: str = "releasing", **columns: object
+) -> Delivery:
+    """Open a delivery again that had ended: with another release of its code, or from an earlier step. The transcript
+    goes on.
+    """
     row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
     row.release, row.state, row.reason, row.finished_at = release, state, "", None
     row.said, row.commands = {}, {}
@@ -141,7 +176,10 @@ def created(release: Release) -> str:
 
 
 def log_by(actor: Actor, app: App, home: Path, *texts: str) -> None:
-    """Lines of the app's log as Heroku writes them, ``app[api]: Set FOO config vars by user E-MAIL``, once this transaction commits."""
+    """Lines of the app's log as Heroku writes them, ``app[api]: Set FOO config vars by user E-MAIL``, once this
+    transaction commits.
+    """
+
     def write() -> None:
         for text in texts:
             say(app=app, home=home, process="api", text=f"{text} by user {actor.email}", source="app")
@@ -150,12 +188,16 @@ def log_by(actor: Actor, app: App, home: Path, *texts: str) -> None:
 
 
 def rollback_target(app: App, version: int | None = None) -> Release:
-    """The release that a rollback leads to: this version, else the last good one before. UserError when there is none."""
+    """The release that a rollback leads to: this version, else the last good one before. UserError when there is
+    none.
+    """
     current = release_queries.newest(app, "succeeded")
     kept = keeping.newest(app)
     if current and kept and version == current.version and kept.release.slug_id != current.slug_id and current.slug_id:
         return current  # newer code failed: a person decides for what serves
-    target = release_rules.rollback_target(release_queries.candidates(app), current.version if current else None, version)
+    target = release_rules.rollback_target(
+        release_queries.candidates(app), current.version if current else None, version
+    )
     if isinstance(target, str):
         raise UserError(target, hint=f"greenroom releases -a {app.name}")
     return Release.objects.select_related("slug", "config", "app").get(app=app, version=target)
@@ -165,13 +207,16 @@ def rollback_target(app: App, version: int | None = None) -> Release:
 def roll_back(
     *, actor: Actor, app: App, home: Path, version: int | None = None, force: bool = False
 ) -> tuple[Release, Release]:
-    """A new release with the slug and the config vars of an earlier one, and that one; automatic deployment pauses until it is resumed.
+    """A new release with the slug and the config vars of an earlier one, and that one; automatic deployment pauses
+    until it is resumed.
 
     force: also when the code needs columns that the database does not have any more.
 
     The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)  # first: the add-ons and the config vars stay as they are read now
+    App.objects.select_for_update(no_key=True).get(
+        pk=app.pk
+    )  # first: the add-ons and the config vars stay as they are read now
     old = rollback_target(app, version)
     latest = config_queries.latest(app)
     now = config_queries.values(latest, home) if latest else {}
@@ -187,7 +232,8 @@ def roll_back(
 
 @transaction.atomic
 def promote(*, actor: Actor, app: App, home: Path, slug: Slug, description: str, force: bool = False) -> Release:
-    """A new release of code that was built for another app, with this app's own config vars; it enters where a rollback does.
+    """A new release of code that was built for another app, with this app's own config vars; it enters where a rollback
+    does.
 
     force: also when the app's database lacks migrations that the code brings.
     """
@@ -222,7 +268,9 @@ def advance(*, delivery: Delivery, state: str, reason: str = "", home: Path, **c
 
 
 def say_once(*, delivery: Delivery, key: str, text: str, home: Path) -> None:
-    """Add lines to the transcript, once per key. The row says that it was said; a crash in between may repeat a line, never lose it."""
+    """Add lines to the transcript, once per key. The row says that it was said; a crash in between may repeat a line,
+    never lose it.
+    """
     if key in delivery.said:
         return
     transcript.append(home / delivery.transcript, text)
@@ -238,7 +286,9 @@ def note_command(*, delivery: Delivery, kind: str, outcome: str | int) -> None:
 
 @transaction.atomic
 def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
-    """Let the gate judge a withheld commit again, after a re-run or an override. None if its delivery is not withheld."""
+    """Let the gate judge a withheld commit again, after a re-run or an override. None if its delivery is not
+    withheld.
+    """
     apps.lock_apps([app.pk])
     row = (
         Delivery.objects.select_for_update(no_key=True)
@@ -268,7 +318,9 @@ def resume(*, actor: Actor, app: App, home: Path) -> Delivery | None:
 
 
 def end_pauses(*, home: Path) -> list[App]:
-    """Resume the apps whose pause was to end by now. Repeatable; a newest commit that something newer has overtaken stays as it is."""
+    """Resume the apps whose pause was to end by now. Repeatable; a newest commit that something newer has overtaken
+    stays as it is.
+    """
     due = App.objects.exclude(deploy_paused="").filter(deploy_paused_until__lte=clock.now())
     ended = []
     for app in list(due):
@@ -309,20 +361,26 @@ def account_actor(delivery: Delivery) -> Actor:
 
 
 def config_of(app: App, home: Path) -> dict[str, str]:
-    """The app's config vars now, in clear, for the build steps that may see them: with credentials that only read the app's databases."""
+    """The app's config vars now, in clear, for the build steps that may see them: with credentials that only read the
+    app's databases.
+    """
     latest = config_queries.latest(app)
     return databases.as_role(config_queries.values(latest, home), app=app, home=home, kind=BUILD) if latest else {}
 
 
 def fill_config(*, actor: Actor, app: App, slug: Slug, home: Path) -> None:
-    """Set what app.json gives (a value, a generated secret) for keys that were never set; part of the release that follows."""
+    """Set what app.json gives (a value, a generated secret) for keys that were never set; part of the release that
+    follows.
+    """
     ever = {name for names in ConfigVersion.objects.filter(app=app).values_list("names", flat=True) for name in names}
     updates = config_rules.first_values(slug.app_json.get("env") or {}, ever | set(addons.owned(app)), ids.new_secret)
     if not updates:
         return
     try:
         config_vars.change(actor=actor, app=app, home=home, updates=updates)
-    except UserError as error:  # over the limits together with what is set, or a slug that was read before a rule was there
+    except (
+        UserError
+    ) as error:  # over the limits together with what is set, or a slug that was read before a rule was there
         raise UserError(f"app.json, env: {error.message}", hint=error.hint) from error
 
 
@@ -332,4 +390,6 @@ def refusal_text(delivery: Delivery) -> tuple[str, str]:
     if release is None or release.slug is None:
         raise NotFoundError("The delivery has no release.")
     own = databases.of_app(delivery.app)
-    return config_rules.refusal(delivery.app.name, release_queries.gaps(release.slug, release.config), own.name if own else "")
+    return config_rules.refusal(
+        delivery.app.name, release_queries.gaps(release.slug, release.config), own.name if own else ""
+    )

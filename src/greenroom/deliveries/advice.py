@@ -44,13 +44,22 @@ def _said(release: Release) -> str:
 
 
 def standing(app: App) -> tuple[str, str]:
-    """Why no dyno of the app runs and the command that changes it; two empty texts when its dynos are started or stopped at this moment."""
+    """Why no dyno of the app runs and the command that changes it; two empty texts when its dynos are started or
+    stopped at this moment.
+    """
     live = dynos.live(app)
     if live is not None:
         types = dynos.process_types(live.release)
         if "web" not in types:
-            return f"The Procfile of v{live.release.version} has no web process.", "add a line `web: COMMAND` to the Procfile, commit and push"
-        return ("web is scaled to 0.", f"greenroom ps:scale web=1 -a {app.name}") if not dynos.wanted(app, live.release).get("web") else ("", "")
+            return (
+                f"The Procfile of v{live.release.version} has no web process.",
+                "add a line `web: COMMAND` to the Procfile, commit and push",
+            )
+        return (
+            ("web is scaled to 0.", f"greenroom ps:scale web=1 -a {app.name}")
+            if not dynos.wanted(app, live.release).get("web")
+            else ("", "")
+        )
     newest = queries.of_app(app).first()
     if newest is None:
         return f"{app.name} has no code yet.", PUSH
@@ -62,6 +71,12 @@ def sentence(delivery: Delivery) -> str:
     what = f"v{delivery.release.version}" if delivery.release else delivery.sha[:8]
     if delivery.finished_at is None:
         return f"{what} is on its way ({delivery.state.replace('_', ' ')})."
-    word = {"refused": "was refused", "failed": "failed", "superseded": "was superseded", "held": "is held", "live": "went live"}[delivery.state]
+    word = {
+        "refused": "was refused",
+        "failed": "failed",
+        "superseded": "was superseded",
+        "held": "is held",
+        "live": "went live",
+    }[delivery.state]
     reason = delivery.reason.partition("\n")[0].rstrip(".")
     return f"{what} {word}: {reason}." if reason else f"{what} {word}."

@@ -1,4 +1,5 @@
-"""A lock that lasts over several transactions: one worker at a time asks the rules about an app's deliveries and carries a step out.
+"""A lock that lasts over several transactions: one worker at a time asks the rules about an app's deliveries and
+carries a step out.
 
 PostgreSQL keeps it for the session, so it ends with the process that holds it, however that dies.
 """

@@ -1,6 +1,8 @@
-"""Runs what a release asks to be run once: its release command before the roll-out, the postdeploy script after the first switch.
+"""Runs what a release asks to be run once: its release command before the roll-out, the postdeploy script after the
+first switch.
 
-The delivery's row says how each ended; until then the engine is asked about a dyno whose id follows from the release. Never waits.
+The delivery's row says how each ended; until then the engine is asked about a dyno whose id follows from the release.
+Never waits.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ TITLES = {"release": "release command", "postdeploy": "postdeploy script"}
 
 
 class Commands:
-    """Carries commands on by one step per call. Where their output has been copied to is kept in memory: a crash repeats lines."""
+    """Carries commands on by one step per call. Where their output has been copied to is kept in memory: a crash
+    repeats lines.
+    """
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine = engine
@@ -51,7 +55,14 @@ class Commands:
             if slug is not None and not intact(slug, self.home):
                 error = SlugDamagedError(slug)
                 return self._record(delivery, command, CommandEnd("failed", error.message, error.hint))
-            say("\n".join([f"-----> Running {TITLES[command.kind]}: {command.text}", *refusals.freedom(delivery.release, command)]))
+            say(
+                "\n".join(
+                    [
+                        f"-----> Running {TITLES[command.kind]}: {command.text}",
+                        *refusals.freedom(delivery.release, command),
+                    ]
+                )
+            )
             self.engine.start(commands.spec(release=delivery.release, command=command, home=self.home, attempt=attempt))
             return None
         self._copy(dyno, say, whole=seen.ended, kept=delivery.release.output if command.kind == "release" else "")
@@ -69,11 +80,17 @@ class Commands:
 
     def _end(self, release: Release, command: ReleaseCommand, seen: DynoState) -> CommandEnd | None:
         return command_end(
-            phase=seen.phase, exit_code=seen.exit_code, reason=seen.reason, memory_mb=commands.MEMORY_MB, kind=command.kind
+            phase=seen.phase,
+            exit_code=seen.exit_code,
+            reason=seen.reason,
+            memory_mb=commands.MEMORY_MB,
+            kind=command.kind,
         )
 
     def forget(self, delivery: Delivery) -> None:
-        """Let the engine forget the dynos of a delivery that ends: one may be left by a worker that was killed right after ``_record``. Repeatable."""
+        """Let the engine forget the dynos of a delivery that ends: one may be left by a worker that was killed right
+        after ``_record``. Repeatable.
+        """
         if delivery.release is None:
             return
         for command in commands.of_release(delivery.release):
@@ -95,7 +112,9 @@ class Commands:
         return end
 
     def _copy(self, dyno: str, say: Callable[[str], None], *, whole: bool, kept: str = "") -> None:
-        """What the command has printed since the last look, in whole lines, also into the file ``kept``; all that is left when it has ended."""
+        """What the command has printed since the last look, in whole lines, also into the file ``kept``; all that is
+        left when it has ended.
+        """
         while True:
             before = self.copied.get(dyno, 0)
             text, place = output.new_lines(self.home, dyno, before, whole)

@@ -1,4 +1,6 @@
-"""Says why a web process did not come up, by what it printed last and by what the radar and the rehearsal saw; and the likely remedy. Pure."""
+"""Says why a web process did not come up, by what it printed last and by what the radar and the rehearsal saw; and the
+likely remedy. Pure.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,13 @@ SCHEMA, CODE, UNKNOWN = "schema", "code", "unknown"
 OWN = "WEB_CONCURRENCY is "
 """How the line begins that the platform itself writes before a web process starts."""
 BY_SCHEMA = re.compile(
-    r"UndefinedTable|UndefinedColumn|relation \"[^\"]+\" does not exist|column [\w.\"]+ (of relation \"[^\"]+\" )?does not exist|no such (table|column)"
+    r"UndefinedTable|UndefinedColumn|relation \"[^\"]+\" does not exist|column [\w.\"]+ (of relation \"[^\"]+\" )?does"
+    r" not exist|no such (table|column)"
     r"|Table '[^']+' doesn't exist|Unknown column"
 )
-ERROR = re.compile(r"^(?:[\w.]+: )?(?:[A-Za-z_][\w.]*(?:Error|Exception|Warning|Exit|Configured|DoesNotExist|Undefined\w+)\b.*)$")
+ERROR = re.compile(
+    r"^(?:[\w.]+: )?(?:[A-Za-z_][\w.]*(?:Error|Exception|Warning|Exit|Configured|DoesNotExist|Undefined\w+)\b.*)$"
+)
 NOT_FOUND = re.compile(r"(?:^|: )([\w./+-]+): (?:command )?not found\s*$|exec: ([\w./+-]+): not found", re.M)
 
 
@@ -31,8 +36,10 @@ NOT_FOUND = re.compile(r"(?:^|: )([\w./+-]+): (?:command )?not found\s*$|exec: (
 class Seen:
     """What is known of a release that did not come up.
 
-    failure: the platform's sentence on the dyno. output: the end of what it printed. command: of the web process. manager: pip, uv, poetry, pipenv.
-    about: the radar's {wsgi, page, ...}. lacking: columns that the code needs and the database has not. cells: of the rehearsal.
+    failure: the platform's sentence on the dyno. output: the end of what it printed. command: of the web process.
+    manager: pip, uv, poetry, pipenv.
+    about: the radar's {wsgi, page, ...}. lacking: columns that the code needs and the database has not. cells: of the
+    rehearsal.
     """
 
     app: str
@@ -48,7 +55,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Finding:
-    """cause: schema, code or unknown. error: the one line that tells most. lines: the end of the output. hint: the likely remedy. Each may be empty."""
+    """cause: schema, code or unknown. error: the one line that tells most. lines: the end of the output. hint: the
+    likely remedy. Each may be empty.
+    """
 
     cause: str
     error: str = ""
@@ -58,7 +67,9 @@ class Finding:
 
 def judge(seen: Seen) -> Finding:
     """What the evidence says. The hint is empty when only reading the log helps."""
-    lines = tuple(line.rstrip()[:WIDEST] for line in seen.output.splitlines() if line.strip() and not line.startswith(OWN))
+    lines = tuple(
+        line.rstrip()[:WIDEST] for line in seen.output.splitlines() if line.strip() and not line.startswith(OWN)
+    )
     page = (seen.about or {}).get("page") or {}
     error = _error(lines) or (str(page.get("error") or "") if "answered" in seen.failure else "")
     text = "\n".join(lines) + "\n" + error
@@ -73,7 +84,8 @@ def _error(lines: Sequence[str]) -> str:
 
 
 def _cause(seen: Seen, text: str, page: Mapping[str, Any]) -> str:
-    """A missing table or column anywhere, or a migrate that the database refused, is the schema's; a crash or a port without a word of it is the code's.
+    """A missing table or column anywhere, or a migrate that the database refused, is the schema's; a crash or a port
+    without a word of it is the code's.
 
     Then page and copy are asked.
     """
@@ -94,14 +106,28 @@ def _cause(seen: Seen, text: str, page: Mapping[str, Any]) -> str:
 
 def _install(manager: str, package: str) -> str:
     return {
-        "uv": f"uv add {package}, commit and push", "poetry": f"poetry add {package}, commit and push", "pipenv": f"pipenv install {package}, commit and push",
-    }.get(manager, f"add {package} to requirements.txt, commit and push")  # fmt: skip
+        "uv": f"uv add {package}, commit and push",
+        "poetry": f"poetry add {package}, commit and push",
+        "pipenv": f"pipenv install {package}, commit and push",
+    }.get(manager, f"add {package} to requirements.txt, commit and push")
 
 
 SERVERS = frozenset({"gunicorn", "uvicorn", "daphne", "hypercorn", "waitress-serve", "uwsgi", "celery", "granian"})
-PACKAGES = {"waitress-serve": "waitress", "environ": "django-environ", "decouple": "python-decouple", "psycopg2": "psycopg2-binary", "PIL": "pillow",
-            "rest_framework": "djangorestframework", "corsheaders": "django-cors-headers", "debug_toolbar": "django-debug-toolbar", "yaml": "PyYAML",
-            "dotenv": "python-dotenv", "crispy_forms": "django-crispy-forms", "allauth": "django-allauth", "storages": "django-storages"}  # fmt: skip
+PACKAGES = {
+    "waitress-serve": "waitress",
+    "environ": "django-environ",
+    "decouple": "python-decouple",
+    "psycopg2": "psycopg2-binary",
+    "PIL": "pillow",
+    "rest_framework": "djangorestframework",
+    "corsheaders": "django-cors-headers",
+    "debug_toolbar": "django-debug-toolbar",
+    "yaml": "PyYAML",
+    "dotenv": "python-dotenv",
+    "crispy_forms": "django-crispy-forms",
+    "allauth": "django-allauth",
+    "storages": "django-storages",
+}
 """Commands and modules that are named otherwise than the package that brings them."""
 
 
@@ -117,18 +143,24 @@ def _no_command(seen: Seen, text: str) -> str:
 
 def _wsgi(seen: Seen) -> str:
     """``shop.wsgi`` in ``gunicorn shop.wsgi:application --bind ...``; empty for another server."""
-    match = re.search(r"\b(?:gunicorn|uwsgi|waitress-serve)\b[^|;&]*?\s([A-Za-z_][\w.]*)(?::\w+)?(?=\s|$)", seen.command)
+    match = re.search(
+        r"\b(?:gunicorn|uwsgi|waitress-serve)\b[^|;&]*?\s([A-Za-z_][\w.]*)(?::\w+)?(?=\s|$)", seen.command
+    )
     return match[1] if match else ""
 
 
 def _wrong_module(seen: Seen, text: str) -> str:
     named, right = _wsgi(seen), str((seen.about or {}).get("wsgi") or "")
     missing = re.search(r"No module named '([\w.]+)'", text)
-    about_it = "Failed to find attribute" in text or (missing is not None and named and (named + ".").startswith(missing[1] + "."))
+    about_it = "Failed to find attribute" in text or (
+        missing is not None and named and (named + ".").startswith(missing[1] + ".")
+    )
     if not (named and about_it):
         return ""
     if right and right != named:
-        return f"the Procfile starts `{named}`, the settings name `{right}`: web: {seen.command.replace(named, right, 1)}"
+        return (
+            f"the Procfile starts `{named}`, the settings name `{right}`: web: {seen.command.replace(named, right, 1)}"
+        )
     return f"the Procfile starts `{named}`, which is not there: name the module of WSGI_APPLICATION in the settings"
 
 
@@ -143,9 +175,11 @@ def _no_driver(seen: Seen, text: str) -> str:
 
 
 VARIABLES = (
-    re.compile(r"^KeyError: '([A-Z][A-Z0-9_]{2,})'", re.M), re.compile(r"Set the ([A-Z][A-Z0-9_]+) environment variable"),
-    re.compile(r"UndefinedValueError: ([A-Z][A-Z0-9_]+) not found"), re.compile(r"The (SECRET_KEY) setting must not be empty"),
-)  # fmt: skip
+    re.compile(r"^KeyError: '([A-Z][A-Z0-9_]{2,})'", re.M),
+    re.compile(r"Set the ([A-Z][A-Z0-9_]+) environment variable"),
+    re.compile(r"UndefinedValueError: ([A-Z][A-Z0-9_]+) not found"),
+    re.compile(r"The (SECRET_KEY) setting must not be empty"),
+)
 
 
 def _no_such_server(seen: Seen, text: str) -> str:
@@ -162,20 +196,34 @@ def _no_variable(seen: Seen, text: str) -> str:
 def _host(seen: Seen, text: str) -> str:
     if "answered 400" not in seen.failure and "Invalid HTTP_HOST header" not in text:
         return ""
-    return f'Django refuses the host name: ALLOWED_HOSTS = ["{seen.host}"] in the settings, or read it from HEROKU_APP_DEFAULT_DOMAIN_NAME'
+    return (
+        f'Django refuses the host name: ALLOWED_HOSTS = ["{seen.host}"] in the settings, or read it from'
+        " HEROKU_APP_DEFAULT_DOMAIN_NAME"
+    )
 
 
 def _port(seen: Seen, text: str) -> str:
     if "R10" not in seen.failure:
         return ""
-    match = re.search(r"(?:Listening at|[Rr]unning on|[Ll]istening on|development server at)\W+(?:\w+:/+)?[\w.\[\]:*]*?:(\d{2,5})\b", text)
+    match = re.search(
+        r"(?:Listening at|[Rr]unning on|[Ll]istening on|development server at)\W+(?:\w+:/+)?[\w.\[\]:*]*?:(\d{2,5})\b",
+        text,
+    )
     where = f"it listens on port {match[1]}: " if match else ""
-    return f"{where}bind the port in $PORT, as in web: gunicorn {(seen.about or {}).get('wsgi') or 'NAME.wsgi'!s} --bind 0.0.0.0:$PORT"
+    return (
+        f"{where}bind the port in $PORT, as in web: gunicorn {(seen.about or {}).get('wsgi') or 'NAME.wsgi'!s} --bind"
+        " 0.0.0.0:$PORT"
+    )
 
 
 def _static(seen: Seen, text: str) -> str:
     match = re.search(r"Missing staticfiles manifest entry for '([^']+)'", text)
-    return f"`{match[1]}` is not among the collected static files: correct the name in the template, or add the file and commit it" if match else ""
+    return (
+        f"`{match[1]}` is not among the collected static files: correct the name in the template, or add the file and"
+        " commit it"
+        if match
+        else ""
+    )
 
 
 def _refused(seen: Seen, text: str) -> str:
@@ -184,6 +232,15 @@ def _refused(seen: Seen, text: str) -> str:
 
 
 REMEDIES: tuple[Callable[[Seen, str], str], ...] = (
-    _refused, _no_command, _no_driver, _no_such_server, _wrong_module, _no_module, _no_variable, _static, _port, _host,
-)  # fmt: skip
+    _refused,
+    _no_command,
+    _no_driver,
+    _no_such_server,
+    _wrong_module,
+    _no_module,
+    _no_variable,
+    _static,
+    _port,
+    _host,
+)
 """Tried in this order; the first that knows the failure has the word."""

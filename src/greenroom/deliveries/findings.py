@@ -28,11 +28,19 @@ def of(release: Release, failure: str) -> Finding:
     dyno, state = _failed_dyno(release), of_release(release)
     slug = release.slug
     rehearsal = Rehearsal.objects.filter(release=release, state="done").order_by("-number").first()
-    return judge(Seen(
-        app=release.app.name, failure=failure, output=dyno.last_words if dyno else "", command=(slug.process_types.get("web") or "") if slug else "",
-        manager=str((slug.manifest if slug else {}).get("package_manager") or "pip"), host=hostnames(release.app)[0],
-        about=state.about if state else {}, lacking=state.lacking if state else (), cells=(rehearsal.document.get("cells") or {}) if rehearsal else {},
-    ))  # fmt: skip
+    return judge(
+        Seen(
+            app=release.app.name,
+            failure=failure,
+            output=dyno.last_words if dyno else "",
+            command=(slug.process_types.get("web") or "") if slug else "",
+            manager=str((slug.manifest if slug else {}).get("package_manager") or "pip"),
+            host=hostnames(release.app)[0],
+            about=state.about if state else {},
+            lacking=state.lacking if state else (),
+            cells=(rehearsal.document.get("cells") or {}) if rehearsal else {},
+        )
+    )
 
 
 def hidden(found: Finding, release: Release, home: Path) -> Finding:

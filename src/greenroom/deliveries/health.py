@@ -1,4 +1,6 @@
-"""The health gate's turn: asks each web dyno that has bound its port, in a few threads, until it answers or its time is up."""
+"""The health gate's turn: asks each web dyno that has bound its port, in a few threads, until it answers or its time is
+up.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,11 @@ class HealthGate:
             migration_actions.note_health(run=run, text=f"v{version}: {answer.detail}")
         elif future is None:
             rollout = queries.live(run.app)
-            up = [one for one in queries.of_rollout(rollout) if one.kind == "web" and one.state == "up"] if rollout else []
+            up = (
+                [one for one in queries.of_rollout(rollout) if one.kind == "web" and one.state == "up"]
+                if rollout
+                else []
+            )
             dyno = up[0] if up else None
             if dyno is None:
                 migration_actions.note_health(run=run, text="no web dyno was running")
@@ -87,7 +93,9 @@ class HealthGate:
         if seen is None or not seen.listening or clock.monotonic() < self.next.get(key, 0.0):
             return
         if self.questions.ask(dyno):
-            self.first.setdefault(key, clock.monotonic())  # from its first question on: waiting for a hand is not its fault
+            self.first.setdefault(
+                key, clock.monotonic()
+            )  # from its first question on: waiting for a hand is not its fault
 
     def _heard(self, dyno: Dyno, answer: Answer) -> None:
         key = dyno.engine_id

@@ -1,4 +1,6 @@
-"""Deliveries that wait for a human's migrations: they go on by themselves afterwards, give way to newer ones, or are dropped."""
+"""Deliveries that wait for a human's migrations: they go on by themselves afterwards, give way to newer ones, or are
+dropped.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from greenroom.releases import actions as releases
 
 @transaction.atomic
 def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
-    """The held release is rolled out once more, now that its migrations have run. False when it is not held any more."""
+    """The held release is rolled out once more, now that its migrations have run. False when it is not held any
+    more.
+    """
     App.objects.select_for_update(no_key=True).get(pk=delivery.app_id)
     row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
     rollout = queries.rollout_of(row)
@@ -33,7 +37,9 @@ def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
     migration_actions.ask_if_migrated(release=rollout.release)
     dynos.try_again(rollout=rollout)
     row.state, row.reason, row.finished_at = "rolling_out", "", None
-    row.said = {key: True for key in row.said if key not in ("held", "watched", "released", "failed", "migrations", "foreseen")}
+    row.said = {
+        key: True for key in row.said if key not in ("held", "watched", "released", "failed", "migrations", "foreseen")
+    }
     row.save()
     transcript.reopen(home / row.transcript)
     transcript.append(home / row.transcript, f"-----> {why}: starting the held release again")
@@ -50,7 +56,9 @@ def give_way(*, delivery: Delivery, home: Path) -> None:
 
 @transaction.atomic
 def drop(*, actor: Actor, app: App, home: Path, wanted: Delivery | None = None) -> Delivery:
-    """A person decides that the held release shall not be live. ConflictError when none is held, or ``wanted`` is not."""
+    """A person decides that the held release shall not be live. ConflictError when none is held, or ``wanted`` is
+    not.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     row = queries.held(app)
     if wanted is not None and (row is None or row.pk != wanted.pk):
@@ -65,7 +73,9 @@ def drop(*, actor: Actor, app: App, home: Path, wanted: Delivery | None = None) 
 
 
 def rehearse(*, delivery: Delivery, home: Path) -> None:
-    """What is pending is tried on a copy of the data, beside; the pusher is told once where the result will be. Repeatable."""
+    """What is pending is tried on a copy of the data, beside; the pusher is told once where the result will be.
+    Repeatable.
+    """
     assert delivery.release is not None
     row = rehearsals.offer(actor=actions.account_actor(delivery), release=delivery.release)
     if row is not None:
@@ -74,7 +84,9 @@ def rehearse(*, delivery: Delivery, home: Path) -> None:
 
 
 def foreseen(delivery: Delivery) -> list[str]:
-    """What the pusher reads about the pending migrations: what they do to the data of now, and what the rehearsal says if it is over."""
+    """What the pusher reads about the pending migrations: what they do to the data of now, and what the rehearsal says
+    if it is over.
+    """
     assert delivery.release is not None
     state = migrations.known_state(delivery.release)
     lines = forecast.lines(foreseen_of(state))

@@ -1,6 +1,8 @@
-"""Chooses the code of a release that brings none of its own (config change, add-on): the newest slug with a green verdict.
+"""Chooses the code of a release that brings none of its own (config change, add-on): the newest slug with a green
+verdict.
 
-A release that failed or was refused never served, so a changed config var may be all that it lacks. What a person decided stays decided: a rollback,
+A release that failed or was refused never served, so a changed config var may be all that it lacks. What a person
+decided stays decided: a rollback,
 a dropped release, a pause of automatic deployment and a withdrawn verdict keep code from coming back.
 """
 
@@ -24,7 +26,9 @@ LOOK = 50
 
 @dataclass(frozen=True)
 class Kept:
-    """The release whose slug is released again. serving: the version that serves with other code, None when nothing does."""
+    """The release whose slug is released again. serving: the version that serves with other code, None when nothing
+    does.
+    """
 
     release: Release
     news: bool = False
@@ -74,7 +78,9 @@ def _may_be_released(app: App, row: Release, live: Release | None) -> bool:
 
 
 def _dropped_since(row: Release) -> bool:
-    """Whether a person has dropped a later release of the same code. One that gave way to another release decides nothing."""
+    """Whether a person has dropped a later release of the same code. One that gave way to another release decides
+    nothing.
+    """
     later = Release.objects.filter(app_id=row.app_id, slug=row.slug, version__gt=row.version, status="expired")
     return later.filter(reason__startswith=rules.DROPPED).exists()
 
@@ -89,7 +95,12 @@ def barred(app: App, row: Release) -> str:
     assert row.slug is not None
     if paused(app):
         return rules.paused_text("automatic deployment is paused", app.deploy_paused, app.deploy_paused_until)
-    origin = Delivery.objects.filter(app=app, build__slug=row.slug, kind="push").select_related("push").order_by("-seq").first()
+    origin = (
+        Delivery.objects.filter(app=app, build__slug=row.slug, kind="push")
+        .select_related("push")
+        .order_by("-seq")
+        .first()
+    )
     if origin and origin.push and queries.was_rewritten(origin.push):
         return "the branch does not have this commit any more"
     if check_queries.newest_verdict(app, row.slug.commit) is None:  # promoted: judged where it was built

@@ -31,7 +31,8 @@ def create(*, actor: Actor, name: str | None, home: Path) -> App:
 def finish(*, actor: Actor, app: App, home: Path) -> None:
     """Make what a new app still lacks; repeatable, so that an app whose making was interrupted becomes whole.
 
-    One process at a time: the worker looks for such apps, and must not take for one what the web process is about to make or to destroy.
+    One process at a time: the worker looks for such apps, and must not take for one what the web process is about to
+    make or to destroy.
     NotFoundError when it was destroyed meanwhile.
     """
     with postgres.alone(app):
@@ -58,7 +59,9 @@ def end_dynos(engine: Engine, owner: str) -> None:
 
 
 def sweep_dynos(engine: Engine) -> list[str]:
-    """Forget the dynos of apps that are no more; the ids. An app's row is there before its first dyno, so none is ever too early."""
+    """Forget the dynos of apps that are no more; the ids. An app's row is there before its first dyno, so none is ever
+    too early.
+    """
     states = [state for state in engine.list() if state.owner != PLATFORM]
     known = {pk.hex for pk in App.objects.values_list("pk", flat=True)}
     gone = [state.id for state in states if state.owner not in known]
@@ -68,7 +71,9 @@ def sweep_dynos(engine: Engine) -> list[str]:
 
 
 def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
-    """End the app's dynos, drop its database, remove its folders and its row. NotFoundError when somebody else has destroyed it meanwhile."""
+    """End the app's dynos, drop its database, remove its folders and its row. NotFoundError when somebody else has
+    destroyed it meanwhile.
+    """
     with postgres.alone(app):
         _destroy(actor, app, engine, home)
     actions.wake()
@@ -78,7 +83,9 @@ def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
     end_dynos(engine, app.id.hex)
     for addon in Addon.objects.filter(app=app, kind="postgres"):
         postgres.deprovision(addon=addon)
-    transcripts = [home / row.transcript for row in app.deliveries.all()] + [home / row.output for row in app.releases.all()]
+    transcripts = [home / row.transcript for row in app.deliveries.all()] + [
+        home / row.output for row in app.releases.all()
+    ]
     repo, log, folder = home / app.repo_folder, home / app.log_folder, app.id.hex
     apps.destroy(actor=actor, app=app)
     end_dynos(engine, folder)  # what the worker started meanwhile

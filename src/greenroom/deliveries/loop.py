@@ -1,6 +1,8 @@
-"""Moves every open delivery on by one step per turn, keeps routes true, and lets the health gate pass dynos that answer.
+"""Moves every open delivery on by one step per turn, keeps routes true, and lets the health gate pass dynos that
+answer.
 
-Killed anywhere, the next turn finds the same facts and takes the same step; the rows are the queue, NOTIFY only shortens the wait.
+Killed anywhere, the next turn finds the same facts and takes the same step; the rows are the queue, NOTIFY only
+shortens the wait.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ MAX_STEPS = 6
 AGAIN = 1.0
 """Seconds until a step that failed is tried again."""
 GIVE_UP = 600.0
-"""Seconds of nothing but failures of the platform's own after which a delivery ends, so that the next one gets its turn."""
+"""Seconds of nothing but failures of the platform's own after which a delivery ends, so that the next one gets its
+turn.
+"""
 
 
 @dataclass
@@ -75,14 +79,20 @@ class DeliveryLoop:
             by_app[delivery.app_id].append(delivery)
         for siblings in by_app.values():
             for delivery in siblings:
-                moved = self.guard.run(("move", delivery.pk), f"delivery {delivery.pk}", partial(self._move, delivery, siblings))
+                moved = self.guard.run(
+                    ("move", delivery.pk), f"delivery {delivery.pk}", partial(self._move, delivery, siblings)
+                )
                 busy = moved is not False or busy
         self._routes()
-        ended = self.guard.run("ended", "checks of ended deliveries", partial(gate.advance_ended, self.engine, self.home, self._guarded))
+        ended = self.guard.run(
+            "ended", "checks of ended deliveries", partial(gate.advance_ended, self.engine, self.home, self._guarded)
+        )
         return bool(ended) or busy
 
     def _guarded(self, app: App, step: Callable[[], object]) -> None:
-        """Take a step; what one app runs into does not stop the others, and an app that is destroyed meanwhile is no error."""
+        """Take a step; what one app runs into does not stop the others, and an app that is destroyed meanwhile is no
+        error.
+        """
         self.guard.run(app.pk, f"app {app.name}", step, partial(is_gone, app))
 
     def _move(self, delivery: Delivery, siblings: list[Delivery]) -> bool:
@@ -104,7 +114,9 @@ class DeliveryLoop:
         return True
 
     def _step(self, delivery: Delivery, others: list[Delivery]) -> Step:
-        """Ask the rules and take the step, alone: a lock of the app's keeps any other worker from facts and step alike."""
+        """Ask the rules and take the step, alone: a lock of the app's keeps any other worker from facts and step
+        alike.
+        """
         with holding_lock(f"deliveries/{delivery.app_id}") as held:
             if not held:
                 return Step.WAIT
@@ -121,7 +133,8 @@ class DeliveryLoop:
     def _note(self, delivery: Delivery, error: Exception) -> None:
         """A step that failed is tried again a second later; the log says so once per text, and some day it is given up.
 
-        One that was refused for what the commit or the app asks for ends the delivery at once: another try finds the same.
+        One that was refused for what the commit or the app asks for ends the delivery at once: another try finds the
+        same.
         """
         now = clock.monotonic()
         if not App.objects.filter(pk=delivery.app_id).exists():
@@ -133,7 +146,9 @@ class DeliveryLoop:
             unexpected = None if isinstance(error, GreenroomError) else error
             logger.warning("delivery %s of %s: %s", delivery.pk, delivery.app.name, error, exc_info=unexpected)
         self.troubles[delivery.pk] = trouble
-        asked_for = isinstance(error, UserError | AppError) and not isinstance(error, ConflictError | NotFoundError)  # those two may pass
+        asked_for = isinstance(error, UserError | AppError) and not isinstance(
+            error, ConflictError | NotFoundError
+        )  # those two may pass
         if not asked_for and now - trouble.since < GIVE_UP:
             return
         delivery.refresh_from_db()
@@ -144,7 +159,9 @@ class DeliveryLoop:
         del self.troubles[delivery.pk]
 
     def _routes(self) -> None:
-        """Make Caddy's configuration, the host names and each app's route what the rows say; now and then look whether the disk is so too."""
+        """Make Caddy's configuration, the host names and each app's route what the rows say; now and then look whether
+        the disk is so too.
+        """
         self.guard.run("hosts", "host names", partial(router.lead_hosts, home=self.home))
         self.guard.run("caddy", "router", partial(router.render, home=self.home, installation=self.installation))
         repair = clock.monotonic() - self.repaired > router.LOOK

@@ -18,7 +18,8 @@ class Delivery(models.Model):
 
     kind: push, release (config change, rollback, add-on: enters with its release made).
     state: received, building, checking, releasing, rolling_out, live, held, refused, failed, superseded.
-    forced: a rollback that goes live although its code does not fit the database, or a promotion although migrations are pending.
+    forced: a rollback that goes live although its code does not fit the database, or a promotion although migrations
+    are pending.
     commands: how the release command and the postdeploy script ended ({"release": "ok", "attempt": 1}).
     seq orders the deliveries of an app; transcript is the file of its lines (``logs/deliveries/<id>.log``).
     """

@@ -1,4 +1,6 @@
-"""How a delivery comes out: the release is refused, given up, held or broken off, or gets the traffic; and what the pusher reads of it."""
+"""How a delivery comes out: the release is refused, given up, held or broken off, or gets the traffic; and what the
+pusher reads of it.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ class Outcomes:
         ]
         lines += [f" !     hint: {hint}", f" !     That makes a release of this commit. {self._keeps(delivery)}"]
         self.once(delivery, "refused", "\n".join(lines))
-        self.log(delivery, f"Release v{delivery.release.version} refused: {text.splitlines()[0].rstrip('.')}; then: {hint}")
+        self.log(
+            delivery, f"Release v{delivery.release.version} refused: {text.splitlines()[0].rstrip('.')}; then: {hint}"
+        )
         with transaction.atomic():  # a release that is refused while its delivery goes on would be given up as failed
             releases.conclude(release=delivery.release, status="refused", reason=f"{text}\nhint: {hint}")
             self.end(delivery, "refused", text.splitlines()[0])
@@ -97,7 +101,9 @@ class Outcomes:
         assert delivery.release is not None
         rollout = queries.rollout_of(delivery)
         tried = rollout is not None and rollout.switched_at is not None
-        failure = facts.failure or delivery.release.reason or self._misfit(delivery) or "it was replaced before it answered"
+        failure = (
+            facts.failure or delivery.release.reason or self._misfit(delivery) or "it was replaced before it answered"
+        )
         failure, seen = self._explained(delivery.release, failure) if facts.failure else (failure, ())
         if rollout is not None and rollout.state in ("candidate", "watched"):
             dynos.give_up(rollout=rollout, failure=failure)
@@ -105,7 +111,11 @@ class Outcomes:
         if tried and live is not None:
             self._lead(delivery, live)
         releases.conclude(release=delivery.release, status="failed", reason=failure)
-        title = f"v{delivery.release.version} did not stay up, v{live.release.version} has the traffic again" if tried and live else ""
+        title = (
+            f"v{delivery.release.version} did not stay up, v{live.release.version} has the traffic again"
+            if tried and live
+            else ""
+        )
         lines = [
             f"-----> Failed: {title or f'v{delivery.release.version} never took traffic'}",
             *(f" !     {line}" for line in failure.partition("\nhint: ")[0].splitlines()),
@@ -114,15 +124,22 @@ class Outcomes:
         ]
         lines += [f" !     hint: {hint}"] if (hint := failure.partition("\nhint: ")[2]) else []
         state = migration_queries.known_state(delivery.release)
-        lines += [*self._also_pending(delivery.release, facts), *(rules.settings_lines(state.about, state.detail, served=False) if state else [])]
+        lines += [
+            *self._also_pending(delivery.release, facts),
+            *(rules.settings_lines(state.about, state.detail, served=False) if state else []),
+        ]
         lines += [] if "hint: " in failure else [f" !     hint: greenroom logs -a {delivery.app.name}"]
         self.once(delivery, "failed", "\n".join([*lines, self._retry(delivery)]))
         again = rules.retry_command(delivery.app.name, delivery.sha)
-        self.log(delivery, f"Release v{delivery.release.version} failed: {failure.splitlines()[0]}; to try again: {again}")
+        self.log(
+            delivery, f"Release v{delivery.release.version} failed: {failure.splitlines()[0]}; to try again: {again}"
+        )
         self.end(delivery, "failed", failure.splitlines()[0])
 
     def _explained(self, release: Release, failure: str) -> tuple[str, tuple[str, ...]]:
-        """The failure with the line that tells most and the likely remedy (``FAILURE: ERROR``, ``hint: ...``), and the end of the dyno's output."""
+        """The failure with the line that tells most and the likely remedy (``FAILURE: ERROR``, ``hint: ...``), and the
+        end of the dyno's output.
+        """
         sentence, _, own = failure.partition("\nhint: ")
         found = findings.hidden(findings.of(release, sentence), release, self.home)
         text, hint = (f"{sentence}: {found.error}" if found.error else sentence), found.hint or own
@@ -142,10 +159,15 @@ class Outcomes:
             return ""
         since = f"; applied since: {rules.named(state.missing)}" if state.missing else ""
         hint = f"migrate back first, or go live with failing pages: greenroom rollback --force -a {delivery.app.name}"
-        return f"its code needs what the database does not have any more: {rules.named(state.lacking)}{since}\nhint: {hint}"
+        return (
+            f"its code needs what the database does not have any more: {rules.named(state.lacking)}{since}\nhint:"
+            f" {hint}"
+        )
 
     def hold(self, delivery: Delivery, facts: Facts) -> None:
-        """The new code does not answer while its migrations are pending: what ran keeps running, a human migrates, then it goes on."""
+        """The new code does not answer while its migrations are pending: what ran keeps running, a human migrates, then
+        it goes on.
+        """
         rollout, release = queries.rollout_of(delivery), delivery.release
         assert rollout is not None
         assert release is not None
@@ -165,7 +187,15 @@ class Outcomes:
         pending = list(state.pending) if state else []
         command = migration_rules.migrate_command(state.framework if state else "")
         lines = rules.held_lines(
-            delivery.app.name, release.version, failure, pending, self._keeps(delivery), command, promoted=facts.promoted, seen=seen, doubt=doubt
+            delivery.app.name,
+            release.version,
+            failure,
+            pending,
+            self._keeps(delivery),
+            command,
+            promoted=facts.promoted,
+            seen=seen,
+            doubt=doubt,
         )
         holding.rehearse(delivery=delivery, home=self.home)
         self.once(delivery, "foreseen", "\n".join(holding.foreseen(delivery)))
@@ -185,7 +215,9 @@ class Outcomes:
         self._stop(delivery, lines, "the platform failed", trouble)
 
     def turn_down(self, delivery: Delivery, error: GreenroomError) -> None:
-        """A step was refused for what the commit or the app's settings ask for, which no other try changes: the delivery ends with that text."""
+        """A step was refused for what the commit or the app's settings ask for, which no other try changes: the
+        delivery ends with that text.
+        """
         lines = ["-----> Failed: Greenroom cannot do what this commit or the app's settings ask for"]
         lines += [f" !     {line}" for line in error.message.splitlines()]
         lines += [f" !     {self._keeps(delivery)}", *([f" !     hint: {error.hint}"] if error.hint else [])]
@@ -218,11 +250,21 @@ class Outcomes:
             return
         dynos.watch(rollout=rollout)
         self._lead(delivery, rollout)
-        self.once(delivery, "watched", f"       Released v{release.version}; watching it for {seconds:g} s before v{before.release.version} is ended")
+        self.once(
+            delivery,
+            "watched",
+            f"       Released v{release.version}; watching it for {seconds:g} s before v{before.release.version} is"
+            " ended",
+        )
 
     def _lead(self, delivery: Delivery, rollout: Rollout) -> None:
         """Lead the app's route to the dynos of this roll-out."""
-        router.switch_to(app=delivery.app, release=rollout.release, target=target(router_queries.facts(delivery.app, rollout)), home=self.home)
+        router.switch_to(
+            app=delivery.app,
+            release=rollout.release,
+            target=target(router_queries.facts(delivery.app, rollout)),
+            home=self.home,
+        )
 
     def settle(self, delivery: Delivery, facts: Facts) -> None:
         """It has the traffic and has kept on answering: it is the live one, and the dynos of the one before are ended.
@@ -236,9 +278,15 @@ class Outcomes:
             dynos.make_live(rollout=rollout)
             releases.conclude(release=delivery.release, status="succeeded")
             if delivery.release.kind == "rollback":
-                reason = f"{delivery.release.description} by {who_of(delivery)}; resume with: greenroom deploy:resume -a {delivery.app.name}"
+                reason = (
+                    f"{delivery.release.description} by {who_of(delivery)}; resume with: greenroom deploy:resume -a"
+                    f" {delivery.app.name}"
+                )
                 actions.apps.change_settings(
-                    actor=actions.account_actor(delivery), app=delivery.app, deploy_paused=reason[:300], deploy_paused_until=None
+                    actor=actions.account_actor(delivery),
+                    app=delivery.app,
+                    deploy_paused=reason[:300],
+                    deploy_paused_until=None,
                 )
         url = apps.web_url(delivery.app, self.installation, https=dyno_queries.sends_to_https(rollout))
         lines = [] if "watched" in delivery.said else [f"       Released v{delivery.release.version}"]

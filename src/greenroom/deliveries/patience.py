@@ -1,4 +1,6 @@
-"""How long the platform gives a release until it serves: its release command, the boot of its web dynos, the health question, the watch after the switch."""
+"""How long the platform gives a release until it serves: its release command, the boot of its web dynos, the health
+question, the watch after the switch.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,29 @@ SLACK = 30.0
 
 
 def health_seconds(settings: Mapping[str, Any]) -> float:
-    """``[policy] health_timeout`` of greenroom.toml, else GREENROOM_HEALTH_SECONDS of the worker's environment, else 30."""
+    """``[policy] health_timeout`` of greenroom.toml, else GREENROOM_HEALTH_SECONDS of the worker's environment, else
+    30.
+    """
     policy = settings.get("policy") or {}
     return float(policy.get("health_timeout") or os.environ.get("GREENROOM_HEALTH_SECONDS") or HEALTH)
 
 
 def watch_seconds(settings: Mapping[str, Any]) -> float:
-    """``[policy] watch_seconds`` of greenroom.toml, else GREENROOM_WATCH_SECONDS of the worker's environment, else 10; 0: no watch. 300 at most."""
+    """``[policy] watch_seconds`` of greenroom.toml, else GREENROOM_WATCH_SECONDS of the worker's environment, else 10;
+    0: no watch. 300 at most.
+    """
     chosen = (settings.get("policy") or {}).get("watch_seconds")
-    return min(MOST_WATCH, max(0.0, float(os.environ.get("GREENROOM_WATCH_SECONDS") or WATCH) if chosen is None else float(chosen)))
+    return min(
+        MOST_WATCH,
+        max(0.0, float(os.environ.get("GREENROOM_WATCH_SECONDS") or WATCH) if chosen is None else float(chosen)),
+    )
 
 
 def seconds(release: Release) -> float:
     """Seconds after which the platform has decided about a release, those that are before it in the queue included."""
-    ahead = Delivery.objects.filter(app_id=release.app_id, finished_at=None, release__version__lt=release.version).select_related("release__slug")
+    ahead = Delivery.objects.filter(
+        app_id=release.app_id, finished_at=None, release__version__lt=release.version
+    ).select_related("release__slug")
     return sum(map(_own, [release, *(row.release for row in ahead if row.release)]))
 
 

@@ -47,7 +47,9 @@ def open_deliveries() -> QuerySet[Delivery]:
 
 
 def reload(delivery: Delivery, others: list[Delivery]) -> bool:
-    """Bring the rows of an app's open deliveries up to date, since another worker may have moved them. False when this one has ended."""
+    """Bring the rows of an app's open deliveries up to date, since another worker may have moved them. False when this
+    one has ended.
+    """
     rows = {row.pk: row for row in open_deliveries().filter(app_id=delivery.app_id)}
     for known in (delivery, *others):
         fresh = rows.get(known.pk)
@@ -66,10 +68,16 @@ def first_states() -> dict[object, str]:
 
 
 def checked_again() -> list[Delivery]:
-    """The newest delivery of each commit that has a slug and an unfinished check of Greenroom's own, although its deliveries have all ended."""
+    """The newest delivery of each commit that has a slug and an unfinished check of Greenroom's own, although its
+    deliveries have all ended.
+    """
     found = []
     for app, sha in checks.unfinished():
-        rows = Delivery.objects.filter(app_id=app, sha=sha, kind="push").select_related("app", "push", "build__slug", "account").order_by("-seq")
+        rows = (
+            Delivery.objects.filter(app_id=app, sha=sha, kind="push")
+            .select_related("app", "push", "build__slug", "account")
+            .order_by("-seq")
+        )
         newest = rows.first()
         if newest and newest.build and newest.build.slug and not rows.filter(finished_at=None).exists():
             found.append(newest)
@@ -86,7 +94,11 @@ def pushes_without_delivery() -> list[Push]:
 
 def of_app(app: App) -> QuerySet[Delivery]:
     """The app's deliveries, newest first."""
-    return Delivery.objects.filter(app=app).select_related("app", "build__slug", "release__slug", "account").order_by("-seq")
+    return (
+        Delivery.objects.filter(app=app)
+        .select_related("app", "build__slug", "release__slug", "account")
+        .order_by("-seq")
+    )
 
 
 def by_id(app: App, name: str) -> Delivery:
@@ -108,7 +120,9 @@ def of_push(push: Push) -> Delivery | None:
 
 
 def was_rewritten(push: Push) -> bool:
-    """Whether the branch was moved by force after this push: its commit is no part of it any more, unless it is pushed again."""
+    """Whether the branch was moved by force after this push: its commit is no part of it any more, unless it is pushed
+    again.
+    """
     later = Push.objects.filter(app_id=push.app_id, ref=push.ref, seq__gt=push.seq, state="recorded", forced=True)
     return later.exclude(after=push.after).exists()
 
@@ -125,7 +139,9 @@ def rollout_of(delivery: Delivery) -> Rollout | None:
 
 
 def to_go_back_to(rollout: Rollout) -> Rollout | None:
-    """The live roll-out with a web dyno that answers, which takes the traffic back if ``rollout`` does not stay up. None: nothing to watch or to go back to."""
+    """The live roll-out with a web dyno that answers, which takes the traffic back if ``rollout`` does not stay up.
+    None: nothing to watch or to go back to.
+    """
     live = dynos.live(rollout.app)
     if live is None or not dynos.wanted(rollout.app, rollout.release).get("web"):
         return None
@@ -161,7 +177,12 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     rollout = rollout_of(delivery)
     release = delivery.release
     version = release.version if release else None
-    merges = release is not None and rollout is None and delivery.state == rules.WAITING and release.kind in ("config", "addon")
+    merges = (
+        release is not None
+        and rollout is None
+        and delivery.state == rules.WAITING
+        and release.kind in ("config", "addon")
+    )
     newer, pipe, busy = order(delivery.seq, delivery.kind, version, [_other(s) for s in siblings])
     progress = _progress(rollout)
     state = known_state(release) if release else None
@@ -171,7 +192,11 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     ahead = outlook(release) if release and fresh and live else Outlook()
     failure = _failure(rollout, progress)
     return Facts(
-        kind=delivery.kind, state=delivery.state, newer_waiting=newer, pipe_busy=pipe, stage_busy=busy,
+        kind=delivery.kind,
+        state=delivery.state,
+        newer_waiting=newer,
+        pipe_busy=pipe,
+        stage_busy=busy,
         replaced=merges and rules.replaced(version or 0, [_other(s) for s in siblings]),
         overtaken=delivery.kind == "push" and release is None and live_since(delivery),
         rewritten=delivery.push is not None and was_rewritten(delivery.push),
@@ -181,7 +206,8 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         release=release.status if release else "",
         gaps=bool(release and release.slug and release.status == "pending" and gaps(release.slug, release.config)),
         stage=rollout.state if rollout else "",
-        ready=progress.ready, steady=_steady(rollout),
+        ready=progress.ready,
+        steady=_steady(rollout),
         failure=failure,
         cause=findings.of(release, failure).cause if release and failure and state and state.pending else "",
         probed=_probed(delivery),
@@ -195,7 +221,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         command=_command(delivery) if rollout is None else "",
         postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
         going_back=bool(release and release.kind == "rollback" and not delivery.forced),
-    )  # fmt: skip
+    )
 
 
 def _promotes(release: Release) -> bool:
@@ -207,7 +233,9 @@ def _promotes(release: Release) -> bool:
 
 
 def required_checks(app: App, slug: Slug | None) -> tuple[str, ...]:
-    """The checks that must be green at the gate: all that are required, but for the rehearsal, which is waited for later."""
+    """The checks that must be green at the gate: all that are required, but for the rehearsal, which is waited for
+    later.
+    """
     return tuple(name for name in _required(app, slug) if check_rules.key(name) != check_rules.REHEARSAL)
 
 
@@ -225,7 +253,9 @@ def paused(app_id: UUID) -> bool:
 
 def _colour(delivery: Delivery) -> str:
     """What the newest verdict of a push that was built says; empty before there is one."""
-    verdict = checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
+    verdict = (
+        checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
+    )
     return verdict.colour if verdict else ""
 
 
@@ -247,7 +277,9 @@ def _progress(rollout: Rollout | None) -> dyno_rules.Progress:
 
 
 def _failure(rollout: Rollout | None, progress: dyno_rules.Progress) -> str:
-    """Why the roll-out failed; empty as well while the dyno of a candidate is being ended, since its last words say why."""
+    """Why the roll-out failed; empty as well while the dyno of a candidate is being ended, since its last words say
+    why.
+    """
     if rollout is None or (rollout.state == "candidate" and progress.failure and findings.is_ending(rollout.release)):
         return ""
     return progress.failure or rollout.failure
@@ -283,7 +315,9 @@ def _command(delivery: Delivery) -> str:
 
 
 def command_of(delivery: Delivery, kind: str) -> ReleaseCommand | None:
-    """The delivery's command of that kind (``release``, ``postdeploy``), also one that is skipped; None when there is none or it has ended."""
+    """The delivery's command of that kind (``release``, ``postdeploy``), also one that is skipped; None when there is
+    none or it has ended.
+    """
     if delivery.release is None or kind in delivery.commands:
         return None
     return next((command for command in release_commands.of_release(delivery.release) if command.kind == kind), None)
@@ -308,9 +342,11 @@ def let_pass() -> list[Delivery]:
 
 
 def state_of(delivery: Delivery) -> str:
-    """The state that clients see. A held release is on its way from the moment its migrate begins until that has failed.
+    """The state that clients see. A held release is on its way from the moment its migrate begins until that has
+    failed.
 
-    So it is from the run's own row, written before its dyno starts: ``migrate && deliveries:wait`` never meets the state from before.
+    So it is from the run's own row, written before its dyno starts: ``migrate && deliveries:wait`` never meets the
+    state from before.
     """
     if delivery.state != "held" or delivery.release is None or delivery.finished_at is None:
         return delivery.state
@@ -349,7 +385,9 @@ def as_json(delivery: Delivery, known: Known | None = None) -> dict[str, Any]:
         "kind": delivery.kind,
         "state": shown,
         "reason": delivery.reason,
-        "verdict": {"colour": verdict.colour, "reasons": verdict.reasons, "text": _text(verdict, known.live)} if verdict else None,
+        "verdict": {"colour": verdict.colour, "reasons": verdict.reasons, "text": _text(verdict, known.live)}
+        if verdict
+        else None,
         "checks": [check_json(run, needed) for run in known.checks.get(delivery.sha, [])],
         "build": {"id": str(delivery.build.id), "status": delivery.build.status} if delivery.build else None,
         "release": {"version": delivery.release.version} if delivery.release else None,
@@ -375,8 +413,15 @@ def required_keys(app: App, slug: Slug | None) -> frozenset[str]:
 
 
 def required_of(app: App, sha: str) -> frozenset[str]:
-    """The keys of the checks that a commit needs before it takes traffic, those that its greenroom.toml names among them."""
-    newest = Delivery.objects.filter(app=app, sha=sha, build__slug__isnull=False).select_related("build__slug").order_by("-seq").first()
+    """The keys of the checks that a commit needs before it takes traffic, those that its greenroom.toml names among
+    them.
+    """
+    newest = (
+        Delivery.objects.filter(app=app, sha=sha, build__slug__isnull=False)
+        .select_related("build__slug")
+        .order_by("-seq")
+        .first()
+    )
     return required_keys(app, newest.build.slug if newest and newest.build else None)
 
 

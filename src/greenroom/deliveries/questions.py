@@ -1,4 +1,6 @@
-"""Health questions that are under way, in a few threads. Dynos that answer slowly keep those of other apps from nothing."""
+"""Health questions that are under way, in a few threads. Dynos that answer slowly keep those of other apps from
+nothing.
+"""
 
 from __future__ import annotations
 

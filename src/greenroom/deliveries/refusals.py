@@ -1,4 +1,6 @@
-"""What a delivery says about the schema: which processes would change it, and what the database refused. Reads rows and output, writes nothing."""
+"""What a delivery says about the schema: which processes would change it, and what the database refused. Reads rows and
+output, writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def freedom(release: Release, command: ReleaseCommand) -> list[str]:
 
 
 def of_build(delivery: Delivery, home: Path) -> str:
-    """Lines for the push when the database refused something to the build, whether the build failed of it or not; else empty."""
+    """Lines for the push when the database refused something to the build, whether the build failed of it or not; else
+    empty.
+    """
     words = rules.refused(tail(home / delivery.transcript, rules.LOOKED_AT), build=True)
     if not words:
         return ""

@@ -38,12 +38,16 @@ SETTING = "GREENROOM_KEEP_RELEASES"
 WEEK = 7 * 86400.0
 """Seconds for which a slug is kept that no kept release has: the gate may be asked again, a rollback may be wanted."""
 UNUSED = 3600.0
-"""Seconds after which a folder that no row names counts as left behind; no build takes half as long from finding it to its row."""
+"""Seconds after which a folder that no row names counts as left behind; no build takes half as long from finding it to
+its row.
+"""
 EVERY = 3600.0
 
 
 def keep_releases() -> int:
-    """Releases of each app that keep their code: GREENROOM_KEEP_RELEASES of the worker's environment, else 50; 2 at least."""
+    """Releases of each app that keep their code: GREENROOM_KEEP_RELEASES of the worker's environment, else 50; 2 at
+    least.
+    """
     text = os.environ.get(SETTING, "")
     return max(2, int(text)) if text.isdigit() else KEEP_RELEASES
 
@@ -67,16 +71,22 @@ class Collector:
 
 
 def kept_releases(app: App) -> set[UUID]:
-    """Primary keys of the releases that keep their code: the newest, the newest good ones, and whatever runs or may run."""
+    """Primary keys of the releases that keep their code: the newest, the newest good ones, and whatever runs or may
+    run.
+    """
     rows, count = Release.objects.filter(app=app).order_by("-version").values_list("pk", flat=True), keep_releases()
     good = rows.filter(status__in=("pending", "succeeded"), slug__isnull=False)
-    wanted = Rollout.objects.filter(app=app, state__in=("candidate", "watched", "live", "held")).values_list("release_id", flat=True)
+    wanted = Rollout.objects.filter(app=app, state__in=("candidate", "watched", "live", "held")).values_list(
+        "release_id", flat=True
+    )
     running = Dyno.objects.filter(app=app, state__in=ALIVE).values_list("release_id", flat=True)
     return {*rows[:count], *good[:count], *wanted, *running}
 
 
 def forgettable(app: App, now: float) -> list[Slug]:
-    """Slugs older than a week that no kept release has, no delivery on its way, and that are not the newest. None while the app builds."""
+    """Slugs older than a week that no kept release has, no delivery on its way, and that are not the newest. None while
+    the app builds.
+    """
     if Build.objects.filter(app=app, status="pending").exists():
         return []
     rows = Slug.objects.filter(app=app)
@@ -88,8 +98,12 @@ def forgettable(app: App, now: float) -> list[Slug]:
 
 @transaction.atomic
 def forget_old(*, app: App, now: float) -> int:
-    """Take away the rows of slugs that need not be kept; a withheld commit is built anew if its delivery is opened again. How many there were."""
-    lock_apps([app.pk])  # nobody releases old code again, or lets a withheld commit through, between the question and the deed
+    """Take away the rows of slugs that need not be kept; a withheld commit is built anew if its delivery is opened
+    again. How many there were.
+    """
+    lock_apps(
+        [app.pk]
+    )  # nobody releases old code again, or lets a withheld commit through, between the question and the deed
     old = forgettable(app, now)
     if old:
         releases.let_go(slugs=old)
@@ -99,7 +113,9 @@ def forget_old(*, app: App, now: float) -> int:
 
 
 def collect(*, engine: Engine, home: Path, now: float) -> list[str]:
-    """Throw away slugs, environments and caches that no row names and nobody has used for an hour; their names, relative to home."""
+    """Throw away slugs, environments and caches that no row names and nobody has used for an hour; their names,
+    relative to home.
+    """
     removed = []
     for folder in [*queries.collectable(home), *_caches_of_nobody(home)]:
         with store.IN_USE:
@@ -123,7 +139,9 @@ def _thrown_away(home: Path, folder: str, engine: Engine) -> bool:
 
 
 def _used_at(home: Path, folder: str) -> float:
-    """When the folder was made or last found useful, in seconds since the epoch; an environment's file beside it says that."""
+    """When the folder was made or last found useful, in seconds since the epoch; an environment's file beside it says
+    that.
+    """
     stamps = []
     for path in (home / folder, home / f"{folder}.json"):
         try:

@@ -1,6 +1,7 @@
 """Runs again what failed, from the first step that failed and with the config vars of now: a build, checks, a release.
 
-A release is never changed: another one with the same code takes the place of a failed one, and the delivery goes on with it.
+A release is never changed: another one with the same code takes the place of a failed one, and the delivery goes on
+with it.
 """
 
 from __future__ import annotations
@@ -24,18 +25,33 @@ from greenroom.releases.models import Release
 
 @transaction.atomic
 def retry_release(*, actor: Actor, app: App, home: Path, slug: str) -> Release:
-    """Release the newest code, whose slug is ``slug``, once more; one that serves needs a release command. UserError for any other."""
+    """Release the newest code, whose slug is ``slug``, once more; one that serves needs a release command. UserError
+    for any other.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
-    newest = Release.objects.filter(app=app, slug__isnull=False).select_related("slug", "config").order_by("-version").first()
+    newest = (
+        Release.objects.filter(app=app, slug__isnull=False)
+        .select_related("slug", "config")
+        .order_by("-version")
+        .first()
+    )
     if newest is None or str(newest.slug_id) != slug:
-        raise UserError("Only the newest release can be tried again.", hint=f"heroku rollback vN -a {app.name} goes back to an earlier one")
-    delivery = Delivery.objects.filter(release=newest).select_related("app", "release__slug", "push", "build__slug").first()
+        raise UserError(
+            "Only the newest release can be tried again.",
+            hint=f"heroku rollback vN -a {app.name} goes back to an earlier one",
+        )
+    delivery = (
+        Delivery.objects.filter(release=newest).select_related("app", "release__slug", "push", "build__slug").first()
+    )
     if delivery is not None and newest.status != "succeeded":
         again = retry(actor=actor, delivery=delivery, home=home)
         assert again.release is not None
         return again.release
     if not any(row.kind == "release" for row in commands.of_release(newest)):
-        raise UserError(f"v{newest.version} serves and has no release command to run again.", hint=f"to restart it: greenroom ps:restart -a {app.name}")
+        raise UserError(
+            f"v{newest.version} serves and has no release command to run again.",
+            hint=f"to restart it: greenroom ps:restart -a {app.name}",
+        )
     row = _again(actor, app, newest, kind="deploy")
     actions.open_for_release(release=row)
     actions.log_by(actor, app, home, actions.created(row))
@@ -44,9 +60,13 @@ def retry_release(*, actor: Actor, app: App, home: Path, slug: str) -> Release:
 
 @transaction.atomic
 def retry(*, actor: Actor, delivery: Delivery, home: Path) -> Delivery:
-    """The delivery goes on from the first step that failed; a held one is started again. ConflictError when that makes no sense now."""
+    """The delivery goes on from the first step that failed; a held one is started again. ConflictError when that makes
+    no sense now.
+    """
     app = App.objects.select_for_update(no_key=True).get(pk=delivery.app_id)
-    delivery = Delivery.objects.select_related("app", "release__slug", "push", "build__slug").get(pk=delivery.pk)  # as it is under the lock
+    delivery = Delivery.objects.select_related("app", "release__slug", "push", "build__slug").get(
+        pk=delivery.pk
+    )  # as it is under the lock
     _refuse(app, delivery)
     who = f"retry by {actor.email}"
     audit(actor=actor, action="delivery.retry", app=app, detail={"sha": delivery.sha, "state": delivery.state})
@@ -59,7 +79,9 @@ def retry(*, actor: Actor, delivery: Delivery, home: Path) -> Delivery:
         return actions.carry_on(delivery=delivery, release=row, home=home, why=f"v{row.version}: {who}")
     actions.log_by(actor, app, home, f"Retry of {delivery.sha[:8]}")
     if delivery.build is None or delivery.build.slug is None:
-        return actions.carry_on(delivery=delivery, release=None, home=home, why=f"Building again: {who}", state="received", build=None)
+        return actions.carry_on(
+            delivery=delivery, release=None, home=home, why=f"Building again: {who}", state="received", build=None
+        )
     _check_again(actor, app, delivery)
     return actions.carry_on(delivery=delivery, release=None, home=home, why=f"Checking again: {who}", state="checking")
 
@@ -68,11 +90,18 @@ def _refuse(app: App, delivery: Delivery) -> None:
     """ConflictError unless the delivery has ended without success and nothing has served since."""
     name, what = app.name, delivery.sha[:8]
     if delivery.finished_at is None:
-        raise ConflictError(f"The delivery of {what} is on its way.", hint=f"greenroom deliveries:wait {what} -a {name}")
+        raise ConflictError(
+            f"The delivery of {what} is on its way.", hint=f"greenroom deliveries:wait {what} -a {name}"
+        )
     if delivery.state == "live":
-        raise ConflictError(f"The delivery of {what} went live: nothing failed.", hint=f"to restart what runs: greenroom ps:restart -a {name}")
+        raise ConflictError(
+            f"The delivery of {what} went live: nothing failed.",
+            hint=f"to restart what runs: greenroom ps:restart -a {name}",
+        )
     if delivery.state == "superseded":
-        raise ConflictError(f"The delivery of {what} was superseded: {delivery.reason}.", hint=f"greenroom deliveries -a {name}")
+        raise ConflictError(
+            f"The delivery of {what} was superseded: {delivery.reason}.", hint=f"greenroom deliveries -a {name}"
+        )
     release = delivery.release
     if release is None:
         if queries.live_since(delivery):
@@ -81,29 +110,48 @@ def _refuse(app: App, delivery: Delivery) -> None:
             raise ConflictError(f"The branch does not have {what} any more.", hint="git push greenroom HEAD:master")
         return
     if release.slug is None:
-        raise ConflictError(f"The code of v{release.version} is not kept any more.", hint="git push greenroom HEAD:master")
-    later = Release.objects.filter(app=app, version__gt=release.version, status__in=("succeeded", "pending"), slug__isnull=False).order_by("-version").first()
+        raise ConflictError(
+            f"The code of v{release.version} is not kept any more.", hint="git push greenroom HEAD:master"
+        )
+    later = (
+        Release.objects.filter(
+            app=app, version__gt=release.version, status__in=("succeeded", "pending"), slug__isnull=False
+        )
+        .order_by("-version")
+        .first()
+    )
     if later is not None:
         raise ConflictError(f"v{later.version} is newer than v{release.version}.", hint=f"greenroom releases -a {name}")
     _refuse_unserved(app, delivery, release)
 
 
 def _refuse_unserved(app: App, delivery: Delivery, release: Release) -> None:
-    """ConflictError when code that has never served may not go live now: a pause, or a verdict that is not green any more."""
+    """ConflictError when code that has never served may not go live now: a pause, or a verdict that is not green any
+    more.
+    """
     if release.kind == "rollback" or keeping.served(release):
         return
     if keeping.paused(app):
-        raise ConflictError(f"v{release.version} cannot be tried again: {keeping.barred(app, release)}.", hint=f"greenroom deploy:resume -a {app.name}")
+        raise ConflictError(
+            f"v{release.version} cannot be tried again: {keeping.barred(app, release)}.",
+            hint=f"greenroom deploy:resume -a {app.name}",
+        )
     barred = keeping.barred(app, release)
     if barred:
-        raise ConflictError(f"v{release.version} cannot be tried again: {barred}.", hint=f"greenroom checks {delivery.sha[:8]} -a {app.name}")
+        raise ConflictError(
+            f"v{release.version} cannot be tried again: {barred}.",
+            hint=f"greenroom checks {delivery.sha[:8]} -a {app.name}",
+        )
 
 
 def _again(actor: Actor, app: App, old: Release, *, kind: str) -> Release:
     """A release of the same code with the config vars of now."""
     config = config_queries.latest(app)
     assert config is not None, "each app has a version from its beginning"
-    text = f"Retry of v{old.version}: {old.description.rpartition(': ')[2] if old.description.startswith('Retry of v') else old.description}"
+    text = (
+        f"Retry of v{old.version}:"
+        f" {old.description.rpartition(': ')[2] if old.description.startswith('Retry of v') else old.description}"
+    )
     return releases.release(actor=actor, app=app, kind=kind, description=text, slug=old.slug, config=config)
 
 
@@ -114,4 +162,7 @@ def _check_again(actor: Actor, app: App, delivery: Delivery) -> None:
     if verdict.colour != "green":
         checks.rerun(app=app, sha=delivery.sha, actor=actor)
     elif keeping.paused(app):
-        raise ConflictError(f"{delivery.sha[:8]} is green and waits: automatic deployment is paused.", hint=f"greenroom deploy:resume -a {app.name}")
+        raise ConflictError(
+            f"{delivery.sha[:8]} is green and waits: automatic deployment is paused.",
+            hint=f"greenroom deploy:resume -a {app.name}",
+        )

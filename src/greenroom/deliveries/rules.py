@@ -11,7 +11,9 @@ from typing import Any
 ENDED = frozenset({"live", "held", "refused", "failed", "superseded"})
 WAITING = "received"
 DROPPED = "dropped by "
-"""How the reason of a release begins that a person has dropped; one that a newer release replaced is expired as well, for another reason."""
+"""How the reason of a release begins that a person has dropped; one that a newer release replaced is expired as well,
+for another reason.
+"""
 
 
 class Step(Enum):
@@ -45,16 +47,21 @@ class Facts:
     newer_waiting: a newer push of the app waits.   pipe_busy: an older push is being built or checked.
     overtaken: a newer push is live already.        rewritten: the branch has lost this commit since.
     stage_busy: another delivery of the app is rolling out, or has to before.
-    replaced: a config change of which nothing has been started, while a newer release of the app waits, whose config vars include it.
+    replaced: a config change of which nothing has been started, while a newer release of the app waits, whose config
+    vars include it.
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
-    stage: '' or the roll-out's state.   ready, failure: the progress of a candidate, or of one on trial.   steady: the trial is over.
+    stage: '' or the roll-out's state.   ready, failure: the progress of a candidate, or of one on trial.   steady: the
+    trial is over.
     probed: the radar has answered, or has had its time.
     pending: the release has migrations that the database has not, and that the live code does not wait for as well.
     lacking: it needs columns that existing tables have not.
-    to_rehearse: a rehearsal is to be asked for.   rehearsing: one is under way and is waited for.   unfit: why it shall not have the traffic, by its rehearsal.
+    to_rehearse: a rehearsal is to be asked for.   rehearsing: one is under way and is waited for.   unfit: why it shall
+    not have the traffic, by its rehearsal.
     cause: why the failure: '' or ``schema``, ``code``, ``unknown``, asked only while migrations are pending.
-    command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has not ended.
-    going_back: a rollback that nobody has forced.   promoted: a promotion that nobody has forced; pending are then all migrations.
+    command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has
+    not ended.
+    going_back: a rollback that nobody has forced.   promoted: a promotion that nobody has forced; pending are then all
+    migrations.
     serving: another release answers now, so that nobody is served worse when this one waits.
     """
 
@@ -183,7 +190,8 @@ def _answering(facts: Facts) -> Step:
 
 
 def _failed(facts: Facts) -> Step:
-    """A candidate that does not answer is held when it has migrations that the database has not, unless the evidence says that they are not why.
+    """A candidate that does not answer is held when it has migrations that the database has not, unless the evidence
+    says that they are not why.
 
     Where nothing else tells, the rehearsal is waited for.
     """
@@ -206,7 +214,8 @@ class Other:
 def order(seq: int, kind: str, version: int | None, others: Sequence[Other]) -> tuple[bool, bool, bool]:
     """(newer_waiting, pipe_busy, stage_busy) of a delivery among the other open ones of its app.
 
-    Pushes are built one at a time; the newest waiting one is next and those between are superseded. Releases roll out one at a
+    Pushes are built one at a time; the newest waiting one is next and those between are superseded. Releases roll out
+    one at a
     time, in the order of their versions; a push makes its release only when no other release is on its way.
     """
     pushes = [o for o in others if o.kind == "push"]
@@ -250,12 +259,26 @@ IN_DOUBT = "does not answer; its pending migrations may be why, or not"
 
 
 def held_lines(
-    app: str, version: int, failure: str, pending: Sequence[str], keeps: str, command: str = MIGRATE, *, promoted: bool = False, seen: Sequence[str] = (),
+    app: str,
+    version: int,
+    failure: str,
+    pending: Sequence[str],
+    keeps: str,
+    command: str = MIGRATE,
+    *,
+    promoted: bool = False,
+    seen: Sequence[str] = (),
     doubt: bool = False,
-) -> list[str]:  # fmt: skip
-    """What the pusher is told when a release waits for its migrations. seen: the end of the dyno's output. doubt: nothing says that they are the cause."""
+) -> list[str]:
+    """What the pusher is told when a release waits for its migrations. seen: the end of the dyno's output. doubt:
+    nothing says that they are the cause.
+    """
     verb = "is" if len(pending) == 1 else "are"
-    what = "is promoted, but waits for its migrations" if promoted else "is built and released, but does not work on the present schema"
+    what = (
+        "is promoted, but waits for its migrations"
+        if promoted
+        else "is built and released, but does not work on the present schema"
+    )
     lines = [
         f"-----> Held: v{version} {IN_DOUBT if doubt else what}",
         f" !     {failure}",
@@ -268,7 +291,10 @@ def held_lines(
         f" !     To drop v{version} instead: greenroom deliveries:drop -a {app}",
     ]
     if doubt:
-        lines.append(f" !     If something else is wrong (a slow start, a busy machine): greenroom logs -a {app}, then greenroom releases:retry -a {app}")
+        lines.append(
+            f" !     If something else is wrong (a slow start, a busy machine): greenroom logs -a {app}, then greenroom"
+            f" releases:retry -a {app}"
+        )
     return lines
 
 
@@ -278,7 +304,8 @@ def output_lines(seen: Sequence[str]) -> list[str]:
 
 
 def settings_lines(about: Mapping[str, Any], detail: str, *, has_web: bool = True, served: bool = True) -> list[str]:
-    """What the pusher is told of settings that work and should not stay: SQLite, DEBUG, a secret key in the code, no web process.
+    """What the pusher is told of settings that work and should not stay: SQLite, DEBUG, a secret key in the code, no
+    web process.
 
     detail: the radar's sentence on SQLite with its remedy. served: the release is live.
     """
@@ -287,21 +314,36 @@ def settings_lines(about: Mapping[str, Any], detail: str, *, has_web: bool = Tru
         text, _, remedy = detail.partition(" in the settings: ")
         lines += [f" !     {text}", f" !     hint: in the settings: {remedy}"]
     if about.get("debug") and served:
-        lines += [" !     DEBUG is on: visitors read tracebacks, code and settings.", ' !     hint: in the settings: DEBUG = os.environ.get("DEBUG") == "1"']
+        lines += [
+            " !     DEBUG is on: visitors read tracebacks, code and settings.",
+            ' !     hint: in the settings: DEBUG = os.environ.get("DEBUG") == "1"',
+        ]
     if about.get("insecure_key") and served:
         lines += [
             " !     SECRET_KEY stands in the code, as startproject wrote it.",
-            ' !     hint: in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)',
+            (
+                ' !     hint: in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set'
+                " SECRET_KEY=$(openssl rand -hex 32)"
+            ),
         ]
     if not has_web:
         line = f"web: gunicorn {about.get('wsgi') or 'NAME.wsgi'} --bind 0.0.0.0:$PORT"
-        lines += [" !     The Procfile has no web process: nothing answers requests.", f" !     hint: add this line to the Procfile, commit and push: {line}"]
+        lines += [
+            " !     The Procfile has no web process: nothing answers requests.",
+            f" !     hint: add this line to the Procfile, commit and push: {line}",
+        ]
     return lines
 
 
 def astray_lines(conflicts: str, unmade: Sequence[str]) -> list[str]:
-    """What else the pusher is told of migrations: those without a common successor, and changes of models that no migration holds."""
-    lines = [f" !     Migrations conflict, and none can be run until one follows the other: {conflicts}"] if conflicts else []
+    """What else the pusher is told of migrations: those without a common successor, and changes of models that no
+    migration holds.
+    """
+    lines = (
+        [f" !     Migrations conflict, and none can be run until one follows the other: {conflicts}"]
+        if conflicts
+        else []
+    )
     return [*lines, *([f" !     Changes of the models without a migration: {named(unmade)}"] if unmade else [])]
 
 
@@ -316,7 +358,9 @@ def paused_text(begin: str, reason: str, until: datetime | None) -> str:
     return f"{begin}{when}: {reason}"
 
 
-def pending_lines(app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str, command: str = MIGRATE) -> list[str]:
+def pending_lines(
+    app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str, command: str = MIGRATE
+) -> list[str]:
     """What the pusher is told about migrations; empty when there is nothing to tell."""
     lines = []
     if pending:

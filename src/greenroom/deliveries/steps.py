@@ -103,11 +103,14 @@ class Steps(Outcomes):
     def withhold(self, delivery: Delivery, facts: Facts) -> None:
         """The gate is not green, or automatic deployment is paused; unless that has changed since ``facts`` were read.
 
-        The stored verdict is older than a re-run or an override that opened the delivery again, and one may come between two looks.
+        The stored verdict is older than a re-run or an override that opened the delivery again, and one may come
+        between two looks.
         """
         assert delivery.build is not None
         assert delivery.build.slug is not None
-        if gate.colour_now(delivery, delivery.build.slug) != facts.verdict or (facts.verdict == "green" and not queries.paused(delivery.app_id)):
+        if gate.colour_now(delivery, delivery.build.slug) != facts.verdict or (
+            facts.verdict == "green" and not queries.paused(delivery.app_id)
+        ):
             return
         hints = [f"greenroom checks {delivery.sha[:8]} -a {delivery.app.name}"]
         if facts.verdict == "green":
@@ -125,15 +128,19 @@ class Steps(Outcomes):
     def release(self, delivery: Delivery, facts: Facts) -> None:
         """Make the release of a green push, with the config vars of now.
 
-        The stored verdict may be older than a report that came while the delivery waited: it is judged again, and reports wait meanwhile. So is the
-        rest: a rollback, a promotion or a pause may have come since ``facts`` were read, and this release would undo it.
+        The stored verdict may be older than a report that came while the delivery waited: it is judged again, and
+        reports wait meanwhile. So is the
+        rest: a rollback, a promotion or a pause may have come since ``facts`` were read, and this release would undo
+        it.
         """
         assert delivery.build is not None
         assert delivery.build.slug is not None
         with transaction.atomic():
             if gate.colour_now(delivery, delivery.build.slug) != "green" or _is_late(delivery):
                 return
-            actions.fill_config(actor=actions.account_actor(delivery), app=delivery.app, slug=delivery.build.slug, home=self.home)
+            actions.fill_config(
+                actor=actions.account_actor(delivery), app=delivery.app, slug=delivery.build.slug, home=self.home
+            )
             config = actions.config_queries.latest(delivery.app)
             assert config is not None
             row = releases.release(
@@ -186,7 +193,9 @@ class Steps(Outcomes):
         """Nothing to do but to let the dynos loop and the health gate go on."""
 
     def rehearse(self, delivery: Delivery, facts: Facts) -> None:
-        """Its dynos start; meanwhile what is pending is tried on a copy of the data, and it takes the traffic when that is known."""
+        """Its dynos start; meanwhile what is pending is tried on a copy of the data, and it takes the traffic when that
+        is known.
+        """
         holding.rehearse(delivery=delivery, home=self.home)
 
     def finish(self, delivery: Delivery, facts: Facts) -> None:
@@ -216,6 +225,8 @@ class Steps(Outcomes):
 
 
 def _is_late(delivery: Delivery) -> bool:
-    """Whether a pause or another release has come since somebody decided to release this push. Call it with the app's row locked."""
+    """Whether a pause or another release has come since somebody decided to release this push. Call it with the app's
+    row locked.
+    """
     others = Delivery.objects.filter(app_id=delivery.app_id, finished_at=None).exclude(pk=delivery.pk)
     return queries.paused(delivery.app_id) or others.exclude(release=None).exists()

@@ -1,4 +1,6 @@
-"""A delivery's lines on disk: what the pusher, ``builds:output`` and the dashboard follow. Derived; the rows are the truth."""
+"""A delivery's lines on disk: what the pusher, ``builds:output`` and the dashboard follow. Derived; the rows are the
+truth.
+"""
 
 from __future__ import annotations
 

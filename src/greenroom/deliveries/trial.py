@@ -1,7 +1,9 @@
-"""Asks the web dynos of a release that has the traffic on trial again and again; one that stops answering ends, and so does the trial.
+"""Asks the web dynos of a release that has the traffic on trial again and again; one that stops answering ends, and so
+does the trial.
 
 The dynos' loop ends it: route first, then SIGTERM.
-That a dyno ended on its own is seen by the dynos' loop. What is being asked is kept in memory: after a restart the same dynos are asked anew.
+That a dyno ended on its own is seen by the dynos' loop. What is being asked is kept in memory: after a restart the same
+dynos are asked anew.
 """
 
 from __future__ import annotations
@@ -53,14 +55,21 @@ class Trial:
         return bool(rollouts)
 
     def vouches(self, rollout: Rollout) -> bool:
-        """Whether nothing speaks against the release when its time is over: no question is open, and each web dyno's last answer is good.
+        """Whether nothing speaks against the release when its time is over: no question is open, and each web dyno's
+        last answer is good.
 
-        What is not known by VERDICT seconds later is waited for no longer: the dynos are up, and no three bad answers came in a row.
+        What is not known by VERDICT seconds later is waited for no longer: the dynos are up, and no three bad answers
+        came in a row.
         """
         slug, since = rollout.release.slug, rollout.switched_at
-        if since is None or (clock.now() - since).total_seconds() >= watch_seconds(slug.settings if slug else {}) + VERDICT:
+        if (
+            since is None
+            or (clock.now() - since).total_seconds() >= watch_seconds(slug.settings if slug else {}) + VERDICT
+        ):
             return True
-        return all(dyno.engine_id not in self.questions.open and self.bad.get(dyno.engine_id) == 0 for dyno in _asked(rollout))
+        return all(
+            dyno.engine_id not in self.questions.open and self.bad.get(dyno.engine_id) == 0 for dyno in _asked(rollout)
+        )
 
     def _one(self, dyno: Dyno) -> None:
         key = dyno.engine_id
@@ -76,7 +85,12 @@ class Trial:
         self.bad[key] = 0 if answer.healthy else self.bad.get(key, 0) + 1
         if self.bad[key] >= BAD:
             say(app=dyno.app, home=self.home, process=dyno.name, text=f"Health check failed: {answer.detail}")
-            actions.mark(dyno=dyno, state="stopping", health_detail=f"stopped answering: {answer.detail}", exit_reason="unhealthy")
+            actions.mark(
+                dyno=dyno,
+                state="stopping",
+                health_detail=f"stopped answering: {answer.detail}",
+                exit_reason="unhealthy",
+            )
 
 
 def _asked(rollout: Rollout) -> list[Dyno]:

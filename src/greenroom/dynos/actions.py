@@ -30,7 +30,9 @@ DEFAULT_SIZE = "standard-1x"
 
 @transaction.atomic
 def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_types: dict[str, str]) -> list[Formation]:
-    """Set quantity and size of process types. All updates are checked before the first is written; dynos of another size run anew."""
+    """Set quantity and size of process types. All updates are checked before the first is written; dynos of another
+    size run anew.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     sizes = dict(Formation.objects.filter(app=app).values_list("type", "size"))
     changed: list[Formation] = []
@@ -41,13 +43,18 @@ def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_ty
     _replace(app, {row.type for row in changed if sizes.get(row.type, DEFAULT_SIZE) != row.size})
     detail = {row.type: row.quantity for row in changed}
     audit(actor=actor, action="formation.scale", app=app, detail=detail)
-    text = f"Scaled to {' '.join(f'{row.type}@{row.quantity}:{row.size.title()}' for row in changed)} by user {actor.email}"
+    text = (
+        f"Scaled to {' '.join(f'{row.type}@{row.quantity}:{row.size.title()}' for row in changed)} by user"
+        f" {actor.email}"
+    )
     transaction.on_commit(lambda: log(app=app, home=home, process="api", text=text, source="app"))
     return changed
 
 
 def _replace(app: App, types: set[str]) -> None:
-    """Let the dynos of these types run anew: those of ``web`` beside the present ones first, as a restart of the app does."""
+    """Let the dynos of these types run anew: those of ``web`` beside the present ones first, as a restart of the app
+    does.
+    """
     if "web" in types:
         Rollout.objects.filter(app=app, state__in=("live", "watched")).update(restart_seq=F("restart_seq") + 100)
         return
@@ -59,7 +66,10 @@ def _replace(app: App, types: set[str]) -> None:
 def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formation:
     name = str(update.get("type") or "")
     if name in rules.NOT_SCALABLE:
-        raise UserError(f"The process type {name} runs once per release and cannot be scaled.", hint=f"greenroom releases -a {app.name}")
+        raise UserError(
+            f"The process type {name} runs once per release and cannot be scaled.",
+            hint=f"greenroom releases -a {app.name}",
+        )
     if name not in process_types:
         known = ", ".join(sorted(process_types)) or "none yet: nothing is deployed"
         raise NotFoundError(
@@ -86,7 +96,9 @@ def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formati
 
 @transaction.atomic
 def want(*, app: App, release: Release) -> Rollout:
-    """Make the release a candidate. Repeatable; other candidates of the app are retired. app.json's formation is for the first one."""
+    """Make the release a candidate. Repeatable; other candidates of the app are retired. app.json's formation is for
+    the first one.
+    """
     row, _ = Rollout.objects.get_or_create(release=release, defaults={"app": app})
     Rollout.objects.filter(app=app, state="candidate").exclude(pk=row.pk).update(state="retired")
     if release.slug and not Rollout.objects.filter(app=app, state__in=("live", "retired")).exclude(pk=row.pk).exists():
@@ -106,7 +118,9 @@ def watch(*, rollout: Rollout) -> None:
 
 @transaction.atomic
 def make_live(*, rollout: Rollout) -> None:
-    """The candidate becomes the live roll-out and the one before is retired. Called after the route has been switched."""
+    """The candidate becomes the live roll-out and the one before is retired. Called after the route has been
+    switched.
+    """
     if rollout.state != "live":
         Rollout.objects.filter(app_id=rollout.app_id, state="live").update(state="retired")
         Rollout.objects.filter(pk=rollout.pk).update(state="live")
@@ -122,7 +136,9 @@ def give_up(*, rollout: Rollout, failure: str) -> None:
 
 @transaction.atomic
 def hold(*, rollout: Rollout, failure: str) -> None:
-    """The candidate waits for a human's migrations: its dynos are ended by the loop, what serves goes on. Repeatable."""
+    """The candidate waits for a human's migrations: its dynos are ended by the loop, what serves goes on.
+    Repeatable.
+    """
     Rollout.objects.filter(app_id=rollout.app_id, state="held").exclude(pk=rollout.pk).update(state="retired")
     Rollout.objects.filter(pk=rollout.pk, state="candidate").update(state="held", failure=failure)
     rollout.state = "held"
@@ -144,9 +160,11 @@ def drop(*, rollout: Rollout) -> None:
 
 @transaction.atomic
 def restart(*, actor: Actor, app: App, name: str = "", word: str = "restart") -> int:
-    """Replace all dynos of the app, or one by name or type. A web dyno serves until its successor does; others end first and start anew.
+    """Replace all dynos of the app, or one by name or type. A web dyno serves until its successor does; others end
+    first and start anew.
 
-    The type ``web`` is never ended as a whole, whoever asks: all dynos are replaced. The audit log has the ``word`` that was used: restart or stop.
+    The type ``web`` is never ended as a whole, whoever asks: all dynos are replaced. The audit log has the ``word``
+    that was used: restart or stop.
     """
     audit(actor=actor, action=f"dynos.{word}", app=app, detail={"name": name})
     if name in ("", "web"):
@@ -164,7 +182,9 @@ def restart(*, actor: Actor, app: App, name: str = "", word: str = "restart") ->
 
 def running(app: App) -> list[Dyno]:
     """The app's dynos that have not ended."""
-    rows = Dyno.objects.filter(app=app, state__in=("wanted", "starting", "up")).select_related("app", "release", "account")
+    rows = Dyno.objects.filter(app=app, state__in=("wanted", "starting", "up")).select_related(
+        "app", "release", "account"
+    )
     return list(rows.order_by("type", "ordinal"))
 
 
@@ -217,22 +237,44 @@ def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size
 
 
 def start(
-    *, dyno: Dyno, engine: Engine, home: Path, extra: dict[str, str] | None = None, attach: bool = False,
-    tty: bool = False, rows: int = 24, columns: int = 80, output: bool = False, hang_up: bool = True,
-) -> DynoState:  # fmt: skip
-    """Start the row's dyno on the engine; the engine ignores a second start of the same id. hang_up: whether it ends with its client.
+    *,
+    dyno: Dyno,
+    engine: Engine,
+    home: Path,
+    extra: dict[str, str] | None = None,
+    attach: bool = False,
+    tty: bool = False,
+    rows: int = 24,
+    columns: int = 80,
+    output: bool = False,
+    hang_up: bool = True,
+) -> DynoState:
+    """Start the row's dyno on the engine; the engine ignores a second start of the same id. hang_up: whether it ends
+    with its client.
 
-    SlugDamagedError, with the row ended, when the slug's files are not what was built: nothing is started from them. ConflictError when the row
+    SlugDamagedError, with the row ended, when the slug's files are not what was built: nothing is started from them.
+    ConflictError when the row
     does not want to start any more: somebody has stopped the dyno, or nobody started it for too long.
     """
     if not touch(dyno):
-        raise ConflictError(f"{dyno.name} was stopped before it started.", hint=f"greenroom run -a {dyno.app.name} -- COMMAND starts another")
+        raise ConflictError(
+            f"{dyno.name} was stopped before it started.",
+            hint=f"greenroom run -a {dyno.app.name} -- COMMAND starts another",
+        )
     slug = dyno.release.slug
     if slug is not None and not intact(slug, home):
         raise _damaged(dyno, slug, home)
     order = spec(
-        dyno=dyno, home=home, extra=extra, attach=attach, tty=tty, rows=rows, columns=columns, output=output, hang_up=hang_up
-    )  # fmt: skip
+        dyno=dyno,
+        home=home,
+        extra=extra,
+        attach=attach,
+        tty=tty,
+        rows=rows,
+        columns=columns,
+        output=output,
+        hang_up=hang_up,
+    )
     state = engine.start(order)
     Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
     dyno.state = "starting"
@@ -240,7 +282,9 @@ def start(
 
 
 def touch(dyno: Dyno) -> bool:
-    """Say that somebody is about to start the dyno, so that it does not count as abandoned; False when its row does not want to start any more."""
+    """Say that somebody is about to start the dyno, so that it does not count as abandoned; False when its row does not
+    want to start any more.
+    """
     return bool(Dyno.objects.filter(pk=dyno.pk, state="wanted").update(updated_at=clock.now()))
 
 
@@ -249,10 +293,21 @@ def _damaged(dyno: Dyno, slug: Slug, home: Path) -> SlugDamagedError:
     error = SlugDamagedError(slug)
     pause = rules.pause_before_restart(dyno.restarts, random.random())  # noqa: S311 - jitter, not a secret
     mark(
-        dyno=dyno, state="ended", healthy=False, exit_reason="slug", health_detail=error.message[:300], finished_at=clock.now(),
+        dyno=dyno,
+        state="ended",
+        healthy=False,
+        exit_reason="slug",
+        health_detail=error.message[:300],
+        finished_at=clock.now(),
         not_before=clock.now() + pause,
-    )  # fmt: skip
-    log(app=dyno.app, home=home, process=dyno.name, text=f"Error R17 (Checksum error) -> {error.message}", source="heroku")
+    )
+    log(
+        app=dyno.app,
+        home=home,
+        process=dyno.name,
+        text=f"Error R17 (Checksum error) -> {error.message}",
+        source="heroku",
+    )
     return error
 
 
@@ -297,7 +352,9 @@ def end(*, dyno: Dyno, seen: DynoState | None, home: Path | None = None) -> None
 
 
 def _refused(dyno: Dyno, said: str, home: Path) -> str:
-    """What the database refused to a dyno of the formation that has failed; said in the app's log with the remedy. Else empty."""
+    """What the database refused to a dyno of the formation that has failed; said in the app's log with the remedy. Else
+    empty.
+    """
     words = database.refused(said) if dyno.kind in ("web", "worker") else ""
     if not words:
         return ""

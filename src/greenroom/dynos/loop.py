@@ -1,7 +1,9 @@
 """Makes what runs match what is wanted: starts, watches and ends formation dynos, and records how one-off dynos ended.
 
-Each turn reads rows and engine states, asks the rules, and calls one action or one engine verb per step; killed anywhere, the next
-turn sees the same facts. It does not decide who gets traffic: that is the deliveries' and the router's. Before it ends a web dyno it has
+Each turn reads rows and engine states, asks the rules, and calls one action or one engine verb per step; killed
+anywhere, the next
+turn sees the same facts. It does not decide who gets traffic: that is the deliveries' and the router's. Before it ends
+a web dyno it has
 the route changed, and the engine lets open requests end first.
 """
 
@@ -27,7 +29,9 @@ ABANDONED = timedelta(seconds=90)
 """After this time without a word from whoever wants to start a one-off dyno, nobody does."""
 KEEP_ENDED = timedelta(minutes=2)
 DRAINED = Limits.drain + 10.0
-"""Seconds after which a dyno that still runs is told to stop outright: the keeper of an older version does not know how to drain."""
+"""Seconds after which a dyno that still runs is told to stop outright: the keeper of an older version does not know how
+to drain.
+"""
 
 
 class DynoLoop:
@@ -49,7 +53,10 @@ class DynoLoop:
         busy = self._watch()
         for rollout in queries.active_rollouts().distinct():
             name = f"the dynos of {rollout.app.name}"
-            busy = bool(self.guard.run(rollout.pk, name, partial(self._steer, rollout), partial(is_gone, rollout.app))) or busy
+            busy = (
+                bool(self.guard.run(rollout.pk, name, partial(self._steer, rollout), partial(is_gone, rollout.app)))
+                or busy
+            )
         self._clean()
         return busy
 
@@ -61,7 +68,10 @@ class DynoLoop:
         for dyno in rows:
             alive.add(dyno.engine_id)
             name = f"dyno {dyno.engine_id}"
-            busy = bool(self.guard.run(dyno.engine_id, name, partial(self._watch_one, dyno), partial(is_gone, dyno.app))) or busy
+            busy = (
+                bool(self.guard.run(dyno.engine_id, name, partial(self._watch_one, dyno), partial(is_gone, dyno.app)))
+                or busy
+            )
         self.told = {key: moment for key, moment in self.told.items() if key in alive}
         return busy
 
@@ -107,7 +117,9 @@ class DynoLoop:
         return bool(todo)
 
     def _stop(self, dyno: Dyno) -> None:
-        """Route first, then wait for open requests, then TERM. A failure leaves the dyno as it is, for the next turn."""
+        """Route first, then wait for open requests, then TERM. A failure leaves the dyno as it is, for the next
+        turn.
+        """
         since = self.told.get(dyno.engine_id)
         if since is None:
             if dyno.kind == "web":

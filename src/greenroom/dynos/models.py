@@ -29,8 +29,10 @@ class Formation(models.Model):
 class Rollout(models.Model):
     """That a release should have dynos. At most one of an app is live; a candidate becomes live or is given up.
 
-    state: candidate, watched (has the traffic for a few seconds, while the dynos of the live one stay up to take it back), live, held (does not
-    answer on the present schema; without dynos until a human has migrated), retired. switched_at: when it got the traffic. updated_at: since when it is tried,
+    state: candidate, watched (has the traffic for a few seconds, while the dynos of the live one stay up to take it
+    back), live, held (does not
+    answer on the present schema; without dynos until a human has migrated), retired. switched_at: when it got the
+    traffic. updated_at: since when it is tried,
     for the first time or once more.
     """
 

@@ -111,7 +111,9 @@ def by_name(app: App, name: str) -> Dyno:
 
 def serving_rollouts() -> dict[UUID, Rollout]:
     """App -> the roll-out that has the traffic: the one on trial, else the live one."""
-    rows = Rollout.objects.select_related("app", "release__slug", "release__config").filter(state__in=("live", "watched"))
+    rows = Rollout.objects.select_related("app", "release__slug", "release__config").filter(
+        state__in=("live", "watched")
+    )
     return {row.app_id: row for row in sorted(rows, key=lambda row: row.state == "watched")}
 
 
@@ -122,10 +124,14 @@ def watched_rollouts() -> QuerySet[Rollout]:
 
 def standings(apps: Iterable[App]) -> dict[UUID, tuple[str, int | None]]:
     """App -> (``held``, ``crashed``, ``live`` or ``none``, the version that serves), by two queries for all of them."""
-    rows = Rollout.objects.filter(app__in=list(apps), state__in=("live", "held")).values_list("app_id", "state", "release__version")
+    rows = Rollout.objects.filter(app__in=list(apps), state__in=("live", "held")).values_list(
+        "app_id", "state", "release__version"
+    )
     serving = {app: version for app, state, version in rows if state == "live"}
     held = {app for app, state, _ in rows if state == "held"}
-    web = Dyno.objects.filter(app__in=list(serving), kind="web", release__rollout__state="live", state__in=("wanted", "starting", "up"))
+    web = Dyno.objects.filter(
+        app__in=list(serving), kind="web", release__rollout__state="live", state__in=("wanted", "starting", "up")
+    )
     crashed = set(web.filter(restarts__gt=0).exclude(state="up").values_list("app_id", flat=True))
     found = {app: ("crashed" if app in crashed else "live", version) for app, version in serving.items()}
     return found | {app: ("held", serving.get(app)) for app in held}

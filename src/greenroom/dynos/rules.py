@@ -1,4 +1,6 @@
-"""Which dynos an app should have now, and the next step towards it: facts in, steps out. Nothing here knows a clock or an engine."""
+"""Which dynos an app should have now, and the next step towards it: facts in, steps out. Nothing here knows a clock or
+an engine.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ SIZES: dict[str, int] = {
 
 MAX_QUANTITY = 100
 MAX_WEB = 12
-"""Web dynos of one app: the router has so many places for them. More requests at once need more processes per dyno (WEB_CONCURRENCY)."""
+"""Web dynos of one app: the router has so many places for them. More requests at once need more processes per dyno
+(WEB_CONCURRENCY).
+"""
 LONGEST_PAUSE = 300.0
 NOT_SCALABLE = frozenset({"release"})
 
@@ -46,7 +50,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to know about one roll-out: ``stage`` is candidate, watched, live, held or retired; ``wanted`` is {type: quantity}."""
+    """What there is to know about one roll-out: ``stage`` is candidate, watched, live, held or retired; ``wanted`` is
+    {type: quantity}.
+    """
 
     stage: str
     wanted: Mapping[str, int]
@@ -136,9 +142,7 @@ def progress(facts: Facts) -> Progress:
     """
     waiting = []
     for ordinal in range(1, facts.wanted.get("web", 0) + 1):
-        dynos = [
-            d for d in facts.seen if (d.type, d.ordinal) == ("web", ordinal) and d.generation >= facts.restart_seq
-        ]
+        dynos = [d for d in facts.seen if (d.type, d.ordinal) == ("web", ordinal) and d.generation >= facts.restart_seq]
         newest = max(dynos, key=lambda d: d.generation, default=None)
         if newest is not None and newest.state in ("ended", "stopping"):
             return Progress(failure=f"web.{ordinal} {newest.detail or 'ended before it answered'}")
@@ -156,7 +160,9 @@ def pause_before_restart(restarts: int, jitter: float) -> timedelta:
 
 
 def parse_quantity(text: object, current: int, name: str = "") -> int | str:
-    """``2``, ``"2"``, ``"+1"`` or ``"-1"`` as the new quantity of process type ``name``, or a text that says what is wrong."""
+    """``2``, ``"2"``, ``"+1"`` or ``"-1"`` as the new quantity of process type ``name``, or a text that says what is
+    wrong.
+    """
     match = re.fullmatch(r"([+-]?)(\d{1,4})", str(text).strip()) if not isinstance(text, bool) else None
     if match is None:
         return f"Quantity {str(text)[:40]!r} is not allowed: a number, or +N or -N."

@@ -29,7 +29,8 @@ def socket_of(dyno: Dyno) -> str:
 def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) -> dict[str, str]:
     """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e).
 
-    Only what a person started (``run``) has the credentials of the databases' owner; all others those that cannot change the schema.
+    Only what a person started (``run``) has the credentials of the databases' owner; all others those that cannot
+    change the schema.
     """
     release, app = dyno.release, dyno.app
     slug = _slug(release)

@@ -1,6 +1,7 @@
 """What an engine is: it starts, signals, describes and forgets dynos, and throws away what they made.
 
-A dyno is one sandboxed process tree of one app. Everything that runs a tenant's code is one: web, worker, run, build, tests, scan.
+A dyno is one sandboxed process tree of one app. Everything that runs a tenant's code is one: web, worker, run, build,
+tests, scan.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ PLATFORM = "platform"
 class Mount:
     """One folder or file that the dyno sees.
 
-    source: relative to Greenroom's home (``slugs/<digest>/app``), or absolute for an interpreter on the engine's allow-list.
+    source: relative to Greenroom's home (``slugs/<digest>/app``), or absolute for an interpreter on the engine's
+    allow-list.
             ``scratch:NAME`` is a folder of this dyno's own, made at the start, gone when the dyno is forgotten.
             Several sources of one ``overlay`` are given as ``lower`` layers, the first lowest.
     target: absolute path inside.
@@ -78,7 +80,8 @@ class DynoSpec:
     log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
     output:   keep the raw output in ``run/dynos/<id>/output`` too (builds, tests).
     attach:   hold the process until a client comes to ``run/dynos/<id>/attach.sock``, hand it stdin and output.
-              A client that was lost may come back for 90 s (``resume.sock``); one that leaves is hung up on, unless ``hang_up`` is False:
+              A client that was lost may come back for 90 s (``resume.sock``); one that leaves is hung up on, unless
+              ``hang_up`` is False:
               then the process goes on and prints into the log.
     tty:      give it a terminal of ``rows`` x ``columns``.
     stdin:    bytes for standard input (when not attached).
@@ -112,10 +115,12 @@ class DynoSpec:
 class DynoState:
     """What is seen of one dyno.
 
-    phase:     ``starting`` (made, perhaps waiting for its client), ``running``, ``exited``, ``lost`` (its shim died; nothing runs).
+    phase:     ``starting`` (made, perhaps waiting for its client), ``running``, ``exited``, ``lost`` (its shim died;
+    nothing runs).
     listening: whether the port has been bound (web dynos).
     exit_code: 0..255 when exited; 128+n after signal n.
-    reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R15), ``disk`` (it wrote much and the machine's is full),
+    reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R15), ``disk`` (it wrote much
+    and the machine's is full),
                ``signal`` (ours), ``start`` (could not be started; exit_code is 127 then), ``lost``.
     detail:    one line for people.
     active:    connections that the bridge serves now.
@@ -164,26 +169,32 @@ class Engine(Protocol):
     def signal(self, dyno_id: str, name: Signal) -> None:
         """TERM, INT, HUP: the main process. KILL: the whole tree. Unknown id: nothing.
 
-        STOP: SIGTERM for all processes (those that answer for their children get it for them), then KILL after ``limits.grace``
+        STOP: SIGTERM for all processes (those that answer for their children get it for them), then KILL after
+        ``limits.grace``
         seconds; the dyno lives until the last of them has ended.
         DRAIN: wait until the open connections of a web dyno have ended, at most ``limits.drain`` seconds, then STOP.
         """
         ...
 
     def forget(self, dyno_id: str) -> None:
-        """Remove what is kept of an ended dyno: run folder, scratch, cgroup. Of a living one: kills it first. Unknown id: nothing."""
+        """Remove what is kept of an ended dyno: run folder, scratch, cgroup. Of a living one: kills it first. Unknown
+        id: nothing.
+        """
         ...
 
     def discard(self, folder: str) -> None:
-        """Throw away a folder of slugs, envs or cache/apps, whoever owns what is in it: ``envs/KEY``. Not there: nothing.
+        """Throw away a folder of slugs, envs or cache/apps, whoever owns what is in it: ``envs/KEY``. Not there:
+        nothing.
 
-        It is gone from its place at once, and from the disk soon after. No dyno may use it. EngineError for any other folder.
+        It is gone from its place at once, and from the disk soon after. No dyno may use it. EngineError for any other
+        folder.
         """
         ...
 
 
 def interpreter_mount(prefix: str) -> tuple[Mount, ...]:
-    """How a dyno sees an interpreter: nothing for one in /usr (empty prefix), which it sees anyway; the host's own at its own path; one of
+    """How a dyno sees an interpreter: nothing for one in /usr (empty prefix), which it sees anyway; the host's own at
+    its own path; one of
     Greenroom's home, whose prefix is below PYTHONS, at a path that is the same in each home."""
     if not prefix:
         return ()

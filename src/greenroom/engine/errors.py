@@ -12,6 +12,8 @@ class EngineError(PlatformError):
 
 
 class EngineAwayError(EngineError):
-    """Nothing answers where the engine should: it is being started again, or it is down. What was asked may be asked again."""
+    """Nothing answers where the engine should: it is being started again, or it is down. What was asked may be asked
+    again.
+    """
 
     id = "engine_away"

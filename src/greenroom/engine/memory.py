@@ -1,4 +1,5 @@
-"""An engine in memory: nothing is run, a script says how each dyno goes. For tests of rooms, held to the engine's contract suite.
+"""An engine in memory: nothing is run, a script says how each dyno goes. For tests of rooms, held to the engine's
+contract suite.
 
 It obeys the contract in every state it shows; time passes when the test says so.
 """
@@ -120,7 +121,9 @@ class MemoryEngine:
     def wait(
         self, ids: Iterable[str], timeout: float, seen_before: Mapping[str, DynoState | None] | None = None
     ) -> dict[str, DynoState | None]:
-        """The local engine's: until the phase or ``listening`` of one of ``ids`` changes, at most ``timeout`` seconds."""
+        """The local engine's: until the phase or ``listening`` of one of ``ids`` changes, at most ``timeout``
+        seconds.
+        """
         ids = list(ids)
         with self._changed:
             before = {dyno_id: self.describe(dyno_id) for dyno_id in ids} if seen_before is None else dict(seen_before)
@@ -171,7 +174,9 @@ class MemoryEngine:
 
     def pass_grace(self) -> None:
         """The grace of every stopped dyno is over: those that ignored TERM are killed."""
-        for dyno_id in {dyno_id for dyno_id, name in self.signals if name in ("STOP", "DRAIN") and self._lives(dyno_id)}:
+        for dyno_id in {
+            dyno_id for dyno_id, name in self.signals if name in ("STOP", "DRAIN") and self._lives(dyno_id)
+        }:
             self.end(dyno_id, code=137, reason="signal")
 
     def output_of(self, dyno_id: str) -> bytes:

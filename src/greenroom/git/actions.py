@@ -1,6 +1,8 @@
-"""Makes and removes repositories, and writes pushes: the intent before a ref moves, the record after, and the repair of both.
+"""Makes and removes repositories, and writes pushes: the intent before a ref moves, the record after, and the repair of
+both.
 
-Whoever calls ``accept`` or ``settle`` holds the repository's lock (repository.locked, or the hook of the push); ``reconcile`` takes it.
+Whoever calls ``accept`` or ``settle`` holds the repository's lock (repository.locked, or the hook of the push);
+``reconcile`` takes it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Answer:
 
 
 def create_repository(*, app: App, home: Path) -> Path:
-    """The app's bare repository; repeatable, and then only brings its settings up to date. Raises PlatformError, OSError."""
+    """The app's bare repository; repeatable, and then only brings its settings up to date. Raises PlatformError,
+    OSError.
+    """
     repo = home / app.repo_folder
     repository.make(repo, home=home, branch=app.protected_branch)
     return repo
@@ -67,12 +71,18 @@ def accept(
 ) -> Answer:
     """Judge a push while its objects are still in quarantine; if it is good, write its intents. Raises PlatformError.
 
-    quarantine: the folder of the new objects, as git named it; None when the push brings none. origin: the repository that it was fetched
+    quarantine: the folder of the new objects, as git named it; None when the push brings none. origin: the repository
+    that it was fetched
     from; forced: whether somebody has decided that the branch may lose commits.
     """
     repo = home / app.repo_folder
     look = inspect(
-        repo, updates, protected=app.protected_branch, quarantine=_own(repo, quarantine), limits=limits, may_force=forced
+        repo,
+        updates,
+        protected=app.protected_branch,
+        quarantine=_own(repo, quarantine),
+        limits=limits,
+        may_force=forced,
     )
     if look.refusals:
         return Answer(accepted=False, lines=rules.refusal_lines(look.refusals))
@@ -83,11 +93,21 @@ def accept(
 
 
 def take(
-    *, app: App, home: Path, commit: str, quarantine: Path | None, origin: str, account: Account | None = None, address: str = "",
-    forced: bool = False, limits: Limits = DEFAULT_LIMITS,
+    *,
+    app: App,
+    home: Path,
+    commit: str,
+    quarantine: Path | None,
+    origin: str,
+    account: Account | None = None,
+    address: str = "",
+    forced: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Answer | None:
-    """Move the protected branch to a commit that was fetched, as a push would: judged, its intent first, then the objects, the ref, the
-    record. None when a push holds the repository just now. Killed anywhere, ``reconcile`` says what became of it. PlatformError, OSError.
+    """Move the protected branch to a commit that was fetched, as a push would: judged, its intent first, then the
+    objects, the ref, the
+    record. None when a push holds the repository just now. Killed anywhere, ``reconcile`` says what became of it.
+    PlatformError, OSError.
 
     forced: somebody has decided that the branch may lose commits; without that such a commit is refused.
     """
@@ -102,9 +122,16 @@ def take(
         update = Update(ref=ref, before=before, after=commit)
         forced = forced and loses(repo, before, commit, quarantine)
         answer = accept(
-            app=app, home=home, account=account, updates=[update], quarantine=quarantine, address=address, limits=limits,
-            origin=origin, forced=forced,
-        )  # fmt: skip
+            app=app,
+            home=home,
+            account=account,
+            updates=[update],
+            quarantine=quarantine,
+            address=address,
+            limits=limits,
+            origin=origin,
+            forced=forced,
+        )
         if answer.accepted:
             if quarantine is not None:
                 fetching.keep(repo, quarantine)
@@ -130,17 +157,30 @@ def _own(repo: Path, quarantine: Path | None) -> Path | None:
 
 @transaction.atomic
 def record_intent(
-    *, app: App, account: Account | None, updates: Sequence[Update], address: str = "", origin: str = "", forced: bool = False
+    *,
+    app: App,
+    account: Account | None,
+    updates: Sequence[Update],
+    address: str = "",
+    origin: str = "",
+    forced: bool = False,
 ) -> list[Push]:
     """One row for each ref that is about to move, numbered in the order of the app's pushes."""
     number = _next_seq(app)
     rows = [
         Push(
-            app=app, seq=number + offset, ref=update.ref, before=update.before, after=update.after, account=account,
-            address=address, origin=origin, forced=forced,
+            app=app,
+            seq=number + offset,
+            ref=update.ref,
+            before=update.before,
+            after=update.after,
+            account=account,
+            address=address,
+            origin=origin,
+            forced=forced,
         )
         for offset, update in enumerate(rules.canonical_updates(updates, app.protected_branch))
-    ]  # fmt: skip
+    ]
     return Push.objects.bulk_create(rows)
 
 
@@ -150,7 +190,8 @@ def _next_seq(app: App) -> int:
 
 
 def settle(*, app: App, home: Path) -> list[Push]:
-    """Decide each open intent of the app by where its ref is now: recorded or abandoned. Returns those recorded, in order.
+    """Decide each open intent of the app by where its ref is now: recorded or abandoned. Returns those recorded, in
+    order.
 
     Right only while nobody else moves refs: the caller holds the repository's lock.
     """
@@ -177,9 +218,11 @@ def _audit(push: Push) -> None:
 
 
 def reconcile(*, home: Path, only: App | None = None) -> list[Push]:
-    """Bring pushes in line with refs, for all apps: what killed processes left open. Returns the pushes that became recorded.
+    """Bring pushes in line with refs, for all apps: what killed processes left open. Returns the pushes that became
+    recorded.
 
-    An app whose repository is in use by a push is left for the next time. Sweeps folders of objects that nobody will accept any more.
+    An app whose repository is in use by a push is left for the next time. Sweeps folders of objects that nobody will
+    accept any more.
     """
     recorded: list[Push] = []
     waiting = set(Push.objects.filter(state="intent").values_list("app_id", flat=True))
@@ -223,15 +266,21 @@ def _record_unexplained(app: App, repo: Path) -> Push:
     ref = f"refs/heads/{app.protected_branch}"
     last = Push.objects.filter(app=app, ref=ref, state="recorded").order_by("-seq").first()
     push = Push.objects.create(
-        app=app, seq=_next_seq(app), ref=ref, before=last.after if last else ZERO,
-        after=repository.ref_on_disk(repo, ref) or ZERO, state="recorded",
-    )  # fmt: skip
+        app=app,
+        seq=_next_seq(app),
+        ref=ref,
+        before=last.after if last else ZERO,
+        after=repository.ref_on_disk(repo, ref) or ZERO,
+        state="recorded",
+    )
     _audit(push)
     return push
 
 
 def tidy(*, app: App, home: Path) -> bool:
-    """Pack the repository when it has many packs or loose objects; whether git was started without a fault. Takes seconds to minutes."""
+    """Pack the repository when it has many packs or loose objects; whether git was started without a fault. Takes
+    seconds to minutes.
+    """
     repo = home / app.repo_folder
     config = [("gc.auto", "2000"), ("gc.autoPackLimit", "40")]
     try:

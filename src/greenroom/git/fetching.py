@@ -1,7 +1,10 @@
-"""Fetches one branch of somebody else's repository, and puts what the app's own lacks into a quarantine, checked as a push is.
+"""Fetches one branch of somebody else's repository, and puts what the app's own lacks into a quarantine, checked as a
+push is.
 
-Two steps. git fetches into a throw-away repository, bounded in time and bytes. Then our own git packs what that branch leads to and
-index-pack --strict takes the pack as receive-pack would: so neither the transport nor the other server decides what is checked.
+Two steps. git fetches into a throw-away repository, bounded in time and bytes. Then our own git packs what that branch
+leads to and
+index-pack --strict takes the pack as receive-pack would: so neither the transport nor the other server decides what is
+checked.
 It moves no ref and writes no row.
 """
 
@@ -27,23 +30,49 @@ LOOK_SECONDS = 60.0
 FETCH_SECONDS = 600.0
 CHECK_SECONDS = 300.0
 WATCH = 0.05
-SEVERITIES = ("gitattributesSymlink", "gitmodulesMissing", "gitmodulesBlob", "gitmodulesLarge", "gitmodulesName", "gitmodulesParse",
-              "gitmodulesPath", "gitmodulesSymlink", "gitmodulesUpdate", "gitmodulesUrl")  # fmt: skip
+SEVERITIES = (
+    "gitattributesSymlink",
+    "gitmodulesMissing",
+    "gitmodulesBlob",
+    "gitmodulesLarge",
+    "gitmodulesName",
+    "gitmodulesParse",
+    "gitmodulesPath",
+    "gitmodulesSymlink",
+    "gitmodulesUpdate",
+    "gitmodulesUrl",
+)
 LENIENT = ("badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode")
-STRICT = "--strict=" + ",".join([f"{name.lower()}=error" for name in SEVERITIES] + [f"{name.lower()}=ignore" for name in LENIENT])
+STRICT = "--strict=" + ",".join(
+    [f"{name.lower()}=error" for name in SEVERITIES] + [f"{name.lower()}=ignore" for name in LENIENT]
+)
 """The severities that repository.SETTINGS gives receive-pack."""
 
 CONFIG = (
-    ("http.followRedirects", "false"), ("http.proxy", ""), ("http.sslVerify", "true"), ("http.lowSpeedLimit", "200"),
-    ("http.lowSpeedTime", "60"), ("credential.helper", ""), ("fetch.fsckObjects", "false"), ("fetch.unpackLimit", "1"),
-    ("fetch.recurseSubmodules", "false"), ("fetch.writeCommitGraph", "false"), ("gc.auto", "0"), ("maintenance.auto", "false"),
-    ("transfer.bundleURI", "false"), ("core.hooksPath", "/dev/null"), ("core.fsync", "none"), ("ssh.variant", "ssh"),
-)  # fmt: skip
+    ("http.followRedirects", "false"),
+    ("http.proxy", ""),
+    ("http.sslVerify", "true"),
+    ("http.lowSpeedLimit", "200"),
+    ("http.lowSpeedTime", "60"),
+    ("credential.helper", ""),
+    ("fetch.fsckObjects", "false"),
+    ("fetch.unpackLimit", "1"),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.writeCommitGraph", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("transfer.bundleURI", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsync", "none"),
+    ("ssh.variant", "ssh"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """Where to fetch from: ``url`` without credentials, its ``scheme`` (https, http, ssh), what git's environment and config need beside."""
+    """Where to fetch from: ``url`` without credentials, its ``scheme`` (https, http, ssh), what git's environment and
+    config need beside.
+    """
 
     url: str
     scheme: str
@@ -73,15 +102,31 @@ def branches(remote: Remote, *, name: str = "", limit: int = 1000) -> dict[str, 
 
 @contextlib.contextmanager
 def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -> Iterator[tuple[str, Path | None]]:
-    """(commit of the branch, quarantine with the objects that ``repo`` lacks, None when it has all). Gone when the block ends, but for
+    """(commit of the branch, quarantine with the objects that ``repo`` lacks, None when it has all). Gone when the
+    block ends, but for
     what was moved out of it. RemoteError, PlatformError, OSError.
     """
     folders = [Path(tempfile.mkdtemp(prefix="incoming-", dir=repo / "objects")) for _ in range(2)]
     draft, quarantine = folders
     try:
         _initialise(draft)
-        words = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"]
-        _transfer(draft, words, [remote.url, f"+refs/heads/{branch}:refs/heads/taken"], remote, shared=repo, seconds=FETCH_SECONDS, most=most)
+        words = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+        ]
+        _transfer(
+            draft,
+            words,
+            [remote.url, f"+refs/heads/{branch}:refs/heads/taken"],
+            remote,
+            shared=repo,
+            seconds=FETCH_SECONDS,
+            most=most,
+        )
         sha = repository.ref_on_disk(draft, "refs/heads/taken")
         if sha is None:
             raise RemoteError(f"The branch {branch[:80]} was gone when it was fetched.", hint="greenroom source:sync")
@@ -103,11 +148,22 @@ def _repack(repo: Path, draft: Path, quarantine: Path, sha: str, most: int) -> b
     """Whether anything is new; it is then in the quarantine as one checked pack."""
     (quarantine / "pack").mkdir()
     known = "".join(f"^{commit}\n" for commit in set(repository.refs(repo).values()))
-    words = ["pack-objects", "--revs", "--quiet", "--non-empty", "--delta-base-offset", f"--max-pack-size={most * 2}", str(quarantine / "pack" / "pack")]
+    words = [
+        "pack-objects",
+        "--revs",
+        "--quiet",
+        "--non-empty",
+        "--delta-base-offset",
+        f"--max-pack-size={most * 2}",
+        str(quarantine / "pack" / "pack"),
+    ]
     env = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": runner.quoted_path(str(repo / "objects"))}
     made = runner.run_with(draft, words, env=env, stdin=f"{sha}\n{known}".encode(), timeout=CHECK_SECONDS)
     if made.code:
-        raise RemoteError(f"What was fetched is not complete: {runner.complaint(made.err)}", hint="run git fsck in the other repository")
+        raise RemoteError(
+            f"What was fetched is not complete: {runner.complaint(made.err)}",
+            hint="run git fsck in the other repository",
+        )
     packs = sorted((quarantine / "pack").glob("pack-*.pack"))
     for pack in packs:
         _check(repo, quarantine, pack, most)
@@ -123,11 +179,16 @@ def _check(repo: Path, quarantine: Path, pack: Path, most: int) -> None:
     index.unlink(missing_ok=True)
     if done.code:
         text = rules.printable(" / ".join(done.err.decode("utf-8", "replace").strip().splitlines()[:3]), 400)
-        raise RemoteError(f"git refuses what the branch brings: {text}", hint="git fsck in a clone names the object; take it out of the history")
+        raise RemoteError(
+            f"git refuses what the branch brings: {text}",
+            hint="git fsck in a clone names the object; take it out of the history",
+        )
 
 
 def keep(repo: Path, quarantine: Path) -> None:
-    """Move the quarantine's packs into the repository, the index last: a pack counts from then on. They are on the disk before. OSError."""
+    """Move the quarantine's packs into the repository, the index last: a pack counts from then on. They are on the disk
+    before. OSError.
+    """
     goal = repo / "objects" / "pack"
     goal.mkdir(exist_ok=True)
     files = [path for path in (quarantine / "pack").iterdir() if path.suffix in (".pack", ".rev", ".idx")]
@@ -146,9 +207,18 @@ def _sync(path: Path) -> None:
 
 
 def _transfer(
-    draft: Path, words: Sequence[str], args: Sequence[str], remote: Remote, *, seconds: float, shared: Path | None = None, most: int = MAX_INPUT
+    draft: Path,
+    words: Sequence[str],
+    args: Sequence[str],
+    remote: Remote,
+    *,
+    seconds: float,
+    shared: Path | None = None,
+    most: int = MAX_INPUT,
 ) -> bytes:
-    """Run a git that talks to the other repository, and end it when it takes too long or brings too much. What it printed."""
+    """Run a git that talks to the other repository, and end it when it takes too long or brings too much. What it
+    printed.
+    """
     config = [*CONFIG, *remote.config, (f"protocol.{remote.scheme}.allow", "always")]
     closed = {"GIT_ASKPASS": "/bin/false", "SSH_ASKPASS": "/bin/false", "GIT_ALLOW_PROTOCOL": remote.scheme}
     env = {**runner.environment(draft, config=config), **closed, **remote.env}
@@ -156,7 +226,13 @@ def _transfer(
         env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = runner.quoted_path(str(shared / "objects"))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(
-            runner.command(words, args), stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd="/", start_new_session=True
+            runner.command(words, args),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=env,
+            cwd="/",
+            start_new_session=True,
         )
         runner.limit(child.pid, cpu=int(seconds))
         try:
@@ -188,7 +264,9 @@ def _watch(child: subprocess.Popen[bytes], draft: Path, deadline: float, most: i
             return _too_much(f"{size / 1e6:,.0f} MB", most) if size > most else None
         pause = min(pause * 1.5, 1.0)
         if time.monotonic() > deadline:
-            return RemoteError("The other repository took too long to answer.", hint="greenroom source:sync tries again")
+            return RemoteError(
+                "The other repository took too long to answer.", hint="greenroom source:sync tries again"
+            )
         if bytes_of(draft) > most:
             return _too_much(f"more than {most / 1e6:,.0f} MB", most)
 
@@ -204,12 +282,22 @@ REASONS = (
         "check with its operator, then give the new one: greenroom source:set URL --known-hosts FILE",
     ),
     (
-        ("Permission denied (", "Authentication failed", "could not read Username", "could not read Password", "HTTP Basic: Access denied"),
+        (
+            "Permission denied (",
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "HTTP Basic: Access denied",
+        ),
         "The repository does not let us in: the deploy key or the token does not hold, or there is none.",
         "add the deploy key at the forge, or: greenroom source:set URL --token-file FILE",
     ),
     (
-        ("unable to update url base from redirection", "requested URL returned error: 301", "requested URL returned error: 302"),
+        (
+            "unable to update url base from redirection",
+            "requested URL returned error: 301",
+            "requested URL returned error: 302",
+        ),
         "The server answers with a redirect, which is not followed.",
         "give the URL that it leads to",
     ),
@@ -219,7 +307,14 @@ REASONS = (
         "check the URL, and what the deploy key or token may read",
     ),
     (
-        ("Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Network is unreachable"),
+        (
+            "Could not resolve host",
+            "Failed to connect",
+            "Connection refused",
+            "Connection timed out",
+            "Connection reset",
+            "Network is unreachable",
+        ),
         "The server does not answer.",
         "greenroom source:sync tries again at once; polling does so by itself",
     ),

@@ -25,7 +25,12 @@ class Look:
 
 
 def inspect(
-    repo: Path, updates: Sequence[Update], *, protected: str, quarantine: Path | None, limits: Limits = DEFAULT_LIMITS,
+    repo: Path,
+    updates: Sequence[Update],
+    *,
+    protected: str,
+    quarantine: Path | None,
+    limits: Limits = DEFAULT_LIMITS,
     may_force: bool = False,
 ) -> Look:
     """Look at a push from the cheapest question to the dearest; the first kind of fault ends it. Raises PlatformError.
@@ -39,7 +44,7 @@ def inspect(
     if not refusals:
         refusals = _kinds(repo, moved, quarantine) or _whole(repo, moved, quarantine)
     if not refusals:
-        refusals = ([] if may_force else _forced(repo, moved, protected, quarantine))
+        refusals = [] if may_force else _forced(repo, moved, protected, quarantine)
     if refusals:
         return Look(refusals=refusals)
     return _trees(repo, [update for update in moved if update.ref.startswith("refs/heads/")], quarantine, limits)
@@ -62,7 +67,9 @@ def _kinds(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> li
 
 
 def _whole(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
-    """A push from a shallow clone brings commits whose parents are nowhere; git itself refuses it later, without a word that helps."""
+    """A push from a shallow clone brings commits whose parents are nowhere; git itself refuses it later, without a word
+    that helps.
+    """
     commits = list(dict.fromkeys(update.after for update in updates))
     if not commits or quarantine is None:
         return []
@@ -72,8 +79,10 @@ def _whole(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> li
     return [
         Refusal(
             message="This is a shallow clone: the parents of its oldest commit are missing, there and here.",
-            hint="git fetch --unshallow, then push again (with several remotes: git fetch --unshallow origin; in GitHub Actions: "
-            "actions/checkout with fetch-depth: 0)",
+            hint=(
+                "git fetch --unshallow, then push again (with several remotes: git fetch --unshallow origin; in GitHub"
+                " Actions: actions/checkout with fetch-depth: 0)"
+            ),
         )
     ]
 
@@ -106,7 +115,9 @@ def _trees(repo: Path, updates: Sequence[Update], quarantine: Path | None, limit
 
 
 def new_objects(repo: Path, quarantine: Path, limits: Limits = DEFAULT_LIMITS) -> NewObjects:
-    """Number and unpacked size of the objects that a push brings: those in its quarantine, without the repository's own."""
+    """Number and unpacked size of the objects that a push brings: those in its quarantine, without the repository's
+    own.
+    """
     words = ["cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectsize) %(objectname)"]
     count, size, largest, stopped = 0, 0, ("", 0), ""
     try:
@@ -128,7 +139,9 @@ def new_objects(repo: Path, quarantine: Path, limits: Limits = DEFAULT_LIMITS) -
 
 
 def read_tree(repo: Path, sha: str, quarantine: Path | None, limits: Limits = DEFAULT_LIMITS) -> Tree:
-    """What a commit's files are, up to the limits: a tree of a few kilobytes may stand for a thousand million of them."""
+    """What a commit's files are, up to the limits: a tree of a few kilobytes may stand for a thousand million of
+    them.
+    """
     seen = _Seen(limits)
     words = ["ls-tree", "-r", "-t", "-l", "-z", "--full-tree"]
     try:
@@ -140,9 +153,14 @@ def read_tree(repo: Path, sha: str, quarantine: Path | None, limits: Limits = DE
     if any(code < 32 and code not in (9, 10) for code in modules.replace(b"\r\n", b"\n")):
         seen.bad.append((b".gitmodules", "holds control characters (CVE-2025-48384)"))
     return Tree(
-        entries=seen.entries, size=seen.size, stopped=seen.stopped, bad=tuple(seen.bad), big=tuple(seen.big),
-        submodules=tuple(seen.submodules), lfs=b"filter=lfs" in _small(repo, seen.attributes, quarantine),
-    )  # fmt: skip
+        entries=seen.entries,
+        size=seen.size,
+        stopped=seen.stopped,
+        bad=tuple(seen.bad),
+        big=tuple(seen.big),
+        submodules=tuple(seen.submodules),
+        lfs=b"filter=lfs" in _small(repo, seen.attributes, quarantine),
+    )
 
 
 class _Seen:

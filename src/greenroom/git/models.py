@@ -15,7 +15,8 @@ class Push(models.Model):
 
     state: intent (written by pre-receive), recorded (the ref has moved), abandoned (it never did).
     ref: as stored; a push to ``main`` has ``refs/heads/master``. before, after: 40 digits, zeros for "not there".
-    address: where the push came from, for the audit log. origin: the URL of the repository that it was fetched from, empty for a push
+    address: where the push came from, for the audit log. origin: the URL of the repository that it was fetched from,
+    empty for a push
     by a person. forced: the ref moved to a commit that does not contain the one before.
     """
 

@@ -1,4 +1,5 @@
-"""Moves an app's branch by the platform's own hand, as a push does: the intent, the ref, the record. Whoever comes after a kill finds the same.
+"""Moves an app's branch by the platform's own hand, as a push does: the intent, the ref, the record. Whoever comes
+after a kill finds the same.
 
 It lends commits between repositories of apps, too; only the objects of one commit go over, never a ref or a setting.
 """
@@ -20,10 +21,21 @@ PATIENCE = 10.0
 """Seconds to wait for a push that is just being taken."""
 
 
-def move_branch(*, app: App, home: Path, sha: str, account: Account | None, branch: str = "", address: str = "", rewrite: bool = False) -> Push:
-    """Let the branch (the protected one by default) be at ``sha`` and record the push; the delivery of a protected branch opens by itself.
+def move_branch(
+    *,
+    app: App,
+    home: Path,
+    sha: str,
+    account: Account | None,
+    branch: str = "",
+    address: str = "",
+    rewrite: bool = False,
+) -> Push:
+    """Let the branch (the protected one by default) be at ``sha`` and record the push; the delivery of a protected
+    branch opens by itself.
 
-    Repeatable: a branch that is there already gives its last push. ConflictError when the commit does not contain the protected branch's
+    Repeatable: a branch that is there already gives its last push. ConflictError when the commit does not contain the
+    protected branch's
     present one (``rewrite``: allowed all the same), or when a push holds the repository for longer than ten seconds.
     """
     repo = queries.repository_path(app, home)
@@ -38,7 +50,9 @@ def move_branch(*, app: App, home: Path, sha: str, account: Account | None, bran
         time.sleep(0.05)
 
 
-def _moved(app: App, home: Path, repo: Path, ref: str, sha: str, account: Account | None, address: str, rewrite: bool) -> Push:
+def _moved(
+    app: App, home: Path, repo: Path, ref: str, sha: str, account: Account | None, address: str, rewrite: bool
+) -> Push:
     repository.unlock_refs(repo)
     actions.settle(app=app, home=home)
     before = repository.ref_on_disk(repo, ref) or ZERO
@@ -46,9 +60,16 @@ def _moved(app: App, home: Path, repo: Path, ref: str, sha: str, account: Accoun
         known = Push.objects.filter(app=app, ref=ref, after=sha, state="recorded").order_by("-seq").first()
         if known:
             return known
-    if not rewrite and before not in (ZERO, sha) and rules.is_protected(ref, app.protected_branch) and not queries.is_ancestor(app, home, before, sha):
+    if (
+        not rewrite
+        and before not in (ZERO, sha)
+        and rules.is_protected(ref, app.protected_branch)
+        and not queries.is_ancestor(app, home, before, sha)
+    ):
         raise ConflictError(rules.judge_force(app.protected_branch, before, sha).message)
-    (push,) = actions.record_intent(app=app, account=account, updates=[Update(ref=ref, before=before, after=sha)], address=address)
+    (push,) = actions.record_intent(
+        app=app, account=account, updates=[Update(ref=ref, before=before, after=sha)], address=address
+    )
     runner.output(repo, ["update-ref"], args=[ref, sha])
     actions.settle(app=app, home=home)
     push.refresh_from_db()
@@ -56,17 +77,27 @@ def _moved(app: App, home: Path, repo: Path, ref: str, sha: str, account: Accoun
 
 
 def lend(*, source: App, target: App, home: Path, sha: str) -> None:
-    """Copy the commit with all that it needs from one app's repository to another's. Repeatable. PlatformError, NotFoundError."""
+    """Copy the commit with all that it needs from one app's repository to another's. Repeatable. PlatformError,
+    NotFoundError.
+    """
     queries.commit(source, home, sha)
     giving, taking = (queries.repository_path(app, home) for app in (source, target))
     packer = subprocess.Popen(
-        runner.command(["pack-objects", "--quiet", "--revs", "--stdout", "--thin"]), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env=runner.environment(giving), cwd="/",
-    )  # fmt: skip
+        runner.command(["pack-objects", "--quiet", "--revs", "--stdout", "--thin"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=runner.environment(giving),
+        cwd="/",
+    )
     indexer = subprocess.Popen(
-        runner.command(["index-pack", "--stdin", "--fix-thin", "--strict"]), stdin=packer.stdout, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env=runner.environment(taking), cwd="/",
-    )  # fmt: skip
+        runner.command(["index-pack", "--stdin", "--fix-thin", "--strict"]),
+        stdin=packer.stdout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=runner.environment(taking),
+        cwd="/",
+    )
     for child in (packer, indexer):
         runner.limit(child.pid)
     assert packer.stdin
@@ -84,4 +115,6 @@ def lend(*, source: App, target: App, home: Path, sha: str) -> None:
             child.kill()
             child.wait()
     if code or indexer.returncode:
-        raise PlatformError(f"The commit {sha[:8]} could not be copied: {runner.complaint(complaint)}", hint="greenroom doctor")
+        raise PlatformError(
+            f"The commit {sha[:8]} could not be copied: {runner.complaint(complaint)}", hint="greenroom doctor"
+        )

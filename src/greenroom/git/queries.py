@@ -26,7 +26,9 @@ _LATEST = 253_402_300_799
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """A commit. subject: the first paragraph of its message on one line; at: when it was committed, as it says itself."""
+    """A commit. subject: the first paragraph of its message on one line; at: when it was committed, as it says
+    itself.
+    """
 
     sha: str
     tree: str
@@ -39,7 +41,9 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A path that differs. status: A added, M modified, D deleted, R renamed (old_path is where it was), T type changed."""
+    """A path that differs. status: A added, M modified, D deleted, R renamed (old_path is where it was), T type
+    changed.
+    """
 
     status: str
     path: str
@@ -64,7 +68,9 @@ def head(app: App, home: Path, branch: str = "master") -> str | None:
 
 
 def resolve(app: App, home: Path, text: str) -> str | None:
-    """The commit that a person means: a branch, a tag, or at least 4 digits of an id. None when there is none, or several."""
+    """The commit that a person means: a branch, a tag, or at least 4 digits of an id. None when there is none, or
+    several.
+    """
     text = text.strip()
     if rules.is_sha(text.lower()):
         return _verify(app, home, text.lower())
@@ -119,7 +125,9 @@ def _commits(app: App, home: Path, revisions: list[str], limit: int) -> list[Com
 
 
 def changed_paths(app: App, home: Path, old: str | None, new: str) -> list[Change]:
-    """What differs between two commits (``old`` None: an empty tree), renames found by likeness; at most some 100,000 paths."""
+    """What differs between two commits (``old`` None: an empty tree), renames found by likeness; at most some 100,000
+    paths.
+    """
     words = ["diff-tree", "-r", "-z", "-M", "-l2000", "--name-status", "--no-ext-diff", "--no-textconv"]
     before = _sha(old) if old and old != rules.ZERO else EMPTY_TREE
     out = runner.output(_repo(app, home), words, args=[before, _sha(new)], paths=[])
@@ -150,7 +158,9 @@ def show(app: App, home: Path, sha: str, path: str, *, limit: int = SHOW_LIMIT) 
 
 
 def tree_hash(app: App, home: Path, sha: str, suffix: str = "") -> str:
-    """SHA-256 (hex) over mode, id and path of the commit's files whose path ends with ``suffix``: equal when those files are equal."""
+    """SHA-256 (hex) over mode, id and path of the commit's files whose path ends with ``suffix``: equal when those
+    files are equal.
+    """
     total = hashlib.sha256()
     words = ["ls-tree", "-r", "-z", "--full-tree"]
     with runner.records(_repo(app, home), words, args=[_sha(sha)], seconds=60) as entries:
@@ -161,13 +171,16 @@ def tree_hash(app: App, home: Path, sha: str, suffix: str = "") -> str:
 
 
 def is_ancestor(app: App, home: Path, older: str, newer: str) -> bool:
-    """Whether ``newer`` contains ``older`` (a commit contains itself). False when one of them is not in the repository."""
+    """Whether ``newer`` contains ``older`` (a commit contains itself). False when one of them is not in the
+    repository.
+    """
     words = ["merge-base", "--is-ancestor"]
     return runner.run(_repo(app, home), words, args=[_sha(older), _sha(newer)]).code == 0
 
 
 def archive(app: App, home: Path, sha: str, target: Path) -> Path:
-    """A tar of the commit's tree at ``target`` (mode 0644): byte for byte what was committed, the same each time, there or not at all.
+    """A tar of the commit's tree at ``target`` (mode 0644): byte for byte what was committed, the same each time, there
+    or not at all.
 
     Submodules are empty folders. NotFoundError when there is no such commit, PlatformError, OSError.
     """

@@ -92,11 +92,15 @@ SETTINGS = f"""\
 FORSAKEN_SECONDS = 600
 """After which a draft that nobody renamed is a dead process's."""
 ATTRIBUTES = "* -text -ident -filter -export-ignore -export-subst !eol !working-tree-encoding !diff !merge\n"
-"""An archive is the commit's tree, byte for byte: the repository's own attributes may neither drop nor rewrite a file."""
+"""An archive is the commit's tree, byte for byte: the repository's own attributes may neither drop nor rewrite a
+file.
+"""
 
 
 def make(repo: Path, *, home: Path, branch: str) -> None:
-    """A bare repository whose HEAD is ``branch``; repeatable, and then brings the settings up to date. Raises PlatformError, OSError."""
+    """A bare repository whose HEAD is ``branch``; repeatable, and then brings the settings up to date. Raises
+    PlatformError, OSError.
+    """
     repo.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_launchers(home)
     if not (repo / "HEAD").exists():
@@ -112,7 +116,9 @@ def make(repo: Path, *, home: Path, branch: str) -> None:
 
 
 def _initialise(repo: Path) -> None:
-    """Made beside and renamed: web and worker may be at it at the same moment, each with a draft of its own, and the first is kept."""
+    """Made beside and renamed: web and worker may be at it at the same moment, each with a draft of its own, and the
+    first is kept.
+    """
     for left in repo.parent.glob(f"{repo.name}.new*"):
         with contextlib.suppress(FileNotFoundError):  # another process's, which has just been renamed
             if time.time() - left.lstat().st_mtime > FORSAKEN_SECONDS:
@@ -135,7 +141,9 @@ def _initialise(repo: Path) -> None:
 
 
 def write_launchers(home: Path) -> None:
-    """The hooks of all repositories: two constant files; which Python and which script they start stands in their environment."""
+    """The hooks of all repositories: two constant files; which Python and which script they start stands in their
+    environment.
+    """
     folder = home / HOOKS
     folder.mkdir(parents=True, exist_ok=True)
     for name in HOOK_NAMES:
@@ -155,7 +163,8 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 def open_lock(repo: Path) -> int:
-    """A descriptor of the repository's lock file, not locked yet. It is handed down to receive-pack, whose pre-receive hook locks it:
+    """A descriptor of the repository's lock file, not locked yet. It is handed down to receive-pack, whose pre-receive
+    hook locks it:
     the lock then belongs to all of them and goes with the last, however they end. Raises OSError."""
     return os.open(repo / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
@@ -178,7 +187,9 @@ def locked(repo: Path) -> Iterator[bool]:
 
 
 def refs(repo: Path) -> dict[str, str]:
-    """The branches and tags and where they point; symbolic ones (``main``) as what they stand for are left out. Raises PlatformError."""
+    """The branches and tags and where they point; symbolic ones (``main``) as what they stand for are left out. Raises
+    PlatformError.
+    """
     words = ["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)", "refs/heads", "refs/tags"]
     lines = runner.output(repo, words).decode("utf-8", "surrogateescape").splitlines()
     rows = (line.split("\0") for line in lines)

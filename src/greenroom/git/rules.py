@@ -26,7 +26,9 @@ SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one push may bring. Bytes are of unpacked objects; seconds of looking, by the clock on the wall: long enough for a machine that builds meanwhile."""
+    """What one push may bring. Bytes are of unpacked objects; seconds of looking, by the clock on the wall: long enough
+    for a machine that builds meanwhile.
+    """
 
     refs: int = 500
     file_bytes: int = 100_000_000
@@ -172,8 +174,10 @@ def _judge_ref(update: Update, protected: str) -> Refusal | None:
         or len(update.ref.encode("utf-8", "replace")) > 200
     ):
         return Refusal(
-            message=f"{name!r} is not allowed as the name of a branch or tag: at most 190 characters, not HEAD, not beginning with "
-            "a dash or refs/, not the form of a commit's id.",
+            message=(
+                f"{name!r} is not allowed as the name of a branch or tag: at most 190 characters, not HEAD, not"
+                " beginning with a dash or refs/, not the form of a commit's id."
+            ),
             hint="push it under another name",
         )
     if printable(short, 300) != short:
@@ -192,10 +196,14 @@ def _judge_ref(update: Update, protected: str) -> Refusal | None:
 def judge_force(protected: str, before: str, after: str) -> Refusal:
     """The refusal of a push to the protected branch that is not a fast-forward."""
     return Refusal(
-        message=f"{called(protected)} is protected: {after[:8]} does not contain {before[:8]}, which is pushed already. "
-        "Force pushes to it are refused; nothing was changed.",
-        hint=f"git pull --rebase, then push again. To undo a commit: git revert. To run an earlier release: greenroom rollback. "
-        f"{protected} on the server is {before[:8]}.",
+        message=(
+            f"{called(protected)} is protected: {after[:8]} does not contain {before[:8]}, which is pushed already. "
+            "Force pushes to it are refused; nothing was changed."
+        ),
+        hint=(
+            "git pull --rebase, then push again. To undo a commit: git revert. To run an earlier release: greenroom"
+            f" rollback. {protected} on the server is {before[:8]}."
+        ),
     )
 
 
@@ -204,7 +212,9 @@ def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list
     where = printable(branch, 80)
     refusals = [
         Refusal(
-            message=f"{where}: {shown(path)} is {size / 1e6:,.0f} MB; a file may have {limits.file_bytes / 1e6:,.0f} MB.",
+            message=(
+                f"{where}: {shown(path)} is {size / 1e6:,.0f} MB; a file may have {limits.file_bytes / 1e6:,.0f} MB."
+            ),
             hint=KEEP_OUT,
         )
         for path, size in tree.big[:SHOWN]
@@ -223,14 +233,19 @@ def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list
     if tree.stopped == "size":
         refusals.append(
             Refusal(
-                message=f"{where}: its files are together more than {limits.tree_bytes / 1e6:,.0f} MB when checked out.",
+                message=(
+                    f"{where}: its files are together more than {limits.tree_bytes / 1e6:,.0f} MB when checked out."
+                ),
                 hint=KEEP_OUT,
             )
         )
     if tree.stopped == "time":
         refusals.append(
             Refusal(
-                message=f"{where}: its files could not be counted within {limits.tree_seconds:.0f} s (so far {tree.entries:,}).",
+                message=(
+                    f"{where}: its files could not be counted within {limits.tree_seconds:.0f} s (so far"
+                    f" {tree.entries:,})."
+                ),
                 hint="push again; if it stays, keep generated files out of the repository",
             )
         )
@@ -247,9 +262,14 @@ def judge_objects(new: NewObjects, limits: Limits = DEFAULT_LIMITS) -> list[Refu
     if new.largest[1] > limits.file_bytes:
         return [
             Refusal(
-                message=f"The push brings an object of {new.largest[1] / 1e6:,.0f} MB ({new.largest[0][:12]}); "
-                f"a file in any commit may have {limits.file_bytes / 1e6:,.0f} MB.",
-                hint=f"name it: git rev-list --objects --all | grep {new.largest[0][:12]}; then take it out of the history",
+                message=(
+                    f"The push brings an object of {new.largest[1] / 1e6:,.0f} MB ({new.largest[0][:12]}); "
+                    f"a file in any commit may have {limits.file_bytes / 1e6:,.0f} MB."
+                ),
+                hint=(
+                    f"name it: git rev-list --objects --all | grep {new.largest[0][:12]}; then take it out of the"
+                    " history"
+                ),
             )
         ]
     texts = {
@@ -265,7 +285,9 @@ def judge_objects(new: NewObjects, limits: Limits = DEFAULT_LIMITS) -> list[Refu
 
 
 def path_problem(path: bytes) -> str:
-    """What is wrong with a path in a commit; empty if nothing. Such names can forge lines of logs, or be no file at all."""
+    """What is wrong with a path in a commit; empty if nothing. Such names can forge lines of logs, or be no file at
+    all.
+    """
     if _BAD_NAME.search(path):
         return "contains control characters"
     if not path.isascii():
@@ -289,7 +311,9 @@ def notes(updates: Sequence[Update], protected: str, trees: dict[str, Tree]) -> 
             lines.append(f" !     Submodules are not fetched; their folders are empty in the build: {names}")
         if tree.lfs:
             lines.append(" !     Git LFS is not served; its files arrive as small pointer files in the build.")
-            lines.append("       To deploy the files themselves: git lfs migrate export --include='*' --everything, then push")
+            lines.append(
+                "       To deploy the files themselves: git lfs migrate export --include='*' --everything, then push"
+            )
     others = [update for update in updates if not is_protected(update.ref, protected)]
     stored = [f"{update.short} was {'deleted' if update.deletes else 'stored'}" for update in others]
     if stored:
@@ -347,4 +371,7 @@ def unknown_options(options: Sequence[str]) -> tuple[str, ...]:
     unknown = [option for option in options if option not in PUSH_OPTIONS]
     if not unknown:
         return ()
-    return (f" !     The push option {printable(unknown[0])!r} is not known; nothing was changed.", f"       hint: allowed: git push -o {PUSH_OPTIONS[0]}")
+    return (
+        f" !     The push option {printable(unknown[0])!r} is not known; nothing was changed.",
+        f"       hint: allowed: git push -o {PUSH_OPTIONS[0]}",
+    )

@@ -1,4 +1,5 @@
-"""The only place that starts git: constant options, an environment built from empty, and dynamic words where no option can be.
+"""The only place that starts git: constant options, an environment built from empty, and dynamic words where no option
+can be.
 
 It decides how git is called, limited and cut off; what an answer means is left to queries and inspection.
 """
@@ -33,7 +34,9 @@ class TooSlowError(Exception):
 def environment(
     repo: Path, *, quarantine: Path | None = None, config: Sequence[tuple[str, str]] = ()
 ) -> dict[str, str]:
-    """The whole environment of a git process. ``quarantine``: the folder of objects that a push has brought and that are not accepted yet."""
+    """The whole environment of a git process. ``quarantine``: the folder of objects that a push has brought and that
+    are not accepted yet.
+    """
     settings = (*CONSTANT_CONFIG, *config)
     env = {
         "PATH": PATH,
@@ -66,7 +69,8 @@ def quoted_path(path: str) -> str:
 
 
 def command(words: Sequence[str], args: Sequence[str] = (), paths: Sequence[str] | None = None) -> list[str]:
-    """argv: constant ``words``, then ``args`` (revisions, ids) where git takes nothing for an option, then ``paths`` after ``--``.
+    """argv: constant ``words``, then ``args`` (revisions, ids) where git takes nothing for an option, then ``paths``
+    after ``--``.
 
     Raises UserError for an argument that begins with ``-``, is empty or holds a NUL.
     """
@@ -93,7 +97,9 @@ def run(
     timeout: float = 30.0,
     limit: int = 16_000_000,
 ) -> processes.Result:
-    """Run git to its end. The result's code may be other than 0; PlatformError when it took longer than ``timeout`` seconds."""
+    """Run git to its end. The result's code may be other than 0; PlatformError when it took longer than ``timeout``
+    seconds.
+    """
     argv = command(words, args, paths)
     env = environment(repo, quarantine=quarantine, config=config)
     try:
@@ -105,7 +111,9 @@ def run(
     return result
 
 
-def run_with(repo: Path, words: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float) -> processes.Result:
+def run_with(
+    repo: Path, words: Sequence[str], *, env: Mapping[str, str], stdin: bytes, timeout: float
+) -> processes.Result:
     """The same with words of git's environment beside, for constant words alone."""
     result = processes.run(command(words), timeout=timeout, env={**environment(repo), **env}, cwd="/", stdin=stdin)
     if result.timed_out:
@@ -140,7 +148,8 @@ def records(
 ) -> Iterator[Iterator[bytes]]:
     """git's answer record by record, in constant memory; git is killed when the caller has seen enough.
 
-    ``alone``: the quarantine without the repository behind it. Reading raises TooSlowError after ``seconds``, PlatformError when git fails.
+    ``alone``: the quarantine without the repository behind it. Reading raises TooSlowError after ``seconds``,
+    PlatformError when git fails.
     """
     env = environment(repo, quarantine=quarantine)
     if alone:
@@ -189,7 +198,8 @@ def _chunks(child: subprocess.Popen[bytes], deadline: float, name: str) -> Itera
 
 
 def limit(pid: int, *, memory: int = MEMORY, cpu: int = CPU_SECONDS) -> None:
-    """Bound a running process and all that it starts later: address space in bytes and processor seconds, each; no core files.
+    """Bound a running process and all that it starts later: address space in bytes and processor seconds, each; no core
+    files.
 
     Set from outside, before it is given anything to do: nothing has to run between fork and exec.
     """
@@ -202,7 +212,9 @@ def limit(pid: int, *, memory: int = MEMORY, cpu: int = CPU_SECONDS) -> None:
 def write_output(
     repo: Path, words: Sequence[str], *, args: Sequence[str], target: int, env: Mapping[str, str], timeout: float
 ) -> None:
-    """Let git write to the open file ``target``. PlatformError when it fails or takes longer than ``timeout`` seconds."""
+    """Let git write to the open file ``target``. PlatformError when it fails or takes longer than ``timeout``
+    seconds.
+    """
     child = subprocess.Popen(
         command(words, args), stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.PIPE, env=dict(env), cwd="/"
     )

@@ -1,4 +1,5 @@
-"""Archives that clients send before they say what to do with them: Heroku's *sources*. A file with a random name, gone after a day.
+"""Archives that clients send before they say what to do with them: Heroku's *sources*. A file with a random name, gone
+after a day.
 
 Knows no table: a signed link says which file may be written, another one which may be read.
 """
@@ -28,7 +29,8 @@ Sign = Callable[[dict[str, Any], str, int], str]
 
 
 def offer(sign: Sign, *, base: str) -> dict[str, str]:
-    """Two links below ``base`` (``http://localhost:5000``): ``put_url`` takes one file within an hour, ``get_url`` gives it for a day.
+    """Two links below ``base`` (``http://localhost:5000``): ``put_url`` takes one file within an hour, ``get_url``
+    gives it for a day.
 
     sign: (payload, purpose, seconds) -> the text of a link that is bound to the caller.
     """
@@ -55,7 +57,9 @@ def file_of(url: str, *, home: Path, key: str) -> Path | None:
     try:
         payload = signing.unsign(path.removeprefix(PATH), key=key, purpose=GET)
     except UserError as error:
-        raise UserError("The source's link is not valid or has expired.", hint="POST /sources gives a new one") from error
+        raise UserError(
+            "The source's link is not valid or has expired.", hint="POST /sources gives a new one"
+        ) from error
     found = place(home, str(payload.get("source")))
     if not found.is_file():
         raise UserError("Nothing was uploaded to this source.", hint="PUT the archive to its put_url first")
@@ -66,7 +70,11 @@ def sweep(home: Path, *, now: float | None = None) -> list[str]:
     """Remove what is older than a day, half-written files too; their names."""
     limit = (time.time() if now is None else now) - KEEP_SECONDS
     folder = home / FOLDER
-    names = [entry.name for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_mtime < limit] if folder.is_dir() else []
+    names = (
+        [entry.name for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_mtime < limit]
+        if folder.is_dir()
+        else []
+    )
     for name in names:
         (folder / name).unlink(missing_ok=True)
     return names

@@ -1,4 +1,6 @@
-"""Writes log drains: where an app's lines are sent, and how far they were taken. A user and password of a URL are sealed."""
+"""Writes log drains: where an app's lines are sent, and how far they were taken. A user and password of a URL are
+sealed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SCHEMES = ("https", "http", "syslog+tls", "syslog")
 
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgoing.Network] = ()) -> LogDrain:
-    """A drain that begins with the next line. UserError for a URL that cannot be one, ConflictError for one that is there."""
+    """A drain that begins with the next line. UserError for a URL that cannot be one, ConflictError for one that is
+    there.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     bare, secret = split_secret(url)
     _refuse(url, bare, allowed)

@@ -1,6 +1,8 @@
-"""The drains' turn of the worker: new lines of each app's log go to its drains, in order, and again until they are taken.
+"""The drains' turn of the worker: new lines of each app's log go to its drains, in order, and again until they are
+taken.
 
-The place up to which a receiver has everything is a row, moved after it took a piece: a kill in between sends that piece twice, and loses
+The place up to which a receiver has everything is a row, moved after it took a piece: a kill in between sends that
+piece twice, and loses
 none. What the log has rotated away before it could be sent is told by one line (L10).
 """
 
@@ -34,7 +36,9 @@ SECONDS = 10.0
 
 
 class DrainTurn:
-    """Called by the worker several times a second. ``allowed``: networks beside the public ones; ``context``: another trust than the machine's."""
+    """Called by the worker several times a second. ``allowed``: networks beside the public ones; ``context``: another
+    trust than the machine's.
+    """
 
     def __init__(
         self, home: Path, allowed: Sequence[outgoing.Network] = (), context: ssl.SSLContext | None = None
@@ -95,9 +99,12 @@ class DrainTurn:
             return
         body = b"".join(framed(syslog(line, "host")) for line in lines)
         headers = {
-            "Content-Type": "application/logplex-1", "Logplex-Msg-Count": str(len(lines)), "Logplex-Frame-Id": uuid.uuid4().hex.upper(),
-            "Logplex-Drain-Token": row.token, "User-Agent": "Logplex/v72",
-        }  # fmt: skip
+            "Content-Type": "application/logplex-1",
+            "Logplex-Msg-Count": str(len(lines)),
+            "Logplex-Frame-Id": uuid.uuid4().hex.upper(),
+            "Logplex-Drain-Token": row.token,
+            "User-Agent": "Logplex/v72",
+        }
         if secret := drains.authorization(row, self.home):
             headers["Authorization"] = secret
         status = outgoing.post(row.url, body, headers, allowed=self.allowed, seconds=SECONDS)
@@ -105,7 +112,9 @@ class DrainTurn:
             raise outgoing.OutgoingError("bad-status", f"the receiver answered {status}")
 
     def _stream(self, row: LogDrain, data: bytes) -> None:
-        """Over the drain's connection, which is kept; taken when the other side's system has acknowledged every byte."""
+        """Over the drain's connection, which is kept; taken when the other side's system has acknowledged every
+        byte.
+        """
         sock = self.open.get(row.pk)
         if sock is not None and outgoing.has_ended(sock):
             self._drop(row.pk)

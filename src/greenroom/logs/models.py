@@ -12,7 +12,8 @@ from greenroom.apps.models import App
 class LogDrain(models.Model):
     """A URL to which the app's lines are sent, and how far they were taken.
 
-    sealed: the user and password of an https URL, encrypted; they are not in ``url``. segment, offset: the place in the app's log up to
+    sealed: the user and password of an https URL, encrypted; they are not in ``url``. segment, offset: the place in the
+    app's log up to
     which the receiver has everything. failures: attempts in a row that failed; error: how the last one did.
     """
 

@@ -1,4 +1,5 @@
-"""Finds the way in an app's log: where the last lines begin, where a reader who comes again goes on, and what was missed.
+"""Finds the way in an app's log: where the last lines begin, where a reader who comes again goes on, and what was
+missed.
 
 Django-free and bounded in memory whatever is asked for: it returns places and small pieces, never a whole log.
 """
@@ -66,7 +67,9 @@ def start_of_last(folder: str, count: int, keep: Callable[[Line], bool]) -> tupl
 
 
 def read_on(folder: str, position: Position, limit: int = PIECE) -> tuple[list[Line], Position]:
-    """The next whole lines and where to read on; a line of ``heroku[logplex]`` first when the log was rotated away from under the reader."""
+    """The next whole lines and where to read on; a line of ``heroku[logplex]`` first when the log was rotated away from
+    under the reader.
+    """
     lines, after = logfile.read_from(folder, position, limit)
     if lines and position != START and lines[0].after[0] != position[0]:
         gone = position[0] not in logfile.segments(folder)
@@ -80,7 +83,9 @@ def _note(position: Position) -> Line:
 
 
 def resume(folder: str, text: str) -> Position | None:
-    """Where a reader goes on who names the last id that it saw; None when this log has no such place between two lines."""
+    """Where a reader goes on who names the last id that it saw; None when this log has no such place between two
+    lines.
+    """
     place = read_place(text)
     numbers = logfile.segments(folder)
     if place is None or not numbers or place[0] > numbers[-1]:

@@ -1,6 +1,8 @@
-"""Turns Caddy's access log into ``heroku[router]`` lines of the apps concerned, once each, across restarts and rolled files.
+"""Turns Caddy's access log into ``heroku[router]`` lines of the apps concerned, once each, across restarts and rolled
+files.
 
-``line_of`` is pure. The tail keeps its place by the first bytes of the file that it is in, because names and inodes are used again.
+``line_of`` is pure. The tail keeps its place by the first bytes of the file that it is in, because names and inodes are
+used again.
 """
 
 from __future__ import annotations
@@ -22,9 +24,15 @@ from greenroom.basics.logfile import Line
 log = logging.getLogger(__name__)
 
 DESCRIPTIONS = {
-    "H01": "No such app", "H10": "App crashed", "H12": "Request timeout", "H13": "Connection closed without response",
-    "H14": "No web processes running", "H27": "Client Request Interrupted", "H80": "Maintenance mode", "H81": "Blank app",
-}  # fmt: skip
+    "H01": "No such app",
+    "H10": "App crashed",
+    "H12": "Request timeout",
+    "H13": "Connection closed without response",
+    "H14": "No web processes running",
+    "H27": "Client Request Interrupted",
+    "H80": "Maintenance mode",
+    "H81": "Blank app",
+}
 WITHOUT_DYNO = frozenset(["H01", "H10", "H14", "H80", "H81"])
 CLIENT_LEFT = 499
 READ = 262_144
@@ -44,7 +52,9 @@ def quoted(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """Somebody's text as one word without quotes: neither blank nor ``=`` nor ``"`` can make it look like another field."""
+    """Somebody's text as one word without quotes: neither blank nor ``=`` nor ``"`` can make it look like another
+    field.
+    """
     return _plain(text, unsafe=" =") or "-"
 
 
@@ -59,7 +69,9 @@ def _escaped(code: int) -> str:
 
 @dataclass(frozen=True)
 class Request:
-    """One entry: ``when`` in seconds, the ``host`` asked for, Heroku's ``code`` or '', the proxy's ``upstream`` or '', and the line."""
+    """One entry: ``when`` in seconds, the ``host`` asked for, Heroku's ``code`` or '', the proxy's ``upstream`` or '',
+    and the line.
+    """
 
     when: float
     host: str
@@ -84,8 +96,12 @@ def read_entry(entry: dict[str, Any]) -> Request:
         host=str(request["host"]),
         code=code,
         upstream=str(entry.get("upstream") or ""),
-        head=f"{first} method={bare(request['method'])} path={quoted(request['uri'])} host={bare(_name(request['host']))} "
-        f"request_id={bare(str(entry.get('request_id') or entry.get('uuid') or '-'))} fwd={quoted(str(request.get('client_ip') or ''))}",
+        head=(
+            f"{first} method={bare(request['method'])} path={quoted(request['uri'])}"
+            f" host={bare(_name(request['host']))}"
+            f" request_id={bare(str(entry.get('request_id') or entry.get('uuid') or '-'))}"
+            f" fwd={quoted(str(request.get('client_ip') or ''))}"
+        ),
         tail=f"connect=0ms service={milliseconds}ms status={status} bytes={int(entry['size'])} protocol={protocol}",
     )
 
@@ -117,7 +133,9 @@ class Place:
 
 
 class RouterLogTail:
-    """Follows ``logs/router/access.log``. ``folder_of``: host name -> the app's log folder relative to home, or None."""
+    """Follows ``logs/router/access.log``. ``folder_of``: host name -> the app's log folder relative to home, or
+    None.
+    """
 
     def __init__(self, home: Path, folder_of: Callable[[str], str | None]) -> None:
         self.home, self.folder_of = home, folder_of
@@ -131,7 +149,8 @@ class RouterLogTail:
     def turn(self) -> bool:
         """Copy the next piece of what is new; True when there may be more at once.
 
-        The place is written after the lines. A process that dies in between leaves a piece of which nobody knows how far it got:
+        The place is written after the lines. A process that dies in between leaves a piece of which nobody knows how
+        far it got:
         the first piece of the next process is compared with what the logs hold already.
         """
         found = self._file()
@@ -172,7 +191,9 @@ class RouterLogTail:
         return sorted(self.path.parent.glob("access-*.log"))
 
     def _file(self) -> tuple[Path, str, int] | None:
-        """(file, its head, offset) where to read on; when the place has been rolled out of existence, the oldest file's beginning."""
+        """(file, its head, offset) where to read on; when the place has been rolled out of existence, the oldest file's
+        beginning.
+        """
         current = self._head_of(self.path)
         if current and current == self.place.head:
             return self.path, current, self.place.offset
@@ -237,7 +258,9 @@ class RouterLogTail:
         return folder
 
     def _dyno(self, request: Request, folder: str) -> str:
-        """The dyno that answered: where the slot leads that the proxy names, or where all slots of the app lead; else its type."""
+        """The dyno that answered: where the slot leads that the proxy names, or where all slots of the app lead; else
+        its type.
+        """
         if request.code in WITHOUT_DYNO:
             return ""
         match = UPSTREAM.match(request.upstream)

@@ -1,4 +1,6 @@
-"""Which lines of an app's log somebody asked for, and how a place in it is written down. Pure; the lines are basics.logfile's."""
+"""Which lines of an app's log somebody asked for, and how a place in it is written down. Pure; the lines are
+basics.logfile's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ PLACE = re.compile(r"([1-9][0-9]{0,8})-([0-9]{1,12})\Z")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A filter in Heroku's words: ``source`` app or heroku, ``dyno`` a name (``web.1``) or a type (``web``). Empty: all."""
+    """A filter in Heroku's words: ``source`` app or heroku, ``dyno`` a name (``web.1``) or a type (``web``). Empty:
+    all.
+    """
 
     source: str = ""
     dyno: str = ""
@@ -70,12 +74,16 @@ def read_place(text: str) -> Position | None:
 
 PRIORITIES = {"app": 190, "heroku": 45}
 ROUTER, DROPPED = 158, 172
-"""Syslog priorities as Heroku's logplex sends them: local7.info, syslog.notice, local3.info for the router, local5.warning for lines that are gone."""
+"""Syslog priorities as Heroku's logplex sends them: local7.info, syslog.notice, local3.info for the router,
+local5.warning for lines that are gone.
+"""
 LONGEST_PAUSE = 60
 
 
 def syslog(line: Line, hostname: str) -> bytes:
-    """The line as an RFC 5424 message without structured data, as logplex makes it: ``<190>1 2026-..+00:00 host app web.1 - text``."""
+    """The line as an RFC 5424 message without structured data, as logplex makes it: ``<190>1 2026-..+00:00 host app
+    web.1 - text``.
+    """
     source, process = line.source or "app", line.process or "unknown"
     priority = PRIORITIES.get(source, 190)
     if source == "heroku" and process in ("router", LOGPLEX):

@@ -1,4 +1,6 @@
-"""Makes pipelines, couples apps, keeps config vars of stages, and promotes: the only writer of the room's rows beside ``testing`` and ``reviews``."""
+"""Makes pipelines, couples apps, keeps config vars of stages, and promotes: the only writer of the room's rows beside
+``testing`` and ``reviews``.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def _check_name(owner: UUID, name: str) -> None:
     if problem:
         raise UserError(problem)
     if Pipeline.objects.filter(owner_id=owner, name=name).exists():
-        raise ConflictError(f"A pipeline {name} of yours exists already.", hint=f"greenroom pipelines:info {name}", id="invalid_params")
+        raise ConflictError(
+            f"A pipeline {name} of yours exists already.", hint=f"greenroom pipelines:info {name}", id="invalid_params"
+        )
 
 
 def _note(actor: Actor, row: Pipeline, action: str, app: App | None = None, **detail: object) -> None:
@@ -75,8 +79,13 @@ def destroy(*, actor: Actor, pipeline: Pipeline, home: Path) -> None:
     """Take the pipeline away; its apps stay. ConflictError while it has review apps, which live by it alone."""
     coupled = [row.app for row in _lock_with_apps(pipeline, deleting=True)]
     if pipeline.review_apps.exclude(app=None).exists():
-        names = ", ".join(sorted(row.app.name for row in pipeline.review_apps.exclude(app=None).select_related("app") if row.app))
-        raise ConflictError(f"The pipeline {pipeline.name} has review apps: {names}.", hint=f"greenroom reviewapps:destroy BRANCH -p {pipeline.name}")
+        names = ", ".join(
+            sorted(row.app.name for row in pipeline.review_apps.exclude(app=None).select_related("app") if row.app)
+        )
+        raise ConflictError(
+            f"The pipeline {pipeline.name} has review apps: {names}.",
+            hint=f"greenroom reviewapps:destroy BRANCH -p {pipeline.name}",
+        )
     for app in coupled:
         hand_down(actor=actor, app=app, values={}, home=home)
     _note(actor, pipeline, "destroy", apps=[app.name for app in coupled])
@@ -92,8 +101,12 @@ def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     known = Coupling.objects.filter(app=app).select_related("pipeline").first()
     if known:
-        where = known.pipeline.name if queries.visible(actor).filter(pk=known.pipeline_id).exists() else "another pipeline"
-        raise ConflictError(f"{app.name} is in {where} already.", hint=f"greenroom pipelines:remove -a {app.name}", id="invalid_params")
+        where = (
+            known.pipeline.name if queries.visible(actor).filter(pk=known.pipeline_id).exists() else "another pipeline"
+        )
+        raise ConflictError(
+            f"{app.name} is in {where} already.", hint=f"greenroom pipelines:remove -a {app.name}", id="invalid_params"
+        )
     lock(pipeline)  # its config vars do not change until they are handed down
     row = Coupling.objects.create(pipeline=pipeline, app=app, stage=stage)
     hand_down(actor=actor, app=app, values=queries.config(pipeline, "test", home), home=home)
@@ -131,10 +144,17 @@ def _hold(coupling: Coupling) -> None:
 
 
 @transaction.atomic
-def change_config(*, actor: Actor, pipeline: Pipeline, stage: str, home: Path, updates: Mapping[str, str | None]) -> dict[str, str]:
-    """Set and (None) remove config vars of a stage; the whole map afterwards. UserError for a bad key or value, or over 64 KB."""
+def change_config(
+    *, actor: Actor, pipeline: Pipeline, stage: str, home: Path, updates: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Set and (None) remove config vars of a stage; the whole map afterwards. UserError for a bad key or value, or over
+    64 KB.
+    """
     if stage not in rules.CONFIG_STAGES:
-        raise UserError(f"Stage {stage[:60]!r} has no config vars of its own: {' and '.join(rules.CONFIG_STAGES)} have.", hint="greenroom config -a APP")
+        raise UserError(
+            f"Stage {stage[:60]!r} has no config vars of its own: {' and '.join(rules.CONFIG_STAGES)} have.",
+            hint="greenroom config -a APP",
+        )
     refuse_problems(updates)
     refuse_given(updates)
     coupled: list[Coupling] = []
@@ -156,7 +176,9 @@ def change_config(*, actor: Actor, pipeline: Pipeline, stage: str, home: Path, u
 
 
 def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) -> None:
-    """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing when nothing changes."""
+    """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing
+    when nothing changes.
+    """
     row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
     if for_tests(row, home) != dict(values):
         apps.change_settings(actor=actor, app=row, settings=with_test_config(row, values, home))
@@ -164,12 +186,20 @@ def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) 
 
 @transaction.atomic
 def promote(
-    *, actor: Actor, pipeline: Pipeline, source: App, targets: Sequence[App], home: Path, release: Release | None = None,
+    *,
+    actor: Actor,
+    pipeline: Pipeline,
+    source: App,
+    targets: Sequence[App],
+    home: Path,
+    release: Release | None = None,
     forced: Sequence[str] = (),
-) -> Promotion:  # fmt: skip
-    """Let the very slug of a release (by default of what serves) be released in the targets, each with its own config vars.
+) -> Promotion:
+    """Let the very slug of a release (by default of what serves) be released in the targets, each with its own config
+    vars.
 
-    All rows in one transaction: the releases and their deliveries are open when it ends, and the loop carries them out. forced: names of
+    All rows in one transaction: the releases and their deliveries are open when it ends, and the loop carries them out.
+    forced: names of
     targets that do not wait for their pending migrations. UserError, ConflictError when there is nothing to promote.
     """
     apps.lock_apps([source.pk, *(app.pk for app in targets)])
@@ -177,17 +207,33 @@ def promote(
     problem = rules.promotion_problem(source=source.name, stages=stages, targets=[app.name for app in targets])
     if problem:
         raise UserError(problem, hint=f"greenroom pipelines:info {pipeline.name}")
-    chosen = Release.objects.select_related("slug").get(pk=(release or _serving(source)).pk)  # with its slug, if that is still kept
+    chosen = Release.objects.select_related("slug").get(
+        pk=(release or _serving(source)).pk
+    )  # with its slug, if that is still kept
     if chosen.slug is None or chosen.status != "succeeded":
-        raise ConflictError(f"v{chosen.version} of {source.name} cannot be promoted: {_why(chosen)}.", hint=f"greenroom releases -a {source.name}")
-    row = Promotion.objects.create(pipeline=pipeline, source=source, source_release=chosen, account_id=actor.account_id, forced=list(forced))
+        raise ConflictError(
+            f"v{chosen.version} of {source.name} cannot be promoted: {_why(chosen)}.",
+            hint=f"greenroom releases -a {source.name}",
+        )
+    row = Promotion.objects.create(
+        pipeline=pipeline, source=source, source_release=chosen, account_id=actor.account_id, forced=list(forced)
+    )
     for app in sorted(targets, key=lambda app: app.pk):
         made = deliveries.promote(
-            actor=actor, app=app, home=home, slug=chosen.slug, force=app.name in forced,
+            actor=actor,
+            app=app,
+            home=home,
+            slug=chosen.slug,
+            force=app.name in forced,
             description=f"Promote {source.name} v{chosen.version} {chosen.slug.commit[:8]}",
-        )  # fmt: skip
+        )
         PromotionTarget.objects.create(promotion=row, app=app, release=made)
-    detail = {"version": chosen.version, "targets": [app.name for app in targets], "forced": list(forced), "digest": chosen.slug.digest}
+    detail = {
+        "version": chosen.version,
+        "targets": [app.name for app in targets],
+        "forced": list(forced),
+        "digest": chosen.slug.digest,
+    }
     _note(actor, pipeline, "promote", source, **detail)
     return row
 
@@ -195,7 +241,10 @@ def promote(
 def _serving(app: App) -> Release:
     rollout = live(app)
     if rollout is None:
-        raise ConflictError(f"{app.name} has no release that serves: there is nothing to promote.", hint=f"greenroom releases -a {app.name}")
+        raise ConflictError(
+            f"{app.name} has no release that serves: there is nothing to promote.",
+            hint=f"greenroom releases -a {app.name}",
+        )
     return rollout.release
 
 

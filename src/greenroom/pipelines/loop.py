@@ -1,4 +1,5 @@
-"""The pipelines' turn of the worker: test runs get their numbers and go on, review apps are made, follow their branches and go.
+"""The pipelines' turn of the worker: test runs get their numbers and go on, review apps are made, follow their branches
+and go.
 
 Killed anywhere, the next turn finds the same rows and goes on.
 """
@@ -32,7 +33,12 @@ class PipelineTurn:
         """Whether there is more to do soon."""
         busy = testing.number_new(home=self.home) > 0
         for row in testing.open_runs():
-            busy = self._guarded(row.pk, f"test run {row.number} of {row.pipeline.name}", lambda row=row: self.tests.advance(row)) or busy
+            busy = (
+                self._guarded(
+                    row.pk, f"test run {row.number} of {row.pipeline.name}", lambda row=row: self.tests.advance(row)
+                )
+                or busy
+            )
         if clock.monotonic() >= self.next_sweep:
             self.next_sweep = clock.monotonic() + SWEEP
             testing.sweep(self.home, now=clock.now().timestamp())

@@ -52,7 +52,9 @@ class StageConfig(models.Model):
 
 
 class Promotion(models.Model):
-    """That the code of a release moves on to other apps. forced: names of targets whose pending migrations do not stop it."""
+    """That the code of a release moves on to other apps. forced: names of targets whose pending migrations do not stop
+    it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="promotions")
@@ -79,9 +81,12 @@ class PromotionTarget(models.Model):
 class TestRun(models.Model):
     """A check run ``tests`` of one of the pipeline's apps, with the number by which ``heroku ci`` calls it.
 
-    check: None until the code of an uploaded run is built. uploaded: of an archive that a person sent, not of a push; ``sha`` is then the
-    commit made of the archive, and ``commit_sha`` only what the sender says. state: of an uploaded run before and after its check run:
-    pending, building, running, ended; message: why it ended without a check run. node: the id of its one test node. place: so many bytes of
+    check: None until the code of an uploaded run is built. uploaded: of an archive that a person sent, not of a push;
+    ``sha`` is then the
+    commit made of the archive, and ``commit_sha`` only what the sender says. state: of an uploaded run before and after
+    its check run:
+    pending, building, running, ended; message: why it ended without a check run. node: the id of its one test node.
+    place: so many bytes of
     its test dyno's output have been copied; told: both of its files are whole.
     """
 
@@ -109,7 +114,9 @@ class TestRun(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["pipeline", "number"], name="one_test_run_per_number"),
-            models.UniqueConstraint(fields=["pipeline", "check_run"], condition=Q(check_run__isnull=False), name="one_test_run_per_check"),
+            models.UniqueConstraint(
+                fields=["pipeline", "check_run"], condition=Q(check_run__isnull=False), name="one_test_run_per_check"
+            ),
         ]
         indexes = [models.Index(fields=["state"], name="test_runs_by_state")]
 
@@ -125,7 +132,9 @@ class TestRun(models.Model):
 
 
 class ReviewAppConfig(models.Model):
-    """That a pipeline has review apps, and how. stale_days: after so many days without a change; parent: whose branches they are of."""
+    """That a pipeline has review apps, and how. stale_days: after so many days without a change; parent: whose branches
+    they are of.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pipeline = models.OneToOneField(Pipeline, on_delete=models.CASCADE, related_name="review_config")
@@ -140,9 +149,11 @@ class ReviewAppConfig(models.Model):
 
 
 class ReviewApp(models.Model):
-    """An app of its own for a branch of another app's repository. state: pending, creating, created, deleting, deleted, errored.
+    """An app of its own for a branch of another app's repository. state: pending, creating, created, deleting, deleted,
+    errored.
 
-    app_name is chosen with the row, so that a making that was interrupted goes on with the same app; empty in the row that says
+    app_name is chosen with the row, so that a making that was interrupted goes on with the same app; empty in the row
+    that says
     why a branch gets none by itself. sha: the branch's commit that it has, or that was refused.
     environment: config vars of this one alone, sealed.
     """
@@ -166,6 +177,8 @@ class ReviewApp(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["pipeline", "branch"], condition=Q(state__in=("pending", "creating", "created")), name="one_review_app_per_branch"
+                fields=["pipeline", "branch"],
+                condition=Q(state__in=("pending", "creating", "created")),
+                name="one_review_app_per_branch",
             )
         ]

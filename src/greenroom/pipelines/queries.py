@@ -42,7 +42,11 @@ def standing(actor: Actor, pipeline: Pipeline) -> Standing:
 def _roles(actor: Actor, rows: QuerySet[Coupling]) -> list[str]:
     """The actor's different roles in the apps of couplings, ``none`` included."""
     others = rows.exclude(app__owner_id=actor.account_id) if actor.account_id else rows
-    found = Collaborator.objects.filter(app__in=others.values("app_id"), account_id=actor.account_id) if actor.account_id else Collaborator.objects.none()
+    found = (
+        Collaborator.objects.filter(app__in=others.values("app_id"), account_id=actor.account_id)
+        if actor.account_id
+        else Collaborator.objects.none()
+    )
     roles = set(found.values_list("role", flat=True))
     if others.count() > found.count():
         roles.add("none")
@@ -50,7 +54,8 @@ def _roles(actor: Actor, rows: QuerySet[Coupling]) -> list[str]:
 
 
 def authorise(actor: Actor | None, name: str, permission: str) -> Pipeline:
-    """The pipeline of that name or id, if the actor may do ``permission`` with it: the same answers as ``apps.queries.authorise`` gives.
+    """The pipeline of that name or id, if the actor may do ``permission`` with it: the same answers as
+    ``apps.queries.authorise`` gives.
 
     Of several of one name, the actor's own.
     """
@@ -61,11 +66,16 @@ def authorise(actor: Actor | None, name: str, permission: str) -> Pipeline:
     if found is None:
         raise NotFoundError("Couldn't find that pipeline.", hint="greenroom pipelines", resource="pipeline")
     if not scope_grants(actor.scopes, PERMISSIONS.get(permission, ("", "none"))[1]):
-        raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.", hint="use a token of scope global")
+        raise ForbiddenError(
+            f"The token's scope ({', '.join(actor.scopes)}) does not allow this.", hint="use a token of scope global"
+        )
     if not allows(standing(actor, found), permission):
         role = PERMISSIONS.get(permission, ("nobody", ""))[0]
         text = "to be its owner" if role == "owner" else f"the role {role} in each of its apps, or to be its owner"
-        raise ForbiddenError(f"You do not have access to this in the pipeline {found.name}: it needs {text}.", hint=f"ask {found.owner.email}")
+        raise ForbiddenError(
+            f"You do not have access to this in the pipeline {found.name}: it needs {text}.",
+            hint=f"ask {found.owner.email}",
+        )
     return found
 
 
@@ -82,7 +92,11 @@ def in_order(rows: Iterable[Coupling]) -> list[Coupling]:
 
 def ranked(rows: QuerySet[Coupling]) -> QuerySet[Coupling]:
     """Couplings with the place of their stage as ``rank``."""
-    return rows.annotate(rank=Case(*(When(stage=stage, then=place) for place, stage in enumerate(rules.STAGES)), output_field=IntegerField()))
+    return rows.annotate(
+        rank=Case(
+            *(When(stage=stage, then=place) for place, stage in enumerate(rules.STAGES)), output_field=IntegerField()
+        )
+    )
 
 
 def coupling(actor: Actor, identity: str, permission: str) -> Coupling:
@@ -107,7 +121,9 @@ def coupling_of(app: App) -> Coupling:
 
 
 def parent_app(pipeline: Pipeline) -> App | None:
-    """The app whose repository stands for the pipeline's: of development, else of staging, else of production; the first by name."""
+    """The app whose repository stands for the pipeline's: of development, else of staging, else of production; the
+    first by name.
+    """
     rows = [row for row in couplings(pipeline) if row.stage in rules.ORDER]
     return rows[0].app if rows else None
 
@@ -127,7 +143,11 @@ def config_place(pipeline: Pipeline, stage: str) -> str:
 
 def promotion(actor: Actor, identity: str) -> Promotion:
     """The promotion of that id, of a pipeline that the actor may see."""
-    row = Promotion.objects.select_related("pipeline", "source").filter(pk=identity).first() if is_uuid(identity) else None
+    row = (
+        Promotion.objects.select_related("pipeline", "source").filter(pk=identity).first()
+        if is_uuid(identity)
+        else None
+    )
     if row is None:
         raise NotFoundError("Couldn't find that promotion.", resource="pipeline_promotion")
     authorise(actor, str(row.pipeline_id), "pipelines:read")
@@ -136,7 +156,9 @@ def promotion(actor: Actor, identity: str) -> Promotion:
 
 def targets(promotion: Promotion) -> list[PromotionTarget]:
     """The promotion's targets by name."""
-    return list(PromotionTarget.objects.filter(promotion=promotion).select_related("app", "release").order_by("app__name"))
+    return list(
+        PromotionTarget.objects.filter(promotion=promotion).select_related("app", "release").order_by("app__name")
+    )
 
 
 def outcome(target: PromotionTarget) -> tuple[str, str]:
@@ -145,10 +167,13 @@ def outcome(target: PromotionTarget) -> tuple[str, str]:
     delivery = Delivery.objects.filter(release=release).first() if release else None
     state = of_release(release) if release else None
     return rules.outcome(
-        delivery=delivery.state if delivery else "", reason=delivery.reason if delivery else release.reason if release else "",
-        release=release.status if release else "", pending=state.pending if state else (), app=target.app.name,
+        delivery=delivery.state if delivery else "",
+        reason=delivery.reason if delivery else release.reason if release else "",
+        release=release.status if release else "",
+        pending=state.pending if state else (),
+        app=target.app.name,
         version=release.version if release else None,
-    )  # fmt: skip
+    )
 
 
 def promotion_status(rows: list[tuple[str, str]]) -> str:
@@ -159,5 +184,3 @@ def promotion_status(rows: list[tuple[str, str]]) -> str:
 def stages(rows: list[Coupling]) -> dict[str, str]:
     """name -> stage."""
     return {row.app.name: row.stage for row in rows}
-
-

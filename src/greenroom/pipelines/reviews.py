@@ -1,7 +1,10 @@
-"""Review apps: an app of its own for a branch of another app's repository, with its own database and config vars that are never the other's.
+"""Review apps: an app of its own for a branch of another app's repository, with its own database and config vars that
+are never the other's.
 
-It gets what app.json says, the pipeline's config vars of the stage ``review``, and what its maker gave; then the branch's commit is pushed
-to it, and the same gate as for any push decides. It follows its branch, and goes with it, or when it has not changed for some days.
+It gets what app.json says, the pipeline's config vars of the stage ``review``, and what its maker gave; then the
+branch's commit is pushed
+to it, and the same gate as for any push decides. It follows its branch, and goes with it, or when it has not changed
+for some days.
 """
 
 from __future__ import annotations
@@ -88,12 +91,16 @@ def branch_head(pipeline: Pipeline, branch: str, home: Path) -> str:
     app = parent_of(pipeline)
     sha = git.head(app, home, branch) if is_branch_name(branch) else None
     if sha is None:
-        raise NotFoundError(f"{app.name} has no branch {branch[:100]!r}.", hint=f"git push greenroom {branch[:100]}", resource="branch")
+        raise NotFoundError(
+            f"{app.name} has no branch {branch[:100]!r}.", hint=f"git push greenroom {branch[:100]}", resource="branch"
+        )
     return sha
 
 
 @transaction.atomic
-def begin(*, actor: Actor, pipeline: Pipeline, branch: str, home: Path, environment: Mapping[str, str] | None = None) -> ReviewApp:
+def begin(
+    *, actor: Actor, pipeline: Pipeline, branch: str, home: Path, environment: Mapping[str, str] | None = None
+) -> ReviewApp:
     """The row of a review app; the loop makes the app. ConflictError when the branch has one, or there are twenty."""
     branch_head(pipeline, branch, home)
     refuse_problems(environment or {})
@@ -103,19 +110,36 @@ def begin(*, actor: Actor, pipeline: Pipeline, branch: str, home: Path, environm
     known = ReviewApp.objects.filter(pipeline=pipeline).exclude(state="deleted").exclude(state="errored", app=None)
     same = known.filter(branch=branch).first()
     if same:
-        raise ConflictError(f"The branch {branch} has a review app already: {same.app_name}.", hint=f"greenroom open -a {same.app_name}")
+        raise ConflictError(
+            f"The branch {branch} has a review app already: {same.app_name}.", hint=f"greenroom open -a {same.app_name}"
+        )
     if known.count() >= MOST:
-        raise ConflictError(f"{pipeline.name} has {MOST} review apps already.", hint=f"greenroom reviewapps -p {pipeline.name}; then reviewapps:destroy one")
+        raise ConflictError(
+            f"{pipeline.name} has {MOST} review apps already.",
+            hint=f"greenroom reviewapps -p {pipeline.name}; then reviewapps:destroy one",
+        )
     parent, config = parent_of(pipeline), ReviewAppConfig.objects.filter(pipeline=pipeline).first()
-    name = rules.review_app_name(base=(config and config.base_name) or parent.name, branch=branch, random=ids.new_secret(2))
+    name = rules.review_app_name(
+        base=(config and config.base_name) or parent.name, branch=branch, random=ids.new_secret(2)
+    )
     row = ReviewApp(
-        pipeline=pipeline, parent=parent, app_name=name, branch=branch, account_id=actor.account_id,
-        wait_for_ci=bool(config and config.wait_for_ci), touched_at=clock.now(),
-    )  # fmt: skip
+        pipeline=pipeline,
+        parent=parent,
+        app_name=name,
+        branch=branch,
+        account_id=actor.account_id,
+        wait_for_ci=bool(config and config.wait_for_ci),
+        touched_at=clock.now(),
+    )
     row.environment = sealed_map(environment, place=_place(row), home=home) if environment else b""
     row.save()
     _refused(pipeline, branch).update(state="deleted")
-    audit(actor=actor, action="pipeline.review_app", app=parent, detail={"pipeline": pipeline.name, "branch": branch, "app": name})
+    audit(
+        actor=actor,
+        action="pipeline.review_app",
+        app=parent,
+        detail={"pipeline": pipeline.name, "branch": branch, "app": name},
+    )
     return row
 
 
@@ -137,7 +161,12 @@ def remove(*, actor: Actor, review: ReviewApp) -> ReviewApp:
     if row.state != "deleted":
         row.state = "deleting"
         row.save(update_fields=["state", "updated_at"])
-        audit(actor=actor, action="pipeline.review_app_destroy", app=row.app, detail={"branch": row.branch, "app": row.app_name})
+        audit(
+            actor=actor,
+            action="pipeline.review_app_destroy",
+            app=row.app,
+            detail={"branch": row.branch, "app": row.app_name},
+        )
     return row
 
 
@@ -147,21 +176,29 @@ def _locked(review: ReviewApp) -> ReviewApp:
 
 
 def open_reviews() -> QuerySet[ReviewApp]:
-    """Review apps that are not gone, oldest first, and those that could not be made; one that was destroyed by hand counts as gone."""
+    """Review apps that are not gone, oldest first, and those that could not be made; one that was destroyed by hand
+    counts as gone.
+    """
     rows = ReviewApp.objects.exclude(state="deleted").exclude(~Q(sha=""), state="errored", app=None)
     return rows.select_related("app", "app__owner", "parent", "pipeline__owner", "account").order_by("created_at")
 
 
 def make_automatic(*, home: Path) -> list[ReviewApp]:
-    """Review apps for branches that were pushed since a pipeline makes them by itself, and have none of a later time."""
+    """Review apps for branches that were pushed since a pipeline makes them by itself, and have none of a later
+    time.
+    """
     made = []
     for config in ReviewAppConfig.objects.filter(automatic=True).select_related("pipeline__owner", "parent"):
-        made += guard.run(config.pk, f"the review apps of {config.parent.name}", partial(_of_config, config, home)) or []
+        made += (
+            guard.run(config.pk, f"the review apps of {config.parent.name}", partial(_of_config, config, home)) or []
+        )
     return made
 
 
 def _of_config(config: ReviewAppConfig, home: Path) -> list[ReviewApp]:
-    rows = Push.objects.filter(app=config.parent, state="recorded", ref__startswith="refs/heads/", created_at__gt=config.created_at)
+    rows = Push.objects.filter(
+        app=config.parent, state="recorded", ref__startswith="refs/heads/", created_at__gt=config.created_at
+    )
     rows = rows.exclude(ref=f"refs/heads/{config.parent.protected_branch}").select_related("account").order_by("-seq")
     return [row for push in _newest_of_each(rows[:200]) if (row := _automatic(config, push, home))]
 
@@ -176,10 +213,15 @@ def _newest_of_each(pushes: Any) -> list[Push]:
 def _automatic(config: ReviewAppConfig, push: Push, home: Path) -> ReviewApp | None:
     branch = push.ref.removeprefix("refs/heads/")
     rows = ReviewApp.objects.filter(pipeline=config.pipeline, branch=branch).exclude(state="errored", app_name="")
-    if rows.filter(created_at__gt=push.created_at).exists() or rows.exclude(state="deleted").exclude(state="errored", app=None).exists():
+    if (
+        rows.filter(created_at__gt=push.created_at).exists()
+        or rows.exclude(state="deleted").exclude(state="errored", app=None).exists()
+    ):
         return None
     try:
-        return begin(actor=actor_of(push.account or config.pipeline.owner), pipeline=config.pipeline, branch=branch, home=home)
+        return begin(
+            actor=actor_of(push.account or config.pipeline.owner), pipeline=config.pipeline, branch=branch, home=home
+        )
     except GreenroomError as error:
         _say_refused(config, push, branch, str(error))
         return None
@@ -190,7 +232,9 @@ def _say_refused(config: ReviewAppConfig, push: Push, branch: str, text: str) ->
     row = _refused(config.pipeline, branch).first()
     if row is not None and row.message == text:
         return
-    row = row or ReviewApp(pipeline=config.pipeline, parent=config.parent, branch=branch, state="errored", account=push.account)
+    row = row or ReviewApp(
+        pipeline=config.pipeline, parent=config.parent, branch=branch, state="errored", account=push.account
+    )
     row.message = text
     row.save()
     log.info("no review app for %s of %s: %s", branch, config.pipeline.name, text)
@@ -205,7 +249,9 @@ class Driver:
     def advance(self, row: ReviewApp) -> None:
         """One step."""
         head = _head(row, self.home)
-        if row.state == "deleting" or ((row.app is not None or row.state == "pending") and (head is None or _is_stale(row))):
+        if row.state == "deleting" or (
+            (row.app is not None or row.state == "pending") and (head is None or _is_stale(row))
+        ):
             self._destroy(row)
         elif row.state == "pending":
             self._make(row)
@@ -228,21 +274,29 @@ class Driver:
         self._write(row, state="deleted", app=None)
 
     def _make(self, row: ReviewApp) -> None:
-        """The app, its place in the pipeline and its mark here in one transaction; what stands outside of it is repeatable.
+        """The app, its place in the pipeline and its mark here in one transaction; what stands outside of it is
+        repeatable.
 
-        The row is locked before the app exists, and the audit log after both: who removes the review app meanwhile waits.
+        The row is locked before the app exists, and the audit log after both: who removes the review app meanwhile
+        waits.
         """
         account = row.account or row.pipeline.owner
         try:
             with transaction.atomic():
-                lock(row.pipeline)  # before the app, which nobody else sees yet: the config vars do not change until they are handed down
+                lock(
+                    row.pipeline
+                    # before the app, which nobody else sees yet: the config vars do not change until they are handed
+                    # down
+                )
                 row.state = _locked(row).state
                 if row.state == "deleting":
                     return
                 app = deliveries.create_app(actor=actor_of(account), name=row.app_name, home=self.home)
                 Coupling.objects.create(pipeline=row.pipeline, app=app, stage="review")
                 self._admit(row, app, account)
-                hand_down(actor=PLATFORM, app=app, values=queries.config(row.pipeline, "test", self.home), home=self.home)
+                hand_down(
+                    actor=PLATFORM, app=app, values=queries.config(row.pipeline, "test", self.home), home=self.home
+                )
                 row.app = app
                 self._write(row, app=app, state="creating")
         except UserError as error:
@@ -274,7 +328,11 @@ class Driver:
         actor = actor_of(row.account or row.pipeline.owner)
         lifecycle.finish(actor=actor, app=app, home=self.home)
         if not Push.objects.filter(app=app).exists():
-            values = {**self._declared(parent, head), **queries.config(row.pipeline, "review", self.home), **self._own(row)}
+            values = {
+                **self._declared(parent, head),
+                **queries.config(row.pipeline, "review", self.home),
+                **self._own(row),
+            }
             values.pop(GIVEN, None)
             deliveries.change_config(actor=actor, app=app, home=self.home, updates={**values})
         moves.lend(source=parent, target=app, home=self.home, sha=head)
@@ -290,7 +348,9 @@ class Driver:
         except (ValueError, KeyError, TypeError, RecursionError):
             return {}
         values = config_rules.first_values(entries, set(), ids.new_secret) if isinstance(entries, dict) else {}
-        return {key: value for key, value in values.items() if value is not None and not config_rules.problem(key, value)}
+        return {
+            key: value for key, value in values.items() if value is not None and not config_rules.problem(key, value)
+        }
 
     def _own(self, row: ReviewApp) -> dict[str, str]:
         return open_map(bytes(row.environment), place=_place(row), home=self.home)

@@ -1,4 +1,6 @@
-"""What holds for pipelines: names and stages, who stands how to one, what a promotion moves and how it went. No Django, clock or disk."""
+"""What holds for pipelines: names and stages, who stands how to one, what a promotion moves and how it went. No Django,
+clock or disk.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,23 @@ ORDER = ("development", "staging", "production")
 CONFIG_STAGES = ("test", "review")
 NAME = re.compile(r"[a-z][a-z0-9-]{2,29}\Z")
 TEST_ENDED = ("succeeded", "failed", "errored", "cancelled")
-ENDED_TEST = {"success": "succeeded", "failure": "failed", "cancelled": "cancelled", "skipped": "cancelled", "stale": "cancelled"}
+ENDED_TEST = {
+    "success": "succeeded",
+    "failure": "failed",
+    "cancelled": "cancelled",
+    "skipped": "cancelled",
+    "stale": "cancelled",
+}
 
 
 def name_problem(name: str) -> str:
     """Why it cannot be a pipeline's name; empty if it can."""
     if NAME.match(name):
         return ""
-    return f"Name {name[:60]!r} is not allowed: 3 to 30 characters, lower-case letters, digits and dashes, starting with a letter."
+    return (
+        f"Name {name[:60]!r} is not allowed: 3 to 30 characters, lower-case letters, digits and dashes, starting with a"
+        " letter."
+    )
 
 
 def stage_problem(stage: str) -> str:
@@ -29,9 +40,11 @@ def stage_problem(stage: str) -> str:
 
 
 def role_in_pipeline(*, owns: bool, roles: Sequence[str]) -> str:
-    """Somebody's role in a pipeline from those in its apps: the lowest of them, at least viewer for who may see one of the apps.
+    """Somebody's role in a pipeline from those in its apps: the lowest of them, at least viewer for who may see one of
+    the apps.
 
-    What one changes of a pipeline reaches all its apps, so it takes a role in each; the owner of the pipeline may do all.
+    What one changes of a pipeline reaches all its apps, so it takes a role in each; the owner of the pipeline may do
+    all.
     """
     if owns:
         return "owner"
@@ -42,7 +55,9 @@ def role_in_pipeline(*, owns: bool, roles: Sequence[str]) -> str:
 
 
 def promotion_problem(*, source: str, stages: Mapping[str, str], targets: Sequence[str]) -> str:
-    """Why the code of ``source`` cannot move to the targets; empty if it can. stages: name -> stage of the pipeline's apps."""
+    """Why the code of ``source`` cannot move to the targets; empty if it can. stages: name -> stage of the pipeline's
+    apps.
+    """
     if source not in stages:
         return f"{source} is not an app of this pipeline."
     if not targets:
@@ -59,13 +74,18 @@ def next_targets(*, source: str, stages: Mapping[str, str]) -> list[str] | str:
     """The apps of the stage after the source's, by name, or a text that says why there are none."""
     stage = stages.get(source, "")
     if stage not in ORDER[:-1]:
-        return f"{source} is in the stage {stage or 'of no pipeline'}; a promotion goes from development to staging to production."
+        return (
+            f"{source} is in the stage {stage or 'of no pipeline'}; a promotion goes from development to staging to"
+            " production."
+        )
     following = ORDER[ORDER.index(stage) + 1]
     found = sorted(name for name, place in stages.items() if place == following)
     return found or f"There is no app in the stage {following}."
 
 
-def outcome(*, delivery: str, reason: str, release: str, pending: Sequence[str], app: str, version: int | None) -> tuple[str, str]:
+def outcome(
+    *, delivery: str, reason: str, release: str, pending: Sequence[str], app: str, version: int | None
+) -> tuple[str, str]:
     """(pending, succeeded or failed; why) of one target from its delivery's state and its release's status."""
     if delivery == "live" or (not delivery and release == "succeeded"):
         return "succeeded", ""
@@ -81,7 +101,11 @@ def outcome(*, delivery: str, reason: str, release: str, pending: Sequence[str],
 def held_text(*, app: str, version: int | None, pending: Sequence[str]) -> str:
     """What a person is told when pending migrations stop a promotion."""
     shown = ", ".join(pending[:5]) + (f" and {len(pending) - 5} more" if len(pending) > 5 else "")
-    number = f"{len(pending)} migration{' is' if len(pending) == 1 else 's are'} pending in {app}: {shown}. " if pending else ""
+    number = (
+        f"{len(pending)} migration{' is' if len(pending) == 1 else 's are'} pending in {app}: {shown}. "
+        if pending
+        else ""
+    )
     return (
         f"v{version} is held. {number}Nothing migrates for you: greenroom run -a {app} python manage.py migrate; "
         f"then v{version} goes live by itself. All the same: greenroom pipelines:promote --force"
@@ -95,7 +119,9 @@ def forced_targets(header: str, targets: Sequence[str]) -> list[str]:
 
 
 def review_app_name(*, base: str, branch: str, random: str) -> str:
-    """A name for the app of a branch, within the 30 characters that an app's name may have. random: some lower-case letters and digits."""
+    """A name for the app of a branch, within the 30 characters that an app's name may have. random: some lower-case
+    letters and digits.
+    """
     words = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")[:14].strip("-") or "branch"
     return f"{base[:9].strip('-')}-{words}-{random[:4]}"
 

@@ -1,6 +1,8 @@
-"""Test runs: numbers the check runs ``tests`` of the pipelines' apps, and drives those of archives that people send by ``heroku ci:run``.
+"""Test runs: numbers the check runs ``tests`` of the pipelines' apps, and drives those of archives that people send by
+``heroku ci:run``.
 
-An uploaded run is a build and a check run of a commit of its own; it says nothing of the commit whose id its sender gave, so the gate
+An uploaded run is a build and a check run of a commit of its own; it says nothing of the commit whose id its sender
+gave, so the gate
 never takes it for that commit's tests. Rows are written before side effects; each step may be repeated after a kill.
 """
 
@@ -51,21 +53,44 @@ TESTS = "-----> Running tests"
 
 
 def start(
-    *, actor: Actor, pipeline: Pipeline, home: Path, tarball: Path, commit_sha: str, commit_branch: str, commit_message: str
-) -> TestRun:  # fmt: skip
-    """A test run of an archive, in the pipeline's first app. The archive becomes a commit first, outside of any transaction."""
+    *,
+    actor: Actor,
+    pipeline: Pipeline,
+    home: Path,
+    tarball: Path,
+    commit_sha: str,
+    commit_branch: str,
+    commit_message: str,
+) -> TestRun:
+    """A test run of an archive, in the pipeline's first app. The archive becomes a commit first, outside of any
+    transaction.
+    """
     app = queries.parent_app(pipeline)
     if app is None:
         hint = f"greenroom pipelines:add {pipeline.name} -a APP --stage staging"
         raise UserError(f"The pipeline {pipeline.name} has no app whose tests could be run.", hint=hint)
     title = f"ci:run of {commit_branch[:100]}: {commit_message[:200]}"
-    made = import_tarball(app=app, home=home, tarball=tarball, message=title, name=actor.email, email=actor.email, at=int(clock.now().timestamp()))
+    made = import_tarball(
+        app=app,
+        home=home,
+        tarball=tarball,
+        message=title,
+        name=actor.email,
+        email=actor.email,
+        at=int(clock.now().timestamp()),
+    )
     with transaction.atomic():
         lock_apps([app.pk])
         row = _row(
-            pipeline, app=app, uploaded=True, sha=made.sha, commit_sha=printable(commit_sha, 64), commit_branch=printable(commit_branch, 255),
-            commit_message=printable(commit_message, 500), account_id=actor.account_id,
-        )  # fmt: skip
+            pipeline,
+            app=app,
+            uploaded=True,
+            sha=made.sha,
+            commit_sha=printable(commit_sha, 64),
+            commit_branch=printable(commit_branch, 255),
+            commit_message=printable(commit_message, 500),
+            account_id=actor.account_id,
+        )
         detail = {"pipeline": pipeline.name, "number": row.number, "sha": made.sha, "claimed": row.commit_sha}
         audit(actor=actor, action="pipeline.test_run", app=app, detail=detail)
     return row
@@ -89,17 +114,28 @@ def unnumbered() -> QuerySet[CheckRun]:
 def number_new(*, home: Path) -> int:
     """Give the check runs of pushes their numbers; how many had none."""
     rows = list(unnumbered()[:BATCH])
-    return sum(bool(guard.run(run.pk, f"check run {run.pk} of {run.app.name}", partial(_number, run, home))) for run in rows)
+    return sum(
+        bool(guard.run(run.pk, f"check run {run.pk} of {run.app.name}", partial(_number, run, home))) for run in rows
+    )
 
 
 def _number(run: CheckRun, home: Path) -> bool:
-    delivery = Delivery.objects.filter(app=run.app, sha=run.sha, kind="push").select_related("push").order_by("-seq").first()
+    delivery = (
+        Delivery.objects.filter(app=run.app, sha=run.sha, kind="push").select_related("push").order_by("-seq").first()
+    )
     branch = delivery.push.ref.removeprefix("refs/heads/") if delivery and delivery.push else run.app.protected_branch
     with transaction.atomic():
         _row(
-            run.app.coupling.pipeline, app=run.app, check_run=run, sha=run.sha, commit_sha=run.sha, commit_branch=branch,
-            commit_message=_subject(run, home), account_id=delivery.account_id if delivery else None, state="running",
-        )  # fmt: skip
+            run.app.coupling.pipeline,
+            app=run.app,
+            check_run=run,
+            sha=run.sha,
+            commit_sha=run.sha,
+            commit_branch=branch,
+            commit_message=_subject(run, home),
+            account_id=delivery.account_id if delivery else None,
+            state="running",
+        )
     return True
 
 
@@ -165,7 +201,9 @@ class Driver:
             app_json = {}  # the build says what is wrong with it
         declared = app_json if isinstance(app_json, dict) else {}
         given = {"SECRET_KEY": row.id.hex, **for_tests(row.app, self.home)}
-        return environment.of_tests(app_json=declared, is_django=False, database_url=environment.UNREACHABLE, marks={"CI": "true"}, given=given)
+        return environment.of_tests(
+            app_json=declared, is_django=False, database_url=environment.UNREACHABLE, marks={"CI": "true"}, given=given
+        )
 
     def _test(self, row: TestRun) -> None:
         run, slug = row.check_run, row.build.slug if row.build else None
@@ -176,10 +214,16 @@ class Driver:
             self._write(row, state="ended")
             return
         overlay = builds.prepare_test_overlay(
-            slug=slug, engine=self.engine, home=self.home, say=self._say(row.setup), config=for_tests(row.app, self.home)
+            slug=slug,
+            engine=self.engine,
+            home=self.home,
+            say=self._say(row.setup),
+            config=for_tests(row.app, self.home),
         )
         if overlay.status == "ready":
-            checks.advance_tests(run=run, slug=slug, mounts=overlay.mounts, engine=self.engine, home=self.home, say=lambda _: None)
+            checks.advance_tests(
+                run=run, slug=slug, mounts=overlay.mounts, engine=self.engine, home=self.home, say=lambda _: None
+            )
         elif overlay.status == "failed":
             self._fail(row, overlay.message)
 
@@ -188,12 +232,23 @@ class Driver:
         """The check ends with an error; that of a cancelled run has ended, and gets no second attempt."""
         if not _is_cancelled(row):
             title = f"the test requirements could not be installed: {message}"
-            checks.report(app=row.app, sha=row.sha, name="tests", status="completed", conclusion="error", title=title[:255], summary=message)
+            checks.report(
+                app=row.app,
+                sha=row.sha,
+                name="tests",
+                status="completed",
+                conclusion="error",
+                title=title[:255],
+                summary=message,
+            )
 
-    # -- the two files -------------------------------------------------------------------------------------------------------
+    # -- the two files
+    # -------------------------------------------------------------------------------------------------------
 
     def _tell(self, row: TestRun) -> None:
-        """Copy what the test dyno says as it comes; when the run is over, add how it ended and mark both files as whole."""
+        """Copy what the test dyno says as it comes; when the run is over, add how it ended and mark both files as
+        whole.
+        """
         run = CheckRun.objects.filter(pk=row.check_run_id).first() if row.check_run_id else None
         ended = run.status == "completed" if run else row.state in ("ended", "cancelled")
         if run is not None and run.status != "queued":
@@ -242,11 +297,17 @@ class Driver:
 def _locked(row: TestRun) -> TestRun:
     """The run as it is now, until the transaction ends. Its app's row is locked first, as everywhere."""
     lock_apps([row.app_id])
-    return TestRun.objects.select_for_update(no_key=True, of=("self",)).select_related("app", "build", "check_run", "pipeline", "account").get(pk=row.pk)
+    return (
+        TestRun.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("app", "build", "check_run", "pipeline", "account")
+        .get(pk=row.pk)
+    )
 
 
 def _is_cancelled(row: TestRun) -> bool:
-    """Whether somebody has cancelled the run since it was read; it cannot be cancelled any more before the transaction ends."""
+    """Whether somebody has cancelled the run since it was read; it cannot be cancelled any more before the transaction
+    ends.
+    """
     now = _locked(row)
     if now.state == "cancelled":
         row.state, row.message = now.state, now.message
@@ -258,7 +319,9 @@ def _before_tests(path: Path) -> str:
 
 
 def _ending(row: TestRun, run: CheckRun | None) -> str:
-    """The last lines of a run's output; what its tests said when their dyno's output was gone before it could be copied."""
+    """The last lines of a run's output; what its tests said when their dyno's output was gone before it could be
+    copied.
+    """
     if run is None:
         return f"-----> {row.message or 'no test was run'}"
     said = f"{run.summary}\n" if run.summary and not row.place else ""
@@ -267,12 +330,18 @@ def _ending(row: TestRun, run: CheckRun | None) -> str:
 
 @transaction.atomic
 def cancel(*, actor: Actor, row: TestRun, engine: Engine) -> TestRun:
-    """End the test run of an archive. ConflictError for one that is over, and for a push's, which the gate waits for."""
+    """End the test run of an archive. ConflictError for one that is over, and for a push's, which the gate waits
+    for.
+    """
     row = _locked(row)
     if not row.uploaded:
-        raise ConflictError(f"Test run {row.number} is of a push: its delivery needs it.", hint=f"greenroom checks -a {row.app.name}")
+        raise ConflictError(
+            f"Test run {row.number} is of a push: its delivery needs it.", hint=f"greenroom checks -a {row.app.name}"
+        )
     status = rules.test_status(state=row.state, check=row.check_run.status if row.check_run else "", conclusion="")
-    over = ConflictError(f"Test run {row.number} is over.", hint=f"greenroom ci:info {row.number} -p {row.pipeline.name}")
+    over = ConflictError(
+        f"Test run {row.number} is over.", hint=f"greenroom ci:info {row.number} -p {row.pipeline.name}"
+    )
     if status in rules.TEST_ENDED:
         raise over
     why = f"{actor.email} cancelled it"
@@ -283,16 +352,31 @@ def cancel(*, actor: Actor, row: TestRun, engine: Engine) -> TestRun:
         builds.cancel(build=row.build, engine=engine, why=f"{why}.")
     row.state, row.message = "cancelled", why
     row.save(update_fields=["state", "message", "updated_at"])
-    audit(actor=actor, action="pipeline.test_run_cancel", app=row.app, detail={"pipeline": row.pipeline.name, "number": row.number})
+    audit(
+        actor=actor,
+        action="pipeline.test_run_cancel",
+        app=row.app,
+        detail={"pipeline": row.pipeline.name, "number": row.number},
+    )
     return row
 
 
 def sweep(home: Path, *, now: float) -> list[str]:
-    """Remove what a test run or delivery wrote whose row went with its pipeline or app, when nobody has written for an hour; the names."""
+    """Remove what a test run or delivery wrote whose row went with its pipeline or app, when nobody has written for an
+    hour; the names.
+    """
     folder, removed = home / FOLDER, []
-    old = [path for path in folder.glob("*.log") if NAME.match(path.name) and now - path.stat().st_mtime > LEFT_BEHIND] if folder.is_dir() else []
+    old = (
+        [path for path in folder.glob("*.log") if NAME.match(path.name) and now - path.stat().st_mtime > LEFT_BEHIND]
+        if folder.is_dir()
+        else []
+    )
     ids = [UUID(path.stem) for path in old]
-    known = {pk.hex for rows in (Delivery.objects.filter(pk__in=ids), TestRun.objects.filter(pk__in=ids)) for pk in rows.values_list("pk", flat=True)}
+    known = {
+        pk.hex
+        for rows in (Delivery.objects.filter(pk__in=ids), TestRun.objects.filter(pk__in=ids))
+        for pk in rows.values_list("pk", flat=True)
+    }
     known |= {node.hex for node in TestRun.objects.filter(node__in=ids).values_list("node", flat=True)}
     for path in old:
         if path.stem not in known:
@@ -304,6 +388,8 @@ def sweep(home: Path, *, now: float) -> list[str]:
 
 def open_runs() -> QuerySet[TestRun]:
     """Test runs that are not over as far as their files say, oldest first."""
-    return TestRun.objects.filter(told=False).select_related("app", "build__slug", "check_run", "account", "pipeline").order_by("created_at")
-
-
+    return (
+        TestRun.objects.filter(told=False)
+        .select_related("app", "build__slug", "check_run", "account", "pipeline")
+        .order_by("created_at")
+    )

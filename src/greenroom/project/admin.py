@@ -1,4 +1,6 @@
-"""``greenroom-admin``: Django's management commands for the control plane itself, mostly ``migrate`` of a server installation."""
+"""``greenroom-admin``: Django's management commands for the control plane itself, mostly ``migrate`` of a server
+installation.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,15 @@ def main() -> None:
 
 
 def variables(env: Mapping[str, str]) -> dict[str, str]:
-    """What the settings need and the environment lacks, from the installation's home as ``greenroom up`` takes it. PlatformError."""
+    """What the settings need and the environment lacks, from the installation's home as ``greenroom up`` takes it.
+    PlatformError.
+    """
     home = Path(env.get("GREENROOM_HOME") or Path.home() / ".greenroom").absolute()
     if not (home / "installation.json").exists():
-        raise PlatformError(f"There is no installation in {home}.", hint="GREENROOM_HOME=DIR greenroom-admin migrate names another; greenroom up makes one")
+        raise PlatformError(
+            f"There is no installation in {home}.",
+            hint="GREENROOM_HOME=DIR greenroom-admin migrate names another; greenroom up makes one",
+        )
     found = {"GREENROOM_HOME": str(home)}
     if not env.get("SECRET_KEY"):
         found["SECRET_KEY"] = _key(home, "secret.key")
@@ -47,4 +54,6 @@ def _key(home: Path, name: str) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:
-        raise PlatformError(f"{path} cannot be read: {error.strerror}.", hint="run it as the user who runs greenroom up") from error
+        raise PlatformError(
+            f"{path} cannot be read: {error.strerror}.", hint="run it as the user who runs greenroom up"
+        ) from error

@@ -1,6 +1,8 @@
-"""Run by ``greenroom up`` before web and worker: brings the control plane's own schema up, makes the first administrator.
+"""Run by ``greenroom up`` before web and worker: brings the control plane's own schema up, makes the first
+administrator.
 
-An embedded installation migrates itself; a server installation with its own PostgreSQL obeys the seed's rule and waits for a human.
+An embedded installation migrates itself; a server installation with its own PostgreSQL obeys the seed's rule and waits
+for a human.
 """
 
 from __future__ import annotations
@@ -46,13 +48,17 @@ def _schema(installation: dict, home: Path) -> None:
     names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
     raise PlatformError(
         f"{len(plan)} migrations of Greenroom itself are pending: {names}.",
-        hint='take a backup (pg_dump "$DATABASE_URL"), then, with the DATABASE_URL and SECRET_KEY of this greenroom up: '
-        f"GREENROOM_HOME={shlex.quote(str(home))} greenroom-admin migrate; then greenroom up",
+        hint=(
+            'take a backup (pg_dump "$DATABASE_URL"), then, with the DATABASE_URL and SECRET_KEY of this greenroom up: '
+            f"GREENROOM_HOME={shlex.quote(str(home))} greenroom-admin migrate; then greenroom up"
+        ),
     )
 
 
 def _administrator(home: Path) -> None:
-    """The first account and its token; the password stands in ``keys/admin.password``, the token in ``keys/admin.token``."""
+    """The first account and its token; the password stands in ``keys/admin.password``, the token in
+    ``keys/admin.token``.
+    """
     from greenroom.accounts import actions
     from greenroom.accounts.models import Account
     from greenroom.accounts.rules import FIRST, PLATFORM

@@ -1,6 +1,8 @@
-"""What a connection may cost before anybody knows who it is: bytes and number of headers, seconds for them, and idle connections.
+"""What a connection may cost before anybody knows who it is: bytes and number of headers, seconds for them, and idle
+connections.
 
-uvicorn's parser has no limit of its own, and its cost grows with the square of a header's length. A request that is refused here has
+uvicorn's parser has no limit of its own, and its cost grows with the square of a header's length. A request that is
+refused here has
 touched neither Django nor a row.
 """
 
@@ -88,7 +90,8 @@ class Connection(HttpToolsProtocol):
         if self.waiting and self.head and self.deadline is None:
             self._expect(HEAD_SECONDS)
 
-    # -- callbacks of the parser ----------------------------------------------------------------------------------------
+    # -- callbacks of the parser
+    # ----------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -143,7 +146,8 @@ class Connection(HttpToolsProtocol):
             self.crowd.left(self)
         super().resume_writing()
 
-    # -- ends -----------------------------------------------------------------------------------------------------------
+    # -- ends
+    # -----------------------------------------------------------------------------------------------------------
 
     def _expect(self, seconds: float | None) -> None:
         """Set the deadline by which the client has to have gone on; None: there is nothing to wait for."""
@@ -176,7 +180,10 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         text = f"The request's headers are too large: {why}.\n".encode()
         if self.cycle is None or self.cycle.response_complete:
-            head = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+            head = (
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain;"
+                b" charset=utf-8\r\nConnection: close\r\n"
+            )
             self.transport.write(head + b"Content-Length: %d\r\n\r\n%s" % (len(text), text))
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -209,13 +216,19 @@ def bounded(app: Any, most_of: Callable[[str], int]) -> Any:
 async def _too_large(send: Any, most: int) -> None:
     text = f"The request body is too large: at most {most // 1_000_000} MB."
     body = json.dumps({"id": "request_too_large", "message": text, "url": ""}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 class Door(asyncio.Protocol):
-    """A connection of the TLS port until its handshake is over, which has its own deadline; then ``Connection`` takes it."""
+    """A connection of the TLS port until its handshake is over, which has its own deadline; then ``Connection`` takes
+    it.
+    """
 
     def __init__(self, inner: Connection, context: ssl.SSLContext, client_of: ClientOf) -> None:
         self.inner, self.context, self.client_of = inner, context, client_of

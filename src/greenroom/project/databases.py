@@ -1,4 +1,6 @@
-"""The databases' turn of the worker: snapshots and restores that were asked for or are due, in threads of their own since they take long."""
+"""The databases' turn of the worker: snapshots and restores that were asked for or are due, in threads of their own
+since they take long.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,15 @@ log = logging.getLogger(__name__)
 
 
 HANDS = 3
-"""Dumps and loads that run at once, at most one per app: a slow or hostile database must not keep the others waiting."""
+"""Dumps and loads that run at once, at most one per app: a slow or hostile database must not keep the others
+waiting.
+"""
 
 
 class DatabaseTurn:
-    """Called by the worker every second; each part is repeatable. ``hands``: how many threads work; 0: all is done within ``turn``."""
+    """Called by the worker every second; each part is repeatable. ``hands``: how many threads work; 0: all is done
+    within ``turn``.
+    """
 
     def __init__(self, home: Path, hands: int = 0) -> None:
         self.home = home
@@ -37,7 +43,9 @@ class DatabaseTurn:
         self.busy: dict[uuid.UUID, threading.Thread] = {}
 
     def turn(self) -> bool:
-        """False: nothing here gets done sooner by turning again at once. Trouble with one database does not stop the others."""
+        """False: nothing here gets done sooner by turning again at once. Trouble with one database does not stop the
+        others.
+        """
         self._ask_for_due()
         for row in Snapshot.objects.filter(state="wanted").select_related("addon__app").order_by("created_at"):
             self._hand_out(row, partial(snapshots.make, snapshot=row, home=self.home))

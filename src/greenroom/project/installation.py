@@ -25,7 +25,9 @@ DEFAULTS: dict[str, Any] = {
 }
 
 POOL = {"min_size": 1, "max_size": 20, "timeout": 15, "max_idle": 20}
-"""Connections of one process: kept ones cost 5 MB each in PostgreSQL, so one that was not needed for 20 seconds is closed, one at a time."""
+"""Connections of one process: kept ones cost 5 MB each in PostgreSQL, so one that was not needed for 20 seconds is
+closed, one at a time.
+"""
 
 
 def required(name: str) -> str:
@@ -40,10 +42,14 @@ def required(name: str) -> str:
 
 
 def number(name: str, default: int) -> int:
-    """The environment variable as a whole number from 0, ``default`` when it is not set, or a PlatformError that names it."""
+    """The environment variable as a whole number from 0, ``default`` when it is not set, or a PlatformError that names
+    it.
+    """
     text = os.environ.get(name, "").strip()
     if text and not (text.isdecimal() and text.isascii() and len(text) < 10):
-        raise PlatformError(f"{name} is {text[:20]!r}; it must be a whole number, 0 for no limit", hint=f"unset {name} gives {default}")
+        raise PlatformError(
+            f"{name} is {text[:20]!r}; it must be a whole number, 0 for no limit", hint=f"unset {name} gives {default}"
+        )
     return int(text) if text else default
 
 
@@ -70,6 +76,7 @@ def database_from_url(url: str) -> dict[str, Any]:
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
-        "CONN_HEALTH_CHECKS": True,  # a pooled connection may be of a PostgreSQL that died: it is asked before it is used
+        # a pooled connection may be of a PostgreSQL that died: it is asked before it is used
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": dict(POOL)},
     }

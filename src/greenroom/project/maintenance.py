@@ -47,9 +47,23 @@ class Maintenance:
         self.guard = Guard(log)
         self.looked = 0.0
         self.parts: list[Callable[[], None]] = [
-            self._pushes, self._pauses, self._checks, self._builds, self._caches, self._old_code, self._new_apps, self._strays, self._addons,
-            self._snapshots, self._restores, self._databases, self._temporary, self._roles, self._certificates, self._uploads,
-        ]  # fmt: skip
+            self._pushes,
+            self._pauses,
+            self._checks,
+            self._builds,
+            self._caches,
+            self._old_code,
+            self._new_apps,
+            self._strays,
+            self._addons,
+            self._snapshots,
+            self._restores,
+            self._databases,
+            self._temporary,
+            self._roles,
+            self._certificates,
+            self._uploads,
+        ]
 
     def turn(self) -> bool:
         """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted.
@@ -141,7 +155,12 @@ class Databases:
         rows = Addon.objects.filter(kind="postgres", state="provisioned").select_related("app").order_by("pk")
         found = list((rows.filter(pk__gt=self.last) if self.last else rows)[:AT_ONCE])
         for addon in found:
-            if self.guard.run(addon.pk, f"the roles of {addon.name}", partial(postgres.check, addon=addon, home=self.home), partial(is_gone, addon.app)):
+            if self.guard.run(
+                addon.pk,
+                f"the roles of {addon.name}",
+                partial(postgres.check, addon=addon, home=self.home),
+                partial(is_gone, addon.app),
+            ):
                 log.info("%s: a password of one of its roles was set again", addon.name)
         self.last = found[-1].pk if len(found) == AT_ONCE else None
         if self.last is None:

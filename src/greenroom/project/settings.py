@@ -23,10 +23,24 @@ AUTH_USER_MODEL = "accounts.Account"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 ROOMS = [
-    "accounts", "apps", "config_vars", "logs", "slugs", "git", "addons", "releases",
-    "builds", "checks", "dynos", "app_migrations", "router", "deliveries", "webhooks", "sources",
+    "accounts",
+    "apps",
+    "config_vars",
+    "logs",
+    "slugs",
+    "git",
+    "addons",
+    "releases",
+    "builds",
+    "checks",
+    "dynos",
+    "app_migrations",
+    "router",
+    "deliveries",
+    "webhooks",
+    "sources",
     "pipelines",
-]  # fmt: skip
+]
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
@@ -71,11 +85,15 @@ LOGGING = {
 }
 PUSH_WAIT = float(os.environ.get("GREENROOM_PUSH_WAIT", "600"))
 PRIVATE_TARGETS = networks(os.environ.get("GREENROOM_PRIVATE_TARGETS", "").split())
-"""Networks beside the public ones that webhooks, drains and sources may reach, such as ``10.0.0.0/8``; none unless the installation's operator names them."""
+"""Networks beside the public ones that webhooks, drains and sources may reach, such as ``10.0.0.0/8``; none unless the
+installation's operator names them.
+"""
 ACCOUNT_RATE = rate_of(os.environ.get("GREENROOM_ACCOUNT_RATE", "4500/75"))
 ADDRESS_RATE = rate_of(os.environ.get("GREENROOM_ADDRESS_RATE", "600/60"))
 PASSWORD_RATE = rate_of(os.environ.get("GREENROOM_PASSWORD_RATE", "10/10"))
-"""Requests of an account; of an address without a credential that holds; wrong passwords per address and per account. ``off``: no limit."""
+"""Requests of an account; of an address without a credential that holds; wrong passwords per address and per account.
+``off``: no limit.
+"""
 ACCOUNT_APPS = number("GREENROOM_ACCOUNT_APPS", 25)
 """Apps that one account may own, review apps included; administrators may own any number. 0: no limit."""
 ACCOUNT_CONNECTIONS = number("GREENROOM_ACCOUNT_CONNECTIONS", 500)

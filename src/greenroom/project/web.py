@@ -1,4 +1,5 @@
-"""The web process: the API and pages (Django), git and streams (plain ASGI), over HTTP and TLS, and the rendezvous server.
+"""The web process: the API and pages (Django), git and streams (plain ASGI), over HTTP and TLS, and the rendezvous
+server.
 
 One asyncio loop; whatever touches the database runs in threads.
 """
@@ -79,9 +80,20 @@ def tls_context(home: Path) -> ssl.SSLContext:
 
 def _server(app: Any, bind: str, port: int, http: Any) -> uvicorn.Server:
     config = uvicorn.Config(
-        app, host=bind, port=port, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=connections.KEEP_ALIVE,
-        timeout_graceful_shutdown=5, proxy_headers=False, server_header=False, http=http, ws="none", backlog=512,
-    )  # fmt: skip
+        app,
+        host=bind,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=connections.KEEP_ALIVE,
+        timeout_graceful_shutdown=5,
+        proxy_headers=False,
+        server_header=False,
+        http=http,
+        ws="none",
+        backlog=512,
+    )
     return uvicorn.Server(config)
 
 
@@ -100,10 +112,14 @@ async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
     plain = _server(app, bind, installation["api_port"], connections.protocol(crowd))
     secure = _server(app, bind, installation["tls_port"], connections.protocol(crowd, tls_context(home), clients.take))
     hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
-    attach = asyncio.create_task(rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home), holders))
+    attach = asyncio.create_task(
+        rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home), holders)
+    )
     others = [hooks, attach]
     if installation["proxy_port"]:
-        others.append(asyncio.create_task(proxy.serve(bind, installation["proxy_port"], installation["tls_port"], clients)))
+        others.append(
+            asyncio.create_task(proxy.serve(bind, installation["proxy_port"], installation["tls_port"], clients))
+        )
     for task in others:
         task.add_done_callback(_report)
     await asyncio.gather(plain.serve(), secure.serve())

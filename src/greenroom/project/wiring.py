@@ -74,13 +74,17 @@ async def still_allowed(holders: Collection[Holder]) -> set[Holder]:
         try:
             return apps.still_allowed(holders)
         except OperationalError as error:
-            raise judged(error) or PlatformError("Whether the link still holds cannot be told now.", hint="try again") from error
+            raise judged(error) or PlatformError(
+                "Whether the link still holds cannot be told now.", hint="try again"
+            ) from error
 
     return await sync_to_async(find, thread_sensitive=False)()
 
 
 def guard(app: App, updates: list[Update]) -> list[Refusal]:
-    """Why these refs may not be pushed to, beside what the git room says: an app that follows a source is not pushed to."""
+    """Why these refs may not be pushed to, beside what the git room says: an app that follows a source is not pushed
+    to.
+    """
     return push_refusals(app, updates)
 
 
@@ -95,7 +99,9 @@ def _begin(push_id: uuid.UUID) -> tuple[Path, str] | None:
 
 
 async def follow(push: Push) -> AsyncIterator[str]:
-    """The lines that a pusher reads, as they come, until the delivery has ended or ``push.wait`` seconds have passed."""
+    """The lines that a pusher reads, as they come, until the delivery has ended or ``push.wait`` seconds have
+    passed.
+    """
     begun = await sync_to_async(_begin, thread_sensitive=False)(push.pk)
     if begun is None:
         return

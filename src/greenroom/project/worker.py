@@ -1,6 +1,8 @@
-"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals, pipelines, webhooks, sources and drains.
+"""The worker process: the loops of dynos and deliveries, the router log's tail, maintenance, databases, rehearsals,
+pipelines, webhooks, sources and drains.
 
-Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a second, though never for more
+Each has a thread of its own. NOTIFY wakes the loops; while anything is on its way they turn every few hundredths of a
+second, though never for more
 than a share of a core, else every second or two.
 """
 
@@ -22,7 +24,9 @@ from greenroom.basics.guard import Guard
 
 BUSY = 0.04
 SHARE = 6
-"""A busy loop rests at least so many times as long as its turn took: what it waits for needs the processor more than its questions do."""
+"""A busy loop rests at least so many times as long as its turn took: what it waits for needs the processor more than
+its questions do.
+"""
 LONGEST = 0.5
 IDLE = 2.0
 TROUBLE = 1.0
@@ -46,7 +50,9 @@ class Runner:
         self.stopping = threading.Event()
 
     def run(self, delay: float = 0.0) -> None:
-        """The thread's body, after ``delay`` seconds. An error is logged and the loop goes on: the facts are in rows."""
+        """The thread's body, after ``delay`` seconds. An error is logged and the loop goes on: the facts are in
+        rows.
+        """
         from django.db import close_old_connections, connections
 
         self.stopping.wait(delay)
@@ -134,7 +140,10 @@ def build(home: Path) -> list[Runner]:
         Runner("router log", router_log(home), idle=0.25),
         Runner("maintenance", maintenance.turn, idle=5.0),
         Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
-        *(Runner(f"rehearsals {number}", RehearsalTurn(engine, home).turn, idle=1.0) for number in range(1, SIDE_BY_SIDE + 1)),
+        *(
+            Runner(f"rehearsals {number}", RehearsalTurn(engine, home).turn, idle=1.0)
+            for number in range(1, SIDE_BY_SIDE + 1)
+        ),
         Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
         Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
         Runner("drains", DrainTurn(home, settings.PRIVATE_TARGETS).turn, idle=0.5),

@@ -1,6 +1,8 @@
-"""The order for the dyno of a release command or of a postdeploy script, and what its end means. Starts nothing, writes nothing.
+"""The order for the dyno of a release command or of a postdeploy script, and what its end means. Starts nothing, writes
+nothing.
 
-The delivery loop starts the dyno before the roll-out (``release``) or after the first switch (``postdeploy``), and refuses or goes on.
+The delivery loop starts the dyno before the roll-out (``release``) or after the first switch (``postdeploy``), and
+refuses or goes on.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ def of_release(release: Release) -> tuple[ReleaseCommand, ...]:
     slug = release.slug
     if slug is None:
         return ()
-    earlier = Release.objects.filter(app=release.app, status="succeeded", slug__isnull=False, version__lt=release.version)
+    earlier = Release.objects.filter(
+        app=release.app, status="succeeded", slug__isnull=False, version__lt=release.version
+    )
     policy = slug.settings.get("policy") or {}
     return release_commands(
         process_types=slug.process_types, app_json=slug.app_json, policy=policy, first=not earlier.exists()
@@ -42,8 +46,12 @@ def dyno_id(release: Release, command: ReleaseCommand, attempt: int = 0) -> str:
     return f"{command.kind}-{release.id.hex}" + (f"-{attempt}" if attempt else "")
 
 
-def spec(*, release: Release, command: ReleaseCommand, home: Path, attempt: int = 0, memory_mb: int = MEMORY_MB) -> DynoSpec:
-    """The engine's order: the new slug with the release's config vars, no port, 60 minutes at most. Its output is kept and logged."""
+def spec(
+    *, release: Release, command: ReleaseCommand, home: Path, attempt: int = 0, memory_mb: int = MEMORY_MB
+) -> DynoSpec:
+    """The engine's order: the new slug with the release's config vars, no port, 60 minutes at most. Its output is kept
+    and logged.
+    """
     slug, process = _slug(release), f"{command.kind}.{release.version}"
     role = role_for("release", slug.settings.get("policy") or {}, migrates=migrates(command.text))
     return DynoSpec(

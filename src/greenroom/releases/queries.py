@@ -52,7 +52,9 @@ def candidates(app: App) -> list[Candidate]:
 
 def gaps(slug: Slug, config: ConfigVersion) -> dict[str, str]:
     """The environment contract: required keys of the slug that the config version does not set, with the reasons."""
-    return config_rules.missing(required_env(slug.app_json, slug.is_django, slug.manifest.get("secret_key", "SECRET_KEY")), config.names)
+    return config_rules.missing(
+        required_env(slug.app_json, slug.is_django, slug.manifest.get("secret_key", "SECRET_KEY")), config.names
+    )
 
 
 def config_values(release: Release, home: Path) -> dict[str, str]:

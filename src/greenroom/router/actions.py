@@ -17,7 +17,9 @@ from greenroom.router.rules import Target, target
 
 
 def switch_to(*, app: App, release: Release | None, target: Target, home: Path) -> bool:
-    """Lead the app's requests to the target; True when that was a change. Same target: the disk is repaired, nothing else."""
+    """Lead the app's requests to the target; True when that was a change. Same target: the disk is repaired, nothing
+    else.
+    """
     changed = _record(app, release, target)
     switch.apply(home, app.id.hex, target, app.name)
     return changed
@@ -26,7 +28,9 @@ def switch_to(*, app: App, release: Release | None, target: Target, home: Path) 
 def reroute(*, app: App, home: Path) -> bool:
     """Make the app's route what its rows say now; True when that was a change. A roll-out on trial has the traffic."""
     live = dynos.watched(app) or dynos.live(app)
-    return switch_to(app=app, release=live.release if live else None, target=target(queries.facts(app, live)), home=home)
+    return switch_to(
+        app=app, release=live.release if live else None, target=target(queries.facts(app, live)), home=home
+    )
 
 
 @transaction.atomic
@@ -45,11 +49,15 @@ def _record(app: App, release: Release | None, target: Target) -> bool:
 _led: dict[Path, tuple[float, dict[str, str]]] = {}
 _looked: dict[Path, float] = {}
 LOOK = 5.0
-"""Seconds between two looks whether Caddy still has the keys, which a start of its own loses, and whether the disk is as it should be."""
+"""Seconds between two looks whether Caddy still has the keys, which a start of its own loses, and whether the disk is
+as it should be.
+"""
 
 
 def lead_hosts(*, home: Path) -> bool:
-    """Make each host name lead to its app; True when that was a change. The disk is looked at when rows have changed, and now and then."""
+    """Make each host name lead to its app; True when that was a change. The disk is looked at when rows have changed,
+    and now and then.
+    """
     sites, now = queries.sites(), clock.monotonic()
     moment, before = _led.get(home, (-LOOK, {}))
     if sites == before and now - moment < LOOK:

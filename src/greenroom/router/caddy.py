@@ -17,8 +17,14 @@ from greenroom.router.rules import Page
 
 OWN_PAGES = {
     "nosuchapp.html": ("H01", Page("No such app", "There is no app at this address.")),
-    "timeout.html": ("H12", Page("No answer in time", "The app took too long to answer. Please try again in a moment.")),
-    "unavailable.html": ("H13", Page("No answer", "The app did not answer this request. Please try again in a moment.")),
+    "timeout.html": (
+        "H12",
+        Page("No answer in time", "The app took too long to answer. Please try again in a moment."),
+    ),
+    "unavailable.html": (
+        "H13",
+        Page("No answer", "The app did not answer this request. Please try again in a moment."),
+    ),
 }
 
 
@@ -70,7 +76,9 @@ def _policy(row: Served) -> dict[str, Any]:
 
 
 def with_keys(config: dict[str, Any], pairs: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
-    """The configuration that Caddy is given: with (tag, chain, key) of each certificate. It is never written to disk."""
+    """The configuration that Caddy is given: with (tag, chain, key) of each certificate. It is never written to
+    disk.
+    """
     loaded = [{"certificate": chain, "key": key, "tags": [tag]} for tag, chain, key in pairs]
     files = config["apps"]["tls"]["certificates"]
     return {**config, "apps": {**config["apps"], "tls": {"certificates": {**files, "load_pem": loaded}}}}
@@ -109,7 +117,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str]] = ()) -> None:
-    """Give Caddy the configuration with the keys, and keep it without them for its next start. PlatformError when Caddy refuses or does not answer."""
+    """Give Caddy the configuration with the keys, and keep it without them for its next start. PlatformError when Caddy
+    refuses or does not answer.
+    """
     given = json.dumps(with_keys(config, pairs) if pairs else config, sort_keys=True).encode()
     status, text = _ask(home, "POST", "/load", given)
     if status != 200:
@@ -121,7 +131,9 @@ def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str
 
 
 def tags(home: Path) -> set[str]:
-    """The certificates with keys that Caddy holds now; none after a start of its own, when it knows only what is on disk."""
+    """The certificates with keys that Caddy holds now; none after a start of its own, when it knows only what is on
+    disk.
+    """
     status, text = _ask(home, "GET", "/config/apps/tls/certificates/load_pem", b"")
     rows = json.loads(text) if status == 200 else None
     return {tag for row in rows or [] for tag in row.get("tags", [])}

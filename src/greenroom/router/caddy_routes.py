@@ -1,6 +1,8 @@
-"""Caddy's routes: one set for all apps. Which app a request is for, and which dyno, is looked up on disk at each request.
+"""Caddy's routes: one set for all apps. Which app a request is for, and which dyno, is looked up on disk at each
+request.
 
-Pure: a function of the installation's ports. A host name leads to an app by a symlink in ``run/router/hosts`` (``switch`` makes them), so that
+Pure: a function of the installation's ports. A host name leads to an app by a symlink in ``run/router/hosts``
+(``switch`` makes them), so that
 an app or a domain that comes or goes changes no configuration and cuts no connection.
 """
 
@@ -18,11 +20,34 @@ STREAMS_OUTLIVE = "24h"
 """Websockets stay open so long when the configuration does change, for a certificate."""
 
 SPOOFED = (
-    "X-Forwarded-*", "*_*", "Forwarded", "Proxy", "X-Real-Ip", "X-Client-Ip", "Client-Ip", "True-Client-Ip", "X-Cluster-Client-Ip",
-    "Cf-Connecting-Ip", "X-Remote-*", "Remote-*", "X-Auth-Request-*", "X-Authenticated-*", "X-Webauth-*", "X-Ssl-*", "X-Client-Cert*",
-    "X-Client-Dn", "X-Client-Verify", "Front-End-Https", "X-Url-Scheme", "X-Original-*", "X-Rewrite-Url", "X-Script-Name",
-)  # fmt: skip
-"""Headers by which proxies tell apps about a request: a client's own never reach an app. ``*_*``: WSGI cannot tell ``_`` from ``-``."""
+    "X-Forwarded-*",
+    "*_*",
+    "Forwarded",
+    "Proxy",
+    "X-Real-Ip",
+    "X-Client-Ip",
+    "Client-Ip",
+    "True-Client-Ip",
+    "X-Cluster-Client-Ip",
+    "Cf-Connecting-Ip",
+    "X-Remote-*",
+    "Remote-*",
+    "X-Auth-Request-*",
+    "X-Authenticated-*",
+    "X-Webauth-*",
+    "X-Ssl-*",
+    "X-Client-Cert*",
+    "X-Client-Dn",
+    "X-Client-Verify",
+    "Front-End-Https",
+    "X-Url-Scheme",
+    "X-Original-*",
+    "X-Rewrite-Url",
+    "X-Script-Name",
+)
+"""Headers by which proxies tell apps about a request: a client's own never reach an app. ``*_*``: WSGI cannot tell
+``_`` from ``-``.
+"""
 
 REQUEST_ID = "^[A-Za-z0-9+/=-]{20,200}$"
 """A client's own X-Request-Id that is kept, as on Heroku."""
@@ -38,10 +63,17 @@ def routes(installation: Mapping[str, Any], *, secure: bool) -> list[dict[str, A
 
 
 def errors() -> dict[str, Any]:
-    """What a visitor gets when the proxy fails: a client that breaks the protocol 400, no first byte in time H12, all else H13."""
+    """What a visitor gets when the proxy fails: a client that breaks the protocol 400, no first byte in time H12, all
+    else H13.
+    """
     chunk = {"vars_regexp": {"{http.error.message}": {"name": "bad", "pattern": "chunk"}}}
     late = {"vars_regexp": {"{http.error.status_code}": {"name": "late", "pattern": "^504$"}}}
-    refused = {"handler": "static_response", "status_code": 400, "body": "400 Bad Request: malformed request body\n", "close": True}
+    refused = {
+        "handler": "static_response",
+        "status_code": 400,
+        "body": "400 Bad Request: malformed request body\n",
+        "close": True,
+    }
     return {
         "routes": [
             {"match": [chunk], "handle": [refused], "terminal": True},
@@ -53,7 +85,12 @@ def errors() -> dict[str, Any]:
 
 def headers(code: str) -> dict[str, Any]:
     """The headers of a page of the router's own."""
-    sets = {"Greenroom-Error": [code], "Cache-Control": ["no-store"], "Retry-After": ["5"], "Content-Type": ["text/html; charset=utf-8"]}
+    sets = {
+        "Greenroom-Error": [code],
+        "Cache-Control": ["no-store"],
+        "Retry-After": ["5"],
+        "Content-Type": ["text/html; charset=utf-8"],
+    }
     return {"handler": "headers", "response": {"set": sets}}
 
 
@@ -70,14 +107,19 @@ def _request_id() -> list[dict[str, Any]]:
     given = "{http.request.header.X-Request-Id}"
     return [
         {"handle": [{"handler": "vars", "request_id": "{http.request.uuid}"}]},
-        {"match": [{"vars_regexp": {given: {"name": "id", "pattern": REQUEST_ID}}}], "handle": [{"handler": "vars", "request_id": given}]},
+        {
+            "match": [{"vars_regexp": {given: {"name": "id", "pattern": REQUEST_ID}}}],
+            "handle": [{"handler": "vars", "request_id": given}],
+        },
     ]
 
 
 def _host() -> list[dict[str, Any]]:
-    """The host name in lower case as ``host``, and ``any``, the name of the wildcard that covers it: ``_.example.com`` for a.example.com.
+    """The host name in lower case as ``host``, and ``any``, the name of the wildcard that covers it: ``_.example.com``
+    for a.example.com.
 
-    Caddy has no function for lower case: a header is replaced letter by letter, for the rare client that sends capitals.
+    Caddy has no function for lower case: a header is replaced letter by letter, for the rare client that sends
+    capitals.
     """
     lower = [{"search": letter, "replace": letter.lower()} for letter in string.ascii_uppercase]
     small = [
@@ -86,10 +128,24 @@ def _host() -> list[dict[str, Any]]:
         {"handler": "vars", "host": f"{{http.request.header.{HOST}}}"},
     ]
     return [
-        {"handle": [{"handler": "headers", "request": {"delete": [HOST]}}, {"handler": "vars", "host": "{http.request.host}", "any": "-"}]},
-        {"match": [_matches("host", "big", "[A-Z]")], "handle": [*small, {"handler": "headers", "request": {"delete": [HOST]}}]},
-        {"match": [_matches("host", "dot", r"^(.+)\.$")], "handle": [{"handler": "vars", "host": "{http.regexp.dot.1}"}]},
-        {"match": [_matches("host", "any", r"^[^.]+(\..+)$")], "handle": [{"handler": "vars", "any": "_{http.regexp.any.1}"}]},
+        {
+            "handle": [
+                {"handler": "headers", "request": {"delete": [HOST]}},
+                {"handler": "vars", "host": "{http.request.host}", "any": "-"},
+            ]
+        },
+        {
+            "match": [_matches("host", "big", "[A-Z]")],
+            "handle": [*small, {"handler": "headers", "request": {"delete": [HOST]}}],
+        },
+        {
+            "match": [_matches("host", "dot", r"^(.+)\.$")],
+            "handle": [{"handler": "vars", "host": "{http.regexp.dot.1}"}],
+        },
+        {
+            "match": [_matches("host", "any", r"^[^.]+(\..+)$")],
+            "handle": [{"handler": "vars", "any": "_{http.regexp.any.1}"}],
+        },
     ]
 
 
@@ -104,13 +160,22 @@ def _site(http: int, https: int, *, secure: bool) -> dict[str, Any]:
         "handler": "subroute",
         "routes": [
             {"handle": [{"handler": "vars", "site": "run/router{http.matchers.file.relative}"}]},
-            {"handle": [_logged("request_id", "{http.vars.request_id}"), {"handler": "headers", "request": {"delete": list(SPOOFED)}}]},
+            {
+                "handle": [
+                    _logged("request_id", "{http.vars.request_id}"),
+                    {"handler": "headers", "request": {"delete": list(SPOOFED)}},
+                ]
+            },
             *(_when_file(code) for code in PAGES),
             *_own_ports(http, https, secure=secure),
             {"handle": [_logged("upstream", "{http.reverse_proxy.upstream.address}"), _proxy()]},
         ],
     }
-    return {"match": [{**_matches("host", "valid", r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), **known}], "handle": [inner], "terminal": True}
+    return {
+        "match": [{**_matches("host", "valid", r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), **known}],
+        "handle": [inner],
+        "terminal": True,
+    }
 
 
 def _logged(key: str, value: str) -> dict[str, Any]:
@@ -118,13 +183,20 @@ def _logged(key: str, value: str) -> dict[str, Any]:
 
 
 def _when_file(code: str) -> dict[str, Any]:
-    """While ``<code>.html`` lies in the app's folder, it is the answer; looked up at each request, so no reload is needed."""
+    """While ``<code>.html`` lies in the app's folder, it is the answer; looked up at each request, so no reload is
+    needed.
+    """
     match = {"file": {"root": "{http.vars.site}", "try_files": [f"/{code}.html"]}}
-    return {"match": [match], "handle": [headers(code), page(f"{code}.html", "503", "{http.vars.site}")], "terminal": True}
+    return {
+        "match": [match],
+        "handle": [headers(code), page(f"{code}.html", "503", "{http.vars.site}")],
+        "terminal": True,
+    }
 
 
 def _own_ports(http: int, https: int, *, secure: bool) -> list[dict[str, Any]]:
-    """Redirects between http and https lead to the port where that is spoken, and no browser is told to speak TLS on the other one.
+    """Redirects between http and https lead to the port where that is spoken, and no browser is told to speak TLS on
+    the other one.
 
     Only for clients that named this router's own port: who comes by another way (a proxy, a tunnel) sees other ports.
     """
@@ -133,10 +205,15 @@ def _own_ports(http: int, https: int, *, secure: bool) -> list[dict[str, Any]]:
     to_https, to_http = _at("https", https, 443), _at("http", http, 80)
     searches = [{"search": f"https://{{http.request.host}}{end}", "replace": f"{to_https}{end}"} for end in "/?"]
     if not secure:
-        searches += [{"search": f"https://{{http.request.hostport}}{end}", "replace": f"{to_https}{end}"} for end in "/?"]
+        searches += [
+            {"search": f"https://{{http.request.hostport}}{end}", "replace": f"{to_https}{end}"} for end in "/?"
+        ]
     else:
         searches += [{"search": f"http://{{http.request.hostport}}{end}", "replace": f"{to_http}{end}"} for end in "/?"]
-    replace = {"handler": "headers", "response": {"deferred": True, "replace": {"Location": searches}, "delete": ["Strict-Transport-Security"]}}
+    replace = {
+        "handler": "headers",
+        "response": {"deferred": True, "replace": {"Location": searches}, "delete": ["Strict-Transport-Security"]},
+    }
     named = {"header_regexp": {"Host": {"name": "port", "pattern": f":{https if secure else http}$"}}}
     return [{"match": [named], "handle": [replace]}]
 

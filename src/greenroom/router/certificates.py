@@ -1,4 +1,6 @@
-"""Judges a certificate chain and its private key as somebody uploads them: what is wrong is said in one sentence, with the remedy."""
+"""Judges a certificate chain and its private key as somebody uploads them: what is wrong is said in one sentence, with
+the remedy.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 @dataclass(frozen=True)
 class Judged:
-    """A chain and key that belong together. names: the host names it is for, wildcards as they stand; chain, key: as normal PEM."""
+    """A chain and key that belong together. names: the host names it is for, wildcards as they stand; chain, key: as
+    normal PEM.
+    """
 
     chain: str
     key: bytes
@@ -135,12 +139,14 @@ def _holds_now(certificates: Sequence[x509.Certificate], now: datetime) -> None:
     for number, row in enumerate(certificates, 1):
         if row.not_valid_after_utc <= now:
             raise UserError(
-                f"Certificate {number} of the chain, {_subject(row)}, expired on {heroku_time(row.not_valid_after_utc)}.",
+                f"Certificate {number} of the chain, {_subject(row)}, expired on"
+                f" {heroku_time(row.not_valid_after_utc)}.",
                 hint="renew it first",
             )
         if row.not_valid_before_utc > now:
             raise UserError(
-                f"Certificate {number} of the chain, {_subject(row)}, holds only from {heroku_time(row.not_valid_before_utc)} on.",
+                f"Certificate {number} of the chain, {_subject(row)}, holds only from"
+                f" {heroku_time(row.not_valid_before_utc)} on.",
                 hint="wait for that moment, or have it issued anew",
             )
 
@@ -150,7 +156,10 @@ def _is_chain(certificates: Sequence[x509.Certificate]) -> None:
         try:
             row.verify_directly_issued_by(issuer)
         except (ValueError, TypeError, InvalidSignature) as error:
-            text = f"Certificate {number + 1} of the chain, {_subject(issuer)}, has not issued certificate {number}, {_subject(row)}."
+            text = (
+                f"Certificate {number + 1} of the chain, {_subject(issuer)}, has not issued certificate {number},"
+                f" {_subject(row)}."
+            )
             raise UserError(
                 text, hint="order them: the app's own, who issued it, who issued that one; the root may be left out"
             ) from error
@@ -185,6 +194,9 @@ def described(chain: str) -> dict[str, object]:
     """Issuer, subject and dates of a chain's first certificate; self_signed: whether it issued itself."""
     leaf = x509.load_pem_x509_certificates(chain.encode())[0]
     return {
-        "issuer": _name(leaf.issuer), "subject": _name(leaf.subject), "self_signed": leaf.issuer == leaf.subject,
-        "starts_at": heroku_time(leaf.not_valid_before_utc), "expires_at": heroku_time(leaf.not_valid_after_utc),
-    }  # fmt: skip
+        "issuer": _name(leaf.issuer),
+        "subject": _name(leaf.subject),
+        "self_signed": leaf.issuer == leaf.subject,
+        "starts_at": heroku_time(leaf.not_valid_before_utc),
+        "expires_at": heroku_time(leaf.not_valid_after_utc),
+    }

@@ -1,4 +1,6 @@
-"""Writes the certificates of custom domains (Heroku's SNI endpoints), and which domain is served with which. Keys are sealed."""
+"""Writes the certificates of custom domains (Heroku's SNI endpoints), and which domain is served with which. Keys are
+sealed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ MOST = 50
 
 
 def _locked(app: App) -> App:
-    """The app as it is behind its lock: what its certificates and domains are is asked there. NotFoundError when it is gone."""
+    """The app as it is behind its lock: what its certificates and domains are is asked there. NotFoundError when it is
+    gone.
+    """
     row = App.objects.select_for_update(no_key=True, of=("self",)).select_related("owner").filter(pk=app.pk).first()
     if row is None:
         raise unknown(app.name)
@@ -34,7 +38,9 @@ def _locked(app: App) -> App:
 
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpoint:
-    """A certificate; domains that it covers and that have none are served with it. UserError for one that cannot serve."""
+    """A certificate; domains that it covers and that have none are served with it. UserError for one that cannot
+    serve.
+    """
     app = _locked(app)
     if app.sni_endpoints.count() >= MOST:
         raise UserError(
@@ -94,7 +100,9 @@ def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
 
 @transaction.atomic
 def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
-    """Serve the domain with this certificate; None: with no one's own. UserError when it is for other names, NotFoundError when the domain is gone."""
+    """Serve the domain with this certificate; None: with no one's own. UserError when it is for other names,
+    NotFoundError when the domain is gone.
+    """
     app = _locked(app)
     if not app.domains.filter(pk=domain.pk).exists():
         raise NotFoundError("Couldn't find that domain name.", hint=f"heroku domains -a {app.name}", resource="domain")
@@ -112,7 +120,9 @@ def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
 
 @transaction.atomic
 def settle(*, app: App) -> None:
-    """Domains without a certificate get one that covers them: an uploaded one before one of our own, the newest first."""
+    """Domains without a certificate get one that covers them: an uploaded one before one of our own, the newest
+    first.
+    """
     app = _locked(app)
     rows = list(app.sni_endpoints.order_by("issued", "-created_at"))
     for domain in app.domains.filter(certificate__isnull=True):
@@ -123,7 +133,9 @@ def settle(*, app: App) -> None:
 
 @transaction.atomic
 def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = False) -> App:
-    """Whether Greenroom makes certificates for the app's domains. ``again``: make a new one although the old one holds."""
+    """Whether Greenroom makes certificates for the app's domains. ``again``: make a new one although the old one
+    holds.
+    """
     app = _locked(app)
     if app.acm != on:
         app.acm = on
@@ -137,7 +149,9 @@ def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = Fa
 
 @transaction.atomic
 def renew(*, app: App, home: Path) -> SniEndpoint | None:
-    """The app's certificate of our own, made anew when its domains changed or its end is near; None where there is nothing to do."""
+    """The app's certificate of our own, made anew when its domains changed or its end is near; None where there is
+    nothing to do.
+    """
     app = _locked(app)
     if not app.acm:
         return None
@@ -157,7 +171,9 @@ def renew(*, app: App, home: Path) -> SniEndpoint | None:
 
 
 def _own_name(app: App) -> str:
-    """The name of a new certificate of our own. Another app may have had this app's name before it was renamed, and its certificate has it still."""
+    """The name of a new certificate of our own. Another app may have had this app's name before it was renamed, and its
+    certificate has it still.
+    """
     name = f"greenroom-ca-{app.name}"
     return f"{name}-{app.pk.hex[:8]}" if SniEndpoint.objects.filter(name=name).exists() else name
 

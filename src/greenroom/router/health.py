@@ -32,7 +32,9 @@ class Answer:
 
 
 def ask(socket: Path, *, host: str, path: str, timeout: float = SECONDS, known: Sequence[str] = ()) -> Answer:
-    """Ask as if by HTTPS and follow redirects within the app, in ``timeout`` seconds. ``known``: the app's other host names."""
+    """Ask as if by HTTPS and follow redirects within the app, in ``timeout`` seconds. ``known``: the app's other host
+    names.
+    """
 
     def connected(seconds: float) -> Socket:
         return connect(socket, timeout=seconds)

@@ -11,7 +11,8 @@ from greenroom.releases.models import Release
 
 
 class Route(models.Model):
-    """Where an app's requests go: the sockets of healthy web dynos, or a page that says why there are none. The row is the truth.
+    """Where an app's requests go: the sockets of healthy web dynos, or a page that says why there are none. The row is
+    the truth.
 
     sockets: paths relative to home. page: one of router.rules.PAGES, empty when sockets serve.
     """
@@ -25,7 +26,8 @@ class Route(models.Model):
 
 
 class SniEndpoint(models.Model):
-    """A certificate with its chain, for some of an app's domains. ``sealed`` is the private key, encrypted with the app's data key.
+    """A certificate with its chain, for some of an app's domains. ``sealed`` is the private key, encrypted with the
+    app's data key.
 
     issued: made by the installation's own CA (Heroku's ACM), renewed by itself.
     """

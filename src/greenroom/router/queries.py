@@ -24,7 +24,9 @@ def sites() -> dict[str, str]:
 
 def served() -> list[tuple[SniEndpoint, tuple[str, ...]]]:
     """Each certificate that some domain is served with, and those domains, in a fixed order."""
-    uses = DomainCertificate.objects.select_related("endpoint__app", "domain").order_by("endpoint__name", "domain__hostname")
+    uses = DomainCertificate.objects.select_related("endpoint__app", "domain").order_by(
+        "endpoint__name", "domain__hostname"
+    )
     found: dict[str, tuple[SniEndpoint, list[str]]] = {}
     for use in uses:
         found.setdefault(use.endpoint.name, (use.endpoint, []))[1].append(use.domain.hostname)
@@ -41,7 +43,9 @@ def facts(app: App, live: Rollout | None) -> Facts:
     route = Route.objects.filter(app=app).first()
     dynos = list(Dyno.objects.filter(release_id=live.release_id, **SERVING)) if live else []
     first = route.page.partition("-")[2] if route else ""
-    return _facts(app, live, dynos, route.sockets if route else [], wanted(app, live.release).get("web", 0) if live else 0, first)
+    return _facts(
+        app, live, dynos, route.sockets if route else [], wanted(app, live.release).get("web", 0) if live else 0, first
+    )
 
 
 SERVING: dict[str, Any] = {"kind": "web", "state__in": ("wanted", "starting", "up")}
@@ -58,8 +62,11 @@ def _facts(app: App, live: Rollout | None, dynos: Sequence[Dyno], now: Sequence[
     )
 
 
-def goals(states: Mapping[object, str] = MappingProxyType({})) -> list[tuple[App, Rollout | None, Route | None, Target]]:
-    """Each app with the roll-out that has its traffic, its route and where that should lead: five queries, however many apps there are.
+def goals(
+    states: Mapping[object, str] = MappingProxyType({}),
+) -> list[tuple[App, Rollout | None, Route | None, Target]]:
+    """Each app with the roll-out that has its traffic, its route and where that should lead: five queries, however many
+    apps there are.
 
     states: app id -> state of the newest delivery, for apps of which nothing has been live.
     """
@@ -76,5 +83,7 @@ def goals(states: Mapping[object, str] = MappingProxyType({})) -> list[tuple[App
         live, route = lives.get(app.id), routes.get(app.id)
         count = quantities(formations[app.id], process_types(live.release)).get("web", 0) if live else 0
         first = FIRST_STATES.get(states.get(app.id, ""), "")
-        found.append((app, live, route, target(_facts(app, live, webs[app.id], route.sockets if route else [], count, first))))
+        found.append(
+            (app, live, route, target(_facts(app, live, webs[app.id], route.sockets if route else [], count, first)))
+        )
     return found

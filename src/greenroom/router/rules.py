@@ -1,4 +1,6 @@
-"""What the router should serve for an app: the sockets of healthy web dynos, or the page that says why there are none."""
+"""What the router should serve for an app: the sockets of healthy web dynos, or the page that says why there are
+none.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,40 @@ class Page:
 PAGES: dict[str, dict[str, Page]] = {
     "H81": {
         "": Page("Nothing here yet", "This app has been created, but no version of it has been published."),
-        "starting": Page("Starting up", "The first version of this app is being prepared. This page reloads automatically.", 5),
-        "held": Page("Almost ready", "The first version of this app is waiting for an update of its database. Please come back later.", 30),
-        "refused": Page("Not published yet", "The first version of this app was not released, because something it needs is missing or a check failed."),
-        "failed": Page("Not available", "The first version of this app could not be started. Its developers can see the reason."),
+        "starting": Page(
+            "Starting up", "The first version of this app is being prepared. This page reloads automatically.", 5
+        ),
+        "held": Page(
+            "Almost ready",
+            "The first version of this app is waiting for an update of its database. Please come back later.",
+            30,
+        ),
+        "refused": Page(
+            "Not published yet",
+            "The first version of this app was not released, because something it needs is missing or a check failed.",
+        ),
+        "failed": Page(
+            "Not available", "The first version of this app could not be started. Its developers can see the reason."
+        ),
     },
     "H14": {"": Page("Not running", "This app is switched off at the moment.")},
-    "H80": {"": Page("Offline for maintenance", "This app is undergoing maintenance. Please come back in a while.", 30)},
-    "H10": {"": Page("Out of order", "This app stopped unexpectedly and is being restarted. Please try again in a moment.", 10)},
+    "H80": {
+        "": Page("Offline for maintenance", "This app is undergoing maintenance. Please come back in a while.", 30)
+    },
+    "H10": {
+        "": Page(
+            "Out of order", "This app stopped unexpectedly and is being restarted. Please try again in a moment.", 10
+        )
+    },
 }
 """Heroku's router code -> variant -> page. A route names ``H81`` or ``H81-starting``."""
 
 FIRST_STATES = {
     **dict.fromkeys(("received", "building", "checking", "releasing", "rolling_out"), "starting"),
-    "held": "held", "refused": "refused", "failed": "failed",
-}  # fmt: skip
+    "held": "held",
+    "refused": "refused",
+    "failed": "failed",
+}
 """State of the newest delivery -> the variant of H81, as long as no release has been live."""
 
 SLOTS = MAX_WEB
@@ -76,7 +97,8 @@ class Target:
 def target(facts: Facts) -> Target:
     """Where requests should go now.
 
-    While the only dyno restarts after a first crash, the route keeps its sockets: the proxy waits for them for some seconds.
+    While the only dyno restarts after a first crash, the route keeps its sockets: the proxy waits for them for some
+    seconds.
     """
     if facts.maintenance:
         return Target(page="H80")

@@ -1,4 +1,6 @@
-"""Where requests go, on disk: host names lead to apps, an app's slots to dynos, by symlinks that are renamed into place. Caddy is not told."""
+"""Where requests go, on disk: host names lead to apps, an app's slots to dynos, by symlinks that are renamed into
+place. Caddy is not told.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def apply(home: Path, folder: str, target: Target, app: str) -> None:
 
 
 def lead_hosts(home: Path, sites: Mapping[str, str]) -> bool:
-    """Make each host name lead to its app's folder, and no other; True when that was a change. A wildcard's ``*`` is written ``_``."""
+    """Make each host name lead to its app's folder, and no other; True when that was a change. A wildcard's ``*`` is
+    written ``_``.
+    """
     place = home / HOSTS
     place.mkdir(mode=0o750, parents=True, exist_ok=True)
     wanted = {_link_name(host): f"../{folder}" for host, folder in sites.items()}
@@ -41,7 +45,9 @@ def lead_hosts(home: Path, sites: Mapping[str, str]) -> bool:
 
 
 def folder_of(home: Path, host: str) -> str | None:
-    """The folder of the app that a host name leads to (its id in hex), by its own name or a wildcard's; None when there is none."""
+    """The folder of the app that a host name leads to (its id in hex), by its own name or a wildcard's; None when there
+    is none.
+    """
     name = host.lower().rstrip(".")
     if not HOST.match(name):
         return None

@@ -1,4 +1,6 @@
-"""Keeps what was built: the tree in the content-addressed store, the row that names it. The only writer of the slugs table."""
+"""Keeps what was built: the tree in the content-addressed store, the row that names it. The only writer of the slugs
+table.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ def store(
 ) -> Slug:
     """Copy ``tree`` into the store and record it. Repeatable: the same tree gives the same slug.
 
-    facts: process_types, app_json, settings, is_django, migrations_digest. AppError when the tree holds what no slug may hold.
+    facts: process_types, app_json, settings, is_django, migrations_digest. AppError when the tree holds what no slug
+    may hold.
     """
     return record(
         app=app,
@@ -36,7 +39,9 @@ def store(
 def record(
     *, app: App, stored: disk.Stored, env_key: str, commit: str, manifest: dict[str, Any] | None = None, **facts: Any
 ) -> Slug:
-    """The row for a stored tree. An app that built the same content of the same commit before gets the same row back."""
+    """The row for a stored tree. An app that built the same content of the same commit before gets the same row
+    back.
+    """
     slug, _ = Slug.objects.get_or_create(
         app=app,
         digest=stored.digest,
@@ -63,7 +68,9 @@ def adopt(*, slug: Slug, app: App) -> Slug:
 
 
 def forget(slugs: Collection[Slug]) -> None:
-    """Take the rows away; their files follow when nobody has used them for a while, see ``deliveries.retention``. RestrictedError for a release's."""
+    """Take the rows away; their files follow when nobody has used them for a while, see ``deliveries.retention``.
+    RestrictedError for a release's.
+    """
     Slug.objects.filter(pk__in=[slug.pk for slug in slugs]).delete()
 
 
@@ -80,7 +87,8 @@ def verify(slug: Slug, home: Path) -> bool:
 def intact(slug: Slug, home: Path) -> bool:
     """Like ``verify``, for every start of a dyno.
 
-    A tree of more than 32 MB that this process has read is read again only after something in it changed, as the kernel's times tell.
+    A tree of more than 32 MB that this process has read is read again only after something in it changed, as the
+    kernel's times tell.
     """
     folder = home / slug.folder
     stamp = disk.stamp(folder) if slug.size > EVERY_TIME and folder.is_dir() else ""
@@ -101,8 +109,12 @@ class SlugDamagedError(PlatformError):
 
     def __init__(self, slug: Slug) -> None:
         super().__init__(
-            f"The files of slug {slug.digest[:13]} (commit {slug.commit[:8]}) are not what was built: their digest is another one.",
-            hint=f"greenroom rollback -a {slug.app.name}, or push a new commit; greenroom doctor tells whether the disk is sound",
+            f"The files of slug {slug.digest[:13]} (commit {slug.commit[:8]}) are not what was built: their digest is"
+            " another one.",
+            hint=(
+                f"greenroom rollback -a {slug.app.name}, or push a new commit; greenroom doctor tells whether the disk"
+                " is sound"
+            ),
         )
 
 

@@ -16,7 +16,9 @@ ENV_TARGET = "/app/.heroku/python"
 
 
 def mounts(slug: Slug) -> tuple[Mount, ...]:
-    """What a dyno sees of the slug: its files at /app and its environment (writes vanish with the dyno), and the interpreter if it is not in /usr."""
+    """What a dyno sees of the slug: its files at /app and its environment (writes vanish with the dyno), and the
+    interpreter if it is not in /usr.
+    """
     return (
         Mount(target="/app", mode="overlay", lower=(slug.folder,)),
         _environment(slug),
@@ -39,10 +41,14 @@ def _environment(slug: Slug) -> Mount:
 
 
 def interpreter_mounts(slug: Slug) -> tuple[Mount, ...]:
-    """The interpreter's folder at its own path, unless it is in /usr, which every dyno sees; and pipenv, if the app has it at run time."""
+    """The interpreter's folder at its own path, unless it is in /usr, which every dyno sees; and pipenv, if the app has
+    it at run time.
+    """
     prefix, tool = (slug.manifest.get("interpreter") or {}).get("prefix", ""), slug.manifest.get("tool_key", "")
     found = interpreter_mount(prefix)
-    return (*found, Mount(target=f"{ENV_TARGET}/pipenv", source=f"envs/{tool}")) if tool and _has_pipenv(slug) else found
+    return (
+        (*found, Mount(target=f"{ENV_TARGET}/pipenv", source=f"envs/{tool}")) if tool and _has_pipenv(slug) else found
+    )
 
 
 def _has_pipenv(slug: Slug) -> bool:
@@ -55,7 +61,9 @@ def of_app(app: App) -> list[Slug]:
 
 
 def collectable(home: Path) -> list[str]:
-    """Folders below home that no slug in the table needs, relative to home: old slugs and environments. Running builds may need them."""
+    """Folders below home that no slug in the table needs, relative to home: old slugs and environments. Running builds
+    may need them.
+    """
     digests = set(Slug.objects.values_list("digest", flat=True))
     rows = Slug.objects.values_list("env_key", "manifest__tool_key")
     envs = tuple({key for row in rows for key in row if key})
@@ -71,7 +79,8 @@ def _children(folder: Path) -> list[Path]:
 def manifest(slug: Slug, home: Path) -> dict[str, Any]:
     """What the slug is: the row's facts, the packages with versions, sizes and hashes, and every file with its digest.
 
-    packages and files are those that were written down beside the tree when it was stored; empty for a slug older than that.
+    packages and files are those that were written down beside the tree when it was stored; empty for a slug older than
+    that.
     """
     try:
         stored = json.loads((home / "slugs" / slug.digest / "manifest.json").read_text())

@@ -1,4 +1,5 @@
-"""Copies a tree that a stranger's code wrote into the store, and says what it is: a digest over all names, kinds, modes and contents.
+"""Copies a tree that a stranger's code wrote into the store, and says what it is: a digest over all names, kinds, modes
+and contents.
 
 Knows no table. Never follows a link of the tree, never trusts a name, a size or a mode that it did not read itself.
 """
@@ -27,12 +28,16 @@ OMIT = (".heroku/python", ".git")
 TEXTS = ("Procfile", "app.json", "greenroom.toml")
 TEXT_LIMIT = 256 * 1024
 IN_USE = threading.Lock()
-"""Held while something in the store is found and marked as used, or found unused and thrown away: one process does both."""
+"""Held while something in the store is found and marked as used, or found unused and thrown away: one process does
+both.
+"""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A tree in the store. files: path -> (``f`` file, ``x`` executable, ``l`` link, ``d`` folder; digest or target; bytes)."""
+    """A tree in the store. files: path -> (``f`` file, ``x`` executable, ``l`` link, ``d`` folder; digest or target;
+    bytes).
+    """
 
     digest: str
     files: dict[str, tuple[str, str, int]]
@@ -94,7 +99,12 @@ class _Copier:
             while path in self.files and self.files[path][0] == "l" and hops < 8:
                 path = os.path.normpath(os.path.join(os.path.dirname(path), self.files[path][1].removeprefix("/app/")))
                 hops += 1
-            if hops and self.files.get(path, ("",))[0] in ("f", "x") and self.files[path][2] <= TEXT_LIMIT and self.target:
+            if (
+                hops
+                and self.files.get(path, ("",))[0] in ("f", "x")
+                and self.files[path][2] <= TEXT_LIMIT
+                and self.target
+            ):
                 self.texts[name] = (self.target / path).read_bytes()
 
     def subfolder(self, parent: int, name: str, path: str, depth: int) -> None:
@@ -180,7 +190,8 @@ def _walk(tree: Path, target: Path | None, whiteouts: bool = False) -> _Copier:
 
 
 def keep(tree: Path, *, home: Path, env_key: str, manifest: dict | None = None) -> Stored:
-    """Copy ``tree`` to ``slugs/<digest>/app`` unless that exists. Repeatable; a copy that was cut short is never taken for a slug.
+    """Copy ``tree`` to ``slugs/<digest>/app`` unless that exists. Repeatable; a copy that was cut short is never taken
+    for a slug.
 
     AppError when the tree holds what no slug may hold; PlatformError when the disk refuses.
     """
@@ -212,7 +223,9 @@ def _publish(work: Path, final: Path, env_key: str) -> bool:
             if _sound(final, env_key):
                 os.utime(final)  # used again: nobody may take it for a leftover before its row is there
                 return False
-            os.rename(final, work.with_name(f"{work.name}-damaged"))  # dynos that run have it mounted; ``collection`` removes it later
+            os.rename(
+                final, work.with_name(f"{work.name}-damaged")
+            )  # dynos that run have it mounted; ``collection`` removes it later
         os.rename(work, final)
     return True
 
@@ -230,7 +243,8 @@ def measure(tree: Path, env_key: str) -> str:
 
 
 def stamp(tree: Path) -> str:
-    """A digest of all names, kinds, sizes and times of change below ``tree``: another one after any change, without reading a file.
+    """A digest of all names, kinds, sizes and times of change below ``tree``: another one after any change, without
+    reading a file.
 
     Times of change (ctime) are the kernel's own: no program sets them back.
     """
@@ -240,7 +254,11 @@ def stamp(tree: Path) -> str:
         for name in sorted([*folders, *names]):
             path = os.path.join(folder, name)
             facts = os.lstat(path)
-            total.update(repr((path, facts.st_mode, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)).encode("utf-8", "surrogateescape"))
+            total.update(
+                repr((path, facts.st_mode, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)).encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
     return total.hexdigest()
 
 
@@ -267,7 +285,9 @@ def keep_file(source: Path, target: Path, limit: int = MAX_BYTES) -> None:
 
 
 def read_file(tree: Path, name: str, limit: int = TEXT_LIMIT * 4) -> bytes | None:
-    """A regular file of a tree, by its relative name; None if there is none, or a link on the way. AppError when it is too large."""
+    """A regular file of a tree, by its relative name; None if there is none, or a link on the way. AppError when it is
+    too large.
+    """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts):
         return None

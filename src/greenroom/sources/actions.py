@@ -1,4 +1,6 @@
-"""Sets, changes and ends sources, and writes what looking at them and their webhooks brings. Credentials are sealed and never shown again."""
+"""Sets, changes and ends sources, and writes what looking at them and their webhooks brings. Credentials are sealed and
+never shown again.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ SOON = timedelta(seconds=2)
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What somebody wants of a source. None: as it is, or the usual. deploy_key: a private key, or ``new`` for one made here."""
+    """What somebody wants of a source. None: as it is, or the usual. deploy_key: a private key, or ``new`` for one made
+    here.
+    """
 
     url: str
     branch: str = ""
@@ -47,7 +51,9 @@ class Wish:
 
 
 @transaction.atomic
-def set_source(*, actor: Actor, app: App, home: Path, wish: Wish, allowed: Sequence[outgoing.Network] = ()) -> tuple[Source, str]:
+def set_source(
+    *, actor: Actor, app: App, home: Path, wish: Wish, allowed: Sequence[outgoing.Network] = ()
+) -> tuple[Source, str]:
     """Let the app follow a repository elsewhere; (the source, the secret of its webhook when it is new, else empty).
 
     Another host forgets the credentials of the one before: they are its own. UserError for what cannot be.
@@ -87,7 +93,9 @@ def _plain_http(place: rules.Place, allowed: Sequence[outgoing.Network]) -> None
         judged("http", place.host, place.port, allowed)
     except outgoing.OutgoingError as error:
         if error.kind == outgoing.NO_DNS:  # the URL may be right
-            raise PlatformError(str(error), hint="try again in a minute; the operator looks at the name servers of this machine") from error
+            raise PlatformError(
+                str(error), hint="try again in a minute; the operator looks at the name servers of this machine"
+            ) from error
         raise UserError(str(error), hint="use https:// or ssh") from error
 
 
@@ -99,7 +107,10 @@ def _host(row: Source) -> tuple[str, int, str]:
 def _fill(row: Source, home: Path, wish: Wish, place: rules.Place, allowed: Sequence[outgoing.Network]) -> None:
     row.url, row.branch = wish.url, wish.branch or row.branch or row.app.protected_branch
     if not is_branch_name(row.branch) or row.branch.startswith("refs/"):
-        raise UserError(f"{row.branch[:80]!r} is not the name of a branch.", hint="--branch master; pull requests and tags are not followed")
+        raise UserError(
+            f"{row.branch[:80]!r} is not the name of a branch.",
+            hint="--branch master; pull requests and tags are not followed",
+        )
     before, row.kind = row.kind, wish.kind or rules.guess_kind(place.host)
     if row.kind not in rules.KINDS:
         raise UserError(f"kind must be one of {', '.join(rules.KINDS)}.")
@@ -117,7 +128,10 @@ def _fill(row: Source, home: Path, wish: Wish, place: rules.Place, allowed: Sequ
         row.known_hosts = _hosts(wish.known_hosts, place.host)
     if wish.deploy_key is not None:
         if place.scheme != "ssh":
-            raise UserError("A deploy key is for ssh, and the URL is not.", hint=f"source:set git@{place.host}:{place.path}.git --deploy-key")
+            raise UserError(
+                "A deploy key is for ssh, and the URL is not.",
+                hint=f"source:set git@{place.host}:{place.path}.git --deploy-key",
+            )
         private, row.public_key = key_pair(wish.deploy_key, row.app.name)
         row.key = sealed(row, "key", private, home)
 
@@ -148,27 +162,46 @@ def _hosts(text: str, host: str) -> str:
     """Lines of a known_hosts file, for the host of the URL whatever they were for."""
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith(("#", "@"))]
     keys = [words[1:3] if len(words) > 2 else words for words in lines]
-    if not keys or any(len(pair) != 2 or not rules.fingerprint(pair[1]) or not pair[0].startswith(("ssh-", "ecdsa-", "sk-")) for pair in keys):
-        raise UserError("known_hosts holds no host key that can be read.", hint=f"ssh-keyscan {host} > FILE, and compare it with what its operator publishes")
+    if not keys or any(
+        len(pair) != 2 or not rules.fingerprint(pair[1]) or not pair[0].startswith(("ssh-", "ecdsa-", "sk-"))
+        for pair in keys
+    ):
+        raise UserError(
+            "known_hosts holds no host key that can be read.",
+            hint=f"ssh-keyscan {host} > FILE, and compare it with what its operator publishes",
+        )
     return "".join(f"{host} {kind} {key}\n" for kind, key in keys[:10])
 
 
 def key_pair(given: str, name: str) -> tuple[str, str]:
-    """(private key, public key) in OpenSSH's form: of the given private key, or new ones for ``new``. UserError for one that cannot be used."""
+    """(private key, public key) in OpenSSH's form: of the given private key, or new ones for ``new``. UserError for one
+    that cannot be used.
+    """
     if given == "new":
         key: Any = Ed25519PrivateKey.generate()
     else:
         try:
             key = serialization.load_ssh_private_key(given.strip().encode() + b"\n", password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise UserError("The deploy key is no private key in OpenSSH's form without a passphrase.", hint="ssh-keygen -t ed25519 -N '' -f FILE") from error
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+            raise UserError(
+                "The deploy key is no private key in OpenSSH's form without a passphrase.",
+                hint="ssh-keygen -t ed25519 -N '' -f FILE",
+            ) from error
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return private.decode(), f"{public.decode()} greenroom-{name}"
 
 
 def _detail(row: Source) -> dict[str, object]:
-    return {"url": row.url, "branch": row.branch, "kind": row.kind, "key": rules.fingerprint(row.public_key), "token": bool(row.token)}
+    return {
+        "url": row.url,
+        "branch": row.branch,
+        "kind": row.kind,
+        "key": rules.fingerprint(row.public_key),
+        "token": bool(row.token),
+    }
 
 
 @transaction.atomic
@@ -203,10 +236,14 @@ def ask(*, source: Source) -> None:
 
 @transaction.atomic
 def accept(*, actor: Actor, app: App, commit: str) -> Source:
-    """Let the app's branch follow the source to this commit although it loses others by it. ConflictError unless that is what it waits for."""
+    """Let the app's branch follow the source to this commit although it loses others by it. ConflictError unless that
+    is what it waits for.
+    """
     row = Source.objects.select_for_update(no_key=True).select_related("app").get(pk=queries.of_app(app).pk)
     if row.state != "rewritten":
-        raise ConflictError(f"{app.name} follows its source without a question.", hint=f"greenroom source -a {app.name}")
+        raise ConflictError(
+            f"{app.name} follows its source without a question.", hint=f"greenroom source -a {app.name}"
+        )
     if not is_sha(row.seen) or len(commit) < 7 or not row.seen.startswith(commit.lower()):
         text = f"{commit[:40]} is not where {row.branch} of the source is: that is {row.seen[:8]}."
         raise NotFoundError(text, hint=f"greenroom source:accept {row.seen[:8]} -a {app.name}")
@@ -230,11 +267,15 @@ def secrets_of(source: Source, home: Path) -> list[str]:
 
 @transaction.atomic
 def note_call(*, source: Source, call: rules.Call, look: bool, said: str) -> bool:
-    """Write a genuine call down and ask for a look if it says so; False, and nothing is done, when this very call was there before."""
+    """Write a genuine call down and ask for a look if it says so; False, and nothing is done, when this very call was
+    there before.
+    """
     if call.delivery:
         try:
             with transaction.atomic():
-                HookCall.objects.create(source=source, delivery=call.delivery, event=printable(call.event, 60), said=said[:200])
+                HookCall.objects.create(
+                    source=source, delivery=call.delivery, event=printable(call.event, 60), said=said[:200]
+                )
         except IntegrityError:
             return False
     if look:
@@ -249,10 +290,16 @@ def note_call(*, source: Source, call: rules.Call, look: bool, said: str) -> boo
 def claim(limit: int, busy: Sequence[UUID] = ()) -> list[Source]:
     """Sources that are due, taken for one look each: nobody else takes them until it is noted, or its lease is over.
 
-    busy: those that the caller is looking at; one that is asked for meanwhile is due again when its look has been noted.
+    busy: those that the caller is looking at; one that is asked for meanwhile is due again when its look has been
+    noted.
     """
     now = clock.now()
-    rows = list(queries.due(now).exclude(pk__in=busy).select_for_update(no_key=True, skip_locked=True, of=("self",)).select_related("app")[:limit])
+    rows = list(
+        queries.due(now)
+        .exclude(pk__in=busy)
+        .select_for_update(no_key=True, skip_locked=True, of=("self",))
+        .select_related("app")[:limit]
+    )
     for row in rows:
         row.next_at = now + LEASE
         Source.objects.filter(pk=row.pk).update(next_at=row.next_at)
@@ -260,15 +307,23 @@ def claim(limit: int, busy: Sequence[UUID] = ()) -> list[Source]:
 
 
 @transaction.atomic
-def note(*, source: Source, began: Any, state: str, problem: str = "", hint: str = "", soon: bool = False, **columns: Any) -> None:
-    """Write down what a look that ``began`` then has found, and when the next one is due: at once if one was asked for since."""
-    row = Source.objects.select_for_update(no_key=True).filter(pk=source.pk, url=source.url, branch=source.branch).first()
+def note(
+    *, source: Source, began: Any, state: str, problem: str = "", hint: str = "", soon: bool = False, **columns: Any
+) -> None:
+    """Write down what a look that ``began`` then has found, and when the next one is due: at once if one was asked for
+    since.
+    """
+    row = (
+        Source.objects.select_for_update(no_key=True).filter(pk=source.pk, url=source.url, branch=source.branch).first()
+    )
     if row is None:  # it was unset or changed meanwhile, and is looked at anew
         return
     now = clock.now()
     row.failures = row.failures + 1 if state == "failing" else 0
     row.state, row.problem, row.hint, row.looked_at = state, printable(problem, 2000), printable(hint, 500), now
-    row.next_at = now + timedelta(seconds=rules.pause(row.interval, row.failures)) if row.interval or row.failures else None
+    row.next_at = (
+        now + timedelta(seconds=rules.pause(row.interval, row.failures)) if row.interval or row.failures else None
+    )
     if soon or (row.wanted_at and row.wanted_at > began):
         row.next_at = now + SOON
     for name, value in columns.items():

@@ -12,13 +12,18 @@ from greenroom.deliveries.models import Delivery
 
 
 class Source(models.Model):
-    """The repository elsewhere that an app follows; one per app. ``key``, ``token``, ``secret`` and ``previous`` stand here sealed.
+    """The repository elsewhere that an app follows; one per app. ``key``, ``token``, ``secret`` and ``previous`` stand
+    here sealed.
 
-    kind: github, gitlab, gitea, git. key: a private deploy key, public_key its other half; username goes with the token over https.
-    known_hosts: the host's keys for ssh, given or learned at the first contact. api: root of the forge's API, empty when it has none.
-    hook: the unguessable part of its webhook's path; previous: the secret before, valid until previous_until. interval: seconds between
+    kind: github, gitlab, gitea, git. key: a private deploy key, public_key its other half; username goes with the token
+    over https.
+    known_hosts: the host's keys for ssh, given or learned at the first contact. api: root of the forge's API, empty
+    when it has none.
+    hook: the unguessable part of its webhook's path; previous: the secret before, valid until previous_until. interval:
+    seconds between
     looks, 0 for never. wanted_at: when a look was asked for last; next_at: when to look at the latest.
-    state: new, synced, failing, refused, rewritten; problem and hint say why. seen: the branch's commit there; taken: the last one that was
+    state: new, synced, failing, refused, rewritten; problem and hint say why. seen: the branch's commit there; taken:
+    the last one that was
     taken here; accepted: a commit that somebody accepted although the branch loses others by it (accepted_by).
     """
 
@@ -55,7 +60,9 @@ class Source(models.Model):
 
 
 class HookCall(models.Model):
-    """A call of the webhook whose signature held, by the forge's own id of it; kept for 35 days. said: what it was answered."""
+    """A call of the webhook whose signature held, by the forge's own id of it; kept for 35 days. said: what it was
+    answered.
+    """
 
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="calls")
     delivery = models.CharField(max_length=100)
@@ -68,7 +75,8 @@ class HookCall(models.Model):
 
 
 class Report(models.Model):
-    """What the forge is told of a delivery: a commit status or the state of a deployment. The row stands before the request.
+    """What the forge is told of a delivery: a commit status or the state of a deployment. The row stands before the
+    request.
 
     kind: status, deployment; context: the status's name or the deployment's environment; state: rules.STATES.
     status: pending, sent, failed, dropped (a newer one took its place). remote: the forge's id of the deployment.

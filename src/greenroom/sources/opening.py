@@ -1,6 +1,8 @@
-"""Opens a source for git: its address judged and pinned, its credential in memory alone, for as long as one fetch takes.
+"""Opens a source for git: its address judged and pinned, its credential in memory alone, for as long as one fetch
+takes.
 
-A credential is in a memory file of this process, which git's children open by /proc/PID/fd: it is on no disk, in no argument, URL or
+A credential is in a memory file of this process, which git's children open by /proc/PID/fd: it is on no disk, in no
+argument, URL or
 environment, and gone when this process is, however it ends.
 """
 
@@ -59,11 +61,14 @@ def opened(source: Source, name: str, home: Path) -> str:
 
 
 def judged(scheme: str, host: str, port: int, allowed: Sequence[outgoing.Network]) -> list[str]:
-    """The addresses that may be connected to. Plain http only where the operator has named the network. OutgoingError, UserError."""
+    """The addresses that may be connected to. Plain http only where the operator has named the network. OutgoingError,
+    UserError.
+    """
     found = outgoing.resolve(host, port or PORTS[scheme], allowed)
     if scheme == "http" and not all(in_named_network(address, allowed) for address in found):
         raise UserError(
-            f"http:// sends credentials and code in clear, and {host} is in no network that the operator allows it for.",
+            f"http:// sends credentials and code in clear, and {host} is in no network that the operator allows it"
+            " for.",
             hint="use https:// or ssh; else start Greenroom with GREENROOM_PRIVATE_TARGETS naming the host's network",
         )
     return found
@@ -96,7 +101,9 @@ def opening(source: Source, home: Path, allowed: Sequence[outgoing.Network] = ()
 
 
 def _in_memory(stack: contextlib.ExitStack, text: str) -> str:
-    """A file without a name that holds the text, as the path by which children of the same user open it; empty for no text."""
+    """A file without a name that holds the text, as the path by which children of the same user open it; empty for no
+    text.
+    """
     if not text:
         return ""
     handle = os.memfd_create("greenroom", os.MFD_CLOEXEC)
@@ -115,22 +122,46 @@ def _by_http(source: Source, place: rules.Place, addresses: list[str], folder: P
     env = {"GIT_SSL_CAINFO": os.environ["SSL_CERT_FILE"]} if os.environ.get("SSL_CERT_FILE") else {}
     if token:
         name = source.username or rules.USERNAMES[source.kind]
-        env |= {"GIT_ASKPASS": _script(folder / "askpass", ASKPASS), "GREENROOM_USERNAME": name, "GREENROOM_PASSWORD_FILE": token}
+        env |= {
+            "GIT_ASKPASS": _script(folder / "askpass", ASKPASS),
+            "GREENROOM_USERNAME": name,
+            "GREENROOM_PASSWORD_FILE": token,
+        }
     return Remote(url=source.url, scheme=place.scheme, env=env, config=tuple(config))
 
 
 def _by_ssh(source: Source, place: rules.Place, addresses: list[str], folder: Path, key: str) -> Opened:
-    """ssh with a configuration of its own: it goes to the judged address, under the host's name, with this key or none."""
+    """ssh with a configuration of its own: it goes to the judged address, under the host's name, with this key or
+    none.
+    """
     known = folder / "known_hosts"
     known.write_text(source.known_hosts or rules.KNOWN_HOSTS.get(place.host, "") + "\n")
     settings = {
-        "HostName": addresses[0], "HostKeyAlias": place.host, "CheckHostIP": "no", "CanonicalizeHostname": "no",
+        "HostName": addresses[0],
+        "HostKeyAlias": place.host,
+        "CheckHostIP": "no",
+        "CanonicalizeHostname": "no",
         "StrictHostKeyChecking": "yes" if known.read_text().strip() else "accept-new",
-        "UserKnownHostsFile": str(known), "GlobalKnownHostsFile": "/dev/null", "HashKnownHosts": "no", "UpdateHostKeys": "no",
-        "IdentitiesOnly": "yes", "IdentityAgent": "none", "IdentityFile": key or "none", "PreferredAuthentications": "publickey,none",
-        "BatchMode": "yes", "ForwardAgent": "no", "PermitLocalCommand": "no", "ClearAllForwardings": "yes", "ProxyCommand": "none",
-        "ControlMaster": "no", "ControlPath": "none", "ConnectTimeout": "20", "ServerAliveInterval": "15", "RequestTTY": "no", "LogLevel": "ERROR",
-    }  # fmt: skip
+        "UserKnownHostsFile": str(known),
+        "GlobalKnownHostsFile": "/dev/null",
+        "HashKnownHosts": "no",
+        "UpdateHostKeys": "no",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "IdentityFile": key or "none",
+        "PreferredAuthentications": "publickey,none",
+        "BatchMode": "yes",
+        "ForwardAgent": "no",
+        "PermitLocalCommand": "no",
+        "ClearAllForwardings": "yes",
+        "ProxyCommand": "none",
+        "ControlMaster": "no",
+        "ControlPath": "none",
+        "ConnectTimeout": "20",
+        "ServerAliveInterval": "15",
+        "RequestTTY": "no",
+        "LogLevel": "ERROR",
+    }
     config = folder / "config"
     config.write_text("Host *\n" + "".join(f"\t{name} {value}\n" for name, value in settings.items()))
     env = {"GIT_SSH": _script(folder / "ssh", SSH), "GIT_SSH_VARIANT": "ssh", "GREENROOM_SSH_CONFIG": str(config)}

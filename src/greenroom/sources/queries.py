@@ -56,7 +56,10 @@ def push_refusals(app: App, updates: list[Update]) -> list[Refusal]:
     source = Source.objects.filter(app=app).first()
     if source is None:
         return []
-    message = f"{called(app.protected_branch)} of {app.name} follows {source.branch} of {source.url}; it is not pushed to here."
+    message = (
+        f"{called(app.protected_branch)} of {app.name} follows {source.branch} of {source.url}; it is not pushed to"
+        " here."
+    )
     hint = f"git push {source.url} HEAD:{source.branch}   (to end that: greenroom source:unset -a {app.name})"
     return [Refusal(message=message, hint=hint)]
 

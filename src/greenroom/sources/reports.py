@@ -1,6 +1,7 @@
 """What a forge is to be told of a delivery, and in which request: facts in, values out. Pure.
 
-GitHub: commit statuses, deployments and their statuses (its OpenAPI description, 2022-11-28). Gitea: commit statuses in GitHub's form.
+GitHub: commit statuses, deployments and their statuses (its OpenAPI description, 2022-11-28). Gitea: commit statuses in
+GitHub's form.
 GitLab: commit statuses (docs.gitlab.com/api/commits).
 """
 
@@ -14,16 +15,32 @@ from urllib.parse import quote
 
 STATES = ("pending", "success", "failure", "error", "cancelled", "inactive")
 ON_ITS_WAY = {
-    "received": "waiting for its build", "building": "building", "checking": "tests and scan", "releasing": "releasing", "rolling_out": "starting",
-}  # fmt: skip
+    "received": "waiting for its build",
+    "building": "building",
+    "checking": "tests and scan",
+    "releasing": "releasing",
+    "rolling_out": "starting",
+}
 ENDS = {"live": "success", "held": "pending", "refused": "failure", "failed": "failure", "superseded": "cancelled"}
 CHECKS = {
-    "success": "success", "neutral": "success", "skipped": "success", "failure": "failure", "timed_out": "failure", "action_required": "failure",
+    "success": "success",
+    "neutral": "success",
+    "skipped": "success",
+    "failure": "failure",
+    "timed_out": "failure",
+    "action_required": "failure",
     "cancelled": "cancelled",
-}  # fmt: skip
+}
 GITLAB = {"pending": "running", "success": "success", "failure": "failed", "error": "failed", "cancelled": "canceled"}
 GITHUB = {"cancelled": "error"}
-DEPLOYMENT = {"pending": "in_progress", "success": "success", "failure": "failure", "error": "error", "cancelled": "inactive", "inactive": "inactive"}
+DEPLOYMENT = {
+    "pending": "in_progress",
+    "success": "success",
+    "failure": "failure",
+    "error": "error",
+    "cancelled": "inactive",
+    "inactive": "inactive",
+}
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 12, 10, 1800
 LATER = (408, 403, 409, 425, 429)
 """Refusals that may be none a little later: GitHub's limits of requests come as 403 and 429."""
@@ -49,10 +66,17 @@ class Check:
     title: str
 
 
-def wanted(*, app: str, state: str, reason: str, version: int | None, checks: Sequence[Check], deployments: bool) -> list[Told]:
+def wanted(
+    *, app: str, state: str, reason: str, version: int | None, checks: Sequence[Check], deployments: bool
+) -> list[Told]:
     """All that the forge should know of a delivery in this state."""
     release = f"v{version} " if version else ""
-    says = ON_ITS_WAY.get(state) or {"live": f"{release}is live", "held": f"{release}is held: its migrations are pending"}.get(state) or reason or state
+    says = (
+        ON_ITS_WAY.get(state)
+        or {"live": f"{release}is live", "held": f"{release}is held: its migrations are pending"}.get(state)
+        or reason
+        or state
+    )
     found = [Told(kind="status", context=f"greenroom/{app}", state=ENDS.get(state, "pending"), description=short(says))]
     for check in checks:
         told = CHECKS.get(check.conclusion, "error") if check.status == "completed" else "pending"
@@ -86,10 +110,14 @@ class Request:
 def headers_of(kind: str, token: str) -> dict[str, str]:
     """Who asks, in the forge's words."""
     own = {
-        "github": {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
+        "github": {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": "2022-11-28",
+        },
         "gitlab": {"PRIVATE-TOKEN": token, "Accept": "application/json"},
         "gitea": {"Authorization": f"token {token}", "Accept": "application/json"},
-    }  # fmt: skip
+    }
     return {"User-Agent": "Greenroom", "Content-Type": "application/json", **own[kind]}
 
 
@@ -105,21 +133,36 @@ def status_request(kind: str, api: str, repo: str, sha: str, told: Told) -> Requ
 
 def find_deployment(api: str, repo: str, sha: str, environment: str) -> Request:
     """The deployments of a commit to an environment: one of them may be ours, from an attempt whose answer was lost."""
-    return Request(method="GET", url=f"{api}/repos/{quote(repo)}/deployments?sha={sha}&environment={quote(environment, safe='')}&per_page=100")
+    return Request(
+        method="GET",
+        url=f"{api}/repos/{quote(repo)}/deployments?sha={sha}&environment={quote(environment, safe='')}&per_page=100",
+    )
 
 
 def make_deployment(api: str, repo: str, sha: str, environment: str, delivery: str) -> Request:
     """A deployment of this very commit, whatever its statuses are: Greenroom's own gate has judged it."""
     body = {
-        "ref": sha, "task": "deploy", "auto_merge": False, "required_contexts": [], "payload": {"greenroom_delivery": delivery},
-        "environment": environment, "description": "Greenroom", "transient_environment": False, "production_environment": False,
-    }  # fmt: skip
+        "ref": sha,
+        "task": "deploy",
+        "auto_merge": False,
+        "required_contexts": [],
+        "payload": {"greenroom_delivery": delivery},
+        "environment": environment,
+        "description": "Greenroom",
+        "transient_environment": False,
+        "production_environment": False,
+    }
     return Request(method="POST", url=f"{api}/repos/{quote(repo)}/deployments", body=body)
 
 
 def deployment_status(api: str, repo: str, number: str, told: Told, web_url: str) -> Request:
     """A state of a deployment. The page's URL is told when it answers."""
-    body: dict[str, Any] = {"state": DEPLOYMENT[told.state], "description": told.description, "environment": told.context, "auto_inactive": True}
+    body: dict[str, Any] = {
+        "state": DEPLOYMENT[told.state],
+        "description": told.description,
+        "environment": told.context,
+        "auto_inactive": True,
+    }
     if told.state == "success":
         body["environment_url"] = web_url
     return Request(method="POST", url=f"{api}/repos/{quote(repo)}/deployments/{number}/statuses", body=body)
@@ -151,7 +194,9 @@ def settled(kind: str, code: int, text: bytes) -> bool:
 
 
 def pause(code: int | None, attempts: int) -> int | None:
-    """Seconds until the next attempt, None when it is given up: what is wrong with the request itself does not get better."""
+    """Seconds until the next attempt, None when it is given up: what is wrong with the request itself does not get
+    better.
+    """
     hopeless = code is not None and 300 <= code < 500 and code not in LATER
     if attempts >= ATTEMPTS or hopeless:
         return None

@@ -25,7 +25,9 @@ OVERLAP_HOURS = 24
 MAX_BODY = 25 * 1024 * 1024
 """Bytes of a webhook's call; GitHub sends no more."""
 
-_SCP = re.compile(r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]{0,60})@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>[^/:-][^:]*)\Z")
+_SCP = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]{0,60})@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>[^/:-][^:]*)\Z"
+)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,60}\Z")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}\Z|[0-9a-fA-F:.]{2,45}\Z")
 _GITHUB = re.compile(r"sha256=[0-9a-f]{64}\Z")
@@ -35,7 +37,9 @@ FORMS = "https://HOST/PATH.git, ssh://git@HOST/PATH.git or git@HOST:PATH.git"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A repository's URL taken apart. port: 0 for the scheme's own; path: without a slash in front and ``.git`` behind."""
+    """A repository's URL taken apart. port: 0 for the scheme's own; path: without a slash in front and ``.git``
+    behind.
+    """
 
     scheme: str
     host: str
@@ -56,7 +60,12 @@ def place_of(url: str) -> Place | str:
         port = parts.port
     except ValueError:
         return "has no port or host that can be read"
-    if parts.scheme not in ("https", "http", "ssh") or not parts.hostname or not _HOST.match(parts.hostname) or parts.hostname[-1] == ".":
+    if (
+        parts.scheme not in ("https", "http", "ssh")
+        or not parts.hostname
+        or not _HOST.match(parts.hostname)
+        or parts.hostname[-1] == "."
+    ):
         return f"must be {FORMS}"
     if parts.password is not None or (parts.username and parts.scheme != "ssh"):
         return "must hold no user and password: give a token by --token-file; it is kept encrypted"
@@ -64,7 +73,13 @@ def place_of(url: str) -> Place | str:
         return "has a user name that is none"
     if parts.query or parts.fragment or not _bare(parts.path) or port == 0:
         return f"must be {FORMS}, without a query"
-    return Place(scheme=parts.scheme, host=parts.hostname.lower(), port=port or 0, user=parts.username or "", path=_bare(parts.path))
+    return Place(
+        scheme=parts.scheme,
+        host=parts.hostname.lower(),
+        port=port or 0,
+        user=parts.username or "",
+        path=_bare(parts.path),
+    )
 
 
 def _bare(path: str) -> str:
@@ -97,7 +112,8 @@ def api_root(kind: str, place: Place) -> str:
 
 
 def genuine(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool:
-    """Whether the call was signed with one of the secrets. headers: names in lower case, repeated ones joined by a comma.
+    """Whether the call was signed with one of the secrets. headers: names in lower case, repeated ones joined by a
+    comma.
 
     Every signature that is there has to hold, and one has to be there; GitHub's old SHA-1 header is none.
     """
@@ -121,7 +137,9 @@ def _holds(given: str, body: bytes, secrets: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What a webhook's call says of itself. event: ping, push, tag or the forge's own word; delivery: its id, empty if it has none."""
+    """What a webhook's call says of itself. event: ping, push, tag or the forge's own word; delivery: its id, empty if
+    it has none.
+    """
 
     event: str
     delivery: str
@@ -140,7 +158,9 @@ def call_of(headers: Mapping[str, str]) -> Call:
 
 
 def answer_of(call: Call, payload: Any, branch: str) -> tuple[bool, str]:
-    """(whether to look at the branch now, what to answer). The payload only says where to look: what is there is fetched."""
+    """(whether to look at the branch now, what to answer). The payload only says where to look: what is there is
+    fetched.
+    """
     if call.event == "ping":
         return False, "pong"
     if call.event != "push":

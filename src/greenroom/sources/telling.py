@@ -1,6 +1,8 @@
-"""Tells an app's forge what becomes of the commits that it had from there: statuses and deployments, from rows, and retried.
+"""Tells an app's forge what becomes of the commits that it had from there: statuses and deployments, from rows, and
+retried.
 
-A row stands before its request, and its attempt is counted before it is sent: after a kill it is sent again, which changes nothing for a
+A row stands before its request, and its attempt is counted before it is sent: after a kill it is sent again, which
+changes nothing for a
 status, and for a deployment the one that may have been made is looked for first.
 """
 
@@ -70,11 +72,15 @@ class ReportTurn:
             web_url = apps.web_url(source.app, self.installation)
             answer = self._ask(source, reports.deployment_status(source.api, place.path, number, told, web_url))
         else:
-            answer = self._ask(source, reports.status_request(source.kind, source.api, place.path, row.delivery.sha, told))
+            answer = self._ask(
+                source, reports.status_request(source.kind, source.api, place.path, row.delivery.sha, told)
+            )
         conclude(row, answer.status, "" if reports.settled(source.kind, answer.status, answer.body) else said(answer))
 
     def _deployment(self, row: Report, repo: str) -> str:
-        """The number of the delivery's deployment, which is made if there is none; empty when that failed, and it is noted."""
+        """The number of the delivery's deployment, which is made if there is none; empty when that failed, and it is
+        noted.
+        """
         source, delivery = row.source, row.delivery
         known = Report.objects.filter(source=source, delivery=delivery, kind="deployment").exclude(remote="").first()
         number = known.remote if known else ""
@@ -82,7 +88,9 @@ class ReportTurn:
             found = self._ask(source, reports.find_deployment(source.api, repo, delivery.sha, row.context))
             number = reports.own_deployment(parsed(found), str(delivery.pk)) if found.status == 200 else ""
         if not number:
-            answer = self._ask(source, reports.make_deployment(source.api, repo, delivery.sha, row.context, str(delivery.pk)))
+            answer = self._ask(
+                source, reports.make_deployment(source.api, repo, delivery.sha, row.context, str(delivery.pk))
+            )
             number = reports.number_of(parsed(answer)) if answer.status == 201 else ""
             if not number:
                 conclude(row, answer.status, said(answer))
@@ -117,34 +125,51 @@ def note_wanted(source: Source) -> None:
     """Write a report for each thing that the forge does not know yet of the newest deliveries of its commits."""
     if not Source.objects.select_for_update(no_key=True).filter(pk=source.pk).exists():
         return
-    rows = Delivery.objects.filter(app=source.app, kind="push", push__origin=source.url, created_at__gte=source.created_at)
+    rows = Delivery.objects.filter(
+        app=source.app, kind="push", push__origin=source.url, created_at__gte=source.created_at
+    )
     rows = rows.filter(Q(finished_at=None) | Q(updated_at__gte=clock.now() - RECENT)).select_related("release")
     for delivery in rows.order_by("-seq")[:LOOK_BACK]:
-        last = {(row.kind, row.context): row for row in Report.objects.filter(source=source, delivery=delivery).order_by("id")}
+        last = {
+            (row.kind, row.context): row
+            for row in Report.objects.filter(source=source, delivery=delivery).order_by("id")
+        }
         for told in _wanted(source, delivery):
             before = last.get((told.kind, told.context))
             if before is None or before.state != told.state:
                 if before and before.status == "pending":
                     Report.objects.filter(pk=before.pk, status="pending").update(status="dropped")
                 Report.objects.create(
-                    source=source, delivery=delivery, kind=told.kind, context=told.context, state=told.state, description=told.description
+                    source=source,
+                    delivery=delivery,
+                    kind=told.kind,
+                    context=told.context,
+                    state=told.state,
+                    description=told.description,
                 )
 
 
 def _wanted(source: Source, delivery: Delivery) -> list[reports.Told]:
     runs = [run for run in checks.latest(source.app, delivery.sha) if run.builtin and run.name in ("tests", "scan")]
     return reports.wanted(
-        app=source.app.name, state=delivery.state, reason=delivery.reason, version=delivery.release.version if delivery.release else None,
-        checks=[reports.Check(name=run.name, status=run.status, conclusion=run.conclusion, title=run.title) for run in runs],
+        app=source.app.name,
+        state=delivery.state,
+        reason=delivery.reason,
+        version=delivery.release.version if delivery.release else None,
+        checks=[
+            reports.Check(name=run.name, status=run.status, conclusion=run.conclusion, title=run.title) for run in runs
+        ],
         deployments=source.kind == "github",
-    )  # fmt: skip
+    )
 
 
 @transaction.atomic
 def claim() -> list[Report]:
     """Reports that are due, in order, with their attempt counted and a lease that outlives the request."""
     now = clock.now()
-    rows = Report.objects.filter(Q(next_at__lte=now) | Q(next_at=None), status="pending").select_related("source__app", "delivery")
+    rows = Report.objects.filter(Q(next_at__lte=now) | Q(next_at=None), status="pending").select_related(
+        "source__app", "delivery"
+    )
     taken = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).order_by("id")[:PER_TURN])
     for row in taken:
         row.attempts, row.next_at = row.attempts + 1, now + LEASE
@@ -157,4 +182,6 @@ def conclude(row: Report, code: int | None, error: str) -> None:
     wait = reports.pause(code, row.attempts) if error else None
     status = "sent" if not error else "failed" if wait is None else "pending"
     at = clock.now() + timedelta(seconds=wait) if wait is not None else None
-    Report.objects.filter(pk=row.pk, status="pending").update(status=status, code=code, error=error[:300], next_at=at, updated_at=clock.now())
+    Report.objects.filter(pk=row.pk, status="pending").update(
+        status=status, code=code, error=error[:300], next_at=at, updated_at=clock.now()
+    )

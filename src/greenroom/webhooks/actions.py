@@ -23,13 +23,25 @@ MAX_WEBHOOKS = 20
 
 @transaction.atomic
 def add(
-    *, actor: Actor, app: App, home: Path, url: str, include: list[str], level: str, secret: str = "", authorization: str = "",
+    *,
+    actor: Actor,
+    app: App,
+    home: Path,
+    url: str,
+    include: list[str],
+    level: str,
+    secret: str = "",
+    authorization: str = "",
     allowed: Sequence[outgoing.Network] = (),
-) -> tuple[Webhook, str]:  # fmt: skip
-    """A webhook and its signing secret, which is shown this once; a random one when none is given. UserError for what cannot be."""
+) -> tuple[Webhook, str]:
+    """A webhook and its signing secret, which is shown this once; a random one when none is given. UserError for what
+    cannot be.
+    """
     App.objects.select_for_update(no_key=True).get(pk=app.pk)
     if app.webhooks.count() >= MAX_WEBHOOKS:
-        raise UserError(f"{app.name} has {MAX_WEBHOOKS} webhooks, and more are not possible.", hint="heroku webhooks:remove ID")
+        raise UserError(
+            f"{app.name} has {MAX_WEBHOOKS} webhooks, and more are not possible.", hint="heroku webhooks:remove ID"
+        )
     plain = secret or new_secret()
     row = Webhook(app=app)
     _fill(row, home, allowed, url=url, include=include, level=level, secret=plain, authorization=authorization)
@@ -42,9 +54,17 @@ def add(
 
 @transaction.atomic
 def change(
-    *, actor: Actor, webhook: Webhook, home: Path, url: str | None = None, include: list[str] | None = None, level: str | None = None,
-    secret: str | None = None, authorization: str | None = None, allowed: Sequence[outgoing.Network] = (),
-) -> Webhook:  # fmt: skip
+    *,
+    actor: Actor,
+    webhook: Webhook,
+    home: Path,
+    url: str | None = None,
+    include: list[str] | None = None,
+    level: str | None = None,
+    secret: str | None = None,
+    authorization: str | None = None,
+    allowed: Sequence[outgoing.Network] = (),
+) -> Webhook:
     """Change what is given, leave what is None."""
     row = Webhook.objects.select_for_update(no_key=True).select_related("app").get(pk=webhook.pk)
     _fill(row, home, allowed, url=url, include=include, level=level, secret=secret, authorization=authorization)
@@ -68,9 +88,16 @@ def opened(row: Webhook, home: Path) -> tuple[str, str]:
 
 
 def _fill(
-    row: Webhook, home: Path, allowed: Sequence[outgoing.Network], *, url: str | None, include: list[str] | None, level: str | None,
-    secret: str | None, authorization: str | None,
-) -> None:  # fmt: skip
+    row: Webhook,
+    home: Path,
+    allowed: Sequence[outgoing.Network],
+    *,
+    url: str | None,
+    include: list[str] | None,
+    level: str | None,
+    secret: str | None,
+    authorization: str | None,
+) -> None:
     if url is not None:
         row.url = _url(url, allowed)
     if include is not None:

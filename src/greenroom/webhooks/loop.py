@@ -1,7 +1,10 @@
-"""The webhooks' turn of the worker: what happened becomes events, events become tellings, and tellings that are due are sent.
+"""The webhooks' turn of the worker: what happened becomes events, events become tellings, and tellings that are due are
+sent.
 
-Events come from rows: the audit log behind a cursor (its ids are in the order of commits), and the states of releases, builds and dynos.
-A telling's attempt is counted before its request; after a kill it is sent again with the same id, by which receivers know it.
+Events come from rows: the audit log behind a cursor (its ids are in the order of commits), and the states of releases,
+builds and dynos.
+A telling's attempt is counted before its request; after a kill it is sent again with the same id, by which receivers
+know it.
 """
 
 from __future__ import annotations
@@ -71,7 +74,11 @@ class WebhookTurn:
         """One attempt of a claimed telling, and how it ended."""
         secret, authorization = opened(row.webhook, self.home)
         body = json.dumps(_body(row)).encode()
-        headers = {"Content-Type": "application/json", "User-Agent": "Greenroom-Webhooks", "Heroku-Webhook-Hmac-SHA256": rules.signature(secret, body)}
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "Greenroom-Webhooks",
+            "Heroku-Webhook-Hmac-SHA256": rules.signature(secret, body),
+        }
         if authorization:
             headers["Authorization"] = authorization
         code, error = None, ""
@@ -104,7 +111,11 @@ def _tell_entry(entry: AuditEntry) -> None:
     if app is None:
         return
     include, action = rules.AUDITED[entry.action]
-    data = {"app": {"id": str(app.pk), "name": app.name}, **({"id": str(app.pk), "name": app.name} if include == "api:app" else {}), **entry.detail}
+    data = {
+        "app": {"id": str(app.pk), "name": app.name},
+        **({"id": str(app.pk), "name": app.name} if include == "api:app" else {}),
+        **entry.detail,
+    }
     actor = {"id": str(entry.account_id) if entry.account_id else "", "email": entry.actor}
     tell(app=app, include=include, action=action, data=data, actor=actor, at=entry.at)
 
@@ -117,22 +128,38 @@ def look_at(app: App) -> None:
     for thing in found:
         if thing.key in known:
             continue
-        action = "update" if Seen.objects.filter(app=app, key__startswith=f"{thing.include}/{thing.id}/").exists() else "create"
+        action = (
+            "update"
+            if Seen.objects.filter(app=app, key__startswith=f"{thing.include}/{thing.id}/").exists()
+            else "create"
+        )
         if not Seen.objects.get_or_create(app=app, key=thing.key)[1]:
             continue  # a webhook that was added this moment starts from here
-        actor = {"id": str(thing.account.pk), "email": thing.account.email} if thing.account else {"id": "", "email": "greenroom"}
+        actor = (
+            {"id": str(thing.account.pk), "email": thing.account.email}
+            if thing.account
+            else {"id": "", "email": "greenroom"}
+        )
         tell(app=app, include=thing.include, action=action, data=thing.data, actor=actor, at=clock.now())
 
 
 def tell(*, app: App, include: str, action: str, data: dict[str, Any], actor: dict[str, str], at: Any) -> None:
-    """An event with a telling for each webhook of the app that asked for its kind and is older; no event where there is none."""
+    """An event with a telling for each webhook of the app that asked for its kind and is older; no event where there is
+    none.
+    """
     hooks = [row for row in Webhook.objects.filter(app=app, created_at__lte=at) if include in row.include]
     if not hooks:
         return
     payload = {
-        "action": action, "actor": actor, "data": data, "previous_data": {}, "resource": include.removeprefix("api:"),
-        "version": "application/vnd.heroku+json; version=3", "published_at": clock.heroku_time(clock.now()), "sequence": None,
-    }  # fmt: skip
+        "action": action,
+        "actor": actor,
+        "data": data,
+        "previous_data": {},
+        "resource": include.removeprefix("api:"),
+        "version": "application/vnd.heroku+json; version=3",
+        "published_at": clock.heroku_time(clock.now()),
+        "sequence": None,
+    }
     event = Event.objects.create(app=app, include=include, payload=payload)
     now = clock.now()
     Telling.objects.bulk_create(Telling(webhook=hook, event=event, next_attempt_at=now) for hook in hooks)
@@ -140,13 +167,22 @@ def tell(*, app: App, include: str, action: str, data: dict[str, Any], actor: di
 
 @transaction.atomic
 def claim() -> list[Telling]:
-    """The tellings that are due, a few of each app, with their attempt counted and a lease that outlives the request."""
+    """The tellings that are due, a few of each app, with their attempt counted and a lease that outlives the
+    request.
+    """
     now = clock.now()
-    rows = Telling.objects.filter(status__in=("pending", "retrying"), next_attempt_at__lte=now).select_related("webhook__app", "event")
+    rows = Telling.objects.filter(status__in=("pending", "retrying"), next_attempt_at__lte=now).select_related(
+        "webhook__app", "event"
+    )
     taken: list[Telling] = []
     for row in rows.select_for_update(no_key=True, skip_locked=True, of=("self",)).order_by("next_attempt_at")[:BATCH]:
         if sum(other.webhook.app_id == row.webhook.app_id for other in taken) < PER_APP:
-            row.num_attempts, row.attempt, row.attempted_at, row.next_attempt_at = row.num_attempts + 1, uuid.uuid4(), now, now + LEASE
+            row.num_attempts, row.attempt, row.attempted_at, row.next_attempt_at = (
+                row.num_attempts + 1,
+                uuid.uuid4(),
+                now,
+                now + LEASE,
+            )
             row.save(update_fields=["num_attempts", "attempt", "attempted_at", "next_attempt_at", "updated_at"])
             taken.append(row)
     return taken
@@ -164,7 +200,15 @@ def _conclude(row: Telling, code: int | None, error: str) -> None:
 def _body(row: Telling) -> dict[str, Any]:
     at = clock.heroku_time(row.event.created_at)
     metadata = {
-        "attempt": {"id": str(row.attempt)}, "delivery": {"id": str(row.pk)}, "event": {"id": str(row.event_id), "include": row.event.include},
+        "attempt": {"id": str(row.attempt)},
+        "delivery": {"id": str(row.pk)},
+        "event": {"id": str(row.event_id), "include": row.event.include},
         "webhook": {"id": str(row.webhook_id)},
-    }  # fmt: skip
-    return {"id": str(row.event_id), "created_at": at, "updated_at": at, **row.event.payload, "webhook_metadata": metadata}
+    }
+    return {
+        "id": str(row.event_id),
+        "created_at": at,
+        "updated_at": at,
+        **row.event.payload,
+        "webhook_metadata": metadata,
+    }

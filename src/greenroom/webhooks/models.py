@@ -33,7 +33,9 @@ class Cursor(models.Model):
 
 
 class Seen(models.Model):
-    """That an app's thing was seen in a state; ``key`` is KIND/ID/STATE. What is seen for the first time is an event."""
+    """That an app's thing was seen in a state; ``key`` is KIND/ID/STATE. What is seen for the first time is an
+    event.
+    """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=120)
@@ -56,7 +58,8 @@ class Event(models.Model):
 class Telling(models.Model):
     """One event for one webhook: Heroku's *webhook delivery*. The row stands before the first request.
 
-    status: pending, retrying, succeeded, failed. next_attempt_at: when it is due; while a request is under way, when it would be asked again
+    status: pending, retrying, succeeded, failed. next_attempt_at: when it is due; while a request is under way, when it
+    would be asked again
     if this process died. attempt: id of the last attempt; code and error say how it ended.
     """
 

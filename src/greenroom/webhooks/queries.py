@@ -1,4 +1,6 @@
-"""Reads webhooks, and the things of an app whose states are events: releases, builds, dynos and what the radar knows of migrations."""
+"""Reads webhooks, and the things of an app whose states are events: releases, builds, dynos and what the radar knows of
+migrations.
+"""
 
 from __future__ import annotations
 
@@ -40,37 +42,76 @@ class Thing:
 
 def things(app: App) -> list[Thing]:
     """The newest releases, builds and dynos of the app, oldest first."""
-    found = [_release(row, app) for row in Release.objects.filter(app=app).select_related("slug", "account").order_by("-created_at")[:NEWEST]]
-    found += [_build(row, app) for row in Build.objects.filter(app=app).select_related("account").order_by("-created_at")[:NEWEST]]
-    dynos = Dyno.objects.filter(app=app, kind__in=("web", "worker", "run")).select_related("release", "account").order_by("-created_at")[:NEWEST]
-    states = MigrationState.objects.filter(app=app, status__in=("ok", "error")).select_related("release").order_by("-pk")[:NEWEST]
+    found = [
+        _release(row, app)
+        for row in Release.objects.filter(app=app).select_related("slug", "account").order_by("-created_at")[:NEWEST]
+    ]
+    found += [
+        _build(row, app)
+        for row in Build.objects.filter(app=app).select_related("account").order_by("-created_at")[:NEWEST]
+    ]
+    dynos = (
+        Dyno.objects.filter(app=app, kind__in=("web", "worker", "run"))
+        .select_related("release", "account")
+        .order_by("-created_at")[:NEWEST]
+    )
+    states = (
+        MigrationState.objects.filter(app=app, status__in=("ok", "error"))
+        .select_related("release")
+        .order_by("-pk")[:NEWEST]
+    )
     return [*found, *(_dyno(row, app) for row in dynos), *(_migrations(row, app) for row in states)][::-1]
 
 
 def _migrations(row: MigrationState, app: App) -> Thing:
     """What the radar knows of a release; whatever changes in it is a new state."""
-    known = {"status": row.status, "pending": row.pending, "missing": row.missing, "conflicts": row.conflicts, "unmade": row.unmade}
+    known = {
+        "status": row.status,
+        "pending": row.pending,
+        "missing": row.missing,
+        "conflicts": row.conflicts,
+        "unmade": row.unmade,
+    }
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-    data = {"id": str(row.release_id), "app": {"id": str(app.pk), "name": app.name}, "release": {"version": row.release.version}, "detail": row.detail}
+    data = {
+        "id": str(row.release_id),
+        "app": {"id": str(app.pk), "name": app.name},
+        "release": {"version": row.release.version},
+        "detail": row.detail,
+    }
     return Thing("migrations", str(row.release_id), digest, {**data, **known})
 
 
 def _release(row: Release, app: App) -> Thing:
     data = {
-        "version": row.version, "description": row.description, "status": row.status, "slug": {"id": str(row.slug_id)} if row.slug_id else None,
+        "version": row.version,
+        "description": row.description,
+        "status": row.status,
+        "slug": {"id": str(row.slug_id)} if row.slug_id else None,
         "commit": row.slug.commit if row.slug else None,
-    }  # fmt: skip
+    }
     return Thing("api:release", str(row.pk), row.status, _common(row, app) | data, row.account)
 
 
 def _build(row: Build, app: App) -> Thing:
-    data = {"status": row.status, "source_blob": {"version": row.commit}, "slug": {"id": str(row.slug_id)} if row.slug_id else None}
+    data = {
+        "status": row.status,
+        "source_blob": {"version": row.commit},
+        "slug": {"id": str(row.slug_id)} if row.slug_id else None,
+    }
     return Thing("api:build", str(row.pk), row.status, _common(row, app) | data, row.account)
 
 
 def _dyno(row: Dyno, app: App) -> Thing:
     release = {"id": str(row.release_id), "version": row.release.version}
-    data = {"name": row.name, "type": row.type, "size": row.size, "state": row.state, "exit_status": row.exit_code, "release": release}
+    data = {
+        "name": row.name,
+        "type": row.type,
+        "size": row.size,
+        "state": row.state,
+        "exit_status": row.exit_code,
+        "release": release,
+    }
     return Thing("dyno", str(row.pk), row.state, _common(row, app) | data, row.account)
 
 

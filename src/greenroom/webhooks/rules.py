@@ -7,9 +7,17 @@ import hashlib
 import hmac
 
 INCLUDES = (
-    "api:addon", "api:addon-attachment", "api:app", "api:build", "api:collaborator", "api:domain", "api:formation", "api:release", "dyno",
+    "api:addon",
+    "api:addon-attachment",
+    "api:app",
+    "api:build",
+    "api:collaborator",
+    "api:domain",
+    "api:formation",
+    "api:release",
+    "dyno",
     "migrations",
-)  # fmt: skip
+)
 LEVELS = ("notify", "sync")
 ATTEMPTS = 12
 FIRST_PAUSE = 20
@@ -33,7 +41,9 @@ AUDITED: dict[str, tuple[str, str]] = {
 
 
 def normal_includes(wanted: list[str]) -> list[str]:
-    """Heroku's spellings as one, sorted, each once: ``api:dyno`` and ``release`` are understood too. ValueError names what there is."""
+    """Heroku's spellings as one, sorted, each once: ``api:dyno`` and ``release`` are understood too. ValueError names
+    what there is.
+    """
     found = set()
     for text in wanted:
         short = text.strip().removeprefix("api:")
@@ -54,7 +64,9 @@ def text_problem(name: str, value: str, limit: int) -> str:
 
 
 def pause(*, level: str, attempts: int) -> int | None:
-    """Seconds until the next attempt after ``attempts`` failed ones: doubled each time, an hour at most. None: it is given up."""
+    """Seconds until the next attempt after ``attempts`` failed ones: doubled each time, an hour at most. None: it is
+    given up.
+    """
     if level == "notify" or attempts >= ATTEMPTS:
         return None
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempts - 1))

@@ -1,7 +1,9 @@
 """Starts PostgreSQL with a limit on what each of its processes may allocate: ``bounded.py BYTES PROGRAM ARGUMENT...``.
 
-The limit is inherited by every backend. A query that needs more fails with "out of memory", alone; the server and other sessions go on.
-Shared memory is not counted. Standard library only, and run by path: the server's user needs to read no other module of Greenroom.
+The limit is inherited by every backend. A query that needs more fails with "out of memory", alone; the server and other
+sessions go on.
+Shared memory is not counted. Standard library only, and run by path: the server's user needs to read no other module of
+Greenroom.
 """
 
 import os

@@ -24,7 +24,9 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A HostError is one line and a hint on stderr, and exit code 1; so is a process or a file that belongs to another user."""
+    """A HostError is one line and a hint on stderr, and exit code 1; so is a process or a file that belongs to another
+    user.
+    """
 
     @functools.wraps(command)
     def wrapped(*words: Any, **options: Any) -> Any:
@@ -47,7 +49,11 @@ def _of_another_user(error: PermissionError, home: Path) -> HostError:
     import os
     import pwd
 
-    what = f"{error.filename} cannot be used" if error.filename else f"The processes of the installation in {home} cannot be signalled"
+    what = (
+        f"{error.filename} cannot be used"
+        if error.filename
+        else f"The processes of the installation in {home} cannot be signalled"
+    )
     text = f"{what}: {error.strerror or error}."
     try:
         owner = home.stat().st_uid
@@ -57,7 +63,10 @@ def _of_another_user(error: PermissionError, home: Path) -> HostError:
     if owner == os.geteuid():
         return HostError(text, f"greenroom doctor --home {shlex.quote(str(home))}")
     command = f"greenroom {click.get_current_context().info_name} --home {shlex.quote(str(home))}"
-    return HostError(f"{text} They belong to {name}." if not error.filename else text, f"sudo {command}" if owner == 0 else f"sudo -u {name} {command}")
+    return HostError(
+        f"{text} They belong to {name}." if not error.filename else text,
+        f"sudo {command}" if owner == 0 else f"sudo -u {name} {command}",
+    )
 
 
 def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
@@ -86,13 +95,23 @@ def _installed(home_option: str | None) -> tuple[Any, homes.Installation]:
 @click.option(
     "--proxy-port",
     type=click.IntRange(0, 65535),
-    help="A proxy that leads the Heroku CLI's fixed host names (*.heroku.com) here, for ci:run. Kept; 0, the default, is none.",
+    help=(
+        "A proxy that leads the Heroku CLI's fixed host names (*.heroku.com) here, for ci:run. Kept; 0, the default, is"
+        " none."
+    ),
 )
-@click.option("--host", help="The name under which other computers reach this installation; in links and certificates. Kept; default localhost.")
 @click.option(
-    "--bind", type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
+    "--host",
+    help=(
+        "The name under which other computers reach this installation; in links and certificates. Kept; default"
+        " localhost."
+    ),
+)
+@click.option(
+    "--bind",
+    type=click.Choice(["127.0.0.1", "0.0.0.0"]),  # noqa: S104 - asked for by name, never the default
     help="Listen for this computer alone (the default) or on all its networks. Kept.",
-)  # fmt: skip
+)
 @clear_errors
 def up(
     home_option: str | None,
@@ -192,7 +211,10 @@ def doctor(home_option: str | None, as_json: bool, strict: bool) -> None:
 @JSON
 @click.option(
     "--host",
-    help="The name under which this machine is reached; must be one that the Heroku CLI accepts. Default: that of `greenroom up --host`, else localhost.",
+    help=(
+        "The name under which this machine is reached; must be one that the Heroku CLI accepts. Default: that of"
+        " `greenroom up --host`, else localhost."
+    ),
 )
 @click.option(
     "--token-file",
@@ -200,7 +222,11 @@ def doctor(home_option: str | None, as_json: bool, strict: bool) -> None:
     metavar="FILE",
     help="A file with your own token, instead of the administrator's.",
 )
-@click.option("--proxy", is_flag=True, help="Let the Heroku CLI's fixed host names lead here too, for ci:run; needs `greenroom up --proxy-port N`.")
+@click.option(
+    "--proxy",
+    is_flag=True,
+    help="Let the Heroku CLI's fixed host names lead here too, for ci:run; needs `greenroom up --proxy-port N`.",
+)
 @clear_errors
 def env(home_option: str | None, as_json: bool, host: str | None, token_file: Path | None, proxy: bool) -> None:
     """Print shell exports for greenroom and for the unmodified Heroku CLI.

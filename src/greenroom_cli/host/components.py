@@ -36,7 +36,9 @@ PASSED = (
 
 @dataclass(frozen=True)
 class Component:
-    """One program that the host keeps running. ``user``: (uid, gid), None for the host's own. ``ready``: whether it answers now."""
+    """One program that the host keeps running. ``user``: (uid, gid), None for the host's own. ``ready``: whether it
+    answers now.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -145,12 +147,16 @@ def _supervisor(home: Path, install: Installation) -> tuple[str, ...]:
 
 
 def private_egress(environ: Mapping[str, str]) -> list[str]:
-    """Private networks that the operator opens to dynos: ``GREENROOM_PRIVATE_EGRESS="10.2.0.0/16 fd00::/8"``. HostError for what is none."""
+    """Private networks that the operator opens to dynos: ``GREENROOM_PRIVATE_EGRESS="10.2.0.0/16 fd00::/8"``. HostError
+    for what is none.
+    """
     texts = environ.get("GREENROOM_PRIVATE_EGRESS", "").split()
     try:
         return [str(ipaddress.ip_network(text)) for text in texts]
     except ValueError as error:
-        raise HostError(f"GREENROOM_PRIVATE_EGRESS: {error}", hint="networks with blanks between them, like 10.2.0.0/16") from None
+        raise HostError(
+            f"GREENROOM_PRIVATE_EGRESS: {error}", hint="networks with blanks between them, like 10.2.0.0/16"
+        ) from None
 
 
 def database_address(url: str) -> str:
@@ -161,7 +167,9 @@ def database_address(url: str) -> str:
 
 
 def needed_paths() -> list[Path]:
-    """Folders outside the home that dynos and the control plane read: the virtual environment and the interpreters on this host."""
+    """Folders outside the home that dynos and the control plane read: the virtual environment and the interpreters on
+    this host.
+    """
     found = {Path(sys.prefix), Path(sys.base_prefix)}
     for name in ("python3", *(f"python3.{minor}" for minor in range(8, 30))):
         path = shutil.which(name)
@@ -177,9 +185,13 @@ def needed_paths() -> list[Path]:
 
 
 def pythons() -> list[Path]:
-    """The interpreters in these folders. The worker looks for more, but in the folders of its own user, not of whoever called ``greenroom up``."""
+    """The interpreters in these folders. The worker looks for more, but in the folders of its own user, not of whoever
+    called ``greenroom up``.
+    """
     own = Path(sys.prefix)
-    found = [path for folder in needed_paths() if folder != own for path in sorted((folder / "bin").glob("python3.[0-9]*"))]
+    found = [
+        path for folder in needed_paths() if folder != own for path in sorted((folder / "bin").glob("python3.[0-9]*"))
+    ]
     return [path for path in found if re.fullmatch(r"python3\.\d+", path.name)]
 
 
@@ -224,4 +236,3 @@ def _worker_ready(home: Path) -> bool:
         return Path(f"/proc/{int((home / 'run' / 'worker.ready').read_text())}").exists()
     except (OSError, ValueError):
         return False
-

@@ -33,10 +33,22 @@ class Finding:
 def examine(home: Path, install: Installation | None) -> list[Finding]:
     """All checks, in the order in which a person should read them."""
     checks: list[Callable[[], Finding]] = [
-        _python, _mode, lambda: _bubblewrap(), _cgroups, lambda: _program("git", (2, 31)), lambda: _caddy(), _postgres,
-        lambda: _program("uv", (0, 5)), lambda: _disk(home), lambda: _storage(home),
-        lambda: _running(home, install), lambda: _ports(home, install), lambda: _ancestors(home), _interpreters, _clock,
-    ]  # fmt: skip
+        _python,
+        _mode,
+        lambda: _bubblewrap(),
+        _cgroups,
+        lambda: _program("git", (2, 31)),
+        lambda: _caddy(),
+        _postgres,
+        lambda: _program("uv", (0, 5)),
+        lambda: _disk(home),
+        lambda: _storage(home),
+        lambda: _running(home, install),
+        lambda: _ports(home, install),
+        lambda: _ancestors(home),
+        _interpreters,
+        _clock,
+    ]
     found = []
     for check in checks:
         try:
@@ -96,7 +108,10 @@ def _bubblewrap() -> Finding:
     ]
     result = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
     if result.returncode:
-        remedy = "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile for bwrap"
+        remedy = (
+            "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile for"
+            " bwrap"
+        )
         return Finding("sandbox", "fail", f"bubblewrap cannot make a sandbox: {result.stderr.strip()[:200]}", remedy)
     return Finding("sandbox", "ok", "bubblewrap makes sandboxes with namespaces of their own")
 
@@ -161,9 +176,16 @@ def _disk(home: Path) -> Finding:
         place = place.parent
     free, full = shutil.disk_usage(place).free / 1e9, disk.lacking(place)
     if full:
-        return Finding("disk", "fail", f"{free:.1f} GB free at {place}: pushes, builds and config changes are refused", "free some, or choose another --home")
+        return Finding(
+            "disk",
+            "fail",
+            f"{free:.1f} GB free at {place}: pushes, builds and config changes are refused",
+            "free some, or choose another --home",
+        )
     level = "ok" if free > 2 else "warn"
-    return Finding("disk", level, f"{free:.1f} GB free at {place}", "" if level == "ok" else "free some, or choose another --home")
+    return Finding(
+        "disk", level, f"{free:.1f} GB free at {place}", "" if level == "ok" else "free some, or choose another --home"
+    )
 
 
 def _storage(home: Path) -> Finding:
@@ -179,7 +201,9 @@ def _ports(home: Path, install: Installation | None) -> Finding:
     deaf = [port for port in wanted if port.owner in living and port.number not in open_ports]
     if deaf:
         text = ", ".join(f"{port.number} ({port.name}, {port.owner})" for port in deaf)
-        return Finding("ports", "fail", f"nobody listens on {text}", f"see {home}/logs/{deaf[0].owner}.log; greenroom down and up")
+        return Finding(
+            "ports", "fail", f"nobody listens on {text}", f"see {home}/logs/{deaf[0].owner}.log; greenroom down and up"
+        )
     for port in wanted:
         if port.owner not in living and (why := ports.trouble(port)):
             return Finding("ports", "fail", ports.explain(port, why), f"greenroom up {port.option} N chooses another")
@@ -196,12 +220,22 @@ def _running(home: Path, install: Installation | None) -> Finding:
     living = {name: who for name in names if (who := keeper.known(home, name))}
     extra = [f"{name} {who.pid}" for name, rows in found.items() for who in rows if who != living.get(name)]
     if extra:
-        return Finding("components", "fail", f"processes of this home that nobody watches: {', '.join(extra)}", f"greenroom down --home {home}")
+        return Finding(
+            "components",
+            "fail",
+            f"processes of this home that nobody watches: {', '.join(extra)}",
+            f"greenroom down --home {home}",
+        )
     down = [name for name in names if name not in living]
     if not living and not strays.shims(home):
         return Finding("components", "warn", "Greenroom is down", f"greenroom up --home {home} --detach")
     if down:
-        return Finding("components", "fail", f"down: {', '.join(down)}", f"greenroom up --home {home} --detach; what runs is adopted")
+        return Finding(
+            "components",
+            "fail",
+            f"down: {', '.join(down)}",
+            f"greenroom up --home {home} --detach; what runs is adopted",
+        )
     return Finding("components", "ok", f"all {len(names)} run")
 
 

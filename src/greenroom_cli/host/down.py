@@ -11,10 +11,15 @@ from greenroom_cli.host import groups, keeper, strays
 
 GRACE = 35.0
 ORDER = {
-    "worker": (signal.SIGTERM, 8), "web": (signal.SIGTERM, 8), "supervisor": (signal.SIGTERM, 8), "caddy": (signal.SIGTERM, 8),
+    "worker": (signal.SIGTERM, 8),
+    "web": (signal.SIGTERM, 8),
+    "supervisor": (signal.SIGTERM, 8),
+    "caddy": (signal.SIGTERM, 8),
     "postgres": (signal.SIGINT, 20),
-}  # fmt: skip
-"""name -> (signal that ends it, seconds until KILL), in the order in which components end; dynos end before their supervisor."""
+}
+"""name -> (signal that ends it, seconds until KILL), in the order in which components end; dynos end before their
+supervisor.
+"""
 
 
 def take_down(home: Path, say: Callable[[str], None]) -> bool:
@@ -42,7 +47,9 @@ def end_component(home: Path, name: str, found: list[keeper.Identity], say: Call
 
 
 def _dynos(home: Path, say: Callable[[str], None]) -> bool:
-    """Stop all dynos at once, kill those that do not end, and forget them; without a supervisor they are stopped through their shims."""
+    """Stop all dynos at once, kill those that do not end, and forget them; without a supervisor they are stopped
+    through their shims.
+    """
     if keeper.known(home, "supervisor") is None:
         return strays.end_shims(home, say)
     from greenroom.basics.errors import GreenroomError

@@ -13,7 +13,9 @@ from greenroom_cli.host.home import Installation
 LOCAL = ("localhost", "127.0.0.1")
 ACCEPTED = re.compile(r"(.*\.)?(heroku\.com|herokai\.com|herokuspace\.com|herokudev\.com)\Z")
 
-MAKE = "an administrator makes one: greenroom accounts:token EMAIL, or greenroom accounts:create EMAIL for a new account"
+MAKE = (
+    "an administrator makes one: greenroom accounts:token EMAIL, or greenroom accounts:create EMAIL for a new account"
+)
 
 
 def variables(
@@ -21,14 +23,17 @@ def variables(
 ) -> dict[str, str]:
     """name -> value, with the administrator's token or that of a file.
 
-    The Heroku CLI gets the port with TLS: a few of its commands send the token to hosts of Heroku's with the protocol of HEROKU_HOST.
+    The Heroku CLI gets the port with TLS: a few of its commands send the token to hosts of Heroku's with the protocol
+    of HEROKU_HOST.
     HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead.
     proxy: with what makes *.heroku.com lead here as well; HostError when the installation has no proxy."""
     host = host or install.host
     if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
         raise HostError(
-            f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your token there.",
-            f"use a tunnel (ssh -L {install.api_port}:localhost:{install.api_port} ...) or a name that contains localhost",
+            f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your"
+            " token there.",
+            f"use a tunnel (ssh -L {install.api_port}:localhost:{install.api_port} ...) or a name that contains"
+            " localhost",
         )
     token = _token(home, token_file)
     url = f"http://{host}:{install.api_port}" if host in LOCAL else f"https://{host}:{install.tls_port}"
@@ -51,7 +56,9 @@ def variables(
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
     if host not in LOCAL:
-        found["HEROKU_HEADERS"] = json.dumps({"Authorization": f"Bearer {token}"})  # the CLI adds the token for these two alone
+        found["HEROKU_HEADERS"] = json.dumps(
+            {"Authorization": f"Bearer {token}"}
+        )  # the CLI adds the token for these two alone
     if install.postgres == "embedded":
         found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak
     return found | (_proxied(install, host, ca) if proxy else {})
@@ -70,7 +77,10 @@ def _direct(host: str) -> str:
 def _proxied(install: Installation, host: str, ca: str) -> dict[str, str]:
     """The CLI's tunnel trusts SSL_CERT_FILE alone, where everything else of it trusts NODE_EXTRA_CA_CERTS."""
     if not install.proxy_port:
-        raise HostError("This installation has no proxy for the Heroku CLI's fixed host names.", "greenroom down; greenroom up --proxy-port 5053")
+        raise HostError(
+            "This installation has no proxy for the Heroku CLI's fixed host names.",
+            "greenroom down; greenroom up --proxy-port 5053",
+        )
     proxy = f"http://{host}:{install.proxy_port}"
     return {"HTTPS_PROXY": proxy, "SSL_CERT_FILE": ca, "NO_PROXY": _direct(host)}
 

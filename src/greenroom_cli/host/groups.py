@@ -1,4 +1,6 @@
-"""The control group of the embedded PostgreSQL: one memory limit for the postmaster and all its backends. Root mode only."""
+"""The control group of the embedded PostgreSQL: one memory limit for the postmaster and all its backends. Root mode
+only.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,15 @@ from greenroom.engine.local import cgroups
 
 SERVER = "_postgres"
 KEPT = "-900"
-"""oom_score_adj of the postmaster: when the group is full the kernel ends a backend, whose own value PostgreSQL sets back to 0."""
+"""oom_score_adj of the postmaster: when the group is full the kernel ends a backend, whose own value PostgreSQL sets
+back to 0.
+"""
 
 
 def of_postgres(home: Path, limit: int) -> tuple[str, ...]:
-    """Make the server's group with a limit of so many bytes; the files into which its process is written. None where there are no groups."""
+    """Make the server's group with a limit of so many bytes; the files into which its process is written. None where
+    there are no groups.
+    """
     try:
         return tuple(cgroups.find(str(home)).server(SERVER, limit))
     except (cgroups.UnavailableError, OSError):
@@ -21,7 +27,9 @@ def of_postgres(home: Path, limit: int) -> tuple[str, ...]:
 
 
 def enter(pid: int, files: tuple[str, ...]) -> None:
-    """Move a process that has just been started into the group, and keep it from being chosen first when memory is short."""
+    """Move a process that has just been started into the group, and keep it from being chosen first when memory is
+    short.
+    """
     for file in files:
         with contextlib.suppress(OSError):
             Path(file).write_text(str(pid))

@@ -1,6 +1,8 @@
-"""The guard of the embedded server: an event trigger in each database that takes the records of migrations from all but their owner at once.
+"""The guard of the embedded server: an event trigger in each database that takes the records of migrations from all but
+their owner at once.
 
-Only a superuser may make one, which the platform's own role is not; ``greenroom up`` is. New databases get it from template1. Where it is missing
+Only a superuser may make one, which the platform's own role is not; ``greenroom up`` is. New databases get it from
+template1. Where it is missing
 (another PostgreSQL), the platform takes the same rights away after each run of a person and in its regular checks.
 """
 
@@ -11,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 2
-NO_LARGE_OBJECTS = "REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(int), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC"
+NO_LARGE_OBJECTS = (
+    "REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(int), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid,"
+    " bytea) FROM PUBLIC"
+)
 """Roles of test runs may connect to the database ``postgres``; large objects are all that they could store there."""
 DATABASES = r"^d[0-9a-f]{12}(_.*)?$"
 OWNER = "greenroom"
-"""The platform's role. A database of that name pattern with another owner was made by a tenant: no superuser may enter it."""
+"""The platform's role. A database of that name pattern with another owner was made by a tenant: no superuser may enter
+it.
+"""
 FUNCTION = """
 CREATE OR REPLACE FUNCTION pg_catalog.greenroom_guard() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
@@ -36,27 +43,37 @@ BEGIN
     END LOOP;
 END $guard$
 """
-"""It runs with the rights of whoever makes a table: of its owner, who may take rights on it away, and of nobody more powerful."""
+"""It runs with the rights of whoever makes a table: of its owner, who may take rights on it away, and of nobody more
+powerful.
+"""
 STATEMENTS = (
     FUNCTION,
-    "CREATE EVENT TRIGGER greenroom_guard ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE')"
-    " EXECUTE FUNCTION pg_catalog.greenroom_guard()",
+    (
+        "CREATE EVENT TRIGGER greenroom_guard ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS',"
+        " 'SELECT INTO', 'ALTER TABLE') EXECUTE FUNCTION pg_catalog.greenroom_guard()"
+    ),
     "ALTER EXTENSION plpgsql ADD EVENT TRIGGER greenroom_guard",
 )
 """As a part of an extension that each database has, the trigger is in no dump; nor is a function of pg_catalog."""
 
 
 def put_into(connection: Any) -> None:
-    """Make the guard in the connection's database, or nothing when it is there. The connection is a superuser's, with pg_catalog as search_path."""
+    """Make the guard in the connection's database, or nothing when it is there. The connection is a superuser's, with
+    pg_catalog as search_path.
+    """
     with connection.transaction():
         connection.execute(FUNCTION)
-        if not connection.execute("SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtname = 'greenroom_guard'").fetchone():
+        if not connection.execute(
+            "SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtname = 'greenroom_guard'"
+        ).fetchone():
             for statement in STATEMENTS[1:]:
                 connection.execute(statement)
 
 
 def everywhere(home: Path, connect: Callable[[str], Any]) -> None:
-    """Put the guard into template1 and into the databases that apps have already; once for each home. ``connect``: as superuser, to a database."""
+    """Put the guard into template1 and into the databases that apps have already; once for each home. ``connect``: as
+    superuser, to a database.
+    """
     marker = home / "postgres" / f"guard.{VERSION}"
     if marker.exists():
         return
@@ -76,14 +93,17 @@ def everywhere(home: Path, connect: Callable[[str], Any]) -> None:
 def _databases(connection: Any) -> set[str]:
     """The databases of apps that the platform made itself."""
     rows = connection.execute(
-        "SELECT datname FROM pg_catalog.pg_database WHERE datname ~ %s AND datallowconn AND pg_catalog.pg_get_userbyid(datdba) = %s",
+        "SELECT datname FROM pg_catalog.pg_database WHERE datname ~ %s AND datallowconn AND"
+        " pg_catalog.pg_get_userbyid(datdba) = %s",
         [DATABASES, OWNER],
     ).fetchall()
     return {name for (name,) in rows}
 
 
 def _is_put_into(name: str, connect: Callable[[str], Any]) -> bool:
-    """Whether the database has the guard now. A database that is being dropped or replaced has not; the next start tries again."""
+    """Whether the database has the guard now. A database that is being dropped or replaced has not; the next start
+    tries again.
+    """
     try:
         with connect(name) as connection:
             put_into(connection)

@@ -16,7 +16,19 @@ FILE = "installation.json"
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 CONTROL_USER = "greenroom"
 POSTGRES_USER = "greenroom-postgres"
-SHARED = ("slugs", "envs", "sources", "builds", "cache", "cache/wheels", "cache/apps", "logs", "logs/apps", "run", "tools")  # fmt: skip
+SHARED = (
+    "slugs",
+    "envs",
+    "sources",
+    "builds",
+    "cache",
+    "cache/wheels",
+    "cache/apps",
+    "logs",
+    "logs/apps",
+    "run",
+    "tools",
+)
 ROOT_OWNED = ("run/dynos", "run/scratch")
 PRIVATE = ("keys", "repos", "caddy", "snapshots", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
 
@@ -77,10 +89,18 @@ def read(home: Path) -> Installation | None:
 
 
 def settle(
-    home: Path, api_port: int | None, http_port: int | None, https_port: int | None, proxy_port: int | None = None,
-    *, host: str | None = None, bind: str | None = None,
+    home: Path,
+    api_port: int | None,
+    http_port: int | None,
+    https_port: int | None,
+    proxy_port: int | None = None,
+    *,
+    host: str | None = None,
+    bind: str | None = None,
 ) -> Installation:
-    """What this ``up`` runs with: stored values, changed by options; the mode must be the one that the home was made in."""
+    """What this ``up`` runs with: stored values, changed by options; the mode must be the one that the home was made
+    in.
+    """
     mode = "root" if os.geteuid() == 0 else "development"
     stored = read(home)
     if stored and stored.mode != mode:
@@ -105,7 +125,10 @@ def _host_name(text: str) -> str:
     """HostError when it is no name that a certificate could hold."""
     name = text.lower().rstrip(".")
     if len(name) > 253 or not HOST_NAME.match(name):
-        raise HostError(f"--host is {text[:60]!r}, which is no host name.", "for example greenroom-localhost.example.com; letters, digits, dashes and dots")
+        raise HostError(
+            f"--host is {text[:60]!r}, which is no host name.",
+            "for example greenroom-localhost.example.com; letters, digits, dashes and dots",
+        )
     return name
 
 

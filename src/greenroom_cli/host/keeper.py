@@ -1,6 +1,7 @@
 """Starts components, finds the ones that live already, restarts what dies with growing pauses, and ends all of them.
 
-A component is known by the lock that it holds (``locks``), and sooner by ``run/<name>.pid``: its pid and start time, so that a reused
+A component is known by the lock that it holds (``locks``), and sooner by ``run/<name>.pid``: its pid and start time, so
+that a reused
 number is never mistaken for it. The pid file is a convenience: no disk has to have room for it.
 """
 
@@ -69,7 +70,9 @@ def remember(home: Path, name: str, who: Identity, restarts: int = 0) -> bool:
     path = pid_file(home, name)
     temporary = path.with_suffix(f".{os.getpid()}")
     try:
-        temporary.write_text(json.dumps({"pid": who.pid, "start": who.started, "since": time.time(), "restarts": restarts}))
+        temporary.write_text(
+            json.dumps({"pid": who.pid, "start": who.started, "since": time.time(), "restarts": restarts})
+        )
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError:
@@ -85,7 +88,9 @@ def forget(path: Path) -> None:
 
 
 def start(home: Path, component: Component | Watched, restarts: int = 0) -> Identity:
-    """Start one component in a session of its own, with its lock; its output goes to ``logs/<name>.log``. HostError when one runs already."""
+    """Start one component in a session of its own, with its lock; its output goes to ``logs/<name>.log``. HostError
+    when one runs already.
+    """
     if other := known(home, component.name):
         raise HostError(f"{component.name} runs already as pid {other.pid}.", f"greenroom down --home {home}")
     end(locks.holders(home, component.name), signal.SIGTERM, 2)
@@ -98,9 +103,17 @@ def start(home: Path, component: Component | Watched, restarts: int = 0) -> Iden
     log = _log(home, component.name)
     try:
         process = subprocess.Popen(
-            component.argv, cwd=home, env=component.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            umask=0o022, pass_fds=() if lock is None else (lock,), **extra,
-        )  # type: ignore[call-overload]  # fmt: skip
+            component.argv,
+            cwd=home,
+            env=component.env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            umask=0o022,
+            pass_fds=() if lock is None else (lock,),
+            **extra,
+        )  # type: ignore[call-overload]
     finally:
         os.close(log)
         if lock is not None:
@@ -134,7 +147,9 @@ def reap() -> None:
 
 
 def bring_up(home: Path, component: Component, say: Say) -> None:
-    """Adopt the component if it lives, else start it, and wait until it is ready. HostError with its last lines if it never is."""
+    """Adopt the component if it lives, else start it, and wait until it is ready. HostError with its last lines if it
+    never is.
+    """
     living = known(home, component.name)
     if living and component.ready():
         if details(home, component.name).get("pid") != living.pid:
@@ -194,7 +209,9 @@ def end(processes: list[Identity], number: int, seconds: float) -> None:
 
 
 def detach(log: Path) -> int:
-    """Fork twice; 0 in the grandchild, which has a session and output of its own, and the middle child's pid in the caller."""
+    """Fork twice; 0 in the grandchild, which has a session and output of its own, and the middle child's pid in the
+    caller.
+    """
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)

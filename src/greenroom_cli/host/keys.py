@@ -1,4 +1,6 @@
-"""Secrets of an installation, made at the first ``up`` and never overwritten: keys, passwords, the local CA and its certificate."""
+"""Secrets of an installation, made at the first ``up`` and never overwritten: keys, passwords, the local CA and its
+certificate.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ CA_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 800, 30
 
 LOCAL = ("localhost", "*.localhost")
 HEROKU = ("heroku.com", "*.heroku.com")
-"""The names under which the TLS port answers behind the proxy, to clients that trust the local CA; in the certificate only while there is one."""
+"""The names under which the TLS port answers behind the proxy, to clients that trust the local CA; in the certificate
+only while there is one.
+"""
 
 
 def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False, host: str = LOCAL[0]) -> None:
-    """Make what is missing. ``owner``: uid and gid of the control user when root makes them; ``host``: the name under which others reach this."""
+    """Make what is missing. ``owner``: uid and gid of the control user when root makes them; ``host``: the name under
+    which others reach this.
+    """
     keys = home / "keys"
     for name, text in (
         ("master.key", base64.b64encode(os.urandom(32)).decode()),
@@ -70,7 +76,9 @@ def _needs_leaf(path: Path, more: tuple[str, ...]) -> bool:
     if not path.exists():
         return True
     known = x509.load_pem_x509_certificate(path.read_bytes())
-    names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+        x509.DNSName
+    )
     if set(names) != {*LOCAL, *more}:
         return True
     return known.not_valid_after_utc - datetime.now(UTC) < timedelta(days=RENEW_DAYS)

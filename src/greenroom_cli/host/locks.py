@@ -1,6 +1,8 @@
-"""One lock per component, held by the component itself: at most one of each runs, and the holder is found without its pid file.
+"""One lock per component, held by the component itself: at most one of each runs, and the holder is found without its
+pid file.
 
-The component inherits the locked descriptor of ``run/<name>.lock``, so the kernel releases the lock when the component ends, however it ends.
+The component inherits the locked descriptor of ``run/<name>.lock``, so the kernel releases the lock when the component
+ends, however it ends.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ def file_of(home: Path, name: str) -> Path:
 
 
 def take(home: Path, name: str) -> int | None:
-    """A descriptor that holds the lock, to be passed on to the component; None when another process holds it. Raises OSError."""
+    """A descriptor that holds the lock, to be passed on to the component; None when another process holds it. Raises
+    OSError.
+    """
     fd = os.open(file_of(home, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,6 +59,8 @@ def _holds(number: str, name: str, inode: tuple[int, int]) -> bool:
                 if not os.readlink(f"{folder}/{fd}").endswith(name):
                     continue
                 status = os.stat(f"{folder}/{fd}")
-                if (status.st_dev, status.st_ino) == inode and b"FLOCK" in Path(f"/proc/{number}/fdinfo/{fd}").read_bytes():
+                if (status.st_dev, status.st_ino) == inode and b"FLOCK" in Path(
+                    f"/proc/{number}/fdinfo/{fd}"
+                ).read_bytes():
                     return True
     return False

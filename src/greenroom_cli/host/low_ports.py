@@ -1,6 +1,7 @@
 """Starts a program as another user that may open ports below 1024 and can do nothing else that root can.
 
-Run as root with ``UID GID PROGRAM WORDS...``: it keeps the one capability CAP_NET_BIND_SERVICE over the change of user, and becomes the program.
+Run as root with ``UID GID PROGRAM WORDS...``: it keeps the one capability CAP_NET_BIND_SERVICE over the change of user,
+and becomes the program.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ def check(home: Path, install: Installation) -> None:
     for port in wanted(install):
         if port.number in seen:
             raise HostError(
-                f"Port {port.number} is asked for twice: {seen[port.number].name} and {port.name}.", f"greenroom up {port.option} N chooses another"
+                f"Port {port.number} is asked for twice: {seen[port.number].name} and {port.name}.",
+                f"greenroom up {port.option} N chooses another",
             )
         seen[port.number] = port
         why = trouble(port)

@@ -27,12 +27,26 @@ LEAST_MB = 512
 LEAST_CONNECTIONS = 250
 
 SETTINGS = {
-    "shared_buffers": "64MB", "max_connections": "1500", "reserved_connections": "60", "max_locks_per_transaction": "24",
-    "password_encryption": "scram-sha-256", "unix_socket_permissions": "0777",
-    "log_min_messages": "warning", "log_connections": "", "timezone": "UTC", "log_timezone": "UTC", "max_wal_size": "256MB",
-    "unix_socket_directories": "../../run/postgres", "lc_messages": "C", "idle_session_timeout": "0", "authentication_timeout": "10s",
-    "temp_file_limit": "1GB", "max_worker_processes": "0", "maintenance_work_mem": "32MB", "autovacuum_work_mem": "16MB",
-}  # fmt: skip
+    "shared_buffers": "64MB",
+    "max_connections": "1500",
+    "reserved_connections": "60",
+    "max_locks_per_transaction": "24",
+    "password_encryption": "scram-sha-256",
+    "unix_socket_permissions": "0777",
+    "log_min_messages": "warning",
+    "log_connections": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "max_wal_size": "256MB",
+    "unix_socket_directories": "../../run/postgres",
+    "lc_messages": "C",
+    "idle_session_timeout": "0",
+    "authentication_timeout": "10s",
+    "temp_file_limit": "1GB",
+    "max_worker_processes": "0",
+    "maintenance_work_mem": "32MB",
+    "autovacuum_work_mem": "16MB",
+}
 """``max_worker_processes`` 0: a parallel query would take memory that no process limit counts."""
 SINCE = {"reserved_connections": 16}
 """Settings that older servers do not know."""
@@ -72,7 +86,9 @@ def major(home: Path) -> int:
     try:
         return int((home / "postgres" / "data" / "PG_VERSION").read_text())
     except (OSError, ValueError):
-        result = subprocess.run([str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=False
+        )
         found = re.search(r"\) (\d+)", result.stdout)
         return int(found[1]) if found else 0
 
@@ -89,7 +105,8 @@ def most_connections() -> str:
 
 
 def memory() -> tuple[int, int]:
-    """Bytes that one server process may allocate, and the whole server: a 48th and a quarter of the machine's memory, within limits.
+    """Bytes that one server process may allocate, and the whole server: a 48th and a quarter of the machine's memory,
+    within limits.
 
     GREENROOM_POSTGRES_MEMORY_MB sets the second; the first is a twelfth of it, at least 96 MB and at most 512 MB.
     """
@@ -117,8 +134,19 @@ def prepare(home: Path, user: tuple[int, int] | None) -> None:
         for path in (Path(folder), password):
             if user:
                 os.chown(path, *user)
-        command = [str(binaries() / "initdb"), "-D", str(data), "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password}",
-                   "-E", "UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]  # fmt: skip
+        command = [
+            str(binaries() / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "postgres",
+            "--auth=scram-sha-256",
+            f"--pwfile={password}",
+            "-E",
+            "UTF8",
+            "--locale-provider=builtin",
+            "--locale=C.UTF-8",
+        ]
         env = {"PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C", "HOME": str(home)}
         result = subprocess.run(command, capture_output=True, text=True, env=env, cwd=home, check=False, **extra)  # type: ignore[call-overload]
     if result.returncode:
@@ -134,7 +162,9 @@ def prepare(home: Path, user: tuple[int, int] | None) -> None:
 
 
 def answers(home: Path, port: int) -> bool:
-    """Whether the server accepts connections; makes the platform's role and database when it does for the first time."""
+    """Whether the server accepts connections; makes the platform's role and database when it does for the first
+    time.
+    """
     import psycopg
 
     try:
@@ -153,11 +183,20 @@ def _platform(home: Path, port: int) -> None:
 
     def superuser(database: str) -> psycopg.Connection:
         return psycopg.connect(
-            host="127.0.0.1", port=port, user="postgres", password=password, dbname=database, autocommit=True, connect_timeout=3, options=SAFE
+            host="127.0.0.1",
+            port=port,
+            user="postgres",
+            password=password,
+            dbname=database,
+            autocommit=True,
+            connect_timeout=3,
+            options=SAFE,
         )
 
     with superuser("postgres") as c:
-        with contextlib.suppress(psycopg.ProgrammingError, psycopg.InternalError):  # the worker's regular checks do the same, a little later
+        with contextlib.suppress(
+            psycopg.ProgrammingError, psycopg.InternalError
+        ):  # the worker's regular checks do the same, a little later
             guard.everywhere(home, superuser)
         if c.execute("SELECT 1 FROM pg_database WHERE datname = 'greenroom'").fetchone():
             _reserve(c)

@@ -34,7 +34,11 @@ class Keeper:
     """Watches until it is told to stop. ``clock``: seconds that only grow."""
 
     def __init__(
-        self, home: Path, components: Sequence[Component | Watched], say: keeper.Say, clock: Callable[[], float] = time.monotonic
+        self,
+        home: Path,
+        components: Sequence[Component | Watched],
+        say: keeper.Say,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.home = home
         self.components = {component.name: component for component in components}

@@ -1,4 +1,6 @@
-"""The optional scanners of an installation, by way of the server package's own script: this command knows none of them itself."""
+"""The optional scanners of an installation, by way of the server package's own script: this command knows none of them
+itself.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,8 @@ def show(data: dict[str, Any]) -> str:
     for row in data["components"]:
         memory = f"{row['memory_kb'] / 1024:.1f} MB" if row["memory_kb"] else "-"
         lines.append(
-            f"{row['name']:<12} {row['state']:<13} {row['pid'] or '-':>8} {_age(row['uptime']):>9} {memory:>9}  {row['restarts']}"
+            f"{row['name']:<12} {row['state']:<13} {row['pid'] or '-':>8} {_age(row['uptime']):>9} {memory:>9} "
+            f" {row['restarts']}"
         )
     ports = ", ".join(f"{name} {port}" for name, port in data["ports"].items())
     lines += [
@@ -96,5 +97,8 @@ def _age(seconds: int | None) -> str:
         return "-"
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
-            return f"{seconds // size}{unit} {seconds % size // (size // 60 if unit != 'd' else 3600)}{'h' if unit == 'd' else 'm' if unit == 'h' else 's'}"
+            return (
+                f"{seconds // size}{unit}"
+                f" {seconds % size // (size // 60 if unit != 'd' else 3600)}{'h' if unit == 'd' else 'm' if unit == 'h' else 's'}"
+            )
     return f"{seconds}s"

@@ -1,6 +1,7 @@
 """Processes of one home that no pid file names: components by their command lines, dynos by their shims.
 
-A process is a component only if its command line and this home's name in it (or in its environment) say so, if it belongs to a user of
+A process is a component only if its command line and this home's name in it (or in its environment) say so, if it
+belongs to a user of
 Greenroom, and if it is outside every sandbox: a tenant chooses its own command line.
 """
 
@@ -57,7 +58,9 @@ def _component(process: Path, home: set[bytes]) -> str:
 
 
 def _uids(home: Path) -> set[int]:
-    """The users that run components: root, the owner of the home (who ran ``up`` in development mode), and the two system users."""
+    """The users that run components: root, the owner of the home (who ran ``up`` in development mode), and the two
+    system users.
+    """
     try:
         owner = home.stat().st_uid
     except FileNotFoundError:
@@ -111,4 +114,3 @@ def end_shims(home: Path, say: Callable[[str], None]) -> bool:
             send_signal(who, number)
         living = wait_gone(living, seconds)
     return True
-

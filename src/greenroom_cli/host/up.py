@@ -1,4 +1,6 @@
-"""``greenroom up``: checks the machine, makes home and keys, brings the components up in order, and stays to watch them."""
+"""``greenroom up``: checks the machine, makes home and keys, brings the components up in order, and stays to watch
+them.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +141,9 @@ def _be_the_only_one(home: Path) -> None:
     """Hold the host's lock for as long as this process lives, also after it has become the watching one."""
     lock = locks.take(home, HOST)
     if lock is None:
-        raise HostError(f"Greenroom is being brought up in {home} by another process.", f"greenroom status --home {home}")
+        raise HostError(
+            f"Greenroom is being brought up in {home} by another process.", f"greenroom status --home {home}"
+        )
     for who in strays.components(home).get(HOST, []):
         raise HostError(f"Greenroom is up already in {home} (pid {who.pid}).", f"greenroom down --home {home}")
     os.set_inheritable(lock, True)  # over the execv; components close what is not theirs

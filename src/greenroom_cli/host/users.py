@@ -10,7 +10,9 @@ from greenroom.basics import locking
 from greenroom_cli.host.home import CONTROL_USER, POSTGRES_USER, HostError
 
 LOCK = "/var/lib/greenroom/users.lock"
-"""One ``up`` at a time: useradd checks whether the name is free before it locks its files, so two at once give a user a second uid."""
+"""One ``up`` at a time: useradd checks whether the name is free before it locks its files, so two at once give a user a
+second uid.
+"""
 
 
 def ensure() -> tuple[int, int]:

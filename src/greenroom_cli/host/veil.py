@@ -1,7 +1,10 @@
-"""Lets the users of apps and of the control plane pass closed folders above the home, in a mount namespace of Greenroom's own.
+"""Lets the users of apps and of the control plane pass closed folders above the home, in a mount namespace of
+Greenroom's own.
 
-As root, PostgreSQL, web and worker and each app run under users of their own. Over each closed ancestor (``/root``) a small tmpfs of
-mode 0711 is mounted, and the needed children are bound into it at the same paths; nothing on disk changes, nobody else sees it.
+As root, PostgreSQL, web and worker and each app run under users of their own. Over each closed ancestor (``/root``) a
+small tmpfs of
+mode 0711 is mounted, and the needed children are bound into it at the same paths; nothing on disk changes, nobody else
+sees it.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ def _outermost(paths: set[Path]) -> list[Path]:
 
 
 def _cover(libc: ctypes.CDLL, ancestor: Path, children: list[Path]) -> None:
-    """Mount the tmpfs and bind the children, which were opened before it covered them; deeper closed folders are opened likewise."""
+    """Mount the tmpfs and bind the children, which were opened before it covered them; deeper closed folders are opened
+    likewise.
+    """
     handles = {child: os.open(child, os.O_PATH | os.O_DIRECTORY) for child in children}
     _mount(libc, "tmpfs", str(ancestor), "tmpfs", 0, "mode=0711,size=1m")
     for child, handle in handles.items():

@@ -29,7 +29,9 @@ class Watched:
 
     before = None
 
-    def __init__(self, *, name: str, argv: list[str], env: dict[str, str], user: list[int] | None, group: list[str]) -> None:
+    def __init__(
+        self, *, name: str, argv: list[str], env: dict[str, str], user: list[int] | None, group: list[str]
+    ) -> None:
         self.name, self.argv, self.env, self.group = name, tuple(argv), env, tuple(group)
         self.user = (user[0], user[1]) if user else None
 
@@ -42,7 +44,9 @@ def say(text: str) -> None:
 
 
 def become(home: Path, components: list[Component]) -> NoReturn:
-    """Replace this process; its pid, its children and its mount namespace stay. A signal that comes meanwhile is not lost."""
+    """Replace this process; its pid, its children and its mount namespace stay. A signal that comes meanwhile is not
+    lost.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     rows = [{"name": it.name, "argv": it.argv, "env": it.env, "user": it.user, "group": it.group} for it in components]
     fd = os.memfd_create("components", 0)

@@ -1,4 +1,6 @@
-"""The engines that are held to the contract: the local one as root and as an ordinary user, and the double in memory."""
+"""The engines that are held to the contract: the local one as root and as an ordinary user, and the double in
+memory.
+"""
 
 from __future__ import annotations
 

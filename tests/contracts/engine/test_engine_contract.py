@@ -75,7 +75,9 @@ def test_the_list_has_all_that_is_not_forgotten(rig: Rig) -> None:
     assert not {running.id, ended.id} & {state.id for state in rig.engine.list()}
 
 
-@pytest.mark.parametrize(("name", "code"), [("TERM", 143), ("INT", 130), ("HUP", 129), ("KILL", 137), ("STOP", 143), ("DRAIN", 143)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("TERM", 143), ("INT", 130), ("HUP", 129), ("KILL", 137), ("STOP", 143), ("DRAIN", 143)]
+)
 def test_a_signal_ends_a_command_that_does_not_mind_it(rig: Rig, name: str, code: int) -> None:
     state = rig.until_running(rig.start(*SLEEP).id)
     rig.engine.signal(state.id, name)  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
 """Compares tests/api/github_schemas.json with GitHub's published OpenAPI description, or cuts it anew with ``--write``.
 
-First run ``tests/contracts/github/install.sh openapi``; it needs npm and 400 MB. What is cut: the schemas of statuses and check runs with all
-that they refer to, without descriptions and examples, and without ``pattern`` and the like, which the tests do not look at.
+First run ``tests/contracts/github/install.sh openapi``; it needs npm and 400 MB. What is cut: the schemas of statuses
+and check runs with all
+that they refer to, without descriptions and examples, and without ``pattern`` and the like, which the tests do not look
+at.
 """
 
 from __future__ import annotations

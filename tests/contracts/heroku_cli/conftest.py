@@ -1,4 +1,6 @@
-"""One installation and one app of a few lines with two releases for all tests here, and the unmodified Heroku CLI in a home of its own."""
+"""One installation and one app of a few lines with two releases for all tests here, and the unmodified Heroku CLI in a
+home of its own.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Contract:
         self.cli = Heroku(place, folder / "shell")
 
     def __call__(self, line: str, code: int | None = 0, stdin: str = "") -> str:
-        """A command about the app; what it said. The app is named before the words of a command that is run in a dyno."""
+        """A command about the app; what it said. The app is named before the words of a command that is run in a
+        dyno.
+        """
         command, _, rest = line.partition(" ")
         return self.cli(f"heroku {command} -a {APP} {rest}", code=code, stdin=stdin)
 

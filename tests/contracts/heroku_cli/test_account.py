@@ -19,7 +19,9 @@ def pair(tmp_path):
     """Two key pairs; the paths of their private halves."""
     paths = [tmp_path / "laptop", tmp_path / "desk"]
     for path in paths:
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"anton@{path.name}", "-f", str(path)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"anton@{path.name}", "-f", str(path)], check=True
+        )
     return paths
 
 

@@ -24,7 +24,9 @@ CHOOSE = " \n"
 
 
 def served(app, name: str) -> str:
-    """The issuer of the certificate that the router shows for this host name, verified against the test's CA and the installation's; or why not."""
+    """The issuer of the certificate that the router shows for this host name, verified against the test's CA and the
+    installation's; or why not.
+    """
     trust = ssl.create_default_context(cafile=str(app.place.home / "keys" / "ca.pem"))
     trust.load_verify_locations(cadata=pem(CA.root))
     try:

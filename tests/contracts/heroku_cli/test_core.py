@@ -90,10 +90,14 @@ def test_dynos_are_listed_scaled_stopped_and_restarted(app):
     assert app.quantity("worker") == 0
     before = {row["id"] for row in app.get("/dynos")}
     app("ps:restart")
-    app.until(lambda: {row["id"] for row in app.get("/dynos") if row["state"] == "up"}, lambda ids: ids and not ids & before)
+    app.until(
+        lambda: {row["id"] for row in app.get("/dynos") if row["state"] == "up"}, lambda ids: ids and not ids & before
+    )
     before = {row["id"] for row in app.get("/dynos") if row["state"] == "up"}
     app("ps:restart web.1")
-    app.until(lambda: {row["id"] for row in app.get("/dynos") if row["state"] == "up"}, lambda ids: ids and not ids & before)
+    app.until(
+        lambda: {row["id"] for row in app.get("/dynos") if row["state"] == "up"}, lambda ids: ids and not ids & before
+    )
     app("ps:wait")
     assert app.team.get("/")[:2] == (200, "here")
 
@@ -121,9 +125,15 @@ def test_a_process_type_is_restarted_and_stopped_as_a_whole(app):
 def test_sizes_are_changed(app):
     app("ps:type web=standard-2x")
     assert next(row["size"] for row in app.get("/formation") if row["type"] == "web").lower() == "standard-2x"
-    app.until(lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"], lambda sizes: sizes == ["standard-2x"])
+    app.until(
+        lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"],
+        lambda sizes: sizes == ["standard-2x"],
+    )
     app("ps:type web=standard-1x")
-    app.until(lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"], lambda sizes: sizes == ["standard-1x"])
+    app.until(
+        lambda: [row["size"] for row in app.get("/dynos") if row["type"] == "web" and row["state"] == "up"],
+        lambda sizes: sizes == ["standard-1x"],
+    )
 
 
 def test_releases_are_listed_shown_and_rolled_back(app):
@@ -134,7 +144,11 @@ def test_releases_are_listed_shown_and_rolled_back(app):
     assert f"v{newest}" in app(f"releases:info v{newest}")
     assert json.loads(app("releases --json"))[0]["version"] == newest
     sha = app.current()["slug"]["commit"]
-    first = next(row for row in app.get("/releases") if row["slug"] and row["slug"]["commit"] != sha and row["status"] == "succeeded")
+    first = next(
+        row
+        for row in app.get("/releases")
+        if row["slug"] and row["slug"]["commit"] != sha and row["status"] == "succeeded"
+    )
     app(f"rollback v{first['version']}")
     now = app.until(app.current, lambda row: row["version"] == newest + 1)
     assert now["slug"]["commit"] == first["slug"]["commit"]
@@ -159,7 +173,7 @@ def test_a_detached_command_writes_to_the_log(app):
 
 def test_the_log_is_shown_by_source_and_number(app):
     app.team.get("/a-page-that-is-asked-for")
-    app.until(lambda: app("logs -n 200"), lambda text: "path=\"/a-page-that-is-asked-for\"" in text)
+    app.until(lambda: app("logs -n 200"), lambda text: 'path="/a-page-that-is-asked-for"' in text)
     said = app("logs --source heroku -n 50")
     assert "heroku[router]" in said
     assert "app[web.1]" not in said
@@ -168,10 +182,22 @@ def test_the_log_is_shown_by_source_and_number(app):
 
 def test_the_log_is_followed(app):
     app("ps:scale worker=1")
-    argv = [shutil.which("heroku", path=app.cli.env["PATH"]), "logs", "--tail", "--dyno-name", "worker.1", "-n", "1", "-a", APP]
+    argv = [
+        shutil.which("heroku", path=app.cli.env["PATH"]),
+        "logs",
+        "--tail",
+        "--dyno-name",
+        "worker.1",
+        "-n",
+        "1",
+        "-a",
+        APP,
+    ]
     try:
         app.until(lambda: app("logs --dyno-name worker.1 -n 20"), lambda text: text.count("working") > 1)
-        with subprocess.Popen(argv, env=app.cli.env, cwd=app.cli.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as tail:
+        with subprocess.Popen(
+            argv, env=app.cli.env, cwd=app.cli.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        ) as tail:
             try:
                 seen = [line for _, line in zip(range(4), tail.stdout, strict=False)]
             finally:

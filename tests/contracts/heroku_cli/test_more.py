@@ -1,4 +1,6 @@
-"""More of a Heroku user's day with the unmodified CLI: checkouts, the editor, release commands, giving an app away, leaving one."""
+"""More of a Heroku user's day with the unmodified CLI: checkouts, the editor, release commands, giving an app away,
+leaving one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def test_a_checkout_is_cloned_tied_and_pushed_from_a_subfolder(app, bert, tmp_pa
     assert app.name in bert("heroku apps:info", cwd=folder), "the remote names the app"
     subprocess.run(["git", "remote", "remove", "heroku"], cwd=folder, check=True)
     bert(f"heroku git:remote -a {app.name} -r staging", cwd=folder)
-    url = subprocess.run(["git", "remote", "get-url", "staging"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    url = subprocess.run(
+        ["git", "remote", "get-url", "staging"], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
     assert url.strip() == f"https://localhost:{app.place.api_port + 1}/{app.name}.git"
     assert "Everything up-to-date" in bert("git push staging HEAD:master", cwd=folder, timeout=300)
     app("access:remove bert@example.com")
@@ -56,10 +60,16 @@ def test_an_app_is_given_away_and_its_old_owner_leaves(app, bert):
     said = plain(app.cli("heroku apps:transfer bert@example.com -a contract-gift"))
     assert "greenroom transfers:accept contract-gift" in said
     assert app.place.api("GET", "/apps/contract-gift", token=bert.token)[0] == 404
-    assert app.place.api("PATCH", "/account/app-transfers/contract-gift", {"state": "accepted"}, token=bert.token)[0] == 200
+    assert (
+        app.place.api("PATCH", "/account/app-transfers/contract-gift", {"state": "accepted"}, token=bert.token)[0]
+        == 200
+    )
     assert "bert@example.com" in bert("heroku apps:info -a contract-gift")
     rows = app.place.api("GET", "/apps/contract-gift/collaborators")[1]
-    assert {row["user"]["email"]: row["role"] for row in rows} == {"bert@example.com": "owner", "admin@greenroom.localhost": "operator"}
+    assert {row["user"]["email"]: row["role"] for row in rows} == {
+        "bert@example.com": "owner",
+        "admin@greenroom.localhost": "operator",
+    }
     app.cli("heroku apps:leave -a contract-gift")
     assert "admin@greenroom.localhost" not in bert("heroku access -a contract-gift")
     bert("heroku apps:destroy -a contract-gift --confirm contract-gift")

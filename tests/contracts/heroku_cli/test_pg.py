@@ -28,7 +28,8 @@ class Cli:
     def __init__(self, place: Installation, folder: Path) -> None:
         self.place, self.folder = place, folder
         exported = json.loads(place.run("env", "--home", place.home, "--json").stdout)
-        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{binaries()}:{place.env['PATH']}"  # an older pg_dump of the host's refuses this server
+        # an older pg_dump of the host's refuses this server
+        path = f"{ROOT / '.tools/heroku/node_modules/.bin'}:{binaries()}:{place.env['PATH']}"
         self.env = {**place.env, **exported, "PATH": path, "HOME": str(folder), "TERM": "dumb", "NO_COLOR": "1"}
 
     def __call__(self, *words: str, app: str | None = APP, check: bool = True) -> str:
@@ -212,11 +213,22 @@ def test_the_database_is_looked_into(heroku):
     heroku.sql("CREATE INDEX note_by_n ON note (n)")
     heroku.sql("ANALYZE note")
     for command, shown in {
-        "pg:table-size": "note", "pg:total-table-size": "note", "pg:table-indexes-size": "note", "pg:index-size": "note_by_n",
-        "pg:total-index-size": "kB", "pg:index-usage": "rows_in_table", "pg:unused-indexes": "index_scans", "pg:seq-scans": "note",
-        "pg:records-rank": "note", "pg:vacuum-stats": "note", "pg:cache-hit": "hit rate", "pg:long-running-queries": "duration",
-        "pg:user-connections": "connections", "pg:blocking": "blocking_pid", "pg:bloat": "waste",
-    }.items():  # fmt: skip
+        "pg:table-size": "note",
+        "pg:total-table-size": "note",
+        "pg:table-indexes-size": "note",
+        "pg:index-size": "note_by_n",
+        "pg:total-index-size": "kB",
+        "pg:index-usage": "rows_in_table",
+        "pg:unused-indexes": "index_scans",
+        "pg:seq-scans": "note",
+        "pg:records-rank": "note",
+        "pg:vacuum-stats": "note",
+        "pg:cache-hit": "hit rate",
+        "pg:long-running-queries": "duration",
+        "pg:user-connections": "connections",
+        "pg:blocking": "blocking_pid",
+        "pg:bloat": "waste",
+    }.items():
         assert shown in heroku(command), command
 
 
@@ -245,7 +257,9 @@ def test_add_ons_are_listed_renamed_and_waited_for_and_have_one_plan(heroku):
     heroku("addons:wait", "ach-other")
     heroku("addons:rename", "ach-other", "ach-renamed", app=None)
     assert "ach-renamed" in heroku("addons")
-    assert "one plan" in " ".join(heroku("addons:upgrade", "ach-renamed", "heroku-postgresql:standard-0", check=False).split())
+    assert "one plan" in " ".join(
+        heroku("addons:upgrade", "ach-renamed", "heroku-postgresql:standard-0", check=False).split()
+    )
     assert "default" in heroku("pg:credentials")
 
 

@@ -1,4 +1,6 @@
-"""The Heroku CLI's pipelines, promotions, CI and review apps, unmodified, with a Django app of a few lines that has a migration."""
+"""The Heroku CLI's pipelines, promotions, CI and review apps, unmodified, with a Django app of a few lines that has a
+migration.
+"""
 
 from __future__ import annotations
 
@@ -51,18 +53,41 @@ class Migration(migrations.Migration):
 FILES = {
     "requirements.txt": "django==5.2.*\npsycopg[binary]==3.*\nwaitress==3.*\n",
     "Procfile": "web: waitress-serve --listen=127.0.0.1:$PORT pipe.wsgi:application\n",
-    "app.json": json.dumps({"env": {"SECRET_KEY": {"generator": "secret"}, "COLOUR": {"value": "amber", "required": True}, "ONLY": {"required": False}},
-                            "environments": {"test": {"scripts": {"test": "python -m unittest check"}}, "review": {"env": {"COLOUR": "violet"}}}}),
-    "check.py": "import os\nimport unittest\n\n\nclass T(unittest.TestCase):\n    def test_colour(self):\n"
-                "        print('the test sees', os.environ.get('CI_WORD', 'nothing'))\n        self.assertNotEqual(os.environ.get('CI_WORD'), 'red')\n",
-    "manage.py": "import os\nimport sys\n\nfrom django.core.management import execute_from_command_line\n\n"
-                 "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'pipe.settings')\nexecute_from_command_line(sys.argv)\n",
-    "dj_database_url_of_ours.py": URL, "pipe/__init__.py": "", "pipe/settings.py": SETTINGS, "pipe/urls.py": URLS,
-    "pipe/wsgi.py": "import os\n\nfrom django.core.wsgi import get_wsgi_application\n\n"
-                    "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'pipe.settings')\napplication = get_wsgi_application()\n",
-    "notes/__init__.py": "", "notes/migrations/__init__.py": "", "notes/migrations/0001_initial.py": MIGRATION,
+    "app.json": json.dumps(
+        {
+            "env": {
+                "SECRET_KEY": {"generator": "secret"},
+                "COLOUR": {"value": "amber", "required": True},
+                "ONLY": {"required": False},
+            },
+            "environments": {
+                "test": {"scripts": {"test": "python -m unittest check"}},
+                "review": {"env": {"COLOUR": "violet"}},
+            },
+        }
+    ),
+    "check.py": (
+        "import os\nimport unittest\n\n\nclass T(unittest.TestCase):\n    def test_colour(self):\n        print('the"
+        " test sees', os.environ.get('CI_WORD', 'nothing'))\n        self.assertNotEqual(os.environ.get('CI_WORD'),"
+        " 'red')\n"
+    ),
+    "manage.py": (
+        "import os\nimport sys\n\nfrom django.core.management import execute_from_command_line\n\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'pipe.settings')\nexecute_from_command_line(sys.argv)\n"
+    ),
+    "dj_database_url_of_ours.py": URL,
+    "pipe/__init__.py": "",
+    "pipe/settings.py": SETTINGS,
+    "pipe/urls.py": URLS,
+    "pipe/wsgi.py": (
+        "import os\n\nfrom django.core.wsgi import get_wsgi_application\n\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'pipe.settings')\napplication = get_wsgi_application()\n"
+    ),
+    "notes/__init__.py": "",
+    "notes/migrations/__init__.py": "",
+    "notes/migrations/0001_initial.py": MIGRATION,
     "notes/models.py": "from django.db import models\n\n\nclass Note(models.Model):\n    pass\n",
-}  # fmt: skip
+}
 
 
 class Pipes:
@@ -106,7 +131,16 @@ def place():
     """An installation with the proxy for the CLI's fixed host names."""
     home = Path(tempfile.mkdtemp(prefix="greenroom-contract-")) / "home"
     made = Installation(home=home, greenroom=Path(sys.executable).parent / "greenroom")
-    ports = ["--api-port", made.api_port, "--http-port", made.http_port, "--https-port", made.api_port + 7, "--proxy-port", made.api_port + 8]
+    ports = [
+        "--api-port",
+        made.api_port,
+        "--http-port",
+        made.http_port,
+        "--https-port",
+        made.api_port + 7,
+        "--proxy-port",
+        made.api_port + 8,
+    ]
     made.run("up", "--home", home, "--detach", *ports, timeout=120)
     try:
         yield made
@@ -166,7 +200,11 @@ def test_a_promotion_stops_at_pending_migrations_and_goes_on_when_a_person_has_m
     assert "Held" in said, "the delivery's lines are shown as they come"
     assert pipes.current(LIVE) is None
     held = pipes.get(f"/apps/{LIVE}/releases")[0]
-    assert (held["status"], held["kind"], held["description"]) == ("pending", "promote", f"Promote {STAGING} v{source['version']} {source['slug']['commit'][:8]}")
+    assert (held["status"], held["kind"], held["description"]) == (
+        "pending",
+        "promote",
+        f"Promote {STAGING} v{source['version']} {source['slug']['commit'][:8]}",
+    )
     pipes(f"run --no-tty --exit-code -a {LIVE} -- python manage.py migrate")
     now = pipes.until(lambda: pipes.current(LIVE), bool)
     assert now["version"] == held["version"]
@@ -188,8 +226,11 @@ def test_the_same_code_is_promoted_again_and_nothing_stops_it(pipes):
 def test_new_code_waits_and_is_forced_by_name_to_several_targets(pipes):
     team = pipes.team
     team.write("pipe/urls.py", URLS.replace("} 1", "} 2"))
-    team.write("notes/migrations/0002_empty.py", "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
-               "    dependencies = [('notes', '0001_initial')]\n    operations = []\n")  # fmt: skip
+    team.write(
+        "notes/migrations/0002_empty.py",
+        "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
+        "    dependencies = [('notes', '0001_initial')]\n    operations = []\n",
+    )
     team.commit("A second version with a migration that changes nothing")
     said = team.push()
     assert team.delivery()["state"] == "live", said
@@ -221,7 +262,9 @@ def test_the_apps_environment_contract_holds_for_a_promotion(pipes):
 
 
 def test_a_push_to_a_promoted_app_is_still_scanned(pipes):
-    pipes.team.git("remote", "add", "production", f"http://x:{pipes.place.token}@127.0.0.1:{pipes.place.api_port}/{LIVE}.git")
+    pipes.team.git(
+        "remote", "add", "production", f"http://x:{pipes.place.token}@127.0.0.1:{pipes.place.api_port}/{LIVE}.git"
+    )
     result = pipes.team.git("push", "production", "HEAD:master", check=False)
     assert "Released" in result.stderr, result.stderr
     pipes.team.git("remote", "remove", "production")
@@ -256,7 +299,9 @@ def test_test_runs_are_the_check_runs_of_the_pipelines_apps(pipes):
 
 @pytest.fixture
 def unhurried(pipes, tmp_path):
-    """The CLI takes ``0`` for a branch, commit or title when git has ended before its output is read; this git ends a little later."""
+    """The CLI takes ``0`` for a branch, commit or title when git has ended before its output is read; this git ends a
+    little later.
+    """
     real = shutil.which("git", path=pipes.cli.env["PATH"])
     slow = tmp_path / "bin" / "git"
     slow.parent.mkdir()
@@ -277,7 +322,12 @@ def test_ci_run_tests_what_is_in_the_folder_and_touches_no_commit(unhurried):
     assert "the test sees hello" in said
     assert "Ran 1 test" in said
     newest = pipes.get(f"/pipelines/{PIPE}/test-runs")[0]
-    assert (newest["status"], newest["uploaded"], newest["commit_sha"], newest["commit_branch"]) == ("succeeded", True, team.sha, "master")
+    assert (newest["status"], newest["uploaded"], newest["commit_sha"], newest["commit_branch"]) == (
+        "succeeded",
+        True,
+        team.sha,
+        "master",
+    )
     team.write("check.py", FILES["check.py"].replace("'red'", "'hello'"))
     broken = team.commit("Only here: a test that fails")
     said = pipes(f"ci:run --pipeline {PIPE}", cwd=team.work, code=1)
@@ -286,7 +336,9 @@ def test_ci_run_tests_what_is_in_the_folder_and_touches_no_commit(unhurried):
     pipes(f"ci:rerun --pipeline {PIPE}", cwd=team.work, code=1)
     assert pipes.get(f"/pipelines/{PIPE}/test-runs")[0]["commit_sha"] == broken
     team.git("reset", "-q", "--hard", "HEAD~1")
-    assert pipes.get(f"/apps/{STAGING}/checks?sha={team.sha}") == before, "an upload says nothing of the commit it claims to be"
+    assert pipes.get(f"/apps/{STAGING}/checks?sha={team.sha}") == before, (
+        "an upload says nothing of the commit it claims to be"
+    )
     assert pipes.current(STAGING)["slug"]["commit"] == team.sha
     assert pipes.place.api("GET", f"/apps/{STAGING}/checks?sha={broken}")[0] == 404, "nobody pushed it"
 
@@ -311,7 +363,11 @@ def test_a_review_app_is_made_of_a_branch_and_goes_with_it(pipes):
     pipes.place.api("PATCH", f"/pipelines/{PIPE}/stage/review/config-vars", {"ONLY": "review"})
     pipes(f"reviewapps:enable -p {PIPE} --autodestroy")
     config = pipes.get(f"/pipelines/{PIPE}/review-app-config")
-    assert (config["repo"]["full_name"], config["destroy_stale_apps"], config["automatic_review_apps"]) == (f"greenroom/{STAGING}", True, False)
+    assert (config["repo"]["full_name"], config["destroy_stale_apps"], config["automatic_review_apps"]) == (
+        f"greenroom/{STAGING}",
+        True,
+        False,
+    )
     assert "are enabled for pipe already" in pipes(f"reviewapps:enable -p {PIPE}", code=2)
     pipes(f"reviewapps:disable -p {PIPE}")
     pipes(f"reviewapps:enable -p {PIPE}")
@@ -320,7 +376,10 @@ def test_a_review_app_is_made_of_a_branch_and_goes_with_it(pipes):
     (review,) = pipes.get(f"/pipelines/{PIPE}/review-apps")
     assert review["status"] == "created", said
     pipes(f"reviewapps:wait {review['app_name']}")
-    assert pipes.page(review["app_name"]) == (200, "violet review -"), "app.json's and the pipeline's config vars, none of its parent's"
+    assert pipes.page(review["app_name"]) == (
+        200,
+        "violet review -",
+    ), "app.json's and the pipeline's config vars, none of its parent's"
     own, parents = (pipes.get(f"/apps/{name}/config-vars")["DATABASE_URL"] for name in (review["app_name"], STAGING))
     assert own != parents, "a database of its own"
     assert re.search(rf"{review['app_name']}\s+review", pipes(f"pipelines:info {PIPE}"))

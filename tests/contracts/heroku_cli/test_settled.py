@@ -1,4 +1,6 @@
-"""The Heroku CLI's commands about what is settled here: each accepts what is true already, and refuses the rest with what to use instead."""
+"""The Heroku CLI's commands about what is settled here: each accepts what is true already, and refuses the rest with
+what to use instead.
+"""
 
 from __future__ import annotations
 
@@ -70,12 +72,20 @@ def test_an_app_is_made_with_add_on_and_buildpack_and_compared(app, tmp_path):
 
 
 LEFT_OUT = {
-    "apps:join -a {app}": "heroku access:add", "apps:lock -a {app}": "no teams", "apps:unlock -a {app}": "no teams",
-    "teams": "no teams", "members --team acme": "no teams", "spaces": "no private spaces", "spaces:info --space x": "no private spaces",
-    "run:inside web.1 bash -a {app}": "heroku run -a APP bash", "ps:exec -a {app}": "heroku run -a APP bash",
+    "apps:join -a {app}": "heroku access:add",
+    "apps:lock -a {app}": "no teams",
+    "apps:unlock -a {app}": "no teams",
+    "teams": "no teams",
+    "members --team acme": "no teams",
+    "spaces": "no private spaces",
+    "spaces:info --space x": "no private spaces",
+    "run:inside web.1 bash -a {app}": "heroku run -a APP bash",
+    "ps:exec -a {app}": "heroku run -a APP bash",
     "clients:create x https://x.example.com": "heroku authorizations:create",
-    "pg:links -a {app}": "no followers", "telemetry -a {app}": "heroku drains:add", "addons:plans heroku-redis": "Couldn't find that add-on service",
-}  # fmt: skip
+    "pg:links -a {app}": "no followers",
+    "telemetry -a {app}": "heroku drains:add",
+    "addons:plans heroku-redis": "Couldn't find that add-on service",
+}
 """command -> words of the alternative that it must name."""
 
 

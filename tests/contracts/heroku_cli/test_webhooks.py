@@ -25,8 +25,13 @@ def test_webhooks_are_added_told_shown_changed_and_removed(app):
         app("config:set COLOUR=green")
         app.until(lambda: receiver.got, bool)
         headers, body = receiver.got[0]
-        assert headers["Heroku-Webhook-Hmac-SHA256"] == base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
-        told = app.until(lambda: app.get("/webhook-deliveries"), lambda rows: any(row["status"] == "succeeded" for row in rows))[0]
+        assert (
+            headers["Heroku-Webhook-Hmac-SHA256"]
+            == base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+        )
+        told = app.until(
+            lambda: app.get("/webhook-deliveries"), lambda rows: any(row["status"] == "succeeded" for row in rows)
+        )[0]
         assert "succeeded" in app("webhooks:deliveries")
         assert "COLOUR" in app(f"webhooks:deliveries:info {told['id']}")
         assert told["event"]["id"] in app("webhooks:events")

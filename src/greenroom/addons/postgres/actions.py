@@ -49,14 +49,19 @@ class Throwaway:
 
 
 def alone(app: App) -> AbstractContextManager[None]:
-    """Only one process makes or destroys what belongs to the app. Begin it outside of transactions, and look then what is there."""
+    """Only one process makes or destroys what belongs to the app. Begin it outside of transactions, and look then what
+    is there.
+    """
     return host.one_at_a_time(f"app/{app.pk}")
 
 
-def provision(*, actor: Actor, app: App, home: Path, attachment: str = "DATABASE", given: bool = False) -> tuple[Addon, dict[str, str]]:
+def provision(
+    *, actor: Actor, app: App, home: Path, attachment: str = "DATABASE", given: bool = False
+) -> tuple[Addon, dict[str, str]]:
     """A database for the app, attached; returns it with the config vars that belong to it (``DATABASE_URL``).
 
-    The row stands first: when the process dies in between, ``finish`` makes what is missing. given: nobody asked for it, see ``claim``.
+    The row stands first: when the process dies in between, ``finish`` makes what is missing. given: nobody asked for
+    it, see ``claim``.
     """
     addon = record(actor=actor, app=app, home=home, attachment=attachment, given=given)
     url = finish(addon=addon, home=home)
@@ -64,7 +69,9 @@ def provision(*, actor: Actor, app: App, home: Path, attachment: str = "DATABASE
 
 
 @transaction.atomic
-def record(*, actor: Actor, app: App, home: Path, attachment: str, name: str = "", confirmed: bool = False, given: bool = False) -> Addon:
+def record(
+    *, actor: Actor, app: App, home: Path, attachment: str, name: str = "", confirmed: bool = False, given: bool = False
+) -> Addon:
     """The row of a database that is still to be made, in state provisioning, with its first attachment.
 
     ``confirmed``: the attachment may be taken from another add-on; else UserError with id confirmation_required.
@@ -72,7 +79,9 @@ def record(*, actor: Actor, app: App, home: Path, attachment: str, name: str = "
     if not lock_apps([app.pk]):
         raise unknown(app.name)
     token = ids.new_secret(6)
-    data = {"database": f"d{token}", "role": f"u{token}", "connections": limits.take(app.owner)} | ({"given": True} if given else {})
+    data = {"database": f"d{token}", "role": f"u{token}", "connections": limits.take(app.owner)} | (
+        {"given": True} if given else {}
+    )
     addon = Addon.objects.create(
         app=app, kind="postgres", name=f"postgresql-{app.name}-{token[:5]}", plan=PLAN, data=data
     )
@@ -88,10 +97,15 @@ def record(*, actor: Actor, app: App, home: Path, attachment: str, name: str = "
 
 @transaction.atomic
 def claim(*, actor: Actor, app: App, name: str = "") -> Addon | None:
-    """The database that came with a new app, for its owner's first wish to have one (``create --addons heroku-postgresql``); once, and not after
+    """The database that came with a new app, for its owner's first wish to have one (``create --addons
+    heroku-postgresql``); once, and not after
     code was released: whoever asks then wants another. None when there is none to claim."""
     lock_apps([app.pk])
-    addon = Addon.objects.select_for_update(no_key=True).filter(app=app, kind="postgres", state="provisioned", data__contains={"given": True}).first()
+    addon = (
+        Addon.objects.select_for_update(no_key=True)
+        .filter(app=app, kind="postgres", state="provisioned", data__contains={"given": True})
+        .first()
+    )
     if addon is None or app.releases.exclude(slug=None).exists():
         return None
     limits.note(addon, {"given": False})
@@ -114,9 +128,15 @@ def build(*, addon: Addon, home: Path) -> str:
 
 
 def catch_up(*, home: Path) -> list[Addon]:
-    """Give their roles to the databases that were made before there were any; those that were given them. One that cannot be is left for ``check``."""
+    """Give their roles to the databases that were made before there were any; those that were given them. One that
+    cannot be is left for ``check``.
+    """
     done = []
-    for addon in Addon.objects.filter(kind="postgres", state="provisioned").exclude(data__contains={"roles": ROLES}).select_related("app"):
+    for addon in (
+        Addon.objects.filter(kind="postgres", state="provisioned")
+        .exclude(data__contains={"roles": ROLES})
+        .select_related("app")
+    ):
         try:
             with alone(addon.app):
                 if not Addon.objects.filter(pk=addon.pk, state="provisioned").exists():
@@ -129,14 +149,18 @@ def catch_up(*, home: Path) -> list[Addon]:
 
 
 def check(*, addon: Addon, home: Path) -> bool:
-    """See that the database's roles open it with the passwords that apps have, and have what they are to have; whether a password was wrong."""
+    """See that the database's roles open it with the passwords that apps have, and have what they are to have; whether
+    a password was wrong.
+    """
     if addon.data.get("over") == "closed":  # its roles may not log in, and a new password would let them
         return False
     database, owner = addon.data["database"], addon.data["role"]
     with alone(addon.app):
         if not Addon.objects.filter(pk=addon.pk, state="provisioned").exists():
             return False  # it was destroyed since it was looked up: its roles must not come back
-        healed = roles.heal(database=database, owner=owner, secret=url_of(addon, home).password, limit=connections_of(addon))
+        healed = roles.heal(
+            database=database, owner=owner, secret=url_of(addon, home).password, limit=connections_of(addon)
+        )
         roles.share(database, owner)
     if healed:
         audit(actor=PLATFORM, action="addon.heal", app=addon.app, detail={"addon": addon.name})
@@ -179,13 +203,17 @@ def drop_throwaway(*, label: str) -> None:
 
 
 def throwaways() -> set[str]:
-    """Names of the throw-away roles that this installation has made, which a server may share with another one; ``drop_other_throwaways`` takes them."""
+    """Names of the throw-away roles that this installation has made, which a server may share with another one;
+    ``drop_other_throwaways`` takes them.
+    """
     with host.connect() as connection:
         return {name for (name,) in connection.execute(MADE_HERE, [THROWAWAY]).fetchall()}
 
 
 def drop_other_throwaways(*, there: set[str], labels: Iterable[str]) -> list[str]:
-    """Drop those of ``there`` that were made for none of the labels; their names. Ask the server before the labels: a new one is in none of both."""
+    """Drop those of ``there`` that were made for none of the labels; their names. Ask the server before the labels: a
+    new one is in none of both.
+    """
     left = sorted(there - {_throwaway_name(label) for label in labels})
     for name in left:
         _drop_throwaway(name)

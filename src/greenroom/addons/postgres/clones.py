@@ -1,4 +1,6 @@
-"""Copies of an app's database for rehearsals: each with a role of its own that may enter nothing else, always dropped."""
+"""Copies of an app's database for rehearsals: each with a role of its own that may enter nothing else, always
+dropped.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE}|{LESSER})?$"
 
 @dataclass(frozen=True)
 class Clone:
-    """A filled copy. url: the owner's way into it; app_url: that of the app's own processes; name: of the database and of its owner.
+    """A filled copy. url: the owner's way into it; app_url: that of the app's own processes; name: of the database and
+    of its owner.
 
     seconds: to dump and to load; bytes: of the original.
     """
@@ -40,9 +43,11 @@ def name_for(addon: Addon, number: int) -> str:
 
 
 def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
-    """Copy the database as it is now; what stood under the name is dropped first. ``deadline``: seconds for the dump and for the load, each.
+    """Copy the database as it is now; what stood under the name is dropped first. ``deadline``: seconds for the dump
+    and for the load, each.
 
-    The dump goes to a file in ``folder`` that is removed at once. PlatformError when the disk is too full or the time is over.
+    The dump goes to a file in ``folder`` that is removed at once. PlatformError when the disk is too full or the time
+    is over.
     """
     drop(name=name)
     file = folder / f"{name}.dump"
@@ -64,7 +69,8 @@ def keep_schema(*, clone: Clone, target: Path, deadline: float) -> None:
 
 
 def make_bare(*, clone: Clone, source: Path, deadline: float) -> str:
-    """A database with a kept schema and no rows, for tests that write and take nothing back; its URL. The clone's role owns it.
+    """A database with a kept schema and no rows, for tests that write and take nothing back; its URL. The clone's role
+    owns it.
 
     There is one at a time. ``drop`` of the clone drops it as well.
     """

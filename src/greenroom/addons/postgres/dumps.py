@@ -1,6 +1,7 @@
 """Copies of an app's database as files: pg_dump out of a living one, pg_restore into a new one.
 
-Both connect as a guest of the app's role (``host.guest``), never as the platform: what a tenant wrote into functions and constraints runs
+Both connect as a guest of the app's role (``host.guest``), never as the platform: what a tenant wrote into functions
+and constraints runs
 while a dump is loaded, and must not find more rights than the tenant has.
 """
 
@@ -33,7 +34,9 @@ SPACE = 2.5
 
 @dataclass(frozen=True)
 class Contents:
-    """What a database holds, for comparison: number of tables, and the rows of ``django_migrations`` as (app, name), oldest first."""
+    """What a database holds, for comparison: number of tables, and the rows of ``django_migrations`` as (app, name),
+    oldest first.
+    """
 
     tables: int
     migrations: tuple[tuple[str, str], ...]
@@ -41,7 +44,9 @@ class Contents:
 
 @dataclass(frozen=True)
 class Dump:
-    """A finished dump. bytes: size of the file; contents: of the database at the very moment of the dump; facts: of it shortly before."""
+    """A finished dump. bytes: size of the file; contents: of the database at the very moment of the dump; facts: of it
+    shortly before.
+    """
 
     bytes: int
     seconds: float
@@ -69,12 +74,16 @@ def preflight(*, size: int, folder: Path) -> None:
     disk.guard(folder, f"copies of a database of {size // 1_000_000} MB", need=int(SPACE * size))
 
 
-def dump(*, database: str, target: Path, deadline: float = DEADLINE, gently: bool = False, schema_only: bool = False) -> Dump:
+def dump(
+    *, database: str, target: Path, deadline: float = DEADLINE, gently: bool = False, schema_only: bool = False
+) -> Dump:
     """Write the database to ``target`` in PostgreSQL's custom format; the app may go on working meanwhile.
 
-    gently: whoever else wants the processor or the disk goes first. schema_only: no rows but those of Django's own table of migrations.
+    gently: whoever else wants the processor or the disk goes first. schema_only: no rows but those of Django's own
+    table of migrations.
 
-    The file is 0600 and appears whole or not at all; its folder is made 0700. NotFoundError when there is no such database,
+    The file is 0600 and appears whole or not at all; its folder is made 0700. NotFoundError when there is no such
+    database,
     PlatformError when the disk is too full, pg_dump fails or ``deadline`` seconds are over.
     """
     started = time.monotonic()
@@ -108,8 +117,10 @@ def dump(*, database: str, target: Path, deadline: float = DEADLINE, gently: boo
 def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, gently: bool = False) -> float:
     """Fill ``database`` with a dump so that ``role`` owns and may use all of it; returns the seconds it took.
 
-    The database is made when it is missing (the platform owns it, as ``host.make_database`` says) and must be empty. Grants inside the
-    dump are left out: roles of another database mean nothing in this one. PlatformError when pg_restore fails or the deadline passes;
+    The database is made when it is missing (the platform owns it, as ``host.make_database`` says) and must be empty.
+    Grants inside the
+    dump are left out: roles of another database mean nothing in this one. PlatformError when pg_restore fails or the
+    deadline passes;
     what was loaded until then stays, and the caller drops it.
     """
     started = time.monotonic()
@@ -136,10 +147,13 @@ def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, 
 
 
 def _analyze(connection: psycopg.Connection) -> None:
-    """Fresh statistics of the tables; of them alone, since the server writes a line to its log for each one that is not the role's own."""
+    """Fresh statistics of the tables; of them alone, since the server writes a line to its log for each one that is not
+    the role's own.
+    """
     tables = connection.execute(
-        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid ="
+        " c.relnamespace WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^pg_' AND n.nspname <>"
+        " 'information_schema'"
     ).fetchall()
     if tables:
         connection.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(sql.Identifier(*name) for name in tables)))
@@ -191,9 +205,9 @@ def _gently() -> list[str]:
 def _without_rows(guest: host.Guest, database: str) -> list[str]:
     """Words for pg_dump that leave out the rows of every table but Django's own of migrations."""
     query = (
-        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) FROM pg_catalog.pg_class c"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_'"
-        " AND n.nspname <> 'information_schema' AND c.relname <> 'django_migrations' ORDER BY 1"
+        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) FROM pg_catalog.pg_class"
+        " c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname !~"
+        " '^pg_' AND n.nspname <> 'information_schema' AND c.relname <> 'django_migrations' ORDER BY 1"
     )
     with host.connect(database, guest) as connection:
         return [f"--exclude-table-data={name}" for (name,) in connection.execute(query).fetchall()]
@@ -202,13 +216,24 @@ def _without_rows(guest: host.Guest, database: str) -> list[str]:
 def _run(program: str, words: list[str], guest: host.Guest, database: str, end: float, *, gently: bool = False) -> None:
     own = host.server()
     env = {
-        "PATH": "/usr/bin:/bin", "LANG": "C", "LC_ALL": "C", "PGHOST": own["host"], "PGPORT": str(own["port"]), "PGDATABASE": database,
-        "PGUSER": guest.name, "PGPASSWORD": guest.password, "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "greenroom",
-    }  # fmt: skip
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C",
+        "LC_ALL": "C",
+        "PGHOST": own["host"],
+        "PGPORT": str(own["port"]),
+        "PGDATABASE": database,
+        "PGUSER": guest.name,
+        "PGPASSWORD": guest.password,
+        "PGCONNECT_TIMEOUT": "10",
+        "PGAPPNAME": "greenroom",
+    }
     left = max(0.001, end - time.monotonic())
     try:
         result = processes.run(
-            [*(_gently() if gently else ()), str(binaries() / program), "--no-password", *words], timeout=left, env=env, limit=20_000
+            [*(_gently() if gently else ()), str(binaries() / program), "--no-password", *words],
+            timeout=left,
+            env=env,
+            limit=20_000,
         )
     except OSError as error:
         raise PlatformError(f"{program} cannot be started: {error.strerror}.", hint="greenroom doctor") from error
@@ -218,7 +243,9 @@ def _run(program: str, words: list[str], guest: host.Guest, database: str, end: 
         )
     if result.code:
         lines = result.err.decode(errors="replace").strip().splitlines()
-        if any("due to statement timeout" in line for line in lines[:1]) and any("LOCK TABLE" in line for line in lines):
+        if any("due to statement timeout" in line for line in lines[:1]) and any(
+            "LOCK TABLE" in line for line in lines
+        ):
             raise _locked(program, guest, database)
         raise PlatformError(f"{program} of {database} failed: {' / '.join(lines[:3])[:600] or result.code}")
 
@@ -227,9 +254,10 @@ def _locked(program: str, guest: host.Guest, database: str) -> PlatformError:
     """The error that says which tables stood in the way of a dump, and which connections hold them."""
     with host.connect(database, guest) as connection:
         rows = connection.execute(
-            "SELECT DISTINCT relation::pg_catalog.regclass::text, pid FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND granted"
-            " AND mode = 'AccessExclusiveLock' AND pid <> pg_catalog.pg_backend_pid() AND database ="
-            " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER BY 1, 2 LIMIT 5"
+            "SELECT DISTINCT relation::pg_catalog.regclass::text, pid FROM pg_catalog.pg_locks WHERE locktype ="
+            " 'relation' AND granted AND mode = 'AccessExclusiveLock' AND pid <> pg_catalog.pg_backend_pid() AND"
+            " database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER"
+            " BY 1, 2 LIMIT 5"
         ).fetchall()
     held = ", ".join(f"{table} (by process {pid})" for table, pid in rows) or "it is free again now"
     return PlatformError(

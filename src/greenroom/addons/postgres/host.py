@@ -1,4 +1,6 @@
-"""The PostgreSQL server that holds the databases of apps: statements on it, with names quoted and passwords as parameters."""
+"""The PostgreSQL server that holds the databases of apps: statements on it, with names quoted and passwords as
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ CONNECTION_LIMIT = rules.MOST
 GUEST = "guest_"
 GUEST_LIMIT = 8
 SAFE = "-c search_path=pg_catalog"
-"""For each session: no name is taken from what a tenant made, whatever the database's or the role's own search_path is."""
+"""For each session: no name is taken from what a tenant made, whatever the database's or the role's own search_path
+is.
+"""
 NAMES = 7_402
 """Class of the advisory locks on names of databases."""
 
@@ -38,7 +42,9 @@ class Guest:
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one database: its number on the server, its bytes on disk, and how many rows were written to it since the counters began."""
+    """Of one database: its number on the server, its bytes on disk, and how many rows were written to it since the
+    counters began.
+    """
 
     oid: int
     bytes: int
@@ -53,7 +59,9 @@ def server() -> dict[str, Any]:
 
 @contextmanager
 def connect(database: str | None = None, guest: Guest | None = None) -> Iterator[psycopg.Connection]:
-    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest. See SAFE."""
+    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest. See
+    SAFE.
+    """
     own = settings.DATABASES["default"]
     options = {key: value for key, value in own["OPTIONS"].items() if key != "pool"}
     try:
@@ -78,22 +86,29 @@ def role_exists(connection: psycopg.Connection, role: str) -> bool:
 
 def database_exists(connection: psycopg.Connection, name: str) -> bool:
     """Whether the server has the database, and it is not one that a test run made under this name."""
-    words = "SELECT 1 FROM pg_database LEFT JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND (rolname ~ %s) IS NOT TRUE"
+    words = (
+        "SELECT 1 FROM pg_database LEFT JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND (rolname ~ %s) IS"
+        " NOT TRUE"
+    )
     return connection.execute(words, [name, rules.THROWAWAY]).fetchone() is not None
 
 
 def make_role(
     connection: psycopg.Connection, role: str, password: str, *, createdb: bool = False, limit: int = CONNECTION_LIMIT
 ) -> None:
-    """Create the role, or set its password and connection limit if it exists. The server sees a SCRAM verifier, never the password.
+    """Create the role, or set its password and connection limit if it exists. The server sees a SCRAM verifier, never
+    the password.
 
-    An existing role is not told NOSUPERUSER again: since PostgreSQL 16 only a superuser may say that, even where it changes nothing.
+    An existing role is not told NOSUPERUSER again: since PostgreSQL 16 only a superuser may say that, even where it
+    changes nothing.
     """
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     facts = (sql.Literal(verifier), sql.Literal(limit), sql.SQL("CREATEDB" if createdb else "NOCREATEDB"))
     with _alone(connection, role):
         words = "ALTER ROLE {}" if role_exists(connection, role) else "CREATE ROLE {} NOSUPERUSER NOCREATEROLE"
-        connection.execute(sql.SQL(words + " LOGIN PASSWORD {} CONNECTION LIMIT {} {}").format(sql.Identifier(role), *facts))
+        connection.execute(
+            sql.SQL(words + " LOGIN PASSWORD {} CONNECTION LIMIT {} {}").format(sql.Identifier(role), *facts)
+        )
 
 
 def make_database(connection: psycopg.Connection, name: str, role: str, *, limit: int = CONNECTION_LIMIT) -> None:
@@ -158,15 +173,19 @@ def restrain(connection: psycopg.Connection, role: str, *, read_only: bool, logi
 
 
 def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
-    """Django's test runner drops its database over a connection to ``postgres``; roles of apps may not connect there, test roles may."""
+    """Django's test runner drops its database over a connection to ``postgres``; roles of apps may not connect there,
+    test roles may.
+    """
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(role)))
 
 
 def drop_database(connection: psycopg.Connection, name: str) -> None:
     """Drop the database and end its sessions; nothing if there is none.
 
-    Somebody may come in between the two, with a role of which the platform is no member yet (the guest of a dump): then both again. FORCE wants
-    the right to end everything inside, and nobody but a superuser has it over a worker of autovacuum, where a plain DROP sends that one away itself.
+    Somebody may come in between the two, with a role of which the platform is no member yet (the guest of a dump): then
+    both again. FORCE wants
+    the right to end everything inside, and nobody but a superuser has it over a worker of autovacuum, where a plain
+    DROP sends that one away itself.
     The database may be a test run's, which took a name that the platform uses or marked the database as a template.
     """
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
@@ -188,14 +207,18 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
 
 @contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
-    """Wait until no other process does what is called ``name``; the server ends the wait when the one that does it dies."""
+    """Wait until no other process does what is called ``name``; the server ends the wait when the one that does it
+    dies.
+    """
     with connect() as connection, _alone(connection, name):
         yield
 
 
 @contextmanager
 def _alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
-    """Wait for whoever makes, changes or drops the database or role now: the server finishes a statement even when its client has been killed."""
+    """Wait for whoever makes, changes or drops the database or role now: the server finishes a statement even when its
+    client has been killed.
+    """
     connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [NAMES, name])
     try:
         yield
@@ -212,16 +235,21 @@ def lock_out(connection: psycopg.Connection, role: str) -> None:
 
 
 def take_over(connection: psycopg.Connection, database: str) -> bool:
-    """Lock out the role of a test run that made the database, and let the platform connect to it and drop it; False for other databases."""
+    """Lock out the role of a test run that made the database, and let the platform connect to it and drop it; False for
+    other databases.
+    """
     row = connection.execute(
-        "SELECT rolname FROM pg_database JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND rolname ~ %s", [database, rules.THROWAWAY]
+        "SELECT rolname FROM pg_database JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND rolname ~ %s",
+        [database, rules.THROWAWAY],
     ).fetchone()
     if row is None:
         return False
     name = sql.Identifier(database)
     lock_out(connection, row[0])
     connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(row[0])))
-    connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false ALLOW_CONNECTIONS true CONNECTION LIMIT -1").format(name))
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} IS_TEMPLATE false ALLOW_CONNECTIONS true CONNECTION LIMIT -1").format(name)
+    )
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO CURRENT_USER").format(name))
     return True
 
@@ -233,7 +261,9 @@ def _evict(connection: psycopg.Connection, name: str) -> None:
 
 
 def tenant(connection: psycopg.Connection, database: str) -> str | None:
-    """The role that ``make_database`` let into the database; None when there is no such database or nobody was let in."""
+    """The role that ``make_database`` let into the database; None when there is no such database or nobody was let
+    in.
+    """
     row = connection.execute(
         "SELECT r.rolname FROM pg_database d, aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee"
         " WHERE d.datname = %s AND a.privilege_type = 'CREATE' AND a.grantee <> d.datdba ORDER BY r.rolname",
@@ -273,7 +303,9 @@ def facts(connection: psycopg.Connection, name: str) -> Facts | None:
 
 @contextmanager
 def guest(role: str, *, seconds: float) -> Iterator[Guest]:
-    """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by ``drop_guests`` when the process dies."""
+    """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by
+    ``drop_guests`` when the process dies.
+    """
     made = Guest(name=GUEST + ids.new_secret(8), password=ids.new_secret(16))
     with connect() as connection, connection.transaction():
         make_role(connection, made.name, made.password, limit=GUEST_LIMIT)
@@ -298,7 +330,9 @@ def drop_guests(connection: psycopg.Connection) -> int:
 
 
 def _drop_guest(connection: psycopg.Connection, name: str) -> bool:
-    """A tenant who has granted the guest something of its own keeps it from being dropped, but not from being locked out."""
+    """A tenant who has granted the guest something of its own keeps it from being dropped, but not from being locked
+    out.
+    """
     end_sessions(connection, role=name)
     try:
         connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
@@ -311,8 +345,10 @@ def _drop_guest(connection: psycopg.Connection, name: str) -> bool:
 def end_sessions(connection: psycopg.Connection, *, database: str = "", role: str = "") -> int:
     """End all sessions in the database, or of the role; how many there were.
 
-    Only who has a role's privileges may end its sessions, so the platform makes itself a member of the roles that it finds. A guest may be dropped
-    meanwhile; the server then says that it has no such role, or an internal error, and there is nothing to end any more.
+    Only who has a role's privileges may end its sessions, so the platform makes itself a member of the roles that it
+    finds. A guest may be dropped
+    meanwhile; the server then says that it has no such role, or an internal error, and there is nothing to end any
+    more.
     """
     rows = connection.execute(
         "SELECT pid, usename FROM pg_stat_activity WHERE (datname = %s OR usename = %s) AND usename IS NOT NULL"
@@ -336,10 +372,13 @@ def restarted_since(moment: datetime) -> bool:
 
 
 def exchange(*, current: str, new: str, kept: str) -> None:
-    """``current`` is called ``kept`` from now on and ``new`` is called ``current``: both or neither, in one transaction.
+    """``current`` is called ``kept`` from now on and ``new`` is called ``current``: both or neither, in one
+    transaction.
 
-    Renaming keeps new sessions waiting at the door and needs the room to be empty: whoever is inside is sent out meanwhile.
-    Nothing when ``kept`` is there already: it has happened. PlatformError when somebody stays (a prepared transaction); nothing was changed.
+    Renaming keeps new sessions waiting at the door and needs the room to be empty: whoever is inside is sent out
+    meanwhile.
+    Nothing when ``kept`` is there already: it has happened. PlatformError when somebody stays (a prepared transaction);
+    nothing was changed.
     """
     over = threading.Event()
 
@@ -370,7 +409,9 @@ def exchange(*, current: str, new: str, kept: str) -> None:
 
 @contextmanager
 def claim(key: uuid.UUID) -> Iterator[bool]:
-    """Whether the work called ``key`` is this process's alone; given back at the end, and by the server when the process dies."""
+    """Whether the work called ``key`` is this process's alone; given back at the end, and by the server when the
+    process dies.
+    """
     number = int.from_bytes(key.bytes[:8], "big", signed=True)
     with connect() as connection:
         row = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()

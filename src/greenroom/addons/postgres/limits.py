@@ -1,7 +1,9 @@
 """Gives each database its connections and its bytes, so that no account can take the server from the others.
 
-Connections are promised when a database is made: the sum of all promises stays below what the server has for apps. Sizes are looked at
-by the worker, some databases a turn: over its quota a database becomes read-only for the app, at twice the quota it is closed.
+Connections are promised when a database is made: the sum of all promises stays below what the server has for apps.
+Sizes are looked at
+by the worker, some databases a turn: over its quota a database becomes read-only for the app, at twice the quota it is
+closed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from greenroom.logs.actions import say
 
 log = logging.getLogger(__name__)
 OWNER = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "1h"}
-"""Defaults of the role that changes the schema: a migration takes as long as it takes, a forgotten transaction does not block for ever."""
+"""Defaults of the role that changes the schema: a migration takes as long as it takes, a forgotten transaction does not
+block for ever.
+"""
 RUNNING = {"statement_timeout": "15min", "idle_in_transaction_session_timeout": "10min"}
 """Defaults of the role that serves requests. The app may change them for a session or, with ALTER ROLE, for itself."""
 LOCK = 7_403
@@ -36,7 +40,9 @@ A_TURN = 20
 
 
 def take(owner: Account) -> int:
-    """Connections for a new database of the account's; valid until the transaction ends. ConflictError when there is no room."""
+    """Connections for a new database of the account's; valid until the transaction ends. ConflictError when there is no
+    room.
+    """
     with own.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
     return _left(owner, before=0)
@@ -48,8 +54,10 @@ def _left(owner: Account, before: int) -> int:
     if not limit:
         raise ConflictError(
             f"The PostgreSQL server has no connections left for another database: {taken} of {whole} are given out.",
-            hint="destroy a database that nobody needs (greenroom addons -a APP); "
-            "the operator can raise GREENROOM_POSTGRES_CONNECTIONS (max_connections of an external server) and restart",
+            hint=(
+                "destroy a database that nobody needs (greenroom addons -a APP); the operator can raise"
+                " GREENROOM_POSTGRES_CONNECTIONS (max_connections of an external server) and restart"
+            ),
         )
     most = settings.ACCOUNT_CONNECTIONS
     if owner.is_admin or not most:
@@ -59,8 +67,10 @@ def _left(owner: Account, before: int) -> int:
     if not mine:
         raise ConflictError(
             f"The databases of {owner.email} have all connections that one account may have: {used} of {most}.",
-            hint="destroy a database that nobody needs (greenroom addons -a APP); "
-            "the operator can raise GREENROOM_ACCOUNT_CONNECTIONS",
+            hint=(
+                "destroy a database that nobody needs (greenroom addons -a APP); "
+                "the operator can raise GREENROOM_ACCOUNT_CONNECTIONS"
+            ),
         )
     return min(limit, mine)
 
@@ -91,14 +101,19 @@ class Watch:
 
     def turn(self) -> None:
         """Look at the next ones. Repeatable; what the server says differently than the row is set right."""
-        rows = list(Addon.objects.filter(kind="postgres", state="provisioned", pk__gt=self.place).select_related("app__owner").order_by("pk")[:A_TURN])
+        rows = list(
+            Addon.objects.filter(kind="postgres", state="provisioned", pk__gt=self.place)
+            .select_related("app__owner")
+            .order_by("pk")[:A_TURN]
+        )
         self.place = rows[-1].pk if len(rows) == A_TURN else uuid.UUID(int=0)
         for addon in rows:
             self.guard.run(addon.pk, f"limits of {addon.name}", partial(look, addon=addon, home=self.home))
 
 
 def look(*, addon: Addon, home: Path) -> None:
-    """Measure the database, note and say when it passes its quota, and set limits on the server that are not as the row says.
+    """Measure the database, note and say when it passes its quota, and set limits on the server that are not as the row
+    says.
 
     Roles that are missing on the server are left out.
     """
@@ -162,10 +177,17 @@ def _tell(addon: Addon, home: Path, size: int, quota: int) -> None:
     facts = f"{addon.name} has {size / 1e6:.0f} MB of the {quota / 1e6:.0f} MB that a database may have"
     text = {
         "": f"{facts}: the app can write again.",
-        "full": f"{facts}: it is read-only for the app. Delete rows from a one-off dyno (begin its session with "
-        "SET default_transaction_read_only = off), then VACUUM FULL; or ask the operator to raise GREENROOM_DATABASE_MB.",
-        "closed": f"{facts}: the app may not connect until it is smaller. Empty it with `heroku pg:reset` or restore a snapshot with "
-        "`greenroom pg:restore`; or ask the operator to raise GREENROOM_DATABASE_MB.",
+        "full": (
+            f"{facts}: it is read-only for the app. Delete rows from a one-off dyno (begin its session with SET"
+            " default_transaction_read_only = off), then VACUUM FULL; or ask the operator to raise"
+            " GREENROOM_DATABASE_MB."
+        ),
+        "closed": (
+            f"{facts}: the app may not connect until it is smaller. Empty it with `heroku pg:reset` or restore a"
+            " snapshot with `greenroom pg:restore`; or ask the operator to raise GREENROOM_DATABASE_MB."
+        ),
     }[over]
     say(app=addon.app, home=home, process="postgres", text=text)
-    audit(actor=PLATFORM, action="addon.quota", app=addon.app, detail={"addon": addon.name, "bytes": size, "over": over})
+    audit(
+        actor=PLATFORM, action="addon.quota", app=addon.app, detail={"addon": addon.name, "bytes": size, "over": over}
+    )

@@ -60,7 +60,9 @@ def server() -> str:
 
 
 def forward() -> Forward:
-    """How a dyno reaches the server: 127.0.0.1:port inside leads to the embedded server's socket, or to the external one's address."""
+    """How a dyno reaches the server: 127.0.0.1:port inside leads to the embedded server's socket, or to the external
+    one's address.
+    """
     if settings.INSTALLATION["postgres"] == "embedded":
         return Forward(port=port(), socket=f"run/postgres/.s.PGSQL.{port()}")
     name = settings.DATABASES["default"]["HOST"] or "127.0.0.1"
@@ -78,7 +80,9 @@ def url_of(addon: Addon, home: Path, kind: str = rules.OWNER) -> Url:
 
 def urls_of(app: App, home: Path) -> dict[str, str]:
     """The config vars of the app's attachments to databases that are there, as they have to be."""
-    rows = Attachment.objects.filter(app=app, addon__kind="postgres", addon__state="provisioned").select_related("addon")
+    rows = Attachment.objects.filter(app=app, addon__kind="postgres", addon__state="provisioned").select_related(
+        "addon"
+    )
     return {f"{row.name}_URL": url_of(row.addon, home).text for row in rows}
 
 
@@ -167,7 +171,9 @@ def snapshot(app: App, name: str) -> Snapshot:
     """The snapshot called ``b001`` or ``1``, or of that id. NotFoundError when there is none."""
     found = _named(snapshots_of(app), name, name.lstrip("ab"))
     if found is None:
-        raise NotFoundError(f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot")
+        raise NotFoundError(
+            f"Couldn't find snapshot {name[:40]}.", hint=f"greenroom pg:snapshots -a {app.name}", resource="snapshot"
+        )
     return found
 
 

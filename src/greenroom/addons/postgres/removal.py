@@ -9,13 +9,14 @@ from greenroom.addons.postgres import host
 
 OWNED = "SELECT datname FROM pg_database JOIN pg_roles ON datdba = pg_roles.oid WHERE rolname = %s"
 ENTERED = (
-    "SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid JOIN pg_roles r ON r.oid = s.refobjid"
-    " WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = %s AND d.datname <> current_database() ORDER BY 1"
+    "SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid JOIN pg_roles r ON r.oid ="
+    " s.refobjid WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = %s AND d.datname <> current_database()"
+    " ORDER BY 1"
 )
 """The other databases in which the role owns or may use something."""
 UNLINK = (
-    "SELECT count(lo_unlink(oid)) FROM (SELECT m.oid FROM pg_largeobject_metadata m JOIN pg_roles r ON r.oid = m.lomowner"
-    " WHERE r.rolname = %s LIMIT 2000) owned"
+    "SELECT count(lo_unlink(oid)) FROM (SELECT m.oid FROM pg_largeobject_metadata m JOIN pg_roles r ON r.oid ="
+    " m.lomowner WHERE r.rolname = %s LIMIT 2000) owned"
 )
 """Large objects go in parts: DROP OWNED takes a lock on each, and the server has room for so many."""
 ATTEMPTS = 5

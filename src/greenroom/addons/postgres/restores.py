@@ -1,6 +1,7 @@
 """Puts an app's database back to a snapshot: fill a copy beside it, verify, save what is replaced, exchange the names.
 
-Each state of a restore is a row before its side effect, so that whoever comes next after a kill finishes or undoes it. Until the exchange
+Each state of a restore is a row before its side effect, so that whoever comes next after a kill finishes or undoes it.
+Until the exchange
 the app works on; the exchange is one transaction; the replaced database is kept for a day.
 """
 
@@ -35,7 +36,8 @@ COPIES = r"^d[0-9a-f]{12}_(restore_[0-9]+|old_[0-9]{14}_[0-9]+)$"
 def restore(
     *, actor: Actor, addon: Addon, snapshot: Snapshot, home: Path, release_version: int | None = None
 ) -> Restore:
-    """Put the database back, in this process; returns the restore in state swapped. Raises what went wrong; the row then says failed.
+    """Put the database back, in this process; returns the restore in state swapped. Raises what went wrong; the row
+    then says failed.
 
     What was written after the snapshot is lost to the app, but for the snapshot and the database that are kept.
     """
@@ -61,9 +63,14 @@ def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_versio
             f"{addon.name} is being restored already.", hint=f"greenroom pg:snapshots -a {addon.app.name}"
         )
     row = Restore.objects.create(
-        addon=addon, snapshot=snapshot, kind="restore" if snapshot else "reset", number=number, by=actor.email, release_version=release_version,
+        addon=addon,
+        snapshot=snapshot,
+        kind="restore" if snapshot else "reset",
+        number=number,
+        by=actor.email,
+        release_version=release_version,
         copy=f"{addon.data['database']}_restore_{number}",
-    )  # fmt: skip
+    )
     RestoreStep.objects.create(restore=row, state="wanted")
     detail = {"snapshot": snapshot.name if snapshot else None, "restore": row.name, "addon": addon.name}
     audit(actor=actor, action=f"database.{row.kind}", app=addon.app, detail=detail)
@@ -122,7 +129,9 @@ def _load(row: Restore, home: Path) -> None:
 
 
 def _verify(row: Restore, home: Path) -> None:
-    """loaded -> verified: as many tables, and the very same rows of django_migrations, as were recorded with the snapshot."""
+    """loaded -> verified: as many tables, and the very same rows of django_migrations, as were recorded with the
+    snapshot.
+    """
     found = dumps.contents(database=row.copy, role=row.addon.data["role"])
     wanted: tuple[int, list[list[str]]] = (0, [])
     if row.snapshot:
@@ -139,8 +148,13 @@ def _save(row: Restore, home: Path) -> None:
     """verified -> saved: a snapshot of what is about to be replaced."""
     actor = Actor(account_id=None, email=row.by)
     saved = snapshots.capture(
-        actor=actor, addon=row.addon, home=home, kind="before_restore", reason=f"before {row.name}", release_version=row.release_version
-    )  # fmt: skip
+        actor=actor,
+        addon=row.addon,
+        home=home,
+        kind="before_restore",
+        reason=f"before {row.name}",
+        release_version=row.release_version,
+    )
     _to(row, "saved", saved.name, saved=saved)
 
 
@@ -192,7 +206,9 @@ def swapped() -> list[Restore]:
 
 
 def sweep() -> None:
-    """Drop replaced databases a day after, copies that no open restore needs, and guests whose time is over. Repeatable."""
+    """Drop replaced databases a day after, copies that no open restore needs, and guests whose time is over.
+    Repeatable.
+    """
     for row in Restore.objects.exclude(kept="").filter(kept_until__lte=clock.now(), state__in=("swapped", "done")):
         guard.run(row.pk, f"the replaced database of {row.name}", partial(_drop_kept, row))
     with host.connect() as connection:
@@ -208,7 +224,9 @@ def _drop_kept(row: Restore) -> None:
 
 
 def _forsaken(connection: psycopg.Connection) -> list[str]:
-    """Databases with the name of a copy or a kept one that no row needs. A row says so before the server has one: the server is asked first."""
+    """Databases with the name of a copy or a kept one that no row needs. A row says so before the server has one: the
+    server is asked first.
+    """
     names = host.names_like(connection, COPIES)
     needed = set(Restore.objects.filter(state__in=tuple(STEPS)).values_list("copy", flat=True))
     needed |= set(Restore.objects.exclude(kept="").values_list("kept", flat=True))

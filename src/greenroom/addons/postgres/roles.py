@@ -1,7 +1,10 @@
-"""The login roles of an app's database: the owner, which people use, and two lesser ones, which the app's own processes and its builds use.
+"""The login roles of an app's database: the owner, which people use, and two lesser ones, which the app's own processes
+and its builds use.
 
-``app`` reads and writes rows and cannot change the schema; ``build`` only reads. Neither can write the ledgers, the tables in which Django and
-Alembic record what was migrated. Names and passwords of the lesser roles follow from the owner's, so that nothing more has to be kept.
+``app`` reads and writes rows and cannot change the schema; ``build`` only reads. Neither can write the ledgers, the
+tables in which Django and
+Alembic record what was migrated. Names and passwords of the lesser roles follow from the owner's, so that nothing more
+has to be kept.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ LESSER = (APP, BUILD)
 ALL = (OWNER, *LESSER)
 RIGHTS = "SELECT, INSERT, UPDATE, DELETE, TRUNCATE"
 MAINTAIN = 170_000
-"""The server version that knows the privilege MAINTAIN: VACUUM, ANALYZE, REINDEX, REFRESH MATERIALIZED VIEW, of somebody else's tables."""
+"""The server version that knows the privilege MAINTAIN: VACUUM, ANALYZE, REINDEX, REFRESH MATERIALIZED VIEW, of
+somebody else's tables.
+"""
 LARGE_OBJECTS = 180_000
 """The server version that has default privileges for large objects."""
 SHARE = """
@@ -65,7 +70,9 @@ BEGIN
     END LOOP;
 END $share$
 """
-"""Gives the lesser roles what they lack on what the owner has, and takes the ledgers from them. A table of which they hold something is left as it is."""
+"""Gives the lesser roles what they lack on what the owner has, and takes the ledgers from them. A table of which they
+hold something is left as it is.
+"""
 
 
 def name(owner: str, kind: str) -> str:
@@ -75,11 +82,17 @@ def name(owner: str, kind: str) -> str:
 
 def password(secret: str, kind: str) -> str:
     """The password of a role, by the owner's; the way back is not possible."""
-    return secret if kind == OWNER else hmac.new(secret.encode(), f"greenroom {kind}".encode(), hashlib.sha256).hexdigest()[:32]
+    return (
+        secret
+        if kind == OWNER
+        else hmac.new(secret.encode(), f"greenroom {kind}".encode(), hashlib.sha256).hexdigest()[:32]
+    )
 
 
 def make(connection: psycopg.Connection, owner: str, secret: str, *, limit: int = host.CONNECTION_LIMIT) -> None:
-    """Create the roles of a database, or set their passwords and how many connections each may have (the database bounds them together)."""
+    """Create the roles of a database, or set their passwords and how many connections each may have (the database
+    bounds them together).
+    """
     for kind in ALL:
         host.make_role(connection, name(owner, kind), password(secret, kind), limit=limit)
 
@@ -91,29 +104,39 @@ def drop(connection: psycopg.Connection, owner: str) -> None:
 
 
 def let_in(connection: psycopg.Connection, database: str, owner: str) -> None:
-    """Let the lesser roles of ``owner`` use the database: all that it holds and all that the owner will make. Repeatable; nothing when there are none."""
+    """Let the lesser roles of ``owner`` use the database: all that it holds and all that the owner will make.
+    Repeatable; nothing when there are none.
+    """
     if not all(host.role_exists(connection, name(owner, kind)) for kind in LESSER):
         return
     app, build, role = (sql.Identifier(name(owner, kind)) for kind in (APP, BUILD, OWNER))
     with host.one_at_a_time(f"roles/{owner}"):
         if connection.execute("SELECT pg_has_role(CURRENT_USER, %s, 'USAGE')", [owner]).fetchone() != (True,):
             connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-        connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}, {}").format(sql.Identifier(database), app, build))
+        connection.execute(
+            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}, {}").format(sql.Identifier(database), app, build)
+        )
         with _inside(database) as inner:
             inner.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(app, build))
             for words in _defaults(inner.info.server_version):
-                inner.execute(sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} GRANT " + words).format(role, app=app, build=build))
+                inner.execute(
+                    sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} GRANT " + words).format(role, app=app, build=build)
+                )
             _share(inner, owner)
 
 
 def share(database: str, owner: str) -> None:
-    """Take the ledgers from the lesser roles and give them what they lack: after a run that may have made tables, and now and then."""
+    """Take the ledgers from the lesser roles and give them what they lack: after a run that may have made tables, and
+    now and then.
+    """
     with host.one_at_a_time(f"roles/{owner}"), _inside(database) as inner:
         _share(inner, owner)
 
 
 def heal(*, database: str, owner: str, secret: str, limit: int) -> bool:
-    """Set the passwords again if one of them does not open the database any more (an app may change its own); whether that was so."""
+    """Set the passwords again if one of them does not open the database any more (an app may change its own); whether
+    that was so.
+    """
     closed = [kind for kind in ALL if not _opens(database, host.Guest(name(owner, kind), password(secret, kind)))]
     if not closed:
         return False
@@ -134,13 +157,15 @@ def _opens(database: str, role: host.Guest) -> bool:
 
 
 def _full(connection: psycopg.Connection, database: str, role: str) -> bool:
-    """Whether the role cannot log in for another reason than its password: all connections that it, its database or the server has are taken."""
+    """Whether the role cannot log in for another reason than its password: all connections that it, its database or the
+    server has are taken.
+    """
     row = connection.execute(
-        "SELECT (SELECT count(*) FROM pg_stat_activity WHERE usename = r.rolname) >= r.rolconnlimit AND r.rolconnlimit >= 0"
-        " OR (SELECT count(*) FROM pg_stat_activity WHERE datname = %(database)s) >="
-        " (SELECT datconnlimit FROM pg_database WHERE datname = %(database)s AND datconnlimit >= 0)"
-        " OR (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') + 10 >= current_setting('max_connections')::int * 9 / 10"
-        " FROM pg_roles r WHERE r.rolname = %(role)s",
+        "SELECT (SELECT count(*) FROM pg_stat_activity WHERE usename = r.rolname) >= r.rolconnlimit AND r.rolconnlimit"
+        " >= 0 OR (SELECT count(*) FROM pg_stat_activity WHERE datname = %(database)s) >= (SELECT datconnlimit FROM"
+        " pg_database WHERE datname = %(database)s AND datconnlimit >= 0) OR (SELECT count(*) FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend') + 10 >= current_setting('max_connections')::int * 9 / 10 FROM pg_roles"
+        " r WHERE r.rolname = %(role)s",
         {"database": database, "role": role},
     ).fetchone()
     return row is not None and row[0] is True
@@ -167,7 +192,10 @@ def _defaults(version: int) -> Iterator[str]:
 def _share(inner: psycopg.Connection, owner: str) -> None:
     rights = RIGHTS + (", MAINTAIN" if inner.info.server_version >= MAINTAIN else "")
     words = {
-        "app": sql.Literal(name(owner, APP)), "build": sql.Literal(name(owner, BUILD)), "owner": sql.Literal(owner),
-        "ledgers": sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(sql.Literal(ledger) for ledger in LEDGERS)), "rights": sql.Literal(rights),
-    }  # fmt: skip
+        "app": sql.Literal(name(owner, APP)),
+        "build": sql.Literal(name(owner, BUILD)),
+        "owner": sql.Literal(owner),
+        "ledgers": sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(sql.Literal(ledger) for ledger in LEDGERS)),
+        "rights": sql.Literal(rights),
+    }
     inner.execute(sql.SQL(SHARE).format(**words))

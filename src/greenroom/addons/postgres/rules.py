@@ -1,4 +1,6 @@
-"""Which snapshots may go, when a scheduled one is due, as which role a dyno reaches its database, and how many connections and bytes that has. Pure."""
+"""Which snapshots may go, when a scheduled one is due, as which role a dyno reaches its database, and how many
+connections and bytes that has. Pure.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +20,39 @@ ANY = "any"
 """``[policy] schema_changes``: the app's own processes are the owner."""
 
 THROWAWAY = r"^t[0-9a-f]{20}$"
-"""Names of the roles of test runs: of all roles of tenants, these alone may create databases, under any name that is free."""
+"""Names of the roles of test runs: of all roles of tenants, these alone may create databases, under any name that is
+free.
+"""
 
 KEEP = {"manual": 20, "scheduled": 7, "before_migrate": 5, "before_restore": 5}
 """How many finished snapshots of each kind a database keeps, newest first. Pinned ones are kept besides."""
 FAILED_DAYS = 7
 KINDS = tuple(KEEP)
 ZONES = {
-    "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles", "MST": "America/Boise", "MDT": "America/Boise",
-    "CST": "America/Chicago", "CDT": "America/Chicago", "EST": "America/New_York", "EDT": "America/New_York",
-    "Z": "UTC", "GMT": "Europe/London", "BST": "Europe/London", "CET": "Europe/Paris", "CEST": "Europe/Paris",
-}  # fmt: skip
+    "PST": "America/Los_Angeles",
+    "PDT": "America/Los_Angeles",
+    "MST": "America/Boise",
+    "MDT": "America/Boise",
+    "CST": "America/Chicago",
+    "CDT": "America/Chicago",
+    "EST": "America/New_York",
+    "EDT": "America/New_York",
+    "Z": "UTC",
+    "GMT": "Europe/London",
+    "BST": "Europe/London",
+    "CET": "Europe/Paris",
+    "CEST": "Europe/Paris",
+}
 """Short names of time zones that Heroku's CLI accepts."""
 
 MOST, LEAST = 20, 5
-"""Connections of an app to its database: as on Heroku's Essential plans, and the fewest with which a Django app runs."""
+"""Connections of an app to its database: as on Heroku's Essential plans, and the fewest with which a Django app
+runs.
+"""
 OWN = 5
-"""Connections into each database besides, for the platform's own work in it: dumps, the radar, the page of the database."""
+"""Connections into each database besides, for the platform's own work in it: dumps, the radar, the page of the
+database.
+"""
 PLATFORM = 60
 """Connections of the server that no app can take: the pools of web and worker, and their single connections."""
 WORK = 100
@@ -58,7 +76,9 @@ class Held:
 
 
 def expired(rows: list[Held], now: datetime) -> list[str]:
-    """Keys of the snapshots that may be removed: beyond KEEP of their kind, or failed a week ago. Never a pinned or a used one."""
+    """Keys of the snapshots that may be removed: beyond KEEP of their kind, or failed a week ago. Never a pinned or a
+    used one.
+    """
     gone = []
     seen = dict.fromkeys(KEEP, 0)
     for row in sorted(rows, key=lambda row: row.at, reverse=True):
@@ -90,7 +110,8 @@ def due(*, hour: int, timezone: str, last_day: date | None, now: datetime) -> da
 
 
 def room(*, most: int, reserved: int) -> int:
-    """Connections of a server that are for the databases of apps. most: those that are no superuser's; reserved: by reserved_connections.
+    """Connections of a server that are for the databases of apps. most: those that are no superuser's; reserved: by
+    reserved_connections.
 
     A small server, which an operator brought along, keeps a quarter for the platform and a tenth for test runs.
     """
@@ -103,7 +124,8 @@ def share(left: int) -> int:
 
 
 def over(size: int, quota: int, before: str) -> str:
-    """Where a database of ``size`` bytes stands to its quota: '', 'full' (read-only) or 'closed' (no sessions). 0: no quota.
+    """Where a database of ``size`` bytes stands to its quota: '', 'full' (read-only) or 'closed' (no sessions). 0: no
+    quota.
 
     It is lifted at 95 % of what set it, so that a database at the edge does not change with each row.
     """
@@ -120,7 +142,8 @@ def over(size: int, quota: int, before: str) -> str:
 def role_for(kind: str, policy: Mapping[str, Any], *, migrates: bool = False) -> str:
     """The kind of role as which a dyno of that kind reaches its databases. ``run`` is what a person started.
 
-    migrates: of a release command, whether it is known to migrate; ``[policy] migrate_in_release`` is about these alone.
+    migrates: of a release command, whether it is known to migrate; ``[policy] migrate_in_release`` is about these
+    alone.
     """
     if kind == "run":
         return OWNER
@@ -132,7 +155,8 @@ def role_for(kind: str, policy: Mapping[str, Any], *, migrates: bool = False) ->
 
 REFUSED = re.compile(
     r"must be owner of (?:\w+ ){1,3}[\w.\"-]+"
-    r"|permission denied (?:for (?:schema|database) [\w.\"-]+|for (?:table|sequence) \"?(?:django_migrations|alembic_version)\w*\"?"
+    r"|permission denied (?:for (?:schema|database) [\w.\"-]+|for (?:table|sequence)"
+    r" \"?(?:django_migrations|alembic_version)\w*\"?"
     r"|to create extension \"[^\"\n]{1,80}\")"
 )
 """What PostgreSQL says to who may not change the schema or the record of migrations."""
@@ -141,7 +165,9 @@ LOOKED_AT = 200_000
 
 
 def refused(output: str, *, build: bool = False) -> str:
-    """The database's last refusal of a schema change in a program's output; empty when there is none. build: of any change."""
+    """The database's last refusal of a schema change in a program's output; empty when there is none. build: of any
+    change.
+    """
     found = [match.group() for match in (BUILD_REFUSED if build else REFUSED).finditer(output[-LOOKED_AT:])]
     return found[-1] if found else ""
 
@@ -151,13 +177,21 @@ def refusal(words: str, app: str, *, build: bool = False) -> tuple[str, str]:
     migrate = f"greenroom run -a {app} python manage.py migrate"
     if build:
         return (
-            f"The database refused `{words}`: a build only reads live data, and migrations are run by a person after the release.",
+            (
+                f"The database refused `{words}`: a build only reads live data, and migrations are run by a person"
+                " after the release."
+            ),
             f"take it out of the build (bin/pre_compile, bin/post_compile); when the release is there: {migrate}",
         )
     return (
-        f"The database refused `{words}`: only a command that a person runs changes the schema or the record of migrations.",
-        f"take it out of the Procfile or its script, then: {migrate}; an app that makes tables at run time asks for it: "
-        '[policy] schema_changes = "any" in greenroom.toml',
+        (
+            f"The database refused `{words}`: only a command that a person runs changes the schema or the record of"
+            " migrations."
+        ),
+        (
+            f"take it out of the Procfile or its script, then: {migrate}; an app that makes tables at run time asks for"
+            ' it: [policy] schema_changes = "any" in greenroom.toml'
+        ),
     )
 
 
@@ -166,19 +200,22 @@ NO_EXTENSION = re.compile(r"extension \"([\w-]{1,63})\" is not available")
 
 
 def remedy(output: str) -> str:
-    """The way out when a program's output says that the server lacks what the app asks for: TLS, or an extension. Empty when it does not."""
+    """The way out when a program's output says that the server lacks what the app asks for: TLS, or an extension. Empty
+    when it does not.
+    """
     text = output[-LOOKED_AT:]
     if NO_TLS.search(text):
         return (
-            "the settings insist on TLS (ssl_require=True, sslmode=require), which this PostgreSQL does not speak; dynos reach it by a socket of the "
-            'machine: ssl_require=False, or options={"sslmode": "prefer"}, in DATABASES'
+            "the settings insist on TLS (ssl_require=True, sslmode=require), which this PostgreSQL does not speak;"
+            ' dynos reach it by a socket of the machine: ssl_require=False, or options={"sslmode": "prefer"}, in'
+            " DATABASES"
         )
     missing = NO_EXTENSION.search(text)
     if missing is None:
         return ""
     return (
-        f"this PostgreSQL does not have the extension {missing[1]}; the operator can run Greenroom on a PostgreSQL that has it: "
-        "GREENROOM_POSTGRES_BIN or DATABASE_URL of `greenroom up`"
+        f"this PostgreSQL does not have the extension {missing[1]}; the operator can run Greenroom on a PostgreSQL that"
+        " has it: GREENROOM_POSTGRES_BIN or DATABASE_URL of `greenroom up`"
     )
 
 

@@ -1,6 +1,7 @@
 """Takes, keeps and removes snapshots of apps' databases.
 
-The row stands before the file. Who makes a file holds a claim that ends with the process: a running row without a claim is half-made, and
+The row stands before the file. Who makes a file holds a claim that ends with the process: a running row without a claim
+is half-made, and
 ``sweep`` marks it failed and removes the file.
 """
 
@@ -30,11 +31,19 @@ FOLDER = "snapshots"
 
 
 def capture(
-    *, actor: Actor, addon: Addon, home: Path, kind: str, reason: str = "", pinned: bool = False, release_version: int | None = None
-) -> Snapshot:  # fmt: skip
+    *,
+    actor: Actor,
+    addon: Addon,
+    home: Path,
+    kind: str,
+    reason: str = "",
+    pinned: bool = False,
+    release_version: int | None = None,
+) -> Snapshot:
     """Take a snapshot now, in this process; returns it finished.
 
-    Call it outside of a transaction: its row must be there for others before the dump begins. Raises what ``dumps.dump`` raises, and
+    Call it outside of a transaction: its row must be there for others before the dump begins. Raises what
+    ``dumps.dump`` raises, and
     the row then says failed and why.
     """
     key = uuid.uuid4()
@@ -45,8 +54,14 @@ def capture(
 
 
 def ask(
-    *, actor: Actor, addon: Addon, reason: str = "", pinned: bool = False, release_version: int | None = None, kind: str = "manual"
-) -> Snapshot:  # fmt: skip
+    *,
+    actor: Actor,
+    addon: Addon,
+    reason: str = "",
+    pinned: bool = False,
+    release_version: int | None = None,
+    kind: str = "manual",
+) -> Snapshot:
     """A snapshot that the worker will make. ConflictError while another one of the database waits."""
     if Snapshot.objects.filter(addon=addon, state="wanted").exists():
         raise ConflictError(
@@ -57,7 +72,9 @@ def ask(
 
 
 def make(*, snapshot: Snapshot, home: Path) -> Snapshot:
-    """Make a wanted one. Somebody else makes it already: nothing. Raises what ``dumps.dump`` raises; the row then says failed."""
+    """Make a wanted one. Somebody else makes it already: nothing. Raises what ``dumps.dump`` raises; the row then says
+    failed.
+    """
     with host.claim(snapshot.id) as mine:
         if mine and Snapshot.objects.filter(pk=snapshot.pk, state="wanted").update(state="running"):
             _make(snapshot, home)
@@ -71,9 +88,17 @@ def _record(
     if kind not in rules.KINDS:
         raise UserError(f"Snapshots of kind {kind[:40]!r} do not exist.", hint=f"kinds are {', '.join(rules.KINDS)}")
     row = Snapshot.objects.create(
-        id=key, addon=addon, number=next_number(addon.app), kind=kind, state=state, reason=reason[:300], pinned=pinned, by=actor.email,
-        release_version=version, file=f"{FOLDER}/{addon.app_id.hex}/{key.hex}.dump",
-    )  # fmt: skip
+        id=key,
+        addon=addon,
+        number=next_number(addon.app),
+        kind=kind,
+        state=state,
+        reason=reason[:300],
+        pinned=pinned,
+        by=actor.email,
+        release_version=version,
+        file=f"{FOLDER}/{addon.app_id.hex}/{key.hex}.dump",
+    )
     audit(
         actor=actor,
         action="snapshot.create",
@@ -104,9 +129,17 @@ def _make(row: Snapshot, home: Path) -> None:
         raise
     facts, found = made.facts, made.contents
     _finish(
-        row, state="succeeded", size=made.bytes, database_size=facts.bytes, database_oid=facts.oid, writes=facts.writes,
-        seconds=round(made.seconds, 3), sha256=made.sha256, tables=found.tables, migration_state=[list(pair) for pair in found.migrations],
-    )  # fmt: skip
+        row,
+        state="succeeded",
+        size=made.bytes,
+        database_size=facts.bytes,
+        database_oid=facts.oid,
+        writes=facts.writes,
+        seconds=round(made.seconds, 3),
+        sha256=made.sha256,
+        tables=found.tables,
+        migration_state=[list(pair) for pair in found.migrations],
+    )
 
 
 def _finish(row: Snapshot, **facts: object) -> None:
@@ -177,7 +210,9 @@ def pin(*, actor: Actor, snapshot: Snapshot, pinned: bool) -> Snapshot:
 
 
 def sweep(*, home: Path) -> None:
-    """Mark half-made snapshots failed, finish deletions, apply retention, and remove files that no row names. Repeatable."""
+    """Mark half-made snapshots failed, finish deletions, apply retention, and remove files that no row names.
+    Repeatable.
+    """
     for row in Snapshot.objects.filter(state="running"):
         with host.claim(row.id) as mine:
             if mine and Snapshot.objects.filter(pk=row.pk, state="running").exists():

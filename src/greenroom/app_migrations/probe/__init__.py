@@ -1,4 +1,5 @@
-"""The migration probe: a script that a dyno of a release runs, and what its answer means. One folder for each framework.
+"""The migration probe: a script that a dyno of a release runs, and what its answer means. One folder for each
+framework.
 
 It is handed to the slug's own Python on standard input, so that nothing has to be installed or mounted for it.
 """
@@ -22,7 +23,9 @@ FRAMEWORKS = ("django", "alembic")
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeParts:
-    """What a DynoSpec needs to run the probe or another script, beside the release's own mounts, environment and forwards."""
+    """What a DynoSpec needs to run the probe or another script, beside the release's own mounts, environment and
+    forwards.
+    """
 
     command: tuple[str, ...]
     stdin: bytes
@@ -33,12 +36,16 @@ class ProbeParts:
 class Answer:
     """What the probe found.
 
-    status: ``ok``; ``error`` (nothing is known, also when the database is down); ``none`` (no framework with migrations).
-    pending: ``app.name`` in the order in which migrate would run them. missing: applied in the database, not in the code.
+    status: ``ok``; ``error`` (nothing is known, also when the database is down); ``none`` (no framework with
+    migrations).
+    pending: ``app.name`` in the order in which migrate would run them. missing: applied in the database, not in the
+    code.
     lacking: ``table.column`` that the models need and existing tables have not; every query on such a model fails.
     conflicts: {app: names without a successor}. unmade: changes of the models that no migration holds, in words.
-    plan: one map for each pending migration {name, operations, reversible, atomic, statements}. rows: {table: rows} of what the plan alters.
-    about: {vendor, debug, insecure_key, wsgi} of the settings, and page {status} or {error, schema}: how the health path answers on this schema.
+    plan: one map for each pending migration {name, operations, reversible, atomic, statements}. rows: {table: rows} of
+    what the plan alters.
+    about: {vendor, debug, insecure_key, wsgi} of the settings, and page {status} or {error, schema}: how the health
+    path answers on this schema.
     """
 
     framework: str
@@ -88,7 +95,9 @@ def answer(*, home: Path, state: DynoState) -> Answer:
         pending=_names(found.get("pending")),
         missing=_names(found.get("missing")),
         lacking=_names(found.get("lacking")),
-        conflicts={str(app)[:100]: list(_names(names)) for app, names in conflicts.items()} if isinstance(conflicts, dict) else {},
+        conflicts={str(app)[:100]: list(_names(names)) for app, names in conflicts.items()}
+        if isinstance(conflicts, dict)
+        else {},
         plan=tuple(_step(item) for item in found.get("plan") or () if isinstance(item, dict))[:200],
         unmade=_names(found.get("unmade"))[:50],
         rows=_rows(found.get("rows")),
@@ -103,7 +112,13 @@ def _step(item: dict[str, Any]) -> dict[str, Any]:
     statements = tuple(text[:1000] for text in _names(item.get("statements"), 1000)[:100])
     facts = {"reversible": item.get("reversible") is not False, "atomic": item.get("atomic") is not False}
     parent = {"parent": str(item["parent"])[:300]} if isinstance(item.get("parent"), str) else {}
-    return {"name": str(item.get("name"))[:300], "operations": list(_names(item.get("operations"))[:50]), **facts, **parent, "statements": list(statements)}
+    return {
+        "name": str(item.get("name"))[:300],
+        "operations": list(_names(item.get("operations"))[:50]),
+        **facts,
+        **parent,
+        "statements": list(statements),
+    }
 
 
 def _about(value: Any) -> dict[str, Any]:
@@ -116,12 +131,21 @@ def _about(value: Any) -> dict[str, Any]:
         asked = {"status": page["status"]}
     elif isinstance(page, dict) and page.get("error"):
         asked = {"error": str(page["error"])[:600], "schema": page.get("schema") is True}
-    return {**told, "debug": value.get("debug") is True, "insecure_key": value.get("insecure_key") is True, "page": asked}
+    return {
+        **told,
+        "debug": value.get("debug") is True,
+        "insecure_key": value.get("insecure_key") is True,
+        "page": asked,
+    }
 
 
 def _rows(value: Any) -> dict[str, int]:
     pairs = value.items() if isinstance(value, dict) else ()
-    return {str(name)[:200]: count for name, count in pairs if isinstance(count, int) and not isinstance(count, bool) and count >= 0}
+    return {
+        str(name)[:200]: count
+        for name, count in pairs
+        if isinstance(count, int) and not isinstance(count, bool) and count >= 0
+    }
 
 
 def _names(value: Any, size: int = 300) -> tuple[str, ...]:
@@ -136,8 +160,12 @@ SQLITE_HINT = (
 
 
 def without_database(found: Answer, *, attached: bool) -> Answer:
-    """The radar's answer for settings that use SQLite: nothing is pending anywhere that lasts, and the reason stands in ``detail``."""
+    """The radar's answer for settings that use SQLite: nothing is pending anywhere that lasts, and the reason stands in
+    ``detail``.
+    """
     if found.status != "ok" or found.about.get("vendor") != "sqlite":
         return found
     text = SQLITE.format(ignoring=" and ignore DATABASE_URL" if attached else "")
-    return replace(found, pending=(), missing=(), lacking=(), plan=(), rows={}, conflicts={}, detail=f"{text} {SQLITE_HINT}")
+    return replace(
+        found, pending=(), missing=(), lacking=(), plan=(), rows={}, conflicts={}, detail=f"{text} {SQLITE_HINT}"
+    )

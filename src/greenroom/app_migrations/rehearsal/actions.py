@@ -1,4 +1,6 @@
-"""Asks for rehearsals and carries them out: the row first, then the copy; killed anywhere, the next turn begins the rehearsal again."""
+"""Asks for rehearsals and carries them out: the row first, then the copy; killed anywhere, the next turn begins the
+rehearsal again.
+"""
 
 from __future__ import annotations
 
@@ -68,14 +70,26 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     )
     number = (Rehearsal.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0) + 1
     row = Rehearsal.objects.create(
-        app=app, release=release, previous=before(release), number=number, by=actor.email, pending=state.pending,
-    )  # fmt: skip
-    audit(actor=actor, action="migrations.rehearse", app=app, detail={"release": release.version, "pending": state.pending})
+        app=app,
+        release=release,
+        previous=before(release),
+        number=number,
+        by=actor.email,
+        pending=state.pending,
+    )
+    audit(
+        actor=actor,
+        action="migrations.rehearse",
+        app=app,
+        detail={"release": release.version, "pending": state.pending},
+    )
     return row
 
 
 def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
-    """Ask for one by the platform itself, in a delivery with pending migrations: once for what is pending, unless the app does not want it."""
+    """Ask for one by the platform itself, in a delivery with pending migrations: once for what is pending, unless the
+    app does not want it.
+    """
     if mode(release) == OFF or before(release) is None:
         return None
     state = of_release(release)
@@ -88,11 +102,15 @@ def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
 
 
 def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> bool:
-    """Carry out a rehearsal, to done or failed. False when somebody carries out one of the app already, or this one is over: nothing was done."""
+    """Carry out a rehearsal, to done or failed. False when somebody carries out one of the app already, or this one is
+    over: nothing was done.
+    """
     with host.claim(rehearsal.app_id) as quiet, host.claim(rehearsal.pk) as mine:
         if not (quiet and mine):
             return False
-        row = Rehearsal.objects.select_related("app", "release__slug", "release__config", "previous__slug", "previous__config").get(pk=rehearsal.pk)
+        row = Rehearsal.objects.select_related(
+            "app", "release__slug", "release__config", "previous__slug", "previous__config"
+        ).get(pk=rehearsal.pk)
         if row.state not in ("wanted", "running"):
             return False
         _carry_out(row, engine, home)
@@ -120,7 +138,9 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
     except Exception as error:
         if host.restarted_since(began):
             raise
-        log.warning("rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError))
+        log.warning(
+            "rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError)
+        )
         outcome["failure"] = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
     finally:
         try:
@@ -129,7 +149,9 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
             outcome, waits = {}, AWAY
     if outcome:
         return _end(row, **outcome)  # nothing is left of it when its row says that it is over
-    Rehearsal.objects.filter(pk=row.pk).update(state="wanted", step=waits, attempts=row.attempts - 1, updated_at=clock.now())
+    Rehearsal.objects.filter(pk=row.pk).update(
+        state="wanted", step=waits, attempts=row.attempts - 1, updated_at=clock.now()
+    )
 
 
 def _learnt(report: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +163,9 @@ def _learnt(report: dict[str, Any]) -> dict[str, Any]:
 
 def _end(row: Rehearsal, **facts: object) -> None:
     state = "failed" if facts.get("failure") else "done"
-    Rehearsal.objects.filter(pk=row.pk).update(state=state, step="", finished_at=clock.now(), updated_at=clock.now(), **facts)
+    Rehearsal.objects.filter(pk=row.pk).update(
+        state=state, step="", finished_at=clock.now(), updated_at=clock.now(), **facts
+    )
     _show(Rehearsal.objects.select_related("app", "release__slug").get(pk=row.pk))
     old = Rehearsal.objects.filter(app_id=row.app_id).order_by("-number").values_list("pk", flat=True)[KEPT:]
     Rehearsal.objects.filter(pk__in=list(old)).delete()
@@ -157,15 +181,23 @@ def _show(row: Rehearsal) -> None:
     conclusion = ("failure" if row.colour == "red" else "success") if required(row.release) else "neutral"
     try:
         checks.report(
-            app=row.app, sha=row.release.slug.commit, name=CHECK, status="completed", conclusion=conclusion,
-            title=f"{row.colour}: {summary(row)}", summary=table(row), anew=True,
-        )  # fmt: skip
+            app=row.app,
+            sha=row.release.slug.commit,
+            name=CHECK,
+            status="completed",
+            conclusion=conclusion,
+            title=f"{row.colour}: {summary(row)}",
+            summary=table(row),
+            anew=True,
+        )
     except GreenroomError as error:
         log.warning("rehearsal %s of %s is not shown as a check: %s", row.number, row.app.name, error.message)
 
 
 def due() -> list[Rehearsal]:
-    """Rehearsals to carry out, the one that is next first: the oldest of each app whose database nobody migrates or replaces now."""
+    """Rehearsals to carry out, the one that is next first: the oldest of each app whose database nobody migrates or
+    replaces now.
+    """
     first: dict[Any, Rehearsal] = {}
     for row in unfinished():
         if row.app_id not in first or (row.state == "running" and first[row.app_id].state != "running"):
@@ -174,9 +206,11 @@ def due() -> list[Rehearsal]:
 
 
 def let_copy_finish(*, app: App, waiting: Callable[[], object] = lambda: None, seconds: float = COPY_SECONDS) -> None:
-    """Wait until no rehearsal copies the app's database: its dump holds a lock on each table, on which a migration would give up.
+    """Wait until no rehearsal copies the app's database: its dump holds a lock on each table, on which a migration
+    would give up.
 
-    A copy that was interrupted is not waited for. Call it after the row of the migrate is there. Goes on when the time is over.
+    A copy that was interrupted is not waited for. Call it after the row of the migrate is there. Goes on when the time
+    is over.
     waiting: called now and then while it waits.
     """
     until = time.monotonic() + seconds
@@ -197,9 +231,11 @@ def unfinished() -> list[Rehearsal]:
 
 
 def sweep(*, engine: Engine) -> int:
-    """Drop the copies and the dynos of rehearsals that are over, left by killed processes. Repeatable; how many there were.
+    """Drop the copies and the dynos of rehearsals that are over, left by killed processes. Repeatable; how many there
+    were.
 
-    A row is there before its copy and its dynos, so these are looked up first: a rehearsal that begins meanwhile loses nothing.
+    A row is there before its copy and its dynos, so these are looked up first: a rehearsal that begins meanwhile loses
+    nothing.
     """
     copies, seen = clones.present(), [state.id for state in engine.list() if state.id.startswith(PREFIX)]
     open_rows = unfinished()
@@ -214,7 +250,9 @@ def sweep(*, engine: Engine) -> int:
 
 
 def refuse_red(*, app: App, release: Release, command: str, forced: bool) -> bool:
-    """ConflictError when the command migrates and its rehearsal was red, unless the human insists; whether they overruled a red one."""
+    """ConflictError when the command migrates and its rehearsal was red, unless the human insists; whether they
+    overruled a red one.
+    """
     found = rehearsal_of(release) if is_migrate(command) else None
     if found is None or found.colour != "red":
         return False
@@ -223,7 +261,10 @@ def refuse_red(*, app: App, release: Release, command: str, forced: bool) -> boo
     raise ConflictError(
         f"The rehearsal of these migrations was red: {summary(found)}",
         id=RED,
-        hint=f"greenroom run --force -a {app.name} -- {command}   (Heroku CLI: heroku run -e GREENROOM_FORCE={app.name} -a {app.name} -- {command})",
+        hint=(
+            f"greenroom run --force -a {app.name} -- {command}   (Heroku CLI: heroku run -e GREENROOM_FORCE={app.name}"
+            f" -a {app.name} -- {command})"
+        ),
     )
 
 
@@ -233,7 +274,10 @@ def summary(row: Rehearsal) -> str:
         return row.failure or row.step or "waits for its turn"
     if row.document.get("tables") == 0:
         return "The database is empty: there is nothing that could be blocked or lost."
-    measured, failed = _measured(row.document), row.document.get("detail") if row.document.get("status") == "failed" else ""
+    measured, failed = (
+        _measured(row.document),
+        row.document.get("detail") if row.document.get("status") == "failed" else "",
+    )
     if failed and not measured:
         return f"Nothing could be run: {failed}"
     said = text.paragraph(measured, row.document.get("cells") or {})

@@ -1,6 +1,8 @@
-"""Starts an app's web process, asks its health path, then runs its smoke command; loaded and called by the text that ``recording`` makes.
+"""Starts an app's web process, asks its health path, then runs its smoke command; loaded and called by the text that
+``recording`` makes.
 
-Run by the app's own Python in a dyno of a release on the copy of the database. Leaves ``FOLDER/cell.json``: {state, detail, seconds}.
+Run by the app's own Python in a dyno of a release on the copy of the database. Leaves ``FOLDER/cell.json``: {state,
+detail, seconds}.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ def wait(process, asking, job):
     while time.monotonic() < until:
         if process.poll() is not None:
             return "fails", "ended with exit code %s before it answered" % process.returncode  # noqa: UP031
-        answer = asking.question(lambda seconds: socket.create_connection(("127.0.0.1", port), seconds), host, path, 10.0, job["known"])
+        answer = asking.question(
+            lambda seconds: socket.create_connection(("127.0.0.1", port), seconds), host, path, 10.0, job["known"]
+        )
         if answer.healthy:
             return "ok", answer.detail
         if "refused" not in answer.detail:
@@ -36,12 +40,22 @@ def wait(process, asking, job):
 def smoke(argv, seconds):
     """('ok', '') when the command ends with 0, else ('fails', its last words)."""
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False)
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return "fails", "the smoke command was not done in %d s" % seconds  # noqa: UP031
     if done.returncode == 0:
         return "ok", ""
-    return "fails", "the smoke command ended with exit code %d: %s" % (done.returncode, last_words(done.stdout))  # noqa: UP031
+    return "fails", "the smoke command ended with exit code %d: %s" % (
+        done.returncode,
+        last_words(done.stdout),
+    )  # noqa: UP031
 
 
 def last_words(output):
@@ -55,7 +69,11 @@ def work(job, asking):
     """The answer; the web process is ended in any case."""
     began = time.monotonic()
     with open(os.path.join(job["folder"], "web.log"), "wb") as log:
-        process = subprocess.Popen(job["web"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT) if job["web"] else None
+        process = (
+            subprocess.Popen(job["web"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            if job["web"]
+            else None
+        )
         try:
             state, detail = wait(process, asking, job) if process else ("ok", "no web process")
             if state == "ok" and job["smoke"]:

@@ -1,4 +1,5 @@
-"""Carries out one rehearsal, in this process, from the copy of the database to the report; the worker calls it in a thread of its own.
+"""Carries out one rehearsal, in this process, from the copy of the database to the report; the worker calls it in a
+thread of its own.
 
 Nothing of a rehearsal that was interrupted is used: the next attempt drops its copy and its dynos and begins again.
 """
@@ -48,7 +49,9 @@ LIMITS = (
 
 
 class BusyError(Exception):
-    """The live database is being migrated or replaced: a dump would stand in the way. Nothing was done; try again later."""
+    """The live database is being migrated or replaced: a dump would stand in the way. Nothing was done; try again
+    later.
+    """
 
 
 def prefix_of(rehearsal: Rehearsal) -> str:
@@ -59,7 +62,8 @@ def prefix_of(rehearsal: Rehearsal) -> str:
 def busy(app: App) -> bool:
     """Whether a human migrates the app's database now, or it is being replaced.
 
-    Whoever begins one of them writes its row first and then looks for a copy that is being made (``let_copy_finish``); the copy's step is
+    Whoever begins one of them writes its row first and then looks for a copy that is being made (``let_copy_finish``);
+    the copy's step is
     written first and then this is asked: one of the two sees the other.
     """
     return queries.open_runs().filter(app=app, exit_code=None).exists() or databases.replacing(app) is not None
@@ -99,7 +103,12 @@ class Run:
             self._cell("old_new", "the code before, on the new schema", self.rehearsal.previous)
             self._test(before)
             names = [str(one.get("name")) for one in forward.get("migrations") or () if isinstance(one, dict)]
-            job = {"job": "reverse", "plan": names, "gone": forward.get("gone") or [], "added": forward.get("added") or []}
+            job = {
+                "job": "reverse",
+                "plan": names,
+                "gone": forward.get("gone") or [],
+                "added": forward.get("added") or [],
+            }
             reverse = self._record("taking the migrations back", job).get("reverse") or {}
         return self._report(forward, reverse, began)
 
@@ -118,16 +127,29 @@ class Run:
         cells = rules.with_tests(rules.compare(self.cells), self.tests["old_old"], self.tests["old_new"])
         undone = {key: reverse[key] for key in ("done", "detail", "seconds", "differences") if key in reverse}
         return {
-            "status": forward.get("status"), "detail": str(forward.get("detail") or "")[:2000], "plan": rules.plan_digest(map(asdict, found)),
-            "migrations": [asdict(one) for one in found], "cells": cells, "reverse": undone, "limits": list(LIMITS),
-            "bytes": self.clone.bytes, "tables": self.clone.tables,
-            "seconds": {"dump": self.clone.dump_seconds, "load": self.clone.load_seconds, "whole": round(time.monotonic() - began, 2)},
-        }  # fmt: skip
+            "status": forward.get("status"),
+            "detail": str(forward.get("detail") or "")[:2000],
+            "plan": rules.plan_digest(map(asdict, found)),
+            "migrations": [asdict(one) for one in found],
+            "cells": cells,
+            "reverse": undone,
+            "limits": list(LIMITS),
+            "bytes": self.clone.bytes,
+            "tables": self.clone.tables,
+            "seconds": {
+                "dump": self.clone.dump_seconds,
+                "load": self.clone.load_seconds,
+                "whole": round(time.monotonic() - began, 2),
+            },
+        }
 
     def _left(self) -> float:
         left = self.until - time.monotonic()
         if left <= 1:
-            raise PlatformError(f"The rehearsal took longer than {BUDGET / 60:.0f} minutes.", hint="rehearse the migrations in smaller steps")
+            raise PlatformError(
+                f"The rehearsal took longer than {BUDGET / 60:.0f} minutes.",
+                hint="rehearse the migrations in smaller steps",
+            )
         return left
 
     def _note(self, step: str) -> None:
@@ -143,9 +165,14 @@ class Run:
         names = hostnames(self.rehearsal.app)
         web, smoke = release.slug.process_types.get("web"), settings.get("smoke") or ""
         job = {
-            "web": list(command_argv(web)) if web else [], "smoke": list(command_argv(smoke)) if smoke else [], "port": specs.PORT,
-            "path": settings.get("health_path") or "/", "host": names[0], "known": names[1:], "patience": min(PATIENCE, self._left()),
-        }  # fmt: skip
+            "web": list(command_argv(web)) if web else [],
+            "smoke": list(command_argv(smoke)) if smoke else [],
+            "port": specs.PORT,
+            "path": settings.get("health_path") or "/",
+            "host": names[0],
+            "known": names[1:],
+            "patience": min(PATIENCE, self._left()),
+        }
         lesser = role_for("web", settings.get("policy") or {}) == APP
         order = self._order(release, name, recording.cell_script(job), lesser=lesser)
         order = replace(order, env={**order.env, "PORT": str(specs.PORT)})
@@ -184,15 +211,26 @@ class Run:
         assert release is not None
         assert release.slug is not None
         url = clones.make_bare(clone=self.clone, source=schema, deadline=self._left())
-        job = {"command": environment.scripts(release.slug.app_json)[1], "database": url.rpartition("/")[2], "seconds": min(TESTS_SECONDS, self._left())}
+        job = {
+            "command": environment.scripts(release.slug.app_json)[1],
+            "database": url.rpartition("/")[2],
+            "seconds": min(TESTS_SECONDS, self._left()),
+        }
         order = self._order(release, part, recording.tests_script(job))
         config = environment.of_tests(
-            app_json=release.slug.app_json, is_django=True, database_url=url, marks={"CI": "true"},
-            settings=environment.seen(release.app, self.home), folder=self.home / release.slug.folder,
-        )  # fmt: skip
+            app_json=release.slug.app_json,
+            is_django=True,
+            database_url=url,
+            marks={"CI": "true"},
+            settings=environment.seen(release.app, self.home),
+            folder=self.home / release.slug.folder,
+        )
         env = runtime_env(config=config, process="test.1", port=0, memory_mb=order.limits.memory_mb, facts={})
         state = self._through(replace(order, env=env))
-        found = read_json(self.home / scratch_folder(order.id, "out") / "tests.json") or {"state": "unknown", "detail": why_ended(state)}
+        found = read_json(self.home / scratch_folder(order.id, "out") / "tests.json") or {
+            "state": "unknown",
+            "detail": why_ended(state),
+        }
         self.engine.forget(order.id)
         return {key: found.get(key) for key in ("state", "detail")}
 
@@ -204,9 +242,19 @@ class Run:
         return found
 
     def _order(self, release: Release, part: str, script: bytes, *, lesser: bool = False) -> DynoSpec:
-        """A dyno of the release on the copy that runs the script: without network and without other services. lesser: as the app's processes do."""
+        """A dyno of the release on the copy that runs the script: without network and without other services. lesser:
+        as the app's processes do.
+        """
         name = f"{prefix_of(self.rehearsal)}{self.rehearsal.attempts}-{part.replace('_', '-')}"
-        order = errand(release=release, name=name, kind="rehearsal", ordinal=1, parts=parts_of(script), home=self.home, seconds=self._left())
+        order = errand(
+            release=release,
+            name=name,
+            kind="rehearsal",
+            ordinal=1,
+            parts=parts_of(script),
+            home=self.home,
+            seconds=self._left(),
+        )
         live = [databases.url_of(self.addon, self.home, kind).text for kind in (OWNER, APP)]
         env = isolated(order.env, live=live, clone=self.clone.app_url if lesser else self.clone.url)
         return replace(order, env=env, egress=False)
@@ -220,5 +268,3 @@ class Run:
         if state is None:
             raise PlatformError("A dyno of the rehearsal was removed while it ran.", hint="rehearse again")
         return state
-
-

@@ -1,4 +1,5 @@
-"""What pending migrations would do to the data that is there now: from their SQL and the rows of their tables, before anything is run.
+"""What pending migrations would do to the data that is there now: from their SQL and the rows of their tables, before
+anything is run.
 
 How long it takes is said when a rehearsal of the same migrations has measured it. Pure.
 """
@@ -24,7 +25,9 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Forecast:
-    """One warning about one pending migration. rows: of its table now, None when nobody counted; measured: ``blocks writes 1.2 s`` or nothing."""
+    """One warning about one pending migration. rows: of its table now, None when nobody counted; measured: ``blocks
+    writes 1.2 s`` or nothing.
+    """
 
     migration: str
     rule: str
@@ -36,14 +39,23 @@ class Forecast:
 
     def line(self) -> str:
         """``0004_staff_iban renames payroll_staffmember.bank_account ...; 200,000 rows; blocks writes 1.2 s``."""
-        rows = "" if self.rows is None else f"; 1 row of {self.table}" if self.rows == 1 else f"; {self.rows:,} rows of {self.table}"
+        rows = (
+            ""
+            if self.rows is None
+            else f"; 1 row of {self.table}"
+            if self.rows == 1
+            else f"; {self.rows:,} rows of {self.table}"
+        )
         return f"{self.migration} {self.text}{rows}{f': {self.measured}' if self.measured else ''}"
 
 
-def forecasts(plan: Iterable[Mapping[str, Any]], rows: Mapping[str, int], measured: Iterable[Measured] = ()) -> list[Forecast]:
+def forecasts(
+    plan: Iterable[Mapping[str, Any]], rows: Mapping[str, int], measured: Iterable[Measured] = ()
+) -> list[Forecast]:
     """The warnings of the plan in its order. measured: of a rehearsal of the same plan, if there was one.
 
-    A table that the plan itself creates has no rows and no users: it has no warnings. One without a row has none but for those of code that
+    A table that the plan itself creates has no rows and no users: it has no warnings. One without a row has none but
+    for those of code that
     fails whatever is in it.
     """
     seen = {one.name: one for one in measured}
@@ -58,7 +70,11 @@ def forecasts(plan: Iterable[Mapping[str, Any]], rows: Mapping[str, int], measur
             count = rows.get(warning.table)
             if count == 0 and warning.rule not in LASTING:
                 continue
-            found.append(Forecast(name, warning.rule, warning.text, warning.recipe, warning.table, count, _measured(one, warning)))
+            found.append(
+                Forecast(
+                    name, warning.rule, warning.text, warning.recipe, warning.table, count, _measured(one, warning)
+                )
+            )
     return found
 
 
@@ -68,14 +84,22 @@ LASTING = frozenset({"not-null", "rename", "drop"})
 
 def expected(item: Mapping[str, Any]) -> Measured:
     """A migration of the radar's plan as if it had been measured: from its SQL alone."""
-    one = rules.measured({"name": item.get("name"), "statements": item.get("statements"), "reversible": item.get("reversible")})
+    one = rules.measured(
+        {"name": item.get("name"), "statements": item.get("statements"), "reversible": item.get("reversible")}
+    )
     made = tuple(Table(plain(match.group(1)), "created") for line in one.statements if (match := CREATED.match(line)))
-    anew = tuple(Rewrite(plain(match.group(1)), 0) for line in one.statements if (match := ALTER.match(line)) and TYPED.search(match.group(2)))
+    anew = tuple(
+        Rewrite(plain(match.group(1)), 0)
+        for line in one.statements
+        if (match := ALTER.match(line)) and TYPED.search(match.group(2))
+    )
     return replace(one, tables=made, columns=tuple(_columns(one.statements)), rewrites=anew)
 
 
 def _columns(statements: Iterable[str]) -> Iterable[Column]:
-    """Columns that are added; required when NOT NULL and without a default once the migration is over (Django drops the one it fills in)."""
+    """Columns that are added; required when NOT NULL and without a default once the migration is over (Django drops the
+    one it fills in).
+    """
     lines = list(statements)
     for number, line in enumerate(lines):
         table = ALTER.match(line)
@@ -86,7 +110,10 @@ def _columns(statements: Iterable[str]) -> Iterable[Column]:
         dropped = rf"ALTER\s+COLUMN\s+\"?{re.escape(name)}\"?\s+DROP\s+DEFAULT"
         bare = not re.search(r"\bDEFAULT\b|\bGENERATED\b", column.group(2), FLAGS)
         later = [match for line in lines[number + 1 :] if (match := ALTER.match(line))]
-        gone = any(plain(match.group(1)) == plain(table.group(1)) and re.search(dropped, match.group(2), FLAGS) for match in later)
+        gone = any(
+            plain(match.group(1)) == plain(table.group(1)) and re.search(dropped, match.group(2), FLAGS)
+            for match in later
+        )
         required = bool(re.search(r"\bNOT\s+NULL\b", column.group(2), FLAGS)) and (bare or gone)
         yield Column(plain(table.group(1)), name, "added", required=required)
 
@@ -95,9 +122,17 @@ def _measured(one: Measured | None, warning: Warning) -> str:
     """How long the warning's table was blocked in the rehearsal, when it was worth a word."""
     if one is None:
         return ""
-    held = [(lock.seconds, lock.mode in rules.READ_BLOCKING) for lock in one.locks if lock.table == warning.table and lock.mode in rules.WRITE_BLOCKING]
+    held = [
+        (lock.seconds, lock.mode in rules.READ_BLOCKING)
+        for lock in one.locks
+        if lock.table == warning.table and lock.mode in rules.WRITE_BLOCKING
+    ]
     seconds, reads = max(held, default=(0.0, False))
-    return f"blocks {'reads and writes' if reads else 'writes'} {seconds:.1f} s in the rehearsal" if seconds >= rules.BRIEF_SECONDS else ""
+    return (
+        f"blocks {'reads and writes' if reads else 'writes'} {seconds:.1f} s in the rehearsal"
+        if seconds >= rules.BRIEF_SECONDS
+        else ""
+    )
 
 
 def lines(found: Iterable[Forecast]) -> list[str]:

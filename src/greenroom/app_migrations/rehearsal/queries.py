@@ -19,7 +19,9 @@ from greenroom.releases.models import Release
 
 def before(release: Release) -> Release | None:
     """The newest earlier release that went well with other code: what serves now, or what one would go back to."""
-    rows = Release.objects.filter(app_id=release.app_id, version__lt=release.version, status="succeeded", slug__isnull=False)
+    rows = Release.objects.filter(
+        app_id=release.app_id, version__lt=release.version, status="succeeded", slug__isnull=False
+    )
     return rows.exclude(slug=release.slug).select_related("slug", "config", "app").order_by("-version").first()
 
 
@@ -49,12 +51,18 @@ def outlook(release: Release) -> Outlook:
     if state is None or not state.pending or mode(release) != policy.BEFORE or overridden(release):
         return Outlook()
     row = Rehearsal.objects.filter(release=release, pending=state.pending).order_by("-number").first()
-    possible = framework(release) == "django" and before(release) is not None and databases.of_app(release.app) is not None
+    possible = (
+        framework(release) == "django" and before(release) is not None and databases.of_app(release.app) is not None
+    )
     return policy.outlook(
-        required=required(release), possible=possible, state=row.state if row else "", colour=row.colour if row else "",
-        age=(clock.now() - row.created_at).total_seconds() if row else 0.0, cells=row.document.get("cells") or {} if row else {},
+        required=required(release),
+        possible=possible,
+        state=row.state if row else "",
+        colour=row.colour if row else "",
+        age=(clock.now() - row.created_at).total_seconds() if row else 0.0,
+        cells=row.document.get("cells") or {} if row else {},
         failure=row.failure if row else "",
-    )  # fmt: skip
+    )
 
 
 def foreseen(state: MigrationState | None) -> list[Forecast]:
@@ -62,11 +70,15 @@ def foreseen(state: MigrationState | None) -> list[Forecast]:
     if state is None or not state.pending:
         return []
     row = rehearsal_of(state.release)
-    return forecasts(state.plan, state.rows, [rules.measured(one) for one in (row.document.get("migrations") or ())] if row else ())
+    return forecasts(
+        state.plan, state.rows, [rules.measured(one) for one in (row.document.get("migrations") or ())] if row else ()
+    )
 
 
 def beside(run: MigrationRun) -> list[dict[str, Any]]:
-    """Each migration that a human's run applied: {name, seconds, locks} as it was seen, and beside them what the rehearsal had measured."""
+    """Each migration that a human's run applied: {name, seconds, locks} as it was seen, and beside them what the
+    rehearsal had measured.
+    """
     row = run.rehearsal
     measured = {str(one.get("name")): one for one in (row.document.get("migrations") or ())} if row else {}
     found = []

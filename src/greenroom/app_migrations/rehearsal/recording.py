@@ -1,4 +1,6 @@
-"""Hands the recorder to a dyno on standard input, as one text that needs nothing installed or mounted, and reads what it left."""
+"""Hands the recorder to a dyno on standard input, as one text that needs nothing installed or mounted, and reads what
+it left.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ PLAN = Path(__file__).parent.parent.parent / "checks" / "runner" / "plan.py"
 @lru_cache
 def _cell_sources() -> str:
     named = {"asking": Path(asking.__file__), "cell": CELL}
-    return LOADER + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items()) + "\n"
+    return (
+        LOADER
+        + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items())
+        + "\n"
+    )
 
 
 def cell_script(job: Mapping[str, Any]) -> bytes:
@@ -49,7 +55,11 @@ def cell_script(job: Mapping[str, Any]) -> bytes:
 @lru_cache
 def _tests_sources() -> str:
     named = {"probe": PROBE, "plan": PLAN, "cell": CELL, "tests": TESTS}
-    return LOADER + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items()) + "\n"
+    return (
+        LOADER
+        + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items())
+        + "\n"
+    )
 
 
 def tests_script(job: Mapping[str, Any]) -> bytes:
@@ -74,7 +84,9 @@ def script(job: Mapping[str, Any]) -> bytes:
 
 
 def answer(*, home: Path, state: DynoState) -> dict[str, Any]:
-    """What an ended dyno of the recorder left. Without a whole answer the status is ``error``; what was measured until then is kept."""
+    """What an ended dyno of the recorder left. Without a whole answer the status is ``error``; what was measured until
+    then is kept.
+    """
     found = read_json(home / scratch_folder(state.id, "out") / FILE)
     if found is None or found.get("status") not in ("ok", "failed", "error"):
         kept = found if isinstance(found, dict) else {}

@@ -1,4 +1,5 @@
-"""What the measurements of a rehearsal mean: a colour, a class that people understand, and which code works on which schema.
+"""What the measurements of a rehearsal mean: a colour, a class that people understand, and which code works on which
+schema.
 
 The measurements come out of a tenant's dyno: nothing in them is trusted to have the right type or size.
 """
@@ -47,7 +48,8 @@ class Rewrite:
 class Column:
     """A column that a migration added, dropped or renamed in a table that was there before.
 
-    change: added, dropped, renamed. rows: of the table, when known, else -1. values: not null, among the rows. new: the name after renaming.
+    change: added, dropped, renamed. rows: of the table, when known, else -1. values: not null, among the rows. new: the
+    name after renaming.
     """
 
     table: str
@@ -73,7 +75,8 @@ class Table:
 class Measured:
     """What one pending migration did on the copy. seconds: from its first statement to its commit.
 
-    statements: SQL without parameters, the first 200 of ``count``. rows: (table, inserted, updated, deleted), from ``{table: [...]}`` or as they are.
+    statements: SQL without parameters, the first 200 of ``count``. rows: (table, inserted, updated, deleted), from
+    ``{table: [...]}`` or as they are.
     """
 
     name: str
@@ -95,7 +98,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Judged:
-    """A migration's colour, its class (``blocks reads``, ``blocks writes`` or ``harmless``) with seconds and table, and why."""
+    """A migration's colour, its class (``blocks reads``, ``blocks writes`` or ``harmless``) with seconds and table, and
+    why.
+    """
 
     colour: str
     kind: str
@@ -114,7 +119,9 @@ def plan_digest(plan: Iterable[Mapping[str, Any]]) -> str:
 
 
 def blocked(one: Measured, modes: frozenset[str]) -> tuple[float, str]:
-    """(seconds, table) of the longest lock of these modes; (0, "") when there was none. What the plan itself created does not count."""
+    """(seconds, table) of the longest lock of these modes; (0, "") when there was none. What the plan itself created
+    does not count.
+    """
     held = [(lock.seconds, lock.table) for lock in one.locks if lock.mode in modes]
     return max(held, default=(0.0, ""))
 
@@ -131,7 +138,9 @@ def lost(one: Measured) -> list[str]:
 
 
 def judge(one: Measured) -> Judged:
-    """Red if it fails; amber if it blocks for more than a second, rewrites more than 100 MB, cannot be undone or loses data; else green."""
+    """Red if it fails; amber if it blocks for more than a second, rewrites more than 100 MB, cannot be undone or loses
+    data; else green.
+    """
     reads, on = blocked(one, READ_BLOCKING)
     writes, written = blocked(one, WRITE_BLOCKING)
     kind, seconds, table = "harmless", 0.0, ""
@@ -155,9 +164,11 @@ def judge(one: Measured) -> Judged:
 
 
 def colour(migrations: Iterable[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
-    """The whole rehearsal's colour: that of its worst migration; red too when the new code does not work on the migrated schema.
+    """The whole rehearsal's colour: that of its worst migration; red too when the new code does not work on the
+    migrated schema.
 
-    At least amber when the code before does not work on it: there is no way back but a restore, and requests may fail until the switch.
+    At least amber when the code before does not work on it: there is no way back but a restore, and requests may fail
+    until the switch.
     """
     found = list(migrations)
     ranks = [COLOURS.index(judge(one).colour) for one in found]
@@ -169,7 +180,9 @@ def colour(migrations: Iterable[Measured], cells: Mapping[str, Mapping[str, Any]
 
 
 def breaks_old(migrations: Iterable[Measured]) -> list[str]:
-    """What the old code cannot do any more once these have run, in words: certain, since Django names every column of a table."""
+    """What the old code cannot do any more once these have run, in words: certain, since Django names every column of a
+    table.
+    """
     found = []
     for one in migrations:
         for column in one.columns:
@@ -191,22 +204,32 @@ def needs_new(migrations: Iterable[Measured]) -> list[str]:
         added = [(column.table, column.name) for column in one.columns if column.change == "added"]
         added += [(column.table, column.new) for column in one.columns if column.change == "renamed"]
         found += [f"use {table} ({name} is not there yet)" for table, name in added]
-        found += [f"use {table.new or table.name} (it is not there yet)" for table in one.tables if table.change in ("created", "renamed")]
+        found += [
+            f"use {table.new or table.name} (it is not there yet)"
+            for table in one.tables
+            if table.change in ("created", "renamed")
+        ]
     return list(dict.fromkeys(found))
 
 
 def compare(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The cells with what they tell: when the old code does not even work on the old schema, a failure elsewhere proves nothing."""
+    """The cells with what they tell: when the old code does not even work on the old schema, a failure elsewhere proves
+    nothing.
+    """
     result = {name: dict(cells[name]) for name in CELLS if name in cells}
     if all(result.get(name, {}).get("state") == "fails" for name in ("old_old", "old_new")):
         result["old_new"]["state"] = "inconclusive"
     return result
 
 
-def with_tests(cells: Mapping[str, Mapping[str, Any]], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The cells with what the old code's own tests told of the new schema. before, after: {state: ok, fails or unknown, detail} on the old and the new one.
+def with_tests(
+    cells: Mapping[str, Mapping[str, Any]], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The cells with what the old code's own tests told of the new schema. before, after: {state: ok, fails or unknown,
+    detail} on the old and the new one.
 
-    Tests that do not pass on the old schema prove nothing of the new one; it is asked only when they fail on the new one. Nothing changes where none were run.
+    Tests that do not pass on the old schema prove nothing of the new one; it is asked only when they fail on the new
+    one. Nothing changes where none were run.
     """
     result = {name: dict(cell) for name, cell in cells.items()}
     cell = result.get("old_new")
@@ -218,19 +241,30 @@ def with_tests(cells: Mapping[str, Mapping[str, Any]], before: Mapping[str, Any]
     elif after.get("state") == "fails" and before.get("state") == "ok":
         cell["state"], cell["detail"] = "fails", f"its tests, which pass on the old schema: {said}"
     else:
-        why = "they fail on the old schema as well" if before.get("state") == "fails" else _text(before.get("detail"), 300) or said
+        why = (
+            "they fail on the old schema as well"
+            if before.get("state") == "fails"
+            else _text(before.get("detail"), 300) or said
+        )
         cell["detail"] = f"{detail}; what its tests would do is not known: {why}"
     return result
 
 
 def wants_tests(settings: Mapping[str, Any] | None) -> bool:
-    """Whether the old code's tests are to write to the new schema: there is no smoke command, and greenroom.toml does not decline
+    """Whether the old code's tests are to write to the new schema: there is no smoke command, and greenroom.toml does
+    not decline
     (``[policy] rehearse_tests = false``). settings: None without old code."""
-    return settings is not None and not settings.get("smoke") and (settings.get("policy") or {}).get("rehearse_tests") is not False
+    return (
+        settings is not None
+        and not settings.get("smoke")
+        and (settings.get("policy") or {}).get("rehearse_tests") is not False
+    )
 
 
 def cell(found: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
-    """One cell of the script's document: {state: ok, fails or inconclusive, detail, seconds}. otherwise: why it could not be tried, if it does not say."""
+    """One cell of the script's document: {state: ok, fails or inconclusive, detail, seconds}. otherwise: why it could
+    not be tried, if it does not say.
+    """
     known = found.get("state") in ("ok", "fails")
     detail = _text(found.get("detail"), 1500)
     return {
@@ -243,9 +277,16 @@ def cell(found: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
 def measured(value: Any) -> Measured:
     """One migration of the recorder's document; what has the wrong type counts as absent."""
     item = value if isinstance(value, Mapping) else {}
-    maps = {key: [one for one in _list(item.get(key)) if isinstance(one, Mapping)] for key in ("locks", "rewrites", "columns", "tables")}
+    maps = {
+        key: [one for one in _list(item.get(key)) if isinstance(one, Mapping)]
+        for key in ("locks", "rewrites", "columns", "tables")
+    }
     rows = item.get("rows")
-    counted = [(table, *_list(counts)) for table, counts in rows.items()] if isinstance(rows, Mapping) else filter(None, map(_list, _list(rows)))
+    counted = (
+        [(table, *_list(counts)) for table, counts in rows.items()]
+        if isinstance(rows, Mapping)
+        else filter(None, map(_list, _list(rows)))
+    )
     return Measured(
         name=_text(item.get("name"), 300),
         operations=tuple(_text(one, 300) for one in _list(item.get("operations"))[:50]),
@@ -255,7 +296,10 @@ def measured(value: Any) -> Measured:
         safe=_text(item.get("safe"), 60),
         statements=tuple(_text(one, 1000) for one in _list(item.get("statements"))[:200]),
         count=_whole(item.get("count")),
-        locks=tuple(Lock(_text(one.get("table")), _text(one.get("mode")), _number(one.get("seconds"))) for one in maps["locks"][:200]),
+        locks=tuple(
+            Lock(_text(one.get("table")), _text(one.get("mode")), _number(one.get("seconds")))
+            for one in maps["locks"][:200]
+        ),
         rewrites=tuple(Rewrite(_text(one.get("relation")), _whole(one.get("bytes"))) for one in maps["rewrites"][:200]),
         rows=tuple((_text(table), *_three(counts)) for table, *counts in list(counted)[:200]),
         columns=tuple(_column(one) for one in maps["columns"][:200]),
@@ -270,9 +314,14 @@ def measured(value: Any) -> Measured:
 
 def _column(one: Mapping[str, Any]) -> Column:
     return Column(
-        table=_text(one.get("table")), name=_text(one.get("name")), change=_text(one.get("change")), required=one.get("required") is True,
-        rows=_whole(one.get("rows"), -1), values=_whole(one.get("values"), -1), new=_text(one.get("new")),
-    )  # fmt: skip
+        table=_text(one.get("table")),
+        name=_text(one.get("name")),
+        change=_text(one.get("change")),
+        required=one.get("required") is True,
+        rows=_whole(one.get("rows"), -1),
+        values=_whole(one.get("values"), -1),
+        new=_text(one.get("new")),
+    )
 
 
 def _list(value: Any) -> list[Any]:

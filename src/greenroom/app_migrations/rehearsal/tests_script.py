@@ -1,6 +1,8 @@
-"""Runs an app's own tests on a database that has a schema already: ``python - FOLDER`` with a job and two other scripts around this text.
+"""Runs an app's own tests on a database that has a schema already: ``python - FOLDER`` with a job and two other scripts
+around this text.
 
-Django's runner keeps the database (--keepdb), pytest-django takes it as it is (--reuse-db): the migrations that its code knows are applied already.
+Django's runner keeps the database (--keepdb), pytest-django takes it as it is (--reuse-db): the migrations that its
+code knows are applied already.
 Leaves ``FOLDER/tests.json``: {state: ok, fails or unknown, detail, seconds}.
 """
 
@@ -74,7 +76,15 @@ def work(folder, job, plan, probe, cell):
     env = dict(os.environ, DJANGO_SETTINGS_MODULE=SHIM, GREENROOM_COPY=job["database"])
     env["PYTHONPATH"] = os.pathsep.join([folder, os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=job["seconds"], env=env, check=False)
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=job["seconds"],
+            env=env,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return {"state": "unknown", "detail": "its tests were not done in %d s" % job["seconds"]}  # noqa: UP031
     except OSError as error:
@@ -83,7 +93,10 @@ def work(folder, job, plan, probe, cell):
         return {"state": "ok", "detail": ""}
     text = done.stdout.decode(errors="replace")
     count = [match.group(0).strip("= ") for match in RESULT.finditer(text)]
-    return {"state": "fails", "detail": "; ".join([cell.last_words(re.sub(rb"(?m)^E\s+", b"", done.stdout)), *count[-1:]])}
+    return {
+        "state": "fails",
+        "detail": "; ".join([cell.last_words(re.sub(rb"(?m)^E\s+", b"", done.stdout)), *count[-1:]]),
+    }
 
 
 def main(argv, job, plan, probe, cell):

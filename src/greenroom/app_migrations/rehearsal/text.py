@@ -10,7 +10,12 @@ from greenroom.app_migrations.rehearsal import rules
 from greenroom.app_migrations.rehearsal.rules import Measured
 from greenroom.app_migrations.rehearsal.warnings import Warning, warnings
 
-CODE = {"old_old": "old code before migrate", "new_old": "new code before migrate", "new_new": "new code after migrate", "old_new": "old code after migrate"}
+CODE = {
+    "old_old": "old code before migrate",
+    "new_old": "new code before migrate",
+    "new_new": "new code after migrate",
+    "old_new": "old code after migrate",
+}
 SHOWN = 4
 MODULE = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Violation|DoesNotExist)\b)")
 """The module of an exception, which tells a reader nothing."""
@@ -24,7 +29,9 @@ def number(name: str) -> str:
 
 
 def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
-    """``8 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); ...``: what a person has to know before running them."""
+    """``8 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); ...``: what a person has to know before
+    running them.
+    """
     if not migrations:
         return "No pending migrations."
     total = sum(one.seconds for one in migrations)
@@ -37,9 +44,16 @@ def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, A
     parts += [f"{', '.join(stuck)} cannot be undone"] if stuck else []
     parts += [f"{number(one.name)} {loss}" for one in migrations for loss in rules.lost(one)][:SHOWN]
     if not failed:
-        parts += [f"{CODE[name]}: {cell}" for name in ("new_old", "new_new", "old_new") if (cell := _cell(name, migrations, cells))]
+        parts += [
+            f"{CODE[name]}: {cell}"
+            for name in ("new_old", "new_new", "old_new")
+            if (cell := _cell(name, migrations, cells))
+        ]
         if _gap(migrations, cells):
-            parts.append("neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on says so to visitors)")
+            parts.append(
+                "neither code works on both schemas: requests may fail from the migrate to the switch (maintenance:on"
+                " says so to visitors)"
+            )
     return "; ".join(parts) + "."
 
 
@@ -49,13 +63,19 @@ def _took(seconds: float) -> str:
 
 
 def going_back(version: int, number: int, cells: Mapping[str, Mapping[str, Any]], reverse: Mapping[str, Any]) -> str:
-    """What rehearsal ``number`` tells somebody who goes back to the code before the migrations; empty when it tells nothing."""
+    """What rehearsal ``number`` tells somebody who goes back to the code before the migrations; empty when it tells
+    nothing.
+    """
     cell = cells.get("old_new") or {}
     detail = f": {cell['detail']}" if cell.get("detail") else ""
-    code = {"ok": f"v{version}'s code worked after them", "fails": f"v{version}'s code FAILED after them{detail}"}.get(str(cell.get("state")), "")
+    code = {"ok": f"v{version}'s code worked after them", "fails": f"v{version}'s code FAILED after them{detail}"}.get(
+        str(cell.get("state")), ""
+    )
     undo = ""
     if reverse.get("done"):
-        undo = "taking them back " + ("left another schema" if reverse.get("differences") else "restored the schema, though not the data")
+        undo = "taking them back " + (
+            "left another schema" if reverse.get("differences") else "restored the schema, though not the data"
+        )
     elif reverse.get("detail"):
         undo = f"they could not be taken back: {reverse['detail']}"
     said = "; ".join(part for part in (code, undo) if part)
@@ -89,7 +109,14 @@ def _cell(name: str, migrations: Sequence[Measured], cells: Mapping[str, Mapping
     words = certain(migrations) if certain else []
     known = f"cannot {words[0]}" + (f" and {len(words) - 1} more" if len(words) > 1 else "") if words else ""
     if state == "fails":
-        return "FAILS: " + (f"it {known}" if known and _agrees(detail, words) else f"{MODULE.sub('', detail)}" + (f", and it {known}" if known else "")).strip()
+        return (
+            "FAILS: "
+            + (
+                f"it {known}"
+                if known and _agrees(detail, words)
+                else f"{MODULE.sub('', detail)}" + (f", and it {known}" if known else "")
+            ).strip()
+        )
     if state == "inconclusive":
         return f"not known ({detail})"
     return ("answers" if state == "ok" else "") + (", but " if state == "ok" and known else "") + known if known else ""
@@ -100,8 +127,14 @@ def _agrees(detail: str, words: Sequence[str]) -> bool:
     return any(name in detail for text in words for name in re.findall(r"\((\w+) is ", text))
 
 
-def table(migrations: Sequence[Measured], reverse: Mapping[str, Any] | None = None, cells: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-    """One line for each migration (colour, seconds, class, rows, name), and below it what to look at, with the safe way; then each code on each schema."""
+def table(
+    migrations: Sequence[Measured],
+    reverse: Mapping[str, Any] | None = None,
+    cells: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """One line for each migration (colour, seconds, class, rows, name), and below it what to look at, with the safe
+    way; then each code on each schema.
+    """
     lines = []
     created: frozenset[str] = frozenset()
     for one in migrations:
@@ -119,7 +152,11 @@ def _codes(cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Which code did what on which schema, as it was seen."""
     found = [(CODE[name], cells[name]) for name in rules.CELLS if name in cells]
     words = {"ok": "works", "fails": "FAILS", "inconclusive": "not known", "skipped": "not tried"}
-    said = [f"{code}: {words.get(str(cell.get('state')), 'not known')}" + (f": {cell['detail']}" if cell.get("detail") else "") for code, cell in found]
+    said = [
+        f"{code}: {words.get(str(cell.get('state')), 'not known')}"
+        + (f": {cell['detail']}" if cell.get("detail") else "")
+        for code, cell in found
+    ]
     return [f"{'code' if number == 0 else '':<6} {line}" for number, line in enumerate(said)]
 
 

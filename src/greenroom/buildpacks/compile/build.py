@@ -1,4 +1,6 @@
-"""Builds the app's tree in its own sandbox: unpack, hooks, collectstatic, bytecode. Runs the tenant's code; the control plane trusts no line of it."""
+"""Builds the app's tree in its own sandbox: unpack, hooks, collectstatic, bytecode. Runs the tenant's code; the control
+plane trusts no line of it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def unpack(job):
     argv += [f"--strip-components={strip}", job["root"]] if strip else []
     answer = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True)
     if answer.returncode:
-        raise frame.Failed("checkout", "The files of the commit could not be unpacked: " + answer.stderr.decode("utf-8", "replace")[-500:])
+        raise frame.Failed(
+            "checkout",
+            "The files of the commit could not be unpacked: " + answer.stderr.decode("utf-8", "replace")[-500:],
+        )
     for name in job["ignored"]:
         path = os.path.join(APP, name)
         if os.path.lexists(path):
@@ -47,7 +52,11 @@ def _prune(folder):
 def has_package(name):
     """Whether ``import name`` would find a package of the environment; nothing is run for it."""
     lib = os.path.join(frame.ENV, "lib")
-    sites = [os.path.join(lib, version, "site-packages") for version in sorted(os.listdir(lib))] if os.path.isdir(lib) else []
+    sites = (
+        [os.path.join(lib, version, "site-packages") for version in sorted(os.listdir(lib))]
+        if os.path.isdir(lib)
+        else []
+    )
     return any(os.path.exists(os.path.join(site, name, "__init__.py")) for site in sites)
 
 
@@ -68,12 +77,17 @@ def nltk(timer):
     frame.detail("Downloading NLTK packages: " + " ".join(names))
     target = os.path.join(frame.ENV, "nltk_data")
     argv = [os.path.join(frame.ENV, "bin", "python"), "-m", "nltk.downloader", "-d", target, *names]
-    env = {"NLTK_ALLOW_PROXIED_URLOPEN": "1", **os.environ}  # the proxy is the dyno's only way out, and lets nobody into private networks
+    env = {
+        "NLTK_ALLOW_PROXIED_URLOPEN": "1",
+        **os.environ,
+    }  # the proxy is the dyno's only way out, and lets nobody into private networks
     before = os.umask(0o022)  # nltk trusts no data in a folder that a group may write to
     os.makedirs(target, exist_ok=True)
     os.chmod(target, 0o755)
     with timer("nltk_downloader"):
-        code, tail = frame.run(argv, env, frame.ENV)  # not in /app, whose folders would be imported in place of nltk's modules
+        code, tail = frame.run(
+            argv, env, frame.ENV
+        )  # not in /app, whose folders would be imported in place of nltk's modules
     os.umask(before)
     if code:
         raise frame.Failed(*explain.nltk("\n".join(tail)))
@@ -92,7 +106,9 @@ def find_manage():
                 continue
             if any(entry.name == "manage.py" and entry.is_file() for entry in entries):
                 return os.path.relpath(os.path.join(folder, "manage.py"), APP)
-            below += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False) and entry.path != frame.ENV]
+            below += [
+                entry.path for entry in entries if entry.is_dir(follow_symlinks=False) and entry.path != frame.ENV
+            ]
         level = below
     return ""
 
@@ -126,10 +142,14 @@ def collectstatic(job, timer):
 
 
 def debug(job, env):
-    """With DEBUG_COLLECTSTATIC: the environment in which it ran, config vars by name alone. Heroku prints their values too."""
+    """With DEBUG_COLLECTSTATIC: the environment in which it ran, config vars by name alone. Heroku prints their values
+    too.
+    """
     if os.environ.get("DEBUG_COLLECTSTATIC", "") not in ("", "0"):
         frame.step("The environment of collectstatic, without the values of config vars")
-        frame.detail("\n".join(f"{key}={'***' if key in job['names'] else value}" for key, value in sorted(env.items())))
+        frame.detail(
+            "\n".join(f"{key}={'***' if key in job['names'] else value}" for key, value in sorted(env.items()))
+        )
 
 
 def refuse(manage, text):
@@ -155,7 +175,9 @@ def readable(folder):
 
 
 def work(job, timer):
-    """One job: {root, ignored, phase, writable, hooks, names}. ``phase`` pre: unpack and pre_compile, and hand the tree back; else all of it."""
+    """One job: {root, ignored, phase, writable, hooks, names}. ``phase`` pre: unpack and pre_compile, and hand the tree
+    back; else all of it.
+    """
     with timer("unpack"):
         unpack(job)
     hooking.prepare(job)

@@ -1,8 +1,12 @@
-"""Compiles Python files to pycs that do not depend on time (PEP 552), so that a copied tree stays valid and equal input gives equal bytes.
+"""Compiles Python files to pycs that do not depend on time (PEP 552), so that a copied tree stays valid and equal input
+gives equal bytes.
 
-The environment is never written again: unchecked. The app's own files may be edited in a one-off dyno: checked by their hash.
-A pyc of the environment is kept by the hash of its path and source, so that a new environment compiles only what is new. Where many apps use
-what is kept, each file bears a seal (HMAC) by a key that only the platform's own installations get, and one without it is made anew.
+The environment is never written again: unchecked. The app's own files may be edited in a one-off dyno: checked by their
+hash.
+A pyc of the environment is kept by the hash of its path and source, so that a new environment compiles only what is
+new. Where many apps use
+what is kept, each file bears a seal (HMAC) by a key that only the platform's own installations get, and one without it
+is made anew.
 """
 
 from __future__ import annotations
@@ -22,7 +26,11 @@ MOST = 64 * 1024 * 1024
 def sources(folder, skip=()):
     """The .py files below a folder, without those below ``skip``; links are not followed."""
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in ("__pycache__", "node_modules") and os.path.join(parent, name) not in skip]
+        folders[:] = [
+            name
+            for name in folders
+            if name not in ("__pycache__", "node_modules") and os.path.join(parent, name) not in skip
+        ]
         for name in files:
             path = os.path.join(parent, name)
             if name.endswith(".py") and not os.path.islink(path):
@@ -30,11 +38,14 @@ def sources(folder, skip=()):
 
 
 def compile_all(folder, flags, skip=(), cache="", workers=1, known=True, seal=""):
-    """Compile everything below ``folder`` with ``workers`` processes. Files with errors are left alone, as pip leaves them.
+    """Compile everything below ``folder`` with ``workers`` processes. Files with errors are left alone, as pip leaves
+    them.
 
     known: also what has a pyc already. seal: the key, in hex, of what is kept in ``cache``.
     """
-    files = sorted(path for path in sources(folder, skip) if known or not os.path.exists(importlib.util.cache_from_source(path)))
+    files = sorted(
+        path for path in sources(folder, skip) if known or not os.path.exists(importlib.util.cache_from_source(path))
+    )
     children = []
     for index in range(workers):
         child = os.fork()

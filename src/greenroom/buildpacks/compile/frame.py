@@ -1,4 +1,6 @@
-"""What both scripts share: Heroku's line format, child processes with indented output, the job and the result. Standard library only."""
+"""What both scripts share: Heroku's line format, child processes with indented output, the job and the result. Standard
+library only.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ TAIL = 200
 LONGEST = 16 * 1024
 """Bytes of a line that are read at once."""
 MOST = 9_000_000
-"""Bytes of a child's output that are shown, less than the engine keeps of all output; the rest is read and dropped, and what follows is seen."""
+"""Bytes of a child's output that are shown, less than the engine keeps of all output; the rest is read and dropped, and
+what follows is seen.
+"""
 
 
 class Failed(Exception):  # noqa: N818 -- it is the app that failed
@@ -56,11 +60,15 @@ def note(text):
 
 
 def run(argv, env, cwd, hide=(), hold=(), held=None):
-    """Run a child with its output indented. Returns (exit code, the last lines of its output). Failed when it was killed.
+    """Run a child with its output indented. Returns (exit code, the last lines of its output). Failed when it was
+    killed.
 
-    hide: beginnings of lines that are not shown. hold: from a line that begins so on, all go to the list ``held`` instead.
+    hide: beginnings of lines that are not shown. hold: from a line that begins so on, all go to the list ``held``
+    instead.
     """
-    child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    child = subprocess.Popen(
+        argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     assert child.stdout is not None
     tail, shown, inside, visible = [], 0, False, True
     while raw := child.stdout.readline(LONGEST):
@@ -72,7 +80,10 @@ def run(argv, env, cwd, hide=(), hold=(), held=None):
             continue
         shown += len(raw) + 7
         if shown > MOST:
-            say("\n" * goes_on + " !     The output of %s was truncated: it is longer than 9 MB." % os.path.basename(argv[0]))  # noqa: UP031
+            say(
+                "\n" * goes_on
+                + " !     The output of %s was truncated: it is longer than 9 MB." % os.path.basename(argv[0])
+            )  # noqa: UP031
         elif held is not None and (held or line.startswith(hold)):
             held.append(line)
         elif visible:
@@ -86,14 +97,18 @@ def run(argv, env, cwd, hide=(), hold=(), held=None):
 
 
 def _show(line, goes_on, more):
-    """A line, or a piece of a long one: without line ends between the pieces, or no one could find a secret that they share."""
+    """A line, or a piece of a long one: without line ends between the pieces, or no one could find a secret that they
+    share.
+    """
     sys.stdout.write(("       " if line and not goes_on else "") + line + ("" if more else "\n"))
     sys.stdout.flush()
 
 
 def own_group(folder, skip=""):
-    """Give everything of this user's below to this dyno's own group. The scratch folder hands down the control plane's, which no user namespace
-    maps, and an overlay that has to copy such a file or folder fails with EOVERFLOW; so what already lies in a lower layer stays as it is."""
+    """Give everything of this user's below to this dyno's own group. The scratch folder hands down the control plane's,
+    which no user namespace
+    maps, and an overlay that has to copy such a file or folder fails with EOVERFLOW; so what already lies in a lower
+    layer stays as it is."""
     group, user = os.getgid(), os.getuid()
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if os.path.join(place, name) != skip]  # a mount of its own, read only
@@ -138,7 +153,15 @@ def main(work):
     try:
         result = work(job, timer)
     except Failed as failure:
-        write_result({"ok": False, "reason": failure.reason, "message": failure.message, "hint": failure.hint, "seconds": timer.seconds})
+        write_result(
+            {
+                "ok": False,
+                "reason": failure.reason,
+                "message": failure.message,
+                "hint": failure.hint,
+                "seconds": timer.seconds,
+            }
+        )
         return failure.code
     write_result({"ok": True, "seconds": timer.seconds, **(result or {})})
     return 0

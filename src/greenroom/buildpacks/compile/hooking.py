@@ -1,6 +1,8 @@
-"""Heroku's bin/pre_compile and bin/post_compile, and the three folders that they know: BUILD_DIR, CACHE_DIR and ENV_DIR.
+"""Heroku's bin/pre_compile and bin/post_compile, and the three folders that they know: BUILD_DIR, CACHE_DIR and
+ENV_DIR.
 
-CACHE_DIR is a copy of what the app's last good build left there; it takes that one's place only when the whole build has succeeded.
+CACHE_DIR is a copy of what the app's last good build left there; it takes that one's place only when the whole build
+has succeeded.
 """
 
 from __future__ import annotations
@@ -20,12 +22,18 @@ CACHE = "/greenroom/cache/hooks"
 ENV_DIR = "/tmp/greenroom-env"
 STALE = 24 * 3600
 """Seconds after which the working copy of a build that was cut short is removed by another one."""
-HOOK_ENV = {"PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+HOOK_ENV = {
+    "PIP_NO_COMPILE": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 """So that a hook which uses pip leaves no cache and no bytecode with a time in it."""
 
 
 def prepare(job):
-    """Make the three folders and name them in the environment, unless config vars of these names are there: those win, as on Heroku.
+    """Make the three folders and name them in the environment, unless config vars of these names are there: those win,
+    as on Heroku.
 
     job: {hooks: {build, generation} or None, names: those of the config vars}.
     """
@@ -34,12 +42,18 @@ def prepare(job):
     os.makedirs(ENV_DIR, mode=0o700, exist_ok=True)
     for name in job["names"]:
         if name in os.environ:
-            with open(os.open(os.path.join(ENV_DIR, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", errors="surrogateescape") as file:
+            with open(
+                os.open(os.path.join(ENV_DIR, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                "w",
+                errors="surrogateescape",
+            ) as file:
                 file.write(os.environ[name])
     work, before, current = _places(job["hooks"])
     _sweep(os.path.dirname(work), {work, before})
     shutil.rmtree(work, ignore_errors=True)  # of an attempt that was cut short
-    source = next((path for path in (before, current) if os.path.isdir(path) and (path != before or job["phase"] != "pre")), "")
+    source = next(
+        (path for path in (before, current) if os.path.isdir(path) and (path != before or job["phase"] != "pre")), ""
+    )
     if source:
         shutil.copytree(source, work, symlinks=True)
     else:
@@ -49,7 +63,8 @@ def prepare(job):
 
 
 def keep(job):
-    """The phase has succeeded. After pre_compile the copy waits for post_compile; after the whole build it is what the next build finds.
+    """The phase has succeeded. After pre_compile the copy waits for post_compile; after the whole build it is what the
+    next build finds.
 
     Killed anywhere, the cache is whole or empty. A hook that removed CACHE_DIR leaves the one before.
     """

@@ -1,7 +1,9 @@
-"""Makes a Python environment with uv. In an install dyno: from a list of pinned wheels with hashes, into an empty environment, and neither code of a
+"""Makes a Python environment with uv. In an install dyno: from a list of pinned wheels with hashes, into an empty
+environment, and neither code of a
 package nor a file of an app takes part; in a build dyno: also from sources.
 
-Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be built in the app's own sandbox, 21 a shared file is not what it was.
+Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be built in the app's own sandbox, 21 a
+shared file is not what it was.
 """
 
 from __future__ import annotations
@@ -39,15 +41,41 @@ HELD = ("error:", "  x ", "  \u00d7 ")
 
 
 def environment(job):
-    """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but those of the app's list."""
-    keep = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE")
-    env = {name: value for name, value in os.environ.items() if name in keep or name.startswith("UV_") or name in job.get("listed", ())}
+    """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but those of the
+    app's list.
+    """
+    keep = (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+    )
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name in keep or name.startswith("UV_") or name in job.get("listed", ())
+    }
     path = "/usr/local/bin:/usr/bin:/bin"
     env.update(
-        HOME="/tmp", PATH=path if job.get("shared") else frame.ENV + "/bin:" + path, LANG="C.UTF-8", LC_ALL="C.UTF-8", UV_CACHE_DIR=CACHE + "/uv",
-        UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", UV_NO_MANAGED_PYTHON="1", UV_LINK_MODE=job.get("link", "copy"),
-        UV_PROJECT_ENVIRONMENT=frame.ENV, UV_NO_ENV_FILE="1", NO_COLOR="1", SOURCE_DATE_EPOCH="315532800",
-    )  # fmt: skip
+        HOME="/tmp",
+        PATH=path if job.get("shared") else frame.ENV + "/bin:" + path,
+        LANG="C.UTF-8",
+        LC_ALL="C.UTF-8",
+        UV_CACHE_DIR=CACHE + "/uv",
+        UV_NO_PROGRESS="1",
+        UV_PYTHON_DOWNLOADS="never",
+        UV_NO_MANAGED_PYTHON="1",
+        UV_LINK_MODE=job.get("link", "copy"),
+        UV_PROJECT_ENVIRONMENT=frame.ENV,
+        UV_NO_ENV_FILE="1",
+        NO_COLOR="1",
+        SOURCE_DATE_EPOCH="315532800",
+    )
     if job["manager"] == "pip" or job.get("shared"):
         env["UV_NO_CONFIG"] = "1"  # pip reads no [tool.uv] of a pyproject.toml that happens to be there
     return env
@@ -85,14 +113,24 @@ def unpack_sources(job):
             member.name = member.name[len(prefix) :]
             if member.name in left_out:
                 continue
-            if member.name and not member.name.startswith((".heroku/python/", "/")) and ".." not in member.name.split("/"):
+            if (
+                member.name
+                and not member.name.startswith((".heroku/python/", "/"))
+                and ".." not in member.name.split("/")
+            ):
                 archive.extract(member, "/app", set_attrs=member.isreg(), **AS_IT_IS)
 
 
 def copy_tree():
     """For tests: the files of the slug at /app, where its packages expect them."""
     left_out = shutil.ignore_patterns(".heroku")
-    shutil.copytree(TREE, "/app", symlinks=True, dirs_exist_ok=True, ignore=lambda place, names: left_out(place, names) if place == TREE else ())
+    shutil.copytree(
+        TREE,
+        "/app",
+        symlinks=True,
+        dirs_exist_ok=True,
+        ignore=lambda place, names: left_out(place, names) if place == TREE else (),
+    )
 
 
 def plain_repositories(text):
@@ -127,14 +165,29 @@ def _common(job):
 def resolve(job, folder):
     """Resolve once, with hashes. Without ``no_build`` packages may be built to learn what they need.
 
-    Who asks for pip or setuptools without saying which gets those of the seeds: with pip they would be there before the rest.
+    Who asks for pip or setuptools without saying which gets those of the seeds: with pip they would be there before the
+    rest.
     """
     target = os.path.join(frame.OUT, "lock.txt")
     _write(target, job.get("seeds", ""))  # what the output has already is preferred
     uv(
-        job, "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--emit-index-annotation", "--no-emit-index-url",
-        *_common(job), "--python", job["python"], "--output-file", target, job["main"], cwd=folder,
-    )  # fmt: skip
+        job,
+        "pip",
+        "compile",
+        "--quiet",
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--emit-index-annotation",
+        "--no-emit-index-url",
+        *_common(job),
+        "--python",
+        job["python"],
+        "--output-file",
+        target,
+        job["main"],
+        cwd=folder,
+    )
     if not os.path.getsize(target):
         _write(target, "# Nothing is required.\n")
     return target
@@ -143,13 +196,30 @@ def resolve(job, folder):
 def export(job, folder):
     """What uv.lock fixes, as requirements with hashes."""
     uv(
-        job, "export", "--quiet", "--locked", "--no-default-groups", "--no-emit-project", "--format", "requirements-txt", "--no-header",
-        "--no-annotate", "--no-build", "--python", job["python"], "--output-file", os.path.join(frame.OUT, "lock.txt"), cwd=folder, pm="uv",
-    )  # fmt: skip
+        job,
+        "export",
+        "--quiet",
+        "--locked",
+        "--no-default-groups",
+        "--no-emit-project",
+        "--format",
+        "requirements-txt",
+        "--no-header",
+        "--no-annotate",
+        "--no-build",
+        "--python",
+        job["python"],
+        "--output-file",
+        os.path.join(frame.OUT, "lock.txt"),
+        cwd=folder,
+        pm="uv",
+    )
 
 
 def install_shared(job, timer):
-    """A list of pinned wheels with hashes, into an empty environment. Its Python is started before anything is in it, and not afterwards."""
+    """A list of pinned wheels with hashes, into an empty environment. Its Python is started before anything is in it,
+    and not afterwards.
+    """
     _write(os.path.join(WORK, "lock.txt"), job["lock"])
     _write(os.path.join(WORK, "seeds.txt"), without(job.get("seeds", ""), job["lock"]))
     wanted = [word for name in ("lock.txt", "seeds.txt") for word in _names(name, WORK)]
@@ -159,7 +229,18 @@ def install_shared(job, timer):
         empty = verify.tree(frame.ENV)
         quiet = ["--quiet"] if job.get("title") else []
         if wanted:
-            uv(job, "pip", "install", *_common(job), "--python", frame.ENV, *quiet, "--require-hashes", *wanted, pm=job["manager"])
+            uv(
+                job,
+                "pip",
+                "install",
+                *_common(job),
+                "--python",
+                frame.ENV,
+                *quiet,
+                "--require-hashes",
+                *wanted,
+                pm=job["manager"],
+            )
         unlock()
     with timer("verify"):
         verify.check(frame.ENV, empty)
@@ -203,12 +284,18 @@ def install_pip(job, timer, folder):
 
 def without(seeds, locked):
     """The seeds that the text of a lock does not name itself: two versions of a package are none."""
-    named = {re.sub(r"[-_.]+", "-", line.split("==")[0].split("[")[0].strip()).lower() for line in locked.splitlines() if "==" in line}
+    named = {
+        re.sub(r"[-_.]+", "-", line.split("==")[0].split("[")[0].strip()).lower()
+        for line in locked.splitlines()
+        if "==" in line
+    }
     return "".join(line for line in seeds.splitlines(keepends=True) if line.split("==")[0] not in named)
 
 
 def _seeds(job, install, folder, lock, together):
-    """pip and setuptools, as on Heroku: with the rest where that has hashes too and comes from the same index, else before it."""
+    """pip and setuptools, as on Heroku: with the rest where that has hashes too and comes from the same index, else
+    before it.
+    """
     if not job.get("seeds"):
         return []
     seeds = os.path.join(WORK, "seeds.txt")
@@ -236,7 +323,9 @@ def install_uv(job, timer, folder):
     """uv.lock: what ``uv sync --locked --no-default-groups`` installs."""
     flags = ["--no-build"] if job["no_build"] else []
     project = [] if job["local"] else ["--no-install-project"]
-    groups = ["--inexact"] if job.get("groups") else ["--no-default-groups"]  # what a hook has added stays for the tests
+    groups = (
+        ["--inexact"] if job.get("groups") else ["--no-default-groups"]
+    )  # what a hook has added stays for the tests
     with timer("install"):
         uv(job, "sync", "--locked", *groups, *flags, *project, "--python", job["python"], cwd=folder, pm="uv")
 
@@ -285,17 +374,26 @@ def _record(path):
             rows = sorted(row for row in csv.reader(file) if len(row) > 2)
     except (OSError, UnicodeDecodeError, csv.Error):
         return 0, ""
-    lasting = [row for row in rows if not row[0].endswith((".pyc", "/direct_url.json", "/uv_cache.json", "/REQUESTED", "/INSTALLER"))]
+    lasting = [
+        row
+        for row in rows
+        if not row[0].endswith((".pyc", "/direct_url.json", "/uv_cache.json", "/REQUESTED", "/INSTALLER"))
+    ]
     digest = hashlib.sha256(repr(lasting).encode()).hexdigest()
     return sum(int(row[2]) for row in rows if row[2].isdigit()), digest
 
 
 def work(job, timer):
-    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, shared, resolve, overlay, tree, root, python, target, title, reason}."""
+    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, shared, resolve, overlay, tree, root,
+    python, target, title, reason}.
+    """
     os.makedirs(WORK, exist_ok=True)
     frame.ENV = job.get("target") or frame.ENV
     if not job.get("overlay") and not job.get("headed"):
-        frame.step(job.get("title") or (TITLES[job["manager"]].replace("%s", job["main"]) if job["manager"] in TITLES else locked.title(job)))
+        frame.step(
+            job.get("title")
+            or (TITLES[job["manager"]].replace("%s", job["main"]) if job["manager"] in TITLES else locked.title(job))
+        )
     if job.get("resolve"):
         write_files(job, WORK)
         with timer("resolve"):
@@ -308,7 +406,9 @@ def work(job, timer):
     with timer("bytecode"):
         site, known = os.path.join(frame.ENV, "lib"), not job.get("overlay")
         cache, workers = CACHE + "/pyc", os.cpu_count() or 1
-        children = bytecode.compile_all(site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known, seal=job.get("seal", ""))
+        children = bytecode.compile_all(
+            site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known, seal=job.get("seal", "")
+        )
         bytecode.wait(children)
         frame.own_group(frame.ENV, skip=job.get("tool", ""))
     os.chmod(frame.ENV, 0o2775)  # others may read it, and the control plane's group may move it

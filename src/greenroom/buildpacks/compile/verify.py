@@ -1,4 +1,6 @@
-"""Compares an environment that many apps will use with the RECORDs of its packages: each file as listed, and none besides. Standard library only."""
+"""Compares an environment that many apps will use with the RECORDs of its packages: each file as listed, and none
+besides. Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,11 @@ def tree(folder):
 
 
 def check(folder, empty):
-    """Raise Failed(DOUBT) unless what was added to the empty environment (its ``tree``) is what the packages' RECORDs say.
+    """Raise Failed(DOUBT) unless what was added to the empty environment (its ``tree``) is what the packages' RECORDs
+    say.
 
-    Failed(CONFLICT) where the RECORDs themselves leave it open: two packages list one file differently, or one lists a file without a hash.
+    Failed(CONFLICT) where the RECORDs themselves leave it open: two packages list one file differently, or one lists a
+    file without a hash.
     """
     present: dict = tree(folder)
     listed: dict = {}
@@ -37,13 +41,24 @@ def check(folder, empty):
         for name, digest in _rows(path):
             place = os.path.relpath(os.path.normpath(os.path.join(site, name)), folder)
             if listed.get(place, digest) != digest or not (digest or place.endswith(UNHASHED)):
-                raise frame.Failed("conflict", "%s is listed by two packages, or without a hash" % place[:200], code=frame.CONFLICT)  # noqa: UP031
+                raise frame.Failed(
+                    "conflict", "%s is listed by two packages, or without a hash" % place[:200], code=frame.CONFLICT
+                )  # noqa: UP031
             listed[place] = digest
     changed = sorted(name for name, facts in empty.items() if present.get(name) != facts or name in listed)
     added = sorted(set(present) - set(empty) - set(listed))
     outside = [name for name in listed if name.startswith("..")]
-    wrong = [name for name, digest in sorted(listed.items()) if name not in empty and not _is(os.path.join(folder, name), name, digest)]
-    for names, text in ((changed, "was replaced"), (added, "belongs to no package"), (outside, "lies outside"), (wrong, "is not what its package lists")):
+    wrong = [
+        name
+        for name, digest in sorted(listed.items())
+        if name not in empty and not _is(os.path.join(folder, name), name, digest)
+    ]
+    for names, text in (
+        (changed, "was replaced"),
+        (added, "belongs to no package"),
+        (outside, "lies outside"),
+        (wrong, "is not what its package lists"),
+    ):
         if names:
             raise frame.Failed("doubt", "%s %s" % (names[0][:200], text), code=frame.DOUBT)  # noqa: UP031
 

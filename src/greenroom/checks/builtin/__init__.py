@@ -1,1 +1,3 @@
-"""The checks that Greenroom runs itself, in dynos: what each is started with, and what its result means. No rows are written here."""
+"""The checks that Greenroom runs itself, in dynos: what each is started with, and what its result means. No rows are
+written here.
+"""

@@ -1,4 +1,6 @@
-"""The environment in which an app's checks run: what app.json says of it, which settings the app runs with, and no secret of the app's."""
+"""The environment in which an app's checks run: what app.json says of it, which settings the app runs with, and no
+secret of the app's.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ UNREACHABLE = "postgres://nobody:nothing@127.0.0.1:1/nothing"
 
 
 def declared(app_json: Mapping[str, Any]) -> dict[str, str]:
-    """app.json's ``env`` defaults with ``environments.test.env`` over them; ``generator: secret`` gives a fresh secret."""
+    """app.json's ``env`` defaults with ``environments.test.env`` over them; ``generator: secret`` gives a fresh
+    secret.
+    """
     values: dict[str, str] = {}
     for source in (app_json.get("env"), section(app_json).get("env")):
         if isinstance(source, Mapping):
@@ -89,14 +93,29 @@ def names_settings(folder: Path) -> bool:
 
 
 def of_tests(
-    *, app_json: Mapping[str, Any], is_django: bool, database_url: str, marks: Mapping[str, str], given: Mapping[str, str] | None = None,
-    settings: Mapping[str, str] | None = None, folder: Path | None = None,
-) -> dict[str, str]:  # fmt: skip
+    *,
+    app_json: Mapping[str, Any],
+    is_django: bool,
+    database_url: str,
+    marks: Mapping[str, str],
+    given: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> dict[str, str]:
     """All variables of a test run. A Django app that was given no SECRET_KEY gets one that holds for this run alone.
 
-    given: what the app's pipeline sets for its tests; it goes before app.json. settings: what ``seen`` gives; app.json goes before it.
+    given: what the app's pipeline sets for its tests; it goes before app.json. settings: what ``seen`` gives; app.json
+    goes before it.
     folder: the slug's code, whose settings get stand-ins for what they read and nobody gave.
     """
     fresh = {"SECRET_KEY": secrets.token_hex(32)} if is_django else {}
     reads = settings_reads.read(folder) if is_django and folder else {}
-    return {**reads, **fresh, **(settings or {}), **declared(app_json), **(given or {}), "DATABASE_URL": database_url, **marks}
+    return {
+        **reads,
+        **fresh,
+        **(settings or {}),
+        **declared(app_json),
+        **(given or {}),
+        "DATABASE_URL": database_url,
+        **marks,
+    }

@@ -1,4 +1,6 @@
-"""Reads what a dyno left behind. The dyno's owner may have put anything there: only small plain files are read, links are not followed."""
+"""Reads what a dyno left behind. The dyno's owner may have put anything there: only small plain files are read, links
+are not followed.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def tail(path: Path, size: int = 4000) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without control characters and overrides of its direction: it must not move a cursor, clear a screen or mislead."""
+    """The text without control characters and overrides of its direction: it must not move a cursor, clear a screen or
+    mislead.
+    """
     return CONTROL.sub("", text)
 
 

@@ -1,6 +1,8 @@
-"""The parts of a scan as one outcome: what is new and blocks, what somebody ignores and until when, what a reader of a green scan should know.
+"""The parts of a scan as one outcome: what is new and blocks, what somebody ignores and until when, what a reader of a
+green scan should know.
 
-A part is the result of one tool: {outcome, detail, total, new, findings, note, ...}. What is missing counts as nothing found, never as success.
+A part is the result of one tool: {outcome, detail, total, new, findings, note, ...}. What is missing counts as nothing
+found, never as success.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Part:
     @property
     def fresh(self) -> list[dict[str, Any]]:
         """Its new findings."""
-        return [item for item in self.result.get("findings", []) if isinstance(item, dict) and item.get("state") == "new"]
+        return [
+            item for item in self.result.get("findings", []) if isinstance(item, dict) and item.get("state") == "new"
+        ]
 
     @property
     def new(self) -> int:
@@ -53,10 +57,16 @@ def blocks(finding: dict[str, Any]) -> bool:
 
 
 def combine(
-    lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, Any] | None = None, *,
-    ignores: Sequence[Ignore] = (), now: datetime | None = None, notes: Sequence[str] = (),
-) -> Outcome:  # fmt: skip
-    """All results as one outcome. models is None for an app that is not Django's, more for one without optional scanners.
+    lint: dict[str, Any],
+    models: dict[str, Any] | None,
+    more: dict[str, Any] | None = None,
+    *,
+    ignores: Sequence[Ignore] = (),
+    now: datetime | None = None,
+    notes: Sequence[str] = (),
+) -> Outcome:
+    """All results as one outcome. models is None for an app that is not Django's, more for one without optional
+    scanners.
 
     notes: what else a reader of a green scan should know.
     """
@@ -69,7 +79,13 @@ def combine(
         conclusion, bad = "success", []
     headline = _headline(parts)
     notes = [*notes, *_notes(parts)]
-    lines = [*headline, *_finding_lines(parts, notes), *_advice(parts), *_models_lines(models), *_error_lines(parts[2:])]
+    lines = [
+        *headline,
+        *_finding_lines(parts, notes),
+        *_advice(parts),
+        *_models_lines(models),
+        *_error_lines(parts[2:]),
+    ]
     brief = "; ".join(_brief(part) for part in bad)
     return Outcome(
         conclusion=conclusion,
@@ -92,12 +108,20 @@ def _parts(lint: dict[str, Any], models: dict[str, Any] | None, more: dict[str, 
         return parts
     found = more.get("scanners")
     if not isinstance(found, dict) or not found:
-        return [*parts, Part("scanners", more if more["outcome"] != "success" else {"outcome": "error", "detail": "they left no result"})]
+        return [
+            *parts,
+            Part(
+                "scanners",
+                more if more["outcome"] != "success" else {"outcome": "error", "detail": "they left no result"},
+            ),
+        ]
     return [*parts, *(Part(name, result) for name, result in found.items())]
 
 
 def judged(part: Part, ignores: Sequence[Ignore], now: datetime | None) -> Part:
-    """The part with what is ignored taken out of what is new. Only findings that are all known here can make a failure a success."""
+    """The part with what is ignored taken out of what is new. Only findings that are all known here can make a failure
+    a success.
+    """
     findings = [item for item in part.result.get("findings", []) if isinstance(item, dict)]
     if not ignores or now is None or not findings:
         return part
@@ -131,14 +155,25 @@ def _headline(parts: list[Part]) -> list[str]:
     known = sum(int(part.result.get("total", 0)) for part in parts) - new
     if lint.get("baseline"):
         return [f"-----> Scan: {plural(known, 'finding')}, taken as known: this is the first scan"]
-    some = "" if blocking == new else f", {blocking or 'none'} of which block{'s' if blocking < 2 else ''}" if new > 1 else ", which does not block"
+    some = (
+        ""
+        if blocking == new
+        else (
+            f", {blocking or 'none'} of which block{'s' if blocking < 2 else ''}"
+            if new > 1
+            else ", which does not block"
+        )
+    )
     return [f"-----> Scan: {plural(new, 'new finding')}{some} ({max(0, known)} known)"]
 
 
 def _finding_lines(parts: list[Part], notes: list[str]) -> list[str]:
     fresh = sorted((item for part in parts for item in part.fresh), key=lambda item: int(item.get("severity") or 2))
     lines = [
-        printable(f"       {item.get('path')}:{item.get('line')}:{item.get('column')} {item.get('rule')} {item.get('message')}")
+        printable(
+            f"       {item.get('path')}:{item.get('line')}:{item.get('column')} {item.get('rule')}"
+            f" {item.get('message')}"
+        )
         + ("" if blocks(item) else " (does not block)")
         for item in fresh[:SHOWN]
     ]
@@ -151,7 +186,10 @@ def _advice(parts: list[Part]) -> list[str]:
     first = next((item for part in parts if part.outcome == "failure" for item in part.fresh if blocks(item)), None)
     if first is None:
         return []
-    ways = {RUFF: f"`# noqa: {first.get('rule')}` with the reason on its line", SECRETS: "`# pragma: allowlist secret` on its line"}
+    ways = {
+        RUFF: f"`# noqa: {first.get('rule')}` with the reason on its line",
+        SECRETS: "`# pragma: allowlist secret` on its line",
+    }
     otherwise = f"greenroom checks:ignore {str(first.get('fingerprint'))[:12]} --reason ... --until ..."
     return [printable(f" !     hint: mend it; if it is right as it is: {ways.get(str(first.get('tool')), otherwise)}")]
 
@@ -161,8 +199,10 @@ MENDED = (
     ("in conflict", "run `python manage.py makemigrations --merge`, commit the new file and push again"),
     (
         "does not load with",
-        "`manage.py check` must work with the app's settings and its requirements alone: set DJANGO_SETTINGS_MODULE "
-        "(greenroom config:set DJANGO_SETTINGS_MODULE=...), or add what is missing to requirements.txt",
+        (
+            "`manage.py check` must work with the app's settings and its requirements alone: set DJANGO_SETTINGS_MODULE"
+            " (greenroom config:set DJANGO_SETTINGS_MODULE=...), or add what is missing to requirements.txt"
+        ),
     ),
     ("system check", "run `python manage.py check`, mend what it names and push again"),
 )
@@ -174,7 +214,9 @@ def _models_lines(models: dict[str, Any] | None) -> list[str]:
         return []
     shown = models.get("changes") or str(models.get("tail", "")).splitlines()
     detail = printable(str(models.get("detail", "")))
-    hints = [f" !     hint: {remedy}" for words, remedy in MENDED if words in detail and models["outcome"] == "failure"][:1]
+    hints = [
+        f" !     hint: {remedy}" for words, remedy in MENDED if words in detail and models["outcome"] == "failure"
+    ][:1]
     return [f" !     {detail}", *indent("\n".join(map(str, shown)), SHOWN), *hints]
 
 
@@ -202,9 +244,18 @@ def _notes(parts: list[Part]) -> list[str]:
 
 
 def _ignored(parts: list[Part]) -> list[str]:
-    rows = [item for part in parts for item in part.result.get("findings", []) if isinstance(item, dict) and item.get("state") == "ignored"]
+    rows = [
+        item
+        for part in parts
+        for item in part.result.get("findings", [])
+        if isinstance(item, dict) and item.get("state") == "ignored"
+    ]
     first = printable(str(rows[0].get("justification", ""))) if rows else ""
-    return [f"{plural(len(rows), 'new finding')} ignored, first: {rows[0].get('rule')} {rows[0].get('path')}, {first}."] if rows else []
+    return (
+        [f"{plural(len(rows), 'new finding')} ignored, first: {rows[0].get('rule')} {rows[0].get('path')}, {first}."]
+        if rows
+        else []
+    )
 
 
 def _hazards(parts: list[Part]) -> list[str]:

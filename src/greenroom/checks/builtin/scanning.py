@@ -1,4 +1,5 @@
-"""The dynos of the check ``scan``: ruff over the pushed and the deployed tree, Django's own look, and the optional scanners.
+"""The dynos of the check ``scan``: ruff over the pushed and the deployed tree, Django's own look, and the optional
+scanners.
 
 What their results mean together is decided in ``scan_report``.
 """
@@ -38,7 +39,9 @@ def scanners_dyno_id(run: CheckRun) -> str:
 
 
 def settings_of(*, app: App, home: Path, sha: str) -> dict[str, Any]:
-    """``[scan]`` of the commit's greenroom.toml: {scanners, migrations}. A file that cannot be read is the build's matter, not the scan's."""
+    """``[scan]`` of the commit's greenroom.toml: {scanners, migrations}. A file that cannot be read is the build's
+    matter, not the scan's.
+    """
     found: dict[str, Any] = {"scanners": [], "migrations": "warn"}
     if resolve(app, home, sha) is None:
         return found
@@ -49,7 +52,9 @@ def settings_of(*, app: App, home: Path, sha: str) -> dict[str, Any]:
 
 
 def wish_of(*, app: App, home: Path, sha: str, deployed_sha: str) -> dict[str, Any]:
-    """``settings_of`` the commit, and under ``weaker`` what the deployed commit asked for and this one does not any more, in words."""
+    """``settings_of`` the commit, and under ``weaker`` what the deployed commit asked for and this one does not any
+    more, in words.
+    """
     wish = settings_of(app=app, home=home, sha=sha)
     before = settings_of(app=app, home=home, sha=deployed_sha) if deployed_sha else wish
     gone = [name for name in before["scanners"] if name not in wish["scanners"]]
@@ -78,13 +83,25 @@ def _sources(app: App, home: Path, sha: str, deployed_sha: str) -> tuple[tuple[M
     sources = [Mount(target=NEW, source=source(app=app, home=home, sha=sha))]
     if deployed_sha:
         sources.append(Mount(target=OLD, source=source(app=app, home=home, sha=deployed_sha)))
-    return tuple(sources), {"new": NEW, "old": OLD if deployed_sha else None, "work": "/tmp/scan"}  # noqa: S108 - inside the dyno
+    return tuple(sources), {
+        "new": NEW,
+        "old": OLD if deployed_sha else None,
+        "work": "/tmp/scan",
+    }  # noqa: S108 - inside the dyno
 
 
 def _reader(
-    *, dyno: str, app: App, job: str, process: str, mounts: tuple[Mount, ...], wish: dict[str, Any], egress: bool = False,
-    home: Path, memory_mb: int = MEMORY_MB,
-) -> DynoSpec:  # fmt: skip
+    *,
+    dyno: str,
+    app: App,
+    job: str,
+    process: str,
+    mounts: tuple[Mount, ...],
+    wish: dict[str, Any],
+    egress: bool = False,
+    home: Path,
+    memory_mb: int = MEMORY_MB,
+) -> DynoSpec:
     """A dyno that reads archives: no config vars, and no code of the app's is run in it."""
     interpreter, extra = tools.python()
     return DynoSpec(
@@ -113,31 +130,50 @@ def spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, home: Path) ->
 
 
 def scanners_spec(*, run: CheckRun, app: App, sha: str, deployed_sha: str, names: list[str], home: Path) -> DynoSpec:
-    """The order for the optional scanners' dyno: the tools that are installed; a network if one of them has to ask a service."""
+    """The order for the optional scanners' dyno: the tools that are installed; a network if one of them has to ask a
+    service.
+    """
     sources, wish = _sources(app, home, sha, deployed_sha)
     found = tools.scanner_mounts(home, names)
     wish["scanners"] = {name: found[name].target if name in found else None for name in names}
     known = [scanners.find(name) for name in found if name in scanners.names()]
     return _reader(
-        dyno=scanners_dyno_id(run), app=app, job="scanners", process="scan.3", mounts=(*sources, *found.values()), wish=wish,
-        egress=any(scanner.network for scanner in known), home=home, memory_mb=SCANNERS_MB,
-    )  # fmt: skip
+        dyno=scanners_dyno_id(run),
+        app=app,
+        job="scanners",
+        process="scan.3",
+        mounts=(*sources, *found.values()),
+        wish=wish,
+        egress=any(scanner.network for scanner in known),
+        home=home,
+        memory_mb=SCANNERS_MB,
+    )
 
 
 def models_spec(
     *, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], deployed_sha: str, strict: bool, home: Path
 ) -> DynoSpec:
-    """The order for Django's own look at the built slug, and squawk's at new migrations: the test environment, no database that is there.
+    """The order for Django's own look at the built slug, and squawk's at new migrations: the test environment, no
+    database that is there.
 
     strict: hazards of new migrations block.
     """
     old = (Mount(target=OLD, source=source(app=run.app, home=home, sha=deployed_sha)),) if deployed_sha else ()
-    wish = {"squawk": tools.SQUAWK, "old": OLD if deployed_sha else None, "root": slug.settings.get("root", ""), "strict": strict}
+    wish = {
+        "squawk": tools.SQUAWK,
+        "old": OLD if deployed_sha else None,
+        "root": slug.settings.get("root", ""),
+        "strict": strict,
+    }
     wish["known"] = _drift(run.app, deployed_sha)
     config = environment.of_tests(
-        app_json=slug.app_json, is_django=True, database_url=environment.UNREACHABLE, marks={"CI": "true"},
-        settings=environment.seen(run.app, home), folder=home / slug.folder,
-    )  # fmt: skip
+        app_json=slug.app_json,
+        is_django=True,
+        database_url=environment.UNREACHABLE,
+        marks={"CI": "true"},
+        settings=environment.seen(run.app, home),
+        folder=home / slug.folder,
+    )
     interpreter, extra = tools.python()
     return DynoSpec(
         id=models_dyno_id(run),

@@ -1,4 +1,5 @@
-"""Finds the variables that an app's settings read without a default, and makes a stand-in for each, so that the settings can be imported.
+"""Finds the variables that an app's settings read without a default, and makes a stand-in for each, so that the
+settings can be imported.
 
 The files are a tenant's: they are read as text, a bounded number of them, and links are not followed.
 """
@@ -16,10 +17,13 @@ from greenroom.checks.builtin.results import tail
 
 MAX_FILES, MAX_FOLDERS, MAX_BYTES, DEPTH = 60, 2_000, 200_000, 5
 SKIPPED = {"node_modules", "site-packages", "tests", "static", "staticfiles", "templates", "locale", "migrations"}
-FILE = re.compile(r"(?:^|/)(?:settings|config|conf|env)[^/]*\.py\Z|(?:^|/)(?:settings|config|conf)/(?:[^/]+/)*[^/]+\.py\Z")
+FILE = re.compile(
+    r"(?:^|/)(?:settings|config|conf|env)[^/]*\.py\Z|(?:^|/)(?:settings|config|conf)/(?:[^/]+/)*[^/]+\.py\Z"
+)
 READ = re.compile(
     r"""os\.environ\[\s*["'](?P<item>[A-Z][A-Z0-9_]*)["']\s*\]|"""
-    r"""(?:\benv|\bconfig|\benviron\.Env\(\))(?P<cast>\.\w+)?\(\s*["'](?P<call>[A-Z][A-Z0-9_]*)["']\s*(?P<rest>[^()]*(?:\([^()]*\)[^()]*)*)\)"""
+    r"""(?:\benv|\bconfig|\benviron\.Env\(\))(?P<cast>\.\w+)?\(\s*["'](?P<call>[A-Z][A-Z0-9_]*)["']\s*(?P<rest>[^()]"""
+    r"""*(?:\([^()]*\)[^()]*)*)\)"""
 )
 DEFAULT = re.compile(r"\bdefault\s*=")
 CAST = re.compile(r"\bcast\s*=\s*(\w+)|,\s*(bool|int|float|list)\b")
@@ -36,7 +40,10 @@ def read(folder: Path) -> dict[str, str]:
             if match["call"] and (DEFAULT.search(rest) or _second(rest)):
                 continue
             cast = CAST.search(rest)
-            found.setdefault(name, stand_in(name, (match["cast"] or "").lstrip(".") or (cast.group(1) or cast.group(2) if cast else "")))
+            found.setdefault(
+                name,
+                stand_in(name, (match["cast"] or "").lstrip(".") or (cast.group(1) or cast.group(2) if cast else "")),
+            )
     return found
 
 
@@ -50,7 +57,11 @@ def _files(folder: Path) -> Iterator[Path]:
     left = MAX_FILES
     for seen, (place, folders, names) in enumerate(os.walk(folder)):
         depth = len(Path(place).relative_to(folder).parts)
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and n not in SKIPPED) if depth < DEPTH and seen < MAX_FOLDERS else []
+        folders[:] = (
+            sorted(n for n in folders if not n.startswith(".") and n not in SKIPPED)
+            if depth < DEPTH and seen < MAX_FOLDERS
+            else []
+        )
         for name in sorted(names):
             path = Path(place, name)
             if left and FILE.search(str(path.relative_to(folder))):
@@ -60,7 +71,16 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def stand_in(name: str, kind: str = "") -> str:
     """A value of the kind that is read, or that the name speaks of. It opens nothing and leads nowhere."""
-    by_kind = {"bool": "False", "int": "1", "float": "1", "list": "", "tuple": "", "dict": "", "json": "{}", "email_url": "smtp://127.0.0.1:1"}
+    by_kind = {
+        "bool": "False",
+        "int": "1",
+        "float": "1",
+        "list": "",
+        "tuple": "",
+        "dict": "",
+        "json": "{}",
+        "email_url": "smtp://127.0.0.1:1",
+    }
     if kind in by_kind:
         return by_kind[kind]
     if kind in ("db", "db_url", "database_url"):

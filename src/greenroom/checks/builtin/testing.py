@@ -35,7 +35,9 @@ def dyno_id(run: CheckRun) -> str:
 
 
 def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) -> DynoSpec:
-    """The dyno's order. Makes the throw-away database; the slug is mounted as an overlay, so that its files stay as they are."""
+    """The dyno's order. Makes the throw-away database; the slug is mounted as an overlay, so that its files stay as
+    they are.
+    """
     database = postgres.make_throwaway(label=dyno_id(run))
     setup, test = environment.scripts(slug.app_json)
     travis = None if test else travis_plan(home=home, slug=slug, branch=run.app.protected_branch)
@@ -50,10 +52,17 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         wish |= _wished(travis)
         marks |= _marked(travis, run, slug)
     config = environment.of_tests(
-        app_json=slug.app_json, is_django=slug.is_django, database_url=database.url, marks=marks, given=for_tests(run.app, home),
-        settings=environment.seen(run.app, home), folder=home / slug.folder,
-    )  # fmt: skip
-    if environment.names_settings(home / slug.folder) and "DJANGO_SETTINGS_MODULE" not in environment.declared(slug.app_json):
+        app_json=slug.app_json,
+        is_django=slug.is_django,
+        database_url=database.url,
+        marks=marks,
+        given=for_tests(run.app, home),
+        settings=environment.seen(run.app, home),
+        folder=home / slug.folder,
+    )
+    if environment.names_settings(home / slug.folder) and "DJANGO_SETTINGS_MODULE" not in environment.declared(
+        slug.app_json
+    ):
         config.pop("DJANGO_SETTINGS_MODULE", None)
     interpreter, extra = tools.python()
     total, silence = limits_of(slug)
@@ -74,7 +83,9 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
 
 
 def limits_of(slug: Slug | None) -> tuple[float, float]:
-    """(seconds in all, seconds without output) that the tests are given: ``[tests]`` of greenroom.toml, else 50 and 10 minutes."""
+    """(seconds in all, seconds without output) that the tests are given: ``[tests]`` of greenroom.toml, else 50 and 10
+    minutes.
+    """
     own = (slug.settings.get("tests") or {}) if slug else {}
     return float(own.get("minutes", TOTAL / 60) * 60), float(own.get("silent_minutes", SILENCE / 60) * 60)
 
@@ -94,13 +105,21 @@ def _marked(travis: travis_rules.Plan, run: CheckRun, slug: Slug) -> dict[str, s
         return {}
     push = Push.objects.filter(app=run.app, after=run.sha).order_by("-seq").first()
     before, python = push.before if push else "", str(slug.manifest.get("python_version") or "")
-    return {**travis_rules.marks(branch=run.app.protected_branch, sha=run.sha, before=before, python=python), **_numbered(run)}
+    return {
+        **travis_rules.marks(branch=run.app.protected_branch, sha=run.sha, before=before, python=python),
+        **_numbered(run),
+    }
 
 
 def _numbered(run: CheckRun) -> dict[str, str]:
     """Travis's variables that number a build: the run's own number."""
     number = str(run.number)
-    return {"TRAVIS_BUILD_NUMBER": number, "TRAVIS_BUILD_ID": number, "TRAVIS_JOB_NUMBER": f"{number}.1", "TRAVIS_JOB_ID": number}
+    return {
+        "TRAVIS_BUILD_NUMBER": number,
+        "TRAVIS_BUILD_ID": number,
+        "TRAVIS_JOB_NUMBER": f"{number}.1",
+        "TRAVIS_JOB_ID": number,
+    }
 
 
 def travis_plan(*, home: Path, slug: Slug, branch: str) -> travis_rules.Plan | None:
@@ -116,7 +135,9 @@ def announced(*, run: CheckRun, home: Path) -> str:
 
 
 def outcome(*, run: CheckRun, state: DynoState, home: Path, deployed_sha: str = "") -> Outcome:
-    """What an ended dyno's result means. No result is an error, never a success. deployed_sha: what runs now; its tests may not vanish."""
+    """What an ended dyno's result means. No result is an error, never a success. deployed_sha: what runs now; its tests
+    may not vanish.
+    """
     total, silence = limits_of(run.slug)
     limit = {"timeout": f"more than {total / 60:.0f} minutes", "silence": f"no output for {silence / 60:.0f} minutes"}
     shown = tail(home / output_file(dyno_id(run)))
@@ -151,7 +172,9 @@ def tests_of(app: App, sha: str) -> int:
 
 
 def untested(result: dict[str, Any], before: int) -> dict[str, Any]:
-    """The result of a commit in which no test was found: a success that says so, unless the deployed commit had ``before`` tests."""
+    """The result of a commit in which no test was found: a success that says so, unless the deployed commit had
+    ``before`` tests.
+    """
     if not result.get("empty") or result.get("outcome") not in ("failure", "error"):
         return result
     if before:
@@ -161,7 +184,9 @@ def untested(result: dict[str, Any], before: int) -> dict[str, Any]:
 
 
 def flaky_before(run: CheckRun, result: dict[str, Any]) -> dict[str, int]:
-    """name -> in how many of the app's last 50 test runs the test was flaky before this one; for the flaky tests of the result."""
+    """name -> in how many of the app's last 50 test runs the test was flaky before this one; for the flaky tests of the
+    result.
+    """
     names = [str(name) for name in result.get("flaky", [])] if isinstance(result.get("flaky"), list) else []
     if not names:
         return {}
@@ -241,7 +266,9 @@ def _success(result: dict[str, Any]) -> Outcome:
     if flaky:
         title += f", {len(flaky)} flaky"
         before = result.get("flaky_before") or {}
-        told = [f"{name} ({before[name]} times in the last 50 runs before)" if before.get(name) else name for name in flaky]
+        told = [
+            f"{name} ({before[name]} times in the last 50 runs before)" if before.get(name) else name for name in flaky
+        ]
         named = ", ".join(told[:3]) + (" ..." if len(flaky) > 3 else "")
         notes.append(f"{len(flaky)} flaky: failed, then passed on the same code: {named}.")
     aside = [printable(note) for note in quarantine.notes(result)]
@@ -250,9 +277,16 @@ def _success(result: dict[str, Any]) -> Outcome:
     notes += aside
     if result.get("tests") is None:
         notes.append("its output does not tell how many tests ran; only the exit code was judged.")
-    lines = [*_jobs(result), f"       {title}", *(f"       Flaky: {name}" for name in flaky[:10]), *(f"       {note}" for note in aside)]
+    lines = [
+        *_jobs(result),
+        f"       {title}",
+        *(f"       Flaky: {name}" for name in flaky[:10]),
+        *(f"       {note}" for note in aside),
+    ]
     summary = "\n".join([*_jobs(result), *_slowest(result)])
-    return Outcome(conclusion="success", title=title, notes=tuple(notes), summary=summary, lines=tuple(lines), data=_data(result))
+    return Outcome(
+        conclusion="success", title=title, notes=tuple(notes), summary=summary, lines=tuple(lines), data=_data(result)
+    )
 
 
 def _slowest(result: dict[str, Any]) -> list[str]:
@@ -267,8 +301,14 @@ def _failure(result: dict[str, Any]) -> Outcome:
     names = list(dict.fromkeys(printable(str(item.get("name"))) for item in failures))
     brief = printable(str(result.get("detail") or "the test command failed"))
     if names:
-        job = str(result.get("detail") or "").partition(": ")[0] if str(result.get("detail") or "").startswith("job ") else ""
-        brief = f"{len(names)} of {result.get('tests') or '?'}, first: {names[0]}{f' ({printable(job)})' if job else ''}"
+        job = (
+            str(result.get("detail") or "").partition(": ")[0]
+            if str(result.get("detail") or "").startswith("job ")
+            else ""
+        )
+        brief = (
+            f"{len(names)} of {result.get('tests') or '?'}, first: {names[0]}{f' ({printable(job)})' if job else ''}"
+        )
     title = f"{len(names)} of {plural(result.get('tests') or 0, 'test')} failed, first: {names[0]}" if names else brief
     lines = [f" !     Tests failed: {brief}"]
     for item in failures[:SHOWN_FAILURES]:
@@ -294,4 +334,6 @@ def _error(result: dict[str, Any]) -> Outcome:
     jobs = _jobs(result)
     lines = (f" !     Tests could not be run: {detail}", *(indent(shown, SHOWN_LINES) if shown.strip() else ()), *jobs)
     summary = "\n".join([*jobs, printable(shown)])
-    return Outcome(conclusion="error", title=detail[:255], brief=detail, summary=summary, lines=lines, data=_data(result))
+    return Outcome(
+        conclusion="error", title=detail[:255], brief=detail, summary=summary, lines=lines, data=_data(result)
+    )

@@ -1,6 +1,8 @@
-"""Run by the app's own Python: which of its Django apps lie in the repository, and which installed ones would get migrations.
+"""Run by the app's own Python: which of its Django apps lie in the repository, and which installed ones would get
+migrations.
 
-``python apps_of.py MANAGE OUT``: OUT gets ``{"own": [labels], "foreign": [labels]}``. Standard library and the app's Django only; no database is asked.
+``python apps_of.py MANAGE OUT``: OUT gets ``{"own": [labels], "foreign": [labels]}``. Standard library and the app's
+Django only; no database is asked.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def changed(loader):
     from django.db.migrations.state import ProjectState
 
     try:
-        detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), MigrationQuestioner(dry_run=True))
+        detector = MigrationAutodetector(
+            loader.project_state(), ProjectState.from_apps(apps), MigrationQuestioner(dry_run=True)
+        )
         return list(detector.changes(graph=loader.graph))
     except (Exception, SystemExit):  # a model of somebody else may do anything
         return []

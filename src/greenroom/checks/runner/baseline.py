@@ -68,7 +68,9 @@ def number(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def renames(old: Mapping[str, str], new: Mapping[str, str], wanted: Iterable[str]) -> dict[str, str]:
-    """Old path -> new path of files that have vanished and stand elsewhere with most of their lines. wanted: old paths to look for."""
+    """Old path -> new path of files that have vanished and stand elsewhere with most of their lines. wanted: old paths
+    to look for.
+    """
     gone = sorted(path for path in set(wanted) if path in old and path not in new)
     fresh = sorted(path for path in new if path not in old) if gone else []
     same = {new[path]: path for path in reversed(fresh)}
@@ -111,7 +113,9 @@ def compare(old: Iterable[Finding], new: Iterable[Finding], renamed: Mapping[str
 def _pair(
     after: list[Finding], states: dict[int, str], rest: list[Finding], state: str, by: Callable[[Finding], tuple]
 ) -> list[Finding]:
-    """Give ``state`` to as many undecided findings as old ones of the same kind have vanished; what stays of the old."""
+    """Give ``state`` to as many undecided findings as old ones of the same kind have vanished; what stays of the
+    old.
+    """
     vanished: dict[tuple, list[Finding]] = defaultdict(list)
     for finding in rest:
         vanished[by(finding)].append(finding)

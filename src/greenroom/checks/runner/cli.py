@@ -1,4 +1,6 @@
-"""The entry of the dyno side: ``tests``, ``scan``, ``scanners`` or ``models``, the folder for the result, and the wish on standard input."""
+"""The entry of the dyno side: ``tests``, ``scan``, ``scanners`` or ``models``, the folder for the result, and the wish
+on standard input.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ import sys
 from . import run_models, run_scan, run_scanners, run_tests
 from .results import write
 
-JOBS = {"tests": run_tests.run_all, "scan": run_scan.run_all, "models": run_models.run_all, "scanners": run_scanners.run_all}
+JOBS = {
+    "tests": run_tests.run_all,
+    "scan": run_scan.run_all,
+    "models": run_models.run_all,
+    "scanners": run_scanners.run_all,
+}
 
 
 def main(argv: list[str]) -> int:

@@ -1,4 +1,6 @@
-"""Which files a scan leaves out: ``.checkignore`` with globs, ``#`` comments and ``!`` for what is to be looked at all the same."""
+"""Which files a scan leaves out: ``.checkignore`` with globs, ``#`` comments and ``!`` for what is to be looked at all
+the same.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def read(text: str) -> list[str]:
 
 
 def matches(path: str, patterns: list[str]) -> bool:
-    """Whether the last pattern that fits the path leaves it out. A pattern fits a path, a folder above it, or a file name."""
+    """Whether the last pattern that fits the path leaves it out. A pattern fits a path, a folder above it, or a file
+    name.
+    """
     ignored = False
     for pattern in patterns:
         keep = pattern.startswith("!")
@@ -37,5 +41,7 @@ def is_test(path: str) -> bool:
 
 
 def is_local_settings(path: str) -> bool:
-    """Whether the file has the settings of a developer's machine or of tests, where templates of projects put a key that guards nothing."""
+    """Whether the file has the settings of a developer's machine or of tests, where templates of projects put a key
+    that guards nothing.
+    """
     return bool(LOCAL_SETTINGS.search(path))

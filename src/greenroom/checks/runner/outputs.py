@@ -19,7 +19,9 @@ ENDING = re.compile(r"^(OK|FAILED|NO TESTS RAN)(?: \((.*)\))?\s*$")
 HEADER = re.compile(r"^(FAIL|ERROR|UNEXPECTED SUCCESS): (.+)$")
 NAMED = re.compile(r"^(?P<test>\S+) \((?P<place>[^()]*)\)")
 DURATION = re.compile(r"^(\d+\.\d+)s\s+(?:call\s+|setup\s+|teardown\s+)?(\S.*)$")
-PYTEST_END = re.compile(r"^=* ?((?:\d+ (?:subtests )?[a-z]+(?:, )?)+|no tests (?:ran|collected)) in [\d.]+s(?: \(.*\))? ?=*$")
+PYTEST_END = re.compile(
+    r"^=* ?((?:\d+ (?:subtests )?[a-z]+(?:, )?)+|no tests (?:ran|collected)) in [\d.]+s(?: \(.*\))? ?=*$"
+)
 DOUBLE, SINGLE, SLOWEST = "=" * 70, "-" * 70, "Slowest test durations"
 
 
@@ -34,7 +36,9 @@ class Failure:
 
 @dataclass
 class Count:
-    """What one run of the tests came to. tests is None when the output tells no number; bad: how many failed, where only the number is told."""
+    """What one run of the tests came to. tests is None when the output tells no number; bad: how many failed, where
+    only the number is told.
+    """
 
     tests: int | None = None
     skipped: int = 0
@@ -143,7 +147,9 @@ def _durations(lines: list[str]) -> list[tuple[str, float]]:
 
 
 def _pytest_text(lines: list[str]) -> Count:
-    """pytest's last lines, for runs that left no XML; those of several runs, as tox makes them, are added up. Subtests belong to their tests."""
+    """pytest's last lines, for runs that left no XML; those of several runs, as tox makes them, are added up. Subtests
+    belong to their tests.
+    """
     ended = [match for match in map(PYTEST_END.match, lines) if match]
     if not ended:
         return Count()

@@ -63,14 +63,17 @@ for greenroom_line in "$@"; do
 done
 exit "$greenroom_status"
 """
-"""Runs a job in one shell: variables, then the lines of its set-up until one fails, then makes the file ``begun``, then all others.
+"""Runs a job in one shell: variables, then the lines of its set-up until one fails, then makes the file ``begun``, then
+all others.
 
 Each line stands alone in its ``eval``: behind ``||`` or in a condition bash would ignore the ``set -e`` of a line.
 """
 
 
 def of_travis(job: dict[str, Any], begun: str) -> Command:
-    """A job as a command. job: {name, stage, env: [[name, text]], setup, script}; begun: the file that says that the script has begun."""
+    """A job as a command. job: {name, stage, env: [[name, text]], setup, script}; begun: the file that says that the
+    script has begun.
+    """
     setup, script = list(job["setup"]), list(job["script"])
     marks = [f"TRAVIS_BUILD_STAGE_NAME={shlex.quote(job['stage'])}", f"TRAVIS_JOB_NAME={shlex.quote(job['name'])}"]
     env = [*marks, *(f"{name}={text}" for name, text in job["env"])]
@@ -79,7 +82,9 @@ def of_travis(job: dict[str, Any], begun: str) -> Command:
 
 
 def find(folder: str, script: str | None) -> Command | None:
-    """The app's own script; else pytest if it is configured or required; else Django's runner; None without any tests."""
+    """The app's own script; else pytest if it is configured or required; else Django's runner; None without any
+    tests.
+    """
     if script and script.strip():
         return Command(script.strip(), "script")
     if uses_pytest(folder):

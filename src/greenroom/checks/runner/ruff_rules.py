@@ -1,6 +1,8 @@
-"""Which rules of ruff are asked, and which of them block: those that name code which cannot work, or which hands words from outside to an interpreter.
+"""Which rules of ruff are asked, and which of them block: those that name code which cannot work, or which hands words
+from outside to an interpreter.
 
-The rest is shown. docs/decisions/0032 lists the rules with their reasons, and how often they are found in packages that are known to work.
+The rest is shown. docs/decisions/0032 lists the rules with their reasons, and how often they are found in packages that
+are known to work.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ CRITICAL = re.compile(
 )
 POTENTIAL = re.compile(r"(F50\d|F52\d|F60[12]|F63[1-4]|F901|B0(02|16|22|29|30|31|32|35|12)|DJ013|S(323|50[2-57]))$")
 SHOWN = re.compile(r"(PLE0302|PLE0605|PLE0643|PLE0704|PLE2502)$")
-"""Errors by their name that are found in code which works: a bare ``raise`` in a helper of an ``except``, right-to-left texts."""
+"""Errors by their name that are found in code which works: a bare ``raise`` in a helper of an ``except``, right-to-left
+texts.
+"""
 
 FUTURE = re.compile(r"^from __future__ import [^\n]*\bannotations\b", re.MULTILINE)
 MARKED = re.compile(r"\{\{|\{%")
@@ -29,7 +33,8 @@ FILLED = {
     "+": re.compile(rf"(?:{VALUE}|')[\"'](?:\"\")?\s*\+\s*(?P<what>[\w.]+)", re.IGNORECASE),
 }
 STRUCTURE = re.compile(
-    r"quot|qn\b|placeholder|param|sql|query|clause|condition|table|column|\bcol\b|operator|marks|lookup|lhs|rhs|subselect|[A-Z_]{3,}$"
+    r"quot|qn\b|placeholder|param|sql|query|clause|condition|table|column|\bcol\b|operator|marks|lookup|lhs|rhs"
+    r"|subselect|[A-Z_]{3,}$"
 )
 """Names of parts of a statement: these are not values from outside."""
 
@@ -67,7 +72,9 @@ def _segment(item: dict[str, Any], text: str) -> str:
 
 
 def _value_in_statement(segment: str) -> bool:
-    """Whether a value is written into an SQL statement where one is compared or stored: not the name of a table, nor a placeholder."""
+    """Whether a value is written into an SQL statement where one is compared or stored: not the name of a table, nor a
+    placeholder.
+    """
     forms = ["+"]
     if re.search(r"[\"']\s*(?:\)\s*)?%\s*[\w(\[{]", segment):
         forms.append("%")
@@ -81,7 +88,9 @@ def _value_in_statement(segment: str) -> bool:
 
 
 def _only_an_annotation(item: dict[str, Any], text: str) -> bool:
-    """Whether the unknown name stands in an annotation that is never evaluated: a quoted one, or one below the future import."""
+    """Whether the unknown name stands in an annotation that is never evaluated: a quoted one, or one below the future
+    import.
+    """
     row, column = int(item["location"]["row"]), int(item["location"]["column"])
     lines = text.split("\n")
     if not 0 < row <= len(lines):

@@ -21,14 +21,17 @@ NEEDS_DEFAULT = 3
 OPERATION = re.compile(r"\s*[-+~]\s+\S")
 APP = re.compile(r"Migrations for '([^']+)'")
 SETTINGS = re.compile(
-    r"^(?:[\w.]+\.)?(?:ModuleNotFoundError|ImportError|ImproperlyConfigured|KeyError|NameError|SyntaxError|IndentationError|UndefinedValueError|AttributeError|ValidationError)\b.*",
+    r"^(?:[\w.]+\.)?(?:ModuleNotFoundError|ImportError|ImproperlyConfigured|KeyError|NameError|SyntaxError"
+    r"|IndentationError|UndefinedValueError|AttributeError|ValidationError)\b.*",
     re.MULTILINE,
 )
 """The last line of a traceback that a person has to mend, and another run cannot."""
 
 
 def judge(code: int, text: str) -> tuple[str, str]:
-    """``success``, ``failure`` (changes or conflicts are named, or the settings do not load) or ``error``: an exit code of 1 alone may mean a crash."""
+    """``success``, ``failure`` (changes or conflicts are named, or the settings do not load) or ``error``: an exit code
+    of 1 alone may mean a crash.
+    """
     if code == 0:
         return "success", ""
     if code == 1 and CHANGES in text:
@@ -69,7 +72,8 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
     """Run the command in the app's folder, then look at new migrations; an app without manage.py has nothing to check.
 
     wish: what ``run_squawk.lint`` takes, and known: the changes that the deployed commit has without a migration.
-    Only apps whose code, or whose migrations, lie in the repository are asked about: nobody can commit a migration to an installed package.
+    Only apps whose code, or whose migrations, lie in the repository are asked about: nobody can commit a migration to
+    an installed package.
     """
     manage = plan.manage_py(os.getcwd())
     if not manage:
@@ -86,7 +90,10 @@ def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
     notes = [_foreign(apps["foreign"])] if apps.get("foreign") else []
     if outcome == "failure" and operations(drift) and operations(drift) <= operations(wish.get("known") or []):
         outcome, detail = "success", ""
-        notes.append(f"{len(operations(drift))} changes of models have no migration, as in the deployed commit: {drift[0].rstrip(':')}")
+        notes.append(
+            f"{len(operations(drift))} changes of models have no migration, as in the deployed commit:"
+            f" {drift[0].rstrip(':')}"
+        )
     lint = {} if outcome == "error" else {"squawk": run_squawk.lint(wish, manage, out)}
     return {
         **lint,
@@ -116,6 +123,6 @@ def _apps(manage: str, out: str) -> dict[str, list[str]]:
 def _foreign(labels: list[str]) -> str:
     """What is said of installed packages whose models differ from their migrations."""
     return (
-        f"installed packages would get migrations: {', '.join(labels[:5])}; if DEFAULT_AUTO_FIELD is the reason, set default_auto_field "
-        "in an AppConfig of yours for them, or MIGRATION_MODULES"
+        f"installed packages would get migrations: {', '.join(labels[:5])}; if DEFAULT_AUTO_FIELD is the reason, set"
+        " default_auto_field in an AppConfig of yours for them, or MIGRATION_MODULES"
     )

@@ -35,7 +35,9 @@ class Look:
 
 
 def ruff(binary: str, tree: Tree, *extra: str, only: list[str] | None = None) -> list[dict[str, Any]]:
-    """What ruff finds in the tree, as it reports it. only: in these files of it. ScanError when it does not end well."""
+    """What ruff finds in the tree, as it reports it. only: in these files of it. ScanError when it does not end
+    well.
+    """
     if not tree.files:
         return []
     places = [tree.folder] if only is None else ["--force-exclude", *(os.path.join(tree.folder, path) for path in only)]
@@ -74,7 +76,9 @@ def findings(report: list[dict[str, Any]], tree: Tree, patterns: list[str]) -> t
         weight = ruff_rules.weight(item, rule, path, tree.files.get(path, ""))
         end = item.get("end_location") or {}
         finding = baseline.Finding("ruff", rule, path, row, column, weight, item["message"], baseline.squeeze(text))
-        found.append(baseline.replace(finding, end_line=int(end.get("row") or 0), end_column=int(end.get("column") or 0)))
+        found.append(
+            baseline.replace(finding, end_line=int(end.get("row") or 0), end_column=int(end.get("column") or 0))
+        )
     return found, ignored
 
 
@@ -91,13 +95,19 @@ def _spot(item: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def look_at(wish: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look | None, Future | None]:
-    """The pushed tree, the deployed one, and the secrets, which are looked for meanwhile: none where the wish names no tool or no old tree."""
+    """The pushed tree, the deployed one, and the secrets, which are looked for meanwhile: none where the wish names no
+    tool or no old tree.
+    """
     secrets, old, work = bool(wish.get("secrets")) and bool(wish.get("old")), wish.get("old"), wish["work"]
     later = pool.submit(unpack, old, os.path.join(work, "old"), plain=secrets) if old else None
     trees = [unpack(wish["new"], os.path.join(work, "new"), plain=secrets)]
     trees += [later.result()] if later else []
     jobs = [(pool.submit(ruff, wish["ruff"], tree), pool.submit(loud, wish["ruff"], tree)) for tree in trees]
-    search = pool.submit(run_secrets.look, trees[1], trees[0], wish["secrets"], os.path.join(work, "secrets")) if secrets else None
+    search = (
+        pool.submit(run_secrets.look, trees[1], trees[0], wish["secrets"], os.path.join(work, "secrets"))
+        if secrets
+        else None
+    )
     looks = []
     for tree, (plain, whole) in zip(trees, jobs):  # noqa: B905 - Python 3.9 has no strict=
         report = plain.result()
@@ -107,7 +117,9 @@ def look_at(wish: dict[str, Any], pool: ThreadPoolExecutor) -> tuple[Look, Look 
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Scan and compare. wish: {ruff, new, old (an archive, or null: everything is known), work (a folder), secrets (packages, or none)}."""
+    """Scan and compare. wish: {ruff, new, old (an archive, or null: everything is known), work (a folder), secrets
+    (packages, or none)}.
+    """
     began = time.monotonic()
     with ThreadPoolExecutor(5) as pool:
         try:

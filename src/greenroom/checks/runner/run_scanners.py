@@ -1,4 +1,5 @@
-"""Runs the optional scanners that the app has enabled over the pushed and the deployed tree, each with a result of its own.
+"""Runs the optional scanners that the app has enabled over the pushed and the deployed tree, each with a result of its
+own.
 
 A scanner that is not installed, crashes or cannot tell is an error, and never stops the others.
 """
@@ -19,7 +20,9 @@ from .trees import Tree, unpack
 
 
 def run_all(wish: dict[str, Any], out: str) -> dict[str, Any]:
-    """Each scanner's result by its name. wish: {scanners: {name: folder of the tool, or null}, new, old (or null), work}."""
+    """Each scanner's result by its name. wish: {scanners: {name: folder of the tool, or null}, new, old (or null),
+    work}.
+    """
     results = {name: one(name, tool, wish) for name, tool in wish["scanners"].items()}
     outcomes = [result["outcome"] for result in results.values()]
     worst = next((outcome for outcome in ("failure", "error") if outcome in outcomes), "success")
@@ -39,7 +42,11 @@ def one(name: str, tool: str | None, wish: dict[str, Any]) -> dict[str, Any]:
     try:
         result = scan(scanner, tool, wish)
     except (ScanError, OSError, tarfile.TarError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        words = str(error) if isinstance(error, ScanError) else f"its report cannot be read ({type(error).__name__}: {error})"
+        words = (
+            str(error)
+            if isinstance(error, ScanError)
+            else f"its report cannot be read ({type(error).__name__}: {error})"
+        )
         return _error(words) | {"version": version(tool, scanner)}
     return {**result, "version": version(tool, scanner), "wall": round(time.monotonic() - began, 3)}
 
@@ -63,7 +70,11 @@ def scan(scanner: Scanner, tool: str, wish: dict[str, Any]) -> dict[str, Any]:
     found, ignored = findings(scanner.name, report, tree, tree.ignore)
     if wish.get("old"):
         before = _unpack(wish["old"], os.path.join(work, "old"), scanner)
-        past = report if before.files == tree.files else scanner.look(tool, Sources(before.folder, before.files, tree.folder))
+        past = (
+            report
+            if before.files == tree.files
+            else scanner.look(tool, Sources(before.folder, before.files, tree.folder))
+        )
         known, _ = findings(scanner.name, past, before, tree.ignore)
         renamed = baseline.renames(before.files, tree.files, (finding.path for finding in known))
         judged = baseline.compare(known, found, renamed)
@@ -73,17 +84,25 @@ def scan(scanner: Scanner, tool: str, wish: dict[str, Any]) -> dict[str, Any]:
     ordered = sorted(judged, key=lambda f: (f.state != "new", f.severity, f.path, f.line))
     return {
         "outcome": "failure" if any(finding.severity <= baseline.BLOCKING for finding in fresh) else "success",
-        "detail": "", "total": len(judged), "new": len(fresh), "ignored": ignored, "baseline": not wish.get("old"),
-        "suppressed": report.suppressed, "suppressed_before": past.suppressed, "note": report.note,
+        "detail": "",
+        "total": len(judged),
+        "new": len(fresh),
+        "ignored": ignored,
+        "baseline": not wish.get("old"),
+        "suppressed": report.suppressed,
+        "suppressed_before": past.suppressed,
+        "note": report.note,
         "findings": [{**asdict(f), "fingerprint": f.fingerprint()} for f in ordered[:MAX_REPORTED]],
-    }  # fmt: skip
+    }
 
 
 def _unpack(archive: str, folder: str, scanner: Scanner) -> Tree:
     os.makedirs(folder, exist_ok=True)
     tree = unpack(archive, folder, wanted=scanner.wanted)
     if tree.root:
-        tree.files = {path: text for path, text in tree.files.items() if path.startswith((f"{tree.root}/", ".semgrep/"))}
+        tree.files = {
+            path: text for path, text in tree.files.items() if path.startswith((f"{tree.root}/", ".semgrep/"))
+        }
     return tree
 
 
@@ -100,5 +119,9 @@ def findings(tool: str, report: Report, tree: Tree, patterns: list[str]) -> tupl
             continue
         rows = lines.setdefault(row.path, tree.files.get(row.path, "").split("\n"))
         text = rows[row.line - 1] if 0 < row.line <= len(rows) else ""
-        found.append(baseline.Finding(tool, row.rule, row.path, row.line, row.column, row.severity, row.message, baseline.squeeze(text)))
+        found.append(
+            baseline.Finding(
+                tool, row.rule, row.path, row.line, row.column, row.severity, row.message, baseline.squeeze(text)
+            )
+        )
     return found, ignored

@@ -1,6 +1,8 @@
-"""Looks for secrets in the files that differ from the deployed commit. A value is compared in memory and never leaves it.
+"""Looks for secrets in the files that differ from the deployed commit. A value is compared in memory and never leaves
+it.
 
-A secret is known by its form (a key of a known service, a private key), by the name that a value is given, or by its place in an address;
+A secret is known by its form (a key of a known service, a private key), by the name that a value is given, or by its
+place in an address;
 mere entropy is no reason. ``secret_rules`` has the rules.
 """
 
@@ -20,17 +22,26 @@ from .trees import Tree
 
 MAX_FILE, MAX_FILES, MAX_BYTES = 1024 * 1024, 5_000, 50 * 1024 * 1024
 DETECTORS = (
-    "AWSKeyDetector", "AzureStorageKeyDetector", "CloudantDetector", "DiscordBotTokenDetector", "IbmCloudIamDetector",
-    "IbmCosHmacDetector", "JwtTokenDetector", "SoftlayerDetector",
-)  # fmt: skip
+    "AWSKeyDetector",
+    "AzureStorageKeyDetector",
+    "CloudantDetector",
+    "DiscordBotTokenDetector",
+    "IbmCloudIamDetector",
+    "IbmCosHmacDetector",
+    "JwtTokenDetector",
+    "SoftlayerDetector",
+)
 """Those of detect-secrets that are used; ``secret_rules`` has the others."""
 
 ALLOWED = re.compile(
-    r"(?:#|//|/\*|<!--|--|;)\s*(?:pragma:?\s*(?:allow|white)list[ -]secret|gitleaks:allow|nosec(?=\s*(?:$|#|-->|\*/|[^\sBb:])|:?\s*(?:B\d+[,\s]+)*B10[5-7]\b)|"
+    r"(?:#|//|/\*|<!--|--|;)\s*(?:pragma:?\s*(?:allow|white)list["
+    r" -]secret|gitleaks:allow|nosec(?=\s*(?:$|#|-->|\*/|[^\sBb:])|:?\s*(?:B\d+[,\s]+)*B10[5-7]\b)|"
     r"noqa(?=\s*(?:$|[^\s:])|:\s*(?:[A-Z]+\d+[,\s]+)*S10[4-7]\b))",
     re.IGNORECASE,
 )
-"""Comments by which a line says that what stands in it is no secret: those of detect-secrets, gitleaks, bandit and ruff."""
+"""Comments by which a line says that what stands in it is no secret: those of detect-secrets, gitleaks, bandit and
+ruff.
+"""
 
 NEXT = re.compile(r"pragma:?\s*(?:allow|white)list[ -]nextline[ -]secret", re.IGNORECASE)
 
@@ -39,12 +50,16 @@ FILTERS = ("heuristic.is_templated_secret",)
 
 MESSAGE = "is a secret: put it into a config var, and replace it where it is in use, since it is in the history now"
 ROUNDS = 20_000
-"""A value is compared by a slow digest, so that a fingerprint, which others see, cannot be used for trying short passwords quickly."""
+"""A value is compared by a slow digest, so that a fingerprint, which others see, cannot be used for trying short
+passwords quickly.
+"""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """value: a slow digest of it; text: its line without white space, with that digest in its place; hint: it is shown and does not block."""
+    """value: a slow digest of it; text: its line without white space, with that digest in its place; hint: it is shown
+    and does not block.
+    """
 
     kind: str
     line: int
@@ -59,7 +74,9 @@ class TooMuchError(Exception):
 
 def changed(old: Tree, new: Tree) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """(before, after): path -> content of the small plain files that differ between two trees, gone ones included."""
-    fresh = {path for path, entry in new.plain.items() if path not in old.plain or old.plain[path].digest != entry.digest}
+    fresh = {
+        path for path, entry in new.plain.items() if path not in old.plain or old.plain[path].digest != entry.digest
+    }
     gone = {path for path in old.plain if path not in new.plain}
     return _contents(old, (fresh & old.plain.keys()) | gone), _contents(new, fresh)
 
@@ -75,12 +92,15 @@ def _contents(tree: Tree, wanted: set[str]) -> dict[str, bytes]:
                 found[path] = content
                 size += len(content)
             if len(found) > MAX_FILES or size > MAX_BYTES:
-                raise TooMuchError(f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MB have changed; secrets were not looked for")
+                raise TooMuchError(
+                    f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MB have changed; secrets were not looked for"
+                )
     return found
 
 
 class Looker:
-    """detect-secrets with a few detectors, none of which asks a service, and Greenroom's own. packages: the folder it is imported from.
+    """detect-secrets with a few detectors, none of which asks a service, and Greenroom's own. packages: the folder it
+    is imported from.
 
     allowed: how many secrets the lines of the files that were looked at have said to be none.
     """
@@ -122,7 +142,11 @@ class Looker:
         place = os.path.join(self.work, os.path.basename(path) or "file")
         with open(place, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        forms = {secret_rules.Hit(kind, line, value) for kind, line, value in scan_file(place, tests) if secret_rules.believable(value)}
+        forms = {
+            secret_rules.Hit(kind, line, value)
+            for kind, line, value in scan_file(place, tests)
+            if secret_rules.believable(value)
+        }
         os.unlink(place)
         known = {(hit.line, hit.value) for hit in forms}
         rest = [hit for hit in own if (hit.line, hit.value) not in known]
@@ -136,14 +160,19 @@ def _allowed(lines: list[str], number: int) -> bool:
 
 
 def _tests() -> list[Callable[[str, str], bool]]:
-    """For each detector in use: whether it may say something of (file, line). The plain ones are asked by their expressions, which is far faster."""
+    """For each detector in use: whether it may say something of (file, line). The plain ones are asked by their
+    expressions, which is far faster.
+    """
     from detect_secrets.core.scan import get_plugins
     from detect_secrets.plugins.base import RegexBasedDetector
 
     tests: list[Callable[[str, str], bool]] = []
     for plugin in get_plugins():
         kind = type(plugin)
-        own = any(getattr(kind, name) is not getattr(RegexBasedDetector, name, None) for name in ("analyze_string", "analyze_line"))
+        own = any(
+            getattr(kind, name) is not getattr(RegexBasedDetector, name, None)
+            for name in ("analyze_string", "analyze_line")
+        )
         tests += [_asked(plugin)] if own else [_searched(regex) for regex in plugin.denylist]
     return tests
 
@@ -157,15 +186,24 @@ def _searched(regex: re.Pattern[str]) -> Callable[[str, str], bool]:
 
 
 def scan_file(place: str, tests: list[Callable[[str, str], bool]]) -> Iterable[tuple[str, int, str]]:
-    """(kind, line, value) of each secret: what ``detect_secrets.core.scan.scan_file`` finds, but only lines of which a detector may say something
+    """(kind, line, value) of each secret: what ``detect_secrets.core.scan.scan_file`` finds, but only lines of which a
+    detector may say something
     go through its filters, each with the line before it, which is all that a filter looks at beside."""
     from detect_secrets.core import scan
 
     for lines in scan._get_lines_from_file(place):
-        spots = [index for index, line in enumerate(lines) if (bare := line.rstrip()) and any(test(place, bare) for test in tests)]
+        spots = [
+            index
+            for index, line in enumerate(lines)
+            if (bare := line.rstrip()) and any(test(place, bare) for test in tests)
+        ]
         pairs = [text for index in spots for text in (lines[index - 1] if index else "", lines[index])]
         found = list(scan._process_line_based_plugins(list(enumerate(pairs, start=1)), filename=place))
-        secrets = [(str(s.type), spots[s.line_number // 2 - 1] + 1, str(s.secret_value)) for s in found if s.line_number % 2 == 0]
+        secrets = [
+            (str(s.type), spots[s.line_number // 2 - 1] + 1, str(s.secret_value))
+            for s in found
+            if s.line_number % 2 == 0
+        ]
         yield from secrets
         if secrets:
             return
@@ -178,10 +216,12 @@ def _secret(hit: secret_rules.Hit, lines: list[str]) -> Secret:
 
 
 def look(old: Tree, new: Tree, packages: str, work: str) -> tuple[list[dict[str, Any]], int]:
-    """New secrets as findings, each with file, line and kind alone, and how many more of them comments allow than before.
+    """New secrets as findings, each with file, line and kind alone, and how many more of them comments allow than
+    before.
 
     packages: the folder with detect-secrets; work: a folder.
-    What the deployed commit had in a file that changed or went is known. TooMuchError, OSError, tarfile.TarError, ImportError.
+    What the deployed commit had in a file that changed or went is known. TooMuchError, OSError, tarfile.TarError,
+    ImportError.
     """
     os.makedirs(work, exist_ok=True)
     before, after = changed(old, new)
@@ -196,8 +236,13 @@ def look(old: Tree, new: Tree, packages: str, work: str) -> tuple[list[dict[str,
 
 
 def _findings(path: str, secrets: list[Secret], known: set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
-    """Those of one file that are not known. Their fingerprints are made as all others, of a text in which the value is exchanged for a digest."""
-    rows = [baseline.Finding("detect-secrets", s.kind, path, s.line, 0, 3 if s.hint else 1, MESSAGE, s.text) for s in secrets]
+    """Those of one file that are not known. Their fingerprints are made as all others, of a text in which the value is
+    exchanged for a digest.
+    """
+    rows = [
+        baseline.Finding("detect-secrets", s.kind, path, s.line, 0, 3 if s.hint else 1, MESSAGE, s.text)
+        for s in secrets
+    ]
     values = {(s.kind, s.text): (s.kind, s.value) for s in secrets}
     for finding in baseline.number(rows):
         if values[finding.rule, finding.text] not in known:

@@ -1,6 +1,8 @@
-"""Looks at the SQL of the migrations that the deployed commit has not: what it does to a table in use, and how it is done safely.
+"""Looks at the SQL of the migrations that the deployed commit has not: what it does to a table in use, and how it is
+done safely.
 
-In Greenroom the code goes first and a human migrates later, on a schema that was rehearsed; so these are warnings unless the app wants
+In Greenroom the code goes first and a human migrates later, on a schema that was rehearsed; so these are warnings
+unless the app wants
 them to block (``[scan] migrations = "error"``).
 """
 
@@ -22,8 +24,10 @@ from .steps import run
 MIGRATION = re.compile(r"(^|/)migrations/(?!__init__\.py$)[^/]+\.py$")
 NOISE = (
     "require-timeout-settings,prefer-robust-stmts,prefer-text-field,prefer-bigint-over-int,prefer-bigint-over-smallint,"
-    "prefer-identity,prefer-timestamp-tz,ban-drop-default,ban-char-field,ban-drop-not-null,transaction-nesting,ban-uncommitted-transaction,"
-    "identifier-too-long,prefer-repack,require-table-schema,ban-alter-domain-with-add-constraint,ban-create-domain-with-constraint"
+    "prefer-identity,prefer-timestamp-tz,ban-drop-default,ban-char-field,ban-drop-not-null,transaction-nesting,ban-unc"
+    "ommitted-transaction,"
+    "identifier-too-long,prefer-repack,require-table-schema,ban-alter-domain-with-add-constraint,ban-create-domain-wit"
+    "h-constraint"
 )
 """Rules that say something of Django itself, or of time limits that Greenroom sets when a human migrates."""
 
@@ -32,19 +36,41 @@ ALWAYS = ("ban-drop-database", "ban-truncate-cascade", "syntax-error")
 """What is wrong in any order of code and schema; the rest is a hazard."""
 
 RECIPES = {
-    "renaming-column": "keep the old name in the database with db_column, or add a new field, write both, move the rows, drop the old one later",
+    "renaming-column": (
+        "keep the old name in the database with db_column, or add a new field, write both, move the rows, drop the old"
+        " one later"
+    ),
     "renaming-table": "keep the old name in the database with Meta.db_table",
-    "ban-drop-column": "release code without the field first (SeparateDatabaseAndState takes it out of the models), drop the column in a later release",
+    "ban-drop-column": (
+        "release code without the field first (SeparateDatabaseAndState takes it out of the models), drop the column in"
+        " a later release"
+    ),
     "ban-drop-table": "release code that does not use it first, drop the table in a later release",
-    "adding-required-field": "give the field db_default, or add it with null=True, fill it, and make it required in a later release",
+    "adding-required-field": (
+        "give the field db_default, or add it with null=True, fill it, and make it required in a later release"
+    ),
     "adding-not-nullable-field": "add a CHECK (... IS NOT NULL) NOT VALID, validate it, then set NOT NULL",
-    "adding-field-with-default": "add the field without the default, set the default for new rows, fill the old ones in batches",
-    "changing-column-type": "add a field of the new type, fill it in batches, let the code change over, drop the old one",
-    "require-concurrent-index-creation": "AddIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False",
-    "require-concurrent-index-deletion": "RemoveIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False",
-    "constraint-missing-not-valid": "AddConstraintNotValid of django.contrib.postgres.operations, then ValidateConstraint in a later migration",
-    "adding-foreign-key-constraint": "add the field with db_constraint=False, then the constraint NOT VALID, then validate it",
-    "disallowed-unique-constraint": "build the unique index concurrently first, then add the constraint USING that index",
+    "adding-field-with-default": (
+        "add the field without the default, set the default for new rows, fill the old ones in batches"
+    ),
+    "changing-column-type": (
+        "add a field of the new type, fill it in batches, let the code change over, drop the old one"
+    ),
+    "require-concurrent-index-creation": (
+        "AddIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False"
+    ),
+    "require-concurrent-index-deletion": (
+        "RemoveIndexConcurrently of django.contrib.postgres.operations in a migration with atomic = False"
+    ),
+    "constraint-missing-not-valid": (
+        "AddConstraintNotValid of django.contrib.postgres.operations, then ValidateConstraint in a later migration"
+    ),
+    "adding-foreign-key-constraint": (
+        "add the field with db_constraint=False, then the constraint NOT VALID, then validate it"
+    ),
+    "disallowed-unique-constraint": (
+        "build the unique index concurrently first, then add the constraint USING that index"
+    ),
     CONCURRENT: "set atomic = False in this migration",
     "ban-truncate-cascade": "name the tables that are to be emptied, without CASCADE",
 }
@@ -54,10 +80,16 @@ def migrations(wish: dict[str, Any], folder: str) -> list[str]:
     """The app's migration files that the deployed tree has not, or has otherwise. wish: {old, root}."""
     root = f"{wish['root']}/" if wish.get("root") else ""
     with tarfile.open(wish["old"], "r:") as tar:
-        known = {member.name.removeprefix("./"): _digest(tar, member) for member in tar if member.isreg() and MIGRATION.search(member.name)}
+        known = {
+            member.name.removeprefix("./"): _digest(tar, member)
+            for member in tar
+            if member.isreg() and MIGRATION.search(member.name)
+        }
     found = []
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in ("node_modules", "__pycache__")]
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and name not in ("node_modules", "__pycache__")
+        ]
         paths = (os.path.relpath(os.path.join(place, name), folder) for name in names)
         found += [path for path in paths if MIGRATION.search(path)]
     return sorted(path for path in found if known.get(root + path) != _digest_of(os.path.join(folder, path)))
@@ -104,7 +136,11 @@ def _note(rows: list[dict[str, Any]], vendor: str) -> str:
     if vendor not in ("", "postgresql"):
         return f"new migrations were not looked at: the app's database is {vendor}"
     bad = [row for row in rows if row["problem"]]
-    return f"the SQL of {bad[0]['app']}.{bad[0]['name']} could not be written without a database ({bad[0]['problem']})" if bad else ""
+    return (
+        f"the SQL of {bad[0]['app']}.{bad[0]['name']} could not be written without a database ({bad[0]['problem']})"
+        if bad
+        else ""
+    )
 
 
 def judge(wish: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[baseline.Finding]:
@@ -122,7 +158,17 @@ def judge(wish: dict[str, Any], rows: list[dict[str, Any]], out: str) -> list[ba
     path = os.path.join(out, "new.sql")
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(text) + "\n")
-    argv = [wish["squawk"], "--reporter", "json", "--assume-in-transaction", "--pg-version", "18.0", "--exclude", NOISE, path]
+    argv = [
+        wish["squawk"],
+        "--reporter",
+        "json",
+        "--assume-in-transaction",
+        "--pg-version",
+        "18.0",
+        "--exclude",
+        NOISE,
+        path,
+    ]
     report = json.loads(call(argv, cwd=out))
     return _findings(report, lines, bool(wish.get("strict")), str(wish.get("root") or ""))
 
@@ -150,7 +196,11 @@ def _findings(
 
 def _result(found: list[baseline.Finding], note: str, looked: int) -> dict[str, Any]:
     return {
-        "outcome": "failure" if any(finding.severity <= baseline.BLOCKING for finding in found) else "success", "detail": "", "note": note,
-        "total": len(found), "new": len(found), "migrations": looked,
+        "outcome": "failure" if any(finding.severity <= baseline.BLOCKING for finding in found) else "success",
+        "detail": "",
+        "note": note,
+        "total": len(found),
+        "new": len(found),
+        "migrations": looked,
         "findings": [{**asdict(finding), "fingerprint": finding.fingerprint()} for finding in found],
-    }  # fmt: skip
+    }

@@ -14,9 +14,11 @@ LISTS = ("failures", "flaky", "flaky_output", "slowest")
 
 
 def run_all(wish: dict[str, Any], out: str, *, again: bool) -> dict[str, Any]:
-    """The result of all jobs. wish: {problem, left_out: [[name, why]], jobs: [{name, stage, env, setup, script, allowed}]}.
+    """The result of all jobs. wish: {problem, left_out: [[name, why]], jobs: [{name, stage, env, setup, script,
+    allowed}]}.
 
-    As on Travis the stages after one that failed do not begin. A job that cannot be run here makes the result an error unless another failed.
+    As on Travis the stages after one that failed do not begin. A job that cannot be run here makes the result an error
+    unless another failed.
     """
     if wish.get("problem"):
         return broken(wish["problem"], "")
@@ -58,7 +60,9 @@ def _together(results: list[dict[str, Any]], left_out: list[tuple[str, str]]) ->
     total |= {key: first[key] for key in ("command", "kind", "tail", "source") if key in first}
     total["runs"] = max((result.get("runs", 0) for result in ran), default=0)
     total["outcome"], total["detail"] = _judged(bad, ran, left_out, only)
-    total["jobs"] = [_row(result) for result in results] + [{"name": name, "outcome": "cannot run", "detail": why} for name, why in left_out]
+    total["jobs"] = [_row(result) for result in results] + [
+        {"name": name, "outcome": "cannot run", "detail": why} for name, why in left_out
+    ]
     if ran and len(ran) == len(counted) and not left_out and all(result.get("empty") for result in ran):
         total["empty"] = True
     return bounded(total)
@@ -69,7 +73,9 @@ def _judged(
 ) -> tuple[str, str]:
     if bad:
         where = "" if only else f"job {bad['job']['name']}: "
-        return bad["outcome"], f"{where}{bad['detail']}" if bad["detail"] else ("" if only or bad.get("failures") else f"{where}failed")
+        return bad["outcome"], f"{where}{bad['detail']}" if bad["detail"] else (
+            "" if only or bad.get("failures") else f"{where}failed"
+        )
     if left_out:
         names = "; ".join(f"{name} ({why})" for name, why in left_out)
         return "error", f"not every job of .travis.yml can be run here, so nothing is proved: {names}"

@@ -1,4 +1,6 @@
-"""Where a text stands under a name such as ``password``: in code, settings, shells and the files of other programs. Pure; standard library only."""
+"""Where a text stands under a name such as ``password``: in code, settings, shells and the files of other programs.
+Pure; standard library only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from typing import NamedTuple
 
 WORD = (
     r"password|passwd|passphrase|passwort|pwd|secret|token|credentials?"
-    r"|(?:api|access|auth|private|encryption|signing|account|fernet|master|service|webhook|crypto|client|hmac|jwt|session|cookie)[_-]?key"
+    r"|(?:api|access|auth|private|encryption|signing|account|fernet|master|service|webhook|crypto|client|hmac|jwt"
+    r"|session|cookie)[_-]?key"
 )
 NAME = rf"(?P<name>(?<![\w.-])[\w.-]{{0,100}}(?:{WORD})[\w.-]{{0,100}}|(?<![A-Za-z_])[A-Z_]{{0,100}}PASS(?:WD)?)"
 """Begins where a word does and has bounds, so that a line of nothing but such words takes no long time."""
@@ -31,7 +34,9 @@ FALLBACK = re.compile(
     rf"""{NAME}["'\]]*\s*{KIND}[=:](?!=)\s*(?:{GET}["'][\w.-]*["']\s*,\s*(?:default\s*=\s*)?|[^#=]{{1,200}}?(?:\bor|\belse|\|\||\?\?)\s+)\(?\s*{TEXT}""",
     re.IGNORECASE,
 )
-"""What a name gets if there is nothing else: after ``or`` and ``else``, and the default when another name is looked up."""
+"""What a name gets if there is nothing else: after ``or`` and ``else``, and the default when another name is looked
+up.
+"""
 
 LISTED = re.compile(rf"""{NAME}\s*{KIND}=\s*\[(?P<body>[^\]]{{8,2000}})""", re.IGNORECASE)
 ITEM = re.compile(TEXT, re.IGNORECASE)
@@ -49,9 +54,11 @@ MARKUP = re.compile(rf"<{NAME}>(?P<value>[^<\s]{{6,600}})</", re.IGNORECASE)
 INLINE = tuple(
     re.compile(form)
     for form in (
-        r"""(?:["']|^\s*[\w.]+\s*[=:]\s*)(?=[^"']*\b(?i:host|hostaddr|dbname|database|user|user id|uid|server|port)\s*=)"""
+        r"""(?:["']|^\s*[\w.]+\s*[=:]\s*)(?=[^"']*\b(?i:host|hostaddr|dbname|database|user|user id|uid|server"""
+        r"""|port)\s*=)"""
         r"""[^"']*?\b(?P<name>(?i:password|passwd|pwd))\s*=\s*(?P<value>[^\s"'`;&,{}<>()$]{6,100})(?=[\s"';&]|\Z)""",
-        r"""(?<![\w.$-])(?P<name>[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD|PWD|PASS|SECRET|TOKEN|_KEY)[A-Z0-9_]*)=(?P<e>["']?)"""
+        r"""(?<![\w.$-])(?P<name>[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD|PWD|PASS|SECRET|TOKEN"""
+        r"""|_KEY)[A-Z0-9_]*)=(?P<e>["']?)"""
         r"""(?P<value>[^\s"'`$;&|,{}<>()]{6,200})(?P=e)[ \t]+[\w./]""",
         r"""\bmachine\s+\S+\s+login\s+\S+\s+(?P<name>password)\s+(?P<value>[^\s"'$\\]{6,200})""",
     )
@@ -71,12 +78,18 @@ MAX_LINE = 2_000
 """Characters of a line in which names are looked for: longer lines were made by programs."""
 
 NOT_ONE = re.compile(
-    r"(?:^|[_.-])(?:url|uri|path|file|filename|dir|field|fields|name|names|label|header|headers|id|ids|type|types|prefix|suffix|length|len|size|class|"
-    r"classes|validators?|hashers?|backend|form|view|views|template|error|errors|message|help|text|title|description|regex|pattern|format|algorithm|alg|"
-    r"expir\w*|lifetime|ttl|timeout|max\w*|min\w*|count|limit|model|serializer|cookie|param|params|attr|kwarg|endpoint|scope|scopes|"
-    r"method|mode|policy|rotation|version|public|created|updated|at|placeholder|hint|autocomplete|column|index|table|permission|perm|status|state|event|"
-    r"action|signal|route|input|selector|element|css|icon|doc|docs|hash|digest|checksum|fingerprint|bucket|project|ref|region|profile|store|issuer|"
-    r"audience)\Z|(?-i:[a-z](?:Bucket|Project|Ref|Region|Profile|Store|Issuer|Audience)\Z)|pull[_-]?secrets?\Z|public[_-]?key|publishable|csrf|xsrf|"
+    r"(?:^|[_.-])(?:url|uri|path|file|filename|dir|field|fields|name|names|label|header|headers|id|ids|type|types"
+    r"|prefix|suffix|length|len|size|class|"
+    r"classes|validators?|hashers?|backend|form|view|views|template|error|errors|message|help|text|title|description"
+    r"|regex|pattern|format|algorithm|alg|"
+    r"expir\w*|lifetime|ttl|timeout|max\w*|min\w*|count|limit|model|serializer|cookie|param|params|attr|kwarg|endpoint"
+    r"|scope|scopes|"
+    r"method|mode|policy|rotation|version|public|created|updated|at|placeholder|hint|autocomplete|column|index|table"
+    r"|permission|perm|status|state|event|"
+    r"action|signal|route|input|selector|element|css|icon|doc|docs|hash|digest|checksum|fingerprint|bucket|project|ref"
+    r"|region|profile|store|issuer|"
+    r"audience)\Z|(?-i:[a-z](?:Bucket|Project|Ref|Region|Profile|Store|Issuer|Audience)\Z)|pull[_-]?secrets?\Z"
+    r"|public[_-]?key|publishable|csrf|xsrf|"
     r"tokeniz|^tokens?_?type|page_?token|next_?token",
     re.IGNORECASE,
 )
@@ -84,7 +97,9 @@ NOT_ONE = re.compile(
 
 
 class Place(NamedTuple):
-    """A value and its name. start: where it stands in the text; careful: it counts only if nobody would have chosen it."""
+    """A value and its name. start: where it stands in the text; careful: it counts only if nobody would have chosen
+    it.
+    """
 
     name: str
     value: str

@@ -1,6 +1,8 @@
-"""Greenroom's own detectors of secrets: by form, by the name that a value is given, and in addresses. Pure: path and text in, hits out.
+"""Greenroom's own detectors of secrets: by form, by the name that a value is given, and in addresses. Pure: path and
+text in, hits out.
 
-detect-secrets knows many forms; these add those that it lacks, and take the place of its detectors of names, addresses and private keys,
+detect-secrets knows many forms; these add those that it lacks, and take the place of its detectors of names, addresses
+and private keys,
 which take ordinary Django code for secrets (decision 0032 has the figures).
 """
 
@@ -20,7 +22,10 @@ NAMED, ADDRESS, PRIVATE_KEY, HEADER = "Secret Keyword", "Basic Auth Credentials"
 FORMS: tuple[tuple[str, str], ...] = (
     (
         "AWS Access Key",
-        r"(?i:aws)[\w .-]{0,20}(?i:secret|key)[\w .-]{0,20}[\"'\]]*\s*(?:=>|:=|[:=,])\s*[\"']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])",
+        (
+            r"(?i:aws)[\w .-]{0,20}(?i:secret|key)[\w"
+            r" .-]{0,20}[\"'\]]*\s*(?:=>|:=|[:=,])\s*[\"']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])"
+        ),
     ),
     ("AWS Access Key", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
     ("Artifactory Credentials", r"\bAKC[a-zA-Z0-9]{60,}"),
@@ -39,14 +44,16 @@ FORMS: tuple[tuple[str, str], ...] = (
     ("Google OAuth Secret", r"\bGOCSPX-[A-Za-z0-9_-]{20,}|\bya29\.[A-Za-z0-9_-]{40,}"),
     (
         "Heroku API Key",
-        r"\bHRKU-[A-Za-z0-9_-]{30,}|(?i:heroku)[\w-]*(?i:key|token)[\"'\]\s]*[:=]\s*[\"']?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})",
+        r"\bHRKU-[A-Za-z0-9_-]{30,}|(?i:heroku)[\w-]*(?i:key|token)[\"'\]\s]*[:=]\s*[\"']?([0-9a-f]{8}-(?:[0-9a-f]{4}-"
+        r"){3}[0-9a-f]{12})",
     ),
     ("DigitalOcean Token", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
     ("Shopify Token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b"),
     ("Anthropic API Key", r"\bsk-ant-[A-Za-z0-9_-]{24,}"),
     (
         "OpenAI Token",
-        r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}|\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,}|\bsk-[A-Za-z0-9]{48}\b",
+        r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}|\bsk-(?:proj|svcacct"
+        r"|admin)-[A-Za-z0-9_-]{40,}|\bsk-[A-Za-z0-9]{48}\b",
     ),
     ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{34,}\b"),
     ("Databricks Token", r"\bdapi[a-f0-9]{32}\b"),
@@ -71,34 +78,44 @@ FORMS: tuple[tuple[str, str], ...] = (
 ALL_FORMS = tuple((kind, re.compile(form)) for kind, form in FORMS)
 LOOSE = ("Twilio API Key", "Mailgun API Key", "Mailchimp Access Key", "Google API Key")
 EXACT_FORMS = tuple((kind, form) for kind, form in ALL_FORMS if kind not in LOOSE and "(?i:" not in form.pattern)
-"""Those that count in bundles and in descriptions of APIs too: other texts do not have them, and no browser is given such a key."""
+"""Those that count in bundles and in descriptions of APIs too: other texts do not have them, and no browser is given
+such a key.
+"""
 
 EXAMPLE_WORD = re.compile(r"example|sample|dummy|placeholder|redacted|\.\.\.|your[_-]", re.IGNORECASE)
 EXAMPLE = re.compile(rf"{EXAMPLE_WORD.pattern}|(.)\1{{6}}", re.IGNORECASE)
 
 URL = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]{1,30})://(?P<user>[^\s:/?#\[\]@\"'<>{}()$]{0,100}):(?P<value>[^\s:/@\"'<>{}()`]{3,200})@(?P<host>[\w.-]+|\[[\da-f:]+\])",
+    r"(?P<scheme>[a-z][a-z0-9+.-]{1,30})://(?P<user>[^\s:/?#\[\]@\"'<>{}()$]{0,100}):(?P<value>[^\s:/@\"'<>{}()`]{3,20"
+    r"0})@(?P<host>[\w.-]+|\[[\da-f:]+\])",
     re.IGNORECASE,
 )
 NEAR = re.compile(
-    r"(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1|host|hostname|server|servername|domain|proxy|.*\.?example(?:\.\w+)?|.*\.(?:test|invalid|local|localhost|example)|"
-    r"foo\.(?:bar|com|net|org)|(?:my|your|some)[_-]?(?:company|domain|host|proxy|server|site)\.[a-z]{2,4}|(?:my|your|some)[\w-]*|[a-z_-]+)\Z",
+    r"(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1|host|hostname|server|servername|domain|proxy"
+    r"|.*\.?example(?:\.\w+)?|.*\.(?:test|invalid|local|localhost|example)|"
+    r"foo\.(?:bar|com|net|org)|(?:my|your|some)[_-]?(?:company|domain|host|proxy|server|site)\.[a-z]{2,4}|(?:my|your"
+    r"|some)[\w-]*|[a-z_-]+)\Z",
     re.IGNORECASE,
 )
 """Hosts of the developer's own machine, of compose files and of documentation."""
 
 AUTHORIZATION = re.compile(
-    r"""(?:Authorization["']?\s*[:=,\]]+\s*[fbru]{0,2}["']?)?\b(?:Bearer|Basic|Token|token)\s+(?P<value>[A-Za-z0-9._~+/=-]{20,600})"""
+    r"""(?:Authorization["']?\s*[:=,\]]+\s*[fbru]{0,2}["']?)?\b(?:Bearer|Basic|Token"""
+    r"""|token)\s+(?P<value>[A-Za-z0-9._~+/=-]{20,600})"""
 )
 KEY_BEGINS = re.compile(
-    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[23]:|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----"
+    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[23]:|---- BEGIN SSH2 ENCRYPTED PRIVATE"
+    r" KEY ----"
 )
 OPENSSH = "b3BlbnNzaC1rZXktdj"
-"""How the body of each key of OpenSSH begins. Its first line is the same for all keys of a kind, so it is known by its second."""
+"""How the body of each key of OpenSSH begins. Its first line is the same for all keys of a kind, so it is known by its
+second.
+"""
 
 SECOND_LINE = re.compile(r"(?:\\n|\\r|\s|[\"'+>|\\,-])+([A-Za-z0-9+/=]{16,})")
 KEY_BODY = re.compile(
-    r"(?:\\n|\\r|\s|[\"'+>|\\,-])*(?:(?:Proc-Type|DEK-Info|Version|Comment|Encryption|Public-Lines)[^\n]{0,200}\n\s*)*(?P<body>[A-Za-z0-9+/=]{16,})"
+    r"(?:\\n|\\r|\s|[\"'+>|\\,-])*(?:(?:Proc-Type|DEK-Info|Version|Comment|Encryption"
+    r"|Public-Lines)[^\n]{0,200}\n\s*)*(?P<body>[A-Za-z0-9+/=]{16,})"
 )
 
 CODE = (
@@ -148,14 +165,18 @@ LOCKED = re.compile(rf"(?:{LOCKS})\Z")
 SKIPPED = re.compile(
     rf"(?:{LOCKS}|\.min\.(?:js|css)|\.map|\.svg|\.css|\.pem\.pub|\.po|\.pot|\.mo|(?:openapi|swagger)[^/]*\.(?:ya?ml|json))\Z"
 )
-"""Made by programs, or descriptions: names and addresses say nothing there. In those of them that are LOCKED nothing counts."""
+"""Made by programs, or descriptions: names and addresses say nothing there. In those of them that are LOCKED nothing
+counts.
+"""
 PGPASS_FILE = re.compile(r"(?:^|[/.])pgpass(?:\.conf)?\Z")
 SAMPLE = re.compile(
-    r"example|sample|template|dist\b|(?:^|[/_.-])(?:docs?|demo|fixtures?|cassettes|locale|e2e|cypress|spec|specs|mocks?)(?:[/_.-]|$)",
+    r"example|sample|template|dist\b|(?:^|[/_.-])(?:docs?|demo|fixtures?|cassettes|locale|e2e|cypress|spec|specs"
+    r"|mocks?)(?:[/_.-]|$)",
     re.IGNORECASE,
 )
 SETTINGS = re.compile(
-    r"(?:^|/)[^/]*(?:settings|config|conf|secrets?|credentials|local|production|staging)[^/]*\.py\Z|(?:^|/)(?:settings|config|conf)/[^/]+\.py\Z"
+    r"(?:^|/)[^/]*(?:settings|config|conf|secrets?|credentials|local|production|staging)[^/]*\.py\Z|(?:^|/)(?:settings"
+    r"|config|conf)/[^/]+\.py\Z"
 )
 
 
@@ -226,7 +247,9 @@ def _by_name(path: str) -> tuple[bool, bool]:
 
 
 def _named(path: str, rows: list[str], number: int, strict: bool) -> Iterator[Hit]:
-    """Values that are given a name such as ``password``. What a developer's own settings have is shown and does not block."""
+    """Values that are given a name such as ``password``. What a developer's own settings have is shown and does not
+    block.
+    """
     text, listed = names.whole(rows)
     sample, hint = SAMPLE.search(path), ignores.is_local_settings(path)
     bare = not path.endswith(CODE) or path.endswith((".sh", ".bash", ".tf"))
@@ -239,7 +262,9 @@ def _named(path: str, rows: list[str], number: int, strict: bool) -> Iterator[Hi
 
 
 def _counts(name: str, value: str, strict: bool, default: bool) -> bool:
-    """Whether the value under that name is a secret. strict: only if it looks random; default: it counts if no other is given."""
+    """Whether the value under that name is a secret. strict: only if it looks random; default: it counts if no other is
+    given.
+    """
     if value.startswith(values.INSECURE):
         return not default and values.looks_random(value[len(values.INSECURE) :])
     if values.UUID.match(value):
@@ -253,7 +278,9 @@ def _counts(name: str, value: str, strict: bool, default: bool) -> bool:
 
 
 def _addresses(path: str, line: str, number: int) -> Iterator[Hit]:
-    """Passwords in addresses. Those of hosts that are near, in tests and samples only if nobody would have chosen them."""
+    """Passwords in addresses. Those of hosts that are near, in tests and samples only if nobody would have chosen
+    them.
+    """
     aside = bool(ignores.is_test(path) or SAMPLE.search(path) or (path.endswith(PROSE) and not LISTS.search(path)))
     for match in URL.finditer(line):
         value, host = match["value"], match["host"]

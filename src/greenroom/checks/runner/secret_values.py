@@ -1,4 +1,6 @@
-"""Decides whether a value could be a real secret: placeholders, words, templates and password hashes are not. Pure; standard library only."""
+"""Decides whether a value could be a real secret: placeholders, words, templates and password hashes are not. Pure;
+standard library only.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,18 @@ TEMPLATE = re.compile(
     r"^ENC\[|^vault:|^op://|\\x[0-9a-f]|\\u[0-9a-f]"
 )
 CALL = re.compile(
-    r"[A-Za-z_][\w.]{0,40}\([\w\"', .=-]*\)?$|^(?:os\.environ|env|settings|self|process\.env|config|secrets|vars)[.\[]\w"
+    r"[A-Za-z_][\w.]{0,40}\([\w\"',"
+    r" .=-]*\)?$|^(?:os\.environ|env|settings|self|process\.env|config|secrets|vars)[.\[]\w"
 )
 HASHED = re.compile(
-    r"(?:pbkdf2|argon2|bcrypt|scrypt|sha1|sha256|md5|unsalted|crypt)[\w]*\$|^\$(?:2[abxy]|5|6|1|y|argon2\w*|apr1)\$|\{(?:SSHA|SHA|CRYPT)\}",
+    r"(?:pbkdf2|argon2|bcrypt|scrypt|sha1|sha256|md5|unsalted|crypt)[\w]*\$|^\$(?:2[abxy]|5|6|1|y|argon2\w*|apr1)\$"
+    r"|\{(?:SSHA|SHA|CRYPT)\}",
     re.IGNORECASE,
 )
 DATED = re.compile(r"\d{4}-\d\d-\d\d|\d+\.\d+\.\d+|\A\d+/(?:s|m|h|d|sec|min|minute|hour|day)\w*\b")
 PLACE = re.compile(
-    r"[\w.~-]*(?:/[\w.{}<>:-]*)+\.?[\w-]*\Z|[\w-]+(?:\.[\w-]+)+\Z|[a-z]+://\S*\Z|[\w.-]+:[\w.-]+(?:/[\w.-]+)*\Z|[\w.+-]+@[\w-]+\.[\w.]+\Z"
+    r"[\w.~-]*(?:/[\w.{}<>:-]*)+\.?[\w-]*\Z|[\w-]+(?:\.[\w-]+)+\Z|[a-z]+://\S*\Z|[\w.-]+:[\w.-]+(?:/[\w.-]+)*\Z"
+    r"|[\w.+-]+@[\w-]+\.[\w.]+\Z"
 )
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 HEX = re.compile(r"[0-9a-fA-F]{32,}\Z")
@@ -62,7 +67,9 @@ MIN_RANDOM = 16
 
 
 def placeholder(value: str) -> bool:
-    """Whether the value stands for another one: a template, a call, a path, a hash of a password, or a text made of filler words."""
+    """Whether the value stands for another one: a template, a call, a path, a hash of a password, or a text made of
+    filler words.
+    """
     if len(set(value)) < 5 or SPACE.search(value) or not value.isprintable():
         return True
     if TEMPLATE.search(value) or HASHED.search(value) or CALL.match(value) or DATED.search(value):
@@ -77,7 +84,9 @@ def _without_words(value: str) -> bool:
 
 
 def rest(value: str) -> str:
-    """What is left of the value without filler words, signs, and digits at its end; digits that stand for letters count as these."""
+    """What is left of the value without filler words, signs, and digits at its end; digits that stand for letters count
+    as these.
+    """
     plain = re.sub(r"[\d\W_]+\Z", "", value)
     one, other = _unfilled(plain), _unfilled(plain.lower().translate(LEET))
     return min(one, other, key=len)
@@ -100,7 +109,9 @@ def _filler(word: str) -> bool:
 
 
 def words(value: str) -> bool:
-    """Whether most of the value can be read: identifiers, sentences, paths and names of classes are made of words, random texts are not."""
+    """Whether most of the value can be read: identifiers, sentences, paths and names of classes are made of words,
+    random texts are not.
+    """
     letters = sum(character.isalpha() for character in value)
     if not letters:
         return True
@@ -153,7 +164,9 @@ def _jumble(value: str) -> bool:
 
 
 def strong(value: str) -> bool:
-    """Whether it is random, or as short as a password may be and of three kinds of characters without being readable."""
+    """Whether it is random, or as short as a password may be and of three kinds of characters without being
+    readable.
+    """
     if looks_random(value):
         return True
     if not MIN_LENGTH <= len(value) < 64 or placeholder(value) or UUID.match(value) or PLACE.match(value):
@@ -162,7 +175,9 @@ def strong(value: str) -> bool:
 
 
 def password(value: str) -> bool:
-    """Whether it could be somebody's password, where one is expected: 8 characters or more, digits or signs among letters, no placeholder."""
+    """Whether it could be somebody's password, where one is expected: 8 characters or more, digits or signs among
+    letters, no placeholder.
+    """
     if strong(value):
         return True
     if not MIN_LENGTH <= len(value) < 100 or placeholder(value) or UUID.match(value) or PLACE.match(value):
@@ -177,7 +192,9 @@ def random_uuid(value: str) -> bool:
 
 
 def app_password(value: str) -> bool:
-    """Whether it is 16 small letters, also in groups of four, that are no words: the passwords which Google makes for apps."""
+    """Whether it is 16 small letters, also in groups of four, that are no words: the passwords which Google makes for
+    apps.
+    """
     letters = value.replace(" ", "")
     if not re.match(r"[a-z]{16}\Z", letters) or len(set(letters)) < 8 or SEQUENCE.search(letters):
         return False

@@ -1,6 +1,8 @@
-"""Run by the app's own Python: writes the SQL of some migrations, operation by operation, as ``sqlmigrate`` would, without a database.
+"""Run by the app's own Python: writes the SQL of some migrations, operation by operation, as ``sqlmigrate`` would,
+without a database.
 
-``python sql_of.py MANAGE OUT PATH...``: settings are those of manage.py. OUT gets a JSON list, one entry for each migration in its order.
+``python sql_of.py MANAGE OUT PATH...``: settings are those of manage.py. OUT gets a JSON list, one entry for each
+migration in its order.
 Standard library and the app's Django only.
 """
 
@@ -21,15 +23,23 @@ def operations_of(path):
     with open(path, encoding="utf-8", errors="replace") as file:
         tree = ast.parse(file.read())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "operations" and isinstance(node.value, ast.List):
+        if (
+            isinstance(node, ast.Assign)
+            and getattr(node.targets[0], "id", "") == "operations"
+            and isinstance(node.value, ast.List)
+        ):
             return [item.lineno for item in node.value.elts]
     return []
 
 
 def quiet(editor, base):
-    """Make an editor that asks no database: parameters are put in as literals, constraints get the name that is looked for."""
+    """Make an editor that asks no database: parameters are put in as literals, constraints get the name that is looked
+    for.
+    """
     editor.execute = lambda sql, params=(): base.execute(editor, sql, params)
-    editor._constraint_names = lambda model, column_names=None, **kinds: [f"constraint_on_{'_'.join(column_names or ['table'])}"]
+    editor._constraint_names = lambda model, column_names=None, **kinds: [
+        f"constraint_on_{'_'.join(column_names or ['table'])}"
+    ]
     return editor
 
 
@@ -63,12 +73,21 @@ def collect(paths):
         return {"vendor": connection.vendor, "migrations": []}
     connection.__dict__["pg_version"] = VERSION
     loader = MigrationLoader(None)
-    files = {os.path.realpath(sys.modules[row.__module__].__file__ or ""): key for key, row in loader.disk_migrations.items()}
+    files = {
+        os.path.realpath(sys.modules[row.__module__].__file__ or ""): key for key, row in loader.disk_migrations.items()
+    }
     wanted = {files[os.path.realpath(path)]: path for path in paths if os.path.realpath(path) in files}
     rows = []
     for key in _ordered(loader, wanted):
         migration = loader.graph.nodes[key]
-        row = {"path": wanted[key], "app": key[0], "name": key[1], "atomic": migration.atomic, "operations": [], "problem": ""}
+        row = {
+            "path": wanted[key],
+            "app": key[0],
+            "name": key[1],
+            "atomic": migration.atomic,
+            "operations": [],
+            "problem": "",
+        }
         try:
             row["lines"] = operations_of(wanted[key])
             row["operations"] = statements(connection, migration, loader.project_state(key, at_end=False))

@@ -28,7 +28,10 @@ LABEL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 FIXTURES = re.compile(r"\.(setUp|tearDown)(Class|Module)\Z")
 UNPICKLED = "tracebacks cannot be pickled"
 MISSING = re.compile(r"\bpytest: (?:command )?not found|No module named '?pytest'?\s*$", re.MULTILINE)
-NO_PYTEST = "pytest is not installed: add pytest to requirements-test.txt, or to the dev group of pyproject.toml and its lock file"
+NO_PYTEST = (
+    "pytest is not installed: add pytest to requirements-test.txt, or to the dev group of pyproject.toml and its lock"
+    " file"
+)
 EMPTY = "no test was found: 0 tests prove nothing"
 KILLED = (-9, 137)
 """Exit codes of a command that was killed from outside, as by the system's out-of-memory killer."""
@@ -49,7 +52,11 @@ def run(command: str, env: dict[str, str], argv: tuple[str, ...] = ()) -> Step:
     """Run the command line by bash (or ``argv`` in its place), pass its output on, and keep it."""
     began = time.monotonic()
     process = subprocess.Popen(
-        argv or ["bash", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env
+        argv or ["bash", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=env,
     )
     assert process.stdout is not None
     kept = bytearray()
@@ -66,7 +73,9 @@ def run(command: str, env: dict[str, str], argv: tuple[str, ...] = ()) -> Step:
 
 
 def count(step: Step, junit: str) -> outputs.Count:
-    """The counts, from the XML file if pytest wrote one, else from the text; a script may have run both kinds of tests."""
+    """The counts, from the XML file if pytest wrote one, else from the text; a script may have run both kinds of
+    tests.
+    """
     printed = outputs.read_text(step.text)
     try:
         with open(junit, encoding="utf-8", errors="replace") as file:
@@ -108,7 +117,9 @@ def empty(step: Step, counted: outputs.Count) -> bool:
 
 def _named(step: Step) -> str:
     """The line in which a shell says what it has not found."""
-    found = re.search(r"[^\n]*: (?:command not found|No such file or directory|Permission denied|not found)[^\n]*", step.text[-5_000:])
+    found = re.search(
+        r"[^\n]*: (?:command not found|No such file or directory|Permission denied|not found)[^\n]*", step.text[-5_000:]
+    )
     return f": {found.group(0).strip()[:200]}" if found else ""
 
 
@@ -122,7 +133,9 @@ def worth_repeating(step: Step, counted: outputs.Count) -> bool:
 
 
 def second_command(command: plan.Command, counted: outputs.Count) -> str:
-    """The command again; with Django's own runner for the failing tests alone, whole classes where their set-up failed."""
+    """The command again; with Django's own runner for the failing tests alone, whole classes where their set-up
+    failed.
+    """
     labels = list(dict.fromkeys(FIXTURES.sub("", name) for name in counted.failed))
     if command.kind == "django" and labels and all(LABEL.match(label) for label in labels):
         return " ".join([command.text, *labels])
@@ -140,7 +153,8 @@ def _env(junit: str, again: bool, source: str) -> dict[str, str]:
 def attempt(command: plan.Command, out: str, *, begun: str = "", again: bool = True, tag: str = "") -> dict[str, Any]:
     """Run the command, a second time if that can tell something; the result of both.
 
-    begun: the file without which the command has failed before its tests began. tag: what sets the files of this command apart.
+    begun: the file without which the command has failed before its tests began. tag: what sets the files of this
+    command apart.
     """
     junit = os.path.join(out, f"junit{tag}-1.xml")
     first = run(command.text, _env(junit, False, ""), command.argv)

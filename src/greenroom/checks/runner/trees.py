@@ -1,4 +1,5 @@
-"""Unpacks the trees that a scan reads: regular files alone, within limits, and what the tree says of itself (``.checkignore``, its root and version).
+"""Unpacks the trees that a scan reads: regular files alone, within limits, and what the tree says of itself
+(``.checkignore``, its root and version).
 
 Links, devices, strange paths and huge files are left out; nothing is run or imported.
 """
@@ -33,7 +34,8 @@ class Plain:
 
 @dataclass
 class Tree:
-    """One archive, unpacked. files: path -> text of each Python file; ignore: patterns of its .checkignore; root: the app's own folder in it;
+    """One archive, unpacked. files: path -> text of each Python file; ignore: patterns of its .checkignore; root: the
+    app's own folder in it;
     plain: every regular file of up to 1 MB, if asked for."""
 
     folder: str
@@ -52,7 +54,9 @@ def is_python(path: str) -> bool:
 
 
 def unpack(archive: str, folder: str, wanted: Callable[[str], bool] = is_python, *, plain: bool = False) -> Tree:
-    """Write the archive's files that are ``wanted`` below ``folder``. plain: also note the digest of each small file. ScanError, tarfile.TarError."""
+    """Write the archive's files that are ``wanted`` below ``folder``. plain: also note the digest of each small file.
+    ScanError, tarfile.TarError.
+    """
     tree = Tree(folder, archive)
     total = 0
     with tarfile.open(archive, "r:") as tar:
@@ -100,7 +104,9 @@ def _take(tree: Tree, path: str, content: bytes) -> None:
 
 
 def declared(content: bytes) -> str | None:
-    """The text of a Python file that names its encoding as PEP 263 says, which ruff cannot read; None for one in UTF-8, or that keeps not to its word."""
+    """The text of a Python file that names its encoding as PEP 263 says, which ruff cannot read; None for one in UTF-8,
+    or that keeps not to its word.
+    """
     head = content[:1000].splitlines()[:2]
     found = CODING.match(head[0]) if head else None
     if found is None and len(head) > 1 and (not head[0].strip() or head[0].lstrip().startswith(b"#")):
@@ -115,6 +121,8 @@ def declared(content: bytes) -> str | None:
 
 
 def target_version(text: str) -> str:
-    """ruff's name for the version in .python-version: ``3.12.4`` is ``py312``; empty when it is none that ruff knows."""
+    """ruff's name for the version in .python-version: ``3.12.4`` is ``py312``; empty when it is none that ruff
+    knows.
+    """
     found = re.match(r"\s*3\.(\d+)", text)
     return f"py3{found.group(1)}" if found and int(found.group(1)) in TARGETS else ""

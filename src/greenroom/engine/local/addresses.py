@@ -1,4 +1,5 @@
-"""Which addresses a dyno may connect to: the outside world, never this host, its neighbours on the link or a cloud's metadata, and private
+"""Which addresses a dyno may connect to: the outside world, never this host, its neighbours on the link or a cloud's
+metadata, and private
 networks only where the operator opens them.
 
 It judges the very address that is about to be connected to, so that no name can change its meaning in between.
@@ -74,7 +75,9 @@ def _within(address: bytes, net: str, bits: int) -> bool:
 
 
 def refusal(address: bytes, opened: Opened = ()) -> str:
-    """Why a packed address (4 or 16 bytes) is refused for what it is; empty: it is not. ``opened``: private networks for dynos."""
+    """Why a packed address (4 or 16 bytes) is refused for what it is; empty: it is not. ``opened``: private networks
+    for dynos.
+    """
     if len(address) == 16:
         for net, bits, why in _NETS_6:
             if _within(address, net, bits):
@@ -93,11 +96,17 @@ def _private(address: bytes, opened: Opened) -> str:
     def among(nets: Opened) -> bool:
         return any((":" in net) == (len(address) == 16) and _within(address, net, bits) for net, bits in nets)
 
-    return "a private network (the operator opens one by GREENROOM_PRIVATE_EGRESS)" if among(_PRIVATE) and not among(opened) else ""
+    return (
+        "a private network (the operator opens one by GREENROOM_PRIVATE_EGRESS)"
+        if among(_PRIVATE) and not among(opened)
+        else ""
+    )
 
 
 def route_refusal(address: bytes) -> str:
-    """Why the kernel's routes of the calling thread's network refuse it (an address of this host); empty: they do not."""
+    """Why the kernel's routes of the calling thread's network refuse it (an address of this host); empty: they do
+    not.
+    """
     sock = socket(AF_NETLINK, SOCK_RAW, 0)
     try:
         sock.settimeout(2)

@@ -1,6 +1,7 @@
 """Carries bytes between two stream sockets, both ways, with backpressure and half-closes, and never waits.
 
-It serves the way in (router's unix socket to the app's port), the forwards (a port inside to a unix socket outside) and the
+It serves the way in (router's unix socket to the app's port), the forwards (a port inside to a unix socket outside) and
+the
 egress; whom to connect is decided by its owners.
 """
 

@@ -33,9 +33,11 @@ _MB = 1024 * 1024
 
 
 def cpu_weight(kind: str, siblings: int) -> int:
-    """A dyno's share of the processor against other dynos: web before worker and one-off before build, test, scan and rehearsal.
+    """A dyno's share of the processor against other dynos: web before worker and one-off before build, test, scan and
+    rehearsal.
 
-    siblings: how many dynos of that kind the app has, this one included: they share what one would have, so that no app takes more by
+    siblings: how many dynos of that kind the app has, this one included: they share what one would have, so that no app
+    takes more by
     having more of them.
     """
     return max(2, WEIGHTS.get(kind, WEIGHT_OF_OTHERS) // max(1, siblings))
@@ -63,7 +65,8 @@ class Groups:
     def weigh(self, dynos: dict[str, tuple[str, str]]) -> None:
         """Divide the processor: ``dynos`` are id -> (kind, owner) of all that live.
 
-        All dynos of the home together weigh as much as that many processes (at least one for each core), all homes as much as their sum.
+        All dynos of the home together weigh as much as that many processes (at least one for each core), all homes as
+        much as their sum.
         """
         if "cpu" not in self._mounts:
             return
@@ -75,7 +78,14 @@ class Groups:
         self._weigh(home, PROCESS * max(os.cpu_count() or 1, len(dynos)))
         top = os.path.dirname(home)
         with contextlib.suppress(OSError):
-            self._weigh(top, sum(self._weight_of(entry.path) for entry in os.scandir(top) if entry.is_dir() and _has_dynos(entry.path)))
+            self._weigh(
+                top,
+                sum(
+                    self._weight_of(entry.path)
+                    for entry in os.scandir(top)
+                    if entry.is_dir() and _has_dynos(entry.path)
+                ),
+            )
 
     def _weigh(self, path: str, weight: int) -> None:
         """Set a group's weight, in the shares of version 1; best effort, it limits nothing."""
@@ -106,7 +116,9 @@ class Groups:
         )
 
     def server(self, name: str, memory: int) -> list[str]:
-        """Make a group for a server of the platform with a limit of ``memory`` bytes; the files into which to write its process. Raises OSError."""
+        """Make a group for a server of the platform with a limit of ``memory`` bytes; the files into which to write its
+        process. Raises OSError.
+        """
         path = self._path("memory", name)
         self._make(path)
         swap = "memory.memsw.limit_in_bytes?"

@@ -53,15 +53,19 @@ class LocalEngine:
     def wait(
         self, ids: Iterable[str], timeout: float, seen_before: Mapping[str, DynoState | None] | None = None
     ) -> dict[str, DynoState | None]:
-        """Wait until the phase or ``listening`` of one of ``ids`` changes, at most ``timeout`` seconds; all their states.
+        """Wait until the phase or ``listening`` of one of ``ids`` changes, at most ``timeout`` seconds; all their
+        states.
 
-        Compared with ``seen_before`` (states the caller acted on, so that no change is missed), else with the states at the call.
+        Compared with ``seen_before`` (states the caller acted on, so that no change is missed), else with the states at
+        the call.
         """
         before = {dyno_id: self.describe(dyno_id) for dyno_id in ids} if seen_before is None else dict(seen_before)
         return seen.wait_changed(self.home, {dyno_id: before.get(dyno_id) for dyno_id in ids}, timeout)
 
     def about(self) -> dict[str, Any]:
-        """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineAwayError when none answers."""
+        """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineAwayError when none
+        answers.
+        """
         answer: dict[str, Any] = self._ask({"verb": "ping"})
         return answer
 
@@ -75,7 +79,8 @@ class LocalEngine:
             except OSError as error:
                 if time.monotonic() > deadline or isinstance(error, PermissionError):
                     raise EngineAwayError(
-                        f"the supervisor at {os.path.join(self.home, wire.SOCKET)} does not answer: {error.strerror or error}",
+                        f"the supervisor at {os.path.join(self.home, wire.SOCKET)} does not answer:"
+                        f" {error.strerror or error}",
                         hint="`greenroom doctor` tells whether it runs; `greenroom up` starts it",
                     ) from None
             time.sleep(0.05)

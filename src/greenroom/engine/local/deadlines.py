@@ -1,7 +1,9 @@
 """A dyno's limits in time, memory and disk: when one is passed, the shim is told why the dyno has to end.
 
-Memory is the kernel's affair where there are control groups (its kills are counted here), and watched here where there are none.
-A dyno may write as much as it likes while the disk has room. When the disk runs low, dynos that have written much are ended: first those
+Memory is the kernel's affair where there are control groups (its kills are counted here), and watched here where there
+are none.
+A dyno may write as much as it likes while the disk has room. When the disk runs low, dynos that have written much are
+ended: first those
 with over a gigabyte, then smaller ones. So PostgreSQL, the logs and the other apps keep their space.
 """
 
@@ -22,7 +24,8 @@ OOM_LOOK, MEMORY_LOOK = 5.0, 0.5
 """Seconds between looks at the kernel's count, and at the memory itself."""
 
 DISK_LOOK, LOW, MUCH, HALVINGS = 10.0, 250_000_000, 1_000_000_000, 3
-"""Seconds between looks at the disk; bytes below which it is low, half of the reserve of ``basics.disk``; bytes that are much for one dyno,
+"""Seconds between looks at the disk; bytes below which it is low, half of the reserve of ``basics.disk``; bytes that
+are much for one dyno,
 halved at each look at most so often."""
 
 LOW_SHARE, MUCH_SHARE = 40, 4
@@ -54,7 +57,9 @@ class Deadlines:
             self._timers.pop("boot").cancel()
 
     def close(self) -> None:
-        """The dyno has ended. One that filled the disk gives it back at once: its exit state needs room, and so does everybody else."""
+        """The dyno has ended. One that filled the disk gives it back at once: its exit state needs room, and so does
+        everybody else.
+        """
         for timer in self._timers.values():
             timer.cancel()
         if self._shim.why == "disk":
@@ -89,7 +94,10 @@ class Deadlines:
         free, much = room(self._disk)
         self._lows = 0 if free > 0 else self._lows + 1
         if self._lows and (used := written(self._disk)) > much >> min(self._lows - 1, HALVINGS):
-            text = f"Error: the machine's disk is full; this dyno has written {used / 1e6:,.0f} MB to files that nobody keeps"
+            text = (
+                f"Error: the machine's disk is full; this dyno has written {used / 1e6:,.0f} MB to files that nobody"
+                " keeps"
+            )
             self._shim.end_by("disk", text)
         self._timers["disk"] = self._shim.loop.at(DISK_LOOK, self._watch_disk)
 

@@ -1,4 +1,5 @@
-"""A dyno's way out: an HTTP proxy inside whose connections are made in the host's network, by threads that stayed there.
+"""A dyno's way out: an HTTP proxy inside whose connections are made in the host's network, by threads that stayed
+there.
 
 It carries CONNECT and plain HTTP; ``addresses`` decides whom it may reach.
 """
@@ -243,7 +244,9 @@ class Request:
 
 
 def parse(head: bytes) -> tuple[bytes, int, bytes, bytes]:
-    """Host, port, what to tell the client once connected, and the bytes that go to the server first. Raises RefusedError."""
+    """Host, port, what to tell the client once connected, and the bytes that go to the server first. Raises
+    RefusedError.
+    """
     lines, _, rest = head.partition(b"\r\n\r\n")
     first, *fields = lines.split(b"\r\n")
     words = first.split(b" ")

@@ -1,6 +1,7 @@
 """The folders of the engine: made with the right owners before a dyno starts, and thrown away whatever it left in them.
 
-It runs as root over folders that tenants have filled, so it never follows a link and needs two descriptors for any depth.
+It runs as root over folders that tenants have filled, so it never follows a link and needs two descriptors for any
+depth.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def lay_out(place: Place) -> None:
 
 
 def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
-    """Make the run folder, the scratch folders, the log's folder and whatever else the dyno writes to. Raises OSError."""
+    """Make the run folder, the scratch folders, the log's folder and whatever else the dyno writes to. Raises
+    OSError.
+    """
     uid = place.uid(spec)
     _folder(place, f"{plan.DYNOS}/{spec.id}", owner=uid, mode=0o2750)
     names = plan.scratch_names(spec)

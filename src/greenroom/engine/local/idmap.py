@@ -1,6 +1,8 @@
-"""Shows stored trees to a dyno as its own: idmapped mounts over them, in a mount namespace that only this shim and its dyno have.
+"""Shows stored trees to a dyno as its own: idmapped mounts over them, in a mount namespace that only this shim and its
+dyno have.
 
-On disk nothing changes, neither owner nor content: what the dyno writes goes to the upper layer of its overlay. Needs root, Linux 5.19 and
+On disk nothing changes, neither owner nor content: what the dyno writes goes to the upper layer of its overlay. Needs
+root, Linux 5.19 and
 a file system that can be mapped (ext4, xfs, btrfs, tmpfs from 6.3); without them files can be replaced, not changed.
 """
 
@@ -25,7 +27,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def adopt(trees: list[tuple[str, int, int]], uid: int) -> str:
     """Mount each ``(path, owner, group)`` over itself as a tree of ``uid``, for this process and its children alone.
 
-    Why the host cannot do it, or an empty text; ``skeleton`` then gives the dyno at least the folders. With one thread, as root.
+    Why the host cannot do it, or an empty text; ``skeleton`` then gives the dyno at least the folders. With one thread,
+    as root.
     """
     try:
         if trees:

@@ -1,4 +1,5 @@
-"""The verbs of the supervisor on this host: folders, control groups, shims; each verb may be repeated and may be cut short.
+"""The verbs of the supervisor on this host: folders, control groups, shims; each verb may be repeated and may be cut
+short.
 
 Who may ask, and in which form, is the supervisor's affair.
 """
@@ -44,7 +45,10 @@ class Keeper:
     def _problems(self) -> list[str]:
         found = [f"there are no control groups: {self._lacking}"] if self._lacking else []
         if self._unmapped:
-            found.append(f"dynos can replace committed files, not change them: {self._place.home} cannot be idmapped ({self._unmapped})")
+            found.append(
+                f"dynos can replace committed files, not change them: {self._place.home} cannot be idmapped"
+                f" ({self._unmapped})"
+            )
         for path in (self._place.home, self._place.bwrap, *self._place.allow) if self._place.root else ():
             if folder := folders.closed(path):
                 found.append(f"apps' uids cannot reach {path}: {folder} is closed to them")

@@ -23,7 +23,9 @@ FILES = 8192
 _LOOKS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.5)
 """Seconds between looks for the command's process, which bubblewrap does not announce."""
 _BWRAP, _SETSID, _SOON = (b"bwrap",), (b"bwrap", b"setsid"), 10
-"""What the command's process is called before it is the command, and for how many looks we wait for ``setsid`` to pass."""
+"""What the command's process is called before it is the command, and for how many looks we wait for ``setsid`` to
+pass.
+"""
 
 
 def limit(processes: int) -> None:
@@ -39,7 +41,9 @@ def limit(processes: int) -> None:
 
 
 def adopt_layers(order: dict[str, Any]) -> None:
-    """Show the dyno the layers of its overlays as its own; where the host cannot, have at least the folders belong to it."""
+    """Show the dyno the layers of its overlays as its own; where the host cannot, have at least the folders belong to
+    it.
+    """
     if order["adopt"]:
         from greenroom.engine.local import idmap  # not in every mode; each shim pays for what it imports
 
@@ -250,7 +254,9 @@ def _only_child(pid: int, launchers: tuple[bytes, ...]) -> int:
 
 
 def resident_mb(first: int) -> float:
-    """Memory of the tree below the pid namespace's first process, without what is shared; for hosts without control groups."""
+    """Memory of the tree below the pid namespace's first process, without what is shared; for hosts without control
+    groups.
+    """
     parents: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():

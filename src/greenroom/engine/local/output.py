@@ -1,4 +1,5 @@
-"""What a dyno prints: cut into lines for the app's log, under a rate cap with every dropped line counted, and kept raw if asked.
+"""What a dyno prints: cut into lines for the app's log, under a rate cap with every dropped line counted, and kept raw
+if asked.
 
 Memory stays bounded whatever is printed. The log's form and files are ``basics.logfile``'s.
 """

@@ -24,7 +24,9 @@ FORWARDS = "run/postgres"
 SOCKETS = "run/sockets"
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
 OWN = "_own"
-"""What a dyno writes lies on disk, in this folder of its scratch folder (whose other names begin with a letter or digit), until it is forgotten."""
+"""What a dyno writes lies on disk, in this folder of its scratch folder (whose other names begin with a letter or
+digit), until it is forgotten.
+"""
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
 _MADE = re.compile(r"(?:slugs|envs|cache/apps)/(?:\.new-)?[A-Za-z0-9][A-Za-z0-9_-]{0,150}\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
@@ -43,7 +45,15 @@ class Place:
     """
 
     def __init__(
-        self, home: str, *, allow: Iterable[str], root: bool, first_uid: int, group: int, bwrap: str, tcp: Iterable[str] = (),
+        self,
+        home: str,
+        *,
+        allow: Iterable[str],
+        root: bool,
+        first_uid: int,
+        group: int,
+        bwrap: str,
+        tcp: Iterable[str] = (),
         opened: Iterable[str] = (),
     ) -> None:
         self.home, self.root, self.first_uid, self.group, self.bwrap = (
@@ -84,7 +94,8 @@ def check_id(dyno_id: object) -> str:
     """The id, or EngineError."""
     if not isinstance(dyno_id, str) or not _ID.match(dyno_id):
         _refuse(
-            f"the dyno id {str(dyno_id)[:100]!r} is not of the form [a-z0-9.-]{{1,80}}, beginning with a letter or digit"
+            f"the dyno id {str(dyno_id)[:100]!r} is not of the form [a-z0-9.-]{{1,80}}, beginning with a letter or"
+            " digit"
         )
     return str(dyno_id)
 
@@ -104,7 +115,10 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         program = seccomp.program()
     except ValueError as error:
         _refuse(str(error))
-    limits = {name: getattr(spec.limits, name) for name in ("memory_mb", "pids", "timeout", "silence", "boot", "grace", "drain")}
+    limits = {
+        name: getattr(spec.limits, name)
+        for name in ("memory_mb", "pids", "timeout", "silence", "boot", "grace", "drain")
+    }
     return {
         "folder": place.dyno(spec.id),
         "own": own(place, spec),
@@ -243,7 +257,9 @@ def own_folders(spec: DynoSpec) -> list[str]:
 
 
 def foreign_layers(views: Iterable[sandbox.View], uid: int) -> list[tuple[str, int, int]]:
-    """Lower layers of overlays that are not the dyno's own by uid and gid: path, owner, group. The shim shows them as the dyno's own."""
+    """Lower layers of overlays that are not the dyno's own by uid and gid: path, owner, group. The shim shows them as
+    the dyno's own.
+    """
     found = {}
     for path in (source for it in views if it.upper for source in it.sources):
         with contextlib.suppress(OSError):
@@ -254,7 +270,9 @@ def foreign_layers(views: Iterable[sandbox.View], uid: int) -> list[tuple[str, i
 
 
 def owner_of(tree: str) -> tuple[int, int]:
-    """Owner and group of what is in a stored tree. Its topmost folder alone may have the control plane's group: an overlay never copies it."""
+    """Owner and group of what is in a stored tree. Its topmost folder alone may have the control plane's group: an
+    overlay never copies it.
+    """
     first = os.stat(tree)
     with os.scandir(tree) as entries:
         inside = [entry.stat(follow_symlinks=False).st_gid for entry in itertools.islice(entries, 100)]

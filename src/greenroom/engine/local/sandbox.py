@@ -20,18 +20,25 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 HOSTNAME = "dyno"
 _MB = 1024 * 1024
 TMP, HOMES, UPPER, WORK = "tmp", ("home", "cwd"), "upper", "work"
-"""In the dyno's own folder on disk: /tmp, /app and the working folder where nothing is mounted, and per overlay the two folders
+"""In the dyno's own folder on disk: /tmp, /app and the working folder where nothing is mounted, and per overlay the two
+folders
 for its writes (``upper0``, ``work0``)."""
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 
 ETC = {
-    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\ndyno:x:{UID}:{UID}:dyno:{HOME}:/bin/sh\n"
-    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "passwd": (
+        f"root:x:0:0:root:/root:/usr/sbin/nologin\ndyno:x:{UID}:{UID}:dyno:{HOME}:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    ),
     "group": f"root:x:0:\ndyno:x:{UID}:\nnogroup:x:65534:\n",
     "hosts": f"127.0.0.1 localhost {HOSTNAME}\n::1 ip6-localhost ip6-loopback\n",
     "hostname": f"{HOSTNAME}\n",
-    "resolv.conf": "# a dyno has no name server: its way out is the proxy of HTTP_PROXY\noptions attempts:1 timeout:1\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    "resolv.conf": (
+        "# a dyno has no name server: its way out is the proxy of HTTP_PROXY\noptions attempts:1 timeout:1\n"
+    ),
+    "nsswitch.conf": (
+        "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+    ),
     "timezone": "Etc/UTC\n",
 }
 FROM_HOST = (
@@ -101,7 +108,9 @@ def _write(path: str, data: bytes) -> None:
 
 
 class View:
-    """One mount with its sources made absolute: ``kind`` is ``ro``, ``rw``, ``overlay`` or ``kept`` (both with upper and work)."""
+    """One mount with its sources made absolute: ``kind`` is ``ro``, ``rw``, ``overlay`` or ``kept`` (both with upper
+    and work).
+    """
 
     def __init__(self, kind: str, target: str, sources: Iterable[str], upper: str = "", work: str = "") -> None:
         self.kind, self.target, self.sources = kind, target, list(sources)
@@ -117,15 +126,30 @@ class View:
         return [*layers, "--overlay", self.upper, self.work, self.target]
 
 
-def options(*, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str, memory_mb: int, disk: str) -> list[str]:
-    """All of bubblewrap's options but the ones that name file descriptors; ``disk``: the dyno's own folder, see ``OWN``."""
+def options(
+    *, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str, memory_mb: int, disk: str
+) -> list[str]:
+    """All of bubblewrap's options but the ones that name file descriptors; ``disk``: the dyno's own folder, see
+    ``OWN``.
+    """
     views = sorted(views, key=lambda view: view.target.count("/") if view.target != "/" else 0)
     words = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--disable-userns", "--uid", str(UID), "--gid", str(UID), "--hostname", HOSTNAME]
     words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     words += _system(etc)
     size = str(memory_mb * _MB)
-    words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108
+    words += [
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--perms",
+        "1777",
+        "--size",
+        size,
+        "--tmpfs",
+        "/dev/shm",
+    ]  # noqa: S108
     words += ["--bind", os.path.join(disk, TMP), "/tmp"]  # noqa: S108 (inside)
     words += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]  # noqa: S108
     for folder, home in zip(HOMES, dict.fromkeys((HOME, cwd)), strict=False):

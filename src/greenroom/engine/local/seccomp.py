@@ -1,6 +1,7 @@
 """The system calls that a dyno may not make, as a classic BPF program for the kernel.
 
-It follows Flatpak's list and adds what has had exploits lately; the sandbox's namespaces decide the rest. x86_64 and aarch64.
+It follows Flatpak's list and adds what has had exploits lately; the sandbox's namespaces decide the rest. x86_64 and
+aarch64.
 """
 
 from __future__ import annotations
@@ -135,7 +136,9 @@ class Program:
 
 
 def program(machine: str | None = None) -> bytes:
-    """The filter for ``machine`` (default: this one), to be given to bubblewrap by ``--seccomp FD``. Raises ValueError."""
+    """The filter for ``machine`` (default: this one), to be given to bubblewrap by ``--seccomp FD``. Raises
+    ValueError.
+    """
     machine = machine or os.uname().machine
     if machine not in _AUDIT:
         raise ValueError(f"no seccomp filter for {machine}: x86_64 and aarch64 are known")

@@ -61,7 +61,9 @@ def all_ids(home: str) -> list[str]:
 
 
 def wait_changed(home: str, seen: dict[str, DynoState | None], timeout: float) -> dict[str, DynoState | None]:
-    """Wait until a dyno's phase or listening differs from what was ``seen``, at most ``timeout`` seconds; the states now."""
+    """Wait until a dyno's phase or listening differs from what was ``seen``, at most ``timeout`` seconds; the states
+    now.
+    """
     deadline, pause = time.monotonic() + timeout, 0.001
     while True:
         now = {dyno_id: describe(home, dyno_id) for dyno_id in seen}

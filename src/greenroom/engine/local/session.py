@@ -1,7 +1,10 @@
-"""The clients of an attached dyno, one after the other: the first starts it, and whoever has lost the connection comes back to it.
+"""The clients of an attached dyno, one after the other: the first starts it, and whoever has lost the connection comes
+back to it.
 
-A connection that breaks off (the web process died) is no end: the dyno goes on, its output is kept for a client that returns. A client that
-says that it leaves is hung up on, unless the dyno is one that nobody hangs up on (a migrate). After the dyno's end the output is kept until the
+A connection that breaks off (the web process died) is no end: the dyno goes on, its output is kept for a client that
+returns. A client that
+says that it leaves is hung up on, unless the dyno is one that nobody hangs up on (a migrate). After the dyno's end the
+output is kept until the
 client says that it has all of it: what the web process has taken, it may not have passed on.
 """
 
@@ -24,9 +27,13 @@ FIRST_SECONDS, BACK_SECONDS = 60.0, 90.0
 LINGER_SECONDS = 30.0
 """How long the output of an ended dyno is kept for a client that has not said that it has all of it."""
 HISTORY = 4_194_304
-"""Bytes of output that are kept for a client that comes back; the dyno waits before any of them that it may ask for goes."""
+"""Bytes of output that are kept for a client that comes back; the dyno waits before any of them that it may ask for
+goes.
+"""
 IN_FLIGHT = 2_097_152
-"""Bytes between here and the client at most: the buffers of this socket, of the web process and of its (bounded) TLS connection."""
+"""Bytes between here and the client at most: the buffers of this socket, of the web process and of its (bounded) TLS
+connection.
+"""
 SPARE = 262_144
 """What may still be read after the dyno has been told to wait."""
 RESUME = "resume.sock"
@@ -35,7 +42,9 @@ LEAVES = b"\xff" * WORD
 HAS_ALL = b"\xff" * (WORD - 1) + b"\xfe"
 """Said at ``resume.sock`` instead of the number of bytes of output that the client has seen."""
 LOST = b"\xff" * WORD
-"""Answered to a client that asks for output that is not kept any more, instead of the number of bytes of its input that have come."""
+"""Answered to a client that asks for output that is not kept any more, instead of the number of bytes of its input that
+have come.
+"""
 
 
 class Session:
@@ -80,7 +89,9 @@ class Session:
         return False
 
     def _has_room(self) -> bool:
-        """Whether more may be printed, and what the client may still ask for stays in the history. ``_base``: where this client began."""
+        """Whether more may be printed, and what the client may still ask for stays in the history. ``_base``: where
+        this client began.
+        """
         taken = max(0, self._client.sent - IN_FLIGHT) if self._client else 0
         return self.printed - self._base - taken < HISTORY - SPARE
 
@@ -129,7 +140,9 @@ class Session:
                 self._shim.resume_output()
 
     def _returns(self, sock: socket) -> None:
-        """Somebody at ``resume.sock``: says in one word how much of the output it has seen, that it has all of it, or that it leaves."""
+        """Somebody at ``resume.sock``: says in one word how much of the output it has seen, that it has all of it, or
+        that it leaves.
+        """
         fd = sock.fileno()
         timer = self._loop.at(5.0, lambda: self._drop(sock))
 
@@ -196,4 +209,3 @@ class Session:
             self._client.replace()
             self._client.forget_stdin()
         self._shim.abandoned(hang_up=bool(self._shim.order["hang_up"]), signal=requests.HUP)
-

@@ -1,6 +1,8 @@
-"""One dyno's keeper: sets up its network and uid, runs its sandbox, and writes down how it goes until nothing is left of it.
+"""One dyno's keeper: sets up its network and uid, runs its sandbox, and writes down how it goes until nothing is left
+of it.
 
-It outlives the supervisor. Its memory is paid once per dyno, so it does without json, logging, subprocess, signal and socket.
+It outlives the supervisor. Its memory is paid once per dyno, so it does without json, logging, subprocess, signal and
+socket.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Shim:
         if order["uid"] < 0:
             netns.enter_user_namespace()
         self._kept += ways.open_all(self.loop, order)
-        self._groups = tuple([os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave"))
+        self._groups = tuple(
+            [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave")
+        )
         self._oom = os.open(order["oom"], os.O_RDONLY | os.O_CLOEXEC) if order["oom"] else -1
         launch.limit(0 if order["enter"] else self.limits["pids"])
         os.umask(0o022)
@@ -288,7 +292,9 @@ class Shim:
     def _grace_over(self) -> None:
         if self.tree and not self.tree.ended:
             grace = self.limits["grace"]
-            self.journal.say(f"Error R12 (Exit timeout) -> At least one process failed to exit within {grace:g} seconds of SIGTERM")
+            self.journal.say(
+                f"Error R12 (Exit timeout) -> At least one process failed to exit within {grace:g} seconds of SIGTERM"
+            )
             self.journal.say("Stopping remaining processes with SIGKILL")
             self.detail = self.detail or f"killed {grace:g} seconds after SIGTERM"
             self.tree.kill()
@@ -355,7 +361,9 @@ class Shim:
 
     def _end(self, code: int, reason: str, detail: str) -> None:
         self._done = True
-        self.state.end(code=code, reason=reason, detail=detail, last_words=self.output.last_words.decode("utf-8", "replace"))
+        self.state.end(
+            code=code, reason=reason, detail=detail, last_words=self.output.last_words.decode("utf-8", "replace")
+        )
         if self._session:
             self._session.finish(self._leave)
         else:

@@ -1,6 +1,7 @@
 """Makes the folders of an overlay writable for the dyno's user when its lower layers belong to somebody else.
 
-A folder that lies in the upper layer too has that one's owner. The files below stay as they are: they can be removed and replaced, not changed in
+A folder that lies in the upper layer too has that one's owner. The files below stay as they are: they can be removed
+and replaced, not changed in
 place. Runs as the dyno's user, never as root.
 """
 
@@ -11,7 +12,9 @@ import stat
 
 
 def lay(layers: list[str], upper: str) -> None:
-    """Make in ``upper`` each folder of ``layers`` (the lowest first) that another user owns. Repeatable. Raises OSError."""
+    """Make in ``upper`` each folder of ``layers`` (the lowest first) that another user owns. Repeatable. Raises
+    OSError.
+    """
     user, group = os.geteuid(), os.getegid()
     for number, layer in enumerate(layers):
         above = layers[number + 1 :]

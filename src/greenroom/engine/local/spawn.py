@@ -1,6 +1,7 @@
 """Starts shims: a fresh interpreter with an empty environment that gets its order, secrets included, through a pipe.
 
-The state file is written before the order is sent: a supervisor killed in between leaves a dyno that is ``lost``, never two.
+The state file is written before the order is sent: a supervisor killed in between leaves a dyno that is ``lost``, never
+two.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def _spawn(dyno_id: str, order: dict[str, Any], order_out: int, ready_in: int) -
 def _house(pid: int, groups: list[str]) -> None:
     """Put the shim into its control groups while its interpreter boots.
 
-    The kernel takes some 10 ms for a first move and is quick for a while afterwards: the dyno's own move then costs nothing.
+    The kernel takes some 10 ms for a first move and is quick for a while afterwards: the dyno's own move then costs
+    nothing.
     """
     for path in groups:
         with contextlib.suppress(OSError), open(path, "w") as file:

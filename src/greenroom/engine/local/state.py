@@ -83,7 +83,13 @@ class State:
 
     def end(self, *, code: int, reason: str, detail: str, last_words: str = "") -> None:
         """The last change."""
-        values = {"exit_code": code, "reason": reason, "detail": detail, "exited_at": time.time(), "last_words": last_words}
+        values = {
+            "exit_code": code,
+            "reason": reason,
+            "detail": detail,
+            "exited_at": time.time(),
+            "last_words": last_words,
+        }
         self.change(phase="exited", listening=False, host_pid=0, sync=True, **values)
 
 

@@ -1,4 +1,5 @@
-"""Stops a dyno's processes with SIGTERM: who gets it at once, who later, and how the sandbox outlives its first command meanwhile.
+"""Stops a dyno's processes with SIGTERM: who gets it at once, who later, and how the sandbox outlives its first command
+meanwhile.
 
 It reads the process tree below the sandbox and signals it; the grace period and the log lines belong to the shim.
 """
@@ -23,9 +24,11 @@ FILTER_SECONDS = 2.0
 class Stopping:
     """One SIGTERM for everybody in the dyno, given so that nobody loses the process that answers for it.
 
-    * A process that catches SIGTERM, and one without children, gets it at once. Children of one that catches it are its own affair
+    * A process that catches SIGTERM, and one without children, gets it at once. Children of one that catches it are its
+      own affair
       (gunicorn, celery); only a shell's ``trap`` cannot reach them, so they get it too.
-    * A process that would die of it and leave its children gets it when they have ended; a shell is halted until then, so that it
+    * A process that would die of it and leave its children gets it when they have ended; a shell is halted until then,
+      so that it
       starts nothing new.
     * A filter (standard input is a sibling's pipe) ends with its input; it gets SIGTERM if it does not.
     * Whoever has lost its parent gets it then.
@@ -41,7 +44,8 @@ class Stopping:
     def begin(self, grace: float) -> None:
         """Signal; the sandbox lives until its last process has ended, or somebody kills it.
 
-        bubblewrap's outer process would end the sandbox with the main process: it is halted until the inner one has ended.
+        bubblewrap's outer process would end the sandbox with the main process: it is halted until the inner one has
+        ended.
         """
         _kill(self._outer, STOP)
         if not self._watch(self._first, self._all_gone):

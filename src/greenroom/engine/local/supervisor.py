@@ -52,7 +52,8 @@ class Supervisor:
     def serve(self, woken: int) -> None:
         """Accept for ever. ``woken``: becomes readable at each signal.
 
-        A signal may reach another thread, or this one just before it waits: a plain accept would not see it until somebody connects.
+        A signal may reach another thread, or this one just before it waits: a plain accept would not see it until
+        somebody connects.
         """
         path = self._place.path(wire.SOCKET)
         listener = unixsock.bind(path, mode=0o600)
@@ -151,9 +152,17 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--home", required=True, help="Greenroom's home folder")
     parser.add_argument("--allow", action="append", default=[], metavar="PREFIX", help="absolute folder dynos may see")
     parser.add_argument("--tcp", action="append", default=[], metavar="HOST:PORT", help="address a forward may lead to")
-    parser.add_argument("--open", action="append", default=[], metavar="NETWORK", help="private network dynos may connect to")
+    parser.add_argument(
+        "--open", action="append", default=[], metavar="NETWORK", help="private network dynos may connect to"
+    )
     parser.add_argument("--group", type=int, default=-1, metavar="GID", help="the control plane's group (as root)")
-    parser.add_argument("--first-uid", type=int, default=0, metavar="UID", help="uid of the app with number 0; default: a range of the home's own")
+    parser.add_argument(
+        "--first-uid",
+        type=int,
+        default=0,
+        metavar="UID",
+        help="uid of the app with number 0; default: a range of the home's own",
+    )
     parser.add_argument("--bwrap", default="", metavar="PATH", help="bubblewrap to use")
     return parser.parse_args(argv)
 
@@ -169,8 +178,14 @@ def _place(args: argparse.Namespace) -> Place:
     if problem:
         print(f"supervisor: {problem}", file=sys.stderr, flush=True)
     return Place(
-        args.home, allow=args.allow, root=root, first_uid=first, group=group, bwrap=args.bwrap or find_bwrap(),
-        tcp=args.tcp, opened=args.open,
+        args.home,
+        allow=args.allow,
+        root=root,
+        first_uid=first,
+        group=group,
+        bwrap=args.bwrap or find_bwrap(),
+        tcp=args.tcp,
+        opened=args.open,
     )
 
 

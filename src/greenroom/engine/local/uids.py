@@ -1,6 +1,8 @@
-"""Gives each home of this host a range of uids of its own, so that no app of one installation is the same user as an app of another.
+"""Gives each home of this host a range of uids of its own, so that no app of one installation is the same user as an
+app of another.
 
-The ranges stand in one file of the host, changed under a lock; each home remembers its own. A home that was copied gets a new range, and
+The ranges stand in one file of the host, changed under a lock; each home remembers its own. A home that was copied gets
+a new range, and
 what its apps own is given to their new uids before anything runs.
 """
 
@@ -17,7 +19,9 @@ REGISTRY = "/var/lib/greenroom/uids.json"
 MARK = "uids"
 """The file of a home that names its first uid."""
 FIRST, SIZE = 200_000, 100_000
-"""Where homes had their uids before there were ranges, and how many numbers a home has; the one below the first is the platform's."""
+"""Where homes had their uids before there were ranges, and how many numbers a home has; the one below the first is the
+platform's.
+"""
 OTHERS, STEP, MOST = 1_900_000_000, 200_000, 1_000
 """Further ranges, in numbers that systemd leaves alone."""
 FOLDERS = ("builds", "cache", "envs", "logs", "run", "slugs", "sources")
@@ -34,7 +38,11 @@ def first_uid(home: str, *, living: bool, registry: str = REGISTRY) -> tuple[int
             mine = _choose(ranges, home, had)
             if had and mine != had and living:
                 return had, f"this home shares its uids ({had}...) with another one until it starts again without dynos"
-            ranges[str(mine)] = home  # before the move: no other home gets the range when it is broken off, and the next start goes on with it
+            ranges[str(mine)] = (
+                # before the move: no other home gets the range when it is broken off, and the next start goes on with
+                # it
+                home
+            )
         if had and mine != had:
             move(home, had, mine)
     except OSError as error:
@@ -47,7 +55,11 @@ def _choose(ranges: dict[str, str], home: str, had: int) -> int:
     known = next((int(first) for first, other in ranges.items() if other == home), 0)
     if known:
         return known
-    free = (first for first in (had, FIRST, *range(OTHERS, OTHERS + STEP * MOST, STEP)) if first and str(first) not in ranges)
+    free = (
+        first
+        for first in (had, FIRST, *range(OTHERS, OTHERS + STEP * MOST, STEP))
+        if first and str(first) not in ranges
+    )
     return next(free)
 
 
@@ -94,7 +106,9 @@ def _remember(home: str, first: int) -> None:
 
 
 def move(home: str, before: int, after: int) -> None:
-    """Give what the uids from ``before`` on own in a home to those from ``after`` on. Repeatable; follows no link. Raises OSError."""
+    """Give what the uids from ``before`` on own in a home to those from ``after`` on. Repeatable; follows no link.
+    Raises OSError.
+    """
 
     def new(number: int) -> int:
         return number - before + after if before - 1 <= number < before + SIZE else -1

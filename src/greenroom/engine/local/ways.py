@@ -24,7 +24,9 @@ def split(target: str) -> tuple[bytes, int]:
 
 
 def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
-    """Enter the dyno's network with a proxy to the world and the forwards, as ordered; what must be kept. Raises OSError."""
+    """Enter the dyno's network with a proxy to the world and the forwards, as ordered; what must be kept. Raises
+    OSError.
+    """
     forwards = order["forwards"]
     outward = bool(order["egress"]) or any(target.startswith(TCP) for _, target in forwards)
     connector = egress.Connector(loop, order["opened"]) if outward else None  # its threads stay in the host's network

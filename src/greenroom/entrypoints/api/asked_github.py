@@ -1,4 +1,6 @@
-"""Reads the body of a report in GitHub's words, and refuses it as GitHub does: 422 with one entry in ``errors`` per bad field."""
+"""Reads the body of a report in GitHub's words, and refuses it as GitHub does: 422 with one entry in ``errors`` per bad
+field.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class InvalidError(UserError):
 
 
 class Asked:
-    """One body and what is wrong with it. Readers answer with something usable and note the error; ``done`` raises if there was one."""
+    """One body and what is wrong with it. Readers answer with something usable and note the error; ``done`` raises if
+    there was one.
+    """
 
     def __init__(self, body: dict[str, Any], resource: str) -> None:
         self.body, self.resource = body, resource
@@ -40,7 +44,9 @@ class Asked:
         if self.errors:
             raise InvalidError(self.errors)
 
-    def text(self, field: str, limit: int, *, required: bool = False, of: dict[str, Any] | None = None, at: str = "") -> str:
+    def text(
+        self, field: str, limit: int, *, required: bool = False, of: dict[str, Any] | None = None, at: str = ""
+    ) -> str:
         """A text of at most ``limit`` characters; null and missing are empty."""
         value = (self.body if of is None else of).get(field)
         where = f"{at}{field}"
@@ -93,9 +99,11 @@ class Asked:
     def words(self) -> dict[str, Any]:
         """What is said about a check run, only what was given."""
         found: dict[str, Any] = {
-            "url": self.url("details_url"), "external_id": self.text("external_id", 255),
-            "started_at": self.moment("started_at"), "completed_at": self.moment("completed_at"),
-        }  # fmt: skip
+            "url": self.url("details_url"),
+            "external_id": self.text("external_id", 255),
+            "started_at": self.moment("started_at"),
+            "completed_at": self.moment("completed_at"),
+        }
         output = self._output()
         if output is not None:
             for field, limit in (("title", 255), ("summary", LONG)):
@@ -138,12 +146,16 @@ class Asked:
         if level and level not in LEVELS:
             self.wrong(f"{at}annotation_level", f"annotation_level is not one of {', '.join(LEVELS)}")
         return {
-            "path": self.text("path", 4000, required=True, of=item, at=at), "line": start, "end_line": end,
-            "column": columns[0], "end_column": columns[1],
-            "rule": self.text("title", 255, of=item, at=at), "severity": LEVELS.get(level, 4),
+            "path": self.text("path", 4000, required=True, of=item, at=at),
+            "line": start,
+            "end_line": end,
+            "column": columns[0],
+            "end_column": columns[1],
+            "rule": self.text("title", 255, of=item, at=at),
+            "severity": LEVELS.get(level, 4),
             "message": self.text("message", 64 * 1024, required=True, of=item, at=at),
             "raw_details": self.text("raw_details", 64 * 1024, of=item, at=at),
-        }  # fmt: skip
+        }
 
     def _columns(self, item: dict[str, Any], at: str, *, one_line: bool) -> tuple[int, int]:
         """start_column and end_column, 0 where they are not given."""

@@ -12,7 +12,9 @@ from greenroom.accounts.rules import Actor
 
 
 def parse_header(header: str) -> tuple[str, str]:
-    """(user, secret) of an Authorization header; Bearer and ``token`` have no user. ('', '') when it is of no known form."""
+    """(user, secret) of an Authorization header; Bearer and ``token`` have no user. ('', '') when it is of no known
+    form.
+    """
     kind, _, rest = header.strip().partition(" ")
     if kind.lower() in ("bearer", "token"):
         return "", rest.strip()
@@ -26,7 +28,9 @@ def parse_header(header: str) -> tuple[str, str]:
 
 
 def actor_of_header(header: str, *, address: str = "", passwords: bool = False) -> Actor | None:
-    """The actor behind an Authorization header, or None. ``passwords``: whether e-mail and password are accepted too."""
+    """The actor behind an Authorization header, or None. ``passwords``: whether e-mail and password are accepted
+    too.
+    """
     user, secret = parse_header(header)
     if not secret:
         return None

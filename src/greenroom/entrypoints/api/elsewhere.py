@@ -23,7 +23,10 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         (r"/(teams|organizations|enterprise-accounts)(/.*)?",),
         "There are no teams or private spaces here: an app has an owner, and collaborators with roles.",
-        "leave --team and --space out; heroku access:add E-MAIL -a APP lets somebody in, heroku apps:transfer E-MAIL gives an app away",
+        (
+            "leave --team and --space out; heroku access:add E-MAIL -a APP lets somebody in, heroku apps:transfer"
+            " E-MAIL gives an app away"
+        ),
     ),
     (
         (r"/(spaces|peerings?|vpn-connections)(/.*)?",),
@@ -40,12 +43,20 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "git push heroku HEAD:master",
     ),
     (
-        (rf"{A}/(metrics|alerts|errors).*", rf"{A}/formation/[^/]+/(metrics|monitors).*", r"/(notifications|user/notifications).*"),
+        (
+            rf"{A}/(metrics|alerts|errors).*",
+            rf"{A}/formation/[^/]+/(metrics|monitors).*",
+            r"/(notifications|user/notifications).*",
+        ),
         "There are no metrics, alerts, notifications or autoscaling of dynos.",
         "heroku ps:scale web=N -a APP sets how many run; heroku logs --tail -a APP shows each request's time",
     ),
     (
-        (r"/(invoices|usage|billing)(/.*)?", r"/account/(invoices|credits|payment|usage|quota).*", rf"{A}/(usage.*|actions/get-quota)"),
+        (
+            r"/(invoices|usage|billing)(/.*)?",
+            r"/account/(invoices|credits|payment|usage|quota).*",
+            rf"{A}/(usage.*|actions/get-quota)",
+        ),
         "Nothing is billed here.",
         "greenroom status shows what the installation uses",
     ),
@@ -61,10 +72,14 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         (
-            r"/(redis|data)/.*", rf"{DB}/(links|follow|fork|unfollow|upgrade|credentials_rotation|maintenance).*",
+            r"/(redis|data)/.*",
+            rf"{DB}/(links|follow|fork|unfollow|upgrade|credentials_rotation|maintenance).*",
             r"/postgres/v0/databases/[^/]+/(links|upgrade|settings|config|connection-pools|maintenance|credentials).*",
         ),
-        "The add-ons here are plain PostgreSQL databases: no followers, forks, pools, links, settings or upgrades, and no Redis or Kafka.",
+        (
+            "The add-ons here are plain PostgreSQL databases: no followers, forks, pools, links, settings or upgrades,"
+            " and no Redis or Kafka."
+        ),
         "heroku addons:create heroku-postgresql -a APP makes one; heroku pg:psql -a APP reaches it",
     ),
     (
@@ -77,7 +92,7 @@ ELSEWHERE: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "There are no favourites.",
         "heroku apps",
     ),
-)  # fmt: skip
+)
 """(paths, what is not there, what to use instead); the first that matches counts."""
 
 _COMPILED = tuple((re.compile(rf"(?:{'|'.join(paths)})\Z"), text, hint) for paths, text, hint in ELSEWHERE)

@@ -50,10 +50,15 @@ class UnsupportedTypeError(UserError):
 
 
 def refuse_version(request: HttpRequest) -> None:
-    """NotAcceptableError when the Accept header asks for a version that is not Heroku's third. ``3.sdk`` and the like are the third."""
+    """NotAcceptableError when the Accept header asks for a version that is not Heroku's third. ``3.sdk`` and the like
+    are the third.
+    """
     match = VERSION.search(request.headers.get("Accept", ""))
     if match and match[1].partition(".")[0] != "3":
-        raise NotAcceptableError(f"Version {match[1][:20]} of the API is not spoken here.", hint='Accept: "application/vnd.heroku+json; version=3"')
+        raise NotAcceptableError(
+            f"Version {match[1][:20]} of the API is not spoken here.",
+            hint='Accept: "application/vnd.heroku+json; version=3"',
+        )
 
 
 def refuse_unwritable(params: dict[str, str], query: dict[str, str]) -> None:
@@ -62,7 +67,9 @@ def refuse_unwritable(params: dict[str, str], query: dict[str, str]) -> None:
 
 
 def body_of(request: HttpRequest) -> dict[str, Any]:
-    """The JSON object of the request; empty when there is none. BadRequestError, TooLargeError, UnsupportedTypeError."""
+    """The JSON object of the request; empty when there is none. BadRequestError, TooLargeError,
+    UnsupportedTypeError.
+    """
     if request.method in ("GET", "HEAD"):
         return {}
     try:
@@ -128,5 +135,7 @@ def respond(request: HttpRequest, reply: Reply) -> HttpResponse:
 
 
 def _has(header: str, tag: str) -> bool:
-    """Whether If-None-Match names the tag. Weak tags count: the comparison for reads is the weak one (RFC 9110, 13.1.2)."""
+    """Whether If-None-Match names the tag. Weak tags count: the comparison for reads is the weak one (RFC 9110,
+    13.1.2).
+    """
     return header.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in header.split(","))

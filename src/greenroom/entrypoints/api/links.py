@@ -1,4 +1,6 @@
-"""Links that are credentials: signed, short-lived, and bound to the account, the token and the permission they were asked for with."""
+"""Links that are credentials: signed, short-lived, and bound to the account, the token and the permission they were
+asked for with.
+"""
 
 from __future__ import annotations
 

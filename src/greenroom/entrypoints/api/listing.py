@@ -1,6 +1,8 @@
-"""Lists whose pages are cut in SQL: a view gives queries and how their rows are shown, the page is one query per table and costs its own size.
+"""Lists whose pages are cut in SQL: a view gives queries and how their rows are shown, the page is one query per table
+and costs its own size.
 
-The Range header is that of ``paging``. A page ends at a value and, since others may share it, at a row's id; times are compared to the
+The Range header is that of ``paging``. A page ends at a value and, since others may share it, at a row's id; times are
+compared to the
 microsecond there and to the second where a client writes them as the API shows them.
 """
 
@@ -33,10 +35,13 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Listing:
-    """rows: unsliced queries of rows with the same columns, mostly one. show: a page of rows as dictionaries, with what they need looked up at once.
+    """rows: unsliced queries of rows with the same columns, mostly one. show: a page of rows as dictionaries, with what
+    they need looked up at once.
 
-    order: a field of ``columns``, with ``-`` for descending, in which the list is when nothing is asked. columns: field of the API -> of the model.
-    first: what is shown before the first row of the first page. size: of a page when nothing is asked. newest_last: turns the page around then.
+    order: a field of ``columns``, with ``-`` for descending, in which the list is when nothing is asked. columns: field
+    of the API -> of the model.
+    first: what is shown before the first row of the first page. size: of a page when nothing is asked. newest_last:
+    turns the page around then.
     """
 
     rows: QuerySet[Any] | Sequence[QuerySet[Any]]
@@ -68,7 +73,9 @@ def cut(request: HttpRequest, reply: Reply) -> Reply:
     data = first + listing.show(page)
     reply.headers["Accept-Ranges"] = ", ".join(sorted(listing.columns))
     if data and wanted.field in data[0]:
-        reply.headers["Content-Range"] = f"{wanted.field} {paging.text(data[0], wanted.field)}..{paging.text(data[-1], wanted.field)}"
+        reply.headers["Content-Range"] = (
+            f"{wanted.field} {paging.text(data[0], wanted.field)}..{paging.text(data[-1], wanted.field)}"
+        )
     if len(found) > room:
         reply.headers["Next-Range"] = _next(page[-1] if page else found[0], column, replace(wanted, open=bool(page)))
         reply.status = 206
@@ -100,7 +107,13 @@ def _within(query: QuerySet[Any], column: str, wanted: Wanted) -> QuerySet[Any]:
         elif wanted.descending:
             query = query.filter(**({f"{column}__lt": low} if wanted.open else _up_to(column, low, high)))
         else:
-            query = query.filter(**({f"{column}__gte" if high != low else f"{column}__gt": high} if wanted.open else {f"{column}__gte": low}))
+            query = query.filter(
+                **(
+                    {f"{column}__gte" if high != low else f"{column}__gt": high}
+                    if wanted.open
+                    else {f"{column}__gte": low}
+                )
+            )
     if wanted.end:
         low, high = _bounds(kind, wanted.end)
         query = query.filter(**({f"{column}__gte": low} if wanted.descending else _up_to(column, low, high)))
@@ -126,7 +139,9 @@ def _kind(query: QuerySet[Any], column: str) -> Any:
 
 
 def _bounds(kind: Any, text: str) -> tuple[Any, Any]:
-    """The value of a text and the end of what it stands for, which is the same but for a second. RangeError when no row could have it."""
+    """The value of a text and the end of what it stands for, which is the same but for a second. RangeError when no row
+    could have it.
+    """
     try:
         if isinstance(kind, models.DateTimeField):
             if not TIME.match(text):
@@ -140,12 +155,17 @@ def _bounds(kind: Any, text: str) -> tuple[Any, Any]:
                 raise ValueError(text)
             return (int(text),) * 2
     except ValueError:
-        raise RangeError(f"The Range header names {text[:40]!r}, which is no value of the list.", hint='for example: "id ..; max=100, order=desc"') from None
+        raise RangeError(
+            f"The Range header names {text[:40]!r}, which is no value of the list.",
+            hint='for example: "id ..; max=100, order=desc"',
+        ) from None
     return text, text
 
 
 def _next(row: Any, column: str, wanted: Wanted) -> str:
-    """The Range header that goes on after a row, or from it on when the page held only what stands before the first one."""
+    """The Range header that goes on after a row, or from it on when the page held only what stands before the first
+    one.
+    """
     order = ",order=desc" if wanted.descending else ""
     end = quote(wanted.end, safe=":-+@*/")
     value = row
@@ -153,4 +173,6 @@ def _next(row: Any, column: str, wanted: Wanted) -> str:
         value = getattr(value, name)
     text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else str(value)
     tie = f"~{row.pk}" if wanted.open and column != "pk" else ""
-    return f"{wanted.field} {']' if wanted.open else ''}{quote(text, safe=':-+@*/')}{tie}..{end}; max={wanted.size}{order}"
+    return (
+        f"{wanted.field} {']' if wanted.open else ''}{quote(text, safe=':-+@*/')}{tie}..{end}; max={wanted.size}{order}"
+    )

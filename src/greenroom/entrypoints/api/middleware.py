@@ -42,7 +42,9 @@ GITHUB = "/api/v3/"
 
 
 def of_request(request: HttpRequest, error: GreenroomError) -> JsonResponse:
-    """The error in the shape that the caller of this path reads: GitHub's clients get documentation_url, status and errors too."""
+    """The error in the shape that the caller of this path reads: GitHub's clients get documentation_url, status and
+    errors too.
+    """
     response = error_response(error)
     if request.path.startswith(GITHUB):
         body = json.loads(response.content)
@@ -76,10 +78,16 @@ class ApiErrors:
         name = getattr(request, "greenroom_id", "")
         told = judged(error)
         if told is not None:
-            log.warning("%s %s: %s: %s (request %s)", request.method, request.path, told.message, str(error).strip(), name)
+            log.warning(
+                "%s %s: %s: %s (request %s)", request.method, request.path, told.message, str(error).strip(), name
+            )
             return of_request(request, told)
         log.exception("%s %s failed (request %s)", request.method, request.path, name)
-        body = {"id": "internal_error", "message": f"Greenroom failed to answer; its log says why (request {name}).", "url": ""}
+        body = {
+            "id": "internal_error",
+            "message": f"Greenroom failed to answer; its log says why (request {name}).",
+            "url": "",
+        }
         return JsonResponse(body, status=500)
 
 
@@ -100,5 +108,8 @@ def _request_id(request: HttpRequest) -> str:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The answer for a path that no route has; for one of Heroku's it names what is there instead."""
-    text, hint = elsewhere.instead(request.path) or (f"{request.method} {request.path[:200]} does not exist here.", elsewhere.HERE)
+    text, hint = elsewhere.instead(request.path) or (
+        f"{request.method} {request.path[:200]} does not exist here.",
+        elsewhere.HERE,
+    )
     return of_request(request, NotFoundError(text, hint=hint))

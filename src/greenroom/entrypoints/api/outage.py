@@ -1,4 +1,5 @@
-"""A database that is away for a moment: reads are tried again for some seconds, and what cannot be answered is a 503 that says when to come back.
+"""A database that is away for a moment: reads are tried again for some seconds, and what cannot be answered is a 503
+that says when to come back.
 
 Two changes that meet are another matter: the database ends one of them, which has changed nothing and is answered 409.
 """

@@ -1,6 +1,8 @@
-"""Heroku's paging: a Range header ``version ..; order=desc,max=15`` answered by 206 with Next-Range while there is more.
+"""Heroku's paging: a Range header ``version ..; order=desc,max=15`` answered by 206 with Next-Range while there is
+more.
 
-A page ends at a value and, where several rows share it, at the id of one: ``created_at ]2026-11-23T09:11:00Z~ID..; max=200``. Pages
+A page ends at a value and, where several rows share it, at the id of one: ``created_at ]2026-11-23T09:11:00Z~ID..;
+max=200``. Pages
 are found by comparison, so that a row which is gone or new between two pages neither repeats nor hides another.
 """
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 DEFAULT = 200
 LIMIT = 1000
-RANGE = re.compile(r"(?P<field>\w+)\s*(?P<open>\]?)(?P<start>[^;,\s]*?)\s*\.\.\s*(?P<end>[^;,\s]*)\s*(?P<rest>[;,].*)?\Z")
+RANGE = re.compile(
+    r"(?P<field>\w+)\s*(?P<open>\]?)(?P<start>[^;,\s]*?)\s*\.\.\s*(?P<end>[^;,\s]*)\s*(?P<rest>[;,].*)?\Z"
+)
 OPTION = re.compile(r"\s*(max\s*=\s*\d{1,9}|order\s*=\s*(asc|desc))?\s*\Z")
 
 
@@ -44,9 +48,11 @@ class Wanted:
 
 
 def apply(request: HttpRequest, reply: Reply, field: str) -> Reply:
-    """The part of the list that the Range header or ``?limit=`` asks for. ``field``: what the list is sorted by when it is not said.
+    """The part of the list that the Range header or ``?limit=`` asks for. ``field``: what the list is sorted by when it
+    is not said.
 
-    A list without such a field is left whole unless a Range header asks. RangeError for a header that is not understood.
+    A list without such a field is left whole unless a Range header asks. RangeError for a header that is not
+    understood.
     """
     header = request.headers.get("Range", "").strip()
     asked = bool(header) and not header.lower().startswith("bytes")
@@ -66,12 +72,18 @@ def parse(header: str, usual: int) -> Wanted:
     match = RANGE.match(header)
     options = re.split(r"[;,]", match["rest"] or "") if match else ["?"]
     if match is None or not all(OPTION.match(option) for option in options):
-        raise RangeError(f"The Range header {header[:60]!r} is not understood.", hint='for example: "id ..; max=100, order=desc"')
+        raise RangeError(
+            f"The Range header {header[:60]!r} is not understood.", hint='for example: "id ..; max=100, order=desc"'
+        )
     size = next((int(option.partition("=")[2]) for option in options if "max" in option), usual)
     return Wanted(
-        field=match["field"], start=unquote(match["start"]), end=unquote(match["end"]), open=bool(match["open"]),
-        size=max(1, min(LIMIT, size)), descending=any("desc" in option for option in options),
-    )  # fmt: skip
+        field=match["field"],
+        start=unquote(match["start"]),
+        end=unquote(match["end"]),
+        open=bool(match["open"]),
+        size=max(1, min(LIMIT, size)),
+        descending=any("desc" in option for option in options),
+    )
 
 
 def _within(rows: list[Any], field: str, wanted: Wanted) -> list[Any]:
@@ -112,7 +124,11 @@ def _sortable(value: Any) -> tuple[int, Any]:
 def _page(reply: Reply, rows: list[Any], field: str, wanted: Wanted) -> Reply:
     page = rows[: wanted.size]
     reply.data = page
-    names = sorted(name for name in ("id", "name", "created_at", "updated_at", "version", "number", field) if page and name in page[0])
+    names = sorted(
+        name
+        for name in ("id", "name", "created_at", "updated_at", "version", "number", field)
+        if page and name in page[0]
+    )
     reply.headers["Accept-Ranges"] = ", ".join(names) or field
     if page:
         reply.headers["Content-Range"] = f"{field} {text(page[0], field)}..{text(page[-1], field)}"

@@ -1,6 +1,8 @@
-"""Links that answers carry, under the name by which the client reached this installation: a tunnel's end is ``localhost``, another computer's is its host.
+"""Links that answers carry, under the name by which the client reached this installation: a tunnel's end is
+``localhost``, another computer's is its host.
 
-Only names that are this installation's own are taken from a request; any other Host header gets links under the installation's name.
+Only names that are this installation's own are taken from a request; any other Host header gets links under the
+installation's name.
 """
 
 from __future__ import annotations

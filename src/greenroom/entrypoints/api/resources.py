@@ -1,5 +1,7 @@
-"""Add-ons with the config vars that they bring: what ``deliveries.lifecycle`` is for whole apps. Each door is one transaction of rows;
-what stands outside of them (a database to make or to drop) is finished by ``heal`` after a kill. Who makes or drops one is alone with the app.
+"""Add-ons with the config vars that they bring: what ``deliveries.lifecycle`` is for whole apps. Each door is one
+transaction of rows;
+what stands outside of them (a database to make or to drop) is finished by ``heal`` after a kill. Who makes or drops one
+is alone with the app.
 """
 
 from __future__ import annotations
@@ -30,15 +32,23 @@ PATIENCE = timedelta(minutes=1)
 
 
 def create(*, actor: Actor, app: App, home: Path, name: str, wanted: str, confirmed: bool) -> Addon:
-    """A new database with its first attachment and a release that has its URL; at the first wish the one that came with the app."""
+    """A new database with its first attachment and a release that has its URL; at the first wish the one that came with
+    the app.
+    """
     with postgres.alone(app):
-        own = postgres.claim(actor=actor, app=app, name=name) if wanted.upper().removesuffix("_URL") in ("", "DATABASE") else None
+        own = (
+            postgres.claim(actor=actor, app=app, name=name)
+            if wanted.upper().removesuffix("_URL") in ("", "DATABASE")
+            else None
+        )
         if own is not None:
             return own
         with transaction.atomic():
             lock_apps([app.pk])  # nobody else takes the name
             attachment = actions.free_name(app=app, wanted=wanted)
-            addon = postgres.record(actor=actor, app=app, home=home, attachment=attachment, name=name, confirmed=confirmed)
+            addon = postgres.record(
+                actor=actor, app=app, home=home, attachment=attachment, name=name, confirmed=confirmed
+            )
         _complete(actor, addon, home)
     return addon
 
@@ -76,7 +86,9 @@ def detach(*, actor: Actor, attachment: Attachment, home: Path) -> None:
 
 
 def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
-    """Take all its names away, then drop the database with its snapshots. ConflictError while other apps see it, unless ``force``."""
+    """Take all its names away, then drop the database with its snapshots. ConflictError while other apps see it, unless
+    ``force``.
+    """
     with postgres.alone(addon.app):
         with transaction.atomic():
             actions.hold(addon)
@@ -105,7 +117,8 @@ def _unset(actor: Actor, attachments: list[Attachment], home: Path) -> None:
 
 
 def heal(*, home: Path, after: timedelta = PATIENCE) -> None:
-    """After a kill: drop what was to be destroyed, make what was to be made. What is younger than ``after`` is still somebody's work.
+    """After a kill: drop what was to be destroyed, make what was to be made. What is younger than ``after`` is still
+    somebody's work.
 
     The first database of a new app is its lifecycle's part.
     """

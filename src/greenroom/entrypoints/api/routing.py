@@ -1,6 +1,7 @@
 """The API's route table: each route names its permission, and one dispatcher authorises, parses, calls and answers.
 
-A view gets a ``Call`` and returns data (a dict or a list) or a ``Reply``. A route that is not in the table does not exist.
+A view gets a ``Call`` and returns data (a dict or a list) or a ``Reply``. A route that is not in the table does not
+exist.
 """
 
 from __future__ import annotations
@@ -95,11 +96,15 @@ View = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES or ADMIN_SCOPES there, or ``public``.
+    """One line of the table. permission: of apps.rules.PERMISSIONS, of ACCOUNT_SCOPES or ADMIN_SCOPES there, or
+    ``public``.
 
-    wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes, returns: names of
-    shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view reads of the query string.
-    also: the permissions, with blanks between, that the view itself asks for, of an app or pipeline that it finds by other means than the path.
+    wide: the part of the path that may hold slashes; raw: the body is not JSON, and the view reads it itself. takes,
+    returns: names of
+    shapes in ``schemas``, the second as ``app``, ``[app]`` (a list), ``201 app`` or ``nothing``; query: what the view
+    reads of the query string.
+    also: the permissions, with blanks between, that the view itself asks for, of an app or pipeline that it finds by
+    other means than the path.
     """
 
     method: str
@@ -119,10 +124,21 @@ ROUTES: list[Route] = []
 
 
 def route(
-    method: str, pattern: str, permission: str, *, paged: str = "", wide: str = "", raw: bool = False, takes: str = "", returns: str = "",
-    query: tuple[str, ...] = (), also: str = "",
-) -> Callable[[View], View]:  # fmt: skip
-    """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts by."""
+    method: str,
+    pattern: str,
+    permission: str,
+    *,
+    paged: str = "",
+    wide: str = "",
+    raw: bool = False,
+    takes: str = "",
+    returns: str = "",
+    query: tuple[str, ...] = (),
+    also: str = "",
+) -> Callable[[View], View]:
+    """Register a view. ``{name}`` in the pattern is one path part; ``paged`` names the field that a Range header sorts
+    by.
+    """
 
     def register(view: View) -> View:
         ROUTES.append(Route(method, pattern, permission, view, paged, wide, raw, takes, returns, query, also))
@@ -146,7 +162,9 @@ def load_views() -> None:
 
 
 def _rank(pattern: str, wide: str) -> tuple[bool, int, list[bool]]:
-    """Which path is tried first: one that says a word where another takes anything; those whose part may hold slashes come last, longest first."""
+    """Which path is tried first: one that says a word where another takes anything; those whose part may hold slashes
+    come last, longest first.
+    """
     parts = pattern.split("/")
     return bool(wide), -len(parts) if wide else 0, ["{" in part for part in parts]
 
@@ -218,7 +236,10 @@ def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App |
     if needed and scope_grants(actor.scopes, needed):
         return None
     if needed:
-        raise ForbiddenError(f"The token's scope ({', '.join(actor.scopes)}) does not allow this.", hint=f"use a token of scope {narrowest(needed)}")
+        raise ForbiddenError(
+            f"The token's scope ({', '.join(actor.scopes)}) does not allow this.",
+            hint=f"use a token of scope {narrowest(needed)}",
+        )
     if "pipeline" in params:
         return authorise_pipeline(actor, params["pipeline"], row.permission)
     return authorise(actor, params["app"], row.permission)

@@ -41,11 +41,25 @@ def urls(app: App) -> dict[str, str]:
 def account(row: Account) -> dict[str, Any]:
     """An account."""
     return {
-        "id": str(row.id), "email": row.email, "name": row.name or None, "verified": True, "beta": False, "is_admin": row.is_admin,
-        "allow_tracking": False, "federated": False, "two_factor_authentication": False, "sms_number": None, "suspended_at": None,
-        "delinquent_at": None, "default_organization": None, "default_team": None, "identity_provider": None,
-        "last_login": heroku_time(row.last_login), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "email": row.email,
+        "name": row.name or None,
+        "verified": True,
+        "beta": False,
+        "is_admin": row.is_admin,
+        "allow_tracking": False,
+        "federated": False,
+        "two_factor_authentication": False,
+        "sms_number": None,
+        "suspended_at": None,
+        "delinquent_at": None,
+        "default_organization": None,
+        "default_team": None,
+        "identity_provider": None,
+        "last_login": heroku_time(row.last_login),
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def user(row: Account | None) -> dict[str, Any]:
@@ -56,39 +70,81 @@ def user(row: Account | None) -> dict[str, Any]:
 def authorization(row: Token, plain: str = "") -> dict[str, Any]:
     """A token; ``plain`` only when it has just been made."""
     return {
-        "id": str(row.id), "description": row.description, "scope": row.scopes, "client": None, "grant": None, "refresh_token": None, "session": None,
+        "id": str(row.id),
+        "description": row.description,
+        "scope": row.scopes,
+        "client": None,
+        "grant": None,
+        "refresh_token": None,
+        "session": None,
         "access_token": {
-            "id": str(row.id), "token": plain or f"grm_...{row.last_four}",
+            "id": str(row.id),
+            "token": plain or f"grm_...{row.last_four}",
             "expires_in": round((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
         },
         "user": {"id": str(row.account_id), "email": row.account.email, "full_name": row.account.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def app(row: App, *, sdk: bool = False) -> dict[str, Any]:
     """An app."""
     return {
-        "id": str(row.id), "name": row.name, "owner": user(row.owner), "region": REGION, "stack": STACK, "build_stack": STACK,
-        "generation": "cedar" if sdk else GENERATION, "maintenance": row.maintenance, "acm": row.acm, "archived_at": None,
-        "buildpack_provided_description": "Python", "create_status": "complete", "internal_routing": None, "locked": False, "joined": True,
-        "organization": None, "team": None, "space": None, "repo_size": None, "slug_size": None,
-        "released_at": heroku_time(row.released_at), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-        "required_checks": row.required_checks, "deploy_paused": row.deploy_paused or None, "protected_branch": row.protected_branch,
-        "deploy_paused_until": heroku_time(row.deploy_paused_until), **urls(row),
-    }  # fmt: skip
+        "id": str(row.id),
+        "name": row.name,
+        "owner": user(row.owner),
+        "region": REGION,
+        "stack": STACK,
+        "build_stack": STACK,
+        "generation": "cedar" if sdk else GENERATION,
+        "maintenance": row.maintenance,
+        "acm": row.acm,
+        "archived_at": None,
+        "buildpack_provided_description": "Python",
+        "create_status": "complete",
+        "internal_routing": None,
+        "locked": False,
+        "joined": True,
+        "organization": None,
+        "team": None,
+        "space": None,
+        "repo_size": None,
+        "slug_size": None,
+        "released_at": heroku_time(row.released_at),
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+        "required_checks": row.required_checks,
+        "deploy_paused": row.deploy_paused or None,
+        "protected_branch": row.protected_branch,
+        "deploy_paused_until": heroku_time(row.deploy_paused_until),
+        **urls(row),
+    }
 
 
 def release(row: Release, *, current: bool = False) -> dict[str, Any]:
-    """A release. status ``refused`` is Greenroom's own and is shown as failed. The description of one that failed says why, for clients that show no more."""
+    """A release. status ``refused`` is Greenroom's own and is shown as failed. The description of one that failed says
+    why, for clients that show no more.
+    """
     return {
-        "id": str(row.id), "version": row.version, "description": described(row), "kind": row.kind,
-        "status": "failed" if row.status == "refused" else row.status, "reason": row.reason or None, "refused": row.status == "refused",
-        "current": current, "addon_plan_names": [], "eligible_for_rollback": row.status == "succeeded" and row.slug_id is not None,
-        "slug": {"id": str(row.slug_id), "commit": row.slug.commit, "digest": row.slug.digest} if row.slug else None, "oci_image": None,
-        "output_stream_url": None, "user": user(row.account), "app": {"id": str(row.app_id), "name": row.app.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "version": row.version,
+        "description": described(row),
+        "kind": row.kind,
+        "status": "failed" if row.status == "refused" else row.status,
+        "reason": row.reason or None,
+        "refused": row.status == "refused",
+        "current": current,
+        "addon_plan_names": [],
+        "eligible_for_rollback": row.status == "succeeded" and row.slug_id is not None,
+        "slug": {"id": str(row.slug_id), "commit": row.slug.commit, "digest": row.slug.digest} if row.slug else None,
+        "oci_image": None,
+        "output_stream_url": None,
+        "user": user(row.account),
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def described(row: Release) -> str:
@@ -98,12 +154,18 @@ def described(row: Release) -> str:
 
 
 def news(row: Release) -> dict[str, str]:
-    """The header by which a client tells that a release brings code which has never served; empty for any other release."""
+    """The header by which a client tells that a release brings code which has never served; empty for any other
+    release.
+    """
     old = unserved(row)
     if old is None or row.slug is None:
         return {}
     reason = old.reason.partition("\n")[0].rstrip(".")
-    return {"X-Heroku-Warning": f"v{row.version} also releases commit {row.slug.commit[:8]} of v{old.version}, which never served: {reason}."[:1000]}
+    return {
+        "X-Heroku-Warning": f"v{row.version} also releases commit {row.slug.commit[:8]} of v{old.version}, which never served: {reason}."[
+            :1000
+        ]
+    }
 
 
 def news_of(app: App) -> dict[str, str]:
@@ -115,10 +177,16 @@ def news_of(app: App) -> dict[str, str]:
 def formation(row: Formation, command: str) -> dict[str, Any]:
     """A process type with its quantity."""
     return {
-        "id": str(row.id), "type": row.type, "quantity": row.quantity, "size": row.size, "command": command,
-        "dyno_size": {"id": row.size, "name": row.size}, "app": {"id": str(row.app_id), "name": row.app.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "type": row.type,
+        "quantity": row.quantity,
+        "size": row.size,
+        "command": command,
+        "dyno_size": {"id": row.size, "name": row.size},
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def dyno_state(row: Dyno) -> str:
@@ -138,25 +206,46 @@ def dyno_state(row: Dyno) -> str:
 def dyno(row: Dyno, attach_url: str | None = None) -> dict[str, Any]:
     """A dyno. ``exit_code`` and ``detail`` are Greenroom's own."""
     return {
-        "id": str(row.id), "name": row.name, "type": row.type, "state": dyno_state(row), "size": row.size, "command": row.command,
-        "attach_url": attach_url, "release": {"id": str(row.release_id), "version": row.release.version},
-        "app": {"id": str(row.app_id), "name": row.app.name}, "exit_code": row.exit_code, "exit_reason": row.exit_reason or None,
-        "detail": row.health_detail or None, "restarts": row.restarts, "engine_id": row.engine_id,
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "name": row.name,
+        "type": row.type,
+        "state": dyno_state(row),
+        "size": row.size,
+        "command": row.command,
+        "attach_url": attach_url,
+        "release": {"id": str(row.release_id), "version": row.release.version},
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "exit_code": row.exit_code,
+        "exit_reason": row.exit_reason or None,
+        "detail": row.health_detail or None,
+        "restarts": row.restarts,
+        "engine_id": row.engine_id,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
 
 
 def build(row: Build, output_url: str) -> dict[str, Any]:
     """A build."""
     failure = {"reason": row.failure_reason, "message": row.failure_message, "hint": row.failure_hint}
     return {
-        "id": str(row.id), "status": "failed" if row.status in ("errored", "cancelled") else row.status, "result": row.status,
+        "id": str(row.id),
+        "status": "failed" if row.status in ("errored", "cancelled") else row.status,
+        "result": row.status,
         "source_blob": {"url": "", "version": row.commit, "checksum": None, "version_description": None},
-        "slug": {"id": str(row.slug_id)} if row.slug_id else None, "stack": STACK["name"], "buildpacks": [{"url": "heroku/python"}],
-        "release": None, "output_stream_url": output_url, "failure": failure if row.failure_reason else None,
-        "user": user(row.account), "app": {"id": str(row.app_id)},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
-    }  # fmt: skip
+        "slug": {"id": str(row.slug_id)} if row.slug_id else None,
+        "stack": STACK["name"],
+        "buildpacks": [{"url": "heroku/python"}],
+        "release": None,
+        "output_stream_url": output_url,
+        "failure": failure if row.failure_reason else None,
+        "user": user(row.account),
+        "app": {"id": str(row.app_id)},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
 
 
 def build_of_delivery(row: Delivery, output_url: str) -> dict[str, Any]:
@@ -165,33 +254,60 @@ def build_of_delivery(row: Delivery, output_url: str) -> dict[str, Any]:
         return build(row.build, output_url)
     failure = {"reason": row.state, "message": row.reason, "hint": ""} if row.finished_at else None
     return {
-        "id": str(row.id), "status": "failed" if failure else "pending", "result": row.state if failure else "pending",
-        "source_blob": {"url": "", "version": row.sha, "checksum": None, "version_description": None}, "slug": None, "stack": STACK["name"],
-        "buildpacks": [{"url": "heroku/python"}], "release": None, "output_stream_url": output_url, "failure": failure,
-        "user": user(row.account), "app": {"id": str(row.app_id)},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "status": "failed" if failure else "pending",
+        "result": row.state if failure else "pending",
+        "source_blob": {"url": "", "version": row.sha, "checksum": None, "version_description": None},
+        "slug": None,
+        "stack": STACK["name"],
+        "buildpacks": [{"url": "heroku/python"}],
+        "release": None,
+        "output_stream_url": output_url,
+        "failure": failure,
+        "user": user(row.account),
+        "app": {"id": str(row.app_id)},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
 
 
 def slug(row: Slug, manifest: dict[str, Any]) -> dict[str, Any]:
     """A slug with what it is made of. There is no blob to download: Greenroom makes no tarball."""
     return {
-        "id": str(row.id), "commit": row.commit, "commit_description": None, "buildpack_provided_description": "Python",
-        "checksum": f"SHA256:{row.digest}", "size": row.size, "process_types": row.process_types, "stack": STACK,
-        "blob": {"method": "get", "url": ""}, "manifest": manifest,
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.created_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "commit": row.commit,
+        "commit_description": None,
+        "buildpack_provided_description": "Python",
+        "checksum": f"SHA256:{row.digest}",
+        "size": row.size,
+        "process_types": row.process_types,
+        "stack": STACK,
+        "blob": {"method": "get", "url": ""},
+        "manifest": manifest,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.created_at),
+    }
 
 
 def annotation(row: Annotation) -> dict[str, Any]:
     """A finding of a check."""
     return {
-        "path": row.path, "start_line": row.line, "end_line": row.end_line or row.line, "start_column": row.column or None,
-        "end_column": row.end_column or None, "rule": row.rule,
-        "tool": row.tool, "severity": row.severity, "message": row.message, "new": row.new, "fingerprint": row.fingerprint,
-        "suppressed": row.suppressed or None, "justification": row.justification or None,
+        "path": row.path,
+        "start_line": row.line,
+        "end_line": row.end_line or row.line,
+        "start_column": row.column or None,
+        "end_column": row.end_column or None,
+        "rule": row.rule,
+        "tool": row.tool,
+        "severity": row.severity,
+        "message": row.message,
+        "new": row.new,
+        "fingerprint": row.fingerprint,
+        "suppressed": row.suppressed or None,
+        "justification": row.justification or None,
         "annotation_level": {1: "failure", 2: "failure", 3: "warning"}.get(row.severity, "notice"),
-    }  # fmt: skip
+    }
 
 
 NO_MIGRATIONS = "Its code has neither Django's migrations nor Alembic's."
@@ -199,29 +315,49 @@ NO_MIGRATIONS = "Its code has neither Django's migrations nor Alembic's."
 
 def migrations(
     state: MigrationState | None, version: int | None, runs: list[MigrationRun], *, held: bool, none: bool = False
-) -> dict[str, Any]:  # fmt: skip
-    """What is pending, and who ran what. none: the release's code has no migrations of a kind that is known, so nobody asks for them."""
+) -> dict[str, Any]:
+    """What is pending, and who ran what. none: the release's code has no migrations of a kind that is known, so nobody
+    asks for them.
+    """
     return {
         "release": {"version": version} if version else None,
         "status": state.status if state else "none" if none else "unknown",
-        "pending": state.pending if state else [], "missing": state.missing if state else [],
-        "framework": state.framework if state else "", "conflicts": state.conflicts if state else {}, "unmade": state.unmade if state else [],
-        "lacking": state.lacking if state else [], "command": migrate_command(state.framework if state else ""),
-        "warnings": [vars(one) | {"line": one.line()} for one in foreseen(state)], "undo": undo(state.plan) if state else [],
-        "detail": state.detail if state else NO_MIGRATIONS if none else "", "probed_at": heroku_time(state.probed_at) if state else None, "held": held,
+        "pending": state.pending if state else [],
+        "missing": state.missing if state else [],
+        "framework": state.framework if state else "",
+        "conflicts": state.conflicts if state else {},
+        "unmade": state.unmade if state else [],
+        "lacking": state.lacking if state else [],
+        "command": migrate_command(state.framework if state else ""),
+        "warnings": [vars(one) | {"line": one.line()} for one in foreseen(state)],
+        "undo": undo(state.plan) if state else [],
+        "detail": state.detail if state else NO_MIGRATIONS if none else "",
+        "probed_at": heroku_time(state.probed_at) if state else None,
+        "held": held,
         "runs": [migration_run(run) for run in runs],
-    }  # fmt: skip
+    }
 
 
 def migration_run(row: MigrationRun) -> dict[str, Any]:
     """One migrate command of a human."""
     return {
-        "id": str(row.id), "actor": user(row.account)["email"], "user": user(row.account), "command": row.command, "dyno": row.dyno.name,
-        "exit_code": row.exit_code, "before": row.before, "after": row.after, "release": {"version": row.release.version},
-        "snapshot": row.snapshot.name if row.snapshot else None, "seconds": _seconds(row.dyno),
-        "rehearsed_seconds": row.rehearsal.seconds if row.rehearsal else None, "health": row.health or None, "migrations": beside(row),
-        "started_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "actor": user(row.account)["email"],
+        "user": user(row.account),
+        "command": row.command,
+        "dyno": row.dyno.name,
+        "exit_code": row.exit_code,
+        "before": row.before,
+        "after": row.after,
+        "release": {"version": row.release.version},
+        "snapshot": row.snapshot.name if row.snapshot else None,
+        "seconds": _seconds(row.dyno),
+        "rehearsed_seconds": row.rehearsal.seconds if row.rehearsal else None,
+        "health": row.health or None,
+        "migrations": beside(row),
+        "started_at": heroku_time(row.created_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
 
 
 def _seconds(row: Dyno) -> float | None:
@@ -231,15 +367,26 @@ def _seconds(row: Dyno) -> float | None:
 def collaborator(row: Collaborator) -> dict[str, Any]:
     """Somebody's role in an app."""
     return {
-        "id": str(row.id), "role": row.role, "user": {**user(row.account), "federated": False}, "permissions": [],
+        "id": str(row.id),
+        "role": row.role,
+        "user": {**user(row.account), "federated": False},
+        "permissions": [],
         "app": {"id": str(row.app_id), "name": row.app.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def audit(row: AuditEntry) -> dict[str, Any]:
     """A line of the audit log."""
     return {
-        "id": row.id, "at": heroku_time(row.at), "created_at": heroku_time(row.at), "actor": row.actor, "action": row.action,
-        "app": row.app_name or None, "address": row.address or None, "detail": row.detail, "hash": row.hash,
-    }  # fmt: skip
+        "id": row.id,
+        "at": heroku_time(row.at),
+        "created_at": heroku_time(row.at),
+        "actor": row.actor,
+        "action": row.action,
+        "app": row.app_name or None,
+        "address": row.address or None,
+        "detail": row.detail,
+        "hash": row.hash,
+    }

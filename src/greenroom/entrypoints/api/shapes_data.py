@@ -1,4 +1,6 @@
-"""How add-ons, attachments, backups and schedules look in Heroku's platform and data APIs, with all that its clients read."""
+"""How add-ons, attachments, backups and schedules look in Heroku's platform and data APIs, with all that its clients
+read.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,16 @@ SINCE = "2026-01-01T00:00:00Z"
 """When there began to be what every installation has."""
 
 SERVICE = {
-    "id": "00000000-0000-4000-8000-000000000010", "name": "heroku-postgresql", "human_name": "PostgreSQL", "state": "ga",
-    "cli_plugin_name": None, "supports_multiple_installations": True, "supports_sharing": True, "created_at": SINCE, "updated_at": SINCE,
-}  # fmt: skip
+    "id": "00000000-0000-4000-8000-000000000010",
+    "name": "heroku-postgresql",
+    "human_name": "PostgreSQL",
+    "state": "ga",
+    "cli_plugin_name": None,
+    "supports_multiple_installations": True,
+    "supports_sharing": True,
+    "created_at": SINCE,
+    "updated_at": SINCE,
+}
 FREE = {"cents": 0, "unit": "month", "contract": False, "metered": False}
 WORDS = {"wanted": "pending", "loaded": "copy filled", "verified": "copy verified", "saved": "current data saved"}
 
@@ -22,10 +31,19 @@ WORDS = {"wanted": "pending", "loaded": "copy filled", "verified": "copy verifie
 def plan(name: str) -> dict[str, Any]:
     """The plan; there is one, and it is free."""
     return {
-        "id": "00000000-0000-4000-8000-000000000011", "name": name, "human_name": "Essential 0", "description": "PostgreSQL on this machine",
-        "price": FREE, "default": True, "state": "ga", "installable_inside_private_network": True, "installable_outside_private_network": True,
-        "space_default": False, "visible": True, "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]},
-    }  # fmt: skip
+        "id": "00000000-0000-4000-8000-000000000011",
+        "name": name,
+        "human_name": "Essential 0",
+        "description": "PostgreSQL on this machine",
+        "price": FREE,
+        "default": True,
+        "state": "ga",
+        "installable_inside_private_network": True,
+        "installable_outside_private_network": True,
+        "space_default": False,
+        "visible": True,
+        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]},
+    }
 
 
 def addon(row: Addon) -> dict[str, Any]:
@@ -33,24 +51,46 @@ def addon(row: Addon) -> dict[str, Any]:
     names = [f"{item.name}_URL" for item in row.attachments.all() if item.app_id == row.app_id]
     owner = {"id": str(row.app_id), "name": row.app.name}
     return {
-        "id": str(row.id), "name": row.name, "state": row.state, "plan": plan(row.plan), "config_vars": sorted(names),
-        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"], "human_name": SERVICE["human_name"]}, "app": owner,
-        "provider_id": str(row.id), "provision_message": "", "web_url": None, "actions": [], "billed_price": FREE,
-        "billing_entity": {**owner, "type": "app"}, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "name": row.name,
+        "state": row.state,
+        "plan": plan(row.plan),
+        "config_vars": sorted(names),
+        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"], "human_name": SERVICE["human_name"]},
+        "app": owner,
+        "provider_id": str(row.id),
+        "provision_message": "",
+        "web_url": None,
+        "actions": [],
+        "billed_price": FREE,
+        "billing_entity": {**owner, "type": "app"},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def attachment(row: Attachment) -> dict[str, Any]:
     """An attachment with its add-on."""
     own = row.addon
     return {
-        "id": str(row.id), "name": row.name, "namespace": None, "config_vars": [f"{row.name}_URL"], "web_url": None, "log_input_url": None,
+        "id": str(row.id),
+        "name": row.name,
+        "namespace": None,
+        "config_vars": [f"{row.name}_URL"],
+        "web_url": None,
+        "log_input_url": None,
         "addon": {
-            "id": str(own.id), "name": own.name, "app": {"id": str(own.app_id), "name": own.app.name}, "plan": plan(own.plan), "state": own.state,
+            "id": str(own.id),
+            "name": own.name,
+            "app": {"id": str(own.app_id), "name": own.app.name},
+            "plan": plan(own.plan),
+            "state": own.state,
         },
-        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]}, "app": {"id": str(row.app_id), "name": row.app.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]},
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def stamp(moment: datetime | None) -> str | None:
@@ -71,35 +111,69 @@ def backup(row: Snapshot) -> dict[str, Any]:
     if row.finished_at:
         lines.append((moment, row.failure or f"done in {row.seconds:.1f} s, sha256 {row.sha256}"))
     return {
-        **_transfer(row, lines), "from_type": "pg_dump", "from_name": place_of(row.addon), "from_url": None, "to_type": "gof3r",
-        "to_name": "BACKUP", "to_url": f"greenroom:snapshot/{row.id}", "source_bytes": row.database_size, "processed_bytes": row.size,
-        "started_at": None if row.state == "wanted" else stamp(row.created_at), "finished_at": moment, "succeeded": row.state == "succeeded",
-    }  # fmt: skip
+        **_transfer(row, lines),
+        "from_type": "pg_dump",
+        "from_name": place_of(row.addon),
+        "from_url": None,
+        "to_type": "gof3r",
+        "to_name": "BACKUP",
+        "to_url": f"greenroom:snapshot/{row.id}",
+        "source_bytes": row.database_size,
+        "processed_bytes": row.size,
+        "started_at": None if row.state == "wanted" else stamp(row.created_at),
+        "finished_at": moment,
+        "succeeded": row.state == "succeeded",
+    }
 
 
 def restore(row: Restore) -> dict[str, Any]:
     """A restore as a transfer from a file to the database."""
-    lines = [(stamp(step.at), step.detail or WORDS.get(step.state, step.state)) for step in sorted(row.steps.all(), key=lambda step: step.pk)]
+    lines = [
+        (stamp(step.at), step.detail or WORDS.get(step.state, step.state))
+        for step in sorted(row.steps.all(), key=lambda step: step.pk)
+    ]
     size = row.snapshot.database_size if row.snapshot else 0
     return {
-        **_transfer(row, lines), "from_type": "gof3r" if row.snapshot else "empty", "from_name": row.snapshot.name if row.snapshot else "nothing",
-        "from_url": None, "to_type": "pg_restore", "to_name": place_of(row.addon), "to_url": None, "source_bytes": size,
-        "processed_bytes": size if row.state == "done" else 0, "started_at": None if row.state == "wanted" else stamp(row.created_at),
-        "finished_at": stamp(row.finished_at), "succeeded": row.state == "done",
-    }  # fmt: skip
+        **_transfer(row, lines),
+        "from_type": "gof3r" if row.snapshot else "empty",
+        "from_name": row.snapshot.name if row.snapshot else "nothing",
+        "from_url": None,
+        "to_type": "pg_restore",
+        "to_name": place_of(row.addon),
+        "to_url": None,
+        "source_bytes": size,
+        "processed_bytes": size if row.state == "done" else 0,
+        "started_at": None if row.state == "wanted" else stamp(row.created_at),
+        "finished_at": stamp(row.finished_at),
+        "succeeded": row.state == "done",
+    }
 
 
 def _transfer(row: Snapshot | Restore, lines: list[tuple[str | None, str]]) -> dict[str, Any]:
     return {
-        "uuid": str(row.id), "num": row.number, "options": {}, "warnings": 0, "schedule": None, "canceled_at": None,
+        "uuid": str(row.id),
+        "num": row.number,
+        "options": {},
+        "warnings": 0,
+        "schedule": None,
+        "canceled_at": None,
         "logs": [{"created_at": at, "message": text} for at, text in lines],
-        "created_at": stamp(row.created_at), "updated_at": stamp(row.updated_at),
-    }  # fmt: skip
+        "created_at": stamp(row.created_at),
+        "updated_at": stamp(row.updated_at),
+    }
 
 
 def schedule(row: Schedule) -> dict[str, Any]:
     """A daily backup."""
     return {
-        "uuid": str(row.id), "name": row.name, "hour": row.hour, "timezone": row.timezone, "days": [], "retain_weeks": 0, "retain_months": 0,
-        "created_at": stamp(row.created_at), "updated_at": stamp(row.updated_at), "deleted_at": None,
-    }  # fmt: skip
+        "uuid": str(row.id),
+        "name": row.name,
+        "hour": row.hour,
+        "timezone": row.timezone,
+        "days": [],
+        "retain_weeks": 0,
+        "retain_months": 0,
+        "created_at": stamp(row.created_at),
+        "updated_at": stamp(row.updated_at),
+        "deleted_at": None,
+    }

@@ -76,7 +76,9 @@ def create_account(call: Call) -> Reply:
 
 @route("POST", "/accounts/{email}/token", "admin:token", returns="201 account.token")
 def create_token_for_account(call: Call) -> Reply:
-    """A new token of scope global for somebody who has lost theirs, shown this once. Their other tokens go on until they are revoked."""
+    """A new token of scope global for somebody who has lost theirs, shown this once. Their other tokens go on until
+    they are revoked.
+    """
     account, plain = actions.create_token_for(actor=call.actor, email=call.params["email"])
     return Reply({**shapes.account(account), "token": plain}, 201)
 
@@ -98,7 +100,9 @@ def create_authorization(call: Call) -> Reply:
         raise UserError("scope must be a list of strings.")
     _refuse_wider(call, scopes)
     seconds = call.body.get("expires_in")
-    seconds = int(seconds) if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 12 else seconds  # the CLI sends text
+    seconds = (
+        int(seconds) if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 12 else seconds
+    )  # the CLI sends text
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9):
         raise UserError("expires_in must be a number of seconds from 1 to 999999999, or null.")
     token, plain = actions.create_token(
@@ -138,7 +142,9 @@ def update_authorization(call: Call) -> dict[str, Any]:
 
 @route("POST", "/oauth/authorizations/{id}/actions/regenerate-tokens", "account:write", returns="authorization")
 def rotate_authorization(call: Call) -> dict[str, Any]:
-    """A new text for the token, shown this once; the old one ends now. Never for one that may do more than the caller's."""
+    """A new text for the token, shown this once; the old one ends now. Never for one that may do more than the
+    caller's.
+    """
     token = _token(call)
     _refuse_wider(call, token.scopes)
     row, plain = actions.rotate_token(actor=call.actor, account=token.account, token_id=str(token.id))

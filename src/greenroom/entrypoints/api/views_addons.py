@@ -19,11 +19,17 @@ SERVICES = tuple(rules.KIND_OF)
 
 
 def addon_of(call: Call, text: str, permission: str, app: App | None = None) -> Addon:
-    """The add-on of that name or id (or, with an app, attachment), if the caller may do ``permission`` with the app that owns it."""
+    """The add-on of that name or id (or, with an app, attachment), if the caller may do ``permission`` with the app
+    that owns it.
+    """
     found = [row for row in queries.find_addons(text, app) if _may_see(call, row.app)]
     if len(found) > 1:
         names = ", ".join(row.name for row in found)
-        raise UserError(f"Ambiguous identifier; multiple matching add-ons found: {names}.", hint="name one of them", id="multiple_matches")
+        raise UserError(
+            f"Ambiguous identifier; multiple matching add-ons found: {names}.",
+            hint="name one of them",
+            id="multiple_matches",
+        )
     if found:
         authorise(call.actor, found[0].app.name, permission)
         return found[0]
@@ -74,7 +80,9 @@ def get_addon_of_app(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/addons", "data:write", takes="addon.create", returns="201 addon")
 def create_addon(call: Call) -> Reply:
-    """A database: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. Another plan than the one that there is is refused."""
+    """A database: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. Another plan than the one that
+    there is is refused.
+    """
     wanted = call.body.get("plan")
     name = wanted.get("name") if isinstance(wanted, dict) else wanted
     service = name.partition(":")[0] if isinstance(name, str) else ""
@@ -99,10 +107,16 @@ def create_addon(call: Call) -> Reply:
 
 def _refuse_unknown(service: str, name: Any) -> None:
     if service not in SERVICES:
-        raise NotFoundError(f"Couldn't find the add-on service {service[:60]!r}.", hint=rules.instead(service), resource="addon_service")
+        raise NotFoundError(
+            f"Couldn't find the add-on service {service[:60]!r}.", hint=rules.instead(service), resource="addon_service"
+        )
     problem = rules.plan_problem(name)
     if problem:
-        raise NotFoundError(problem, hint=f"heroku addons:create {service} makes one; it may grow to the size in `heroku pg:info`", resource="plan")
+        raise NotFoundError(
+            problem,
+            hint=f"heroku addons:create {service} makes one; it may grow to the size in `heroku pg:info`",
+            resource="plan",
+        )
 
 
 def _text(value: Any) -> str:
@@ -125,7 +139,9 @@ def rename_addon(call: Call) -> dict[str, Any]:
     wanted = call.body.get("plan")
     plan = (wanted.get("name") if isinstance(wanted, dict) else wanted) or ""
     if plan and plan != row.plan:
-        raise UserError(f"{row.name} has the one plan that there is, {row.plan}.", hint="heroku pg:info shows how large it may grow")
+        raise UserError(
+            f"{row.name} has the one plan that there is, {row.plan}.", hint="heroku pg:info shows how large it may grow"
+        )
     if plan and not call.text("name"):
         return shapes_data.addon(row)
     return shapes_data.addon(actions.rename(actor=call.actor, addon=row, name=call.text("name", required=True)))
@@ -172,9 +188,18 @@ def attachments_of_addon(call: Call) -> Listing:
     return Listing(found, each(shapes_data.attachment), columns=NAMED)
 
 
-@route("POST", "/addon-attachments", "account:write", also="data:write", takes="addon-attachment.create", returns="201 addon-attachment")
+@route(
+    "POST",
+    "/addon-attachments",
+    "account:write",
+    also="data:write",
+    takes="addon-attachment.create",
+    returns="201 addon-attachment",
+)
 def create_attachment(call: Call) -> Reply:
-    """Let an app see an add-on: {addon, app, name, confirm}. A name in use is moved if confirm has the app's name: promoting."""
+    """Let an app see an add-on: {addon, app, name, confirm}. A name in use is moved if confirm has the app's name:
+    promoting.
+    """
     app = app_named(call, call.body.get("app"), "data:write")
     addon = call.body.get("addon")
     text = (addon.get("name") or addon.get("id")) if isinstance(addon, dict) else addon
@@ -191,7 +216,11 @@ def create_attachment(call: Call) -> Reply:
 def delete_attachment(call: Call) -> dict[str, Any]:
     """The app no longer sees the add-on under this name."""
     row = _first(
-        [item for item in queries.find_attachments(call.params["attachment"], None) if visible(call.actor).filter(pk=item.app_id).exists()]
+        [
+            item
+            for item in queries.find_attachments(call.params["attachment"], None)
+            if visible(call.actor).filter(pk=item.app_id).exists()
+        ]
     )
     authorise(call.actor, row.app.name, "data:write")
     shape = shapes_data.attachment(row)
@@ -209,7 +238,14 @@ def resolve_addon(call: Call) -> list[dict[str, Any]]:
     return [shapes_data.addon(row) for row in found]
 
 
-@route("POST", "/actions/addon-attachments/resolve", "account:read", also="view", takes="addon-attachment.resolve", returns="[addon-attachment]")
+@route(
+    "POST",
+    "/actions/addon-attachments/resolve",
+    "account:read",
+    also="view",
+    takes="addon-attachment.resolve",
+    returns="[addon-attachment]",
+)
 def resolve_attachment(call: Call) -> list[dict[str, Any]]:
     """The attachments that {addon_attachment} may mean, in {app} if it is given."""
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
@@ -237,7 +273,9 @@ def services(call: Call) -> list[dict[str, Any]]:
 def service(call: Call) -> dict[str, Any]:
     """One service."""
     if call.params["service"] not in (*SERVICES, shapes_data.SERVICE["id"]):
-        raise NotFoundError("Couldn't find that add-on service.", hint=rules.instead(call.params["service"]), resource="addon_service")
+        raise NotFoundError(
+            "Couldn't find that add-on service.", hint=rules.instead(call.params["service"]), resource="addon_service"
+        )
     return shapes_data.SERVICE
 
 

@@ -69,7 +69,9 @@ def get_app(call: Call) -> dict[str, Any]:
 
 @route("PATCH", "/apps/{app}", "settings", takes="app.update", returns="app")
 def change_app(call: Call) -> dict[str, Any]:
-    """Name, maintenance, required checks, pausing of automatic deployment: {deploy_paused: reason, deploy_paused_until: a moment or null}."""
+    """Name, maintenance, required checks, pausing of automatic deployment: {deploy_paused: reason, deploy_paused_until:
+    a moment or null}.
+    """
     app = call.app
     _refuse_places(call)
     changes: dict[str, Any] = {}
@@ -98,7 +100,10 @@ def change_app(call: Call) -> dict[str, Any]:
     return shapes.app(app, sdk=_sdk(call))
 
 
-PERMISSIONS_HINT = "view is the role viewer, view and deploy developer, view, deploy and operate operator; or leave permissions out and give a role"
+PERMISSIONS_HINT = (
+    "view is the role viewer, view and deploy developer, view, deploy and operate operator; or leave permissions out"
+    " and give a role"
+)
 PLACES = {"stack": shapes.STACK, "build_stack": shapes.STACK, "region": shapes.REGION}
 ABSENT = {
     "space": "There are no private spaces: dynos of different apps never reach each other anyway.",
@@ -115,7 +120,10 @@ def _refuse_places(call: Call) -> None:
         if text and text not in row.values():
             what = "stack" if "stack" in name else "region"
             command = "apps:stacks" if what == "stack" else "regions"
-            raise UserError(f"There is no {what} {str(text)[:60]}: apps are on {row['name']}.", hint=f"leave --{what} out; heroku {command} lists them")
+            raise UserError(
+                f"There is no {what} {str(text)[:60]}: apps are on {row['name']}.",
+                hint=f"leave --{what} out; heroku {command} lists them",
+            )
     for name, text in ABSENT.items():
         if call.body.get(name):
             raise UserError(text, hint="heroku access:add E-MAIL -a APP" if name != "space" else "leave --space out")
@@ -132,10 +140,14 @@ def _pause_end(call: Call) -> datetime | None:
         moment = datetime.min
     if moment.tzinfo is None or not call.text("deploy_paused"):
         raise UserError(
-            "deploy_paused_until must be a moment with its offset, beside deploy_paused, the reason.", hint='as in "2026-11-27T17:00:00Z"'
+            "deploy_paused_until must be a moment with its offset, beside deploy_paused, the reason.",
+            hint='as in "2026-11-27T17:00:00Z"',
         )
     if moment <= clock.now():
-        raise UserError(f"deploy_paused_until is over: {clock.heroku_time(moment)}.", hint=f"it is {clock.heroku_time(clock.now())} now")
+        raise UserError(
+            f"deploy_paused_until is over: {clock.heroku_time(moment)}.",
+            hint=f"it is {clock.heroku_time(clock.now())} now",
+        )
     return moment
 
 
@@ -159,7 +171,9 @@ def change_config(call: Call) -> Reply:
     """Set vars; null removes one. One release for all of them."""
     release = deliveries.change_config(actor=call.actor, app=call.app, home=HOME, updates=call.body)
     serving = live(call.app)
-    undo = {"X-Greenroom-Undo": f"v{serving.release.version}"} if serving and serving.release.status == "succeeded" else {}
+    undo = (
+        {"X-Greenroom-Undo": f"v{serving.release.version}"} if serving and serving.release.status == "succeeded" else {}
+    )
     headers = {"X-Greenroom-Release": f"v{release.version}", **undo, **shapes.news(release)} if release else {}
     return Reply(list_config(call), 200, headers)
 
@@ -169,10 +183,14 @@ def list_collaborators(call: Call) -> Listing:
     """The owner and everybody with a role."""
     app = call.app
     owner: dict[str, Any] = {
-        "id": str(app.id), "role": "owner", "user": {**shapes.user(app.owner), "federated": False}, "permissions": [],
+        "id": str(app.id),
+        "role": "owner",
+        "user": {**shapes.user(app.owner), "federated": False},
+        "permissions": [],
         "app": {"id": str(app.id), "name": app.name},
-        "created_at": shapes.heroku_time(app.created_at), "updated_at": shapes.heroku_time(app.updated_at),
-    }  # fmt: skip
+        "created_at": shapes.heroku_time(app.created_at),
+        "updated_at": shapes.heroku_time(app.updated_at),
+    }
     rows = app.collaborators.select_related("account", "app")
     return Listing(rows, each(shapes.collaborator), "email", {"email": "account__email", **USUAL}, first=(owner,))
 
@@ -180,12 +198,16 @@ def list_collaborators(call: Call) -> Listing:
 @route("POST", "/apps/{app}/collaborators", "access", takes="collaborator.create", returns="201 collaborator")
 def add_collaborator(call: Call) -> Reply:
     """Let somebody in: {user: e-mail, role}, or Heroku's permissions instead of a role."""
-    row = actions.add_collaborator(actor=call.actor, app=call.app, email=call.text("user", required=True), role=_wanted_role(call))
+    row = actions.add_collaborator(
+        actor=call.actor, app=call.app, email=call.text("user", required=True), role=_wanted_role(call)
+    )
     return Reply(shapes.collaborator(row), 201)
 
 
 def _wanted_role(call: Call) -> str:
-    """The role that is asked for; what Heroku calls permissions gives the role that allows just these, never a wider one."""
+    """The role that is asked for; what Heroku calls permissions gives the role that allows just these, never a wider
+    one.
+    """
     role, given = call.text("role"), call.body.get("permissions")
     if not given:
         return role or "developer"
@@ -196,7 +218,10 @@ def _wanted_role(call: Call) -> str:
         raise UserError(f"permissions are {', '.join(HEROKU_PERMISSIONS)}.", hint=PERMISSIONS_HINT)
     found = role_of_permissions(names)
     if not found or role not in ("", found):
-        raise UserError(f"No role gives just {', '.join(sorted(set(names)))}{f' and is {role}' if found else ''}.", hint=PERMISSIONS_HINT)
+        raise UserError(
+            f"No role gives just {', '.join(sorted(set(names)))}{f' and is {role}' if found else ''}.",
+            hint=PERMISSIONS_HINT,
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""The API of an app's list of config vars that the installers of its builds see. Names alone: no value is read or shown."""
+"""The API of an app's list of config vars that the installers of its builds see. Names alone: no value is read or
+shown.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,12 @@ from greenroom.builds import visible
 from greenroom.entrypoints.api.routing import Call, route
 
 ALWAYS = [
-    "PIP_EXTRA_INDEX_URL", "POETRY_HTTP_BASIC_*_USERNAME", "POETRY_HTTP_BASIC_*_PASSWORD", "UV_INDEX_*_USERNAME", "UV_INDEX_*_PASSWORD",
-]  # fmt: skip
+    "PIP_EXTRA_INDEX_URL",
+    "POETRY_HTTP_BASIC_*_USERNAME",
+    "POETRY_HTTP_BASIC_*_PASSWORD",
+    "UV_INDEX_*_USERNAME",
+    "UV_INDEX_*_PASSWORD",
+]
 
 
 def _shown(call: Call, names: tuple[str, ...]) -> dict[str, Any]:

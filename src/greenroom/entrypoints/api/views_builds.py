@@ -34,7 +34,9 @@ def list_builds(call: Call) -> Listing:
 
 def _page(rows: list[Build]) -> list[dict[str, Any]]:
     found = Delivery.objects.filter(build__in=rows).order_by("-seq")
-    outputs = {delivery.build_id: transcript_url(delivery) for delivery in found}  # of several of one build the first stays
+    outputs = {
+        delivery.build_id: transcript_url(delivery) for delivery in found
+    }  # of several of one build the first stays
     return [shapes.build(row, outputs.get(row.pk, "")) for row in rows]
 
 
@@ -50,7 +52,11 @@ def _build(call: Call) -> Build:
 def get_build(call: Call) -> dict[str, Any]:
     """One build by its id, or by that of its delivery."""
     name = call.params["build"]
-    delivery = Delivery.objects.filter(app=call.app, pk=name).select_related("build__app", "account").first() if is_uuid(name) else None
+    delivery = (
+        Delivery.objects.filter(app=call.app, pk=name).select_related("build__app", "account").first()
+        if is_uuid(name)
+        else None
+    )
     if delivery is not None:
         return shapes.build_of_delivery(delivery, transcript_url(delivery))
     row = _build(call)
@@ -82,7 +88,9 @@ def _cache(call: Call) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/build-cache", "view", returns="build-cache")
 def get_build_cache(call: Call) -> dict[str, Any]:
-    """Bytes of the app's own cache, of the one that all apps share, of all, and what they may take; when it was last emptied."""
+    """Bytes of the app's own cache, of the one that all apps share, of all, and what they may take; when it was last
+    emptied.
+    """
     return _cache(call)
 
 
@@ -101,7 +109,9 @@ def _slug(call: Call) -> Slug:
     else:
         found = releases.by_name(call.app, name).slug
     if found is None:
-        raise NotFoundError(f"Couldn't find slug {name[:40]}.", hint=f"greenroom releases -a {call.app.name}", resource="slug")
+        raise NotFoundError(
+            f"Couldn't find slug {name[:40]}.", hint=f"greenroom releases -a {call.app.name}", resource="slug"
+        )
     return found
 
 

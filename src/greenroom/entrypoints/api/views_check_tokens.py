@@ -1,4 +1,6 @@
-"""The API of tokens that may report some checks of one app and nothing else, and of checks that are pinned to one of them."""
+"""The API of tokens that may report some checks of one app and nothing else, and of checks that are pinned to one of
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,16 @@ from greenroom.entrypoints.api.routing import Call, Reply, route
 def _shown(row: Token, pins: dict[str, str], plain: str = "") -> dict[str, Any]:
     pinned = [name for name in row.checks if pins.get(rules.key(name)) == str(row.id)]
     return {
-        "id": str(row.id), "token": plain or f"grm_...{row.last_four}", "checks": row.checks, "pinned": pinned,
-        "description": row.description, "user": {"email": row.account.email}, "created_at": heroku_time(row.created_at),
-        "used_at": heroku_time(row.used_at), "expires_at": heroku_time(row.expires_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "token": plain or f"grm_...{row.last_four}",
+        "checks": row.checks,
+        "pinned": pinned,
+        "description": row.description,
+        "user": {"email": row.account.email},
+        "created_at": heroku_time(row.created_at),
+        "used_at": heroku_time(row.used_at),
+        "expires_at": heroku_time(row.expires_at),
+    }
 
 
 @route("GET", "/apps/{app}/check-tokens", "checks:token", returns="[check-token]")
@@ -40,15 +48,22 @@ def create_token(call: Call) -> Reply:
         raise UserError("checks must be a list of names.", hint='for example {"checks": ["ci/build"]}')
     own = [name for name in names if rules.key(name) in rules.BUILTIN]
     if own:
-        raise UserError(f"Check {own[0]} is run by Greenroom itself and cannot be reported.", hint="choose another name")
+        raise UserError(
+            f"Check {own[0]} is run by Greenroom itself and cannot be reported.", hint="choose another name"
+        )
     seconds = call.body.get("expires_in")
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9):
         raise UserError("expires_in must be a number of seconds above 0, or null.")
     with transaction.atomic():
         token, plain = accounts.create_token(
-            actor=call.actor, account=Account.objects.get(pk=call.actor.account), scopes=("checks:write",), app=call.app,
-            checks=tuple(name.strip() for name in names), description=call.text("description"), seconds=seconds,
-        )  # fmt: skip
+            actor=call.actor,
+            account=Account.objects.get(pk=call.actor.account),
+            scopes=("checks:write",),
+            app=call.app,
+            checks=tuple(name.strip() for name in names),
+            description=call.text("description"),
+            seconds=seconds,
+        )
         if call.body.get("pin") is True:
             outside.pin(app=call.app, names=token.checks, token_id=token.id, actor=call.actor)
     return Reply(_shown(token, queries.pins(call.app), plain), 201)
@@ -56,11 +71,15 @@ def create_token(call: Call) -> Reply:
 
 @route("DELETE", "/apps/{app}/check-tokens/{token}", "checks:token", returns="check-token")
 def revoke_token(call: Call) -> dict[str, Any]:
-    """End a token for reports now, whoever made it. Its pins stay: the checks then wait for another token or to be unpinned."""
+    """End a token for reports now, whoever made it. Its pins stay: the checks then wait for another token or to be
+    unpinned.
+    """
     rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None)
     row = next((row for row in rows if str(row.id) == call.params["token"]), None)
     if row is None:
-        raise NotFoundError("Couldn't find that token.", hint=f"greenroom checks:tokens -a {call.app.name}", resource="token")
+        raise NotFoundError(
+            "Couldn't find that token.", hint=f"greenroom checks:tokens -a {call.app.name}", resource="token"
+        )
     accounts.revoke_token(actor=call.actor, account=row.account, token_id=str(row.id))
     return _shown(row, queries.pins(call.app))
 

@@ -37,23 +37,47 @@ def _exit_code(status: str) -> int | None:
 
 def _test_run(row: TestRun) -> dict[str, Any]:
     return {
-        "id": str(row.pk), "number": row.number, "status": _status(row), "pipeline": {"id": str(row.pipeline_id), "name": row.pipeline.name},
-        "commit_branch": row.commit_branch, "commit_sha": row.commit_sha, "commit_message": row.commit_message,
-        "message": row.message or (row.check_run.title if row.check_run else "") or None, "warning_message": None,
-        "actor_email": row.account.email if row.account else "greenroom@localhost", "user": shapes.user(row.account), "organization": None, "app_setup": None,
-        "clear_cache": False, "debug": False, "dyno": {"size": "standard-1x"}, "source_blob_url": "", "uploaded": row.uploaded,
-        "app": {"id": str(row.app_id), "name": row.app.name}, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.pk),
+        "number": row.number,
+        "status": _status(row),
+        "pipeline": {"id": str(row.pipeline_id), "name": row.pipeline.name},
+        "commit_branch": row.commit_branch,
+        "commit_sha": row.commit_sha,
+        "commit_message": row.commit_message,
+        "message": row.message or (row.check_run.title if row.check_run else "") or None,
+        "warning_message": None,
+        "actor_email": row.account.email if row.account else "greenroom@localhost",
+        "user": shapes.user(row.account),
+        "organization": None,
+        "app_setup": None,
+        "clear_cache": False,
+        "debug": False,
+        "dyno": {"size": "standard-1x"},
+        "source_blob_url": "",
+        "uploaded": row.uploaded,
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _node(row: TestRun) -> dict[str, Any]:
     status = _status(row)
     return {
-        "id": str(row.node), "index": 0, "status": status, "exit_code": _exit_code(status), "error_status": None,
-        "message": row.message or None, "dyno": None, "pipeline": {"id": str(row.pipeline_id)}, "test_run": {"id": str(row.pk)},
-        "setup_stream_url": _stream(row, row.setup), "output_stream_url": _stream(row, row.output),
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.node),
+        "index": 0,
+        "status": status,
+        "exit_code": _exit_code(status),
+        "error_status": None,
+        "message": row.message or None,
+        "dyno": None,
+        "pipeline": {"id": str(row.pipeline_id)},
+        "test_run": {"id": str(row.pk)},
+        "setup_stream_url": _stream(row, row.setup),
+        "output_stream_url": _stream(row, row.output),
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _stream(row: TestRun, file: str) -> str:
@@ -64,7 +88,9 @@ def _stream(row: TestRun, file: str) -> str:
 
 
 def _rows(call: Call) -> Any:
-    return TestRun.objects.filter(app__in=visible(call.actor).values("id")).select_related("pipeline", "app", "check_run", "account")
+    return TestRun.objects.filter(app__in=visible(call.actor).values("id")).select_related(
+        "pipeline", "app", "check_run", "account"
+    )
 
 
 def _by_id(call: Call) -> TestRun:
@@ -91,15 +117,25 @@ def list_test_runs(call: Call) -> Listing | list[dict[str, Any]]:
 def get_test_run(call: Call) -> dict[str, Any]:
     """One test run by its number."""
     number = call.params["number"]
-    row = _rows(call).filter(pipeline=call.pipeline, number=int(number)).first() if number.isdecimal() and len(number) < 9 else None
+    row = (
+        _rows(call).filter(pipeline=call.pipeline, number=int(number)).first()
+        if number.isdecimal() and len(number) < 9
+        else None
+    )
     if row is None:
-        raise NotFoundError(f"The pipeline {call.pipeline.name} has no test run {number[:20]}.", hint="heroku ci -a APP", resource="test_run")
+        raise NotFoundError(
+            f"The pipeline {call.pipeline.name} has no test run {number[:20]}.",
+            hint="heroku ci -a APP",
+            resource="test_run",
+        )
     _slow_down(row)
     return _test_run(row)
 
 
 def _slow_down(row: TestRun) -> None:
-    """``heroku ci:run`` asks again without a pause until the state is another: it gets one here, for its account's allowance and this machine's sake."""
+    """``heroku ci:run`` asks again without a pause until the state is another: it gets one here, for its account's
+    allowance and this machine's sake.
+    """
     if _status(row) not in rules.TEST_ENDED:
         time.sleep(PAUSE)
         row.refresh_from_db()
@@ -117,11 +153,15 @@ def list_nodes(call: Call) -> list[dict[str, Any]]:
     return [_node(_by_id(call))]
 
 
-@route("POST", "/test-runs", "account:write", also="pipelines:test push", takes="test-run.create", returns="201 test-run")
+@route(
+    "POST", "/test-runs", "account:write", also="pipelines:test push", takes="test-run.create", returns="201 test-run"
+)
 def start_test_run(call: Call) -> Reply:
-    """{pipeline, source_blob_url, commit_sha, commit_branch, commit_message}: run the tests of an archive that was put to ``POST /sources``.
+    """{pipeline, source_blob_url, commit_sha, commit_branch, commit_message}: run the tests of an archive that was put
+    to ``POST /sources``.
 
-    It is built and tested in the pipeline's first app, with the pipeline's test config vars, and changes nothing of the commit it is said to be.
+    It is built and tested in the pipeline's first app, with the pipeline's test config vars, and changes nothing of the
+    commit it is said to be.
     """
     if call.body.get("debug") is True:
         raise UserError("A test run cannot be entered here: there is no ci:debug.", hint="heroku run bash -a APP")
@@ -131,15 +171,30 @@ def start_test_run(call: Call) -> Reply:
         authorise(call.actor, str(parent.pk), "push")  # its code runs in this app's name
     tarball = uploads.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
     if tarball is None:
-        raise UserError("source_blob_url must be a get_url of this installation: other addresses are not fetched.", hint="POST /sources, then PUT the archive")
+        raise UserError(
+            "source_blob_url must be a get_url of this installation: other addresses are not fetched.",
+            hint="POST /sources, then PUT the archive",
+        )
     row = testing.start(
-        actor=call.actor, pipeline=pipeline, home=HOME, tarball=tarball, commit_sha=call.text("commit_sha", required=True),
-        commit_branch=call.text("commit_branch", required=True), commit_message=call.text("commit_message"),
-    )  # fmt: skip
+        actor=call.actor,
+        pipeline=pipeline,
+        home=HOME,
+        tarball=tarball,
+        commit_sha=call.text("commit_sha", required=True),
+        commit_branch=call.text("commit_branch", required=True),
+        commit_message=call.text("commit_message"),
+    )
     return Reply(_test_run(_rows(call).get(pk=row.pk)), 201)
 
 
-@route("PATCH", "/test-runs/{test_run}", "account:write", also="pipelines:test push", takes="test-run.update", returns="test-run")
+@route(
+    "PATCH",
+    "/test-runs/{test_run}",
+    "account:write",
+    also="pipelines:test push",
+    takes="test-run.update",
+    returns="test-run",
+)
 def update_test_run(call: Call) -> dict[str, Any]:
     """{status: "cancelled"}: end the test run of an archive before it is over."""
     row = _by_id(call)
@@ -158,6 +213,9 @@ def repository(call: Call) -> dict[str, Any]:
     if app is None or not visible(call.actor).filter(pk=app.pk).exists():
         raise NotFoundError(f"The pipeline {call.pipeline.name} has no app with a repository.", resource="repository")
     return {
-        "id": str(app.pk), "repository": {"id": str(app.pk), "name": f"greenroom/{app.name}", "type": "greenroom"}, "organization": None,
-        "owner": {"id": str(app.owner_id)}, "ci": True,
-    }  # fmt: skip
+        "id": str(app.pk),
+        "repository": {"id": str(app.pk), "name": f"greenroom/{app.name}", "type": "greenroom"},
+        "organization": None,
+        "owner": {"id": str(app.owner_id)},
+        "ci": True,
+    }

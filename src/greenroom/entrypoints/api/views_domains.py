@@ -23,18 +23,28 @@ from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.router import certificates, endpoints
 from greenroom.router.models import SniEndpoint
 
-OWN_CA = "It is signed by this installation's own CA: whoever trusts its ca.pem trusts it. For the public, add one of a public CA: heroku certs:add CRT KEY"
+OWN_CA = (
+    "It is signed by this installation's own CA: whoever trusts its ca.pem trusts it. For the public, add one of a"
+    " public CA: heroku certs:add CRT KEY"
+)
 
 
 def _domain(row: Domain) -> dict[str, Any]:
     use = getattr(row, "certificate", None)
     endpoint = {"id": str(use.endpoint_id), "name": use.endpoint.name} if use else None
     return {
-        "id": str(row.id), "hostname": row.hostname, "kind": row.kind, "cname": f"{row.app.name}.localhost", "status": "none",
-        "acm_status": "cert issued" if row.app.acm else None, "acm_status_reason": None, "sni_endpoint": endpoint,
+        "id": str(row.id),
+        "hostname": row.hostname,
+        "kind": row.kind,
+        "cname": f"{row.app.name}.localhost",
+        "status": "none",
+        "acm_status": "cert issued" if row.app.acm else None,
+        "acm_status_reason": None,
+        "sni_endpoint": endpoint,
         "app": {"id": str(row.app_id), "name": row.app.name},
-        "created_at": clock.heroku_time(row.created_at), "updated_at": clock.heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": clock.heroku_time(row.created_at),
+        "updated_at": clock.heroku_time(row.updated_at),
+    }
 
 
 def _find(call: Call) -> Domain:
@@ -57,17 +67,27 @@ def list_domains(call: Call) -> Listing:
     """The app's own name first, then its custom domains."""
     app = call.app
     own = {
-        "id": str(app.id), "hostname": f"{app.name}.localhost", "kind": "heroku", "cname": None, "status": "none", "acm_status": None,
-        "acm_status_reason": None, "sni_endpoint": None, "app": {"id": str(app.id), "name": app.name},
-        "created_at": clock.heroku_time(app.created_at), "updated_at": clock.heroku_time(app.updated_at),
-    }  # fmt: skip
+        "id": str(app.id),
+        "hostname": f"{app.name}.localhost",
+        "kind": "heroku",
+        "cname": None,
+        "status": "none",
+        "acm_status": None,
+        "acm_status_reason": None,
+        "sni_endpoint": None,
+        "app": {"id": str(app.id), "name": app.name},
+        "created_at": clock.heroku_time(app.created_at),
+        "updated_at": clock.heroku_time(app.updated_at),
+    }
     rows = app.domains.select_related("app", "certificate__endpoint")
     return Listing(rows, each(_domain), "hostname", {"hostname": "hostname", **USUAL}, first=(own,))
 
 
 @route("POST", "/apps/{app}/domains", "domains", takes="domain.create", returns="201 domain")
 def add_domain(call: Call) -> Reply:
-    """A host name for the app: {hostname, sni_endpoint: name or null}. A certificate that covers it is taken by itself."""
+    """A host name for the app: {hostname, sni_endpoint: name or null}. A certificate that covers it is taken by
+    itself.
+    """
     app, name = call.app, call.text("sni_endpoint")
     if name:
         endpoints.find(app, name)
@@ -84,7 +104,9 @@ def add_domain(call: Call) -> Reply:
 
 
 def _is_proven(app: App, hostname: str) -> bool | None:
-    """Whether the DNS says that the domain is the owner's; not asked where no proof is needed. None when it cannot be asked."""
+    """Whether the DNS says that the domain is the owner's; not asked where no proof is needed. None when it cannot be
+    asked.
+    """
     try:
         normal = normal_hostname(hostname)
     except ValueError:
@@ -159,14 +181,27 @@ def _endpoint(row: SniEndpoint) -> dict[str, Any]:
     facts = certificates.described(row.chain)
     uses = list(row.uses.select_related("domain").order_by("domain__hostname"))
     return {
-        "id": str(row.id), "name": row.name, "display_name": None, "certificate_chain": row.chain, "cname": None,
-        "domains": [str(use.domain_id) for use in uses], "app": {"id": str(row.app_id), "name": row.app.name},
+        "id": str(row.id),
+        "name": row.name,
+        "display_name": None,
+        "certificate_chain": row.chain,
+        "cname": None,
+        "domains": [str(use.domain_id) for use in uses],
+        "app": {"id": str(row.app_id), "name": row.app.name},
         "ssl_cert": {
-            "acm": row.issued, "ca_signed?": _publicly_signed(row.chain, row.names[0]), "cert_domains": row.names, "expires_at": facts["expires_at"],
-            "issuer": facts["issuer"], "self_signed?": facts["self_signed"], "starts_at": facts["starts_at"], "subject": facts["subject"], "id": str(row.id),
+            "acm": row.issued,
+            "ca_signed?": _publicly_signed(row.chain, row.names[0]),
+            "cert_domains": row.names,
+            "expires_at": facts["expires_at"],
+            "issuer": facts["issuer"],
+            "self_signed?": facts["self_signed"],
+            "starts_at": facts["starts_at"],
+            "subject": facts["subject"],
+            "id": str(row.id),
         },
-        "created_at": clock.heroku_time(row.created_at), "updated_at": clock.heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": clock.heroku_time(row.created_at),
+        "updated_at": clock.heroku_time(row.updated_at),
+    }
 
 
 @route("GET", "/apps/{app}/sni-endpoints", "view", returns="[sni-endpoint]")

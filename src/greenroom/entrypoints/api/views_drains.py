@@ -15,10 +15,18 @@ from greenroom.logs.models import LogDrain
 
 def _shape(row: LogDrain) -> dict[str, Any]:
     return {
-        "id": str(row.id), "url": row.url, "token": row.token, "addon": None, "extended": None,
-        "sent_lines": row.sent, "sent_at": heroku_time(row.sent_at), "failures": row.failures, "error": row.error or None,
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "url": row.url,
+        "token": row.token,
+        "addon": None,
+        "extended": None,
+        "sent_lines": row.sent,
+        "sent_at": heroku_time(row.sent_at),
+        "failures": row.failures,
+        "error": row.error or None,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 @route("GET", "/apps/{app}/log-drains", "config:read", query=("extended",), returns="[log-drain]")

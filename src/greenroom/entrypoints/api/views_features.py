@@ -1,4 +1,6 @@
-"""The API of what can be switched on Heroku and is settled here: features, buildpacks, the registry of buildpacks. Each refusal says what is there instead."""
+"""The API of what can be switched on Heroku and is settled here: features, buildpacks, the registry of buildpacks. Each
+refusal says what is there instead.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from greenroom.entrypoints.api.routing import Call, route
 
 PYTHON = "heroku/python"
 PYTHON_URLS = re.compile(
-    r"(urn:buildpack:)?heroku/python\Z|https://(www\.)?github\.com/heroku/heroku-buildpack-python(\.git)?(#.*)?\Z|https://.*/heroku/python\.tgz\Z"
+    r"(urn:buildpack:)?heroku/python\Z|https://(www\.)?github\.com/heroku/heroku-buildpack-python(\.git)?(#.*)?\Z"
+    r"|https://.*/heroku/python\.tgz\Z"
 )
 FEATURES: dict[str, tuple[bool, str, str, str]] = {
     "preboot": (True, "general", "New web dynos answer before old ones stop; on for every app.", ""),
@@ -51,16 +54,27 @@ FEATURES: dict[str, tuple[bool, str, str, str]] = {
 }
 """name -> (on, Heroku's state, what it is, what there is instead of the other setting)."""
 NAMESPACE = uuid.UUID("6d1f4a64-6a0d-4c52-9f39-2f3d3b8f5a10")
-INSTEAD = "apps are built by heroku/python alone; what other buildpacks add goes into bin/pre_compile and bin/post_compile (docs/reference/app-files.md)."
+INSTEAD = (
+    "apps are built by heroku/python alone; what other buildpacks add goes into bin/pre_compile and bin/post_compile"
+    " (docs/reference/app-files.md)."
+)
 
 
 def _feature(call: Call, name: str) -> dict[str, Any]:
     on, state, text, _ = FEATURES[name]
     at = heroku_time(call.app.created_at)
     return {
-        "id": str(uuid.uuid5(NAMESPACE, name)), "name": name, "display_name": name, "description": text, "doc_url": "", "enabled": on,
-        "feedback_email": "", "state": state, "created_at": at, "updated_at": at,
-    }  # fmt: skip
+        "id": str(uuid.uuid5(NAMESPACE, name)),
+        "name": name,
+        "display_name": name,
+        "description": text,
+        "doc_url": "",
+        "enabled": on,
+        "feedback_email": "",
+        "state": state,
+        "created_at": at,
+        "updated_at": at,
+    }
 
 
 def _named(call: Call) -> str:
@@ -118,7 +132,13 @@ def buildpacks(call: Call) -> list[dict[str, Any]]:
     return _buildpacks(call.app.buildpack)
 
 
-@route("PUT", "/apps/{app}/buildpack-installations", "settings", takes="buildpack-installation.update", returns="[buildpack-installation]")
+@route(
+    "PUT",
+    "/apps/{app}/buildpack-installations",
+    "settings",
+    takes="buildpack-installation.update",
+    returns="[buildpack-installation]",
+)
 def set_buildpacks(call: Call) -> list[dict[str, Any]]:
     """{updates: [{buildpack}]}: heroku/python once, or nothing."""
     updates = call.body.get("updates")
@@ -137,14 +157,31 @@ def set_buildpacks(call: Call) -> list[dict[str, Any]]:
 
 def _registered() -> dict[str, Any]:
     return {
-        "id": str(uuid.uuid5(NAMESPACE, PYTHON)), "namespace": "heroku", "name": "python", "description": "Python, as Heroku builds it", "official": True,
-        "support": {"method": "website", "website": "docs/reference/buildpack-conformance.md"}, "category": "languages",
-        "source": {"type": "builtin", "owner": "greenroom", "repo": "greenroom"}, "blob_url": f"urn:buildpack:{PYTHON}", "logo": None,
-        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "release": 1, "license": None, "checksum": None,
-    }  # fmt: skip
+        "id": str(uuid.uuid5(NAMESPACE, PYTHON)),
+        "namespace": "heroku",
+        "name": "python",
+        "description": "Python, as Heroku builds it",
+        "official": True,
+        "support": {"method": "website", "website": "docs/reference/buildpack-conformance.md"},
+        "category": "languages",
+        "source": {"type": "builtin", "owner": "greenroom", "repo": "greenroom"},
+        "blob_url": f"urn:buildpack:{PYTHON}",
+        "logo": None,
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "release": 1,
+        "license": None,
+        "checksum": None,
+    }
 
 
-@route("GET", "/buildpacks", "public", query=("like[description]", "in[namespace][]", "in[name][]"), returns="[registry-buildpack]")
+@route(
+    "GET",
+    "/buildpacks",
+    "public",
+    query=("like[description]", "in[namespace][]", "in[name][]"),
+    returns="[registry-buildpack]",
+)
 def registry(call: Call) -> list[dict[str, Any]]:
     """The registry of buildpacks: the one there is, where the filters let it through."""
     given = {name: [word for word in call.request.GET.getlist(f"in[{name}][]")] for name in ("namespace", "name")}

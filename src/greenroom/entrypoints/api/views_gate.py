@@ -33,7 +33,13 @@ def transcript_url(row: Delivery) -> str:
 
 def output_url(app: UUID, file: str) -> str:
     """Where a file that grows can be read, relative to home; ``.done`` beside it says that it is whole."""
-    token = links.signed({"file": file, "done": f"{file}.done"}, purpose="output", app=app, permission="view", seconds=links.OUTPUT_SECONDS)
+    token = links.signed(
+        {"file": file, "done": f"{file}.done"},
+        purpose="output",
+        app=app,
+        permission="view",
+        seconds=links.OUTPUT_SECONDS,
+    )
     return places.plain(f"/streams/output/{token}")
 
 
@@ -114,7 +120,9 @@ def sarif_of_check(call: Call) -> Reply:
     """The findings of one check run as SARIF 2.1.0."""
     run = _check(call)
     versions = sarif.versions(run.data)
-    findings = [{key: getattr(row, key) for key in sarif.FIELDS} for row in check_queries.findings(run, limit=sarif.MAX_RESULTS)]
+    findings = [
+        {key: getattr(row, key) for key in sarif.FIELDS} for row in check_queries.findings(run, limit=sarif.MAX_RESULTS)
+    ]
     log = sarif.log_of(name=run.name, sha=run.sha, conclusion=run.conclusion, findings=findings, versions=versions)
     return Reply(log, headers={"Content-Type": sarif.KIND})
 
@@ -154,15 +162,23 @@ def override(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/overrides", "view", returns="[override]", query=("sha",))
 def list_overrides(call: Call) -> list[dict[str, Any]]:
-    """All overrides of ``?sha=``, or of the newest push, oldest first; ``holds``: no check of the commit was attempted again since."""
-    return [_override(row, holds) for row, holds in check_queries.overrides(call.app, commit_of(call, call.query("sha")))]
+    """All overrides of ``?sha=``, or of the newest push, oldest first; ``holds``: no check of the commit was attempted
+    again since.
+    """
+    return [
+        _override(row, holds) for row, holds in check_queries.overrides(call.app, commit_of(call, call.query("sha")))
+    ]
 
 
 def _override(row: Override, holds: bool) -> dict[str, Any]:
     return {
-        "sha": row.sha, "checks": row.checks, "reason": row.reason, "actor": row.actor, "holds": holds,
+        "sha": row.sha,
+        "checks": row.checks,
+        "reason": row.reason,
+        "actor": row.actor,
+        "holds": holds,
         "created_at": shapes.heroku_time(row.created_at),
-    }  # fmt: skip
+    }
 
 
 @route("GET", "/apps/{app}/migrations", "view", returns="migrations")

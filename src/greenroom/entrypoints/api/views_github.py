@@ -1,4 +1,5 @@
-"""Statuses and check runs from outside, in the words of GitHub's REST API, so that its clients report to Greenroom unchanged.
+"""Statuses and check runs from outside, in the words of GitHub's REST API, so that its clients report to Greenroom
+unchanged.
 
 ``owner`` may be any word, ``app`` is the app's name. Limits and errors are GitHub's where they are known.
 """
@@ -31,7 +32,9 @@ def _commit(call: Call, sha: str) -> str:
     """The commit that a report is about: all 40 digits, and in the app's repository."""
     text = sha.lower()
     if not is_sha(text) or git.resolve(call.app, HOME, text) != text:
-        raise UserError(f"No commit found for SHA: {sha[:60]}", resource="commit", hint="push it first, then report on it")
+        raise UserError(
+            f"No commit found for SHA: {sha[:60]}", resource="commit", hint="push it first, then report on it"
+        )
     return text
 
 
@@ -50,7 +53,10 @@ def _ref(call: Call) -> str:
 def _page(call: Call, rows: Sequence[Any] | QuerySet[Any]) -> tuple[list[Any], dict[str, str]]:
     """The rows of ``?page=`` and ``?per_page=`` (30, at most 100), and the Link header that leads on."""
     given = [call.query(name) for name in ("per_page", "page")]
-    size, number = (int(text) if text.isdecimal() and len(text) < 7 and int(text) else usual for text, usual in zip(given, (PER_PAGE, 1), strict=True))
+    size, number = (
+        int(text) if text.isdecimal() and len(text) < 7 and int(text) else usual
+        for text, usual in zip(given, (PER_PAGE, 1), strict=True)
+    )
     size = min(size, 100)
     start = (number - 1) * size
     headers = {}
@@ -109,7 +115,9 @@ def list_statuses_by_their_old_name(call: Call) -> Reply:
 
 @route("POST", REPO + "/check-runs", "checks:report", takes="github.check-run.create", returns="201 github.check-run")
 def create_check_run(call: Call) -> Reply:
-    """Open a check run: {name, head_sha, status, conclusion, details_url, external_id, started_at, completed_at, output}."""
+    """Open a check run: {name, head_sha, status, conclusion, details_url, external_id, started_at, completed_at,
+    output}.
+    """
     asked = Asked(call.body, "CheckRun")
     name, head = asked.text("name", 100, required=True), asked.text("head_sha", 60, required=True)
     status, conclusion = asked.progress()
@@ -118,14 +126,22 @@ def create_check_run(call: Call) -> Reply:
     _may(call, name)
     sha = _commit(call, head)
     row = outside.open_run(
-        app=call.app, sha=sha, name=name, status=status or "queued", conclusion=conclusion, words=words,
-        annotations=annotations, actor=call.actor,
-    )  # fmt: skip
+        app=call.app,
+        sha=sha,
+        name=name,
+        status=status or "queued",
+        conclusion=conclusion,
+        words=words,
+        annotations=annotations,
+        actor=call.actor,
+    )
     gate.reported(app=call.app, sha=sha, home=HOME)
     return Reply(_shown(call, row), 201)
 
 
-@route("PATCH", REPO + "/check-runs/{number}", "checks:report", takes="github.check-run.update", returns="github.check-run")
+@route(
+    "PATCH", REPO + "/check-runs/{number}", "checks:report", takes="github.check-run.update", returns="github.check-run"
+)
 def change_check_run(call: Call) -> dict[str, Any]:
     """Move a check run on, or add annotations to it: the fields of its making but head_sha."""
     row = queries.of_number(call.app, call.params["number"])
@@ -138,7 +154,13 @@ def change_check_run(call: Call) -> dict[str, Any]:
     words, annotations = asked.words(), asked.annotations()
     asked.done()
     row = outside.change_run(
-        app=call.app, run=row, status=status, conclusion=conclusion, words=words, annotations=annotations, actor=call.actor
+        app=call.app,
+        run=row,
+        status=status,
+        conclusion=conclusion,
+        words=words,
+        annotations=annotations,
+        actor=call.actor,
     )
     gate.reported(app=call.app, sha=row.sha, home=HOME)
     return _shown(call, row)
@@ -152,7 +174,9 @@ def get_check_run(call: Call) -> dict[str, Any]:
 
 @route("POST", REPO + "/check-runs/{number}/rerequest", "checks:report", returns="201 object")
 def rerequest_check_run(call: Call) -> Reply:
-    """Ask for another attempt of a check: this run stays as it ended, the new one waits to be opened. A builtin check is run by Greenroom."""
+    """Ask for another attempt of a check: this run stays as it ended, the new one waits to be opened. A builtin check
+    is run by Greenroom.
+    """
     row = queries.of_number(call.app, call.params["number"])
     if row.builtin:
         authorise(call.actor, call.app.name, "rerun")
@@ -160,7 +184,9 @@ def rerequest_check_run(call: Call) -> Reply:
         _may(call, row.name)
     newest = queries.latest_of(call.app, row.sha, row.name)
     if newest and newest.status != "completed":
-        raise UserError(f"Check run {newest.number} of {row.name} has not ended yet.", resource="check", hint="wait for it")
+        raise UserError(
+            f"Check run {newest.number} of {row.name} has not ended yet.", resource="check", hint="wait for it"
+        )
     gate.rerun(app=call.app, sha=row.sha, actor=call.actor, name=row.name, home=HOME)
     return Reply({}, 201)
 
@@ -174,7 +200,12 @@ def list_check_run_annotations(call: Call) -> Reply:
 
 
 @route(
-    "GET", REPO + "/commits/{ref}/check-runs", "checks:read", wide="ref", returns="github.check-runs", query=(*PAGES, "check_name", "status", "filter")
+    "GET",
+    REPO + "/commits/{ref}/check-runs",
+    "checks:read",
+    wide="ref",
+    returns="github.check-runs",
+    query=(*PAGES, "check_name", "status", "filter"),
 )
 def list_check_runs(call: Call) -> Reply:
     """The check runs of a commit: ?check_name, ?status, ?filter=latest|all."""

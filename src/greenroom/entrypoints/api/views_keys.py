@@ -21,9 +21,14 @@ def _shape(row: SSHKey) -> dict[str, Any]:
     """A key. ``email`` is Heroku's old name of the comment."""
     at = heroku_time(row.created_at)
     return {
-        "id": str(row.id), "public_key": row.public_key, "fingerprint": row.fingerprint,
-        "comment": row.comment, "email": row.comment, "created_at": at, "updated_at": at,
-    }  # fmt: skip
+        "id": str(row.id),
+        "public_key": row.public_key,
+        "fingerprint": row.fingerprint,
+        "comment": row.comment,
+        "email": row.comment,
+        "created_at": at,
+        "updated_at": at,
+    }
 
 
 @route("GET", "/account/keys", "account:read", returns="[key]")

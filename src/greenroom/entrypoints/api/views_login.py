@@ -1,4 +1,6 @@
-"""The API of signing in: sessions and the begin of a sign-in by browser. The page is entrypoints.web's, the waiting is entrypoints.streams'."""
+"""The API of signing in: sessions and the begin of a sign-in by browser. The page is entrypoints.web's, the waiting is
+entrypoints.streams'.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,13 @@ def begin(call: Call) -> Reply:
 
 def _session(row: Token) -> dict[str, Any]:
     return {
-        "id": str(row.id), "description": row.description, "expires_in": round((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
-        "used_at": heroku_time(row.used_at), "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "description": row.description,
+        "expires_in": round((row.expires_at - row.created_at).total_seconds()) if row.expires_at else None,
+        "used_at": heroku_time(row.used_at),
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _sessions(call: Call) -> QuerySet[Token]:

@@ -1,4 +1,6 @@
-"""The API of what an installation offers: dyno sizes, and each of the stacks, regions, plans and process types alone."""
+"""The API of what an installation offers: dyno sizes, and each of the stacks, regions, plans and process types
+alone.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ def _one(rows: list[dict[str, Any]], wanted: str, resource: str, field: str = "n
     found = next((row for row in rows if wanted.casefold() in (str(row[field]).casefold(), row["id"])), None)
     if found is None:
         names = ", ".join(str(row[field]) for row in rows)
-        raise NotFoundError(f"Couldn't find that {resource.replace('_', ' ')}.", hint=f"there is: {names}" if names else "", resource=resource)
+        raise NotFoundError(
+            f"Couldn't find that {resource.replace('_', ' ')}.",
+            hint=f"there is: {names}" if names else "",
+            resource=resource,
+        )
     return found
 
 
@@ -28,10 +34,18 @@ def _size(name: str, megabytes: int) -> dict[str, Any]:
     """A size. memory is in GB, as Heroku gives it; nothing here costs anything."""
     shown = "-".join(part.upper() if part[0].isdecimal() else part.capitalize() for part in name.split("-"))
     return {
-        "id": str(uuid.uuid5(NAMES, name)), "name": shown, "architecture": "amd64", "compute": 1, "precise_dyno_units": 1.0, "dedicated": False,
-        "dyno_units": 1, "generation": shapes.GENERATION, "memory": round(megabytes / 1024, 2), "private_space_only": False,
+        "id": str(uuid.uuid5(NAMES, name)),
+        "name": shown,
+        "architecture": "amd64",
+        "compute": 1,
+        "precise_dyno_units": 1.0,
+        "dedicated": False,
+        "dyno_units": 1,
+        "generation": shapes.GENERATION,
+        "memory": round(megabytes / 1024, 2),
+        "private_space_only": False,
         "cost": {"cents": 0, "unit": "month"},
-    }  # fmt: skip
+    }
 
 
 @route("GET", "/dyno-sizes", "identity", returns="[dyno-size]")

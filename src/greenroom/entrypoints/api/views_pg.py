@@ -1,4 +1,5 @@
-"""Heroku's data API (``/client/v11``, ``/postgres/v0``) as its command line uses it: databases, backups, schedules, credentials.
+"""Heroku's data API (``/client/v11``, ``/postgres/v0``) as its command line uses it: databases, backups, schedules,
+credentials.
 
 Backups are snapshots and transfers are snapshots or restores; the worker does the work, and clients poll transfers.
 """
@@ -42,23 +43,44 @@ def database(call: Call) -> dict[str, Any]:
         raise NotFoundError(f"{row.name} is {row.state}.", resource="database")
     facts = queries.info(row)
     shown = [
-        ("Plan", "Essential 0"), ("Status", "Available"), ("Connections", f"{facts['connections']}/{facts['connection_limit']}"),
-        ("PG Version", facts["version"]), ("Created", shapes_data.stamp(row.created_at)),
-        ("Data Size", _size(facts)), ("Tables", str(facts["tables"])),
-        ("Fork/Follow", "Unsupported"), ("Rollback", "Unsupported"), ("Continuous Protection", "Off"),
-    ]  # fmt: skip
+        ("Plan", "Essential 0"),
+        ("Status", "Available"),
+        ("Connections", f"{facts['connections']}/{facts['connection_limit']}"),
+        ("PG Version", facts["version"]),
+        ("Created", shapes_data.stamp(row.created_at)),
+        ("Data Size", _size(facts)),
+        ("Tables", str(facts["tables"])),
+        ("Fork/Follow", "Unsupported"),
+        ("Rollback", "Unsupported"),
+        ("Continuous Protection", "Off"),
+    ]
     return {
-        "id": str(row.id), "name": row.name, "plan": row.plan, "info": [{"name": name, "values": [value]} for name, value in shown],
-        "resource_url": queries.url_of(row, HOME).text, "database_name": row.data["database"], "database_user": row.data["role"],
-        "following": None, "leader": None, "forked_from": None, "target_transaction": None, "available_for_ingress": True,
-        "num_bytes": facts["size_bytes"], "num_tables": facts["tables"], "num_connections": facts["connections"],
-        "num_connections_waiting": 0, "standalone?": True, "created_at": shapes_data.stamp(row.created_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "name": row.name,
+        "plan": row.plan,
+        "info": [{"name": name, "values": [value]} for name, value in shown],
+        "resource_url": queries.url_of(row, HOME).text,
+        "database_name": row.data["database"],
+        "database_user": row.data["role"],
+        "following": None,
+        "leader": None,
+        "forked_from": None,
+        "target_transaction": None,
+        "available_for_ingress": True,
+        "num_bytes": facts["size_bytes"],
+        "num_tables": facts["tables"],
+        "num_connections": facts["connections"],
+        "num_connections_waiting": 0,
+        "standalone?": True,
+        "created_at": shapes_data.stamp(row.created_at),
+    }
 
 
 def _size(facts: dict[str, Any]) -> str:
     quota = f" / {facts['quota_bytes'] / 1e6:.0f} MB" if facts["quota_bytes"] else ""
-    over = {"full": " (over the quota: read-only)", "closed": " (over twice the quota: closed)"}.get(facts["over_quota"], "")
+    over = {"full": " (over the quota: read-only)", "closed": " (over twice the quota: closed)"}.get(
+        facts["over_quota"], ""
+    )
     return f"{facts['size_bytes'] / 1e6:.1f} MB{quota}{over}"
 
 
@@ -70,19 +92,32 @@ def wait_status(call: Call) -> dict[str, Any]:
     return {"waiting?": not ready, "message": "available" if ready else row.state, "error?": False}
 
 
-@route("POST", "/client/v11/databases/{database}/connection_reset", "account:write", also="data:write", returns="message")
+@route(
+    "POST", "/client/v11/databases/{database}/connection_reset", "account:write", also="data:write", returns="message"
+)
 def end_connections(call: Call) -> dict[str, Any]:
     """End every session of the app's roles and in its database; the app connects again by itself."""
     row = database_of(call, "data:write")
     with host.connect() as connection:
-        count = sum(host.end_sessions(connection, database=row.data["database"], role=name) for name in queries.roles_of(row))
+        count = sum(
+            host.end_sessions(connection, database=row.data["database"], role=name) for name in queries.roles_of(row)
+        )
     audit(actor=call.actor, action="database.connections.end", app=row.app, detail={"addon": row.name, "count": count})
     return {"message": f"{count} connections were ended."}
 
 
-@route("PUT", "/client/v11/databases/{database}/reset", "account:write", also="data:write", takes="database.reset", returns="202 message")
+@route(
+    "PUT",
+    "/client/v11/databases/{database}/reset",
+    "account:write",
+    also="data:write",
+    takes="database.reset",
+    returns="202 message",
+)
 def reset(call: Call) -> Reply:
-    """Put an empty database in its place. What was in it is saved as a snapshot, and kept for a day. Answers when that is done."""
+    """Put an empty database in its place. What was in it is saved as a snapshot, and kept for a day. Answers when that
+    is done.
+    """
     row = database_of(call, "data:write")
     if call.body.get("extensions"):
         raise UserError(
@@ -99,7 +134,9 @@ def reset(call: Call) -> Reply:
     return Reply({"message": f"{row.name} is empty" if made.finished_at else "Reset is under way"}, 202)
 
 
-@route("POST", "/client/v11/databases/{database}/backups", "account:write", also="data:snapshot", returns="201 transfer")
+@route(
+    "POST", "/client/v11/databases/{database}/backups", "account:write", also="data:snapshot", returns="201 transfer"
+)
 def capture(call: Call) -> Reply:
     """Ask for a snapshot."""
     row = database_of(call, "data:snapshot")
@@ -110,9 +147,18 @@ def capture(call: Call) -> Reply:
     return Reply(shapes_data.backup(made), 201)
 
 
-@route("POST", "/client/v11/databases/{database}/restores", "account:write", also="data:write", takes="transfer.restore", returns="201 transfer")
+@route(
+    "POST",
+    "/client/v11/databases/{database}/restores",
+    "account:write",
+    also="data:write",
+    takes="transfer.restore",
+    returns="201 transfer",
+)
 def restore(call: Call) -> Reply:
-    """Ask for the database to be put back to {backup_url}: what a transfer's ``to_url`` says, or a link of ``pg:backups:url``."""
+    """Ask for the database to be put back to {backup_url}: what a transfer's ``to_url`` says, or a link of
+    ``pg:backups:url``.
+    """
     row = database_of(call, "data:write")
     if call.body.get("extensions"):
         raise UserError("Extensions cannot be installed by a restore.", hint="they are in the backup")
@@ -124,7 +170,9 @@ def restore(call: Call) -> Reply:
 
 
 def _snapshot_of(reference: str) -> Snapshot:
-    """The snapshot behind a reference. Files from elsewhere are refused: the platform fetches nothing that somebody names."""
+    """The snapshot behind a reference. Files from elsewhere are refused: the platform fetches nothing that somebody
+    names.
+    """
     rows = Snapshot.objects.select_related("addon__app")
     if reference.startswith(REFERENCE):
         found = next((row for row in rows if str(row.id) == reference.removeprefix(REFERENCE)), None)
@@ -144,7 +192,10 @@ def _snapshot_of(reference: str) -> Snapshot:
 @route("GET", "/client/v11/apps/{app}/transfers", "data:read", returns="[transfer]")
 def transfers(call: Call) -> Listing:
     """Backups and restores of the app's databases, oldest first."""
-    rows = [found.prefetch_related("addon__attachments") for found in (queries.snapshots_of(call.app), queries.restores_of(call.app))]
+    rows = [
+        found.prefetch_related("addon__attachments")
+        for found in (queries.snapshots_of(call.app), queries.restores_of(call.app))
+    ]
     return Listing(rows, each(_shown), "num", {"num": "number"})
 
 
@@ -203,14 +254,23 @@ def cancel(call: Call) -> dict[str, Any]:
     raise ConflictError(f"{row.name} cannot be cancelled: it is {row.state}.")
 
 
-@route("GET", "/client/v11/databases/{database}/transfer-schedules", "account:read", also="data:read", returns="[schedule]")
+@route(
+    "GET", "/client/v11/databases/{database}/transfer-schedules", "account:read", also="data:read", returns="[schedule]"
+)
 def list_schedules(call: Call) -> list[dict[str, Any]]:
     """The database's daily backup, if there is one."""
     row = database_of(call, "data:read")
     return [shapes_data.schedule(found) for found in schedules.of(row)]
 
 
-@route("POST", "/client/v11/databases/{database}/transfer-schedules", "account:write", also="data:write", takes="schedule.create", returns="201 schedule")
+@route(
+    "POST",
+    "/client/v11/databases/{database}/transfer-schedules",
+    "account:write",
+    also="data:write",
+    takes="schedule.create",
+    returns="201 schedule",
+)
 def schedule(call: Call) -> Reply:
     """A backup each day: {hour, timezone, schedule_name}."""
     row = database_of(call, "data:write")
@@ -224,7 +284,13 @@ def schedule(call: Call) -> Reply:
     return Reply(shapes_data.schedule(made), 201)
 
 
-@route("DELETE", "/client/v11/databases/{database}/transfer-schedules/{schedule}", "account:write", also="data:write", returns="schedule")
+@route(
+    "DELETE",
+    "/client/v11/databases/{database}/transfer-schedules/{schedule}",
+    "account:write",
+    also="data:write",
+    returns="schedule",
+)
 def unschedule(call: Call) -> dict[str, Any]:
     """No more daily backups."""
     row = database_of(call, "data:write")
@@ -237,7 +303,13 @@ def credentials(call: Call) -> list[dict[str, Any]]:
     return [_credential(database_of(call, "data:read"))]
 
 
-@route("GET", "/postgres/v0/databases/{database}/credentials/{credential}", "account:read", also="data:read", returns="credential")
+@route(
+    "GET",
+    "/postgres/v0/databases/{database}/credentials/{credential}",
+    "account:read",
+    also="data:read",
+    returns="credential",
+)
 def credential(call: Call) -> dict[str, Any]:
     """The default one, with its password."""
     row = database_of(call, "data:read")
@@ -252,6 +324,11 @@ def _credential(row: Addon) -> dict[str, Any]:
     place, _, port = queries.server().rpartition(":")
     user, password = row.data["role"], queries.url_of(row, HOME).password
     return {
-        "uuid": str(row.id), "name": "default", "state": "active", "database": row.data["database"], "host": place, "port": int(port),
+        "uuid": str(row.id),
+        "name": "default",
+        "state": "active",
+        "database": row.data["database"],
+        "host": place,
+        "port": int(port),
         "credentials": [{"user": user, "password": password, "state": "active", "connections": None}],
-    }  # fmt: skip
+    }

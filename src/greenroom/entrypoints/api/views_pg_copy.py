@@ -1,4 +1,6 @@
-"""The API of ``pg:copy``: one database's content into another, as a snapshot of the one that is restored into the other."""
+"""The API of ``pg:copy``: one database's content into another, as a snapshot of the one that is restored into the
+other.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +20,38 @@ HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, 
 
 
 @route(
-    "POST", "/client/v11/databases/{database}/transfers", "account:write", also="data:write data:read data:snapshot",
-    takes="transfer.copy", returns="201 transfer",
-)  # fmt: skip
+    "POST",
+    "/client/v11/databases/{database}/transfers",
+    "account:write",
+    also="data:write data:read data:snapshot",
+    takes="transfer.copy",
+    returns="201 transfer",
+)
 def copy(call: Call) -> Reply:
-    """Copy {from_url} into {to_url}, two databases of this installation: the source is dumped now, the target is replaced by the worker.
+    """Copy {from_url} into {to_url}, two databases of this installation: the source is dumped now, the target is
+    replaced by the worker.
 
     What is replaced is saved first, as by every restore. The caller needs data:read of the source's app.
     """
     target = database_of(call, "data:write")
     source = _behind(call, call.text("from_url", required=True))
     if _behind(call, call.text("to_url", required=True)) != target:
-        raise UserError(f"to_url is not that of {target.name}: the target must be a database of this installation.", hint=HINT)
+        raise UserError(
+            f"to_url is not that of {target.name}: the target must be a database of this installation.", hint=HINT
+        )
     authorise(call.actor, source.app.name, "data:snapshot")  # as for a backup of it
     if source == target:
         raise ConflictError(f"{target.name} cannot be copied onto itself.")
     refuse_while_migrating(target.app)
     reason = f"pg:copy to {target.app.name}"
-    taken = snapshots.capture(actor=call.actor, addon=source, home=HOME, kind="manual", reason=reason, release_version=release_version(source.app))
+    taken = snapshots.capture(
+        actor=call.actor,
+        addon=source,
+        home=HOME,
+        kind="manual",
+        reason=reason,
+        release_version=release_version(source.app),
+    )
     made = ask_for_restore(actor=call.actor, addon=target, snapshot=taken)
     wake()
     return Reply(shapes_data.restore(made), 201)
@@ -52,5 +68,7 @@ def _behind(call: Call, url: str) -> Addon:
         row = Addon.objects.select_related("app").get(kind="postgres", state="provisioned", data__database=name)
         authorise(call.actor, row.app.name, "data:read")
     except (ValueError, Addon.DoesNotExist, NotFoundError):
-        raise NotFoundError("Only databases of this installation can be copied.", hint=HINT, resource="add_on") from None
+        raise NotFoundError(
+            "Only databases of this installation can be copied.", hint=HINT, resource="add_on"
+        ) from None
     return row

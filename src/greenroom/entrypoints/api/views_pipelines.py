@@ -22,18 +22,26 @@ FILTERED = 1000
 def of_pipeline(row: Pipeline) -> dict[str, Any]:
     """A pipeline."""
     return {
-        "id": str(row.pk), "name": row.name, "owner": {"id": str(row.owner_id), "type": "user"}, "generation": shapes.GENERATION,
-        "owner_email": row.owner.email, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.pk),
+        "name": row.name,
+        "owner": {"id": str(row.owner_id), "type": "user"},
+        "generation": shapes.GENERATION,
+        "owner_email": row.owner.email,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def of_coupling(row: Coupling) -> dict[str, Any]:
     """An app's place in a pipeline."""
     return {
-        "id": str(row.pk), "stage": row.stage, "app": {"id": str(row.app_id), "name": row.app.name},
+        "id": str(row.pk),
+        "stage": row.stage,
+        "app": {"id": str(row.app_id), "name": row.app.name},
         "pipeline": {"id": str(row.pipeline_id), "name": row.pipeline.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def named(value: Any, what: str) -> str:
@@ -56,7 +64,9 @@ def list_pipelines(call: Call) -> Listing:
 def create_pipeline(call: Call) -> Reply:
     """{name, owner}: an empty pipeline. The owner is always the caller; there are no teams."""
     owner = call.body.get("owner")
-    if isinstance(owner, dict) and (owner.get("type", "user") != "user" or owner.get("id", str(call.actor.account_id)) != str(call.actor.account_id)):
+    if isinstance(owner, dict) and (
+        owner.get("type", "user") != "user" or owner.get("id", str(call.actor.account_id)) != str(call.actor.account_id)
+    ):
         raise UserError("A pipeline is owned by who makes it: there are no teams.", hint="leave owner out")
     return Reply(of_pipeline(actions.create(actor=call.actor, name=call.text("name", required=True))), 201)
 
@@ -85,7 +95,9 @@ def destroy_pipeline(call: Call) -> dict[str, Any]:
 def list_couplings(call: Call) -> Listing:
     """The pipeline's apps that the caller may see, in the order of the stages."""
     rows = queries.ranked(_seen(call).filter(pipeline=call.pipeline))
-    return Listing(rows, lambda page: [of_coupling(row) for row in queries.in_order(page)], "stage", {"stage": "rank", **USUAL})
+    return Listing(
+        rows, lambda page: [of_coupling(row) for row in queries.in_order(page)], "stage", {"stage": "rank", **USUAL}
+    )
 
 
 def _seen(call: Call) -> QuerySet[Coupling]:
@@ -108,12 +120,23 @@ def my_couplings(call: Call) -> Listing:
     return _couplings(call)
 
 
-@route("POST", "/pipeline-couplings", "account:write", also="settings pipelines:test", takes="pipeline-coupling.create", returns="201 pipeline-coupling")
+@route(
+    "POST",
+    "/pipeline-couplings",
+    "account:write",
+    also="settings pipelines:test",
+    takes="pipeline-coupling.create",
+    returns="201 pipeline-coupling",
+)
 def couple(call: Call) -> Reply:
-    """{app, pipeline, stage}: put an app into a stage. It takes a role in the pipeline, since a new app narrows what others may do with it."""
+    """{app, pipeline, stage}: put an app into a stage. It takes a role in the pipeline, since a new app narrows what
+    others may do with it.
+    """
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
     app = authorise(call.actor, named(call.body.get("app"), "app"), "settings")
-    row = actions.couple(actor=call.actor, pipeline=pipeline, app=app, stage=call.text("stage", required=True), home=HOME)
+    row = actions.couple(
+        actor=call.actor, pipeline=pipeline, app=app, stage=call.text("stage", required=True), home=HOME
+    )
     return Reply(of_coupling(row), 201)
 
 
@@ -123,7 +146,14 @@ def get_coupling(call: Call) -> dict[str, Any]:
     return of_coupling(queries.coupling(call.actor, call.params["coupling"], "view"))
 
 
-@route("PATCH", "/pipeline-couplings/{coupling}", "account:write", also="settings", takes="pipeline-coupling.update", returns="pipeline-coupling")
+@route(
+    "PATCH",
+    "/pipeline-couplings/{coupling}",
+    "account:write",
+    also="settings",
+    takes="pipeline-coupling.update",
+    returns="pipeline-coupling",
+)
 def move_coupling(call: Call) -> dict[str, Any]:
     """{stage}: another stage."""
     row = queries.coupling(call.actor, call.params["coupling"], "settings")
@@ -161,7 +191,15 @@ def stage_config(call: Call) -> dict[str, str]:
     return queries.config(call.pipeline, call.params["stage"], HOME)
 
 
-@route("PATCH", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:write", takes="config-vars.update", returns="config-vars")
+@route(
+    "PATCH",
+    "/pipelines/{pipeline}/stage/{stage}/config-vars",
+    "pipelines:config:write",
+    takes="config-vars.update",
+    returns="config-vars",
+)
 def change_stage_config(call: Call) -> dict[str, str]:
     """Set them; null removes one."""
-    return actions.change_config(actor=call.actor, pipeline=call.pipeline, stage=call.params["stage"], home=HOME, updates=call.body)
+    return actions.change_config(
+        actor=call.actor, pipeline=call.pipeline, stage=call.params["stage"], home=HOME, updates=call.body
+    )

@@ -21,7 +21,9 @@ def _own(call: Call) -> Account:
 def _change_password(call: Call, current: str) -> Account:
     if "global" not in call.actor.scopes:
         raise UserError("A password is changed with a token of scope global.")
-    return profile.change_password(actor=call.actor, account=_own(call), current=current, new=call.text("new_password", required=True))
+    return profile.change_password(
+        actor=call.actor, account=_own(call), current=current, new=call.text("new_password", required=True)
+    )
 
 
 @route("PATCH", "/account", "account:write", takes="account.update", returns="account")

@@ -21,29 +21,45 @@ FORCE_HEADER = "Greenroom-Force"
 def _promotion(row: Promotion) -> dict[str, Any]:
     outcomes = [queries.outcome(target) for target in queries.targets(row)]
     return {
-        "id": str(row.pk), "pipeline": {"id": str(row.pipeline_id)}, "status": queries.promotion_status(outcomes),
+        "id": str(row.pk),
+        "pipeline": {"id": str(row.pipeline_id)},
+        "status": queries.promotion_status(outcomes),
         "source": {
             "app": {"id": str(row.source_id) if row.source_id else None},
             "release": {"id": str(row.source_release_id) if row.source_release_id else None},
         },
-        "forced": row.forced, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "forced": row.forced,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _target(row: PromotionTarget) -> dict[str, Any]:
     status, error = queries.outcome(row)
     release = {"id": str(row.release_id), "version": row.release.version} if row.release else None
     return {
-        "id": str(row.pk), "app": {"id": str(row.app_id), "name": row.app.name}, "status": status, "error_message": error or None,
-        "release": release, "pipeline_promotion": {"id": str(row.promotion_id)},
-    }  # fmt: skip
+        "id": str(row.pk),
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "status": status,
+        "error_message": error or None,
+        "release": release,
+        "pipeline_promotion": {"id": str(row.promotion_id)},
+    }
 
 
-@route("POST", "/pipeline-promotions", "account:write", also="release pipelines:read view", takes="pipeline-promotion.create", returns="201 pipeline-promotion")
+@route(
+    "POST",
+    "/pipeline-promotions",
+    "account:write",
+    also="release pipelines:read view",
+    takes="pipeline-promotion.create",
+    returns="201 pipeline-promotion",
+)
 def promote(call: Call) -> Reply:
     """{pipeline, source: {app, release}, targets: [{app}], force}: the release's very slug is released in the targets.
 
-    Pending migrations of a target hold it there, unless ``force`` is true or the header Greenroom-Force names the target.
+    Pending migrations of a target hold it there, unless ``force`` is true or the header Greenroom-Force names the
+    target.
     """
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:read")
     source_body = call.body.get("source")
@@ -54,8 +70,14 @@ def promote(call: Call) -> Reply:
     chosen = releases.by_name(source, named(release, "source.release")) if release else None
     targets = _targets(call)
     names = [app.name for app in targets]
-    forced = names if call.body.get("force") is True else rules.forced_targets(call.request.headers.get(FORCE_HEADER, ""), names)
-    row = actions.promote(actor=call.actor, pipeline=pipeline, source=source, targets=targets, home=HOME, release=chosen, forced=forced)
+    forced = (
+        names
+        if call.body.get("force") is True
+        else rules.forced_targets(call.request.headers.get(FORCE_HEADER, ""), names)
+    )
+    row = actions.promote(
+        actor=call.actor, pipeline=pipeline, source=source, targets=targets, home=HOME, release=chosen, forced=forced
+    )
     return Reply(_promotion(row), 201)
 
 
@@ -72,7 +94,13 @@ def get_promotion(call: Call) -> dict[str, Any]:
     return _promotion(queries.promotion(call.actor, call.params["promotion"]))
 
 
-@route("GET", "/pipeline-promotions/{promotion}/promotion-targets", "account:read", also="pipelines:read", returns="[promotion-target]")
+@route(
+    "GET",
+    "/pipeline-promotions/{promotion}/promotion-targets",
+    "account:read",
+    also="pipelines:read",
+    returns="[promotion-target]",
+)
 def list_targets(call: Call) -> list[dict[str, Any]]:
     """How it went in each target."""
     return [_target(row) for row in queries.targets(queries.promotion(call.actor, call.params["promotion"]))]

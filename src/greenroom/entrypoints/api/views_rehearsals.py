@@ -18,11 +18,22 @@ from greenroom.entrypoints.api.routing import Call, Reply, route
 def shape(row: Rehearsal, *, whole: bool = False) -> dict[str, Any]:
     """A rehearsal; ``whole``: with the report in full, as data and as text."""
     found = {
-        "id": str(row.pk), "number": row.number, "app": {"id": str(row.app_id), "name": row.app.name}, "release": {"version": row.release.version},
-        "previous": {"version": row.previous.version} if row.previous else None, "state": row.state, "step": row.step, "colour": row.colour or None,
-        "pending": row.pending, "summary": actions.summary(row), "failure": row.failure, "actor": row.by,
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at), "finished_at": heroku_time(row.finished_at),
-    }  # fmt: skip
+        "id": str(row.pk),
+        "number": row.number,
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "release": {"version": row.release.version},
+        "previous": {"version": row.previous.version} if row.previous else None,
+        "state": row.state,
+        "step": row.step,
+        "colour": row.colour or None,
+        "pending": row.pending,
+        "summary": actions.summary(row),
+        "failure": row.failure,
+        "actor": row.by,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
     return {**found, "text": actions.table(row), "report": row.document} if whole else found
 
 
@@ -49,5 +60,7 @@ def get_rehearsal(call: Call) -> dict[str, Any]:
     text = call.params["rehearsal"]
     row = queries.rehearsals(call.app).filter(number=int(text)).first() if text.isdecimal() and len(text) < 9 else None
     if row is None:
-        raise NotFoundError("Couldn't find that rehearsal.", hint=f"greenroom migrations -a {call.app.name}", resource="rehearsal")
+        raise NotFoundError(
+            "Couldn't find that rehearsal.", hint=f"greenroom migrations -a {call.app.name}", resource="rehearsal"
+        )
     return shape(row, whole=True)

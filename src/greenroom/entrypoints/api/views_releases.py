@@ -53,14 +53,23 @@ def list_releases(call: Call) -> Listing:
 
     def page(rows: list[Release]) -> list[dict[str, Any]]:
         current, outputs = _current(call), _outputs(rows)
-        return [{**shapes.release(row, current=row.version == current), "output_stream_url": outputs.get(row.pk)} for row in rows]
+        return [
+            {**shapes.release(row, current=row.version == current), "output_stream_url": outputs.get(row.pk)}
+            for row in rows
+        ]
 
     return Listing(releases.of_app(call.app), page, "-version", {"version": "version", **USUAL})
 
 
 def _outputs(rows: list[Release]) -> dict[Any, str]:
     """Release -> where the output of its release command is read, of those that run one or have run one."""
-    found = [row for row in rows if row.slug and "release" in row.slug.process_types and (row.status == "pending" or (HOME / row.output).exists())]
+    found = [
+        row
+        for row in rows
+        if row.slug
+        and "release" in row.slug.process_types
+        and (row.status == "pending" or (HOME / row.output).exists())
+    ]
     return {row.pk: output_url(row.app_id, row.output) for row in found}
 
 
@@ -69,12 +78,18 @@ def get_release(call: Call) -> dict[str, Any]:
     """One release by version or id."""
     row = releases.by_name(call.app, call.params["release"])
     held = dyno_queries.held(call.app) if row.status == "pending" else None
-    pending = {"patience": round(seconds(row)), "held": held is not None and held.release_id == row.pk} if row.status == "pending" else {}
+    pending = (
+        {"patience": round(seconds(row)), "held": held is not None and held.release_id == row.pk}
+        if row.status == "pending"
+        else {}
+    )
     return {**shapes.release(row, current=row.version == _current(call)), "output_stream_url": _output(row), **pending}
 
 
 def _output(row: Release) -> str | None:
-    """What its release command said; of a promotion, which clients follow, all that its delivery said. None where there is neither."""
+    """What its release command said; of a promotion, which clients follow, all that its delivery said. None where there
+    is neither.
+    """
     if row.kind != "promote":
         return _outputs([row]).get(row.pk)
     delivery = Delivery.objects.filter(release=row).first()
@@ -89,7 +104,9 @@ def release_config(call: Call) -> dict[str, str]:
 
 @route("POST", "/apps/{app}/releases", "release", takes="release.create", returns="201 release")
 def roll_back(call: Call) -> Reply:
-    """Roll back to {release: id or version, force, confirm: the app's name}; without a release, to the last good one. {slug}: the newest once more."""
+    """Roll back to {release: id or version, force, confirm: the app's name}; without a release, to the last good one.
+    {slug}: the newest once more.
+    """
     if call.text("slug"):
         room.need(HOME)
         made = retry_release(actor=call.actor, app=call.app, home=HOME, slug=call.text("slug"))
@@ -101,7 +118,9 @@ def roll_back(call: Call) -> Reply:
     live, confirmed = dyno_queries.live(call.app), call.text("confirm") == call.app.name
     old = deliveries.rollback_target(call.app, version)
     mute = clients.of_agent(call.request.headers.get("User-Agent", "")) == clients.HEROKU
-    said = going_back.agree(actor=call.actor, old=old, live=live.release if live else None, confirmed=confirmed, forced=force, mute=mute)
+    said = going_back.agree(
+        actor=call.actor, old=old, live=live.release if live else None, confirmed=confirmed, forced=force, mute=mute
+    )
     row, _ = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=old.version, force=force)
     return Reply(shapes.release(row), 201, {"X-Heroku-Warning": said[:2000]} if said else {})
 
@@ -168,7 +187,9 @@ def scale_one(call: Call) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/dynos", "view", returns="[dyno]")
 def list_dynos(call: Call) -> Reply:
-    """What runs now, and what waits to be started again; beside it a word about pending migrations, which either CLI shows."""
+    """What runs now, and what waits to be started again; beside it a word about pending migrations, which either CLI
+    shows.
+    """
     rows = dynos.running(call.app)
     idle = {} if any(row.kind in ("web", "worker") for row in rows) else _warned(call)
     text = migration_queries.reminder(call.app)
@@ -183,7 +204,9 @@ def get_dyno(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/dynos", "run", takes="dyno.create", returns="201 dyno")
 def run(call: Call) -> Reply:
-    """A one-off dyno: {command, attach, env, force_no_tty, size, snapshot, force}. Attached ones wait 60 s for their client at attach_url."""
+    """A one-off dyno: {command, attach, env, force_no_tty, size, snapshot, force}. Attached ones wait 60 s for their
+    client at attach_url.
+    """
     text, marker = split_exit_marker(call.text("command", required=True))
     attach = call.body.get("attach") is True
     release = migration_queries.release_for(call.app, text) or _release_to_run(call)
@@ -201,7 +224,17 @@ def run(call: Call) -> Reply:
         rehearsals.let_copy_finish(app=call.app, waiting=partial(dynos.touch, dyno))
     tty = attach and call.body.get("force_no_tty") is not True
     rows, columns = _size(env)
-    dynos.start(dyno=dyno, engine=engine(), home=HOME, extra=env, attach=attach, tty=tty, rows=rows, columns=columns, hang_up=begun is None)
+    dynos.start(
+        dyno=dyno,
+        engine=engine(),
+        home=HOME,
+        extra=env,
+        attach=attach,
+        tty=tty,
+        rows=rows,
+        columns=columns,
+        hang_up=begun is None,
+    )
     deliveries.wake()
     url = None
     if attach:
@@ -220,9 +253,13 @@ def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
     if state is not None and state.about.get("vendor") == "sqlite":
         words.append(state.detail)
     if rehearsed is not None:
-        words.append(f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}")
+        words.append(
+            f"Rehearsed {clock.heroku_time(rehearsed.finished_at)}, {rehearsed.colour}: {rehearsals.summary(rehearsed)}"
+        )
     if snapshot is not None:
-        words.append(f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}")
+        words.append(
+            f"Snapshot {snapshot.name} was taken. To go back: greenroom pg:restore {snapshot.name} -a {dyno.app.name}"
+        )
     if held is not None and held.release_id == dyno.release_id:
         words.append(f"v{version} is held: it goes live by itself when this migrates well.")
     return {"X-Heroku-Warning": "  ".join(words)} if words else {}
@@ -290,7 +327,9 @@ def _end_one(call: Call, word: str) -> Reply:
 
 @route("DELETE", "/apps/{app}/formations/{type}", "scale", returns="202 nothing")
 def restart_type(call: Call) -> Reply:
-    """Replace the dynos of one process type. ``web`` goes as all dynos do: the old ones serve until the new ones answer."""
+    """Replace the dynos of one process type. ``web`` goes as all dynos do: the old ones serve until the new ones
+    answer.
+    """
     return _end_type(call, "restart")
 
 

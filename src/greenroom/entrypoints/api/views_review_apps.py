@@ -21,29 +21,54 @@ FEATURE = "dashboard-repositories-api"
 
 def _review_app(row: ReviewApp) -> dict[str, Any]:
     return {
-        "id": str(row.pk), "status": row.state, "branch": row.branch, "app": {"id": str(row.app_id)} if row.app_id else None,
-        "app_name": row.app_name, "pipeline": {"id": str(row.pipeline_id)}, "creator": {"id": str(row.account_id) if row.account_id else None},
-        "message": row.message or None, "error_status": "failed" if row.state == "errored" else None, "wait_for_ci": row.wait_for_ci,
-        "pr_number": None, "fork_repo": None, "app_setup": None, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.pk),
+        "status": row.state,
+        "branch": row.branch,
+        "app": {"id": str(row.app_id)} if row.app_id else None,
+        "app_name": row.app_name,
+        "pipeline": {"id": str(row.pipeline_id)},
+        "creator": {"id": str(row.account_id) if row.account_id else None},
+        "message": row.message or None,
+        "error_status": "failed" if row.state == "errored" else None,
+        "wait_for_ci": row.wait_for_ci,
+        "pr_number": None,
+        "fork_repo": None,
+        "app_setup": None,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _config(row: ReviewAppConfig) -> dict[str, Any]:
     return {
-        "pipeline_id": str(row.pipeline_id), "repo": {"id": row.parent.number, "full_name": f"greenroom/{row.parent.name}"},
-        "automatic_review_apps": row.automatic, "destroy_stale_apps": row.destroy_stale, "stale_days": row.stale_days,
-        "wait_for_ci": row.wait_for_ci, "base_name": row.base_name or None, "deploy_target": None,
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "pipeline_id": str(row.pipeline_id),
+        "repo": {"id": row.parent.number, "full_name": f"greenroom/{row.parent.name}"},
+        "automatic_review_apps": row.automatic,
+        "destroy_stale_apps": row.destroy_stale,
+        "stale_days": row.stale_days,
+        "wait_for_ci": row.wait_for_ci,
+        "base_name": row.base_name or None,
+        "deploy_target": None,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 @route("GET", "/account/features/" + FEATURE, "identity", returns="app-feature")
 def repositories_feature(call: Call) -> dict[str, Any]:
     """Says to the Heroku CLI that it may ask ``/pipelines/P/repo`` here in the place of kolkrabbi.heroku.com."""
     return {
-        "id": "00000000-0000-4000-8000-0000000000f1", "name": FEATURE, "enabled": True, "state": "general", "description": "Repositories of pipelines",
-        "display_name": None, "doc_url": "", "feedback_email": "", "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
+        "id": "00000000-0000-4000-8000-0000000000f1",
+        "name": FEATURE,
+        "enabled": True,
+        "state": "general",
+        "description": "Repositories of pipelines",
+        "display_name": None,
+        "doc_url": "",
+        "feedback_email": "",
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+    }
 
 
 def _parent(call: Call) -> App:
@@ -55,7 +80,13 @@ def _parent(call: Call) -> App:
 def repo(call: Call) -> dict[str, Any]:
     """The repository of the pipeline: that of the app whose branches review apps are of."""
     app = _parent(call)
-    return {"id": app.number, "full_name": f"greenroom/{app.name}", "name": app.name, "type": "greenroom", "url": shapes.urls(app)["git_url"]}
+    return {
+        "id": app.number,
+        "full_name": f"greenroom/{app.name}",
+        "name": app.name,
+        "type": "greenroom",
+        "url": shapes.urls(app)["git_url"],
+    }
 
 
 @route("GET", "/pipelines/{pipeline}/repo/branches/{branch}", "pipelines:read", wide="branch", returns="branch")
@@ -94,7 +125,10 @@ def _refuse_foreign(call: Call) -> None:
     wanted, app = call.text("repo"), _parent(call)
     if wanted and wanted not in (f"greenroom/{app.name}", app.name):
         hint = f"leave repo out, or name greenroom/{app.name}"
-        raise UserError(f"The repository of {call.pipeline.name} is that of {app.name}; {wanted[:100]!r} cannot be connected.", hint=hint)
+        raise UserError(
+            f"The repository of {call.pipeline.name} is that of {app.name}; {wanted[:100]!r} cannot be connected.",
+            hint=hint,
+        )
 
 
 @route("GET", "/pipelines/{pipeline}/review-app-config", "pipelines:read", returns="review-app-config")
@@ -107,23 +141,45 @@ def _known(call: Call) -> ReviewAppConfig:
     row = ReviewAppConfig.objects.filter(pipeline=call.pipeline).select_related("parent").first()
     if row is None or not visible(call.actor).filter(pk=row.parent.pk).exists():
         hint = f"heroku reviewapps:enable -p {call.pipeline.name}"
-        raise NotFoundError(f"Review apps are not enabled for {call.pipeline.name}.", hint=hint, resource="review_app_config")
+        raise NotFoundError(
+            f"Review apps are not enabled for {call.pipeline.name}.", hint=hint, resource="review_app_config"
+        )
     return row
 
 
-@route("POST", "/pipelines/{pipeline}/review-app-config", "pipelines:write", takes="review-app-config.update", returns="201 review-app-config")
+@route(
+    "POST",
+    "/pipelines/{pipeline}/review-app-config",
+    "pipelines:write",
+    takes="review-app-config.update",
+    returns="201 review-app-config",
+)
 def enable(call: Call) -> Reply:
     """{repo, automatic_review_apps, destroy_stale_apps, stale_days, wait_for_ci, base_name}."""
     if ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists():
-        hint = f"heroku reviewapps:enable -p {call.pipeline.name} --autodeploy changes how; so do --autodestroy and --wait-for-ci"
+        hint = (
+            f"heroku reviewapps:enable -p {call.pipeline.name} --autodeploy changes how; so do --autodestroy and"
+            " --wait-for-ci"
+        )
         raise ConflictError(f"Review apps are enabled for {call.pipeline.name} already.", hint=hint)
     return Reply(_config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call))), 201)
 
 
-@route("PATCH", "/pipelines/{pipeline}/review-app-config", "pipelines:write", takes="review-app-config.update", returns="review-app-config")
+@route(
+    "PATCH",
+    "/pipelines/{pipeline}/review-app-config",
+    "pipelines:write",
+    takes="review-app-config.update",
+    returns="review-app-config",
+)
 def change_config(call: Call) -> dict[str, Any]:
-    """The same, what is given. Enabling a part enables review apps: Heroku's CLI asks so for ``reviewapps:enable --autodeploy``."""
-    if not (any(value is True for value in call.body.values()) and not ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists()):
+    """The same, what is given. Enabling a part enables review apps: Heroku's CLI asks so for ``reviewapps:enable
+    --autodeploy``.
+    """
+    if not (
+        any(value is True for value in call.body.values())
+        and not ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists()
+    ):
         _known(call)
     return _config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call)))
 
@@ -138,16 +194,29 @@ def disable(call: Call) -> dict[str, Any]:
 
 @route("GET", "/pipelines/{pipeline}/review-apps", "pipelines:read", paged="id", returns="[review-app]")
 def list_review_apps(call: Call) -> Listing:
-    """The pipeline's review apps that are not gone, of an app that the caller may see; ``app_name`` is empty for one that was refused."""
+    """The pipeline's review apps that are not gone, of an app that the caller may see; ``app_name`` is empty for one
+    that was refused.
+    """
     rows = reviews.open_reviews().filter(pipeline=call.pipeline, parent__in=visible(call.actor).values("id"))
     return Listing(rows, each(_review_app))
 
 
-@route("POST", "/review-apps", "account:write", also="pipelines:test view", takes="review-app.create", returns="201 review-app")
+@route(
+    "POST",
+    "/review-apps",
+    "account:write",
+    also="pipelines:test view",
+    takes="review-app.create",
+    returns="201 review-app",
+)
 def create_review_app(call: Call) -> Reply:
-    """{branch, pipeline, environment}: an app of its own for a branch of the pipeline's repository. source_blob is what the branch is."""
+    """{branch, pipeline, environment}: an app of its own for a branch of the pipeline's repository. source_blob is what
+    the branch is.
+    """
     if call.body.get("fork_repo_id") is not None or call.body.get("pr_number") is not None:
-        raise UserError("There are no pull requests and forks here: a review app is of a branch of the pipeline's own repository.")
+        raise UserError(
+            "There are no pull requests and forks here: a review app is of a branch of the pipeline's own repository."
+        )
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
     authorise(call.actor, str(reviews.parent_of(pipeline).pk), "view")
     environment = call.body.get("environment")
@@ -155,7 +224,13 @@ def create_review_app(call: Call) -> Reply:
         raise UserError("environment must be an object of strings.")
     if environment:
         call.may_set_config_vars()
-    row = reviews.begin(actor=call.actor, pipeline=pipeline, branch=call.text("branch", required=True), home=HOME, environment=environment)
+    row = reviews.begin(
+        actor=call.actor,
+        pipeline=pipeline,
+        branch=call.text("branch", required=True),
+        home=HOME,
+        environment=environment,
+    )
     return Reply(_review_app(row), 201)
 
 
@@ -190,5 +265,7 @@ def review_app_of(call: Call) -> dict[str, Any]:
     """The app as a review app; 404 when it is none."""
     row = ReviewApp.objects.filter(app=call.app).first()
     if row is None:
-        raise NotFoundError(f"{call.app.name} is no review app.", hint="heroku pipelines:info PIPELINE", resource="review_app")
+        raise NotFoundError(
+            f"{call.app.name} is no review app.", hint="heroku pipelines:info PIPELINE", resource="review_app"
+        )
     return _review_app(row)

@@ -32,7 +32,9 @@ def _body(call: Call) -> bytes:
 
 
 def _wish(call: Call) -> tuple[dict[str, Any], bytes]:
-    """What is asked, and the log: a JSON object with ``sarif`` in base64, or the log itself (plain or gzipped) with the rest in the query."""
+    """What is asked, and the log: a JSON object with ``sarif`` in base64, or the log itself (plain or gzipped) with the
+    rest in the query.
+    """
     data = _body(call)
     if call.request.content_type != "application/json":
         return {key: call.query(key) for key in ("sha", "name", "root")}, data
@@ -42,8 +44,9 @@ def _wish(call: Call) -> tuple[dict[str, Any], bytes]:
     except (ValueError, TypeError, AttributeError, KeyError, binascii.Error) as error:
         raise UserError(
             "The body must be a JSON object with `sarif`: the log, gzipped or not, in base64.",
-            hint="or send the log itself as application/sarif+json", id="bad_sarif",
-        ) from error  # fmt: skip
+            hint="or send the log itself as application/sarif+json",
+            id="bad_sarif",
+        ) from error
     bad = next((key for key, value in wish.items() if value is not None and not isinstance(value, str)), None)
     if bad:
         raise UserError(f"{bad[:60]} must be a string.")
@@ -56,7 +59,8 @@ def _uploaded(call: Call, sha: str, log: bytes, name: str, roots: list[str]) -> 
         authorise(call.actor, call.app.name, "checks:report", check=check)
     deployed = delivery_queries.deployed_sha(call.app)
     runs = [
-        uploads.upload(app=call.app, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=HOME, actor=call.actor) for check, scan in scans
+        uploads.upload(app=call.app, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=HOME, actor=call.actor)
+        for check, scan in scans
     ]
     gate.reported(app=call.app, sha=sha, home=HOME)
     return runs
@@ -69,16 +73,27 @@ def upload(call: Call) -> Reply:
     sha = commit_of(call, wish.get("sha") or "")
     runs = _uploaded(call, sha, log, wish.get("name") or "", [wish["root"]] if wish.get("root") else [])
     needed = delivery_queries.required_of(call.app, sha)
-    return Reply([delivery_queries.check_json(run, needed) | {"notes": run.notes, "annotations_count": run.annotations.count()} for run in runs], 201)
+    return Reply(
+        [
+            delivery_queries.check_json(run, needed)
+            | {"notes": run.notes, "annotations_count": run.annotations.count()}
+            for run in runs
+        ],
+        201,
+    )
 
 
-@route("POST", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs", "checks:report", raw=True, returns="202 github.sarif")
+@route(
+    "POST", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs", "checks:report", raw=True, returns="202 github.sarif"
+)
 def upload_as_to_github(call: Call) -> Reply:
     """The same in GitHub's words: {commit_sha, ref, sarif (gzipped, base64), checkout_uri, tool_name}."""
     wish, log = _wish(call)
     sha = str(wish.get("commit_sha") or "").lower()
     if len(sha) != 40 or git.resolve(call.app, HOME, sha) != sha:
-        raise UserError(f"No commit found for SHA: {sha[:60]}", resource="commit", hint="push it first, then report on it")
+        raise UserError(
+            f"No commit found for SHA: {sha[:60]}", resource="commit", hint="push it first, then report on it"
+        )
     root = str(wish.get("checkout_uri") or "").removeprefix("file://")
     runs = _uploaded(call, sha, log, "", [root] if root else [])
     number = str(runs[0].number)
@@ -96,15 +111,27 @@ def state_of_upload(call: Call) -> dict[str, Any]:
 
 def _ignore(row: Ignore) -> dict[str, Any]:
     return {
-        "fingerprint": row.fingerprint, "tool": row.tool, "rule": row.rule, "path": row.path, "reason": row.reason, "actor": row.actor,
-        "until": heroku_time(row.until), "created_at": heroku_time(row.created_at), "expired": row.until <= datetime.now(UTC),
-    }  # fmt: skip
+        "fingerprint": row.fingerprint,
+        "tool": row.tool,
+        "rule": row.rule,
+        "path": row.path,
+        "reason": row.reason,
+        "actor": row.actor,
+        "until": heroku_time(row.until),
+        "created_at": heroku_time(row.created_at),
+        "expired": row.until <= datetime.now(UTC),
+    }
 
 
 @route("GET", "/apps/{app}/ignores", "view", returns="[ignore]")
 def list_ignores(call: Call) -> Listing:
     """The findings that somebody lets pass, those whose time has run out included."""
-    return Listing(Ignore.objects.filter(app=call.app, ended_at=None), each(_ignore), "until", {"until": "until", "created_at": "created_at"})
+    return Listing(
+        Ignore.objects.filter(app=call.app, ended_at=None),
+        each(_ignore),
+        "until",
+        {"until": "until", "created_at": "created_at"},
+    )
 
 
 @route("POST", "/apps/{app}/ignores", "override", takes="ignore.create", returns="201 ignore")
@@ -143,5 +170,9 @@ def change_policy(call: Call) -> dict[str, Any]:
     unknown = sorted(set(call.body) - {"two_people", "stale_after"})
     two, stale = call.body.get("two_people"), call.body.get("stale_after")
     if unknown or not isinstance(two, bool | None) or isinstance(stale, bool) or not isinstance(stale, int | None):
-        raise UserError(f"{unknown[0][:60]} is not known." if unknown else "two_people is true or false, stale_after a number of minutes.")
+        raise UserError(
+            f"{unknown[0][:60]} is not known."
+            if unknown
+            else "two_people is true or false, stale_after a number of minutes."
+        )
     return _policy(ignoring.change_policy(app=call.app, actor=call.actor, two_people=two, stale_after=stale))

@@ -1,4 +1,6 @@
-"""The API of snapshots and restores, Greenroom's own resources beside Heroku's backups. The worker does the work; callers poll."""
+"""The API of snapshots and restores, Greenroom's own resources beside Heroku's backups. The worker does the work;
+callers poll.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def database_of(app: App) -> Addon:
     addon = queries.of_app(app)
     if addon is None:
         raise NotFoundError(
-            f"{app.name} has no database.", hint=f"heroku addons:create heroku-postgresql -a {app.name}", resource="add_on"
+            f"{app.name} has no database.",
+            hint=f"heroku addons:create heroku-postgresql -a {app.name}",
+            resource="add_on",
         )
     return addon
 
@@ -42,16 +46,19 @@ def database_of(app: App) -> Addon:
 def refuse_while_migrating(app: App) -> None:
     """ConflictError while somebody's migrate command runs: it would go on in the database that is being replaced.
 
-    One that has just ended is in nobody's way: its human has read so, perhaps before the rows have learnt it. The engine is asked, which may take
+    One that has just ended is in nobody's way: its human has read so, perhaps before the rows have learnt it. The
+    engine is asked, which may take
     a moment: call it outside of transactions. One may begin right after; ``ask_for_restore`` sees that.
     """
     _refuse(app, migrations.migrating(app=app, engine=engine()))
 
 
 def ask_for_restore(*, actor: Actor, addon: Addon, snapshot: Snapshot | None) -> Restore:
-    """A restore, or without a snapshot a reset, that the worker carries out. ConflictError while somebody migrates, or has just begun to.
+    """A restore, or without a snapshot a reset, that the worker carries out. ConflictError while somebody migrates, or
+    has just begun to.
 
-    A migrate looks for restores behind the lock of its app, and this looks there for migrates: one of the two finds the other.
+    A migrate looks for restores behind the lock of its app, and this looks there for migrates: one of the two finds the
+    other.
     """
     app = addon.app
     refuse_while_migrating(app)
@@ -72,23 +79,48 @@ def _refuse(app: App, run: MigrationRun | None) -> None:
 def snapshot_shape(row: Snapshot) -> dict[str, Any]:
     """A snapshot. ``size_bytes`` is the file's size, ``database_bytes`` that of the database."""
     return {
-        "id": str(row.id), "name": row.name, "kind": row.kind, "state": row.state, "reason": row.reason or None, "pinned": row.pinned,
-        "by": row.by, "release": {"version": row.release_version} if row.release_version else None, "addon": row.addon.name,
-        "tables": row.tables, "migrations": [".".join(pair) for pair in row.migration_state], "size_bytes": row.size,
-        "database_bytes": row.database_size, "seconds": row.seconds, "sha256": row.sha256 or None, "failure": row.failure or None,
-        "created_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "name": row.name,
+        "kind": row.kind,
+        "state": row.state,
+        "reason": row.reason or None,
+        "pinned": row.pinned,
+        "by": row.by,
+        "release": {"version": row.release_version} if row.release_version else None,
+        "addon": row.addon.name,
+        "tables": row.tables,
+        "migrations": [".".join(pair) for pair in row.migration_state],
+        "size_bytes": row.size,
+        "database_bytes": row.database_size,
+        "seconds": row.seconds,
+        "sha256": row.sha256 or None,
+        "failure": row.failure or None,
+        "created_at": heroku_time(row.created_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
 
 
 def restore_shape(row: Restore) -> dict[str, Any]:
     """A restore with its steps."""
     return {
-        "id": str(row.id), "name": row.name, "state": row.state, "snapshot": row.snapshot.name if row.snapshot else None,
-        "saved": row.saved.name if row.saved else None, "kept_database": row.kept or None, "kept_until": heroku_time(row.kept_until),
-        "by": row.by, "failure": row.failure or None, "swap_seconds": row.swap_seconds, "addon": row.addon.name,
-        "steps": [{"state": step.state, "detail": step.detail, "at": heroku_time(step.at)} for step in sorted(row.steps.all(), key=lambda step: step.pk)],
-        "created_at": heroku_time(row.created_at), "finished_at": heroku_time(row.finished_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "name": row.name,
+        "state": row.state,
+        "snapshot": row.snapshot.name if row.snapshot else None,
+        "saved": row.saved.name if row.saved else None,
+        "kept_database": row.kept or None,
+        "kept_until": heroku_time(row.kept_until),
+        "by": row.by,
+        "failure": row.failure or None,
+        "swap_seconds": row.swap_seconds,
+        "addon": row.addon.name,
+        "steps": [
+            {"state": step.state, "detail": step.detail, "at": heroku_time(step.at)}
+            for step in sorted(row.steps.all(), key=lambda step: step.pk)
+        ],
+        "created_at": heroku_time(row.created_at),
+        "finished_at": heroku_time(row.finished_at),
+    }
 
 
 @route("GET", "/apps/{app}/pg/snapshots", "data:read", paged="created_at", returns="[snapshot]")
@@ -99,15 +131,21 @@ def list_snapshots(call: Call) -> Listing:
 
 @route("POST", "/apps/{app}/pg/snapshots", "data:snapshot", takes="snapshot.create", returns="201 snapshot")
 def capture_snapshot(call: Call) -> Reply:
-    """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``. Who may not pin may not ask for a pinned one."""
+    """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``. Who may not pin may not ask for a pinned
+    one.
+    """
     pinned = call.body.get("pinned", False)
     if not isinstance(pinned, bool):
         raise UserError("pinned must be true or false.")
     if pinned:
         authorise(call.actor, call.app.name, "data:write")
     row = snapshots.ask(
-        actor=call.actor, addon=database_of(call.app), reason=call.text("reason"), pinned=pinned, release_version=release_version(call.app)
-    )  # fmt: skip
+        actor=call.actor,
+        addon=database_of(call.app),
+        reason=call.text("reason"),
+        pinned=pinned,
+        release_version=release_version(call.app),
+    )
     wake()
     return Reply(snapshot_shape(row), 201)
 

@@ -1,4 +1,6 @@
-"""The API of builds from an uploaded archive, and of apps that begin with one. Both are deliveries: the gate judges them as it does a push."""
+"""The API of builds from an uploaded archive, and of apps that begin with one. Both are deliveries: the gate judges
+them as it does a push.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def build_result(call: Call) -> dict[str, Any]:
     """What a build said, line by line, as older clients ask for it."""
     name = call.params["build"]
     rows = Delivery.objects.filter(app=call.app).select_related("build", "app", "account")
-    row = (rows.filter(build_id=name).order_by("seq").first() or rows.filter(pk=name).first()) if is_uuid(name) else None
+    row = (
+        (rows.filter(build_id=name).order_by("seq").first() or rows.filter(pk=name).first()) if is_uuid(name) else None
+    )
     if row is None:
         raise NotFoundError("Couldn't find that build.", hint=f"greenroom builds -a {call.app.name}", resource="build")
     lines = transcript.read(HOME / row.transcript).splitlines()
@@ -73,7 +77,9 @@ def build_result(call: Call) -> dict[str, Any]:
 def create_slug(call: Call) -> NoReturn:
     """Not possible here: a slug is what a build made."""
     hint = "POST /apps/APP/builds takes an archive; git push takes a commit"
-    raise UserError("Slugs are not uploaded here: only what was built here and passed the checks is released.", hint=hint)
+    raise UserError(
+        "Slugs are not uploaded here: only what was built here and passed the checks is released.", hint=hint
+    )
 
 
 @route("POST", "/app-setups", "account:write", takes="app-setup.create", returns="202 app-setup")
@@ -101,7 +107,11 @@ def create_setup(call: Call) -> Reply:
 def get_setup(call: Call) -> dict[str, Any]:
     """How far it is."""
     name = call.params["setup"]
-    row = Delivery.objects.select_related("app", "build", "account").filter(pk=name, kind="push").first() if is_uuid(name) else None
+    row = (
+        Delivery.objects.select_related("app", "build", "account").filter(pk=name, kind="push").first()
+        if is_uuid(name)
+        else None
+    )
     if row is None:
         raise NotFoundError("Couldn't find that app setup.", resource="app_setup")
     try:
@@ -115,9 +125,14 @@ def _setup(row: Delivery) -> dict[str, Any]:
     build = shapes.build_of_delivery(row, transcript_url(row))
     status = STATUS.get(row.state, "pending")
     return {
-        "id": str(row.id), "app": {"id": str(row.app_id), "name": row.app.name}, "status": status,
+        "id": str(row.id),
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "status": status,
         "build": {"id": build["id"], "status": build["status"], "output_stream_url": build["output_stream_url"]},
-        "failure_message": row.reason if status == "failed" else None, "manifest_errors": [], "postdeploy": None,
+        "failure_message": row.reason if status == "failed" else None,
+        "manifest_errors": [],
+        "postdeploy": None,
         "resolved_success_url": shapes.urls(row.app)["web_url"] if status == "succeeded" else None,
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }

@@ -1,4 +1,6 @@
-"""The API of an app's source, and the one public door of webhooks: ``/hooks/ID``, where the signature is judged before the body is read as anything."""
+"""The API of an app's source, and the one public door of webhooks: ``/hooks/ID``, where the signature is judged before
+the body is read as anything.
+"""
 
 from __future__ import annotations
 
@@ -41,20 +43,40 @@ def _shown(call: Call, row: Source) -> dict[str, Any]:
     path = f"/hooks/{row.hook}"
     held = row.previous_until if row.previous else None
     return {
-        "id": str(row.pk), "app": {"id": str(row.app_id), "name": row.app.name}, "url": row.url, "branch": row.branch, "kind": row.kind,
-        "protected_branch": row.app.protected_branch, "state": row.state, "problem": row.problem or None, "hint": row.hint or None,
-        "seen": row.seen or None, "taken": row.taken or None, "interval": row.interval, "api": row.api or None,
+        "id": str(row.pk),
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "url": row.url,
+        "branch": row.branch,
+        "kind": row.kind,
+        "protected_branch": row.app.protected_branch,
+        "state": row.state,
+        "problem": row.problem or None,
+        "hint": row.hint or None,
+        "seen": row.seen or None,
+        "taken": row.taken or None,
+        "interval": row.interval,
+        "api": row.api or None,
         "credentials": {
-            "deploy_key": row.public_key or None, "fingerprint": rules.fingerprint(row.public_key) or None, "token": bool(row.token),
+            "deploy_key": row.public_key or None,
+            "fingerprint": rules.fingerprint(row.public_key) or None,
+            "token": bool(row.token),
             "username": row.username or None,
         },
         "known_hosts": [{"key": line, "fingerprint": rules.fingerprint(line)} for line in row.known_hosts.splitlines()],
-        "webhook": {"path": path, "url": call.request.build_absolute_uri(path), "how": ADVICE[row.kind], "previous_secret_until": heroku_time(held)},
+        "webhook": {
+            "path": path,
+            "url": call.request.build_absolute_uri(path),
+            "how": ADVICE[row.kind],
+            "previous_secret_until": heroku_time(held),
+        },
         "waiting": bool(row.wanted_at and (row.looked_at is None or row.looked_at < row.wanted_at)),
-        "looked_at": heroku_time(row.looked_at), "next_at": heroku_time(row.next_at), "wanted_at": heroku_time(row.wanted_at),
+        "looked_at": heroku_time(row.looked_at),
+        "next_at": heroku_time(row.next_at),
+        "wanted_at": heroku_time(row.wanted_at),
         "set_by": {"email": row.account.email if row.account else ""},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _call(row: HookCall) -> dict[str, Any]:
@@ -63,19 +85,34 @@ def _call(row: HookCall) -> dict[str, Any]:
 
 def _report(row: Report) -> dict[str, Any]:
     return {
-        "kind": row.kind, "context": row.context, "state": row.state, "description": row.description, "sha": row.delivery.sha, "status": row.status,
-        "attempts": row.attempts, "code": row.code, "error": row.error or None, "next_at": heroku_time(row.next_at), "at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "kind": row.kind,
+        "context": row.context,
+        "state": row.state,
+        "description": row.description,
+        "sha": row.delivery.sha,
+        "status": row.status,
+        "attempts": row.attempts,
+        "code": row.code,
+        "error": row.error or None,
+        "next_at": heroku_time(row.next_at),
+        "at": heroku_time(row.updated_at),
+    }
 
 
 @route("GET", "/apps/{app}/source", "view", returns="app-source.whole")
 def get_source(call: Call) -> dict[str, Any]:
-    """The app's source, with the newest calls of its webhook and the newest reports to its forge. No secret is shown."""
+    """The app's source, with the newest calls of its webhook and the newest reports to its forge. No secret is
+    shown.
+    """
     row = queries.of_app(call.app)
     shown = _shown(call, row)
     if not _may_change(call):
         shown["webhook"] = None
-    return {**shown, "calls": [_call(one) for one in queries.calls(row)], "reports": [_report(one) for one in queries.reports(row)]}
+    return {
+        **shown,
+        "calls": [_call(one) for one in queries.calls(row)],
+        "reports": [_report(one) for one in queries.reports(row)],
+    }
 
 
 def _may_change(call: Call) -> bool:
@@ -90,15 +127,27 @@ def _may_change(call: Call) -> bool:
 
 @route("PUT", "/apps/{app}/source", "source:write", takes="app-source.set", returns="200/201 app-source.told")
 def set_source(call: Call) -> Reply:
-    """Follow a repository: {url, branch, kind, token, username, deploy_key, known_hosts, interval, api}. A new webhook's secret is told once."""
-    given = {name: call.text(name) for name in ("token", "username", "deploy_key", "known_hosts", "api") if call.body.get(name) is not None}
+    """Follow a repository: {url, branch, kind, token, username, deploy_key, known_hosts, interval, api}. A new
+    webhook's secret is told once.
+    """
+    given = {
+        name: call.text(name)
+        for name in ("token", "username", "deploy_key", "known_hosts", "api")
+        if call.body.get(name) is not None
+    }
     interval = call.body.get("interval")
     if interval is not None and (not isinstance(interval, int) or isinstance(interval, bool)):
         raise UserError("interval must be a whole number of seconds.")
     wish = actions.Wish(
-        url=call.text("url", required=True), branch=call.text("branch"), kind=call.text("kind"), interval=interval, **given
+        url=call.text("url", required=True),
+        branch=call.text("branch"),
+        kind=call.text("kind"),
+        interval=interval,
+        **given,
     )
-    row, secret = actions.set_source(actor=call.actor, app=call.app, home=HOME, wish=wish, allowed=settings.PRIVATE_TARGETS)
+    row, secret = actions.set_source(
+        actor=call.actor, app=call.app, home=HOME, wish=wish, allowed=settings.PRIVATE_TARGETS
+    )
     return Reply({**_shown(call, row), "secret": secret or None}, 201 if secret else 200)
 
 
@@ -121,10 +170,18 @@ def sync_source(call: Call) -> Reply:
 @route("POST", "/apps/{app}/source/actions/accept", "source:write", takes="app-source.accept", returns="202 app-source")
 def accept_rewrite(call: Call) -> Reply:
     """Follow a branch that was rewritten: {commit}, at least 7 digits of where it is there."""
-    return Reply(_shown(call, actions.accept(actor=call.actor, app=call.app, commit=call.text("commit", required=True))), 202)
+    return Reply(
+        _shown(call, actions.accept(actor=call.actor, app=call.app, commit=call.text("commit", required=True))), 202
+    )
 
 
-@route("POST", "/apps/{app}/source/actions/rotate-secret", "source:write", takes="app-source.rotate", returns="app-source.told")
+@route(
+    "POST",
+    "/apps/{app}/source/actions/rotate-secret",
+    "source:write",
+    takes="app-source.rotate",
+    returns="app-source.told",
+)
 def rotate_secret(call: Call) -> dict[str, Any]:
     """A new secret for the webhook: {overlap_hours}, 24 if not said, in which the one before holds too."""
     hours = call.body.get("overlap_hours", rules.OVERLAP_HOURS)
@@ -139,14 +196,19 @@ def rotate_secret(call: Call) -> dict[str, Any]:
 
 @route("POST", "/hooks/{id}", "public", raw=True, returns="200/202 message")
 def take_hook(call: Call) -> Reply:
-    """A forge's call. It only says when to look; what is there is fetched and compared. Nothing of a call that is not genuine is read."""
+    """A forge's call. It only says when to look; what is there is fetched and compared. Nothing of a call that is not
+    genuine is read.
+    """
     source = queries.of_hook(call.params["id"])
     if source is None:
         raise NotFoundError("There is no such webhook.", hint="greenroom source -a APP shows its URL")
     body = _bytes(call)
     headers = {name.lower(): value for name, value in call.request.headers.items()}
     if not rules.genuine(headers, body, actions.secrets_of(source, HOME)):
-        raise UnauthorizedError("The signature is missing or does not hold.", hint="the secret is printed by: greenroom source:rotate-secret")
+        raise UnauthorizedError(
+            "The signature is missing or does not hold.",
+            hint="the secret is printed by: greenroom source:rotate-secret",
+        )
     what = rules.call_of(headers)
     look, said = rules.answer_of(what, _payload(call, body), source.branch)
     if not actions.note_call(source=source, call=what, look=look, said=said):

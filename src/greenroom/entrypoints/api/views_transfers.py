@@ -15,9 +15,14 @@ from greenroom.entrypoints.api.routing import Call, Reply, route
 
 def _shape(row: AppTransfer) -> dict[str, Any]:
     return {
-        "id": str(row.id), "app": {"id": str(row.app_id), "name": row.app.name}, "owner": shapes.user(row.owner), "recipient": shapes.user(row.recipient),
-        "state": row.state, "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.id),
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "owner": shapes.user(row.owner),
+        "recipient": shapes.user(row.recipient),
+        "state": row.state,
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 @route("GET", "/account/app-transfers", "account:read", returns="[app-transfer]")
@@ -26,7 +31,14 @@ def list_transfers(call: Call) -> Listing:
     return Listing(transfers.concerning(call.actor), each(_shape), "-created_at")
 
 
-@route("POST", "/account/app-transfers", "account:write", also="destroy", takes="app-transfer.create", returns="201 app-transfer")
+@route(
+    "POST",
+    "/account/app-transfers",
+    "account:write",
+    also="destroy",
+    takes="app-transfer.create",
+    returns="201 app-transfer",
+)
 def offer(call: Call) -> Reply:
     """Offer an app: {app, recipient: e-mail}. It needs the permission to destroy it, since it gives it away."""
     app = authorise(call.actor, call.text("app", required=True), "destroy")

@@ -16,7 +16,11 @@ def _source(app: uuid.UUID | None, permission: str) -> Reply:
         return links.signed(payload, purpose=purpose, app=app, permission=permission, seconds=seconds)
 
     now = clock.heroku_time(clock.now())
-    body: dict[str, Any] = {"source_blob": uploads.offer(sign, base=places.plain("")), "created_at": now, "updated_at": now}
+    body: dict[str, Any] = {
+        "source_blob": uploads.offer(sign, base=places.plain("")),
+        "created_at": now,
+        "updated_at": now,
+    }
     return Reply(body, 201)
 
 

@@ -18,24 +18,37 @@ STATES = ("pending", "retrying", "succeeded", "failed")
 
 def _webhook(row: Webhook) -> dict[str, Any]:
     return {
-        "id": str(row.pk), "url": row.url, "include": row.include, "level": row.level, "app": {"id": str(row.app_id), "name": row.app.name},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "id": str(row.pk),
+        "url": row.url,
+        "include": row.include,
+        "level": row.level,
+        "app": {"id": str(row.app_id), "name": row.app.name},
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _delivery(row: Telling) -> dict[str, Any]:
     ended = row.code is not None or bool(row.error)
     last = {
-        "id": str(row.attempt), "code": row.code, "error_class": row.error or None,
+        "id": str(row.attempt),
+        "code": row.code,
+        "error_class": row.error or None,
         "status": "scheduled" if not ended else "failed" if row.error else "succeeded",
-        "created_at": heroku_time(row.attempted_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": heroku_time(row.attempted_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
     return {
-        "id": str(row.pk), "status": row.status, "num_attempts": row.num_attempts, "next_attempt_at": heroku_time(row.next_attempt_at),
-        "last_attempt": last if row.attempt else None, "event": {"id": str(row.event_id), "include": row.event.include},
+        "id": str(row.pk),
+        "status": row.status,
+        "num_attempts": row.num_attempts,
+        "next_attempt_at": heroku_time(row.next_attempt_at),
+        "last_attempt": last if row.attempt else None,
+        "event": {"id": str(row.event_id), "include": row.event.include},
         "webhook": {"id": str(row.webhook_id), "level": row.webhook.level},
-        "created_at": heroku_time(row.created_at), "updated_at": heroku_time(row.updated_at),
-    }  # fmt: skip
+        "created_at": heroku_time(row.created_at),
+        "updated_at": heroku_time(row.updated_at),
+    }
 
 
 def _event(row: Event) -> dict[str, Any]:
@@ -58,12 +71,20 @@ def list_webhooks(call: Call) -> Listing:
 
 @route("POST", "/apps/{app}/webhooks", "webhooks:write", takes="webhook.create", returns="201 webhook")
 def add_webhook(call: Call) -> Reply:
-    """A webhook: {url, include, level, secret, authorization}. Its secret is in the header Heroku-Webhook-Secret, this once."""
+    """A webhook: {url, include, level, secret, authorization}. Its secret is in the header Heroku-Webhook-Secret, this
+    once.
+    """
     row, secret = actions.add(
-        actor=call.actor, app=call.app, home=HOME, url=call.text("url", required=True), include=_include(call),
-        level=call.text("level", required=True), secret=call.text("secret"), authorization=call.text("authorization"),
+        actor=call.actor,
+        app=call.app,
+        home=HOME,
+        url=call.text("url", required=True),
+        include=_include(call),
+        level=call.text("level", required=True),
+        secret=call.text("secret"),
+        authorization=call.text("authorization"),
         allowed=settings.PRIVATE_TARGETS,
-    )  # fmt: skip
+    )
     return Reply(_webhook(row), 201, {"Heroku-Webhook-Secret": secret})
 
 
@@ -76,12 +97,16 @@ def get_webhook(call: Call) -> dict[str, Any]:
 @route("PATCH", "/apps/{app}/webhooks/{id}", "webhooks:write", takes="webhook.update", returns="webhook")
 def change_webhook(call: Call) -> dict[str, Any]:
     """Change what is given."""
-    changes: dict[str, Any] = {name: call.text(name, required=True) for name in ("url", "level") if call.body.get(name) is not None}
+    changes: dict[str, Any] = {
+        name: call.text(name, required=True) for name in ("url", "level") if call.body.get(name) is not None
+    }
     changes |= {name: call.text(name) for name in ("secret", "authorization") if call.body.get(name) is not None}
     if call.body.get("include") is not None:
         changes["include"] = _include(call)
     row = queries.webhook(call.app, call.params["id"])
-    return _webhook(actions.change(actor=call.actor, webhook=row, home=HOME, allowed=settings.PRIVATE_TARGETS, **changes))
+    return _webhook(
+        actions.change(actor=call.actor, webhook=row, home=HOME, allowed=settings.PRIVATE_TARGETS, **changes)
+    )
 
 
 @route("DELETE", "/apps/{app}/webhooks/{id}", "webhooks:write", returns="webhook")
@@ -93,7 +118,14 @@ def remove_webhook(call: Call) -> dict[str, Any]:
     return body
 
 
-@route("GET", "/apps/{app}/webhook-deliveries", "webhooks:read", paged="created_at", returns="[webhook-delivery]", query=("eq[status]",))
+@route(
+    "GET",
+    "/apps/{app}/webhook-deliveries",
+    "webhooks:read",
+    paged="created_at",
+    returns="[webhook-delivery]",
+    query=("eq[status]",),
+)
 def list_deliveries(call: Call) -> Listing:
     """The newest tellings, oldest of them first; ``?eq[status]=`` keeps those of one status."""
     rows = Telling.objects.filter(webhook__app=call.app).select_related("event", "webhook")

@@ -1,6 +1,7 @@
 """Git over HTTP: ``/<app>.git`` for clone, fetch and push, as an ASGI function beside Django.
 
-It asks who comes and whether they may (both passed in), then lets ``service`` carry bytes between them and git; it decides nothing else.
+It asks who comes and whether they may (both passed in), then lets ``service`` carry bytes between them and git; it
+decides nothing else.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class BusyError(PlatformError):
 
 
 class GitHttp:
-    """The ASGI application. ``authenticate(headers, address)`` gives an actor or None; ``authorise(actor, name, need)`` the app or raises."""
+    """The ASGI application. ``authenticate(headers, address)`` gives an actor or None; ``authorise(actor, name, need)``
+    the app or raises.
+    """
 
     def __init__(self, home: Path, authenticate: Any, authorise: Any) -> None:
         self.home = home
@@ -132,9 +135,17 @@ class GitHttp:
             raise BusyError(f"{busy} going on; this one was not started.", hint="try again when one of them has ended")
 
     async def _exchange(
-        self, app: App, actor: Actor, address: str, repo: Path, service: str, advertise: bool,
-        headers: dict[str, str], receive: Receive, send: Send,
-    ) -> None:  # fmt: skip
+        self,
+        app: App,
+        actor: Actor,
+        address: str,
+        repo: Path,
+        service: str,
+        advertise: bool,
+        headers: dict[str, str],
+        receive: Receive,
+        send: Send,
+    ) -> None:
         env = runner.environment(repo, config=[("core.hooksPath", str(self.home / repository.HOOKS))])
         protocol = re.fullmatch(r"version=([12])", headers.get("git-protocol", ""))
         if protocol and service == "git-upload-pack":  # receive-pack has no version 2
@@ -170,7 +181,8 @@ def make_app(home: Path, authenticate: Any, authorise: Any) -> GitHttp:
     """The ASGI application for the repositories of ``home``.
 
     authenticate: ``async (headers, address) -> Actor | None``; headers have lower-case names.
-    authorise: ``async (actor, app_name, "read" | "write") -> App``; raises NotFoundError, ForbiddenError, UnauthorizedError.
+    authorise: ``async (actor, app_name, "read" | "write") -> App``; raises NotFoundError, ForbiddenError,
+    UnauthorizedError.
     """
     return GitHttp(home, authenticate, authorise)
 
@@ -190,7 +202,9 @@ def requested(scope: Scope, rest: str) -> tuple[str, bool]:
 
 
 def content(headers: dict[str, str], service: str) -> str:
-    """The encoding of the request's body: ``gzip`` or ``identity``. RequestError 415 for another one, or for another kind of body."""
+    """The encoding of the request's body: ``gzip`` or ``identity``. RequestError 415 for another one, or for another
+    kind of body.
+    """
     if headers.get("content-type", "").partition(";")[0].strip().lower() != f"application/x-{service}-request":
         raise RequestError(415, f"The request's content type has to be application/x-{service}-request.")
     encoding = headers.get("content-encoding", "identity").strip().lower()

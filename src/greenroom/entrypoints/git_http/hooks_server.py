@@ -1,7 +1,10 @@
-"""Answers the hooks of running pushes over a unix socket: judges and records before the refs move, settles and reports afterwards.
+"""Answers the hooks of running pushes over a unix socket: judges and records before the refs move, settles and reports
+afterwards.
 
-The rules are the git room's; what a pusher reads of a delivery comes from the ``follow`` that is passed in. A push needs no memory of
-this process: its token is signed, its intents are rows, so a hook may be answered by another process than the one that started it.
+The rules are the git room's; what a pusher reads of a delivery comes from the ``follow`` that is passed in. A push
+needs no memory of
+this process: its token is signed, its intents are rows, so a hook may be answered by another process than the one that
+started it.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ FAILED = " !     Greenroom failed while looking at this push; nothing was change
 class Request:
     """What a hook asks, with its token's content.
 
-    client: whose words the pusher reads (basics.clients). quarantine: the folder of the new objects, None when the push brings none.
+    client: whose words the pusher reads (basics.clients). quarantine: the folder of the new objects, None when the push
+    brings none.
     """
 
     hook: str
@@ -61,7 +65,8 @@ class Request:
 
 
 async def serve(home: Path, follow: Follow | None = None, guard: Guard | None = None) -> None:
-    """Serve ``<home>/run/git-hooks.sock`` until cancelled. ``follow(push)`` gives the lines that the pusher reads after the push is recorded;
+    """Serve ``<home>/run/git-hooks.sock`` until cancelled. ``follow(push)`` gives the lines that the pusher reads after
+    the push is recorded;
     ``guard(app, updates)`` why it may not be, beside the git room's own rules.
     """
     repository.write_launchers(home)
@@ -81,7 +86,9 @@ class HooksServer:
         self.tidying: set[asyncio.Task[None]] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one hook, whatever becomes of it. After a push a fault is only logged: without an answer the hook says "recorded"."""
+        """Answer one hook, whatever becomes of it. After a push a fault is only logged: without an answer the hook says
+        "recorded".
+        """
         text = b""
         lines: list[str] = []
         try:
@@ -123,7 +130,9 @@ class HooksServer:
             address=request.address,
         )
         if answer.accepted and "no-cache" in request.options and request.account:
-            await in_thread(builds.start_afresh, actor=actor_of(request.account, address=request.address), app=request.app)
+            await in_thread(
+                builds.start_afresh, actor=actor_of(request.account, address=request.address), app=request.app
+            )
             await _tell(writer, ["-----> The build of this push, and those after it, use no cache of those before"])
         await _tell(writer, _worded(request, answer.lines), exit=0 if answer.accepted else 1)
 
@@ -170,14 +179,18 @@ def _check_peer(connection: Any) -> None:
 
 
 def read(text: bytes) -> Request:
-    """The request, its token checked and its app found. NotFoundError when the token does not hold or the app has gone."""
+    """The request, its token checked and its app found. NotFoundError when the token does not hold or the app has
+    gone.
+    """
     hook, token, quarantine, *rest = text.decode("utf-8", "surrogateescape").removesuffix("\n\n").split("\n")
     options = [line.removeprefix("option ") for line in rest if line.startswith("option ")]
     lines = [line for line in rest if not line.startswith("option ")]
     payload = signing.unsign(token, key=settings.SECRET_KEY, purpose=PURPOSE)
     app = App.objects.select_related("owner").filter(pk=uuid.UUID(payload["app"])).first()
     if app is None:
-        raise NotFoundError("Couldn't find that app: it was destroyed meanwhile.", hint="greenroom apps", resource="app")
+        raise NotFoundError(
+            "Couldn't find that app: it was destroyed meanwhile.", hint="greenroom apps", resource="app"
+        )
     return Request(
         hook=hook,
         app=app,

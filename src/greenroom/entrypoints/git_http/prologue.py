@@ -1,4 +1,6 @@
-"""Reads the pkt-lines at the start of a request while they pass: garbage, and a push of too many refs, are refused before git works on them."""
+"""Reads the pkt-lines at the start of a request while they pass: garbage, and a push of too many refs, are refused
+before git works on them.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +81,8 @@ class Prologue:
 
 
 def message(*lines: str) -> bytes:
-    """An answer to a push that its client shows as ``remote: ...`` and then ends with: text on band 2, the end on band 3."""
+    """An answer to a push that its client shows as ``remote: ...`` and then ends with: text on band 2, the end on band
+    3.
+    """
     words = [b"\x02" + line.encode() + b"\n" for line in lines] + [b"\x03refused\n"]
     return b"".join(b"%04x%s" % (len(word) + 4, word) for word in words) + b"0000"

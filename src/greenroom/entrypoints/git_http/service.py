@@ -1,6 +1,7 @@
 """Carries one request to a git process and its answer back, both ways at once, in constant memory.
 
-Whatever happens to the client or to git, the process is ended and reaped; what a push has done by then is told by its rows.
+Whatever happens to the client or to git, the process is ended and reaped; what a push has done by then is told by its
+rows.
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ log = logging.getLogger(__name__)
 
 CHUNK = 65_536
 IDLE = 120.0
-"""Seconds without a byte from the client while it should be sending, or without taking one while it should be reading."""
+"""Seconds without a byte from the client while it should be sending, or without taking one while it should be
+reading.
+"""
 MOST = {"receive-pack": 2_000_000_000, "upload-pack": 64_000_000}
-"""Bytes of one request's body, unpacked. A push has a lower limit of its own (rules.MAX_INPUT), about which git tells the client."""
+"""Bytes of one request's body, unpacked. A push has a lower limit of its own (rules.MAX_INPUT), about which git tells
+the client.
+"""
 AFTERWARDS = 10.0
 """Seconds that git has to come to its end when the client has gone after sending everything."""
 TERM = 2.0
 PROTOCOL = re.compile(
-    r"protocol error|bad line length|invalid|expected |unexpected|unknown |not our ref|could not parse|hung up|bad pack|malformed", re.IGNORECASE
+    r"protocol error|bad line length|invalid|expected |unexpected|unknown |not our ref|could not parse|hung up|bad"
+    r" pack|malformed",
+    re.IGNORECASE,
 )
 """What git says of a client's request that it cannot read."""
 
@@ -55,7 +62,13 @@ class Exchange:
     """One request, one git process, one answer."""
 
     def __init__(
-        self, receive: Receive, send: Send, *, reply: list[tuple[bytes, bytes]], prefix: bytes = b"", prologue: Prologue | None = None
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        reply: list[tuple[bytes, bytes]],
+        prefix: bytes = b"",
+        prologue: Prologue | None = None,
     ) -> None:
         self.receive = receive
         self.send = send
@@ -70,14 +83,22 @@ class Exchange:
     async def run(
         self, argv: list[str], *, env: dict[str, str], lock: int | None = None, body: str | None = None
     ) -> None:
-        """Run git and return when it has ended. lock: a descriptor for git to inherit, closed here. body: the encoding of the
+        """Run git and return when it has ended. lock: a descriptor for git to inherit, closed here. body: the encoding
+        of the
         request's body, None when there is none. Raises RequestError as long as nothing has been answered.
         """
         try:
             child = await asyncio.create_subprocess_exec(
-                *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env=env, cwd="/", pass_fds=() if lock is None else (lock,), start_new_session=True, limit=CHUNK,
-            )  # fmt: skip
+                *argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=env,
+                cwd="/",
+                pass_fds=() if lock is None else (lock,),
+                start_new_session=True,
+                limit=CHUNK,
+            )
         finally:
             if lock is not None:
                 os.close(lock)
@@ -99,7 +120,9 @@ class Exchange:
             await asyncio.gather(relay, feed, complaint, return_exceptions=True)
 
     async def _after_the_client(self, feed: asyncio.Task[None], relay: asyncio.Task[None]) -> None:
-        """The client has gone, or sent what cannot be: let git finish a push that has arrived whole, end it otherwise."""
+        """The client has gone, or sent what cannot be: let git finish a push that has arrived whole, end it
+        otherwise.
+        """
         error = feed.exception()
         if not isinstance(error, GoneError):
             raise error or RuntimeError("the feeding ended by itself")
@@ -117,10 +140,14 @@ class Exchange:
         if code:
             log.info("git %s ended with %s: %s", name, code, text)
         if code and not self.started and not self.gone:
-            raise RequestError(400 if PROTOCOL.search(text) else 500, f"git {name} failed: {text or 'it gave no reason'}")
+            raise RequestError(
+                400 if PROTOCOL.search(text) else 500, f"git {name} failed: {text or 'it gave no reason'}"
+            )
         await self._body_is_read(feed)
         broken = code < 0 or (code > 0 and name == "receive-pack")
-        if broken:  # the answer is cut off, and so must be the connection: git's client waits for ever for the rest of a complete one
+        # the answer is cut off, and so must be the connection: git's client waits for ever for the rest of a complete
+        # one
+        if broken:
             return
         if not (self.gone or feed.done()):
             await self._start()
@@ -137,7 +164,8 @@ class Exchange:
         await asyncio.wait({read, feed}, timeout=IDLE, return_when=asyncio.FIRST_COMPLETED)
         read.cancel()
 
-    # -- from the client to git -----------------------------------------------------------------------------------------
+    # -- from the client to git
+    # -----------------------------------------------------------------------------------------
 
     async def _feed(self, child: asyncio.subprocess.Process, body: str | None, most: int) -> None:
         """Pass the body on; then wait for the client to go. Raises GoneError, RequestError."""
@@ -168,10 +196,15 @@ class Exchange:
         except GarbageError:
             raise RequestError(400, "The request's body is not git's protocol.") from None
         except TooManyRefsError as error:
-            text = f"This push moves more than {self.prologue.refs} refs, which is the most at once; nothing was changed."
+            text = (
+                f"This push moves more than {self.prologue.refs} refs, which is the most at once; nothing was changed."
+            )
             if not error.sideband:
                 raise RequestError(422, text) from None
-            self.refusal = message(f" !     {text}", "       hint: push them in parts, or the protected branch alone: git push greenroom HEAD:master")
+            self.refusal = message(
+                f" !     {text}",
+                "       hint: push them in parts, or the protected branch alone: git push greenroom HEAD:master",
+            )
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
         return bool(self.refusal)
@@ -191,7 +224,9 @@ class Exchange:
             raise RequestError(400, "The request's gzip body is cut off.")
 
     async def _pass_on(self, pipe: asyncio.StreamWriter | None, piece: bytes) -> asyncio.StreamWriter | None:
-        """git may end before it has read all (a push that is too large); the rest is read and dropped, so that the client reads the answer."""
+        """git may end before it has read all (a push that is too large); the rest is read and dropped, so that the
+        client reads the answer.
+        """
         if pipe is None or not piece:
             return pipe
         try:
@@ -201,7 +236,8 @@ class Exchange:
             return None
         return pipe
 
-    # -- from git to the client -----------------------------------------------------------------------------------------
+    # -- from git to the client
+    # -----------------------------------------------------------------------------------------
 
     async def _relay(self, child: asyncio.subprocess.Process) -> None:
         assert child.stdout

@@ -1,6 +1,8 @@
-"""Streams as a plain ASGI function: an app's log and a delivery's transcript, as lines of text or as server-sent events, and files of snapshots.
+"""Streams as a plain ASGI function: an app's log and a delivery's transcript, as lines of text or as server-sent
+events, and files of snapshots.
 
-No query and no thread per client: the signed URL is the credential, the files are local, and all who follow one log share its feed.
+No query and no thread per client: the signed URL is the credential, the files are local, and all who follow one log
+share its feed.
 Whether the links still hold is asked for all of them together.
 """
 
@@ -40,7 +42,9 @@ GRACE = 1.0
 
 
 def make_app(home: Path, key: str, holders: Holders) -> Callable[..., Awaitable[None]]:
-    """The ASGI application of one home: ``/streams/logs/TOKEN``, ``/streams/output/TOKEN`` and ``/streams/snapshots/TOKEN``."""
+    """The ASGI application of one home: ``/streams/logs/TOKEN``, ``/streams/output/TOKEN`` and
+    ``/streams/snapshots/TOKEN``.
+    """
     feeds, shares = Feeds(), Shares(EACH, "streams")
     open_streams: set[Stream] = set()
 
@@ -100,7 +104,9 @@ class Stream:
             watching.cancel()
 
     def _revoke(self, task: asyncio.Task | None) -> Callable[[], None]:
-        """Ends the stream: at once where it waits for news, by force where the client reads so slowly that it waits for the client."""
+        """Ends the stream: at once where it waits for news, by force where the client reads so slowly that it waits for
+        the client.
+        """
 
         def close() -> None:
             self.gone = self.revoked = True
@@ -125,9 +131,12 @@ class Stream:
     async def _head(self, status: int, kind: str, *more: tuple[bytes, bytes]) -> None:
         """Start the answer."""
         headers = [
-            (b"content-type", kind.encode()), (b"cache-control", b"no-cache, no-store"), (b"x-accel-buffering", b"no"),
-            (b"x-content-type-options", b"nosniff"), *more,
-        ]  # fmt: skip
+            (b"content-type", kind.encode()),
+            (b"cache-control", b"no-cache, no-store"),
+            (b"x-accel-buffering", b"no"),
+            (b"x-content-type-options", b"nosniff"),
+            *more,
+        ]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _begin(self, kind: str) -> bool:
@@ -179,7 +188,9 @@ class Stream:
         await self._end()
 
     async def _place(self, folder: str, session: rules.Session) -> tuple[Position, Position]:
-        """Where to begin and, without a tail, to end: after what a reconnecting client saw last, else with the last lines."""
+        """Where to begin and, without a tail, to end: after what a reconnecting client saw last, else with the last
+        lines.
+        """
         resumed = reading.resume(folder, self.last_id)
         if resumed:
             return resumed, logfile.end(folder)
@@ -235,8 +246,13 @@ class Stream:
         with await asyncio.to_thread(path.open, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             title = re.sub(r"[^\w.-]", "_", str(payload.get("name") or "snapshot.dump"))
-            headers = (b"content-length", b"%d" % size), (b"content-disposition", f'attachment; filename="{title}"'.encode())
+            headers = (
+                (b"content-length", b"%d" % size),
+                (b"content-disposition", f'attachment; filename="{title}"'.encode()),
+            )
             await self._head(200, "application/octet-stream", *headers)
-            while self.scope["method"] == "GET" and not self.gone and (block := await asyncio.to_thread(file.read, BLOCK)):
+            while (
+                self.scope["method"] == "GET" and not self.gone and (block := await asyncio.to_thread(file.read, BLOCK))
+            ):
                 await self._write(block)
         await self._end()

@@ -1,4 +1,5 @@
-"""One reader per app's log for all who follow it: the newest lines are read once, rendered once and kept in bounded memory.
+"""One reader per app's log for all who follow it: the newest lines are read once, rendered once and kept in bounded
+memory.
 
 A follower keeps nothing but its place; who falls behind reads from disk, who falls behind the disk is told so.
 """
@@ -101,7 +102,9 @@ class Feed:
             event.set()
 
     def read(self, position: Position, wanted: Wanted, *, events: bool) -> tuple[bytes, Position] | None:
-        """What comes next after a place, from memory; the same place when there is nothing yet; None: it is no longer in memory."""
+        """What comes next after a place, from memory; the same place when there is nothing yet; None: it is no longer
+        in memory.
+        """
         for chunk in self._chunks:
             if chunk.before == position:
                 return chunk.show(wanted, events=events), chunk.after

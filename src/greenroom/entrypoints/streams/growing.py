@@ -1,4 +1,6 @@
-"""A file that still grows: the transcript of a delivery, or what a dyno prints, until something beside it says that it is whole."""
+"""A file that still grows: the transcript of a delivery, or what a dyno prints, until something beside it says that it
+is whole.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Growing:
         self.place = 0
 
     def ended(self) -> bool:
-        """Whether nothing will be added. To be asked before reading: what was added before the mark is then still read."""
+        """Whether nothing will be added. To be asked before reading: what was added before the mark is then still
+        read.
+        """
         return self.mark.exists() or (self.place > 0 and not self.path.exists())
 
     def more(self) -> bytes:

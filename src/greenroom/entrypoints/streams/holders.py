@@ -1,4 +1,5 @@
-"""Whether those who hold links may still use them: asked when a link is opened, and every few seconds for all that are open at once.
+"""Whether those who hold links may still use them: asked when a link is opened, and every few seconds for all that are
+open at once.
 
 The question itself (tokens, accounts, roles) is the caller's; one call answers for any number of holders.
 """
@@ -36,7 +37,9 @@ class BusyError(UserError):
 
 
 class Shares:
-    """Open connections of each account, ``most`` of one, so that no account takes the places of all others. kind: their name in the plural."""
+    """Open connections of each account, ``most`` of one, so that no account takes the places of all others. kind: their
+    name in the plural.
+    """
 
     def __init__(self, most: int, kind: str) -> None:
         self.most, self.kind = most, kind
@@ -46,7 +49,9 @@ class Shares:
     def one(self, account: str) -> Iterator[None]:
         """Count one while the block runs. BusyError when the account has too many already."""
         if self._of[account] >= self.most:
-            raise BusyError(f"Your account has {self.most} {self.kind} open already.", hint="close some of them, then try again")
+            raise BusyError(
+                f"Your account has {self.most} {self.kind} open already.", hint="close some of them, then try again"
+            )
         self._of[account] += 1
         try:
             yield
@@ -65,7 +70,9 @@ class Holders:
         self._task: asyncio.Task[None] | None = None
 
     async def admit(self, payload: dict[str, Any]) -> Holder:
-        """The holder of a link that is being opened. NotFoundError when it may not, in the words of a link that has expired."""
+        """The holder of a link that is being opened. NotFoundError when it may not, in the words of a link that has
+        expired.
+        """
         try:
             holder = Holder(**payload["who"])
         except (KeyError, TypeError):
@@ -91,7 +98,9 @@ class Holders:
             await asyncio.sleep(SECONDS)
             try:
                 await self._turn()
-            except Exception as error:  # the database is away: nobody is closed for that, and the question is asked again
+            except (
+                Exception
+            ) as error:  # the database is away: nobody is closed for that, and the question is asked again
                 log.warning("whether open links still hold could not be asked: %s", error)
 
     async def _turn(self) -> None:

@@ -1,7 +1,10 @@
-"""One attached dyno and its client: bytes both ways, the end of the input, the exit code's marker, and the two ways to part.
+"""One attached dyno and its client: bytes both ways, the end of the input, the exit code's marker, and the two ways to
+part.
 
-The dyno ends first: its output is sent whole, the connection is closed, and the engine is told that the client has it all. The client leaves
-first: the engine is told so, and hangs up on the dyno. The connection breaks off, or this process dies: the dyno goes on, and the client may
+The dyno ends first: its output is sent whole, the connection is closed, and the engine is told that the client has it
+all. The client leaves
+first: the engine is told so, and hangs up on the dyno. The connection breaks off, or this process dies: the dyno goes
+on, and the client may
 come back.
 """
 
@@ -22,7 +25,9 @@ from greenroom.entrypoints.streams.rules import HELLO, Escaped, Hello, Piped, Te
 from greenroom.entrypoints.streams.tls import RECORD, TlsConnection
 
 LINGER = 0.6
-"""The Heroku CLI writes its end of input right after our first line, and crashes if the connection has been closed by then."""
+"""The Heroku CLI writes its end of input right after our first line, and crashes if the connection has been closed by
+then.
+"""
 PATIENCE = 10.0
 QUIET = 0.3
 LOOK = 1.0
@@ -53,7 +58,9 @@ class Meeting:
         self._greeting = HELLO
 
     async def hold(self) -> None:
-        """The whole conversation. Raises NotFoundError when the dyno waits for nobody, ConnectionError when the client leaves."""
+        """The whole conversation. Raises NotFoundError when the dyno waits for nobody, ConnectionError when the client
+        leaves.
+        """
         with await self._attach() as dyno:
             await self.connection.write(self._greeting)
             self.began = time.monotonic()
@@ -75,7 +82,8 @@ class Meeting:
     async def _attach(self) -> socket.socket:
         """The dyno's socket; it may need a moment to be there, and it is there for one client only.
 
-        A plain socket, no stream of asyncio's: those give up reading when writing fails, and a command that ends without having read all
+        A plain socket, no stream of asyncio's: those give up reading when writing fails, and a command that ends
+        without having read all
         of its input has still printed something.
         """
         if self.hello.seen >= 0:
@@ -95,7 +103,9 @@ class Meeting:
         return sock
 
     def _come_back(self) -> socket.socket:
-        """The dyno's other door: a client that was lost says what it has seen, and hears how much of its input has come."""
+        """The dyno's other door: a client that was lost says what it has seen, and hears how much of its input has
+        come.
+        """
         try:
             sock = unixsock.connect(self.folder / RESUME, timeout=5.0)
         except (FileNotFoundError, ConnectionRefusedError) as error:

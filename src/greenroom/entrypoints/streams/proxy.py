@@ -1,7 +1,10 @@
-"""A CONNECT proxy for host names that the Heroku CLI has built in: it leads each of them to this installation's own TLS port, and nowhere else.
+"""A CONNECT proxy for host names that the Heroku CLI has built in: it leads each of them to this installation's own TLS
+port, and nowhere else.
 
-It opens no connection to any other address, so it is of no use to anybody as a way out; it reads and keeps nothing of what passes.
-The TLS port runs in the same process and learns each client's address from ``Clients``, so that limits and the audit log have it.
+It opens no connection to any other address, so it is of no use to anybody as a way out; it reads and keeps nothing of
+what passes.
+The TLS port runs in the same process and learns each client's address from ``Clients``, so that limits and the audit
+log have it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ EACH, MOST = 100, 200
 
 
 class Clients:
-    """The clients of proxied connections, by the source address of the inner connection. In memory, so nobody outside the process can forge one."""
+    """The clients of proxied connections, by the source address of the inner connection. In memory, so nobody outside
+    the process can forge one.
+    """
 
     def __init__(self) -> None:
         self._of: dict[tuple[str, int], str] = {}
@@ -40,7 +45,9 @@ class Clients:
             self._of.pop(source, None)
 
     def take(self, source: tuple[str, int]) -> str:
-        """The client behind a connection that has come from the source, once; empty when it did not come by the proxy."""
+        """The client behind a connection that has come from the source, once; empty when it did not come by the
+        proxy.
+        """
         return self._of.pop(source, "")
 
 
@@ -64,13 +71,20 @@ async def serve(bind: str, port: int, tls_port: int, clients: Clients) -> None:
 
 
 async def _serve_one(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls_port: int, clients: Clients, stirred: Callable[[], None]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    tls_port: int,
+    clients: Clients,
+    stirred: Callable[[], None],
 ) -> None:
     refusal = await _refusal(reader)
     if refusal:
         status, text = refusal
         body = f"{text}\n".encode()
-        writer.write(b"HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body))
+        writer.write(
+            b"HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+            % (status, len(body), body)
+        )
         await writer.drain()
         return
     inner = socket.socket()
@@ -85,7 +99,9 @@ async def _serve_one(
         await _join(reader, writer, inner, stirred)
 
 
-async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket, stirred: Callable[[], None]) -> None:
+async def _join(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket, stirred: Callable[[], None]
+) -> None:
     inner_reader, inner_writer = await asyncio.open_connection(sock=inner)
     try:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -110,7 +126,13 @@ async def _refusal(reader: asyncio.StreamReader) -> tuple[bytes, str] | None:
     if not match:
         return b"405 Method Not Allowed", "This is a proxy for CONNECT requests."
     if not HOSTS.match(match[1].decode().lower()):
-        return b"403 Forbidden", "This proxy leads *.heroku.com to Greenroom and nothing anywhere else; keep other hosts out of it with NO_PROXY."
+        return (
+            b"403 Forbidden",
+            (
+                "This proxy leads *.heroku.com to Greenroom and nothing anywhere else; keep other hosts out of it with"
+                " NO_PROXY."
+            ),
+        )
     return None
 
 

@@ -1,4 +1,5 @@
-"""The rendezvous server: a TLS port where clients of attached one-off dynos say which one, in the Heroku CLI's protocol.
+"""The rendezvous server: a TLS port where clients of attached one-off dynos say which one, in the Heroku CLI's
+protocol.
 
 It lets in whoever brings a signed reference, slows down who guesses, and keeps the number of connections bounded.
 """
@@ -27,7 +28,9 @@ HELLO_SECONDS = 10.0
 NO_LINE_END = 0.3
 LONGEST = 2_000
 EACH, STRANGERS = 32, 128
-"""Connections that have not shown a good reference yet, of one address and in all; the one that has waited longest goes for a new one."""
+"""Connections that have not shown a good reference yet, of one address and in all; the one that has waited longest goes
+for a new one.
+"""
 MEETINGS, MEETINGS_EACH = 256, 32
 """Attached dynos of one installation, and those of one account."""
 
@@ -111,7 +114,9 @@ class Hall:
             self.strangers.left(connection)
 
     async def _meet(self, connection: TlsConnection, hello: rules.Hello) -> None:
-        """NotFoundError when the reference is bad or its dyno waits for nobody; nothing has been said to the client then."""
+        """NotFoundError when the reference is bad or its dyno waits for nobody; nothing has been said to the client
+        then.
+        """
         payload = await self._check(hello.token, connection.address)
         holder = await self.holders.admit(payload)
         self.strangers.left(connection)

@@ -1,6 +1,8 @@
-"""Pure rules of attached dynos: the marker that the Heroku CLI appends to a command, a client's first line, and the end of its input.
+"""Pure rules of attached dynos: the marker that the Heroku CLI appends to a command, a client's first line, and the end
+of its input.
 
-Heroku's protocol has no way to end the input but a byte, 0x04, that may also be data. What is done about it stands at ``Piped``.
+Heroku's protocol has no way to end the input but a byte, 0x04, that may also be data. What is done about it stands at
+``Piped``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ EOF = b"\x04"
 ESCAPE = b"\x10"
 HELLO = b"rendezvous\r\n"
 ENDED, LOST = b"ended\r\n", b"lost\r\n"
-"""Said instead of the hello to a client that comes back: there is no way back, or output is lost. Silence means that it may try again."""
+"""Said instead of the hello to a client that comes back: there is no way back, or output is lost. Silence means that it
+may try again.
+"""
 OWN = "eof=escaped"
 """The query by which Greenroom's own client says that it escapes its input."""
 MARKER = "\uffff heroku-command-exit-status: "
@@ -21,13 +25,17 @@ WHOLE = re.compile(rb"/?[\w-]+\.[\w-]{43}(\?[^\s]*)?\Z")
 
 
 def split_exit_marker(command: str) -> tuple[str, bool]:
-    """The command without the Heroku CLI's ``; echo "\\uFFFF heroku-command-exit-status: $?"``, and whether it was there."""
+    """The command without the Heroku CLI's ``; echo "\\uFFFF heroku-command-exit-status: $?"``, and whether it was
+    there.
+    """
     match = APPENDED.search(command)
     return (command[: match.start()], True) if match else (command, False)
 
 
 def marker_line(exit_code: int) -> bytes:
-    """The line by which the Heroku CLI learns the exit code; it looks for it in each piece alone, so it is sent as one."""
+    """The line by which the Heroku CLI learns the exit code; it looks for it in each piece alone, so it is sent as
+    one.
+    """
     return f"{MARKER}{exit_code}\n".encode()
 
 
@@ -73,7 +81,8 @@ class Terminal:
 class Piped(Terminal):
     """Input without a terminal from the Heroku CLI, which writes 0x04 alone when its own input has ended.
 
-    0x04 is the end only if it is a TLS record of its own **and** nothing follows for a while; everywhere else it is data. (The CLI decodes
+    0x04 is the end only if it is a TLS record of its own **and** nothing follows for a while; everywhere else it is
+    data. (The CLI decodes
     its input as UTF-8 text and writes each piece as one record, so binary data is not what reaches us anyway.)
     """
 
@@ -90,7 +99,9 @@ class Piped(Terminal):
 
 
 class Escaped(Terminal):
-    """Input without a terminal from Greenroom's own client: 0x10 0x04 is the end, 0x10 0x10 is 0x10; any byte can be sent."""
+    """Input without a terminal from Greenroom's own client: 0x10 0x04 is the end, 0x10 0x10 is 0x10; any byte can be
+    sent.
+    """
 
     def __init__(self) -> None:
         self._open = False

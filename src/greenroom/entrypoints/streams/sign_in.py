@@ -1,4 +1,6 @@
-"""Where a command waits until its person has said yes in a browser: ``GET /auth/cli/ID``, as plain ASGI, so that waiting costs no thread."""
+"""Where a command waits until its person has said yes in a browser: ``GET /auth/cli/ID``, as plain ASGI, so that
+waiting costs no thread.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Collect = Callable[[str, str], Awaitable[str | None]]
 
 
 async def respond(scope: dict[str, Any], receive: Any, send: Any, collect: Collect, pause: float = PAUSE) -> None:
-    """Answer when ``collect(id, secret)`` has a token or an error; it is asked again and again until the command goes away."""
+    """Answer when ``collect(id, secret)`` has a token or an error; it is asked again and again until the command goes
+    away.
+    """
     secret = _bearer(scope)
     gone, away = asyncio.create_task(_gone(receive)), asyncio.Event()
     deadline = clock.monotonic() + LONGEST

@@ -17,9 +17,13 @@ RECORD = 16_384
 ESTABLISHED = 1
 KEEP_ALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 20, socket.TCP_KEEPCNT: 6}
 SEND_BUFFER = 262_144
-"""Bytes that the kernel may hold for a client. They are lost with this process, so the engine must have kept them (``IN_FLIGHT`` of its session)."""
+"""Bytes that the kernel may hold for a client. They are lost with this process, so the engine must have kept them
+(``IN_FLIGHT`` of its session).
+"""
 GOODBYE = 5.0
-"""Seconds that the other side has to close, too; until then what it sends is thrown away, so that it gets all that we sent."""
+"""Seconds that the other side has to close, too; until then what it sends is thrown away, so that it gets all that we
+sent.
+"""
 
 
 class TlsConnection:
@@ -33,7 +37,9 @@ class TlsConnection:
         self._settle()
 
     def _settle(self) -> None:
-        """Have the kernel ask after a client of which nothing is heard, give it up after some three minutes, and hold back no megabytes for it."""
+        """Have the kernel ask after a client of which nothing is heard, give it up after some three minutes, and hold
+        back no megabytes for it.
+        """
         sock = self._writer.get_extra_info("socket")
         if sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -85,7 +91,9 @@ class TlsConnection:
             await self._writer.drain()
 
     def is_open_there(self) -> bool:
-        """Whether the other side has not closed, as far as the kernel knows; sees past bytes that nobody has read yet."""
+        """Whether the other side has not closed, as far as the kernel knows; sees past bytes that nobody has read
+        yet.
+        """
         sock = self._writer.get_extra_info("socket")
         try:
             return bool(sock) and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
@@ -93,7 +101,9 @@ class TlsConnection:
             return False
 
     async def finish(self) -> bool:
-        """Say that nothing more will come, and wait until the other side has closed, too: then it has received everything. False: it has not closed."""
+        """Say that nothing more will come, and wait until the other side has closed, too: then it has received
+        everything. False: it has not closed.
+        """
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         with contextlib.suppress(ConnectionError, TimeoutError, OSError):

@@ -1,6 +1,8 @@
-"""Takes archives that clients send to a signed link, and gives them back: a plain ASGI function that keeps nothing in memory.
+"""Takes archives that clients send to a signed link, and gives them back: a plain ASGI function that keeps nothing in
+memory.
 
-The link is the credential, and ends with the token that it was made with. A file is written beside and renamed, so that nobody ever reads half
+The link is the credential, and ends with the token that it was made with. A file is written beside and renamed, so that
+nobody ever reads half
 of one; a link takes one PUT at a time, and one in all.
 """
 
@@ -33,14 +35,18 @@ class Gate:
         self.drafts: set[Path] = set()
 
     async def admit(self, token: str, purpose: str) -> tuple[Path, Holder]:
-        """The file of a link and its owner. NotFoundError when the link is none of ours, has expired or its owner may not use it any more."""
+        """The file of a link and its owner. NotFoundError when the link is none of ours, has expired or its owner may
+        not use it any more.
+        """
         payload = signing.unsign(token, key=self.key, purpose=purpose)
         holder = await self.holders.admit(payload)
         return uploads.place(self.home, str(payload.get("source"))), holder
 
     @contextlib.contextmanager
     def draft(self, goal: Path) -> Iterator[tuple[Path, BinaryIO]]:
-        """A new file beside the goal, gone after the block. UserError while another one is open; one that a killed process left is removed."""
+        """A new file beside the goal, gone after the block. UserError while another one is open; one that a killed
+        process left is removed.
+        """
         draft = goal.with_name(f".{goal.name}.part")
         if draft in self.drafts:
             raise UserError("Something is being uploaded to this link.", hint="POST /sources gives a new one")
@@ -92,7 +98,9 @@ async def _take(gate: Gate, token: str, scope: dict, receive: Any, send: Any) ->
         try:
             await asyncio.to_thread(os.link, draft, goal)
         except FileExistsError as error:
-            raise UserError("Something was uploaded to this link already.", hint="POST /sources gives a new one") from error
+            raise UserError(
+                "Something was uploaded to this link already.", hint="POST /sources gives a new one"
+            ) from error
     await _answer(send, 200)
 
 
@@ -107,7 +115,9 @@ async def _copy(home: Path, receive: Any, file: BinaryIO, revoked: asyncio.Event
         data = message.get("body", b"")
         size += len(data)
         if size > uploads.MAX_BYTES:
-            raise UserError(f"A source may have {uploads.MAX_BYTES // 1024**2} MB.", hint="leave out what need not be in it")
+            raise UserError(
+                f"A source may have {uploads.MAX_BYTES // 1024**2} MB.", hint="leave out what need not be in it"
+            )
         if size - looked >= LOOK:
             looked = size
             await asyncio.to_thread(disk.guard, home, "uploads")
@@ -121,7 +131,10 @@ async def _give(gate: Gate, token: str, scope: dict, receive: Any, send: Any) ->
     if not path.is_file():
         raise NotFoundError("Nothing was uploaded to this link.", hint="PUT the archive to its put_url first")
     with await asyncio.to_thread(path.open, "rb") as file:
-        headers = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % os.fstat(file.fileno()).st_size)]
+        headers = [
+            (b"content-type", b"application/octet-stream"),
+            (b"content-length", b"%d" % os.fstat(file.fileno()).st_size),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         while scope["method"] == "GET" and (block := await asyncio.to_thread(file.read, BLOCK)):
             await send({"type": "http.response.body", "body": block, "more_body": True})

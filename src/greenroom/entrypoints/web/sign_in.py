@@ -1,4 +1,6 @@
-"""The page on which a person says yes to a command's sign-in (``heroku login``): e-mail and password, or an API token."""
+"""The page on which a person says yes to a command's sign-in (``heroku login``): e-mail and password, or an API
+token.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ WRONG = "No account has this e-mail and password."
 @csrf_protect
 @require_http_methods(["GET", "POST"])
 def page(request: HttpRequest, secret: str) -> HttpResponse:
-    """Who asks, and a form; its answer says what became of it. Works without scripts. Counts among the requests of the address."""
+    """Who asks, and a form; its answer says what became of it. Works without scripts. Counts among the requests of the
+    address.
+    """
     try:
         limits.spend(None, request.META.get("REMOTE_ADDR", ""))
     except limits.RateLimitError as error:

@@ -1,9 +1,13 @@
-"""Hands a push to Greenroom and prints what it answers: ``hook.py pre-receive`` or ``hook.py post-receive``, started by git.
+"""Hands a push to Greenroom and prints what it answers: ``hook.py pre-receive`` or ``hook.py post-receive``, started by
+git.
 
-It decides nothing: without an answer a push is refused before its refs have moved, and left to be recorded later afterwards.
-Run by ``python -I -S``: what it needs stands in the environment, and it imports little, since two of it run in each push.
+It decides nothing: without an answer a push is refused before its refs have moved, and left to be recorded later
+afterwards.
+Run by ``python -I -S``: what it needs stands in the environment, and it imports little, since two of it run in each
+push.
 
-It sends lines (name of the hook, token, folder of the new objects or ``-``, push options, then those that git gave it) and an empty one; it is sent
+It sends lines (name of the hook, token, folder of the new objects or ``-``, push options, then those that git gave it)
+and an empty one; it is sent
 ``say TEXT``, ``settled`` (the rows are written, the lock may go) and at last ``exit CODE``.
 """
 
@@ -29,7 +33,9 @@ NOTHING = "-"
 
 
 def main(name: str) -> int:
-    """0: go on; 1: refuse (pre-receive only). Nothing that goes wrong here may look like an acceptance, or spoil an accepted push."""
+    """0: go on; 1: refuse (pre-receive only). Nothing that goes wrong here may look like an acceptance, or spoil an
+    accepted push.
+    """
     try:
         return run(name)
     except BlockingIOError:
@@ -87,7 +93,9 @@ def updates() -> bytes:
 
 
 def lock(handle: int) -> None:
-    """Take the repository's lock on a descriptor that receive-pack shares: it is held until post-receive lets go, or all have ended."""
+    """Take the repository's lock on a descriptor that receive-pack shares: it is held until post-receive lets go, or
+    all have ended.
+    """
     deadline = time.monotonic() + LOCK_SECONDS
     told = False
     while True:

@@ -1,6 +1,8 @@
-"""Reads a tar archive from standard input and writes git's import stream to standard output. Standard library only, a process of its own.
+"""Reads a tar archive from standard input and writes git's import stream to standard output. Standard library only, a
+process of its own.
 
-Nothing is unpacked: names and contents are data all the way. The process bounds its own memory and processor time, since an archive of
+Nothing is unpacked: names and contents are data all the way. The process bounds its own memory and processor time,
+since an archive of
 a few kilobytes may stand for any amount of either.
 """
 
@@ -66,13 +68,17 @@ class Reader:
         elif member.isreg() and not member.issparse():
             self.file(archive, member, name)
         else:
-            kind = "a sparse file" if member.issparse() else "a device, a pipe or something else that no commit can hold"
+            kind = (
+                "a sparse file" if member.issparse() else "a device, a pipe or something else that no commit can hold"
+            )
             raise RefusedError(f"{name!r} is {kind}.")
 
     def file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
         """A regular file, with its right to be run as its only mode."""
         if member.size > self.job["file_bytes"]:
-            raise RefusedError(f"{name!r} has {member.size / 1e6:,.0f} MB; a file may have {self.job['file_bytes'] / 1e6:,.0f} MB.")
+            raise RefusedError(
+                f"{name!r} has {member.size / 1e6:,.0f} MB; a file may have {self.job['file_bytes'] / 1e6:,.0f} MB."
+            )
         self.size += member.size
         if self.size > self.job["bytes"]:
             raise RefusedError(f"its files are together more than {self.job['bytes'] / 1e6:,.0f} MB.")
@@ -109,10 +115,14 @@ class Reader:
         return found
 
     def put(self, name: str, mode: str, mark: int) -> None:
-        """Note the entry; nothing may be both a folder and something else, so that nothing is written through a link."""
+        """Note the entry; nothing may be both a folder and something else, so that nothing is written through a
+        link.
+        """
         parents = [name[:place] for place, char in enumerate(name) if char == "/"]
         if name in self.folders or any(parent in self.files for parent in parents):
-            raise RefusedError(f"{name!r} is inside of something that is not a folder, or is a folder and something else.")
+            raise RefusedError(
+                f"{name!r} is inside of something that is not a folder, or is a folder and something else."
+            )
         self.folders.update(parents)
         self.files[name] = (mode, mark)
 
@@ -133,7 +143,9 @@ class Reader:
 
 
 def clean(name: str) -> str:
-    """The path as git has it; empty for the top folder. RefusedError for what leaves the archive or no file can be called."""
+    """The path as git has it; empty for the top folder. RefusedError for what leaves the archive or no file can be
+    called.
+    """
     raw = name.encode("utf-8", "surrogateescape")
     try:
         raw.decode()
@@ -180,7 +192,9 @@ def main() -> int:
         return 4
     except MemoryError:
         return refuse("reading it needs more memory than an archive may cost.", HINT)
-    except Exception as error:  # tarfile's answers to hostile archives are many: zlib.error, RecursionError, KeyError ...
+    except (
+        Exception
+    ) as error:  # tarfile's answers to hostile archives are many: zlib.error, RecursionError, KeyError ...
         return refuse(f"it cannot be read as a tar archive ({type(error).__name__}).", HINT)
     sys.stderr.write(json.dumps({"claimed": claimed}))
     return 0

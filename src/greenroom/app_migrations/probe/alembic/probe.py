@@ -1,6 +1,8 @@
-"""Asks an app with Alembic which of its revisions its database has not: its own env.py opens the connection, nothing is changed.
+"""Asks an app with Alembic which of its revisions its database has not: its own env.py opens the connection, nothing is
+changed.
 
-Run by the app's own Python in a dyno of the release: ``python - FOLDER``; leaves ``FOLDER/probe.json``, or prints it without a folder.
+Run by the app's own Python in a dyno of the release: ``python - FOLDER``; leaves ``FOLDER/probe.json``, or prints it
+without a folder.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ MOST, COUNTED = 200, 1000000
 
 
 def find_ini(root):
-    """The path of the app's alembic.ini: what ALEMBIC_CONFIG names, else the first of the usual places; None if there is none."""
+    """The path of the app's alembic.ini: what ALEMBIC_CONFIG names, else the first of the usual places; None if there
+    is none.
+    """
     for name in (os.environ.get(VARIABLE), *PLACES):
         if name and os.path.isfile(os.path.join(root, name)):
             return os.path.join(root, name)
@@ -48,7 +52,11 @@ class Asked:
         self.heads = tuple(heads if isinstance(heads, (tuple, list)) else [heads] if heads else [])
         connection, target = context.connection, context.opts.get("target_metadata")
         if connection is not None:
-            self.look(context, connection, [one for one in (target if isinstance(target, (list, tuple)) else [target]) if one is not None])
+            self.look(
+                context,
+                connection,
+                [one for one in (target if isinstance(target, (list, tuple)) else [target]) if one is not None],
+            )
         return []
 
     def look(self, context, connection, metadatas):
@@ -61,21 +69,31 @@ class Asked:
             for table in metadata.tables.values():
                 if table.schema is None and table.name in tables:
                     there = {column["name"] for column in inspector.get_columns(table.name)}
-                    self.lacking += [table.name + "." + column.name for column in table.columns if column.name not in there]
+                    self.lacking += [
+                        table.name + "." + column.name for column in table.columns if column.name not in there
+                    ]
         if metadatas and set(self.heads) == set(self.script.get_heads()):
             self.unmade = differences(context, metadatas)
         if connection.dialect.name == "postgresql":
-            self.rows = {name: count for name in sorted(tables)[:200] if (count := rows_in(connection, name)) is not None}
+            self.rows = {
+                name: count for name in sorted(tables)[:200] if (count := rows_in(connection, name)) is not None
+            }
 
 
 def differences(context, metadatas):
-    """Changes of the models that no revision holds, in words; asked only when the database is at the newest revision."""
+    """Changes of the models that no revision holds, in words; asked only when the database is at the newest
+    revision.
+    """
     from alembic.autogenerate import compare_metadata
 
     found = []
     try:
         for metadata in metadatas:
-            found += [one for step in compare_metadata(context, metadata) for one in (step if isinstance(step, list) else [step])]
+            found += [
+                one
+                for step in compare_metadata(context, metadata)
+                for one in (step if isinstance(step, list) else [step])
+            ]
     except Exception:
         traceback.print_exc()
         return []
@@ -108,8 +126,11 @@ def sql_of(config, script, heads):
 
     try:
         start = heads[0] if len(heads) == 1 else None
-        with contextlib.redirect_stdout(io.StringIO()), EnvironmentContext(
-            config, script, fn=upgrade, as_sql=True, starting_rev=start, destination_rev="heads", output_buffer=out
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            EnvironmentContext(
+                config, script, fn=upgrade, as_sql=True, starting_rev=start, destination_rev="heads", output_buffer=out
+            ),
         ):
             script.run_env()
     except BaseException:
@@ -194,7 +215,9 @@ def probe(root):
         with contextlib.redirect_stdout(sys.stderr):
             return dict(answer, **inspect_app(ini))
     except SystemExit as error:
-        return dict(answer, status="error", kind="code", detail="the app ended itself while it was loaded: %s" % error.code)  # noqa: UP031
+        return dict(
+            answer, status="error", kind="code", detail="the app ended itself while it was loaded: %s" % error.code
+        )  # noqa: UP031
     except BaseException as error:
         traceback.print_exc()
         kind, detail = explain(error)

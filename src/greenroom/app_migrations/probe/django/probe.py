@@ -1,6 +1,8 @@
-"""Asks a Django app which of its migrations its database has not, in one process: the app is imported once, nothing is changed.
+"""Asks a Django app which of its migrations its database has not, in one process: the app is imported once, nothing is
+changed.
 
-Run by the app's own Python in a dyno of the release: ``python - FOLDER``; leaves ``FOLDER/probe.json``, or prints it without a folder.
+Run by the app's own Python in a dyno of the release: ``python - FOLDER``; leaves ``FOLDER/probe.json``, or prints it
+without a folder.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def settings_module(source):
 
 
 def prepare(root):
-    """Set the settings module and the import path as manage.py would. Returns (status, detail, kind), or None when all is well."""
+    """Set the settings module and the import path as manage.py would. Returns (status, detail, kind), or None when all
+    is well.
+    """
     manage = find_manage(root)
     if manage is None and VARIABLE not in os.environ:
         return "none", "there is no manage.py", ""
@@ -87,7 +91,8 @@ def prepare(root):
 def inspect(path="", host=""):
     """The state of the migrations against the default database, as a map. Django's own errors are let through.
 
-    path, host: the health path and the host name; while migrations are pending the page is asked for once, within this process.
+    path, host: the health path and the host name; while migrations are pending the page is asked for once, within this
+    process.
     """
     import django
     from django.conf import settings
@@ -124,7 +129,9 @@ def inspect(path="", host=""):
 
 
 def about(settings, vendor):
-    """What the settings say that helps when a release does not come up: the database's kind, DEBUG, the secret key's origin, the WSGI module."""
+    """What the settings say that helps when a release does not come up: the database's kind, DEBUG, the secret key's
+    origin, the WSGI module.
+    """
     return {
         "vendor": vendor,
         "debug": bool(settings.DEBUG),
@@ -134,7 +141,9 @@ def about(settings, vendor):
 
 
 def page(path, host):
-    """How the health path answers on this schema: {status}, or {error, schema} with what its code raised, which a server does not show without DEBUG."""
+    """How the health path answers on this schema: {status}, or {error, schema} with what its code raised, which a
+    server does not show without DEBUG.
+    """
     import signal
 
     from django.test import Client
@@ -158,14 +167,17 @@ def by_the_schema(error):
     seen = 0
     while error is not None and seen < 20:
         names = {cls.__name__ for cls in type(error).__mro__}
-        if names & {"UndefinedTable", "UndefinedColumn"} or (names & {"ProgrammingError", "OperationalError"} and NOT_THERE.search(str(error))):
+        if names & {"UndefinedTable", "UndefinedColumn"} or (
+            names & {"ProgrammingError", "OperationalError"} and NOT_THERE.search(str(error))
+        ):
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
 
 
 def lacking(connection):
-    """``table.column`` of what the models need and tables of the database do not have: each query on such a model fails.
+    """``table.column`` of what the models need and tables of the database do not have: each query on such a model
+    fails.
 
     Tables that are not there at all are left out: the code that uses them is new, and what is old does not need it.
     """
@@ -185,7 +197,9 @@ def lacking(connection):
 
 
 def is_own(config, loader):
-    """Whether the team can commit a migration of this app: its code, or the migrations that the settings give it, are not an installed package's."""
+    """Whether the team can commit a migration of this app: its code, or the migrations that the settings give it, are
+    not an installed package's.
+    """
     import importlib.util
 
     places = [config.path]
@@ -234,13 +248,19 @@ def foresee(connection, executor, plan, steps):
 
 
 def rows_of(connection, steps):
-    """{table: rows} of the tables that pending migrations alter, counted up to a million, above that as the server estimates."""
+    """{table: rows} of the tables that pending migrations alter, counted up to a million, above that as the server
+    estimates.
+    """
     names = {match.group(2) for step in steps for line in step.get("statements", ()) for match in TABLES.finditer(line)}
     found: dict = {}
     if connection.vendor != "postgresql":
         return found
     with connection.cursor() as cursor:
-        cursor.execute("SELECT relname, reltuples::bigint FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND relname = ANY(%s)", [sorted(names)])
+        cursor.execute(
+            "SELECT relname, reltuples::bigint FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND relname ="
+            " ANY(%s)",
+            [sorted(names)],
+        )
         estimates = dict(cursor.fetchall())
         cursor.execute("SET statement_timeout = '2s'")
         for name, estimate in sorted(estimates.items())[:50]:
@@ -258,8 +278,12 @@ def rows_of(connection, steps):
 
 
 def reversible(operation):
-    """Whether an operation can be undone, with those that it holds for the database (SeparateDatabaseAndState says of itself that it can)."""
-    return bool(operation.reversible) and all(reversible(one) for one in getattr(operation, "database_operations", None) or ())
+    """Whether an operation can be undone, with those that it holds for the database (SeparateDatabaseAndState says of
+    itself that it can).
+    """
+    return bool(operation.reversible) and all(
+        reversible(one) for one in getattr(operation, "database_operations", None) or ()
+    )
 
 
 def describe(migration):

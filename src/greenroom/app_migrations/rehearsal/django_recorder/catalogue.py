@@ -1,29 +1,29 @@
-"""What the database consists of: relations with their files, columns, counters of rows, and a sorted listing to compare."""
+"""What the database consists of: relations with their files, columns, counters of rows, and a sorted listing to
+compare.
+"""
 
 RELATIONS = (
-    "SELECT c.oid::bigint, CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname, c.relkind::text,"
-    " pg_catalog.pg_relation_filenode(c.oid)::bigint FROM pg_catalog.pg_class c"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm', 'i') AND "
-    "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    "SELECT c.oid::bigint, CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname,"
+    " c.relkind::text, pg_catalog.pg_relation_filenode(c.oid)::bigint FROM pg_catalog.pg_class c JOIN"
+    " pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm', 'i') AND n.nspname !~"
+    " '^pg_' AND n.nspname <> 'information_schema'"
 )
 COLUMNS = (
-    "SELECT c.oid::bigint, a.attnum::int, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,"
-    " a.atthasdef OR a.attidentity <> '', coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '')"
-    " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
-    " WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND "
-    "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    "SELECT c.oid::bigint, a.attnum::int, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),"
+    " a.attnotnull, a.atthasdef OR a.attidentity <> '', coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') FROM"
+    " pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON"
+    " n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE"
+    " c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND n.nspname !~ '^pg_' AND n.nspname <>"
+    " 'information_schema'"
 )
 INDEXES = (
-    "SELECT pg_catalog.pg_get_indexdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE c.relkind = 'i' AND "
-    "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    "SELECT pg_catalog.pg_get_indexdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid ="
+    " c.relnamespace WHERE c.relkind = 'i' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 )
 CONSTRAINTS = (
-    "SELECT r.conrelid::regclass::text, r.conname::text, pg_catalog.pg_get_constraintdef(r.oid) FROM pg_catalog.pg_constraint r"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = r.connamespace WHERE r.conrelid <> 0 AND r.contype IN ('c', 'f', 'p', 'u', 'x') AND "
-    "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    "SELECT r.conrelid::regclass::text, r.conname::text, pg_catalog.pg_get_constraintdef(r.oid) FROM"
+    " pg_catalog.pg_constraint r JOIN pg_catalog.pg_namespace n ON n.oid = r.connamespace WHERE r.conrelid <> 0 AND"
+    " r.contype IN ('c', 'f', 'p', 'u', 'x') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 )
 COUNTERS = "SELECT relid::bigint, relname::text, n_tup_ins, n_tup_upd, n_tup_del FROM pg_catalog.pg_stat_user_tables"
 
@@ -51,7 +51,9 @@ def rows_of(raw, query):
 
 
 class Look:
-    """The catalogue at one moment. relations: {oid: (name, kind, file)}; columns: {(oid, number): (name, type, not null, has default, default)}."""
+    """The catalogue at one moment. relations: {oid: (name, kind, file)}; columns: {(oid, number): (name, type, not
+    null, has default, default)}.
+    """
 
     def __init__(self, raw):
         self.relations = {oid: (name, kind, file) for oid, name, kind, file in rows_of(raw, RELATIONS)}
@@ -74,7 +76,9 @@ def rewritten(raw, before, after):
 
 
 def column_changes(before, after, known, counted):
-    """Columns that came, went or were renamed in tables that were there before the plan. known: {oid: name}; counted: {(table, column): (rows, values)}."""
+    """Columns that came, went or were renamed in tables that were there before the plan. known: {oid: name}; counted:
+    {(table, column): (rows, values)}.
+    """
     found = []
     there = after.tables()
     for key in sorted(set(before.columns) | set(after.columns)):
@@ -103,7 +107,9 @@ def table_changes(before, after, counted):
 
 
 def counters(raw, version):
-    """{table: (inserted, updated, deleted)} since the counters began. version: the server's, since 15 can be told to write them now."""
+    """{table: (inserted, updated, deleted)} since the counters began. version: the server's, since 15 can be told to
+    write them now.
+    """
     if version >= 150000:
         rows_of(raw, "SELECT pg_catalog.pg_stat_force_next_flush()")
     rows_of(raw, "SELECT pg_catalog.pg_stat_clear_snapshot()")
@@ -121,7 +127,9 @@ def written(before, after):
 
 
 def listing(raw):
-    """The schema as a set of lines that do not depend on the order of columns, without Django's own table of migrations."""
+    """The schema as a set of lines that do not depend on the order of columns, without Django's own table of
+    migrations.
+    """
     look = Look(raw)
     tables = look.tables()
     lines = {"table " + name for name in tables.values()}

@@ -18,7 +18,9 @@ LINES = 2000
 
 
 class Recorder:
-    """One run over one connection. job: {job: forward or reverse, budget: seconds, plan: names, gone and added: lines of the schema}."""
+    """One run over one connection. job: {job: forward or reverse, budget: seconds, plan: names, gone and added: lines
+    of the schema}.
+    """
 
     def __init__(self, connection, job, probe, keep):
         self.connection, self.job, self.probe, self.keep = connection, job, probe, keep
@@ -135,7 +137,10 @@ class Recorder:
             state.clear_delayed_apps_cache()
             emit_post_migrate_signal(0, False, self.connection.alias, apps=state.apps, plan=plan)
         except Exception as error:
-            self.answer["post_migrate"] = {"seconds": round(time.perf_counter() - began, 4), "error": self.probe.explain(error)[1]}
+            self.answer["post_migrate"] = {
+                "seconds": round(time.perf_counter() - began, 4),
+                "error": self.probe.explain(error)[1],
+            }
             return "after the migrations: " + self.probe.explain(error)[1]
         self.answer["post_migrate"] = {"seconds": round(time.perf_counter() - began, 4), "error": ""}
         return ""
@@ -146,14 +151,34 @@ class Recorder:
 
         executor = MigrationExecutor(self.connection)
         wanted = {tuple(name.split(".", 1)) for name in self.job.get("plan") or ()}
-        keys = [key for key in executor.loader.applied_migrations if key in wanted and key in executor.loader.graph.nodes]
-        order = [(one.app_label, one.name) for one, _ in executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)]
+        keys = [
+            key for key in executor.loader.applied_migrations if key in wanted and key in executor.loader.graph.nodes
+        ]
+        order = [
+            (one.app_label, one.name)
+            for one, _ in executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)
+        ]
         back = [(executor.loader.graph.nodes[key], True) for key in reversed(order) if key in keys]
-        stuck = [str(migration) for migration, _ in back if not all(self.probe.reversible(one) for one in migration.operations)]
-        squashed = [".".join(key) for key in sorted(wanted - set(keys)) if key in executor.loader.replacements or key in executor.loader.applied_migrations]
+        stuck = [
+            str(migration)
+            for migration, _ in back
+            if not all(self.probe.reversible(one) for one in migration.operations)
+        ]
+        squashed = [
+            ".".join(key)
+            for key in sorted(wanted - set(keys))
+            if key in executor.loader.replacements or key in executor.loader.applied_migrations
+        ]
         if stuck or len(keys) != len(wanted):
-            others = ", ".join(squashed) + ": squashed, and can only be taken back as a whole" if squashed else "not all are applied"
-            self.answer["reverse"] = {"done": False, "detail": (", ".join(reversed(stuck)) + " cannot be undone") if stuck else others}
+            others = (
+                ", ".join(squashed) + ": squashed, and can only be taken back as a whole"
+                if squashed
+                else "not all are applied"
+            )
+            self.answer["reverse"] = {
+                "done": False,
+                "detail": (", ".join(reversed(stuck)) + " cannot be undone") if stuck else others,
+            }
             return self.end("ok", "")
         self.limits()
         began = time.perf_counter()
@@ -167,7 +192,12 @@ class Recorder:
         differences = ["missing: " + line for line in self.job.get("gone") or () if line not in now]
         differences += ["left over: " + line for line in self.job.get("added") or () if line in now]
         seconds = round(time.perf_counter() - began, 4)
-        self.answer["reverse"] = {"done": True, "detail": "", "seconds": seconds, "differences": [line[:300] for line in differences[:50]]}
+        self.answer["reverse"] = {
+            "done": True,
+            "detail": "",
+            "seconds": seconds,
+            "differences": [line[:300] for line in differences[:50]],
+        }
         return self.end("ok", "")
 
     def end(self, status, detail):
@@ -191,7 +221,9 @@ def work(root, job, probe, keep):
         settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
         connection = connections[DEFAULT_DB_ALIAS]
         if connection.vendor != "postgresql":
-            return dict(answer, status="error", detail="only PostgreSQL databases are rehearsed, this is " + connection.vendor)
+            return dict(
+                answer, status="error", detail="only PostgreSQL databases are rehearsed, this is " + connection.vendor
+            )
         connection.ensure_connection()
         recorder = Recorder(connection, job, probe, keep)
         recorder.answer["version"] = django.get_version()

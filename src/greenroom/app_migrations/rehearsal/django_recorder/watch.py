@@ -1,4 +1,6 @@
-"""Watches the one connection that migrates: its statements, the locks that it holds and for how long, and what it is about to drop."""
+"""Watches the one connection that migrates: its statements, the locks that it holds and for how long, and what it is
+about to drop.
+"""
 
 import re
 import threading
@@ -10,14 +12,16 @@ INTERVAL = 0.005
 """Seconds between two looks at the locks from outside."""
 KEEP = 200
 LOCKS = (
-    "SELECT l.relation::bigint, l.mode FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.granted AND l.relation IS NOT NULL AND l.pid = "
+    "SELECT l.relation::bigint, l.mode FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.granted AND"
+    " l.relation IS NOT NULL AND l.pid = "
 )
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 DATA = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|SAVEPOINT|RELEASE|ROLLBACK|SET|SHOW)\b", re.IGNORECASE)
 NAME = r'((?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))?)'
 DROP_TABLE = re.compile(r"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?" + NAME, re.IGNORECASE)
 DROP_COLUMN = re.compile(
-    r"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?" + NAME + r".*?\bDROP\s+COLUMN\s+(?:IF\s+EXISTS\s+)?" + NAME, re.IGNORECASE | re.DOTALL
+    r"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?" + NAME + r".*?\bDROP\s+COLUMN\s+(?:IF\s+EXISTS\s+)?" + NAME,
+    re.IGNORECASE | re.DOTALL,
 )
 MOST = 1000001
 
@@ -110,16 +114,26 @@ class Watch:
             what, key = column.group(2), (bare(name), bare(column.group(2)))
             if key[1] not in [found[0] for number, found in self.before.columns.items() if number[0] == oid]:
                 return
-        query = "SELECT count(*), count(x) FROM (SELECT %s AS x FROM %s LIMIT %d) t" % (what, name, MOST)  # noqa: S608, UP031 -- the app's own words
+        query = "SELECT count(*), count(x) FROM (SELECT %s AS x FROM %s LIMIT %d) t" % (
+            what,
+            name,
+            MOST,
+        )  # noqa: S608, UP031 -- the app's own words
         self.counted[key] = tuple(catalogue.rows_of(self.connection.connection, query)[0])
 
     def locks(self, ended, atomic, polled, known):
-        """The locks on tables that were there before the plan, as {table, mode, seconds}. ended: when the migration had committed."""
+        """The locks on tables that were there before the plan, as {table, mode, seconds}. ended: when the migration had
+        committed.
+        """
         held = {}
         if atomic:
             held = {key: ended - began - (self.own - own) for key, (began, own) in self.first.items()}
         else:
             held = {key: 0.0 for key in self.first}
             held.update(polled)
-        found = [{"table": known[oid], "mode": mode, "seconds": round(max(seconds, 0.0), 4)} for (oid, mode), seconds in held.items() if oid in known]
+        found = [
+            {"table": known[oid], "mode": mode, "seconds": round(max(seconds, 0.0), 4)}
+            for (oid, mode), seconds in held.items()
+            if oid in known
+        ]
         return sorted(found, key=lambda lock: -lock["seconds"])

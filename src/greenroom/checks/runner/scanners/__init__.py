@@ -1,6 +1,7 @@
 """Optional scanners: one folder each, with what its tool is, which files it reads, and how it is asked and understood.
 
-The control plane reads ``name``, ``requirement`` and ``network`` of a scanner; all else happens in the dyno. Standard library only.
+The control plane reads ``name``, ``requirement`` and ``network`` of a scanner; all else happens in the dyno. Standard
+library only.
 """
 
 from __future__ import annotations

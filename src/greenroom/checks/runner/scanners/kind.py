@@ -1,4 +1,6 @@
-"""What an optional scanner is, and the few things that all of them need: to call a tool with a clean environment, to read its JSON."""
+"""What an optional scanner is, and the few things that all of them need: to call a tool with a clean environment, to
+read its JSON.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class ScanError(Exception):
 
 @dataclass(frozen=True)
 class Raw:
-    """One finding as a tool gives it. path: relative to the tree; severity: 1 critical, 2 potential bug, 3 minor, 4 recommendation."""
+    """One finding as a tool gives it. path: relative to the tree; severity: 1 critical, 2 potential bug, 3 minor, 4
+    recommendation.
+    """
 
     rule: str
     path: str
@@ -32,7 +36,9 @@ class Raw:
 
 @dataclass(frozen=True)
 class Sources:
-    """One unpacked tree. files: path -> text. config: the folder of the pushed tree, whose rules hold for both trees."""
+    """One unpacked tree. files: path -> text. config: the folder of the pushed tree, whose rules hold for both
+    trees.
+    """
 
     folder: str
     files: dict[str, str]
@@ -41,7 +47,9 @@ class Sources:
 
 @dataclass
 class Report:
-    """What a tool found in one tree. suppressed: findings that the source silences; note: what a reader of a green scan should know."""
+    """What a tool found in one tree. suppressed: findings that the source silences; note: what a reader of a green scan
+    should know.
+    """
 
     findings: list[Raw] = field(default_factory=list)
     suppressed: int = 0
@@ -52,8 +60,10 @@ class Report:
 class Scanner:
     """One optional scanner.
 
-    requirement: what is installed for it, pinned; its folder then has ``bin/python``. network: whether it must ask a service.
-    wanted: which paths of a tree it reads. look: (folder of the tool, sources) -> Report; ScanError when it found nothing out.
+    requirement: what is installed for it, pinned; its folder then has ``bin/python``. network: whether it must ask a
+    service.
+    wanted: which paths of a tree it reads. look: (folder of the tool, sources) -> Report; ScanError when it found
+    nothing out.
     """
 
     name: str
@@ -69,7 +79,9 @@ def python(tool: str) -> str:
 
 
 def call(argv: list[str], *, cwd: str, ends: tuple[int, ...] = (0, 1), env: dict[str, str] | None = None) -> str:
-    """Standard output of the tool. ScanError when it cannot be started, hangs, or ends with a code that is not one of ``ends``."""
+    """Standard output of the tool. ScanError when it cannot be started, hangs, or ends with a code that is not one of
+    ``ends``.
+    """
     code, out, said = run(argv, cwd=cwd, env=env)
     if code not in ends:
         raise ended(code, out, said)
@@ -89,7 +101,8 @@ def silent(said: str) -> ScanError:
 
 
 def run(argv: list[str], *, cwd: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error) of the tool; its home is an empty folder, never the tree, whose files would be its settings.
+    """(exit code, standard output, standard error) of the tool; its home is an empty folder, never the tree, whose
+    files would be its settings.
 
     ScanError when it cannot be started, or hangs.
     """
@@ -98,9 +111,18 @@ def run(argv: list[str], *, cwd: str, env: dict[str, str] | None = None) -> tupl
 
 
 def _run(argv: list[str], cwd: str, home: str, env: dict[str, str] | None) -> tuple[int, str, str]:
-    clean = {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **(env or {})}
+    clean = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_COLOR": "1",
+        **(env or {}),
+    }
     try:
-        done = subprocess.run(argv, cwd=cwd, env=clean, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=SECONDS)
+        done = subprocess.run(
+            argv, cwd=cwd, env=clean, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=SECONDS
+        )
     except OSError as error:
         raise ScanError(f"it could not be started: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:

@@ -1,4 +1,6 @@
-"""The OpenAPI 3.1 document of the whole route table. A route that declares nothing is in it too, as one that answers anything."""
+"""The OpenAPI 3.1 document of the whole route table. A route that declares nothing is in it too, as one that answers
+anything.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from greenroom import __version__
-from greenroom.entrypoints.api.schemas import asked, cli, data, github, heroku, own, pipelines, sources  # noqa: F401 (they declare)
+from greenroom.entrypoints.api.schemas import (
+    asked,
+    cli,
+    data,
+    github,
+    heroku,
+    own,
+    pipelines,
+    sources,
+)  # noqa: F401 (they declare)
 from greenroom.entrypoints.api.schemas.words import SHAPES, Schema, schema
 
 if TYPE_CHECKING:
@@ -26,9 +37,12 @@ QUERY: dict[str, tuple[str, Schema]] = {
 """name -> (what it is, schema) of parameters in a query string; any other is a text."""
 
 RANGE = {
-    "name": "Range", "in": "header", "schema": {"type": "string"}, "example": "id ..; max=100,order=desc",
+    "name": "Range",
+    "in": "header",
+    "schema": {"type": "string"},
+    "example": "id ..; max=100,order=desc",
     "description": "Which part of the list: a field, a first and a last value, max (at most 1000) and order.",
-}  # fmt: skip
+}
 LEAD = """Heroku's Platform API as far as Greenroom has it, and Greenroom's own resources under the same roof.
 
 Send a token as `Authorization: Bearer TOKEN`, or as the password of Basic authentication. Lists come in pages: 206 with Next-Range while there is
@@ -36,10 +50,14 @@ more. Answers have an ETag; errors have one shape. What each route needs of role
 
 
 def returned(route: Route) -> tuple[tuple[int, ...], str, bool]:
-    """(statuses, shape, whether it is a list of it) of what a route declares. ValueError when it is not written as ``201 [app]``."""
+    """(statuses, shape, whether it is a list of it) of what a route declares. ValueError when it is not written as
+    ``201 [app]``.
+    """
     match = RETURNS.match(route.returns)
     if match is None:
-        raise ValueError(f"{route.method} {route.pattern} returns {route.returns!r}: write app, [app], 201 app or 200/201 app")
+        raise ValueError(
+            f"{route.method} {route.pattern} returns {route.returns!r}: write app, [app], 201 app or 200/201 app"
+        )
     return tuple(int(status) for status in (match["status"] or "200").split("/")), match["shape"], bool(match["list"])
 
 
@@ -59,13 +77,21 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         paths.setdefault(row.pattern, {})[row.method.lower()] = _operation(row)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Greenroom", "version": __version__, "description": LEAD, "license": {"name": "MIT", "identifier": "MIT"}},
+        "info": {
+            "title": "Greenroom",
+            "version": __version__,
+            "description": LEAD,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"basic": []}],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": SHAPES,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic"},
+            },
             "responses": {"Error": {"description": "A refusal.", "content": _json(reference("error"))}},
         },
     }
@@ -103,10 +129,14 @@ def _parameters(row: Route) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name in re.findall(r"\{(\w+)\}", row.pattern):
         about = {"description": "It may hold slashes."} if name == row.wide else {}
-        found.append({"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, **about})
+        found.append(
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, **about}
+        )
     for name in row.query:
         text, kind = QUERY.get(name, ("", {"type": "string"}))
-        found.append({"name": name, "in": "query", "required": False, "schema": kind, **({"description": text} if text else {})})
+        found.append(
+            {"name": name, "in": "query", "required": False, "schema": kind, **({"description": text} if text else {})}
+        )
     if row.method == "GET" and row.returns.startswith("[") and not row.pattern.startswith("/api/v3/"):
         found.append(RANGE)
     return found
@@ -119,12 +149,18 @@ def _responses(row: Route) -> dict[str, Any]:
     statuses, shape, many = returned(row)
     body = {"type": "array", "items": reference(shape)} if many else reference(shape)
     kind = "application/sarif+json" if shape == "sarif" else "application/json"
-    answer = {"description": SHAPES.get(shape, {}).get("description", "The answer."), "content": {kind: {"schema": body}}}
+    answer = {
+        "description": SHAPES.get(shape, {}).get("description", "The answer."),
+        "content": {kind: {"schema": body}},
+    }
     answers: dict[str, Any] = {str(status): answer for status in statuses}
     if row.method == "GET":
         answers["304"] = {"description": "The client has it already (If-None-Match)."}
         if many:
-            answers["206"] = {"description": "A page of the list; Next-Range names the next one.", "content": _json(body)}
+            answers["206"] = {
+                "description": "A page of the list; Next-Range names the next one.",
+                "content": _json(body),
+            }
     return {**answers, "4XX": refused, "503": refused}
 
 

@@ -9,80 +9,289 @@ STATES = "received|building|checking|releasing|rolling_out|live|held|refused|fai
 
 declare("health", "Whether the control plane answers.", {"status": "text", "version": "text", "mode": "text"})
 declare("version-of", "A release by its number.", {"version": "integer"})
-declare("check", "A check run: one attempt of a named judgement of a commit.", {
-    "id": "uuid", "name": "text", "sha": "text", "attempt": "integer", "status": "queued|in_progress|completed", "conclusion": "text?",
-    "required": "boolean", "title": "text", "summary": "text", "url": "text?", "started_at": "moment?", "finished_at": "moment?",
-    "?annotations_count": "count",
-})  # fmt: skip
-declare("verdict", "The gate's judgement.", {"colour": "green|pending|red|blocked", "reasons": "[text]", "text": "text"})
-declare("delivery", "The journey of one push, config change or rollback.", {
-    "id": "uuid", "app": "#named", "sha": "text", "seq": "integer", "kind": "text", "state": STATES, "reason": "text", "verdict": "#verdict?",
-    "checks": "[#check]", "build": "#delivery.build?", "release": "#version-of?",
-    "migrations": {"pending": "[text]", "held": "boolean"}, "user": {"email": "text"}, "finished_at": "moment?",
-    "hint": "text?", "remedy": "text?", "transcript_url": "text", **TIMES,
-})  # fmt: skip
+declare(
+    "check",
+    "A check run: one attempt of a named judgement of a commit.",
+    {
+        "id": "uuid",
+        "name": "text",
+        "sha": "text",
+        "attempt": "integer",
+        "status": "queued|in_progress|completed",
+        "conclusion": "text?",
+        "required": "boolean",
+        "title": "text",
+        "summary": "text",
+        "url": "text?",
+        "started_at": "moment?",
+        "finished_at": "moment?",
+        "?annotations_count": "count",
+    },
+)
+declare(
+    "verdict", "The gate's judgement.", {"colour": "green|pending|red|blocked", "reasons": "[text]", "text": "text"}
+)
+declare(
+    "delivery",
+    "The journey of one push, config change or rollback.",
+    {
+        "id": "uuid",
+        "app": "#named",
+        "sha": "text",
+        "seq": "integer",
+        "kind": "text",
+        "state": STATES,
+        "reason": "text",
+        "verdict": "#verdict?",
+        "checks": "[#check]",
+        "build": "#delivery.build?",
+        "release": "#version-of?",
+        "migrations": {"pending": "[text]", "held": "boolean"},
+        "user": {"email": "text"},
+        "finished_at": "moment?",
+        "hint": "text?",
+        "remedy": "text?",
+        "transcript_url": "text",
+        **TIMES,
+    },
+)
 declare("delivery.build", "Its build.", {"id": "uuid", "status": "text"})
-declare("annotation", "A finding of a check.", {
-    "path": "text", "start_line": "integer", "end_line": "integer", "start_column": "integer?", "end_column": "integer?", "rule": "text",
-    "tool": "text",
-    "severity": "integer", "message": "text", "new": "boolean", "fingerprint": "text", "annotation_level": "failure|warning|notice",
-    "suppressed": "any", "justification": "text?",
-})  # fmt: skip
+declare(
+    "annotation",
+    "A finding of a check.",
+    {
+        "path": "text",
+        "start_line": "integer",
+        "end_line": "integer",
+        "start_column": "integer?",
+        "end_column": "integer?",
+        "rule": "text",
+        "tool": "text",
+        "severity": "integer",
+        "message": "text",
+        "new": "boolean",
+        "fingerprint": "text",
+        "annotation_level": "failure|warning|notice",
+        "suppressed": "any",
+        "justification": "text?",
+    },
+)
 declare("sarif", "Findings as SARIF 2.1.0.", "object")
 declare("sbom", "A bill of materials, CycloneDX 1.6.", "object")
-declare("override", "A recorded decision to let one commit through.", {
-    "sha": "sha", "checks": "[text]", "reason": "text", "actor": "text", "holds": "boolean", "created_at": "moment",
-})  # fmt: skip
-declare("migration-run", "One migrate command of a human.", {
-    "id": "uuid", "actor": "text", "user": "#user", "command": "text", "dyno": "text", "exit_code": "integer?", "before": "any", "after": "any",
-    "release": "#version-of", "snapshot": "text?", "seconds": "number?", "rehearsed_seconds": "number?", "health": "text?",
-    "migrations": "[object]", "started_at": "moment", "finished_at": "moment?",
-})  # fmt: skip
-declare("forecast", "What a pending migration does to the data of now, with the safe way to write it.", {
-    "migration": "text", "rule": "text", "text": "text", "recipe": "text", "table": "text", "rows": "integer?", "measured": "text", "line": "text",
-})  # fmt: skip
-declare("migrations", "What is pending, and who ran what.", {
-    "release": "#version-of?", "status": "text", "pending": "[text]", "missing": "[text]", "detail": "text", "probed_at": "moment?",
-    "framework": "text", "conflicts": "object", "unmade": "[text]", "lacking": "[text]", "command": "text", "warnings": "[#forecast]",
-    "undo": "[text]", "held": "boolean", "runs": "[#migration-run]", "rehearsal": "#rehearsal?",
-})  # fmt: skip
-declare("rehearsal", "Pending migrations tried on a copy; one alone has its report as data and text.", {
-    "id": "uuid", "number": "integer", "app": "#named", "release": "#version-of", "previous": "#version-of?", "state": "wanted|running|done|failed",
-    "step": "text", "colour": "text?", "pending": "[text]", "summary": "text", "failure": "text", "actor": "text", "finished_at": "moment?",
-    "?text": "text", "?report": "any", **TIMES,
-})  # fmt: skip
-declare("snapshot", "A dump of a database.", {
-    "id": "uuid", "name": "text", "kind": "text", "state": "text", "reason": "text?", "pinned": "boolean", "by": "text",
-    "release": "#version-of?", "addon": "text", "tables": "integer?", "migrations": "[text]", "size_bytes": "integer?",
-    "database_bytes": "integer?", "seconds": "number?", "sha256": "text?", "failure": "text?", "created_at": "moment", "finished_at": "moment?",
-    "?loss": "#loss?",
-})  # fmt: skip
-declare("loss", "What a restore would take away now.", {"seconds": "integer", "writes": "integer?", "migrations": "[text]", "tables": "integer"})
-declare("restore", "A database being put back to a snapshot.", {
-    "id": "uuid", "name": "text", "state": "text", "snapshot": "text?", "saved": "text?", "kept_database": "text?", "kept_until": "moment?",
-    "by": "text", "failure": "text?", "swap_seconds": "number?", "addon": "text", "steps": "[#restore.step]",
-    "created_at": "moment", "finished_at": "moment?",
-})  # fmt: skip
+declare(
+    "override",
+    "A recorded decision to let one commit through.",
+    {
+        "sha": "sha",
+        "checks": "[text]",
+        "reason": "text",
+        "actor": "text",
+        "holds": "boolean",
+        "created_at": "moment",
+    },
+)
+declare(
+    "migration-run",
+    "One migrate command of a human.",
+    {
+        "id": "uuid",
+        "actor": "text",
+        "user": "#user",
+        "command": "text",
+        "dyno": "text",
+        "exit_code": "integer?",
+        "before": "any",
+        "after": "any",
+        "release": "#version-of",
+        "snapshot": "text?",
+        "seconds": "number?",
+        "rehearsed_seconds": "number?",
+        "health": "text?",
+        "migrations": "[object]",
+        "started_at": "moment",
+        "finished_at": "moment?",
+    },
+)
+declare(
+    "forecast",
+    "What a pending migration does to the data of now, with the safe way to write it.",
+    {
+        "migration": "text",
+        "rule": "text",
+        "text": "text",
+        "recipe": "text",
+        "table": "text",
+        "rows": "integer?",
+        "measured": "text",
+        "line": "text",
+    },
+)
+declare(
+    "migrations",
+    "What is pending, and who ran what.",
+    {
+        "release": "#version-of?",
+        "status": "text",
+        "pending": "[text]",
+        "missing": "[text]",
+        "detail": "text",
+        "probed_at": "moment?",
+        "framework": "text",
+        "conflicts": "object",
+        "unmade": "[text]",
+        "lacking": "[text]",
+        "command": "text",
+        "warnings": "[#forecast]",
+        "undo": "[text]",
+        "held": "boolean",
+        "runs": "[#migration-run]",
+        "rehearsal": "#rehearsal?",
+    },
+)
+declare(
+    "rehearsal",
+    "Pending migrations tried on a copy; one alone has its report as data and text.",
+    {
+        "id": "uuid",
+        "number": "integer",
+        "app": "#named",
+        "release": "#version-of",
+        "previous": "#version-of?",
+        "state": "wanted|running|done|failed",
+        "step": "text",
+        "colour": "text?",
+        "pending": "[text]",
+        "summary": "text",
+        "failure": "text",
+        "actor": "text",
+        "finished_at": "moment?",
+        "?text": "text",
+        "?report": "any",
+        **TIMES,
+    },
+)
+declare(
+    "snapshot",
+    "A dump of a database.",
+    {
+        "id": "uuid",
+        "name": "text",
+        "kind": "text",
+        "state": "text",
+        "reason": "text?",
+        "pinned": "boolean",
+        "by": "text",
+        "release": "#version-of?",
+        "addon": "text",
+        "tables": "integer?",
+        "migrations": "[text]",
+        "size_bytes": "integer?",
+        "database_bytes": "integer?",
+        "seconds": "number?",
+        "sha256": "text?",
+        "failure": "text?",
+        "created_at": "moment",
+        "finished_at": "moment?",
+        "?loss": "#loss?",
+    },
+)
+declare(
+    "loss",
+    "What a restore would take away now.",
+    {"seconds": "integer", "writes": "integer?", "migrations": "[text]", "tables": "integer"},
+)
+declare(
+    "restore",
+    "A database being put back to a snapshot.",
+    {
+        "id": "uuid",
+        "name": "text",
+        "state": "text",
+        "snapshot": "text?",
+        "saved": "text?",
+        "kept_database": "text?",
+        "kept_until": "moment?",
+        "by": "text",
+        "failure": "text?",
+        "swap_seconds": "number?",
+        "addon": "text",
+        "steps": "[#restore.step]",
+        "created_at": "moment",
+        "finished_at": "moment?",
+    },
+)
 declare("restore.step", "When it came to a state.", {"state": "text", "detail": "text", "at": "moment"})
-declare("pg", "An app's database: size, tables, connections.", {
-    "name": "text", "state": "text", "plan": "text", "version": "text", "size_bytes": "integer", "tables": "integer", "connections": "integer",
-    "connection_limit": "integer", "quota_bytes": "integer", "over_quota": "text", "database": "text", "url_host": "text",
-})  # fmt: skip
-declare("audit-entry", "A line of the audit log.", {
-    "id": "integer", "at": "moment", "created_at": "moment", "actor": "text", "action": "text", "app": "text?", "address": "text?",
-    "detail": "object", "hash": "text",
-})  # fmt: skip
+declare(
+    "pg",
+    "An app's database: size, tables, connections.",
+    {
+        "name": "text",
+        "state": "text",
+        "plan": "text",
+        "version": "text",
+        "size_bytes": "integer",
+        "tables": "integer",
+        "connections": "integer",
+        "connection_limit": "integer",
+        "quota_bytes": "integer",
+        "over_quota": "text",
+        "database": "text",
+        "url_host": "text",
+    },
+)
+declare(
+    "audit-entry",
+    "A line of the audit log.",
+    {
+        "id": "integer",
+        "at": "moment",
+        "created_at": "moment",
+        "actor": "text",
+        "action": "text",
+        "app": "text?",
+        "address": "text?",
+        "detail": "object",
+        "hash": "text",
+    },
+)
 declare("audit-verification", "Whether the chain of hashes is whole.", {"intact": "boolean"})
-declare("check-token", "A token that reports some checks of one app.", {
-    "id": "uuid", "token": "text", "checks": "[text]", "pinned": "[text]", "description": "text", "user": {"email": "email"},
-    "created_at": "moment", "used_at": "moment?", "expires_at": "moment?",
-})  # fmt: skip
+declare(
+    "check-token",
+    "A token that reports some checks of one app.",
+    {
+        "id": "uuid",
+        "token": "text",
+        "checks": "[text]",
+        "pinned": "[text]",
+        "description": "text",
+        "user": {"email": "email"},
+        "created_at": "moment",
+        "used_at": "moment?",
+        "expires_at": "moment?",
+    },
+)
 declare("pin", "Whether a check is pinned to one token.", {"check": "text", "pinned": "boolean"})
 declare("document", "This document: OpenAPI 3.1.", "object")
-declare("build-cache", "What the caches of builds take, in bytes.", {
-    "app": "#named", "size": "count", "shared_size": "count", "total_size": "count", "budget": "count", "generation": "count", "purged_at": "moment?",
-})  # fmt: skip
-declare("build-vars", "Config vars that installers may see: those that a person listed, and patterns of those that they always may.", {
-    "app": "#named", "names": "[text]", "always": "[text]",
-})  # fmt: skip
+declare(
+    "build-cache",
+    "What the caches of builds take, in bytes.",
+    {
+        "app": "#named",
+        "size": "count",
+        "shared_size": "count",
+        "total_size": "count",
+        "budget": "count",
+        "generation": "count",
+        "purged_at": "moment?",
+    },
+)
+declare(
+    "build-vars",
+    "Config vars that installers may see: those that a person listed, and patterns of those that they always may.",
+    {
+        "app": "#named",
+        "names": "[text]",
+        "always": "[text]",
+    },
+)
 declare("build-vars.update", "Names to put on the list, and to take off it.", {"?add": "[text]", "?remove": "[text]"})

@@ -1,9 +1,12 @@
-"""The short words in which shapes are declared, turned into JSON Schema 2020-12. A shape is declared once and named by routes.
+"""The short words in which shapes are declared, turned into JSON Schema 2020-12. A shape is declared once and named by
+routes.
 
 ``declare("domain", "A host name.", {"id": "uuid", "hostname": "text", "cname": "text?", "app": "#named"})``
 
-A value is one of WORDS, ``a|b|c`` for one of these texts, ``#name`` for another shape, ``[value]`` for a list of them, or a dict
-for an object. A ``?`` at its end lets it be null; a ``?`` before a key lets the key be missing (in shapes that are asked for, mostly).
+A value is one of WORDS, ``a|b|c`` for one of these texts, ``#name`` for another shape, ``[value]`` for a list of them,
+or a dict
+for an object. A ``?`` at its end lets it be null; a ``?`` before a key lets the key be missing (in shapes that are
+asked for, mostly).
 """
 
 from __future__ import annotations

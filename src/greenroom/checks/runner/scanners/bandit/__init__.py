@@ -27,11 +27,15 @@ def look(tool: str, sources: Sources) -> Report:
         raise ScanError("its report has no results")
     found = [
         Raw(
-            rule=str(row["test_id"]), path=relative(row["filename"], sources), line=int(row["line_number"]), message=str(row["issue_text"]),
-            severity=severity(row["issue_severity"], row["issue_confidence"]), column=int(row.get("col_offset") or 0) + 1,
+            rule=str(row["test_id"]),
+            path=relative(row["filename"], sources),
+            line=int(row["line_number"]),
+            message=str(row["issue_text"]),
+            severity=severity(row["issue_severity"], row["issue_confidence"]),
+            column=int(row.get("col_offset") or 0) + 1,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     totals = (report.get("metrics") or {}).get("_totals") or {}
     silenced = int(totals.get("nosec", 0)) + int(totals.get("skipped_tests", 0))
     broken = [str(row.get("filename")) for row in report.get("errors") or []]

@@ -1,4 +1,6 @@
-"""djlint: Django's templates. Its findings are hints (severity 3 for template rules, 4 for HTML) and never make a scan red."""
+"""djlint: Django's templates. Its findings are hints (severity 3 for template rules, 4 for HTML) and never make a scan
+red.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,18 @@ def look(tool: str, sources: Sources) -> Report:
     """All templates of the tree, by djlint's own rules for Django."""
     if not sources.files:
         return Report()
-    argv = [python(tool), "-m", "djlint", "--lint", "--sarif", "--profile", "django", "--allow-empty-input", "--no-github-output", "."]
+    argv = [
+        python(tool),
+        "-m",
+        "djlint",
+        "--lint",
+        "--sarif",
+        "--profile",
+        "django",
+        "--allow-empty-input",
+        "--no-github-output",
+        ".",
+    ]
     runs = read_json(call(argv, cwd=sources.folder)).get("runs")
     if not isinstance(runs, list) or not runs:
         raise ScanError("its report has no runs")
@@ -24,10 +37,14 @@ def look(tool: str, sources: Sources) -> Report:
         rule = str(row["ruleId"])
         found.append(
             Raw(
-                rule=rule, path=relative(place["artifactLocation"]["uri"], sources), line=int(region.get("startLine", 1)),
-                message=str(row["message"]["text"]), severity=3 if rule.startswith("T") else 4, column=int(region.get("startColumn", 0)),
+                rule=rule,
+                path=relative(place["artifactLocation"]["uri"], sources),
+                line=int(region.get("startLine", 1)),
+                message=str(row["message"]["text"]),
+                severity=3 if rule.startswith("T") else 4,
+                column=int(region.get("startColumn", 0)),
             )
-        )  # fmt: skip
+        )
     return Report(found, sum(len(SILENCED.findall(text)) for text in sources.files.values()))
 
 

@@ -1,4 +1,6 @@
-"""pip-audit: known vulnerabilities of the locked packages. It asks a service; what it could not ask about is said, never passed over."""
+"""pip-audit: known vulnerabilities of the locked packages. It asks a service; what it could not ask about is said,
+never passed over.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def pins(path: str, text: str) -> list[Pin]:
         rows = ((PIN.match(line.strip()), number) for number, line in enumerate(text.splitlines(), 1))
         return [(found.group(1), found.group(2), number) for found, number in rows if found]
     if path.endswith(".lock") and not path.endswith("Pipfile.lock"):
-        return [(found.group(1), found.group(2), text.count("\n", 0, found.start()) + 1) for found in TOML.finditer(text)]
+        return [
+            (found.group(1), found.group(2), text.count("\n", 0, found.start()) + 1) for found in TOML.finditer(text)
+        ]
     try:
         entries = json.loads(text).get("default") or {}
     except (ValueError, AttributeError) as error:
@@ -54,7 +58,21 @@ def look(tool: str, sources: Sources) -> Report:
     wish = os.path.join(sources.folder, "audited.txt")
     with open(wish, "w", encoding="utf-8") as file:
         file.writelines(f"{name}=={version}\n" for name, version in sorted({row[:2] for row in fixed}))
-    argv = [python(tool), "-m", "pip_audit", "-r", wish, "--no-deps", "--disable-pip", "-f", "json", "--progress-spinner", "off", "--desc", "off"]
+    argv = [
+        python(tool),
+        "-m",
+        "pip_audit",
+        "-r",
+        wish,
+        "--no-deps",
+        "--disable-pip",
+        "-f",
+        "json",
+        "--progress-spinner",
+        "off",
+        "--desc",
+        "off",
+    ]
     try:
         report = read_json(call(argv, cwd=sources.folder))
     except ScanError as error:
@@ -63,7 +81,9 @@ def look(tool: str, sources: Sources) -> Report:
 
 
 def judged(report: dict, path: str, fixed: list[Pin]) -> Report:
-    """pip-audit's answer. Packages that its service does not know are a note; when it knows none, nothing was audited."""
+    """pip-audit's answer. Packages that its service does not know are a note; when it knows none, nothing was
+    audited.
+    """
     rows = [row for row in report.get("dependencies") or [] if isinstance(row, dict)]
     skipped = [row for row in rows if row.get("skip_reason")]
     if len(skipped) == len(rows):
@@ -72,16 +92,26 @@ def judged(report: dict, path: str, fixed: list[Pin]) -> Report:
     lines = {normal(name): line for name, _, line in fixed}
     found = [
         Raw(
-            rule=str(vuln["id"]), path=path, line=lines.get(normal(row["name"]), 1), severity=2,
-            message=f"{row['name']} {row.get('version')} has a known vulnerability; fixed in {', '.join(vuln.get('fix_versions') or []) or 'no version yet'}",
+            rule=str(vuln["id"]),
+            path=path,
+            line=lines.get(normal(row["name"]), 1),
+            severity=2,
+            message=(
+                f"{row['name']} {row.get('version')} has a known vulnerability; fixed in"
+                f" {', '.join(vuln.get('fix_versions') or []) or 'no version yet'}"
+            ),
         )
         for row in rows
         for vuln in row.get("vulns") or []
-    ]  # fmt: skip
+    ]
     named = ", ".join(str(row.get("name")) for row in skipped[:3])
     return Report(found, 0, f"{len(skipped)} of {len(rows)} packages could not be audited: {named}" if skipped else "")
 
 
 SCANNER = Scanner(
-    name="pip-audit", requirement="pip-audit==2.10.1", network=True, wanted=lambda path: os.path.basename(path) in LOCKS, look=look
+    name="pip-audit",
+    requirement="pip-audit==2.10.1",
+    network=True,
+    wanted=lambda path: os.path.basename(path) in LOCKS,
+    look=look,
 )

@@ -1,4 +1,5 @@
-"""semgrep, with the rules that the repository has in ``.semgrep/`` and no others: none are fetched, and it reports to nobody.
+"""semgrep, with the rules that the repository has in ``.semgrep/`` and no others: none are fetched, and it reports to
+nobody.
 
 The rules of the pushed tree hold for both trees, so that a new rule makes no old code new.
 """
@@ -21,8 +22,19 @@ def look(tool: str, sources: Sources) -> Report:
     """The tree by the pushed tree's rules. ScanError when there are no rules, or semgrep itself reports an error."""
     rules = os.path.join(sources.config, RULES)
     if not os.path.isdir(rules):
-        raise ScanError(f"there are no rules: put them into {RULES}/ of the repository, or take semgrep out of greenroom.toml")
-    argv = [python(tool), os.path.join(tool, "bin", "semgrep"), "scan", "--config", rules, "--json", "--quiet", "--metrics=off"]
+        raise ScanError(
+            f"there are no rules: put them into {RULES}/ of the repository, or take semgrep out of greenroom.toml"
+        )
+    argv = [
+        python(tool),
+        os.path.join(tool, "bin", "semgrep"),
+        "scan",
+        "--config",
+        rules,
+        "--json",
+        "--quiet",
+        "--metrics=off",
+    ]
     argv += ["--disable-version-check", "--no-git-ignore", "--exclude", RULES, "."]
     code, out, said = run(argv, cwd=sources.folder, env=QUIET)
     if code not in (0, 1) and not out.startswith("{"):
@@ -32,7 +44,10 @@ def look(tool: str, sources: Sources) -> Report:
     report = read_json(out)
     grave = [row for row in report.get("errors") or [] if str(row.get("level", "error")).lower() == "error"]
     if grave:
-        words = next((grave[0][key] for key in ("long_msg", "message", "short_msg", "type") if grave[0].get(key)), "an error without words")
+        words = next(
+            (grave[0][key] for key in ("long_msg", "message", "short_msg", "type") if grave[0].get(key)),
+            "an error without words",
+        )
         raise ScanError(str(words).replace(f"{sources.config.rstrip('/')}/", "")[:500])
     if code not in (0, 1):
         raise ended(code, out, said)
@@ -42,15 +57,21 @@ def look(tool: str, sources: Sources) -> Report:
     prefix = rules.strip("/").replace("/", ".") + "."
     found = [
         Raw(
-            rule=str(row["check_id"]).split(prefix)[-1].split(f"{RULES.strip('.')}.")[-1], path=relative(row["path"], sources),
-            line=int(row["start"]["line"]), message=str(row["extra"]["message"]).strip(),
-            severity=SEVERITIES.get(str(row["extra"].get("severity", "")).upper(), 3), column=int(row["start"].get("col", 0)),
+            rule=str(row["check_id"]).split(prefix)[-1].split(f"{RULES.strip('.')}.")[-1],
+            path=relative(row["path"], sources),
+            line=int(row["start"]["line"]),
+            message=str(row["extra"]["message"]).strip(),
+            severity=SEVERITIES.get(str(row["extra"].get("severity", "")).upper(), 3),
+            column=int(row["start"].get("col", 0)),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     return Report(found, sum(len(SILENCED.findall(text)) for text in sources.files.values()))
 
 
 SCANNER = Scanner(
-    name="semgrep", requirement="semgrep==1.182.0", wanted=lambda path: path.endswith(READ) or path.startswith(f"{RULES}/"), look=look
+    name="semgrep",
+    requirement="semgrep==1.182.0",
+    wanted=lambda path: path.endswith(READ) or path.startswith(f"{RULES}/"),
+    look=look,
 )
