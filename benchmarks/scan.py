@@ -20,7 +20,7 @@ from pathlib import Path
 import detect_secrets
 from ruff import find_ruff_bin
 
-from greenroom.checks.runner import ruff_rules, run_scan, run_secrets, trees
+from greenroom.checks.inside import ruff_rules, run_scan, run_secrets, trees
 
 SIZES = (50_000, 100_000, 250_000)
 TIMES = 3

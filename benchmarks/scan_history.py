@@ -19,7 +19,7 @@ from typing import Any
 import detect_secrets
 from ruff import find_ruff_bin
 
-from greenroom.checks.runner import run_scan
+from greenroom.checks.inside import run_scan
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITS = 100

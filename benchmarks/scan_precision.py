@@ -21,7 +21,7 @@ import detect_secrets
 import planted_secrets
 from ruff import find_ruff_bin
 
-from greenroom.checks.runner import run_scan, run_secrets, trees
+from greenroom.checks.inside import run_scan, run_secrets, trees
 
 PACKAGES = str(Path(detect_secrets.__file__).parents[1])
 LEFT_OUT = {"__pycache__", ".git", "node_modules"}

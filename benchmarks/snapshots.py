@@ -56,13 +56,13 @@ class Asker(threading.Thread):
 
 def prepare(rows: int) -> str:
     """A database with that many rows, made as the platform makes them; its name."""
-    from greenroom.addons.postgres import host
+    from greenroom.addons.postgres.drivers import server
 
     name = f"d{rows:012x}"
-    with host.connect() as connection:
-        host.make_role(connection, ROLE, PASSWORD)
-        host.drop_database(connection, name)
-        host.make_database(connection, name, ROLE)
+    with server.connect() as connection:
+        server.make_role(connection, ROLE, PASSWORD)
+        server.drop_database(connection, name)
+        server.make_database(connection, name, ROLE)
     with psycopg.connect(url_of(name), autocommit=True) as connection:
         connection.execute(TABLE)
         connection.execute(FILL, [rows])
@@ -72,15 +72,15 @@ def prepare(rows: int) -> str:
 
 def url_of(database: str) -> str:
     """The app's URL of a database on the benchmark's server."""
-    from greenroom.addons.postgres import host
+    from greenroom.addons.postgres.drivers import server
 
-    place = host.server()
+    place = server.server()
     return f"postgres://{ROLE}:{PASSWORD}@{place['host']}:{place['port']}/{database}"
 
 
 def once(name: str, folder: Path) -> dict[str, float]:
     """One round: dump, load beside, exchange while somebody asks."""
-    from greenroom.addons.postgres import dumps, host
+    from greenroom.addons.postgres.drivers import dumps, server
 
     made = dumps.dump(database=name, target=folder / "x.dump")
     loaded = dumps.load(source=folder / "x.dump", database=f"{name}_copy", role=ROLE)
@@ -88,13 +88,13 @@ def once(name: str, folder: Path) -> dict[str, float]:
     asker.start()
     time.sleep(0.3)
     began = time.perf_counter()
-    host.exchange(current=name, new=f"{name}_copy", kept=f"{name}_kept")
+    server.exchange(current=name, new=f"{name}_copy", kept=f"{name}_kept")
     swapped = time.perf_counter() - began
     time.sleep(0.3)
     asker.stopped.set()
     asker.join()
-    with host.connect() as connection:
-        host.drop_database(connection, f"{name}_kept")
+    with server.connect() as connection:
+        server.drop_database(connection, f"{name}_kept")
     megabytes = made.facts.bytes / 1e6, made.bytes / 1e6
     return {
         "database_mb": megabytes[0],

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from greenroom_cli.host import guard
+from greenroom_cli.host import migration_records
 
 
 def binaries() -> Path:
@@ -113,7 +113,7 @@ def _make_role(port: int) -> None:
         connection.execute("REVOKE ALL ON DATABASE template1 FROM PUBLIC")
         connection.execute("GRANT CONNECT ON DATABASE postgres TO greenroom WITH GRANT OPTION")
         with _connected(port, "template1") as template:
-            guard.put_into(template)
+            migration_records.put_into(template)
         connection.execute("CREATE DATABASE greenroom OWNER greenroom")
 
 

@@ -67,7 +67,7 @@ def _routes() -> list[tuple[re.Pattern[str], Any]]:
 
     from greenroom.entrypoints.api.routing import ROUTES, _rank, _regex
 
-    get_resolver().url_patterns  # noqa: B018
+    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
     rows = sorted(ROUTES, key=lambda row: _rank(row.pattern, row.wide))
     return [(re.compile(_regex(row.pattern, row.wide).replace("^", "/", 1)), row) for row in rows]
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from greenroom.accounts import actions, signing_in
+from greenroom.accounts import actions
+from greenroom.accounts.actions import sign_ins
 from greenroom.accounts.models import Account, SignIn, Token
 from greenroom.accounts.queries import by_token
 from greenroom.basics import clock
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.django_db
 
 
 def begun():
-    row, page, command = signing_in.begin(description="Heroku CLI login from laptop", address="10.1.2.3")
-    return row, f"/auth/browser/{page}", lambda: signing_in.collect(id=str(row.id), secret=command)
+    row, page, command = sign_ins.begin(description="Heroku CLI login from laptop", address="10.1.2.3")
+    return row, f"/auth/browser/{page}", lambda: sign_ins.collect(id=str(row.id), secret=command)
 
 
 def submit(client, url, **fields):
@@ -63,7 +64,7 @@ def test_a_token_of_scope_global_does_as_well_and_a_narrow_one_does_not(bob):
 def test_wrong_passwords_end_the_sign_in(bob):
     _, url, collect = begun()
     client = Client(enforce_csrf_checks=True)
-    for _ in range(signing_in.ATTEMPTS):
+    for _ in range(sign_ins.ATTEMPTS):
         assert submit(client, url, email="bob@example.com", password="wrong").status_code == 403
     assert client.get(url).status_code == 404
     with pytest.raises(GreenroomError, match="refused"):
@@ -73,7 +74,7 @@ def test_wrong_passwords_end_the_sign_in(bob):
 def test_a_refusal_an_expiry_and_a_foreign_secret_give_nothing(bob, monkeypatch):
     row, url, collect = begun()
     with pytest.raises(GreenroomError):
-        signing_in.collect(id=str(row.id), secret="guessed")
+        sign_ins.collect(id=str(row.id), secret="guessed")
     submit(Client(enforce_csrf_checks=True), url, refuse="")
     with pytest.raises(GreenroomError, match="refused"):
         collect()
@@ -129,11 +130,11 @@ def test_a_password_is_set_with_a_token_and_changed_with_the_old_one(bob):
 
 
 def test_who_guesses_at_the_page_spends_the_requests_of_their_address(bob, settings):
-    from greenroom.accounts import limits
+    from greenroom.accounts.actions import rate_limits
     from greenroom.accounts.rules import Rate
 
     settings.ADDRESS_RATE = Rate(3, 1)
-    limits.forget()
+    rate_limits.forget()
     try:
         answers = [
             Client().post("/auth/browser/guess", {"password": "grm_guess"}, REMOTE_ADDR="10.0.0.7") for _ in range(5)
@@ -142,15 +143,15 @@ def test_who_guesses_at_the_page_spends_the_requests_of_their_address(bob, setti
         assert int(answers[-1]["Retry-After"]) > 0
         assert Client().get("/auth/browser/guess", REMOTE_ADDR="10.0.0.8").status_code == 404
     finally:
-        limits.forget()
+        rate_limits.forget()
 
 
 def test_a_crowd_of_sign_ins_that_nobody_finishes_keeps_nobody_out(bob, monkeypatch):
-    monkeypatch.setattr(signing_in, "EACH", 5)
-    monkeypatch.setattr(signing_in, "OPEN", 12)
+    monkeypatch.setattr(sign_ins, "EACH", 5)
+    monkeypatch.setattr(sign_ins, "OPEN", 12)
     mine = begun()
     for number in range(30):
-        signing_in.begin(description="a flood", address=f"10.0.0.{number % 3}")
+        sign_ins.begin(description="a flood", address=f"10.0.0.{number % 3}")
     assert SignIn.objects.count() <= 12
     row, url, collect = begun()
     assert submit(Client(), url, email="bob@example.com", password="correct horse").status_code == 200
@@ -161,10 +162,10 @@ def test_a_crowd_of_sign_ins_that_nobody_finishes_keeps_nobody_out(bob, monkeypa
 
 
 def test_the_addresses_of_one_ipv6_network_count_as_one(monkeypatch):
-    monkeypatch.setattr(signing_in, "EACH", 5)
+    monkeypatch.setattr(sign_ins, "EACH", 5)
     mine, _, _ = begun()
     for number in range(20):
-        row, *_ = signing_in.begin(description="a flood", address=f"2001:db8:1:2::{number:x}")
+        row, *_ = sign_ins.begin(description="a flood", address=f"2001:db8:1:2::{number:x}")
     assert SignIn.objects.filter(address__startswith="2001:db8:").count() == 5
     assert SignIn.objects.filter(pk__in=[mine.pk, row.pk]).count() == 2, (
         "the newest of the network, and whoever is elsewhere"

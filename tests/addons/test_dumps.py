@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from greenroom.addons.postgres import dumps, host
+from greenroom.addons.postgres.drivers import dumps, server
 from greenroom.basics import processes
 from greenroom.basics.errors import NotFoundError, PlatformError
 from tests.addons.conftest import as_app
@@ -23,8 +23,8 @@ def copy(database):
     """The name of a database beside shop's own."""
     name = database[0].data["database"] + "_copy"
     yield name
-    with host.connect() as connection:
-        host.drop_database(connection, name)
+    with server.connect() as connection:
+        server.drop_database(connection, name)
 
 
 def clone(database, copy, tmp_path):
@@ -101,20 +101,20 @@ def test_code_in_a_dump_finds_no_more_rights_than_the_app_has(database, copy, tm
         rows = connection.execute("SELECT relname FROM pg_class WHERE relname LIKE 'trap_ran_as_guest%'").fetchall()
         assert rows, "the trap did not run: the test shows nothing"
         connection.execute(f"DROP TABLE {rows[0][0]}")
-    with host.connect() as connection:
-        assert not host.role_exists(connection, "stolen")
+    with server.connect() as connection:
+        assert not server.role_exists(connection, "stolen")
         assert not connection.execute("SELECT 1 FROM pg_roles WHERE starts_with(rolname, 'guest_')").fetchall()
 
 
 def test_a_guest_to_whom_a_tenant_granted_something_is_locked_out_until_the_database_is_gone(database):
-    with host.connect() as connection:
-        with host.guest(database[0].data["role"], seconds=60) as guest, as_app(database[1]) as tenant:
+    with server.connect() as connection:
+        with server.guest(database[0].data["role"], seconds=60) as guest, as_app(database[1]) as tenant:
             tenant.execute(f"GRANT SELECT ON shop_order TO {guest.name}")
         row = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [guest.name]).fetchone()
         assert row == (False,)
-        assert host.drop_guests(connection) == 0
-        host.drop_database(connection, database[0].data["database"])
-        assert host.drop_guests(connection) == 1
+        assert server.drop_guests(connection) == 0
+        server.drop_database(connection, database[0].data["database"])
+        assert server.drop_guests(connection) == 1
 
 
 def test_a_dump_is_made_while_the_app_writes(database, tmp_path):
@@ -135,11 +135,11 @@ def test_the_file_is_closed_to_others_and_its_checksum_is_right(database, tmp_pa
 def test_no_guest_stays_behind_and_overdue_ones_are_swept(database, copy, tmp_path):
     clone(database, copy, tmp_path)
     left = "SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'guest_')"
-    with host.connect() as connection:
+    with server.connect() as connection:
         assert connection.execute(left).fetchone() == (0,)
-        with host.guest(database[0].data["role"], seconds=-3600):
+        with server.guest(database[0].data["role"], seconds=-3600):
             assert connection.execute(left).fetchone() == (1,)
-            assert host.drop_guests(connection) == 1
+            assert server.drop_guests(connection) == 1
             assert connection.execute(left).fetchone() == (0,)
 
 
@@ -207,19 +207,19 @@ def test_something_else_called_django_migrations_does_not_hinder_a_dump(database
 
 
 def test_a_guest_who_comes_in_while_a_database_is_dropped_does_not_keep_it(database, copy, monkeypatch):
-    role, ended, came = database[0].data["role"], host.end_sessions, []
-    with host.connect() as connection:
-        host.make_database(connection, copy, role)
-    with host.guest(role, seconds=60) as guest, ExitStack() as inside:
+    role, ended, came = database[0].data["role"], server.end_sessions, []
+    with server.connect() as connection:
+        server.make_database(connection, copy, role)
+    with server.guest(role, seconds=60) as guest, ExitStack() as inside:
 
         def late(connection, **names):
             count = ended(connection, **names)
             if not came:
-                came.append(inside.enter_context(host.connect(copy, guest)))
+                came.append(inside.enter_context(server.connect(copy, guest)))
             return count
 
-        monkeypatch.setattr(host, "end_sessions", late)
-        with host.connect() as connection:
-            host.drop_database(connection, copy)
-            assert not host.database_exists(connection, copy)
+        monkeypatch.setattr(server, "end_sessions", late)
+        with server.connect() as connection:
+            server.drop_database(connection, copy)
+            assert not server.database_exists(connection, copy)
     assert came

@@ -11,7 +11,9 @@ import time
 import pytest
 
 from greenroom.addons.models import Restore, Snapshot
-from greenroom.addons.postgres import actions, host, restores, snapshots
+from greenroom.addons.postgres import actions
+from greenroom.addons.postgres.actions import restores, snapshots
+from greenroom.addons.postgres.drivers import server
 from greenroom.project.databases import DatabaseTurn
 from tests.addons.conftest import as_app
 from tests.killing import start
@@ -60,14 +62,14 @@ def test_twenty_kills_lose_no_database_and_leave_no_copy(alice, database, home):
     assert {"wanted"} < seen, f"the kills hit nothing worth hitting: {seen}"
     Restore.objects.exclude(kept="").update(kept_until="2026-01-01T00:00:00Z")
     next_turn(home)
-    with host.connect() as connection:
-        assert host.databases_under(connection, addon.data["database"] + "_") == []
+    with server.connect() as connection:
+        assert server.databases_under(connection, addon.data["database"] + "_") == []
 
 
 def assert_tidy(addon, home):
     kept = set(Restore.objects.exclude(kept="").values_list("kept", flat=True))
-    with host.connect() as connection:
-        assert set(host.databases_under(connection, addon.data["database"] + "_")) == kept
+    with server.connect() as connection:
+        assert set(server.databases_under(connection, addon.data["database"] + "_")) == kept
     files = {str(path.relative_to(home)) for path in (home / "snapshots").rglob("*.dump*")}
     assert files == set(Snapshot.objects.filter(state="succeeded").values_list("file", flat=True))
 

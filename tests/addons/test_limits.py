@@ -8,9 +8,11 @@ from django.db import transaction
 
 from greenroom.accounts.models import Account
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres import actions, host, limits, queries, removal, rules
+from greenroom.addons.postgres import actions, queries, rules
+from greenroom.addons.postgres.actions import limits
+from greenroom.addons.postgres.drivers import role_removal, server
 from greenroom.apps import actions as apps
-from greenroom.apps import transfers
+from greenroom.apps.actions import transfers
 from greenroom.basics.errors import ConflictError
 from tests.addons.conftest import as_app
 
@@ -23,22 +25,22 @@ def reread(addon):
 
 def test_an_app_may_have_as_many_connections_as_were_given_to_it(database):
     addon, url = database
-    with host.connect() as connection:
-        assert host.role_limit(connection, addon.data["role"]) == queries.connections_of(addon) == rules.MOST
-        assert host.database_limit(connection, addon.data["database"]) == rules.MOST + rules.OWN
-        host.limit_role(connection, addon.data["role"], 1)
+    with server.connect() as connection:
+        assert server.role_limit(connection, addon.data["role"]) == queries.connections_of(addon) == rules.MOST
+        assert server.database_limit(connection, addon.data["database"]) == rules.MOST + rules.OWN
+        server.limit_role(connection, addon.data["role"], 1)
     with as_app(url), pytest.raises(psycopg.OperationalError, match="too many connections for role"), as_app(url):
         pass
 
 
 def test_limits_that_somebody_changed_on_the_server_are_set_again(database, home):
     addon, _ = database
-    with host.connect() as connection:
-        host.limit_role(connection, addon.data["role"], 400)
-        host.limit_database(connection, addon.data["database"], 400)
+    with server.connect() as connection:
+        server.limit_role(connection, addon.data["role"], 400)
+        server.limit_database(connection, addon.data["database"], 400)
         limits.look(addon=reread(addon), home=home)
-        assert host.role_limit(connection, addon.data["role"]) == rules.MOST
-        assert host.database_limit(connection, addon.data["database"]) == rules.MOST + rules.OWN
+        assert server.role_limit(connection, addon.data["role"]) == rules.MOST
+        assert server.database_limit(connection, addon.data["database"]) == rules.MOST + rules.OWN
 
 
 @pytest.mark.parametrize("missing", [True, False])
@@ -48,21 +50,21 @@ def test_a_database_with_a_fault_does_not_keep_the_next_ones_from_being_looked_a
     first, _ = database
     second, _ = actions.provision(actor=alice, app=shop, home=home, attachment="SECOND")
     faulty, whole = sorted((first, second), key=lambda row: row.pk)
-    limit_database = host.limit_database
-    with host.connect() as connection:
+    limit_database = server.limit_database
+    with server.connect() as connection:
         if missing:
-            removal.drop_role(connection, f"{faulty.data['role']}_build")
+            role_removal.drop_role(connection, f"{faulty.data['role']}_build")
         else:
             monkeypatch.setattr(
-                host,
+                server,
                 "limit_database",
                 lambda c, name, n: 1 / 0 if name == faulty.data["database"] else limit_database(c, name, n),
             )
         for addon in (faulty, whole):
             connection.execute(f"ALTER DATABASE {addon.data['database']} CONNECTION LIMIT 400")
         limits.Watch(home).turn()
-        assert host.database_limit(connection, whole.data["database"]) == rules.MOST + rules.OWN
-        assert (host.database_limit(connection, faulty.data["database"]) == rules.MOST + rules.OWN) is missing
+        assert server.database_limit(connection, whole.data["database"]) == rules.MOST + rules.OWN
+        assert (server.database_limit(connection, faulty.data["database"]) == rules.MOST + rules.OWN) is missing
     actions.deprovision(addon=second)
 
 
@@ -84,8 +86,8 @@ def test_a_database_made_when_the_room_was_full_gets_more_connections_when_there
     assert late.data["connections"] == rules.LEAST
     settings.ACCOUNT_CONNECTIONS = 1_000
     limits.look(addon=reread(late), home=home)
-    with host.connect() as connection:
-        assert host.role_limit(connection, late.data["role"]) == rules.MOST
+    with server.connect() as connection:
+        assert server.role_limit(connection, late.data["role"]) == rules.MOST
     actions.deprovision(addon=late)
 
 

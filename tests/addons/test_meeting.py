@@ -15,12 +15,11 @@ from greenroom.accounts.rules import PLATFORM
 from greenroom.addons import actions as addons
 from greenroom.addons.models import Addon, Attachment
 from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres import host
+from greenroom.addons.postgres.drivers import server
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError
 from greenroom.config_vars import queries as config
-from greenroom.deliveries import lifecycle
-from greenroom.deliveries.actions import create_app
+from greenroom.deliveries.actions import app_lifecycle, create_app
 from greenroom.engine.memory import MemoryEngine
 from greenroom.entrypoints.api import resources
 from tests.meeting import Aside, while_it_is_changed
@@ -31,14 +30,14 @@ NOW = timedelta(0)
 
 
 def on_the_server():
-    with host.connect() as connection:
-        return host.names_like(connection, OURS)
+    with server.connect() as connection:
+        return server.names_like(connection, OURS)
 
 
 @pytest.fixture
 def store(alice, home, monkeypatch):
     """An app without a database, on a server without databases of apps; what a test leaves there goes."""
-    monkeypatch.setattr(lifecycle.switch, "remove", lambda *_: None)
+    monkeypatch.setattr(app_lifecycle.switch, "remove", lambda *_: None)
     assert on_the_server() == []
     yield create_app(actor=alice, name="store", home=home)
     for addon in Addon.objects.all():
@@ -49,9 +48,9 @@ def store(alice, home, monkeypatch):
 def remains():
     """Drops what a test that fails has left on the server."""
     yield
-    with host.connect() as connection:
+    with server.connect() as connection:
         for name in on_the_server():
-            host.drop_database(connection, name)
+            server.drop_database(connection, name)
         for name in {name for name in on_the_server() if name.startswith("u")}:
             postgres.roles.drop(connection, name)
 
@@ -77,7 +76,7 @@ def meanwhile(monkeypatch):
 
 
 def destroy(alice, app, home):
-    lifecycle.destroy(actor=alice, app=app, engine=MemoryEngine(), home=home)
+    app_lifecycle.destroy(actor=alice, app=app, engine=MemoryEngine(), home=home)
 
 
 def test_an_app_is_destroyed_after_the_database_that_is_being_made_for_it(alice, store, home, meanwhile, remains):
@@ -210,7 +209,7 @@ def test_a_database_of_two_apps_that_is_made_waits_for_both_before_it_holds_anyt
 
 @pytest.mark.parametrize("change", ["give_up", "claim"])
 def test_an_add_on_is_changed_behind_its_app(alice, store, home, change):
-    lifecycle.finish(actor=alice, app=store, home=home)
+    app_lifecycle.finish(actor=alice, app=store, home=home)
     addon = Addon.objects.get()
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=store.pk)

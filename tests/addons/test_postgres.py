@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from greenroom.addons.postgres import actions, host, queries
+from greenroom.addons.postgres import actions, queries
+from greenroom.addons.postgres.drivers import server
 from tests.addons.conftest import as_app
 
 pytestmark = pytest.mark.django_db
@@ -23,10 +24,10 @@ def databases(alice, charlie, shop, cafe, home):
 
 
 def test_a_role_is_made_again_with_another_password_by_a_platform_that_is_no_superuser(databases):
-    with host.connect() as connection:
+    with server.connect() as connection:
         assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER").fetchone() == (False,)
         role = urlsplit(databases[0]).username
-        host.make_role(connection, role, "another-password")
+        server.make_role(connection, role, "another-password")
     with pytest.raises(psycopg.OperationalError, match="password"), as_app(databases[0]):
         pass
     with as_app(databases[0].replace(urlsplit(databases[0]).password, "another-password")) as connection:
@@ -109,8 +110,8 @@ def test_a_throwaway_role_may_create_databases_and_all_of_them_vanish():
         connection.execute("CREATE DATABASE test_of_throwaway")
     actions.drop_throwaway(label="test-1")
     actions.drop_throwaway(label="test-1")
-    with host.connect() as connection:
-        assert not host.role_exists(connection, made.name)
+    with server.connect() as connection:
+        assert not server.role_exists(connection, made.name)
         found = connection.execute(
             "SELECT 1 FROM pg_database WHERE datname = ANY(%s)", [[made.name, "test_of_throwaway"]]
         )
@@ -124,8 +125,8 @@ def test_what_was_made_for_nobody_who_is_there_any_more_is_dropped_and_a_new_one
     try:
         assert {kept.name, left.name} <= there
         assert left.name in actions.drop_other_throwaways(there=there, labels=["kept"])
-        with host.connect() as connection:
-            assert [host.role_exists(connection, made.name) for made in (kept, left, new)] == [True, False, True]
+        with server.connect() as connection:
+            assert [server.role_exists(connection, made.name) for made in (kept, left, new)] == [True, False, True]
     finally:
         for label in ("kept", "left", "new"):
             actions.drop_throwaway(label=label)
@@ -148,8 +149,8 @@ def test_a_test_run_cannot_keep_its_role_by_what_it_leaves_on_the_server():
         with as_app(made.url, "postgres") as connection:
             connection.execute("SELECT lo_create(0) FROM generate_series(1, 3000)")
             actions.drop_throwaway(label="keeps-1")
-        with host.connect() as connection:
-            assert not host.role_exists(connection, made.name)
+        with server.connect() as connection:
+            assert not server.role_exists(connection, made.name)
             assert connection.execute("SELECT 1 FROM pg_database WHERE datname = 'kept_as_template'").fetchone() is None
     finally:
         for number in (1, 2):
@@ -160,7 +161,7 @@ def test_a_role_that_cannot_be_dropped_is_locked_out(monkeypatch):
     made = actions.make_throwaway(label="locked")
     with as_app(made.url) as inside:
         with monkeypatch.context() as patch:
-            patch.setattr(host, "drop_database", lambda *_: (_ for _ in ()).throw(psycopg.errors.ObjectInUse()))
+            patch.setattr(server, "drop_database", lambda *_: (_ for _ in ()).throw(psycopg.errors.ObjectInUse()))
             with pytest.raises(psycopg.errors.ObjectInUse):
                 actions.drop_throwaway(label="locked")
         with pytest.raises(psycopg.OperationalError):
@@ -172,7 +173,7 @@ def test_a_role_that_cannot_be_dropped_is_locked_out(monkeypatch):
 
 def test_a_worker_of_autovacuum_does_not_keep_a_database_from_being_dropped(database):
     addon, url = database
-    with host.connect() as connection:
+    with server.connect() as connection:
         if connection.execute("SELECT setting FROM pg_settings WHERE name = 'autovacuum_naptime'").fetchone() != ("1",):
             pytest.skip("a server of somebody else looks whether there is something to vacuum once a minute")
         with as_app(url) as inside:
@@ -187,5 +188,5 @@ def test_a_worker_of_autovacuum_does_not_keep_a_database_from_being_dropped(data
             assert time.monotonic() < deadline, "no vacuum came"
             seen = seen + 1 if connection.execute(among, [addon.data["database"]]).fetchone() else 0
             time.sleep(0.1)
-        host.drop_database(connection, addon.data["database"])
-        assert not host.database_exists(connection, addon.data["database"])
+        server.drop_database(connection, addon.data["database"])
+        assert not server.database_exists(connection, addon.data["database"])

@@ -12,10 +12,12 @@ import pytest
 
 from greenroom.accounts.models import AuditEntry
 from greenroom.addons.models import Addon, Restore
-from greenroom.addons.postgres import actions, clones, host, queries, removal, restores, roles, snapshots
+from greenroom.addons.postgres import actions, queries
+from greenroom.addons.postgres.actions import restores, snapshots
+from greenroom.addons.postgres.drivers import clones, role_removal, roles, server
 from greenroom.addons.postgres.rules import APP, BUILD, LEDGERS, OWNER, role_for, swapped
 from greenroom.project.maintenance import Databases
-from greenroom_cli.host import guard
+from greenroom_cli.host import migration_records
 from tests.addons.conftest import as_app
 
 pytestmark = pytest.mark.django_db
@@ -154,8 +156,8 @@ def test_an_app_that_changes_a_password_is_healed(database, home):
 
 def test_an_app_that_has_all_its_connections_in_use_is_not_taken_for_one_with_a_wrong_password(database, home):
     addon, _ = database
-    with using(addon, home, APP) as connection, host.connect() as platform:
-        host.limit_role(platform, roles.name(addon.data["role"], APP), 1)
+    with using(addon, home, APP) as connection, server.connect() as platform:
+        server.limit_role(platform, roles.name(addon.data["role"], APP), 1)
         assert actions.check(addon=addon, home=home) is False
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert not AuditEntry.objects.filter(action="addon.heal").exists()
@@ -164,12 +166,12 @@ def test_an_app_that_has_all_its_connections_in_use_is_not_taken_for_one_with_a_
 def test_a_database_of_an_earlier_version_gets_its_roles(database, home):
     addon, _ = database
     owner = addon.data["role"]
-    with host.connect() as connection, host.connect(addon.data["database"]) as inside:
+    with server.connect() as connection, server.connect(addon.data["database"]) as inside:
         for kind in roles.LESSER:
             role = roles.name(owner, kind)
             connection.execute(f"GRANT {role} TO CURRENT_USER")
             inside.execute(f"DROP OWNED BY {role}")
-            removal.drop_role(connection, role)
+            role_removal.drop_role(connection, role)
     Addon.objects.filter(pk=addon.pk).update(
         state="provisioned", data={"database": addon.data["database"], "role": owner}
     )
@@ -213,7 +215,7 @@ def test_a_copy_for_a_rehearsal_has_both_roles_and_leaves_none_behind(database, 
 
 
 def test_dumps_do_not_hold_what_only_this_server_knows(database, home, tmp_path):
-    from greenroom.addons.postgres import dumps
+    from greenroom.addons.postgres.drivers import dumps
 
     target = tmp_path / "d.dump"
     dumps.dump(database=database[0].data["database"], target=target)
@@ -223,7 +225,7 @@ def test_dumps_do_not_hold_what_only_this_server_knows(database, home, tmp_path)
 
 
 def test_the_guard_knows_the_same_tables_as_the_platform():
-    assert set(re.findall(r"'((?:django|alembic)_\w+)'", guard.FUNCTION)) == set(LEDGERS)
+    assert set(re.findall(r"'((?:django|alembic)_\w+)'", migration_records.FUNCTION)) == set(LEDGERS)
 
 
 def test_only_what_a_person_started_is_the_owner():

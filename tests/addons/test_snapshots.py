@@ -9,7 +9,9 @@ import pytest
 
 from greenroom.accounts.models import AuditEntry
 from greenroom.addons.models import Restore, Snapshot
-from greenroom.addons.postgres import actions, dumps, host, restores, snapshots
+from greenroom.addons.postgres import actions
+from greenroom.addons.postgres.actions import restores, snapshots
+from greenroom.addons.postgres.drivers import dumps, server
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, PlatformError, UserError
 from tests.addons.conftest import as_app
@@ -33,8 +35,8 @@ def orders(url):
 
 
 def copies(database):
-    with host.connect() as connection:
-        return host.databases_under(connection, database[0].data["database"] + "_")
+    with server.connect() as connection:
+        return server.databases_under(connection, database[0].data["database"] + "_")
 
 
 def test_a_snapshot_says_what_it_holds(alice, database, home):
@@ -155,13 +157,13 @@ def test_an_exchange_that_happened_is_not_repeated(alice, database, home):
 
 def test_a_database_that_is_replaced_while_the_worker_sweeps_is_kept(alice, database, home, monkeypatch):
     row = restores.ask(actor=alice, addon=database[0], snapshot=capture(alice, database, home))
-    real = host.names_like
+    real = server.names_like
 
     def names_like(*given):
         restores.advance(restore=row, home=home)
         return real(*given)
 
-    monkeypatch.setattr(host, "names_like", names_like)
+    monkeypatch.setattr(server, "names_like", names_like)
     restores.sweep()
     row.refresh_from_db()
     assert row.state == "swapped"
@@ -184,7 +186,7 @@ def test_a_half_made_snapshot_is_marked_failed_and_its_file_removed_unless_someb
     half = home / (row.file + ".part")
     half.parent.mkdir(parents=True)
     half.touch()
-    with host.claim(row.id) as mine:
+    with server.claim(row.id) as mine:
         assert mine
         snapshots.sweep(home=home)
         assert half.exists()
@@ -249,10 +251,10 @@ def test_an_unknown_kind_is_refused(alice, database, home):
 def test_a_restored_database_is_as_closed_as_before(alice, database, home):
     put_back(alice, database, home, capture(alice, database, home))
     name = database[0].data["database"]
-    with host.connect() as connection:
+    with server.connect() as connection:
         public = "SELECT has_database_privilege('public', %s, 'CONNECT')"
         assert connection.execute(public, [name]).fetchone() == (False,)
-        assert host.tenant(connection, name) == database[0].data["role"]
+        assert server.tenant(connection, name) == database[0].data["role"]
     with as_app(database[1]) as connection, pytest.raises(Exception, match="owner"):
         connection.execute(f"ALTER DATABASE {name} SET work_mem = '1MB'")
     assert dumps.contents(database=name, role=database[0].data["role"]).tables == 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from greenroom.addons.postgres import actions, clones, host, restores, snapshots
+from greenroom.addons.postgres import actions
+from greenroom.addons.postgres.actions import restores, snapshots
+from greenroom.addons.postgres.drivers import clones, server
 from tests.addons.conftest import as_app
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +28,7 @@ def take(squatter, name):
 
 
 def owner(name):
-    with host.connect() as connection:
+    with server.connect() as connection:
         row = connection.execute(
             "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [name]
         ).fetchone()
@@ -48,10 +50,10 @@ def test_a_restore_and_a_reset_succeed_under_taken_names(alice, database, home, 
 def test_a_taken_name_of_the_replaced_database_does_not_pass_for_an_exchange(database, squatter):
     addon, url = database
     current = addon.data["database"]
-    with host.connect() as connection:
-        host.make_database(connection, f"{current}_restore_1", addon.data["role"])
+    with server.connect() as connection:
+        server.make_database(connection, f"{current}_restore_1", addon.data["role"])
     take(squatter, f"{current}_old_20260101000000_1")
-    host.exchange(current=current, new=f"{current}_restore_1", kept=f"{current}_old_20260101000000_1")
+    server.exchange(current=current, new=f"{current}_restore_1", kept=f"{current}_old_20260101000000_1")
     with as_app(url) as connection, pytest.raises(psycopg.errors.UndefinedTable):
         connection.execute("SELECT 1 FROM shop_order")
 

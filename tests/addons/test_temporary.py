@@ -5,7 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from greenroom.addons.postgres import actions, clones, host, limits, temporary
+from greenroom.addons.postgres import actions
+from greenroom.addons.postgres.actions import limits
+from greenroom.addons.postgres.drivers import clones, server, temporary
 from tests.addons.conftest import as_app
 
 pytestmark = pytest.mark.django_db
@@ -37,12 +39,12 @@ def test_a_database_that_a_test_run_made_is_closed_to_other_tenants(run, databas
 
 
 def test_a_test_run_whose_databases_are_too_large_is_locked_out(run, settings):
-    with host.connect() as connection:
-        one = host.facts(connection, run.name).bytes
+    with server.connect() as connection:
+        one = server.facts(connection, run.name).bytes
         settings.DATABASE_MB = one * 3 // 4 // 1_000_000  # twice that holds one database, not two
         assert one < temporary.limit(run.name) < 2 * one
         temporary.look()
-        assert host.role_exists(connection, run.name)
+        assert server.role_exists(connection, run.name)
     for name in (run.name, "test_large"):
         with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(run.url, name):
             pass

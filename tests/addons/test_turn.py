@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from greenroom.addons.models import Restore, Schedule, Snapshot
-from greenroom.addons.postgres import restores, schedules, snapshots
+from greenroom.addons.postgres.actions import restores, schedules, snapshots
 from greenroom.app_migrations import actions as migrations
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError

@@ -17,7 +17,7 @@ def main() -> None:
     django.setup()
     from greenroom.accounts.rules import PLATFORM
     from greenroom.addons.models import Addon, Snapshot
-    from greenroom.addons.postgres import restores, snapshots
+    from greenroom.addons.postgres.actions import restores, snapshots
 
     addon, snapshot, home = Addon.objects.get(pk=sys.argv[1]), Snapshot.objects.get(pk=sys.argv[2]), Path(sys.argv[3])
     print("ready", flush=True)

@@ -11,9 +11,9 @@ from greenroom.basics.errors import UserError
 from greenroom.config_vars import actions as config_actions
 from greenroom.config_vars.rules import refusal
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries import lifecycle
+from greenroom.deliveries.actions import app_lifecycle
 from greenroom.pipelines import actions as pipelines
-from greenroom.pipelines import reviews
+from greenroom.pipelines.actions import review_apps
 from greenroom.releases.actions import release
 from greenroom.slugs.models import Slug
 from tests.api.test_data import client_of, place, send, store, values  # noqa: F401 - fixtures
@@ -26,7 +26,7 @@ def patch(actor, body):
 
 
 @pytest.mark.parametrize("value", ["postgres://a:b@elsewhere/c", "", None])
-def test_the_url_of_an_attachment_cannot_be_set_or_unset(alice, store, home, value):  # noqa: F811
+def test_the_url_of_an_attachment_cannot_be_set_or_unset(alice, store, home, value):
     before = values(store, home)
     answer = patch(alice, {"DATABASE_URL": value, "OTHER": "x"})
     assert answer.status_code == 422
@@ -37,13 +37,13 @@ def test_the_url_of_an_attachment_cannot_be_set_or_unset(alice, store, home, val
     assert values(store, home) == before, "nothing of the request was done"
 
 
-def test_saying_again_what_the_attachment_says_changes_nothing_and_is_allowed(alice, store, home):  # noqa: F811
+def test_saying_again_what_the_attachment_says_changes_nothing_and_is_allowed(alice, store, home):
     before = values(store, home)
     assert patch(alice, {"DATABASE_URL": before["DATABASE_URL"], "OTHER": "x"}).status_code == 200
     assert values(store, home) == {**before, "OTHER": "x"}
 
 
-def test_the_way_that_the_refusal_names_leads_there(alice, store, home):  # noqa: F811
+def test_the_way_that_the_refusal_names_leads_there(alice, store, home):
     client = client_of(alice)
     body = {"addon": "store-db", "app": "store", "name": "SPARE"}
     assert send(client, "POST", "/addon-attachments", body).status_code == 201
@@ -53,7 +53,7 @@ def test_the_way_that_the_refusal_names_leads_there(alice, store, home):  # noqa
     assert values(store, home)["DATABASE_URL"] == "postgres://elsewhere/x"
 
 
-def test_a_rollback_brings_back_the_url_that_an_earlier_version_lost(alice, store, home):  # noqa: F811
+def test_a_rollback_brings_back_the_url_that_an_earlier_version_lost(alice, store, home):
     url = values(store, home)["DATABASE_URL"]
     slug = Slug.objects.create(digest="a" * 64, commit="b" * 40, app=store)
     for changes in ({"DATABASE_URL": "postgres://old/x"}, {"DATABASE_URL": None, "A": "1"}):
@@ -64,7 +64,7 @@ def test_a_rollback_brings_back_the_url_that_an_earlier_version_lost(alice, stor
     assert values(store, home) == {"DATABASE_URL": url}
 
 
-def test_app_json_gives_no_value_to_what_an_attachment_owns(alice, store, home):  # noqa: F811
+def test_app_json_gives_no_value_to_what_an_attachment_owns(alice, store, home):
     url = values(store, home)["DATABASE_URL"]
     addon_actions.attach(actor=alice, addon=Addon.objects.get(), app=store, name="CACHE")
     env = {"DATABASE_URL": {"value": "postgres://x/y"}, "CACHE_URL": {"generator": "secret"}, "WORD": "given"}
@@ -73,7 +73,7 @@ def test_app_json_gives_no_value_to_what_an_attachment_owns(alice, store, home):
     assert values(store, home) == {"DATABASE_URL": url, "WORD": "given"}
 
 
-def test_pipelines_review_apps_and_setups_refuse_it_too(alice, store, home):  # noqa: F811
+def test_pipelines_review_apps_and_setups_refuse_it_too(alice, store, home):
     made = pipelines.create(actor=alice, name="stores")
     for stage in ("test", "review"):
         with pytest.raises(UserError, match="Cannot overwrite attachment values DATABASE_URL"):
@@ -87,7 +87,7 @@ def test_pipelines_review_apps_and_setups_refuse_it_too(alice, store, home):  # 
     body = {"source_blob": {"url": "x"}, "overrides": {"env": {"DATABASE_URL": "postgres://x/y"}}}
     for refusing in (
         lambda: addon_actions.refuse_given(body["overrides"]["env"]),
-        lambda: reviews.refuse_given({"DATABASE_URL": "postgres://x/y"}),
+        lambda: review_apps.refuse_given({"DATABASE_URL": "postgres://x/y"}),
     ):
         with pytest.raises(UserError, match="Cannot overwrite attachment values DATABASE_URL"):
             refusing()
@@ -106,7 +106,7 @@ def test_the_remedy_for_a_missing_url_makes_no_second_database():
 
 
 def test_create_with_addons_makes_one_database(alice, home):
-    app = lifecycle.create(actor=alice, name="fresh", home=home)
+    app = app_lifecycle.create(actor=alice, name="fresh", home=home)
     try:
         client = client_of(alice)
         first = send(client, "POST", "/apps/fresh/addons", {"plan": "heroku-postgresql", "name": "fresh-db"})
@@ -127,7 +127,7 @@ def test_create_with_addons_makes_one_database(alice, home):
 
 
 def test_a_database_that_is_asked_for_under_another_name_is_another_one(alice, home):
-    app = lifecycle.create(actor=alice, name="fresh", home=home)
+    app = app_lifecycle.create(actor=alice, name="fresh", home=home)
     try:
         answer = send(
             client_of(alice),

@@ -17,7 +17,8 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.addons import actions as addon_actions
 from greenroom.addons.models import Addon, Attachment, Restore, Schedule, Snapshot
-from greenroom.addons.postgres import actions, restores, snapshots
+from greenroom.addons.postgres import actions
+from greenroom.addons.postgres.actions import restores, snapshots
 from greenroom.addons.postgres.queries import url_of
 from greenroom.config_vars import queries as config
 from greenroom.deliveries.actions import create_app
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def place(settings, monkeypatch, home):
-    get_resolver().url_patterns  # noqa: B018
+    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
     use_engine(MemoryEngine())
     for module in ("views_addons", "views_pg", "views_pg_copy", "views_snapshots", "views_apps"):

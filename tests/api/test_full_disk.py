@@ -9,10 +9,10 @@ import pytest
 from django.conf import settings
 
 from greenroom.basics import disk
+from greenroom.deliveries.loop.steps import Steps
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.steps import Steps
 from greenroom.engine.memory import MemoryEngine
-from greenroom.entrypoints.api import room, routing
+from greenroom.entrypoints.api import disk_reserve, routing
 from tests.api.world import client_of, place
 from tests.deliveries.world import World
 
@@ -61,14 +61,14 @@ def test_reading_and_what_frees_space_go_on(alice, shop, full):
         ("POST", "/apps/{app}/builds/{build}/actions/cancel"),
     ):
         row = next(row for row in routing.ROUTES if (row.method, row.pattern) == (method, pattern))
-        assert not room.takes_space(row), pattern
+        assert not disk_reserve.takes_space(row), pattern
     reset = next(row for row in routing.ROUTES if row.pattern.endswith("/databases/{database}/reset"))
-    assert room.takes_space(reset), "it makes a snapshot and keeps what it replaces"
-    assert not [row.pattern for row in routing.ROUTES if row.method == "DELETE" and room.takes_space(row)]
+    assert disk_reserve.takes_space(reset), "it makes a snapshot and keeps what it replaces"
+    assert not [row.pattern for row in routing.ROUTES if row.method == "DELETE" and disk_reserve.takes_space(row)]
 
 
 def test_a_rollback_and_the_end_of_its_pause_are_ways_out(alice, shop, full, monkeypatch):
-    monkeypatch.setattr("greenroom.deliveries.steps.intact", lambda *_: True)
+    monkeypatch.setattr("greenroom.deliveries.loop.steps.intact", lambda *_: True)
     monkeypatch.setenv("GREENROOM_WATCH_SECONDS", "0")
     client = client_of(alice)
     with place() as home:
@@ -84,8 +84,8 @@ def test_a_rollback_and_the_end_of_its_pause_are_ways_out(alice, shop, full, mon
 
 
 def test_the_paths_that_are_named_exist():
-    assert {row.pattern for row in routing.ROUTES} >= room.MORE
-    assert {(row.method, row.pattern) for row in routing.ROUTES} >= room.ASKING_ITSELF
+    assert {row.pattern for row in routing.ROUTES} >= disk_reserve.MORE
+    assert {(row.method, row.pattern) for row in routing.ROUTES} >= disk_reserve.ASKING_ITSELF
 
 
 def test_a_build_waits_for_room_and_says_so_once(home, shop, full, monkeypatch):

@@ -24,7 +24,7 @@ SEED = int(os.environ.get("GREENROOM_FUZZ_SEED", "1"))
 
 @pytest.mark.django_db(transaction=True)
 def test_random_calls_get_no_500_and_only_answers_as_described(monkeypatch):
-    get_resolver().url_patterns  # noqa: B018
+    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
     monkeypatch.setattr(views_pg, "RESET_SECONDS", 0.0)
     with worlds.place() as home:
         owner = worlds.person("owner@example.com", admin=True)

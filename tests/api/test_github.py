@@ -16,7 +16,8 @@ from django.test import Client
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.checks import actions as checks
-from greenroom.checks import outside, queries
+from greenroom.checks import queries
+from greenroom.checks.actions import external_reports
 from greenroom.checks.models import CheckRun, Status
 from greenroom.deliveries.models import Delivery
 from greenroom.slugs.models import Slug
@@ -150,7 +151,9 @@ def test_statuses_are_listed_newest_first_and_paged(ci, sha):
 
 
 def test_a_context_takes_a_thousand_statuses_and_no_more(ci, shop, alice, sha):
-    rows = [Status(app=shop, sha=sha, context="CI/build", state="pending") for _ in range(outside.MAX_STATUSES)]
+    rows = [
+        Status(app=shop, sha=sha, context="CI/build", state="pending") for _ in range(external_reports.MAX_STATUSES)
+    ]
     Status.objects.bulk_create(rows)
     assert ci("POST", f"/statuses/{sha}", {"state": "success", "context": "ci/build"}).status_code == 422
     assert ci("POST", f"/statuses/{sha}", {"state": "success", "context": "lint"}).status_code == 201

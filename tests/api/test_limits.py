@@ -11,10 +11,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from greenroom.accounts import buckets, limits, queries
+from greenroom.accounts import queries
+from greenroom.accounts.actions import rate_limits, token_buckets
 from greenroom.accounts.rules import Rate, rate_of, refilled, wider
 from greenroom.basics import clock
-from greenroom.basics.crowd import neighbours
+from greenroom.basics.waiting_limits import neighbours
 from tests.api.world import client_of
 
 pytestmark = pytest.mark.django_db
@@ -26,9 +27,9 @@ def rates(settings, monkeypatch):
     settings.ACCOUNT_RATE, settings.ADDRESS_RATE, settings.PASSWORD_RATE = Rate(5, 60), Rate(3, 60), Rate(2, 6)
     now = {"at": 1000.0}
     monkeypatch.setattr(clock, "monotonic", lambda: now["at"])
-    limits.forget()
+    rate_limits.forget()
     yield now
-    limits.forget()
+    rate_limits.forget()
 
 
 def sign_in(password, email="alice@example.com", address="10.0.0.1"):
@@ -75,7 +76,7 @@ def slept(monkeypatch, rates):
         found.append(seconds)
         rates["at"] += seconds
 
-    monkeypatch.setattr(limits, "sleep", sleep)
+    monkeypatch.setattr(rate_limits, "sleep", sleep)
     return found
 
 
@@ -110,7 +111,7 @@ def test_parallel_guesses_are_counted_before_they_are_hashed(rates, settings, mo
             queries.by_password("nobody@example.com", f"guess {len(hashed)}", address="10.0.0.1")
 
     monkeypatch.setattr(queries, "make_password", hash_while_another_guess_comes)
-    with pytest.raises(limits.RateLimitError):
+    with pytest.raises(rate_limits.RateLimitError):
         queries.by_password("nobody@example.com", "guess 0", address="10.0.0.1")
     assert hashed == ["guess 0", "guess 1"]
 
@@ -120,7 +121,7 @@ def test_no_more_than_four_passwords_are_hashed_at_once(settings):
     inside, most, lock = [], [], threading.Lock()
 
     def check(number):
-        with limits.attempt("alice@example.com", f"10.0.0.{number}"):
+        with rate_limits.attempt("alice@example.com", f"10.0.0.{number}"):
             with lock:
                 inside.append(number)
                 most.append(len(inside))
@@ -130,14 +131,14 @@ def test_no_more_than_four_passwords_are_hashed_at_once(settings):
 
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(check, range(20)))
-    assert max(most) == limits.HASHES
+    assert max(most) == rate_limits.HASHES
 
 
 def test_who_finds_all_places_for_hashing_taken_is_told_to_come_back(alice, monkeypatch, settings):
     settings.PASSWORD_RATE = Rate(1, 6)
-    monkeypatch.setattr(limits, "_hashing", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(limits, "HASH_PATIENCE", 0.01)
-    with limits.attempt("bob@example.com", "10.0.0.2"):
+    monkeypatch.setattr(rate_limits, "_hashing", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(rate_limits, "HASH_PATIENCE", 0.01)
+    with rate_limits.attempt("bob@example.com", "10.0.0.2"):
         refused = sign_in("correct horse")
     assert (refused.status_code, refused["Retry-After"]) == (429, "5")
     assert sign_in("correct horse").status_code == 201, "the attempt that was not made has cost nothing"
@@ -153,7 +154,7 @@ def test_a_sign_in_that_waits_holds_no_database_connection(settings, rates, monk
         held.append(connection.connection)
         rates["at"] += seconds
 
-    monkeypatch.setattr(limits, "sleep", wait)
+    monkeypatch.setattr(rate_limits, "sleep", wait)
     connection.ensure_connection()
     assert queries.by_password("nobody@example.com", "wrong", address="10.0.0.1") is None
     assert held == [None]
@@ -170,7 +171,7 @@ def test_guesses_stay_bounded_while_they_go_on(alice, rates, settings, slept):
 def test_no_more_than_a_few_wait_at_once(alice, settings, slept, monkeypatch):
     settings.ADDRESS_RATE, settings.PASSWORD_RATE = None, Rate(1, 10)
     sign_in("wrong")
-    monkeypatch.setattr(limits, "MOST_WAITING", 0)
+    monkeypatch.setattr(rate_limits, "MOST_WAITING", 0)
     assert sign_in("correct horse").status_code == 429
     assert slept == []
 
@@ -194,23 +195,23 @@ def test_right_passwords_cost_nothing(alice):
 
 
 def test_a_flood_of_addresses_does_not_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(buckets, "MOST", 10)
+    monkeypatch.setattr(token_buckets, "MOST", 10)
     for number in range(100):
-        limits.spend(None, f"10.0.1.{number}")
-    assert len(limits._requests) <= 10
+        rate_limits.spend(None, f"10.0.1.{number}")
+    assert len(rate_limits._requests) <= 10
 
 
 def test_a_flood_of_addresses_makes_no_wrong_password_forgotten(alice, monkeypatch):
-    monkeypatch.setattr(buckets, "MOST", 10)
+    monkeypatch.setattr(token_buckets, "MOST", 10)
     assert [sign_in("wrong").status_code for _ in range(2)] == [401, 401]
     for number in range(100):
-        limits.spend(None, f"10.0.1.{number}")
+        rate_limits.spend(None, f"10.0.1.{number}")
     assert sign_in("correct horse").status_code == 429
 
 
 def test_full_buckets_are_dropped_before_those_in_use(rates, monkeypatch):
-    monkeypatch.setattr(buckets, "MOST", 3)
-    kept, slow, quick = buckets.Buckets(), Rate(10, 1), Rate(10, 60)
+    monkeypatch.setattr(token_buckets, "MOST", 3)
+    kept, slow, quick = token_buckets.Buckets(), Rate(10, 1), Rate(10, 60)
     kept.at("guessed", slow).tokens -= 5
     for number in range(2):
         kept.at(f"asked {number}", quick).tokens -= 1

@@ -143,7 +143,7 @@ def copies(model: type[models.Model], changes: dict[str, str], app: str) -> None
     order = model._meta.pk.column
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(values)} FROM generate_series(1, {ROWS}) g,"  # noqa: S608
+            f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(values)} FROM generate_series(1, {ROWS}) g,"
             f" (SELECT * FROM {model._meta.db_table} ORDER BY {order} LIMIT 1) one"
         )
 
@@ -194,7 +194,7 @@ def grown(app: str, pattern: str) -> Iterator[None]:
                     cursor.execute(
                         f"CREATE TEMP TABLE {name} AS SELECT id, row_number() OVER (ORDER BY {AT[name]} DESC) AS n FROM"
                         f" {table}"
-                    )  # noqa: S608
+                    )
         copies(apps.get_model(label), changes, app)
         try:
             yield

@@ -10,14 +10,14 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 from django.test import RequestFactory
 
-from greenroom.entrypoints.api import outage, routing
+from greenroom.entrypoints.api import database_outage, routing
 from greenroom.entrypoints.api.middleware import ApiErrors
 from tests.api.world import client_of
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(outage, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(database_outage, "PAUSES", (0.0, 0.0))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -62,7 +62,7 @@ def test_a_write_is_not_tried_again():
         raise OperationalError("gone")
 
     with pytest.raises(OperationalError):
-        outage.tried_again(RequestFactory().patch("/x"), answer)
+        database_outage.tried_again(RequestFactory().patch("/x"), answer)
     assert len(tried) == 1
 
 
@@ -73,13 +73,13 @@ def test_a_few_reads_wait_and_the_others_are_told_at_once(monkeypatch):
         tried.append(1)
         raise OperationalError("gone")
 
-    monkeypatch.setattr(outage, "_waiting", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(database_outage, "_waiting", threading.BoundedSemaphore(1))
     with pytest.raises(OperationalError):
-        outage.tried_again(RequestFactory().get("/x"), answer)
+        database_outage.tried_again(RequestFactory().get("/x"), answer)
     assert len(tried) == 4
-    outage._waiting.acquire()
+    database_outage._waiting.acquire()
     with pytest.raises(OperationalError):
-        outage.tried_again(RequestFactory().get("/x"), answer)
+        database_outage.tried_again(RequestFactory().get("/x"), answer)
     assert len(tried) == 5
 
 

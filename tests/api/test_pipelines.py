@@ -45,7 +45,7 @@ def call(client, route, pipeline="pipe"):
     return client.generic(route.method, path, "{}", content_type="application/json")
 
 
-def test_a_stranger_gets_the_same_answer_for_a_foreign_pipeline_and_for_none(charlie, pipe):  # noqa: F811
+def test_a_stranger_gets_the_same_answer_for_a_foreign_pipeline_and_for_none(charlie, pipe):
     client = client_of(charlie)
     assert len(of_pipelines()) > 15
     for route in of_pipelines():
@@ -60,7 +60,7 @@ def test_a_stranger_gets_the_same_answer_for_a_foreign_pipeline_and_for_none(cha
     assert send(client, "GET", "/pipeline-couplings")[1] == []
 
 
-def test_a_stranger_cannot_use_ids_that_they_have_heard(charlie, alice, pipe, shop, outlet, serving, home):  # noqa: F811
+def test_a_stranger_cannot_use_ids_that_they_have_heard(charlie, alice, pipe, shop, outlet, serving, home):
     client, owner = client_of(charlie), client_of(alice)
     coupling = Coupling.objects.get(app=shop)
     status, promotion = send(
@@ -107,7 +107,7 @@ def test_a_stranger_cannot_use_ids_that_they_have_heard(charlie, alice, pipe, sh
     assert PromotionTarget.objects.count() == 1
 
 
-def test_a_viewer_of_one_app_looks_and_changes_nothing(vera, pipe):  # noqa: F811
+def test_a_viewer_of_one_app_looks_and_changes_nothing(vera, pipe):
     client = client_of(vera)
     for route in of_pipelines():
         status = call(client, route).status_code
@@ -120,7 +120,7 @@ def test_a_viewer_of_one_app_looks_and_changes_nothing(vera, pipe):  # noqa: F81
     Pipeline.objects.get(name="pipe")
 
 
-def test_config_vars_of_tests_take_a_role_in_each_app(bob, alice, pipe, outlet):  # noqa: F811
+def test_config_vars_of_tests_take_a_role_in_each_app(bob, alice, pipe, outlet):
     client = client_of(bob)
     assert send(client, "GET", "/pipelines/pipe/stage/test/config-vars")[0] == 403, "bob is a developer of shop alone"
     apps.add_collaborator(actor=alice, app=outlet, email=bob.email, role="developer")
@@ -128,7 +128,7 @@ def test_config_vars_of_tests_take_a_role_in_each_app(bob, alice, pipe, outlet):
     assert send(client, "PATCH", "/pipelines/pipe", {"name": "mine"})[0] == 403
 
 
-def promotion_of(pipe, source, *targets, **more):  # noqa: F811
+def promotion_of(pipe, source, *targets, **more):
     return {
         "pipeline": str(pipe.id),
         "source": {"app": source.name},
@@ -137,7 +137,7 @@ def promotion_of(pipe, source, *targets, **more):  # noqa: F811
     }
 
 
-def test_a_promotion_takes_the_right_to_release_in_each_target(bob, alice, pipe, shop, outlet, serving):  # noqa: F811
+def test_a_promotion_takes_the_right_to_release_in_each_target(bob, alice, pipe, shop, outlet, serving):
     client = client_of(bob)
     assert send(client, "POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet))[0] == 404, (
         "bob does not see outlet"
@@ -153,7 +153,7 @@ def test_a_promotion_takes_the_right_to_release_in_each_target(bob, alice, pipe,
     assert release["output_stream_url"].startswith("http://localhost:")
 
 
-def test_a_token_that_reads_promotes_nothing(alice, pipe, shop, outlet, serving):  # noqa: F811
+def test_a_token_that_reads_promotes_nothing(alice, pipe, shop, outlet, serving):
     client = client_of(alice, "read")
     for method, path, body in (
         ("POST", "/pipeline-promotions", promotion_of(pipe, shop, outlet)),
@@ -181,13 +181,13 @@ def test_a_token_that_reads_promotes_nothing(alice, pipe, shop, outlet, serving)
         {"pipeline": "pipe", "source": {"app": "shop", "release": {"id": "v99"}}, "targets": [{"app": "outlet"}]},
     ],
 )
-def test_bad_promotions_are_refused_and_never_a_500(alice, pipe, shop, outlet, serving, body):  # noqa: F811
+def test_bad_promotions_are_refused_and_never_a_500(alice, pipe, shop, outlet, serving, body):
     status, answer = send(client_of(alice), "POST", "/pipeline-promotions", body)
     assert status in (404, 422), answer
     assert not PromotionTarget.objects.exists()
 
 
-def test_a_source_elsewhere_is_never_fetched(alice, pipe):  # noqa: F811
+def test_a_source_elsewhere_is_never_fetched(alice, pipe):
     body = {
         "pipeline": "pipe",
         "source_blob_url": "http://169.254.169.254/x.tar.gz",
@@ -199,7 +199,7 @@ def test_a_source_elsewhere_is_never_fetched(alice, pipe):  # noqa: F811
     assert "not fetched" in answer["message"]
 
 
-def test_a_test_run_of_an_archive_is_cancelled_and_none_is_entered(alice, vera, pipe, shop):  # noqa: F811
+def test_a_test_run_of_an_archive_is_cancelled_and_none_is_entered(alice, vera, pipe, shop):
     run = TestRun.objects.create(pipeline=pipe, number=1, app=shop, sha="5" * 40, commit_sha="5" * 40, uploaded=True)
     assert send(client_of(vera), "PATCH", f"/test-runs/{run.id}", {"status": "cancelled"})[0] == 403
     assert send(client_of(alice), "PATCH", f"/test-runs/{run.id}", {"status": "succeeded"})[0] == 422
@@ -211,7 +211,7 @@ def test_a_test_run_of_an_archive_is_cancelled_and_none_is_entered(alice, vera, 
     assert "heroku run bash" in answer["message"]
 
 
-def test_who_asks_for_a_running_test_run_again_and_again_is_slowed_down(alice, pipe, shop, monkeypatch):  # noqa: F811
+def test_who_asks_for_a_running_test_run_again_and_again_is_slowed_down(alice, pipe, shop, monkeypatch):
     pauses = []
     monkeypatch.setattr(views_ci.time, "sleep", pauses.append)
     run = TestRun.objects.create(pipeline=pipe, number=1, app=shop, sha="5" * 40, commit_sha="5" * 40, uploaded=True)
@@ -221,14 +221,14 @@ def test_who_asks_for_a_running_test_run_again_and_again_is_slowed_down(alice, p
     assert pauses == [views_ci.PAUSE]
 
 
-def test_the_owner_takes_a_pipeline_away_and_the_apps_stay(alice, pipe, shop):  # noqa: F811
+def test_the_owner_takes_a_pipeline_away_and_the_apps_stay(alice, pipe, shop):
     client = client_of(alice)
     assert send(client, "DELETE", f"/pipelines/{pipe.id}", {"name": "pipe"})[0] == 200
     assert send(client, "GET", "/apps/shop")[0] == 200
     assert send(client, "GET", "/apps/shop/pipeline-couplings")[0] == 404
 
 
-def test_owning_a_pipeline_gives_no_right_to_run_code_in_a_foreign_app(alice, charlie, pipe, cafe, home):  # noqa: F811
+def test_owning_a_pipeline_gives_no_right_to_run_code_in_a_foreign_app(alice, charlie, pipe, cafe, home):
     Coupling.objects.create(pipeline=pipe, app=cafe, stage="development")
     client = client_of(alice)
     assert send(client, "GET", "/pipelines/pipe/repository")[0] == 404, (
@@ -240,7 +240,7 @@ def test_owning_a_pipeline_gives_no_right_to_run_code_in_a_foreign_app(alice, ch
     assert send(client, "POST", "/test-runs", body)[0] == 404
 
 
-def test_who_only_looks_adds_no_app(vera, pipe, home):  # noqa: F811
+def test_who_only_looks_adds_no_app(vera, pipe, home):
     own = apps.create(actor=vera, name="veras")
     assert (
         send(client_of(vera), "POST", "/pipeline-couplings", {"pipeline": "pipe", "app": "veras", "stage": "staging"})[
@@ -251,7 +251,7 @@ def test_who_only_looks_adds_no_app(vera, pipe, home):  # noqa: F811
     assert not Coupling.objects.filter(app=own).exists()
 
 
-def test_the_latest_test_run_alone_is_asked_for_in_one_request(alice, pipe, shop):  # noqa: F811
+def test_the_latest_test_run_alone_is_asked_for_in_one_request(alice, pipe, shop):
     for number in (1, 2, 3):
         TestRun.objects.create(pipeline=pipe, number=number, app=shop, sha="5" * 40, commit_sha="5" * 40)
     client = client_of(alice)
@@ -263,7 +263,7 @@ def test_the_latest_test_run_alone_is_asked_for_in_one_request(alice, pipe, shop
     assert (answer.status_code, [row["number"] for row in answer.json()]) == (206, [3, 2])
 
 
-def test_asking_for_a_part_enables_review_apps_and_changing_another_needs_them_enabled(alice, pipe, shop):  # noqa: F811
+def test_asking_for_a_part_enables_review_apps_and_changing_another_needs_them_enabled(alice, pipe, shop):
     client, path = client_of(alice), "/pipelines/pipe/review-app-config"
     status, body = send(client, "PATCH", path, {"wait_for_ci": False})
     assert (status, "heroku reviewapps:enable" in body["hint"]) == (404, True)

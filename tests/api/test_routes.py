@@ -23,7 +23,7 @@ OF_APPS = [route for route in ROUTES if "{app}" in route.pattern]
 @pytest.fixture(autouse=True)
 def urls():
     """Loads the table."""
-    get_resolver().url_patterns  # noqa: B018
+    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
 
 
 def client_of(actor, *scopes):

@@ -17,7 +17,7 @@ from tests import schema as witness
 
 @pytest.fixture(scope="module", autouse=True)
 def table():
-    get_resolver().url_patterns  # noqa: B018
+    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def world(db):
-    get_resolver().url_patterns  # noqa: B018
+    get_resolver().url_patterns  # noqa: B018 - Django imports them when it is asked
     with worlds.place() as home:
         yield worlds.make(worlds.person("owner@example.com", admin=True), home)
 

@@ -16,13 +16,13 @@ from django.conf import settings
 from django.test import Client
 
 from greenroom.accounts import actions as accounts
-from greenroom.accounts import keys
+from greenroom.accounts.actions import ssh_keys
 from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons.models import Addon, Restore, Schedule
 from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres import snapshots
+from greenroom.addons.postgres.actions import snapshots
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.apps import actions as apps
 from greenroom.apps.models import App
@@ -30,7 +30,7 @@ from greenroom.basics import clock
 from greenroom.builds.models import Build
 from greenroom.checks.models import Annotation, CheckRun, Override, Verdict
 from greenroom.config_vars.models import ConfigVersion
-from greenroom.deliveries import lifecycle, sources
+from greenroom.deliveries.actions import app_lifecycle, source_builds
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.engine.memory import MemoryEngine
@@ -104,10 +104,10 @@ def archive(**files: str) -> bytes:
 
 def make(owner: Actor, home: Path, name: str = "world") -> World:
     """The app with everything."""
-    app = lifecycle.create(actor=owner, name=name, home=home)
+    app = app_lifecycle.create(actor=owner, name=name, home=home)
     tarball = home / "first.tar.gz"
     tarball.write_bytes(archive())
-    delivery = sources.deliver(actor=owner, app=app, home=home, archive=tarball)
+    delivery = source_builds.deliver(actor=owner, app=app, home=home, archive=tarball)
     (home / delivery.transcript).parent.mkdir(parents=True, exist_ok=True)
     (home / delivery.transcript).write_text("-----> Building\n       done\n")
     built = _built(owner, app, delivery)
@@ -244,7 +244,7 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
     domain = apps.add_domain(actor=owner, app=app, hostname=f"www.{app.name}.example")
     person(f"bob-of-{app.name}@example.com")
     apps.add_collaborator(actor=owner, app=app, email=f"bob-of-{app.name}@example.com", role="developer")
-    key = keys.add(actor=owner, account=account, text=KEY.format(Account.objects.count()))
+    key = ssh_keys.add(actor=owner, account=account, text=KEY.format(Account.objects.count()))
     token, _ = accounts.create_token(
         actor=owner, account=account, scopes=("checks:write",), app=app, checks=("ci/build",)
     )

@@ -10,16 +10,16 @@ from pathlib import Path
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.apps import transfers
+from greenroom.apps.actions import transfers
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.checks.models import CheckRun, Ignore
 from greenroom.deliveries.models import Delivery
-from greenroom.logs import drains
+from greenroom.logs.actions import drains
 from greenroom.pipelines import actions as pipelines
 from greenroom.pipelines.models import Promotion, PromotionTarget, ReviewApp, ReviewAppConfig, TestRun
 from greenroom.releases.models import Release
-from greenroom.router import endpoints
+from greenroom.router.actions import sni_endpoints
 from greenroom.sources.models import HookCall, Report, Source
 from tests.router.certificates import Authority
 
@@ -67,7 +67,7 @@ def _pipeline(owner: Actor, app: App, home: Path, delivery: Delivery) -> dict[st
 def _beside(owner: Actor, app: App, home: Path) -> dict[str, list[str]]:
     account = Account.objects.get(pk=owner.account_id)
     chain, key = Authority().leaf(f"www.{app.name}.example")
-    endpoint = endpoints.add(actor=owner, app=app, home=home, chain=chain, key=key)
+    endpoint = sni_endpoints.add(actor=owner, app=app, home=home, chain=chain, key=key)
     drain = drains.add(actor=owner, app=app, home=home, url="https://93.184.216.34/log")
     offer = transfers.offer(actor=owner, app=app, recipient=f"bob-of-{app.name}@example.com")
     session, _ = accounts.create_token(actor=owner, account=account, session=True)

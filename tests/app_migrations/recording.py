@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 from django.conf import settings as greenroom_settings
 
-from greenroom.addons.postgres import host
-from greenroom.app_migrations.rehearsal import recording
+from greenroom.addons.postgres.drivers import server
+from greenroom.app_migrations.drivers import recorder
 from tests.checks.dyno_side import DJANGO, environment
 from tests.checks.hosting import SETTINGS
 
@@ -40,8 +40,8 @@ def database():
     try:
         yield f"{base}/{name}"
     finally:
-        with host.connect() as connection:
-            host.drop_database(connection, name)
+        with server.connect() as connection:
+            server.drop_database(connection, name)
 
 
 def manage(folder: Path, url: str, *words: str, **env: str) -> None:
@@ -62,13 +62,13 @@ def record(folder: Path, url: str, job: dict | None = None, *, program: str = sy
     """The recorder's whole document."""
     out = folder.parent / "out"
     out.mkdir(exist_ok=True)
-    (out / recording.FILE).unlink(missing_ok=True)
+    (out / recorder.FILE).unlink(missing_ok=True)
     argv = [program, "-", str(out)]
-    text = recording.script({"job": "forward", "budget": 60, **(job or {})})
+    text = recorder.script({"job": "forward", "budget": 60, **(job or {})})
     variables = environment(DATABASE_URL=url, SECRET_KEY="x", **env)
     done = subprocess.run(argv, input=text, cwd=folder, env=variables, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
-    return json.loads((out / recording.FILE).read_text())
+    return json.loads((out / recorder.FILE).read_text())
 
 
 def back(folder: Path, url: str, document: dict) -> dict:

@@ -19,8 +19,8 @@ def main() -> None:
     from django.conf import settings
 
     settings.INSTALLATION = {**settings.INSTALLATION, "postgres": "external"}
+    from greenroom.app_migrations.actions import rehearsals
     from greenroom.app_migrations.models import Rehearsal
-    from greenroom.app_migrations.rehearsal import actions
     from greenroom.engine.memory import MemoryEngine
     from tests.app_migrations.test_rehearsals import FORWARD, REVERSE, Tenant
 
@@ -31,7 +31,9 @@ def main() -> None:
         return tenant(spec)
 
     print("ready", flush=True)
-    actions.advance(rehearsal=Rehearsal.objects.get(pk=sys.argv[1]), engine=MemoryEngine(slow), home=Path(sys.argv[2]))
+    rehearsals.advance(
+        rehearsal=Rehearsal.objects.get(pk=sys.argv[1]), engine=MemoryEngine(slow), home=Path(sys.argv[2])
+    )
 
 
 if __name__ == "__main__":

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.app_migrations.rehearsal import rules
-from greenroom.app_migrations.rehearsal.forecast import forecasts, lines
-from greenroom.app_migrations.rehearsal.policy import BEFORE, BESIDE, OFF, PATIENCE, Outlook, is_required, mode, outlook
+from greenroom.app_migrations.rules import rehearsal as rules
+from greenroom.app_migrations.rules.forecast import forecasts, lines
+from greenroom.app_migrations.rules.rehearsal_policy import (
+    BEFORE,
+    BESIDE,
+    OFF,
+    PATIENCE,
+    Outlook,
+    is_required,
+    mode,
+    outlook,
+)
 
 PURPOSE = {
     "name": "payroll.0004_purpose",

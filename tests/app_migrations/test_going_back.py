@@ -5,19 +5,18 @@ from __future__ import annotations
 import pytest
 
 from greenroom.accounts.models import AuditEntry
-from greenroom.app_migrations import going_back
 from greenroom.app_migrations.actions import begin_run
 from greenroom.app_migrations.models import MigrationRun, Rehearsal
-from greenroom.app_migrations.queries import applied_since
+from greenroom.app_migrations.queries import applied_since, rollback_warnings
 from greenroom.app_migrations.rules import stops_rollback, way_back
 from greenroom.basics.errors import ConflictError
-from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.readers import read_settings
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules.app_files import read_settings
 from greenroom.dynos.actions import make_one_off
 from greenroom.releases.models import Release
 from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
 from tests.api.world import client_of
-from tests.app_migrations.test_rehearsals import app_state  # noqa: F401 - a fixture
+from tests.app_migrations.test_rehearsals import app_state  # noqa: F401 -- a fixture
 
 pytestmark = pytest.mark.django_db
 WORKS = {"old_new": {"state": "ok"}}
@@ -25,7 +24,7 @@ FAILS = {"old_new": {"state": "fails", "detail": "IntegrityError: no note"}}
 
 
 @pytest.fixture
-def crossed(alice, app_state, shop):  # noqa: F811
+def crossed(alice, app_state, shop):
     """(the older release, the newer one) with the newer one's migrations run since, and nothing rehearsed."""
     newest = app_state[0]
     old = Release.objects.filter(app=shop).exclude(pk=newest.pk).exclude(slug=None).order_by("-version")[0]
@@ -50,7 +49,7 @@ def rehearsed(old, newest, run, cells):
 
 
 def agree(alice, old, newest, *, confirmed=False, forced=False, mute=False):
-    return going_back.agree(actor=alice, old=old, live=newest, confirmed=confirmed, forced=forced, mute=mute)
+    return rollback_warnings.agree(actor=alice, old=old, live=newest, confirmed=confirmed, forced=forced, mute=mute)
 
 
 def test_what_was_applied_by_newer_code_is_named_and_it_is_asked_once(alice, crossed):

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from greenroom.app_migrations.probe import FRAMEWORKS, probe_spec_parts
+from greenroom.app_migrations.drivers.probes import FRAMEWORKS, probe_spec_parts
 from tests.app_migrations.recording import APP, database, migration
 from tests.checks.dyno_side import BIN, environment, write
 

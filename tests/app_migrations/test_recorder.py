@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from greenroom.app_migrations.rehearsal import rules, text, warnings
+from greenroom.app_migrations.rules import rehearsal, rehearsal_text, sql_warnings
 from tests.app_migrations.recording import APP, back, database, manage, migration, record
 from tests.checks.dyno_side import write
 
@@ -31,14 +31,14 @@ def fill(url: str, rows: int = MANY) -> None:
         connection.execute("ANALYZE")
 
 
-def run(app, url, operations: str, **more) -> tuple[dict, rules.Measured]:
+def run(app, url, operations: str, **more) -> tuple[dict, rehearsal.Measured]:
     """The document, and its first migration."""
     write(app, {"shop/migrations/0002_next.py": migration(operations, **more)})
     document = record(app, url)
-    return document, rules.measured(document["migrations"][0])
+    return document, rehearsal.measured(document["migrations"][0])
 
 
-def lock(one: rules.Measured, table: str = "shop_item") -> dict[str, float]:
+def lock(one: rehearsal.Measured, table: str = "shop_item") -> dict[str, float]:
     return {item.mode: item.seconds for item in one.locks if item.table == table}
 
 
@@ -58,9 +58,9 @@ def test_an_index_is_seen_to_block_writes_until_the_commit(app, url):
     assert document["status"] == "ok", document["detail"]
     assert lock(one)["ShareLock"] >= 0.4
     assert "AccessExclusiveLock" not in lock(one)
-    judged = rules.judge(one)
+    judged = rehearsal.judge(one)
     assert (judged.kind, judged.table) == ("blocks writes", "shop_item")
-    assert [warning.rule for warning in warnings.warnings(one)] == ["index"]
+    assert [warning.rule for warning in sql_warnings.warnings(one)] == ["index"]
 
 
 def test_an_index_built_concurrently_blocks_nobody_and_its_lock_is_seen_from_outside(app, url):
@@ -68,8 +68,8 @@ def test_an_index_built_concurrently_blocks_nobody_and_its_lock_is_seen_from_out
     document, one = run(app, url, CONCURRENTLY, more="atomic = False")
     assert document["status"] == "ok", document["detail"]
     assert lock(one)["ShareUpdateExclusiveLock"] > 0
-    assert rules.judge(one).kind == "harmless"
-    assert (one.atomic, warnings.warnings(one)) == (False, [])
+    assert rehearsal.judge(one).kind == "harmless"
+    assert (one.atomic, sql_warnings.warnings(one)) == (False, [])
 
 
 def test_a_changed_type_rewrites_the_table_and_its_index_under_a_lock_that_blocks_reads(app, url):
@@ -79,20 +79,20 @@ def test_a_changed_type_rewrites_the_table_and_its_index_under_a_lock_that_block
     wider = "migrations.AlterField('item', 'stock', models.BigIntegerField(default=0, db_index=True))"
     write(app, {"shop/migrations/0003_wider.py": migration(wider, after="0002_stock")})
     document = record(app, url)
-    one = rules.measured(document["migrations"][1])
+    one = rehearsal.measured(document["migrations"][1])
     sizes = {item.relation: item.bytes for item in one.rewrites}
     assert sizes["shop_item"] > 1_000_000
     assert len(sizes) >= 2, "the index is written anew as well"
     assert lock(one)["AccessExclusiveLock"] > 0.02
-    assert [warning.rule for warning in warnings.warnings(one)] == ["type"]
+    assert [warning.rule for warning in sql_warnings.warnings(one)] == ["type"]
 
 
 def test_a_required_column_without_a_default_in_the_database_breaks_inserts_of_old_code(app, url):
     fill(url, 3)
     _, one = run(app, url, "migrations.AddField('item', 'kind', models.CharField(max_length=5, default='tea'))")
-    assert rules.breaks_old([one]) == ["insert into shop_item (kind is required and has no default)"]
-    assert rules.needs_new([one]) == ["use shop_item (kind is not there yet)"]
-    assert [warning.rule for warning in warnings.warnings(one)] == ["not-null"]
+    assert rehearsal.breaks_old([one]) == ["insert into shop_item (kind is required and has no default)"]
+    assert rehearsal.needs_new([one]) == ["use shop_item (kind is not there yet)"]
+    assert [warning.rule for warning in sql_warnings.warnings(one)] == ["not-null"]
     assert "tea" not in str(one.statements)
 
 
@@ -101,8 +101,8 @@ def test_a_column_with_a_default_in_the_database_breaks_nothing(app, url):
     _, one = run(
         app, url, "migrations.AddField('item', 'kind', models.CharField(max_length=5, db_default='tea', default='tea'))"
     )
-    assert (rules.breaks_old([one]), warnings.warnings(one)) == ([], [])
-    assert rules.judge(one).colour == "green"
+    assert (rehearsal.breaks_old([one]), sql_warnings.warnings(one)) == ([], [])
+    assert rehearsal.judge(one).colour == "green"
 
 
 def test_a_column_that_rows_make_impossible_fails_with_its_reason_and_leaves_nothing(app, url):
@@ -111,7 +111,7 @@ def test_a_column_that_rows_make_impossible_fails_with_its_reason_and_leaves_not
     assert document["status"] == "failed"
     assert "contains null values" in one.error
     assert "Traceback" in one.traceback
-    assert rules.judge(one).colour == "red"
+    assert rehearsal.judge(one).colour == "red"
     assert one.columns == ()
     assert rows(url, "SELECT count(*) FROM django_migrations WHERE app = 'shop'") == [(1,)]
 
@@ -122,7 +122,7 @@ def test_rows_that_python_writes_are_counted_and_its_values_are_not_kept(app, ur
     document, one = run(app, url, "migrations.RunPython(work)", before=work)
     assert one.rows == (("shop_item", 0, 500, 0),)
     assert "secret-value" not in str(document)
-    assert (one.reversible, rules.judge(one).reasons) == (False, ("cannot be undone",))
+    assert (one.reversible, rehearsal.judge(one).reasons) == (False, ("cannot be undone",))
 
 
 def test_many_statements_are_counted_and_the_first_200_kept(app, url):
@@ -138,29 +138,29 @@ def test_many_statements_are_counted_and_the_first_200_kept(app, url):
 def test_a_dropped_column_is_counted_before_it_is_lost(app, url):
     fill(url, 7)
     document, one = run(app, url, "migrations.RemoveField('item', 'name')")
-    assert rules.lost(one) == ["drops shop_item.name with 7 values"]
-    assert rules.judge(one).colour == "amber"
-    assert rules.breaks_old([one]) == ["use shop_item (name is gone)"]
-    assert "0002 drops shop_item.name with 7 values" in text.paragraph([one], {}), document
+    assert rehearsal.lost(one) == ["drops shop_item.name with 7 values"]
+    assert rehearsal.judge(one).colour == "amber"
+    assert rehearsal.breaks_old([one]) == ["use shop_item (name is gone)"]
+    assert "0002 drops shop_item.name with 7 values" in rehearsal_text.paragraph([one], {}), document
 
 
 def test_a_dropped_table_is_lost_and_an_empty_one_is_not(app, url):
     _, one = run(app, url, "migrations.DeleteModel('item')")
-    assert rules.lost(one) == []
+    assert rehearsal.lost(one) == []
     with database() as other:
         (app / "shop/migrations/0002_next.py").unlink()
         manage(app, other, "migrate", "--verbosity", "0")
         fill(other, 4)
         _, one = run(app, other, "migrations.DeleteModel('item')")
-    assert rules.lost(one) == ["drops shop_item with 4 rows"]
+    assert rehearsal.lost(one) == ["drops shop_item with 4 rows"]
 
 
 def test_a_renamed_column_is_told_from_one_dropped_and_one_added(app, url):
     fill(url, 2)
     _, one = run(app, url, "migrations.RenameField('item', 'name', 'title')")
-    assert rules.breaks_old([one]) == ["use shop_item (name is called title)"]
-    assert rules.needs_new([one]) == ["use shop_item (title is not there yet)"]
-    assert rules.lost(one) == []
+    assert rehearsal.breaks_old([one]) == ["use shop_item (name is called title)"]
+    assert rehearsal.needs_new([one]) == ["use shop_item (title is not there yet)"]
+    assert rehearsal.lost(one) == []
 
 
 def test_tables_that_the_plan_makes_count_for_nothing(app, url):
@@ -177,9 +177,9 @@ def test_tables_that_the_plan_makes_count_for_nothing(app, url):
         },
     )
     document, one = run(app, url, make)
-    two = rules.measured(document["migrations"][1])
-    assert rules.judge(one).colour == rules.judge(two).colour == "green"
-    assert text.all_warnings([one, two]) == {}
+    two = rehearsal.measured(document["migrations"][1])
+    assert rehearsal.judge(one).colour == rehearsal.judge(two).colour == "green"
+    assert rehearsal_text.all_warnings([one, two]) == {}
     assert not [item for item in (*one.locks, *two.locks) if item.table == "shop_box"]
 
 
@@ -249,4 +249,4 @@ def test_an_empty_database_is_migrated_with_django_s_own_apps(app):
         assert (document["status"], document["post_migrate"]["error"]) == ("ok", ""), document["detail"]
         assert rows(url, "SELECT count(*) > 0 FROM auth_permission WHERE codename = 'add_item'") == [(True,)]
         assert len(document["migrations"]) > 10
-        assert rules.colour([rules.measured(item) for item in document["migrations"]], {}) in ("green", "amber")
+        assert rehearsal.colour([rehearsal.measured(item) for item in document["migrations"]], {}) in ("green", "amber")

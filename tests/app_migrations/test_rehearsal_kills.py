@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from greenroom.addons.postgres import clones
+from greenroom.addons.postgres.drivers import clones
+from greenroom.app_migrations.actions import rehearsals
 from greenroom.app_migrations.models import Rehearsal
-from greenroom.app_migrations.rehearsal import actions
 from greenroom.engine.memory import MemoryEngine
 from tests.addons.conftest import as_app, database, same_server  # noqa: F401 -- fixtures
 from tests.app_migrations.test_rehearsals import app_state, carry_out  # noqa: F401 -- a fixture
@@ -23,10 +23,10 @@ TIMES = int(os.environ.get("GREENROOM_KILLS", "20")) // 2
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice, app_state, home, database):  # noqa: F811
+def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice, app_state, home, database):
     seen, whole = set(), 0.0
     for number in range(TIMES + 1):
-        row = actions.ask(actor=alice, release=app_state[0])
+        row = rehearsals.ask(actor=alice, release=app_state[0])
         began = time.monotonic()
         child = start("app_migrations/rehearsal_to_kill.py", home, row.pk)
         if number == 0:
@@ -41,7 +41,9 @@ def test_kills_leave_no_copy_and_the_rehearsal_is_carried_out_by_the_next(alice,
             shutil.rmtree(home / "run" / "scratch", ignore_errors=True)
             carry_out(row, home, {})
         assert (row.state, row.colour) == ("done", "green"), f"kill {number}: {row.failure}"
-        assert actions.sweep(engine=MemoryEngine()) == 0, f"kill {number} left a copy that was not the rehearsal's own"
+        assert rehearsals.sweep(engine=MemoryEngine()) == 0, (
+            f"kill {number} left a copy that was not the rehearsal's own"
+        )
         assert clones.present() == set()
         assert not list((home / "run" / "rehearsals").glob("*.dump*")), f"kill {number} left a dump"
         with as_app(database[1]) as live:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import pytest
 
-from greenroom.app_migrations.rehearsal import rules, text
-from greenroom.app_migrations.rehearsal.rules import Column, Lock, Measured, Rewrite, Table
-from greenroom.app_migrations.rehearsal.warnings import warnings
+from greenroom.app_migrations.rules import rehearsal, rehearsal_text
+from greenroom.app_migrations.rules.rehearsal import Column, Lock, Measured, Rewrite, Table
+from greenroom.app_migrations.rules.sql_warnings import warnings
 
 
 def one(name: str = "shop.0002_next", **facts) -> Measured:
@@ -49,30 +49,32 @@ def held(mode: str, seconds: float, table: str = "shop_order") -> Measured:
     ],
 )
 def test_a_migration_has_a_colour_and_a_class(given, colour, kind):
-    judged = rules.judge(given)
+    judged = rehearsal.judge(given)
     assert (judged.colour, judged.kind) == (colour, kind)
     assert (judged.colour == "green") == (not judged.reasons)
 
 
 def test_a_rehearsal_has_the_colour_of_its_worst_migration():
-    assert rules.colour([], {}) == "green"
-    assert rules.colour([one(), one(reversible=False)], {}) == "amber"
-    assert rules.colour([one(reversible=False), one(error="x")], {}) == "red"
+    assert rehearsal.colour([], {}) == "green"
+    assert rehearsal.colour([one(), one(reversible=False)], {}) == "amber"
+    assert rehearsal.colour([one(reversible=False), one(error="x")], {}) == "red"
 
 
 def test_new_code_that_fails_on_the_migrated_schema_is_red_and_code_that_has_to_wait_is_not():
-    assert rules.colour([one()], {"new_new": {"state": "fails"}}) == "red"
-    assert rules.colour([one()], {"new_old": {"state": "fails"}, "old_new": {"state": "ok"}}) == "green"
+    assert rehearsal.colour([one()], {"new_new": {"state": "fails"}}) == "red"
+    assert rehearsal.colour([one()], {"new_old": {"state": "fails"}, "old_new": {"state": "ok"}}) == "green"
 
 
 def test_old_code_that_fails_on_the_migrated_schema_is_amber_whether_it_was_tried_or_is_known_to():
-    assert rules.colour([one()], {"old_new": {"state": "fails"}}) == "amber"
-    assert rules.colour([one()], {"old_new": {"state": "inconclusive"}}) == "green"
-    assert rules.colour([one(columns=(Column("shop_order", "kind", "added", required=True),))], {}) == "amber"
+    assert rehearsal.colour([one()], {"old_new": {"state": "fails"}}) == "amber"
+    assert rehearsal.colour([one()], {"old_new": {"state": "inconclusive"}}) == "green"
+    assert rehearsal.colour([one(columns=(Column("shop_order", "kind", "added", required=True),))], {}) == "amber"
 
 
 def test_a_failure_proves_nothing_when_the_old_code_does_not_answer_anyway():
-    cells = rules.compare({"old_old": {"state": "fails"}, "old_new": {"state": "fails"}, "new_new": {"state": "fails"}})
+    cells = rehearsal.compare(
+        {"old_old": {"state": "fails"}, "old_new": {"state": "fails"}, "new_new": {"state": "fails"}}
+    )
     assert (cells["old_new"]["state"], cells["new_new"]["state"]) == ("inconclusive", "fails")
 
 
@@ -124,15 +126,15 @@ def test_a_statement_with_a_known_risk_has_a_warning_with_the_safe_way(statement
 
 def test_the_digest_of_a_plan_follows_names_order_and_operations():
     first, second = {"name": "a.0001_x", "operations": ["Create x"]}, {"name": "a.0002_y", "operations": ["Add y"]}
-    digest = rules.plan_digest([first, second])
-    assert digest == rules.plan_digest([dict(first), dict(second)])
+    digest = rehearsal.plan_digest([first, second])
+    assert digest == rehearsal.plan_digest([dict(first), dict(second)])
     assert (
         len(
             {
                 digest,
-                rules.plan_digest([second, first]),
-                rules.plan_digest([first]),
-                rules.plan_digest([first, {**second, "operations": ["Add z"]}]),
+                rehearsal.plan_digest([second, first]),
+                rehearsal.plan_digest([first]),
+                rehearsal.plan_digest([first, {**second, "operations": ["Add z"]}]),
             }
         )
         == 4
@@ -162,7 +164,7 @@ def test_the_terminal_reads_one_paragraph():
         "old_new": {"state": "ok"},
     }
     assert (
-        text.paragraph(plan, cells)
+        rehearsal_text.paragraph(plan, cells)
         == "3 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); blocks reads on shop_order 1.7 s"
         " (0006, rewrites 4 relations); 0009 cannot be undone; new code before migrate: FAILS: GET /health answered"
         " 500, and it cannot use shop_order (kind is not there yet); old code after migrate: answers, but cannot"
@@ -172,13 +174,13 @@ def test_the_terminal_reads_one_paragraph():
 
 
 def test_a_harmless_plan_is_said_to_be_so():
-    ok = {name: {"state": "ok"} for name in rules.CELLS}
-    assert text.paragraph([one(seconds=0.04)], ok) == "1 pending migration, under 0.1 s; blocks nothing."
-    assert text.paragraph([], {}) == "No pending migrations."
+    ok = {name: {"state": "ok"} for name in rehearsal.CELLS}
+    assert rehearsal_text.paragraph([one(seconds=0.04)], ok) == "1 pending migration, under 0.1 s; blocks nothing."
+    assert rehearsal_text.paragraph([], {}) == "No pending migrations."
 
 
 def test_a_plan_that_fails_says_where_and_nothing_of_code_on_a_schema_that_never_was():
-    said = text.paragraph(
+    said = rehearsal_text.paragraph(
         [one(), one("shop.0003_bad", error="IntegrityError: no")], {"new_new": {"state": "fails", "detail": "x"}}
     )
     assert said == "2 pending migrations, under 0.1 s; 0003 FAILS: IntegrityError: no."
@@ -186,7 +188,7 @@ def test_a_plan_that_fails_says_where_and_nothing_of_code_on_a_schema_that_never
 
 def test_the_table_has_each_migration_with_its_warnings_and_the_way_back():
     plan = [one(statements=('CREATE INDEX "x" ON "shop_order" ("a")',), seconds=0.5, rows=(("shop_order", 0, 9, 0),))]
-    lines = text.table(plan, {"done": True, "seconds": 0.3, "differences": []}).splitlines()
+    lines = rehearsal_text.table(plan, {"done": True, "seconds": 0.3, "differences": []}).splitlines()
     assert lines[0].split() == ["green", "0.50", "s", "harmless", "9", "updated", "shop.0002_next"]
     assert "index: builds an index on shop_order" in lines[1]
     assert "AddIndexConcurrently" in lines[2]
@@ -204,14 +206,14 @@ def test_the_table_has_each_migration_with_its_warnings_and_the_way_back():
     ],
 )
 def test_a_document_of_the_wrong_shape_is_read_without_harm(value):
-    found = rules.measured(value)
+    found = rehearsal.measured(value)
     assert (found.seconds, found.count) == (0.0, 0)
-    assert rules.judge(found).colour == "green"
-    assert text.table([found])
+    assert rehearsal.judge(found).colour == "green"
+    assert rehearsal_text.table([found])
 
 
 def test_what_is_stored_is_read_again_as_it_was():
-    first = rules.measured(
+    first = rehearsal.measured(
         {
             "name": "a.0001_x",
             "rows": {"shop_order": [1, 9, 0]},
@@ -219,7 +221,7 @@ def test_what_is_stored_is_read_again_as_it_was():
         }
     )
     assert first.rows == (("shop_order", 1, 9, 0),)
-    assert rules.measured(json.loads(json.dumps(asdict(first)))) == first
+    assert rehearsal.measured(json.loads(json.dumps(asdict(first)))) == first
 
 
 @pytest.mark.parametrize(
@@ -231,13 +233,13 @@ def test_what_is_stored_is_read_again_as_it_was():
     ],
 )
 def test_a_cell_that_says_nothing_proves_nothing(found, state, detail):
-    cell = rules.cell(found, "it ran out of memory")
+    cell = rehearsal.cell(found, "it ran out of memory")
     assert (cell["state"], cell["detail"], cell["seconds"]) == (state, detail, found.get("seconds", 0.0))
 
 
 def test_numbers_of_a_document_are_kept_within_reason():
-    assert rules.measured({"seconds": 1e300}).seconds == 1e6
-    assert rules.measured({"statements": ["x"] * 999}).statements == ("x",) * 200
+    assert rehearsal.measured({"seconds": 1e300}).seconds == 1e6
+    assert rehearsal.measured({"statements": ["x"] * 999}).statements == ("x",) * 200
 
 
 @pytest.mark.parametrize(
@@ -267,11 +269,11 @@ def test_numbers_of_a_document_are_kept_within_reason():
     ],
 )
 def test_what_the_old_codes_tests_prove(before, after, state, words):
-    found = rules.with_tests({"old_new": {"state": "ok", "detail": "/ answers 200"}}, before, after)["old_new"]
+    found = rehearsal.with_tests({"old_new": {"state": "ok", "detail": "/ answers 200"}}, before, after)["old_new"]
     assert (found["state"], found["detail"]) == (state, words)
 
 
 def test_tests_are_run_where_there_is_no_smoke_command_and_nobody_declines():
-    assert rules.wants_tests({})
+    assert rehearsal.wants_tests({})
     for settings in (None, {"smoke": "x"}, {"policy": {"rehearse_tests": False}}):
-        assert not rules.wants_tests(settings)
+        assert not rehearsal.wants_tests(settings)

@@ -12,16 +12,14 @@ import pytest
 
 from greenroom.accounts.models import AuditEntry
 from greenroom.addons.postgres import actions as databases
-from greenroom.addons.postgres import clones, host
-from greenroom.app_migrations import going_back
-from greenroom.app_migrations.actions import begin_run
+from greenroom.addons.postgres.drivers import clones, server
+from greenroom.app_migrations.actions import begin_run, rehearsals
+from greenroom.app_migrations.drivers.rehearsal import COPYING
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
-from greenroom.app_migrations.queries import rehearsal_of
-from greenroom.app_migrations.rehearsal import actions
-from greenroom.app_migrations.rehearsal import text as texts
-from greenroom.app_migrations.rehearsal.driver import COPYING
-from greenroom.app_migrations.rehearsal.isolation import isolated
-from greenroom.app_migrations.rehearsal.queries import outlook
+from greenroom.app_migrations.queries import rehearsal_of, rollback_warnings
+from greenroom.app_migrations.queries.rehearsals import outlook
+from greenroom.app_migrations.rules import rehearsal_text as texts
+from greenroom.app_migrations.rules.rehearsal_environment import isolated
 from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.actions import write
@@ -50,8 +48,8 @@ class Tenant:
 
     def __call__(self, spec):
         part = spec.id.split("-", 3)[3]
-        with host.connect() as connection:
-            self.seen[part] = (spec, host.databases_under(connection, "d"))
+        with server.connect() as connection:
+            self.seen[part] = (spec, server.databases_under(connection, "d"))
         name = (
             "rehearsal.json"
             if part in ("forward", "reverse")
@@ -70,7 +68,7 @@ REVERSE = {"status": "ok", "reverse": {"done": True, "detail": "", "seconds": 0.
 
 
 @pytest.fixture
-def app_state(alice, shop, home, database):  # noqa: F811
+def app_state(alice, shop, home, database):
     """(newest release with something pending, its radar row); an older release went well."""
     write(app=shop, home=home, values={"REDIS_URL": "redis://cache:6379/0", "DATABASE_URL": database[1]}, actor=alice)
     rows = []
@@ -94,7 +92,7 @@ def app_state(alice, shop, home, database):  # noqa: F811
 def carry_out(row, home, answers):
     tenant = Tenant(home, {"forward": FORWARD, "reverse": REVERSE, **answers})
     engine = MemoryEngine(tenant)
-    actions.advance(rehearsal=row, engine=engine, home=home)
+    rehearsals.advance(rehearsal=row, engine=engine, home=home)
     row.refresh_from_db()
     return tenant, engine
 
@@ -103,9 +101,9 @@ def left_over():
     return sorted(clones.present())
 
 
-def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state, home, database):  # noqa: F811
-    row = actions.ask(actor=alice, release=app_state[0])
-    assert actions.ask(actor=alice, release=app_state[0]) == row
+def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state, home, database):
+    row = rehearsals.ask(actor=alice, release=app_state[0])
+    assert rehearsals.ask(actor=alice, release=app_state[0]) == row
     tenant, engine = carry_out(row, home, {})
     assert (row.state, row.colour, row.failure) == ("done", "green", "")
     assert list(tenant.seen) == ["old-old", "new-old", "forward", "new-new", "old-new", "reverse"]
@@ -122,8 +120,8 @@ def test_a_rehearsal_measures_on_a_copy_that_is_gone_afterwards(alice, app_state
 
 def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_the_schemas(
     alice, app_state, home, database
-):  # noqa: F811
-    row = actions.ask(actor=alice, release=app_state[0])
+):
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     Slug.objects.filter(pk=row.previous.slug_id).update(settings={})
     tenant, engine = carry_out(
         row, home, {"old-new-tests": {"state": "fails", "detail": "IntegrityError: null value in note", "seconds": 1}}
@@ -147,12 +145,12 @@ def test_without_a_smoke_command_the_old_codes_tests_write_to_bare_copies_of_the
         == "its tests, which pass on the old schema: IntegrityError: null value in note"
     )
     assert (left_over(), engine.list(), list((home / "run" / "rehearsals").iterdir())) == ([], [], [])
-    with host.connect() as connection:
-        assert [name for name in host.databases_under(connection, "d") if "_rehearsal_" in name] == []
+    with server.connect() as connection:
+        assert [name for name in server.databases_under(connection, "d") if "_rehearsal_" in name] == []
 
 
-def test_its_dynos_have_the_copy_alone_and_no_network(alice, app_state, home, database):  # noqa: F811
-    tenant, _ = carry_out(actions.ask(actor=alice, release=app_state[0]), home, {})
+def test_its_dynos_have_the_copy_alone_and_no_network(alice, app_state, home, database):
+    tenant, _ = carry_out(rehearsals.ask(actor=alice, release=app_state[0]), home, {})
     for spec, _ in tenant.seen.values():
         assert spec.egress is False
         assert spec.log == ""
@@ -164,7 +162,7 @@ def test_its_dynos_have_the_copy_alone_and_no_network(alice, app_state, home, da
         )
 
 
-def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, database, monkeypatch):  # noqa: F811
+def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, database, monkeypatch):
     import psycopg
 
     found = {}
@@ -180,8 +178,8 @@ def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, d
             found["live"] = "permission denied" in str(error)
         return SUCCEEDS
 
-    row = actions.ask(actor=alice, release=app_state[0])
-    actions.advance(rehearsal=row, engine=MemoryEngine(try_both), home=home)
+    row = rehearsals.ask(actor=alice, release=app_state[0])
+    rehearsals.advance(rehearsal=row, engine=MemoryEngine(try_both), home=home)
     assert found == {"copy": 1000, "live": True}
 
 
@@ -211,14 +209,14 @@ def test_the_copys_role_cannot_enter_the_live_database(alice, app_state, home, d
     ],
 )
 def test_what_is_seen_has_a_colour_and_words(alice, app_state, home, answers, colour, said):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     carry_out(row, home, answers)
     assert (row.state, row.colour) == ("done", colour)
-    assert said in actions.summary(row)
+    assert said in rehearsals.summary(row)
 
 
 def test_a_recorder_that_says_nonsense_teaches_nothing_and_leaves_nothing(alice, app_state, home):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     carry_out(row, home, {"forward": {"status": "\x00?"}})
     assert row.state == "failed"
     assert "recorder did not finish" in row.failure
@@ -227,7 +225,7 @@ def test_a_recorder_that_says_nonsense_teaches_nothing_and_leaves_nothing(alice,
 
 
 def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alice, app_state, home, monkeypatch):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
 
     class Killed(BaseException):
         pass
@@ -235,18 +233,18 @@ def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alic
     def kill(spec):
         raise Killed
 
-    monkeypatch.setattr(actions.Run, "clean", lambda self: None)
+    monkeypatch.setattr(rehearsals.Run, "clean", lambda self: None)
     for attempt in (1, 2, 3):
         with pytest.raises(Killed):
-            actions.advance(rehearsal=row, engine=MemoryEngine(kill), home=home)
+            rehearsals.advance(rehearsal=row, engine=MemoryEngine(kill), home=home)
         row.refresh_from_db()
         assert (row.state, row.attempts) == ("running", attempt)
-        assert actions.unfinished() == [row]
-        assert actions.sweep(engine=MemoryEngine()) == 0, "an open row's copy is not swept"
+        assert rehearsals.unfinished() == [row]
+        assert rehearsals.sweep(engine=MemoryEngine()) == 0, "an open row's copy is not swept"
     assert left_over() == [row.clone]
     carry_out(row, home, {})
     assert (row.state, row.failure) == ("failed", "It was interrupted 3 times.")
-    assert actions.sweep(engine=MemoryEngine()) == 1
+    assert rehearsals.sweep(engine=MemoryEngine()) == 1
     assert left_over() == []
 
 
@@ -254,7 +252,7 @@ def test_one_that_was_killed_begins_again_and_is_given_up_after_three_times(alic
 def test_a_database_server_that_was_away_interrupts_a_rehearsal_and_does_not_end_it(
     alice, app_state, home, monkeypatch, restarted
 ):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     error = (
         PlatformError("pg_dump failed")
         if restarted
@@ -265,25 +263,25 @@ def test_a_database_server_that_was_away_interrupts_a_rehearsal_and_does_not_end
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(actions.Run, "whole", disturbed)
-        patched.setattr(host, "restarted_since", lambda moment: restarted)
+        patched.setattr(rehearsals.Run, "whole", disturbed)
+        patched.setattr(server, "restarted_since", lambda moment: restarted)
         with pytest.raises(type(error)):
-            actions.advance(rehearsal=row, engine=MemoryEngine(), home=home)
+            rehearsals.advance(rehearsal=row, engine=MemoryEngine(), home=home)
     row.refresh_from_db()
     assert (row.state, row.attempts, left_over()) == ("running", 1, [])
-    assert not host.restarted_since(row.created_at)
+    assert not server.restarted_since(row.created_at)
     carry_out(row, home, {})
     assert (row.state, row.colour) == ("done", "green")
 
 
 def test_a_supervisor_that_does_not_answer_for_a_while_is_waited_for_however_often(alice, app_state, home):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
 
     def away(spec):
         raise EngineAwayError("the supervisor does not answer: Connection refused")
 
-    for _ in range(actions.ATTEMPTS + 2):
-        assert actions.advance(rehearsal=row, engine=MemoryEngine(away), home=home)
+    for _ in range(rehearsals.ATTEMPTS + 2):
+        assert rehearsals.advance(rehearsal=row, engine=MemoryEngine(away), home=home)
         row.refresh_from_db()
         assert (row.state, row.attempts, row.step, row.failure) == (
             "wanted",
@@ -297,8 +295,8 @@ def test_a_supervisor_that_does_not_answer_for_a_while_is_waited_for_however_oft
 
 
 def test_what_a_rehearsal_has_learnt_counts_only_when_nothing_is_left_of_it(alice, app_state, home, monkeypatch):
-    row = actions.ask(actor=alice, release=app_state[0])
-    clean, cleaned = actions.Run.clean, []
+    row = rehearsals.ask(actor=alice, release=app_state[0])
+    clean, cleaned = rehearsals.Run.clean, []
 
     def away_afterwards(self):
         cleaned.append(self)
@@ -306,7 +304,7 @@ def test_what_a_rehearsal_has_learnt_counts_only_when_nothing_is_left_of_it(alic
             raise EngineAwayError("the supervisor does not answer: Connection refused")
         clean(self)
 
-    monkeypatch.setattr(actions.Run, "clean", away_afterwards)
+    monkeypatch.setattr(rehearsals.Run, "clean", away_afterwards)
     carry_out(row, home, {})
     assert (row.state, row.step, row.document) == ("wanted", "waits until the supervisor answers", {})
     carry_out(row, home, {})
@@ -314,7 +312,7 @@ def test_what_a_rehearsal_has_learnt_counts_only_when_nothing_is_left_of_it(alic
 
 
 def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_state, shop, home):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     dyno = Dyno.objects.create(
         app=shop,
         release=app_state[0],
@@ -326,92 +324,92 @@ def test_a_copy_and_a_humans_migrate_do_not_stand_in_each_others_way(alice, app_
         engine_id="x-7",
     )
     run = begin_run(actor=alice, dyno=dyno)
-    assert actions.due() == []
+    assert rehearsals.due() == []
     tenant, _ = carry_out(row, home, {})
     assert (row.state, row.attempts, tenant.seen) == ("wanted", 0, {})
-    assert "waits until" in actions.summary(row)
+    assert "waits until" in rehearsals.summary(row)
     type(run).objects.filter(pk=run.pk).update(exit_code=0)
-    assert actions.due() == [row]
+    assert rehearsals.due() == [row]
     carry_out(row, home, {})
     assert row.state == "done"
 
 
 def test_a_migrate_waits_for_a_copy_that_somebody_makes_and_not_for_a_dead_one(alice, app_state, shop):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     Rehearsal.objects.filter(pk=row.pk).update(state="running", step=COPYING)
     began = time.monotonic()
-    actions.let_copy_finish(app=shop, seconds=20)
+    rehearsals.let_copy_finish(app=shop, seconds=20)
     assert time.monotonic() - began < 10, "nobody holds the claim"
-    with host.claim(row.pk):
+    with server.claim(row.pk):
         began = time.monotonic()
-        actions.let_copy_finish(app=shop, seconds=0.5)
+        rehearsals.let_copy_finish(app=shop, seconds=0.5)
         assert time.monotonic() - began >= 0.5
 
 
 def test_a_long_rehearsal_of_one_app_keeps_no_other_waiting_and_one_app_has_one_at_a_time(
     alice, app_state, shop, cafe, home
 ):
-    mine = actions.ask(actor=alice, release=app_state[0])
+    mine = rehearsals.ask(actor=alice, release=app_state[0])
     other = Rehearsal.objects.create(app=cafe, release=app_state[0], number=1, pending=["x"])
     later = Rehearsal.objects.create(app=shop, release=app_state[0], number=9, pending=["later"])
-    assert actions.due() == [mine, other]
-    with host.claim(shop.pk):
-        assert actions.advance(rehearsal=mine, engine=MemoryEngine(), home=home) is False
-        assert actions.advance(rehearsal=other, engine=MemoryEngine(), home=home) is True
+    assert rehearsals.due() == [mine, other]
+    with server.claim(shop.pk):
+        assert rehearsals.advance(rehearsal=mine, engine=MemoryEngine(), home=home) is False
+        assert rehearsals.advance(rehearsal=other, engine=MemoryEngine(), home=home) is True
     Rehearsal.objects.filter(pk=mine.pk).update(state="running")
-    assert actions.due() == [mine]
-    assert later not in actions.due()
+    assert rehearsals.due() == [mine]
+    assert later not in rehearsals.due()
 
 
 def test_nothing_pending_or_nothing_known_is_refused_with_the_reason(alice, app_state, shop):
     newest, _ = app_state
     MigrationState.objects.update(pending=[])
     with pytest.raises(ConflictError, match="Nothing is pending"):
-        actions.ask(actor=alice, release=newest)
+        rehearsals.ask(actor=alice, release=newest)
     MigrationState.objects.update(status="error", detail="the database is down")
     with pytest.raises(ConflictError, match="the database is down"):
-        actions.ask(actor=alice, release=newest)
+        rehearsals.ask(actor=alice, release=newest)
     assert not Rehearsal.objects.exists()
 
 
 def test_the_platform_offers_one_per_release_unless_the_app_does_not_want_it(alice, app_state):
     newest, _ = app_state
     newest.slug.settings = {"policy": {"rehearse": False}}
-    assert actions.offer(actor=alice, release=newest) is None
+    assert rehearsals.offer(actor=alice, release=newest) is None
     newest.slug.settings = {}
-    assert actions.offer(actor=alice, release=newest) is not None
-    assert actions.offer(actor=alice, release=newest) is None
+    assert rehearsals.offer(actor=alice, release=newest) is not None
+    assert rehearsals.offer(actor=alice, release=newest) is None
 
 
 def test_a_red_one_needs_a_word_and_only_for_this_very_plan(alice, app_state, shop, home):
     newest, _ = app_state
-    row = actions.ask(actor=alice, release=newest)
+    row = rehearsals.ask(actor=alice, release=newest)
     carry_out(row, home, {"new-new": {"state": "fails", "detail": "500"}})
     asked = {"app": shop, "release": newest, "command": "python manage.py migrate"}
     with pytest.raises(ConflictError, match="was red"):
-        actions.refuse_red(**asked, forced=False)
-    assert actions.refuse_red(**asked, forced=True)
-    assert not actions.refuse_red(**{**asked, "command": "python manage.py check"}, forced=False)
+        rehearsals.refuse_red(**asked, forced=False)
+    assert rehearsals.refuse_red(**asked, forced=True)
+    assert not rehearsals.refuse_red(**{**asked, "command": "python manage.py check"}, forced=False)
     MigrationState.objects.update(pending=["shop.0003_note", "shop.0004_more"])
-    assert not actions.refuse_red(**asked, forced=False)
+    assert not rehearsals.refuse_red(**asked, forced=False)
 
 
 def test_that_a_red_one_was_overruled_stands_in_the_audit_log(alice, app_state, shop, home):
     newest, _ = app_state
-    carry_out(actions.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
+    carry_out(rehearsals.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
     dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
     begin_run(actor=alice, dyno=dyno, overruled=True)
     detail = AuditEntry.objects.get(action="migrations.run").detail
     assert (detail["forced"], detail["rehearsal"]) == (True, 1)
 
 
-def test_an_empty_database_has_nothing_to_block(alice, shop, home, app_state, database):  # noqa: F811
+def test_an_empty_database_has_nothing_to_block(alice, shop, home, app_state, database):
     with as_app(database[1]) as connection:
         connection.execute("DROP TABLE shop_order CASCADE; DROP TABLE django_migrations")
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     tenant, _ = carry_out(row, home, {})
     assert (row.state, row.colour, tenant.seen) == ("done", "green", {})
-    assert "empty" in actions.summary(row)
+    assert "empty" in rehearsals.summary(row)
     assert not CheckRun.objects.filter(name="rehearsal").exists()
 
 
@@ -443,15 +441,15 @@ def test_services_lead_nowhere_and_the_rest_stays():
     }
 
 
-def test_two_who_make_the_same_database_at_once_do_not_trip_each_other(database, home):  # noqa: F811
+def test_two_who_make_the_same_database_at_once_do_not_trip_each_other(database, home):
     from concurrent.futures import ThreadPoolExecutor
 
     addon, url = database
 
     def make(_):
-        with host.connect() as connection:
-            host.make_role(connection, addon.data["role"], url.split(":")[2].split("@")[0])
-            host.make_database(connection, addon.data["database"], addon.data["role"])
+        with server.connect() as connection:
+            server.make_role(connection, addon.data["role"], url.split(":")[2].split("@")[0])
+            server.make_database(connection, addon.data["database"], addon.data["role"])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(make, range(40)))
@@ -459,9 +457,9 @@ def test_two_who_make_the_same_database_at_once_do_not_trip_each_other(database,
 
 
 def test_the_rows_that_a_migration_wrote_are_in_the_report_that_is_shown(alice, app_state, home):
-    row = actions.ask(actor=alice, release=app_state[0])
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     carry_out(row, home, {"forward": {**FORWARD, "migrations": [{**MIGRATION, "rows": {"shop_order": [0, 9, 0]}}]}})
-    assert "9 updated" in actions.table(row)
+    assert "9 updated" in rehearsals.table(row)
     assert row.seconds == 0.5
 
 
@@ -470,27 +468,27 @@ def test_somebody_who_rolls_back_reads_how_that_code_did_after_the_migrations(al
         app_state[0],
         Release.objects.filter(app=shop).exclude(pk=app_state[0].pk).exclude(slug=None).order_by("-version")[0],
     )
-    row = actions.ask(actor=alice, release=newest)
+    row = rehearsals.ask(actor=alice, release=newest)
     carry_out(row, home, {"old-new": {"state": "fails", "detail": "IntegrityError: null value in column note"}})
     assert row.previous == before
-    assert going_back.looking_back(before) == "", "nobody has run these migrations yet"
+    assert rollback_warnings.looking_back(before) == "", "nobody has run these migrations yet"
     dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
     run = begin_run(actor=alice, dyno=dyno)
-    assert going_back.looking_back(before) == "", "they still run"
+    assert rollback_warnings.looking_back(before) == "", "they still run"
     MigrationRun.objects.filter(pk=run.pk).update(exit_code=0)
-    said = going_back.looking_back(before)
+    said = rollback_warnings.looking_back(before)
     assert said.startswith(
         f"In rehearsal {row.number} v{before.version}'s code FAILED after them: IntegrityError: null value in column"
         " note; "
     )
     assert said.endswith("taking them back restored the schema, though not the data.")
-    assert going_back.looking_back(newest) == ""
+    assert rollback_warnings.looking_back(newest) == ""
 
 
 def test_the_result_is_a_neutral_check_of_the_commit_and_each_one_a_new_attempt(alice, app_state, shop, home):
     newest, _ = app_state
     for answers in ({}, {"new-new": {"state": "fails", "detail": "500"}}):
-        carry_out(actions.ask(actor=alice, release=newest), home, answers)
+        carry_out(rehearsals.ask(actor=alice, release=newest), home, answers)
     first, second = CheckRun.objects.filter(app=shop, sha=newest.slug.commit, name="rehearsal").order_by("attempt")
     assert (first.status, first.conclusion, second.conclusion) == ("completed", "neutral", "neutral")
     assert first.title.startswith("green: 1 pending migration, 0.5 s")
@@ -503,26 +501,26 @@ def test_a_rehearsal_is_nothing_to_the_gate_it_is_not_run_again_by_it_and_voids_
 ):
     newest, _ = app_state
     sha = newest.slug.commit
-    carry_out(actions.ask(actor=alice, release=newest), home, {})
+    carry_out(rehearsals.ask(actor=alice, release=newest), home, {})
     for name in ("tests", "scan"):
-        run = actions.checks.begin(app=shop, sha=sha, names=[name])[0]
+        run = rehearsals.checks.begin(app=shop, sha=sha, names=[name])[0]
         CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion="failure")
     with pytest.raises(ConflictError) as refused:
-        actions.checks.rerun(app=shop, sha=sha, actor=alice, name="Rehearsal")
+        rehearsals.checks.rerun(app=shop, sha=sha, actor=alice, name="Rehearsal")
     assert "migrations:rehearse" in refused.value.hint
-    assert {run.name for run in actions.checks.rerun(app=shop, sha=sha, actor=alice)} == {"tests", "scan"}
-    actions.checks.override(app=shop, sha=sha, checks=["tests", "scan"], reason="it has to be today", actor=alice)
-    assert actions.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
-    carry_out(actions.ask(actor=alice, release=newest), home, {})
+    assert {run.name for run in rehearsals.checks.rerun(app=shop, sha=sha, actor=alice)} == {"tests", "scan"}
+    rehearsals.checks.override(app=shop, sha=sha, checks=["tests", "scan"], reason="it has to be today", actor=alice)
+    assert rehearsals.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
+    carry_out(rehearsals.ask(actor=alice, release=newest), home, {})
     assert CheckRun.objects.filter(sha=sha, name="rehearsal").count() == 2
-    assert actions.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
+    assert rehearsals.checks.judge(app=shop, sha=sha, required=["tests", "scan"]).colour == "green"
 
 
 def test_where_it_is_required_the_check_is_a_success_or_a_failure(alice, app_state, shop, home):
     type(shop).objects.filter(pk=shop.pk).update(required_checks=["Rehearsal"])
     newest = app_state[0]
     for answers in ({}, {"new-new": {"state": "fails", "detail": "500"}}):
-        carry_out(actions.ask(actor=alice, release=newest), home, answers)
+        carry_out(rehearsals.ask(actor=alice, release=newest), home, answers)
     found = (
         CheckRun.objects.filter(app=shop, sha=newest.slug.commit, name="rehearsal")
         .order_by("attempt")
@@ -535,9 +533,9 @@ def test_an_override_of_a_rehearsal_lets_its_commit_pass(alice, app_state, shop,
     type(shop).objects.filter(pk=shop.pk).update(required_checks=["rehearsal"])
     newest = Release.objects.select_related("app", "slug").get(pk=app_state[0].pk)
     assert outlook(newest).ask
-    carry_out(actions.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
+    carry_out(rehearsals.ask(actor=alice, release=newest), home, {"new-new": {"state": "fails", "detail": "500"}})
     assert outlook(newest).unfit == "`rehearsal` is required, and it is red"
-    actions.checks.override(
+    rehearsals.checks.override(
         app=shop, sha=newest.slug.commit, checks=["rehearsal"], reason="it has to be today", actor=alice
     )
     assert outlook(newest).unfit == ""
@@ -547,8 +545,8 @@ def test_a_name_that_another_system_has_taken_harms_no_rehearsal(alice, app_stat
     def refuse(**_):
         raise ConflictError("The name is pinned.")
 
-    monkeypatch.setattr(actions.checks, "report", refuse)
-    row = actions.ask(actor=alice, release=app_state[0])
+    monkeypatch.setattr(rehearsals.checks, "report", refuse)
+    row = rehearsals.ask(actor=alice, release=app_state[0])
     carry_out(row, home, {})
     assert (row.state, row.colour) == ("done", "green")
 
@@ -568,18 +566,18 @@ def test_what_a_rehearsal_tells_of_going_back(cells, reverse, said):
 
 def test_a_rehearsal_that_begins_during_a_sweep_keeps_its_copy_and_its_dynos(
     alice, app_state, home, database, monkeypatch
-):  # noqa: F811
-    engine, before = MemoryEngine(), actions.unfinished
+):
+    engine, before = MemoryEngine(), rehearsals.unfinished
 
     def unfinished():
         rows = before()
-        row = actions.ask(actor=alice, release=app_state[0])
+        row = rehearsals.ask(actor=alice, release=app_state[0])
         engine.start(
-            DynoSpec(id=f"{actions.prefix_of(row)}x", kind="worker", owner="x", uid=1, process="x", command=("x",))
+            DynoSpec(id=f"{rehearsals.prefix_of(row)}x", kind="worker", owner="x", uid=1, process="x", command=("x",))
         )
-        monkeypatch.setattr(actions, "unfinished", before)
+        monkeypatch.setattr(rehearsals, "unfinished", before)
         return rows
 
-    monkeypatch.setattr(actions, "unfinished", unfinished)
-    assert actions.sweep(engine=engine) == 0
+    monkeypatch.setattr(rehearsals, "unfinished", unfinished)
+    assert rehearsals.sweep(engine=engine) == 0
     assert len(engine.list()) == 1

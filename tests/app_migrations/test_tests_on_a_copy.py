@@ -9,7 +9,7 @@ import sys
 import psycopg
 import pytest
 
-from greenroom.app_migrations.rehearsal import recording
+from greenroom.app_migrations.drivers import recorder
 from tests.app_migrations.recording import APP, database, manage
 from tests.checks.dyno_side import environment, write
 from tests.checks.hosting import TESTS
@@ -45,7 +45,7 @@ def run(folder, url, command=None, **env):
     variables = environment(DATABASE_URL=url, SECRET_KEY="x", **env)
     argv = [sys.executable, "-", str(out)]
     subprocess.run(
-        argv, input=recording.tests_script(job), cwd=folder, env=variables, capture_output=True, check=True, timeout=120
+        argv, input=recorder.tests_script(job), cwd=folder, env=variables, capture_output=True, check=True, timeout=120
     )
     found = json.loads((out / "tests.json").read_text())
     return found["state"], found["detail"]

@@ -11,9 +11,9 @@ import sys
 import psycopg
 import pytest
 
-from greenroom.app_migrations.probe import probe_spec_parts
-from greenroom.app_migrations.rehearsal import rules
-from greenroom.builds.storing import migrations_digest
+from greenroom.app_migrations.drivers.probes import probe_spec_parts
+from greenroom.app_migrations.rules import rehearsal
+from greenroom.builds.loop.store import migrations_digest
 from tests.app_migrations.recording import APP, back, database, manage, migration, record
 from tests.checks.dyno_side import environment, write
 
@@ -56,8 +56,8 @@ def probe(folder, url: str) -> dict:
     return json.loads((out / "probe.json").read_text())
 
 
-def first(document: dict) -> rules.Measured:
-    return rules.measured(document["migrations"][0])
+def first(document: dict) -> rehearsal.Measured:
+    return rehearsal.measured(document["migrations"][0])
 
 
 def test_what_separate_operations_do_to_the_database_alone_decides_whether_they_can_be_undone(app, url):
@@ -68,7 +68,7 @@ def test_what_separate_operations_do_to_the_database_alone_decides_whether_they_
     write(app, {"shop/migrations/0002_next.py": migration(inside)})
     assert [step["reversible"] for step in probe(app, url)["plan"]] == [False]
     document = record(app, url)
-    assert rules.judge(first(document)).reasons == ("cannot be undone",)
+    assert rehearsal.judge(first(document)).reasons == ("cannot be undone",)
     assert "cannot be undone" in back(app, url, document)["reverse"]["detail"]
 
 
@@ -79,7 +79,7 @@ def test_operations_on_the_state_alone_touch_nothing(app, url):
     )
     write(app, {"shop/migrations/0002_next.py": migration(inside)})
     one = first(record(app, url))
-    assert (rules.judge(one).colour, rules.breaks_old([one]), rules.needs_new([one])) == ("green", [], [])
+    assert (rehearsal.judge(one).colour, rehearsal.breaks_old([one]), rehearsal.needs_new([one])) == ("green", [], [])
 
 
 def test_an_index_that_cannot_be_built_concurrently_is_said_to_stay_behind(app, url):
@@ -168,7 +168,7 @@ def test_an_app_with_users_of_its_own_is_rehearsed(tmp_path):
         assert probe(folder, url)["pending"] == ["people.0002_badge"]
         document = record(folder, url)
         assert (document["status"], document["post_migrate"]["error"]) == ("ok", "")
-        assert rules.needs_new([first(document)]) == ["use people_person (badge is not there yet)"]
+        assert rehearsal.needs_new([first(document)]) == ["use people_person (badge is not there yet)"]
         assert back(folder, url, document)["reverse"]["differences"] == []
 
 

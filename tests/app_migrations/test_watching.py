@@ -10,9 +10,9 @@ import pytest
 
 from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.actions import begin_run
+from greenroom.app_migrations.drivers.run_watch import Ledger, Watchers
 from greenroom.app_migrations.models import MigrationRun, MigrationState
-from greenroom.app_migrations.rehearsal.queries import beside
-from greenroom.app_migrations.watching import Ledger, Watchers
+from greenroom.app_migrations.queries.rehearsals import beside
 from greenroom.basics.errors import ConflictError
 from greenroom.checks.models import CheckRun
 from greenroom.dynos.actions import make_one_off
@@ -39,7 +39,7 @@ def test_each_migration_has_its_seconds_and_the_locks_belong_to_the_longest_of_t
 
 def test_what_a_migrate_locks_and_for_how_long_is_on_record_though_nobody_asked_the_app(
     alice, app_state, shop, database
-):  # noqa: F811
+):
     newest = app_state[0]
     dyno = make_one_off(actor=alice, app=shop, release=newest, command="python manage.py migrate", size="standard-1x")
     run = begin_run(actor=alice, dyno=dyno)
@@ -74,7 +74,7 @@ def test_what_a_migrate_locks_and_for_how_long_is_on_record_though_nobody_asked_
 
 
 @pytest.fixture
-def settled(app_state, shop):  # noqa: F811
+def settled(app_state, shop):
     """(the live release with nothing open, a newer one of the same migrations, its scan)."""
     newest, state = app_state
     MigrationState.objects.filter(pk=state.pk).update(pending=[], probed_at="2026-11-24T12:00Z", framework="django")
@@ -115,7 +115,7 @@ def test_whatever_may_change_the_answer_makes_it_be_asked(settled, alice, shop, 
 
 
 @pytest.fixture
-def revisions(app_state, shop):  # noqa: F811
+def revisions(app_state, shop):
     """A release of an app with Alembic that has something pending."""
     newest, state = app_state
     MigrationState.objects.filter(pk=state.pk).delete()
@@ -127,7 +127,7 @@ def revisions(app_state, shop):  # noqa: F811
 
 def test_an_app_with_alembic_is_asked_snapshot_recorded_and_locked_but_not_rehearsed(alice, revisions, shop, home):
     from greenroom.app_migrations import actions
-    from greenroom.app_migrations.rehearsal.actions import ask, offer
+    from greenroom.app_migrations.actions.rehearsals import ask, offer
     from greenroom.engine.memory import MemoryEngine
 
     row = actions.watch(release=revisions)

@@ -15,7 +15,7 @@ from greenroom.apps import actions as apps
 from greenroom.apps.queries import still_allowed
 from greenroom.apps.rules import Holder
 from greenroom.basics import clock, signing
-from greenroom.git import uploads
+from greenroom.git.drivers import source_archives
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +86,7 @@ def test_the_links_of_a_source_belong_to_the_token_that_asked_for_them(alice, sh
     token, plain = accounts.create_token(actor=alice, account=Account.objects.get(pk=alice.account), description="t")
     client = Client(headers={"Authorization": f"Bearer {plain}"})
     links = client.post(path.replace("shop", shop.name), {}, content_type="application/json").json()["source_blob"]
-    for name, purpose in (("put_url", uploads.PUT), ("get_url", uploads.GET)):
+    for name, purpose in (("put_url", source_archives.PUT), ("get_url", source_archives.GET)):
         payload = signing.unsign(links[name].rpartition("/")[2], key=settings.SECRET_KEY, purpose=purpose)
         holder = Holder(**payload["who"])
         assert holder.token == f"{token.pk}.{token.digest[:MARK]}"

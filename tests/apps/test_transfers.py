@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenroom.accounts.models import AuditEntry
-from greenroom.apps import transfers
+from greenroom.apps.actions import transfers
 from greenroom.apps.models import Collaborator
 from greenroom.basics.errors import GreenroomError
 

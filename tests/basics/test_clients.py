@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.basics.clients import GREENROOM, HEROKU, TO_HEROKU, in_words_of, of_agent, of_credentials
+from greenroom.basics.client_commands import GREENROOM, HEROKU, TO_HEROKU, in_words_of, of_agent, of_credentials
 from greenroom_cli import catalogue
 
 CLI = Path(__file__).parent.parent / "contracts" / "heroku_cli" / "commands.json"

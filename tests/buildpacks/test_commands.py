@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.buildpacks.commands import first_formation, migrates, release_commands, schema_notes
-from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.readers import read_settings
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules.app_files import read_settings
+from greenroom.buildpacks.rules.release_commands import first_formation, migrates, release_commands, schema_notes
 
 TYPES = {"web": "gunicorn a", "release": "python manage.py clearsessions"}
 JSON = {

@@ -8,14 +8,14 @@ import json
 
 import pytest
 
-from greenroom.buildpacks import plan
-from greenroom.buildpacks.compile import explain
-from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.installs import install_of
-from greenroom.buildpacks.managers import choose
-from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings
-from greenroom.buildpacks.requirements import read_requirements
-from greenroom.buildpacks.slugignore import ignored
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.inside import explain
+from greenroom.buildpacks.rules import plan
+from greenroom.buildpacks.rules.app_files import read_app_json, read_procfile, read_settings
+from greenroom.buildpacks.rules.dependency_files import install_of
+from greenroom.buildpacks.rules.package_managers import choose
+from greenroom.buildpacks.rules.requirements import read_requirements
+from greenroom.buildpacks.rules.slugignore import ignored
 from greenroom.config_vars.rules import first_values
 
 DEEP = b"[" * 200 + b"]" * 200

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from greenroom.buildpacks import interpreters
-from greenroom.buildpacks.host import capacity
+from greenroom.buildpacks.drivers import interpreters
+from greenroom.buildpacks.drivers.host_limits import capacity
 
 NO_LIMIT_V1 = "9223372036854771712\n"
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.buildpacks import managers, versions
-from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.readers import read_app_json, read_procfile, read_settings, required_env
-from greenroom.buildpacks.requirements import normal, read_requirements
-from greenroom.buildpacks.runtime import build_env, command_argv, runtime_env, web_concurrency
-from greenroom.buildpacks.versions import Interpreter
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules import package_managers, python_versions
+from greenroom.buildpacks.rules.app_files import read_app_json, read_procfile, read_settings, required_env
+from greenroom.buildpacks.rules.dyno_environment import build_env, command_argv, runtime_env, web_concurrency
+from greenroom.buildpacks.rules.python_versions import Interpreter
+from greenroom.buildpacks.rules.requirements import normal, read_requirements
 from greenroom.builds.rules import too_heavy
 
 HOST = [
@@ -25,7 +25,7 @@ HOST = [
 
 def ask(content=None, names=(), cached=None, runtime=None):
     files = {key: value for key, value in ((".python-version", content), ("runtime.txt", runtime)) if value is not None}
-    return versions.requested(files, [*names, *files], cached=cached)
+    return python_versions.requested(files, [*names, *files], cached=cached)
 
 
 def refused(call, *words, **options):
@@ -82,12 +82,12 @@ def test_without_a_file_the_last_builds_version_counts():
 
 @pytest.mark.rule("3.7")
 def test_a_minor_version_means_its_newest_patch_here():
-    assert versions.choose(ask(b"3.12"), HOST).interpreter.version == (3, 12, 4)
+    assert python_versions.choose(ask(b"3.12"), HOST).interpreter.version == (3, 12, 4)
 
 
 @pytest.mark.rule("3.9")
 def test_a_patch_that_is_not_here_is_replaced_with_a_warning():
-    choice = versions.choose(ask(b"3.12.3"), HOST)
+    choice = python_versions.choose(ask(b"3.12.3"), HOST)
     assert choice.interpreter.minor == (3, 12)
     assert choice.warnings
 
@@ -95,7 +95,7 @@ def test_a_patch_that_is_not_here_is_replaced_with_a_warning():
 @pytest.mark.rule("4.1")
 def test_a_version_that_cannot_be_had_names_what_can():
     with pytest.raises(BuildError) as error:
-        versions.choose(ask(b"3.13"), HOST)
+        python_versions.choose(ask(b"3.13"), HOST)
     assert "3.12" in str(error.value)
 
 
@@ -110,21 +110,21 @@ def test_a_version_that_cannot_be_had_names_what_can():
     ],
 )
 def test_versions_out_of_range_are_refused(content, reason):
-    assert refused(versions.choose, ask(content), HOST) == reason
+    assert refused(python_versions.choose, ask(content), HOST) == reason
 
 
 @pytest.mark.rule("5.1")
 def test_one_package_manager_is_chosen_by_its_file():
-    assert managers.choose(["requirements.txt", "manage.py"]).name == "pip"
-    assert managers.choose(["uv.lock", "pyproject.toml"]).name == "uv"
+    assert package_managers.choose(["requirements.txt", "manage.py"]).name == "pip"
+    assert package_managers.choose(["uv.lock", "pyproject.toml"]).name == "uv"
 
 
 @pytest.mark.rule("5.1", "5.2", "5.3")
 def test_no_or_several_package_managers_are_refused():
-    assert refused(managers.choose, ["manage.py"]) == "package-manager::none-found"
-    assert refused(managers.choose, ["setup.py"]) == "package-manager::setup-py-only"
-    assert refused(managers.choose, ["uv.lock", "requirements.txt"]) == "package-manager::multiple-found"
-    assert refused(managers.choose, ["Pipfile"]) == "package-manager::pipenv-missing-lockfile"
+    assert refused(package_managers.choose, ["manage.py"]) == "package-manager::none-found"
+    assert refused(package_managers.choose, ["setup.py"]) == "package-manager::setup-py-only"
+    assert refused(package_managers.choose, ["uv.lock", "requirements.txt"]) == "package-manager::multiple-found"
+    assert refused(package_managers.choose, ["Pipfile"]) == "package-manager::pipenv-missing-lockfile"
 
 
 def read(text, **others):
@@ -305,15 +305,17 @@ def test_a_command_is_one_word_of_the_tenants_shell():
 
 
 @pytest.mark.rule("2.1")
-@pytest.mark.parametrize("name", [*sorted(managers.SIGNS), *managers.MISSPELLED, *sorted(managers.SIGN_FOLDERS)])
+@pytest.mark.parametrize(
+    "name", [*sorted(package_managers.SIGNS), *package_managers.MISSPELLED, *sorted(package_managers.SIGN_FOLDERS)]
+)
 def test_each_sign_of_a_python_app_is_known(name):
-    managers.detect(["README", name])
+    package_managers.detect(["README", name])
 
 
 @pytest.mark.rule("2.2")
 def test_a_tree_without_a_sign_is_refused_with_its_listing():
     with pytest.raises(BuildError) as error:
-        managers.detect(["README", "src/", "Manage.py"])
+        package_managers.detect(["README", "src/", "Manage.py"])
     assert error.value.reason == "detect::not-python"
     assert all(
         word in str(error.value)
@@ -323,21 +325,23 @@ def test_a_tree_without_a_sign_is_refused_with_its_listing():
 
 @pytest.mark.rule("3.6")
 def test_without_any_version_the_default_counts_or_the_newest_of_this_host():
-    assert versions.choose(ask(), HOST).interpreter.version == (3, 12, 4)
-    assert versions.choose(ask(), [*HOST, Interpreter((3, 14, 0), "/x")]).interpreter.minor == (3, 14)
+    assert python_versions.choose(ask(), HOST).interpreter.version == (3, 12, 4)
+    assert python_versions.choose(ask(), [*HOST, Interpreter((3, 14, 0), "/x")]).interpreter.minor == (3, 14)
 
 
 @pytest.mark.rule("3.10")
 def test_uv_needs_a_version_file_and_refuses_runtime_txt():
-    assert refused(versions.choose, ask(), HOST, manager="uv") == "python-version-file::not-found"
-    assert refused(versions.choose, ask(runtime=b"python-3.12"), HOST, manager="uv") == "runtime-txt::not-supported"
+    assert refused(python_versions.choose, ask(), HOST, manager="uv") == "python-version-file::not-found"
+    assert (
+        refused(python_versions.choose, ask(runtime=b"python-3.12"), HOST, manager="uv") == "runtime-txt::not-supported"
+    )
 
 
 @pytest.mark.rule("3.11")
 def test_runtime_txt_and_no_version_at_all_are_warned_about():
-    assert "deprecated" in versions.choose(ask(runtime=b"python-3.12"), HOST).warnings[0]
-    assert "No Python version" in versions.choose(ask(cached=(3, 11)), HOST).warnings[0]
-    assert versions.choose(ask(b"3.12"), HOST).warnings == ()
+    assert "deprecated" in python_versions.choose(ask(runtime=b"python-3.12"), HOST).warnings[0]
+    assert "No Python version" in python_versions.choose(ask(cached=(3, 11)), HOST).warnings[0]
+    assert python_versions.choose(ask(b"3.12"), HOST).warnings == ()
 
 
 @pytest.mark.rule("10.4")
@@ -389,15 +393,17 @@ def hint_of(call, *words, **options):
 
 
 def test_hints_keep_the_python_in_use_and_lead_out_of_the_file_that_wins():
-    cached = versions.choose(ask(cached=(3, 12)), HOST)
+    cached = python_versions.choose(ask(cached=(3, 12)), HOST)
     assert "echo 3.12 > .python-version" in "".join(cached.warnings)
-    assert "git rm runtime.txt; echo 3.12 >" in "".join(versions.choose(ask(runtime=b"python-3.12"), HOST).warnings)
-    assert hint_of(versions.choose, ask(runtime=b"python-3.8.1"), HOST).startswith("git rm runtime.txt; echo 3.")
+    assert "git rm runtime.txt; echo 3.12 >" in "".join(
+        python_versions.choose(ask(runtime=b"python-3.12"), HOST).warnings
+    )
+    assert hint_of(python_versions.choose, ask(runtime=b"python-3.8.1"), HOST).startswith("git rm runtime.txt; echo 3.")
     assert (
-        hint_of(versions.choose, ask(runtime=b"python-3.11"), HOST, manager="uv")
+        hint_of(python_versions.choose, ask(runtime=b"python-3.11"), HOST, manager="uv")
         == "git rm runtime.txt; echo 3.11 > .python-version && git add .python-version"
     )
-    assert "Pipfile" in hint_of(versions.choose, versions.Request((3, 8), "Pipfile.lock"), HOST)
+    assert "Pipfile" in hint_of(python_versions.choose, python_versions.Request((3, 8), "Pipfile.lock"), HOST)
     assert hint_of(ask, b"python-3.12").startswith("echo 3.12 > .python-version")
     assert hint_of(ask, b"3.11\n3.12\n").startswith("echo 3.11 >")
 
@@ -412,9 +418,9 @@ def test_a_byte_order_mark_is_explained_with_a_command_that_writes_none_in_power
 
 
 @pytest.mark.rule("3.2")
-@pytest.mark.parametrize("name", sorted(versions.MISSPELLINGS))
+@pytest.mark.parametrize("name", sorted(python_versions.MISSPELLINGS))
 def test_each_name_of_herokus_list_is_refused_with_a_command_that_works(name, tmp_path):
-    assert len(versions.MISSPELLINGS) == 20
+    assert len(python_versions.MISSPELLINGS) == 20
     for beside in (False, True):
         folder = tmp_path / str(beside)
         folder.mkdir()
@@ -449,21 +455,21 @@ def test_names_that_herokus_list_lacks_are_let_be(name):
 
 
 def test_a_patch_that_is_newer_than_the_list_is_to_be_fetched_before_it_is_refused():
-    with pytest.raises(versions.NotHereError) as error:
-        versions.choose(ask(b"3.12.99"), HOST)
+    with pytest.raises(python_versions.NotHereError) as error:
+        python_versions.choose(ask(b"3.12.99"), HOST)
     assert (error.value.wanted, error.value.reason) == ("3.12.99", "python-version::unknown-patch")
     assert error.value.hint.startswith("echo 3.12 >")
 
 
 def test_of_several_managers_the_hint_names_every_file_that_has_to_go():
     names = ["Pipfile", "Pipfile.lock", "requirements.txt", "uv.lock"]
-    hint = hint_of(managers.choose, names)
+    hint = hint_of(package_managers.choose, names)
     assert hint.startswith("keep uv.lock: git rm Pipfile.lock requirements.txt Pipfile;")
     gone = hint.partition("git rm ")[2].partition(";")[0].split()
-    assert managers.choose([name for name in names if name not in gone]).name == "uv"
+    assert package_managers.choose([name for name in names if name not in gone]).name == "uv"
 
 
 def test_requirements_that_are_a_folder_are_explained():
-    hint = hint_of(managers.choose, ["manage.py", "requirements/"])
+    hint = hint_of(package_managers.choose, ["manage.py", "requirements/"])
     assert "echo '-r requirements/production.txt' > requirements.txt" in hint
-    assert "pip freeze > requirements.txt" in hint_of(managers.choose, ["manage.py"])
+    assert "pip freeze > requirements.txt" in hint_of(package_managers.choose, ["manage.py"])

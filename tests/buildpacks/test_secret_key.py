@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.buildpacks.readers import required_env
-from greenroom.buildpacks.secret_key import needed, settings_module
+from greenroom.buildpacks.rules.app_files import required_env
+from greenroom.buildpacks.rules.secret_key import needed, settings_module
 
 MANAGE = b'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from greenroom.buildpacks import plan, versions
-from greenroom.buildpacks.compile import explain, install
-from greenroom.buildpacks.readers import read_procfile
-from greenroom.buildpacks.requirements import SEEDS, seeds
-from greenroom.buildpacks.versions import Interpreter, Request
+from greenroom.buildpacks.inside import explain, install
+from greenroom.buildpacks.rules import plan, python_versions
+from greenroom.buildpacks.rules.app_files import read_procfile
+from greenroom.buildpacks.rules.python_versions import Interpreter, Request
+from greenroom.buildpacks.rules.requirements import SEEDS, seeds
 
 HERE = Interpreter((3, 12, 14), "/usr/bin/python3.12")
 
@@ -37,7 +37,7 @@ HERE = Interpreter((3, 12, 14), "/usr/bin/python3.12")
     ],
 )
 def test_the_first_line_says_where_the_version_was_found(request_, line, warned):
-    choice = versions.choose(request_, [HERE])
+    choice = python_versions.choose(request_, [HERE])
     assert choice.line == line
     assert bool(choice.warnings) is warned
 

@@ -10,10 +10,10 @@ import tarfile
 
 import pytest
 
-from greenroom.buildpacks import plan
-from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.source import Source
-from greenroom.buildpacks.versions import Interpreter
+from greenroom.buildpacks.drivers.commit_files import Source
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules import plan
+from greenroom.buildpacks.rules.python_versions import Interpreter
 
 HOST = [
     Interpreter((3, 9, 20), "/a"),

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from django.db import connection
 
-from greenroom.builds import environments
+from greenroom.builds.drivers import environments
 from greenroom.builds.models import Build
 from greenroom.builds.rules import dyno_ids
-from greenroom.engine.local import seen
+from greenroom.engine.local import state_reader
 from greenroom.slugs.actions import verify
 from tests.builds.hosting import ADDED, BASE, FILES, SIX, Workshop
 
@@ -56,8 +56,8 @@ def living_shims(workshop: Workshop, build: Build) -> list[int]:
     """The processes that hold the build's dynos now."""
     found = []
     for name in dyno_ids(build.id.hex, 3):
-        values = seen.raw(str(workshop.home), name)
-        if values and values["phase"] in ("starting", "running") and (who := seen.shim(values)):
+        values = state_reader.raw(str(workshop.home), name)
+        if values and values["phase"] in ("starting", "running") and (who := state_reader.shim(values)):
             found.append(who.pid)
     return found
 

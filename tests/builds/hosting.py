@@ -17,10 +17,11 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from greenroom.buildpacks import interpreters, pins
+from greenroom.buildpacks.drivers import interpreters
+from greenroom.buildpacks.rules import pins
 from greenroom.builds import actions
+from greenroom.builds.drivers.test_environments import TestOverlay, prepare_test_overlay
 from greenroom.builds.models import Build
-from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
 from greenroom.engine.contract import DynoSpec, Limits
 from greenroom.engine.local.client import LocalEngine
 from greenroom.engine.local.supervisor import find_bwrap

@@ -14,7 +14,7 @@ import tarfile
 import threading
 from pathlib import Path
 
-from greenroom.buildpacks import interpreters
+from greenroom.buildpacks.drivers import interpreters
 
 RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"
 OURS = next((it for it in interpreters.find() if not it.prefix), interpreters.find()[-1])

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from greenroom.builds import environments
+from greenroom.builds.drivers import environments
 from tests.builds.crashes import Crashes, crash_once
 from tests.builds.hosting import BASE, FILES, SIX
 

@@ -9,8 +9,8 @@ from django.test import Client
 
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
-from greenroom.builds import janitor
-from greenroom.builds.janitor import Cache, Janitor, excess
+from greenroom.builds.drivers import cache_budget
+from greenroom.builds.drivers.cache_budget import Cache, Janitor, excess
 from greenroom.entrypoints.api import views_builds
 from greenroom.entrypoints.api.drivers import use_engine
 from greenroom.slugs.actions import verify
@@ -26,13 +26,13 @@ def test_the_largest_caches_are_emptied_and_no_more_than_needed(allowed, names):
 def test_emptied_caches_cost_no_release_anything_and_the_next_build_is_right(workshop, monkeypatch):
     slug = workshop.built({**BASE, **uv_files(SIX)}).slug
     own = workshop.built({**BASE, **pip_files(SIX), "bin/post_compile": "#!/bin/sh\n:\n"}).slug
-    before = {cache.name: cache.size for cache in janitor.measure(workshop.home)}
+    before = {cache.name: cache.size for cache in cache_budget.measure(workshop.home)}
     assert set(before) == {"uv", workshop.app.id.hex}
     keeper = Janitor(workshop.machine.engine, workshop.home)
     assert keeper.turn(now=1.0) == []
     monkeypatch.setenv("GREENROOM_CACHE_MB", "0")
     assert keeper.turn(now=2.0) == []
-    begun = keeper.turn(now=2.0 + janitor.EVERY)
+    begun = keeper.turn(now=2.0 + cache_budget.EVERY)
     assert {cache.name for cache in begun} == set(before)
     end = time.monotonic() + 30
     while [
@@ -40,12 +40,12 @@ def test_emptied_caches_cost_no_release_anything_and_the_next_build_is_right(wor
     ]:
         assert time.monotonic() < end
         time.sleep(0.05)
-    after = {cache.name: cache.size for cache in janitor.measure(workshop.home)}
+    after = {cache.name: cache.size for cache in cache_budget.measure(workshop.home)}
     assert all(after[name] < before[name] / 10 for name in before), (before, after)
     assert verify(slug, workshop.home)
     assert verify(own, workshop.home)
     assert workshop.packages(workshop.built({**BASE, **uv_files(SIX, ADDED)})) >= {"six", "iniconfig"}
-    assert keeper.turn(now=3.0 + 2 * janitor.EVERY) is not None
+    assert keeper.turn(now=3.0 + 2 * cache_budget.EVERY) is not None
 
 
 @pytest.mark.rule("6.8")
@@ -68,7 +68,7 @@ def test_after_a_purge_the_next_build_starts_from_nothing_and_the_one_after_it_d
     assert client(vera).delete("/apps/shop/build-cache").status_code == 403
     shown = client(vera).get("/apps/shop/build-cache").json()
     assert shown["size"] > 0
-    assert (shown["generation"], shown["purged_at"], shown["budget"]) == (0, None, janitor.budget())
+    assert (shown["generation"], shown["purged_at"], shown["budget"]) == (0, None, cache_budget.budget())
     answer = client(bob).delete("/apps/shop/build-cache")
     assert (answer.status_code, answer.json()["generation"]) == (200, 1)
     assert AuditEntry.objects.filter(action="build_cache.purge").count() == 1

@@ -13,8 +13,9 @@ from django.test import Client
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.basics.errors import ConflictError
-from greenroom.buildpacks import plan
-from greenroom.builds import actions, collection, specs
+from greenroom.buildpacks.rules import plan
+from greenroom.builds import actions
+from greenroom.builds.drivers import dyno_specs, leftovers
 from greenroom.entrypoints.api.drivers import use_engine
 from greenroom_cli.host import storage
 from tests.builds.hosting import BASE, SIX, pip_files
@@ -71,8 +72,8 @@ def test_the_api_cancels_and_a_viewer_may_not(workshop, bob, vera, all_views):
 
 @pytest.mark.rule("12.2")
 def test_a_build_that_takes_too_long_is_ended_and_says_so(workshop, monkeypatch):
-    assert specs.LIMITS.timeout == 15 * 60
-    monkeypatch.setattr(specs, "LIMITS", replace(specs.LIMITS, timeout=2.0))
+    assert dyno_specs.LIMITS.timeout == 15 * 60
+    monkeypatch.setattr(dyno_specs, "LIMITS", replace(dyno_specs.LIMITS, timeout=2.0))
     build = workshop.build(SLOW)
     assert (build.status, build.failure_reason) == ("failed", "build::timeout")
     assert "15 minutes" in build.failure_message
@@ -80,7 +81,7 @@ def test_a_build_that_takes_too_long_is_ended_and_says_so(workshop, monkeypatch)
 
 @pytest.mark.rule("12.2")
 def test_a_build_that_takes_too_much_memory_is_ended_and_says_so(workshop, monkeypatch):
-    monkeypatch.setattr(specs, "LIMITS", replace(specs.LIMITS, memory_mb=64))
+    monkeypatch.setattr(dyno_specs, "LIMITS", replace(dyno_specs.LIMITS, memory_mb=64))
     hook = (
         "#!/usr/bin/env python3\nx = bytearray(300_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\nimport time;"
         " time.sleep(5)\n"
@@ -98,8 +99,8 @@ def test_what_builds_leave_behind_is_swept_and_what_runs_is_not(workshop):
     half.mkdir()
     running = workshop.start({**BASE, **pip_files(SIX), "app.py": "other = 1\n"})
     workshop.step(running)
-    later = time.time() + 2 * collection.STALE
-    removed = collection.sweep(engine=workshop.machine.engine, home=workshop.home, now=later)
+    later = time.time() + 2 * leftovers.STALE
+    removed = leftovers.sweep(engine=workshop.machine.engine, home=workshop.home, now=later)
     assert f"sources/{build.commit}.tar" in removed
     assert not half.exists()
     assert (sources / f"{running.commit}.tar").exists()
@@ -114,5 +115,5 @@ def test_a_dyno_that_a_crashed_build_left_is_ended(workshop):
     build = workshop.start(SLOW)
     until_it_runs(workshop, build)
     type(build).objects.filter(pk=build.pk).update(status="errored")
-    assert any(build.id.hex in name for name in collection.sweep(engine=workshop.machine.engine, home=workshop.home))
+    assert any(build.id.hex in name for name in leftovers.sweep(engine=workshop.machine.engine, home=workshop.home))
     assert not [state for state in workshop.machine.engine.list() if build.id.hex in state.id]

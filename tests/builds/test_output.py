@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from greenroom.buildpacks.compile import frame
-from greenroom.builds import output
+from greenroom.buildpacks.inside import common
+from greenroom.builds.drivers import dyno_output
 from greenroom.builds.rules import ended, masked, masked_result
 from greenroom.engine.contract import output_file
 
@@ -29,8 +29,8 @@ def printed(tmp_path):
 def whole(home, *, over=True):
     texts, offset = [], 0
     while True:
-        text, place = output.new_lines(home, "x", offset, over)
-        assert len(text) <= 2 * output.CHUNK
+        text, place = dyno_output.new_lines(home, "x", offset, over)
+        assert len(text) <= 2 * dyno_output.CHUNK
         if place == offset:
             return texts
         texts.append(text)
@@ -39,29 +39,29 @@ def whole(home, *, over=True):
 
 def test_lines_are_passed_on_whole_and_the_last_one_only_when_the_dyno_has_ended(printed):
     home = printed(b"one\n\ntw\nthr")
-    assert output.new_lines(home, "x", 0, False) == ("one\n \ntw", 8)
-    assert output.new_lines(home, "x", 8, False) == ("", 8)
-    assert output.new_lines(home, "x", 8, True) == ("thr", 11)
-    assert output.new_lines(home, "y", 0, True) == ("", 0)
+    assert dyno_output.new_lines(home, "x", 0, False) == ("one\n \ntw", 8)
+    assert dyno_output.new_lines(home, "x", 8, False) == ("", 8)
+    assert dyno_output.new_lines(home, "x", 8, True) == ("thr", 11)
+    assert dyno_output.new_lines(home, "y", 0, True) == ("", 0)
 
 
 @pytest.mark.parametrize("line", [b"a" * 99 + b"\n", b"a" * 30_000_000])
 def test_of_300_mb_ten_are_passed_on_and_one_line_says_that_the_rest_is_missing(printed, line):
     home = printed(line * (300_000_000 // len(line)))
     texts = whole(home)
-    assert sum(map(len, texts)) <= output.MOST + 1000
+    assert sum(map(len, texts)) <= dyno_output.MOST + 1000
     assert "\n".join(texts).count("truncated after 10 MB") == 1
-    assert texts[-1].endswith(output.TRUNCATED)
-    assert max(len(row) for text in texts for row in text.split("\n")) <= output.LONGEST + 4
+    assert texts[-1].endswith(dyno_output.TRUNCATED)
+    assert max(len(row) for text in texts for row in text.split("\n")) <= dyno_output.LONGEST + 4
 
 
 def test_what_is_just_as_long_as_allowed_is_shown_whole(printed):
-    texts = whole(printed((b"a" * 1023 + b"\n") * (output.MOST // 1024)))
+    texts = whole(printed((b"a" * 1023 + b"\n") * (dyno_output.MOST // 1024)))
     assert not any("truncated" in text for text in texts)
 
 
 def test_the_end_of_a_long_output_is_read_without_the_rest(printed):
-    assert output.tail(printed(b"x" * 1_000_000 + b"\nlast\n"), "x").endswith("\nlast")
+    assert dyno_output.tail(printed(b"x" * 1_000_000 + b"\nlast\n"), "x").endswith("\nlast")
 
 
 SECRET = "s3cret-" + "of-ours" * 20
@@ -71,17 +71,19 @@ def hide(text):
     return masked(text, (SECRET,))
 
 
-@pytest.mark.parametrize("before", [output.LONGEST - 70, output.CHUNK - 70, output.CHUNK - 1, output.MOST - 70])
+@pytest.mark.parametrize(
+    "before", [dyno_output.LONGEST - 70, dyno_output.CHUNK - 70, dyno_output.CHUNK - 1, dyno_output.MOST - 70]
+)
 @pytest.mark.parametrize("around", [b"a", b"abc\n", SECRET.encode()])
 def test_a_secret_across_a_cut_shows_no_part(printed, before, around):
     some, rest = divmod(before, len(around))
     home = printed(b"r" * rest + around * some + SECRET.encode() + b"b" * 400_000 + b"\nlast\n")
     texts, offset = [], 0
-    while (found := output.new_lines(home, "x", offset, True, mask=hide))[1] != offset:
+    while (found := dyno_output.new_lines(home, "x", offset, True, mask=hide))[1] != offset:
         texts.append(found[0])
         offset = found[1]
     parts("\n".join(texts))
-    parts(output.tail(home, "x", hide))
+    parts(dyno_output.tail(home, "x", hide))
 
 
 def parts(text):
@@ -90,15 +92,15 @@ def parts(text):
         assert SECRET[-size:] not in text
 
 
-@pytest.mark.parametrize("after", [output.TAIL - 70, output.TAIL - 1, 10])
+@pytest.mark.parametrize("after", [dyno_output.TAIL - 70, dyno_output.TAIL - 1, 10])
 def test_the_end_of_an_output_shows_no_part_of_a_secret(printed, after):
-    parts(output.tail(printed(b"a" * 200_000 + SECRET.encode() + b"b" * (after - 1) + b"\n"), "x", hide))
-    assert output.tail(printed(b"a" * 200_000 + SECRET.encode() + b"\nlast\n"), "x", hide).endswith("last")
+    parts(dyno_output.tail(printed(b"a" * 200_000 + SECRET.encode() + b"b" * (after - 1) + b"\n"), "x", hide))
+    assert dyno_output.tail(printed(b"a" * 200_000 + SECRET.encode() + b"\nlast\n"), "x", hide).endswith("last")
 
 
 def test_a_line_longer_than_a_chunk_shows_its_beginning_once(printed):
-    texts = whole(printed(b"a" * (3 * output.CHUNK + 5) + b"\nnext\n"))
-    assert "\n".join(text for text in texts if text) == "a" * output.LONGEST + " ...\nnext"
+    texts = whole(printed(b"a" * (3 * dyno_output.CHUNK + 5) + b"\nnext\n"))
+    assert "\n".join(text for text in texts if text) == "a" * dyno_output.LONGEST + " ...\nnext"
 
 
 def test_the_message_of_a_result_is_masked_before_it_is_cut():
@@ -118,10 +120,10 @@ def test_the_message_of_a_result_is_masked_before_it_is_cut():
 
 def test_a_childs_long_line_stays_one_line_and_its_end_is_a_line_end(monkeypatch):
     shown = io.StringIO()
-    monkeypatch.setattr(frame.sys, "stdout", shown)
-    code = f"print('hidden' * 9000)\nprint('a' * {frame.LONGEST - 10} + '{SECRET}')\nprint('no end' * 9000, end='')"
-    frame.run([sys.executable, "-c", code], {}, "/", hide=("hidden",))
-    frame.say("-----> next")
+    monkeypatch.setattr(common.sys, "stdout", shown)
+    code = f"print('hidden' * 9000)\nprint('a' * {common.LONGEST - 10} + '{SECRET}')\nprint('no end' * 9000, end='')"
+    common.run([sys.executable, "-c", code], {}, "/", hide=("hidden",))
+    common.say("-----> next")
     lines = shown.getvalue().split("\n")
     assert [line[:9] for line in lines] == ["       aa", "       no", "-----> ne", ""]
     assert lines[0].endswith("a" + SECRET)
@@ -129,13 +131,13 @@ def test_a_childs_long_line_stays_one_line_and_its_end_is_a_line_end(monkeypatch
 
 def test_a_childs_endless_output_is_cut_where_it_is_printed_and_what_follows_is_still_seen(monkeypatch):
     shown = io.StringIO()
-    monkeypatch.setattr(frame.sys, "stdout", shown)
-    code, tail = frame.run(
+    monkeypatch.setattr(common.sys, "stdout", shown)
+    code, tail = common.run(
         [sys.executable, "-c", "print('a' * 30_000_000)\nprint('end')\nraise SystemExit(3)"], {}, "/"
     )
-    frame.say("-----> next")
+    common.say("-----> next")
     text = shown.getvalue()
     assert (code, tail[-1]) == (3, "end")
-    assert len(text) < output.MOST
+    assert len(text) < dyno_output.MOST
     assert text.count("was truncated: it is longer than 9 MB") == 1
     assert text.endswith("-----> next\n")

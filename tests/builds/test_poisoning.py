@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.buildpacks import plan
-from greenroom.buildpacks.compile import bytecode, verify
-from greenroom.builds import environments, sharing, specs
+from greenroom.buildpacks.inside import bytecode, verify
+from greenroom.buildpacks.rules import plan
+from greenroom.builds.drivers import dyno_specs, environments
+from greenroom.builds.rules import shared_packages
 from greenroom.engine.contract import PLATFORM
 from greenroom.slugs.queries import mounts
 from tests.builds.hosting import ADDED, BASE, SIX, Workshop, overlay, pip_files, poetry_files, printed, uv_files
@@ -66,7 +67,7 @@ def poisoned(workshop):
 
 def archives(workshop, name):
     """The unpacked wheels of the shared cache that hold a file."""
-    return list((workshop.home / specs.SHARED_CACHE / "uv").glob(f"archive-v*/*/{name}"))
+    return list((workshop.home / dyno_specs.SHARED_CACHE / "uv").glob(f"archive-v*/*/{name}"))
 
 
 def clean(workshop, build):
@@ -134,7 +135,7 @@ def test_no_dyno_that_writes_what_others_use_gets_anything_of_an_app(workshop, s
     for spec in shared:
         job = json.loads(spec.stdin)
         assert (job["files"], job["local"], job["no_build"], job["shared"]) == ({}, False, True, True)
-        assert sharing.pinned_text(job["lock"]) is not None
+        assert shared_packages.pinned_text(job["lock"]) is not None
         assert not [
             mount
             for mount in spec.mounts
@@ -144,11 +145,13 @@ def test_no_dyno_that_writes_what_others_use_gets_anything_of_an_app(workshop, s
         assert "s3cret-of-the-app" not in repr(spec)
     for spec in started:
         written = {mount.source for mount in spec.mounts if mount.mode == "rw"} | {mount.upper for mount in spec.mounts}
-        allowed = specs.SHARED_CACHE if spec.owner == PLATFORM else f"cache/apps/{own}"
+        allowed = dyno_specs.SHARED_CACHE if spec.owner == PLATFORM else f"cache/apps/{own}"
         assert not [
             source for source in written if source and not source.startswith("scratch:") and source != allowed
         ], spec.id
-        assert not any(mount.source == specs.SHARED_CACHE for mount in spec.mounts if spec.owner != PLATFORM), spec.id
+        assert not any(mount.source == dyno_specs.SHARED_CACHE for mount in spec.mounts if spec.owner != PLATFORM), (
+            spec.id
+        )
         assert spec.owner in (PLATFORM, own)
     assert any("requirements-test.txt" in spec.stdin.decode() for spec in started if spec.owner == own)
 
@@ -157,7 +160,7 @@ def test_code_of_an_app_finds_no_shared_path_to_write_to(workshop):
     """Tried by a package that is built for the slug, by one that is built for the tests, by a hook, and by a dyno that
     runs.
     """
-    tops = ["/greenroom", str(workshop.home), str(workshop.home / specs.SHARED_CACHE), str(workshop.home / "envs")]
+    tops = ["/greenroom", str(workshop.home), str(workshop.home / dyno_specs.SHARED_CACHE), str(workshop.home / "envs")]
     attempt = (
         "import os\nwrote = []\n"
         f"for top in {tops!r}:\n"
@@ -231,16 +234,18 @@ def test_names_of_private_and_shared_environments_never_meet(workshop):
 )
 def test_only_pinned_packages_with_hashes_may_be_shared(workshop, line):
     good = "django==5.2 ; python_version >= '3.10' --hash=sha256:" + "a" * 64
-    assert sharing.pinned_text(f"{good}\n") == (good,)
-    assert sharing.pinned_text(f"{good}\n{line}\n") is None
+    assert shared_packages.pinned_text(f"{good}\n") == (good,)
+    assert shared_packages.pinned_text(f"{good}\n{line}\n") is None
 
 
 def test_a_lock_of_another_index_is_not_shared(workshop):
     public = "https://pypi.example/simple/"
-    assert sharing.only_default_index([public], {})
-    assert not sharing.only_default_index([public, "https://evil.example/simple"], {})
+    assert shared_packages.only_default_index([public], {})
+    assert not shared_packages.only_default_index([public, "https://evil.example/simple"], {})
     settings = {"UV_DEFAULT_INDEX": "https://u:p@mirror.example/simple", "UV_INDEX": "own=https://own.example/simple"}
-    assert sharing.only_default_index([public, "https://mirror.example/simple", "https://own.example/simple"], settings)
+    assert shared_packages.only_default_index(
+        [public, "https://mirror.example/simple", "https://own.example/simple"], settings
+    )
 
 
 def test_bytecode_that_the_platform_did_not_seal_is_not_used(workshop, tmp_path):

@@ -8,8 +8,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from greenroom.buildpacks import interpreters
-from greenroom.builds import pythons
+from greenroom.buildpacks.drivers import interpreters
+from greenroom.builds.drivers import python_downloads
 from greenroom.slugs.queries import mounts
 from tests.builds.hosting import BASE, SIX, pip_files
 from tests.builds.mirror import VERSION, Mirror
@@ -30,7 +30,7 @@ def mirror(tmp_path_factory):
 def bare(monkeypatch, mirror):
     """A host without any Python, whose operator has a mirror."""
     monkeypatch.setattr(interpreters, "_candidates", lambda: [])
-    monkeypatch.setattr(pythons, "_failed", {})
+    monkeypatch.setattr(python_downloads, "_failed", {})
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", mirror.url)
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", mirror.index)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -59,7 +59,7 @@ def test_a_version_that_the_host_lacks_is_fetched_once_and_dynos_run_on_it(works
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.rule("4.1")
 def test_a_version_that_cannot_be_had_says_why_and_what_can(workshop, bare):
-    pythons.fetch(workshop.home, MINOR, eager=True)
+    python_downloads.fetch(workshop.home, MINOR, eager=True)
     build = workshop.build({**PIP, ".python-version": "3.10\n"})
     assert (build.status, build.failure_reason) == ("failed", "python-version::not-installed")
     assert "It could not be fetched: " in build.failure_message
@@ -71,10 +71,10 @@ def test_a_version_that_cannot_be_had_says_why_and_what_can(workshop, bare):
 
 @pytest.mark.django_db(transaction=True)
 def test_an_operator_may_leave_it_to_the_host(workshop, bare, monkeypatch):
-    monkeypatch.setenv(pythons.SETTING, "never")
+    monkeypatch.setenv(python_downloads.SETTING, "never")
     build = workshop.build({**PIP, ".python-version": "3.12\n"})
     assert build.failure_reason == "python-version::not-installed"
-    assert pythons.SETTING in build.failure_message
+    assert python_downloads.SETTING in build.failure_message
     assert bare.asked == []
 
 
@@ -86,12 +86,12 @@ def test_what_is_not_the_archive_that_the_list_names_is_no_python(tmp_path, bare
         good = bare.archive.read_bytes()
         bare.archive.write_bytes(good[:-1] + b"?")
     try:
-        while not pythons.fetch(tmp_path, MINOR, eager=False):
+        while not python_downloads.fetch(tmp_path, MINOR, eager=False):
             pass
     finally:
         if answer != "nothing listens":
             bare.archive.write_bytes(good)
-    assert pythons.why_not(tmp_path, MINOR)
+    assert python_downloads.why_not(tmp_path, MINOR)
     assert interpreters.find(home=tmp_path) == []
 
 
@@ -102,7 +102,7 @@ class Shared(Future):
         why = super().result(timeout)
         if not self.seen:
             self.seen = True
-            assert pythons.fetch(*self.asked, eager=True)
+            assert python_downloads.fetch(*self.asked, eager=True)
         return why
 
 
@@ -111,8 +111,8 @@ def test_of_two_builds_that_wait_for_the_same_version_both_see_it_end(tmp_path, 
     shared, asked = Shared(), []
     shared.seen, shared.asked = False, (tmp_path, "3.12")
     shared.set_result(why)
-    monkeypatch.setattr(pythons._pool, "submit", lambda *order: asked.append(order) or shared)
-    assert pythons.fetch(tmp_path, "3.12", eager=True)
-    assert pythons.why_not(tmp_path, "3.12") == why
+    monkeypatch.setattr(python_downloads._pool, "submit", lambda *order: asked.append(order) or shared)
+    assert python_downloads.fetch(tmp_path, "3.12", eager=True)
+    assert python_downloads.why_not(tmp_path, "3.12") == why
     assert len(asked) == 1
-    assert (tmp_path, "3.12") not in pythons._fetches
+    assert (tmp_path, "3.12") not in python_downloads._fetches

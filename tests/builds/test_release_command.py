@@ -7,7 +7,8 @@ import time
 import pytest
 
 from greenroom.config_vars import actions as config_vars
-from greenroom.releases import actions, commands
+from greenroom.releases import actions
+from greenroom.releases.queries import release_commands
 from greenroom.releases.rules import COMMAND_SECONDS, command_end
 from tests.builds.hosting import BASE, SIX, pip_files
 
@@ -44,8 +45,8 @@ def end(workshop, spec, command):
 @pytest.mark.rule("13.2")
 def test_the_release_command_runs_with_the_new_slug_and_its_config_vars(workshop, alice):
     row = release(workshop, alice, {"Procfile": PROCFILE})
-    (command,) = commands.of_release(row)
-    spec = commands.spec(release=row, command=command, home=workshop.home)
+    (command,) = release_commands.of_release(row)
+    spec = release_commands.spec(release=row, command=command, home=workshop.home)
     assert (spec.limits.timeout, spec.kind, spec.port) == (COMMAND_SECONDS, "release", 0)
     found, text = end(workshop, spec, command)
     assert found.kind == "ok", text
@@ -55,8 +56,8 @@ def test_the_release_command_runs_with_the_new_slug_and_its_config_vars(workshop
 @pytest.mark.rule("13.2")
 def test_a_release_command_that_fails_says_so(workshop, alice):
     row = release(workshop, alice, {"Procfile": "release: exit 3\n"})
-    (command,) = commands.of_release(row)
-    found, _ = end(workshop, commands.spec(release=row, command=command, home=workshop.home), command)
+    (command,) = release_commands.of_release(row)
+    found, _ = end(workshop, release_commands.spec(release=row, command=command, home=workshop.home), command)
     assert (found.kind, found.message) == ("failed", "The release command ended with exit code 3.")
 
 
@@ -64,8 +65,8 @@ def test_a_release_command_that_fails_says_so(workshop, alice):
 def test_only_the_first_deployment_has_a_postdeploy_script(workshop, alice):
     files = {"app.json": '{"scripts": {"postdeploy": "echo once"}}'}
     first = release(workshop, alice, files)
-    assert [command.text for command in commands.of_release(first)] == ["echo once"]
+    assert [command.text for command in release_commands.of_release(first)] == ["echo once"]
     actions.conclude(release=first, status="failed")
-    assert len(commands.of_release(release(workshop, alice, files))) == 1
+    assert len(release_commands.of_release(release(workshop, alice, files))) == 1
     actions.conclude(release=release(workshop, alice, files), status="succeeded")
-    assert commands.of_release(release(workshop, alice, files)) == ()
+    assert release_commands.of_release(release(workshop, alice, files)) == ()

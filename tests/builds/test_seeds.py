@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.buildpacks.requirements import SEEDS
+from greenroom.buildpacks.rules.requirements import SEEDS
 from tests.builds.hosting import BASE, PYTHON, SIX
 
 OURS = {name: line.split()[0].split("==")[1] for name, line in SEEDS.items()}

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from greenroom.builds import environments
+from greenroom.builds.drivers import environments
 from greenroom.config_vars.actions import write
 from greenroom.dynos import actions as dynos
 from greenroom.releases.actions import release

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.buildpacks.runtime import command_argv
+from greenroom.buildpacks.rules.dyno_environment import command_argv
 from greenroom.slugs.queries import mounts
 from tests.builds.hosting import ADDED, BASE, SIX, pip_files, printed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.builds.overlay import prepare_test_overlay
+from greenroom.builds.drivers.test_environments import prepare_test_overlay
 from greenroom.engine.local.client import LocalEngine
 from greenroom.slugs.queries import mounts
 from tests.builds.hosting import ADDED, BASE, SIX, overlay, pip_files, pipenv_files, poetry_files, printed
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.mark.rule("5.5")
 def test_a_procfile_may_call_pipenv(workshop):
-    from greenroom.buildpacks.runtime import runtime_env
+    from greenroom.buildpacks.rules.dyno_environment import runtime_env
 
     build = workshop.built({**BASE, **pipenv_files(SIX)})
     env = runtime_env(config={}, process="run.1", manager="pipenv")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.db import DataError
 
-from greenroom.buildpacks.failures import BuildError
+from greenroom.buildpacks.errors import BuildError
 from greenroom.builds import actions
-from greenroom.builds.steps import Steps
+from greenroom.builds.loop import Steps
 from greenroom.engine.memory import MemoryEngine
 
 pytestmark = pytest.mark.django_db

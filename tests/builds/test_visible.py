@@ -8,9 +8,9 @@ from django.test import Client
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.basics.errors import UserError
-from greenroom.builds import actions, visible
-from greenroom.builds.rules import masked
-from greenroom.builds.specs import installer_vars
+from greenroom.builds import actions
+from greenroom.builds.drivers.dyno_specs import installer_vars
+from greenroom.builds.rules import masked, visible_config
 from tests.builds.hosting import BASE, SIX, pip_files
 
 SPY = (
@@ -27,7 +27,7 @@ CONFIG = {
 
 
 def test_secrets_are_known_by_their_names_and_urls_by_their_form():
-    hidden = visible.hidden(
+    hidden = visible_config.hidden(
         {**CONFIG, "DEBUG_KEY": "true", "MONKEY": "banana", "CERT_PRIVATE": "-----BEGIN-----\nabcdefghijkl\n--"},
         ["PLAIN"],
     )

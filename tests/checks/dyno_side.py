@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from greenroom.checks import tools
+from greenroom.checks.drivers import tools
 
 BIN = Path(sys.executable).parent
 MANAGE = """import os, sys

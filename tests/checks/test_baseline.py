@@ -9,8 +9,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.checks.runner import baseline, ignores
-from greenroom.checks.runner.baseline import Finding, compare, renames, squeeze
+from greenroom.checks.inside import baseline, ignores
+from greenroom.checks.inside.baseline import Finding, compare, renames, squeeze
 
 
 def finding(path="app/views.py", line=10, rule="S608", text="x=1", message="Possible SQL injection") -> Finding:

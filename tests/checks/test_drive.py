@@ -11,9 +11,11 @@ import psycopg
 import pytest
 
 from greenroom.accounts.rules import PLATFORM
-from greenroom.addons.postgres import host
+from greenroom.addons.postgres.drivers import server
 from greenroom.basics import clock
-from greenroom.checks import actions, drive, ignoring, tools
+from greenroom.checks import actions, loop
+from greenroom.checks.actions import policies
+from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun, Ignore
 from greenroom.config_vars import actions as config_vars
 from greenroom.engine.contract import Mount, output_file, scratch_folder
@@ -131,7 +133,7 @@ def play(shop, home, settings):
     play = Play(shop, home)
     yield play
     for run in CheckRun.objects.filter(name="tests"):
-        drive.postgres.drop_throwaway(label=f"test-{run.id.hex}")
+        loop.postgres.drop_throwaway(label=f"test-{run.id.hex}")
 
 
 def test_tests_run_on_the_slug_with_a_database_of_their_own(play):
@@ -276,7 +278,7 @@ def test_a_step_may_be_repeated_after_a_crash_between_row_and_start(play, monkey
 def test_a_step_may_be_repeated_after_a_crash_between_end_and_record(play, monkeypatch):
     play.tests()
     play.engine.end(play.test_id, OK)
-    monkeypatch.setattr(drive, "annotate", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(loop, "annotate", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         play.tests()
     assert CheckRun.objects.get(name="tests").status == "in_progress"
@@ -392,18 +394,18 @@ def test_a_verdict_is_given_anew_when_checks_are_cancelled(play):
 def test_an_engine_that_is_down_is_tried_again_and_is_an_error_after_a_minute(play, monkeypatch):
     moments = iter([0.0])
     play.engine.broken = "the supervisor does not answer"
-    now = {"t": drive.clock.now()}
-    monkeypatch.setattr(drive.clock, "now", lambda: now["t"])
+    now = {"t": loop.clock.now()}
+    monkeypatch.setattr(loop.clock, "now", lambda: now["t"])
     assert next(moments) == 0.0
     assert play.tests().status == "in_progress"
-    now["t"] += drive.RETRY * 2
+    now["t"] += loop.RETRY * 2
     play.engine.broken = ""
     assert play.tests().status == "in_progress"
     assert play.engine.starts == [play.test_id]
     play.engine.states.clear()
     play.engine.broken = "the supervisor does not answer"
     assert play.tests().status == "in_progress"
-    now["t"] += drive.GIVE_UP
+    now["t"] += loop.GIVE_UP
     run = play.tests()
     assert run.conclusion == "error"
     assert "the supervisor does not answer" in run.title
@@ -526,12 +528,12 @@ def test_ended_dynos_and_their_databases_are_swept_away(play):
     play.engine.end(play.test_id, OK)
     play.tests()
     scanned(play, CLEAN)
-    name = drive.postgres._throwaway_name(play.test_id)
-    with host.connect() as connection:
-        assert host.database_exists(connection, name)
+    name = loop.postgres._throwaway_name(play.test_id)
+    with server.connect() as connection:
+        assert server.database_exists(connection, name)
         assert actions.sweep(engine=play.engine) == 2
-        assert not host.database_exists(connection, name)
-        assert not host.role_exists(connection, name)
+        assert not server.database_exists(connection, name)
+        assert not server.role_exists(connection, name)
     assert set(play.engine.forgotten) == {play.test_id, play.scan_id, play.models_id}
     assert actions.sweep(engine=play.engine) == 0
 
@@ -543,7 +545,7 @@ def test_a_run_that_cannot_be_swept_away_does_not_keep_the_others(play, monkeypa
     scanned(play, CLEAN)
     with monkeypatch.context() as patch:
         patch.setattr(
-            drive.postgres,
+            loop.postgres,
             "drop_throwaway",
             lambda label: (_ for _ in ()).throw(psycopg.errors.WrongObjectType("a template")),
         )
@@ -597,7 +599,7 @@ def test_a_travis_file_that_is_a_link_out_of_the_slug_is_not_read(shop, home, tm
 
 def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, monkeypatch):
     wish = {"scanners": ["bandit", "semgrep"], "migrations": "error"}
-    monkeypatch.setattr(drive.scanning, "settings_of", lambda **_: wish)
+    monkeypatch.setattr(loop.scanning, "settings_of", lambda **_: wish)
     (play.home / "cache/scanners/bandit/bin").mkdir(parents=True)
     play.built, play.deployed = False, DEPLOYED
     for _ in range(3):
@@ -636,7 +638,7 @@ def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, mon
     "result", [{"outcome": "success"}, {"outcome": "success", "scanners": {}}, {"outcome": "great"}, None]
 )
 def test_scanners_that_leave_no_result_are_an_error(play, monkeypatch, result):
-    monkeypatch.setattr(drive.scanning, "settings_of", lambda **_: {"scanners": ["bandit"], "migrations": "warn"})
+    monkeypatch.setattr(loop.scanning, "settings_of", lambda **_: {"scanners": ["bandit"], "migrations": "warn"})
     Slug.objects.update(is_django=False)
     play.slug.refresh_from_db()
     play.scan()
@@ -650,7 +652,7 @@ def test_an_ignored_finding_lets_the_scan_pass_and_is_told(play, alice):
     first = scanned(play, RED)
     assert first.conclusion == "failure"
     until = clock.now() + timedelta(days=3)
-    ignoring.ignore(app=play.app, fingerprint="f" * 64, reason="not reachable", until=until, actor=alice)
+    policies.ignore(app=play.app, fingerprint="f" * 64, reason="not reachable", until=until, actor=alice)
     actions.rerun(app=play.app, sha=SHA, name="scan", actor=alice)
     run = scanned(play, RED)
     assert (run.conclusion, run.title) == ("success", "0 new findings (4 known)")
@@ -666,7 +668,7 @@ def test_an_ignored_finding_lets_the_scan_pass_and_is_told(play, alice):
 def test_one_ignored_finding_does_not_hide_those_that_were_not_reported(play, alice):
     many = {**RED, "new": 1200, "total": 1200}
     scanned(play, many)
-    ignoring.ignore(
+    policies.ignore(
         app=play.app, fingerprint="f" * 64, reason="not reachable", until=clock.now() + timedelta(days=3), actor=alice
     )
     actions.rerun(app=play.app, sha=SHA, name="scan", actor=alice)
@@ -706,9 +708,9 @@ def test_the_database_of_a_test_run_whose_app_is_gone_is_dropped(shop):
     CheckRun.objects.create(
         app=shop, sha="a" * 40, name="tests", builtin=True, status="completed", dyno="test-kept", number=1
     )
-    kept, gone = (drive.postgres.make_throwaway(label=label) for label in ("test-kept", "test-gone"))
+    kept, gone = (loop.postgres.make_throwaway(label=label) for label in ("test-kept", "test-gone"))
     try:
-        assert gone.name in drive.sweep_forsaken()
-        assert {kept.name, gone.name} & drive.postgres.throwaways() == {kept.name}
+        assert gone.name in loop.sweep_forsaken()
+        assert {kept.name, gone.name} & loop.postgres.throwaways() == {kept.name}
     finally:
-        drive.postgres.drop_throwaway(label="test-kept")
+        loop.postgres.drop_throwaway(label="test-kept")

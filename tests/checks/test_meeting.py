@@ -8,9 +8,10 @@ import pytest
 from django.db import transaction
 
 from greenroom.basics.errors import ConflictError
-from greenroom.checks import actions, outside
+from greenroom.checks import actions
+from greenroom.checks.actions import external_reports
+from greenroom.checks.actions.check_runs import move
 from greenroom.checks.models import CheckRun
-from greenroom.checks.rows import move
 from tests.checks.stage import Stage
 from tests.checks.test_drive import SHA, Play
 from tests.meeting import Aside
@@ -19,13 +20,13 @@ pytestmark = pytest.mark.django_db
 
 
 def opened(shop, alice):
-    return outside.open_run(
+    return external_reports.open_run(
         app=shop, sha=SHA, name="ci/build", status="in_progress", conclusion="", words={}, annotations=(), actor=alice
     )
 
 
 def changed(shop, alice, run, status="", conclusion="", **words):
-    return outside.change_run(
+    return external_reports.change_run(
         app=shop, run=run, status=status, conclusion=conclusion, words=words, annotations=(), actor=alice
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.checks import actions, scanner_tools
+from greenroom.checks import actions
+from greenroom.checks.drivers import scanner_tools
 from greenroom.config_vars import actions as config_vars
 from tests.checks.dyno_side import write
-from tests.checks.hosting import (
+from tests.checks.hosting import (  # noqa: F401
     FILES,
     TESTS,
     a_journey,
@@ -15,7 +16,7 @@ from tests.checks.hosting import (
     engine_home,
     same_minor,
     server,
-)  # noqa: F401 - fixtures
+)
 
 SQL = "def find(cursor, name):\n    cursor.execute(\"SELECT * FROM t WHERE n = '%s'\" % name)\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.checks.runner import outputs
+from greenroom.checks.inside import outputs
 
 CORPUS = Path(__file__).parent / "corpus"
 BAD = "shop.test_bad.Bad"

@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.readers import read_settings
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules.app_files import read_settings
 from greenroom.checks.builtin import quarantine, testing
 
 TODAY = date(2026, 11, 25)

@@ -7,8 +7,9 @@ from django.test import Client
 
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
-from greenroom.checks import actions, sarif
+from greenroom.checks import actions
 from greenroom.checks.models import Annotation
+from greenroom.checks.rules import sarif
 
 SHA = "a" * 40
 ONE = {

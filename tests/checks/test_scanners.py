@@ -3,7 +3,8 @@ green.
 
 bandit, djlint and pip-audit are the real ones, installed as an operator installs them. semgrep (270 MB) is a small
 program that
-answers in semgrep's own shape; the real one is run where it was installed: `python -m greenroom.checks.scanner_tools
+answers in semgrep's own shape; the real one is run where it was installed: `python -m
+greenroom.checks.drivers.scanner_tools
 .tools/scanners install semgrep`.
 """
 
@@ -18,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from greenroom.basics.errors import PlatformError, UserError
-from greenroom.checks import scanner_tools
-from greenroom.checks.runner import scanners
-from greenroom.checks.runner.scanners import pip_audit
-from greenroom.checks.runner.scanners.kind import ScanError
+from greenroom.checks.drivers import scanner_tools
+from greenroom.checks.inside import scanners
+from greenroom.checks.inside.scanners import pip_audit
+from greenroom.checks.inside.scanners.kind import ScanError
 from tests.checks.dyno_side import archive, result
 
 SHELF = Path(__file__).parents[2] / ".tools" / "scanners"
@@ -163,7 +164,7 @@ def test_a_tool_that_is_missing_is_an_error_that_names_the_remedy(scan, name):
 
 
 def test_a_tool_that_hangs_is_an_error(tmp_path, monkeypatch):
-    from greenroom.checks.runner.scanners import kind
+    from greenroom.checks.inside.scanners import kind
 
     monkeypatch.setattr(kind, "SECONDS", 0.05)
     with pytest.raises(ScanError, match="did not end"):
@@ -208,8 +209,8 @@ def test_the_real_semgrep_with_rules_of_the_repository(tmp_path):
     tool = scanner_tools.tools.scanner_folder(SHELF, "semgrep")
     if not (tool / "bin" / "semgrep").exists():
         pytest.skip(
-            "THE REAL SEMGREP IS NOT INSTALLED HERE: python -m greenroom.checks.scanner_tools .tools/scanners install"
-            " semgrep"
+            "THE REAL SEMGREP IS NOT INSTALLED HERE: python -m greenroom.checks.drivers.scanner_tools .tools/scanners"
+            " install semgrep"
         )
 
     turns = iter(range(9))
@@ -315,7 +316,7 @@ def test_each_lock_is_understood(path, text, pins):
 
 @pytest.mark.parametrize("files", [{}, {"requirements.txt": "django>=4\n"}, {"Pipfile.lock": "{"}])
 def test_without_a_lock_that_fixes_versions_nothing_was_audited(files):
-    from greenroom.checks.runner.scanners.kind import Sources
+    from greenroom.checks.inside.scanners.kind import Sources
 
     with pytest.raises(ScanError):
         pip_audit.look("/nonexistent", Sources("/nonexistent", files, "/nonexistent"))

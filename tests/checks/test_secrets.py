@@ -15,8 +15,8 @@ from detect_secrets.settings import transient_settings
 from ruff import find_ruff_bin
 
 from benchmarks import planted_secrets
-from greenroom.checks import tools
-from greenroom.checks.runner import run_secrets, secret_rules, secret_values
+from greenroom.checks.drivers import tools
+from greenroom.checks.inside import run_secrets, secret_rules, secret_values
 from tests.checks.dyno_side import archive, run, write
 
 AWS = "AKIA" + "Q3EGRHT7XKPLMN2W"

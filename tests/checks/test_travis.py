@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from greenroom.checks import travis, travis_conditions, travis_jobs
 from greenroom.checks.builtin import testing
+from greenroom.checks.rules import travis
+from greenroom.checks.rules.travis import conditions
+from greenroom.checks.rules.travis import jobs as travis_jobs
 from tests.checks.dyno_side import DJANGO, result, run, write
 
 # file, lines before the script, lines of the script, variables, keys that the table calls ignored
@@ -544,7 +546,7 @@ def test_which_jobs_of_a_file_are_run(name):
     ],
 )
 def test_conditions_are_judged_for_a_push_to_the_branch(condition, answer):
-    assert travis_conditions.holds(condition, "master") is answer
+    assert conditions.holds(condition, "master") is answer
 
 
 def test_more_jobs_than_can_be_run_are_an_error_and_no_pass():

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from greenroom.checks import travis_jobs
-from greenroom.checks.runner import run_travis
+from greenroom.checks.inside import run_travis
+from greenroom.checks.rules.travis import jobs
 
 
 def test_a_failure_that_counts_is_not_swallowed_by_a_job_that_may_fail():
@@ -15,9 +15,9 @@ def test_a_failure_that_counts_is_not_swallowed_by_a_job_that_may_fail():
         'python: ["3.11", "3.12"]\nscript: pytest\njobs:\n  include: [{name: lint, script: flake8}]\n  allow_failures:'
         ' [{python: "3.12.1"}]\n'
     )
-    plan = travis_jobs.read(text, "master", "3.12.4")
+    plan = jobs.read(text, "master", "3.12.4")
     assert [(job.name, job.allowed) for job in plan.jobs] == [("Python 3.12", False), ("test: lint", False)]
-    alone = travis_jobs.read(
+    alone = jobs.read(
         'python: ["3.11", "3.12"]\nscript: pytest\njobs:\n  allow_failures: [{python: "3.11"}, {python: "3.12"},'
         " {stage: 1}]\n",
         "master",
@@ -41,7 +41,7 @@ def test_a_failure_that_counts_is_not_swallowed_by_a_job_that_may_fail():
 )
 def test_a_small_file_cannot_cost_much(text):
     began = time.process_time()
-    plan = travis_jobs.read(text, "master")
+    plan = jobs.read(text, "master")
     assert plan.problem or plan.other
     assert time.process_time() - began < 5, "seconds of this process, where the whole would take years"
 

@@ -19,9 +19,11 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.basics import clock
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UserError
-from greenroom.checks import actions, ignoring, queries, sarif, sarif_in, uploads
+from greenroom.checks import actions, queries
+from greenroom.checks.actions import policies, sarif_uploads
 from greenroom.checks.builtin import scan_report, scanning
 from greenroom.checks.models import CheckRun, Ignore
+from greenroom.checks.rules import sarif, sarif_import
 from greenroom.entrypoints.api import routing, views_gate, views_scans
 from greenroom.git.models import Push
 from tests.checks.dyno_side import write
@@ -49,7 +51,7 @@ def log(*results, tool="acme scan", **run):
 
 
 def read(content, *roots):
-    return sarif_in.read(json.dumps(content).encode() if isinstance(content, dict) else content, roots)
+    return sarif_import.read(json.dumps(content).encode() if isinstance(content, dict) else content, roots)
 
 
 def rows(content, *roots):
@@ -58,8 +60,8 @@ def rows(content, *roots):
 
 def test_a_real_log_of_ruff_is_read_plain_and_gzipped():
     data = (CORPUS / "ruff.sarif").read_bytes()
-    scans = sarif_in.read(data, ["/home/ci/checkout"])
-    assert scans == sarif_in.read(gzip.compress(data), ["/home/ci/checkout/"])
+    scans = sarif_import.read(data, ["/home/ci/checkout"])
+    assert scans == sarif_import.read(gzip.compress(data), ["/home/ci/checkout/"])
     assert (scans[0].tool, scans[0].done) == ("ruff", True)
     assert {(row.path, row.rule) for row in scans[0].rows} >= {("app/a.py", "S602")}
 
@@ -159,9 +161,9 @@ def test_a_log_that_makes_no_sense_gets_an_error_with_the_place(content, words):
 
 
 def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(monkeypatch):
-    monkeypatch.setattr(sarif_in, "MAX_BYTES", 1000)
+    monkeypatch.setattr(sarif_import, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="more than"):
-        sarif_in.read(gzip.compress(b" " * 100_000))
+        sarif_import.read(gzip.compress(b" " * 100_000))
 
 
 class Repo:
@@ -189,8 +191,10 @@ def repo(shop, home):
 @pytest.fixture
 def report(shop, home, bob):
     def do(sha, content, deployed="", name=""):
-        check, scan = uploads.one_of(read(content), name)[0]
-        return uploads.upload(app=shop, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=home, actor=bob)
+        check, scan = sarif_uploads.one_of(read(content), name)[0]
+        return sarif_uploads.upload(
+            app=shop, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=home, actor=bob
+        )
 
     return do
 
@@ -306,7 +310,7 @@ def test_an_ignored_finding_passes_until_its_end_and_then_counts_even_where_it_i
     second = repo.commit({"app/a.py": BAD})
     red = report(second, log(result()), deployed=first)
     mark = red.annotations.get().fingerprint
-    row = ignoring.ignore(
+    row = policies.ignore(
         app=shop, fingerprint=mark[:12], reason="not reachable", until=clock.now() + timedelta(days=3), actor=alice
     )
     assert AuditEntry.objects.get(action="check.ignore").detail["fingerprint"] == mark
@@ -318,7 +322,7 @@ def test_an_ignored_finding_passes_until_its_end_and_then_counts_even_where_it_i
     Ignore.objects.filter(pk=row.pk).update(until=clock.now() - timedelta(minutes=1))
     late = report(second, log(result()), deployed=second)
     assert (late.conclusion, "its ignore by alice@example.com ended" in late.title) == ("failure", True)
-    ignoring.unignore(app=shop, fingerprint=mark, actor=alice)
+    policies.unignore(app=shop, fingerprint=mark, actor=alice)
     assert report(second, log(result()), deployed=second).conclusion == "success"
 
 
@@ -336,7 +340,7 @@ def test_an_ignored_finding_passes_until_its_end_and_then_counts_even_where_it_i
 def test_an_ignore_without_reason_end_or_finding_is_refused(shop, alice, change, error, words):
     wish = {"fingerprint": "f" * 64, "reason": "not reachable", "until": timedelta(days=1), **change}
     with pytest.raises(error, match=words):
-        ignoring.ignore(app=shop, actor=alice, **{**wish, "until": clock.now() + wish["until"]})
+        policies.ignore(app=shop, actor=alice, **{**wish, "until": clock.now() + wish["until"]})
     assert not Ignore.objects.exists()
 
 
@@ -355,7 +359,7 @@ def test_an_app_may_want_two_people_for_an_override(shop, alice, bob):
     run = actions.begin(app=shop, sha=sha, names=["scan"])[0]
     CheckRun.objects.filter(pk=run.pk).update(status="completed", conclusion="failure")
     wish = {"app": shop, "sha": sha, "checks": ["scan"], "reason": "known and harmless"}
-    ignoring.change_policy(app=shop, actor=alice, two_people=True)
+    policies.change_policy(app=shop, actor=alice, two_people=True)
     with pytest.raises(ForbiddenError, match="wants two people"):
         actions.override(actor=alice, **wish)
     actions.override(actor=bob, **wish)
@@ -369,7 +373,7 @@ def test_a_required_check_of_which_nothing_is_ever_heard_is_stale_after_the_app_
     CheckRun.objects.update(created_at=clock.now() - timedelta(minutes=40), status="completed", conclusion="success")
     required = ["scan", "ci/build"]
     assert actions.judge(app=shop, sha=sha, required=required).colour == "pending"
-    ignoring.change_policy(app=shop, actor=alice, stale_after=30)
+    policies.change_policy(app=shop, actor=alice, stale_after=30)
     verdict = actions.judge(app=shop, sha=sha, required=required)
     assert (verdict.colour, verdict.reasons) == (
         "blocked",
@@ -378,7 +382,7 @@ def test_a_required_check_of_which_nothing_is_ever_heard_is_stale_after_the_app_
     actions.report(app=shop, sha=sha, name="ci/build", status="completed", conclusion="success")
     assert actions.judge(app=shop, sha=sha, required=required).colour == "green"
     with pytest.raises(UserError, match="5 to 10080"):
-        ignoring.change_policy(app=shop, actor=alice, stale_after=1)
+        policies.change_policy(app=shop, actor=alice, stale_after=1)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_nothing_is_said_of_waiting_when_the_dyno_is_there_at_once(at_server, gr
 
 
 def test_the_answer_is_waited_for_longer_than_the_server_needs_at_most():
-    from greenroom.addons.postgres.dumps import DEADLINE
-    from greenroom.app_migrations.rehearsal.actions import COPY_SECONDS
+    from greenroom.addons.postgres.drivers.dumps import DEADLINE
+    from greenroom.app_migrations.actions.rehearsals import COPY_SECONDS
 
     assert run.START_SECONDS > DEADLINE + COPY_SECONDS

@@ -9,10 +9,10 @@ SRC = Path(__file__).parent.parent.parent / "src"
 WALKED = [
     "greenroom/deliveries",
     "greenroom/releases",
-    "greenroom/app_migrations/actions.py",
-    "greenroom/app_migrations/going_back.py",
+    "greenroom/app_migrations/actions/__init__.py",
+    "greenroom/app_migrations/queries/rollback_warnings.py",
     "greenroom/dynos/actions.py",
-    "greenroom/dynos/queries.py",
+    "greenroom/dynos/queries/__init__.py",
     "greenroom/entrypoints/api/views_releases.py",
     "greenroom/entrypoints/api/views_gate.py",
     "greenroom_cli/deliveries.py",
@@ -75,7 +75,7 @@ def all_hints() -> dict[str, set[str]]:
     files = [
         path
         for name in WALKED
-        for path in ([SRC / name] if name.endswith(".py") else sorted((SRC / name).glob("*.py")))
+        for path in ([SRC / name] if name.endswith(".py") else sorted((SRC / name).rglob("*.py")))
     ]
     found = {str(path.relative_to(SRC)): of_tree(ast.parse(path.read_text())) for path in files}
     return {name: texts for name, texts in found.items() if texts}

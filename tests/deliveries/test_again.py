@@ -14,10 +14,11 @@ from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars import actions as config_vars
-from greenroom.deliveries import actions, gate, queries
+from greenroom.deliveries import actions, queries
+from greenroom.deliveries.loop import gate
+from greenroom.deliveries.loop.steps import Steps
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
-from greenroom.deliveries.steps import Steps
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git.models import Push
 from greenroom.slugs.models import Slug

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from greenroom.deliveries import loop
-from greenroom.deliveries.alone import holding_lock
+from greenroom.deliveries.drivers.app_lock import holding_lock
 from greenroom.deliveries.models import Delivery
 from greenroom.engine.memory import MemoryEngine
 from tests.at_once import at_once

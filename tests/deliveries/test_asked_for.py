@@ -53,7 +53,7 @@ def test_after_the_remedy_the_same_commit_goes_on(world, turning):
     turning.turn()
     world.set(BIG=None)
     Delivery.objects.exclude(pk=row.pk).delete()
-    from greenroom.deliveries.retrying import retry
+    from greenroom.deliveries.actions.retries import retry
 
     retry(actor=world.alice, delivery=world.read(row), home=world.home)
     assert world.run(row).state == "live"

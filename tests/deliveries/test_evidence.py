@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.deliveries.evidence import CODE, SCHEMA, SHOWN, UNKNOWN, Seen, judge
+from greenroom.deliveries.rules.boot_failure import CODE, SCHEMA, SHOWN, UNKNOWN, Seen, judge
 
 TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\n'
 EXITED, R10 = "web.1 exited with status 1", "web.1 did not bind to $PORT within its boot time (R10)"

@@ -21,9 +21,9 @@ from greenroom.checks import actions as checks
 from greenroom.checks.models import CheckRun, Override
 from greenroom.config_vars import actions as config_vars
 from greenroom.deliveries import actions, queries
-from greenroom.deliveries import gate as gatekeeper
+from greenroom.deliveries.loop import gate as gatekeeper
+from greenroom.deliveries.loop.steps import Steps
 from greenroom.deliveries.rules import Step, next_step
-from greenroom.deliveries.steps import Steps
 from greenroom.dynos import actions as dynos
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git.models import Push

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
+from greenroom.app_migrations.drivers.probes import Answer, without_database
 from greenroom.app_migrations.models import MigrationState, Rehearsal
-from greenroom.app_migrations.probe import Answer, without_database
 from greenroom.basics import clock
 from greenroom.config_vars.models import ConfigVersion
 from greenroom.deliveries.rules import Step, settings_lines

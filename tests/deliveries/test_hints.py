@@ -24,9 +24,10 @@ from greenroom.app_migrations.models import MigrationState
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError
 from greenroom.checks.models import CheckRun
-from greenroom.deliveries import actions, holding
+from greenroom.deliveries import actions
+from greenroom.deliveries.actions import held as holding
+from greenroom.deliveries.actions.retries import retry, retry_release
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.retrying import retry, retry_release
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno, Rollout
@@ -131,7 +132,7 @@ class Response:
 
 @pytest.fixture
 def walker(alice, shop, settings, monkeypatch, db, tmp_path):
-    monkeypatch.setattr("greenroom.deliveries.steps.intact", lambda *_: True)
+    monkeypatch.setattr("greenroom.deliveries.loop.steps.intact", lambda *_: True)
     monkeypatch.setattr("greenroom.dynos.actions.intact", lambda *_: True)
     monkeypatch.setenv("GREENROOM_WATCH_SECONDS", "0")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -367,14 +368,14 @@ FOLLOWED: dict[str, Walk] = {
     "rules: deliveries:retry beside a release that serves": Walk(failed_later, live),
     "rules: deliveries:retry after a failed build": Walk(build_failed, lambda w: w.delivery_state() == "received"),
     "rules: deliveries:retry after the platform's own failure": Walk(broken_off, live),
-    D + "outcomes.py|greenroom logs -a {}": Walk(failed_boot_logs, lambda w: True, code=1),
-    D + "steps.py|greenroom checks {} -a {}": Walk(red_delivery, shown("tests"), code=1),
+    D + "actions/outcomes.py|greenroom logs -a {}": Walk(failed_boot_logs, lambda w: True, code=1),
+    D + "loop/steps.py|greenroom checks {} -a {}": Walk(red_delivery, shown("tests"), code=1),
     "checks: checks:info of a red check": Walk(red, shown("tests")),
     "checks: checks:rerun of one without result": Walk(
         no_result, lambda w: CheckRun.objects.filter(attempt=2).exists()
     ),
     "advice: deploy:resume of a paused app": Walk(paused, live),
-    D + "holding.py|greenroom deliveries -a {}": Walk(
+    D + "actions/held.py|greenroom deliveries -a {}": Walk(
         lambda w: refused_text(lambda: (w.live(), holding.drop(actor=w.alice, app=w.app, home=w.home))), shown("live")
     ),
     "holding: drop of a delivery that is not held": Walk(
@@ -399,41 +400,41 @@ FOLLOWED: dict[str, Walk] = {
         lambda w: (w.live(), w.failed(), w.hint_in(w.run_command("releases").output, having="releases:retry"))[2], live
     ),
     C + "releases.py|greenroom logs{}   (to try it again: greenroom releases:retry{})": Walk(failed_config, live),
-    D + "retrying.py|greenroom deliveries:wait {} -a {}": Walk(retry_of("checking"), live),
-    D + "retrying.py|to restart what runs: greenroom ps:restart -a {}": Walk(
+    D + "actions/retries.py|greenroom deliveries:wait {} -a {}": Walk(retry_of("checking"), live),
+    D + "actions/retries.py|to restart what runs: greenroom ps:restart -a {}": Walk(
         retry_of("live"), lambda w: Rollout.objects.get(state="live").restart_seq > 0
     ),
-    D + "retrying.py|to restart it: greenroom ps:restart -a {}": Walk(
+    D + "actions/retries.py|to restart it: greenroom ps:restart -a {}": Walk(
         no_command_to_retry, lambda w: Rollout.objects.get(state="live").restart_seq > 0
     ),
-    D + "retrying.py|greenroom deliveries -a {}": Walk(retry_of("superseded"), shown("superseded")),
-    D + "retrying.py|greenroom releases -a {}": Walk(retry_after(lambda w, row: w.live()), shown("Current: v")),
-    D + "retrying.py|greenroom checks {} -a {}": Walk(
+    D + "actions/retries.py|greenroom deliveries -a {}": Walk(retry_of("superseded"), shown("superseded")),
+    D + "actions/retries.py|greenroom releases -a {}": Walk(retry_after(lambda w, row: w.live()), shown("Current: v")),
+    D + "actions/retries.py|greenroom checks {} -a {}": Walk(
         retry_after(lambda w, row: CheckRun.objects.filter(sha=row.sha, name="tests").update(conclusion="failure")),
         shown("failure"),
         code=1,
     ),
-    D + "retrying.py|greenroom deploy:resume -a {}": Walk(
+    D + "actions/retries.py|greenroom deploy:resume -a {}": Walk(
         retry_after(lambda w, row: pause(w)), lambda w: not w.fresh_app().deploy_paused
     ),
     "retrying: deploy:resume of a green commit": Walk(green_and_paused, live),
-    D + "retrying.py|heroku rollback vN -a {} goes back to an earlier one": Walk(
+    D + "actions/retries.py|heroku rollback vN -a {} goes back to an earlier one": Walk(
         lambda w: old_slug(w).replace("vN", first(w)).removesuffix(" goes back to an earlier one"),
         lambda w: live(w) and w.serving() == f"{1:040x}",
     ),
-    D + "outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(
+    D + "actions/outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(
         misfit, lambda w: live(w) and w.serving() == f"{1:040x}"
     ),
-    D + "actions.py|greenroom releases -a {}": Walk(
+    D + "actions/__init__.py|greenroom releases -a {}": Walk(
         lambda w: refused_text(lambda: actions.rollback_target(w.app, 99)), lambda w: w.result.exit_code == 0
     ),
-    D + "queries.py|greenroom deliveries -a {}": Walk(
+    D + "queries/__init__.py|greenroom deliveries -a {}": Walk(
         lambda w: (w.live(), refused_text(lambda: actions.queries.by_id(w.app, "f" * 9)))[1], shown("live")
     ),
-    "greenroom/releases/queries.py|greenroom releases -a {}": Walk(
+    "greenroom/releases/queries/__init__.py|greenroom releases -a {}": Walk(
         lambda w: (w.live(), refused_text(lambda: releases.by_name(w.app, "v99")))[1], shown("Current: v")
     ),
-    "greenroom/dynos/queries.py|greenroom ps -a {}": Walk(
+    "greenroom/dynos/queries/__init__.py|greenroom ps -a {}": Walk(
         lambda w: (w.live(), refused_text(lambda: dyno_queries.by_name(w.app, "run.1")))[1], shown("web.1: up")
     ),
     "greenroom/dynos/actions.py|greenroom ps -a {}": Walk(
@@ -515,7 +516,7 @@ ELSEWHERE: dict[str, str] = {
     **{
         f"{file}|{PUSH}": "push"
         for file in (
-            D + "retrying.py",
+            D + "actions/retries.py",
             "greenroom/dynos/actions.py",
             "greenroom/entrypoints/api/views_gate.py",
             C + "deliveries.py",
@@ -539,31 +540,31 @@ ELSEWHERE: dict[str, str] = {
     C + "migrations.py|{} greenroom migrations:run{} {}": "restore",
     C + "migrations.py|{}put the whole database back: greenroom pg:restore {}{}": "restore",
     C + "migrations.py|greenroom version --server": "held",
-    "greenroom/app_migrations/actions.py|greenroom run --no-snapshot ...": "restore",
-    "greenroom/app_migrations/actions.py|{}; without one: greenroom run --no-snapshot ...": "restore",
-    "greenroom/app_migrations/actions.py|wait for it: greenroom logs --tail --dyno {} -a {}": "held",
-    "greenroom/app_migrations/actions.py|wait for it: greenroom pg:snapshots -a {}": "restore",
-    "greenroom/app_migrations/going_back.py|migrate back first, or: {} --force": "back",
-    "greenroom/app_migrations/going_back.py|{} --confirm {}   (or {})": "back",
-    "greenroom/app_migrations/going_back.py|run {}": "back",
+    "greenroom/app_migrations/actions/__init__.py|greenroom run --no-snapshot ...": "restore",
+    "greenroom/app_migrations/actions/__init__.py|{}; without one: greenroom run --no-snapshot ...": "restore",
+    "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom logs --tail --dyno {} -a {}": "held",
+    "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom pg:snapshots -a {}": "restore",
+    "greenroom/app_migrations/queries/rollback_warnings.py|migrate back first, or: {} --force": "back",
+    "greenroom/app_migrations/queries/rollback_warnings.py|{} --confirm {}   (or {})": "back",
+    "greenroom/app_migrations/queries/rollback_warnings.py|run {}": "back",
     "greenroom/dynos/actions.py|greenroom run -a {} -- python manage.py shell": "held",
     "greenroom/dynos/actions.py|greenroom run -a {} -- COMMAND starts another": "held",
-    D + 'rules.py|in the settings: DEBUG = os.environ.get("DEBUG") == "1"': "evidence",
+    D + 'rules/__init__.py|in the settings: DEBUG = os.environ.get("DEBUG") == "1"': "evidence",
     D
-    + 'rules.py|in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)': (
+    + 'rules/__init__.py|in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)': (
         "evidence"
     ),
-    D + "rules.py|in the settings: {}": "evidence",
-    D + "rules.py|add this line to the Procfile, commit and push: {}": "evidence",
+    D + "rules/__init__.py|in the settings: {}": "evidence",
+    D + "rules/__init__.py|add this line to the Procfile, commit and push: {}": "evidence",
 }
 WORDS = {
-    D + "actions.py|push it again on top, or roll back",
-    D + "retrying.py|push it again on top, or roll back",
-    D + "gate.py|push a new commit",
-    D + "outcomes.py|greenroom doctor",
-    D + "sources.py|POST /sources, PUT the archive to its put_url, then name its get_url",
-    D + "sources.py|upload it again",
-    D + "health.py|\nhint: {}",
+    D + "actions/__init__.py|push it again on top, or roll back",
+    D + "actions/retries.py|push it again on top, or roll back",
+    D + "loop/gate.py|push a new commit",
+    D + "actions/outcomes.py|greenroom doctor",
+    D + "actions/source_builds.py|POST /sources, PUT the archive to its put_url, then name its get_url",
+    D + "actions/source_builds.py|upload it again",
+    D + "loop/health_gate.py|\nhint: {}",
     "greenroom/dynos/actions.py|process types are: {}",
     "greenroom/dynos/actions.py|sizes are {}",
     "greenroom/dynos/actions.py|set WEB_CONCURRENCY for more processes in each dyno",

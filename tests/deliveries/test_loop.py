@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from greenroom.basics import clock
-from greenroom.deliveries import loop, transcript
+from greenroom.deliveries import loop
+from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.engine.memory import MemoryEngine
 

@@ -11,7 +11,8 @@ import pytest
 from greenroom.app_migrations.actions import begin_run
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.basics import clock
-from greenroom.deliveries import actions, holding, queries
+from greenroom.deliveries import actions, queries
+from greenroom.deliveries.actions import held as holding
 from greenroom.dynos.actions import make_one_off
 from greenroom.dynos.models import Dyno, Rollout
 from greenroom.releases.models import Release

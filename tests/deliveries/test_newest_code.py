@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from greenroom.checks.models import CheckRun
-from greenroom.deliveries import actions, holding, keeping
-from greenroom.deliveries.retrying import retry
+from greenroom.deliveries import actions
+from greenroom.deliveries.actions import held
+from greenroom.deliveries.actions.retries import retry
+from greenroom.deliveries.queries import newest_green
 from greenroom.dynos.models import Rollout
 from greenroom.releases.models import Release
 
@@ -94,7 +96,7 @@ def hold(world, row):
 
 def drop(world, row):
     hold(world, row)
-    return holding.drop(actor=world.alice, app=world.app, home=world.home)
+    return held.drop(actor=world.alice, app=world.app, home=world.home)
 
 
 def test_a_dropped_release_does_not_come_back(world):
@@ -149,7 +151,7 @@ def test_the_usual_change_says_nothing_of_other_code(world):
     world.live()
     made = world.set(FOO="1")
     assert made.description == "Set FOO config vars"
-    assert keeping.unserved(made) is None
+    assert newest_green.unserved(made) is None
 
 
 def test_changes_of_config_rollback_and_scale_are_in_the_apps_log_in_herokus_words(

@@ -11,7 +11,8 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, AuditEntry
 from greenroom.apps.actions import change_settings
 from greenroom.basics import clock
-from greenroom.deliveries import actions, gate
+from greenroom.deliveries import actions
+from greenroom.deliveries.loop import gate
 from greenroom.deliveries.models import Delivery
 from greenroom.slugs.models import Slug
 

@@ -13,7 +13,8 @@ from django.db import transaction
 
 from greenroom.apps.models import App
 from greenroom.builds.models import Build
-from greenroom.deliveries import actions, retention
+from greenroom.deliveries import actions
+from greenroom.deliveries.actions import retention
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Rollout
 from greenroom.engine.memory import MemoryEngine

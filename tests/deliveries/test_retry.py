@@ -6,8 +6,10 @@ import pytest
 
 from greenroom.basics.errors import ConflictError, UserError
 from greenroom.checks.models import CheckRun
-from greenroom.deliveries import actions, advice, holding
-from greenroom.deliveries.retrying import retry, retry_release
+from greenroom.deliveries import actions
+from greenroom.deliveries.actions import held
+from greenroom.deliveries.actions.retries import retry, retry_release
+from greenroom.deliveries.queries import remedies
 from greenroom.deliveries.rules import Step
 from greenroom.dynos.models import Rollout
 from tests.api.world import client_of
@@ -161,7 +163,7 @@ def test_who_drops_a_release_that_has_gone_on_since_drops_no_other(world):
         Rollout.objects.filter(release=world.read(row).release).update(state="held")
         actions.advance(delivery=world.read(row), state="held", home=world.home)
     with pytest.raises(ConflictError, match="is superseded, not held"):
-        holding.drop(actor=world.alice, app=world.app, home=world.home, wanted=rows[0])
+        held.drop(actor=world.alice, app=world.app, home=world.home, wanted=rows[0])
     assert world.read(rows[1]).state == "held"
 
 
@@ -220,15 +222,15 @@ def test_the_failure_names_the_way_on_in_the_push_the_log_the_list_and_the_dynos
 
 
 def test_where_an_app_stands_is_told_with_a_command_that_helps(world):
-    assert advice.standing(world.app) == ("shop has no code yet.", "git push greenroom HEAD:master")
+    assert remedies.standing(world.app) == ("shop has no code yet.", "git push greenroom HEAD:master")
     row = world.push()
-    assert advice.standing(world.app)[1] == f"greenroom deliveries:wait {row.sha[:8]} -a shop"
+    assert remedies.standing(world.app)[1] == f"greenroom deliveries:wait {row.sha[:8]} -a shop"
     world.run(row)
-    assert advice.standing(world.app) == ("", "")
+    assert remedies.standing(world.app) == ("", "")
     world.app.formation.update(quantity=0)
-    assert advice.standing(world.app) == ("web is scaled to 0.", "greenroom ps:scale web=1 -a shop")
+    assert remedies.standing(world.app) == ("web is scaled to 0.", "greenroom ps:scale web=1 -a shop")
     world.live(process_types={"worker": "x"})
-    assert "no web process" in advice.standing(world.app)[0]
+    assert "no web process" in remedies.standing(world.app)[0]
 
 
 def test_a_one_off_dyno_while_the_first_delivery_is_on_its_way_names_it(world):

@@ -10,16 +10,16 @@ from datetime import timedelta
 import pytest
 
 from greenroom.basics import clock
-from greenroom.deliveries import actions, questions, trial
-from greenroom.deliveries.loop import DeliveryLoop
-from greenroom.deliveries.patience import VERDICT, watch_seconds
+from greenroom.deliveries import actions
+from greenroom.deliveries.loop import DeliveryLoop, health_requests, trial
+from greenroom.deliveries.queries.time_limits import VERDICT, watch_seconds
 from greenroom.deliveries.rules import Step
 from greenroom.dynos import queries as dynos
 from greenroom.dynos.loop import DynoLoop
 from greenroom.dynos.models import Dyno, Rollout
 from greenroom.releases.models import Release
 from greenroom.router import queries as router
-from greenroom.router.health import Answer
+from greenroom.router.drivers.health_gate import Answer
 from greenroom.router.models import Route
 
 pytestmark = pytest.mark.django_db
@@ -164,7 +164,7 @@ def test_one_that_stops_answering_ends_and_one_bad_answer_is_not_enough(world, w
         Answer(True, "200"),
         *[Answer(False, "GET / answered 500")] * 3,
     ]
-    monkeypatch.setattr(questions, "ask", lambda *_, **__: answers.pop(0))
+    monkeypatch.setattr(health_requests, "ask", lambda *_, **__: answers.pop(0))
     monkeypatch.setattr(trial, "EVERY", 0.0)
     it = trial.Trial(world.home)
     seen = []
@@ -280,7 +280,7 @@ def test_an_app_whose_dynos_hang_leaves_hands_to_the_others(world, watched, loop
         )
     loop.turn()
     loop.turn()
-    assert len(loop.asked) == questions.PER_APP
+    assert len(loop.asked) == health_requests.PER_APP
     reply(loop, True)
     loop.turn()
-    assert len(loop.asked) == questions.PER_APP + 1
+    assert len(loop.asked) == health_requests.PER_APP + 1

@@ -17,7 +17,7 @@ from typing import Any
 from greenroom.basics import logfile
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount
 from greenroom.engine.errors import EngineAwayError
-from greenroom.engine.local import seen
+from greenroom.engine.local import state_reader
 from greenroom.engine.local.client import LocalEngine
 from greenroom.engine.local.supervisor import find_bwrap
 
@@ -181,7 +181,7 @@ class Machine:
         return [line.raw.partition(" ")[2] for line in lines if not process or line.process == process]
 
     def shim(self, dyno_id: str) -> int:
-        values = seen.raw(self.home, dyno_id)
+        values = state_reader.raw(self.home, dyno_id)
         assert values
         return int(values["pid"])
 

@@ -13,7 +13,7 @@ import pytest
 from greenroom.basics import disk
 from greenroom.engine.contract import PLATFORM, Kind, Mount
 from greenroom.engine.local import deadlines, idmap
-from greenroom.slugs import store
+from greenroom.slugs.drivers import store
 from tests.engine.machine import BOB, IS_ROOT, MODES, Machine
 
 CHANGE = (

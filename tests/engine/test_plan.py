@@ -10,7 +10,7 @@ import pytest
 
 from greenroom.engine.contract import PLATFORM, DynoSpec, Forward, Limits, Mount
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import plan, wire
+from greenroom.engine.local import plan, protocol
 from greenroom.engine.local.plan import Place
 
 
@@ -218,7 +218,7 @@ def test_a_spec_survives_the_wire(place: Place) -> None:
         tty=True,
         egress=False,
     )
-    assert wire.spec_from_wire(wire.decode(wire.encode(wire.spec_to_wire(spec)))) == spec
+    assert protocol.spec_from_wire(protocol.decode(protocol.encode(protocol.spec_to_wire(spec)))) == spec
 
 
 @pytest.mark.parametrize(
@@ -247,9 +247,9 @@ def test_a_spec_survives_the_wire(place: Place) -> None:
 )
 def test_a_wrong_type_on_the_wire_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError):
-        wire.spec_from_wire(wire.spec_to_wire(_spec()) | {field: value})
+        protocol.spec_from_wire(protocol.spec_to_wire(_spec()) | {field: value})
 
 
 def test_a_request_that_is_too_long_is_refused_by_the_client() -> None:
     with pytest.raises(EngineError, match="at most"):
-        wire.encode(wire.spec_to_wire(dataclasses.replace(_spec(), stdin=b"x" * 8_000_000)))
+        protocol.encode(protocol.spec_to_wire(dataclasses.replace(_spec(), stdin=b"x" * 8_000_000)))

@@ -24,7 +24,8 @@ from greenroom.apps import queries as apps
 from greenroom.entrypoints.git_http import app as git_http
 from greenroom.entrypoints.git_http import hooks_server
 from greenroom.entrypoints.git_http.threads import in_thread
-from greenroom.git import actions, runner
+from greenroom.git import actions
+from greenroom.git.drivers import runner
 from tests.postgres import free_port
 
 NEED = {"read": "view", "write": "push"}

@@ -21,8 +21,9 @@ from django.db import connection
 
 from greenroom.apps.models import App
 from greenroom.entrypoints.git_http import hooks_server
-from greenroom.git import actions, queries, repository, runner
-from greenroom.git.hooks import hook
+from greenroom.git import actions, queries
+from greenroom.git.drivers import repository, runner
+from greenroom.git.inside import hook
 from greenroom.git.models import Push
 from tests.postgres import free_port
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from greenroom.git import actions, fetching, repository, rules
+from greenroom.git import actions, rules
+from greenroom.git.drivers import fetch, repository
 from greenroom.git.models import Push
 from greenroom.git.rules import Limits
 from tests.sources.forge import Repo, forging
@@ -33,11 +34,11 @@ def stored(shop, home):
 
 
 def remote(repo):
-    return fetching.Remote(url=repo.url, scheme="http")
+    return fetch.Remote(url=repo.url, scheme="http")
 
 
 def take(shop, home, stored, repo, **options):
-    with fetching.fetched(stored, remote(repo), branch="master") as (commit, quarantine):
+    with fetch.fetched(stored, remote(repo), branch="master") as (commit, quarantine):
         return actions.take(app=shop, home=home, commit=commit, quarantine=quarantine, origin=repo.url, **options)
 
 
@@ -49,7 +50,7 @@ def test_a_branch_becomes_a_push_and_leaves_nothing_behind(shop, home, stored, r
     first = repo.commit("one")
     assert take(shop, home, stored, repo).accepted
     second = repo.commit("two")
-    assert fetching.branches(remote(repo)) == {"master": second}
+    assert fetch.branches(remote(repo)) == {"master": second}
     assert take(shop, home, stored, repo).accepted
     assert take(shop, home, stored, repo).accepted  # nothing new: nothing done
     rows = list(Push.objects.order_by("seq"))
@@ -81,7 +82,7 @@ def test_what_a_push_could_not_bring_cannot_be_fetched_either(shop, home, stored
     tree = repo.git("mktree", "-z", "--missing", stdin=f"100644 blob {blob}\t.git\0".encode())
     repo.push(commit=repo.git("commit-tree", tree, "-m", "evil"))
     forge.mode = mode
-    with pytest.raises(fetching.RemoteError, match="hasDotgit"):
+    with pytest.raises(fetch.RemoteError, match="hasDotgit"):
         take(shop, home, stored, repo)
     assert not Push.objects.exists()
     assert left(stored) == []
@@ -93,8 +94,8 @@ def test_the_limits_of_a_push_hold(shop, home, stored, repo):
     assert not answer.accepted
     assert repository.ref_on_disk(stored, "refs/heads/master") is None
     with (
-        pytest.raises(fetching.RemoteError, match="MB"),
-        fetching.fetched(stored, remote(repo), branch="master", most=100),
+        pytest.raises(fetch.RemoteError, match="MB"),
+        fetch.fetched(stored, remote(repo), branch="master", most=100),
     ):
         pass
     assert left(stored) == []
@@ -109,25 +110,25 @@ def test_a_branch_that_is_too_large_while_it_comes_is_told_to_shrink_and_a_slow_
 
     ended = SimpleNamespace(wait=lambda _: 0)
     for child in (Running(), ended):
-        trouble = fetching._watch(child, tmp_path, time.monotonic() + 60, 1_000_000)
+        trouble = fetch._watch(child, tmp_path, time.monotonic() + 60, 1_000_000)
         assert trouble.message.endswith("; 1 MB are taken at once.")
         assert trouble.hint == rules.KEEP_OUT
-    slow = fetching._watch(Running(), tmp_path, time.monotonic() - 1, 9_000_000)
+    slow = fetch._watch(Running(), tmp_path, time.monotonic() - 1, 9_000_000)
     assert (slow.message, slow.hint) == (
         "The other repository took too long to answer.",
         "greenroom source:sync tries again",
     )
-    assert fetching._watch(ended, tmp_path, time.monotonic() + 60, 9_000_000) is None
+    assert fetch._watch(ended, tmp_path, time.monotonic() + 60, 9_000_000) is None
 
 
 def test_a_redirect_is_not_followed_and_no_other_protocol_is_spoken(stored, forge, repo):
     repo.commit()
     forge.mode = "redirect"
-    with pytest.raises(fetching.RemoteError, match="redirect"):
-        fetching.branches(remote(repo))
+    with pytest.raises(fetch.RemoteError, match="redirect"):
+        fetch.branches(remote(repo))
     for url in (str(repo.bare), f"file://{repo.bare}", "ext::sh -c date", "git://127.0.0.1/x"):
-        with pytest.raises(fetching.RemoteError):
-            fetching.branches(fetching.Remote(url=url, scheme="https"))
+        with pytest.raises(fetch.RemoteError):
+            fetch.branches(fetch.Remote(url=url, scheme="https"))
 
 
 def test_a_push_that_holds_the_repository_is_waited_for(shop, home, stored, repo):
@@ -144,7 +145,7 @@ def test_a_kill_between_the_intent_and_the_ref_loses_and_doubles_nothing(shop, h
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fetching, "keep", killed)
+        patch.setattr(fetch, "keep", killed)
         with pytest.raises(KeyboardInterrupt):
             take(shop, home, stored, repo)
     actions.reconcile(home=home, only=shop)

@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from greenroom.git import inspection, queries, runner
+from greenroom.git import queries
+from greenroom.git.drivers import inspection, runner
 from greenroom.git.models import Push
 from greenroom.git.rules import Limits
 

@@ -15,7 +15,8 @@ import pytest
 from greenroom.accounts.models import AuditEntry
 from greenroom.builds.models import BuildCache
 from greenroom.entrypoints.git_http import service
-from greenroom.git import actions, queries, repository
+from greenroom.git import actions, queries
+from greenroom.git.drivers import repository
 from greenroom.git.models import Push
 
 from .conftest import Checkout, token_of

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from greenroom.basics.errors import NotFoundError
-from greenroom.git import actions, queries, repository
+from greenroom.git import actions, queries
+from greenroom.git.drivers import repository
 from greenroom.git.queries import Change
 
 from .conftest import Checkout

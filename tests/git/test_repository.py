@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from greenroom.git import repository
+from greenroom.git.drivers import repository
 
 
 def test_many_make_the_same_repository_at_once_and_there_is_one(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ import pytest
 
 from greenroom.basics import signing
 from greenroom.basics.errors import ConflictError, UserError
-from greenroom.git import actions, moves, queries, repository, uploads
+from greenroom.git import actions, queries
+from greenroom.git.actions import platform_pushes
+from greenroom.git.drivers import repository, source_archives
+from greenroom.git.drivers.tarball import import_tarball
 from greenroom.git.models import Push
 from greenroom.git.rules import Limits
-from greenroom.git.tarball import import_tarball
 
 pytestmark = pytest.mark.django_db
 KEY = "k" * 50
@@ -183,28 +185,28 @@ def test_a_header_that_asks_for_gigabytes_costs_no_memory(shop, home, repo, tmp_
 
 def test_a_moved_branch_is_a_push_and_only_goes_forward(shop, home, repo, bob, tmp_path):
     first = bring(shop, home, archive(tmp_path, entry("a"))).sha
-    push = moves.move_branch(app=shop, home=home, sha=first, account=None)
+    push = platform_pushes.move_branch(app=shop, home=home, sha=first, account=None)
     assert (push.state, push.ref, push.before, push.after) == ("recorded", "refs/heads/master", "0" * 40, first)
-    assert moves.move_branch(app=shop, home=home, sha=first, account=None) == push
+    assert platform_pushes.move_branch(app=shop, home=home, sha=first, account=None) == push
     second = bring(shop, home, archive(tmp_path, entry("b")), parent=first).sha
     assert set(files(repo, second)) == {"b"}
-    moves.move_branch(app=shop, home=home, sha=second, account=None)
+    platform_pushes.move_branch(app=shop, home=home, sha=second, account=None)
     assert queries.head(shop, home) == second
     with pytest.raises(ConflictError, match="protected"):
-        moves.move_branch(app=shop, home=home, sha=first, account=None)
+        platform_pushes.move_branch(app=shop, home=home, sha=first, account=None)
     assert Push.objects.filter(app=shop, state="recorded").count() == 2
 
 
 def test_a_killed_move_is_finished_or_undone_by_the_reconciler(shop, home, repo, tmp_path, monkeypatch):
     sha = bring(shop, home, archive(tmp_path, entry("a"))).sha
-    monkeypatch.setattr(moves.runner, "output", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(platform_pushes.runner, "output", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        moves.move_branch(app=shop, home=home, sha=sha, account=None)
+        platform_pushes.move_branch(app=shop, home=home, sha=sha, account=None)
     monkeypatch.undo()
     assert Push.objects.get(app=shop).state == "intent"
     actions.reconcile(home=home)
     assert Push.objects.get(app=shop).state == "abandoned"
-    assert moves.move_branch(app=shop, home=home, sha=sha, account=None).state == "recorded"
+    assert platform_pushes.move_branch(app=shop, home=home, sha=sha, account=None).state == "recorded"
 
 
 def test_a_commit_is_lent_with_all_it_needs_and_nothing_else(shop, cafe, home, repo, tmp_path):
@@ -212,7 +214,7 @@ def test_a_commit_is_lent_with_all_it_needs_and_nothing_else(shop, cafe, home, r
     first = bring(shop, home, archive(tmp_path, entry("a"))).sha
     second = bring(shop, home, archive(tmp_path, entry("b")), parent=first).sha
     other = bring(shop, home, archive(tmp_path, entry("secret"))).sha
-    moves.lend(source=shop, target=cafe, home=home, sha=second)
+    platform_pushes.lend(source=shop, target=cafe, home=home, sha=second)
     assert set(files(theirs, second)) == {"b"}
     assert queries.commit(cafe, home, second).parents == (first,)
     assert queries.resolve(cafe, home, other) is None
@@ -220,20 +222,20 @@ def test_a_commit_is_lent_with_all_it_needs_and_nothing_else(shop, cafe, home, r
 
 
 def test_an_upload_is_found_by_its_own_link_alone(home):
-    links = uploads.offer(
+    links = source_archives.offer(
         lambda payload, purpose, seconds: signing.sign(payload, key=KEY, purpose=purpose, seconds=seconds),
         base="http://localhost:5000",
     )
-    assert uploads.file_of("https://github.com/x.tar.gz", home=home, key=KEY) is None
+    assert source_archives.file_of("https://github.com/x.tar.gz", home=home, key=KEY) is None
     with pytest.raises(UserError, match="Nothing was uploaded"):
-        uploads.file_of(links["get_url"], home=home, key=KEY)
+        source_archives.file_of(links["get_url"], home=home, key=KEY)
     for url in (
         links["put_url"],
         links["get_url"] + "x",
         "http://localhost:5000/streams/sources/../../keys/master.key",
     ):
         with pytest.raises(UserError):
-            uploads.file_of(url, home=home, key=KEY)
+            source_archives.file_of(url, home=home, key=KEY)
 
 
 def test_files_that_the_repository_has_already_cost_nothing_and_the_commit_is_there(shop, home, repo, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom_cli.host import keeper, strays
+from greenroom_cli.host import processes, unlisted_processes
 from greenroom_cli.host.components import Component
 
 SLEEPER = "import time; time.sleep(600)"
@@ -45,10 +45,10 @@ def _home(home: Path) -> Iterator[Path]:
         yield home
     finally:
         for name in ("caddy", "supervisor", "web", "worker", "postgres", "host"):
-            if name != "host" or keeper.known(home, name) != keeper.identity(os.getpid()):
-                keeper.stop(home, name, signal.SIGKILL, 5)
-        for rows in strays.components(home).values():
-            keeper.end(rows, signal.SIGKILL, 5)
+            if name != "host" or processes.known(home, name) != processes.identity(os.getpid()):
+                processes.stop(home, name, signal.SIGKILL, 5)
+        for rows in unlisted_processes.components(home).values():
+            processes.end(rows, signal.SIGKILL, 5)
 
 
 @pytest.fixture

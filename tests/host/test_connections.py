@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from greenroom.basics.crowd import Crowd
+from greenroom.basics.waiting_limits import Crowd
 from greenroom.entrypoints.streams import proxy
 from greenroom.project import connections
 from greenroom_cli.host import keys

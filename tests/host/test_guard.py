@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from greenroom_cli.host import guard
+from greenroom_cli.host import migration_records
 
 
 class Server:
@@ -51,5 +51,5 @@ class Server:
 )
 def test_the_next_start_tries_again_where_a_database_could_not_be_guarded(tmp_path, server, complete):
     (tmp_path / "postgres").mkdir()
-    guard.everywhere(tmp_path, server.connect)
-    assert (tmp_path / "postgres" / f"guard.{guard.VERSION}").exists() is complete
+    migration_records.everywhere(tmp_path, server.connect)
+    assert (tmp_path / "postgres" / f"guard.{migration_records.VERSION}").exists() is complete

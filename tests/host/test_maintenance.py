@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.app_migrations import turn as migrations
+from greenroom.app_migrations import loop as migrations
 from greenroom.apps.models import App
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries import lifecycle
+from greenroom.deliveries.actions import app_lifecycle
 from greenroom.engine.memory import MemoryEngine
 from greenroom.project import maintenance
-from greenroom.router import endpoints
-from greenroom.sources import telling
+from greenroom.router.actions import sni_endpoints
+from greenroom.sources.loop import reports
 from greenroom.sources.models import Source
 from greenroom.webhooks import loop as webhooks
 from greenroom.webhooks.models import Webhook
@@ -44,7 +44,7 @@ def test_an_app_that_cannot_be_finished_does_not_keep_others_from_being_whole(
 ):
     done = []
     first, _ = (deliveries.create_app(actor=alice, name=name, home=home) for name in ("first", "second"))
-    monkeypatch.setattr(lifecycle, "finish", fails_for(first, done))
+    monkeypatch.setattr(app_lifecycle, "finish", fails_for(first, done))
     turning.turn()
     turning.turn()
     assert done == ["second", "second"]
@@ -54,7 +54,7 @@ def test_an_app_that_cannot_be_finished_does_not_keep_others_from_being_whole(
 def test_a_certificate_that_cannot_be_renewed_does_not_keep_others_from_it(shop, cafe, turning, monkeypatch):
     done = []
     App.objects.update(acm=True)
-    monkeypatch.setattr(endpoints, "renew", fails_for(shop, done))
+    monkeypatch.setattr(sni_endpoints, "renew", fails_for(shop, done))
     turning.turn()
     assert done == [cafe.name]
 
@@ -96,8 +96,8 @@ def test_reports_of_one_source_do_not_stop_those_of_another(shop, cafe, home, se
             hook=app.name,
         )
     done = []
-    monkeypatch.setattr(telling, "note_wanted", fails_for(shop, done))
-    telling.ReportTurn(home, settings.INSTALLATION).turn()
+    monkeypatch.setattr(reports, "note_wanted", fails_for(shop, done))
+    reports.ReportTurn(home, settings.INSTALLATION).turn()
     assert done == [cafe.name]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from greenroom_cli.host import commands, keeper
+from greenroom_cli.host import commands, processes
 
 
 def called(*words: str) -> Result:
@@ -24,13 +24,13 @@ def called(*words: str) -> Result:
 @pytest.fixture
 def foreign(place, sleeper, monkeypatch) -> Path:
     """A home whose host process may not be signalled."""
-    keeper.start(place, sleeper("host"))
+    processes.start(place, sleeper("host"))
 
     def refuse(who, number):
         raise PermissionError(1, "Operation not permitted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(keeper, "send_signal", refuse)
+        patch.setattr(processes, "send_signal", refuse)
         yield place
 
 
@@ -51,7 +51,7 @@ def test_down_by_a_user_who_may_not_end_the_processes_names_the_owners_command(f
     assert "cannot be signalled: Operation not permitted. They belong to " in result.stderr
     assert f"hint: {words} {foreign}\n" in result.stderr
     assert "Greenroom is down" not in result.stderr
-    assert keeper.known(foreign, "host"), "it still runs"
+    assert processes.known(foreign, "host"), "it still runs"
 
 
 def test_a_file_that_may_not_be_used_is_named(place, monkeypatch):

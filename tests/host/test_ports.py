@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom_cli.host import components, doctor, keeper, low_ports, ports, status, up
+from greenroom_cli.host import components, doctor, low_ports, ports, processes, status, up
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
@@ -92,7 +92,7 @@ def test_only_components_with_low_ports_are_started_with_that_right():
 
 def test_status_and_doctor_notice_a_router_that_listens_nowhere(place, sleeper):
     install = installation()
-    keeper.start(place, sleeper("caddy"))
+    processes.start(place, sleeper("caddy"))
     row = next(row for row in status.gather(place, install)["components"] if row["name"] == "caddy")
     assert row["state"] == "not listening"
     found = doctor._ports(place, install)
@@ -112,7 +112,7 @@ def test_doctor_tells_what_runs_of_an_installation(place, sleeper):
     install = installation()
     assert doctor._running(place, None).level == "ok"
     assert doctor._running(place, install).level == "warn"
-    keeper.start(place, sleeper("caddy"))
+    processes.start(place, sleeper("caddy"))
     half = doctor._running(place, install)
     assert half.level == "fail"
     assert "web" in half.text

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from greenroom_cli.host import bounded, guard, postgres
+from greenroom_cli.host import memory_limited, migration_records, postgres
 from greenroom_cli.host.errors import HostError
 from tests import postgres as suite
 
@@ -39,7 +39,7 @@ def cluster(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GREENROOM_POSTGRES_MEMORY_MB", "512")
     monkeypatch.setitem(postgres.SETTINGS, "max_connections", "70")
     monkeypatch.setattr(sys, "executable", os.path.realpath(sys.executable))
-    monkeypatch.setattr(bounded, "__file__", shutil.copy(bounded.__file__, home / "bounded.py"))
+    monkeypatch.setattr(memory_limited, "__file__", shutil.copy(memory_limited.__file__, home / "bounded.py"))
     (home / "keys" / "postgres.password").write_text("secret")
     (home / "keys" / "platform.password").write_text("own")
     user = (extra["user"], extra["group"]) if extra else None
@@ -110,7 +110,7 @@ def trap(cluster):
         tenant.execute("ALTER DATABASE d0123456789ab SET search_path = evil, pg_catalog")
     with enter(port, "tenant", "tenant", "d0123456789ab") as tenant:
         tenant.execute(TRAP)
-    (home / "postgres" / f"guard.{guard.VERSION}").unlink()
+    (home / "postgres" / f"guard.{migration_records.VERSION}").unlink()
     return home, port
 
 

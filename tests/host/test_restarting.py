@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom_cli.host import keeper, locks, restarting, strays, up
+from greenroom_cli.host import locks, processes, restarting, unlisted_processes, up
 from greenroom_cli.host.down import take_down
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
@@ -45,29 +45,29 @@ def watching(home, *components, clock=None):
 
 
 def kill(who) -> None:
-    keeper.end([who], signal.SIGKILL, 5)
-    keeper.reap()
+    processes.end([who], signal.SIGKILL, 5)
+    processes.reap()
 
 
 def test_a_component_that_runs_is_not_started_a_second_time(place, sleeper):
-    who = keeper.start(place, sleeper("worker"))
-    keeper.pid_file(place, "worker").unlink()
+    who = processes.start(place, sleeper("worker"))
+    processes.pid_file(place, "worker").unlink()
     assert locks.holders(place, "worker") == [who]
-    assert keeper.known(place, "worker") == who
+    assert processes.known(place, "worker") == who
     with pytest.raises(HostError, match=f"runs already as pid {who.pid}"):
-        keeper.start(place, sleeper("worker"))
+        processes.start(place, sleeper("worker"))
 
 
 def test_a_lock_goes_with_its_component(place, sleeper):
-    first = keeper.start(place, sleeper("worker"))
+    first = processes.start(place, sleeper("worker"))
     kill(first)
     assert locks.holders(place, "worker") == []
-    assert keeper.known(place, "worker") is None
-    assert keeper.start(place, sleeper("worker")) != first
+    assert processes.known(place, "worker") is None
+    assert processes.start(place, sleeper("worker")) != first
 
 
 def test_a_component_that_dies_while_the_disk_is_full_runs_once_more_and_not_again_and_again(small_disk, sleeper):
-    keeper.start(small_disk, sleeper("worker"))
+    processes.start(small_disk, sleeper("worker"))
     found, said, turn = watching(small_disk, sleeper("worker"))
     turn()
     filler = fill(small_disk)
@@ -75,16 +75,16 @@ def test_a_component_that_dies_while_the_disk_is_full_runs_once_more_and_not_aga
     for _ in range(20):
         turn()
     assert len(locks.holders(small_disk, "worker")) == 1
-    assert keeper.known(small_disk, "worker") == found.running["worker"]
+    assert processes.known(small_disk, "worker") == found.running["worker"]
     assert len([line for line in said if "runs again" in line]) == 1
     assert not list((small_disk / "run").glob(f"*.{os.getpid()}"))
     filler.unlink()
     turn()
-    assert keeper.details(small_disk, "worker")["pid"] == found.running["worker"].pid
+    assert processes.details(small_disk, "worker")["pid"] == found.running["worker"].pid
 
 
 def test_pauses_grow_although_no_pid_file_can_be_written(place, sleeper, monkeypatch):
-    monkeypatch.setattr(keeper, "remember", lambda *words: False)
+    monkeypatch.setattr(processes, "remember", lambda *words: False)
     clock = Clock()
     component = sleeper("worker", "raise SystemExit(1)")
     found, said, turn = watching(place, component, clock=clock)
@@ -111,7 +111,7 @@ def test_a_component_that_cannot_be_started_is_tried_with_growing_pauses_and_the
         clock.now += 0.5
     tries = [line for line in said if "does not start" in line]
     assert 4 <= len(tries) <= 9
-    assert not strays.components(place)
+    assert not unlisted_processes.components(place)
 
 
 def test_what_waits_is_started_at_once_when_the_disk_has_room_again(place, sleeper, monkeypatch):
@@ -137,20 +137,20 @@ def test_a_line_that_cannot_be_written_harms_nothing():
 
 
 def test_an_up_that_fails_ends_what_it_has_started_and_nothing_else(place, sleeper):
-    serving = keeper.start(place, sleeper("caddy"))
+    serving = processes.start(place, sleeper("caddy"))
     never = sleeper("worker", "print('no room')", ready=lambda: False, patience=0.5)
     with pytest.raises(HostError, match="worker does not start"):
         up._start(place, Installation(), [sleeper("caddy"), sleeper("supervisor"), never])
-    assert keeper.known(place, "caddy") == serving
-    assert keeper.known(place, "supervisor") is None
-    assert keeper.known(place, "worker") is None
+    assert processes.known(place, "caddy") == serving
+    assert processes.known(place, "supervisor") is None
+    assert processes.known(place, "worker") is None
 
 
 def test_an_up_from_nothing_that_fails_leaves_nothing(place, sleeper):
     never = sleeper("worker", "print('no room')", ready=lambda: False, patience=0.5)
     with pytest.raises(HostError, match="no room"):
         up._start(place, Installation(), [sleeper("caddy"), never])
-    assert keeper.known(place, "caddy") is None
+    assert processes.known(place, "caddy") is None
 
 
 def pretend(home: Path, fake: Path, module: str, first: str = "", *, around: tuple[str, ...] = ()) -> subprocess.Popen:
@@ -174,7 +174,7 @@ def test_down_finds_components_that_no_pid_file_names_and_leaves_those_of_other_
     own = [pretend(place, tmp_path / "fake", "greenroom.project.worker") for _ in range(3)]
     foreign = pretend(tmp_path / "other", tmp_path / "fake", "greenroom.project.worker")
     try:
-        assert {who.pid for who in strays.components(place)["worker"]} == {process.pid for process in own}
+        assert {who.pid for who in unlisted_processes.components(place)["worker"]} == {process.pid for process in own}
         assert take_down(place, lambda text: None)
         for process in own:
             process.wait(10)
@@ -195,7 +195,7 @@ def test_the_command_line_of_another_user_makes_no_component(place, tmp_path, fi
         pytest.skip("needs root: it becomes another user")
     tenant = pretend(place, tmp_path / "fake", "greenroom.project.worker", first)
     try:
-        assert strays.components(place) == {}
+        assert unlisted_processes.components(place) == {}
         up._be_the_only_one(place)
     finally:
         tenant.kill()
@@ -208,7 +208,7 @@ def test_the_command_line_of_a_sandboxed_process_makes_no_component_in_developme
         pytest.skip("nobody may make a pid namespace here")
     tenant = pretend(place, tmp_path / "fake", "greenroom.project.worker", around=around)
     try:
-        assert strays.components(place) == {}
+        assert unlisted_processes.components(place) == {}
     finally:
         tenant.kill()
         tenant.wait()
@@ -216,14 +216,14 @@ def test_the_command_line_of_a_sandboxed_process_makes_no_component_in_developme
 
 def test_up_ends_components_that_nobody_watches(place, tmp_path, sleeper):
     stray = pretend(place, tmp_path / "fake", "greenroom.project.worker")
-    known = keeper.start(place, sleeper("worker"))
-    up._end_strays(place, "worker", [known, *strays.components(place)["worker"]])
+    known = processes.start(place, sleeper("worker"))
+    up._end_strays(place, "worker", [known, *unlisted_processes.components(place)["worker"]])
     stray.wait(10)
-    assert keeper.known(place, "worker") == known
+    assert processes.known(place, "worker") == known
 
 
 def test_down_on_a_disk_that_became_read_only_ends_everything(small_disk, sleeper, tmp_path):
-    who = keeper.start(small_disk, sleeper("worker"))
+    who = processes.start(small_disk, sleeper("worker"))
     same = tmp_path / "read-only"
     same.mkdir()
     subprocess.run(["mount", "--bind", str(small_disk), str(same)], check=True)
@@ -234,7 +234,7 @@ def test_down_on_a_disk_that_became_read_only_ends_everything(small_disk, sleepe
         assert take_down(same, lambda text: None)
     finally:
         subprocess.run(["umount", "-l", str(same)], check=True)
-    assert not keeper.is_alive(who)
+    assert not processes.is_alive(who)
 
 
 def test_a_second_host_of_one_home_is_refused(place):

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 
-from greenroom.app_migrations.turn import SIDE_BY_SIDE
+from greenroom.app_migrations.loop import SIDE_BY_SIDE
 from greenroom.project import worker
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.buildpacks import gate_settings, readers
+from greenroom.buildpacks.rules import app_files, gate_settings
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "reference" / "greenroom-toml.md").read_text()
-KEYS = {*readers.SETTINGS, *readers.POLICY, *gate_settings.SCAN, *gate_settings.LIMITS, "quarantine"}
+KEYS = {*app_files.SETTINGS, *app_files.POLICY, *gate_settings.SCAN, *gate_settings.LIMITS, "quarantine"}
 TABLES = {"policy", "scan", "tests"}
 
 
@@ -26,6 +26,6 @@ def test_every_row_is_a_key():
 def test_the_example_is_allowed():
     example = re.search(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert example
-    settings = readers.read_settings(example[1].encode())
+    settings = app_files.read_settings(example[1].encode())
     assert settings["health_path"] == "/healthz"
     assert settings["tests"]["quarantine"][0]["owner"] == "alice@example.com"

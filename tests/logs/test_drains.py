@@ -15,8 +15,7 @@ import pytest
 
 from greenroom.basics import logfile, outgoing
 from greenroom.basics.errors import GreenroomError, UserError
-from greenroom.logs import drains
-from greenroom.logs.actions import say
+from greenroom.logs.actions import drains, say
 from greenroom.logs.loop import DrainTurn
 from greenroom.logs.models import LogDrain
 from greenroom.logs.rules import drain_pause, framed, syslog

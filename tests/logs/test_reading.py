@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.basics import logfile
-from greenroom.logs import reading
+from greenroom.logs.drivers import positions
 from greenroom.logs.rules import Wanted, read_place, session, write_place
 
 
@@ -31,7 +31,7 @@ def texts(lines):
 def everything(folder, position):
     found = []
     while True:
-        lines, position = reading.read_on(folder, position)
+        lines, position = positions.read_on(folder, position)
         if not lines:
             return found
         found += lines
@@ -39,8 +39,8 @@ def everything(folder, position):
 
 def last(folder, count, wanted=None):
     keep = (wanted or Wanted()).keeps
-    start, stop = reading.start_of_last(folder, count, keep)
-    return [line.text for piece in reading.between(folder, start, stop) for line in piece if keep(line)]
+    start, stop = positions.start_of_last(folder, count, keep)
+    return [line.text for piece in positions.between(folder, start, stop) for line in piece if keep(line)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9, 10, 11, 1000])
@@ -75,14 +75,14 @@ def test_lines_that_come_during_the_search_are_not_among_the_last(folder):
         fill(folder, ["late"])
         return True
 
-    start, stop = reading.start_of_last(folder, 2, busy)
-    assert [text for piece in reading.between(folder, start, stop) for text in texts(piece)] == ["line 1", "line 2"]
+    start, stop = positions.start_of_last(folder, 2, busy)
+    assert [text for piece in positions.between(folder, start, stop) for text in texts(piece)] == ["line 1", "line 2"]
 
 
 def test_a_reader_who_comes_again_goes_on_where_it_was(folder):
     fill(folder, range(5))
     for number, line in enumerate(everything(folder, logfile.START)):
-        place = reading.resume(folder, write_place(line.after))
+        place = positions.resume(folder, write_place(line.after))
         assert place == line.after
         assert texts(everything(folder, place)) == [f"line {n}" for n in range(number + 1, 5)]
 
@@ -90,7 +90,7 @@ def test_a_reader_who_comes_again_goes_on_where_it_was(folder):
 @pytest.mark.parametrize("text", ["", "0-0", "1-5", "1-99999999", "7-0", "1", "x-y", "-1--1", "1-1 ", "1-²"])
 def test_a_place_that_is_none_is_not_gone_to(folder, text):
     fill(folder, range(5))
-    assert reading.resume(folder, text) is None
+    assert positions.resume(folder, text) is None
 
 
 @given(st.text())
@@ -104,7 +104,7 @@ def test_a_reader_whose_place_was_rotated_away_is_told_and_goes_on(folder):
     first = everything(folder, logfile.START)[0].after
     for number in range(1, 60):
         fill(folder, [number], segment_bytes=500)
-    assert reading.resume(folder, write_place(first)) == first
+    assert positions.resume(folder, write_place(first)) == first
     found = everything(folder, first)
     assert (found[0].source, found[0].process) == ("heroku", "logplex")
     assert "Error L10" in found[0].text
@@ -116,7 +116,7 @@ def test_a_reader_who_keeps_up_across_rotations_misses_nothing(folder):
     position, seen = logfile.START, []
     for number in range(60):
         fill(folder, [number], segment_bytes=500)
-        lines, position = reading.read_on(folder, position)
+        lines, position = positions.read_on(folder, position)
         seen += texts(lines)
     assert seen == [f"line {n}" for n in range(60)]
 
@@ -124,7 +124,7 @@ def test_a_reader_who_keeps_up_across_rotations_misses_nothing(folder):
 def test_following_ends_when_it_is_told_to(folder):
     fill(folder, range(3))
     stops = iter([False, True])
-    found = reading.follow(folder, logfile.START, Wanted(), pause=0.01, stop=lambda: next(stops))
+    found = positions.follow(folder, logfile.START, Wanted(), pause=0.01, stop=lambda: next(stops))
     assert texts(found) == ["line 0", "line 1", "line 2"]
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.basics import logfile
-from greenroom.logs import router_lines
-from greenroom.logs.router_lines import RouterLogTail, line_of
+from greenroom.logs.drivers import router_log
+from greenroom.logs.drivers.router_log import RouterLogTail, line_of
 
 SHOP, CAFE = "logs/apps/" + "a" * 32, "logs/apps/" + "b" * 32
 HOSTS = {"shop.localhost": SHOP, "cafe.localhost": CAFE}
@@ -247,7 +247,7 @@ def test_a_worker_killed_between_the_lines_and_its_note_repeats_nothing(home, ki
         raise Killed
 
     if killed_at == "folder":
-        monkeypatch.setattr(router_lines.logfile, "append", once)
+        monkeypatch.setattr(router_log.logfile, "append", once)
     else:
         victim._remember = die
     with pytest.raises(Killed):

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from greenroom.basics import logfile
-from greenroom.logs.router_lines import RouterLogTail
-from greenroom.router import caddy, switch
+from greenroom.logs.drivers.router_log import RouterLogTail
+from greenroom.router.drivers import caddy, switch
 from greenroom_cli.host.components import caddy_binary
 
 APP = "a" * 32

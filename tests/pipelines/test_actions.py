@@ -9,10 +9,11 @@ from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, UserError
 from greenroom.checks.builtin import environment
 from greenroom.checks.models import CheckRun
-from greenroom.config_vars.maps import for_tests
-from greenroom.deliveries.lifecycle import apps as app_actions
+from greenroom.config_vars.drivers.sealed_maps import for_tests
+from greenroom.deliveries.actions.app_lifecycle import apps as app_actions
 from greenroom.deliveries.models import Delivery
-from greenroom.pipelines import actions, queries, testing
+from greenroom.pipelines import actions, queries
+from greenroom.pipelines.actions import test_runs
 from greenroom.pipelines.models import Coupling, Promotion, StageConfig, TestRun
 from greenroom.releases.models import Release
 from greenroom.releases.queries import config_values
@@ -130,12 +131,12 @@ def test_check_runs_get_numbers_once_in_their_order(alice, pipe, shop, outlet, c
     a_check(cafe, "3" * 40)
     CheckRun.objects.create(app=shop, sha="4" * 40, name="scan", builtin=True)
     CheckRun.objects.create(app=shop, sha="4" * 40, name="Tests", builtin=False)
-    assert testing.number_new(home=home) == 3
-    assert testing.number_new(home=home) == 0
+    assert test_runs.number_new(home=home) == 3
+    assert test_runs.number_new(home=home) == 0
     assert [(row.number, row.check_run) for row in TestRun.objects.order_by("number")] == list(enumerate(runs, 1))
 
 
 def test_the_check_run_of_an_upload_is_never_taken_for_one_of_a_push(alice, pipe, shop, home):
     TestRun.objects.create(pipeline=pipe, number=1, app=shop, uploaded=True, sha="5" * 40, commit_sha="6" * 40)
     a_check(shop, "5" * 40)
-    assert testing.number_new(home=home) == 0
+    assert test_runs.number_new(home=home) == 0

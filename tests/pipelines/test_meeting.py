@@ -11,7 +11,7 @@ from greenroom.apps import actions as apps
 from greenroom.apps.models import App
 from greenroom.basics.errors import NotFoundError
 from greenroom.config_vars.actions import write
-from greenroom.config_vars.maps import for_tests
+from greenroom.config_vars.drivers.sealed_maps import for_tests
 from greenroom.pipelines import actions, queries
 from greenroom.pipelines.models import Coupling, Pipeline
 from greenroom.releases.models import Release

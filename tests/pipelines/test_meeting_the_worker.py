@@ -11,7 +11,7 @@ from greenroom.apps.models import App
 from greenroom.builds import actions as builds
 from greenroom.builds.models import Build
 from greenroom.engine.memory import MemoryEngine
-from greenroom.pipelines import reviews, testing
+from greenroom.pipelines.actions import review_apps, test_runs
 from greenroom.pipelines.models import Pipeline, ReviewApp, ReviewAppConfig, TestRun
 from tests.meeting import Aside
 
@@ -23,7 +23,7 @@ def test_who_cancels_a_test_run_waits_for_the_app_and_holds_nothing_else(alice, 
     row = TestRun.objects.create(pipeline=pipe, number=1, app=shop, uploaded=True, sha=SHA, commit_sha=SHA)
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=shop.pk)
-        aside = Aside(lambda: testing.cancel(actor=alice, row=row, engine=MemoryEngine()))
+        aside = Aside(lambda: test_runs.cancel(actor=alice, row=row, engine=MemoryEngine()))
         assert aside.waits()
         TestRun.objects.select_for_update(no_key=True, nowait=True).get(pk=row.pk)
     aside.end()
@@ -47,7 +47,7 @@ def test_who_removes_a_review_app_waits_for_the_app_and_holds_nothing_else(alice
     )
     with transaction.atomic():
         App.objects.select_for_update(no_key=True).get(pk=outlet.pk)
-        aside = Aside(lambda: reviews.remove(actor=alice, review=row))
+        aside = Aside(lambda: review_apps.remove(actor=alice, review=row))
         assert aside.waits()
         ReviewApp.objects.select_for_update(no_key=True, nowait=True).get(pk=row.pk)
     aside.end()
@@ -55,11 +55,11 @@ def test_who_removes_a_review_app_waits_for_the_app_and_holds_nothing_else(alice
 
 
 def test_of_two_that_change_the_settings_of_review_apps_none_undoes_the_other(alice, pipe, shop):
-    reviews.configure(actor=alice, pipeline=pipe, changes={"stale_days": 5})
+    review_apps.configure(actor=alice, pipeline=pipe, changes={"stale_days": 5})
     with transaction.atomic():
         Pipeline.objects.select_for_update(no_key=True).get(pk=pipe.pk)
-        reviews.configure(actor=alice, pipeline=pipe, changes={"stale_days": 9})
-        aside = Aside(lambda: reviews.configure(actor=alice, pipeline=pipe, changes={"automatic": True}))
+        review_apps.configure(actor=alice, pipeline=pipe, changes={"stale_days": 9})
+        aside = Aside(lambda: review_apps.configure(actor=alice, pipeline=pipe, changes={"automatic": True}))
         assert aside.waits()
     aside.end()
     row = ReviewAppConfig.objects.get()

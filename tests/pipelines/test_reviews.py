@@ -13,19 +13,21 @@ from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars import queries as config_vars
-from greenroom.deliveries import lifecycle
+from greenroom.deliveries.actions import app_lifecycle
 from greenroom.deliveries.models import Delivery
 from greenroom.git import actions as git
-from greenroom.git import moves, runner
+from greenroom.git.actions import platform_pushes
+from greenroom.git.drivers import runner
 from greenroom.git.models import Push
-from greenroom.pipelines import actions, queries, reviews
+from greenroom.pipelines import actions, queries
+from greenroom.pipelines.actions import review_apps
 from greenroom.pipelines.models import ReviewApp
 from tests.api.world import client_of
 from tests.git.test_tarball import archive, bring, entry
 
 pytestmark = pytest.mark.django_db
 BRANCH = "feature/rose"
-moves_branch = moves.move_branch
+moves_branch = platform_pushes.move_branch
 APP_JSON = (
     b'{"env": {"COLOUR": "red"}, "environments": {"review": {"env": {"COLOUR": "violet", "KEY": {"generator":'
     b' "secret"}, "PORT": "9"}}}}'
@@ -35,11 +37,11 @@ APP_JSON = (
 @pytest.fixture
 def branch(alice, pipe, shop, home, tmp_path, monkeypatch):
     """A branch of shop's repository; databases are not made in this module."""
-    monkeypatch.setattr(lifecycle, "finish", lambda *, actor, app, home: git.create_repository(app=app, home=home))
-    monkeypatch.setattr(lifecycle.switch, "remove", lambda *_: None)
+    monkeypatch.setattr(app_lifecycle, "finish", lambda *, actor, app, home: git.create_repository(app=app, home=home))
+    monkeypatch.setattr(app_lifecycle.switch, "remove", lambda *_: None)
     git.create_repository(app=shop, home=home)
     sha = bring(shop, home, archive(tmp_path, entry("app.json", APP_JSON))).sha
-    moves.move_branch(app=shop, home=home, sha=sha, account=None, branch=BRANCH)
+    platform_pushes.move_branch(app=shop, home=home, sha=sha, account=None, branch=BRANCH)
     return sha
 
 
@@ -47,11 +49,11 @@ def branch(alice, pipe, shop, home, tmp_path, monkeypatch):
 def driver(home):
     from greenroom.engine.memory import MemoryEngine
 
-    return reviews.Driver(MemoryEngine(), home)
+    return review_apps.Driver(MemoryEngine(), home)
 
 
 def again(driver):
-    for row in reviews.open_reviews():
+    for row in review_apps.open_reviews():
         driver.advance(row)
     return ReviewApp.objects.order_by("-created_at").first()
 
@@ -60,7 +62,7 @@ def test_it_gets_the_branches_commit_and_its_own_config_vars_alone(
     alice, bob, pipe, shop, serving, home, branch, driver
 ):
     actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"ONLY": "review"})
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MINE": "1"})
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MINE": "1"})
     again(driver)
     row = again(driver)
     values = config_vars.values(config_vars.latest(row.app), home)
@@ -81,7 +83,7 @@ def test_it_gets_the_branches_commit_and_its_own_config_vars_alone(
 
 
 def test_it_is_what_became_of_its_delivery(alice, pipe, home, branch, driver):
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)
     row = again(driver)
     delivery = Delivery.objects.create(
@@ -101,11 +103,11 @@ def test_it_is_what_became_of_its_delivery(alice, pipe, home, branch, driver):
 
 
 def test_it_follows_its_branch_even_when_that_was_rewritten(alice, pipe, shop, home, branch, driver, tmp_path):
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)
     again(driver)
     other = bring(shop, home, archive(tmp_path, entry("rewritten"))).sha
-    moves.move_branch(app=shop, home=home, sha=other, account=None, branch=BRANCH)
+    platform_pushes.move_branch(app=shop, home=home, sha=other, account=None, branch=BRANCH)
     row = again(driver)
     assert (row.sha, row.state) == (other, "creating")
     assert Push.objects.filter(app=row.app).order_by("-seq").first().after == other
@@ -113,14 +115,14 @@ def test_it_follows_its_branch_even_when_that_was_rewritten(alice, pipe, shop, h
 
 @pytest.mark.parametrize("point", ["create_app", "lend", "move_branch"])
 def test_a_kill_at_any_point_costs_nothing(alice, pipe, home, branch, driver, monkeypatch, point):
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
-    place = reviews.deliveries if point == "create_app" else reviews.moves
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    place = review_apps.deliveries if point == "create_app" else review_apps.moves
     monkeypatch.setattr(place, point, lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         again(driver)
         again(driver)
     monkeypatch.undo()
-    monkeypatch.setattr(lifecycle, "finish", lambda *, actor, app, home: git.create_repository(app=app, home=home))
+    monkeypatch.setattr(app_lifecycle, "finish", lambda *, actor, app, home: git.create_repository(app=app, home=home))
     again(driver)
     row = again(driver)
     assert row.sha == branch
@@ -129,7 +131,7 @@ def test_a_kill_at_any_point_costs_nothing(alice, pipe, home, branch, driver, mo
 
 
 def test_it_goes_with_its_branch(alice, pipe, shop, home, branch, driver):
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)
     row = again(driver)
     name = row.app_name
@@ -137,12 +139,12 @@ def test_it_goes_with_its_branch(alice, pipe, shop, home, branch, driver):
     row = again(driver)
     assert (row.state, row.app) == ("deleted", None)
     assert not App.objects.filter(name=name).exists()
-    assert list(reviews.open_reviews()) == []
+    assert list(review_apps.open_reviews()) == []
 
 
 def test_it_goes_by_age_when_the_pipeline_says_so(alice, pipe, home, branch, driver):
-    reviews.configure(actor=alice, pipeline=pipe, changes={"destroy_stale": True, "stale_days": 2})
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    review_apps.configure(actor=alice, pipeline=pipe, changes={"destroy_stale": True, "stale_days": 2})
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)
     again(driver)
     ReviewApp.objects.update(touched_at=clock.now() - timedelta(days=1))
@@ -153,15 +155,15 @@ def test_it_goes_by_age_when_the_pipeline_says_so(alice, pipe, home, branch, dri
 
 @pytest.mark.parametrize("turns", [0, 1, 2], ids=["made", "pushed to", "judged"])
 def test_what_somebody_removes_while_it_is_worked_on_is_destroyed(alice, pipe, home, branch, driver, turns):
-    row = reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    row = review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     for _ in range(turns):
         row = again(driver)
     if turns == 2:
         Delivery.objects.create(
             app=row.app, seq=1, kind="push", push=Push.objects.get(app=row.app), sha=branch, state="live"
         )
-    stale = reviews.open_reviews().get()
-    reviews.remove(actor=alice, review=row)
+    stale = review_apps.open_reviews().get()
+    review_apps.remove(actor=alice, review=row)
     driver.advance(stale)
     assert (stale.state, ReviewApp.objects.get().state) == ("deleting", "deleting")
     assert App.objects.filter(name=row.app_name).exists() == (turns > 0), "one that was not there is not made"
@@ -172,46 +174,50 @@ def test_what_somebody_removes_while_it_is_worked_on_is_destroyed(alice, pipe, h
 def test_branches_get_one_by_themselves_when_they_are_pushed_after_that_was_asked_for(
     alice, pipe, shop, home, branch, driver, tmp_path
 ):
-    reviews.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
-    assert reviews.make_automatic(home=home) == [], "it was pushed before"
+    review_apps.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
+    assert review_apps.make_automatic(home=home) == [], "it was pushed before"
     sha = bring(shop, home, archive(tmp_path, entry("x"))).sha
-    moves.move_branch(app=shop, home=home, sha=sha, account=Account.objects.get(pk=alice.account_id), branch="later")
-    moves.move_branch(app=shop, home=home, sha=sha, account=None)
-    (made,) = reviews.make_automatic(home=home)
+    platform_pushes.move_branch(
+        app=shop, home=home, sha=sha, account=Account.objects.get(pk=alice.account_id), branch="later"
+    )
+    platform_pushes.move_branch(app=shop, home=home, sha=sha, account=None)
+    (made,) = review_apps.make_automatic(home=home)
     assert (made.branch, made.account_id) == ("later", alice.account_id)
-    assert reviews.make_automatic(home=home) == []
-    reviews.remove(actor=alice, review=made)
+    assert review_apps.make_automatic(home=home) == []
+    review_apps.remove(actor=alice, review=made)
     again(driver)
-    assert reviews.make_automatic(home=home) == [], "who removed it does not get it back"
+    assert review_apps.make_automatic(home=home) == [], "who removed it does not get it back"
 
 
 def test_what_cannot_be_reviewed_is_refused(alice, pipe, home, branch):
     with pytest.raises(NotFoundError, match="no branch"):
-        reviews.begin(actor=alice, pipeline=pipe, branch="nothing", home=home)
+        review_apps.begin(actor=alice, pipeline=pipe, branch="nothing", home=home)
     with pytest.raises(NotFoundError, match="no branch"):
-        reviews.begin(actor=alice, pipeline=pipe, branch="--all", home=home)
+        review_apps.begin(actor=alice, pipeline=pipe, branch="--all", home=home)
     with pytest.raises(UserError, match="reserved"):
-        reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"PORT": "1"})
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+        review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"PORT": "1"})
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     with pytest.raises(ConflictError, match="already"):
-        reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+        review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     assert queries.parent_app(pipe).name == "shop"
 
 
 @pytest.fixture
 def crowded(alice, pipe, shop, home, branch, tmp_path, monkeypatch):
     """One review app is all there may be, it is there, and another branch is pushed."""
-    monkeypatch.setattr(reviews, "MOST", 1)
-    reviews.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
-    first = reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    monkeypatch.setattr(review_apps, "MOST", 1)
+    review_apps.configure(actor=alice, pipeline=pipe, changes={"automatic": True})
+    first = review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     sha = bring(shop, home, archive(tmp_path, entry("x"))).sha
-    moves.move_branch(app=shop, home=home, sha=sha, account=Account.objects.get(pk=alice.account_id), branch="later")
+    platform_pushes.move_branch(
+        app=shop, home=home, sha=sha, account=Account.objects.get(pk=alice.account_id), branch="later"
+    )
     return first
 
 
 def test_why_a_branch_gets_none_by_itself_stands_in_the_list_until_there_is_room(alice, pipe, home, driver, crowded):
     for _ in range(3):
-        assert reviews.make_automatic(home=home) == []
+        assert review_apps.make_automatic(home=home) == []
     (row,) = ReviewApp.objects.filter(branch="later")
     assert (row.state, row.app, row.app_name) == ("errored", None, "")
     assert (
@@ -222,22 +228,22 @@ def test_why_a_branch_gets_none_by_itself_stands_in_the_list_until_there_is_room
     assert {one["branch"]: (one["status"], one["message"]) for one in listed}["later"] == ("errored", row.message)
     again(driver)
     assert ReviewApp.objects.get(pk=row.pk).state == "errored", "the loop leaves it there"
-    reviews.remove(actor=alice, review=crowded)
+    review_apps.remove(actor=alice, review=crowded)
     again(driver)
-    (made,) = reviews.make_automatic(home=home)
+    (made,) = review_apps.make_automatic(home=home)
     assert (made.branch, made.state) == ("later", "pending")
     assert ReviewApp.objects.get(pk=row.pk).state == "deleted"
 
 
 def test_the_refusal_of_a_branch_goes_with_the_branch_or_by_hand(alice, pipe, shop, home, driver, crowded):
-    reviews.make_automatic(home=home)
+    review_apps.make_automatic(home=home)
     row = ReviewApp.objects.get(branch="later")
-    reviews.remove(actor=alice, review=row)
+    review_apps.remove(actor=alice, review=row)
     again(driver)
-    assert reviews.make_automatic(home=home) == []
+    assert review_apps.make_automatic(home=home) == []
     assert ReviewApp.objects.get(branch="later").state == "deleted", "who removed it does not get it back"
     ReviewApp.objects.filter(pk=row.pk).delete()
-    reviews.make_automatic(home=home)
+    review_apps.make_automatic(home=home)
     runner.output(home / shop.repo_folder, ["update-ref", "-d"], args=["refs/heads/later"])
     again(driver)
     assert ReviewApp.objects.get(branch="later").state == "deleted"
@@ -246,28 +252,28 @@ def test_the_refusal_of_a_branch_goes_with_the_branch_or_by_hand(alice, pipe, sh
 def test_one_that_could_not_be_made_is_listed_with_its_reason_and_the_next_push_tries_again(
     alice, pipe, shop, home, driver, crowded, tmp_path, monkeypatch
 ):
-    reviews.remove(actor=alice, review=crowded)
+    review_apps.remove(actor=alice, review=crowded)
     again(driver)
-    reviews.make_automatic(home=home)
+    review_apps.make_automatic(home=home)
 
     def create_app(**_):
         raise ConflictError("There is no room.")
 
-    monkeypatch.setattr(reviews.deliveries, "create_app", create_app)
+    monkeypatch.setattr(review_apps.deliveries, "create_app", create_app)
     again(driver)
     (listed,) = client_of(alice).get("/pipelines/pipe/review-apps").json()
     assert (listed["status"], listed["message"]) == ("errored", "There is no room.")
-    assert reviews.make_automatic(home=home) == [], "the same push is not tried again"
+    assert review_apps.make_automatic(home=home) == [], "the same push is not tried again"
     sha = bring(shop, home, archive(tmp_path, entry("y"))).sha
-    moves.move_branch(app=shop, home=home, sha=sha, account=None, branch="later", rewrite=True)
-    assert [one.branch for one in reviews.make_automatic(home=home)] == ["later"]
+    platform_pushes.move_branch(app=shop, home=home, sha=sha, account=None, branch="later", rewrite=True)
+    assert [one.branch for one in review_apps.make_automatic(home=home)] == ["later"]
 
 
 def test_config_vars_that_are_refused_are_said_and_another_commit_goes_on(
     alice, pipe, shop, home, branch, driver, tmp_path
 ):
     actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"BIG": "x" * 60_000})
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MORE": "y" * 10_000})
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home, environment={"MORE": "y" * 10_000})
     again(driver)
     for _ in range(3):
         row = again(driver)
@@ -275,7 +281,7 @@ def test_config_vars_that_are_refused_are_said_and_another_commit_goes_on(
     assert "65536 (64 KB) are allowed" in row.message
     actions.change_config(actor=alice, pipeline=pipe, stage="review", home=home, updates={"BIG": None})
     other = bring(shop, home, archive(tmp_path, entry("z"))).sha
-    moves.move_branch(app=shop, home=home, sha=other, account=None, branch=BRANCH)
+    platform_pushes.move_branch(app=shop, home=home, sha=other, account=None, branch=BRANCH)
     row = again(driver)
     assert (row.state, row.sha, row.message) == ("creating", other, "")
     assert config_vars.values(config_vars.latest(row.app), home)["MORE"] == "y" * 10_000
@@ -285,12 +291,12 @@ def test_a_conflict_is_said_and_tried_again(alice, pipe, home, branch, driver, m
     def move_branch(**_):
         raise ConflictError("it is being pushed to")
 
-    reviews.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
+    review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)
-    monkeypatch.setattr(reviews.moves, "move_branch", move_branch)
+    monkeypatch.setattr(review_apps.moves, "move_branch", move_branch)
     with pytest.raises(ConflictError):
         again(driver)
     row = ReviewApp.objects.get()
     assert (row.state, row.sha, row.message) == ("creating", "", "it is being pushed to")
-    monkeypatch.setattr(reviews.moves, "move_branch", moves_branch)
+    monkeypatch.setattr(review_apps.moves, "move_branch", moves_branch)
     assert again(driver).sha == branch

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from greenroom.basics.errors import ConflictError
+from greenroom.builds.drivers.test_environments import TestOverlay
 from greenroom.builds.models import Build
-from greenroom.builds.overlay import TestOverlay
+from greenroom.checks.actions.check_runs import move
 from greenroom.checks.builtin import environment
 from greenroom.checks.models import CheckRun
-from greenroom.checks.rows import move
-from greenroom.deliveries import transcript
+from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.engine.contract import output_file
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git import actions as git
-from greenroom.pipelines import actions, rules, testing
+from greenroom.pipelines import actions, rules
+from greenroom.pipelines.actions import test_runs
 from greenroom.pipelines.models import TestRun
 from tests.git.test_tarball import archive, entry
 
@@ -29,7 +30,7 @@ CLAIMED = "c" * 40
 
 @pytest.fixture
 def driver(home):
-    return testing.Driver(MemoryEngine(), home)
+    return test_runs.Driver(MemoryEngine(), home)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def upload(alice, pipe, shop, home, tmp_path):
     """A test run of an archive that says to be of a commit."""
     git.create_repository(app=shop, home=home)
     path = archive(tmp_path, entry("Procfile"))
-    return testing.start(
+    return test_runs.start(
         actor=alice,
         pipeline=pipe,
         home=home,
@@ -57,8 +58,8 @@ def ended(monkeypatch, status, slug=None, **words):
         build.refresh_from_db()
         return build
 
-    monkeypatch.setattr(testing.builds, "advance", advance)
-    monkeypatch.setattr(testing.builds, "prepare_test_overlay", lambda **_: TestOverlay("ready"))
+    monkeypatch.setattr(test_runs.builds, "advance", advance)
+    monkeypatch.setattr(test_runs.builds, "prepare_test_overlay", lambda **_: TestOverlay("ready"))
 
 
 def says(home, run, text):
@@ -69,7 +70,7 @@ def says(home, run, text):
 
 
 def step(driver):
-    for row in testing.open_runs():
+    for row in test_runs.open_runs():
         driver.advance(row)
     return TestRun.objects.get()
 
@@ -88,7 +89,9 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     assert row.state == "running"
     assert not transcript.is_closed(home / row.setup)
     monkeypatch.setattr(
-        testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress")
+        test_runs.checks,
+        "advance_tests",
+        lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"),
     )
     says(home, row.check_run, "first line\nhal")
     row = step(driver)
@@ -101,7 +104,7 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     assert transcript.is_closed(home / row.output)
     assert (row.told, row.state) == (True, "ended")
     assert not CheckRun.objects.filter(sha=CLAIMED).exists()
-    assert list(testing.open_runs()) == []
+    assert list(test_runs.open_runs()) == []
 
 
 def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_the_app(
@@ -113,11 +116,11 @@ def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_
         tmp_path,
         entry("app.json", b'{"env": {"COLOUR": {"value": "red"}}, "environments": {"test": {"env": {"LEVEL": "2"}}}}'),
     )
-    testing.start(
+    test_runs.start(
         actor=alice, pipeline=pipe, home=home, tarball=path, commit_sha=CLAIMED, commit_branch="b", commit_message="m"
     )
     seen = {}
-    monkeypatch.setattr(testing.builds, "advance", lambda *, build, config, **_: seen.update(config) or build)
+    monkeypatch.setattr(test_runs.builds, "advance", lambda *, build, config, **_: seen.update(config) or build)
     step(driver)
     assert seen.pop("SECRET_KEY")
     assert seen == {
@@ -139,7 +142,7 @@ def test_a_build_that_fails_ends_the_run_with_its_words(upload, driver, home, mo
 
 
 def test_a_kill_between_build_and_row_starts_no_second_build(upload, driver, monkeypatch):
-    monkeypatch.setattr(testing.builds, "advance", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(test_runs.builds, "advance", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             step(driver)
@@ -154,7 +157,7 @@ def test_a_pushs_run_shows_what_its_delivery_said_before_the_tests(alice, pipe, 
     transcript.append(
         home / delivery.transcript, "-----> Building\n-----> Running tests: x\n       Ran 1 test\n-----> Launching..."
     )
-    assert testing.number_new(home=home) == 1
+    assert test_runs.number_new(home=home) == 1
     row = step(driver)
     assert not (home / row.output).exists()
     move(run, status="in_progress")
@@ -168,11 +171,11 @@ def test_a_pushs_run_shows_what_its_delivery_said_before_the_tests(alice, pipe, 
 
 
 def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, upload, driver, home, monkeypatch):
-    monkeypatch.setattr(testing.builds, "advance", lambda *, build, **_: build)
+    monkeypatch.setattr(test_runs.builds, "advance", lambda *, build, **_: build)
     row = step(driver)
     assert row.state == "building"
-    stale = testing.open_runs().get()
-    testing.cancel(actor=alice, row=row, engine=driver.engine)
+    stale = test_runs.open_runs().get()
+    test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     driver.advance(stale)
     row = step(driver)
     assert (row.state, row.message, row.told) == ("cancelled", "alice@example.com cancelled it", True)
@@ -180,7 +183,7 @@ def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, uploa
     assert rules.test_status(state=row.state, check="", conclusion="") == "cancelled"
     assert transcript.is_closed(home / row.output)
     with pytest.raises(ConflictError, match="is over"):
-        testing.cancel(actor=alice, row=row, engine=driver.engine)
+        test_runs.cancel(actor=alice, row=row, engine=driver.engine)
 
 
 def over(driver, home):
@@ -195,9 +198,9 @@ def over(driver, home):
 
 
 def test_a_run_that_is_cancelled_before_its_build_begins_gets_none(alice, upload, driver, home, monkeypatch):
-    monkeypatch.setattr(testing.builds, "advance", lambda *, build, **_: build)
-    stale = testing.open_runs().get()
-    testing.cancel(actor=alice, row=upload, engine=driver.engine)
+    monkeypatch.setattr(test_runs.builds, "advance", lambda *, build, **_: build)
+    stale = test_runs.open_runs().get()
+    test_runs.cancel(actor=alice, row=upload, engine=driver.engine)
     driver.advance(stale)
     assert not Build.objects.exists()
     assert read(home, over(driver, home).output) == "-----> alice@example.com cancelled it\n"
@@ -207,14 +210,14 @@ def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(
     alice, upload, driver, home, serving, monkeypatch
 ):
     ended(monkeypatch, "succeeded", serving.slug)
-    advance = testing.builds.advance
+    advance = test_runs.builds.advance
 
     def meanwhile(**order):
         build = advance(**order)
-        testing.cancel(actor=alice, row=upload, engine=driver.engine)
+        test_runs.cancel(actor=alice, row=upload, engine=driver.engine)
         return build
 
-    monkeypatch.setattr(testing.builds, "advance", meanwhile)
+    monkeypatch.setattr(test_runs.builds, "advance", meanwhile)
     step(driver)
     assert not CheckRun.objects.exists()
     over(driver, home)
@@ -223,9 +226,9 @@ def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(
 def test_a_run_that_is_cancelled_before_its_tests_begin_starts_none(alice, upload, driver, home, serving, monkeypatch):
     ended(monkeypatch, "succeeded", serving.slug)
     row = step(driver)
-    stale = testing.open_runs().get()
+    stale = test_runs.open_runs().get()
     assert stale.check_run.status == "queued"
-    testing.cancel(actor=alice, row=row, engine=driver.engine)
+    test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     driver.advance(stale)
     assert CheckRun.objects.get().conclusion == "cancelled"
     over(driver, home)
@@ -238,10 +241,10 @@ def test_a_run_that_is_cancelled_as_its_overlay_fails_gets_no_second_attempt(
     row = step(driver)
 
     def meanwhile(**_):
-        testing.cancel(actor=alice, row=row, engine=driver.engine)
+        test_runs.cancel(actor=alice, row=row, engine=driver.engine)
         return TestOverlay("failed", message="no network")
 
-    monkeypatch.setattr(testing.builds, "prepare_test_overlay", meanwhile)
+    monkeypatch.setattr(test_runs.builds, "prepare_test_overlay", meanwhile)
     step(driver)
     assert CheckRun.objects.get().conclusion == "cancelled"
     assert TestRun.objects.get().told
@@ -250,9 +253,9 @@ def test_a_run_that_is_cancelled_as_its_overlay_fails_gets_no_second_attempt(
 def test_a_run_whose_tests_end_at_that_moment_is_over_and_not_cancelled(alice, upload, driver, serving, monkeypatch):
     ended(monkeypatch, "succeeded", serving.slug)
     row = step(driver)
-    monkeypatch.setattr(testing.checks, "cancel", lambda **_: [])
+    monkeypatch.setattr(test_runs.checks, "cancel", lambda **_: [])
     with pytest.raises(ConflictError, match="is over"):
-        testing.cancel(actor=alice, row=row, engine=driver.engine)
+        test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     assert TestRun.objects.get().state == "running"
 
 
@@ -261,15 +264,17 @@ def test_the_tests_of_a_cancelled_run_are_killed_and_a_pushs_run_is_not_cancelle
 ):
     ended(monkeypatch, "succeeded", serving.slug)
     monkeypatch.setattr(
-        testing.checks, "advance_tests", lambda *, run, **_: run.status == "queued" and move(run, status="in_progress")
+        test_runs.checks,
+        "advance_tests",
+        lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"),
     )
     step(driver)
     row = step(driver)
-    testing.cancel(actor=alice, row=row, engine=driver.engine)
+    test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     assert CheckRun.objects.get().conclusion == "cancelled"
     pushed = TestRun.objects.create(pipeline=pipe, number=9, app=shop, sha="5" * 40, commit_sha="5" * 40)
     with pytest.raises(ConflictError, match="of a push"):
-        testing.cancel(actor=alice, row=pushed, engine=driver.engine)
+        test_runs.cancel(actor=alice, row=pushed, engine=driver.engine)
 
 
 def test_files_that_no_row_names_are_removed_after_an_hour(upload, home):
@@ -278,11 +283,11 @@ def test_files_that_no_row_names_are_removed_after_an_hour(upload, home):
     transcript.close(stray)
     for file in (upload.setup, upload.output):
         transcript.append(home / file, "still named")
-    later = stray.stat().st_mtime + testing.LEFT_BEHIND + 60
-    assert testing.sweep(home, now=later - 120) == []
-    assert testing.sweep(home, now=later) == [stray.name]
+    later = stray.stat().st_mtime + test_runs.LEFT_BEHIND + 60
+    assert test_runs.sweep(home, now=later - 120) == []
+    assert test_runs.sweep(home, now=later) == [stray.name]
     assert sorted(path.name for path in stray.parent.iterdir()) == sorted(
         Path(file).name for file in (upload.setup, upload.output)
     )
     upload.pipeline.delete()
-    assert len(testing.sweep(home, now=later)) == 2
+    assert len(test_runs.sweep(home, now=later)) == 2

@@ -11,7 +11,9 @@ import pytest
 from greenroom.apps import actions as apps
 from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
-from greenroom.router import caddy, certificates, endpoints, queries
+from greenroom.router import queries
+from greenroom.router.actions import sni_endpoints
+from greenroom.router.drivers import caddy, certificates
 from greenroom.router.models import SniEndpoint
 from greenroom_cli.host import keys
 from tests.router.certificates import Authority, certificate, new_key, pem
@@ -75,7 +77,7 @@ def site(shop, alice):
 
 def add(app, actor, home, *names):
     chain, key = CA.leaf(*names)
-    return endpoints.add(actor=actor, app=app, home=home, chain=chain, key=key)
+    return sni_endpoints.add(actor=actor, app=app, home=home, chain=chain, key=key)
 
 
 @pytest.mark.django_db
@@ -84,9 +86,9 @@ def test_a_certificate_serves_the_domains_that_it_covers(shop, alice, home, site
     assert queries.served() == [(first, ("www.example.com",))]
     second = add(shop, alice, home, "*.example.com")
     assert queries.served() == [(first, ("www.example.com",))], "a domain keeps what it has"
-    endpoints.choose(actor=alice, app=shop, domain=site, name=second.name)
+    sni_endpoints.choose(actor=alice, app=shop, domain=site, name=second.name)
     assert queries.served() == [(second, ("www.example.com",))]
-    endpoints.remove(actor=alice, app=shop, name=second.name)
+    sni_endpoints.remove(actor=alice, app=shop, name=second.name)
     assert queries.served() == [(first, ("www.example.com",))]
 
 
@@ -95,9 +97,9 @@ def test_a_certificate_for_other_names_serves_no_domain(shop, alice, home, site)
     row = add(shop, alice, home, "other.example.com")
     assert queries.served() == []
     with pytest.raises(GreenroomError, match=r"is for other.example.com, not for www.example.com"):
-        endpoints.choose(actor=alice, app=shop, domain=site, name=row.name)
+        sni_endpoints.choose(actor=alice, app=shop, domain=site, name=row.name)
     with pytest.raises(GreenroomError, match="has no certificate nosuch"):
-        endpoints.choose(actor=alice, app=shop, domain=site, name="nosuch")
+        sni_endpoints.choose(actor=alice, app=shop, domain=site, name="nosuch")
 
 
 @pytest.mark.django_db
@@ -106,19 +108,19 @@ def test_a_certificate_is_replaced_but_never_by_one_that_leaves_a_domain_bare(sh
     before = queries.tag(row)
     chain, key = CA.leaf("else.example.com")
     with pytest.raises(GreenroomError, match=r"does not cover www.example.com"):
-        endpoints.replace(actor=alice, app=shop, home=home, name=row.name, chain=chain, key=key)
+        sni_endpoints.replace(actor=alice, app=shop, home=home, name=row.name, chain=chain, key=key)
     chain, key = CA.leaf("www.example.com", "else.example.com")
-    endpoints.replace(actor=alice, app=shop, home=home, name=row.name, chain=chain, key=key)
+    sni_endpoints.replace(actor=alice, app=shop, home=home, name=row.name, chain=chain, key=key)
     ((now, _),) = queries.served()
     assert now.name == row.name
     assert queries.tag(now) != before
-    assert endpoints.opened(now, home) == key
+    assert sni_endpoints.opened(now, home) == key
 
 
 @pytest.mark.django_db
 def test_a_private_key_stands_neither_in_rows_nor_in_the_file_that_caddy_starts_from(shop, alice, home, site):
     row = add(shop, alice, home, "www.example.com")
-    secret = endpoints.opened(row, home)
+    secret = sni_endpoints.opened(row, home)
     assert b"PRIVATE KEY" not in bytes(SniEndpoint.objects.get().sealed)
     install = {"bind": "127.0.0.1", "http_port": 1, "https_port": 2}
     kept = caddy.render(install, [caddy.Served(queries.tag(row), ("www.example.com",))])
@@ -131,19 +133,19 @@ def test_a_private_key_stands_neither_in_rows_nor_in_the_file_that_caddy_starts_
 @pytest.mark.django_db
 def test_the_installations_own_ca_makes_and_renews_certificates(shop, alice, home, site, monkeypatch):
     keys.make_all(home, None)
-    endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
+    sni_endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
     ((row, hosts),) = queries.served()
     assert (row.issued, hosts) == (True, ("www.example.com",))
-    assert endpoints.renew(app=SniEndpoint.objects.get().app, home=home) is None, "nothing to do"
+    assert sni_endpoints.renew(app=SniEndpoint.objects.get().app, home=home) is None, "nothing to do"
     apps.add_domain(actor=alice, app=shop, hostname="api.example.com")
-    endpoints.renew_all(home=home)
+    sni_endpoints.renew_all(home=home)
     assert queries.served()[0][1] == ("api.example.com", "www.example.com")
     later = NOW + timedelta(days=70)
     monkeypatch.setattr(clock, "now", lambda: later)
     before = SniEndpoint.objects.get().expires_at
-    endpoints.renew_all(home=home)
+    sni_endpoints.renew_all(home=home)
     assert SniEndpoint.objects.get().expires_at > before
-    endpoints.switch_acm(actor=alice, app=shop, home=home, on=False)
+    sni_endpoints.switch_acm(actor=alice, app=shop, home=home, on=False)
     assert queries.served() == []
 
 
@@ -151,20 +153,20 @@ def test_the_installations_own_ca_makes_and_renews_certificates(shop, alice, hom
 def test_a_certificate_of_ones_own_goes_before_one_of_the_installations_ca(shop, alice, home, site):
     own = add(shop, alice, home, "www.example.com")
     keys.make_all(home, None)
-    endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
+    sni_endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
     assert queries.served() == [(own, ("www.example.com",))]
     with pytest.raises(GreenroomError, match="is made by Greenroom as long as this is on"):
-        endpoints.remove(actor=alice, app=shop, name="greenroom-ca-shop")
+        sni_endpoints.remove(actor=alice, app=shop, name="greenroom-ca-shop")
 
 
 @pytest.mark.django_db
 def test_an_app_with_the_old_name_of_another_one_gets_a_certificate_too(shop, alice, home, site):
     keys.make_all(home, None)
-    endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
+    sni_endpoints.switch_acm(actor=alice, app=shop, home=home, on=True)
     apps.rename(actor=alice, app=shop, name="shop-old")
     new = apps.create(actor=alice, name="shop")
     apps.add_domain(actor=alice, app=new, hostname="www.example.org")
-    endpoints.switch_acm(actor=alice, app=new, home=home, on=True)
+    sni_endpoints.switch_acm(actor=alice, app=new, home=home, on=True)
     assert {row.app.name: row.name for row in SniEndpoint.objects.all()} == {
         "shop-old": "greenroom-ca-shop",
         "shop": f"greenroom-ca-shop-{new.pk.hex[:8]}",

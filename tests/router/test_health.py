@@ -11,9 +11,9 @@ from contextlib import suppress
 
 import pytest
 
-from greenroom.app_migrations.rehearsal import recording
+from greenroom.app_migrations.drivers import recorder
 from greenroom.basics import unixsock
-from greenroom.router import health
+from greenroom.router.drivers import health_gate
 
 HOST = "shop.localhost"
 OK, BROKEN = "200 OK", "500 Internal Server Error"
@@ -61,7 +61,7 @@ def app(tmp_path):
 
 
 def ask(app, path="/", **more):
-    return health.ask(app.path, host=HOST, path=path, **more)
+    return health_gate.ask(app.path, host=HOST, path=path, **more)
 
 
 def ssl_redirect(behind):
@@ -169,7 +169,7 @@ def test_a_host_name_that_is_not_allowed_is_told_with_the_setting(app):
 
 def test_odd_locations_are_neither_a_crash_nor_a_forged_request(app):
     for location in ("http://[", "/\u00e4 b\x00", "https://shop.localhost/a b\tc", "///", "?"):
-        it = health.asking._goal(f"https://{HOST}/", location)
+        it = health_gate.health_check._goal(f"https://{HOST}/", location)
         assert not set(it) & set(" \t\x00\r\n")
 
 
@@ -188,7 +188,7 @@ def test_an_app_that_drips_its_answer_has_no_more_time_than_another(tmp_path, dr
             return
 
     threading.Thread(target=serve, daemon=True).start()
-    answer = health.ask(tmp_path / "dyno", host=HOST, path="/", timeout=0.5)
+    answer = health_gate.ask(tmp_path / "dyno", host=HOST, path="/", timeout=0.5)
     assert not answer.healthy
     assert "timed out" in answer.detail
     listener.close()
@@ -205,7 +205,7 @@ def test_headers_without_an_end_are_bounded(tmp_path):
         client.close()
 
     threading.Thread(target=serve, daemon=True).start()
-    assert "longer than" in health.ask(tmp_path / "dyno", host=HOST, path="/", timeout=20).detail
+    assert "longer than" in health_gate.ask(tmp_path / "dyno", host=HOST, path="/", timeout=20).detail
     listener.close()
 
 
@@ -234,7 +234,7 @@ def test_a_rehearsal_asks_the_same_question_from_within_the_dyno(tmp_path, statu
     }
     done = subprocess.run(
         [sys.executable, "-", str(tmp_path)],
-        input=recording.cell_script(job),
+        input=recorder.cell_script(job),
         capture_output=True,
         check=False,
         timeout=60,

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from greenroom.router import switch
+from greenroom.router.drivers import switch
 from greenroom.router.rules import PAGES, SLOTS, Facts, Target, Web, slots, target
 
 

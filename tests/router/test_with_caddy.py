@@ -20,7 +20,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 
 import pytest
 
-from greenroom.router import caddy, switch
+from greenroom.router.drivers import caddy, switch
 from greenroom.router.rules import Target
 from greenroom_cli.host import keys
 from greenroom_cli.host.components import caddy_binary

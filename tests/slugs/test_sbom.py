@@ -8,8 +8,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from greenroom.buildpacks.locked import hashes
-from greenroom.slugs.sbom import cyclonedx
+from greenroom.buildpacks.rules.lock_hashes import hashes
+from greenroom.slugs.rules import cyclonedx
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 MANIFEST = {

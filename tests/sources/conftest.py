@@ -13,8 +13,8 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.basics import outgoing
 from greenroom.sources.loop import SourceTurn
+from greenroom.sources.loop.reports import ReportTurn
 from greenroom.sources.models import Source
-from greenroom.sources.telling import ReportTurn
 from tests.sources.forge import Repo, forging
 
 HERE = outgoing.networks(["127.0.0.0/8"])

@@ -14,8 +14,9 @@ from greenroom.config_vars.actions import write
 from greenroom.deliveries.models import Delivery
 from greenroom.git.models import Push
 from greenroom.releases.actions import release
-from greenroom.sources import reports, telling
+from greenroom.sources.loop import reports as telling
 from greenroom.sources.models import Report, Source
+from greenroom.sources.rules import reports
 from tests.api.github_shapes import problems
 
 pytestmark = pytest.mark.django_db

@@ -19,9 +19,9 @@ from greenroom.git import queries as git
 from greenroom.git.models import Push
 from greenroom.git.rules import Update
 from greenroom.sources import actions, rules
+from greenroom.sources.drivers.connection import opening
 from greenroom.sources.loop import SourceTurn
 from greenroom.sources.models import Source
-from greenroom.sources.opening import opening
 from greenroom.sources.queries import push_refusals
 from tests.sources.conftest import HERE
 

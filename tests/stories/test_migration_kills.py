@@ -12,7 +12,7 @@ from tests.stories.test_held import ready  # noqa: F401 -- a fixture
 TIMES = max(1, int(os.environ.get("GREENROOM_KILLS", "20")) // 20)
 
 
-def test_whoever_is_killed_the_record_stays_true_and_nothing_is_left_over(ready):  # noqa: F811
+def test_whoever_is_killed_the_record_stays_true_and_nothing_is_left_over(ready):
     trial = Trial(ready)
     for _ in range(TIMES):
         for phase in PHASES:

@@ -47,7 +47,7 @@ def held(one: dict, mode: str) -> float:
     return max((lock["seconds"] for lock in one["locks"] if lock["mode"] == mode), default=0.0)
 
 
-def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_request_fails(ready):  # noqa: F811
+def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_request_fails(ready):
     with Clients(ready, 4) as clients:
         ready.apply("harmless-migration")
         said = ready.push()
@@ -89,7 +89,7 @@ def test_each_kind_of_migration_is_told_of_before_and_seen_while_it_runs_and_no_
     assert clients.bad == []
 
 
-def test_a_required_rehearsal_that_is_red_holds_the_release_until_a_person_lets_it_pass(ready):  # noqa: F811
+def test_a_required_rehearsal_that_is_red_holds_the_release_until_a_person_lets_it_pass(ready):
     assert ready.place.api("PATCH", f"/apps/{ready.name}", {"required_checks": ["rehearsal"]})[0] == 200
     ready.write("payroll/migrations/0004_halfway.py", HALFWAY)
     ready.commit("A migration that breaks half-way")

@@ -34,7 +34,7 @@ k.execute("SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles")
 print(*(row[0] for row in k), sep=chr(10))"""
 
 
-def test_a_rename_is_said_to_break_both_codes_and_nothing_is_left_of_the_copy(ready):  # noqa: F811
+def test_a_rename_is_said_to_break_both_codes_and_nothing_is_left_of_the_copy(ready):
     output = hold(ready)
     assert "Rehearsing on a copy of the data" in output
     row = ready.wait_for_rehearsal()
@@ -57,7 +57,7 @@ def test_a_rename_is_said_to_break_both_codes_and_nothing_is_left_of_the_copy(re
     assert run["rehearsed_seconds"] is not None
 
 
-def test_not_null_without_a_default_is_said_to_break_the_old_codes_write(ready):  # noqa: F811
+def test_not_null_without_a_default_is_said_to_break_the_old_codes_write(ready):
     ready.apply("not-null-without-default")
     ready.push()
     ready.wait_for_rehearsal()
@@ -67,7 +67,7 @@ def test_not_null_without_a_default_is_said_to_break_the_old_codes_write(ready):
     assert "insert into payroll_payrun (purpose is required and has no default)" in said
 
 
-def test_a_slow_index_is_measured_and_the_safe_way_is_said(ready):  # noqa: F811
+def test_a_slow_index_is_measured_and_the_safe_way_is_said(ready):
     ready.greenroom("config:set", "SLOW_INDEX_SECONDS=3")
     ready.apply("slow-index")
     ready.push()

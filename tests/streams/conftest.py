@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from greenroom.basics import signing, unixsock
-from greenroom.entrypoints.streams import holders, rendezvous
+from greenroom.entrypoints.streams import link_holders, rendezvous
 from greenroom.project.web import tls_context
 from greenroom_cli.host import keys
 
@@ -108,7 +108,7 @@ class Rendezvous:
         rendezvous.Doorman.SECONDS = 0.1
         self.runner = asyncio.Runner()
         self.loop = self.runner.get_loop()
-        self.holders = holders.Holders(holders.everybody)
+        self.holders = link_holders.Holders(link_holders.everybody)
         self.serving = rendezvous.serve(home, KEY, "127.0.0.1", self.port, tls_context(home), self.holders)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from greenroom.entrypoints.streams.app import make_app
-from greenroom.entrypoints.streams.holders import Holders, everybody
+from greenroom.entrypoints.streams.link_holders import Holders, everybody
 
 if __name__ == "__main__":
     home, key, port = sys.argv[1:]

@@ -10,9 +10,9 @@ import pytest
 from greenroom.basics import logfile
 from greenroom.basics.errors import PlatformError
 from greenroom.entrypoints.streams import app as streams
-from greenroom.entrypoints.streams import holders
+from greenroom.entrypoints.streams import link_holders as holders
 from greenroom.entrypoints.streams.app import make_app
-from greenroom.entrypoints.streams.holders import Holders, everybody
+from greenroom.entrypoints.streams.link_holders import Holders, everybody
 from tests.streams.conftest import KEY, WHO, path
 
 APP = "0" * 32

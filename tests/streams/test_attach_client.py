@@ -26,7 +26,7 @@ import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background of a script is told to ignore it
 from greenroom_cli.attach import attach
 from greenroom_cli.errors import CliError
-try:
+try:  # noqa: SIM105 (contextlib is heavy)
     attach(sys.argv[1], sys.argv[2], tty=sys.argv[3] == "tty", stdin=sys.stdin.buffer, stdout=sys.stdout.buffer)
 except CliError as error:
     sys.exit(f"{error.message} ({error.hint})")

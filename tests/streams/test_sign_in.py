@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from greenroom.basics.crowd import Crowd
+from greenroom.basics.waiting_limits import Crowd
 from greenroom.entrypoints.streams import sign_in
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from greenroom.basics import signing
 from greenroom.entrypoints.streams.app import make_app
-from greenroom.entrypoints.streams.holders import Holders, everybody
+from greenroom.entrypoints.streams.link_holders import Holders, everybody
 from tests.streams.conftest import KEY, WHO
 
 NAME = f"snapshots/{'a' * 32}/{'b' * 32}.dump"

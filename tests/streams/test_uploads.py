@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from greenroom.basics import disk, signing
-from greenroom.entrypoints.streams import holders
+from greenroom.entrypoints.streams import link_holders
 from greenroom.entrypoints.streams import uploads as door
-from greenroom.entrypoints.streams.holders import Holders, everybody
+from greenroom.entrypoints.streams.link_holders import Holders, everybody
 from greenroom.entrypoints.streams.uploads import make_app
-from greenroom.git import uploads
+from greenroom.git.drivers import source_archives
 from tests.streams.conftest import KEY, WHO
 
 
@@ -43,7 +43,7 @@ def offer(home):
     def sign(payload, purpose, seconds):
         return signing.sign({**payload, "who": WHO}, key=KEY, purpose=purpose, seconds=seconds)
 
-    return uploads.offer(sign, base="http://x")
+    return source_archives.offer(sign, base="http://x")
 
 
 def test_what_was_put_is_got_and_the_connection_ends(home):
@@ -53,7 +53,7 @@ def test_what_was_put_is_got_and_the_connection_ends(home):
     assert headers[b"connection"] == b"close", "the Heroku CLI hangs otherwise"
     assert call(home, "GET", links["get_url"])[::2] == (200, b"abcdef")
     assert call(home, "HEAD", links["get_url"])[::2] == (200, b"")
-    assert uploads.file_of(links["get_url"], home=home, key=KEY).read_bytes() == b"abcdef"
+    assert source_archives.file_of(links["get_url"], home=home, key=KEY).read_bytes() == b"abcdef"
 
 
 def test_a_link_is_written_once(home):
@@ -66,9 +66,9 @@ def test_a_link_is_written_once(home):
 def test_half_an_upload_leaves_nothing(home, monkeypatch):
     links = offer(home)
     assert call(home, "PUT", links["put_url"], b"half", gone=True) is None
-    monkeypatch.setattr(uploads, "MAX_BYTES", 5)
+    monkeypatch.setattr(source_archives, "MAX_BYTES", 5)
     assert call(home, "PUT", links["put_url"], b"too", b"large")[0] == 422
-    assert list((home / uploads.FOLDER).iterdir()) == []
+    assert list((home / source_archives.FOLDER).iterdir()) == []
     assert call(home, "GET", links["get_url"])[0] == 404
 
 
@@ -82,8 +82,8 @@ def test_a_link_ends_with_its_token(home):
     assert list((home / "run").iterdir()) == []
     call(home, "PUT", links["put_url"], b"abc")
     assert call(home, "GET", links["get_url"], ask=nobody)[0] == 404
-    unbound = signing.sign({"source": "0" * 32}, key=KEY, purpose=uploads.PUT, seconds=60)
-    assert call(home, "PUT", f"{uploads.PATH}{unbound}", b"abc")[0] == 404
+    unbound = signing.sign({"source": "0" * 32}, key=KEY, purpose=source_archives.PUT, seconds=60)
+    assert call(home, "PUT", f"{source_archives.PATH}{unbound}", b"abc")[0] == 404
 
 
 def upload(home, urls, between, ask=everybody):
@@ -128,7 +128,7 @@ def test_a_link_takes_one_upload_at_a_time(home):
     links = offer(home)
 
     async def count():
-        assert len(list((home / uploads.FOLDER).iterdir())) == 1
+        assert len(list((home / source_archives.FOLDER).iterdir())) == 1
 
     assert upload(home, [links["put_url"]] * 3, count) == [200, 422, 422]
     assert call(home, "GET", links["get_url"])[2] == b"abcdef"
@@ -136,15 +136,15 @@ def test_a_link_takes_one_upload_at_a_time(home):
 
 def test_an_upload_that_a_killed_process_left_does_not_close_the_link(home):
     links = offer(home)
-    name = signing.unsign(links["put_url"].rpartition("/")[2], key=KEY, purpose=uploads.PUT)["source"]
-    (home / uploads.FOLDER).mkdir()
-    (home / uploads.FOLDER / f".{name}.part").write_bytes(b"left")
+    name = signing.unsign(links["put_url"].rpartition("/")[2], key=KEY, purpose=source_archives.PUT)["source"]
+    (home / source_archives.FOLDER).mkdir()
+    (home / source_archives.FOLDER / f".{name}.part").write_bytes(b"left")
     assert call(home, "PUT", links["put_url"], b"whole")[0] == 200
     assert call(home, "GET", links["get_url"])[2] == b"whole"
 
 
 def test_an_upload_ends_when_its_token_is_revoked_meanwhile(home, monkeypatch):
-    monkeypatch.setattr(holders, "SECONDS", 0.01)
+    monkeypatch.setattr(link_holders, "SECONDS", 0.01)
     allowed = [True]
 
     async def ask(asked):
@@ -155,7 +155,7 @@ def test_an_upload_ends_when_its_token_is_revoked_meanwhile(home, monkeypatch):
         await asyncio.sleep(0.1)
 
     assert upload(home, [offer(home)["put_url"]], revoke, ask) == [404]
-    assert list((home / uploads.FOLDER).iterdir()) == []
+    assert list((home / source_archives.FOLDER).iterdir()) == []
 
 
 def test_an_upload_ends_when_the_disk_has_become_full_meanwhile(home, monkeypatch):
@@ -165,7 +165,7 @@ def test_an_upload_ends_when_the_disk_has_become_full_meanwhile(home, monkeypatc
         monkeypatch.setattr(disk, "lacking", lambda *words: "The disk is full")
 
     assert upload(home, [offer(home)["put_url"]], fill) == [507]
-    assert list((home / uploads.FOLDER).iterdir()) == []
+    assert list((home / source_archives.FOLDER).iterdir()) == []
 
 
 def test_links_do_what_they_are_for_and_nothing_else(home):
@@ -181,6 +181,6 @@ def test_links_do_what_they_are_for_and_nothing_else(home):
 def test_old_uploads_go(home):
     links = offer(home)
     call(home, "PUT", links["put_url"], b"x")
-    assert uploads.sweep(home) == []
-    assert len(uploads.sweep(home, now=9e9)) == 1
-    assert list((home / uploads.FOLDER).iterdir()) == []
+    assert source_archives.sweep(home) == []
+    assert len(source_archives.sweep(home, now=9e9)) == 1
+    assert list((home / source_archives.FOLDER).iterdir()) == []

@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.db.models import Q
 
-from greenroom.accounts import limits
+from greenroom.accounts.actions import rate_limits
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.accounts.rules import MARK, Actor, chain_hash, token_digest
 from greenroom.accounts.rules import address as address_of
@@ -50,7 +50,7 @@ def by_password(email: str, password: str, *, address: str = "") -> Actor | None
         return found
 
     return_connection()
-    with limits.attempt(email, address, known=known) as attempt:
+    with rate_limits.attempt(email, address, known=known) as attempt:
         account = Account.objects.filter(email__iexact=email, is_active=True).first()
         attempt.wrong = True
         if account is None:

@@ -15,12 +15,12 @@ from greenroom.apps.actions import change_settings, lock_apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, PlatformError, UserError
-from greenroom.buildpacks.failures import BuildError
-from greenroom.builds import janitor, visible
+from greenroom.buildpacks.errors import BuildError
+from greenroom.builds.drivers import cache_budget
+from greenroom.builds.drivers.test_environments import TestOverlay, prepare_test_overlay
+from greenroom.builds.loop import Failed, Steps
 from greenroom.builds.models import Build, BuildCache
-from greenroom.builds.overlay import TestOverlay, prepare_test_overlay
-from greenroom.builds.rules import dyno_ids
-from greenroom.builds.steps import Failed, Steps
+from greenroom.builds.rules import dyno_ids, visible_config
 from greenroom.engine.contract import Engine
 
 __all__ = [
@@ -155,13 +155,14 @@ def change_visible(
     for a bad name.
     """
     for name in add:
-        if text := visible.problem(name):
+        if text := visible_config.problem(name):
             raise UserError(text, hint=f"greenroom builds:vars:add NAME -a {app.name}")
     row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
-    settings = visible.changed(row.settings, add=add, remove=remove)
-    if len(visible.names(settings)) > visible.MOST:
+    settings = visible_config.changed(row.settings, add=add, remove=remove)
+    if len(visible_config.names(settings)) > visible_config.MOST:
         raise UserError(
-            f"At most {visible.MOST} config vars can be on the list.", hint=f"greenroom builds:vars -a {app.name}"
+            f"At most {visible_config.MOST} config vars can be on the list.",
+            hint=f"greenroom builds:vars -a {app.name}",
         )
     if settings != row.settings:
         change_settings(actor=actor, app=row, settings=settings)
@@ -169,7 +170,7 @@ def change_visible(
             actor=actor, action="build_vars.change", app=app, detail={"added": sorted(add), "removed": sorted(remove)}
         )
     app.settings = settings
-    return visible.names(settings)
+    return visible_config.names(settings)
 
 
 def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildCache:
@@ -181,9 +182,9 @@ def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildC
     build a fresh one; emptying the folder only gives the space back.
     """
     row = start_afresh(actor=actor, app=app)
-    cache = janitor.of_app(app, home)
+    cache = cache_budget.of_app(app, home)
     if cache.size:
-        janitor.empty(cache, engine, home, row.generation)
+        cache_budget.empty(cache, engine, home, row.generation)
     return row
 
 

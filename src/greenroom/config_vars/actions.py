@@ -15,7 +15,7 @@ from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics.errors import UserError
 from greenroom.config_vars import queries, rules
-from greenroom.config_vars.crypto import master_key, seal
+from greenroom.config_vars.drivers.encryption import master_key, seal
 from greenroom.config_vars.models import ConfigVersion, DataKey
 
 

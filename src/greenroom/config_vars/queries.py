@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from greenroom.apps.models import App
-from greenroom.config_vars.crypto import master_key, unseal
+from greenroom.config_vars.drivers.encryption import master_key, unseal
 from greenroom.config_vars.models import ConfigVersion, DataKey
 
 

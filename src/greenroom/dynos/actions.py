@@ -15,10 +15,10 @@ from greenroom.addons.postgres import rules as database
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
-from greenroom.buildpacks.commands import first_formation
+from greenroom.buildpacks.rules.release_commands import first_formation
 from greenroom.dynos import queries, rules
 from greenroom.dynos.models import Dyno, Formation, Rollout
-from greenroom.dynos.specs import spec
+from greenroom.dynos.queries.dyno_specs import spec
 from greenroom.engine.contract import DynoState, Engine
 from greenroom.logs.actions import say as log
 from greenroom.releases.models import Release

@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 
 from greenroom.apps.models import App
 from greenroom.basics.errors import NotFoundError, PlatformError
-from greenroom.git import rules, runner
+from greenroom.git import rules
+from greenroom.git.drivers import runner
 from greenroom.git.models import Push
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"

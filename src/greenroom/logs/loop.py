@@ -25,7 +25,8 @@ from django.db.models import Q
 from greenroom.basics import clock, logfile, outgoing
 from greenroom.basics.guard import Guard
 from greenroom.basics.logfile import Line
-from greenroom.logs import drains, reading
+from greenroom.logs.actions import drains
+from greenroom.logs.drivers import positions
 from greenroom.logs.models import LogDrain
 from greenroom.logs.rules import framed, syslog
 
@@ -82,7 +83,7 @@ class DrainTurn:
         row.refresh_from_db()
         folder = str(self.home / row.app.log_folder)
         for _ in range(PIECES):
-            lines, after = reading.read_on(folder, (row.segment, row.offset))
+            lines, after = positions.read_on(folder, (row.segment, row.offset))
             if not lines:
                 return
             try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from greenroom.apps.models import App
 from greenroom.basics import logfile
-from greenroom.logs import reading
+from greenroom.logs.drivers import positions
 from greenroom.logs.rules import Wanted
 
 
@@ -29,6 +29,6 @@ def follow(
 ) -> Iterator[str]:
     """The newest ``lines`` wanted lines, then each new one as it comes, until ``stop()`` says so. Blocks its thread."""
     folder, wanted = str(home / app.log_folder), Wanted(source=source, dyno=dyno)
-    start, _ = reading.start_of_last(folder, lines, wanted.keeps)
-    for line in reading.follow(folder, start, wanted, stop=stop):
+    start, _ = positions.start_of_last(folder, lines, wanted.keeps)
+    for line in positions.follow(folder, start, wanted, stop=stop):
         yield str(line)

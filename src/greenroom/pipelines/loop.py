@@ -11,7 +11,7 @@ from pathlib import Path
 
 from greenroom.basics import clock
 from greenroom.engine.contract import Engine
-from greenroom.pipelines import reviews, testing
+from greenroom.pipelines.actions import review_apps, test_runs
 
 log = logging.getLogger(__name__)
 SWEEP = 1800.0
@@ -25,14 +25,14 @@ class PipelineTurn:
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.home = home
-        self.tests, self.reviews = testing.Driver(engine, home), reviews.Driver(engine, home)
+        self.tests, self.reviews = test_runs.Driver(engine, home), review_apps.Driver(engine, home)
         self.left: dict[object, float] = {}
         self.next_sweep = 0.0
 
     def turn(self) -> bool:
         """Whether there is more to do soon."""
-        busy = testing.number_new(home=self.home) > 0
-        for row in testing.open_runs():
+        busy = test_runs.number_new(home=self.home) > 0
+        for row in test_runs.open_runs():
             busy = (
                 self._guarded(
                     row.pk, f"test run {row.number} of {row.pipeline.name}", lambda row=row: self.tests.advance(row)
@@ -41,9 +41,9 @@ class PipelineTurn:
             )
         if clock.monotonic() >= self.next_sweep:
             self.next_sweep = clock.monotonic() + SWEEP
-            testing.sweep(self.home, now=clock.now().timestamp())
-        reviews.make_automatic(home=self.home)
-        for review in reviews.open_reviews():
+            test_runs.sweep(self.home, now=clock.now().timestamp())
+        review_apps.make_automatic(home=self.home)
+        for review in review_apps.open_reviews():
             self._guarded(review.pk, f"review app {review.app_name}", lambda row=review: self.reviews.advance(row))
         return busy
 

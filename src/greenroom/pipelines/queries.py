@@ -14,7 +14,7 @@ from greenroom.apps.models import App, Collaborator
 from greenroom.apps.rules import PERMISSIONS, Standing, allows
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from greenroom.basics.ids import is_uuid
-from greenroom.config_vars.maps import open_map
+from greenroom.config_vars.drivers.sealed_maps import open_map
 from greenroom.deliveries.models import Delivery
 from greenroom.pipelines import rules
 from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig

@@ -17,7 +17,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from greenroom.basics.crowd import Crowd
+from greenroom.basics.waiting_limits import Crowd
 
 log = logging.getLogger(__name__)
 

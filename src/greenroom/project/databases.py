@@ -15,7 +15,7 @@ from django.db import connections
 
 from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Restore, Schedule, Snapshot
-from greenroom.addons.postgres import restores, schedules, snapshots
+from greenroom.addons.postgres.actions import restores, schedules, snapshots
 from greenroom.app_migrations.actions import ask_again
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError

@@ -11,22 +11,25 @@ from pathlib import Path
 from greenroom.accounts.queries import actor_of
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres import limits, restores, snapshots, temporary
+from greenroom.addons.postgres.actions import limits, restores, snapshots
+from greenroom.addons.postgres.drivers import temporary
 from greenroom.apps.models import App
 from greenroom.apps.queries import is_gone
 from greenroom.basics import clock
 from greenroom.basics.guard import Guard
-from greenroom.builds import collection
-from greenroom.builds.janitor import Janitor
+from greenroom.builds.drivers import leftovers
+from greenroom.builds.drivers.cache_budget import Janitor
 from greenroom.checks import actions as checks
-from greenroom.deliveries import actions, lifecycle
-from greenroom.deliveries.retention import Collector
+from greenroom.deliveries import actions
+from greenroom.deliveries.actions import app_lifecycle
+from greenroom.deliveries.actions.retention import Collector
 from greenroom.engine.contract import Engine
 from greenroom.entrypoints.api import resources
-from greenroom.git import uploads
 from greenroom.git.actions import reconcile
-from greenroom.logs.router_lines import RouterLogTail
-from greenroom.router import endpoints, switch
+from greenroom.git.drivers import source_archives
+from greenroom.logs.drivers.router_log import RouterLogTail
+from greenroom.router.actions import sni_endpoints
+from greenroom.router.drivers import switch
 
 log = logging.getLogger(__name__)
 AT_ONCE = 5
@@ -86,7 +89,7 @@ class Maintenance:
         checks.sweep(engine=self.engine)
 
     def _builds(self) -> None:
-        for name in collection.sweep(engine=self.engine, home=self.home):
+        for name in leftovers.sweep(engine=self.engine, home=self.home):
             log.info("removed %s, which a build had left behind", name)
 
     def _caches(self) -> None:
@@ -101,11 +104,11 @@ class Maintenance:
         """Finish apps whose making was interrupted: those with no release but their first."""
         begun = App.objects.filter(releases__isnull=False).exclude(releases__version__gt=1).select_related("owner")
         for app in begun.distinct():
-            step = partial(lifecycle.finish, actor=actor_of(app.owner), app=app, home=self.home)
+            step = partial(app_lifecycle.finish, actor=actor_of(app.owner), app=app, home=self.home)
             self.guard.run(app.pk, f"app {app.name} is not whole yet", step, partial(is_gone, app))
 
     def _strays(self) -> None:
-        for name in lifecycle.sweep_dynos(self.engine):
+        for name in app_lifecycle.sweep_dynos(self.engine):
             log.info("ended %s, whose app is gone", name)
 
     def _addons(self) -> None:
@@ -131,12 +134,12 @@ class Maintenance:
         self.roles.turn()
 
     def _certificates(self) -> None:
-        for app in endpoints.renewable():
-            step = partial(endpoints.renew, app=app, home=self.home)
+        for app in sni_endpoints.renewable():
+            step = partial(sni_endpoints.renew, app=app, home=self.home)
             self.guard.run(("certificate", app.pk), f"the certificate of {app.name}", step, partial(is_gone, app))
 
     def _uploads(self) -> None:
-        uploads.sweep(self.home)
+        source_archives.sweep(self.home)
 
 
 class Databases:

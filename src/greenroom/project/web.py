@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from greenroom.basics.crowd import Crowd
+from greenroom.basics.waiting_limits import Crowd
 from greenroom.project import connections
 
 if TYPE_CHECKING:
-    from greenroom.entrypoints.streams.holders import Holders
+    from greenroom.entrypoints.streams.link_holders import Holders
 
 log = logging.getLogger("greenroom.web")
 
@@ -101,7 +101,7 @@ async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
     """Run all servers until the process is told to stop."""
     from greenroom.entrypoints.git_http import hooks_server
     from greenroom.entrypoints.streams import proxy, rendezvous
-    from greenroom.entrypoints.streams.holders import Holders
+    from greenroom.entrypoints.streams.link_holders import Holders
     from greenroom.project.wiring import follow, guard, still_allowed
 
     holders = Holders(still_allowed)

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import OperationalError, close_old_connections
 
-from greenroom.accounts import limits, signing_in
+from greenroom.accounts.actions import rate_limits, sign_ins
 from greenroom.accounts.rules import Actor
 from greenroom.apps import queries as apps
 from greenroom.apps.models import App
@@ -19,7 +19,8 @@ from greenroom.apps.rules import Holder
 from greenroom.basics import clock
 from greenroom.basics.database import judged
 from greenroom.basics.errors import PlatformError
-from greenroom.deliveries import actions, transcript
+from greenroom.deliveries import actions
+from greenroom.deliveries.drivers import transcript
 from greenroom.entrypoints.api.auth import actor_of_header
 from greenroom.git.models import Push
 from greenroom.git.rules import Refusal, Update
@@ -37,7 +38,7 @@ async def authenticate(headers: Mapping[str, str], address: str = "") -> Actor |
         given = headers.get("authorization", "")
         actor = actor_of_header(given, address=address)
         if given and actor is None:
-            limits.spend(None, address)  # who guesses here has the same bucket as at the API
+            rate_limits.spend(None, address)  # who guesses here has the same bucket as at the API
         return actor
 
     return await sync_to_async(find, thread_sensitive=False)()
@@ -59,7 +60,7 @@ async def collect_sign_in(id: str, secret: str) -> str | None:
     def find() -> str | None:
         close_old_connections()
         try:
-            return signing_in.collect(id=id, secret=secret)
+            return sign_ins.collect(id=id, secret=secret)
         except OperationalError:
             return None
 

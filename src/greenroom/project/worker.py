@@ -116,7 +116,7 @@ def build(home: Path) -> list[Runner]:
     """The loops with the drivers of this installation."""
     from django.conf import settings
 
-    from greenroom.app_migrations.turn import SIDE_BY_SIDE, MigrationTurn, RehearsalTurn
+    from greenroom.app_migrations.loop import SIDE_BY_SIDE, MigrationTurn, RehearsalTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
     from greenroom.logs.loop import DrainTurn
@@ -126,7 +126,7 @@ def build(home: Path) -> list[Runner]:
     from greenroom.project.maintenance import Maintenance, router_log
     from greenroom.router.actions import reroute
     from greenroom.sources.loop import SourceTurn
-    from greenroom.sources.telling import ReportTurn
+    from greenroom.sources.loop.reports import ReportTurn
     from greenroom.webhooks.loop import WebhookTurn
 
     engine = make_engine(home)

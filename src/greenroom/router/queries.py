@@ -10,8 +10,8 @@ from typing import Any
 from greenroom.apps.models import App, Domain
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.queries import process_types, serving_rollouts, wanted
+from greenroom.dynos.queries.dyno_specs import socket_of
 from greenroom.dynos.rules import quantities
-from greenroom.dynos.specs import socket_of
 from greenroom.router.models import DomainCertificate, Route, SniEndpoint
 from greenroom.router.rules import FIRST_STATES, Facts, Target, Web, target
 

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from greenroom.apps.models import App
 from greenroom.basics.errors import PlatformError
-from greenroom.slugs import store as disk
+from greenroom.slugs.drivers import store as disk
 from greenroom.slugs.models import Slug
 from greenroom.slugs.queries import env_identity, env_layers
 

@@ -10,7 +10,7 @@ from typing import Any
 from greenroom.apps.models import App
 from greenroom.engine.contract import Mount, interpreter_mount
 from greenroom.slugs.models import Slug
-from greenroom.slugs.sbom import cyclonedx
+from greenroom.slugs.rules import cyclonedx
 
 ENV_TARGET = "/app/.heroku/python"
 

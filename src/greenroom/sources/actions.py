@@ -24,8 +24,8 @@ from greenroom.basics import clock, ids, outgoing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
 from greenroom.git.rules import is_branch_name, is_sha, printable
 from greenroom.sources import queries, rules
+from greenroom.sources.drivers.connection import judged, opened, sealed
 from greenroom.sources.models import HookCall, Report, Source
-from greenroom.sources.opening import judged, opened, sealed
 
 LEASE = timedelta(minutes=20)
 """How long a look may take before another one is begun; more than git is given in all."""

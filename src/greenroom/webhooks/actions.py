@@ -14,7 +14,7 @@ from greenroom.apps.models import App
 from greenroom.basics import outgoing
 from greenroom.basics.errors import UserError
 from greenroom.basics.ids import new_secret
-from greenroom.config_vars.crypto import master_key, seal, unseal
+from greenroom.config_vars.drivers.encryption import master_key, seal, unseal
 from greenroom.webhooks import queries, rules
 from greenroom.webhooks.models import Seen, Webhook
 

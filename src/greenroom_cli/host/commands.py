@@ -156,12 +156,12 @@ def down(home_option: str | None) -> None:
 
     Example: greenroom down
     """
-    from greenroom_cli.host import keeper
+    from greenroom_cli.host import processes
     from greenroom_cli.host.down import take_down
 
     home = homes.home_of(home_option)
-    host = keeper.known(home, "host")
-    ran = keeper.stop(home, "host", signal.SIGTERM, 90) if host else False
+    host = processes.known(home, "host")
+    ran = processes.stop(home, "host", signal.SIGTERM, 90) if host else False
     ran = take_down(home, lambda text: click.echo(text, err=True)) or ran
     click.echo("Greenroom is down." if ran else "Greenroom is not running.", err=True)
 

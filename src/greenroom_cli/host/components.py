@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from greenroom.basics.unixsock import connect
-from greenroom.buildpacks import interpreters
+from greenroom.buildpacks.drivers import interpreters
 from greenroom_cli.host import groups, low_ports, ports, postgres
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import POSTGRES_USER, Installation

@@ -15,7 +15,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from greenroom.basics import disk
-from greenroom_cli.host import components, keeper, ports, postgres, status, storage, strays, veil
+from greenroom_cli.host import (
+    components,
+    mount_namespace,
+    ports,
+    postgres,
+    processes,
+    status,
+    storage,
+    unlisted_processes,
+)
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
@@ -196,7 +205,7 @@ def _storage(home: Path) -> Finding:
 def _ports(home: Path, install: Installation | None) -> Finding:
     """Each port of a component that runs must be listened on; each other one must be free."""
     wanted = ports.wanted(install or Installation())
-    living = {port.owner for port in wanted if install and keeper.known(home, port.owner)}
+    living = {port.owner for port in wanted if install and processes.known(home, port.owner)}
     open_ports = ports.listened()
     deaf = [port for port in wanted if port.owner in living and port.number not in open_ports]
     if deaf:
@@ -215,9 +224,9 @@ def _running(home: Path, install: Installation | None) -> Finding:
     """Whether each component runs once, and nothing of this home without its host."""
     if install is None:
         return Finding("components", "ok", f"no installation in {home} yet", "greenroom up")
-    found = strays.components(home)
+    found = unlisted_processes.components(home)
     names = [name for name in status.NAMES if name != "postgres" or install.postgres == "embedded"]
-    living = {name: who for name in names if (who := keeper.known(home, name))}
+    living = {name: who for name in names if (who := processes.known(home, name))}
     extra = [f"{name} {who.pid}" for name, rows in found.items() for who in rows if who != living.get(name)]
     if extra:
         return Finding(
@@ -227,7 +236,7 @@ def _running(home: Path, install: Installation | None) -> Finding:
             f"greenroom down --home {home}",
         )
     down = [name for name in names if name not in living]
-    if not living and not strays.shims(home):
+    if not living and not unlisted_processes.shims(home):
         return Finding("components", "warn", "Greenroom is down", f"greenroom up --home {home} --detach")
     if down:
         return Finding(
@@ -245,7 +254,7 @@ def _ancestors(home: Path) -> Finding:
     place = home
     while not place.exists():
         place = place.parent
-    closed = veil.closed_ancestors([place / "x", *components.needed_paths()])
+    closed = mount_namespace.closed_ancestors([place / "x", *components.needed_paths()])
     if not closed:
         return Finding("folders", "ok", "home and interpreters can be entered by apps' users")
     return Finding("folders", "ok", f"closed to other users and veiled at `up`: {', '.join(map(str, closed))}")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from greenroom_cli.host import groups, keeper, strays
+from greenroom_cli.host import groups, processes, unlisted_processes
 
 GRACE = 35.0
 ORDER = {
@@ -25,24 +25,24 @@ supervisor.
 def take_down(home: Path, say: Callable[[str], None]) -> bool:
     """End whatever runs, processes that no pid file names included; True if anything did. Repeatable."""
     ran = False
-    found = strays.components(home)
+    found = unlisted_processes.components(home)
     for name in ORDER:
         if name == "supervisor":
             ran = _dynos(home, say) or ran
         ran = end_component(home, name, found.get(name, []), say) or ran
     groups.remove(home)
-    keeper.forget(keeper.pid_file(home, "host"))
+    processes.forget(processes.pid_file(home, "host"))
     return ran
 
 
-def end_component(home: Path, name: str, found: list[keeper.Identity], say: Callable[[str], None]) -> bool:
+def end_component(home: Path, name: str, found: list[processes.Identity], say: Callable[[str], None]) -> bool:
     """End the component and the others of its kind. True if any ran."""
     number, seconds = ORDER[name]
-    ran = keeper.stop(home, name, number, seconds)
-    left = [who for who in found if keeper.is_alive(who)]
+    ran = processes.stop(home, name, number, seconds)
+    left = [who for who in found if processes.is_alive(who)]
     if left:
         say(f"{name}: ending {len(left)} more, pid {', '.join(str(who.pid) for who in left)}")
-        keeper.end(left, number, seconds)
+        processes.end(left, number, seconds)
     return ran or bool(left)
 
 
@@ -50,8 +50,8 @@ def _dynos(home: Path, say: Callable[[str], None]) -> bool:
     """Stop all dynos at once, kill those that do not end, and forget them; without a supervisor they are stopped
     through their shims.
     """
-    if keeper.known(home, "supervisor") is None:
-        return strays.end_shims(home, say)
+    if processes.known(home, "supervisor") is None:
+        return unlisted_processes.end_shims(home, say)
     from greenroom.basics.errors import GreenroomError
     from greenroom.engine.local.client import LocalEngine
 
@@ -72,5 +72,5 @@ def _dynos(home: Path, say: Callable[[str], None]) -> bool:
             engine.forget(state.id)
     except GreenroomError as error:
         say(f"dynos: {error.message}")
-        strays.end_shims(home, say)
+        unlisted_processes.end_shims(home, say)
     return True

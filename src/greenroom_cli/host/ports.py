@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from greenroom_cli.host import keeper
+from greenroom_cli.host import processes
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
 
@@ -56,7 +56,7 @@ def check(home: Path, install: Installation) -> None:
             )
         seen[port.number] = port
         why = trouble(port)
-        if why and not (why == errno.EADDRINUSE and keeper.known(home, port.owner)):
+        if why and not (why == errno.EADDRINUSE and processes.known(home, port.owner)):
             raise HostError(explain(port, why), f"greenroom up {port.option} N chooses another")
 
 

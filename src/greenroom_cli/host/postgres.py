@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from greenroom_cli.host import bounded, guard
+from greenroom_cli.host import memory_limited, migration_records
 from greenroom_cli.host.errors import HostError
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ def binaries() -> Path:
 def argv(home: Path, port: int) -> tuple[str, ...]:
     """The server in the foreground, so that its pid is the postmaster's."""
     program = str(binaries() / "postgres")
-    words = [sys.executable, "-IS", str(Path(bounded.__file__)), str(memory()[0]), program]
+    words = [sys.executable, "-IS", str(Path(memory_limited.__file__)), str(memory()[0]), program]
     words += ["-D", str(home / "postgres" / "data"), "-p", str(port), "-h", "127.0.0.1"]
     version = major(home)
     for key, value in {**SETTINGS, "max_connections": most_connections()}.items():
@@ -197,7 +197,7 @@ def _platform(home: Path, port: int) -> None:
         with contextlib.suppress(
             psycopg.ProgrammingError, psycopg.InternalError
         ):  # the worker's regular checks do the same, a little later
-            guard.everywhere(home, superuser)
+            migration_records.everywhere(home, superuser)
         if c.execute("SELECT 1 FROM pg_database WHERE datname = 'greenroom'").fetchone():
             _reserve(c)
             return

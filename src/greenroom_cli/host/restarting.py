@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from greenroom.basics.processes import Identity, open_pidfd
-from greenroom_cli.host import keeper
+from greenroom_cli.host import processes
 from greenroom_cli.host.errors import HostError
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ class Keeper:
         self,
         home: Path,
         components: Sequence[Component | Watched],
-        say: keeper.Say,
+        say: processes.Say,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.home = home
@@ -48,7 +48,7 @@ class Keeper:
         self.due: dict[str, float] = {}
         self.running: dict[str, Identity] = {}
         self.since = dict.fromkeys(self.components, clock() - STEADY - 1)
-        self.restarts = {name: int(keeper.details(home, name).get("restarts", 0)) for name in self.components}
+        self.restarts = {name: int(processes.details(home, name).get("restarts", 0)) for name in self.components}
         self.unwritten: set[str] = set()
         self.cramped = False
         self.stopping = False
@@ -74,7 +74,7 @@ class Keeper:
         """A pidfd of each component that lives; what has died is noted."""
         handles = []
         for name in self.components:
-            if name not in self.running and name not in self.due and (who := keeper.known(self.home, name)):
+            if name not in self.running and name not in self.due and (who := processes.known(self.home, name)):
                 self.running[name] = who
             handle = open_pidfd(self.running[name]) if name in self.running else None
             if handle is not None:
@@ -85,13 +85,13 @@ class Keeper:
 
     def turn(self) -> None:
         """Start what is due, and write down what the disk had no room for."""
-        keeper.reap()
+        processes.reap()
         self._notice_room()
         for name, moment in list(self.due.items()):
             if self.clock() >= moment:
                 self._restart(name)
         for name in [name for name in self.unwritten if name in self.running]:
-            if keeper.remember(self.home, name, self.running[name], self.restarts[name]):
+            if processes.remember(self.home, name, self.running[name], self.restarts[name]):
                 self.unwritten.discard(name)
 
     def _stop(self, *_: object) -> None:
@@ -113,13 +113,13 @@ class Keeper:
 
     def _restart(self, name: str) -> None:
         del self.due[name]
-        other = keeper.known(self.home, name)
+        other = processes.known(self.home, name)
         if other:
             self.running[name] = other
             self.say(f"{name} runs as pid {other.pid}")
             return
         try:
-            who = keeper.start(self.home, self.components[name], self.restarts[name] + 1)
+            who = processes.start(self.home, self.components[name], self.restarts[name] + 1)
         except (HostError, OSError) as error:
             self.say(f"{name} does not start: {error}")
             self._wait(name, self.pause[name])

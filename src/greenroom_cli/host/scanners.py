@@ -12,7 +12,7 @@ from typing import Any
 
 from greenroom_cli.host.errors import HostError
 
-SCRIPT = "greenroom.checks.scanner_tools"
+SCRIPT = "greenroom.checks.drivers.scanner_tools"
 
 
 def listed(home: Path) -> list[dict[str, Any]]:

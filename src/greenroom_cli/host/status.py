@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from greenroom_cli.host import keeper, ports
+from greenroom_cli.host import ports, processes
 from greenroom_cli.host.home import Installation
 
 NAMES = ("host", "postgres", "supervisor", "caddy", "web", "worker")
@@ -36,8 +36,8 @@ def gather(home: Path, install: Installation) -> dict[str, Any]:
 
 def _component(home: Path, name: str, *, deaf: bool = False) -> dict[str, Any]:
     """deaf: nobody listens on one of its ports."""
-    who = keeper.known(home, name)
-    about = keeper.details(home, name)
+    who = processes.known(home, name)
+    about = processes.details(home, name)
     return {
         "name": name,
         "state": ("not listening" if deaf else "up") if who else "down",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from greenroom.basics.processes import Identity, identity
 from greenroom_cli.host import home as homes
-from greenroom_cli.host import keeper, keys, locks, ports, strays, users, veil
+from greenroom_cli.host import keys, locks, mount_namespace, ports, processes, unlisted_processes, users
 from greenroom_cli.host.components import Component, control_environment, needed_paths, table
 from greenroom_cli.host.down import end_component, take_down
 from greenroom_cli.host.errors import HostError
@@ -44,7 +44,7 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
         _host(home, install)
         return
     said, heard = os.pipe()
-    if keeper.detach(home / "logs" / "host.log") == 0:
+    if processes.detach(home / "logs" / "host.log") == 0:
         os.close(said)
         _background(home, install, heard)
     os.close(heard)
@@ -53,13 +53,13 @@ def up(home: Path, install: Installation, *, detached: bool) -> None:
 
 def check(home: Path, install: Installation) -> None:
     """What would make the start fail later is said now, in one line."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - a checkout may be run by any
+    if sys.version_info < (3, 11):  # noqa: UP036 - run by whatever python3 there is
         raise HostError(
             f"Greenroom needs Python 3.11 or newer; this is {sys.version.split()[0]}.", "use a newer python3"
         )
     if not sys.platform.startswith("linux"):
         raise HostError(f"Greenroom runs on Linux; this is {sys.platform}.", "run it in a Linux machine")
-    running = keeper.known(home, HOST)
+    running = processes.known(home, HOST)
     if running:
         raise HostError(f"Greenroom is up already in {home} (pid {running.pid}).", f"greenroom status --home {home}")
     _check_disk(home)
@@ -123,7 +123,7 @@ def _host(home: Path, install: Installation, when_up: object = None) -> None:
 
     signal.signal(signal.SIGTERM, note)
     if install.mode == "root":
-        for folder in veil.put_on([home, *needed_paths()]):
+        for folder in mount_namespace.put_on([home, *needed_paths()]):
             say(f"{folder} is closed to other users; veiled for Greenroom's own processes")
     components = table(home, install)
     _start(home, install, components)
@@ -144,26 +144,26 @@ def _be_the_only_one(home: Path) -> None:
         raise HostError(
             f"Greenroom is being brought up in {home} by another process.", f"greenroom status --home {home}"
         )
-    for who in strays.components(home).get(HOST, []):
+    for who in unlisted_processes.components(home).get(HOST, []):
         raise HostError(f"Greenroom is up already in {home} (pid {who.pid}).", f"greenroom down --home {home}")
     os.set_inheritable(lock, True)  # over the execv; components close what is not theirs
     own = identity(os.getpid())
     if own:
-        keeper.remember(home, HOST, own)
+        processes.remember(home, HOST, own)
 
 
 def _start(home: Path, install: Installation, components: list[Component]) -> None:
     """Bring all components up. On failure only what this call has started is ended: what served goes on serving."""
-    found = strays.components(home)
+    found = unlisted_processes.components(home)
     for component in components:
         _end_strays(home, component.name, found.get(component.name, []))
-    lived = {component.name for component in components if keeper.known(home, component.name)}
-    alone = not lived and not strays.shims(home)
+    lived = {component.name for component in components if processes.known(home, component.name)}
+    alone = not lived and not unlisted_processes.shims(home)
     try:
         for component in components:
             if component.name == "web":
                 bootstrap(home, install)
-            keeper.bring_up(home, component, say)
+            processes.bring_up(home, component, say)
         _await_ports(home, install)
     except (HostError, OSError, KeyboardInterrupt):
         if alone:
@@ -172,19 +172,19 @@ def _start(home: Path, install: Installation, components: list[Component]) -> No
         say(f"ending what was started; {', '.join(sorted(lived)) or 'dynos'} go on")
         for name in [component.name for component in reversed(components) if component.name not in lived]:
             end_component(home, name, [], say)
-        keeper.forget(keeper.pid_file(home, HOST))
+        processes.forget(processes.pid_file(home, HOST))
         raise
 
 
 def _end_strays(home: Path, name: str, found: list[Identity]) -> None:
     """End what runs beside the component that is known. Where none is known, one that apps need is adopted."""
-    known = keeper.known(home, name)
+    known = processes.known(home, name)
     others = [who for who in found if who != known]
     if known is None and others and name in ("caddy", "postgres", "supervisor"):
-        keeper.remember(home, name, others.pop(0))
+        processes.remember(home, name, others.pop(0))
     if others:
         say(f"{name}: ending {len(others)} that nobody watches, pid {', '.join(str(who.pid) for who in others)}")
-        keeper.end(others, signal.SIGTERM, 8)
+        processes.end(others, signal.SIGTERM, 8)
 
 
 def _await_ports(home: Path, install: Installation) -> None:
@@ -193,7 +193,7 @@ def _await_ports(home: Path, install: Installation) -> None:
     while silent := ports.silent(install):
         if time.monotonic() > deadline:
             port = silent[0]
-            words = keeper.last_words(home, port.owner, 3)
+            words = processes.last_words(home, port.owner, 3)
             raise HostError(
                 f"{port.owner} does not listen on port {port.number} ({port.name}). Its last words:\n{words}",
                 f"greenroom up {port.option} N chooses another; see {home}/logs/{port.owner}.log",

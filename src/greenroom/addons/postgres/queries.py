@@ -15,12 +15,14 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from greenroom.addons.models import Addon, Attachment, Restore, Snapshot
-from greenroom.addons.postgres import dumps, host, roles, rules
+from greenroom.addons.postgres import rules
+from greenroom.addons.postgres.drivers import dumps, roles
+from greenroom.addons.postgres.drivers import server as host
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, PlatformError
 from greenroom.basics.ids import is_uuid
-from greenroom.config_vars.crypto import unseal
+from greenroom.config_vars.drivers.encryption import unseal
 from greenroom.config_vars.models import DataKey
 from greenroom.config_vars.queries import open_data_key
 from greenroom.engine.contract import Forward

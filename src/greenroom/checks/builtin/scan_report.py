@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from greenroom.checks import rules, tools
+from greenroom.checks import rules
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable
+from greenroom.checks.drivers import tools
+from greenroom.checks.inside.baseline import BLOCKING
 from greenroom.checks.rules import Ignore
-from greenroom.checks.runner.baseline import BLOCKING
 
 SHOWN = 20
 RUFF, MODELS, SQUAWK, SECRETS = "ruff", "makemigrations --check", "squawk", "detect-secrets"

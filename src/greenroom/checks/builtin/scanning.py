@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.apps.models import App
-from greenroom.buildpacks.failures import BuildError
-from greenroom.buildpacks.readers import read_settings
-from greenroom.buildpacks.runtime import runtime_env
-from greenroom.checks import queries, tools
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules.app_files import read_settings
+from greenroom.buildpacks.rules.dyno_environment import runtime_env
+from greenroom.checks import queries
 from greenroom.checks.builtin import environment
 from greenroom.checks.builtin.results import printable, read_json, tail, why_ended
+from greenroom.checks.drivers import tools
+from greenroom.checks.inside import scanners
 from greenroom.checks.models import CheckRun
-from greenroom.checks.runner import scanners
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
 from greenroom.git.queries import archive, resolve, show
 from greenroom.slugs.models import Slug
@@ -86,8 +87,8 @@ def _sources(app: App, home: Path, sha: str, deployed_sha: str) -> tuple[tuple[M
     return tuple(sources), {
         "new": NEW,
         "old": OLD if deployed_sha else None,
-        "work": "/tmp/scan",
-    }  # noqa: S108 - inside the dyno
+        "work": "/tmp/scan",  # noqa: S108 -- inside the dyno
+    }
 
 
 def _reader(

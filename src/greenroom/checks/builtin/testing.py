@@ -12,14 +12,16 @@ from greenroom.addons.postgres.queries import forward
 from greenroom.addons.postgres.rules import LOOKED_AT, remedy
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.buildpacks import host
-from greenroom.buildpacks.runtime import runtime_env
-from greenroom.checks import queries, tools, travis_jobs
-from greenroom.checks import travis as travis_rules
+from greenroom.buildpacks.drivers import host_limits
+from greenroom.buildpacks.rules.dyno_environment import runtime_env
+from greenroom.checks import queries
 from greenroom.checks.builtin import environment, quarantine
 from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
+from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun
-from greenroom.config_vars.maps import for_tests
+from greenroom.checks.rules import travis as travis_rules
+from greenroom.checks.rules.travis import jobs as travis_jobs
+from greenroom.config_vars.drivers.sealed_maps import for_tests
 from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
 from greenroom.git.models import Push
 from greenroom.slugs.models import Slug
@@ -73,7 +75,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         uid=run.app.number,
         process="test.1",
         command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
-        env=runtime_env(config=config, process="test.1", port=0, **host.capacity(MEMORY_MB), facts={}),
+        env=runtime_env(config=config, process="test.1", port=0, **host_limits.capacity(MEMORY_MB), facts={}),
         mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
         forwards=(forward(),),
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),

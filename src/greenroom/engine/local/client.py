@@ -14,7 +14,7 @@ from typing import Any
 from greenroom.basics import unixsock
 from greenroom.engine.contract import DynoSpec, DynoState, Signal
 from greenroom.engine.errors import EngineAwayError, EngineError
-from greenroom.engine.local import plan, seen, wire
+from greenroom.engine.local import plan, protocol, state_reader
 
 RETRY_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
@@ -28,15 +28,15 @@ class LocalEngine:
 
     def start(self, spec: DynoSpec) -> DynoState:
         """See the contract."""
-        return DynoState(**self._ask({"verb": "start", "spec": wire.spec_to_wire(spec)}))
+        return DynoState(**self._ask({"verb": "start", "spec": protocol.spec_to_wire(spec)}))
 
     def describe(self, dyno_id: str) -> DynoState | None:
         """See the contract; costs two small reads and asks nobody."""
-        return seen.describe(self.home, plan.check_id(dyno_id))
+        return state_reader.describe(self.home, plan.check_id(dyno_id))
 
     def list(self) -> list[DynoState]:
         """See the contract."""
-        return [it for dyno_id in seen.all_ids(self.home) if (it := seen.describe(self.home, dyno_id))]
+        return [it for dyno_id in state_reader.all_ids(self.home) if (it := state_reader.describe(self.home, dyno_id))]
 
     def signal(self, dyno_id: str, name: Signal) -> None:
         """See the contract."""
@@ -60,7 +60,7 @@ class LocalEngine:
         the call.
         """
         before = {dyno_id: self.describe(dyno_id) for dyno_id in ids} if seen_before is None else dict(seen_before)
-        return seen.wait_changed(self.home, {dyno_id: before.get(dyno_id) for dyno_id in ids}, timeout)
+        return state_reader.wait_changed(self.home, {dyno_id: before.get(dyno_id) for dyno_id in ids}, timeout)
 
     def about(self) -> dict[str, Any]:
         """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineAwayError when none
@@ -70,7 +70,7 @@ class LocalEngine:
         return answer
 
     def _ask(self, request: dict[str, Any]) -> Any:
-        line = wire.encode(request)
+        line = protocol.encode(request)
         deadline = time.monotonic() + self._retry
         while True:
             try:
@@ -79,7 +79,7 @@ class LocalEngine:
             except OSError as error:
                 if time.monotonic() > deadline or isinstance(error, PermissionError):
                     raise EngineAwayError(
-                        f"the supervisor at {os.path.join(self.home, wire.SOCKET)} does not answer:"
+                        f"the supervisor at {os.path.join(self.home, protocol.SOCKET)} does not answer:"
                         f" {error.strerror or error}",
                         hint="`greenroom doctor` tells whether it runs; `greenroom up` starts it",
                     ) from None
@@ -92,10 +92,12 @@ class LocalEngine:
         )
 
     def _exchange(self, line: bytes) -> dict[str, Any]:
-        with contextlib.closing(unixsock.connect(os.path.join(self.home, wire.SOCKET), timeout=ANSWER_SECONDS)) as sock:
+        with contextlib.closing(
+            unixsock.connect(os.path.join(self.home, protocol.SOCKET), timeout=ANSWER_SECONDS)
+        ) as sock:
             sock.sendall(line)
             with sock.makefile("rb") as answers:
-                answer = answers.readline(wire.LONGEST_LINE + 1)
+                answer = answers.readline(protocol.LONGEST_LINE + 1)
         if not answer.endswith(b"\n"):
             raise ConnectionError("the connection was cut")
-        return wire.decode(answer)
+        return protocol.decode(answer)

@@ -14,7 +14,7 @@ from typing import Any
 
 from greenroom.engine.contract import PLATFORM, DynoSpec, Mount
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import egress, sandbox, seccomp, ways
+from greenroom.engine.local import egress, forwards, sandbox, seccomp
 
 READABLE = ("slugs", "envs", "sources", "cache", "run/scratch", "builds")
 """Folders of home from which dynos may be given things."""
@@ -181,9 +181,9 @@ def _check(spec: DynoSpec) -> None:
 
 
 def _forward(place: Place, target: str) -> str:
-    if not target.startswith(ways.TCP):
+    if not target.startswith(forwards.TCP):
         return within(place, target, (FORWARDS,), "forward")
-    if target.removeprefix(ways.TCP) not in place.tcp:
+    if target.removeprefix(forwards.TCP) not in place.tcp:
         allowed = ", ".join(sorted(place.tcp)) or "none"
         _refuse(f"the forward to {target[:200]!r} is not allowed", hint=f"allowed: {allowed} (supervisor --tcp)")
     return target

@@ -148,8 +148,8 @@ def options(
         "--size",
         size,
         "--tmpfs",
-        "/dev/shm",
-    ]  # noqa: S108
+        "/dev/shm",  # noqa: S108 -- inside the dyno
+    ]
     words += ["--bind", os.path.join(disk, TMP), "/tmp"]  # noqa: S108 (inside)
     words += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]  # noqa: S108
     for folder, home in zip(HOMES, dict.fromkeys((HOME, cwd)), strict=False):

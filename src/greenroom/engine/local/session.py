@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from _socket import socket
 
-from greenroom.engine.local import attach, requests
+from greenroom.engine.local import attach, signals
 from greenroom.engine.local.loop import IN
 
 TYPE_CHECKING = False
@@ -208,4 +208,4 @@ class Session:
         if self._client:
             self._client.replace()
             self._client.forget_stdin()
-        self._shim.abandoned(hang_up=bool(self._shim.order["hang_up"]), signal=requests.HUP)
+        self._shim.abandoned(hang_up=bool(self._shim.order["hang_up"]), signal=signals.HUP)

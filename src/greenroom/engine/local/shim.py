@@ -15,7 +15,7 @@ from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
 from greenroom.basics import unixsock
-from greenroom.engine.local import bridge, deadlines, launch, netns, output, requests, session, state, stopping, ways
+from greenroom.engine.local import bridge, deadlines, forwards, launch, netns, output, session, signals, state, stopping
 from greenroom.engine.local.loop import IN, Loop
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ class Shim:
         netns.forgo_privileges()
         if order["uid"] < 0:
             netns.enter_user_namespace()
-        self._kept += ways.open_all(self.loop, order)
+        self._kept += forwards.open_all(self.loop, order)
         self._groups = tuple(
             [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order[key]] for key in ("enter", "leave")
         )
@@ -248,7 +248,7 @@ class Shim:
         near, far = os.pipe()
         for fd in (near, far):
             os.set_blocking(fd, False)
-        for number in requests.BY_NAME.values():
+        for number in signals.BY_NAME.values():
             _signal.signal(number, lambda *_: None)
         _signal.set_wakeup_fd(far, warn_on_full_buffer=False)
         self._requests = near
@@ -264,11 +264,11 @@ class Shim:
         self.why = self.why or "signal"
         if self.tree is None:
             self._end_unborn("ended before it was started")
-        elif number == requests.KILL:
+        elif number == signals.KILL:
             self.tree.kill()
-        elif number == requests.DRAIN:
-            ways.drain(self, monotonic() + self.limits["drain"])
-        elif number == requests.STOP:
+        elif number == signals.DRAIN:
+            forwards.drain(self, monotonic() + self.limits["drain"])
+        elif number == signals.STOP:
             self.stop()
         elif not self.tree.signal(number):
             self._pending.append(number)
@@ -351,7 +351,7 @@ class Shim:
 
     def _close_ways(self) -> None:
         if self.way_in:
-            ways.close(self.way_in, self.order["socket"], self.state.values["socket_inode"])
+            forwards.close(self.way_in, self.order["socket"], self.state.values["socket_inode"])
 
     def _end_unborn(self, detail: str) -> None:
         if self._session:

@@ -16,7 +16,7 @@ from typing import Any
 
 from greenroom.basics.processes import identity
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import seen, state
+from greenroom.engine.local import state, state_reader
 
 READY_SECONDS = 20.0
 ERRORS = "shim.err"
@@ -36,7 +36,7 @@ def shim(dyno_id: str, order: dict[str, Any]) -> None:
             os.close(order_out)
             os.close(ready_in)
         who = identity(pid)
-        order["state"] |= {"pid": pid, "pid_started": who.started if who else 0, "boot": seen.boot_id()}
+        order["state"] |= {"pid": pid, "pid_started": who.started if who else 0, "boot": state_reader.boot_id()}
         state.write(order["folder"], order["state"])
         _house(pid, order["leave"])  # before the order: later, it could take back a shim that is just starting the dyno
         data = marshal.dumps(order)

@@ -23,8 +23,8 @@ from typing import Any
 from greenroom.basics import unixsock
 from greenroom.basics.errors import GreenroomError
 from greenroom.engine.errors import EngineError
-from greenroom.engine.local import cgroups, folders, plan, seen, uids, wire
-from greenroom.engine.local.keeper import Keeper
+from greenroom.engine.local import cgroups, folders, plan, protocol, state_reader, uids
+from greenroom.engine.local.operations import Keeper
 from greenroom.engine.local.plan import Place
 
 CLIENTS = 64
@@ -41,7 +41,7 @@ class Supervisor:
         self._room = threading.Semaphore(CLIENTS)
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "ping": lambda it: keeper.about(),
-            "start": lambda it: keeper.start(wire.spec_from_wire(it.get("spec"))),
+            "start": lambda it: keeper.start(protocol.spec_from_wire(it.get("spec"))),
             "describe": lambda it: keeper.describe(plan.check_id(it.get("id"))),
             "list": lambda it: keeper.list(),
             "signal": lambda it: keeper.signal(plan.check_id(it.get("id")), it.get("name")),
@@ -55,7 +55,7 @@ class Supervisor:
         A signal may reach another thread, or this one just before it waits: a plain accept would not see it until
         somebody connects.
         """
-        path = self._place.path(wire.SOCKET)
+        path = self._place.path(protocol.SOCKET)
         listener = unixsock.bind(path, mode=0o600)
         listener.setblocking(False)
         if self._place.root:
@@ -85,7 +85,7 @@ class Supervisor:
                     client.sendall(_failure("forbidden", "only the control plane may speak to the supervisor", ""))
                     return
                 with client.makefile("rb") as lines:
-                    while line := lines.readline(wire.LONGEST_LINE + 1):
+                    while line := lines.readline(protocol.LONGEST_LINE + 1):
                         client.sendall(self._answer(line))
                         if not line.endswith(b"\n"):
                             return
@@ -103,12 +103,12 @@ class Supervisor:
     def _answer(self, line: bytes) -> bytes:
         try:
             if not line.endswith(b"\n"):
-                raise ValueError(f"a request is one line of at most {wire.LONGEST_LINE} bytes")
-            request = wire.decode(line)
+                raise ValueError(f"a request is one line of at most {protocol.LONGEST_LINE} bytes")
+            request = protocol.decode(line)
             verb = self._verbs.get(str(request.get("verb")))
             if verb is None:
                 raise ValueError(f"the verb is one of {', '.join(self._verbs)}")
-            return wire.encode({"ok": True, "result": verb(request)})
+            return protocol.encode({"ok": True, "result": verb(request)})
         except GreenroomError as error:
             return _failure(error.id, error.message, error.hint)
         except ValueError as error:
@@ -123,7 +123,7 @@ class Supervisor:
 
 
 def _failure(id: str, message: str, hint: str) -> bytes:
-    return wire.encode({"ok": False, "error": {"id": id, "message": message[:2000], "hint": hint}})
+    return protocol.encode({"ok": False, "error": {"id": id, "message": message[:2000], "hint": hint}})
 
 
 def _groups(client: socket.socket) -> list[int]:
@@ -173,7 +173,9 @@ def _place(args: argparse.Namespace) -> Place:
     first, problem = args.first_uid or uids.FIRST, ""
     if root and not args.first_uid:
         home = os.path.realpath(args.home)
-        living = any(not it.ended for dyno_id in seen.all_ids(home) if (it := seen.describe(home, dyno_id)))
+        living = any(
+            not it.ended for dyno_id in state_reader.all_ids(home) if (it := state_reader.describe(home, dyno_id))
+        )
         first, problem = uids.first_uid(home, living=living)
     if problem:
         print(f"supervisor: {problem}", file=sys.stderr, flush=True)
@@ -230,7 +232,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             Supervisor(place, keeper).serve(woken)
         finally:
-            os.unlink(place.path(wire.SOCKET))
+            os.unlink(place.path(protocol.SOCKET))
             if groups:
                 groups.dissolve()
             os.close(lock)

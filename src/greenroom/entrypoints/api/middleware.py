@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from greenroom.accounts.limits import RateLimitError
-from greenroom.basics import clients
+from greenroom.accounts.actions.rate_limits import RateLimitError
+from greenroom.basics import client_commands
 from greenroom.basics.database import judged
 from greenroom.basics.errors import GreenroomError, NotFoundError
-from greenroom.entrypoints.api import elsewhere, outage, places
+from greenroom.entrypoints.api import client_urls, database_outage, heroku_only
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def error_response(error: GreenroomError) -> JsonResponse:
     if isinstance(error, RateLimitError):
         response["Retry-After"] = str(error.retry_after)
     elif error.status == 503:
-        response["Retry-After"] = str(outage.RETRY_AFTER)
+        response["Retry-After"] = str(database_outage.RETRY_AFTER)
     return response
 
 
@@ -63,7 +63,7 @@ class ApiErrors:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.greenroom_id = _request_id(request)  # type: ignore[attr-defined]
-        places.remember(request)
+        client_urls.remember(request)
         response = self.get_response(request)
         _in_the_clients_words(request, response)
         response["Request-Id"] = request.greenroom_id  # type: ignore[attr-defined]
@@ -93,11 +93,11 @@ class ApiErrors:
 
 def _in_the_clients_words(request: HttpRequest, response: HttpResponse) -> None:
     """Errors and warnings name the commands of the client that asked."""
-    client = clients.of_agent(request.headers.get("User-Agent", ""))
+    client = client_commands.of_agent(request.headers.get("User-Agent", ""))
     if client and response.status_code >= 400 and response.get("Content-Type", "") == "application/json":
-        response.content = clients.in_words_of(client, response.content.decode()).encode()
+        response.content = client_commands.in_words_of(client, response.content.decode()).encode()
     if client and "X-Heroku-Warning" in response:
-        response["X-Heroku-Warning"] = clients.in_words_of(client, response["X-Heroku-Warning"])
+        response["X-Heroku-Warning"] = client_commands.in_words_of(client, response["X-Heroku-Warning"])
 
 
 def _request_id(request: HttpRequest) -> str:
@@ -108,8 +108,8 @@ def _request_id(request: HttpRequest) -> str:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The answer for a path that no route has; for one of Heroku's it names what is there instead."""
-    text, hint = elsewhere.instead(request.path) or (
+    text, hint = heroku_only.instead(request.path) or (
         f"{request.method} {request.path[:200]} does not exist here.",
-        elsewhere.HERE,
+        heroku_only.HERE,
     )
     return of_request(request, NotFoundError(text, hint=hint))

@@ -19,13 +19,21 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, re_path
 from django.views.decorators.csrf import csrf_exempt
 
-from greenroom.accounts import limits
+from greenroom.accounts.actions import rate_limits
 from greenroom.accounts.rules import Actor, narrowest, scope_grants
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise
 from greenroom.apps.rules import ACCOUNT_SCOPES, ADMIN_SCOPES
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UnauthorizedError, UserError
-from greenroom.entrypoints.api import elsewhere, exchange, links, listing, outage, paging, room
+from greenroom.entrypoints.api import (
+    database_outage,
+    disk_reserve,
+    heroku_only,
+    http_rules,
+    listing,
+    paging,
+    signed_links,
+)
 from greenroom.entrypoints.api.auth import actor_of_request
 from greenroom.entrypoints.api.listing import Listing
 from greenroom.entrypoints.api.middleware import error_response
@@ -184,44 +192,44 @@ def _endpoint(methods: dict[str, Route]) -> Callable[..., HttpResponse]:
     def endpoint(request: HttpRequest, **params: str) -> HttpResponse:
         row = methods.get("GET" if request.method == "HEAD" else request.method or "")
         if row is None:
-            other = elsewhere.instead(request.path)
+            other = heroku_only.instead(request.path)
             text, hint = other or (f"{request.method} is not possible here.", f"allowed: {', '.join(methods)}")
             answer = error_response(NotFoundError(text, hint=hint, id="method_not_allowed"))
             answer.status_code = 405
             answer["Allow"] = ", ".join(methods)
             return answer
         request.greenroom_route = row  # type: ignore[attr-defined]
-        return outage.tried_again(request, lambda: _answer(request, row, params))
+        return database_outage.tried_again(request, lambda: _answer(request, row, params))
 
     return endpoint
 
 
 def _answer(request: HttpRequest, row: Route, params: dict[str, str]) -> HttpResponse:
-    exchange.refuse_unwritable(params, request.GET.dict())
+    http_rules.refuse_unwritable(params, request.GET.dict())
     actor = actor_of_request(request)
     address = request.META.get("REMOTE_ADDR", "")
     if row.pattern != UNCOUNTED:
-        request.greenroom_remaining = limits.spend(actor, address)  # type: ignore[attr-defined]
+        request.greenroom_remaining = rate_limits.spend(actor, address)  # type: ignore[attr-defined]
     found = _authorise(row, actor, params)
-    exchange.refuse_version(request)
-    if room.takes_space(row):
-        room.need(HOME)
+    http_rules.refuse_version(request)
+    if disk_reserve.takes_space(row):
+        disk_reserve.need(HOME)
     call = Call(
         request=request,
         actor=actor or Actor(account_id=None, email="", scopes=(), address=address),
-        body={} if row.raw else exchange.body_of(request),
+        body={} if row.raw else http_rules.body_of(request),
         params=params,
         app_row=found if isinstance(found, App) else None,
         pipeline_row=found if isinstance(found, Pipeline) else None,
     )
-    links.remember(call.actor)
+    signed_links.remember(call.actor)
     result = row.view(call)
     reply = result if isinstance(result, Reply) else Reply(result)
     if isinstance(reply.data, Listing):
         reply = listing.cut(request, reply)
-    elif row.method == "GET" and isinstance(reply.data, list) and not row.pattern.startswith(exchange.FORGIVING):
+    elif row.method == "GET" and isinstance(reply.data, list) and not row.pattern.startswith(http_rules.FORGIVING):
         reply = paging.apply(request, reply, row.paged)
-    return exchange.respond(request, reply)
+    return http_rules.respond(request, reply)
 
 
 def _authorise(row: Route, actor: Actor | None, params: dict[str, str]) -> App | Pipeline | None:

@@ -8,17 +8,17 @@ from django.conf import settings
 
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.app_migrations.models import MigrationRun, MigrationState
-from greenroom.app_migrations.rehearsal.queries import beside, foreseen
+from greenroom.app_migrations.queries.rehearsals import beside, foreseen
 from greenroom.app_migrations.rules import migrate_command, undo
 from greenroom.apps.models import App, Collaborator
 from greenroom.apps.queries import web_url
 from greenroom.basics.clock import heroku_time
 from greenroom.builds.models import Build
 from greenroom.checks.models import Annotation
-from greenroom.deliveries.keeping import unserved
 from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.queries.newest_green import unserved
 from greenroom.dynos.models import Dyno, Formation
-from greenroom.entrypoints.api import places
+from greenroom.entrypoints.api import client_urls
 from greenroom.releases.models import Release
 from greenroom.releases.queries import newest
 from greenroom.slugs.models import Slug
@@ -33,8 +33,8 @@ def urls(app: App) -> dict[str, str]:
     install = settings.INSTALLATION
     return {
         "web_url": web_url(app, install),
-        "git_url": places.secure(f"/{app.name}.git"),
-        "git_http_url": places.plain(f"/{app.name}.git"),
+        "git_url": client_urls.secure(f"/{app.name}.git"),
+        "git_http_url": client_urls.plain(f"/{app.name}.git"),
     }
 
 

@@ -13,7 +13,7 @@ from greenroom.apps.models import App
 from greenroom.basics.clock import heroku_time
 from greenroom.checks.models import Annotation, CheckRun, Status
 from greenroom.checks.rules import key
-from greenroom.entrypoints.api import places
+from greenroom.entrypoints.api import client_urls
 
 CONCLUSIONS = {"error": "failure", "stale": "timed_out"}
 """Conclusions that GitHub's clients do not know, in their words."""
@@ -73,7 +73,7 @@ REPO_PARTS = (
 
 def root() -> str:
     """Where the API answers."""
-    return places.plain("")
+    return client_urls.plain("")
 
 
 def repo_url(owner: str, app: App) -> str:

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import connection
 
 from greenroom import __version__
-from greenroom.accounts import actions, limits, queries
+from greenroom.accounts import actions, queries
+from greenroom.accounts.actions import rate_limits as limits
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.accounts.rules import wider
 from greenroom.apps.queries import authorise

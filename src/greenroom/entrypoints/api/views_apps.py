@@ -16,7 +16,7 @@ from greenroom.basics.errors import UserError
 from greenroom.basics.folders import bytes_of
 from greenroom.config_vars import queries as config
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries import lifecycle
+from greenroom.deliveries.actions import app_lifecycle
 from greenroom.dynos.queries import live, standings
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
@@ -54,7 +54,7 @@ def own_apps(call: Call) -> Listing:
 def create_app(call: Call) -> Reply:
     """A new app with its repository, its log, its database and its first releases: {name, region, stack}."""
     _refuse_places(call)
-    app = lifecycle.create(actor=call.actor, name=call.text("name") or None, home=HOME)
+    app = app_lifecycle.create(actor=call.actor, name=call.text("name") or None, home=HOME)
     return Reply(shapes.app(app, sdk=_sdk(call)), 201)
 
 
@@ -155,7 +155,7 @@ def _pause_end(call: Call) -> datetime | None:
 def destroy_app(call: Call) -> dict[str, Any]:
     """Remove the app with all it has: dynos, database, repository, log."""
     body = shapes.app(call.app, sdk=_sdk(call))
-    lifecycle.destroy(actor=call.actor, app=call.app, engine=engine(), home=HOME)
+    app_lifecycle.destroy(actor=call.actor, app=call.app, engine=engine(), home=HOME)
     return body
 
 

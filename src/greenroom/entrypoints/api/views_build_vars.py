@@ -8,7 +8,7 @@ from typing import Any
 
 from greenroom.basics.errors import UserError
 from greenroom.builds import actions as builds
-from greenroom.builds import visible
+from greenroom.builds.rules import visible_config
 from greenroom.entrypoints.api.routing import Call, route
 
 ALWAYS = [
@@ -27,7 +27,7 @@ def _shown(call: Call, names: tuple[str, ...]) -> dict[str, Any]:
 @route("GET", "/apps/{app}/build-vars", "view", returns="build-vars")
 def get_build_vars(call: Call) -> dict[str, Any]:
     """Names of the config vars that installers see. Hooks and collectstatic see all."""
-    return _shown(call, visible.names(call.app.settings))
+    return _shown(call, visible_config.names(call.app.settings))
 
 
 @route("PATCH", "/apps/{app}/build-vars", "config:write", takes="build-vars.update", returns="build-vars")

@@ -7,7 +7,7 @@ from typing import Any
 from greenroom.basics.errors import NotFoundError
 from greenroom.basics.ids import is_uuid
 from greenroom.builds import actions as builds
-from greenroom.builds import janitor
+from greenroom.builds.drivers import cache_budget
 from greenroom.builds.models import Build, BuildCache
 from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries.models import Delivery
@@ -73,14 +73,14 @@ def cancel_build(call: Call) -> dict[str, Any]:
 
 def _cache(call: Call) -> dict[str, Any]:
     row = BuildCache.objects.filter(app=call.app).first()
-    caches = janitor.measure(HOME)
+    caches = cache_budget.measure(HOME)
     sizes = {cache.name: cache.size for cache in caches}
     return {
         "app": {"id": str(call.app.id), "name": call.app.name},
         "size": sizes.get(call.app.id.hex, 0),
         "shared_size": sizes["uv"],
         "total_size": sum(sizes.values()),
-        "budget": janitor.budget(),
+        "budget": cache_budget.budget(),
         "generation": row.generation if row else 0,
         "purged_at": row.purged_at.strftime("%Y-%m-%dT%H:%M:%SZ") if row else None,
     }

@@ -12,7 +12,8 @@ from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account, Token
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.checks import outside, queries, rules
+from greenroom.checks import queries, rules
+from greenroom.checks.actions import external_reports
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
 
@@ -65,7 +66,7 @@ def create_token(call: Call) -> Reply:
             seconds=seconds,
         )
         if call.body.get("pin") is True:
-            outside.pin(app=call.app, names=token.checks, token_id=token.id, actor=call.actor)
+            external_reports.pin(app=call.app, names=token.checks, token_id=token.id, actor=call.actor)
     return Reply(_shown(token, queries.pins(call.app), plain), 201)
 
 
@@ -87,5 +88,5 @@ def revoke_token(call: Call) -> dict[str, Any]:
 @route("DELETE", "/apps/{app}/pins/{check}", "checks:token", wide="check", returns="pin")
 def unpin(call: Call) -> dict[str, Any]:
     """Let any report of the check count again."""
-    outside.unpin(app=call.app, name=call.params["check"], actor=call.actor)
+    external_reports.unpin(app=call.app, name=call.params["check"], actor=call.actor)
     return {"check": call.params["check"], "pinned": False}

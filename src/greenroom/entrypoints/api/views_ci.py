@@ -12,13 +12,14 @@ from greenroom.apps.queries import authorise, visible
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
-from greenroom.entrypoints.api import links, places, shapes
+from greenroom.entrypoints.api import client_urls, shapes, signed_links
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_pipelines import named
-from greenroom.git import uploads
-from greenroom.pipelines import queries, rules, testing
+from greenroom.git.drivers import source_archives
+from greenroom.pipelines import queries, rules
+from greenroom.pipelines.actions import test_runs
 from greenroom.pipelines.models import TestRun
 
 PAUSE = 0.25
@@ -83,8 +84,10 @@ def _node(row: TestRun) -> dict[str, Any]:
 def _stream(row: TestRun, file: str) -> str:
     """A signed link with TLS: the Heroku CLI reads these two by node's https alone."""
     payload = {"file": file, "done": f"{file}.done"}
-    token = links.signed(payload, purpose="output", app=row.app_id, permission="view", seconds=links.OUTPUT_SECONDS)
-    return places.secure(f"/streams/output/{token}")
+    token = signed_links.signed(
+        payload, purpose="output", app=row.app_id, permission="view", seconds=signed_links.OUTPUT_SECONDS
+    )
+    return client_urls.secure(f"/streams/output/{token}")
 
 
 def _rows(call: Call) -> Any:
@@ -169,13 +172,13 @@ def start_test_run(call: Call) -> Reply:
     parent = queries.parent_app(pipeline)
     if parent is not None:
         authorise(call.actor, str(parent.pk), "push")  # its code runs in this app's name
-    tarball = uploads.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
+    tarball = source_archives.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
     if tarball is None:
         raise UserError(
             "source_blob_url must be a get_url of this installation: other addresses are not fetched.",
             hint="POST /sources, then PUT the archive",
         )
-    row = testing.start(
+    row = test_runs.start(
         actor=call.actor,
         pipeline=pipeline,
         home=HOME,
@@ -202,7 +205,7 @@ def update_test_run(call: Call) -> dict[str, Any]:
     authorise(call.actor, str(row.app_id), "push")
     if call.text("status", required=True) != "cancelled":
         raise UserError("status can only be cancelled.", hint='{"status": "cancelled"}')
-    testing.cancel(actor=call.actor, row=row, engine=engine())
+    test_runs.cancel(actor=call.actor, row=row, engine=engine())
     return _test_run(_by_id(call))
 
 

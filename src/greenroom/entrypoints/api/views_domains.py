@@ -20,7 +20,8 @@ from greenroom.deliveries import actions as deliveries
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-from greenroom.router import certificates, endpoints
+from greenroom.router.actions import sni_endpoints
+from greenroom.router.drivers import certificates
 from greenroom.router.models import SniEndpoint
 
 OWN_CA = (
@@ -90,15 +91,15 @@ def add_domain(call: Call) -> Reply:
     """
     app, name = call.app, call.text("sni_endpoint")
     if name:
-        endpoints.find(app, name)
+        sni_endpoints.find(app, name)
     hostname = call.text("hostname", required=True)
     reserved = ("localhost", "greenroom.internal", *filter(None, [settings.INSTALLATION.get("host", "")]))
     proven = not call.actor.is_admin and _is_proven(app, hostname)
     row = actions.add_domain(actor=call.actor, app=app, hostname=hostname, reserved=reserved, proven=proven)
-    endpoints.renew(app=app, home=HOME)
+    sni_endpoints.renew(app=app, home=HOME)
     if name:
-        endpoints.choose(actor=call.actor, app=app, domain=row, name=name)
-    endpoints.settle(app=app)
+        sni_endpoints.choose(actor=call.actor, app=app, domain=row, name=name)
+    sni_endpoints.settle(app=app)
     deliveries.wake()
     return Reply(_domain(_fresh(row)), 201)
 
@@ -136,7 +137,7 @@ def change_domain(call: Call) -> dict[str, Any]:
             "sni_endpoint is missing: the name of a certificate, or null.", hint=f"heroku certs -a {call.app.name}"
         )
     row = _find(call)
-    endpoints.choose(actor=call.actor, app=call.app, domain=row, name=call.text("sni_endpoint") or None)
+    sni_endpoints.choose(actor=call.actor, app=call.app, domain=row, name=call.text("sni_endpoint") or None)
     deliveries.wake()
     return _domain(_fresh(row))
 
@@ -146,7 +147,7 @@ def remove_domain(call: Call) -> dict[str, Any]:
     """Take a host name away."""
     body = _domain(_find(call))
     actions.remove_domain(actor=call.actor, app=call.app, hostname=body["hostname"])
-    endpoints.renew(app=call.app, home=HOME)
+    sni_endpoints.renew(app=call.app, home=HOME)
     deliveries.wake()
     return body
 
@@ -214,7 +215,7 @@ def list_endpoints(call: Call) -> list[dict[str, Any]]:
 def add_endpoint(call: Call) -> Reply:
     """A certificate: {certificate_chain, private_key}, both PEM. Domains that it covers and that have none get it."""
     chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
-    row = endpoints.add(actor=call.actor, app=call.app, home=HOME, chain=chain, key=key)
+    row = sni_endpoints.add(actor=call.actor, app=call.app, home=HOME, chain=chain, key=key)
     deliveries.wake()
     hosts = [use.domain.hostname for use in row.uses.select_related("domain")]
     text = (
@@ -228,14 +229,16 @@ def add_endpoint(call: Call) -> Reply:
 @route("GET", "/apps/{app}/sni-endpoints/{name}", "view", returns="sni-endpoint")
 def get_endpoint(call: Call) -> dict[str, Any]:
     """One certificate, by name or id."""
-    return _endpoint(endpoints.find(call.app, call.params["name"]))
+    return _endpoint(sni_endpoints.find(call.app, call.params["name"]))
 
 
 @route("PATCH", "/apps/{app}/sni-endpoints/{name}", "domains", takes="sni-endpoint.create", returns="sni-endpoint")
 def replace_endpoint(call: Call) -> dict[str, Any]:
     """Another chain and key under the same name."""
     chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
-    row = endpoints.replace(actor=call.actor, app=call.app, home=HOME, name=call.params["name"], chain=chain, key=key)
+    row = sni_endpoints.replace(
+        actor=call.actor, app=call.app, home=HOME, name=call.params["name"], chain=chain, key=key
+    )
     deliveries.wake()
     return _endpoint(row)
 
@@ -243,14 +246,14 @@ def replace_endpoint(call: Call) -> dict[str, Any]:
 @route("DELETE", "/apps/{app}/sni-endpoints/{name}", "domains", returns="sni-endpoint")
 def remove_endpoint(call: Call) -> dict[str, Any]:
     """Forget a certificate and its key."""
-    body = _endpoint(endpoints.find(call.app, call.params["name"]))
-    endpoints.remove(actor=call.actor, app=call.app, name=call.params["name"])
+    body = _endpoint(sni_endpoints.find(call.app, call.params["name"]))
+    sni_endpoints.remove(actor=call.actor, app=call.app, name=call.params["name"])
     deliveries.wake()
     return body
 
 
 def _acm(call: Call, *, on: bool, again: bool = False) -> Reply:
-    app = endpoints.switch_acm(actor=call.actor, app=call.app, home=HOME, on=on, again=again)
+    app = sni_endpoints.switch_acm(actor=call.actor, app=call.app, home=HOME, on=on, again=again)
     deliveries.wake()
     return Reply(shapes.app(app), 200, {"X-Heroku-Warning": OWN_CA} if on else {})
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from greenroom.basics.clock import heroku_time
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-from greenroom.logs import drains
+from greenroom.logs.actions import drains
 from greenroom.logs.models import LogDrain
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from greenroom.apps.actions import change_settings
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.entrypoints.api import elsewhere
+from greenroom.entrypoints.api import heroku_only
 from greenroom.entrypoints.api.routing import Call, route
 
 PYTHON = "heroku/python"
@@ -80,7 +80,7 @@ def _feature(call: Call, name: str) -> dict[str, Any]:
 def _named(call: Call) -> str:
     wanted = call.params["feature"]
     if wanted == "runtime-heroku-exec":
-        raise NotFoundError(elsewhere.ENTERED[0], hint=elsewhere.ENTERED[1], resource="feature")
+        raise NotFoundError(heroku_only.ENTERED[0], hint=heroku_only.ENTERED[1], resource="feature")
     name = next((name for name in FEATURES if wanted in (name, str(uuid.uuid5(NAMESPACE, name)))), None)
     if name is None:
         raise NotFoundError(

@@ -11,16 +11,17 @@ from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
 from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
-from greenroom.checks import sarif
 from greenroom.checks.models import CheckRun, Override
+from greenroom.checks.rules import sarif
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries import gate, holding
 from greenroom.deliveries import queries as delivery_queries
-from greenroom.deliveries.advice import hint_of, remedy_of
+from greenroom.deliveries.actions import held as holding
+from greenroom.deliveries.actions.retries import retry
+from greenroom.deliveries.loop import gate
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.retrying import retry
+from greenroom.deliveries.queries.remedies import hint_of, remedy_of
 from greenroom.dynos import queries as dynos
-from greenroom.entrypoints.api import links, places, shapes, views_rehearsals
+from greenroom.entrypoints.api import client_urls, shapes, signed_links, views_rehearsals
 from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.git import queries as git
@@ -33,14 +34,14 @@ def transcript_url(row: Delivery) -> str:
 
 def output_url(app: UUID, file: str) -> str:
     """Where a file that grows can be read, relative to home; ``.done`` beside it says that it is whole."""
-    token = links.signed(
+    token = signed_links.signed(
         {"file": file, "done": f"{file}.done"},
         purpose="output",
         app=app,
         permission="view",
-        seconds=links.OUTPUT_SECONDS,
+        seconds=signed_links.OUTPUT_SECONDS,
     )
-    return places.plain(f"/streams/output/{token}")
+    return client_urls.plain(f"/streams/output/{token}")
 
 
 @route("GET", "/apps/{app}/deliveries", "view", returns="[delivery]", query=("sha", "limit"))
@@ -208,10 +209,12 @@ def log_session(call: Call) -> Reply:
         "dyno": call.text("dyno") or call.text("type") or call.text("dyno_name"),
         "source": call.text("source"),
     }
-    token = links.signed(payload, purpose="logs", app=call.app.id, permission="logs", seconds=links.LOG_SECONDS)
+    token = signed_links.signed(
+        payload, purpose="logs", app=call.app.id, permission="logs", seconds=signed_links.LOG_SECONDS
+    )
     body = {
         "id": str(call.app.id),
-        "logplex_url": places.plain(f"/streams/logs/{token}"),
+        "logplex_url": client_urls.plain(f"/streams/logs/{token}"),
         "created_at": shapes.heroku_time(call.app.created_at),
         "updated_at": shapes.heroku_time(call.app.updated_at),
     }

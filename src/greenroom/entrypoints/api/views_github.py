@@ -13,12 +13,13 @@ from django.db.models import QuerySet
 
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.checks import outside, queries, rules
+from greenroom.checks import queries, rules
+from greenroom.checks.actions import external_reports
 from greenroom.checks.models import CheckRun
-from greenroom.deliveries import gate
 from greenroom.deliveries import queries as delivery_queries
+from greenroom.deliveries.loop import gate
 from greenroom.entrypoints.api import shapes_github as shapes
-from greenroom.entrypoints.api.asked_github import Asked
+from greenroom.entrypoints.api.github_requests import Asked
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.git import queries as git
 from greenroom.git.rules import canonical, is_sha
@@ -83,7 +84,7 @@ def create_status(call: Call) -> Reply:
     asked.done()
     _may(call, context)
     sha = _commit(call, call.params["sha"])
-    row = outside.add_status(app=call.app, sha=sha, context=context, state=state, actor=call.actor, **words)
+    row = external_reports.add_status(app=call.app, sha=sha, context=context, state=state, actor=call.actor, **words)
     gate.reported(app=call.app, sha=sha, home=HOME)
     return Reply(shapes.status(row, call.params["owner"]), 201)
 
@@ -125,7 +126,7 @@ def create_check_run(call: Call) -> Reply:
     asked.done()
     _may(call, name)
     sha = _commit(call, head)
-    row = outside.open_run(
+    row = external_reports.open_run(
         app=call.app,
         sha=sha,
         name=name,
@@ -153,7 +154,7 @@ def change_check_run(call: Call) -> dict[str, Any]:
     status, conclusion = asked.progress()
     words, annotations = asked.words(), asked.annotations()
     asked.done()
-    row = outside.change_run(
+    row = external_reports.change_run(
         app=call.app,
         run=row,
         status=status,

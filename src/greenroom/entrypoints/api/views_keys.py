@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenroom.accounts import keys
+from greenroom.accounts.actions import ssh_keys
 from greenroom.accounts.models import Account, SSHKey
 from greenroom.basics.clock import heroku_time
 from greenroom.entrypoints.api.listing import Listing, each
@@ -40,17 +40,17 @@ def list_keys(call: Call) -> Listing:
 @route("POST", "/account/keys", "account:write", takes="key.create", returns="201 key")
 def add_key(call: Call) -> Reply:
     """Keep a key: {public_key}."""
-    row = keys.add(actor=call.actor, account=_own(call), text=call.text("public_key", required=True))
+    row = ssh_keys.add(actor=call.actor, account=_own(call), text=call.text("public_key", required=True))
     return Reply(_shape(row), 201, {"X-Heroku-Warning": NO_SSH})
 
 
 @route("GET", "/account/keys/{id}", "account:read", returns="key")
 def get_key(call: Call) -> dict[str, Any]:
     """One key, by id or fingerprint."""
-    return _shape(keys.find(_own(call), call.params["id"]))
+    return _shape(ssh_keys.find(_own(call), call.params["id"]))
 
 
 @route("DELETE", "/account/keys/{id}", "account:write", returns="key")
 def remove_key(call: Call) -> dict[str, Any]:
     """Forget a key."""
-    return _shape(keys.remove(actor=call.actor, account=_own(call), key=call.params["id"]))
+    return _shape(ssh_keys.remove(actor=call.actor, account=_own(call), key=call.params["id"]))

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from greenroom.accounts import actions, signing_in
+from greenroom.accounts import actions
+from greenroom.accounts.actions import sign_ins
 from greenroom.accounts.models import Account, Token
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError
@@ -21,7 +22,7 @@ from greenroom.entrypoints.api.routing import Call, Reply, route
 def begin(call: Call) -> Reply:
     """Begin a sign-in: the person goes to browser_url, the command asks at cli_url with the token."""
     address = call.request.META.get("REMOTE_ADDR", "")
-    row, page, command = signing_in.begin(description=call.text("description"), address=address)
+    row, page, command = sign_ins.begin(description=call.text("description"), address=address)
     return Reply({"browser_url": f"/auth/browser/{page}", "cli_url": f"/auth/cli/{row.id}", "token": command}, 201)
 
 

@@ -14,12 +14,14 @@ from django.conf import settings
 
 from greenroom.accounts.actions import audit
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import host, queries, schedules, snapshots
+from greenroom.addons.postgres import queries
+from greenroom.addons.postgres.actions import schedules, snapshots
+from greenroom.addons.postgres.drivers import server
 from greenroom.apps.queries import authorise
 from greenroom.basics import clock, signing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
 from greenroom.deliveries.actions import wake
-from greenroom.entrypoints.api import links, places, shapes_data
+from greenroom.entrypoints.api import client_urls, shapes_data, signed_links
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_addons import addon_of
@@ -98,9 +100,9 @@ def wait_status(call: Call) -> dict[str, Any]:
 def end_connections(call: Call) -> dict[str, Any]:
     """End every session of the app's roles and in its database; the app connects again by itself."""
     row = database_of(call, "data:write")
-    with host.connect() as connection:
+    with server.connect() as connection:
         count = sum(
-            host.end_sessions(connection, database=row.data["database"], role=name) for name in queries.roles_of(row)
+            server.end_sessions(connection, database=row.data["database"], role=name) for name in queries.roles_of(row)
         )
     audit(actor=call.actor, action="database.connections.end", app=row.app, detail={"addon": row.name, "count": count})
     return {"message": f"{count} connections were ended."}
@@ -238,8 +240,10 @@ def public_url(call: Call) -> dict[str, Any]:
     if row.state != "succeeded":
         raise ConflictError(f"{row.name} cannot be downloaded: it is {row.state}.")
     payload = {"file": row.file, "name": f"{call.app.name}-{row.name}.dump"}
-    token = links.signed(payload, purpose="snapshots", app=call.app.id, permission="data:read", seconds=LINK_SECONDS)
-    place = places.secure(f"/streams/snapshots/{token}")
+    token = signed_links.signed(
+        payload, purpose="snapshots", app=call.app.id, permission="data:read", seconds=LINK_SECONDS
+    )
+    place = client_urls.secure(f"/streams/snapshots/{token}")
     snapshots.note_link(actor=call.actor, snapshot=row, seconds=LINK_SECONDS)
     return {"url": place, "expires_at": shapes_data.stamp(clock.now() + timedelta(seconds=LINK_SECONDS))}
 

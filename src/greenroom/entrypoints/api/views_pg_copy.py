@@ -7,7 +7,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres import snapshots
+from greenroom.addons.postgres.actions import snapshots
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries.actions import wake

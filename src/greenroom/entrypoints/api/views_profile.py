@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from greenroom.accounts import profile
+from greenroom.accounts.actions import profile
 from greenroom.accounts.models import Account
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.entrypoints.api import shapes

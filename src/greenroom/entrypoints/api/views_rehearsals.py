@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from greenroom.app_migrations import queries
+from greenroom.app_migrations.actions import rehearsals
 from greenroom.app_migrations.models import Rehearsal
-from greenroom.app_migrations.rehearsal import actions
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import ConflictError, NotFoundError
 from greenroom.deliveries import actions as deliveries
@@ -27,14 +27,14 @@ def shape(row: Rehearsal, *, whole: bool = False) -> dict[str, Any]:
         "step": row.step,
         "colour": row.colour or None,
         "pending": row.pending,
-        "summary": actions.summary(row),
+        "summary": rehearsals.summary(row),
         "failure": row.failure,
         "actor": row.by,
         "created_at": heroku_time(row.created_at),
         "updated_at": heroku_time(row.updated_at),
         "finished_at": heroku_time(row.finished_at),
     }
-    return {**found, "text": actions.table(row), "report": row.document} if whole else found
+    return {**found, "text": rehearsals.table(row), "report": row.document} if whole else found
 
 
 @route("POST", "/apps/{app}/migrations/actions/rehearse", "release", returns="202 rehearsal")
@@ -43,7 +43,7 @@ def rehearse(call: Call) -> Reply:
     rollout = dynos.held(call.app) or dynos.live(call.app)
     if rollout is None:
         raise ConflictError(f"{call.app.name} has no release yet.", hint="git push greenroom HEAD:master")
-    row = actions.ask(actor=call.actor, release=rollout.release)
+    row = rehearsals.ask(actor=call.actor, release=rollout.release)
     deliveries.wake()
     return Reply(shape(row), 202)
 

@@ -8,24 +8,24 @@ from typing import Any
 from django.db import transaction
 
 from greenroom.app_migrations import actions as migrations
-from greenroom.app_migrations import going_back
 from greenroom.app_migrations import queries as migration_queries
 from greenroom.app_migrations import rules as migration_rules
+from greenroom.app_migrations.actions import rehearsals
 from greenroom.app_migrations.models import MigrationRun
-from greenroom.app_migrations.rehearsal import actions as rehearsals
-from greenroom.basics import clients, clock
+from greenroom.app_migrations.queries import rollback_warnings
+from greenroom.basics import client_commands, clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars.rules import too_large
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries.advice import standing
-from greenroom.deliveries.keeping import newest as newest_code
+from greenroom.deliveries.actions.retries import retry_release
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.patience import seconds
-from greenroom.deliveries.retrying import retry_release
+from greenroom.deliveries.queries.newest_green import newest as newest_code
+from greenroom.deliveries.queries.remedies import standing
+from greenroom.deliveries.queries.time_limits import seconds
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Dyno, Formation
-from greenroom.entrypoints.api import links, places, room, shapes
+from greenroom.entrypoints.api import client_urls, disk_reserve, shapes, signed_links
 from greenroom.entrypoints.api.drivers import engine
 from greenroom.entrypoints.api.listing import USUAL, Listing
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -108,7 +108,7 @@ def roll_back(call: Call) -> Reply:
     {slug}: the newest once more.
     """
     if call.text("slug"):
-        room.need(HOME)
+        disk_reserve.need(HOME)
         made = retry_release(actor=call.actor, app=call.app, home=HOME, slug=call.text("slug"))
         deliveries.wake()
         return Reply({**shapes.release(made), "output_stream_url": _outputs([made]).get(made.pk)}, 201)
@@ -117,8 +117,8 @@ def roll_back(call: Call) -> Reply:
     force = call.body.get("force") is True
     live, confirmed = dyno_queries.live(call.app), call.text("confirm") == call.app.name
     old = deliveries.rollback_target(call.app, version)
-    mute = clients.of_agent(call.request.headers.get("User-Agent", "")) == clients.HEROKU
-    said = going_back.agree(
+    mute = client_commands.of_agent(call.request.headers.get("User-Agent", "")) == client_commands.HEROKU
+    said = rollback_warnings.agree(
         actor=call.actor, old=old, live=live.release if live else None, confirmed=confirmed, forced=force, mute=mute
     )
     row, _ = deliveries.roll_back(actor=call.actor, app=call.app, home=HOME, version=old.version, force=force)
@@ -239,8 +239,10 @@ def run(call: Call) -> Reply:
     url = None
     if attach:
         payload = {"dyno": dyno.engine_id, "tty": tty, "marker": marker}
-        token = links.signed(payload, purpose="attach", app=call.app.id, permission="run", seconds=COME_BACK_SECONDS)
-        url = places.rendezvous(f"/{token}")
+        token = signed_links.signed(
+            payload, purpose="attach", app=call.app.id, permission="run", seconds=COME_BACK_SECONDS
+        )
+        url = client_urls.rendezvous(f"/{token}")
     return Reply(shapes.dyno(dyno, url), 201, _told(dyno, begun))
 
 

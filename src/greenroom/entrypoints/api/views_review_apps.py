@@ -13,7 +13,8 @@ from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_pipelines import named
-from greenroom.pipelines import queries, reviews
+from greenroom.pipelines import queries
+from greenroom.pipelines.actions import review_apps
 from greenroom.pipelines.models import ReviewApp, ReviewAppConfig
 
 FEATURE = "dashboard-repositories-api"
@@ -73,7 +74,7 @@ def repositories_feature(call: Call) -> dict[str, Any]:
 
 def _parent(call: Call) -> App:
     """The app of whose branches review apps are, if the caller may see it."""
-    return authorise(call.actor, str(reviews.parent_of(call.pipeline).pk), "view")
+    return authorise(call.actor, str(review_apps.parent_of(call.pipeline).pk), "view")
 
 
 @route("GET", "/pipelines/{pipeline}/repo", "pipelines:read", returns="pipeline-repo")
@@ -93,7 +94,7 @@ def repo(call: Call) -> dict[str, Any]:
 def branch(call: Call) -> dict[str, Any]:
     """One of its branches; 404 when there is none of that name."""
     _parent(call)
-    sha = reviews.branch_head(call.pipeline, call.params["branch"], HOME)
+    sha = review_apps.branch_head(call.pipeline, call.params["branch"], HOME)
     return {"name": call.params["branch"], "sha": sha, "commit": {"sha": sha}}
 
 
@@ -162,7 +163,7 @@ def enable(call: Call) -> Reply:
             " --wait-for-ci"
         )
         raise ConflictError(f"Review apps are enabled for {call.pipeline.name} already.", hint=hint)
-    return Reply(_config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call))), 201)
+    return Reply(_config(review_apps.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call))), 201)
 
 
 @route(
@@ -181,14 +182,14 @@ def change_config(call: Call) -> dict[str, Any]:
         and not ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists()
     ):
         _known(call)
-    return _config(reviews.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call)))
+    return _config(review_apps.configure(actor=call.actor, pipeline=call.pipeline, changes=_changes(call)))
 
 
 @route("DELETE", "/pipelines/{pipeline}/review-app-config", "pipelines:write", returns="review-app-config")
 def disable(call: Call) -> dict[str, Any]:
     """No more review apps by themselves."""
     body = _config(_known(call))
-    reviews.disable(actor=call.actor, pipeline=call.pipeline)
+    review_apps.disable(actor=call.actor, pipeline=call.pipeline)
     return body
 
 
@@ -197,7 +198,7 @@ def list_review_apps(call: Call) -> Listing:
     """The pipeline's review apps that are not gone, of an app that the caller may see; ``app_name`` is empty for one
     that was refused.
     """
-    rows = reviews.open_reviews().filter(pipeline=call.pipeline, parent__in=visible(call.actor).values("id"))
+    rows = review_apps.open_reviews().filter(pipeline=call.pipeline, parent__in=visible(call.actor).values("id"))
     return Listing(rows, each(_review_app))
 
 
@@ -218,13 +219,13 @@ def create_review_app(call: Call) -> Reply:
             "There are no pull requests and forks here: a review app is of a branch of the pipeline's own repository."
         )
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
-    authorise(call.actor, str(reviews.parent_of(pipeline).pk), "view")
+    authorise(call.actor, str(review_apps.parent_of(pipeline).pk), "view")
     environment = call.body.get("environment")
     if environment is not None and not isinstance(environment, dict):
         raise UserError("environment must be an object of strings.")
     if environment:
         call.may_set_config_vars()
-    row = reviews.begin(
+    row = review_apps.begin(
         actor=call.actor,
         pipeline=pipeline,
         branch=call.text("branch", required=True),
@@ -257,7 +258,7 @@ def destroy_review_app(call: Call) -> dict[str, Any]:
         authorise(call.actor, str(row.app.pk), "settings")
     else:
         queries.authorise(call.actor, str(row.pipeline_id), "pipelines:write")
-    return _review_app(reviews.remove(actor=call.actor, review=row))
+    return _review_app(review_apps.remove(actor=call.actor, review=row))
 
 
 @route("GET", "/apps/{app}/review-app", "view", returns="review-app")

@@ -11,16 +11,18 @@ from typing import Any
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.checks import ignoring, queries, sarif_in, uploads
+from greenroom.checks import queries
+from greenroom.checks.actions import policies, sarif_uploads
 from greenroom.checks.models import CheckRun, GatePolicy, Ignore
-from greenroom.deliveries import gate
+from greenroom.checks.rules import sarif_import
 from greenroom.deliveries import queries as delivery_queries
+from greenroom.deliveries.loop import gate
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_gate import commit_of
 from greenroom.git import queries as git
 
-MAX_BODY = sarif_in.MAX_BYTES
+MAX_BODY = sarif_import.MAX_BYTES
 
 
 def _body(call: Call) -> bytes:
@@ -54,12 +56,14 @@ def _wish(call: Call) -> tuple[dict[str, Any], bytes]:
 
 
 def _uploaded(call: Call, sha: str, log: bytes, name: str, roots: list[str]) -> list[CheckRun]:
-    scans = uploads.one_of(sarif_in.read(log, roots), name)
+    scans = sarif_uploads.one_of(sarif_import.read(log, roots), name)
     for check, _ in scans:
         authorise(call.actor, call.app.name, "checks:report", check=check)
     deployed = delivery_queries.deployed_sha(call.app)
     runs = [
-        uploads.upload(app=call.app, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=HOME, actor=call.actor)
+        sarif_uploads.upload(
+            app=call.app, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=HOME, actor=call.actor
+        )
         for check, scan in scans
     ]
     gate.reported(app=call.app, sha=sha, home=HOME)
@@ -144,14 +148,14 @@ def ignore(call: Call) -> Reply:
         raise UserError(f"until is no moment: {text[:40]!r}.", hint="for example 2026-12-31T18:00:00Z") from error
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     fingerprint, reason = call.text("fingerprint", required=True), call.text("reason", required=True)
-    row = ignoring.ignore(app=call.app, fingerprint=fingerprint, reason=reason, until=until, actor=call.actor)
+    row = policies.ignore(app=call.app, fingerprint=fingerprint, reason=reason, until=until, actor=call.actor)
     return Reply(_ignore(row), 201)
 
 
 @route("DELETE", "/apps/{app}/ignores/{fingerprint}", "override", returns="ignore")
 def unignore(call: Call) -> dict[str, Any]:
     """Let the finding count again."""
-    return _ignore(ignoring.unignore(app=call.app, fingerprint=call.params["fingerprint"], actor=call.actor))
+    return _ignore(policies.unignore(app=call.app, fingerprint=call.params["fingerprint"], actor=call.actor))
 
 
 def _policy(row: GatePolicy) -> dict[str, Any]:
@@ -175,4 +179,4 @@ def change_policy(call: Call) -> dict[str, Any]:
             if unknown
             else "two_people is true or false, stale_after a number of minutes."
         )
-    return _policy(ignoring.change_policy(app=call.app, actor=call.actor, two_people=two, stale_after=stale))
+    return _policy(policies.change_policy(app=call.app, actor=call.actor, two_people=two, stale_after=stale))

@@ -10,7 +10,8 @@ from django.db import transaction
 
 from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Addon, Restore, Snapshot
-from greenroom.addons.postgres import queries, restores, snapshots
+from greenroom.addons.postgres import queries
+from greenroom.addons.postgres.actions import restores, snapshots
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations.models import MigrationRun
 from greenroom.apps.actions import lock_apps

@@ -16,7 +16,8 @@ from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
 from greenroom.config_vars.actions import refuse_problems
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries import lifecycle, sources, transcript
+from greenroom.deliveries.actions import app_lifecycle, source_builds
+from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
@@ -40,8 +41,8 @@ def _blob(call: Call) -> tuple[str, str, str]:
 
 def _deliver(call: Call, app: App, blob: tuple[str, str, str]) -> Delivery:
     url, checksum, version = blob
-    archive = sources.archive_of(url, home=HOME, key=settings.SECRET_KEY, checksum=checksum)
-    return sources.deliver(actor=call.actor, app=app, home=HOME, archive=archive, version=version)
+    archive = source_builds.archive_of(url, home=HOME, key=settings.SECRET_KEY, checksum=checksum)
+    return source_builds.deliver(actor=call.actor, app=app, home=HOME, archive=archive, version=version)
 
 
 @route("POST", "/apps/{app}/builds", "push", takes="build.create", returns="201 build")
@@ -86,7 +87,9 @@ def create_slug(call: Call) -> NoReturn:
 def create_setup(call: Call) -> Reply:
     """A new app with its first code: {source_blob: {url}, app: {name}, overrides: {env}}."""
     blob = _blob(call)
-    sources.archive_of(blob[0], home=HOME, key=settings.SECRET_KEY, checksum=blob[1])  # before an app is made for it
+    source_builds.archive_of(
+        blob[0], home=HOME, key=settings.SECRET_KEY, checksum=blob[1]
+    )  # before an app is made for it
     asked, env = call.body.get("app") or {}, (call.body.get("overrides") or {})
     if not isinstance(asked, dict) or not isinstance(env, dict) or not isinstance(env.get("env") or {}, dict):
         raise UserError("app and overrides.env must be objects.")
@@ -97,7 +100,7 @@ def create_setup(call: Call) -> Reply:
         call.may_set_config_vars()
         refuse_problems(env["env"])
         refuse_given(env["env"])
-    app = lifecycle.create(actor=call.actor, name=name or None, home=HOME)
+    app = app_lifecycle.create(actor=call.actor, name=name or None, home=HOME)
     if env.get("env"):
         deliveries.change_config(actor=call.actor, app=app, home=HOME, updates=env["env"])
     return Reply(_setup(_deliver(call, app, blob)), 202)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenroom.apps import transfers
+from greenroom.apps.actions import transfers
 from greenroom.apps.models import AppTransfer
 from greenroom.apps.queries import authorise
 from greenroom.basics.clock import heroku_time

@@ -6,18 +6,18 @@ import uuid
 from typing import Any
 
 from greenroom.basics import clock
-from greenroom.entrypoints.api import links, places
+from greenroom.entrypoints.api import client_urls, signed_links
 from greenroom.entrypoints.api.routing import Call, Reply, route
-from greenroom.git import uploads
+from greenroom.git.drivers import source_archives
 
 
 def _source(app: uuid.UUID | None, permission: str) -> Reply:
     def sign(payload: dict[str, Any], purpose: str, seconds: int) -> str:
-        return links.signed(payload, purpose=purpose, app=app, permission=permission, seconds=seconds)
+        return signed_links.signed(payload, purpose=purpose, app=app, permission=permission, seconds=seconds)
 
     now = clock.heroku_time(clock.now())
     body: dict[str, Any] = {
-        "source_blob": uploads.offer(sign, base=places.plain("")),
+        "source_blob": source_archives.offer(sign, base=client_urls.plain("")),
         "created_at": now,
         "updated_at": now,
     }

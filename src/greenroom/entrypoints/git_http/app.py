@@ -19,15 +19,16 @@ from django.conf import settings
 
 from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
-from greenroom.basics import clients, disk, signing
+from greenroom.basics import client_commands, disk, signing
 from greenroom.basics.database import judged
 from greenroom.basics.errors import GreenroomError, PlatformError, UnauthorizedError, UserError
 from greenroom.entrypoints.git_http import lfs
-from greenroom.entrypoints.git_http.prologue import Prologue
+from greenroom.entrypoints.git_http.pkt_lines import Prologue
 from greenroom.entrypoints.git_http.service import Exchange, RequestError
 from greenroom.entrypoints.git_http.threads import in_thread
-from greenroom.git import actions, queries, repository, rules, runner
-from greenroom.git.hooks import hook
+from greenroom.git import actions, queries, rules
+from greenroom.git.drivers import repository, runner
+from greenroom.git.inside import hook
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class GitHttp:
         body = content(headers, service)
         lock = repository.open_lock(repo) if service == "git-receive-pack" else None
         if lock is not None:
-            client = clients.of_credentials(headers.get("authorization", ""))
+            client = client_commands.of_credentials(headers.get("authorization", ""))
             env |= self._push_environment(app, actor, address, lock, client)
         exchange = Exchange(receive, send, reply=reply, prologue=Prologue(rules.DEFAULT_LIMITS.refs))
         await exchange.run([*argv, "--", str(repo)], env=env, lock=lock, body=body)

@@ -26,14 +26,15 @@ from django.conf import settings
 from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.apps.models import App
-from greenroom.basics import clients, signing, unixsock
+from greenroom.basics import client_commands, signing, unixsock
 from greenroom.basics.database import judged
 from greenroom.basics.errors import ForbiddenError, GreenroomError, NotFoundError
 from greenroom.builds import actions as builds
 from greenroom.entrypoints.git_http.app import PURPOSE
 from greenroom.entrypoints.git_http.threads import in_long_thread, in_thread
-from greenroom.git import actions, repository, rules
+from greenroom.git import actions, rules
 from greenroom.git.actions import Answer
+from greenroom.git.drivers import repository
 from greenroom.git.models import Push
 from greenroom.git.rules import Refusal, Update
 
@@ -218,7 +219,7 @@ def settle(home: Path, request: Request) -> list[Push]:
 
 
 def _worded(request: Request, lines: Sequence[str]) -> list[str]:
-    return [clients.in_words_of(request.client, line) for line in lines]
+    return [client_commands.in_words_of(request.client, line) for line in lines]
 
 
 async def _tell(writer: asyncio.StreamWriter, lines: list[str], exit: int | None = None) -> None:

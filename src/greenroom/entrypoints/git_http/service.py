@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
-from greenroom.entrypoints.git_http.prologue import GarbageError, Prologue, TooManyRefsError, message
-from greenroom.git import runner
+from greenroom.entrypoints.git_http.pkt_lines import GarbageError, Prologue, TooManyRefsError, message
+from greenroom.git.drivers import runner
 from greenroom.git.rules import printable
 
 log = logging.getLogger(__name__)

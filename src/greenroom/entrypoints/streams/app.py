@@ -19,10 +19,11 @@ from typing import Any
 from greenroom.apps.rules import Holder
 from greenroom.basics import logfile, signing
 from greenroom.basics.errors import GreenroomError, NotFoundError
-from greenroom.entrypoints.streams import growing
+from greenroom.entrypoints.streams import growing_file
 from greenroom.entrypoints.streams.feeds import Feed, Feeds, Position, show
-from greenroom.entrypoints.streams.holders import BusyError, Holders, Shares
-from greenroom.logs import reading, rules
+from greenroom.entrypoints.streams.link_holders import BusyError, Holders, Shares
+from greenroom.logs import rules
+from greenroom.logs.drivers import positions
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ class Stream:
             with self.feeds.follow(folder, self.stirred) as feed:
                 await self._tail(feed, start, session.wanted)
         else:
-            pieces = reading.between(folder, start, stop)
+            pieces = positions.between(folder, start, stop)
             while not self.gone and (lines := await asyncio.to_thread(next, pieces, None)) is not None:
                 await self._write(show(lines, session.wanted, events=self.events))
         await self._end()
@@ -191,17 +192,17 @@ class Stream:
         """Where to begin and, without a tail, to end: after what a reconnecting client saw last, else with the last
         lines.
         """
-        resumed = reading.resume(folder, self.last_id)
+        resumed = positions.resume(folder, self.last_id)
         if resumed:
             return resumed, logfile.end(folder)
-        return await asyncio.to_thread(reading.start_of_last, folder, session.lines, session.wanted.keeps)
+        return await asyncio.to_thread(positions.start_of_last, folder, session.lines, session.wanted.keeps)
 
     async def _tail(self, feed: Feed, position: Position, wanted: rules.Wanted) -> None:
         """Everything from a place on, until the client or the log has gone."""
         while not self.gone:
             found = feed.read(position, wanted, events=self.events)
             if found is None:
-                lines, place = await asyncio.to_thread(reading.read_on, feed.folder, position)
+                lines, place = await asyncio.to_thread(positions.read_on, feed.folder, position)
                 await self._write(show(lines, wanted, events=self.events))
                 if place == position:
                     await self._until_stirred(POLL)
@@ -220,7 +221,7 @@ class Stream:
 
     async def _output(self, payload: dict[str, Any]) -> None:
         """A growing file until it is whole."""
-        file = growing.named(self.home, str(payload.get("file")))
+        file = growing_file.named(self.home, str(payload.get("file")))
         if not await self._begin(PLAIN):
             return
         waited = 0.0

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from greenroom.basics import logfile
 from greenroom.basics.logfile import Line
-from greenroom.logs import reading
+from greenroom.logs.drivers import positions
 from greenroom.logs.rules import Wanted, write_place
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Feed:
             await asyncio.sleep(pause)
 
     def _turn(self) -> bool:
-        lines, after = reading.read_on(self.folder, self.end)
+        lines, after = positions.read_on(self.folder, self.end)
         if lines:
             self._add(Chunk(self.end, lines, after))
         self.end = after

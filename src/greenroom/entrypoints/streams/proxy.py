@@ -16,7 +16,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 
-from greenroom.basics.crowd import Crowd
+from greenroom.basics.waiting_limits import Crowd
 
 log = logging.getLogger(__name__)
 LINE = re.compile(rb"CONNECT ([a-z0-9.-]+):([0-9]{1,5}) HTTP/1\.[01]\r\n", re.IGNORECASE)

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from greenroom.basics import signing
-from greenroom.basics.crowd import Crowd
 from greenroom.basics.errors import GreenroomError, NotFoundError
+from greenroom.basics.waiting_limits import Crowd
 from greenroom.entrypoints.streams import rules
-from greenroom.entrypoints.streams.holders import BusyError, Holders, Shares
-from greenroom.entrypoints.streams.meeting import Meeting, OutputLostError
+from greenroom.entrypoints.streams.attached import Meeting, OutputLostError
+from greenroom.entrypoints.streams.link_holders import BusyError, Holders, Shares
 from greenroom.entrypoints.streams.tls import PIECE, TlsConnection, server_context
 
 log = logging.getLogger(__name__)

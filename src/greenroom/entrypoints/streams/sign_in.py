@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from greenroom.basics import clock
-from greenroom.basics.crowd import Crowd
 from greenroom.basics.errors import GreenroomError
+from greenroom.basics.waiting_limits import Crowd
 
 PREFIX = "/auth/cli/"
 PAUSE = 0.5

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 from greenroom.apps.rules import Holder
 from greenroom.basics import disk, signing
 from greenroom.basics.errors import GreenroomError, NotFoundError, UserError
-from greenroom.entrypoints.streams.holders import Holders
-from greenroom.git import uploads
+from greenroom.entrypoints.streams.link_holders import Holders
+from greenroom.git.drivers import source_archives
 
 PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 BLOCK = 1 << 18
@@ -40,7 +40,7 @@ class Gate:
         """
         payload = signing.unsign(token, key=self.key, purpose=purpose)
         holder = await self.holders.admit(payload)
-        return uploads.place(self.home, str(payload.get("source"))), holder
+        return source_archives.place(self.home, str(payload.get("source"))), holder
 
     @contextlib.contextmanager
     def draft(self, goal: Path) -> Iterator[tuple[Path, BinaryIO]]:
@@ -66,7 +66,7 @@ def make_app(home: Path, key: str, holders: Holders) -> Callable[..., Awaitable[
 
     async def application(scope: dict, receive: Any, send: Any) -> None:
         handlers = {"PUT": _take, "GET": _give, "HEAD": _give}
-        token = scope["path"].removeprefix(uploads.PATH)
+        token = scope["path"].removeprefix(source_archives.PATH)
         try:
             if scope["method"] not in handlers:
                 raise UserError("A source can be written with PUT and read with GET.")
@@ -85,7 +85,7 @@ async def _answer(send: Any, status: int, body: bytes = b"") -> None:
 
 
 async def _take(gate: Gate, token: str, scope: dict, receive: Any, send: Any) -> None:
-    goal, holder = await gate.admit(token, uploads.PUT)
+    goal, holder = await gate.admit(token, source_archives.PUT)
     if goal.exists():
         raise UserError("Something was uploaded to this link already.", hint="POST /sources gives a new one")
     goal.parent.mkdir(mode=0o700, exist_ok=True)
@@ -114,9 +114,9 @@ async def _copy(home: Path, receive: Any, file: BinaryIO, revoked: asyncio.Event
             raise NotFoundError("This link is not valid or has expired.", hint="ask for a new one")
         data = message.get("body", b"")
         size += len(data)
-        if size > uploads.MAX_BYTES:
+        if size > source_archives.MAX_BYTES:
             raise UserError(
-                f"A source may have {uploads.MAX_BYTES // 1024**2} MB.", hint="leave out what need not be in it"
+                f"A source may have {source_archives.MAX_BYTES // 1024**2} MB.", hint="leave out what need not be in it"
             )
         if size - looked >= LOOK:
             looked = size
@@ -127,7 +127,7 @@ async def _copy(home: Path, receive: Any, file: BinaryIO, revoked: asyncio.Event
 
 
 async def _give(gate: Gate, token: str, scope: dict, receive: Any, send: Any) -> None:
-    path, _ = await gate.admit(token, uploads.GET)
+    path, _ = await gate.admit(token, source_archives.GET)
     if not path.is_file():
         raise NotFoundError("Nothing was uploaded to this link.", hint="PUT the archive to its put_url first")
     with await asyncio.to_thread(path.open, "rb") as file:

@@ -10,7 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from greenroom.accounts import limits, queries, signing_in
+from greenroom.accounts import queries
+from greenroom.accounts.actions import rate_limits, sign_ins
 from greenroom.accounts.models import SignIn
 from greenroom.accounts.rules import Actor
 from greenroom.basics.errors import GreenroomError
@@ -27,19 +28,19 @@ def page(request: HttpRequest, secret: str) -> HttpResponse:
     address.
     """
     try:
-        limits.spend(None, request.META.get("REMOTE_ADDR", ""))
-    except limits.RateLimitError as error:
+        rate_limits.spend(None, request.META.get("REMOTE_ADDR", ""))
+    except rate_limits.RateLimitError as error:
         answer = _show(request, None, status=error.status, title="Too many requests", error=str(error))
         answer["Retry-After"] = str(error.retry_after)
         return answer
     try:
-        row = signing_in.of_page(secret)
+        row = sign_ins.of_page(secret)
     except GreenroomError as error:
         return _show(request, None, status=404, title="This sign-in is over", error=str(error))
     if request.method == "GET":
         return _show(request, row)
     if "refuse" in request.POST:
-        signing_in.refuse(row=row)
+        sign_ins.refuse(row=row)
         return _show(request, None, title="Refused", text="The command was not let in.")
     return _allow(request, row)
 
@@ -47,10 +48,10 @@ def page(request: HttpRequest, secret: str) -> HttpResponse:
 def _allow(request: HttpRequest, row: SignIn) -> HttpResponse:
     actor = _actor(request)
     if actor is None:
-        signing_in.missed(row=row)
+        sign_ins.missed(row=row)
         return _show(request, row, status=403, error=WRONG)
     try:
-        signing_in.approve(row=row, actor=actor)
+        sign_ins.approve(row=row, actor=actor)
     except GreenroomError as error:
         return _show(request, row, status=error.status, error=str(error))
     return _show(

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from greenroom import __version__
-from greenroom.entrypoints.api.schemas import (
+from greenroom.entrypoints.api.schemas import (  # noqa: F401
     asked,
     cli,
     data,
@@ -19,7 +19,7 @@ from greenroom.entrypoints.api.schemas import (
     own,
     pipelines,
     sources,
-)  # noqa: F401 (they declare)
+)
 from greenroom.entrypoints.api.schemas.words import SHAPES, Schema, schema
 
 if TYPE_CHECKING:

@@ -1,0 +1,194 @@
+"""Gives each database its connections and its bytes, so that no account can take the server from the others.
+
+Connections are promised when a database is made: the sum of all promises stays below what the server has for apps.
+Sizes are looked at
+by the worker, some databases a turn: over its quota a database becomes read-only for the app, at twice the quota it is
+closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from functools import partial
+from pathlib import Path
+
+import psycopg
+from django.conf import settings
+from django.db import connection as own
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import PLATFORM
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import rules
+from greenroom.addons.postgres.drivers import server
+from greenroom.addons.postgres.queries import connections_of, given_out, roles_of
+from greenroom.basics.errors import ConflictError
+from greenroom.basics.guard import Guard
+from greenroom.logs.actions import say
+
+log = logging.getLogger(__name__)
+OWNER = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "1h"}
+"""Defaults of the role that changes the schema: a migration takes as long as it takes, a forgotten transaction does not
+block for ever.
+"""
+RUNNING = {"statement_timeout": "15min", "idle_in_transaction_session_timeout": "10min"}
+"""Defaults of the role that serves requests. The app may change them for a session or, with ALTER ROLE, for itself."""
+LOCK = 7_403
+A_TURN = 20
+
+
+def take(owner: Account) -> int:
+    """Connections for a new database of the account's; valid until the transaction ends. ConflictError when there is no
+    room.
+    """
+    with own.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    return _left(owner, before=0)
+
+
+def _left(owner: Account, before: int) -> int:
+    whole, taken = _room(), given_out() - before
+    limit = rules.share(whole - taken)
+    if not limit:
+        raise ConflictError(
+            f"The PostgreSQL server has no connections left for another database: {taken} of {whole} are given out.",
+            hint=(
+                "destroy a database that nobody needs (greenroom addons -a APP); the operator can raise"
+                " GREENROOM_POSTGRES_CONNECTIONS (max_connections of an external server) and restart"
+            ),
+        )
+    most = settings.ACCOUNT_CONNECTIONS
+    if owner.is_admin or not most:
+        return limit
+    used = given_out(owner.pk) - before
+    mine = rules.share(most - used)
+    if not mine:
+        raise ConflictError(
+            f"The databases of {owner.email} have all connections that one account may have: {used} of {most}.",
+            hint=(
+                "destroy a database that nobody needs (greenroom addons -a APP); "
+                "the operator can raise GREENROOM_ACCOUNT_CONNECTIONS"
+            ),
+        )
+    return min(limit, mine)
+
+
+@transaction.atomic
+def refuse_if_full(owner: Account) -> None:
+    """ConflictError when ``take`` would raise it now: before an app is made that could get no database."""
+    take(owner)
+
+
+def _room() -> int:
+    with own.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int,"
+            " coalesce(current_setting('reserved_connections', true), '0')::int"
+        )
+        most, superusers, reserved = cursor.fetchone()
+    return rules.room(most=most - superusers, reserved=reserved)
+
+
+class Watch:
+    """Looks at sizes and limits of ``A_TURN`` databases a turn, one after the other."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.place = uuid.UUID(int=0)
+        self.guard = Guard(log)
+
+    def turn(self) -> None:
+        """Look at the next ones. Repeatable; what the server says differently than the row is set right."""
+        rows = list(
+            Addon.objects.filter(kind="postgres", state="provisioned", pk__gt=self.place)
+            .select_related("app__owner")
+            .order_by("pk")[:A_TURN]
+        )
+        self.place = rows[-1].pk if len(rows) == A_TURN else uuid.UUID(int=0)
+        for addon in rows:
+            self.guard.run(addon.pk, f"limits of {addon.name}", partial(look, addon=addon, home=self.home))
+
+
+def look(*, addon: Addon, home: Path) -> None:
+    """Measure the database, note and say when it passes its quota, and set limits on the server that are not as the row
+    says.
+
+    Roles that are missing on the server are left out.
+    """
+    with server.connect() as connection:
+        facts = server.facts(connection, addon.data["database"])
+        if facts is None:
+            return
+        quota = settings.DATABASE_MB * 1_000_000
+        before = addon.data.get("over", "")
+        now = rules.over(facts.bytes, quota, before)
+        if now != before:
+            note(addon, {"over": now})
+        _grow(addon)
+        roles = [role for role in roles_of(addon) if server.role_exists(connection, role)]
+        _enforce(connection, addon, roles)
+        if now or before:
+            for role in roles:
+                server.restrain(connection, role, read_only=bool(now), login=now != "closed")
+        if now != before:
+            for role in roles:
+                server.end_sessions(connection, role=role)
+            _tell(addon, home, facts.bytes, quota)
+
+
+def _enforce(connection: psycopg.Connection, addon: Addon, roles: list[str]) -> None:
+    limit = connections_of(addon)
+    if server.database_limit(connection, addon.data["database"]) != limit + rules.OWN:
+        server.limit_database(connection, addon.data["database"], limit)
+    for role in roles:
+        if server.role_limit(connection, role) != limit:
+            server.limit_role(connection, role, limit)
+
+
+@transaction.atomic
+def _grow(addon: Addon) -> None:
+    """A database that got few connections when the room was full gets more when there is room again."""
+    now = connections_of(addon)
+    if now >= rules.MOST:
+        return
+    with own.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    try:
+        more = _left(addon.app.owner, before=now + rules.OWN)
+    except ConflictError:
+        return
+    if more > now:
+        note(addon, {"connections": more})
+
+
+@transaction.atomic
+def note(addon: Addon, facts: dict[str, object]) -> None:
+    """Add facts to the row's data, whoever adds others at the same time."""
+    row = Addon.objects.select_for_update(no_key=True).get(pk=addon.pk)
+    row.data |= facts
+    row.save(update_fields=["data", "updated_at"])
+    addon.data = row.data
+
+
+def _tell(addon: Addon, home: Path, size: int, quota: int) -> None:
+    over = addon.data["over"]
+    facts = f"{addon.name} has {size / 1e6:.0f} MB of the {quota / 1e6:.0f} MB that a database may have"
+    text = {
+        "": f"{facts}: the app can write again.",
+        "full": (
+            f"{facts}: it is read-only for the app. Delete rows from a one-off dyno (begin its session with SET"
+            " default_transaction_read_only = off), then VACUUM FULL; or ask the operator to raise"
+            " GREENROOM_DATABASE_MB."
+        ),
+        "closed": (
+            f"{facts}: the app may not connect until it is smaller. Empty it with `heroku pg:reset` or restore a"
+            " snapshot with `greenroom pg:restore`; or ask the operator to raise GREENROOM_DATABASE_MB."
+        ),
+    }[over]
+    say(app=addon.app, home=home, process="postgres", text=text)
+    audit(
+        actor=PLATFORM, action="addon.quota", app=addon.app, detail={"addon": addon.name, "bytes": size, "over": over}
+    )

@@ -1,0 +1,239 @@
+"""Puts an app's database back to a snapshot: fill a copy beside it, verify, save what is replaced, exchange the names.
+
+Each state of a restore is a row before its side effect, so that whoever comes next after a kill finishes or undoes it.
+Until the exchange
+the app works on; the exchange is one transaction; the replaced database is kept for a day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import psycopg
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.addons.models import Addon, Restore, RestoreStep, Snapshot
+from greenroom.addons.postgres.actions import snapshots
+from greenroom.addons.postgres.drivers import dumps, roles, server
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
+from greenroom.basics.guard import Guard
+
+guard = Guard(logging.getLogger(__name__))
+
+KEPT = timedelta(days=1)
+ATTEMPTS = 3
+COPIES = r"^d[0-9a-f]{12}_(restore_[0-9]+|old_[0-9]{14}_[0-9]+)$"
+
+
+def restore(
+    *, actor: Actor, addon: Addon, snapshot: Snapshot, home: Path, release_version: int | None = None
+) -> Restore:
+    """Put the database back, in this process; returns the restore in state swapped. Raises what went wrong; the row
+    then says failed.
+
+    What was written after the snapshot is lost to the app, but for the snapshot and the database that are kept.
+    """
+    row = ask(actor=actor, addon=addon, snapshot=snapshot, release_version=release_version)
+    advance(restore=row, home=home)
+    row.refresh_from_db()
+    if row.state == "failed":
+        raise PlatformError(row.failure)
+    return row
+
+
+@transaction.atomic
+def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_version: int | None = None) -> Restore:
+    """A restore that the worker will carry out; without a snapshot the database is emptied, in the same careful way.
+
+    The snapshot may be of another database. ConflictError when it is not finished, or another restore is under way.
+    """
+    number = snapshots.next_number(addon.app)
+    if snapshot and snapshot.state != "succeeded":
+        raise ConflictError(f"{snapshot.name} cannot be restored: it is {snapshot.state}.")
+    if Restore.objects.filter(addon=addon, finished_at=None).exists():
+        raise ConflictError(
+            f"{addon.name} is being restored already.", hint=f"greenroom pg:snapshots -a {addon.app.name}"
+        )
+    row = Restore.objects.create(
+        addon=addon,
+        snapshot=snapshot,
+        kind="restore" if snapshot else "reset",
+        number=number,
+        by=actor.email,
+        release_version=release_version,
+        copy=f"{addon.data['database']}_restore_{number}",
+    )
+    RestoreStep.objects.create(restore=row, state="wanted")
+    detail = {"snapshot": snapshot.name if snapshot else None, "restore": row.name, "addon": addon.name}
+    audit(actor=actor, action=f"database.{row.kind}", app=addon.app, detail=detail)
+    return row
+
+
+def advance(*, restore: Restore, home: Path) -> None:
+    """Carry a restore on, from wherever it stands, to swapped or failed. Somebody else does it already: nothing."""
+    with server.claim(restore.id) as mine:
+        if not mine:
+            return
+        row = Restore.objects.select_related("addon__app", "snapshot").get(pk=restore.pk)
+        if row.state not in STEPS:
+            return
+        row.attempts += 1
+        Restore.objects.filter(pk=row.pk).update(attempts=row.attempts)
+        try:
+            if row.attempts > ATTEMPTS and row.state != "swapping":
+                raise PlatformError(f"This restore was interrupted {ATTEMPTS} times.", hint="greenroom status")
+            while row.state in STEPS:
+                STEPS[row.state](row, home)
+        except Exception as error:
+            _fail(row, error)
+
+
+def _to(row: Restore, state: str, detail: str = "", **facts: object) -> None:
+    with transaction.atomic():
+        for name, value in {**facts, "state": state}.items():
+            setattr(row, name, value)
+        row.save(update_fields=[*facts, "state", "updated_at"])
+        RestoreStep.objects.create(restore=row, state=state, detail=detail[:300])
+
+
+def _load(row: Restore, home: Path) -> None:
+    """wanted -> loaded. A copy that is there already is half-made: away with it."""
+    if row.kind == "reset":
+        with server.connect() as connection:
+            server.drop_database(connection, row.copy)
+            server.make_database(connection, row.copy, row.addon.data["role"])
+            roles.let_in(connection, row.copy, row.addon.data["role"])
+        return _to(row, "loaded", "an empty database")
+    snapshot = row.snapshot
+    if snapshot is None:
+        raise ConflictError("The snapshot was removed.")
+    path = home / snapshot.file
+    if not path.exists() or _sha256(path) != snapshot.sha256:
+        raise PlatformError(
+            f"The file of {snapshot.name} is missing or damaged.",
+            hint="choose another snapshot, or restore the file from your backup",
+        )
+    dumps.preflight(size=snapshot.database_size, folder=path.parent)
+    with server.connect() as connection:
+        server.drop_database(connection, row.copy)
+    seconds = dumps.load(source=path, database=row.copy, role=row.addon.data["role"])
+    _to(row, "loaded", f"{snapshot.name} loaded in {seconds:.1f} s")
+
+
+def _verify(row: Restore, home: Path) -> None:
+    """loaded -> verified: as many tables, and the very same rows of django_migrations, as were recorded with the
+    snapshot.
+    """
+    found = dumps.contents(database=row.copy, role=row.addon.data["role"])
+    wanted: tuple[int, list[list[str]]] = (0, [])
+    if row.snapshot:
+        wanted = (row.snapshot.tables, row.snapshot.migration_state)
+    if (found.tables, [list(pair) for pair in found.migrations]) != wanted:
+        raise PlatformError(
+            f"The restored copy has {found.tables} tables and {len(found.migrations)} applied migrations; "
+            f"the snapshot had {wanted[0]} and {len(wanted[1])}."
+        )
+    _to(row, "verified", f"{found.tables} tables, {len(found.migrations)} migrations")
+
+
+def _save(row: Restore, home: Path) -> None:
+    """verified -> saved: a snapshot of what is about to be replaced."""
+    actor = Actor(account_id=None, email=row.by)
+    saved = snapshots.capture(
+        actor=actor,
+        addon=row.addon,
+        home=home,
+        kind="before_restore",
+        reason=f"before {row.name}",
+        release_version=row.release_version,
+    )
+    _to(row, "saved", saved.name, saved=saved)
+
+
+def _prepare(row: Restore, home: Path) -> None:
+    """saved -> swapping: the name that the replaced database will have is on record before anything is renamed."""
+    kept = f"{row.addon.data['database']}_old_{clock.now():%Y%m%d%H%M%S}_{row.number}"
+    _to(row, "swapping", kept, kept=kept, kept_until=clock.now() + KEPT)
+
+
+def _swap(row: Restore, home: Path) -> None:
+    """swapping -> swapped. After a kill the exchange may have happened; it is not done twice."""
+    started = time.monotonic()
+    server.exchange(current=row.addon.data["database"], new=row.copy, kept=row.kept)
+    _to(row, "swapped", swap_seconds=round(time.monotonic() - started, 3))
+
+
+STEPS: dict[str, Callable[[Restore, Path], None]] = {
+    "wanted": _load,
+    "loaded": _verify,
+    "verified": _save,
+    "saved": _prepare,
+    "swapping": _swap,
+}
+
+
+def _fail(row: Restore, error: Exception) -> None:
+    """Undo: the copy goes, the database was never touched. After an exchange that happened there is nothing to undo."""
+    with server.connect() as connection:
+        if row.kept and server.database_exists(connection, row.kept):
+            return
+        server.drop_database(connection, row.copy)
+    text = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
+    _to(row, "failed", text, failure=text[:2000], kept="", kept_until=None, finished_at=clock.now())
+
+
+def conclude(*, restore: Restore) -> None:
+    """swapped -> done: its app has been told."""
+    _to(restore, "done", finished_at=clock.now())
+
+
+def unfinished() -> list[Restore]:
+    """Restores to carry on, oldest first."""
+    return list(Restore.objects.filter(state__in=tuple(STEPS)).select_related("addon__app").order_by("created_at"))
+
+
+def swapped() -> list[Restore]:
+    """Restores whose app has not been told yet."""
+    return list(Restore.objects.filter(state="swapped").select_related("addon__app"))
+
+
+def sweep() -> None:
+    """Drop replaced databases a day after, copies that no open restore needs, and guests whose time is over.
+    Repeatable.
+    """
+    for row in Restore.objects.exclude(kept="").filter(kept_until__lte=clock.now(), state__in=("swapped", "done")):
+        guard.run(row.pk, f"the replaced database of {row.name}", partial(_drop_kept, row))
+    with server.connect() as connection:
+        server.drop_guests(connection)
+        for name in _forsaken(connection):
+            server.drop_database(connection, name)
+
+
+def _drop_kept(row: Restore) -> None:
+    with server.connect() as connection:
+        server.drop_database(connection, row.kept)
+    Restore.objects.filter(pk=row.pk).update(kept="", kept_until=None)
+
+
+def _forsaken(connection: psycopg.Connection) -> list[str]:
+    """Databases with the name of a copy or a kept one that no row needs. A row says so before the server has one: the
+    server is asked first.
+    """
+    names = server.names_like(connection, COPIES)
+    needed = set(Restore.objects.filter(state__in=tuple(STEPS)).values_list("copy", flat=True))
+    needed |= set(Restore.objects.exclude(kept="").values_list("kept", flat=True))
+    return [name for name in names if name not in needed]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

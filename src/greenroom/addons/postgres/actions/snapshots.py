@@ -1,0 +1,254 @@
+"""Takes, keeps and removes snapshots of apps' databases.
+
+The row stands before the file. Who makes a file holds a claim that ends with the process: a running row without a claim
+is half-made, and
+``sweep`` marks it failed and removes the file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from functools import partial
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.addons.models import Addon, Restore, Snapshot
+from greenroom.addons.postgres import rules
+from greenroom.addons.postgres.drivers import dumps, server
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, GreenroomError, UserError
+from greenroom.basics.guard import Guard
+
+guard = Guard(logging.getLogger(__name__))
+
+FOLDER = "snapshots"
+
+
+def capture(
+    *,
+    actor: Actor,
+    addon: Addon,
+    home: Path,
+    kind: str,
+    reason: str = "",
+    pinned: bool = False,
+    release_version: int | None = None,
+) -> Snapshot:
+    """Take a snapshot now, in this process; returns it finished.
+
+    Call it outside of a transaction: its row must be there for others before the dump begins. Raises what
+    ``dumps.dump`` raises, and
+    the row then says failed and why.
+    """
+    key = uuid.uuid4()
+    with server.claim(key):
+        row = _record(actor, addon, kind, reason, pinned, release_version, key=key, state="running")
+        _make(row, home)
+    return row
+
+
+def ask(
+    *,
+    actor: Actor,
+    addon: Addon,
+    reason: str = "",
+    pinned: bool = False,
+    release_version: int | None = None,
+    kind: str = "manual",
+) -> Snapshot:
+    """A snapshot that the worker will make. ConflictError while another one of the database waits."""
+    if Snapshot.objects.filter(addon=addon, state="wanted").exists():
+        raise ConflictError(
+            f"A snapshot of {addon.name} is waiting to be made already.",
+            hint=f"greenroom pg:snapshots -a {addon.app.name}",
+        )
+    return _record(actor, addon, kind, reason, pinned, release_version, key=uuid.uuid4(), state="wanted")
+
+
+def make(*, snapshot: Snapshot, home: Path) -> Snapshot:
+    """Make a wanted one. Somebody else makes it already: nothing. Raises what ``dumps.dump`` raises; the row then says
+    failed.
+    """
+    with server.claim(snapshot.id) as mine:
+        if mine and Snapshot.objects.filter(pk=snapshot.pk, state="wanted").update(state="running"):
+            _make(snapshot, home)
+    return snapshot
+
+
+@transaction.atomic
+def _record(
+    actor: Actor, addon: Addon, kind: str, reason: str, pinned: bool, version: int | None, *, key: uuid.UUID, state: str
+) -> Snapshot:
+    if kind not in rules.KINDS:
+        raise UserError(f"Snapshots of kind {kind[:40]!r} do not exist.", hint=f"kinds are {', '.join(rules.KINDS)}")
+    row = Snapshot.objects.create(
+        id=key,
+        addon=addon,
+        number=next_number(addon.app),
+        kind=kind,
+        state=state,
+        reason=reason[:300],
+        pinned=pinned,
+        by=actor.email,
+        release_version=version,
+        file=f"{FOLDER}/{addon.app_id.hex}/{key.hex}.dump",
+    )
+    audit(
+        actor=actor,
+        action="snapshot.create",
+        app=addon.app,
+        detail={"snapshot": row.name, "kind": kind, "addon": addon.name},
+    )
+    return row
+
+
+def next_number(app: App) -> int:
+    """The next number of the app's snapshots and restores; call it inside the transaction that uses it."""
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    tops = [
+        model.objects.filter(addon__app=app).aggregate(top=Max("number"))["top"] or 0 for model in (Snapshot, Restore)
+    ]
+    return max(tops) + 1
+
+
+def _make(row: Snapshot, home: Path) -> None:
+    folder = home / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    os.chmod(folder, 0o700)
+    try:
+        made = dumps.dump(database=row.addon.data["database"], target=home / row.file)
+    except Exception as error:
+        text = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
+        _finish(row, state="failed", failure=text[:2000])
+        raise
+    facts, found = made.facts, made.contents
+    _finish(
+        row,
+        state="succeeded",
+        size=made.bytes,
+        database_size=facts.bytes,
+        database_oid=facts.oid,
+        writes=facts.writes,
+        seconds=round(made.seconds, 3),
+        sha256=made.sha256,
+        tables=found.tables,
+        migration_state=[list(pair) for pair in found.migrations],
+    )
+
+
+def _finish(row: Snapshot, **facts: object) -> None:
+    facts["finished_at"] = clock.now()
+    for name, value in facts.items():
+        setattr(row, name, value)
+    Snapshot.objects.filter(pk=row.pk, state="running").update(updated_at=clock.now(), **facts)
+
+
+def delete(*, actor: Actor, snapshot: Snapshot, home: Path) -> None:
+    """Remove the file and the row. ConflictError when it is pinned, being made, or needed by a restore under way."""
+    with transaction.atomic():
+        row = Snapshot.objects.select_for_update(no_key=True).get(pk=snapshot.pk)
+        if row.pinned:
+            raise ConflictError(
+                f"{row.name} is pinned.", hint=f"greenroom pg:snapshots:unpin {row.name} -a {row.addon.app.name}"
+            )
+        if row.state == "running" or Restore.objects.filter(snapshot=row, finished_at=None).exists():
+            raise ConflictError(f"{row.name} is in use now.", hint="try again when the work on it has ended")
+        audit(actor=actor, action="snapshot.delete", app=row.addon.app, detail={"snapshot": row.name})
+        Snapshot.objects.filter(pk=row.pk).update(state="deleting")
+    _remove(row, home)
+
+
+def _remove(row: Snapshot, home: Path) -> None:
+    for name in (row.file, row.file + ".part"):
+        (home / name).unlink(missing_ok=True)
+    Snapshot.objects.filter(pk=row.pk).delete()
+
+
+@transaction.atomic
+def cancel(*, actor: Actor, snapshot: Snapshot) -> bool:
+    """Give up one that nobody has begun to make; False when it is too late."""
+    facts = {
+        "state": "failed",
+        "failure": f"Cancelled by {actor.email}.",
+        "finished_at": clock.now(),
+        "updated_at": clock.now(),
+    }
+    if not Snapshot.objects.filter(pk=snapshot.pk, state="wanted").update(**facts):
+        return False
+    audit(actor=actor, action="snapshot.cancel", app=snapshot.addon.app, detail={"snapshot": snapshot.name})
+    return True
+
+
+def note_link(*, actor: Actor, snapshot: Snapshot, seconds: int) -> None:
+    """Record that somebody got a link to the file."""
+    audit(
+        actor=actor,
+        action="snapshot.link",
+        app=snapshot.addon.app,
+        detail={"snapshot": snapshot.name, "seconds": seconds},
+    )
+
+
+@transaction.atomic
+def pin(*, actor: Actor, snapshot: Snapshot, pinned: bool) -> Snapshot:
+    """Keep it for ever, or let retention have it again."""
+    Snapshot.objects.filter(pk=snapshot.pk).update(pinned=pinned, updated_at=clock.now())
+    audit(
+        actor=actor,
+        action="snapshot.pin" if pinned else "snapshot.unpin",
+        app=snapshot.addon.app,
+        detail={"snapshot": snapshot.name},
+    )
+    snapshot.pinned = pinned
+    return snapshot
+
+
+def sweep(*, home: Path) -> None:
+    """Mark half-made snapshots failed, finish deletions, apply retention, and remove files that no row names.
+    Repeatable.
+    """
+    for row in Snapshot.objects.filter(state="running"):
+        with server.claim(row.id) as mine:
+            if mine and Snapshot.objects.filter(pk=row.pk, state="running").exists():
+                for name in (row.file, row.file + ".part"):
+                    (home / name).unlink(missing_ok=True)
+                _finish(row, state="failed", failure="Greenroom was stopped while this snapshot was made.")
+    for row in Snapshot.objects.filter(state="deleting"):
+        guard.run(row.pk, f"snapshot {row.name}", partial(_remove, row, home))
+    _retain(home)
+    _forget_files(home)
+
+
+def _retain(home: Path) -> None:
+    used = set(Restore.objects.filter(finished_at=None).values_list("snapshot_id", flat=True))
+    by_addon: dict[uuid.UUID, list[rules.Held]] = {}
+    for row in Snapshot.objects.all():
+        held = rules.Held(str(row.id), row.kind, row.state, row.pinned, row.id in used, row.created_at)
+        by_addon.setdefault(row.addon_id, []).append(held)
+    for rows in by_addon.values():
+        for key in rules.expired(rows, clock.now()):
+            if Snapshot.objects.filter(pk=key, pinned=False).update(state="deleting"):
+                _remove(Snapshot.objects.get(pk=key), home)
+
+
+def _forget_files(home: Path) -> None:
+    """Files of apps and add-ons that are gone. The row comes before the file, so a file without one is nobody's."""
+    for path in (home / FOLDER).glob("*/*.dump*"):
+        key = path.name.partition(".")[0]
+        try:
+            known = Snapshot.objects.filter(pk=uuid.UUID(key)).exists()
+        except ValueError:
+            continue
+        if not known:
+            path.unlink(missing_ok=True)
+    known_apps = {key.hex for key in App.objects.values_list("id", flat=True)}
+    for folder in (home / FOLDER).glob("*"):
+        if folder.name not in known_apps and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

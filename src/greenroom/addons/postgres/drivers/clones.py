@@ -1,0 +1,102 @@
+"""Copies of an app's database for rehearsals: each with a role of its own that may enter nothing else, always
+dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres.actions import host_url
+from greenroom.addons.postgres.drivers import dumps, roles, server
+from greenroom.addons.postgres.rules import APP, OWNER
+from greenroom.basics import ids
+
+MARK = "_rehearsal_"
+BARE = "_bare"
+LESSER = "|".join(f"_{kind}" for kind in roles.LESSER)
+PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE}|{LESSER})?$"
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A filled copy. url: the owner's way into it; app_url: that of the app's own processes; name: of the database and
+    of its owner.
+
+    seconds: to dump and to load; bytes: of the original.
+    """
+
+    name: str
+    url: str
+    app_url: str
+    dump_seconds: float
+    load_seconds: float
+    bytes: int
+    tables: int
+
+
+def name_for(addon: Addon, number: int) -> str:
+    """The clone's name; it begins with the database's own, so that it goes when that goes."""
+    return f"{addon.data['database']}{MARK}{number}"
+
+
+def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
+    """Copy the database as it is now; what stood under the name is dropped first. ``deadline``: seconds for the dump
+    and for the load, each.
+
+    The dump goes to a file in ``folder`` that is removed at once. PlatformError when the disk is too full or the time
+    is over.
+    """
+    drop(name=name)
+    file = folder / f"{name}.dump"
+    try:
+        made = dumps.dump(database=addon.data["database"], target=file, deadline=deadline, gently=True)
+        password = ids.new_secret(16)
+        with server.connect() as connection:
+            roles.make(connection, name, password)
+        seconds = dumps.load(source=file, database=name, role=name, deadline=deadline, gently=True)
+    finally:
+        file.unlink(missing_ok=True)
+    url, app_url = (host_url(roles.name(name, kind), roles.password(password, kind), name) for kind in (OWNER, APP))
+    return Clone(name, url, app_url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
+
+
+def keep_schema(*, clone: Clone, target: Path, deadline: float) -> None:
+    """The copy's schema as it is now, without rows, as a file for ``make_bare``."""
+    dumps.dump(database=clone.name, target=target, deadline=deadline, gently=True, schema_only=True)
+
+
+def make_bare(*, clone: Clone, source: Path, deadline: float) -> str:
+    """A database with a kept schema and no rows, for tests that write and take nothing back; its URL. The clone's role
+    owns it.
+
+    There is one at a time. ``drop`` of the clone drops it as well.
+    """
+    name = clone.name + BARE
+    with server.connect() as connection:
+        server.drop_database(connection, name)
+    dumps.load(source=source, database=name, role=clone.name, deadline=deadline, gently=True)
+    return clone.url.removesuffix(clone.name) + name
+
+
+def drop(*, name: str) -> None:
+    """End its sessions and drop database, bare copy and role; nothing if there is none."""
+    role = _plain(name)
+    with server.connect() as connection:
+        server.end_sessions(connection, role=role)
+        for database in (role, role + BARE):
+            server.drop_database(connection, database)
+        roles.drop(connection, role)
+
+
+def present() -> set[str]:
+    """Names of the clones of which the server has a database or a role."""
+    with server.connect() as connection:
+        return {_plain(name) for name in server.names_like(connection, PATTERN)}
+
+
+def _plain(name: str) -> str:
+    """The clone's own name, of that of its bare copy or of a role."""
+    return re.sub(rf"({BARE}|{LESSER})$", "", name)

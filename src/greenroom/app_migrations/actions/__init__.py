@@ -1,0 +1,286 @@
+"""The radar's questions and answers, and the record of each migrate command that a human ran. Nothing here ever
+migrates.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.addons.models import Snapshot
+from greenroom.addons.postgres import queries as databases
+from greenroom.addons.postgres.actions import snapshots
+from greenroom.addons.postgres.drivers import roles
+from greenroom.app_migrations import queries, rules
+from greenroom.app_migrations.drivers.probes import answer, probe_spec_parts, without_database
+from greenroom.app_migrations.drivers.script_dynos import errand
+from greenroom.app_migrations.models import MigrationRun, MigrationState
+from greenroom.apps.models import App
+from greenroom.apps.queries import hostnames
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
+from greenroom.dynos import actions as dynos
+from greenroom.dynos.models import Dyno
+from greenroom.engine.contract import DynoState, Engine
+from greenroom.releases.models import Release
+
+log = logging.getLogger(__name__)
+PROBE_SECONDS = 120.0
+ENDING_SECONDS = 2.0
+"""How long a dyno may take from the last word that its human reads to its end."""
+
+
+@transaction.atomic
+def watch(*, release: Release) -> MigrationState | None:
+    """Ask what is pending for a release; None when its code has no migrations. A second call asks nothing new.
+
+    Cheap first: with the migration files, the lock and the config vars of the live release, whose database lacks
+    nothing, its answer is taken over.
+    """
+    framework = queries.framework(release)
+    if release.slug is None or not framework:
+        return None
+    row, made = MigrationState.objects.get_or_create(
+        release=release, defaults={"app_id": release.app_id, "framework": framework}
+    )
+    same = queries.settled_like(release) if made else None
+    if same is not None:
+        row.status, row.probed_at, row.detail, row.about = "ok", same.probed_at, same.detail, same.about
+        row.save()
+    return row
+
+
+@transaction.atomic
+def ask_again(*, release: Release) -> None:
+    """Ask anew: somebody ran a command that may have changed the answer."""
+    MigrationState.objects.filter(release=release).update(status="unknown", probe="", updated_at=clock.now())
+
+
+@transaction.atomic
+def ask_if_migrated(*, release: Release) -> None:
+    """Ask anew when a human has migrated in another release of the same code since the answer."""
+    row = queries.of_release(release)
+    if row is not None and row.probed_at is not None and queries.migrated_code_since(release, row.probed_at):
+        ask_again(release=release)
+
+
+def advance_probe(*, state: MigrationState, engine: Engine, home: Path) -> None:
+    """One step of an open question: start its dyno, or read the answer of an ended one. Never waits."""
+    if not state.probe:
+        _start_probe(state, engine, home)
+        return
+    seen = engine.describe(state.probe)
+    if seen is None:
+        _start_probe(state, engine, home)
+    elif seen.ended:
+        _read(state, seen, home)
+        engine.forget(state.probe)
+
+
+def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
+    """The row names the dyno before it is started; a dyno of that name is never started twice."""
+    if not state.probe:
+        state.probes += 1
+        state.probe = f"probe-{state.release_id.hex[:16]}-{state.probes}"
+        MigrationState.objects.filter(pk=state.pk).update(probe=state.probe, probes=state.probes)
+    slug = state.release.slug
+    path = (slug.settings.get("health_path") if slug else "") or "/"
+    parts = probe_spec_parts(state.framework or "django", (path, hostnames(state.app)[0]))
+    order = errand(
+        release=state.release,
+        name=state.probe,
+        kind="probe",
+        ordinal=state.probes,
+        parts=parts,
+        home=home,
+        seconds=PROBE_SECONDS,
+    )
+    try:
+        engine.start(order)
+    except GreenroomError as error:
+        log.warning("probe of %s: %s", state.app.name, error)
+
+
+@transaction.atomic
+def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
+    found = without_database(answer(home=home, state=seen), attached="DATABASE_URL" in state.release.config.names)
+    MigrationState.objects.filter(pk=state.pk, probe=state.probe).update(
+        status=found.status,
+        pending=list(found.pending),
+        missing=list(found.missing),
+        lacking=list(found.lacking),
+        conflicts=found.conflicts or {},
+        unmade=list(found.unmade),
+        plan=list(found.plan),
+        rows=found.rows,
+        about=found.about,
+        detail=found.detail,
+        probed_at=clock.now(),
+        updated_at=clock.now(),
+    )
+
+
+def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> None:
+    """ConflictError when the command migrates while another migration of the app runs, or while its database is being
+    replaced.
+
+    With an engine, it is asked whether the other one has just ended: its human has read so, the rows learn it at the
+    next turn.
+    """
+    if not rules.is_migrate(command):
+        return
+    restore = databases.replacing(app)
+    if restore is not None:
+        raise ConflictError(
+            f"The database of {app.name} is being {'restored' if restore.kind == 'restore' else 'reset'} now"
+            f" ({restore.name}), started by {restore.by or 'somebody'}: what is migrated meanwhile would be lost.",
+            hint=f"wait for it: greenroom pg:snapshots -a {app.name}",
+        )
+    running = migrating(app=app, engine=engine)
+    if running is not None:
+        raise ConflictError(
+            f"{running.dyno.name} is migrating {app.name} now, started by {running.account or 'somebody'}.",
+            hint=f"wait for it: greenroom logs --tail --dyno {running.dyno.name} -a {app.name}",
+        )
+
+
+def migrating(*, app: App, engine: Engine | None = None) -> MigrationRun | None:
+    """The human's migrate that goes on now, if any. With an engine, one that ends within ENDING_SECONDS has ended."""
+    running = queries.open_runs().filter(app=app, exit_code=None).first()
+    if running is None or not (running.dyno.state == "ended" or (engine and _has_ended(running.dyno, engine))):
+        return running
+    close_run(run=running)
+    return None
+
+
+def _has_ended(dyno: Dyno, engine: Engine) -> bool:
+    """Whether it ends within ENDING_SECONDS; then its row says so."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        seen = engine.describe(dyno.engine_id)
+        if seen is not None and seen.ended:
+            dynos.end(dyno=dyno, seen=seen)
+            dyno.refresh_from_db()
+            return True
+        if seen is None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+
+
+def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: bool = True) -> Snapshot | None:
+    """Take a pinned snapshot before a migrate that may change something; None for any other command, or where no
+    database of ours is.
+
+    Takes as long as a dump does. PlatformError when it fails: then nothing is migrated. ``wanted``: False when the
+    human goes without.
+    """
+    addon = databases.of_app(release.app)
+    state = queries.known_state(release)
+    if addon is None or not rules.may_change(command, state.pending if state else None):
+        return None
+    if not wanted:
+        audit(actor=actor, action="migrations.no_snapshot", app=release.app, detail={"command": command[:500]})
+        return None
+    try:
+        return snapshots.capture(
+            actor=actor,
+            addon=addon,
+            home=home,
+            kind="before_migrate",
+            reason=command[:300],
+            pinned=True,
+            release_version=release.version,
+        )
+    except PlatformError as error:
+        hint = (
+            f"{error.hint}; without one: greenroom run --no-snapshot ..."
+            if error.hint
+            else "greenroom run --no-snapshot ..."
+        )
+        raise PlatformError(
+            f"The snapshot before the migration failed, so nothing was migrated: {error.message}", hint=hint
+        ) from error
+
+
+@transaction.atomic
+def begin_run(
+    *, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, overruled: bool = False
+) -> MigrationRun | None:
+    """Record a one-off dyno that migrates, before it starts; None for any other command. ConflictError when another one
+    has just begun.
+
+    overruled: a human insisted although the rehearsal was red, which the audit log keeps.
+    """
+    if not rules.is_migrate(dyno.command):
+        return None
+    App.objects.select_for_update(no_key=True).get(pk=dyno.app_id)
+    refuse_clash(app=dyno.app, command=dyno.command)
+    state = queries.of_release(dyno.release)
+    before = state.pending if state else []
+    run = MigrationRun.objects.create(
+        app=dyno.app,
+        release=dyno.release,
+        dyno=dyno,
+        account_id=actor.account_id,
+        command=dyno.command,
+        before=before,
+        snapshot=snapshot,
+        rehearsal=queries.rehearsal_of(dyno.release),
+    )
+    detail = {"dyno": dyno.name, "pending": before, "snapshot": snapshot.name if snapshot else None}
+    if overruled and run.rehearsal:
+        detail |= {"forced": True, "rehearsal": run.rehearsal.number}
+    audit(actor=actor, action="migrations.run", app=dyno.app, detail=detail)
+    return run
+
+
+@transaction.atomic
+def close_run(*, run: MigrationRun) -> None:
+    """When the dyno has ended: keep its exit code, and ask the radar what is pending now; when that is known, close the
+    run.
+    """
+    dyno = run.dyno
+    if dyno.state != "ended":
+        return
+    if run.exit_code is None:
+        run.exit_code = dyno.exit_code if dyno.exit_code is not None else 255
+        MigrationRun.objects.filter(pk=run.pk).update(exit_code=run.exit_code)
+        _settle(run)
+        ask_again(release=run.release)
+        return
+    state = queries.of_release(run.release)
+    if state is None or state.status != "unknown":
+        after = state.pending if state and state.status == "ok" else None
+        MigrationRun.objects.filter(pk=run.pk).update(after=after, finished_at=clock.now())
+
+
+def _settle(run: MigrationRun) -> None:
+    """The tables that the run made are the app's to use, the record of migrations is not its to write. Trouble is left
+    for the next check.
+    """
+    addon = databases.of_app(run.app)
+    try:
+        if addon is not None:
+            roles.share(str(addon.data["database"]), str(addon.data["role"]))
+    except (GreenroomError, psycopg.Error) as error:
+        log.warning("the rights in the database of %s are checked later: %s", run.app.name, error)
+
+
+def note_actual(*, run: uuid.UUID, migrations: list[dict[str, Any]]) -> None:
+    """Keep what was seen of a migrate while it ran; what is known of the first migrations stays when the rest is never
+    seen.
+    """
+    MigrationRun.objects.filter(pk=run).update(actual={"migrations": migrations[:500]})
+
+
+def note_health(*, run: MigrationRun, text: str) -> None:
+    """How the live release answered after the migrate."""
+    MigrationRun.objects.filter(pk=run.pk, health="").update(health=text[:200])

@@ -1,0 +1,295 @@
+"""Asks for rehearsals and carries them out: the row first, then the copy; killed anywhere, the next turn begins the
+rehearsal again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, transaction
+from django.db.models import Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.addons.postgres import queries as databases
+from greenroom.addons.postgres.drivers import clones, server
+from greenroom.app_migrations.drivers.rehearsal import COPYING, PREFIX, BusyError, Run, busy, prefix_of
+from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.queries import framework, of_release, rehearsal_of
+from greenroom.app_migrations.queries.rehearsals import before, mode, required
+from greenroom.app_migrations.rules import is_migrate, rehearsal_text
+from greenroom.app_migrations.rules import rehearsal as rules
+from greenroom.app_migrations.rules.rehearsal_policy import OFF
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, GreenroomError
+from greenroom.checks import actions as checks
+from greenroom.checks.rules import REHEARSAL as CHECK
+from greenroom.engine.contract import Engine
+from greenroom.engine.errors import EngineAwayError
+from greenroom.releases.models import Release
+
+log = logging.getLogger(__name__)
+ATTEMPTS = 3
+AWAY = "waits until the supervisor answers"
+COPY_SECONDS = 300.0
+RED = "rehearsal_red"
+"""The id of the error that a word overcomes: --force, or the app's name."""
+KEPT = 50
+"""So many reports of an app are kept."""
+
+
+@transaction.atomic
+def ask(*, actor: Actor, release: Release) -> Rehearsal:
+    """A rehearsal that the worker will carry out. One that waits or runs for the same release already is returned.
+
+    ConflictError when nothing is pending, it is not known what is, or the app has no database of the platform's.
+    """
+    app = App.objects.select_for_update(no_key=True).get(pk=release.app_id)
+    where = f"greenroom migrations -a {app.name}"
+    if databases.of_app(app) is None:
+        raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
+    if framework(release) != "django":
+        raise ConflictError("Only Django's migrations are rehearsed.", hint=where)
+    state = of_release(release)
+    if state is None or state.status != "ok":
+        why = f": {state.detail}" if state and state.detail else ""
+        raise ConflictError(f"It is not known what is pending for v{release.version}{why}.", hint=where)
+    if not state.pending:
+        raise ConflictError(f"Nothing is pending for v{release.version} of {app.name}.", hint=where)
+    waiting = Rehearsal.objects.filter(release=release, state__in=("wanted", "running"), pending=state.pending).first()
+    if waiting is not None:
+        return waiting
+    Rehearsal.objects.filter(app=app, state="wanted").update(
+        state="failed", failure="a newer release took its place", finished_at=clock.now(), updated_at=clock.now()
+    )
+    number = (Rehearsal.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0) + 1
+    row = Rehearsal.objects.create(
+        app=app,
+        release=release,
+        previous=before(release),
+        number=number,
+        by=actor.email,
+        pending=state.pending,
+    )
+    audit(
+        actor=actor,
+        action="migrations.rehearse",
+        app=app,
+        detail={"release": release.version, "pending": state.pending},
+    )
+    return row
+
+
+def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
+    """Ask for one by the platform itself, in a delivery with pending migrations: once for what is pending, unless the
+    app does not want it.
+    """
+    if mode(release) == OFF or before(release) is None:
+        return None
+    state = of_release(release)
+    if state is None or Rehearsal.objects.filter(release=release, pending=state.pending).exists():
+        return None
+    try:
+        return ask(actor=actor, release=release)
+    except ConflictError:  # nothing to rehearse, or nowhere
+        return None
+
+
+def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> bool:
+    """Carry out a rehearsal, to done or failed. False when somebody carries out one of the app already, or this one is
+    over: nothing was done.
+    """
+    with server.claim(rehearsal.app_id) as quiet, server.claim(rehearsal.pk) as mine:
+        if not (quiet and mine):
+            return False
+        row = Rehearsal.objects.select_related(
+            "app", "release__slug", "release__config", "previous__slug", "previous__config"
+        ).get(pk=rehearsal.pk)
+        if row.state not in ("wanted", "running"):
+            return False
+        _carry_out(row, engine, home)
+        return True
+
+
+def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
+    addon = databases.of_app(row.app)
+    if addon is None or row.attempts >= ATTEMPTS:
+        return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
+    row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
+    row.save(update_fields=["attempts", "clone", "state", "updated_at"])
+    run, began = Run(row, addon, engine, home), clock.now()
+    outcome: dict[str, Any] = {}
+    waits = "waits until the database is not being migrated or replaced"
+    try:
+        run.clean()
+        outcome = _learnt(run.whole())
+    except BusyError:
+        pass
+    except EngineAwayError:
+        waits = AWAY
+    except (psycopg.Error, DatabaseError):
+        raise  # the server is away or was disturbed: an interruption like a kill, after which the row begins again
+    except Exception as error:
+        if server.restarted_since(began):
+            raise
+        log.warning(
+            "rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError)
+        )
+        outcome["failure"] = error.message if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
+    finally:
+        try:
+            run.clean()
+        except EngineAwayError:
+            outcome, waits = {}, AWAY
+    if outcome:
+        return _end(row, **outcome)  # nothing is left of it when its row says that it is over
+    Rehearsal.objects.filter(pk=row.pk).update(
+        state="wanted", step=waits, attempts=row.attempts - 1, updated_at=clock.now()
+    )
+
+
+def _learnt(report: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a rehearsal that has gone through."""
+    measured = _measured(report)
+    colour = "red" if report["status"] == "failed" else rules.colour(measured, report["cells"])
+    return {"colour": colour, "seconds": round(sum(one.seconds for one in measured), 3), "document": report}
+
+
+def _end(row: Rehearsal, **facts: object) -> None:
+    state = "failed" if facts.get("failure") else "done"
+    Rehearsal.objects.filter(pk=row.pk).update(
+        state=state, step="", finished_at=clock.now(), updated_at=clock.now(), **facts
+    )
+    _show(Rehearsal.objects.select_related("app", "release__slug").get(pk=row.pk))
+    old = Rehearsal.objects.filter(app_id=row.app_id).order_by("-number").values_list("pk", flat=True)[KEPT:]
+    Rehearsal.objects.filter(pk__in=list(old)).delete()
+
+
+def _show(row: Rehearsal) -> None:
+    """The result as a check run of the commit; nothing of an empty database, or when another system has the name.
+
+    Neutral, since a human decides; where the check is required a red one is a failure and any other a success.
+    """
+    if row.state != "done" or row.release.slug is None or row.document.get("tables") == 0:
+        return
+    conclusion = ("failure" if row.colour == "red" else "success") if required(row.release) else "neutral"
+    try:
+        checks.report(
+            app=row.app,
+            sha=row.release.slug.commit,
+            name=CHECK,
+            status="completed",
+            conclusion=conclusion,
+            title=f"{row.colour}: {summary(row)}",
+            summary=table(row),
+            anew=True,
+        )
+    except GreenroomError as error:
+        log.warning("rehearsal %s of %s is not shown as a check: %s", row.number, row.app.name, error.message)
+
+
+def due() -> list[Rehearsal]:
+    """Rehearsals to carry out, the one that is next first: the oldest of each app whose database nobody migrates or
+    replaces now.
+    """
+    first: dict[Any, Rehearsal] = {}
+    for row in unfinished():
+        if row.app_id not in first or (row.state == "running" and first[row.app_id].state != "running"):
+            first[row.app_id] = row
+    return [row for row in first.values() if row.state == "running" or not busy(row.app)]
+
+
+def let_copy_finish(*, app: App, waiting: Callable[[], object] = lambda: None, seconds: float = COPY_SECONDS) -> None:
+    """Wait until no rehearsal copies the app's database: its dump holds a lock on each table, on which a migration
+    would give up.
+
+    A copy that was interrupted is not waited for. Call it after the row of the migrate is there. Goes on when the time
+    is over.
+    waiting: called now and then while it waits.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        row = Rehearsal.objects.filter(app=app, state="running", step=COPYING).first()
+        if row is None:
+            return
+        with server.claim(row.pk) as nobody_does_it:
+            if nobody_does_it:
+                return
+        waiting()
+        time.sleep(0.1)
+
+
+def unfinished() -> list[Rehearsal]:
+    """Rehearsals to carry out, oldest first."""
+    return list(Rehearsal.objects.filter(state__in=("wanted", "running")).select_related("app").order_by("created_at"))
+
+
+def sweep(*, engine: Engine) -> int:
+    """Drop the copies and the dynos of rehearsals that are over, left by killed processes. Repeatable; how many there
+    were.
+
+    A row is there before its copy and its dynos, so these are looked up first: a rehearsal that begins meanwhile loses
+    nothing.
+    """
+    copies, seen = clones.present(), [state.id for state in engine.list() if state.id.startswith(PREFIX)]
+    open_rows = unfinished()
+    left = sorted(copies - {row.clone for row in open_rows})
+    for name in left:
+        clones.drop(name=name)
+    prefixes = tuple(prefix_of(row) for row in open_rows)
+    dynos = [name for name in seen if not name.startswith(prefixes)]
+    for name in dynos:
+        engine.forget(name)
+    return len(left) + len(dynos)
+
+
+def refuse_red(*, app: App, release: Release, command: str, forced: bool) -> bool:
+    """ConflictError when the command migrates and its rehearsal was red, unless the human insists; whether they
+    overruled a red one.
+    """
+    found = rehearsal_of(release) if is_migrate(command) else None
+    if found is None or found.colour != "red":
+        return False
+    if forced:
+        return True
+    raise ConflictError(
+        f"The rehearsal of these migrations was red: {summary(found)}",
+        id=RED,
+        hint=(
+            f"greenroom run --force -a {app.name} -- {command}   (Heroku CLI: heroku run -e GREENROOM_FORCE={app.name}"
+            f" -a {app.name} -- {command})"
+        ),
+    )
+
+
+def summary(row: Rehearsal) -> str:
+    """The report as one paragraph."""
+    if row.state != "done":
+        return row.failure or row.step or "waits for its turn"
+    if row.document.get("tables") == 0:
+        return "The database is empty: there is nothing that could be blocked or lost."
+    measured, failed = (
+        _measured(row.document),
+        row.document.get("detail") if row.document.get("status") == "failed" else "",
+    )
+    if failed and not measured:
+        return f"Nothing could be run: {failed}"
+    said = rehearsal_text.paragraph(measured, row.document.get("cells") or {})
+    return f"{said} {failed}" if failed and failed not in said else said
+
+
+def table(row: Rehearsal) -> str:
+    """The report in full, for a terminal."""
+    return rehearsal_text.table(
+        _measured(row.document), row.document.get("reverse") or {}, row.document.get("cells") or {}
+    )
+
+
+def _measured(document: Mapping[str, Any]) -> list[rules.Measured]:
+    return [rules.measured(one) for one in document.get("migrations") or ()]

@@ -1,0 +1,95 @@
+"""Hands the recorder to a dyno on standard input, as one text that needs nothing installed or mounted, and reads what
+it left.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from greenroom.basics import health_check
+from greenroom.checks.builtin.results import read_json, why_ended
+from greenroom.engine.contract import DynoState, scratch_folder
+
+FILE = "rehearsal.json"
+PACKAGE = "greenroom_recorder"
+INSIDE = Path(__file__).parent.parent / "inside"
+HERE = INSIDE / "recorder"
+PROBE = INSIDE / "django_probe.py"
+LOADER = """import json, sys, types
+sys.dont_write_bytecode = True
+def load(name, source, package):
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__package__ = package
+    if name == package:
+        module.__path__ = []
+    exec(compile(source, name + ".py", "exec"), module.__dict__)
+    if "." in name:
+        setattr(sys.modules[package], name.rpartition(".")[2], module)
+    return module
+"""
+
+
+CELL = INSIDE / "web_probe.py"
+TESTS = INSIDE / "tests_on_schema.py"
+PLAN = INSIDE.parent.parent / "checks" / "inside" / "plan.py"
+
+
+@lru_cache
+def _cell_sources() -> str:
+    named = {"asking": Path(health_check.__file__), "cell": CELL}
+    return (
+        LOADER
+        + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items())
+        + "\n"
+    )
+
+
+def cell_script(job: Mapping[str, Any]) -> bytes:
+    """The text for a dyno that tries one code on a copy. job: {web, smoke, port, path, host, known, patience}."""
+    return (_cell_sources() + f"cell.main(sys.argv, json.loads({json.dumps(job)!r}), asking)\n").encode()
+
+
+@lru_cache
+def _tests_sources() -> str:
+    named = {"probe": PROBE, "plan": PLAN, "cell": CELL, "tests": TESTS}
+    return (
+        LOADER
+        + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items())
+        + "\n"
+    )
+
+
+def tests_script(job: Mapping[str, Any]) -> bytes:
+    """The text for a dyno that runs an app's tests on a copy. job: {command, database, seconds}."""
+    return (_tests_sources() + f"tests.main(sys.argv, json.loads({json.dumps(job)!r}), plan, probe, cell)\n").encode()
+
+
+@lru_cache
+def _sources() -> str:
+    package, probe = repr(PACKAGE), repr("greenroom_probe")
+    lines = [f"load({package}, '', {package})"]
+    for name in ("catalogue", "watch", "recorder"):
+        lines.append(f"load({f'{PACKAGE}.{name}'!r}, {(HERE / f'{name}.py').read_text()!r}, {package})")
+    lines.append(f"probe = load({probe}, {PROBE.read_text()!r}, '')")
+    return LOADER + "\n".join(lines) + "\n"
+
+
+def script(job: Mapping[str, Any]) -> bytes:
+    """The text for the dyno's standard input. job: as ``Recorder`` takes it; it must hold no secrets."""
+    call = f"sys.modules['{PACKAGE}.recorder'].main(sys.argv, json.loads({json.dumps(job)!r}), probe)\n"
+    return (_sources() + call).encode()
+
+
+def answer(*, home: Path, state: DynoState) -> dict[str, Any]:
+    """What an ended dyno of the recorder left. Without a whole answer the status is ``error``; what was measured until
+    then is kept.
+    """
+    found = read_json(home / scratch_folder(state.id, "out") / FILE)
+    if found is None or found.get("status") not in ("ok", "failed", "error"):
+        kept = found if isinstance(found, dict) else {}
+        return {**kept, "status": "error", "detail": f"the recorder did not finish: {why_ended(state)}"}
+    return found

@@ -1,0 +1,271 @@
+"""Carries out one rehearsal, in this process, from the copy of the database to the report; the worker calls it in a
+thread of its own.
+
+Nothing of a rehearsal that was interrupted is used: the next attempt drops its copy and its dynos and begins again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import queries as databases
+from greenroom.addons.postgres.drivers import clones
+from greenroom.addons.postgres.rules import APP, OWNER, role_for
+from greenroom.app_migrations import queries
+from greenroom.app_migrations.drivers import recorder
+from greenroom.app_migrations.drivers.probes import parts_of
+from greenroom.app_migrations.drivers.script_dynos import errand
+from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.rules import rehearsal as rules
+from greenroom.app_migrations.rules.rehearsal_environment import isolated
+from greenroom.apps.models import App
+from greenroom.apps.queries import hostnames
+from greenroom.basics import clock
+from greenroom.basics.errors import PlatformError
+from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
+from greenroom.checks.builtin import environment
+from greenroom.checks.builtin.results import read_json, why_ended
+from greenroom.dynos.queries import dyno_specs
+from greenroom.engine.contract import DynoSpec, DynoState, Engine, scratch_folder
+from greenroom.releases.models import Release
+
+BUDGET = 900.0
+"""Seconds for the whole rehearsal."""
+PATIENCE = 30.0
+TESTS_SECONDS = 60.0
+"""What an app's tests may take, each time: a release may be waiting. Longer ones tell nothing."""
+LOOK = 0.1
+PREFIX = "rehearse-"
+COPYING = "copying the database"
+LIMITS = (
+    "no traffic ran beside it: what a migration waits for behind long queries was not seen",
+    "the copy was fresh and its pages warm: a large table may take longer",
+    "the code had no network and no other service than the copy",
+)
+"""What a rehearsal cannot see; part of each report."""
+
+
+class BusyError(Exception):
+    """The live database is being migrated or replaced: a dump would stand in the way. Nothing was done; try again
+    later.
+    """
+
+
+def prefix_of(rehearsal: Rehearsal) -> str:
+    """How the names of its dynos begin."""
+    return f"{PREFIX}{rehearsal.pk.hex[:16]}-"
+
+
+def busy(app: App) -> bool:
+    """Whether a human migrates the app's database now, or it is being replaced.
+
+    Whoever begins one of them writes its row first and then looks for a copy that is being made (``let_copy_finish``);
+    the copy's step is
+    written first and then this is asked: one of the two sees the other.
+    """
+    return queries.open_runs().filter(app=app, exit_code=None).exists() or databases.replacing(app) is not None
+
+
+class Run:
+    """One attempt. Raises what kept it from learning anything; ``clean`` before and afterwards in any case."""
+
+    def __init__(self, rehearsal: Rehearsal, addon: Addon, engine: Engine, home: Path) -> None:
+        self.rehearsal, self.addon, self.engine, self.home = rehearsal, addon, engine, home
+        self.until = time.monotonic() + BUDGET
+        self.cells: dict[str, dict[str, Any]] = {}
+        self.tests: dict[str, dict[str, Any]] = {"old_old": {}, "old_new": {}}
+        self.folder = home / "run" / "rehearsals"
+        self.clone: clones.Clone
+
+    def whole(self) -> dict[str, Any]:
+        """The report: all steps in their order."""
+        began = time.monotonic()
+        self._note(COPYING)
+        if busy(self.rehearsal.app):
+            raise BusyError
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.clone = clones.make(addon=self.addon, name=self.rehearsal.clone, folder=self.folder, deadline=self._left())
+        self._note("the copy is made")
+        if not self.clone.tables:
+            return self._report({"status": "ok"}, {}, began)
+        self._cell("old_old", "the code before, on the schema before", self.rehearsal.previous)
+        before = self._keep_schema()
+        self._cell("new_old", "the new code, on the schema before", self.rehearsal.release)
+        forward = self._record("running the migrations", {"job": "forward"})
+        if forward.get("status") == "error":
+            raise PlatformError(f"The migrations could not be rehearsed: {str(forward.get('detail'))[:1000]}")
+        reverse: dict[str, Any] = {}
+        if forward.get("status") == "ok":
+            self._cell("new_new", "the new code, on the new schema", self.rehearsal.release)
+            self._cell("old_new", "the code before, on the new schema", self.rehearsal.previous)
+            self._test(before)
+            names = [str(one.get("name")) for one in forward.get("migrations") or () if isinstance(one, dict)]
+            job = {
+                "job": "reverse",
+                "plan": names,
+                "gone": forward.get("gone") or [],
+                "added": forward.get("added") or [],
+            }
+            reverse = self._record("taking the migrations back", job).get("reverse") or {}
+        return self._report(forward, reverse, began)
+
+    def clean(self) -> None:
+        """Its dynos and its copy are gone. Repeatable, and right for an attempt of a process that was killed."""
+        for state in self.engine.list():
+            if state.id.startswith(prefix_of(self.rehearsal)):
+                self.engine.forget(state.id)
+        clones.drop(name=self.rehearsal.clone)
+        for pattern in (f"{self.rehearsal.clone}.dump*", f"{self.rehearsal.clone}{clones.BARE}-*.dump*"):
+            for file in self.folder.glob(pattern):
+                file.unlink(missing_ok=True)
+
+    def _report(self, forward: dict[str, Any], reverse: dict[str, Any], began: float) -> dict[str, Any]:
+        found = [rules.measured(one) for one in (forward.get("migrations") or ())[:500]]
+        cells = rules.with_tests(rules.compare(self.cells), self.tests["old_old"], self.tests["old_new"])
+        undone = {key: reverse[key] for key in ("done", "detail", "seconds", "differences") if key in reverse}
+        return {
+            "status": forward.get("status"),
+            "detail": str(forward.get("detail") or "")[:2000],
+            "plan": rules.plan_digest(map(asdict, found)),
+            "migrations": [asdict(one) for one in found],
+            "cells": cells,
+            "reverse": undone,
+            "limits": list(LIMITS),
+            "bytes": self.clone.bytes,
+            "tables": self.clone.tables,
+            "seconds": {
+                "dump": self.clone.dump_seconds,
+                "load": self.clone.load_seconds,
+                "whole": round(time.monotonic() - began, 2),
+            },
+        }
+
+    def _left(self) -> float:
+        left = self.until - time.monotonic()
+        if left <= 1:
+            raise PlatformError(
+                f"The rehearsal took longer than {BUDGET / 60:.0f} minutes.",
+                hint="rehearse the migrations in smaller steps",
+            )
+        return left
+
+    def _note(self, step: str) -> None:
+        Rehearsal.objects.filter(pk=self.rehearsal.pk).update(step=step[:80], updated_at=clock.now())
+
+    def _cell(self, name: str, step: str, release: Release | None) -> None:
+        """Try one code on the copy's present schema. Without a release there is nothing to compare with."""
+        if release is None or release.slug is None:
+            self.cells[name] = {"state": "skipped", "detail": "there is no earlier release"}
+            return
+        self._note(f"trying {step}")
+        settings = release.slug.settings
+        names = hostnames(self.rehearsal.app)
+        web, smoke = release.slug.process_types.get("web"), settings.get("smoke") or ""
+        job = {
+            "web": list(command_argv(web)) if web else [],
+            "smoke": list(command_argv(smoke)) if smoke else [],
+            "port": dyno_specs.PORT,
+            "path": settings.get("health_path") or "/",
+            "host": names[0],
+            "known": names[1:],
+            "patience": min(PATIENCE, self._left()),
+        }
+        lesser = role_for("web", settings.get("policy") or {}) == APP
+        order = self._order(release, name, recorder.cell_script(job), lesser=lesser)
+        order = replace(order, env={**order.env, "PORT": str(dyno_specs.PORT)})
+        state = self._through(order)
+        found = read_json(self.home / scratch_folder(order.id, "out") / "cell.json") or {}
+        self.engine.forget(order.id)
+        self.cells[name] = rules.cell(found, why_ended(state))
+
+    def _keep_schema(self) -> Path | None:
+        """The schema before, for the old code's tests; None when none are to be run."""
+        release = self.rehearsal.previous
+        if not rules.wants_tests(release.slug.settings if release and release.slug else None):
+            return None
+        target = self.folder / f"{self.rehearsal.clone}{clones.BARE}-before.dump"
+        clones.keep_schema(clone=self.clone, target=target, deadline=self._left())
+        return target
+
+    def _test(self, before: Path | None) -> None:
+        """The old code's own tests on bare copies of the new schema and, when they fail, of the old one.
+
+        They are the write that is tried where greenroom.toml names no smoke command.
+        """
+        if before is None or self.cells["old_new"].get("state") != "ok":
+            return
+        after = self.folder / f"{self.rehearsal.clone}{clones.BARE}-after.dump"
+        clones.keep_schema(clone=self.clone, target=after, deadline=self._left())
+        self._note("running the old code's tests on the new schema")
+        self.tests["old_new"] = self._tests_on("old-new-tests", after)
+        if self.tests["old_new"].get("state") == "fails":
+            self._note("running the old code's tests on the schema before")
+            self.tests["old_old"] = self._tests_on("old-old-tests", before)
+
+    def _tests_on(self, part: str, schema: Path) -> dict[str, Any]:
+        """What the old code's tests say: {state: ok, fails or unknown, detail}."""
+        release = self.rehearsal.previous
+        assert release is not None
+        assert release.slug is not None
+        url = clones.make_bare(clone=self.clone, source=schema, deadline=self._left())
+        job = {
+            "command": environment.scripts(release.slug.app_json)[1],
+            "database": url.rpartition("/")[2],
+            "seconds": min(TESTS_SECONDS, self._left()),
+        }
+        order = self._order(release, part, recorder.tests_script(job))
+        config = environment.of_tests(
+            app_json=release.slug.app_json,
+            is_django=True,
+            database_url=url,
+            marks={"CI": "true"},
+            settings=environment.seen(release.app, self.home),
+            folder=self.home / release.slug.folder,
+        )
+        env = runtime_env(config=config, process="test.1", port=0, memory_mb=order.limits.memory_mb, facts={})
+        state = self._through(replace(order, env=env))
+        found = read_json(self.home / scratch_folder(order.id, "out") / "tests.json") or {
+            "state": "unknown",
+            "detail": why_ended(state),
+        }
+        self.engine.forget(order.id)
+        return {key: found.get(key) for key in ("state", "detail")}
+
+    def _record(self, step: str, job: dict[str, Any]) -> dict[str, Any]:
+        self._note(step)
+        order = self._order(self.rehearsal.release, job["job"], recorder.script({**job, "budget": self._left()}))
+        found = recorder.answer(home=self.home, state=self._through(order))
+        self.engine.forget(order.id)
+        return found
+
+    def _order(self, release: Release, part: str, script: bytes, *, lesser: bool = False) -> DynoSpec:
+        """A dyno of the release on the copy that runs the script: without network and without other services. lesser:
+        as the app's processes do.
+        """
+        name = f"{prefix_of(self.rehearsal)}{self.rehearsal.attempts}-{part.replace('_', '-')}"
+        order = errand(
+            release=release,
+            name=name,
+            kind="rehearsal",
+            ordinal=1,
+            parts=parts_of(script),
+            home=self.home,
+            seconds=self._left(),
+        )
+        live = [databases.url_of(self.addon, self.home, kind).text for kind in (OWNER, APP)]
+        env = isolated(order.env, live=live, clone=self.clone.app_url if lesser else self.clone.url)
+        return replace(order, env=env, egress=False)
+
+    def _through(self, order: DynoSpec) -> DynoState:
+        """Start it and wait for its end, which the engine brings about when the time is over."""
+        state: DynoState | None = self.engine.start(order)
+        while state is not None and not state.ended:
+            time.sleep(LOOK)
+            state = self.engine.describe(order.id)
+        if state is None:
+            raise PlatformError("A dyno of the rehearsal was removed while it ran.", hint="rehearse again")
+        return state

@@ -1,0 +1,28 @@
+"""A script that a dyno of a release runs with its own Python, from standard input, leaving its answer in a folder of
+its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from greenroom.app_migrations.drivers.probes import ProbeParts
+from greenroom.dynos.models import Dyno
+from greenroom.dynos.queries import dyno_specs
+from greenroom.engine.contract import DynoSpec
+from greenroom.releases.models import Release
+
+
+def errand(
+    *, release: Release, name: str, kind: str, ordinal: int, parts: ProbeParts, home: Path, seconds: float
+) -> DynoSpec:
+    """The engine's order: the release's own files and environment, no row, no line in the app's log, an end after
+    ``seconds``.
+    """
+    row = Dyno(app=release.app, release=release, kind="probe", type=kind, ordinal=ordinal, command=kind, engine_id=name)
+    order = dyno_specs.spec(dyno=row, home=home)
+    limits = replace(order.limits, timeout=seconds)
+    return replace(
+        order, command=parts.command, stdin=parts.stdin, mounts=(*order.mounts, *parts.mounts), limits=limits, log=""
+    )

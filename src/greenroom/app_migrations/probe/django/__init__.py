@@ -1,1 +1,0 @@
-"""The probe for Django apps."""

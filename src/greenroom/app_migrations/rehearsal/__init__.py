@@ -1,3 +1,0 @@
-"""Rehearsals: pending migrations run on a copy of the staging database, with what they lock, rewrite and lose, before a
-human runs them.
-"""

@@ -1,0 +1,281 @@
+"""Turns the output of a failed installer or of collectstatic into what is wrong and the one thing to do about it. Pure;
+standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+
+INSTALL = (
+    (
+        "gdal-config",
+        "GDAL is missing: a package needs its C library to be built.",
+        "use a package that ships GDAL in its wheels",
+    ),
+    (
+        "sqlite3.h",
+        "The header sqlite3.h is missing: a package wants to be built against SQLite.",
+        "ask for a version that has a wheel",
+    ),
+    (
+        "pg_config",
+        "pg_config is missing: psycopg2 is being built from its sources.",
+        "use psycopg2-binary, or psycopg[binary]",
+    ),
+    (
+        "No module named 'pkg_resources'",
+        "A package's build needs a setuptools that still has pkg_resources.",
+        "ask for a newer version of the package",
+    ),
+    (
+        "Please use pip<24.1",
+        "A package has metadata that installers no longer read (celery before 5.2.1 is one).",
+        "ask for a newer version of the package",
+    ),
+    (
+        "Python.h",
+        "The header Python.h is missing: a package is being built from its sources.",
+        "ask for a version that has a wheel",
+    ),
+    (
+        "is incompatible with the project's Python requirement",
+        "The chosen Python is not one that pyproject.toml allows.",
+        "let .python-version and requires-python agree",
+    ),
+    (
+        "The Python request from",
+        "The chosen Python is not one that pyproject.toml allows.",
+        "let .python-version and requires-python agree",
+    ),
+    ("needs to be updated", "uv.lock does not match pyproject.toml.", "uv lock && git add uv.lock"),
+    ("Hash mismatch", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    (
+        "require-hashes",
+        "Some requirements have hashes and others have none; with hashes, all need them.",
+        "pip-compile --generate-hashes, or uv pip compile --generate-hashes",
+    ),
+    (
+        "error sending request",
+        "The package index could not be reached.",
+        "try again later, or ask the operator about the index",
+    ),
+    (
+        "operation timed out",
+        "The package index could not be reached.",
+        "try again later, or ask the operator about the index",
+    ),
+    ("dns error", "The package index could not be reached.", "try again later, or ask the operator about the index"),
+    ("No space left on device", "There is no space left on the disk of this host.", "greenroom doctor"),
+)
+LOCKED = (
+    (
+        "is out of date. Expected",
+        "Pipfile.lock was made from another Pipfile; what is locked is what gets installed.",
+        "pipenv lock && git add Pipfile.lock",
+    ),
+    (
+        "pyproject.toml changed significantly",
+        "poetry.lock was made from another pyproject.toml; what is locked is what gets installed.",
+        "poetry lock && git add poetry.lock",
+    ),
+    (
+        "is not allowed by the project",
+        "The chosen Python is not one that pyproject.toml allows.",
+        "let .python-version and requires-python agree",
+    ),
+    (
+        "THESE PACKAGES DO NOT MATCH THE HASHES",
+        "A package is not the one whose hash was locked.",
+        "lock again, after you know why it changed",
+    ),
+    (
+        "not found in known hashes",
+        "A package is not the one whose hash was locked.",
+        "lock again, after you know why it changed",
+    ),
+    ("Invalid hashes", "A package is not the one whose hash was locked.", "lock again, after you know why it changed"),
+    (
+        "Unable to find installation candidates",
+        "The package index has no file for a locked package on this machine.",
+        "lock again; if only an index of your own is reachable, name it in [[tool.poetry.source]]",
+    ),
+    (
+        "All attempts to connect to",
+        "The package index could not be reached.",
+        "try again later; an index of your own is named in [[tool.poetry.source]]",
+    ),
+    (
+        "could not be installed: No file/folder found",
+        "poetry wants to install the project itself and finds no package of its name.",
+        "package-mode = false in [tool.poetry]",
+    ),
+)
+PIPFILE = re.compile(
+    r"Your Pipfile requires \W*python_(?:full_)?version\W+([0-9.]+[0-9]).*?you are using \W*([0-9.]+[0-9])"
+)
+"""pipenv's warning, after which it gives up without repeating it."""
+REASONS = (
+    ("SyntaxError", "collectstatic-syntax-error"),
+    ("ImproperlyConfigured", "collectstatic-improper-configuration"),
+    ("The CSS file", "collectstatic-fancy-references"),
+    ("OSError", "collectstatic-missing-file"),
+)
+"""Heroku's ids, by the first word that the output holds."""
+
+VARIABLE = (
+    re.compile(r"environ.*KeyError: ['\"]([A-Za-z_][A-Za-z0-9_]*)['\"]", re.DOTALL),
+    re.compile(r"Set the ([A-Za-z_][A-Za-z0-9_]*) environment variable"),
+    re.compile(r"UndefinedValueError: ([A-Za-z_][A-Za-z0-9_]*) not found"),
+    re.compile(r"Environment variable [\"']([A-Za-z_][A-Za-z0-9_]*)[\"'] (?:is )?not set"),
+)
+"""How settings say that a variable is missing: os.environ, django-environ, python-decouple, environs."""
+
+SSL = (
+    "The settings ask PostgreSQL for TLS (sslmode=require), which the server of this installation does not speak: apps"
+    " reach it on their own machine."
+)
+SSL_HINT = (
+    "ssl_require=False for dj_database_url.config(), or read it from a config var: ssl_require=not"
+    " os.environ.get('DATABASE_SSL_OFF')"
+)
+STATIC = (
+    (
+        "without having set the STATIC_ROOT",
+        "STATIC_ROOT is not set in the settings.",
+        'STATIC_ROOT = BASE_DIR / "staticfiles" in the settings',
+    ),
+    (
+        "SECRET_KEY setting must not be empty",
+        "SECRET_KEY is empty: the config var is not set.",
+        "greenroom config:set SECRET_KEY=...",
+    ),
+    ("Missing staticfiles manifest entry", "Something names a static file that does not exist.", "correct the name"),
+    (
+        "Error loading psycopg",
+        "The settings use PostgreSQL, and no driver for it is installed.",
+        "add psycopg[binary] to the requirements",
+    ),
+    (
+        "Error loading MySQLdb",
+        "The settings use MySQL, and no driver for it is installed.",
+        "add mysqlclient to the requirements",
+    ),
+    ("server does not support SSL", SSL, SSL_HINT),
+    ("ModuleNotFoundError", "A module is missing.", "add its package to the requirements"),
+    (
+        "OperationalError",
+        "Something needs the database while the settings or the apps are loaded.",
+        "do that later, not at import",
+    ),
+    (
+        "FileNotFoundError",
+        "A file or folder that the settings name does not exist.",
+        "commit it, or correct STATICFILES_DIRS",
+    ),
+    ("SyntaxError", "A file cannot be read as Python.", "see the line above; the version in .python-version counts"),
+)
+REFERENCE = re.compile(r"The file ['\"](?P<gone>[^'\"]+)['\"] could not be found with")
+NAMED_BY = re.compile(
+    r"The (?:CSS|JS|file|\w+) file ['\"](?P<by>[^'\"]+)['\"] references a file which could not be"
+    r" found:?\s*(?P<ref>\S+)"
+)
+PROCESSING = re.compile(r"Post-processing ['\"](?P<by>[^'\"]+)['\"] failed")
+"""How Django's ManifestStaticFilesStorage says which file names one that is not there."""
+SKIP = "greenroom config:set DISABLE_COLLECTSTATIC=1 if the app has no static files"
+
+
+def installer(text, code):
+    """(message, hint) for the output of uv."""
+    for mark, message, hint in INSTALL:
+        if mark in text:
+            return message, hint
+    said = [line.strip() for line in text.splitlines() if line.strip().startswith(("error:", "cause:", "\u00d7"))]
+    last = "\n".join(said[-3:]) or "\n".join(text.splitlines()[-3:])
+    return (
+        "Installing the dependencies failed (exit code %d).\n%s"
+        % (
+            code,
+            last[:1500],
+        ),
+        "correct the requirements and push again",
+    )
+
+
+def locked(tool, text, code):
+    """(message, hint) for the output of pipenv or poetry."""
+    flat = " ".join(text.split())
+    python = PIPFILE.search(flat)
+    if python:
+        return (
+            "Pipfile requires Python %s, and %s was chosen." % python.groups(),
+            "let .python-version and [requires] of Pipfile agree, then: pipenv lock",
+        )
+    for mark, message, hint in LOCKED:
+        if mark in flat:
+            return message, hint
+    for mark, message, hint in INSTALL:
+        if mark in text:
+            return message, hint
+    last = "\n".join(line for line in text.splitlines()[-6:] if line.strip())
+    return (
+        "%s failed (exit code %d).\n%s" % (tool, code, last[:1500]),
+        "correct the lock file and push again",
+    )
+
+
+def nltk(text):
+    """(reason, message, hint) for the output of a failed download of NLTK's corpora."""
+    flat = " ".join(re.sub(r"\[nltk_data\]", " ", text).split())
+    found = re.search(r"Error loading .{1,300}?(?=Error installing|Traceback|$)", flat)
+    said = "The NLTK corpora of nltk.txt could not be downloaded." + ("\n" + found.group().strip() if found else "")
+    if "not found in index" in flat:
+        return "nltk-downloader", said, "correct the names in nltk.txt"
+    if found:
+        return (
+            "nltk-downloader",
+            said,
+            "push again later; the corpora come from raw.githubusercontent.com, which this host has to reach",
+        )
+    return "nltk-downloader", said, "see the output above"
+
+
+def collectstatic(manage, text):
+    """(reason, message, hint) for the output of a failed collectstatic."""
+    reason = next((found for mark, found in REASONS if mark in text), "collectstatic-other")
+    message = "`python %s collectstatic --noinput` failed." % manage
+    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    missing = next((found.group(1) for found in (pattern.search(text) for pattern in VARIABLE) if found), "")
+    if missing.startswith(("HEROKU_", "GREENROOM_", "__")) or missing in ("PORT", "DYNO"):
+        why = (
+            " The settings need %s, which only dynos of a release have, and no build; its name is reserved, so it"
+            " cannot be set." % missing
+        )
+        return reason, message + why, 'read it with a default: os.environ.get("%s", "")' % missing
+    if missing:
+        return (
+            reason,
+            message + " The settings need the config var %s, which is not set." % missing,
+            "greenroom config:set %s=..." % missing,
+        )
+    if REFERENCE.search(text) or NAMED_BY.search(text):
+        return (reason, message + " " + reference(text)[0], reference(text)[1])
+    for mark, why, hint in STATIC:
+        if mark in text:
+            return reason, message + " " + why + "\n" + last[:500], hint
+    return reason, message + "\n" + last[:500], "read the traceback above; " + SKIP
+
+
+def reference(text):
+    """(message, hint) for a static file that names one which is not there: both by name, and the kind of reference."""
+    named, gone, during = NAMED_BY.search(text), REFERENCE.search(text), PROCESSING.search(text)
+    by = named.group("by") if named else during.group("by") if during else ""
+    missing = named.group("ref") if named else gone.group("gone") if gone else ""
+    missing = missing.strip("'\"<>,.") if missing else ""
+    if missing.endswith(".map"):
+        hint = "commit the source map beside it, or delete the last line of %s (sourceMappingURL)" % (by or "the file")
+    else:
+        hint = "add %s to the static files and commit it, or correct the name in %s" % (
+            missing,
+            by or "the file that names it",
+        )
+    return "%s names %s, which does not exist." % (by or "A static file", missing), hint

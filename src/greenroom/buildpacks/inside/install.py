@@ -1,0 +1,439 @@
+"""Makes a Python environment with uv. In an install dyno: from a list of pinned wheels with hashes, into an empty
+environment, and neither code of a
+package nor a file of an app takes part; in a build dyno: also from sources.
+
+Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be built in the app's own sandbox, 21 a
+shared file is not what it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bytecode
+import common
+import explain
+import pipenv_poetry
+import verify
+
+UV = "/greenroom/uv"
+CACHE = "/greenroom/cache"
+WORK = "/tmp/work"
+TREE = "/greenroom/tree"
+NO_WHEEL = (
+    "Wheels are required for",
+    "building from source is disabled",
+    "Building source distributions",
+    "can't be installed because it is marked as `--no-build`",
+    "because it is marked as `--no-build` but has no binary distribution",
+)
+NOISE = ("Using Python ", "Using CPython ", "Creating virtual environment", "Audited ")
+HELD = ("error:", "  x ", "  \u00d7 ")
+"""How uv begins the explanation of a failure; held back until it is known whether it is one."""
+
+
+def environment(job):
+    """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but those of the
+    app's list.
+    """
+    keep = (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+    )
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name in keep or name.startswith("UV_") or name in job.get("listed", ())
+    }
+    path = "/usr/local/bin:/usr/bin:/bin"
+    env.update(
+        HOME="/tmp",
+        PATH=path if job.get("shared") else common.ENV + "/bin:" + path,
+        LANG="C.UTF-8",
+        LC_ALL="C.UTF-8",
+        UV_CACHE_DIR=CACHE + "/uv",
+        UV_NO_PROGRESS="1",
+        UV_PYTHON_DOWNLOADS="never",
+        UV_NO_MANAGED_PYTHON="1",
+        UV_LINK_MODE=job.get("link", "copy"),
+        UV_PROJECT_ENVIRONMENT=common.ENV,
+        UV_NO_ENV_FILE="1",
+        NO_COLOR="1",
+        SOURCE_DATE_EPOCH="315532800",
+    )
+    if job["manager"] == "pip" or job.get("shared"):
+        env["UV_NO_CONFIG"] = "1"  # pip reads no [tool.uv] of a pyproject.toml that happens to be there
+    return env
+
+
+def uv(job, *arguments, cwd=WORK, pm="pip"):
+    """Run uv; its failure is classified and raised."""
+    held: list = []
+    code, tail = common.run([UV, *arguments], environment(job), cwd, hide=NOISE, hold=HELD, held=held)
+    text = "\n".join(tail)
+    if code and job["no_build"] and any(mark in text for mark in NO_WHEEL):
+        raise common.Failed("needs-build", text[-2000:], code=common.NEEDS_BUILD)
+    common.detail("\n".join(held))
+    if code:
+        raise common.Failed(job.get("reason") or "install-dependencies::" + pm, *explain.installer(text, code))
+
+
+TITLES = {
+    "pip": "Installing dependencies using 'uv pip install -r %s'",
+    "uv": "Installing dependencies using 'uv sync --locked --no-default-groups'",
+}
+
+
+AS_IT_IS: dict = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+"""An app's own sandbox unpacks the app's own files; Python 3.14 would refuse absolute links, and 3.12 warns."""
+
+
+def unpack_sources(job):
+    """For requirements that are built from the tree: the commit's files at /app."""
+    prefix, left_out = (job["root"] + "/" if job.get("root") else ""), set(job.get("ignored", ()))
+    with tarfile.open("/greenroom/source.tar") as archive:
+        for member in archive:
+            if not (member.isreg() or member.isdir() or member.issym()) or not member.name.startswith(prefix):
+                continue
+            member.name = member.name[len(prefix) :]
+            if member.name in left_out:
+                continue
+            if (
+                member.name
+                and not member.name.startswith((".heroku/python/", "/"))
+                and ".." not in member.name.split("/")
+            ):
+                archive.extract(member, "/app", set_attrs=member.isreg(), **AS_IT_IS)
+
+
+def copy_tree():
+    """For tests: the files of the slug at /app, where its packages expect them."""
+    left_out = shutil.ignore_patterns(".heroku")
+    shutil.copytree(
+        TREE,
+        "/app",
+        symlinks=True,
+        dirs_exist_ok=True,
+        ignore=lambda place, names: left_out(place, names) if place == TREE else (),
+    )
+
+
+def plain_repositories(text):
+    """Requirements with ``-e git+...`` as ``git+...``: uv installs a repository as a package, editable or not."""
+    return re.sub(r"(?m)^(\s*)(?:-e|--editable)[ =]+(?=(?:[\w.-]+\s*@\s*)?(?:git|hg|svn|bzr)\+)", r"\1", text)
+
+
+def write_files(job, folder):
+    """The dependency files of the commit, as text, in their own places."""
+    for path, text in job["files"].items():
+        target = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        _write(target, text)
+
+
+def _write(path, text):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def _read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _common(job):
+    """The flags of uv for what requirements.txt asks of pip as a whole."""
+    allowed = ["--prerelease", "allow"] if "--pre" in job.get("options", ()) else []
+    return ["--index-strategy", "unsafe-best-match", *allowed, *(["--no-build"] if job["no_build"] else [])]
+
+
+def resolve(job, folder):
+    """Resolve once, with hashes. Without ``no_build`` packages may be built to learn what they need.
+
+    Who asks for pip or setuptools without saying which gets those of the seeds: with pip they would be there before the
+    rest.
+    """
+    target = os.path.join(common.OUT, "lock.txt")
+    _write(target, job.get("seeds", ""))  # what the output has already is preferred
+    uv(
+        job,
+        "pip",
+        "compile",
+        "--quiet",
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--emit-index-annotation",
+        "--no-emit-index-url",
+        *_common(job),
+        "--python",
+        job["python"],
+        "--output-file",
+        target,
+        job["main"],
+        cwd=folder,
+    )
+    if not os.path.getsize(target):
+        _write(target, "# Nothing is required.\n")
+    return target
+
+
+def export(job, folder):
+    """What uv.lock fixes, as requirements with hashes."""
+    uv(
+        job,
+        "export",
+        "--quiet",
+        "--locked",
+        "--no-default-groups",
+        "--no-emit-project",
+        "--format",
+        "requirements-txt",
+        "--no-header",
+        "--no-annotate",
+        "--no-build",
+        "--python",
+        job["python"],
+        "--output-file",
+        os.path.join(common.OUT, "lock.txt"),
+        cwd=folder,
+        pm="uv",
+    )
+
+
+def install_shared(job, timer):
+    """A list of pinned wheels with hashes, into an empty environment. Its Python is started before anything is in it,
+    and not afterwards.
+    """
+    _write(os.path.join(WORK, "lock.txt"), job["lock"])
+    _write(os.path.join(WORK, "seeds.txt"), without(job.get("seeds", ""), job["lock"]))
+    wanted = [word for name in ("lock.txt", "seeds.txt") for word in _names(name, WORK)]
+    with timer("install"):
+        uv(job, "venv", "--quiet", "--python", job["python"], "--allow-existing", common.ENV, pm=job["manager"])
+        unlock()
+        empty = verify.tree(common.ENV)
+        quiet = ["--quiet"] if job.get("title") else []
+        if wanted:
+            uv(
+                job,
+                "pip",
+                "install",
+                *_common(job),
+                "--python",
+                common.ENV,
+                *quiet,
+                "--require-hashes",
+                *wanted,
+                pm=job["manager"],
+            )
+        unlock()
+    with timer("verify"):
+        verify.check(common.ENV, empty)
+
+
+def unlock():
+    """Remove uv's lock file from the environment: another user, who adds to it in a layer, could not open it."""
+    if os.path.exists(os.path.join(common.ENV, ".lock")):
+        os.unlink(os.path.join(common.ENV, ".lock"))
+
+
+def _names(lock, folder):
+    """The words for uv; none for a file without a single requirement, about which it would only complain."""
+    lines = _read(os.path.join(folder, lock)).splitlines()
+    wanted = any(line.strip() and not line.lstrip().startswith("#") for line in lines)
+    return ["--requirements", lock] if wanted else []
+
+
+def install_pip(job, timer, folder):
+    """requirements.txt: resolve unless that was done before, then install exactly that."""
+    lock, hashes = job["main"], []
+    if job.get("lock"):
+        lock, hashes = os.path.join(common.OUT, "lock.txt"), ["--require-hashes"]
+        _write(lock, job["lock"])
+    elif job["hashed"]:
+        hashes = ["--require-hashes"]
+    elif not (job["local"] or job.get("overlay")):
+        with timer("resolve"):
+            lock, hashes = resolve(job, folder), ["--require-hashes"]
+    install = ["pip", "install", *_common(job), "--python", common.ENV]
+    with timer("install"):
+        if not job.get("overlay"):
+            uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], common.ENV)
+        both = _seeds(job, install, folder, lock, together=bool(hashes))
+        words = _names(lock, folder)
+        if words and lock != job["main"]:
+            words += _options(job, folder)
+        if words + both:
+            uv(job, *install, *(["--quiet"] if job.get("title") else []), *hashes, *words, *both, cwd=folder)
+
+
+def without(seeds, locked):
+    """The seeds that the text of a lock does not name itself: two versions of a package are none."""
+    named = {
+        re.sub(r"[-_.]+", "-", line.split("==")[0].split("[")[0].strip()).lower()
+        for line in locked.splitlines()
+        if "==" in line
+    }
+    return "".join(line for line in seeds.splitlines(keepends=True) if line.split("==")[0] not in named)
+
+
+def _seeds(job, install, folder, lock, together):
+    """pip and setuptools, as on Heroku: with the rest where that has hashes too and comes from the same index, else
+    before it.
+    """
+    if not job.get("seeds"):
+        return []
+    seeds = os.path.join(WORK, "seeds.txt")
+    text = without(job["seeds"], _read(os.path.join(folder, lock))) if together else job["seeds"]
+    if not text:
+        return []
+    _write(seeds, text)
+    elsewhere = any(option.startswith(("-i", "--index-url", "--no-index")) for option in job.get("options", ()))
+    if together and not elsewhere:
+        return ["--requirements", seeds]
+    uv(job, *install, "--quiet", "--require-hashes", "--requirements", seeds, cwd=folder)
+    return []
+
+
+def _options(job, folder):
+    """The lines of requirements.txt that name indexes and the like: what was resolved by them is fetched by them."""
+    kept = [option for option in job.get("options", ()) if option not in ("--pre", "--require-hashes")]
+    if not kept:
+        return []
+    _write(os.path.join(folder, "options.txt"), "\n".join(kept) + "\n")
+    return ["--requirements", "options.txt"]
+
+
+def install_uv(job, timer, folder):
+    """uv.lock: what ``uv sync --locked --no-default-groups`` installs."""
+    flags = ["--no-build"] if job["no_build"] else []
+    project = [] if job["local"] else ["--no-install-project"]
+    groups = (
+        ["--inexact"] if job.get("groups") else ["--no-default-groups"]
+    )  # what a hook has added stays for the tests
+    with timer("install"):
+        uv(job, "sync", "--locked", *groups, *flags, *project, "--python", job["python"], cwd=folder, pm="uv")
+
+
+def install_locked(job, timer, folder):
+    """Pipfile.lock and poetry.lock: what the app's own package manager installs, into an environment that uv makes."""
+    if not job.get("overlay"):
+        uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], common.ENV, pm=job["manager"])
+    pipenv_poetry.install(job, timer, folder, environment(job))
+
+
+def _metadata():
+    """(name, version, folder) of what is installed."""
+    lib = os.path.join(common.ENV, "lib")
+    for version in os.listdir(lib):
+        site = os.path.join(lib, version, "site-packages")
+        for entry in os.listdir(site) if os.path.isdir(site) else ():
+            if entry.endswith(".dist-info"):
+                name, _, number = entry[: -len(".dist-info")].rpartition("-")
+                yield name, number, os.path.join(site, entry)
+
+
+def packages():
+    """What is installed: name -> [version, bytes, SHA-256 of its RECORD], from the metadata alone."""
+    return {name: [number, *_record(os.path.join(folder, "RECORD"))] for name, number, folder in _metadata()}
+
+
+def repositories():
+    """What was taken from repositories: name -> commit."""
+    found = {}
+    for name, _, folder in _metadata():
+        try:
+            with open(os.path.join(folder, "direct_url.json"), encoding="utf-8") as file:
+                commit = json.load(file).get("vcs_info", {}).get("commit_id")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if commit:
+            found[name] = commit
+    return found
+
+
+def _record(path):
+    """(bytes of all files, SHA-256 of the RECORD without what depends on the moment of the installation)."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = sorted(row for row in csv.reader(file) if len(row) > 2)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return 0, ""
+    lasting = [
+        row
+        for row in rows
+        if not row[0].endswith((".pyc", "/direct_url.json", "/uv_cache.json", "/REQUESTED", "/INSTALLER"))
+    ]
+    digest = hashlib.sha256(repr(lasting).encode()).hexdigest()
+    return sum(int(row[2]) for row in rows if row[2].isdigit()), digest
+
+
+def work(job, timer):
+    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, shared, resolve, overlay, tree, root,
+    python, target, title, reason}.
+    """
+    os.makedirs(WORK, exist_ok=True)
+    common.ENV = job.get("target") or common.ENV
+    if not job.get("overlay") and not job.get("headed"):
+        common.step(
+            job.get("title")
+            or (
+                TITLES[job["manager"]].replace("%s", job["main"])
+                if job["manager"] in TITLES
+                else pipenv_poetry.title(job)
+            )
+        )
+    if job.get("resolve"):
+        write_files(job, WORK)
+        with timer("resolve"):
+            (export if job["manager"] == "uv" else resolve)(job, WORK)
+        return {}
+    if job.get("shared"):
+        install_shared(job, timer)
+    else:
+        install_own(job, timer)
+    with timer("bytecode"):
+        site, known = os.path.join(common.ENV, "lib"), not job.get("overlay")
+        cache, workers = CACHE + "/pyc", os.cpu_count() or 1
+        children = bytecode.compile_all(
+            site, bytecode.UNCHECKED, cache=cache, workers=workers, known=known, seal=job.get("seal", "")
+        )
+        bytecode.wait(children)
+        common.own_group(common.ENV, skip=job.get("tool", ""))
+    os.chmod(common.ENV, 0o2775)  # others may read it, and the control plane's group may move it
+    return {"packages": packages(), "repositories": repositories()}
+
+
+def install_own(job, timer):
+    """In the app's sandbox, from its own files, with its tree where that takes part."""
+    folder = "/app" if job["local"] else WORK
+    if job["local"]:
+        with timer("unpack"):
+            copy_tree() if job.get("tree") else unpack_sources(job)
+        if job["manager"] == "pip":
+            write_files({"files": {path: plain_repositories(text) for path, text in job["files"].items()}}, folder)
+    else:
+        write_files(job, WORK)
+    if job.get("overlay"):
+        unlock()
+    {"pip": install_pip, "uv": install_uv}.get(job["manager"], install_locked)(job, timer, folder)
+    unlock()
+
+
+if __name__ == "__main__":
+    sys.exit(common.main(work))

@@ -1,0 +1,227 @@
+"""Puts the rules of this room together: what a commit's files say, as one value that the builds room carries out.
+
+Reads the commit by a Source and knows the host's interpreters; starts nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenroom.buildpacks.drivers.commit_files import Source
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules import package_managers, python_versions, secret_key
+from greenroom.buildpacks.rules.app_files import read_app_json, read_procfile, read_settings, required_env
+from greenroom.buildpacks.rules.dependency_files import Install, install_of, pipfile_python
+from greenroom.buildpacks.rules.python_versions import Interpreter
+from greenroom.buildpacks.rules.slugignore import ignored, patterns
+from greenroom.config_vars import rules as config_rules
+
+ENV_FORMAT = "2"
+"""Part of every environment's key: raised when environments are made in another way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices. better: a Python
+    that would suit better.
+    """
+
+    python: Interpreter
+    install: Install
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    process_types: dict[str, str] = field(default_factory=dict)
+    app_json: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    post_compile: bool = False
+    nltk: bool = False
+    better: str = ""
+
+
+def settings_of(source: Source) -> dict[str, Any]:
+    """greenroom.toml of the repository's root folder."""
+    return read_settings(source.read("greenroom.toml"))
+
+
+def begin(source: Source) -> tuple[str, ...]:
+    """What is done before anything else looks at the tree: .slugignore, then detection. The names that were left out;
+    ``source`` forgets them.
+    """
+    slugignore = source.read(".slugignore") or b""
+    left_out = ignored(slugignore, source.files()) if slugignore else []
+    _folder_exists(source, source.root_names())
+    source.leave_out(left_out)
+    package_managers.detect(source.root_names())
+    return tuple(left_out)
+
+
+def has_pre_compile(source: Source) -> bool:
+    """Whether bin/pre_compile runs before anything is decided, since it may write what decides."""
+    return source.read("bin/pre_compile") is not None
+
+
+def make(
+    source: Source,
+    *,
+    settings: dict[str, Any],
+    interpreters: Sequence[Interpreter],
+    cached: tuple[int, int] | None = None,
+) -> Plan:
+    """The plan of the app in ``source``: after ``begin``, or the tree that bin/pre_compile left. BuildError says what
+    is wrong, in Heroku's order.
+
+    cached: the 3.N of the app's last build, for an app that names no version.
+    """
+    slugignore = source.read(".slugignore") or b""
+    names = source.root_names()
+    _no_python(source)
+    policy = settings.get("policy") or {}
+    manager = package_managers.choose(names, several=policy.get("package_managers", "error"))
+    _no_venv(source)
+    files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
+    pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
+    request = python_versions.requested(files, names, cached=cached, pipfile=pipfile)
+    choice = python_versions.choose(
+        request,
+        interpreters,
+        manager=manager.name,
+        eol=policy.get("python_eol", "error"),
+        default=policy.get("python_default", "warn"),
+    )
+    procfile, app_json = source.read("Procfile"), source.read("app.json")
+    described = read_app_json(app_json) if app_json is not None else {}
+    return Plan(
+        python=choice.interpreter,
+        install=install_of(source, manager),
+        lines=(choice.line,),
+        warnings=(
+            *manager.warnings,
+            *choice.warnings,
+            *_negations(slugignore),
+            *_addons(described),
+            *_never_given(described),
+            *_ignored_values(described),
+        ),
+        process_types=read_procfile(procfile) if procfile is not None else {},
+        app_json=described,
+        settings=settings,
+        post_compile=source.read("bin/post_compile") is not None,
+        nltk="nltk.txt" in source,
+        better=choice.better,
+    )
+
+
+def needed_secret(source: Source, chosen: str) -> str:
+    """The variable without which the app's settings have no SECRET_KEY; empty when there is none. chosen: the config
+    var DJANGO_SETTINGS_MODULE.
+    """
+
+    def read(name: str) -> bytes | None:
+        try:
+            return source.read(name)
+        except BuildError:  # too large to be settings
+            return None
+
+    module = secret_key.settings_module(read, source.files(), chosen)
+    return secret_key.needed(read, module) if module else ""
+
+
+def _folder_exists(source: Source, names: Sequence[str]) -> None:
+    if source.root and not names:
+        raise BuildError(
+            "greenroom-toml::invalid",
+            f"greenroom.toml, root: the folder {source.root!r} is not in the commit.",
+            hint="correct root in greenroom.toml",
+        )
+
+
+def _negations(slugignore: bytes) -> tuple[str, ...]:
+    _, negated = patterns(slugignore)
+    return (
+        (f"Warning: .slugignore, {negated[0]!r}: negation is not supported there and was left out.",) if negated else ()
+    )
+
+
+def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
+    """What app.json's ``addons`` ask for beside the database that each app has from its beginning."""
+    found = []
+    for entry in app_json.get("addons") or []:
+        plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
+        service = plan.partition(":")[0]
+        if service != "heroku-postgresql":
+            key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
+            found.append(
+                f"Warning: app.json asks for the add-on {plan}, which is not here.\nLet its URL be a config var:"
+                f" greenroom config:set {key}=..."
+            )
+        elif name not in ("", "DATABASE"):
+            found.append(
+                f"Warning: app.json asks for a second database, {name}.\nMake it once: heroku addons:create"
+                f" heroku-postgresql --as {name}"
+            )
+    return tuple(found)
+
+
+def _never_given(app_json: dict[str, Any]) -> tuple[str, ...]:
+    """Reserved names that app.json requires and no dyno gets: nobody can set them, so the release does not wait for
+    them.
+    """
+    wanted = required_env({"env": app_json.get("env")}, is_django=False)
+    names = [key for key in wanted if config_rules.reserved(key) and not config_rules.given(key)]
+    return tuple(
+        f"Warning: app.json requires {key}, which Greenroom gives to no dyno; the name is reserved, so nobody can set"
+        f" it.\nInstead: {config_rules.remedy(key)}."
+        for key in names
+    )
+
+
+def _ignored_values(app_json: dict[str, Any]) -> tuple[str, ...]:
+    """Reserved names to which app.json gives a value that nobody gets to see."""
+    given = [
+        key
+        for key, entry in (app_json.get("env") or {}).items()
+        if isinstance(entry, str) or {"value", "generator"} & set(entry)
+    ]
+    return tuple(
+        f"Warning: app.json gives {key} a value, which is ignored: the name is reserved.\nInstead:"
+        f" {config_rules.remedy(key)}."
+        for key in given
+        if config_rules.reserved(key)
+    )
+
+
+def _no_python(source: Source) -> None:
+    if ".heroku/python" in source:
+        raise BuildError(
+            "checks::existing-python-dir",
+            "The app has .heroku/python, where the build puts the app's Python: committed, or made by bin/pre_compile.",
+            hint="git rm -r --cached .heroku/python",
+        )
+
+
+def _no_venv(source: Source) -> None:
+    for name in (".venv", "venv"):
+        if f"{name}/pyvenv.cfg" in source:
+            raise BuildError(
+                "checks::existing-venv-dir",
+                f"The commit holds a virtual environment ({name}/pyvenv.cfg); the build makes its own.",
+                hint=f"git rm -r --cached {name} && echo {name}/ >> .gitignore",
+            )
+
+
+def identity(python: Interpreter) -> str:
+    """What makes an environment fit this host: the interpreter, the machine and its C library."""
+    return "\0".join([ENV_FORMAT, python.text, python.path, platform.machine(), *platform.libc_ver()])
+
+
+def environment_key(python: Interpreter, *parts: str) -> str:
+    """The name of an environment: ``py311-`` and 40 hex digits of everything that decides what is in it. Other parts
+    are never the same name.
+    """
+    digest = hashlib.sha256(json.dumps([identity(python), *parts]).encode()).hexdigest()
+    return f"py{python.version[0]}{python.version[1]}-{digest[:40]}"

@@ -1,0 +1,258 @@
+"""The engine's orders for a build: the install dyno (no tenant's code), the app's own build dynos, and what each of
+them sees.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from greenroom.addons.postgres.queries import as_role, forward
+from greenroom.addons.postgres.rules import BUILD
+from greenroom.apps.models import App
+from greenroom.buildpacks.rules import pins
+from greenroom.buildpacks.rules.dyno_environment import ENV_PLACE, build_env
+from greenroom.buildpacks.rules.python_versions import Interpreter
+from greenroom.builds.drivers import tools
+from greenroom.builds.rules import SHORTEST, visible_config
+from greenroom.engine.contract import PLATFORM, DynoSpec, Kind, Limits, Mount, interpreter_mount
+
+ENV = ENV_PLACE
+SOURCE = "/greenroom/source.tar"
+TREE = "/greenroom/tree"
+CACHE = "/greenroom/cache"
+OUT = "/greenroom/out"
+SECONDS = 15 * 60.0
+MEMORY_MB = 2048
+PIDS = 1024
+PLATFORM_UID = 0
+SHARED_CACHE = "cache/wheels"
+"""Everybody's wheels, relative to home. Written by dynos of ``shared_spec`` and emptied by the janitor's; no other dyno
+sees it.
+"""
+LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
+INSTALLER_ENV = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108 -- inside the dyno
+    "LANG": "C.UTF-8",
+    "UV_SYSTEM_CERTS": "1",
+    "UV_CONCURRENT_DOWNLOADS": "16",
+    "UV_HTTP_CONNECT_TIMEOUT": "30",
+    "UV_HTTP_RETRIES": "5",
+}
+"""uv asks for 50 files at once and waits 10 s for each connection; a dyno's way out makes 8 connections at a time."""
+CREDENTIAL_VARS = {
+    "poetry": re.compile(r"POETRY_HTTP_BASIC_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
+    "uv": re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
+}
+"""Config vars with which an installer signs in to an index that the lock file names; Heroku passes none of them."""
+
+
+def command(python: Interpreter, script: str) -> tuple[str, ...]:
+    """A script of the dyno side under the bare interpreter: isolated, without site, so that no package can add to
+    it.
+    """
+    return (python.path, "-I", "-S", f"{tools.SCRIPTS}/{script}.py")
+
+
+def private_index(config: Mapping[str, str]) -> dict[str, str]:
+    """uv's settings of the app's own package index; empty without one."""
+    value = config.get("PIP_EXTRA_INDEX_URL", "").strip()
+    return {"UV_INDEX": " ".join(value.split()), "PIP_EXTRA_INDEX_URL": value} if value else {}
+
+
+def installer_vars(config: Mapping[str, str], manager: str, listed: Collection[str] = ()) -> dict[str, str]:
+    """What of the config vars an installer may see: the private index of pip and pipenv, poetry's and uv's credentials
+    of an index, and those
+    ``listed`` by a person."""
+    found = private_index(config) if manager in ("pip", "uv", "pipenv") else {}
+    wanted = CREDENTIAL_VARS.get(manager)
+    found |= {key: value for key, value in config.items() if wanted and wanted.match(key)}
+    return found | {
+        key: value for key, value in visible_config.values(config, listed, manager).items() if key not in found
+    }
+
+
+def passwords(config: Mapping[str, str]) -> tuple[str, ...]:
+    """The passwords among the config vars that installers may see; to be shown nowhere."""
+    wanted = (
+        key for key in config if key.endswith("_PASSWORD") and any(rule.match(key) for rule in CREDENTIAL_VARS.values())
+    )
+    return tuple(config[key] for key in wanted if len(config[key]) >= SHORTEST)
+
+
+def mirror() -> dict[str, str]:
+    """pipenv's setting that puts the operator's index in the place of the public one."""
+    index = tools.index_settings().get("UV_DEFAULT_INDEX", "")
+    return {"PIPENV_PYPI_MIRROR": index} if index else {}
+
+
+def tool_mount(tool: str, key: str) -> Mount:
+    """The environment of pipenv or poetry, where builds find it."""
+    return Mount(target=pins.PLACES[tool], source=f"envs/{key}")
+
+
+def tool_spec(*, dyno_id: str, tool: str, python: Interpreter, home: Path) -> DynoSpec:
+    """The dyno that makes the environment of pipenv or poetry itself, from wheels, in nobody's name."""
+    job = {
+        "manager": "pip",
+        "main": f"{tool}.txt",
+        "lock": pins.requirements(tool),
+        "title": f"Installing {tool} {pins.VERSIONS[tool]}",
+        "reason": f"install-package-manager::{tool}",
+        "target": pins.PLACES[tool],
+    }
+    return shared_spec(dyno_id=dyno_id, python=python, home=home, job=job, target=pins.PLACES[tool])
+
+
+def shared_spec(
+    *, dyno_id: str, python: Interpreter, home: Path, job: Mapping[str, Any], target: str = ENV
+) -> DynoSpec:
+    """The dyno that makes an environment for all apps, in its scratch folder ``env``, seen at ``target``.
+
+    It alone may write to the shared cache. Of apps it gets ``job["lock"]``, lines that ``sharing.pinned`` has checked;
+    no file, no config var, no
+    environment of theirs. The key with which it seals bytecode is the platform's.
+    """
+    whole = {
+        **job,
+        "shared": True,
+        "no_build": True,
+        "local": False,
+        "hashed": True,
+        "files": {},
+        "root": "",
+        "seal": tools.seal(home),
+    }
+    mounts = (
+        Mount(target=target, source="scratch:env", mode="rw"),
+        Mount(target=CACHE, source=SHARED_CACHE, mode="rw"),
+    )
+    return _installer(dyno_id=dyno_id, app=None, python=python, home=home, job=whole, mounts=mounts, index={})
+
+
+def install_spec(
+    *,
+    dyno_id: str,
+    app: App,
+    python: Interpreter,
+    home: Path,
+    job: Mapping[str, Any],
+    source: str = "",
+    tree: str = "",
+    index: Mapping[str, str],
+    lower: tuple[str, ...] = (),
+    more: tuple[Mount, ...] = (),
+) -> DynoSpec:
+    """The dyno that resolves requirements or makes an environment in the app's own sandbox, with the app's own cache.
+
+    source: the commit's tar, when the tree takes part; tree: the folder of a slug instead. lower: the layers of an
+    environment that is only added
+    to (its additions are ``env``).
+    """
+    files = (Mount(target=SOURCE, source=source),) if source else (Mount(target=TREE, source=tree),) if tree else ()
+    mounts = (
+        *((Mount(target="/app", source="scratch:app", mode="rw"), *files) if files else ()),
+        Mount(target=ENV, mode="overlay", lower=lower, upper="scratch:env")
+        if lower
+        else Mount(target=ENV, source="scratch:env", mode="rw"),
+        *more,
+        Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),
+    )
+    return _installer(
+        dyno_id=dyno_id, app=app, python=python, home=home, job={**job, "shared": False}, mounts=mounts, index=index
+    )
+
+
+def _installer(
+    *,
+    dyno_id: str,
+    app: App | None,
+    python: Interpreter,
+    home: Path,
+    job: Mapping[str, Any],
+    mounts: tuple[Mount, ...],
+    index: Mapping[str, str],
+) -> DynoSpec:
+    certificates, settings = tools.certificate_mounts(home)
+    kind: Kind = "build" if app else "install"
+    return DynoSpec(
+        id=dyno_id,
+        kind=kind,
+        owner=app.id.hex if app else PLATFORM,
+        uid=app.number if app else PLATFORM_UID,
+        process=f"{kind}.1",
+        command=command(python, "install"),
+        env={**INSTALLER_ENV, **tools.index_settings(), **mirror(), **settings, **index},
+        mounts=(
+            *mounts,
+            Mount(target=OUT, source="scratch:out", mode="rw"),
+            tools.script_mount(home),
+            tools.uv_mount(home),
+            *certificates,
+            *interpreter_mount(python.prefix),
+        ),
+        cwd="/",
+        limits=LIMITS,
+        output=True,
+        stdin=json.dumps({**job, "python": python.path}).encode(),
+    )
+
+
+def compile_spec(
+    *,
+    dyno_id: str,
+    app: App,
+    commit: str,
+    python: Interpreter,
+    home: Path,
+    job: Mapping[str, Any],
+    source: str,
+    env: str,
+    config: Mapping[str, str],
+    request_id: str = "",
+    writable: bool = False,
+    more: tuple[Mount, ...] = (),
+) -> DynoSpec:
+    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars,
+    as on Heroku, but
+    for the credentials of databases: a build may read the live data and cannot write any.
+
+    env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder
+    ``env``.
+    With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
+    """
+    layered = Mount(target=ENV, mode="overlay", lower=(env,), upper="scratch:env")
+    config = as_role(config, app=app, home=home, kind=BUILD)
+    seen = build_env(config=config, commit=commit, request_id=request_id)
+    cache = (Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),) if job.get("hooks") else ()
+    environment = ((layered if writable else Mount(target=ENV, source=env)),) if env else ()
+    return DynoSpec(
+        id=dyno_id,
+        kind="build",
+        owner=app.id.hex,
+        uid=app.number,
+        process="build.1",
+        command=command(python, "build"),
+        env=seen,
+        mounts=(
+            Mount(target="/app", source="scratch:app", mode="rw"),
+            *environment,
+            *more,
+            *cache,
+            Mount(target=SOURCE, source=source),
+            Mount(target=OUT, source="scratch:out", mode="rw"),
+            tools.script_mount(home),
+            *interpreter_mount(python.prefix),
+        ),
+        cwd="/app",
+        forwards=(forward(),),
+        limits=LIMITS,
+        output=True,
+        stdin=json.dumps(
+            {**job, "names": sorted(key for key, value in config.items() if seen.get(key) == value)}
+        ).encode(),
+    )

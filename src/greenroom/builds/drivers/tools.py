@@ -1,0 +1,130 @@
+"""Puts uv, the scripts of the dyno side and the operator's certificates where the engine can mount them:
+``<home>/cache/tools``.
+
+Everything there is content-addressed and made by a rename, so it is whole or not there. No table is read or written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from greenroom.buildpacks import inside as scripts
+from greenroom.config_vars.drivers.encryption import master_key
+from greenroom.engine.contract import Mount
+
+SCRIPTS = "/greenroom/compile"
+UV = "/greenroom/uv"
+CERTIFICATES = "/greenroom/ca.pem"
+INDEX_SETTINGS = {
+    "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
+    "UV_INDEX": ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
+    "UV_FIND_LINKS": ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
+    "UV_HTTP_TIMEOUT": ("UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
+}
+"""uv's setting -> the operator's environment variables that give it, the first one set wins."""
+
+
+def script_mount(home: Path) -> Mount:
+    """The scripts that run inside build and install dynos."""
+    return Mount(target=SCRIPTS, source=_scripts(home))
+
+
+def uv_mount(home: Path) -> Mount:
+    """The uv binary."""
+    return Mount(target=UV, source=_uv(home))
+
+
+def uv_version() -> str:
+    """The version of uv that installs."""
+    return version("uv")
+
+
+def seal(home: Path) -> str:
+    """The key, in hex, with which the platform's installations seal what they keep in the shared cache. No app's dyno
+    gets it.
+    """
+    return hmac.new(master_key(home), b"greenroom shared cache", "sha256").hexdigest()
+
+
+def index_settings() -> dict[str, str]:
+    """The operator's package index, as uv reads it: from the worker's own environment. Folders are left out: no sandbox
+    sees them.
+    """
+    found = {}
+    for name, sources in INDEX_SETTINGS.items():
+        value = next((os.environ[source] for source in sources if os.environ.get(source)), "")
+        words = [word for word in value.replace(",", " ").split() if not word.startswith(("/", "file:", ".", "~"))]
+        if words:
+            found[name] = (" " if name == "UV_INDEX" else ",").join(words)
+    return found
+
+
+def certificate_mounts(home: Path) -> tuple[tuple[Mount, ...], dict[str, str]]:
+    """The operator's own certificate authorities for the index, if they set any: the mount, and uv's variable for
+    it.
+    """
+    for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"):
+        path = Path(os.environ.get(name) or "/nonexistent")
+        if path.is_file():
+            facts = path.stat()
+            source = _certificates(home, str(path), (facts.st_mtime_ns, facts.st_size))
+            return (Mount(target=CERTIFICATES, source=source),), {"SSL_CERT_FILE": CERTIFICATES}
+    return (), {}
+
+
+@lru_cache
+def _script_files() -> tuple[tuple[Path, ...], str]:
+    files = tuple(sorted(Path(scripts.__file__).parent.glob("*.py")))
+    return files, hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _scripts(home: Path) -> str:
+    files, digest = _script_files()
+
+    def fill(folder: Path) -> None:
+        for file in files:
+            _copy(file, folder / file.name, 0o644)
+
+    return _place(home, f"cache/tools/compile-{digest}", fill)
+
+
+def _uv(home: Path) -> str:
+    return f"{_place(home, f'cache/tools/uv-{uv_version()}', lambda folder: _copy(Path(find_uv_bin()), folder / 'uv', 0o755))}/uv"
+
+
+@lru_cache
+def _certificates(home: Path, path: str, stamp: tuple[int, int]) -> str:
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    return (
+        f"{_place(home, f'cache/tools/ca-{digest}', lambda folder: _copy(Path(path), folder / 'ca.pem', 0o644))}/ca.pem"
+    )
+
+
+def _copy(source: Path, target: Path, mode: int) -> None:
+    shutil.copyfile(source, target)
+    target.chmod(mode)
+
+
+def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
+    """Make the folder by way of a rename; who comes second throws theirs away. Returns its name relative to home."""
+    target = home / name
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=target.parent))
+        fresh.chmod(0o755)
+        fill(fresh)
+        try:
+            fresh.rename(target)
+        except OSError:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return name

@@ -1,0 +1,206 @@
+"""The steps of one build: each looks at what is there, does one thing or finds that it has to wait, and may be repeated
+after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from greenroom.basics import clock
+from greenroom.basics.errors import PlatformError
+from greenroom.buildpacks.drivers import interpreters
+from greenroom.buildpacks.drivers.commit_files import Source
+from greenroom.buildpacks.errors import BuildError
+from greenroom.buildpacks.rules import plan
+from greenroom.buildpacks.rules.plan import Plan
+from greenroom.buildpacks.rules.python_versions import OLDEST, Interpreter, NotHereError
+from greenroom.builds.drivers import python_downloads
+from greenroom.builds.loop.install import Installing
+from greenroom.builds.loop.part import Failed
+from greenroom.builds.loop.store import Storing
+from greenroom.builds.models import Build
+from greenroom.builds.queries import generation
+from greenroom.builds.rules import visible_config
+from greenroom.engine.contract import DynoSpec, scratch_folder
+from greenroom.git.queries import archive
+from greenroom.slugs.drivers import store
+
+__all__ = ["Failed", "Steps"]
+
+
+class Steps(Installing, Storing):
+    """One build from its commit to its slug."""
+
+    def take(self) -> bool:
+        """Carry out the step of the build's phase. True: go on with the next one; False: nothing to do before the next
+        call.
+        """
+        table = {
+            "prepare": self.prepare,
+            "hook": self.hook,
+            "python": self.fetch,
+            "install": self.install,
+            "compile": self.compile,
+            "store": self.store,
+        }
+        return table[self.build.phase]()
+
+    # -- prepare: the commit's files, the plan
+    # ---------------------------------------------------------------------------
+
+    def prepare(self) -> bool:
+        """Read the commit and decide what to do with it."""
+        tar = f"sources/{self.build.commit}.tar"
+        path = self.home / tar
+        if not path.exists():
+            path.parent.mkdir(mode=0o755, exist_ok=True)
+            archive(self.build.app, self.home, self.build.commit, path)
+        else:
+            os.utime(path)  # so that nobody takes it for one that was left behind
+        whole = Source(path)
+        settings = plan.settings_of(whole)
+        whole.close()
+        self.say("-----> Building on the Greenroom-1 stack\n-----> Using buildpack: heroku/python")
+        return self._begun(tar, settings)
+
+    def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
+        """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is
+        planned.
+        """
+        self.facts["generation"] = generation(self.build.app)
+        self.facts["listed"] = list(visible_config.names(self.build.app.settings))
+        source = Source(self.home / tar, settings["root"])
+        try:
+            left_out = plan.begin(source)
+            self.say("-----> Python app detected")
+            if not plan.has_pre_compile(source):
+                return self._plan(source, tar, settings["root"], settings, left_out)
+        finally:
+            source.close()
+        return self.go(
+            "hook",
+            source=tar,
+            root=settings["root"],
+            settings=settings,
+            python=asdict(self._any_python()),
+            ignored=list(left_out),
+            install={},
+            hooked=True,
+        )
+
+    def _any_python(self) -> Interpreter:
+        found = [it for it in interpreters.find(home=self.home) if it.minor >= OLDEST]
+        if not found:
+            raise PlatformError("This host has no Python that can build.", hint="greenroom doctor")
+        return found[-1]
+
+    def _plan(self, source: Source, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
+        """What is to be done, and with which Python; one that is not here is fetched first, if that is possible."""
+        try:
+            made = plan.make(
+                source, settings=settings, interpreters=interpreters.find(home=self.home), cached=self._last_python()
+            )
+        except NotHereError as error:
+            if self._worth_fetching(error.wanted):
+                return self._to_fetch(error.wanted, True, tar, root, settings, left_out)
+            raise self._not_had(error) from error
+        if made.better and self._worth_fetching(made.better):
+            return self._to_fetch(made.better, False, tar, root, settings, left_out)
+        self._announce(made)
+        return self.go(
+            "install",
+            source=tar,
+            root=root,
+            settings=settings,
+            python=asdict(made.python),
+            process_types=made.process_types,
+            app_json=made.app_json,
+            ignored=list(left_out),
+            post_compile=made.post_compile,
+            nltk=made.nltk,
+            secret_key=plan.needed_secret(source, self.config.get("DJANGO_SETTINGS_MODULE", "")),
+            install={key: value for key, value in asdict(made.install).items() if key != "files"},
+            files=made.install.files,
+        )
+
+    def _worth_fetching(self, version: str) -> bool:
+        tried = (self.facts.get("fetch") or {}).get("version")
+        return python_downloads.allowed() and tried != version and not python_downloads.why_not(self.home, version)
+
+    def _to_fetch(
+        self, version: str, eager: bool, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]
+    ) -> bool:
+        self.say(f"-----> Installing Python {version}, which is not on this host")
+        asked = {"version": version, "eager": eager, "since": clock.now().timestamp(), "told": 0}
+        return self.go("python", source=tar, root=root, settings=settings, ignored=list(left_out), fetch=asked)
+
+    def fetch(self) -> bool:
+        """A Python that the app asks for and the host lacks: by uv, in the background. Then the plan is made, with or
+        without.
+        """
+        asked = self.facts["fetch"]
+        if not python_downloads.fetch(self.home, asked["version"], eager=asked["eager"]):
+            self._still(asked)
+            return False
+        why = python_downloads.why_not(self.home, asked["version"])
+        if why:
+            self.say(self.mask("\n".join(f"       {line}" for line in f"It could not be had: {why}".splitlines())))
+        source = Source(self.home / self.facts["source"], self.facts["root"])
+        try:
+            source.leave_out(self.facts["ignored"])
+            return self._plan(
+                source, self.facts["source"], self.facts["root"], self.facts["settings"], tuple(self.facts["ignored"])
+            )
+        finally:
+            source.close()
+
+    def _still(self, asked: dict[str, Any]) -> None:
+        """A line every ten seconds."""
+        seconds = int(clock.now().timestamp() - asked["since"])
+        if seconds >= asked["told"] + 10:
+            self.say(f"       ... {seconds} s")
+            self.go("python", fetch={**asked, "told": seconds})
+
+    def _not_had(self, error: NotHereError) -> BuildError:
+        """The refusal, with the reason why it could not be fetched either."""
+        why = python_downloads.why_not(self.home, error.wanted) or (
+            ""
+            if python_downloads.allowed()
+            else f"the operator has switched downloads off ({python_downloads.SETTING})"
+        )
+        if not why:
+            return error
+        return BuildError(error.reason, self.mask(f"{error.message}\nIt could not be fetched: {why}."), hint=error.hint)
+
+    def _announce(self, made: Plan) -> None:
+        for line in made.lines:
+            self.say(f"-----> {line}")
+        for warning in made.warnings:
+            self.say("\n".join(["", *(f" !     {line}" for line in warning.splitlines()), " "]))
+
+    def _last_python(self) -> tuple[int, int] | None:
+        """3.N of the app's last good build, for an app that names no version."""
+        last = Build.objects.filter(app_id=self.build.app_id, status="succeeded").order_by("-created_at").first()
+        known = (last.facts.get("python") or {}).get("version") if last else None
+        return (known[0], known[1]) if known else None
+
+    def hook(self) -> bool:
+        """bin/pre_compile may write the dependency files: its tree is what gets planned and built."""
+
+        def order(name: str) -> DynoSpec:
+            job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "pre", "writable": False}
+            return self._compile_spec(name, job, env="", hooks=True)
+
+        if self.watch("pre", order) is None:
+            return False
+        tar = f"sources/{self.build.id.hex}.tar"
+        made = self.home / scratch_folder(self.current("pre"), "out") / "source.tar"
+        if not (self.home / tar).exists():
+            store.keep_file(made, self.home / tar)
+        source = Source(self.home / tar)
+        try:
+            return self._plan(source, tar, "", self.facts["settings"], ())
+        finally:
+            source.close()

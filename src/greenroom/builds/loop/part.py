@@ -1,0 +1,188 @@
+"""What all steps of a build share: the row with its facts, the engine, and how a dyno is started and watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from greenroom.basics import clock
+from greenroom.buildpacks.rules import pins, plan
+from greenroom.buildpacks.rules.dependency_files import TOOLS
+from greenroom.buildpacks.rules.python_versions import Interpreter
+from greenroom.builds.drivers import dyno_output, dyno_specs, environments, leftovers, tools
+from greenroom.builds.models import Build
+from greenroom.builds.rules import (
+    MAX_LOST,
+    Ended,
+    dyno_id,
+    dyno_ids,
+    ended,
+    masked,
+    masked_result,
+    secret_words,
+    visible_config,
+)
+from greenroom.engine.contract import DynoSpec, Engine, Mount
+
+Say = Callable[[str], None]
+
+
+class Failed(Exception):  # noqa: N818 -- a value that is raised, not an error of ours
+    """The build has ended badly. ``ended`` says how."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.message)
+        self.ended = ended
+
+
+@dataclass
+class Part:
+    """One build, and what its steps need."""
+
+    build: Build
+    engine: Engine
+    home: Path
+    say: Say
+    config: Mapping[str, str]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What earlier steps found out; JSON in the build's row."""
+        return self.build.facts
+
+    @property
+    def python(self) -> Interpreter:
+        """The interpreter that was chosen."""
+        known = self.facts["python"]
+        return Interpreter(tuple(known["version"]), known["path"], known["prefix"])
+
+    def go(self, phase: str, **facts: Any) -> bool:
+        """Write down what was found and which step is next."""
+        self.build.facts = {**self.facts, **facts}
+        self.build.facts.pop("trouble", None)
+        self.build.phase = phase
+        rows = Build.objects.filter(pk=self.build.pk, status="pending")
+        rows.update(facts=self.build.facts, phase=phase, updated_at=clock.now())
+        return True
+
+    # -- dynos
+    # ----------------------------------------------------------------------------------------------------------
+
+    def watch(self, part: str, order: Callable[[str], DynoSpec]) -> Ended | None:
+        """Start the part's dyno unless it was started, pass its output on; how it ended, or None while it runs."""
+        name = dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
+        state = self.engine.describe(name)
+        if state is None:
+            if not Build.objects.filter(pk=self.build.pk, status="pending").exists():
+                raise Failed(Ended("cancelled"))
+            state = self.engine.start(order(name))
+        over = state.ended
+        self._pass_on(name, over)
+        if not over:
+            return None
+        verdict = ended(
+            phase=state.phase,
+            exit_code=state.exit_code,
+            reason=state.reason,
+            detail=state.detail,
+            result=masked_result(environments.result(self.home, name), self.mask),
+            memory_mb=dyno_specs.MEMORY_MB,
+            minutes=dyno_specs.SECONDS / 60,
+        )
+        if verdict.kind == "lost" and self.facts.get("lost", 0) < MAX_LOST:
+            self.go(self.build.phase, lost=self.facts.get("lost", 0) + 1)
+            return None
+        if verdict.kind in ("failed", "errored", "lost"):
+            raise Failed(verdict)
+        return verdict
+
+    def _pass_on(self, name: str, over: bool) -> None:
+        """The dyno's new output to the pusher: a part of it, or all that is left when it is over."""
+        while True:
+            seen = self.facts.get("seen", {})
+            others = sum(min(place, dyno_output.MOST) for dyno, place in seen.items() if dyno != name)
+            most = max(dyno_output.MOST - others, dyno_output.CHUNK)
+            text, offset = dyno_output.new_lines(self.home, name, seen.get(name, 0), over, most, self.mask)
+            if offset == seen.get(name, 0):
+                return
+            if text:
+                self.say(text)
+            self.go(self.build.phase, seen={**seen, name: offset})
+            if not over:
+                return
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Names of config vars that installers may see, as they were when the build began."""
+        return tuple(self.facts.get("listed", ()))
+
+    def mask(self, text: str) -> str:
+        """The text without credentials and secrets, see ``visible.hidden``; for all that a person gets to read."""
+        known = (
+            *visible_config.hidden(self.config, self.listed),
+            *dyno_specs.passwords(self.config),
+            *secret_words(tools.index_settings().values()),
+        )
+        return masked(text, known)
+
+    def current(self, part: str) -> str:
+        """The engine's id of the part's dyno."""
+        return dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
+
+    def _compile_spec(self, name: str, job: dict[str, Any], env: str, *, hooks: bool) -> DynoSpec:
+        if hooks:
+            job["hooks"] = {"build": self.build.id.hex, "generation": self.facts.get("generation", 0)}
+        return dyno_specs.compile_spec(
+            dyno_id=name,
+            app=self.build.app,
+            commit=self.build.commit,
+            python=self.python,
+            home=self.home,
+            job=job,
+            source=self.facts["source"],
+            env=env,
+            config=self.config,
+            request_id=str(self.build.id),
+            writable=job["writable"],
+            more=self.tool_mounts(run_time=True) if env else (),
+        )
+
+    def tool_key(self) -> str:
+        """The environment of the app's own package manager; empty for pip and uv, which need none."""
+        manager = self.facts["install"]["manager"]
+        return plan.environment_key(self.python, "tool", manager, pins.digest(manager)) if manager in TOOLS else ""
+
+    def tool_mounts(self, *, run_time: bool = False) -> tuple[Mount, ...]:
+        """pipenv or poetry for an installation; at run time pipenv alone, which stays with the app."""
+        manager, key = self.facts["install"]["manager"], self.tool_key()
+        return (dyno_specs.tool_mount(manager, key),) if key and not (run_time and manager != "pipenv") else ()
+
+    def _seconds(self, result: dict[str, Any]) -> None:
+        measured = result.get("seconds")
+        if isinstance(measured, dict):
+            numbers = {
+                str(key)[:40]: value for key, value in list(measured.items())[:20] if isinstance(value, int | float)
+            }
+            self.facts["seconds"] = {**self.facts.get("seconds", {}), **numbers}
+
+    def conclude(self, **columns: Any) -> bool:
+        """Write the end of the build, unless somebody ended it before: then the row is left as it is and read again."""
+        now = clock.now()
+        columns = {"phase": "done", "finished_at": now, "updated_at": now, "facts": self.build.facts, **columns}
+        changed = Build.objects.filter(pk=self.build.pk, status="pending").update(**columns)
+        if not changed:
+            self.build.refresh_from_db()
+            return False
+        for name, value in columns.items():
+            setattr(self.build, name, value)
+        return True
+
+    def forget(self) -> None:
+        """Let the engine drop what is left of the build's dynos, and remove the sources that nobody else builds
+        from.
+        """
+        for name in dyno_ids(self.build.id.hex, self.facts.get("lost", 0)):
+            self.engine.forget(name)
+        leftovers.remove_sources(self.build, self.home)

@@ -1,0 +1,323 @@
+"""Writes check runs, verdicts and overrides: what is begun, reported, repeated, cancelled, judged and let through.
+
+The steps of the builtin checks are in ``drive`` and offered here as well, so that callers need one module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
+from greenroom.checks import queries, rules
+from greenroom.checks.actions.check_runs import annotate, lock, locked, move, write
+from greenroom.checks.builtin.results import printable
+from greenroom.checks.loop import advance_scan, advance_tests, dynos, sweep, sweep_forsaken
+from greenroom.checks.models import CheckRun, Override, Verdict
+from greenroom.engine.contract import Engine
+from greenroom.git.queries import pushers
+
+__all__ = [
+    "advance_scan",
+    "advance_tests",
+    "begin",
+    "cancel",
+    "judge",
+    "override",
+    "report",
+    "rerun",
+    "sweep",
+    "sweep_forsaken",
+]
+
+SHA = re.compile(r"[0-9a-f]{40}\Z")
+MAX_ATTEMPTS = 1000
+
+
+def begin(*, app: App, sha: str, names: Iterable[str]) -> list[CheckRun]:
+    """The newest attempt of each named check, made and queued where there is none. Repeatable, and cheap when nothing
+    is missing.
+
+    A builtin check that was cancelled is attempted anew: its commit is on its way again.
+    """
+    wanted = list(names)
+    found = {rules.key(run.name): run for run in queries.latest(app, sha)}
+    if all(rules.key(name) in found and not _gone(found[rules.key(name)]) for name in wanted):
+        return [found[rules.key(name)] for name in wanted]
+    with transaction.atomic():
+        lock(app)
+        return [_begun(app, sha, name) for name in wanted]
+
+
+def _gone(run: CheckRun) -> bool:
+    return run.builtin and run.conclusion == "cancelled"
+
+
+def _begun(app: App, sha: str, name: str) -> CheckRun:
+    run = queries.latest_of(app, sha, name)
+    if run is None:
+        return _attempt(app, sha, name, 1)
+    return _attempt(app, sha, run.name, run.attempt + 1) if _gone(run) else run
+
+
+def _attempt(app: App, sha: str, name: str, number: int) -> CheckRun:
+    if number > MAX_ATTEMPTS:
+        raise UserError(f"Check {name} of {sha[:8]} has been attempted {MAX_ATTEMPTS} times.", hint="push a new commit")
+    builtin = name in rules.BUILTIN
+    top = CheckRun.objects.filter(app=app).aggregate(top=Max("number"))["top"] or 0
+    return CheckRun.objects.create(app=app, sha=sha, name=name, attempt=number, builtin=builtin, number=top + 1)
+
+
+@transaction.atomic
+def report(
+    *,
+    app: App,
+    sha: str,
+    name: str,
+    status: str,
+    conclusion: str = "",
+    title: str = "",
+    summary: str = "",
+    url: str = "",
+    annotations: Sequence[Mapping[str, Any]] = (),
+    actor: Actor | None = None,
+    anew: bool = False,
+) -> CheckRun:
+    """What another system says of a check. Repeating a report changes nothing; one after the end, or ``anew``, is a new
+    attempt.
+
+    annotations: maps with path, line, message, and if known column, rule, severity (1-4), tool; they are added to those
+    of the attempt.
+    actor: who reports, None for Greenroom itself. A builtin check cannot be reported, but for the platform's own
+    errors.
+    UserError for a bad sha or name, a builtin check, an unknown status or conclusion, and ``stale``.
+    """
+    name = printable(name).strip()[:100]
+    _refuse(sha, name, status, conclusion)
+    if actor is not None or conclusion != "error":
+        _refuse_builtin(name)
+    lock(app)
+    _refuse_strangers(app, name, actor)
+    run = queries.latest_of(app, sha, name)
+    run = locked(run) if run else None  # one that is silent for too long ends without the app's lock
+    words = {"title": printable(title)[:255], "summary": printable(summary)[:65_535], "url": printable(url)[:2000]}
+    if run and run.status == "completed" and anew:
+        run = _attempt(app, sha, run.name, run.attempt + 1)
+    elif run and run.status == "completed":
+        known = (run.status, run.conclusion, run.title, run.summary, run.url)
+        if known == (status, conclusion, *words.values()):
+            return run
+        run = _attempt(app, sha, run.name, run.attempt + 1)
+    run = run or _attempt(app, sha, name, 1)
+    claim(run, actor)
+    _move_as_reported(run, status, conclusion, words)
+    annotate(run, [{"tool": name[:40], **item} for item in annotations])
+    if actor:
+        detail = {"check": run.name, "sha": sha, "attempt": run.attempt, "status": status, "conclusion": conclusion}
+        audit(actor=actor, action="check.report", app=app, detail=detail)
+    return run
+
+
+def refuse_report(*, app: App, run: CheckRun, actor: Actor) -> None:
+    """Raise what ``report`` would raise for this run: UserError for a builtin one, ForbiddenError for one pinned to
+    another token.
+    """
+    _refuse_builtin(run.name)
+    _refuse_strangers(app, run.name, actor)
+
+
+def end_unfinished(*, app: App, run: CheckRun, why: str) -> None:
+    """End an attempt from outside that another one takes the place of; it is cancelled."""
+    lock(app)
+    if locked(run).status != "completed":
+        move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])
+
+
+def _refuse_builtin(name: str) -> None:
+    if rules.key(name) in rules.BUILTIN:
+        raise UserError(f"Check {name} is run by Greenroom itself and cannot be reported.", hint="choose another name")
+
+
+def _refuse_strangers(app: App, name: str, actor: Actor | None) -> None:
+    """A pinned check is reported by its token and by nobody else; Greenroom's own errors apart."""
+    pin = queries.pins(app).get(rules.key(name))
+    if actor and pin and str(actor.token_id) != pin:
+        hint = f"report with its token, or unpin it: greenroom checks:unpin {name} -a {app.name}"
+        raise ForbiddenError(f"Check {name} of {app.name} is pinned to another token.", hint=hint)
+
+
+def claim(run: CheckRun, actor: Actor | None) -> None:
+    """Note whose token reports the attempt; whoever is first stays."""
+    if actor and actor.token_id and run.reporter is None and run.status == "queued":
+        write(run, reporter=actor.token_id)
+
+
+def _refuse(sha: str, name: str, status: str, conclusion: str) -> None:
+    if not SHA.match(sha):
+        raise UserError(f"{sha[:50]!r} is not a commit's SHA: 40 hexadecimal digits are needed.")
+    if not name:
+        raise UserError("A check needs a name.", hint="for example ci/build")
+    if conclusion == "stale":
+        raise UserError("Only Greenroom itself ends a check as stale.", hint="use cancelled, skipped or timed_out")
+    before = "queued" if status == "queued" else "in_progress"
+    problem = rules.move_problem(status=before, to_status=status, to_conclusion=conclusion)
+    if problem:
+        raise UserError(f"Check {name}: {problem}.")
+
+
+def _move_as_reported(run: CheckRun, status: str, conclusion: str, words: dict[str, str]) -> None:
+    """From queued to the end goes by way of in_progress: who reports a result has begun."""
+    if status == "completed" and run.status == "queued" and conclusion not in rules.UNSTARTED_ENDS:
+        move(run, status="in_progress")
+    if status == run.status or status == "queued":
+        write(run, **words)
+    else:
+        move(run, status=status, conclusion=conclusion, **words)
+
+
+@transaction.atomic
+def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[CheckRun]:
+    """Another attempt of the named check, or of all that ended without success. Those that run already are left alone.
+
+    NotFoundError if the commit has no such check; ConflictError if the named one has not ended, or there is none to
+    repeat.
+    """
+    lock(app)
+    runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
+    if name is not None and rules.key(name) == rules.REHEARSAL:
+        raise ConflictError(
+            "A rehearsal is not run again by the gate.", hint=f"greenroom migrations:rehearse -a {app.name}"
+        )
+    if name is not None:
+        runs = [run for run in runs if rules.key(run.name) == rules.key(name)]
+        if not runs:
+            raise NotFoundError(
+                f"Commit {sha[:8]} has no check {name[:100]!r}.",
+                hint=f"greenroom checks -a {app.name}",
+                resource="check",
+            )
+        if runs[0].status != "completed":
+            raise ConflictError(f"Check {runs[0].name} of {sha[:8]} has not ended yet.", hint="wait for it")
+    ended = [run for run in runs if run.status == "completed" and (name is not None or run.conclusion != "success")]
+    if not ended:
+        raise ConflictError(f"No check of {sha[:8]} has failed: there is nothing to run again.")
+    fresh = [_attempt(app, sha, run.name, run.attempt + 1) for run in ended]
+    detail = {"sha": sha, "checks": {run.name: run.attempt for run in fresh}}
+    audit(actor=actor, action="check.rerun", app=app, detail=detail)
+    return fresh
+
+
+@transaction.atomic
+def override(
+    *, app: App, sha: str, checks: Sequence[str], reason: str, actor: Actor, required: Sequence[str] | None = None
+) -> Override:
+    """Let one commit through in spite of the named checks, until one of its checks is attempted anew.
+
+    UserError for a reason under 10 characters, or a check that is neither required nor reported. May the actor do this:
+    the caller's question.
+    """
+    lock(app)
+    names = list(app.required_checks if required is None else required)
+    reported = queries.latest(app, sha)
+    runs = [run for run in reported if rules.key(run.name) != rules.REHEARSAL]
+    known = list({rules.key(name): name for name in [*names, *(run.name for run in reported)]}.values())
+    problem = rules.override_problem(checks=checks, known=known, reason=reason)
+    if not SHA.match(sha):
+        problem = "an override is for one commit, named by all 40 digits of its SHA"
+    if problem:
+        raise UserError(
+            f"The override is refused: {problem}.",
+            hint=f'greenroom deploy:override SHA --check NAME --reason "..." -a {app.name}',
+        )
+    if queries.policy(app).two_people and actor.account_id in set(pushers(app, sha)):
+        raise ForbiddenError(
+            f"Who pushed {sha[:8]} cannot override its checks: {app.name} wants two people for that.",
+            hint="somebody else with the role operator can",
+        )
+    seen = {name: 0 for name in known if rules.key(name) != rules.REHEARSAL} | {run.name: run.attempt for run in runs}
+    row = Override.objects.create(
+        app=app,
+        sha=sha,
+        checks=list(checks),
+        attempts=seen,
+        reason=printable(reason).strip(),
+        account_id=actor.account_id,
+        actor=actor.email,
+    )
+    last = queries.newest_verdict(app, sha)
+    shown = {"colour": last.colour, "reasons": last.reasons} if last else {}
+    detail = {"sha": sha, "checks": list(checks), "reason": row.reason, "verdict": shown}
+    audit(actor=actor, action="deploy.override", app=app, detail=detail)
+    return row
+
+
+def judge(*, app: App, sha: str, required: Iterable[str]) -> Verdict:
+    """The gate's answer now. A row is written only when colour or reasons differ from the last one of the commit."""
+    runs = queries.latest(app, sha)
+    now = clock.now()
+    if any(
+        rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=rules.STALE_AT_LEAST)
+        for run in runs
+    ) and _expire(app, runs):
+        runs = queries.latest(app, sha)
+    facts = queries.facts(app, sha, required, runs=runs)
+    decision = rules.verdict(facts)
+    last = queries.newest_verdict(app, sha)
+    if last and (last.colour, last.reasons) == (decision.colour, list(decision.reasons)):
+        return last
+    inputs = {
+        "required": list(facts.required),
+        "runs": {run.name: [run.attempt, run.status, run.conclusion] for run in facts.runs},
+        "overridden": list(decision.overridden),
+    }
+    return Verdict.objects.create(
+        app=app, sha=sha, colour=decision.colour, reasons=list(decision.reasons), inputs=inputs
+    )
+
+
+def _expire(app: App, runs: Iterable[CheckRun]) -> bool:
+    """End those that have been silent for longer than the app allows as stale; whether there were any."""
+    after = timedelta(minutes=queries.policy(app).stale_after)
+    now = clock.now()
+    silent = [run for run in runs if rules.is_stale(status=run.status, updated_at=run.updated_at, now=now, after=after)]
+    for run in silent:
+        with transaction.atomic():
+            row = CheckRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+            if rules.is_stale(status=row.status, updated_at=row.updated_at, now=now, after=after):
+                minutes = int(after.total_seconds() // 60)
+                span = f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"
+                title = f"nothing was reported for {span}" if row.builtin else f"its provider was silent for {span}"
+                move(row, status="completed", conclusion="stale", title=title)
+    return bool(silent)
+
+
+@transaction.atomic
+def cancel(*, app: App, sha: str, engine: Engine, why: str) -> list[CheckRun]:
+    """End the builtin checks of a commit that nobody waits for any more (``superseded by SHA``), and kill their dynos.
+
+    A verdict that was given before is given anew, so that none says that something waits.
+    """
+    lock(app)
+    rows = (
+        CheckRun.objects.select_for_update(no_key=True)
+        .filter(app=app, sha=sha, builtin=True)
+        .exclude(status="completed")
+    )
+    ended = list(rows)
+    for run in ended:
+        move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])
+        for dyno in dynos(run):
+            engine.signal(dyno, "KILL")
+    last = queries.newest_verdict(app, sha) if ended else None
+    if last:
+        judge(app=app, sha=sha, required=last.inputs.get("required") or rules.required_names(app.required_checks))
+    return ended

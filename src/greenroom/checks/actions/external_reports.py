@@ -1,0 +1,174 @@
+"""What other systems report of a commit, in GitHub's two ways: statuses that are added, and check runs that are made
+and changed.
+
+Both become attempts of the check of that name. Whether the caller may report it was asked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.checks import actions, queries, rules
+from greenroom.checks.actions.check_runs import annotate, lock, locked, write
+from greenroom.checks.builtin.results import printable
+from greenroom.checks.models import CheckRun, Pin, Status
+
+MAX_STATUSES = 1000
+"""Statuses of one context of one commit; GitHub has the same limit."""
+
+ENDS = {"success": "success", "failure": "failure", "error": "error"}
+Words = Mapping[str, Any]
+
+
+@transaction.atomic
+def add_status(
+    *, app: App, sha: str, context: str, state: str, description: str = "", target_url: str = "", actor: Actor
+) -> Status:
+    """A commit status: the row as it came, and the check ``context`` moved by it. ``pending`` after an end begins a new
+    attempt.
+
+    UserError for a builtin context or more than 1000 statuses of it; ForbiddenError if it is pinned to another token.
+    """
+    lock(app)
+    if Status.objects.filter(app=app, sha=sha, context__iexact=context).count() >= MAX_STATUSES:
+        raise UserError(f"This SHA and context has reached the maximum number of statuses ({MAX_STATUSES}).")
+    conclusion = ENDS.get(state, "")
+    actions.report(
+        app=app,
+        sha=sha,
+        name=context,
+        status="completed" if conclusion else "in_progress",
+        conclusion=conclusion,
+        title=description,
+        url=target_url,
+        actor=actor,
+    )
+    return Status.objects.create(
+        app=app,
+        sha=sha,
+        context=printable(context).strip(),
+        state=state,
+        description=printable(description),
+        target_url=printable(target_url),
+        account_id=actor.account_id,
+    )
+
+
+@transaction.atomic
+def open_run(
+    *,
+    app: App,
+    sha: str,
+    name: str,
+    status: str,
+    conclusion: str,
+    words: Words,
+    annotations: Sequence[Words],
+    actor: Actor,
+) -> CheckRun:
+    """A new attempt of the check; one that was asked for by a re-run and has not begun is taken.
+
+    words: title, summary, url, text, external_id, started_at, completed_at; what is missing stays empty. Errors as
+    ``report``.
+    """
+    lock(app)
+    before = queries.latest_of(app, sha, name)
+    if before and before.status == "in_progress" and not before.builtin:
+        actions.end_unfinished(app=app, run=before, why="another run of the check was opened")
+    run = actions.report(
+        app=app,
+        sha=sha,
+        name=name,
+        status=status,
+        conclusion=conclusion,
+        title=words.get("title", ""),
+        summary=words.get("summary", ""),
+        url=words.get("url", ""),
+        annotations=annotations,
+        actor=actor,
+        anew=True,
+    )
+    return _detail(run, words)
+
+
+@transaction.atomic
+def change_run(
+    *, app: App, run: CheckRun, status: str, conclusion: str, words: Words, annotations: Sequence[Words], actor: Actor
+) -> CheckRun:
+    """Move an attempt on, or add words and annotations to it. status: empty to leave it as it is.
+
+    What the caller read of the run may be old: all is decided by the row as it is now. ConflictError for another end of
+    an attempt that
+    has ended, or a newer attempt; ForbiddenError and UserError as ``report``.
+    """
+    lock(app)
+    run = locked(run)
+    newest = queries.latest_of(app, run.sha, run.name)
+    if newest and newest.pk != run.pk and status:
+        raise ConflictError(
+            f"Check run {run.number} has a newer attempt, {newest.number}.", hint="change that one, or open another"
+        )
+    status, conclusion = (status, conclusion) if status else (run.status, run.conclusion)
+    if run.status == "completed" and (status, conclusion) != (run.status, run.conclusion):
+        raise ConflictError(f"Check run {run.number} has ended as {run.conclusion}.", hint="open another check run")
+    kept = {"title": run.title, "summary": run.summary, "url": run.url} | dict(words)
+    if run.status == "completed":
+        actions.refuse_report(app=app, run=run, actor=actor)
+        write(run, title=printable(kept["title"])[:255], summary=printable(kept["summary"])[:65_535], url=kept["url"])
+        annotate(run, [{"tool": run.name[:40], **item} for item in annotations])
+        return _detail(run, words)
+    changed = actions.report(
+        app=app,
+        sha=run.sha,
+        name=run.name,
+        status=status,
+        conclusion=conclusion,
+        title=kept["title"],
+        summary=kept["summary"],
+        url=kept["url"],
+        annotations=annotations,
+        actor=actor,
+    )
+    return _detail(changed, words)
+
+
+def _detail(run: CheckRun, words: Words) -> CheckRun:
+    """What a check run has beside a report: its long text, an id of the reporter's own, and the times that it names."""
+    changes: dict[str, Any] = {}
+    own = {key: printable(words[key])[:65_535] for key in ("text", "external_id") if words.get(key)}
+    if own:
+        changes["data"] = {**run.data, **own}
+    times: dict[str, datetime | None] = {
+        "started_at": words.get("started_at"),
+        "finished_at": words.get("completed_at"),
+    }
+    changes |= {column: moment for column, moment in times.items() if moment}
+    if changes:
+        write(run, **changes)
+    return run
+
+
+@transaction.atomic
+def pin(*, app: App, names: Iterable[str], token_id: UUID, actor: Actor) -> None:
+    """Let the named checks count only when this token reports them. A pin that was there moves to it."""
+    for name in names:
+        Pin.objects.update_or_create(app=app, name=rules.key(name), defaults={"token_id": token_id})
+    audit(actor=actor, action="check.pin", app=app, detail={"checks": list(names), "token": str(token_id)})
+
+
+@transaction.atomic
+def unpin(*, app: App, name: str, actor: Actor) -> None:
+    """Let any report of the check count again. NotFoundError if it is not pinned."""
+    gone, _ = Pin.objects.filter(app=app, name=rules.key(name)).delete()
+    if not gone:
+        raise NotFoundError(f"Check {name[:100]} is not pinned.", hint=f"greenroom checks:tokens -a {app.name}")
+    audit(actor=actor, action="check.unpin", app=app, detail={"check": name[:100]})

@@ -1,0 +1,286 @@
+"""Drives the builtin checks one step at a time: starts their dynos, looks at them, and records how they ended.
+
+Rows are written before side effects and dynos have ids that follow from the run, so each step may be repeated after a
+crash.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.db import DatabaseError, DataError, transaction
+from django.db.models import F
+from django.db.models.fields.json import KT
+
+from greenroom.addons.postgres import actions as postgres
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, GreenroomError
+from greenroom.basics.guard import Guard
+from greenroom.checks import queries
+from greenroom.checks.actions.check_runs import annotate, move, write
+from greenroom.checks.builtin import scan_report, scanning, testing
+from greenroom.checks.builtin.results import Outcome, printable
+from greenroom.checks.drivers import tools
+from greenroom.checks.models import CheckRun
+from greenroom.engine.contract import DynoSpec, DynoState, Engine, Mount
+from greenroom.slugs.models import Slug
+
+Say = Callable[[str], None]
+guard = Guard(logging.getLogger(__name__))
+MAX_STARTS = 2
+"""How often the dyno of a run is started before its loss is an error."""
+
+RETRY, GIVE_UP = timedelta(seconds=1), timedelta(seconds=60)
+"""How soon a dyno that could not be started is tried again, and for how long."""
+
+
+def dynos(run: CheckRun) -> tuple[str, ...]:
+    """The engine's ids of all dynos that the run may have."""
+    if run.name == "tests":
+        return (testing.dyno_id(run),)
+    extra = (scanning.scanners_dyno_id(run),) if run.data.get("wish", {}).get("scanners") else ()
+    return (scanning.dyno_id(run), scanning.models_dyno_id(run), *extra)
+
+
+def advance_tests(
+    *,
+    run: CheckRun,
+    slug: Slug,
+    mounts: tuple[Mount, ...],
+    engine: Engine,
+    home: Path,
+    say: Say,
+    deployed_sha: str = "",
+) -> CheckRun:
+    """One step of the check ``tests``: start its dyno, look at it, or record how it ended. Never waits.
+
+    mounts: the slug's, as an overlay with the test requirements; the tests run on what will be deployed.
+    deployed_sha: what runs now; tests that it has may not vanish.
+    """
+    if run.status == "completed":
+        return run
+    state = engine.describe(testing.dyno_id(run))
+    if state is None or _lost(run, state, engine, home):
+        return _start(run, engine, lambda: testing.spec(run=run, slug=slug, mounts=mounts, home=home), say, slug=slug)
+    if state.phase in ("starting", "running"):
+        _announce(run, home, say)
+        return run
+    _announce(run, home, say)
+    return _finish(run, say, lambda: testing.outcome(run=run, state=state, home=home, deployed_sha=deployed_sha))
+
+
+def _announce(run: CheckRun, home: Path, say: Say) -> None:
+    if run.data.get("announced"):
+        return
+    command = testing.announced(run=run, home=home)
+    if command:
+        say(f"-----> Running tests: {command}")
+        write(run, data={**run.data, "announced": command})
+
+
+def advance_scan(
+    *,
+    run: CheckRun,
+    app: App,
+    sha: str,
+    deployed_sha: str,
+    slug: Slug | None,
+    mounts: tuple[Mount, ...] | None,
+    engine: Engine,
+    home: Path,
+    say: Say,
+) -> CheckRun:
+    """One step of the check ``scan``. Never waits. ruff and the optional scanners start at once, beside the build; the
+    rest once there is a slug.
+
+    deployed_sha: what runs now; empty for the first deployment, whose findings all count as known.
+    slug, mounts: None until the build has ended; then Django's own look starts, in an app of Django's.
+    """
+    if run.status == "completed":
+        return run
+    if "wish" not in run.data:
+        write(run, data={**run.data, "wish": scanning.wish_of(app=app, home=home, sha=sha, deployed_sha=deployed_sha)})
+    wish = run.data["wish"]
+    common: dict[str, Any] = {"run": run, "deployed_sha": deployed_sha, "home": home}
+    orders: dict[str, Callable[[], DynoSpec]] = {
+        scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)
+    }
+    if wish["scanners"]:
+        order = lambda: scanning.scanners_spec(app=app, sha=sha, names=wish["scanners"], **common)  # noqa: E731
+        orders[scanning.scanners_dyno_id(run)] = order
+    if slug is not None and slug.is_django:
+        built, strict = slug, wish["migrations"] == "error"
+        look = lambda: scanning.models_spec(slug=built, mounts=mounts or (), strict=strict, **common)  # noqa: E731
+        orders[scanning.models_dyno_id(run)] = look
+    states: dict[str, DynoState] = {}
+    for dyno, order in orders.items():
+        state = engine.describe(dyno)
+        if state is None or _lost(run, state, engine, home):
+            return _start(run, engine, order, say, slug=slug if dyno == scanning.models_dyno_id(run) else None)
+        states[dyno] = state
+    if slug is None or any(state.phase in ("starting", "running") for state in states.values()):
+        return run
+    return _finish(run, say, lambda: _scanned(run, states, home))
+
+
+def _scanned(run: CheckRun, states: dict[str, DynoState], home: Path) -> Outcome:
+    names = (scanning.dyno_id(run), scanning.models_dyno_id(run), scanning.scanners_dyno_id(run))
+    lint, models, more = (
+        scanning.result_of(dyno=dyno, state=states[dyno], home=home) if dyno in states else None for dyno in names
+    )
+    assert lint is not None
+    notes = run.data.get("wish", {}).get("weaker", [])
+    return scan_report.combine(lint, models, more, ignores=queries.ignores(run.app), now=clock.now(), notes=notes)
+
+
+def _lost(run: CheckRun, state: DynoState, engine: Engine, home: Path) -> bool:
+    """Whether the dyno died with its machine, or was killed from outside, and may be started once more; it has then
+    been forgotten.
+    """
+    if int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
+        return False
+    if state.phase != "lost" and not (
+        _killed(state) and not (tools.out_folder(home, state.id) / "result.json").exists()
+    ):
+        return False
+    engine.forget(state.id)
+    return True
+
+
+def _killed(state: DynoState) -> bool:
+    """Whether a signal ended the dyno that was not the platform's, as the system's own out-of-memory killer sends
+    it.
+    """
+    return state.phase == "exited" and state.reason in ("", "exit") and (state.exit_code or 0) > 128
+
+
+def _start(
+    run: CheckRun, engine: Engine, order: Callable[[], DynoSpec], say: Say, *, slug: Slug | None = None
+) -> CheckRun:
+    """Mark the run as begun, then start its dyno. Trouble of the platform's is tried again for a minute, then an
+    error.
+    """
+    trouble = run.data.get("trouble") or {}
+    now = clock.now().timestamp()
+    if trouble and now - trouble["last"] < RETRY.total_seconds():
+        return run
+    if not _begun(run):
+        return run
+    if slug is not None and run.slug is None:
+        write(run, slug=slug)
+    try:
+        spec = order()
+        engine.start(spec)
+    except (GreenroomError, OSError, DatabaseError) as error:
+        return _trouble(run, say, error, {"first": trouble.get("first", now), "last": now})
+    starts = dict(run.data.get("starts", {}))
+    starts[spec.id] = starts.get(spec.id, 0) + 1
+    write(run, data={**run.data, "starts": starts, "trouble": None})
+    _end_again(run, engine)
+    return run
+
+
+def _begun(run: CheckRun) -> bool:
+    """Mark the run as begun; False when somebody has ended it since it was read: nothing of it is started then."""
+    if run.status == "queued":
+        try:
+            move(run, status="in_progress", dyno=dynos(run)[0])
+        except ConflictError:
+            run.refresh_from_db()
+    return run.status != "completed"
+
+
+def _end_again(run: CheckRun, engine: Engine) -> None:
+    """Kill what was started while somebody ended the run, who may have looked for dynos too early; the sweep takes the
+    run up once more.
+    """
+    if CheckRun.objects.filter(pk=run.pk, status="completed").update(dyno=dynos(run)[0]):
+        for dyno in dynos(run):
+            engine.signal(dyno, "KILL")
+        run.refresh_from_db()
+
+
+def _trouble(run: CheckRun, say: Say, error: Exception, times: dict[str, float]) -> CheckRun:
+    write(run, data={**run.data, "trouble": {**times, "text": printable(str(error))[:500]}})
+    if times["last"] - times["first"] < GIVE_UP.total_seconds():
+        return run
+    title = f"the dyno of `{run.name}` could not be started: {printable(str(error))[:150]}"
+    return _finish(run, say, lambda: Outcome(conclusion="error", title=title, lines=(f" !     {title}",)))
+
+
+def _finish(run: CheckRun, say: Say, read: Callable[[], Outcome]) -> CheckRun:
+    """Complete the run with what its dyno left; what cannot be read or stored is an error, never a success. A database
+    that is away is waited for.
+    """
+    try:
+        return _record(run, say, read())
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, DataError) as error:
+        run.refresh_from_db()
+        title = f"the result of `{run.name}` cannot be read ({type(error).__name__})"
+        return _record(run, say, Outcome(conclusion="error", title=title, lines=(f" !     {title}",)))
+
+
+@transaction.atomic
+def _record(run: CheckRun, say: Say, outcome: Outcome) -> CheckRun:
+    row = CheckRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+    if row.status != "completed":
+        words = {
+            "title": outcome.title[:255],
+            "brief": (outcome.brief or outcome.title)[:2000],
+            "notes": list(outcome.notes),
+            "summary": outcome.summary[:65_535],
+            "data": {**row.data, **outcome.data},
+        }
+        move(row, status="completed", conclusion=outcome.conclusion, **words)
+        annotate(row, outcome.findings)
+        if outcome.lines:
+            say("\n".join(outcome.lines))
+    for field in ("status", "conclusion", "title", "brief", "notes", "summary", "data", "finished_at", "updated_at"):
+        setattr(run, field, getattr(row, field))
+    return run
+
+
+def sweep(*, engine: Engine, limit: int = 20) -> int:
+    """Forget the dynos and drop the databases of builtin checks that have ended; how many. Repeatable, not for the fast
+    path.
+
+    A run whose cleanup fails is tried again after those that have not failed yet.
+    """
+    ended = CheckRun.objects.filter(builtin=True, status="completed").exclude(dyno="").alias(failed=KT("data__unswept"))
+    rows = ended.order_by(F("failed").asc(nulls_first=True), "finished_at")[:limit]
+    return sum(_swept(run, engine) for run in rows)
+
+
+def _swept(run: CheckRun, engine: Engine) -> bool:
+    if guard.run(run.pk, f"cleanup of the check {run.name}, run {run.pk}", partial(_clean_up, run, engine)):
+        return True
+    with transaction.atomic():
+        row = CheckRun.objects.select_for_update(no_key=True).filter(pk=run.pk).first()
+        if row is not None:
+            row.data["unswept"] = clock.now().isoformat()
+            row.save(update_fields=["data"])
+    return False
+
+
+def _clean_up(run: CheckRun, engine: Engine) -> bool:
+    for dyno in dynos(run):
+        engine.forget(dyno)
+    if run.name == "tests":
+        postgres.drop_throwaway(label=testing.dyno_id(run))
+    CheckRun.objects.filter(pk=run.pk).update(dyno="")
+    return True
+
+
+def sweep_forsaken() -> list[str]:
+    """Drop the databases of test runs whose rows went with their app before ``sweep`` came to them; their names.
+    Repeatable.
+    """
+    there = postgres.throwaways()
+    runs = CheckRun.objects.filter(builtin=True, name="tests").exclude(dyno="")
+    return postgres.drop_other_throwaways(there=there, labels=runs.values_list("dyno", flat=True)) if there else []

@@ -1,0 +1,397 @@
+"""Opens deliveries and moves them on; the doors by which pushes, config changes, rollbacks and add-ons enter the
+corridor.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from django.db import connection, transaction
+from django.db.models import Max, QuerySet
+
+from greenroom.accounts.models import Account
+from greenroom.accounts.queries import actor_of
+from greenroom.accounts.rules import PLATFORM, Actor
+from greenroom.addons import queries as addons
+from greenroom.addons import rules as addon_rules
+from greenroom.addons.postgres import queries as databases
+from greenroom.addons.postgres.rules import BUILD
+from greenroom.apps import actions as apps
+from greenroom.apps.models import App
+from greenroom.basics import clock, ids
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars import actions as config_vars
+from greenroom.config_vars import queries as config_queries
+from greenroom.config_vars import rules as config_rules
+from greenroom.config_vars.models import ConfigVersion
+from greenroom.deliveries import queries
+from greenroom.deliveries.drivers import transcript
+from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.queries import newest_green
+from greenroom.deliveries.rules import ENDED
+from greenroom.git.models import Push
+from greenroom.logs.actions import say
+from greenroom.releases import actions as releases
+from greenroom.releases import queries as release_queries
+from greenroom.releases import rules as release_rules
+from greenroom.releases.models import Release
+from greenroom.slugs import actions as slugs
+from greenroom.slugs.models import Slug
+
+log = logging.getLogger(__name__)
+CHANNEL = "greenroom_deliveries"
+PAUSED = "automatic deployment is paused"
+
+
+def wake() -> None:
+    """Tell the worker that there is something to do, once this transaction commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+@transaction.atomic
+def open_for_push(*, push: Push) -> Delivery:
+    """The delivery of a push; one per push, however often it is called, and by web and worker at once."""
+    App.objects.select_for_update(no_key=True).get(pk=push.app_id)
+    found = Delivery.objects.filter(push=push).first()
+    if found:
+        return found
+    return _open(app=push.app, kind="push", push=push, sha=push.after, account=push.account)
+
+
+@transaction.atomic
+def open_for_release(*, release: Release, forced: bool = False) -> Delivery | None:
+    """The delivery of a release that did not come by push; None when it has nothing to start."""
+    App.objects.select_for_update(no_key=True).get(pk=release.app_id)
+    found = Delivery.objects.filter(release=release).first()
+    if found or release.slug is None:
+        return found
+    return _open(
+        app=release.app,
+        kind="release",
+        release=release,
+        sha=release.slug.commit,
+        account=release.account,
+        forced=forced,
+    )
+
+
+def _open(
+    *,
+    app: App,
+    kind: str,
+    sha: str,
+    account: Account | None,
+    push: Push | None = None,
+    release: Release | None = None,
+    forced: bool = False,
+) -> Delivery:
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    top = Delivery.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0
+    row = Delivery.objects.create(
+        app=app, seq=top + 1, kind=kind, sha=sha, account=account, push=push, release=release, forced=forced
+    )
+    wake()
+    return row
+
+
+@transaction.atomic
+def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str | None]) -> Release | None:
+    """Set and remove config vars as one release; None when nothing changes. UserError for one that belongs to an
+    attachment.
+    """
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    _refuse_attached(app, home, updates)
+    changed = config_vars.change(actor=actor, app=app, home=home, updates=updates)
+    return _release_config(actor, app, home, changed) if changed else None
+
+
+def _refuse_attached(app: App, home: Path, updates: dict[str, str | None]) -> None:
+    """What an attachment says may be said again."""
+    owned, urls = addons.owned(app), databases.urls_of(app, home)
+    wrong = sorted(key for key in updates if key in owned and (updates[key] is None or updates[key] != urls.get(key)))
+    if wrong:
+        text, hint = addon_rules.overwriting(wrong, addons={key: owned[key].addon.name for key in wrong}, app=app.name)
+        raise UserError(text, hint=hint)
+
+
+@transaction.atomic
+def attach_config(*, actor: Actor, app: App, home: Path, values: dict[str, str], description: str) -> Release | None:
+    """Config vars that an add-on brings, as a release of kind ``addon``."""
+    changed = config_vars.change(actor=actor, app=app, home=home, updates={**values}, platform=True)
+    return _release_config(actor, app, home, changed, kind="addon", description=description) if changed else None
+
+
+def _release_config(
+    actor: Actor, app: App, home: Path, changed: tuple, kind: str = "config", description: str = ""
+) -> Release:
+    """A release of the newest code that the gate let pass. Code that never served goes on in its own delivery."""
+    version, outcome = changed
+    text, kept = description or outcome.describes, newest_green.newest(app)
+    row = releases.release(
+        actor=actor,
+        app=app,
+        kind=kind,
+        description=kept.describe(text) if kept else text,
+        slug=kept.release.slug if kept else None,
+        config=version,
+    )
+    before = (
+        Delivery.objects.filter(release=kept.release).first() if kept and kept.release.status != "succeeded" else None
+    )
+    if (
+        kept
+        and before
+        and before.state in ("failed", "refused")
+        and (before.kind == "push" or kept.release.kind == "promote")
+    ):
+        carry_on(delivery=before, release=row, home=home, why=f"v{row.version}: {row.description}")
+    else:
+        open_for_release(release=row, forced=bool(before and before.forced))
+    log_by(actor, app, home, text, created(row))
+    return row
+
+
+@transaction.atomic
+def carry_on(
+    *, delivery: Delivery, release: Release | None, home: Path, why: str, state: str = "releasing", **columns: object
+) -> Delivery:
+    """Open a delivery again that had ended: with another release of its code, or from an earlier step. The transcript
+    goes on.
+    """
+    row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
+    row.release, row.state, row.reason, row.finished_at = release, state, "", None
+    row.said, row.commands = {}, {}
+    for name, value in columns.items():
+        setattr(row, name, value)
+    row.save()
+    transcript.reopen(home / row.transcript)
+    transcript.append(home / row.transcript, f"-----> {why}")
+    wake()
+    return row
+
+
+def created(release: Release) -> str:
+    """Heroku's words for a new release in the app's log."""
+    return f"Release v{release.version} created"
+
+
+def log_by(actor: Actor, app: App, home: Path, *texts: str) -> None:
+    """Lines of the app's log as Heroku writes them, ``app[api]: Set FOO config vars by user E-MAIL``, once this
+    transaction commits.
+    """
+
+    def write() -> None:
+        for text in texts:
+            say(app=app, home=home, process="api", text=f"{text} by user {actor.email}", source="app")
+
+    transaction.on_commit(write)
+
+
+def rollback_target(app: App, version: int | None = None) -> Release:
+    """The release that a rollback leads to: this version, else the last good one before. UserError when there is
+    none.
+    """
+    current = release_queries.newest(app, "succeeded")
+    kept = newest_green.newest(app)
+    if current and kept and version == current.version and kept.release.slug_id != current.slug_id and current.slug_id:
+        return current  # newer code failed: a person decides for what serves
+    target = release_rules.rollback_target(
+        release_queries.candidates(app), current.version if current else None, version
+    )
+    if isinstance(target, str):
+        raise UserError(target, hint=f"greenroom releases -a {app.name}")
+    return Release.objects.select_related("slug", "config", "app").get(app=app, version=target)
+
+
+@transaction.atomic
+def roll_back(
+    *, actor: Actor, app: App, home: Path, version: int | None = None, force: bool = False
+) -> tuple[Release, Release]:
+    """A new release with the slug and the config vars of an earlier one, and that one; automatic deployment pauses
+    until it is resumed.
+
+    force: also when the code needs columns that the database does not have any more.
+
+    The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
+    """
+    App.objects.select_for_update(no_key=True).get(
+        pk=app.pk
+    )  # first: the add-ons and the config vars stay as they are read now
+    old = rollback_target(app, version)
+    latest = config_queries.latest(app)
+    now = config_queries.values(latest, home) if latest else {}
+    keep = {key: now.get(key) for key in addons.owned(app)} | databases.urls_of(app, home)
+    config = config_vars.restore(actor=actor, app=app, home=home, version=old.config, keep=keep)
+    row = releases.release(
+        actor=actor, app=app, kind="rollback", description=f"Rollback to v{old.version}", slug=old.slug, config=config
+    )
+    open_for_release(release=row, forced=force)
+    log_by(actor, app, home, row.description, created(row))
+    return row, old
+
+
+@transaction.atomic
+def promote(*, actor: Actor, app: App, home: Path, slug: Slug, description: str, force: bool = False) -> Release:
+    """A new release of code that was built for another app, with this app's own config vars; it enters where a rollback
+    does.
+
+    force: also when the app's database lacks migrations that the code brings.
+    """
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    own = slugs.adopt(slug=slug, app=app)
+    fill_config(actor=actor, app=app, slug=own, home=home)
+    config = config_queries.latest(app)
+    assert config is not None, "each app has a version from its beginning"
+    row = releases.release(actor=actor, app=app, kind="promote", description=description, slug=own, config=config)
+    open_for_release(release=row, forced=force)
+    log_by(actor, app, home, row.description, created(row))
+    return row
+
+
+@transaction.atomic
+def advance(*, delivery: Delivery, state: str, reason: str = "", home: Path, **columns: object) -> Delivery:
+    """Write the delivery's new state; an ended one gets its end time and its transcript is closed."""
+    row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
+    row.state = state
+    row.reason = reason or row.reason
+    for name, value in columns.items():
+        setattr(row, name, value)
+    if state in ENDED:
+        row.finished_at = clock.now()
+    row.save()
+    wake()
+    if state in ENDED:
+        transaction.on_commit(lambda: transcript.close(home / row.transcript), robust=True)
+    for name in ("state", "reason", "finished_at", *columns):
+        setattr(delivery, name, getattr(row, name))
+    return delivery
+
+
+def say_once(*, delivery: Delivery, key: str, text: str, home: Path) -> None:
+    """Add lines to the transcript, once per key. The row says that it was said; a crash in between may repeat a line,
+    never lose it.
+    """
+    if key in delivery.said:
+        return
+    transcript.append(home / delivery.transcript, text)
+    delivery.said = {**delivery.said, key: True}
+    Delivery.objects.filter(pk=delivery.pk).update(said=delivery.said)
+
+
+def note_command(*, delivery: Delivery, kind: str, outcome: str | int) -> None:
+    """Write how a command of the release ended (``ok``, ``failed``), or which attempt of it is the current one."""
+    delivery.commands = {**delivery.commands, kind: outcome}
+    Delivery.objects.filter(pk=delivery.pk).update(commands=delivery.commands)
+
+
+@transaction.atomic
+def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
+    """Let the gate judge a withheld commit again, after a re-run or an override. None if its delivery is not
+    withheld.
+    """
+    apps.lock_apps([app.pk])
+    row = (
+        Delivery.objects.select_for_update(no_key=True)
+        .filter(app=app, sha=sha, kind="push", state="refused", release=None)
+        .order_by("-seq")
+        .first()
+    )
+    if row is None:
+        return None
+    if queries.live_since(row):
+        raise ConflictError(f"A newer commit than {sha[:8]} is live.", hint="push it again on top, or roll back")
+    row.state, row.finished_at, row.reason, row.said = "checking" if row.build_id else "received", None, "", {}
+    row.save()
+    transcript.reopen(home / row.transcript)
+    wake()
+    return row
+
+
+@transaction.atomic
+def resume(*, actor: Actor, app: App, home: Path) -> Delivery | None:
+    """Automatic deployment goes on; the newest push is looked at again if the pause alone withheld it."""
+    apps.change_settings(actor=actor, app=app, deploy_paused="", deploy_paused_until=None)
+    newest = Delivery.objects.filter(app=app, kind="push").order_by("-seq").first()
+    if newest is None or not newest.reason.startswith(PAUSED):
+        return None
+    return reopen(app=app, sha=newest.sha, home=home)
+
+
+def end_pauses(*, home: Path) -> list[App]:
+    """Resume the apps whose pause was to end by now. Repeatable; a newest commit that something newer has overtaken
+    stays as it is.
+    """
+    due = App.objects.exclude(deploy_paused="").filter(deploy_paused_until__lte=clock.now())
+    ended = []
+    for app in list(due):
+        try:
+            if _end_pause(due, app, home):
+                ended.append(app)
+        except Exception:  # what one app runs into must not stop the others
+            log.exception("the pause of %s could not be ended", app.name)
+    return ended
+
+
+@transaction.atomic
+def _end_pause(due: QuerySet[App], app: App, home: Path) -> bool:
+    """End the pause, unless somebody has just made it longer."""
+    if not due.select_for_update(no_key=True).filter(pk=app.pk).exists():
+        return False
+    try:
+        with transaction.atomic():
+            resume(actor=PLATFORM, app=app, home=home)
+    except ConflictError:
+        apps.change_settings(actor=PLATFORM, app=app, deploy_paused="", deploy_paused_until=None)
+    return True
+
+
+@transaction.atomic
+def create_app(*, actor: Actor, name: str | None, home: Path) -> App:
+    """An app with its first release: v1 ``Initial release`` without code."""
+    app = apps.create(actor=actor, name=name)
+    config = config_vars.write(app=app, home=home, values={}, actor=actor)
+    releases.release(actor=actor, app=app, kind="initial", description="Initial release", slug=None, config=config)
+    wake()
+    return app
+
+
+def account_actor(delivery: Delivery) -> Actor:
+    """Who is to be named for what the platform does in the course of a delivery."""
+    return actor_of(delivery.account) if delivery.account else PLATFORM
+
+
+def config_of(app: App, home: Path) -> dict[str, str]:
+    """The app's config vars now, in clear, for the build steps that may see them: with credentials that only read the
+    app's databases.
+    """
+    latest = config_queries.latest(app)
+    return databases.as_role(config_queries.values(latest, home), app=app, home=home, kind=BUILD) if latest else {}
+
+
+def fill_config(*, actor: Actor, app: App, slug: Slug, home: Path) -> None:
+    """Set what app.json gives (a value, a generated secret) for keys that were never set; part of the release that
+    follows.
+    """
+    ever = {name for names in ConfigVersion.objects.filter(app=app).values_list("names", flat=True) for name in names}
+    updates = config_rules.first_values(slug.app_json.get("env") or {}, ever | set(addons.owned(app)), ids.new_secret)
+    if not updates:
+        return
+    try:
+        config_vars.change(actor=actor, app=app, home=home, updates=updates)
+    except (
+        UserError
+    ) as error:  # over the limits together with what is set, or a slug that was read before a rule was there
+        raise UserError(f"app.json, env: {error.message}", hint=error.hint) from error
+
+
+def refusal_text(delivery: Delivery) -> tuple[str, str]:
+    """What is missing for this release, and how to set it."""
+    release = delivery.release
+    if release is None or release.slug is None:
+        raise NotFoundError("The delivery has no release.")
+    own = databases.of_app(delivery.app)
+    return config_rules.refusal(
+        delivery.app.name, release_queries.gaps(release.slug, release.config), own.name if own else ""
+    )

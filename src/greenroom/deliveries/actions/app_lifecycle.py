@@ -1,0 +1,97 @@
+"""The life of a whole app: made with repository, log and database, destroyed with all of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
+from greenroom.addons.models import Addon
+from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres.actions import limits
+from greenroom.apps import actions as apps
+from greenroom.apps.models import App
+from greenroom.apps.queries import unknown
+from greenroom.deliveries import actions
+from greenroom.engine.contract import PLATFORM, Engine
+from greenroom.git import actions as git
+from greenroom.logs.actions import say
+from greenroom.router.drivers import switch
+
+
+def create(*, actor: Actor, name: str | None, home: Path) -> App:
+    """An app that can be pushed to: v1 without code, v2 with its database attached."""
+    limits.refuse_if_full(Account.objects.get(pk=actor.account))
+    app = actions.create_app(actor=actor, name=name, home=home)
+    finish(actor=actor, app=app, home=home)
+    return app
+
+
+def finish(*, actor: Actor, app: App, home: Path) -> None:
+    """Make what a new app still lacks; repeatable, so that an app whose making was interrupted becomes whole.
+
+    One process at a time: the worker looks for such apps, and must not take for one what the web process is about to
+    make or to destroy.
+    NotFoundError when it was destroyed meanwhile.
+    """
+    with postgres.alone(app):
+        if not App.objects.filter(pk=app.pk).exists():
+            raise unknown(app.name)
+        git.create_repository(app=app, home=home)
+        addon = Addon.objects.filter(app=app, kind="postgres").exclude(state="deprovisioning").first()
+        if addon is None:
+            addon, values = postgres.provision(actor=actor, app=app, home=home, given=True)
+        else:
+            values = {"DATABASE_URL": postgres.finish(addon=addon, home=home)}
+        made = actions.attach_config(
+            actor=actor, app=app, home=home, values=values, description=f"Attach DATABASE ({addon.name})"
+        )
+    if made:
+        say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
+
+
+def end_dynos(engine: Engine, owner: str) -> None:
+    """End and forget every dyno that the engine has for the owner, with or without a row."""
+    for state in engine.list():
+        if state.owner == owner:
+            engine.forget(state.id)
+
+
+def sweep_dynos(engine: Engine) -> list[str]:
+    """Forget the dynos of apps that are no more; the ids. An app's row is there before its first dyno, so none is ever
+    too early.
+    """
+    states = [state for state in engine.list() if state.owner != PLATFORM]
+    known = {pk.hex for pk in App.objects.values_list("pk", flat=True)}
+    gone = [state.id for state in states if state.owner not in known]
+    for dyno in gone:
+        engine.forget(dyno)
+    return gone
+
+
+def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
+    """End the app's dynos, drop its database, remove its folders and its row. NotFoundError when somebody else has
+    destroyed it meanwhile.
+    """
+    with postgres.alone(app):
+        _destroy(actor, app, engine, home)
+    actions.wake()
+
+
+def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
+    end_dynos(engine, app.id.hex)
+    for addon in Addon.objects.filter(app=app, kind="postgres"):
+        postgres.deprovision(addon=addon)
+    transcripts = [home / row.transcript for row in app.deliveries.all()] + [
+        home / row.output for row in app.releases.all()
+    ]
+    repo, log, folder = home / app.repo_folder, home / app.log_folder, app.id.hex
+    apps.destroy(actor=actor, app=app)
+    end_dynos(engine, folder)  # what the worker started meanwhile
+    switch.remove(home, folder)
+    shutil.rmtree(repo, ignore_errors=True)
+    shutil.rmtree(log, ignore_errors=True)
+    for path in transcripts:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".done").unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""An archive of sources, delivered as a push is: it becomes a commit on the protected branch, and the gate judges it
+like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.errors import UserError
+from greenroom.deliveries.actions import open_for_push
+from greenroom.deliveries.models import Delivery
+from greenroom.git import queries
+from greenroom.git.actions import platform_pushes
+from greenroom.git.drivers import source_archives
+from greenroom.git.drivers.tarball import import_tarball
+
+CHECKSUM = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z", re.IGNORECASE)
+
+
+def archive_of(url: str, *, home: Path, key: str, checksum: str = "") -> Path:
+    """The uploaded file behind a get_url of ``POST /sources``. UserError for another URL (the platform fetches nothing
+    that somebody names)
+    and when the file has another SHA-256 than ``checksum`` (``SHA256:...``)."""
+    found = source_archives.file_of(url, home=home, key=key)
+    if found is None:
+        raise UserError(
+            "Only archives that were sent to this installation can be built.",
+            hint="POST /sources, PUT the archive to its put_url, then name its get_url",
+        )
+    if checksum:
+        match = CHECKSUM.match(checksum.strip())
+        if match is None:
+            raise UserError("checksum must be SHA256: and 64 hexadecimal digits.")
+        with found.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if not hmac.compare_digest(digest, match[1].lower()):
+            raise UserError(f"The archive's SHA-256 is {digest}, not the one that was given.", hint="upload it again")
+    return found
+
+
+def deliver(*, actor: Actor, app: App, home: Path, archive: Path, version: str = "") -> Delivery:
+    """Make a commit of the archive on top of the protected branch and open its delivery. version: what the sender calls
+    it.
+
+    UserError when the archive cannot be a commit; ConflictError when somebody pushes at the same time.
+    """
+    account = Account.objects.filter(pk=actor.account).first()
+    name = (account.name or account.email) if account else "greenroom"
+    sha = import_tarball(
+        app=app,
+        home=home,
+        tarball=archive,
+        message=f"Source archive {version}".strip(),
+        name=name,
+        email=actor.email,
+        parent=queries.head(app, home, app.protected_branch),
+        at=int(clock.now().timestamp()),
+    ).sha
+    push = platform_pushes.move_branch(app=app, home=home, sha=sha, account=account, address=actor.address)
+    return open_for_push(push=push)

@@ -1,0 +1,61 @@
+"""Gathers what is known of a release that did not come up, and hides secrets in what people read of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from greenroom.addons.postgres.queries import as_role
+from greenroom.addons.postgres.rules import APP
+from greenroom.app_migrations.models import Rehearsal
+from greenroom.app_migrations.queries import of_release
+from greenroom.apps.queries import hostnames
+from greenroom.basics import clock
+from greenroom.builds.rules import masked, visible_config
+from greenroom.config_vars.queries import values
+from greenroom.deliveries.rules.boot_failure import Finding, Seen, judge
+from greenroom.dynos.models import Dyno
+from greenroom.releases.models import Release
+
+ENDING = timedelta(seconds=15)
+"""So long a dyno that is being ended is waited for: it has its last words only then."""
+
+
+def of(release: Release, failure: str) -> Finding:
+    """What the evidence says of the failure, secrets not yet hidden."""
+    dyno, state = _failed_dyno(release), of_release(release)
+    slug = release.slug
+    rehearsal = Rehearsal.objects.filter(release=release, state="done").order_by("-number").first()
+    return judge(
+        Seen(
+            app=release.app.name,
+            failure=failure,
+            output=dyno.last_words if dyno else "",
+            command=(slug.process_types.get("web") or "") if slug else "",
+            manager=str((slug.manifest if slug else {}).get("package_manager") or "pip"),
+            host=hostnames(release.app)[0],
+            about=state.about if state else {},
+            lacking=state.lacking if state else (),
+            cells=(rehearsal.document.get("cells") or {}) if rehearsal else {},
+        )
+    )
+
+
+def hidden(found: Finding, release: Release, home: Path) -> Finding:
+    """The finding as people read it: without the values of secret config vars."""
+    config, listed = values(release.config, home), visible_config.names(release.app.settings)
+    seen = as_role(config, app=release.app, home=home, kind=APP)
+    words = (*visible_config.hidden(config, listed), *visible_config.hidden(seen, listed))
+    return replace(found, error=masked(found.error, words), lines=tuple(masked(line, words) for line in found.lines))
+
+
+def is_ending(release: Release) -> bool:
+    """Whether the web dyno that failed is being ended at this moment."""
+    dyno = _failed_dyno(release)
+    return dyno is not None and dyno.state == "stopping" and clock.now() - dyno.updated_at < ENDING
+
+
+def _failed_dyno(release: Release) -> Dyno | None:
+    rows = Dyno.objects.filter(release=release, kind="web", state__in=("stopping", "ended"))
+    return rows.order_by("-generation", "-created_at").first()

@@ -1,0 +1,92 @@
+"""Turns a dyno's row into what the engine needs: the slug's files, the environment, the way to the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from greenroom.addons.postgres.queries import as_role, forward
+from greenroom.addons.postgres.rules import role_for
+from greenroom.buildpacks.drivers import host_limits
+from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
+from greenroom.config_vars.queries import values
+from greenroom.dynos.models import Dyno
+from greenroom.dynos.rules import SIZES
+from greenroom.engine.contract import DynoSpec, Kind, Limits
+from greenroom.releases.models import Release
+from greenroom.releases.queries.release_commands import facts
+from greenroom.slugs.models import Slug
+from greenroom.slugs.queries import mounts
+
+PORT = 5000
+ONE_OFF_SECONDS = 24 * 3600.0
+
+
+def socket_of(dyno: Dyno) -> str:
+    """Where the router reaches a web dyno, relative to home."""
+    return f"run/sockets/{dyno.engine_id}"
+
+
+def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) -> dict[str, str]:
+    """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e).
+
+    Only what a person started (``run``) has the credentials of the databases' owner; all others those that cannot
+    change the schema.
+    """
+    release, app = dyno.release, dyno.app
+    slug = _slug(release)
+    role = role_for(dyno.kind, slug.settings.get("policy") or {})
+    config = as_role({**values(release.config, home), **(extra or {})}, app=app, home=home, kind=role)
+    return runtime_env(
+        config=config,
+        process=dyno.name,
+        port=PORT if dyno.kind == "web" else 0,
+        **host_limits.capacity(SIZES[dyno.size]),
+        manager=slug.manifest.get("package_manager", ""),
+        facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(dyno.id)},
+    )
+
+
+def _slug(release: Release) -> Slug:
+    assert release.slug is not None, "a dyno needs a release with a slug"
+    return release.slug
+
+
+def spec(
+    *,
+    dyno: Dyno,
+    home: Path,
+    extra: dict[str, str] | None = None,
+    attach: bool = False,
+    tty: bool = False,
+    rows: int = 24,
+    columns: int = 80,
+    output: bool = False,
+    hang_up: bool = True,
+) -> DynoSpec:
+    """The engine's order for this dyno."""
+    web = dyno.kind == "web"
+    kind: Kind = dyno.kind if dyno.kind in ("web", "worker", "run", "release", "probe") else "worker"  # type: ignore[assignment]
+    return DynoSpec(
+        id=dyno.engine_id,
+        kind=kind,
+        owner=dyno.app_id.hex,
+        uid=dyno.app.number,
+        process=dyno.name,
+        command=command_argv(dyno.command),
+        env=environment(dyno=dyno, home=home, extra=extra),
+        mounts=mounts(_slug(dyno.release)),
+        port=PORT if web else 0,
+        socket=socket_of(dyno) if web else "",
+        forwards=(forward(),),
+        limits=Limits(
+            memory_mb=SIZES[dyno.size],
+            timeout=0.0 if kind in ("web", "worker") else ONE_OFF_SECONDS,
+        ),
+        log=dyno.app.log_folder,
+        output=output,
+        attach=attach,
+        tty=tty,
+        rows=rows,
+        columns=columns,
+        hang_up=hang_up,
+    )

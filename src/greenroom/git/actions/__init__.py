@@ -1,0 +1,291 @@
+"""Makes and removes repositories, and writes pushes: the intent before a ref moves, the record after, and the repair of
+both.
+
+Whoever calls ``accept`` or ``settle`` holds the repository's lock (repository.locked, or the hook of the push);
+``reconcile`` takes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import Max
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.models import Account
+from greenroom.accounts.queries import actor_of
+from greenroom.accounts.rules import PLATFORM
+from greenroom.apps.models import App
+from greenroom.basics.errors import GreenroomError, PlatformError
+from greenroom.git import rules
+from greenroom.git.drivers import fetch, repository, runner
+from greenroom.git.drivers.inspection import inspect
+from greenroom.git.models import Push
+from greenroom.git.rules import DEFAULT_LIMITS, ZERO, Limits, Update
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the pre-receive hook is told: whether the refs may move, and the lines for the pusher."""
+
+    accepted: bool
+    lines: list[str] = field(default_factory=list)
+
+
+def create_repository(*, app: App, home: Path) -> Path:
+    """The app's bare repository; repeatable, and then only brings its settings up to date. Raises PlatformError,
+    OSError.
+    """
+    repo = home / app.repo_folder
+    repository.make(repo, home=home, branch=app.protected_branch)
+    return repo
+
+
+def delete_repository(*, app: App, home: Path) -> None:
+    """Remove the app's repository; repeatable. Its pushes go with the app's row."""
+    repo = home / app.repo_folder
+    if repo.exists():
+        gone = repo.with_name(f"{repo.name}.gone")
+        shutil.rmtree(gone, ignore_errors=True)
+        repo.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def accept(
+    *,
+    app: App,
+    home: Path,
+    account: Account | None,
+    updates: Sequence[Update],
+    quarantine: Path | None,
+    address: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+    origin: str = "",
+    forced: bool = False,
+) -> Answer:
+    """Judge a push while its objects are still in quarantine; if it is good, write its intents. Raises PlatformError.
+
+    quarantine: the folder of the new objects, as git named it; None when the push brings none. origin: the repository
+    that it was fetched
+    from; forced: whether somebody has decided that the branch may lose commits.
+    """
+    repo = home / app.repo_folder
+    look = inspect(
+        repo,
+        updates,
+        protected=app.protected_branch,
+        quarantine=_own(repo, quarantine),
+        limits=limits,
+        may_force=forced,
+    )
+    if look.refusals:
+        return Answer(accepted=False, lines=rules.refusal_lines(look.refusals))
+    repository.unlock_refs(repo)
+    settle(app=app, home=home)
+    record_intent(app=app, account=account, updates=updates, address=address, origin=origin, forced=forced)
+    return Answer(accepted=True, lines=rules.notes(updates, app.protected_branch, look.trees))
+
+
+def take(
+    *,
+    app: App,
+    home: Path,
+    commit: str,
+    quarantine: Path | None,
+    origin: str,
+    account: Account | None = None,
+    address: str = "",
+    forced: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Answer | None:
+    """Move the protected branch to a commit that was fetched, as a push would: judged, its intent first, then the
+    objects, the ref, the
+    record. None when a push holds the repository just now. Killed anywhere, ``reconcile`` says what became of it.
+    PlatformError, OSError.
+
+    forced: somebody has decided that the branch may lose commits; without that such a commit is refused.
+    """
+    repo = home / app.repo_folder
+    ref = f"refs/heads/{app.protected_branch}"
+    with repository.locked(repo) as ours:
+        if not ours:
+            return None
+        before = repository.ref_on_disk(repo, ref) or ZERO
+        if before == commit:
+            return Answer(accepted=True)
+        update = Update(ref=ref, before=before, after=commit)
+        forced = forced and loses(repo, before, commit, quarantine)
+        answer = accept(
+            app=app,
+            home=home,
+            account=account,
+            updates=[update],
+            quarantine=quarantine,
+            address=address,
+            limits=limits,
+            origin=origin,
+            forced=forced,
+        )
+        if answer.accepted:
+            if quarantine is not None:
+                fetch.keep(repo, quarantine)
+            runner.output(repo, ["update-ref", "--no-deref"], args=[ref, commit, before])
+            settle(app=app, home=home)
+        return answer
+
+
+def loses(repo: Path, before: str, after: str, quarantine: Path | None = None) -> bool:
+    """Whether a branch that goes from ``before`` (zeros: from nothing) to ``after`` loses commits."""
+    words = ["merge-base", "--is-ancestor"]
+    return before != ZERO and runner.run(repo, words, args=[before, after], quarantine=quarantine).code != 0
+
+
+def _own(repo: Path, quarantine: Path | None) -> Path | None:
+    if quarantine is None:
+        return None
+    folder = quarantine.resolve()
+    if folder.parent != (repo / "objects").resolve() or not folder.name.startswith(("tmp_objdir-", "incoming-")):
+        raise PlatformError("The hook named a folder of objects that is not this repository's.", hint="push again")
+    return folder
+
+
+@transaction.atomic
+def record_intent(
+    *,
+    app: App,
+    account: Account | None,
+    updates: Sequence[Update],
+    address: str = "",
+    origin: str = "",
+    forced: bool = False,
+) -> list[Push]:
+    """One row for each ref that is about to move, numbered in the order of the app's pushes."""
+    number = _next_seq(app)
+    rows = [
+        Push(
+            app=app,
+            seq=number + offset,
+            ref=update.ref,
+            before=update.before,
+            after=update.after,
+            account=account,
+            address=address,
+            origin=origin,
+            forced=forced,
+        )
+        for offset, update in enumerate(rules.canonical_updates(updates, app.protected_branch))
+    ]
+    return Push.objects.bulk_create(rows)
+
+
+def _next_seq(app: App) -> int:
+    App.objects.select_for_update(no_key=True).only("pk").get(pk=app.pk)
+    return 1 + (Push.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0)
+
+
+def settle(*, app: App, home: Path) -> list[Push]:
+    """Decide each open intent of the app by where its ref is now: recorded or abandoned. Returns those recorded, in
+    order.
+
+    Right only while nobody else moves refs: the caller holds the repository's lock.
+    """
+    if not Push.objects.filter(app=app, state="intent").exists():
+        return []
+    now = repository.refs(home / app.repo_folder)
+    with transaction.atomic():
+        rows = Push.objects.select_for_update(no_key=True, of=("self",)).filter(app=app, state="intent")
+        recorded = []
+        for push in rows.select_related("app", "account").order_by("seq"):
+            push.state = "recorded" if rules.settled(now.get(push.ref), push.after) else "abandoned"
+            push.save(update_fields=["state"])
+            if push.state == "recorded":
+                _audit(push)
+                recorded.append(push)
+    return recorded
+
+
+def _audit(push: Push) -> None:
+    actor = actor_of(push.account, address=push.address) if push.account else PLATFORM
+    detail = {"ref": push.ref, "before": push.before, "after": push.after, "seq": push.seq}
+    detail |= ({"origin": push.origin} if push.origin else {}) | ({"forced": True} if push.forced else {})
+    audit(actor=actor, action="git.push", app=push.app, detail=detail)
+
+
+def reconcile(*, home: Path, only: App | None = None) -> list[Push]:
+    """Bring pushes in line with refs, for all apps: what killed processes left open. Returns the pushes that became
+    recorded.
+
+    An app whose repository is in use by a push is left for the next time. Sweeps folders of objects that nobody will
+    accept any more.
+    """
+    recorded: list[Push] = []
+    waiting = set(Push.objects.filter(state="intent").values_list("app_id", flat=True))
+    for app in [only] if only else App.objects.order_by("number"):
+        repo = home / app.repo_folder
+        if not repo.is_dir():
+            continue
+        repository.sweep(repo)
+        if app.pk not in waiting and _accounted_for(app, repo):
+            continue
+        with repository.locked(repo) as ours:
+            if ours:
+                recorded += _repair(app, home)
+    return recorded
+
+
+def _repair(app: App, home: Path) -> list[Push]:
+    try:
+        repository.unlock_refs(home / app.repo_folder)
+        found = settle(app=app, home=home)
+        if not _accounted_for(app, home / app.repo_folder):
+            found.append(_record_unexplained(app, home / app.repo_folder))
+        return found
+    except (GreenroomError, OSError) as error:
+        log.warning("the pushes of %s could not be reconciled yet: %s", app.name, error)
+        return []
+    except Exception:  # what one app runs into must not stop the others
+        log.exception("the pushes of %s could not be reconciled yet", app.name)
+        return []
+
+
+def _accounted_for(app: App, repo: Path) -> bool:
+    """Whether some push, open or recorded, led the protected branch to where it is."""
+    ref = f"refs/heads/{app.protected_branch}"
+    sha = repository.ref_on_disk(repo, ref)
+    return sha is None or Push.objects.filter(app=app, ref=ref, after=sha).exclude(state="abandoned").exists()
+
+
+@transaction.atomic
+def _record_unexplained(app: App, repo: Path) -> Push:
+    ref = f"refs/heads/{app.protected_branch}"
+    last = Push.objects.filter(app=app, ref=ref, state="recorded").order_by("-seq").first()
+    push = Push.objects.create(
+        app=app,
+        seq=_next_seq(app),
+        ref=ref,
+        before=last.after if last else ZERO,
+        after=repository.ref_on_disk(repo, ref) or ZERO,
+        state="recorded",
+    )
+    _audit(push)
+    return push
+
+
+def tidy(*, app: App, home: Path) -> bool:
+    """Pack the repository when it has many packs or loose objects; whether git was started without a fault. Takes
+    seconds to minutes.
+    """
+    repo = home / app.repo_folder
+    config = [("gc.auto", "2000"), ("gc.autoPackLimit", "40")]
+    try:
+        return runner.run(repo, ["gc", "--auto", "--quiet"], config=config, timeout=600).code == 0
+    except PlatformError as error:
+        log.warning("the repository of %s could not be packed: %s", app.name, error)
+        return False

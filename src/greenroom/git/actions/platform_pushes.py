@@ -1,0 +1,121 @@
+"""Moves an app's branch by the platform's own hand, as a push does: the intent, the ref, the record. Whoever comes
+after a kill finds the same.
+
+It lends commits between repositories of apps, too; only the objects of one commit go over, never a ref or a setting.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from greenroom.accounts.models import Account
+from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError, PlatformError
+from greenroom.git import actions, queries, rules
+from greenroom.git.drivers import repository, runner
+from greenroom.git.models import Push
+from greenroom.git.rules import ZERO, Update
+
+PATIENCE = 10.0
+"""Seconds to wait for a push that is just being taken."""
+
+
+def move_branch(
+    *,
+    app: App,
+    home: Path,
+    sha: str,
+    account: Account | None,
+    branch: str = "",
+    address: str = "",
+    rewrite: bool = False,
+) -> Push:
+    """Let the branch (the protected one by default) be at ``sha`` and record the push; the delivery of a protected
+    branch opens by itself.
+
+    Repeatable: a branch that is there already gives its last push. ConflictError when the commit does not contain the
+    protected branch's
+    present one (``rewrite``: allowed all the same), or when a push holds the repository for longer than ten seconds.
+    """
+    repo = queries.repository_path(app, home)
+    ref = rules.canonical(f"refs/heads/{branch or app.protected_branch}", app.protected_branch)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with repository.locked(repo) as ours:
+            if ours:
+                return _moved(app, home, repo, ref, sha, account, address, rewrite)
+        if time.monotonic() > deadline:
+            raise ConflictError(f"{app.name} is being pushed to.", hint="try again in some seconds")
+        time.sleep(0.05)
+
+
+def _moved(
+    app: App, home: Path, repo: Path, ref: str, sha: str, account: Account | None, address: str, rewrite: bool
+) -> Push:
+    repository.unlock_refs(repo)
+    actions.settle(app=app, home=home)
+    before = repository.ref_on_disk(repo, ref) or ZERO
+    if before == sha:
+        known = Push.objects.filter(app=app, ref=ref, after=sha, state="recorded").order_by("-seq").first()
+        if known:
+            return known
+    if (
+        not rewrite
+        and before not in (ZERO, sha)
+        and rules.is_protected(ref, app.protected_branch)
+        and not queries.is_ancestor(app, home, before, sha)
+    ):
+        raise ConflictError(rules.judge_force(app.protected_branch, before, sha).message)
+    (push,) = actions.record_intent(
+        app=app, account=account, updates=[Update(ref=ref, before=before, after=sha)], address=address
+    )
+    runner.output(repo, ["update-ref"], args=[ref, sha])
+    actions.settle(app=app, home=home)
+    push.refresh_from_db()
+    return push
+
+
+def lend(*, source: App, target: App, home: Path, sha: str) -> None:
+    """Copy the commit with all that it needs from one app's repository to another's. Repeatable. PlatformError,
+    NotFoundError.
+    """
+    queries.commit(source, home, sha)
+    giving, taking = (queries.repository_path(app, home) for app in (source, target))
+    packer = subprocess.Popen(
+        runner.command(["pack-objects", "--quiet", "--revs", "--stdout", "--thin"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=runner.environment(giving),
+        cwd="/",
+    )
+    indexer = subprocess.Popen(
+        runner.command(["index-pack", "--stdin", "--fix-thin", "--strict"]),
+        stdin=packer.stdout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=runner.environment(taking),
+        cwd="/",
+    )
+    for child in (packer, indexer):
+        runner.limit(child.pid)
+    assert packer.stdin
+    assert packer.stdout
+    packer.stdout.close()
+    packer.stdin.write(f"{sha}\n".encode())
+    packer.stdin.close()
+    try:
+        _, complaint = indexer.communicate(timeout=queries.ARCHIVE_SECONDS)
+        code = packer.wait(timeout=10)
+    except subprocess.TimeoutExpired as error:
+        raise PlatformError(f"The commit {sha[:8]} could not be copied in time.", hint="try again") from error
+    finally:
+        for child in (packer, indexer):
+            child.kill()
+            child.wait()
+    if code or indexer.returncode:
+        raise PlatformError(
+            f"The commit {sha[:8]} could not be copied: {runner.complaint(complaint)}", hint="greenroom doctor"
+        )

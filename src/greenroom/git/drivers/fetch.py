@@ -1,0 +1,338 @@
+"""Fetches one branch of somebody else's repository, and puts what the app's own lacks into a quarantine, checked as a
+push is.
+
+Two steps. git fetches into a throw-away repository, bounded in time and bytes. Then our own git packs what that branch
+leads to and
+index-pack --strict takes the pack as receive-pack would: so neither the transport nor the other server decides what is
+checked.
+It moves no ref and writes no row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from greenroom.basics.errors import UserError
+from greenroom.basics.folders import bytes_of
+from greenroom.git import rules
+from greenroom.git.drivers import repository, runner
+from greenroom.git.rules import MAX_INPUT
+
+LOOK_SECONDS = 60.0
+FETCH_SECONDS = 600.0
+CHECK_SECONDS = 300.0
+WATCH = 0.05
+SEVERITIES = (
+    "gitattributesSymlink",
+    "gitmodulesMissing",
+    "gitmodulesBlob",
+    "gitmodulesLarge",
+    "gitmodulesName",
+    "gitmodulesParse",
+    "gitmodulesPath",
+    "gitmodulesSymlink",
+    "gitmodulesUpdate",
+    "gitmodulesUrl",
+)
+LENIENT = ("badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode")
+STRICT = "--strict=" + ",".join(
+    [f"{name.lower()}=error" for name in SEVERITIES] + [f"{name.lower()}=ignore" for name in LENIENT]
+)
+"""The severities that repository.SETTINGS gives receive-pack."""
+
+CONFIG = (
+    ("http.followRedirects", "false"),
+    ("http.proxy", ""),
+    ("http.sslVerify", "true"),
+    ("http.lowSpeedLimit", "200"),
+    ("http.lowSpeedTime", "60"),
+    ("credential.helper", ""),
+    ("fetch.fsckObjects", "false"),
+    ("fetch.unpackLimit", "1"),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.writeCommitGraph", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("transfer.bundleURI", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsync", "none"),
+    ("ssh.variant", "ssh"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """Where to fetch from: ``url`` without credentials, its ``scheme`` (https, http, ssh), what git's environment and
+    config need beside.
+    """
+
+    url: str
+    scheme: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    config: Sequence[tuple[str, str]] = ()
+
+
+class RemoteError(UserError):
+    """The other repository did not answer, did not let us in, or sent what cannot be taken; the text is for people."""
+
+    id = "source_failed"
+
+
+def branches(remote: Remote, *, name: str = "", limit: int = 1000) -> dict[str, str]:
+    """Branch -> commit of the other repository; only ``name`` if given. RemoteError."""
+    with tempfile.TemporaryDirectory(prefix="greenroom-look-") as folder:
+        words = ["ls-remote", "--heads", "--quiet"]
+        refs = [f"refs/heads/{name}"] if name else []
+        done = _transfer(Path(folder), words, [remote.url, *refs], remote, seconds=LOOK_SECONDS)
+    found = {}
+    for line in done.decode("utf-8", "replace").splitlines()[:limit]:
+        sha, _, ref = line.partition("\t")
+        if rules.is_sha(sha) and ref.startswith("refs/heads/") and (not name or ref == f"refs/heads/{name}"):
+            found[ref.removeprefix("refs/heads/")] = sha
+    return found
+
+
+@contextlib.contextmanager
+def fetched(repo: Path, remote: Remote, *, branch: str, most: int = MAX_INPUT) -> Iterator[tuple[str, Path | None]]:
+    """(commit of the branch, quarantine with the objects that ``repo`` lacks, None when it has all). Gone when the
+    block ends, but for
+    what was moved out of it. RemoteError, PlatformError, OSError.
+    """
+    folders = [Path(tempfile.mkdtemp(prefix="incoming-", dir=repo / "objects")) for _ in range(2)]
+    draft, quarantine = folders
+    try:
+        _initialise(draft)
+        words = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+        ]
+        _transfer(
+            draft,
+            words,
+            [remote.url, f"+refs/heads/{branch}:refs/heads/taken"],
+            remote,
+            shared=repo,
+            seconds=FETCH_SECONDS,
+            most=most,
+        )
+        sha = repository.ref_on_disk(draft, "refs/heads/taken")
+        if sha is None:
+            raise RemoteError(f"The branch {branch[:80]} was gone when it was fetched.", hint="greenroom source:sync")
+        yield sha, quarantine if _repack(repo, draft, quarantine, sha, most) else None
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _initialise(draft: Path) -> None:
+    """The least that git takes for a bare repository."""
+    for name in ("objects/pack", "refs/heads"):
+        (draft / name).mkdir(parents=True)
+    (draft / "HEAD").write_text("ref: refs/heads/taken\n")
+    (draft / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+
+
+def _repack(repo: Path, draft: Path, quarantine: Path, sha: str, most: int) -> bool:
+    """Whether anything is new; it is then in the quarantine as one checked pack."""
+    (quarantine / "pack").mkdir()
+    known = "".join(f"^{commit}\n" for commit in set(repository.refs(repo).values()))
+    words = [
+        "pack-objects",
+        "--revs",
+        "--quiet",
+        "--non-empty",
+        "--delta-base-offset",
+        f"--max-pack-size={most * 2}",
+        str(quarantine / "pack" / "pack"),
+    ]
+    env = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": runner.quoted_path(str(repo / "objects"))}
+    made = runner.run_with(draft, words, env=env, stdin=f"{sha}\n{known}".encode(), timeout=CHECK_SECONDS)
+    if made.code:
+        raise RemoteError(
+            f"What was fetched is not complete: {runner.complaint(made.err)}",
+            hint="run git fsck in the other repository",
+        )
+    packs = sorted((quarantine / "pack").glob("pack-*.pack"))
+    for pack in packs:
+        _check(repo, quarantine, pack, most)
+    return bool(packs)
+
+
+def _check(repo: Path, quarantine: Path, pack: Path, most: int) -> None:
+    if pack.stat().st_size > most:
+        raise _too_much(f"{pack.stat().st_size / 1e6:,.0f} MB", most)
+    index = pack.with_suffix(".checked")
+    words = ["index-pack", STRICT, "-o", str(index), str(pack)]
+    done = runner.run(repo, words, quarantine=quarantine, timeout=CHECK_SECONDS)
+    index.unlink(missing_ok=True)
+    if done.code:
+        text = rules.printable(" / ".join(done.err.decode("utf-8", "replace").strip().splitlines()[:3]), 400)
+        raise RemoteError(
+            f"git refuses what the branch brings: {text}",
+            hint="git fsck in a clone names the object; take it out of the history",
+        )
+
+
+def keep(repo: Path, quarantine: Path) -> None:
+    """Move the quarantine's packs into the repository, the index last: a pack counts from then on. They are on the disk
+    before. OSError.
+    """
+    goal = repo / "objects" / "pack"
+    goal.mkdir(exist_ok=True)
+    files = [path for path in (quarantine / "pack").iterdir() if path.suffix in (".pack", ".rev", ".idx")]
+    for path in sorted(files, key=lambda path: (path.suffix == ".idx", path.name)):
+        _sync(path)
+        os.rename(path, goal / path.name)
+    _sync(goal)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _transfer(
+    draft: Path,
+    words: Sequence[str],
+    args: Sequence[str],
+    remote: Remote,
+    *,
+    seconds: float,
+    shared: Path | None = None,
+    most: int = MAX_INPUT,
+) -> bytes:
+    """Run a git that talks to the other repository, and end it when it takes too long or brings too much. What it
+    printed.
+    """
+    config = [*CONFIG, *remote.config, (f"protocol.{remote.scheme}.allow", "always")]
+    closed = {"GIT_ASKPASS": "/bin/false", "SSH_ASKPASS": "/bin/false", "GIT_ALLOW_PROTOCOL": remote.scheme}
+    env = {**runner.environment(draft, config=config), **closed, **remote.env}
+    if shared is not None:
+        env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = runner.quoted_path(str(shared / "objects"))
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = subprocess.Popen(
+            runner.command(words, args),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=env,
+            cwd="/",
+            start_new_session=True,
+        )
+        runner.limit(child.pid, cpu=int(seconds))
+        try:
+            trouble = _watch(child, draft, time.monotonic() + seconds, most)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        said, complaint = _start_of(out), _start_of(err)
+    if trouble:
+        raise trouble
+    if child.returncode:
+        raise failure(complaint.decode("utf-8", "replace"))
+    return said
+
+
+def _start_of(stream: object) -> bytes:
+    stream.seek(0)  # type: ignore[attr-defined]
+    return stream.read(1_000_000)  # type: ignore[attr-defined]
+
+
+def _watch(child: subprocess.Popen[bytes], draft: Path, deadline: float, most: int) -> RemoteError | None:
+    """Why the child has to be ended, or brought too much; None when it ended by itself."""
+    pause = WATCH
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(pause)
+            size = bytes_of(draft)
+            return _too_much(f"{size / 1e6:,.0f} MB", most) if size > most else None
+        pause = min(pause * 1.5, 1.0)
+        if time.monotonic() > deadline:
+            return RemoteError(
+                "The other repository took too long to answer.", hint="greenroom source:sync tries again"
+            )
+        if bytes_of(draft) > most:
+            return _too_much(f"more than {most / 1e6:,.0f} MB", most)
+
+
+def _too_much(size: str, most: int) -> RemoteError:
+    return RemoteError(f"The branch brings {size}; {most / 1e6:,.0f} MB are taken at once.", hint=rules.KEEP_OUT)
+
+
+REASONS = (
+    (
+        ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "host key is known for"),
+        "The host's key is not the one that is known of it.",
+        "check with its operator, then give the new one: greenroom source:set URL --known-hosts FILE",
+    ),
+    (
+        (
+            "Permission denied (",
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "HTTP Basic: Access denied",
+        ),
+        "The repository does not let us in: the deploy key or the token does not hold, or there is none.",
+        "add the deploy key at the forge, or: greenroom source:set URL --token-file FILE",
+    ),
+    (
+        (
+            "unable to update url base from redirection",
+            "requested URL returned error: 301",
+            "requested URL returned error: 302",
+        ),
+        "The server answers with a redirect, which is not followed.",
+        "give the URL that it leads to",
+    ),
+    (
+        ("not found", "does not exist", "does not appear to be a git repository"),
+        "There is no such repository, or the credential may not see it.",
+        "check the URL, and what the deploy key or token may read",
+    ),
+    (
+        (
+            "Could not resolve host",
+            "Failed to connect",
+            "Connection refused",
+            "Connection timed out",
+            "Connection reset",
+            "Network is unreachable",
+        ),
+        "The server does not answer.",
+        "greenroom source:sync tries again at once; polling does so by itself",
+    ),
+    (
+        ("SSL certificate", "certificate verify failed", "server certificate verification failed"),
+        "The server's certificate is not trusted.",
+        "name the CA's file in SSL_CERT_FILE when Greenroom is started",
+    ),
+)
+"""What git, curl and ssh complain of (in the C locale), what that means, and what to do."""
+
+
+def failure(text: str) -> RemoteError:
+    """git's complaint as an error with a remedy; what is not known is passed on, made printable."""
+    for marks, message, hint in REASONS:
+        if any(mark.lower() in text.lower() for mark in marks):
+            return RemoteError(message, hint=hint)
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    said = rules.printable(lines[-1], 300) if lines else "it gave no reason"
+    return RemoteError(f"git could not fetch: {said}", hint="greenroom source:sync tries again")

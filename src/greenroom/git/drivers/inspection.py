@@ -1,0 +1,210 @@
+"""Looks at what a push has brought, before it is accepted: gathers the facts that rules judge.
+
+Each look is bounded in time, entries and memory; git is stopped as soon as a limit is passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from greenroom.git import rules
+from greenroom.git.drivers import runner
+from greenroom.git.rules import DEFAULT_LIMITS, Limits, NewObjects, Refusal, Tree, Update
+
+SMALL_FILE = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """The outcome: refusals, and the trees that were seen, by ref as pushed."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    trees: dict[str, Tree] = field(default_factory=dict)
+
+
+def inspect(
+    repo: Path,
+    updates: Sequence[Update],
+    *,
+    protected: str,
+    quarantine: Path | None,
+    limits: Limits = DEFAULT_LIMITS,
+    may_force: bool = False,
+) -> Look:
+    """Look at a push from the cheapest question to the dearest; the first kind of fault ends it. Raises PlatformError.
+
+    may_force: somebody has decided that the protected branch may lose commits.
+    """
+    refusals = rules.judge_refs(updates, protected, limits)
+    moved = [update for update in updates if not update.deletes]
+    if not refusals and quarantine is not None:
+        refusals = rules.judge_objects(new_objects(repo, quarantine, limits), limits)
+    if not refusals:
+        refusals = _kinds(repo, moved, quarantine) or _whole(repo, moved, quarantine)
+    if not refusals:
+        refusals = [] if may_force else _forced(repo, moved, protected, quarantine)
+    if refusals:
+        return Look(refusals=refusals)
+    return _trees(repo, [update for update in moved if update.ref.startswith("refs/heads/")], quarantine, limits)
+
+
+def _kinds(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
+    """Branches and tags have to lead to commits."""
+    ask = "".join(f"{update.after}^{{commit}}\n" for update in updates).encode()
+    answers = runner.output(
+        repo, ["cat-file", "--batch-check=%(objecttype)"], stdin=ask, quarantine=quarantine
+    ).splitlines()
+    return [
+        Refusal(
+            message=f"{rules.printable(update.ref, 80)} does not lead to a commit.",
+            hint="tag a commit: git tag NAME COMMIT",
+        )
+        for update, answer in zip(updates, answers, strict=True)
+        if answer != b"commit"
+    ]
+
+
+def _whole(repo: Path, updates: Sequence[Update], quarantine: Path | None) -> list[Refusal]:
+    """A push from a shallow clone brings commits whose parents are nowhere; git itself refuses it later, without a word
+    that helps.
+    """
+    commits = list(dict.fromkeys(update.after for update in updates))
+    if not commits or quarantine is None:
+        return []
+    found = runner.run(repo, ["rev-list", "--count", *commits, "--not", "--all"], quarantine=quarantine)
+    if found.code == 0 or not rules.lacks_parents(found.err):
+        return []
+    return [
+        Refusal(
+            message="This is a shallow clone: the parents of its oldest commit are missing, there and here.",
+            hint=(
+                "git fetch --unshallow, then push again (with several remotes: git fetch --unshallow origin; in GitHub"
+                " Actions: actions/checkout with fetch-depth: 0)"
+            ),
+        )
+    ]
+
+
+def _forced(repo: Path, updates: Sequence[Update], protected: str, quarantine: Path | None) -> list[Refusal]:
+    for update in updates:
+        if not rules.is_protected(update.ref, protected) or update.creates:
+            continue
+        words = ["merge-base", "--is-ancestor"]
+        result = runner.run(repo, words, args=[update.before, update.after], quarantine=quarantine)
+        if result.code:
+            return [rules.judge_force(protected, update.before, update.after)]
+    return []
+
+
+def _trees(repo: Path, updates: Sequence[Update], quarantine: Path | None, limits: Limits) -> Look:
+    trees: dict[str, Tree] = {}
+    by_sha: dict[str, Tree] = {}
+    refusals: list[Refusal] = []
+    deadline = time.monotonic() + limits.branches_seconds
+    for update in updates:
+        if time.monotonic() > deadline:
+            text = f"The branches of this push could not all be looked at within {limits.branches_seconds:.0f} s."
+            return Look(refusals=[*refusals, Refusal(message=text, hint="push fewer branches at a time")])
+        if update.after not in by_sha:
+            by_sha[update.after] = read_tree(repo, update.after, quarantine, limits)
+            refusals += rules.judge_tree(update.short, by_sha[update.after], limits)
+        trees[update.ref] = by_sha[update.after]
+    return Look(refusals=refusals, trees=trees)
+
+
+def new_objects(repo: Path, quarantine: Path, limits: Limits = DEFAULT_LIMITS) -> NewObjects:
+    """Number and unpacked size of the objects that a push brings: those in its quarantine, without the repository's
+    own.
+    """
+    words = ["cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectsize) %(objectname)"]
+    count, size, largest, stopped = 0, 0, ("", 0), ""
+    try:
+        with runner.records(
+            repo, words, quarantine=quarantine, alone=True, separator=b"\n", seconds=limits.new_seconds
+        ) as lines:
+            for line in lines:
+                length, _, name = line.partition(b" ")
+                count += 1
+                size += int(length)
+                if int(length) > largest[1]:
+                    largest = (name.decode(), int(length))
+                if count > limits.new_objects or size > limits.new_bytes:
+                    stopped = "entries" if count > limits.new_objects else "size"
+                    break
+    except runner.TooSlowError:
+        stopped = "time"
+    return NewObjects(count=count, size=size, largest=largest, stopped=stopped)
+
+
+def read_tree(repo: Path, sha: str, quarantine: Path | None, limits: Limits = DEFAULT_LIMITS) -> Tree:
+    """What a commit's files are, up to the limits: a tree of a few kilobytes may stand for a thousand million of
+    them.
+    """
+    seen = _Seen(limits)
+    words = ["ls-tree", "-r", "-t", "-l", "-z", "--full-tree"]
+    try:
+        with runner.records(repo, words, args=[sha], quarantine=quarantine, seconds=limits.tree_seconds) as entries:
+            seen.take(entries)
+    except runner.TooSlowError:
+        seen.stopped = "time"
+    modules = _small(repo, seen.modules, quarantine)
+    if any(code < 32 and code not in (9, 10) for code in modules.replace(b"\r\n", b"\n")):
+        seen.bad.append((b".gitmodules", "holds control characters (CVE-2025-48384)"))
+    return Tree(
+        entries=seen.entries,
+        size=seen.size,
+        stopped=seen.stopped,
+        bad=tuple(seen.bad),
+        big=tuple(seen.big),
+        submodules=tuple(seen.submodules),
+        lfs=b"filter=lfs" in _small(repo, seen.attributes, quarantine),
+    )
+
+
+class _Seen:
+    """Collects the facts of a tree entry by entry."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.entries = self.size = 0
+        self.stopped = self.modules = self.attributes = ""
+        self.bad: list[tuple[bytes, str]] = []
+        self.big: list[tuple[bytes, int]] = []
+        self.submodules: list[bytes] = []
+
+    def take(self, entries: Iterator[bytes]) -> None:
+        """Read until the end or a limit."""
+        for entry in entries:
+            head, _, path = entry.partition(b"\t")
+            _, kind, name, length = head.split()
+            self.entries += 1
+            self._one(kind, name.decode(), length, path)
+            if self.entries > self.limits.tree_entries or self.size > self.limits.tree_bytes:
+                self.stopped = "entries" if self.entries > self.limits.tree_entries else "size"
+                return
+
+    def _one(self, kind: bytes, name: str, length: bytes, path: bytes) -> None:
+        problem = rules.path_problem(path)
+        if problem and len(self.bad) < rules.SHOWN:
+            self.bad.append((path, problem))
+        if kind == b"commit" and len(self.submodules) < rules.SHOWN:
+            self.submodules.append(path)
+        if kind != b"blob":
+            return
+        size = int(length)
+        self.size += size
+        if size > self.limits.file_bytes and len(self.big) < rules.SHOWN:
+            self.big.append((path, size))
+        if path == b".gitmodules" and size <= SMALL_FILE:
+            self.modules = name
+        if path == b".gitattributes" and size <= SMALL_FILE:
+            self.attributes = name
+
+
+def _small(repo: Path, name: str, quarantine: Path | None) -> bytes:
+    return (
+        runner.output(repo, ["cat-file", "blob"], args=[name], quarantine=quarantine, limit=SMALL_FILE) if name else b""
+    )

@@ -1,0 +1,244 @@
+"""A bare repository on disk: its settings, its lock, its refs as files, and what killed pushes leave behind.
+
+It decides how a repository is laid out; which ref may move is decided by rules, what is recorded by actions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from greenroom.basics import processes
+from greenroom.basics.errors import PlatformError
+from greenroom.git.drivers import runner
+from greenroom.git.rules import ALIASES, MAX_INPUT
+
+HOOKS = "run/git-hooks"
+SOCKET = "run/git-hooks.sock"
+LOCK = "greenroom.lock"
+LAUNCHER = '#!/bin/sh\nexec "$GREENROOM_PYTHON" -I -S "$GREENROOM_HOOK" {name}\n'
+HOOK_NAMES = ("pre-receive", "post-receive")
+STALE_SECONDS = 3600
+SHA = re.compile(rb"[0-9a-f]{40}")
+
+SETTINGS = f"""\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\tfsync = all
+\tuseReplaceRefs = false
+\tbigFileThreshold = 8m
+\tpackedGitWindowSize = 32m
+\tpackedGitLimit = 256m
+\tdeltaBaseCacheLimit = 64m
+\tlogAllRefUpdates = false
+[receive]
+\tfsckObjects = true
+\tmaxInputSize = {MAX_INPUT}
+\tunpackLimit = 1
+\tautogc = false
+\tupdateServerInfo = false
+\tadvertisePushOptions = true
+\tdenyDeleteCurrent = refuse
+\tkeepAlive = 5
+[receive "fsck"]
+\tgitattributesSymlink = error
+\tgitmodulesMissing = error
+\tgitmodulesBlob = error
+\tgitmodulesLarge = error
+\tgitmodulesName = error
+\tgitmodulesParse = error
+\tgitmodulesPath = error
+\tgitmodulesSymlink = error
+\tgitmodulesUpdate = error
+\tgitmodulesUrl = error
+\tbadTimezone = ignore
+\tmissingSpaceBeforeDate = ignore
+\tzeroPaddedFilemode = ignore
+[transfer]
+\thideRefs = refs
+\thideRefs = !refs/heads
+\thideRefs = !refs/tags
+\tadvertiseSID = false
+[uploadpack]
+\tallowTipSHA1InWant = false
+\tallowReachableSHA1InWant = false
+\tallowAnySHA1InWant = false
+[protocol]
+\tallow = never
+[submodule]
+\trecurse = false
+[http]
+\tfollowRedirects = false
+[pack]
+\tthreads = 1
+\twindowMemory = 64m
+\tdeltaCacheSize = 32m
+[gc]
+\tauto = 2000
+\tautoPackLimit = 40
+\tautoDetach = false
+\tpackRefs = false
+\tpruneExpire = 2.weeks.ago
+"""
+FORSAKEN_SECONDS = 600
+"""After which a draft that nobody renamed is a dead process's."""
+ATTRIBUTES = "* -text -ident -filter -export-ignore -export-subst !eol !working-tree-encoding !diff !merge\n"
+"""An archive is the commit's tree, byte for byte: the repository's own attributes may neither drop nor rewrite a
+file.
+"""
+
+
+def make(repo: Path, *, home: Path, branch: str) -> None:
+    """A bare repository whose HEAD is ``branch``; repeatable, and then brings the settings up to date. Raises
+    PlatformError, OSError.
+    """
+    repo.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write_launchers(home)
+    if not (repo / "HEAD").exists():
+        _initialise(repo)
+    _write(repo / "config", SETTINGS, 0o640)
+    (repo / "info").mkdir(exist_ok=True)
+    _write(repo / "info" / "attributes", ATTRIBUTES, 0o640)
+    _write(repo / "HEAD", f"ref: refs/heads/{branch}\n", 0o640)
+    for alias in ALIASES if branch in ALIASES else ():
+        if alias != branch and not (repo / "refs" / "heads" / alias).exists():
+            _write(repo / "refs" / "heads" / alias, f"ref: refs/heads/{branch}\n", 0o640)
+    os.close(os.open(repo / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+
+
+def _initialise(repo: Path) -> None:
+    """Made beside and renamed: web and worker may be at it at the same moment, each with a draft of its own, and the
+    first is kept.
+    """
+    for left in repo.parent.glob(f"{repo.name}.new*"):
+        with contextlib.suppress(FileNotFoundError):  # another process's, which has just been renamed
+            if time.time() - left.lstat().st_mtime > FORSAKEN_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=f"{repo.name}.new-", dir=repo.parent))
+    try:
+        env = {**runner.environment(draft), "GIT_DEFAULT_HASH": "sha1", "GIT_DEFAULT_REF_FORMAT": "files"}
+        result = processes.run(["git", "init", "--quiet", "--bare", "--template="], timeout=30, env=env, cwd="/")
+        if result.code:
+            raise PlatformError(
+                f"The repository could not be made: {runner.complaint(result.err)}", hint="greenroom doctor"
+            )
+        draft.chmod(0o750)
+        os.rename(draft, repo)
+    except OSError:
+        if not (repo / "HEAD").exists():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_launchers(home: Path) -> None:
+    """The hooks of all repositories: two constant files; which Python and which script they start stands in their
+    environment.
+    """
+    folder = home / HOOKS
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in HOOK_NAMES:
+        _write(folder / name, LAUNCHER.format(name=name), 0o755)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    if path.exists() and path.read_text() == text and path.stat().st_mode & 0o777 == mode:
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}~")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(text)
+        os.fchmod(stream.fileno(), mode)
+    os.rename(draft, path)
+
+
+def open_lock(repo: Path) -> int:
+    """A descriptor of the repository's lock file, not locked yet. It is handed down to receive-pack, whose pre-receive
+    hook locks it:
+    the lock then belongs to all of them and goes with the last, however they end. Raises OSError."""
+    return os.open(repo / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+@contextlib.contextmanager
+def locked(repo: Path) -> Iterator[bool]:
+    """Hold the repository's lock; gives False at once when a push is between its pre-receive hook and its end."""
+    try:
+        handle = open_lock(repo)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
+
+
+def refs(repo: Path) -> dict[str, str]:
+    """The branches and tags and where they point; symbolic ones (``main``) as what they stand for are left out. Raises
+    PlatformError.
+    """
+    words = ["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)", "refs/heads", "refs/tags"]
+    lines = runner.output(repo, words).decode("utf-8", "surrogateescape").splitlines()
+    rows = (line.split("\0") for line in lines)
+    return {name: sha for name, sha, symref in rows if not symref}
+
+
+def ref_on_disk(repo: Path, ref: str) -> str | None:
+    """Where a ref points, read without starting git: cheap enough to be asked for every app every few seconds."""
+    try:
+        match = SHA.match((repo / ref).read_bytes())
+        return match.group().decode() if match else None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        pass
+    with contextlib.suppress(FileNotFoundError):
+        for line in (repo / "packed-refs").read_bytes().splitlines():
+            sha, _, name = line.partition(b" ")
+            if name == ref.encode() and SHA.fullmatch(sha):
+                return sha.decode()
+    return None
+
+
+def sweep(repo: Path, *, now: float | None = None) -> list[str]:
+    """Remove folders of objects that killed pushes left, when nothing in them has changed for an hour; their names."""
+    limit = (time.time() if now is None else now) - STALE_SECONDS
+    try:
+        entries = [entry for entry in os.scandir(repo / "objects") if _is_quarantine(entry)]
+    except FileNotFoundError:
+        return []
+    stale = [entry for entry in entries if _newest(Path(entry.path)) < limit]
+    for entry in stale:
+        shutil.rmtree(entry.path, ignore_errors=True)
+    return [entry.name for entry in stale]
+
+
+def _is_quarantine(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith(("tmp_objdir-", "incoming-")) and entry.is_dir(follow_symlinks=False)
+
+
+def _newest(folder: Path) -> float:
+    times = [0.0]
+    for path in (folder, *folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):
+            times.append(path.lstat().st_mtime)
+    return max(times)
+
+
+def unlock_refs(repo: Path) -> list[str]:
+    """Remove lock files of refs that a killed push left; their names. Only for one who holds the repository's lock."""
+    left = [*(repo / "refs").rglob("*.lock"), *repo.glob("HEAD.lock"), *repo.glob("packed-refs.lock")]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return [str(path.relative_to(repo)) for path in left]

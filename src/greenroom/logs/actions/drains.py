@@ -1,0 +1,128 @@
+"""Writes log drains: where an app's lines are sent, and how far they were taken. A user and password of a URL are
+sealed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import Actor
+from greenroom.apps.models import App
+from greenroom.basics import clock, ids, logfile, outgoing
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars.actions import data_key
+from greenroom.config_vars.drivers.encryption import seal, unseal
+from greenroom.logs.models import LogDrain
+from greenroom.logs.rules import drain_pause
+
+MOST = 5
+SCHEMES = ("https", "http", "syslog+tls", "syslog")
+
+
+@transaction.atomic
+def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgoing.Network] = ()) -> LogDrain:
+    """A drain that begins with the next line. UserError for a URL that cannot be one, ConflictError for one that is
+    there.
+    """
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    bare, secret = split_secret(url)
+    _refuse(url, bare, allowed)
+    if app.log_drains.filter(url=bare).exists():
+        raise ConflictError(
+            f"{app.name} has a drain to {bare[:200]} already.", hint=f"heroku drains -a {app.name}", id="invalid_params"
+        )
+    if app.log_drains.count() >= MOST:
+        raise UserError(
+            f"{app.name} has {MOST} drains, and more are not possible.", hint=f"heroku drains:remove URL -a {app.name}"
+        )
+    segment, offset = logfile.end(str(home / app.log_folder))
+    segment = segment or 1  # before its first line a log has no segment: it will be this one
+    row = LogDrain(app=app, url=bare, token=f"d.{ids.new_uuid()}", segment=segment, offset=offset)
+    if secret:
+        row.sealed = seal(data_key(app=app, home=home), secret.encode(), _place(row))
+    row.save()
+    audit(actor=actor, action="drain.add", app=app, detail={"host": urlsplit(bare).hostname, "drain": row.token})
+    return row
+
+
+def _refuse(url: str, bare: str, allowed: Sequence[outgoing.Network]) -> None:
+    problem = outgoing.url_problem(bare, SCHEMES)
+    parts = urlsplit(bare) if not problem else None
+    if parts and parts.scheme.startswith("syslog"):
+        if parts.port is None:
+            problem = "must name a port, as in syslog+tls://logs.example.com:6514"
+        elif bare != url:
+            problem = "must not hold a user or a password: syslog has no such thing"
+    hint = "heroku drains:add syslog+tls://logs.example.com:6514"
+    if parts and not problem:
+        problem = outgoing.host_problem(parts.hostname or "", allowed)
+        hint = outgoing.allow_hint(parts.hostname or "")
+    if problem:
+        raise UserError(f"The drain's URL {problem}.", hint=hint)
+
+
+def split_secret(url: str) -> tuple[str, str]:
+    """(the URL without user and password, ``user:password``); the secret is empty where there is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url, ""
+    user, found, host = parts.netloc.rpartition("@")
+    if not found:
+        return url, ""
+    return SplitResult(parts.scheme, host, parts.path, parts.query, parts.fragment).geturl(), unquote(user)
+
+
+def _place(row: LogDrain) -> str:
+    return f"drain/{row.id}"
+
+
+def authorization(row: LogDrain, home: Path) -> str:
+    """The Authorization header for the drain's receiver; empty where its URL had no user."""
+    if row.sealed is None:
+        return ""
+    secret = unseal(data_key(app=row.app, home=home), bytes(row.sealed), _place(row))
+    return f"Basic {base64.b64encode(secret).decode()}"
+
+
+@transaction.atomic
+def remove(*, actor: Actor, app: App, name: str) -> LogDrain:
+    """Send nothing more to the drain of that URL, token or id."""
+    row = find(app, name)
+    audit(actor=actor, action="drain.remove", app=app, detail={"host": urlsplit(row.url).hostname, "drain": row.token})
+    LogDrain.objects.filter(pk=row.pk).delete()
+    return row
+
+
+def find(app: App, name: str) -> LogDrain:
+    """The app's drain of that URL, token or id. NotFoundError if there is none."""
+    bare = split_secret(name)[0]
+    row = next((row for row in app.log_drains.all() if name in (str(row.id), row.token) or row.url == bare), None)
+    if row is None:
+        raise NotFoundError(
+            f"{app.name} has no drain {bare[:200]}.", hint=f"heroku drains -a {app.name}", resource="log_drain"
+        )
+    return row
+
+
+def taken(*, row: LogDrain, after: logfile.Position, lines: int) -> None:
+    """The receiver has everything up to ``after``."""
+    row.segment, row.offset = after
+    row.sent, row.sent_at, row.failures, row.error, row.next_attempt_at = row.sent + lines, clock.now(), 0, "", None
+    row.save(
+        update_fields=["segment", "offset", "sent", "sent_at", "failures", "error", "next_attempt_at", "updated_at"]
+    )
+
+
+def failed(*, row: LogDrain, error: str) -> None:
+    """The receiver did not take it; the same lines are sent again after a pause."""
+    row.failures, row.error = row.failures + 1, error[:200]
+    row.next_attempt_at = clock.now() + timedelta(seconds=drain_pause(row.failures))
+    row.save(update_fields=["failures", "error", "next_attempt_at", "updated_at"])

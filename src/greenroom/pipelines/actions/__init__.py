@@ -1,0 +1,252 @@
+"""Makes pipelines, couples apps, keeps config vars of stages, and promotes: the only writer of the room's rows beside
+``testing`` and ``reviews``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from django.db import transaction
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.models import Account
+from greenroom.accounts.rules import Actor
+from greenroom.addons.actions import refuse_given
+from greenroom.apps import actions as apps
+from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars import rules as config_rules
+from greenroom.config_vars.actions import refuse_problems
+from greenroom.config_vars.drivers.sealed_maps import for_tests, sealed_map, with_test_config
+from greenroom.deliveries import actions as deliveries
+from greenroom.dynos.queries import live
+from greenroom.pipelines import queries, rules
+from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig
+from greenroom.releases.models import Release
+
+
+@transaction.atomic
+def create(*, actor: Actor, name: str) -> Pipeline:
+    """An empty pipeline owned by the actor. UserError for a bad name, ConflictError for a second of one name."""
+    _check_name(actor.account, name)
+    row = Pipeline.objects.create(name=name, owner=Account.objects.get(pk=actor.account))
+    _note(actor, row, "create")
+    return row
+
+
+def _check_name(owner: UUID, name: str) -> None:
+    problem = rules.name_problem(name)
+    if problem:
+        raise UserError(problem)
+    if Pipeline.objects.filter(owner_id=owner, name=name).exists():
+        raise ConflictError(
+            f"A pipeline {name} of yours exists already.", hint=f"greenroom pipelines:info {name}", id="invalid_params"
+        )
+
+
+def _note(actor: Actor, row: Pipeline, action: str, app: App | None = None, **detail: object) -> None:
+    audit(actor=actor, action=f"pipeline.{action}", app=app, detail={"pipeline": row.name, "id": str(row.pk), **detail})
+
+
+def lock(pipeline: Pipeline, *, deleting: bool = False) -> None:
+    """Lock the pipeline's row, behind those of apps. NotFoundError when it is gone."""
+    if not Pipeline.objects.select_for_update(no_key=not deleting).filter(pk=pipeline.pk).values_list("pk").first():
+        raise NotFoundError("Couldn't find that pipeline.", hint="greenroom pipelines", resource="pipeline")
+
+
+def _lock_with_apps(pipeline: Pipeline, *, deleting: bool = False) -> list[Coupling]:
+    """Lock all apps of the pipeline and then its own row, so that none comes or goes; its couplings."""
+    rows = Coupling.objects.filter(pipeline=pipeline).values_list("app_id", flat=True)
+    apps.lock_found(rows.all, then=lambda: lock(pipeline, deleting=deleting))
+    return queries.couplings(pipeline)
+
+
+@transaction.atomic
+def rename(*, actor: Actor, pipeline: Pipeline, name: str) -> Pipeline:
+    """Give it another name."""
+    if name != pipeline.name:
+        _check_name(pipeline.owner_id, name)
+        before, pipeline.name = pipeline.name, name
+        pipeline.save(update_fields=["name", "updated_at"])
+        _note(actor, pipeline, "rename", before=before)
+    return pipeline
+
+
+@transaction.atomic
+def destroy(*, actor: Actor, pipeline: Pipeline, home: Path) -> None:
+    """Take the pipeline away; its apps stay. ConflictError while it has review apps, which live by it alone."""
+    coupled = [row.app for row in _lock_with_apps(pipeline, deleting=True)]
+    if pipeline.review_apps.exclude(app=None).exists():
+        names = ", ".join(
+            sorted(row.app.name for row in pipeline.review_apps.exclude(app=None).select_related("app") if row.app)
+        )
+        raise ConflictError(
+            f"The pipeline {pipeline.name} has review apps: {names}.",
+            hint=f"greenroom reviewapps:destroy BRANCH -p {pipeline.name}",
+        )
+    for app in coupled:
+        hand_down(actor=actor, app=app, values={}, home=home)
+    _note(actor, pipeline, "destroy", apps=[app.name for app in coupled])
+    pipeline.delete()
+
+
+@transaction.atomic
+def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path) -> Coupling:
+    """Put an app into a stage. ConflictError when it is in a pipeline already."""
+    problem = rules.stage_problem(stage)
+    if problem:
+        raise UserError(problem)
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    known = Coupling.objects.filter(app=app).select_related("pipeline").first()
+    if known:
+        where = (
+            known.pipeline.name if queries.visible(actor).filter(pk=known.pipeline_id).exists() else "another pipeline"
+        )
+        raise ConflictError(
+            f"{app.name} is in {where} already.", hint=f"greenroom pipelines:remove -a {app.name}", id="invalid_params"
+        )
+    lock(pipeline)  # its config vars do not change until they are handed down
+    row = Coupling.objects.create(pipeline=pipeline, app=app, stage=stage)
+    hand_down(actor=actor, app=app, values=queries.config(pipeline, "test", home), home=home)
+    _note(actor, pipeline, "add", app, stage=stage)
+    return row
+
+
+@transaction.atomic
+def move(*, actor: Actor, coupling: Coupling, stage: str) -> Coupling:
+    """Put a coupled app into another stage."""
+    problem = rules.stage_problem(stage)
+    if problem:
+        raise UserError(problem)
+    _hold(coupling)
+    coupling.stage = stage
+    coupling.save(update_fields=["stage", "updated_at"])
+    _note(actor, coupling.pipeline, "update", coupling.app, stage=stage)
+    return coupling
+
+
+@transaction.atomic
+def uncouple(*, actor: Actor, coupling: Coupling, home: Path) -> None:
+    """Take an app out of its pipeline; its tests see the pipeline's config vars no more."""
+    _hold(coupling)
+    hand_down(actor=actor, app=coupling.app, values={}, home=home)
+    _note(actor, coupling.pipeline, "remove", coupling.app)
+    coupling.delete()
+
+
+def _hold(coupling: Coupling) -> None:
+    """Lock the app. NotFoundError when somebody else has taken it out of the pipeline meanwhile."""
+    apps.lock_apps([coupling.app_id])
+    if not Coupling.objects.filter(pk=coupling.pk).exists():
+        raise NotFoundError("Couldn't find that pipeline coupling.", resource="pipeline_coupling")
+
+
+@transaction.atomic
+def change_config(
+    *, actor: Actor, pipeline: Pipeline, stage: str, home: Path, updates: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Set and (None) remove config vars of a stage; the whole map afterwards. UserError for a bad key or value, or over
+    64 KB.
+    """
+    if stage not in rules.CONFIG_STAGES:
+        raise UserError(
+            f"Stage {stage[:60]!r} has no config vars of its own: {' and '.join(rules.CONFIG_STAGES)} have.",
+            hint="greenroom config -a APP",
+        )
+    refuse_problems(updates)
+    refuse_given(updates)
+    coupled: list[Coupling] = []
+    if stage == "test":
+        coupled = _lock_with_apps(pipeline)
+    else:
+        lock(pipeline)
+    outcome = config_rules.apply(queries.config(pipeline, stage, home), dict(updates))
+    text = config_rules.too_large(outcome.values)
+    if text:
+        raise UserError(f"{pipeline.name}, {stage}: {text}", hint="keep files out of config vars")
+    sealed = sealed_map(outcome.values, place=queries.config_place(pipeline, stage), home=home)
+    values = {"sealed": sealed, "names": sorted(outcome.values)}
+    StageConfig.objects.update_or_create(pipeline=pipeline, stage=stage, defaults=values)
+    _note(actor, pipeline, "config", stage=stage, set=list(outcome.set), removed=list(outcome.removed))
+    for row in coupled:
+        hand_down(actor=actor, app=row.app, values=outcome.values, home=home)
+    return outcome.values
+
+
+def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) -> None:
+    """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing
+    when nothing changes.
+    """
+    row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    if for_tests(row, home) != dict(values):
+        apps.change_settings(actor=actor, app=row, settings=with_test_config(row, values, home))
+
+
+@transaction.atomic
+def promote(
+    *,
+    actor: Actor,
+    pipeline: Pipeline,
+    source: App,
+    targets: Sequence[App],
+    home: Path,
+    release: Release | None = None,
+    forced: Sequence[str] = (),
+) -> Promotion:
+    """Let the very slug of a release (by default of what serves) be released in the targets, each with its own config
+    vars.
+
+    All rows in one transaction: the releases and their deliveries are open when it ends, and the loop carries them out.
+    forced: names of
+    targets that do not wait for their pending migrations. UserError, ConflictError when there is nothing to promote.
+    """
+    apps.lock_apps([source.pk, *(app.pk for app in targets)])
+    stages = queries.stages(queries.couplings(pipeline))
+    problem = rules.promotion_problem(source=source.name, stages=stages, targets=[app.name for app in targets])
+    if problem:
+        raise UserError(problem, hint=f"greenroom pipelines:info {pipeline.name}")
+    chosen = Release.objects.select_related("slug").get(
+        pk=(release or _serving(source)).pk
+    )  # with its slug, if that is still kept
+    if chosen.slug is None or chosen.status != "succeeded":
+        raise ConflictError(
+            f"v{chosen.version} of {source.name} cannot be promoted: {_why(chosen)}.",
+            hint=f"greenroom releases -a {source.name}",
+        )
+    row = Promotion.objects.create(
+        pipeline=pipeline, source=source, source_release=chosen, account_id=actor.account_id, forced=list(forced)
+    )
+    for app in sorted(targets, key=lambda app: app.pk):
+        made = deliveries.promote(
+            actor=actor,
+            app=app,
+            home=home,
+            slug=chosen.slug,
+            force=app.name in forced,
+            description=f"Promote {source.name} v{chosen.version} {chosen.slug.commit[:8]}",
+        )
+        PromotionTarget.objects.create(promotion=row, app=app, release=made)
+    detail = {
+        "version": chosen.version,
+        "targets": [app.name for app in targets],
+        "forced": list(forced),
+        "digest": chosen.slug.digest,
+    }
+    _note(actor, pipeline, "promote", source, **detail)
+    return row
+
+
+def _serving(app: App) -> Release:
+    rollout = live(app)
+    if rollout is None:
+        raise ConflictError(
+            f"{app.name} has no release that serves: there is nothing to promote.",
+            hint=f"greenroom releases -a {app.name}",
+        )
+    return rollout.release
+
+
+def _why(release: Release) -> str:
+    return f"it is {release.status}" if release.slug else "it has no code, or none that is kept"

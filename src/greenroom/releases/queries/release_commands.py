@@ -1,0 +1,96 @@
+"""The order for the dyno of a release command or of a postdeploy script, and what its end means. Starts nothing, writes
+nothing.
+
+The delivery loop starts the dyno before the roll-out (``release``) or after the first switch (``postdeploy``), and
+refuses or goes on.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from greenroom.addons.postgres.queries import as_role, forward
+from greenroom.addons.postgres.rules import role_for
+from greenroom.apps.queries import default_domain
+from greenroom.basics import clock
+from greenroom.buildpacks.drivers import host_limits
+from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
+from greenroom.buildpacks.rules.release_commands import ReleaseCommand, migrates, release_commands
+from greenroom.config_vars.queries import values
+from greenroom.engine.contract import DynoSpec, Limits
+from greenroom.releases.models import Release
+from greenroom.releases.rules import COMMAND_SECONDS
+from greenroom.slugs.models import Slug
+from greenroom.slugs.queries import mounts
+
+MEMORY_MB = 512
+
+
+def of_release(release: Release) -> tuple[ReleaseCommand, ...]:
+    """The commands of a release, in their order; none for a release without code."""
+    slug = release.slug
+    if slug is None:
+        return ()
+    earlier = Release.objects.filter(
+        app=release.app, status="succeeded", slug__isnull=False, version__lt=release.version
+    )
+    policy = slug.settings.get("policy") or {}
+    return release_commands(
+        process_types=slug.process_types, app_json=slug.app_json, policy=policy, first=not earlier.exists()
+    )
+
+
+def dyno_id(release: Release, command: ReleaseCommand, attempt: int = 0) -> str:
+    """The engine's id: the same for ever, another one for another attempt after a lost one."""
+    return f"{command.kind}-{release.id.hex}" + (f"-{attempt}" if attempt else "")
+
+
+def spec(
+    *, release: Release, command: ReleaseCommand, home: Path, attempt: int = 0, memory_mb: int = MEMORY_MB
+) -> DynoSpec:
+    """The engine's order: the new slug with the release's config vars, no port, 60 minutes at most. Its output is kept
+    and logged.
+    """
+    slug, process = _slug(release), f"{command.kind}.{release.version}"
+    role = role_for("release", slug.settings.get("policy") or {}, migrates=migrates(command.text))
+    return DynoSpec(
+        id=dyno_id(release, command, attempt),
+        kind="release",
+        owner=release.app_id.hex,
+        uid=release.app.number,
+        process=process,
+        command=command_argv(command.text),
+        env=runtime_env(
+            config=as_role(values(release.config, home), app=release.app, home=home, kind=role),
+            process=process,
+            **host_limits.capacity(memory_mb),
+            facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(uuid.uuid5(release.id, process))},
+            manager=slug.manifest.get("package_manager", ""),
+        ),
+        mounts=mounts(slug),
+        forwards=(forward(),),
+        limits=Limits(memory_mb=memory_mb, timeout=COMMAND_SECONDS),
+        log=release.app.log_folder,
+        output=True,
+    )
+
+
+def _slug(release: Release) -> Slug:
+    assert release.slug is not None, "a release command needs a release with a slug"
+    return release.slug
+
+
+def facts(release: Release, slug: Slug) -> dict[str, str]:
+    """What each dyno of the release is told of it: Heroku's dyno metadata."""
+    return {
+        "HEROKU_APP_ID": str(release.app_id),
+        "HEROKU_APP_NAME": release.app.name,
+        "HEROKU_APP_DEFAULT_DOMAIN_NAME": default_domain(release.app),
+        "HEROKU_RELEASE_CREATED_AT": clock.heroku_time(release.created_at) or "",
+        "HEROKU_RELEASE_VERSION": f"v{release.version}",
+        "HEROKU_SLUG_COMMIT": slug.commit,
+        "HEROKU_BUILD_COMMIT": slug.commit,
+        "HEROKU_BUILD_DESCRIPTION": f"Deploy {slug.commit[:8]}",
+        "HEROKU_SLUG_DESCRIPTION": f"Deploy {slug.commit[:8]}",
+    }

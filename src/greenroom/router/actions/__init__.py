@@ -1,0 +1,94 @@
+"""Writes routes: the row first, then what is on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.dynos import queries as dynos
+from greenroom.releases.models import Release
+from greenroom.router import queries
+from greenroom.router.actions import sni_endpoints
+from greenroom.router.drivers import caddy, switch
+from greenroom.router.models import Route
+from greenroom.router.rules import Target, target
+
+
+def switch_to(*, app: App, release: Release | None, target: Target, home: Path) -> bool:
+    """Lead the app's requests to the target; True when that was a change. Same target: the disk is repaired, nothing
+    else.
+    """
+    changed = _record(app, release, target)
+    switch.apply(home, app.id.hex, target, app.name)
+    return changed
+
+
+def reroute(*, app: App, home: Path) -> bool:
+    """Make the app's route what its rows say now; True when that was a change. A roll-out on trial has the traffic."""
+    live = dynos.watched(app) or dynos.live(app)
+    return switch_to(
+        app=app, release=live.release if live else None, target=target(queries.facts(app, live)), home=home
+    )
+
+
+@transaction.atomic
+def _record(app: App, release: Release | None, target: Target) -> bool:
+    row, _ = Route.objects.select_for_update(no_key=True).get_or_create(app=app)
+    same = row.sockets == list(target.sockets) and row.page == target.page
+    if same and row.release_id == (release.id if release else None):
+        return False
+    row.sockets, row.page, row.release = list(target.sockets), target.page, release
+    row.generation += 1
+    row.switched_at = clock.now()
+    row.save()
+    return not same
+
+
+_led: dict[Path, tuple[float, dict[str, str]]] = {}
+_looked: dict[Path, float] = {}
+LOOK = 5.0
+"""Seconds between two looks whether Caddy still has the keys, which a start of its own loses, and whether the disk is
+as it should be.
+"""
+
+
+def lead_hosts(*, home: Path) -> bool:
+    """Make each host name lead to its app; True when that was a change. The disk is looked at when rows have changed,
+    and now and then.
+    """
+    sites, now = queries.sites(), clock.monotonic()
+    moment, before = _led.get(home, (-LOOK, {}))
+    if sites == before and now - moment < LOOK:
+        return False
+    changed = switch.lead_hosts(home, sites)
+    _led[home] = (now, sites)
+    return changed
+
+
+def repair(*, app: App, target: Target, home: Path) -> None:
+    """What is on disk is derived from rows: make it so again, whoever has changed it."""
+    switch.apply(home, app.id.hex, target, app.name)
+
+
+def render(*, home: Path, installation: dict[str, Any]) -> bool:
+    """Give Caddy the configuration if it differs from what it has; True when it was loaded."""
+    rows = queries.served()
+    served = [caddy.Served(queries.tag(row), hosts) for row, hosts in rows]
+    wanted = caddy.render(installation, served)
+    if wanted == caddy.current(home) and not _lost(home, {row.tag for row in served}):
+        return False
+    caddy.write_pages(home)
+    caddy.load(home, wanted, [(queries.tag(row), row.chain, sni_endpoints.opened(row, home)) for row, _ in rows])
+    return True
+
+
+def _lost(home: Path, wanted: set[str]) -> bool:
+    now = clock.monotonic()
+    if not wanted or now - _looked.get(home, -LOOK) < LOOK:
+        return False
+    _looked[home] = now
+    return not wanted <= caddy.tags(home)

@@ -1,0 +1,222 @@
+"""Writes the certificates of custom domains (Heroku's SNI endpoints), and which domain is served with which. Keys are
+sealed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from greenroom.accounts.actions import audit
+from greenroom.accounts.rules import PLATFORM, Actor
+from greenroom.apps.actions import WORDS
+from greenroom.apps.models import App, Domain
+from greenroom.apps.queries import unknown
+from greenroom.basics import clock
+from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars.actions import data_key
+from greenroom.config_vars.drivers.encryption import seal, unseal
+from greenroom.router.drivers import certificate_authority, certificates
+from greenroom.router.drivers.certificates import covers
+from greenroom.router.models import DomainCertificate, SniEndpoint
+
+MOST = 50
+
+
+def _locked(app: App) -> App:
+    """The app as it is behind its lock: what its certificates and domains are is asked there. NotFoundError when it is
+    gone.
+    """
+    row = App.objects.select_for_update(no_key=True, of=("self",)).select_related("owner").filter(pk=app.pk).first()
+    if row is None:
+        raise unknown(app.name)
+    return row
+
+
+@transaction.atomic
+def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpoint:
+    """A certificate; domains that it covers and that have none are served with it. UserError for one that cannot
+    serve.
+    """
+    app = _locked(app)
+    if app.sni_endpoints.count() >= MOST:
+        raise UserError(
+            f"{app.name} has {MOST} certificates, and more are not possible.",
+            hint=f"heroku certs:remove --name NAME -a {app.name}",
+        )
+    row = SniEndpoint(
+        app=app, name=f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{secrets.randbelow(90000) + 10000}"
+    )
+    _fill(row, home, chain, key)
+    audit(actor=actor, action="certificate.add", app=app, detail=_detail(row))
+    settle(app=app)
+    return row
+
+
+@transaction.atomic
+def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: str) -> SniEndpoint:
+    """Another chain and key under the same name. UserError when a domain that is served with it would have none."""
+    app = _locked(app)
+    row = find(app, name)
+    if row.issued:
+        raise UserError(
+            f"{row.name} is made and renewed by Greenroom.",
+            hint=f"heroku certs:add CRT KEY -a {app.name} adds one of your own",
+        )
+    judged = certificates.judge(chain=chain, key=key, now=clock.now())
+    lost = [
+        use.domain.hostname
+        for use in row.uses.select_related("domain")
+        if not covers(judged.names, use.domain.hostname)
+    ]
+    if lost:
+        raise UserError(
+            f"The new certificate does not cover {', '.join(lost)}, which {row.name} serves.",
+            hint=f"it is for {', '.join(judged.names)}",
+        )
+    _fill(row, home, chain, key)
+    audit(actor=actor, action="certificate.change", app=app, detail=_detail(row))
+    settle(app=app)
+    return row
+
+
+@transaction.atomic
+def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
+    """Forget a certificate and its key; its domains are served with another one that covers them, if there is one."""
+    app = _locked(app)
+    row = find(app, name)
+    if row.issued and app.acm:
+        raise UserError(
+            f"{row.name} is made by Greenroom as long as this is on.", hint=f"heroku certs:auto:disable -a {app.name}"
+        )
+    audit(actor=actor, action="certificate.remove", app=app, detail=_detail(row))
+    SniEndpoint.objects.filter(pk=row.pk).delete()
+    settle(app=app)
+    return row
+
+
+@transaction.atomic
+def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
+    """Serve the domain with this certificate; None: with no one's own. UserError when it is for other names,
+    NotFoundError when the domain is gone.
+    """
+    app = _locked(app)
+    if not app.domains.filter(pk=domain.pk).exists():
+        raise NotFoundError("Couldn't find that domain name.", hint=f"heroku domains -a {app.name}", resource="domain")
+    DomainCertificate.objects.filter(domain=domain).delete()
+    if name is not None:
+        row = find(app, name)
+        if not covers(row.names, domain.hostname):
+            raise UserError(
+                f"The certificate {row.name} is for {', '.join(row.names)}, not for {domain.hostname}.",
+                hint=f"heroku certs -a {app.name}",
+            )
+        DomainCertificate.objects.create(domain=domain, endpoint=row)
+    audit(actor=actor, action="domain.certificate", app=app, detail={"hostname": domain.hostname, "certificate": name})
+
+
+@transaction.atomic
+def settle(*, app: App) -> None:
+    """Domains without a certificate get one that covers them: an uploaded one before one of our own, the newest
+    first.
+    """
+    app = _locked(app)
+    rows = list(app.sni_endpoints.order_by("issued", "-created_at"))
+    for domain in app.domains.filter(certificate__isnull=True):
+        found = next((row for row in rows if covers(row.names, domain.hostname)), None)
+        if found is not None:
+            DomainCertificate.objects.create(domain=domain, endpoint=found)
+
+
+@transaction.atomic
+def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = False) -> App:
+    """Whether Greenroom makes certificates for the app's domains. ``again``: make a new one although the old one
+    holds.
+    """
+    app = _locked(app)
+    if app.acm != on:
+        app.acm = on
+        app.save(update_fields=["acm", "updated_at"])
+        audit(actor=actor, action="certificate.auto", app=app, detail={"enabled": on})
+    if not on or again:
+        app.sni_endpoints.filter(issued=True).delete()
+    renew(app=app, home=home)
+    return app
+
+
+@transaction.atomic
+def renew(*, app: App, home: Path) -> SniEndpoint | None:
+    """The app's certificate of our own, made anew when its domains changed or its end is near; None where there is
+    nothing to do.
+    """
+    app = _locked(app)
+    if not app.acm:
+        return None
+    names = sorted(app.domains.values_list("hostname", flat=True))
+    row = app.sni_endpoints.filter(issued=True).first()
+    if row and row.names == names and row.expires_at - clock.now() > certificate_authority.RENEW:
+        return None
+    if not names:
+        app.sni_endpoints.filter(issued=True).delete()
+        return None
+    row = row or SniEndpoint(app=app, issued=True, name=_own_name(app))
+    chain, key = certificate_authority.issue(home=home, names=names, now=clock.now())
+    _fill(row, home, chain, key)
+    audit(actor=PLATFORM, action="certificate.issue", app=app, detail=_detail(row))
+    settle(app=app)
+    return row
+
+
+def _own_name(app: App) -> str:
+    """The name of a new certificate of our own. Another app may have had this app's name before it was renamed, and its
+    certificate has it still.
+    """
+    name = f"greenroom-ca-{app.name}"
+    return f"{name}-{app.pk.hex[:8]}" if SniEndpoint.objects.filter(name=name).exists() else name
+
+
+def renewable() -> QuerySet[App]:
+    """Apps with certificates of our own."""
+    return App.objects.filter(acm=True).select_related("owner")
+
+
+def renew_all(*, home: Path) -> None:
+    """Renew the certificates of all apps that have them."""
+    for app in renewable():
+        renew(app=app, home=home)
+
+
+def find(app: App, name: str) -> SniEndpoint:
+    """The app's certificate of that name or id. NotFoundError if there is none."""
+    row = next((row for row in app.sni_endpoints.all() if name in (row.name, str(row.id))), None)
+    if row is None:
+        raise NotFoundError(
+            f"{app.name} has no certificate {name[:80]}.", hint=f"heroku certs -a {app.name}", resource="sni_endpoint"
+        )
+    return row
+
+
+def opened(row: SniEndpoint, home: Path) -> str:
+    """The private key as PEM."""
+    return unseal(data_key(app=row.app, home=home), bytes(row.sealed), f"certificate/{row.id}").decode()
+
+
+def _fill(row: SniEndpoint, home: Path, chain: str, key: str) -> None:
+    judged = certificates.judge(chain=chain, key=key, now=clock.now())
+    same = SniEndpoint.objects.filter(app=row.app, chain=judged.chain).exclude(pk=row.pk).first()
+    if same is not None:
+        raise ConflictError(
+            f"{row.app.name} has this certificate already: {same.name}.",
+            hint=f"heroku certs:info --name {same.name}",
+            id="invalid_params",
+        )
+    row.chain, row.names, row.expires_at = judged.chain, list(judged.names), judged.expires_at
+    row.sealed = seal(data_key(app=row.app, home=home), judged.key, f"certificate/{row.id}")
+    row.save()
+
+
+def _detail(row: SniEndpoint) -> dict[str, object]:
+    return {"certificate": row.name, "names": list(row.names), "expires_at": clock.heroku_time(row.expires_at)}

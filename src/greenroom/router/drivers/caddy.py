@@ -1,0 +1,159 @@
+"""Renders Caddy's configuration and loads it. It names no app: only a certificate, or other ports, change it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from greenroom.basics.errors import PlatformError
+from greenroom.basics.unixsock import connect
+from greenroom.router.rules import Page, caddy_routes, error_pages
+
+OWN_PAGES = {
+    "nosuchapp.html": ("H01", Page("No such app", "There is no app at this address.")),
+    "timeout.html": (
+        "H12",
+        Page("No answer in time", "The app took too long to answer. Please try again in a moment."),
+    ),
+    "unavailable.html": (
+        "H13",
+        Page("No answer", "The app did not answer this request. Please try again in a moment."),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A certificate as Caddy knows it: a tag that changes with it, and the host names that it serves."""
+
+    tag: str
+    hosts: tuple[str, ...]
+
+
+def render(installation: dict[str, Any], served: Sequence[Served] = ()) -> dict[str, Any]:
+    """The configuration as Caddy's JSON, without the private keys of ``served``. It names no app."""
+    server = {
+        "errors": caddy_routes.errors(),
+        "automatic_https": {"disable": True},
+        "logs": {"default_logger_name": "router"},
+        "read_header_timeout": "30s",
+        "idle_timeout": "2m",
+        "max_header_bytes": 65536,
+    }
+    bind = installation["bind"]
+    plain = {
+        **server,
+        "routes": caddy_routes.routes(installation, secure=False),
+        "listen": [f"{bind}:{installation['http_port']}"],
+        "protocols": ["h1"],
+    }
+    secure = {
+        **server,
+        "routes": caddy_routes.routes(installation, secure=True),
+        "listener_wrappers": [{"wrapper": "http_redirect"}, {"wrapper": "tls"}],
+        "listen": [f"{bind}:{installation['https_port']}"],
+        "tls_connection_policies": [*(_policy(row) for row in served), {"fallback_sni": "localhost"}],
+        "protocols": ["h1", "h2"],
+    }
+    return {
+        "admin": {"listen": "unix/run/caddy-admin.sock|0600", "config": {"persist": False}},
+        "logging": _logging(),
+        "apps": {
+            "http": {"servers": {"plain": plain, "secure": secure}, "grace_period": "10s"},
+            "tls": {"certificates": {"load_files": [{"certificate": "keys/tls.pem", "key": "keys/tls.key"}]}},
+        },
+    }
+
+
+def _policy(row: Served) -> dict[str, Any]:
+    return {"match": {"sni": list(row.hosts)}, "certificate_selection": {"any_tag": [row.tag]}}
+
+
+def with_keys(config: dict[str, Any], pairs: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """The configuration that Caddy is given: with (tag, chain, key) of each certificate. It is never written to
+    disk.
+    """
+    loaded = [{"certificate": chain, "key": key, "tags": [tag]} for tag, chain, key in pairs]
+    files = config["apps"]["tls"]["certificates"]
+    return {**config, "apps": {**config["apps"], "tls": {"certificates": {**files, "load_pem": loaded}}}}
+
+
+def _logging() -> dict[str, Any]:
+    file = {
+        "output": "file",
+        "filename": "logs/router/access.log",
+        "roll_size_mb": 20,
+        "roll_keep": 3,
+        "roll_gzip": False,
+        "mode": "0640",
+    }
+    return {
+        "logs": {
+            "default": {"level": "WARN", "exclude": ["http.log.access.router"]},
+            "router": {"writer": file, "encoder": {"format": "json"}, "include": ["http.log.access.router"]},
+        }
+    }
+
+
+def write_pages(home: Path) -> None:
+    """The pages that do not belong to one app."""
+    folder = home / "caddy" / "pages"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (code, what) in OWN_PAGES.items():
+        _write(folder / name, error_pages.page(code, what))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str]] = ()) -> None:
+    """Give Caddy the configuration with the keys, and keep it without them for its next start. PlatformError when Caddy
+    refuses or does not answer.
+    """
+    given = json.dumps(with_keys(config, pairs) if pairs else config, sort_keys=True).encode()
+    status, text = _ask(home, "POST", "/load", given)
+    if status != 200:
+        raise PlatformError(f"Caddy refused the configuration: {text[:500]}")
+    path = home / "caddy" / "config.json"
+    temporary = path.with_name(f".config.json.{os.getpid()}")
+    temporary.write_text(json.dumps(config, sort_keys=True))
+    temporary.replace(path)
+
+
+def tags(home: Path) -> set[str]:
+    """The certificates with keys that Caddy holds now; none after a start of its own, when it knows only what is on
+    disk.
+    """
+    status, text = _ask(home, "GET", "/config/apps/tls/certificates/load_pem", b"")
+    rows = json.loads(text) if status == 200 else None
+    return {tag for row in rows or [] for tag in row.get("tags", [])}
+
+
+def _ask(home: Path, method: str, path: str, body: bytes) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("localhost", timeout=10)
+    try:
+        connection.sock = connect(home / "run" / "caddy-admin.sock", timeout=10)
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    except OSError as error:
+        raise PlatformError(f"Caddy does not answer: {error}", hint="greenroom status") from error
+    finally:
+        connection.close()
+
+
+def current(home: Path) -> dict[str, Any]:
+    """The configuration that was loaded last, or an empty one."""
+    try:
+        return json.loads((home / "caddy" / "config.json").read_text())
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,97 @@
+"""Where requests go, on disk: host names lead to apps, an app's slots to dynos, by symlinks that are renamed into
+place. Caddy is not told.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from greenroom.router.rules import PAGES, Target, error_pages, slots
+
+HOSTS = "run/router/hosts"
+HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
+
+
+def apply(home: Path, folder: str, target: Target, app: str) -> None:
+    """Make the folder say what the target says. Same target: no change. Each slot changes by one rename."""
+    place = home / "run" / "router" / folder
+    place.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if target.page:
+        _show(place, target.page, app)
+        return
+    for number, socket in enumerate(slots(target.sockets)):
+        _point(place / str(number), os.path.relpath(home / socket, place))
+    _hide(place, keep="")
+
+
+def lead_hosts(home: Path, sites: Mapping[str, str]) -> bool:
+    """Make each host name lead to its app's folder, and no other; True when that was a change. A wildcard's ``*`` is
+    written ``_``.
+    """
+    place = home / HOSTS
+    place.mkdir(mode=0o750, parents=True, exist_ok=True)
+    wanted = {_link_name(host): f"../{folder}" for host, folder in sites.items()}
+    there = {entry.name: os.readlink(entry.path) if entry.is_symlink() else "" for entry in os.scandir(place)}
+    for name, goal in wanted.items():
+        if there.get(name) != goal:
+            _point(place / name, goal)
+    for name in set(there) - set(wanted):
+        (place / name).unlink(missing_ok=True)
+    return there != wanted
+
+
+def folder_of(home: Path, host: str) -> str | None:
+    """The folder of the app that a host name leads to (its id in hex), by its own name or a wildcard's; None when there
+    is none.
+    """
+    name = host.lower().rstrip(".")
+    if not HOST.match(name):
+        return None
+    for one in (name, "_." + name.partition(".")[2]):
+        try:
+            return Path(os.readlink(home / HOSTS / one)).name
+        except OSError:
+            continue
+    return None
+
+
+def _link_name(host: str) -> str:
+    return f"_{host[1:]}" if host.startswith("*") else host
+
+
+def _point(link: Path, goal: str) -> None:
+    if link.is_symlink() and os.readlink(link) == goal:
+        return
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(goal)
+    temporary.replace(link)
+
+
+def _show(place: Path, name: str, app: str) -> None:
+    code, _, variant = name.partition("-")
+    body = error_pages.page(code, PAGES[code].get(variant, PAGES[code][""]), app)
+    path = place / f"{code}.html"
+    if not path.exists() or path.read_text() != body:
+        temporary = place / f".{code}.{os.getpid()}"
+        temporary.write_text(body)
+        temporary.replace(path)
+    _hide(place, keep=code)
+
+
+def _hide(place: Path, keep: str) -> None:
+    for code in PAGES:
+        if code != keep:
+            (place / f"{code}.html").unlink(missing_ok=True)
+
+
+def remove(home: Path, folder: str) -> None:
+    """Remove what an app had; unknown folder: nothing."""
+    place = home / "run" / "router" / folder
+    if place.is_dir():
+        for path in place.iterdir():
+            path.unlink()
+        place.rmdir()

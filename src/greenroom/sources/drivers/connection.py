@@ -1,0 +1,174 @@
+"""Opens a source for git: its address judged and pinned, its credential in memory alone, for as long as one fetch
+takes.
+
+A credential is in a memory file of this process, which git's children open by /proc/PID/fd: it is on no disk, in no
+argument, URL or
+environment, and gone when this process is, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from greenroom.basics import outgoing
+from greenroom.basics.errors import UserError
+from greenroom.config_vars.drivers.encryption import master_key, seal, unseal
+from greenroom.git.drivers.fetch import Remote
+from greenroom.sources import rules
+from greenroom.sources.models import Source
+
+PORTS = {"https": 443, "http": 80, "ssh": 22}
+ASKPASS = """\
+#!/bin/sh
+case "$1" in
+Username*) printf '%s\\n' "$GREENROOM_USERNAME" ;;
+*) cat -- "$GREENROOM_PASSWORD_FILE" ;;
+esac
+"""
+SSH = '#!/bin/sh\nexec ssh -F "$GREENROOM_SSH_CONFIG" "$@"\n'
+"""Both are constant; what is particular to a call stands in its environment and in files that it names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """``remote`` for git, and where ssh notes the host's keys, empty for other schemes."""
+
+    remote: Remote
+    known_hosts: Path | None = None
+
+    def learned(self) -> str:
+        """The host's keys as known after a contact, a line each."""
+        lines = self.known_hosts.read_text().split("\n") if self.known_hosts else []
+        return "".join(f"{line}\n" for line in lines if line.strip())
+
+
+def sealed(source: Source, name: str, plain: str, home: Path) -> bytes:
+    """A credential as it is stored; nothing for an empty one."""
+    return seal(master_key(home), plain.encode(), f"source/{source.pk}/{name}") if plain else b""
+
+
+def opened(source: Source, name: str, home: Path) -> str:
+    """A credential in clear; empty when there is none."""
+    kept = bytes(getattr(source, name))
+    place = "secret" if name == "previous" else name
+    return unseal(master_key(home), kept, f"source/{source.pk}/{place}").decode() if kept else ""
+
+
+def judged(scheme: str, host: str, port: int, allowed: Sequence[outgoing.Network]) -> list[str]:
+    """The addresses that may be connected to. Plain http only where the operator has named the network. OutgoingError,
+    UserError.
+    """
+    found = outgoing.resolve(host, port or PORTS[scheme], allowed)
+    if scheme == "http" and not all(in_named_network(address, allowed) for address in found):
+        raise UserError(
+            f"http:// sends credentials and code in clear, and {host} is in no network that the operator allows it"
+            " for.",
+            hint="use https:// or ssh; else start Greenroom with GREENROOM_PRIVATE_TARGETS naming the host's network",
+        )
+    return found
+
+
+def in_named_network(address: str, allowed: Sequence[outgoing.Network]) -> bool:
+    """Whether it is in one of the operator's networks, and not merely public."""
+    import ipaddress
+
+    one = ipaddress.ip_address(address.partition("%")[0])
+    return any(one in network for network in allowed if network.version == one.version)
+
+
+@contextlib.contextmanager
+def opening(source: Source, home: Path, allowed: Sequence[outgoing.Network] = ()) -> Iterator[Opened]:
+    """The source ready for git. OutgoingError, UserError for an address that may not be used; OSError."""
+    place = rules.place_of(source.url)
+    if isinstance(place, str):
+        raise UserError(f"The URL {place}.")
+    addresses = judged(place.scheme, place.host, place.port, allowed)
+    folder = Path(tempfile.mkdtemp(prefix="greenroom-source-"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if place.scheme == "ssh":
+            key = _in_memory(stack, opened(source, "key", home))
+            yield _by_ssh(source, place, addresses, folder, key)
+        else:
+            token = _in_memory(stack, opened(source, "token", home))
+            yield Opened(remote=_by_http(source, place, addresses, folder, token))
+
+
+def _in_memory(stack: contextlib.ExitStack, text: str) -> str:
+    """A file without a name that holds the text, as the path by which children of the same user open it; empty for no
+    text.
+    """
+    if not text:
+        return ""
+    handle = os.memfd_create("greenroom", os.MFD_CLOEXEC)
+    stack.callback(os.close, handle)
+    os.fchmod(handle, 0o600)
+    os.write(handle, text.encode())
+    return f"/proc/{os.getpid()}/fd/{handle}"
+
+
+def _by_http(source: Source, place: rules.Place, addresses: list[str], folder: Path, token: str) -> Remote:
+    port = place.port or PORTS[place.scheme]
+    config = []
+    if addresses != [place.host]:
+        listed = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+        config.append(("http.curloptResolve", f"{place.host}:{port}:{listed}"))
+    env = {"GIT_SSL_CAINFO": os.environ["SSL_CERT_FILE"]} if os.environ.get("SSL_CERT_FILE") else {}
+    if token:
+        name = source.username or rules.USERNAMES[source.kind]
+        env |= {
+            "GIT_ASKPASS": _script(folder / "askpass", ASKPASS),
+            "GREENROOM_USERNAME": name,
+            "GREENROOM_PASSWORD_FILE": token,
+        }
+    return Remote(url=source.url, scheme=place.scheme, env=env, config=tuple(config))
+
+
+def _by_ssh(source: Source, place: rules.Place, addresses: list[str], folder: Path, key: str) -> Opened:
+    """ssh with a configuration of its own: it goes to the judged address, under the host's name, with this key or
+    none.
+    """
+    known = folder / "known_hosts"
+    known.write_text(source.known_hosts or rules.KNOWN_HOSTS.get(place.host, "") + "\n")
+    settings = {
+        "HostName": addresses[0],
+        "HostKeyAlias": place.host,
+        "CheckHostIP": "no",
+        "CanonicalizeHostname": "no",
+        "StrictHostKeyChecking": "yes" if known.read_text().strip() else "accept-new",
+        "UserKnownHostsFile": str(known),
+        "GlobalKnownHostsFile": "/dev/null",
+        "HashKnownHosts": "no",
+        "UpdateHostKeys": "no",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "IdentityFile": key or "none",
+        "PreferredAuthentications": "publickey,none",
+        "BatchMode": "yes",
+        "ForwardAgent": "no",
+        "PermitLocalCommand": "no",
+        "ClearAllForwardings": "yes",
+        "ProxyCommand": "none",
+        "ControlMaster": "no",
+        "ControlPath": "none",
+        "ConnectTimeout": "20",
+        "ServerAliveInterval": "15",
+        "RequestTTY": "no",
+        "LogLevel": "ERROR",
+    }
+    config = folder / "config"
+    config.write_text("Host *\n" + "".join(f"\t{name} {value}\n" for name, value in settings.items()))
+    env = {"GIT_SSH": _script(folder / "ssh", SSH), "GIT_SSH_VARIANT": "ssh", "GREENROOM_SSH_CONFIG": str(config)}
+    return Opened(remote=Remote(url=source.url, scheme="ssh", env=env), known_hosts=known)
+
+
+def _script(path: Path, text: str) -> str:
+    path.write_text(text)
+    path.chmod(0o700)
+    return str(path)
