@@ -34,6 +34,7 @@ fuzz: $(STAMP) ## 20,000 random calls of the API (CALLS=n, SEED=n): no 500, each
 
 lint: $(STAMP) ## ruff, import-linter and mypy
 	@$(BIN)/ruff check src tests benchmarks scripts
+	@$(BIN)/ruff format --check src tests benchmarks scripts
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m mypy
 

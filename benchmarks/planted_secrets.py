@@ -88,7 +88,8 @@ TOKENS: dict[str, Callable[[Draw], str]] = {
         f"xoxb-{text(draw, 12, string.digits)}-{text(draw, 13, string.digits)}-{text(draw, 24)}"
     ),
     "Slack user token": lambda draw: (
-        f"xoxp-{text(draw, 12, string.digits)}-{text(draw, 12, string.digits)}-{text(draw, 12, string.digits)}-{text(draw, 32, HEX)}"
+        f"xoxp-{text(draw, 12, string.digits)}-{text(draw, 12, string.digits)}-{text(draw, 12, string.digits)}"
+        f"-{text(draw, 32, HEX)}"
     ),
     "Slack webhook": lambda draw: (
         f"https://hooks.slack.com/services/T{text(draw, 8).upper()}/B{text(draw, 8).upper()}/{text(draw, 24)}"

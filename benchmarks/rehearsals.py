@@ -77,6 +77,16 @@ def blocks(migrations: list[dict]) -> list[float]:
     return [lock["seconds"] for one in migrations for lock in one["locks"] if lock["mode"] == "ShareLock"]
 
 
+def migrate(team: Team, url: str) -> float:
+    """Run the held migration. Returns the longest time that a client could not write meanwhile."""
+    writer = Writer(url)
+    writer.start()
+    team.place.run("migrations:run", "-a", team.name, cwd=team.work, timeout=900)
+    writer.over.set()
+    writer.join()
+    return writer.longest
+
+
 def one(place: Installation, folder: Path, megabytes: int) -> dict:
     """The figures of one size, on an app of its own."""
     team = Team(place, folder / str(megabytes), f"bench-{megabytes}", tests="python manage.py test accounts")
@@ -92,11 +102,7 @@ def one(place: Installation, folder: Path, megabytes: int) -> dict:
         team.push()
         row = team.wait_for_rehearsal(900)
         report = team.read("migrations:rehearsal", str(row["number"]))["report"]
-        writer = Writer(url)
-        writer.start()
-        team.place.run("migrations:run", "-a", team.name, cwd=team.work, timeout=900)
-        writer.over.set()
-        writer.join()
+        longest = migrate(team, url)
         run = team.read("migrations")["runs"][0]
         snapshot = next(row for row in team.read("pg:snapshots") if row["name"] == run["snapshot"])
         began = time.monotonic()
@@ -112,7 +118,7 @@ def one(place: Installation, folder: Path, megabytes: int) -> dict:
         "state": row["state"],
         **report["seconds"],
         "rehearsed_block": max(locks, default=0.0),
-        "real_block": round(writer.longest, 3),
+        "real_block": round(longest, 3),
         "seen_block": max(blocks(run["migrations"]), default=0.0),
         "snapshot": snapshot["seconds"],
         "restore": round(restored, 1),

@@ -77,6 +77,12 @@ def took(work) -> tuple[float, object]:
     return time.perf_counter() - began, answer
 
 
+def ruff_command(folder: Path) -> list[str]:
+    """ruff by itself, with the rules of the scan."""
+    argv = [find_ruff_bin(), "check", "--isolated", "--no-cache", "--exit-zero", "-q"]
+    return [*argv, "--select", ruff_rules.SELECT, "--ignore", ruff_rules.IGNORE, str(folder)]
+
+
 def measure(lines: int, *, large: bool) -> dict[str, float]:
     """The medians for one size."""
     runs: list[dict[str, float]] = []
@@ -91,21 +97,9 @@ def measure(lines: int, *, large: bool) -> dict[str, float]:
             "old": str(place / "old.tar"),
             "secrets": packages,
         }
-        argv = [
-            find_ruff_bin(),
-            "check",
-            "--isolated",
-            "--no-cache",
-            "--exit-zero",
-            "-q",
-            "--select",
-            ruff_rules.SELECT,
-            "--ignore",
-            ruff_rules.IGNORE,
-        ]
         for turn in range(TIMES):
             work = place / f"work{turn}"
-            bare, _ = took(lambda: subprocess.run([*argv, str(place / "new")], capture_output=True, check=True))
+            bare, _ = took(lambda: subprocess.run(ruff_command(place / "new"), capture_output=True, check=True))
             whole, result = took(lambda work=work: run_scan.run_all({**wish, "work": str(work)}, str(place)))
             assert result["outcome"] == "success", result
             assert result["total"] > lines / 5000, result["total"]

@@ -27,14 +27,15 @@ PLACES = [
 ]
 INTRODUCTION = """# The Heroku CLI
 
-`eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) at an installation; `greenroom env --token-file FILE` takes your own
-token. `heroku login`, by browser or with `-i`, works as well: `greenroom accounts:password` sets a password. A host that the CLI would not accept
-is refused by `greenroom env --host`, since the CLI would send the token to Heroku; a tunnel (`ssh -L`) or a name that contains `localhost` does
+`eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) at an installation; `greenroom env --token-file
+FILE` takes your own token. `heroku login`, by browser or with `-i`, works as well: `greenroom accounts:password` sets a
+password. A host that the CLI would not accept is refused by `greenroom env --host`, since the CLI would send the token
+to Heroku; a tunnel (`ssh -L`) or a name that contains `localhost` does
 ([from another computer](../howto/another-computer.md)).
 
-Written by `python scripts/heroku_cli.py` from the CLI's list of commands and the command lines in the tests; a test keeps it up to date. Each
-command that works has a test with the real CLI, judged by its effect. What is left out and asks this installation answers with a text that
-names what is there instead.
+Written by `python scripts/heroku_cli.py` from the CLI's list of commands and the command lines in the tests; a test
+keeps it up to date. Each command that works has a test with the real CLI, judged by its effect. What is left out and
+asks this installation answers with a text that names what is there instead.
 
 **Fixed hosts.** A few commands ask a host of Heroku's whatever the variables say, and send the token there, with the
 protocol of HEROKU_HOST: `apps:favorites`, `apps:favorites:add`, `notifications`, `dashboard`

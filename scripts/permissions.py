@@ -15,12 +15,12 @@ PAGE = ROOT / "docs" / "reference" / "permissions.md"
 
 HEAD = """# Who may do what over the API
 
-This page is written by `scripts/permissions.py` from the route table and from `apps/rules.py`; a test compares it with them, and another one
-calls each route as each role and with each scope.
+This page is written by `scripts/permissions.py` from the route table and from `apps/rules.py`; a test compares it with
+them, and another one calls each route as each role and with each scope.
 
-* **Role**: the lowest one that may. Each may what those before it may: `viewer`, `developer`, `operator`, `owner` (of the app), and an
-  administrator of the installation, who may do all. `anybody` needs no credential, `account` is every account, about itself or about the apps
-  that it can see.
+* **Role**: the lowest one that may. Each may what those before it may: `viewer`, `developer`, `operator`, `owner` (of
+  the app), and an administrator of the installation, who may do all. `anybody` needs no credential, `account` is every
+  account, about itself or about the apps that it can see.
 * **Scope**: what the token has to grant. `global` grants all. A token of a scope that grants too little gets 403.
 * An app that somebody has no role in answers **404**, in the same words as one that is not there.
 * Where the path names no app, the role is asked of the app to which the thing belongs.

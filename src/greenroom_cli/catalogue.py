@@ -168,7 +168,7 @@ accounts    tokens               accounts:tokens           list your API tokens
 accounts    tokens:create        accounts:create_token     make an API token
 accounts    tokens:revoke        accounts:revoke_token     end an API token
 audit       audit                audit:audit               show who changed what
-audit       audit:verify         audit:verify              check that no line of the audit log was changed (administrators)
+audit       audit:verify         audit:verify              check that the audit log was not changed (administrators)
 shell       help                 shell:help_command        show help for a command or a topic
 shell       version              shell:version             show the version
 shell       completion           shell:completion          print a script that completes commands in your shell

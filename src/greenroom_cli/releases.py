@@ -236,6 +236,10 @@ def finish(cx: Context, version: int, step: output.progress, seconds: float | No
             hint=f"greenroom releases:info v{version}{cx.words()}",
         )
     step.end = "refused" if row.get("refused") else "failed"
+    return _failure(cx, row, version)
+
+
+def _failure(cx: Context, row: dict[str, Any], version: int) -> CliError:
     message, _, advice = (row.get("reason") or "").partition("\nhint: ")
     return CliError(
         f"v{version} was {'refused' if row.get('refused') else 'given up'}: {message or 'no reason was given'}",

@@ -143,8 +143,8 @@ def copies(model: type[models.Model], changes: dict[str, str], app: str) -> None
     order = model._meta.pk.column
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(values)} FROM generate_series(1, {ROWS}) g,"
-            f" (SELECT * FROM {model._meta.db_table} ORDER BY {order} LIMIT 1) one"
+            f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(values)}"
+            f" FROM generate_series(1, {ROWS}) g, (SELECT * FROM {model._meta.db_table} ORDER BY {order} LIMIT 1) one"
         )
 
 

@@ -114,10 +114,10 @@ urlpatterns = [path("", page)]
 )
 def test_while_migrations_are_pending_the_page_says_whether_the_schema_is_why_it_fails(app, database, body, seen):
     write(app, {"conf/urls.py": URLS.format(body=body)})
-    settings = (
-        (app / "conf/settings.py").read_text()
-        + "\nROOT_URLCONF = 'conf.urls'\nALLOWED_HOSTS = ['shop.localhost']\nWSGI_APPLICATION = 'conf.wsgi.application'\n"
+    more = (
+        "ROOT_URLCONF = 'conf.urls'\nALLOWED_HOSTS = ['shop.localhost']\nWSGI_APPLICATION = 'conf.wsgi.application'\n"
     )
+    settings = f"{(app / 'conf/settings.py').read_text()}\n{more}"
     write(app, {"conf/settings.py": settings})
     about = probe(app, ("/", "shop.localhost"), DB=database)["about"]
     assert about["page"] == seen

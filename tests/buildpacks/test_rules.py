@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.buildpacks.errors import BuildError
-from greenroom.buildpacks.rules import package_managers, python_versions
+from greenroom.buildpacks.rules import package_managers, python_versions, version_files
 from greenroom.buildpacks.rules.app_files import read_app_json, read_procfile, read_settings, required_env
 from greenroom.buildpacks.rules.dyno_environment import build_env, command_argv, runtime_env, web_concurrency
 from greenroom.buildpacks.rules.python_versions import Interpreter
@@ -25,7 +25,7 @@ HOST = [
 
 def ask(content=None, names=(), cached=None, runtime=None):
     files = {key: value for key, value in ((".python-version", content), ("runtime.txt", runtime)) if value is not None}
-    return python_versions.requested(files, [*names, *files], cached=cached)
+    return version_files.requested(files, [*names, *files], cached=cached)
 
 
 def refused(call, *words, **options):
@@ -418,9 +418,9 @@ def test_a_byte_order_mark_is_explained_with_a_command_that_writes_none_in_power
 
 
 @pytest.mark.rule("3.2")
-@pytest.mark.parametrize("name", sorted(python_versions.MISSPELLINGS))
+@pytest.mark.parametrize("name", sorted(version_files.MISSPELLINGS))
 def test_each_name_of_herokus_list_is_refused_with_a_command_that_works(name, tmp_path):
-    assert len(python_versions.MISSPELLINGS) == 20
+    assert len(version_files.MISSPELLINGS) == 20
     for beside in (False, True):
         folder = tmp_path / str(beside)
         folder.mkdir()

@@ -180,7 +180,8 @@ def test_a_failed_download_of_corpora_says_whether_the_name_or_the_network_is_wr
 
 
 CSS = """Traceback (most recent call last):
-whitenoise.storage.MissingFileError: The file 'img/gone.png' could not be found with <whitenoise.storage.CompressedManifestStaticFilesStorage object at 0x7f>.
+whitenoise.storage.MissingFileError: The file 'img/gone.png' could not be found with \
+<whitenoise.storage.CompressedManifestStaticFilesStorage object at 0x7f>.
 
 The CSS file 'core/site.css' references a file which could not be found:
   img/gone.png
@@ -191,7 +192,8 @@ relative paths which might be pointing to the wrong location.
 DJANGO = """Post-processing 'core/site.css' failed!
 
 Traceback (most recent call last):
-ValueError: The file 'img/gone.png' could not be found with <django.contrib.staticfiles.storage.ManifestStaticFilesStorage object at 0x7f>.
+ValueError: The file 'img/gone.png' could not be found with \
+<django.contrib.staticfiles.storage.ManifestStaticFilesStorage object at 0x7f>.
 """
 MAP = (
     CSS.replace("CSS", "js")

@@ -23,7 +23,9 @@ from tests.builds.hosting import ADDED, BASE, SIX, Workshop, overlay, pip_files,
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PLANT = "import sys; sys.stderr.write('POISONED' + chr(10))"
-SPREAD = f"""for d in /greenroom/cache/*/archive-v*/*/; do [ -f "$d/typing_extensions.py" ] && echo "{PLANT}" > "$d/zz_evil.pth"; done
+SPREAD = f"""for d in /greenroom/cache/*/archive-v*/*/; do
+  [ -f "$d/typing_extensions.py" ] && echo "{PLANT}" > "$d/zz_evil.pth"
+done
 echo x > /greenroom/cache/PWNED.txt; echo x > /greenroom/cache/uv/PWNED.txt"""
 """The attack as it was reported: each wheel that has typing_extensions in it gets a file that any start of Python
 executes.

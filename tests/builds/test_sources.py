@@ -19,7 +19,8 @@ with zipfile.ZipFile("wheels/boxed-2.0-py3-none-any.whl", "w") as box:
     box.writestr("boxed.py", "WHERE = 'a wheel of the tree'\\n")
     box.writestr("boxed-2.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: boxed\\nVersion: 2.0\\n")
     box.writestr("boxed-2.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-    box.writestr("boxed-2.0.dist-info/RECORD", "boxed.py,,\\nboxed-2.0.dist-info/METADATA,,\\nboxed-2.0.dist-info/WHEEL,,\\nboxed-2.0.dist-info/RECORD,,\\n")
+    files = ("boxed.py", *("boxed-2.0.dist-info/" + name for name in ("METADATA", "WHEEL", "RECORD")))
+    box.writestr("boxed-2.0.dist-info/RECORD", "".join(name + ",,\\n" for name in files))
 END
 cd vendor/cloned
 git init -q -b main .
@@ -28,7 +29,8 @@ git -c user.name=Alice -c user.email=alice@example.com commit -qm one
 """
 POST = """#!/usr/bin/env bash
 cd /tmp
-python -c 'import beside, cloned, boxed, six; print("beside:", beside.__file__); print("cloned:", cloned.WHERE); print("boxed:", boxed.WHERE)'
+python -c 'import beside, cloned, boxed, six
+print("beside:", beside.__file__); print("cloned:", cloned.WHERE); print("boxed:", boxed.WHERE)'
 """
 
 

@@ -45,11 +45,14 @@ for folder, _, names in os.walk("."):
     for name in names:
         path = os.path.join(folder, name)
         lines = open(path).read().split("\\n")
-        found += [{{"check_id": rules.strip("/").replace("/", ".") + ".no-eval", "path": path[2:], "start": {{"line": n, "col": 12, "offset": 0}},
-            "end": {{"line": n, "col": 19, "offset": 0}}, "extra": {{"message": "eval runs text as code", "severity": "ERROR", "lines": "requires login",
-            "fingerprint": "requires login", "metadata": {{}}, "is_ignored": False}}}}
+        check = rules.strip("/").replace("/", ".") + ".no-eval"
+        extra = {{"message": "eval runs text as code", "severity": "ERROR", "lines": "requires login",
+            "fingerprint": "requires login", "metadata": {{}}, "is_ignored": False}}
+        found += [{{"check_id": check, "path": path[2:], "start": {{"line": n, "col": 12, "offset": 0}},
+            "end": {{"line": n, "col": 19, "offset": 0}}, "extra": extra}}
             for n, line in enumerate(lines, 1) if "eval(" in line and "nosem" not in line]
-errors = [{{"code": 2, "level": "error", "type": "Rule parse error", "message": "invalid rule"}}] if os.path.exists(rules + "/broken.yml") else []
+invalid = {{"code": 2, "level": "error", "type": "Rule parse error", "message": "invalid rule"}}
+errors = [invalid] if os.path.exists(rules + "/broken.yml") else []
 print(json.dumps({{"version": "1.182.0", "results": found, "errors": errors, "paths": {{"scanned": []}}}}))
 sys.exit(0)
 """

@@ -361,6 +361,9 @@ def first(w: Walker) -> str:
 
 
 D, C = "greenroom/deliveries/", "greenroom_cli/"
+SECRET_KEY_SETTING = (
+    'SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)'
+)
 FOLLOWED: dict[str, Walk] = {
     "config_vars: config:set of a refused release": Walk(refused, live),
     "evidence: config:set of a variable that the code asks for": Walk(missing_variable, live),
@@ -550,10 +553,7 @@ ELSEWHERE: dict[str, str] = {
     "greenroom/dynos/actions.py|greenroom run -a {} -- python manage.py shell": "held",
     "greenroom/dynos/actions.py|greenroom run -a {} -- COMMAND starts another": "held",
     D + 'rules/__init__.py|in the settings: DEBUG = os.environ.get("DEBUG") == "1"': "evidence",
-    D
-    + 'rules/__init__.py|in the settings: SECRET_KEY = os.environ["SECRET_KEY"]; then greenroom config:set SECRET_KEY=$(openssl rand -hex 32)': (
-        "evidence"
-    ),
+    D + f"rules/__init__.py|in the settings: {SECRET_KEY_SETTING}": "evidence",
     D + "rules/__init__.py|in the settings: {}": "evidence",
     D + "rules/__init__.py|add this line to the Procfile, commit and push: {}": "evidence",
 }

@@ -25,7 +25,8 @@ spec = dict(owner='alice', uid=7, log='logs/alice')
 def until(dyno_id, true):
     while not true(state := engine.describe(dyno_id)): time.sleep(0.01)
     return state
-build = engine.start(DynoSpec(id='b', kind='build', process='build.1', command=('/bin/sh', '-c', 'mkdir /out/slug; echo 1 > /out/slug/f'),
+build = engine.start(DynoSpec(id='b', kind='build', process='build.1',
+    command=('/bin/sh', '-c', 'mkdir /out/slug; echo 1 > /out/slug/f'),
     mounts=(Mount(target='/out', source='scratch:out', mode='rw'),), output=True, **spec))
 assert until('b', lambda s: s.phase == 'exited').exit_code == 0, engine.describe('b')
 open(home + '/run/dynos/b/output').close()

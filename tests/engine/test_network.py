@@ -27,7 +27,8 @@ import http.server, os, socketserver, time
 class It(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def answer(self, body):
-        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers()
+        self.wfile.write(body)
     def do_GET(self):
         if self.path.startswith('/slow'): time.sleep(0.4)
         self.answer(b'x' * int(self.path.rpartition('/')[2] or 2))
@@ -418,7 +419,8 @@ def test_many_slow_destinations_do_not_hold_up_a_quick_one(machine: Machine, nei
     script = f"""
 import socket, time
 for _ in range(5):
-    s = socket.create_connection(('127.0.0.1', 61080)); s.sendall(b'CONNECT {dead}:80 HTTP/1.1\\r\\n\\r\\n'); globals()[f's{{_}}'] = s
+    s = socket.create_connection(('127.0.0.1', 61080)); s.sendall(b'CONNECT {dead}:80 HTTP/1.1\\r\\n\\r\\n')
+    globals()[f's{{_}}'] = s
 time.sleep(0.1); before = time.time()
 s = socket.create_connection(('127.0.0.1', 61080)); s.sendall(b'CONNECT {neighbour}:80 HTTP/1.1\\r\\n\\r\\n')
 print(s.recv(100).split()[1].decode(), time.time() - before < 1)

@@ -93,7 +93,8 @@ import subprocess, threading, concurrent.futures as f, tempfile, ssl, sqlite3
 t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()
 print(subprocess.run(['ls', '/usr'], capture_output=True).returncode)
 with f.ProcessPoolExecutor(2) as pool: print(list(pool.map(abs, [-1, -2])))
-print(tempfile.TemporaryFile().write(b'x'), bool(ssl.create_default_context().get_ca_certs()), sqlite3.connect(':memory:'))
+trusted = bool(ssl.create_default_context().get_ca_certs())
+print(tempfile.TemporaryFile().write(b'x'), trusted, sqlite3.connect(':memory:'))
 """
     text = machine.printed(python=script)
     assert "thread" in text

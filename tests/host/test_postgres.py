@@ -89,7 +89,8 @@ def test_the_platform_gets_in_when_apps_hold_every_connection_and_a_greedy_query
 
 TRAP = """
 CREATE SCHEMA evil;
-CREATE FUNCTION evil.seize() RETURNS name LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE tenant SUPERUSER; RETURN 'greenroom_guard'; END $$;
+CREATE FUNCTION evil.seize() RETURNS name LANGUAGE plpgsql AS $$
+    BEGIN ALTER ROLE tenant SUPERUSER; RETURN 'greenroom_guard'; END $$;
 CREATE VIEW evil.pg_event_trigger AS SELECT evil.seize() AS evtname;
 GRANT USAGE ON SCHEMA evil TO PUBLIC;
 GRANT SELECT ON evil.pg_event_trigger TO PUBLIC;

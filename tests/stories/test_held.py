@@ -140,7 +140,9 @@ class Migration(migrations.Migration):
     dependencies = [("payroll", "0003_runs_and_payslips")]
     operations = [
         migrations.RunSQL("UPDATE payroll_staffmember SET name = 'lost'", migrations.RunSQL.noop),
-        migrations.RunSQL("SELECT 1 / (CASE WHEN count(*) > 0 THEN 0 ELSE 1 END) FROM payroll_staffmember", migrations.RunSQL.noop),
+        migrations.RunSQL(
+            "SELECT 1 / (CASE WHEN count(*) > 0 THEN 0 ELSE 1 END) FROM payroll_staffmember", migrations.RunSQL.noop
+        ),
     ]
 """
 

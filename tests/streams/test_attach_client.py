@@ -23,7 +23,8 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 PROGRAM = """
 import signal
 import sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background of a script is told to ignore it
+# A test run in the background of a script is told to ignore SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from greenroom_cli.attach import attach
 from greenroom_cli.errors import CliError
 try:  # noqa: SIM105 (contextlib is heavy)

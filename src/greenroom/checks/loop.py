@@ -106,18 +106,8 @@ def advance_scan(
         return run
     if "wish" not in run.data:
         write(run, data={**run.data, "wish": scanning.wish_of(app=app, home=home, sha=sha, deployed_sha=deployed_sha)})
-    wish = run.data["wish"]
     common: dict[str, Any] = {"run": run, "deployed_sha": deployed_sha, "home": home}
-    orders: dict[str, Callable[[], DynoSpec]] = {
-        scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)
-    }
-    if wish["scanners"]:
-        order = lambda: scanning.scanners_spec(app=app, sha=sha, names=wish["scanners"], **common)  # noqa: E731
-        orders[scanning.scanners_dyno_id(run)] = order
-    if slug is not None and slug.is_django:
-        built, strict = slug, wish["migrations"] == "error"
-        look = lambda: scanning.models_spec(slug=built, mounts=mounts or (), strict=strict, **common)  # noqa: E731
-        orders[scanning.models_dyno_id(run)] = look
+    orders = _scan_orders(app, sha, slug, mounts or (), common)
     states: dict[str, DynoState] = {}
     for dyno, order in orders.items():
         state = engine.describe(dyno)
@@ -127,6 +117,26 @@ def advance_scan(
     if slug is None or any(state.phase in ("starting", "running") for state in states.values()):
         return run
     return _finish(run, say, lambda: _scanned(run, states, home))
+
+
+def _scan_orders(
+    app: App, sha: str, slug: Slug | None, mounts: tuple[Mount, ...], common: dict[str, Any]
+) -> dict[str, Callable[[], DynoSpec]]:
+    """Engine id -> the spec of each dyno that the scan needs by now."""
+    run = common["run"]
+    wish = run.data["wish"]
+    orders: dict[str, Callable[[], DynoSpec]] = {
+        scanning.dyno_id(run): lambda: scanning.spec(app=app, sha=sha, **common)
+    }
+    if wish["scanners"]:
+        orders[scanning.scanners_dyno_id(run)] = lambda: scanning.scanners_spec(
+            app=app, sha=sha, names=wish["scanners"], **common
+        )
+    if slug is not None and slug.is_django:
+        orders[scanning.models_dyno_id(run)] = lambda: scanning.models_spec(
+            slug=slug, mounts=mounts, strict=wish["migrations"] == "error", **common
+        )
+    return orders
 
 
 def _scanned(run: CheckRun, states: dict[str, DynoState], home: Path) -> Outcome:

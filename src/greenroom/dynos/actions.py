@@ -253,8 +253,8 @@ def start(
     with its client.
 
     SlugDamagedError, with the row ended, when the slug's files are not what was built: nothing is started from them.
-    ConflictError when the row
-    does not want to start any more: somebody has stopped the dyno, or nobody started it for too long.
+    ConflictError when the row does not want to start any more: somebody has stopped the dyno, or nobody started it for
+    too long.
     """
     if not touch(dyno):
         raise ConflictError(
@@ -264,17 +264,8 @@ def start(
     slug = dyno.release.slug
     if slug is not None and not intact(slug, home):
         raise _damaged(dyno, slug, home)
-    order = spec(
-        dyno=dyno,
-        home=home,
-        extra=extra,
-        attach=attach,
-        tty=tty,
-        rows=rows,
-        columns=columns,
-        output=output,
-        hang_up=hang_up,
-    )
+    window = {"rows": rows, "columns": columns}
+    order = spec(dyno=dyno, home=home, extra=extra, attach=attach, tty=tty, output=output, hang_up=hang_up, **window)
     state = engine.start(order)
     Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
     dyno.state = "starting"

@@ -226,30 +226,22 @@ def judge_tree(branch: str, tree: Tree, limits: Limits = DEFAULT_LIMITS) -> list
         )
         for path, why in tree.bad[:SHOWN]
     ]
+    return [*refusals, *_unreadable(where, tree, limits)]
+
+
+def _unreadable(where: str, tree: Tree, limits: Limits) -> list[Refusal]:
+    """The limit that stopped the inspection of the tree."""
     if tree.stopped == "entries":
-        refusals.append(
-            Refusal(message=f"{where} has more than {limits.tree_entries:,} files and folders.", hint=KEEP_OUT)
-        )
+        return [Refusal(message=f"{where} has more than {limits.tree_entries:,} files and folders.", hint=KEEP_OUT)]
     if tree.stopped == "size":
-        refusals.append(
-            Refusal(
-                message=(
-                    f"{where}: its files are together more than {limits.tree_bytes / 1e6:,.0f} MB when checked out."
-                ),
-                hint=KEEP_OUT,
-            )
-        )
+        most = f"{limits.tree_bytes / 1e6:,.0f} MB"
+        message = f"{where}: its files are together more than {most} when checked out."
+        return [Refusal(message=message, hint=KEEP_OUT)]
     if tree.stopped == "time":
-        refusals.append(
-            Refusal(
-                message=(
-                    f"{where}: its files could not be counted within {limits.tree_seconds:.0f} s (so far"
-                    f" {tree.entries:,})."
-                ),
-                hint="push again; if it stays, keep generated files out of the repository",
-            )
-        )
-    return refusals
+        took = f"within {limits.tree_seconds:.0f} s (so far {tree.entries:,})"
+        hint = "push again; if it stays, keep generated files out of the repository"
+        return [Refusal(message=f"{where}: its files could not be counted {took}.", hint=hint)]
+    return []
 
 
 KEEP_OUT = (

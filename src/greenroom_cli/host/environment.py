@@ -28,13 +28,7 @@ def variables(
     HostError for a host that the Heroku CLI would not accept: it would send the token to Heroku instead.
     proxy: with what makes *.heroku.com lead here as well; HostError when the installation has no proxy."""
     host = host or install.host
-    if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
-        raise HostError(
-            f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your"
-            " token there.",
-            f"use a tunnel (ssh -L {install.api_port}:localhost:{install.api_port} ...) or a name that contains"
-            " localhost",
-        )
+    _refuse_host(host, install.api_port)
     token = _token(home, token_file)
     url = f"http://{host}:{install.api_port}" if host in LOCAL else f"https://{host}:{install.tls_port}"
     ca = _authority(home)
@@ -55,13 +49,21 @@ def variables(
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "HEROKU_DISABLE_AUTOUPDATE": "1",
     }
-    if host not in LOCAL:
-        found["HEROKU_HEADERS"] = json.dumps(
-            {"Authorization": f"Bearer {token}"}
-        )  # the CLI adds the token for these two alone
+    if host not in LOCAL:  # for the two names of LOCAL alone the CLI adds the token itself
+        found["HEROKU_HEADERS"] = json.dumps({"Authorization": f"Bearer {token}"})
     if install.postgres == "embedded":
         found["PGSSLMODE"] = "prefer"  # heroku pg:psql would insist on TLS, which this server does not speak
     return found | (_proxied(install, host, ca) if proxy else {})
+
+
+def _refuse_host(host: str, port: int) -> None:
+    """HostError for a host to which the Heroku CLI would prefer api.heroku.com."""
+    if not (ACCEPTED.match(host) or "localhost" in host or "127.0.0.1" in host):
+        raise HostError(
+            f"The Heroku CLI does not accept the host {host!r}: it would fall back to api.heroku.com and send your"
+            " token there.",
+            f"use a tunnel (ssh -L {port}:localhost:{port} ...) or a name that contains localhost",
+        )
 
 
 def _authority(home: Path) -> str:

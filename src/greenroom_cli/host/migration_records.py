@@ -24,15 +24,18 @@ OWNER = "greenroom"
 it.
 """
 FUNCTION = """
-CREATE OR REPLACE FUNCTION pg_catalog.greenroom_guard() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $guard$
+CREATE OR REPLACE FUNCTION pg_catalog.greenroom_guard() RETURNS event_trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
     r record;
 BEGIN
     FOR r IN SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'S' AS sequence, l.rolname AS role
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
         JOIN pg_roles l ON l.rolname IN (o.rolname || '_app', o.rolname || '_build')
-        WHERE c.relname IN ('django_migrations', 'alembic_version', 'django_migrations_id_seq') AND c.relkind IN ('r', 'p', 'S')
-        AND pg_has_role(c.relowner, 'USAGE') AND EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = l.oid AND a.privilege_type <> 'SELECT')
+        WHERE c.relname IN ('django_migrations', 'alembic_version', 'django_migrations_id_seq')
+        AND c.relkind IN ('r', 'p', 'S')
+        AND pg_has_role(c.relowner, 'USAGE')
+        AND EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = l.oid AND a.privilege_type <> 'SELECT')
     LOOP
         IF r.sequence THEN
             EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM %I', r.name, r.role);

@@ -95,10 +95,7 @@ def show(data: dict[str, Any]) -> str:
 def _age(seconds: int | None) -> str:
     if seconds is None:
         return "-"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
         if seconds >= size:
-            return (
-                f"{seconds // size}{unit}"
-                f" {seconds % size // (size // 60 if unit != 'd' else 3600)}{'h' if unit == 'd' else 'm' if unit == 'h' else 's'}"
-            )
+            return f"{seconds // size}{unit} {seconds % size // part}{smaller}"
     return f"{seconds}s"

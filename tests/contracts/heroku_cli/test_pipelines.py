@@ -33,8 +33,8 @@ URL = """from urllib.parse import unquote, urlsplit
 
 def parse(url):
     at = urlsplit(url)
-    return {"ENGINE": "django.db.backends.postgresql", "NAME": at.path[1:], "USER": at.username, "PASSWORD": unquote(at.password or ""),
-            "HOST": at.hostname, "PORT": at.port}
+    return {"ENGINE": "django.db.backends.postgresql", "NAME": at.path[1:], "USER": at.username,
+            "PASSWORD": unquote(at.password or ""), "HOST": at.hostname, "PORT": at.port}
 """
 URLS = """import os
 
@@ -48,7 +48,8 @@ MIGRATION = """from django.db import migrations, models
 
 class Migration(migrations.Migration):
     initial = True
-    operations = [migrations.CreateModel("Note", [("id", models.BigAutoField(primary_key=True, serialize=False, auto_created=True, verbose_name="ID"))])]
+    key = models.BigAutoField(primary_key=True, serialize=False, auto_created=True, verbose_name="ID")
+    operations = [migrations.CreateModel("Note", [("id", key)])]
 """
 FILES = {
     "requirements.txt": "django==5.2.*\npsycopg[binary]==3.*\nwaitress==3.*\n",

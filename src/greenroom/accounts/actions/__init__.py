@@ -98,14 +98,7 @@ def create_token(
 
     app, checks: limit a token of the scope ``checks:write`` to reports of these checks of one app.
     """
-    unknown = set(scopes) - set(SCOPES)
-    if unknown or not scopes:
-        raise UserError(
-            f"Unknown scope: {', '.join(sorted(unknown)) or '(none)'}.", hint=f"scopes are {', '.join(SCOPES)}"
-        )
-    problem = limits_problem(scopes=scopes, app_id=app.id if app else None, checks=checks)
-    if problem:
-        raise UserError(f"{problem[0].upper()}{problem[1:]}.")
+    _refuse_scopes(scopes, app, checks)
     plain = ids.new_token()
     expires = clock.now() + timedelta(seconds=seconds) if seconds else None
     token = Token.objects.create(
@@ -123,6 +116,18 @@ def create_token(
     detail = {"token": str(token.id), "scopes": list(scopes), **({"checks": list(checks)} if checks else {}), **others}
     audit(actor=actor, action="token.create", app=app, detail=detail)
     return token, plain
+
+
+def _refuse_scopes(scopes: tuple[str, ...], app: AppLike | None, checks: tuple[str, ...]) -> None:
+    """UserError for an unknown scope, or for limits that the scopes do not take."""
+    unknown = set(scopes) - set(SCOPES)
+    if unknown or not scopes:
+        raise UserError(
+            f"Unknown scope: {', '.join(sorted(unknown)) or '(none)'}.", hint=f"scopes are {', '.join(SCOPES)}"
+        )
+    problem = limits_problem(scopes=scopes, app_id=app.id if app else None, checks=checks)
+    if problem:
+        raise UserError(f"{problem[0].upper()}{problem[1:]}.")
 
 
 def create_token_for(*, actor: Actor, email: str) -> tuple[Account, str]:

@@ -55,10 +55,9 @@ def told(old: Release, since: list[str]) -> str:
     last = ("... " if len(since) > SHOWN else "") + ", ".join(since[-SHOWN:])
     count = "1 migration was" if len(since) == 1 else f"{len(since)} migrations were"
     verb = "is" if len(since) == 1 else "are"
-    known = (
-        looking_back(old)
-        or f"How v{old.version}'s code does after {'it' if len(since) == 1 else 'them'} is not known: no rehearsal has tried it."
-    )
+    them = "it" if len(since) == 1 else "them"
+    unknown = f"How v{old.version}'s code does after {them} is not known: no rehearsal has tried it."
+    known = looking_back(old) or unknown
     return f"{count} applied since v{old.version} and {verb} not undone by a rollback: {last}. {known}"
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
-from greenroom.buildpacks.rules import package_managers, python_versions, secret_key
+from greenroom.buildpacks.rules import package_managers, python_versions, secret_key, version_files
 from greenroom.buildpacks.rules.app_files import read_app_json, read_procfile, read_settings, required_env
 from greenroom.buildpacks.rules.dependency_files import Install, install_of, pipfile_python
 from greenroom.buildpacks.rules.python_versions import Interpreter
@@ -83,16 +83,7 @@ def make(
     policy = settings.get("policy") or {}
     manager = package_managers.choose(names, several=policy.get("package_managers", "error"))
     _no_venv(source)
-    files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
-    pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
-    request = python_versions.requested(files, names, cached=cached, pipfile=pipfile)
-    choice = python_versions.choose(
-        request,
-        interpreters,
-        manager=manager.name,
-        eol=policy.get("python_eol", "error"),
-        default=policy.get("python_default", "warn"),
-    )
+    choice = _python(source, manager, interpreters, cached, policy)
     procfile, app_json = source.read("Procfile"), source.read("app.json")
     described = read_app_json(app_json) if app_json is not None else {}
     return Plan(
@@ -113,6 +104,25 @@ def make(
         post_compile=source.read("bin/post_compile") is not None,
         nltk="nltk.txt" in source,
         better=choice.better,
+    )
+
+
+def _python(
+    source: Source,
+    manager: package_managers.Manager,
+    interpreters: Sequence[Interpreter],
+    cached: tuple[int, int] | None,
+    policy: Mapping[str, str],
+) -> python_versions.Choice:
+    """The interpreter that the files of the app ask for, within the policy of greenroom.toml."""
+    files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
+    pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
+    return python_versions.choose(
+        version_files.requested(files, source.root_names(), cached=cached, pipfile=pipfile),
+        interpreters,
+        manager=manager.name,
+        eol=policy.get("python_eol", "error"),
+        default=policy.get("python_default", "warn"),
     )
 
 

@@ -218,18 +218,15 @@ def compile_spec(
     more: tuple[Mount, ...] = (),
 ) -> DynoSpec:
     """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars,
-    as on Heroku, but
-    for the credentials of databases: a build may read the live data and cannot write any.
+    as on Heroku, but for the credentials of databases: a build may read the live data and cannot write any.
 
     env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder
-    ``env``.
-    With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
+    ``env``. With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
     """
-    layered = Mount(target=ENV, mode="overlay", lower=(env,), upper="scratch:env")
     config = as_role(config, app=app, home=home, kind=BUILD)
     seen = build_env(config=config, commit=commit, request_id=request_id)
+    names = sorted(key for key, value in config.items() if seen.get(key) == value)
     cache = (Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),) if job.get("hooks") else ()
-    environment = ((layered if writable else Mount(target=ENV, source=env)),) if env else ()
     return DynoSpec(
         id=dyno_id,
         kind="build",
@@ -238,21 +235,30 @@ def compile_spec(
         process="build.1",
         command=command(python, "build"),
         env=seen,
-        mounts=(
-            Mount(target="/app", source="scratch:app", mode="rw"),
-            *environment,
-            *more,
-            *cache,
-            Mount(target=SOURCE, source=source),
-            Mount(target=OUT, source="scratch:out", mode="rw"),
-            tools.script_mount(home),
-            *interpreter_mount(python.prefix),
-        ),
+        mounts=(*_app_mounts(env, writable), *more, *cache, *_job_mounts(source, python, home)),
         cwd="/app",
         forwards=(forward(),),
         limits=LIMITS,
         output=True,
-        stdin=json.dumps(
-            {**job, "names": sorted(key for key, value in config.items() if seen.get(key) == value)}
-        ).encode(),
+        stdin=json.dumps({**job, "names": names}).encode(),
     )
+
+
+def _job_mounts(source: str, python: Interpreter, home: Path) -> tuple[Mount, ...]:
+    """The commit, the folder for the result, the script and its interpreter."""
+    return (
+        Mount(target=SOURCE, source=source),
+        Mount(target=OUT, source="scratch:out", mode="rw"),
+        tools.script_mount(home),
+        *interpreter_mount(python.prefix),
+    )
+
+
+def _app_mounts(env: str, writable: bool) -> tuple[Mount, ...]:
+    """The app's folder, and its environment when there is one."""
+    tree = Mount(target="/app", source="scratch:app", mode="rw")
+    if not env:
+        return (tree,)
+    if writable:
+        return tree, Mount(target=ENV, mode="overlay", lower=(env,), upper="scratch:env")
+    return tree, Mount(target=ENV, source=env)

@@ -99,15 +99,17 @@ def _scripts(home: Path) -> str:
 
 
 def _uv(home: Path) -> str:
-    return f"{_place(home, f'cache/tools/uv-{uv_version()}', lambda folder: _copy(Path(find_uv_bin()), folder / 'uv', 0o755))}/uv"
+    return _file(home, f"cache/tools/uv-{uv_version()}", Path(find_uv_bin()), "uv", 0o755)
 
 
 @lru_cache
 def _certificates(home: Path, path: str, stamp: tuple[int, int]) -> str:
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-    return (
-        f"{_place(home, f'cache/tools/ca-{digest}', lambda folder: _copy(Path(path), folder / 'ca.pem', 0o644))}/ca.pem"
-    )
+    return _file(home, f"cache/tools/ca-{digest}", Path(path), "ca.pem", 0o644)
+
+
+def _file(home: Path, folder: str, source: Path, name: str, mode: int) -> str:
+    return f"{_place(home, folder, lambda fresh: _copy(source, fresh / name, mode))}/{name}"
 
 
 def _copy(source: Path, target: Path, mode: int) -> None:

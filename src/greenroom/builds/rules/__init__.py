@@ -59,32 +59,36 @@ def ended(
     """What an ended dyno means. result: what its script left behind, which the app's code may have written."""
     if phase == "lost":
         return Ended("lost", "build::lost", "The build's process was lost.", "push again")
+    return (
+        _out_of_room(exit_code, reason, result, memory_mb)
+        or _ended_by_engine(reason, detail, minutes)
+        or _ended_by_itself(exit_code, detail, result)
+    )
+
+
+def _out_of_room(exit_code: int | None, reason: str, result: dict[str, Any], memory_mb: int) -> Ended | None:
+    hint = "see what the last step above loads"
     if reason == "oom":
-        return Ended(
-            "failed",
-            "build::memory",
-            f"The build needed more than {memory_mb} MB of memory.",
-            "see what the last step above loads",
-        )
+        return Ended("failed", "build::memory", f"The build needed more than {memory_mb} MB of memory.", hint)
     if reason == "disk":
         return Ended("errored", "build::disk", "The machine's disk is full.", "greenroom doctor")
     if exit_code == FAILED and result.get("reason") == "build::memory":
         what = f"{_text(result, 'message', 200)}, as happens when more than {memory_mb} MB of memory are needed."
-        return Ended("failed", "build::memory", what, "see what the last step above loads")
+        return Ended("failed", "build::memory", what, hint)
+    return None
+
+
+def _ended_by_engine(reason: str, detail: str, minutes: float) -> Ended | None:
     if reason in ("timeout", "silence"):
-        return Ended(
-            "failed",
-            "build::timeout",
-            f"The build took longer than {minutes:.0f} minutes and was ended.",
-            "see the last step above",
-        )
+        message = f"The build took longer than {minutes:.0f} minutes and was ended."
+        return Ended("failed", "build::timeout", message, "see the last step above")
     if reason == "start":
-        return Ended(
-            "errored",
-            "build::start",
-            f"The build could not be started: {detail or 'no reason was given'}.",
-            "greenroom doctor",
-        )
+        message = f"The build could not be started: {detail or 'no reason was given'}."
+        return Ended("errored", "build::start", message, "greenroom doctor")
+    return None
+
+
+def _ended_by_itself(exit_code: int | None, detail: str, result: dict[str, Any]) -> Ended:
     if exit_code == 0 and result.get("ok") is True:
         return Ended("ok")
     if exit_code == NEEDS_BUILD:
@@ -92,12 +96,8 @@ def ended(
     if exit_code in (DOUBT, CONFLICT):
         return Ended("doubt" if exit_code == DOUBT else "conflict", message=_text(result, "message", 500))
     if exit_code == FAILED and result.get("ok") is False:
-        return Ended(
-            "failed",
-            _text(result, "reason", 80) or "build::failed",
-            _text(result, "message", 4000),
-            _text(result, "hint", 500),
-        )
+        reason = _text(result, "reason", 80) or "build::failed"
+        return Ended("failed", reason, _text(result, "message", 4000), _text(result, "hint", 500))
     ending = f"exit code {exit_code}" + (f" ({detail})" if detail else "")
     return Ended(
         "errored",

@@ -92,14 +92,11 @@ def report(
     actor: Actor | None = None,
     anew: bool = False,
 ) -> CheckRun:
-    """What another system says of a check. Repeating a report changes nothing; one after the end, or ``anew``, is a new
-    attempt.
+    """Record a report of a check. A repeated report changes nothing; one after the end, or ``anew``, is a new attempt.
 
-    annotations: maps with path, line, message, and if known column, rule, severity (1-4), tool; they are added to those
-    of the attempt.
-    actor: who reports, None for Greenroom itself. A builtin check cannot be reported, but for the platform's own
-    errors.
-    UserError for a bad sha or name, a builtin check, an unknown status or conclusion, and ``stale``.
+    annotations: maps with path, line, message, and if known column, rule, severity (1-4), tool; added to those of the
+    attempt. actor: None for Greenroom itself, which reports a builtin check only as ``error``. UserError for a bad sha
+    or name, a builtin check, an unknown status or conclusion, and ``stale``.
     """
     name = printable(name).strip()[:100]
     _refuse(sha, name, status, conclusion)
@@ -107,14 +104,10 @@ def report(
         _refuse_builtin(name)
     lock(app)
     _refuse_strangers(app, name, actor)
-    run = queries.latest_of(app, sha, name)
-    run = locked(run) if run else None  # one that is silent for too long ends without the app's lock
+    run = _latest_locked(app, sha, name)
     words = {"title": printable(title)[:255], "summary": printable(summary)[:65_535], "url": printable(url)[:2000]}
-    if run and run.status == "completed" and anew:
-        run = _attempt(app, sha, run.name, run.attempt + 1)
-    elif run and run.status == "completed":
-        known = (run.status, run.conclusion, run.title, run.summary, run.url)
-        if known == (status, conclusion, *words.values()):
+    if run and run.status == "completed":
+        if not anew and _content(run) == (status, conclusion, *words.values()):
             return run
         run = _attempt(app, sha, run.name, run.attempt + 1)
     run = run or _attempt(app, sha, name, 1)
@@ -230,19 +223,7 @@ def override(
     reported = queries.latest(app, sha)
     runs = [run for run in reported if rules.key(run.name) != rules.REHEARSAL]
     known = list({rules.key(name): name for name in [*names, *(run.name for run in reported)]}.values())
-    problem = rules.override_problem(checks=checks, known=known, reason=reason)
-    if not SHA.match(sha):
-        problem = "an override is for one commit, named by all 40 digits of its SHA"
-    if problem:
-        raise UserError(
-            f"The override is refused: {problem}.",
-            hint=f'greenroom deploy:override SHA --check NAME --reason "..." -a {app.name}',
-        )
-    if queries.policy(app).two_people and actor.account_id in set(pushers(app, sha)):
-        raise ForbiddenError(
-            f"Who pushed {sha[:8]} cannot override its checks: {app.name} wants two people for that.",
-            hint="somebody else with the role operator can",
-        )
+    _refuse_override(app=app, sha=sha, checks=checks, known=known, reason=reason, actor=actor)
     seen = {name: 0 for name in known if rules.key(name) != rules.REHEARSAL} | {run.name: run.attempt for run in runs}
     row = Override.objects.create(
         app=app,
@@ -258,6 +239,34 @@ def override(
     detail = {"sha": sha, "checks": list(checks), "reason": row.reason, "verdict": shown}
     audit(actor=actor, action="deploy.override", app=app, detail=detail)
     return row
+
+
+def _latest_locked(app: App, sha: str, name: str) -> CheckRun | None:
+    """The check's latest run under a lock of its own: a run that is silent for too long ends without the app's lock."""
+    run = queries.latest_of(app, sha, name)
+    return locked(run) if run else None
+
+
+def _content(run: CheckRun) -> tuple[str, str, str, str, str]:
+    return (run.status, run.conclusion, run.title, run.summary, run.url)
+
+
+def _refuse_override(
+    *, app: App, sha: str, checks: Sequence[str], known: Sequence[str], reason: str, actor: Actor
+) -> None:
+    problem = rules.override_problem(checks=checks, known=known, reason=reason)
+    if not SHA.match(sha):
+        problem = "an override is for one commit, named by all 40 digits of its SHA"
+    if problem:
+        raise UserError(
+            f"The override is refused: {problem}.",
+            hint=f'greenroom deploy:override SHA --check NAME --reason "..." -a {app.name}',
+        )
+    if queries.policy(app).two_people and actor.account_id in set(pushers(app, sha)):
+        raise ForbiddenError(
+            f"Who pushed {sha[:8]} cannot override its checks: {app.name} wants two people for that.",
+            hint="somebody else with the role operator can",
+        )
 
 
 def judge(*, app: App, sha: str, required: Iterable[str]) -> Verdict:

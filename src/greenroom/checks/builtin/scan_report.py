@@ -80,13 +80,8 @@ def combine(
         conclusion, bad = "success", []
     headline = _headline(parts)
     notes = [*notes, *_notes(parts)]
-    lines = [
-        *headline,
-        *_finding_lines(parts, notes),
-        *_advice(parts),
-        *_models_lines(models),
-        *_error_lines(parts[2:]),
-    ]
+    lines = [*headline, *_finding_lines(parts, notes), *_advice(parts), *_models_lines(models)]
+    lines += _error_lines(parts[2:])
     brief = "; ".join(_brief(part) for part in bad)
     return Outcome(
         conclusion=conclusion,

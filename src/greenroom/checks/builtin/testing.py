@@ -53,19 +53,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
     if travis:
         wish |= _wished(travis)
         marks |= _marked(travis, run, slug)
-    config = environment.of_tests(
-        app_json=slug.app_json,
-        is_django=slug.is_django,
-        database_url=database.url,
-        marks=marks,
-        given=for_tests(run.app, home),
-        settings=environment.seen(run.app, home),
-        folder=home / slug.folder,
-    )
-    if environment.names_settings(home / slug.folder) and "DJANGO_SETTINGS_MODULE" not in environment.declared(
-        slug.app_json
-    ):
-        config.pop("DJANGO_SETTINGS_MODULE", None)
+    config = _config(run, slug, home=home, database_url=database.url, marks=marks)
     interpreter, extra = tools.python()
     total, silence = limits_of(slug)
     return DynoSpec(
@@ -82,6 +70,23 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         output=True,
         stdin=json.dumps(wish).encode(),
     )
+
+
+def _config(run: CheckRun, slug: Slug, *, home: Path, database_url: str, marks: dict[str, str]) -> dict[str, str]:
+    """The config vars of the tests. DJANGO_SETTINGS_MODULE is left to the app's own test settings if it has any."""
+    folder = home / slug.folder
+    config = environment.of_tests(
+        app_json=slug.app_json,
+        is_django=slug.is_django,
+        database_url=database_url,
+        marks=marks,
+        given=for_tests(run.app, home),
+        settings=environment.seen(run.app, home),
+        folder=folder,
+    )
+    if environment.names_settings(folder) and "DJANGO_SETTINGS_MODULE" not in environment.declared(slug.app_json):
+        config.pop("DJANGO_SETTINGS_MODULE", None)
+    return config
 
 
 def limits_of(slug: Slug | None) -> tuple[float, float]:

@@ -31,7 +31,11 @@ class Command:
 
 
 TRAVIS = """
-travis_retry() { local code=0 n; for n in 1 2 3; do "$@" && return 0; code=$?; echo "The command failed, attempt $n of 3" >&2; done; return $code; }
+travis_retry() {
+  local code=0 n
+  for n in 1 2 3; do "$@" && return 0; code=$?; echo "The command failed, attempt $n of 3" >&2; done
+  return $code
+}
 travis_wait() { case "$1" in ''|*[!0-9]*) ;; *) shift ;; esac; "$@"; }
 travis_fold() { :; }
 travis_time_start() { :; }
@@ -51,7 +55,10 @@ for greenroom_line in "${@:1:greenroom_setup}"; do
   printf '$ %s\\n' "$greenroom_line"
   eval "$greenroom_line"
   greenroom_code=$?
-  if [ "$greenroom_code" -ne 0 ]; then printf 'This line ended with exit code %s\\n' "$greenroom_code"; exit "$greenroom_code"; fi
+  if [ "$greenroom_code" -ne 0 ]; then
+    printf 'This line ended with exit code %s\\n' "$greenroom_code"
+    exit "$greenroom_code"
+  fi
 done
 : > "$greenroom_begun"
 shift "$greenroom_setup"
@@ -59,7 +66,10 @@ for greenroom_line in "$@"; do
   printf '$ %s\\n' "$greenroom_line"
   eval "$greenroom_line"
   greenroom_code=$?
-  if [ "$greenroom_code" -ne 0 ]; then greenroom_status=$greenroom_code; printf 'This line ended with exit code %s\\n' "$greenroom_code"; fi
+  if [ "$greenroom_code" -ne 0 ]; then
+    greenroom_status=$greenroom_code
+    printf 'This line ended with exit code %s\\n' "$greenroom_code"
+  fi
 done
 exit "$greenroom_status"
 """

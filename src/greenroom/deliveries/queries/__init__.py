@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from greenroom.app_migrations.models import MigrationState
-from greenroom.app_migrations.queries import known_state, migrated_since, of_release, on_its_way, states_of
+from greenroom.app_migrations.queries import known_state, migrated_since, of_release, on_its_way
 from greenroom.app_migrations.queries.rehearsals import outlook, overridden
 from greenroom.app_migrations.rules.rehearsal_policy import Outlook
 from greenroom.apps.models import App
@@ -21,7 +18,6 @@ from greenroom.basics.ids import is_uuid
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand
 from greenroom.checks import queries as checks
 from greenroom.checks import rules as check_rules
-from greenroom.checks.models import CheckRun, Verdict
 from greenroom.deliveries import rules
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import boot_failure
@@ -176,28 +172,9 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
     """The delivery as the rules take it. ``siblings``: the other open deliveries of the app."""
     rollout = rollout_of(delivery)
     release = delivery.release
-    version = release.version if release else None
-    merges = (
-        release is not None
-        and rollout is None
-        and delivery.state == rules.WAITING
-        and release.kind in ("config", "addon")
-    )
-    newer, pipe, busy = order(delivery.seq, delivery.kind, version, [_other(s) for s in siblings])
-    progress = _progress(rollout)
-    state = known_state(release) if release else None
-    live = dynos.live(delivery.app)
-    promoted = bool(release and _promotes(release) and not delivery.forced)
-    fresh = bool(state and set(state.pending) - _pending_of_live(live))
-    ahead = outlook(release) if release and fresh and live else Outlook()
-    failure = _failure(rollout, progress)
     return Facts(
         kind=delivery.kind,
         state=delivery.state,
-        newer_waiting=newer,
-        pipe_busy=pipe,
-        stage_busy=busy,
-        replaced=merges and rules.replaced(version or 0, [_other(s) for s in siblings]),
         overtaken=delivery.kind == "push" and release is None and live_since(delivery),
         rewritten=delivery.push is not None and was_rewritten(delivery.push),
         paused=rules.is_paused(delivery.app.deploy_paused, delivery.app.deploy_paused_until, clock.now()),
@@ -206,22 +183,50 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
         release=release.status if release else "",
         gaps=bool(release and release.slug and release.status == "pending" and gaps(release.slug, release.config)),
         stage=rollout.state if rollout else "",
-        ready=progress.ready,
         steady=_steady(rollout),
-        failure=failure,
-        cause=boot_failure.of(release, failure).cause if release and failure and state and state.pending else "",
         probed=_probed(delivery),
-        pending=bool(state and state.pending) if promoted else fresh,
-        promoted=promoted,
-        lacking=bool(state and state.lacking),
-        to_rehearse=ahead.ask,
-        rehearsing=ahead.waiting,
-        unfit=ahead.unfit,
-        serving=live is not None,
         command=_command(delivery) if rollout is None else "",
         postdeploy=bool(rollout and rollout.state == "live" and command_of(delivery, "postdeploy")),
         going_back=bool(release and release.kind == "rollback" and not delivery.forced),
+        **_queue_facts(delivery, siblings, rollout),
+        **_schema_facts(delivery, rollout),
     )
+
+
+def _queue_facts(delivery: Delivery, siblings: list[Delivery], rollout: Rollout | None) -> dict[str, Any]:
+    """The app's other open deliveries that this one waits for or gives way to."""
+    release = delivery.release
+    version = release.version if release else None
+    others = [_other(sibling) for sibling in siblings]
+    newer, pipe, busy = order(delivery.seq, delivery.kind, version, others)
+    waiting = rollout is None and delivery.state == rules.WAITING
+    merges = release is not None and waiting and release.kind in ("config", "addon")
+    replaced = merges and rules.replaced(version or 0, others)
+    return {"newer_waiting": newer, "pipe_busy": pipe, "stage_busy": busy, "replaced": replaced}
+
+
+def _schema_facts(delivery: Delivery, rollout: Rollout | None) -> dict[str, Any]:
+    """The progress of the roll-out, and the pending migrations of its release."""
+    release = delivery.release
+    state = known_state(release) if release else None
+    live = dynos.live(delivery.app)
+    promoted = bool(release and _promotes(release) and not delivery.forced)
+    fresh = bool(state and set(state.pending) - _pending_of_live(live))
+    ahead = outlook(release) if release and fresh and live else Outlook()
+    progress = _progress(rollout)
+    failure = _failure(rollout, progress)
+    return {
+        "ready": progress.ready,
+        "failure": failure,
+        "cause": boot_failure.of(release, failure).cause if release and failure and state and state.pending else "",
+        "pending": bool(state and state.pending) if promoted else fresh,
+        "promoted": promoted,
+        "lacking": bool(state and state.lacking),
+        "to_rehearse": ahead.ask,
+        "rehearsing": ahead.waiting,
+        "unfit": ahead.unfit,
+        "serving": live is not None,
+    }
 
 
 def _promotes(release: Release) -> bool:
@@ -355,60 +360,6 @@ def state_of(delivery: Delivery) -> str:
     return "rolling_out" if on_its_way(delivery.release, delivery.finished_at) else "held"
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is shown beside deliveries of one app, by commit and by release; live: what serves."""
-
-    verdicts: dict[str, Verdict]
-    checks: dict[str, list[CheckRun]]
-    states: dict[UUID, MigrationState]
-    live: Rollout | None
-
-
-def around(app: App, rows: Sequence[Delivery]) -> Known:
-    """All that ``as_json`` needs of these deliveries, by a fixed number of queries."""
-    shas = {row.sha for row in rows if row.sha}
-    states = states_of(row.release_id for row in rows if row.release_id)
-    return Known(checks.newest_verdicts(app, shas), checks.latest_of_all(app, shas), states, dynos.live(app))
-
-
-def as_json(delivery: Delivery, known: Known | None = None) -> dict[str, Any]:
-    """The shape of interfaces.md, for scripts. known: of a page that ``around`` was asked for."""
-    shown = state_of(delivery)
-    known = known or around(delivery.app, [delivery])
-    verdict = known.verdicts.get(delivery.sha)
-    needed = required_keys(delivery.app, delivery.build.slug if delivery.build else None)
-    state = known.states.get(delivery.release_id) if delivery.release_id else None
-    return {
-        "id": str(delivery.id),
-        "app": {"id": str(delivery.app_id), "name": delivery.app.name},
-        "sha": delivery.sha,
-        "seq": delivery.seq,
-        "kind": delivery.kind,
-        "state": shown,
-        "reason": delivery.reason,
-        "verdict": {"colour": verdict.colour, "reasons": verdict.reasons, "text": _text(verdict, known.live)}
-        if verdict
-        else None,
-        "checks": [check_json(run, needed) for run in known.checks.get(delivery.sha, [])],
-        "build": {"id": str(delivery.build.id), "status": delivery.build.status} if delivery.build else None,
-        "release": {"version": delivery.release.version} if delivery.release else None,
-        "migrations": {"pending": state.pending if state else [], "held": shown == "held"},
-        "user": {"email": delivery.account.email if delivery.account else ""},
-        "created_at": clock.heroku_time(delivery.created_at),
-        "updated_at": clock.heroku_time(delivery.updated_at),
-        "finished_at": clock.heroku_time(delivery.finished_at if shown == delivery.state else None),
-    }
-
-
-def _text(verdict: Verdict, live: Rollout | None) -> str:
-    """The verdict in one paragraph, with what keeps running; empty when it is green."""
-    if verdict.colour == "green":
-        return ""
-    decision = check_rules.Decision(colour=cast(check_rules.Colour, verdict.colour), reasons=tuple(verdict.reasons))
-    return check_rules.withheld(decision, serving=f"v{live.release.version}" if live else "")
-
-
 def required_keys(app: App, slug: Slug | None) -> frozenset[str]:
     """All required checks, the rehearsal too, as they are compared: without regard to case."""
     return frozenset(map(check_rules.key, _required(app, slug)))
@@ -425,21 +376,3 @@ def required_of(app: App, sha: str) -> frozenset[str]:
         .first()
     )
     return required_keys(app, newest.build.slug if newest and newest.build else None)
-
-
-def check_json(run: Any, needed: Collection[str]) -> dict[str, Any]:
-    """A check run as the API and the delivery show it. needed: ``required_of`` its commit."""
-    return {
-        "id": str(run.id),
-        "name": run.name,
-        "sha": run.sha,
-        "attempt": run.attempt,
-        "status": run.status,
-        "conclusion": run.conclusion or None,
-        "required": check_rules.key(run.name) in needed,
-        "title": run.title,
-        "summary": run.summary,
-        "url": run.url or None,
-        "started_at": clock.heroku_time(run.started_at),
-        "finished_at": clock.heroku_time(run.finished_at),
-    }

@@ -161,11 +161,8 @@ def news(row: Release) -> dict[str, str]:
     if old is None or row.slug is None:
         return {}
     reason = old.reason.partition("\n")[0].rstrip(".")
-    return {
-        "X-Heroku-Warning": f"v{row.version} also releases commit {row.slug.commit[:8]} of v{old.version}, which never served: {reason}."[
-            :1000
-        ]
-    }
+    text = f"v{row.version} also releases commit {row.slug.commit[:8]} of v{old.version}, which never served: {reason}."
+    return {"X-Heroku-Warning": text[:1000]}
 
 
 def news_of(app: App) -> dict[str, str]:

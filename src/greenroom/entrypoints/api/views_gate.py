@@ -19,6 +19,7 @@ from greenroom.deliveries.actions import held as holding
 from greenroom.deliveries.actions.retries import retry
 from greenroom.deliveries.loop import gate
 from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.queries import representation
 from greenroom.deliveries.queries.remedies import hint_of, remedy_of
 from greenroom.dynos import queries as dynos
 from greenroom.entrypoints.api import client_urls, shapes, signed_links, views_rehearsals
@@ -55,13 +56,13 @@ def list_deliveries(call: Call) -> Listing:
 
 
 def _deliveries(app: App, rows: list[Delivery]) -> list[dict[str, Any]]:
-    known = delivery_queries.around(app, rows)
+    known = representation.around(app, rows)
     return [_delivery(row, known) for row in rows]
 
 
-def _delivery(row: Delivery, known: delivery_queries.Known | None = None) -> dict[str, Any]:
+def _delivery(row: Delivery, known: representation.Known | None = None) -> dict[str, Any]:
     about = {"hint": hint_of(row) or None, "remedy": remedy_of(row) or None, "transcript_url": transcript_url(row)}
-    return {**delivery_queries.as_json(row, known), **about}
+    return {**representation.as_json(row, known), **about}
 
 
 @route("GET", "/apps/{app}/deliveries/{delivery}", "view", returns="delivery")
@@ -107,7 +108,7 @@ def list_checks(call: Call) -> list[dict[str, Any]]:
     needed = delivery_queries.required_of(call.app, sha)
     rows = check_queries.latest(call.app, sha)
     counts = check_queries.counts(rows)
-    return [{**delivery_queries.check_json(row, needed), "annotations_count": counts.get(row.pk, 0)} for row in rows]
+    return [{**representation.check_json(row, needed), "annotations_count": counts.get(row.pk, 0)} for row in rows]
 
 
 @route("GET", "/apps/{app}/checks/{check}/annotations", "view", returns="[annotation]")
@@ -142,7 +143,7 @@ def rerun(call: Call) -> list[dict[str, Any]]:
     sha = commit_of(call, call.text("sha"))
     gate.rerun(app=call.app, sha=sha, actor=call.actor, name=call.text("name") or None, home=HOME)
     needed = delivery_queries.required_of(call.app, sha)
-    return [delivery_queries.check_json(row, needed) for row in check_queries.latest(call.app, sha)]
+    return [representation.check_json(row, needed) for row in check_queries.latest(call.app, sha)]
 
 
 @route("POST", "/apps/{app}/overrides", "override", takes="override.create", returns="201 override")

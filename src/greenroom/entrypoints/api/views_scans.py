@@ -17,6 +17,7 @@ from greenroom.checks.models import CheckRun, GatePolicy, Ignore
 from greenroom.checks.rules import sarif_import
 from greenroom.deliveries import queries as delivery_queries
 from greenroom.deliveries.loop import gate
+from greenroom.deliveries.queries import representation
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.api.views_gate import commit_of
@@ -79,8 +80,7 @@ def upload(call: Call) -> Reply:
     needed = delivery_queries.required_of(call.app, sha)
     return Reply(
         [
-            delivery_queries.check_json(run, needed)
-            | {"notes": run.notes, "annotations_count": run.annotations.count()}
+            representation.check_json(run, needed) | {"notes": run.notes, "annotations_count": run.annotations.count()}
             for run in runs
         ],
         201,

@@ -106,11 +106,8 @@ def take(
     limits: Limits = DEFAULT_LIMITS,
 ) -> Answer | None:
     """Move the protected branch to a commit that was fetched, as a push would: judged, its intent first, then the
-    objects, the ref, the
-    record. None when a push holds the repository just now. Killed anywhere, ``reconcile`` says what became of it.
-    PlatformError, OSError.
-
-    forced: somebody has decided that the branch may lose commits; without that such a commit is refused.
+    objects, the ref, the record. None when a push holds the repository just now. Killed anywhere, ``reconcile`` says
+    what became of it. PlatformError, OSError. forced: somebody has decided that the branch may lose commits.
     """
     repo = home / app.repo_folder
     ref = f"refs/heads/{app.protected_branch}"
@@ -134,11 +131,17 @@ def take(
             forced=forced,
         )
         if answer.accepted:
-            if quarantine is not None:
-                fetch.keep(repo, quarantine)
-            runner.output(repo, ["update-ref", "--no-deref"], args=[ref, commit, before])
-            settle(app=app, home=home)
+            _move(app, home, update, quarantine)
         return answer
+
+
+def _move(app: App, home: Path, update: Update, quarantine: Path | None) -> None:
+    """Keep the new objects, move the ref, and settle the intent."""
+    repo = home / app.repo_folder
+    if quarantine is not None:
+        fetch.keep(repo, quarantine)
+    runner.output(repo, ["update-ref", "--no-deref"], args=[update.ref, update.after, update.before])
+    settle(app=app, home=home)
 
 
 def loses(repo: Path, before: str, after: str, quarantine: Path | None = None) -> bool:

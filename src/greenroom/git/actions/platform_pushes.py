@@ -83,29 +83,26 @@ def lend(*, source: App, target: App, home: Path, sha: str) -> None:
     """
     queries.commit(source, home, sha)
     giving, taking = (queries.repository_path(app, home) for app in (source, target))
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     packer = subprocess.Popen(
         runner.command(["pack-objects", "--quiet", "--revs", "--stdout", "--thin"]),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=nothing,
         env=runner.environment(giving),
         cwd="/",
     )
     indexer = subprocess.Popen(
         runner.command(["index-pack", "--stdin", "--fix-thin", "--strict"]),
         stdin=packer.stdout,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=nothing,
+        stderr=pipe,
         env=runner.environment(taking),
         cwd="/",
     )
     for child in (packer, indexer):
         runner.limit(child.pid)
-    assert packer.stdin
-    assert packer.stdout
-    packer.stdout.close()
-    packer.stdin.write(f"{sha}\n".encode())
-    packer.stdin.close()
+    _ask_for(packer, sha)
     try:
         _, complaint = indexer.communicate(timeout=queries.ARCHIVE_SECONDS)
         code = packer.wait(timeout=10)
@@ -119,3 +116,12 @@ def lend(*, source: App, target: App, home: Path, sha: str) -> None:
         raise PlatformError(
             f"The commit {sha[:8]} could not be copied: {runner.complaint(complaint)}", hint="greenroom doctor"
         )
+
+
+def _ask_for(packer: subprocess.Popen[bytes], sha: str) -> None:
+    """Name the commit to pack, and leave the packer's output to the other child."""
+    assert packer.stdin
+    assert packer.stdout
+    packer.stdout.close()
+    packer.stdin.write(f"{sha}\n".encode())
+    packer.stdin.close()

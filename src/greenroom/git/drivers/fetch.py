@@ -239,15 +239,19 @@ def _transfer(
         try:
             trouble = _watch(child, draft, time.monotonic() + seconds, most)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            _kill(child)
         said, complaint = _start_of(out), _start_of(err)
     if trouble:
         raise trouble
     if child.returncode:
         raise failure(complaint.decode("utf-8", "replace"))
     return said
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def _start_of(stream: object) -> bytes:

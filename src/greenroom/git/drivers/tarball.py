@@ -55,18 +55,12 @@ def import_tarball(
     """A commit of the app's repository with the files of ``tarball`` (tar, plain or by gzip, bzip2 or xz). No ref
     moves.
 
-    How to use it: ``sha = import_tarball(...).sha``, then either build that commit (``builds.actions.start``), or let
-    it be delivered as a push
-    is: give ``parent=git.queries.head(app, home, app.protected_branch)`` and call ``git.moves.move_branch(app=...,
-    sha=sha, ...)``; the delivery
-    opens by itself. ``git.uploads.file_of`` gives the file behind a ``get_url`` of ``POST /sources``.
-
-    The folder that all files of an archive share, as GitHub's have one, is left out. at: seconds since the epoch; the
-    same arguments give
-    the same commit. UserError for what is no archive or holds what no commit may hold: paths upwards or absolute,
-    ``.git``, devices, pipes,
-    sparse files, links through links, too many or too large files. PlatformError when git or the disk fails. Takes up
-    to two minutes.
+    Build the commit (``builds.actions.start``), or deliver it as a push: give ``parent=git.queries.head(app, home,
+    app.protected_branch)`` and call ``git.actions.platform_pushes.move_branch``. The folder that all files of an
+    archive share, as GitHub's have one, is left out. at: seconds since the epoch; the same arguments give the same
+    commit. UserError for what is no archive or holds what no commit may hold: paths upwards or absolute, ``.git``,
+    devices, pipes, sparse files, links through links, too many or too large files. PlatformError when git or the disk
+    fails. Takes up to two minutes.
     """
     repo = queries.repository_path(app, home)
     quarantine = repo / "objects" / f"incoming-{secrets.token_hex(8)}"

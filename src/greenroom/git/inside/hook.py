@@ -39,9 +39,8 @@ def main(name: str) -> int:
     try:
         return run(name)
     except BlockingIOError:
-        say(
-            f" !     Another push to this app has held its repository for {LOCK_SECONDS:.0f} s; nothing was changed.".encode()
-        )
+        held = f"Another push to this app has held its repository for {LOCK_SECONDS:.0f} s"
+        say(f" !     {held}; nothing was changed.".encode())
         say(b"       hint: push again when it has ended")
         return 1
     except (OSError, ValueError) as error:

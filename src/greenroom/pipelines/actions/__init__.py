@@ -25,6 +25,7 @@ from greenroom.dynos.queries import live
 from greenroom.pipelines import queries, rules
 from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig
 from greenroom.releases.models import Release
+from greenroom.slugs.models import Slug
 
 
 @transaction.atomic
@@ -199,22 +200,15 @@ def promote(
     vars.
 
     All rows in one transaction: the releases and their deliveries are open when it ends, and the loop carries them out.
-    forced: names of
-    targets that do not wait for their pending migrations. UserError, ConflictError when there is nothing to promote.
+    forced: names of targets that do not wait for their pending migrations. UserError, ConflictError when there is
+    nothing to promote.
     """
     apps.lock_apps([source.pk, *(app.pk for app in targets)])
     stages = queries.stages(queries.couplings(pipeline))
     problem = rules.promotion_problem(source=source.name, stages=stages, targets=[app.name for app in targets])
     if problem:
         raise UserError(problem, hint=f"greenroom pipelines:info {pipeline.name}")
-    chosen = Release.objects.select_related("slug").get(
-        pk=(release or _serving(source)).pk
-    )  # with its slug, if that is still kept
-    if chosen.slug is None or chosen.status != "succeeded":
-        raise ConflictError(
-            f"v{chosen.version} of {source.name} cannot be promoted: {_why(chosen)}.",
-            hint=f"greenroom releases -a {source.name}",
-        )
+    chosen, slug = _promotable(source, release)
     row = Promotion.objects.create(
         pipeline=pipeline, source=source, source_release=chosen, account_id=actor.account_id, forced=list(forced)
     )
@@ -223,19 +217,26 @@ def promote(
             actor=actor,
             app=app,
             home=home,
-            slug=chosen.slug,
+            slug=slug,
             force=app.name in forced,
-            description=f"Promote {source.name} v{chosen.version} {chosen.slug.commit[:8]}",
+            description=f"Promote {source.name} v{chosen.version} {slug.commit[:8]}",
         )
         PromotionTarget.objects.create(promotion=row, app=app, release=made)
-    detail = {
-        "version": chosen.version,
-        "targets": [app.name for app in targets],
-        "forced": list(forced),
-        "digest": chosen.slug.digest,
-    }
+    names = [app.name for app in targets]
+    detail = {"version": chosen.version, "targets": names, "forced": list(forced), "digest": slug.digest}
     _note(actor, pipeline, "promote", source, **detail)
     return row
+
+
+def _promotable(source: App, release: Release | None) -> tuple[Release, Slug]:
+    """The release to promote and its slug, if that is still kept; else ConflictError."""
+    chosen = Release.objects.select_related("slug").get(pk=(release or _serving(source)).pk)
+    if chosen.slug is None or chosen.status != "succeeded":
+        raise ConflictError(
+            f"v{chosen.version} of {source.name} cannot be promoted: {_why(chosen)}.",
+            hint=f"greenroom releases -a {source.name}",
+        )
+    return chosen, chosen.slug
 
 
 def _serving(app: App) -> Release:

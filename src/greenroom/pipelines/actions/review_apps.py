@@ -108,17 +108,7 @@ def begin(
     refuse_given(environment or {})
     apps.lock_apps([parent_of(pipeline).pk])
     lock(pipeline)
-    known = ReviewApp.objects.filter(pipeline=pipeline).exclude(state="deleted").exclude(state="errored", app=None)
-    same = known.filter(branch=branch).first()
-    if same:
-        raise ConflictError(
-            f"The branch {branch} has a review app already: {same.app_name}.", hint=f"greenroom open -a {same.app_name}"
-        )
-    if known.count() >= MOST:
-        raise ConflictError(
-            f"{pipeline.name} has {MOST} review apps already.",
-            hint=f"greenroom reviewapps -p {pipeline.name}; then reviewapps:destroy one",
-        )
+    _refuse_another(pipeline, branch)
     parent, config = parent_of(pipeline), ReviewAppConfig.objects.filter(pipeline=pipeline).first()
     name = rules.review_app_name(
         base=(config and config.base_name) or parent.name, branch=branch, random=ids.new_secret(2)
@@ -142,6 +132,21 @@ def begin(
         detail={"pipeline": pipeline.name, "branch": branch, "app": name},
     )
     return row
+
+
+def _refuse_another(pipeline: Pipeline, branch: str) -> None:
+    """ConflictError when the branch has a review app already, or the pipeline has as many as it may."""
+    known = ReviewApp.objects.filter(pipeline=pipeline).exclude(state="deleted").exclude(state="errored", app=None)
+    same = known.filter(branch=branch).first()
+    if same:
+        raise ConflictError(
+            f"The branch {branch} has a review app already: {same.app_name}.", hint=f"greenroom open -a {same.app_name}"
+        )
+    if known.count() >= MOST:
+        raise ConflictError(
+            f"{pipeline.name} has {MOST} review apps already.",
+            hint=f"greenroom reviewapps -p {pipeline.name}; then reviewapps:destroy one",
+        )
 
 
 def _refused(pipeline: Pipeline, branch: str) -> QuerySet[ReviewApp]:

@@ -22,6 +22,7 @@ from django.db.models import Exists, F, Max, OuterRef, QuerySet
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.apps.actions import lock_apps
+from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, UserError
 from greenroom.basics.guard import Guard
@@ -62,13 +63,8 @@ def start(
     commit_branch: str,
     commit_message: str,
 ) -> TestRun:
-    """A test run of an archive, in the pipeline's first app. The archive becomes a commit first, outside of any
-    transaction.
-    """
-    app = queries.parent_app(pipeline)
-    if app is None:
-        hint = f"greenroom pipelines:add {pipeline.name} -a APP --stage staging"
-        raise UserError(f"The pipeline {pipeline.name} has no app whose tests could be run.", hint=hint)
+    """A test run of an archive, in the pipeline's first app. The archive becomes a commit outside a transaction."""
+    app = _first_app(pipeline)
     title = f"ci:run of {commit_branch[:100]}: {commit_message[:200]}"
     made = import_tarball(
         app=app,
@@ -94,6 +90,14 @@ def start(
         detail = {"pipeline": pipeline.name, "number": row.number, "sha": made.sha, "claimed": row.commit_sha}
         audit(actor=actor, action="pipeline.test_run", app=app, detail=detail)
     return row
+
+
+def _first_app(pipeline: Pipeline) -> App:
+    app = queries.parent_app(pipeline)
+    if app is None:
+        hint = f"greenroom pipelines:add {pipeline.name} -a APP --stage staging"
+        raise UserError(f"The pipeline {pipeline.name} has no app whose tests could be run.", hint=hint)
+    return app
 
 
 def _row(pipeline: Pipeline, **columns: object) -> TestRun:

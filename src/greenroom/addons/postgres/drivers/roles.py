@@ -44,7 +44,8 @@ BEGIN
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, %I', r.name, app, build);
     END LOOP;
-    FOR r IN SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, c.relname = ANY ({ledgers}) AS ledger, c.relkind = 'S' AS sequence
+    FOR r IN SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, c.relname = ANY ({ledgers}) AS ledger,
+            c.relkind = 'S' AS sequence
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         AND pg_has_role({owner}, c.relowner, 'USAGE')
@@ -59,7 +60,8 @@ BEGIN
                 EXECUTE format('GRANT SELECT ON SEQUENCE %s TO %I', r.name, build);
             END IF;
         ELSIF r.ledger THEN
-            IF has_table_privilege(app, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') OR NOT has_table_privilege(app, r.oid, 'SELECT') THEN
+            IF has_table_privilege(app, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+                OR NOT has_table_privilege(app, r.oid, 'SELECT') THEN
                 EXECUTE format('REVOKE ALL ON %s FROM %I, %I', r.name, app, build);
                 EXECUTE format('GRANT SELECT ON %s TO %I, %I', r.name, app, build);
             END IF;

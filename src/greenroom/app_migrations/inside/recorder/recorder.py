@@ -151,34 +151,14 @@ class Recorder:
 
         executor = MigrationExecutor(self.connection)
         wanted = {tuple(name.split(".", 1)) for name in self.job.get("plan") or ()}
-        keys = [
-            key for key in executor.loader.applied_migrations if key in wanted and key in executor.loader.graph.nodes
-        ]
-        order = [
-            (one.app_label, one.name)
-            for one, _ in executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)
-        ]
-        back = [(executor.loader.graph.nodes[key], True) for key in reversed(order) if key in keys]
-        stuck = [
-            str(migration)
-            for migration, _ in back
-            if not all(self.probe.reversible(one) for one in migration.operations)
-        ]
-        squashed = [
-            ".".join(key)
-            for key in sorted(wanted - set(keys))
-            if key in executor.loader.replacements or key in executor.loader.applied_migrations
-        ]
-        if stuck or len(keys) != len(wanted):
-            others = (
-                ", ".join(squashed) + ": squashed, and can only be taken back as a whole"
-                if squashed
-                else "not all are applied"
-            )
-            self.answer["reverse"] = {
-                "done": False,
-                "detail": (", ".join(reversed(stuck)) + " cannot be undone") if stuck else others,
-            }
+        loader = executor.loader
+        keys = [key for key in loader.applied_migrations if key in wanted and key in loader.graph.nodes]
+        plan = executor.migration_plan(loader.graph.leaf_nodes(), clean_start=True)
+        order = [(one.app_label, one.name) for one, _ in plan]
+        back = [(loader.graph.nodes[key], True) for key in reversed(order) if key in keys]
+        obstacle = self.obstacle(loader, back, wanted - set(keys))
+        if obstacle:
+            self.answer["reverse"] = {"done": False, "detail": obstacle}
             return self.end("ok", "")
         self.limits()
         began = time.perf_counter()
@@ -188,17 +168,29 @@ class Recorder:
             traceback.print_exc()
             self.answer["reverse"] = {"done": False, "detail": self.probe.explain(error)[1]}
             return self.end("ok", "")
-        now = catalogue.listing(self.raw)
-        differences = ["missing: " + line for line in self.job.get("gone") or () if line not in now]
-        differences += ["left over: " + line for line in self.job.get("added") or () if line in now]
+        differences = self.differences()
         seconds = round(time.perf_counter() - began, 4)
-        self.answer["reverse"] = {
-            "done": True,
-            "detail": "",
-            "seconds": seconds,
-            "differences": [line[:300] for line in differences[:50]],
-        }
+        self.answer["reverse"] = {"done": True, "detail": "", "seconds": seconds, "differences": differences}
         return self.end("ok", "")
+
+    def obstacle(self, loader, back, missing):
+        """Why the plan ``back`` can't run; empty when it can. missing: migrations of the job that it lacks."""
+        stuck = [str(one) for one, _ in back if not all(self.probe.reversible(step) for step in one.operations)]
+        if stuck:
+            return ", ".join(reversed(stuck)) + " cannot be undone"
+        squashed = [
+            ".".join(key) for key in sorted(missing) if key in loader.replacements or key in loader.applied_migrations
+        ]
+        if squashed:
+            return ", ".join(squashed) + ": squashed, and can only be taken back as a whole"
+        return "not all are applied" if missing else ""
+
+    def differences(self):
+        """At most 50 lines about how the schema differs from the one before the job's migrations."""
+        now = catalogue.listing(self.raw)
+        lines = ["missing: " + line for line in self.job.get("gone") or () if line not in now]
+        lines += ["left over: " + line for line in self.job.get("added") or () if line in now]
+        return [line[:300] for line in lines[:50]]
 
     def end(self, status, detail):
         """The whole answer."""

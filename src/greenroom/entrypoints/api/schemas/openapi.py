@@ -45,7 +45,8 @@ RANGE = {
 }
 LEAD = """Heroku's Platform API as far as Greenroom has it, and Greenroom's own resources under the same roof.
 
-Send a token as `Authorization: Bearer TOKEN`, or as the password of Basic authentication. Lists come in pages: 206 with Next-Range while there is
+Send a token as `Authorization: Bearer TOKEN`, or as the password of Basic authentication. Lists come in pages: \
+206 with Next-Range while there is
 more. Answers have an ETag; errors have one shape. What each route needs of role and scope is in `x-permission`."""
 
 

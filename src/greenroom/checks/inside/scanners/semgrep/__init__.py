@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 from ..kind import Raw, Report, ScanError, Scanner, Sources, ended, python, read_json, relative, run, silent
 
@@ -25,18 +26,7 @@ def look(tool: str, sources: Sources) -> Report:
         raise ScanError(
             f"there are no rules: put them into {RULES}/ of the repository, or take semgrep out of greenroom.toml"
         )
-    argv = [
-        python(tool),
-        os.path.join(tool, "bin", "semgrep"),
-        "scan",
-        "--config",
-        rules,
-        "--json",
-        "--quiet",
-        "--metrics=off",
-    ]
-    argv += ["--disable-version-check", "--no-git-ignore", "--exclude", RULES, "."]
-    code, out, said = run(argv, cwd=sources.folder, env=QUIET)
+    code, out, said = run(_argv(tool, rules), cwd=sources.folder, env=QUIET)
     if code not in (0, 1) and not out.startswith("{"):
         raise ended(code, out, said)
     if not out:
@@ -55,18 +45,24 @@ def look(tool: str, sources: Sources) -> Report:
     if not isinstance(rows, list):
         raise ScanError("its report has no results")
     prefix = rules.strip("/").replace("/", ".") + "."
-    found = [
-        Raw(
-            rule=str(row["check_id"]).split(prefix)[-1].split(f"{RULES.strip('.')}.")[-1],
-            path=relative(row["path"], sources),
-            line=int(row["start"]["line"]),
-            message=str(row["extra"]["message"]).strip(),
-            severity=SEVERITIES.get(str(row["extra"].get("severity", "")).upper(), 3),
-            column=int(row["start"].get("col", 0)),
-        )
-        for row in rows
-    ]
+    found = [_finding(row, prefix, sources) for row in rows]
     return Report(found, sum(len(SILENCED.findall(text)) for text in sources.files.values()))
+
+
+def _argv(tool: str, rules: str) -> list[str]:
+    argv = [python(tool), os.path.join(tool, "bin", "semgrep"), "scan", "--config", rules, "--json", "--quiet"]
+    return [*argv, "--metrics=off", "--disable-version-check", "--no-git-ignore", "--exclude", RULES, "."]
+
+
+def _finding(row: dict[str, Any], prefix: str, sources: Sources) -> Raw:
+    return Raw(
+        rule=str(row["check_id"]).split(prefix)[-1].split(f"{RULES.strip('.')}.")[-1],
+        path=relative(row["path"], sources),
+        line=int(row["start"]["line"]),
+        message=str(row["extra"]["message"]).strip(),
+        severity=SEVERITIES.get(str(row["extra"].get("severity", "")).upper(), 3),
+        column=int(row["start"].get("col", 0)),
+    )
 
 
 SCANNER = Scanner(
