@@ -14,7 +14,6 @@ from greenroom_cli.errors import CliError
 
 PATIENCE = 120.0
 """Seconds that a command waits for the worker's look."""
-KINDS = ("github", "gitlab", "gitea", "git")
 
 
 @verb(
@@ -51,7 +50,9 @@ KINDS = ("github", "gitlab", "gitea", "git")
 @click.option(
     "--username", metavar="NAME", help="The user name that goes with the token, where the forge asks for one."
 )
-@click.option("--kind", type=click.Choice(KINDS), help="Which forge it is (default: by the host's name, else git).")
+@click.option(
+    "--kind", metavar="KIND", help="Which forge it is, such as gitlab (default: by the host's name, else git)."
+)
 @click.option("--api", metavar="URL", help="The root of the forge's API, where it cannot be guessed.")
 @click.option(
     "--interval",

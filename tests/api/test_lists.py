@@ -65,7 +65,10 @@ LISTS: dict[str, tuple[str, dict[str, str]]] = {
     "/apps/{app}/rehearsals": ("app_migrations.Rehearsal", {"number": "{0} + 1000 + g"}),
     "/apps/{app}/log-drains": ("logs.LogDrain", {"token": "'d.' || g", "url": "{0} || g"}),
     "/apps/{app}/webhooks": ("webhooks.Webhook", {}),
-    "/apps/{app}/webhook-deliveries": ("webhooks.Telling", {"event_id": "(SELECT id FROM nth_event WHERE n = g)"}),
+    "/apps/{app}/webhook-deliveries": (
+        "webhooks.WebhookDelivery",
+        {"event_id": "(SELECT id FROM nth_event WHERE n = g)"},
+    ),
     "/apps/{app}/webhook-events": ("webhooks.Event", {}),
     "/pipelines": ("pipelines.Pipeline", {"name": "'pipe-' || g"}),
     "/pipelines/{pipeline}/pipeline-couplings": (

@@ -37,7 +37,7 @@ from greenroom.engine.memory import MemoryEngine
 from greenroom.entrypoints.api.drivers import use_engine
 from greenroom.releases.actions import conclude, release
 from greenroom.slugs.models import Slug
-from greenroom.webhooks.models import Event, Telling
+from greenroom.webhooks.models import Event, WebhookDelivery
 from tests.api import world_more
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB{:02}mJ7JX0nqGrUgj1cMsCZCFqb0l1hU0R2vXyLHTdI0 alice@laptop"
@@ -250,7 +250,7 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
     )
     webhook = app.webhooks.create(url="https://example.com/hook", include=["api:release"], level="notify", secret=b"x")
     event = Event.objects.create(app=app, include="api:release", payload={"a": 1})
-    telling = Telling.objects.create(webhook=webhook, event=event)
+    delivery = WebhookDelivery.objects.create(webhook=webhook, event=event)
     spare, _ = accounts.create_token(actor=owner, account=account)
     return {
         "addon": [addon.name, str(addon.id)],
@@ -266,7 +266,7 @@ def _kept(owner: Actor, app: App, home: Path, built: dict[str, list[str]]) -> di
         "hostname": [domain.hostname],
         "email": [f"bob-of-{app.name}@example.com"],
         "token": [str(token.id)],
-        "id": [str(webhook.pk), str(telling.pk), str(event.pk), str(key.id), str(spare.id), "~"],
+        "id": [str(webhook.pk), str(delivery.pk), str(event.pk), str(key.id), str(spare.id), "~"],
     }
 
 

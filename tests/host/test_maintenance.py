@@ -30,7 +30,7 @@ def fails_for(app, done):
     """A step that fails for one app, and notes the others."""
 
     def step(*given, **named):
-        one = named.get("app") or given[0]
+        one = named.get("app") or named.get("source") or given[0]
         one = one if isinstance(one, App) else one.app
         if one.pk == app.pk:
             raise RuntimeError("a bug of ours")
@@ -80,8 +80,8 @@ def test_webhooks_of_one_app_do_not_stop_those_of_another(shop, cafe, home, monk
     for app in (shop, cafe):
         Webhook.objects.create(app=app, url="https://example.com/", include=["api:release"], level="notify")
     done = []
-    monkeypatch.setattr(webhooks, "look_at", fails_for(shop, done))
-    webhooks.WebhookTurn(home, hands=0).turn()
+    monkeypatch.setattr(webhooks.events, "look_at", fails_for(shop, done))
+    webhooks.Loop(home, hands=0).turn()
     assert done == [cafe.name]
 
 
@@ -90,14 +90,15 @@ def test_reports_of_one_source_do_not_stop_those_of_another(shop, cafe, home, se
         Source.objects.create(
             app=app,
             url=f"https://github.example/x/{app.name}.git",
+            kind="github",
             api="https://github.example/api",
             token=b"x",
             interval=300,
             hook=app.name,
         )
     done = []
-    monkeypatch.setattr(reports, "note_wanted", fails_for(shop, done))
-    reports.ReportTurn(home, settings.INSTALLATION).turn()
+    monkeypatch.setattr(reports.actions, "note_wanted", fails_for(shop, done))
+    reports.Loop(home, settings.INSTALLATION).turn()
     assert done == [cafe.name]
 
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from greenroom.accounts import actions as accounts
 from greenroom.accounts.models import Account
 from greenroom.basics import outgoing
-from greenroom.sources.loop import SourceTurn
-from greenroom.sources.loop.reports import ReportTurn
+from greenroom.sources.loop import Loop
+from greenroom.sources.loop.reports import Loop as ReportLoop
 from greenroom.sources.models import Source
 from tests.sources.forge import Repo, forging
 
@@ -67,7 +67,7 @@ def api(alice, shop):
 @pytest.fixture
 def look(home):
     """One turn of the worker, as if everything were due; the source afterwards."""
-    turns = SourceTurn(home, HERE, hands=0)
+    turns = Loop(home, HERE, hands=0)
     turns.first = False
 
     def turn(due=True):
@@ -81,4 +81,4 @@ def look(home):
 
 @pytest.fixture
 def tell(home):
-    return ReportTurn(home, {"http_port": 8080}, HERE).turn
+    return ReportLoop(home, {"http_port": 8080}, HERE).turn

@@ -19,7 +19,7 @@ from django.test import Client
 
 from greenroom.basics import clock
 from greenroom.git.models import Push
-from greenroom.sources import actions, rules
+from greenroom.sources import actions, forges, rules
 from greenroom.sources.models import HookCall, Source
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +77,7 @@ def followed(api, repo):
 def test_githubs_own_test_vector_holds():
     body = b"Hello, World!"
     given = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    assert rules.genuine({"x-hub-signature-256": given}, body, ["It's a Secret to Everybody"])
+    assert forges.genuine({"x-hub-signature-256": given}, body, ["It's a Secret to Everybody"])
 
 
 def bad_headers(secret, body):

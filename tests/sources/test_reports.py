@@ -14,7 +14,9 @@ from greenroom.config_vars.actions import write
 from greenroom.deliveries.models import Delivery
 from greenroom.git.models import Push
 from greenroom.releases.actions import release
-from greenroom.sources.loop import reports as telling
+from greenroom.sources import forges
+from greenroom.sources.actions import reports as actions
+from greenroom.sources.loop.reports import Loop
 from greenroom.sources.models import Report, Source
 from greenroom.sources.rules import reports
 from tests.api.github_shapes import problems
@@ -223,8 +225,8 @@ def test_what_cannot_get_better_is_given_up_and_shown(follow, delivery, tell, fo
 def test_a_report_under_way_when_its_process_died_is_sent_again(follow, delivery, tell, forge):
     follow("github")
     delivery("live", finished_at=clock.now())
-    telling.note_wanted(Source.objects.select_related("app").get())
-    assert telling.claim()  # and the process is killed here
+    actions.note_wanted(source=Source.objects.select_related("app").get())
+    assert actions.claim()  # and the process is killed here
     tell()
     assert forge.api() == []
     Report.objects.update(next_at=clock.now() - timedelta(seconds=1))
@@ -235,7 +237,7 @@ def test_a_report_under_way_when_its_process_died_is_sent_again(follow, delivery
 def test_a_state_that_was_overtaken_before_it_was_told_is_dropped(follow, delivery, tell, forge):
     follow("github")
     row = delivery("checking")
-    telling.note_wanted(Source.objects.select_related("app").get())
+    actions.note_wanted(source=Source.objects.select_related("app").get())
     Delivery.objects.filter(pk=row.pk).update(state="live")
     tell()
     assert [body["state"] for _, _, body in forge.api()] == ["success"]
@@ -256,16 +258,16 @@ def test_only_commits_of_the_source_are_reported_and_only_with_a_token(api, foll
 def test_a_forge_at_a_private_address_is_told_nothing(follow, delivery, home, forge):
     follow("github")
     delivery("live", finished_at=clock.now())
-    telling.ReportTurn(home, {"http_port": 8080}, ()).turn()
+    Loop(home, {"http_port": 8080}, ()).turn()
     assert forge.api() == []
     assert "not a public address" in Report.objects.get().error
 
 
-@pytest.mark.parametrize("kind", ["github", "gitlab", "gitea"])
+@pytest.mark.parametrize("kind", forges.with_api())
 @pytest.mark.parametrize("state", reports.STATES)
 def test_each_state_has_a_word_for_each_forge(kind, state):
     told = reports.Told(kind="status", context="c", state=state if state != "inactive" else "pending", description="d")
-    body = reports.status_request(kind, "https://api", "a/b", SHA, told).body
+    body = forges.find(kind).api.status("https://api", "a/b", SHA, told).body
     words = {"gitlab": {"pending", "running", "success", "failed", "canceled"}}.get(
         kind, {"pending", "success", "failure", "error"}
     )

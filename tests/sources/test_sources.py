@@ -18,9 +18,9 @@ from greenroom.deliveries import queries as deliveries
 from greenroom.git import queries as git
 from greenroom.git.models import Push
 from greenroom.git.rules import Update
-from greenroom.sources import actions, rules
+from greenroom.sources import actions, forges, rules
 from greenroom.sources.drivers.connection import opening
-from greenroom.sources.loop import SourceTurn
+from greenroom.sources.loop import Loop
 from greenroom.sources.models import Source
 from greenroom.sources.queries import push_refusals
 from tests.sources.conftest import HERE
@@ -142,7 +142,7 @@ def test_a_look_that_was_killed_is_begun_again_by_the_next_worker(api, repo, hom
     api.set(repo.url)
     assert actions.claim(5)
     assert actions.claim(5) == []  # the lease holds, and the process is killed here
-    SourceTurn(home, HERE, hands=0).turn()
+    Loop(home, HERE, hands=0).turn()
     assert Source.objects.get().taken == commit
 
 
@@ -355,12 +355,12 @@ def test_ssh_is_told_the_judged_address_the_pinned_keys_and_nothing_of_the_users
         "forwardagent no",
     ):
         assert line in said, line
-    assert rules.fingerprint(rules.KNOWN_HOSTS["github.com"]) == "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
+    assert rules.fingerprint(forges.host_key("github.com")) == "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
     assert not os.path.exists(file)
 
 
 def test_known_hosts_are_read_for_the_host_of_the_url(api):
-    line = rules.KNOWN_HOSTS["gitlab.com"].split(" ", 1)[1]
+    line = forges.host_key("gitlab.com").split(" ", 1)[1]
     answer = api.set("git@gitlab.example.org:team/shop.git", known_hosts=f"# comment\nsomething {line}\n")
     assert answer.json()["known_hosts"] == [
         {"key": f"gitlab.example.org {line}", "fingerprint": "SHA256:eUXGGm1YGsMAS7vkcx6JOJdOGHPem5gQp4taiCfCLB8"}
@@ -416,7 +416,8 @@ def test_operators_set_developers_sync_viewers_look(api, bob, vera, repo):
 )
 def test_a_forge_is_known_by_its_name(url, kind, api_root):
     place = rules.place_of(url)
-    assert (rules.guess_kind(place.host), rules.api_root(kind, place)) == (kind, api_root)
+    forge = forges.guess(place.host)
+    assert (forge.name, forge.api.root(place) if forge.api else "") == (kind, api_root)
     assert place.path.startswith("t")
 
 
@@ -424,7 +425,7 @@ def test_a_forge_is_known_by_its_name(url, kind, api_root):
 def test_looks_have_threads_of_their_own_and_take_a_commit_once(api, repo, home, shop):
     commit = repo.commit()
     api.set(repo.url)
-    worker = SourceTurn(home, HERE, hands=2)
+    worker = Loop(home, HERE, hands=2)
     worker.turn()
     (look,) = worker.looks.values()
     actions.ask(source=Source.objects.get())

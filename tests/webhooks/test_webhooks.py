@@ -24,7 +24,8 @@ from greenroom.basics import clock, outgoing
 from greenroom.config_vars.actions import write
 from greenroom.releases.actions import conclude, release
 from greenroom.webhooks import loop, rules
-from greenroom.webhooks.models import Event, Telling, Webhook
+from greenroom.webhooks.actions import deliveries, events
+from greenroom.webhooks.models import Event, Webhook, WebhookDelivery
 from tests.webhooks.receiver import receiving
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +37,7 @@ HERE = outgoing.networks(["127.0.0.0/8"])
 def place(settings, monkeypatch, home):
     settings.PRIVATE_TARGETS = HERE
     monkeypatch.setattr("greenroom.entrypoints.api.views_webhooks.HOME", home)
-    loop.read_audit()
+    events.read_audit()
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def receiver():
 
 @pytest.fixture
 def turn(home):
-    return loop.WebhookTurn(home, HERE, hands=0).turn
+    return loop.Loop(home, HERE, hands=0).turn
 
 
 def client_of(actor):
@@ -85,7 +86,7 @@ def test_a_release_is_told_once_and_signed(alice, shop, home, receiver, turn):
         row.version,
     )
     assert told["actor"]["email"] == alice.email
-    assert Telling.objects.get().status == "succeeded"
+    assert WebhookDelivery.objects.get().status == "succeeded"
 
 
 def test_what_the_radar_finds_is_told_and_told_again_when_it_changes(alice, shop, home, receiver, turn):
@@ -128,7 +129,7 @@ def test_a_failure_is_tried_again_later_and_a_redirect_is_one(alice, shop, home,
         turn()
         (shown,) = client.get("/apps/shop/webhook-deliveries", headers={"Range": "seq ..; order=desc,max=1000"}).json()
         assert (shown["status"], shown["last_attempt"]["code"], shown["num_attempts"]) == (status, code, count)
-        Telling.objects.filter(status="retrying").update(next_attempt_at=clock.now())
+        WebhookDelivery.objects.filter(status="retrying").update(next_attempt_at=clock.now())
     assert len(receiver.got) == 3
     assert len({json.loads(body)["webhook_metadata"]["delivery"]["id"] for _, body in receiver.got}) == 1
 
@@ -138,29 +139,29 @@ def test_notify_is_tried_once(alice, shop, home, receiver, turn):
     receiver.answers = [500]
     make_release(alice, shop, home)
     turn()
-    row = Telling.objects.get()
+    row = WebhookDelivery.objects.get()
     assert (row.status, row.num_attempts, row.next_attempt_at) == ("failed", 1, None)
 
 
-def test_a_telling_whose_process_died_is_sent_again(alice, shop, home, receiver, turn):
+def test_a_delivery_whose_process_died_is_sent_again(alice, shop, home, receiver, turn):
     add(client_of(alice), receiver.url)
     make_release(alice, shop, home)
-    loop.look_at(shop)
-    (taken,) = loop.claim()  # and the process is killed here
+    events.look_at(app=shop)
+    (taken,) = deliveries.claim()  # and the process is killed here
     turn()
     assert receiver.got == []
-    Telling.objects.filter(pk=taken.pk).update(next_attempt_at=clock.now() - timedelta(seconds=1))
+    WebhookDelivery.objects.filter(pk=taken.pk).update(next_attempt_at=clock.now() - timedelta(seconds=1))
     turn()
     assert len(receiver.got) == 1
-    assert Telling.objects.get().status == "succeeded"
+    assert WebhookDelivery.objects.get().status == "succeeded"
 
 
 def test_a_name_that_leads_to_this_machine_is_not_connected_to(alice, shop, home, receiver):
     add(client_of(alice), receiver.url)
     make_release(alice, shop, home)
-    loop.WebhookTurn(home, (), hands=0).turn()
+    loop.Loop(home, (), hands=0).turn()
     assert receiver.got == []
-    assert (Telling.objects.get().error, Telling.objects.get().code) == ("refused-address", None)
+    assert (WebhookDelivery.objects.get().error, WebhookDelivery.objects.get().code) == ("refused-address", None)
 
 
 def test_secrets_are_sealed_and_stand_nowhere_else(alice, shop, home):

@@ -1,9 +1,8 @@
-"""The drains' turn of the worker: new lines of each app's log go to its drains, in order, and again until they are
+"""The loop of log drains: new lines of each app's log go to its drains, in order, and again until they are
 taken.
 
 The place up to which a receiver has everything is a row, moved after it took a piece: a kill in between sends that
-piece twice, and loses
-none. What the log has rotated away before it could be sent is told by one line (L10).
+piece twice, and loses none. One line (L10) tells what the log has rotated away before it could be sent.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.db import connections
-from django.db.models import Q
 
-from greenroom.basics import clock, logfile, outgoing
+from greenroom.basics import logfile, outgoing
 from greenroom.basics.guard import Guard
 from greenroom.basics.logfile import Line
 from greenroom.logs.actions import drains
@@ -36,7 +34,7 @@ PIECES = 50
 SECONDS = 10.0
 
 
-class DrainTurn:
+class Loop:
     """Called by the worker several times a second. ``allowed``: networks beside the public ones; ``context``: another
     trust than the machine's.
     """
@@ -50,12 +48,14 @@ class DrainTurn:
         self.busy: set[uuid.UUID] = set()
         self.lock = threading.Lock()
         self.guard = Guard(log)
+        self.first = True
 
     def turn(self) -> bool:
         """Begin with every drain that has something to send and is not at it; never waits for a receiver."""
-        rows = list(
-            LogDrain.objects.select_related("app").filter(Q(next_attempt_at=None) | Q(next_attempt_at__lte=clock.now()))
-        )
+        if self.first:
+            self.first = False
+            drains.begin()
+        rows = list(drains.OUTBOX.rows().select_related("app"))
         self._close_but(set(LogDrain.objects.values_list("pk", flat=True)))
         for row in rows:
             with self.lock:
@@ -80,19 +80,20 @@ class DrainTurn:
 
     def send(self, row: LogDrain) -> None:
         """Everything that the drain has not got, piece by piece, until the end or the first failure."""
-        row.refresh_from_db()
         folder = str(self.home / row.app.log_folder)
         for _ in range(PIECES):
+            row.refresh_from_db()
             lines, after = positions.read_on(folder, (row.segment, row.offset))
-            if not lines:
+            claimed = drains.claim(row=row) if lines else None
+            if claimed is None:
                 return
             try:
-                self._deliver(row, lines)
+                self._deliver(claimed, lines)
             except (outgoing.OutgoingError, OSError) as error:
                 self._drop(row.pk)
-                drains.failed(row=row, error=str(error))
+                drains.failed(row=claimed, error=str(error))
                 return
-            drains.taken(row=row, after=after, lines=len(lines))
+            drains.taken(row=claimed, after=after, lines=len(lines))
 
     def _deliver(self, row: LogDrain, lines: Sequence[Line]) -> None:
         if row.url.startswith("syslog"):

@@ -13,8 +13,8 @@ class LogDrain(models.Model):
     """A URL to which the app's lines are sent, and how far they were taken.
 
     sealed: the user and password of an https URL, encrypted; they are not in ``url``. segment, offset: the place in the
-    app's log up to
-    which the receiver has everything. failures: attempts in a row that failed; error: how the last one did.
+    app's log up to which the receiver has everything. failures: attempts since it took something, the one under way
+    included; error: how the last one failed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from greenroom.basics.backoff import Backoff
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -77,7 +79,7 @@ ROUTER, DROPPED = 158, 172
 """Syslog priorities as Heroku's logplex sends them: local7.info, syslog.notice, local3.info for the router,
 local5.warning for lines that are gone.
 """
-LONGEST_PAUSE = 60
+BACKOFF = Backoff(first=1, longest=60)
 
 
 def syslog(line: Line, hostname: str) -> bytes:
@@ -98,4 +100,4 @@ def framed(message: bytes) -> bytes:
 
 def drain_pause(failures: int) -> int:
     """Seconds until the next attempt after ``failures`` in a row: 1, 2, 4 ... up to a minute; it is never given up."""
-    return min(LONGEST_PAUSE, 2 ** min(max(failures, 1) - 1, 10))
+    return BACKOFF.pause(failures) or 0

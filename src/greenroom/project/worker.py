@@ -119,15 +119,15 @@ def build(home: Path) -> list[Runner]:
     from greenroom.app_migrations.loop import SIDE_BY_SIDE, MigrationTurn, RehearsalTurn
     from greenroom.deliveries.loop import DeliveryLoop
     from greenroom.dynos.loop import DynoLoop
-    from greenroom.logs.loop import DrainTurn
+    from greenroom.logs.loop import Loop as DrainLoop
     from greenroom.pipelines.loop import PipelineTurn
     from greenroom.project.databases import HANDS, DatabaseTurn
     from greenroom.project.drivers import make_engine
     from greenroom.project.maintenance import Maintenance, router_log
     from greenroom.router.actions import reroute
-    from greenroom.sources.loop import SourceTurn
-    from greenroom.sources.loop.reports import ReportTurn
-    from greenroom.webhooks.loop import WebhookTurn
+    from greenroom.sources.loop import Loop as SourceLoop
+    from greenroom.sources.loop.reports import Loop as ReportLoop
+    from greenroom.webhooks.loop import Loop as WebhookLoop
 
     engine = make_engine(home)
     dynos = DynoLoop(engine, home, lambda app: reroute(app=app, home=home))
@@ -145,10 +145,10 @@ def build(home: Path) -> list[Runner]:
             for number in range(1, SIDE_BY_SIDE + 1)
         ),
         Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
-        Runner("webhooks", WebhookTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
-        Runner("drains", DrainTurn(home, settings.PRIVATE_TARGETS).turn, idle=0.5),
-        Runner("sources", SourceTurn(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
-        Runner("source reports", ReportTurn(home, settings.INSTALLATION, settings.PRIVATE_TARGETS).turn, idle=1.0),
+        Runner("webhooks", WebhookLoop(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
+        Runner("drains", DrainLoop(home, settings.PRIVATE_TARGETS).turn, idle=0.5),
+        Runner("sources", SourceLoop(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
+        Runner("source reports", ReportLoop(home, settings.INSTALLATION, settings.PRIVATE_TARGETS).turn, idle=1.0),
     ]
 
 

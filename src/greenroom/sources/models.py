@@ -15,7 +15,7 @@ class Source(models.Model):
     """The repository elsewhere that an app follows; one per app. ``key``, ``token``, ``secret`` and ``previous`` stand
     here sealed.
 
-    kind: github, gitlab, gitea, git. key: a private deploy key, public_key its other half; username goes with the token
+    kind: name of a forge. key: a private deploy key, public_key its other half; username goes with the token
     over https.
     known_hosts: the host's keys for ssh, given or learned at the first contact. api: root of the forge's API, empty
     when it has none.

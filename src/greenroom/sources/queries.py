@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from greenroom.apps.models import App
 from greenroom.basics.errors import NotFoundError
 from greenroom.git.rules import Refusal, Update, called, is_protected
+from greenroom.sources import forges
 from greenroom.sources.models import HookCall, Report, Source
 
 HOOK = re.compile(r"[0-9a-f]{48}\Z")
@@ -64,7 +65,13 @@ def push_refusals(app: App, updates: list[Update]) -> list[Refusal]:
     return [Refusal(message=message, hint=hint)]
 
 
-def open_reports(now: datetime) -> QuerySet[Report]:
-    """Reports to be sent by now, in the order of their making."""
-    rows = Report.objects.filter(Q(next_at__lte=now) | Q(next_at=None), status="pending").order_by("id")
-    return rows.select_related("source__app", "delivery__release")
+def that_report() -> list[Source]:
+    """Sources whose forge has an API and whose token may tell it something."""
+    rows = Source.objects.exclude(api="").exclude(token=b"").filter(kind__in=forges.with_api())
+    return list(rows.select_related("app"))
+
+
+def deployment_number(report: Report) -> str:
+    """The forge's number of the deployment of the report's delivery; empty while there is none."""
+    rows = Report.objects.filter(source=report.source, delivery=report.delivery, kind="deployment")
+    return rows.exclude(remote="").values_list("remote", flat=True).first() or ""

@@ -1,4 +1,4 @@
-"""Webhooks, the events they tell of, and each telling with its attempts."""
+"""Webhooks, the events of apps, and the delivery of each event to each webhook."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Event(models.Model):
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
 
-class Telling(models.Model):
-    """One event for one webhook: Heroku's *webhook delivery*. The row stands before the first request.
+class WebhookDelivery(models.Model):
+    """One event for one webhook, as Heroku names it. The row stands before the first request.
 
     status: pending, retrying, succeeded, failed. next_attempt_at: when it is due; while a request is under way, when it
     would be asked again
@@ -64,8 +64,8 @@ class Telling(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="tellings")
-    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="tellings")
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
     status = models.CharField(max_length=10, default="pending")
     num_attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -77,5 +77,6 @@ class Telling(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        db_table = "webhooks_telling"  # the name of the table is older than the name of the class
         constraints = [models.UniqueConstraint(fields=["webhook", "event"], name="one_telling_per_event")]
         indexes = [models.Index(fields=["status", "next_attempt_at"], name="tellings_due")]

@@ -18,7 +18,7 @@ from greenroom.basics.ids import is_uuid
 from greenroom.builds.models import Build
 from greenroom.dynos.models import Dyno
 from greenroom.releases.models import Release
-from greenroom.webhooks.models import Event, Telling, Webhook
+from greenroom.webhooks.models import Event, Webhook, WebhookDelivery
 
 NEWEST = 200
 """How many of each kind are looked at: an older thing's change of state is no event."""
@@ -129,9 +129,9 @@ def webhook(app: App, id: str) -> Webhook:
     return row
 
 
-def telling(app: App, id: str) -> Telling:
-    """The app's telling of that id; NotFoundError if there is none."""
-    rows = Telling.objects.select_related("event", "webhook")
+def delivery(app: App, id: str) -> WebhookDelivery:
+    """The app's webhook delivery of that id; NotFoundError if there is none."""
+    rows = WebhookDelivery.objects.select_related("event", "webhook")
     row = rows.filter(webhook__app=app, pk=id).first() if is_uuid(id) else None
     if row is None:
         raise NotFoundError("Couldn't find that webhook delivery.", resource="webhook_delivery")

@@ -1,10 +1,12 @@
-"""What a webhook may ask for, which audit row is which event, when a telling is tried again, and its signature."""
+"""What a webhook may ask for, which audit row is which event, when a delivery is tried again, and its signature."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+
+from greenroom.basics.backoff import Backoff
 
 INCLUDES = (
     "api:addon",
@@ -19,9 +21,7 @@ INCLUDES = (
     "migrations",
 )
 LEVELS = ("notify", "sync")
-ATTEMPTS = 12
-FIRST_PAUSE = 20
-LONGEST_PAUSE = 3600
+BACKOFF = Backoff(first=20, longest=3600, attempts=12)
 
 AUDITED: dict[str, tuple[str, str]] = {
     "app.rename": ("api:app", "update"),
@@ -67,9 +67,7 @@ def pause(*, level: str, attempts: int) -> int | None:
     """Seconds until the next attempt after ``attempts`` failed ones: doubled each time, an hour at most. None: it is
     given up.
     """
-    if level == "notify" or attempts >= ATTEMPTS:
-        return None
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempts - 1))
+    return None if level == "notify" else BACKOFF.pause(attempts)
 
 
 def succeeded(code: int) -> bool:

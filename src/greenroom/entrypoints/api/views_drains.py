@@ -22,7 +22,7 @@ def _shape(row: LogDrain) -> dict[str, Any]:
         "extended": None,
         "sent_lines": row.sent,
         "sent_at": heroku_time(row.sent_at),
-        "failures": row.failures,
+        "failures": row.failures if row.error else 0,  # the first attempt may be under way
         "error": row.error or None,
         "created_at": heroku_time(row.created_at),
         "updated_at": heroku_time(row.updated_at),

@@ -14,15 +14,8 @@ from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import GreenroomError, NotFoundError, UnauthorizedError, UserError
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.git.rules import printable
-from greenroom.sources import actions, queries, rules
+from greenroom.sources import actions, forges, queries, rules
 from greenroom.sources.models import HookCall, Report, Source
-
-ADVICE = {
-    "github": "Settings > Webhooks: this URL, content type application/json, the secret, just the push event",
-    "gitlab": "Settings > Webhooks: this URL, the secret as secret token, push events",
-    "gitea": "Settings > Webhooks > Gitea: this URL, POST, application/json, the secret, push events",
-    "git": "a post-receive hook that posts a push in GitHub's form, signed with the secret in X-Hub-Signature-256",
-}
 
 
 class TooLargeError(UserError):
@@ -66,7 +59,7 @@ def _shown(call: Call, row: Source) -> dict[str, Any]:
         "webhook": {
             "path": path,
             "url": call.request.build_absolute_uri(path),
-            "how": ADVICE[row.kind],
+            "how": forges.find(row.kind).advice,
             "previous_secret_until": heroku_time(held),
         },
         "waiting": bool(row.wanted_at and (row.looked_at is None or row.looked_at < row.wanted_at)),
@@ -204,13 +197,13 @@ def take_hook(call: Call) -> Reply:
         raise NotFoundError("There is no such webhook.", hint="greenroom source -a APP shows its URL")
     body = _bytes(call)
     headers = {name.lower(): value for name, value in call.request.headers.items()}
-    if not rules.genuine(headers, body, actions.secrets_of(source, HOME)):
+    if not forges.genuine(headers, body, actions.secrets_of(source, HOME)):
         raise UnauthorizedError(
             "The signature is missing or does not hold.",
             hint="the secret is printed by: greenroom source:rotate-secret",
         )
-    what = rules.call_of(headers)
-    look, said = rules.answer_of(what, _payload(call, body), source.branch)
+    what = forges.call_of(headers)
+    look, said = rules.answer_of(what.event, _payload(call, body), source.branch)
     if not actions.note_call(source=source, call=what, look=look, said=said):
         return Reply({"message": "already seen"})
     return Reply({"message": printable(said, 300)}, 202 if look else 200)

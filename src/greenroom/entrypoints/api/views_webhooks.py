@@ -11,7 +11,7 @@ from greenroom.basics.errors import UserError
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.webhooks import actions, queries
-from greenroom.webhooks.models import Event, Telling, Webhook
+from greenroom.webhooks.models import Event, Webhook, WebhookDelivery
 
 STATES = ("pending", "retrying", "succeeded", "failed")
 
@@ -28,7 +28,7 @@ def _webhook(row: Webhook) -> dict[str, Any]:
     }
 
 
-def _delivery(row: Telling) -> dict[str, Any]:
+def _delivery(row: WebhookDelivery) -> dict[str, Any]:
     ended = row.code is not None or bool(row.error)
     last = {
         "id": str(row.attempt),
@@ -127,8 +127,8 @@ def remove_webhook(call: Call) -> dict[str, Any]:
     query=("eq[status]",),
 )
 def list_deliveries(call: Call) -> Listing:
-    """The newest tellings, oldest of them first; ``?eq[status]=`` keeps those of one status."""
-    rows = Telling.objects.filter(webhook__app=call.app).select_related("event", "webhook")
+    """The newest deliveries, oldest of them first; ``?eq[status]=`` keeps those of one status."""
+    rows = WebhookDelivery.objects.filter(webhook__app=call.app).select_related("event", "webhook")
     wanted = call.query("eq[status]")
     if wanted and wanted not in STATES:
         raise UserError(f"status must be one of {', '.join(STATES)}.")
@@ -138,8 +138,8 @@ def list_deliveries(call: Call) -> Listing:
 
 @route("GET", "/apps/{app}/webhook-deliveries/{id}", "webhooks:read", returns="webhook-delivery")
 def get_delivery(call: Call) -> dict[str, Any]:
-    """One telling."""
-    return _delivery(queries.telling(call.app, call.params["id"]))
+    """One delivery."""
+    return _delivery(queries.delivery(call.app, call.params["id"]))
 
 
 @route("GET", "/apps/{app}/webhook-events", "webhooks:read", paged="created_at", returns="[webhook-event]")

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.db import transaction
+from django.db.models import Q
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
@@ -21,8 +22,10 @@ from greenroom.config_vars.actions import data_key
 from greenroom.config_vars.drivers.encryption import seal, unseal
 from greenroom.logs.models import LogDrain
 from greenroom.logs.rules import drain_pause
+from greenroom.outbox import Outbox
 
 MOST = 5
+OUTBOX = Outbox(model=LogDrain, due="next_attempt_at", attempts="failures", lease=timedelta(minutes=1), waiting=Q())
 SCHEMES = ("https", "http", "syslog+tls", "syslog")
 
 
@@ -112,17 +115,24 @@ def find(app: App, name: str) -> LogDrain:
     return row
 
 
+def begin() -> None:
+    """Make drains due that an earlier worker has left under a lease; there is one worker."""
+    LogDrain.objects.filter(error="").exclude(next_attempt_at=None).update(next_attempt_at=None)
+
+
+def claim(*, row: LogDrain) -> LogDrain | None:
+    """The drain for one attempt, counted as a failure until it is taken; None if it is not due."""
+    rows = OUTBOX.rows().filter(pk=row.pk).select_related("app")
+    return next(iter(OUTBOX.claim(rows, limit=1)), None)
+
+
 def taken(*, row: LogDrain, after: logfile.Position, lines: int) -> None:
     """The receiver has everything up to ``after``."""
-    row.segment, row.offset = after
-    row.sent, row.sent_at, row.failures, row.error, row.next_attempt_at = row.sent + lines, clock.now(), 0, "", None
-    row.save(
-        update_fields=["segment", "offset", "sent", "sent_at", "failures", "error", "next_attempt_at", "updated_at"]
-    )
+    segment, offset = after
+    place = {"segment": segment, "offset": offset, "sent": row.sent + lines, "sent_at": clock.now()}
+    OUTBOX.conclude(row, wait=None, failures=0, error="", **place)
 
 
 def failed(*, row: LogDrain, error: str) -> None:
     """The receiver did not take it; the same lines are sent again after a pause."""
-    row.failures, row.error = row.failures + 1, error[:200]
-    row.next_attempt_at = clock.now() + timedelta(seconds=drain_pause(row.failures))
-    row.save(update_fields=["failures", "error", "next_attempt_at", "updated_at"])
+    OUTBOX.conclude(row, wait=drain_pause(row.failures), error=error[:200])

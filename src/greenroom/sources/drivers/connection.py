@@ -20,7 +20,7 @@ from greenroom.basics import outgoing
 from greenroom.basics.errors import UserError
 from greenroom.config_vars.drivers.encryption import master_key, seal, unseal
 from greenroom.git.drivers.fetch import Remote
-from greenroom.sources import rules
+from greenroom.sources import forges, rules
 from greenroom.sources.models import Source
 
 PORTS = {"https": 443, "http": 80, "ssh": 22}
@@ -121,7 +121,7 @@ def _by_http(source: Source, place: rules.Place, addresses: list[str], folder: P
         config.append(("http.curloptResolve", f"{place.host}:{port}:{listed}"))
     env = {"GIT_SSL_CAINFO": os.environ["SSL_CERT_FILE"]} if os.environ.get("SSL_CERT_FILE") else {}
     if token:
-        name = source.username or rules.USERNAMES[source.kind]
+        name = source.username or forges.find(source.kind).username
         env |= {
             "GIT_ASKPASS": _script(folder / "askpass", ASKPASS),
             "GREENROOM_USERNAME": name,
@@ -135,7 +135,7 @@ def _by_ssh(source: Source, place: rules.Place, addresses: list[str], folder: Pa
     none.
     """
     known = folder / "known_hosts"
-    known.write_text(source.known_hosts or rules.KNOWN_HOSTS.get(place.host, "") + "\n")
+    known.write_text(source.known_hosts or forges.host_key(place.host) + "\n")
     settings = {
         "HostName": addresses[0],
         "HostKeyAlias": place.host,

@@ -1,4 +1,4 @@
-"""The sources' turn of the worker: looks at those that are due, and takes what is new as a push.
+"""The loop of sources: looks at those that are due, and takes what is new as a push.
 
 Each look is claimed in its row first and noted afterwards; killed in between, it is begun again when its lease is over
 or the process
@@ -32,7 +32,7 @@ HANDS = 3
 TIDY_SECONDS = 3600.0
 
 
-class SourceTurn:
+class Loop:
     """Called by the worker every second. A look may take minutes: it has a thread of its own, and the turn does not
     wait for it.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from greenroom.entrypoints.api.schemas.heroku import TIMES
 from greenroom.entrypoints.api.schemas.words import declare
+from greenroom.sources import forges
 
 FOLLOWED = {
     "id": "uuid",
     "app": "#named",
     "url": "text",
     "branch": "text",
-    "kind": "github|gitlab|gitea|git",
+    "kind": "|".join(forges.names()),
     "protected_branch": "text",
     "state": "text",
     "problem": "text?",

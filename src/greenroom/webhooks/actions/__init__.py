@@ -15,7 +15,7 @@ from greenroom.basics import outgoing
 from greenroom.basics.errors import UserError
 from greenroom.basics.ids import new_secret
 from greenroom.config_vars.drivers.encryption import master_key, seal, unseal
-from greenroom.webhooks import queries, rules
+from greenroom.webhooks import channels, queries, rules
 from greenroom.webhooks.models import Seen, Webhook
 
 MAX_WEBHOOKS = 20
@@ -75,7 +75,7 @@ def change(
 
 @transaction.atomic
 def remove(*, actor: Actor, webhook: Webhook) -> None:
-    """Tell it nothing more; its tellings go too."""
+    """Remove it with its deliveries."""
     audit(actor=actor, action="webhook.remove", app=webhook.app, detail=_detail(webhook))
     Webhook.objects.filter(pk=webhook.pk).delete()
 
@@ -118,13 +118,13 @@ def _fill(
 
 
 def _url(url: str, allowed: Sequence[outgoing.Network]) -> str:
-    """The URL, if its form and an address in it may be. A name is resolved when it is used, each time anew."""
-    problem = outgoing.url_problem(url)
+    """The URL, if a channel takes it as a target."""
+    channel = channels.of(url)
+    if channel is None:
+        raise UserError(f"url {outgoing.url_problem(url, channels.schemes())}.")
+    problem = channel.problem(url, allowed)
     if problem:
-        raise UserError(f"url {problem}.")
-    problem = outgoing.host_problem(urlsplit(url).hostname or "", allowed)
-    if problem:
-        raise UserError(f"url {problem}.", hint=outgoing.allow_hint(urlsplit(url).hostname or ""))
+        raise UserError(f"url {problem.text}.", hint=problem.hint)
     return url
 
 

@@ -23,8 +23,9 @@ from greenroom.apps.models import App
 from greenroom.basics import clock, ids, outgoing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
 from greenroom.git.rules import is_branch_name, is_sha, printable
-from greenroom.sources import queries, rules
+from greenroom.sources import forges, queries, rules
 from greenroom.sources.drivers.connection import judged, opened, sealed
+from greenroom.sources.forges.kind import Call, Forge
 from greenroom.sources.models import HookCall, Report, Source
 
 LEASE = timedelta(minutes=20)
@@ -111,15 +112,12 @@ def _fill(row: Source, home: Path, wish: Wish, place: rules.Place, allowed: Sequ
             f"{row.branch[:80]!r} is not the name of a branch.",
             hint="--branch master; pull requests and tags are not followed",
         )
-    before, row.kind = row.kind, wish.kind or rules.guess_kind(place.host)
-    if row.kind not in rules.KINDS:
-        raise UserError(f"kind must be one of {', '.join(rules.KINDS)}.")
-    if row.kind == "git" and wish.api:
-        raise UserError("A plain git host has no API.", hint="give --kind github, gitlab or gitea with --api")
+    before, row.kind = row.kind, wish.kind or forges.guess(place.host).name
+    api = _forge(row.kind, wish).api
     if wish.interval is not None:
         row.interval = _interval(wish.interval)
     if wish.api is not None or not row.api or row.kind != before:  # another kind of forge has its API elsewhere
-        row.api = _api(wish.api or rules.api_root(row.kind, place), allowed)
+        row.api = _api(wish.api or (api.root(place) if api else ""), allowed)
     if wish.token is not None:
         row.token = sealed(row, "token", _line("token", wish.token), home)
     if wish.username is not None:
@@ -134,6 +132,16 @@ def _fill(row: Source, home: Path, wish: Wish, place: rules.Place, allowed: Sequ
             )
         private, row.public_key = key_pair(wish.deploy_key, row.app.name)
         row.key = sealed(row, "key", private, home)
+
+
+def _forge(kind: str, wish: Wish) -> Forge:
+    if kind not in forges.names():
+        raise UserError(f"kind must be one of {', '.join(forges.names())}.")
+    forge = forges.find(kind)
+    if forge.api is None and wish.api:
+        *most, last = forges.with_api()
+        raise UserError(f"A plain {kind} host has no API.", hint=f"give --kind {', '.join(most)} or {last} with --api")
+    return forge
 
 
 def _interval(seconds: int) -> int:
@@ -266,7 +274,7 @@ def secrets_of(source: Source, home: Path) -> list[str]:
 
 
 @transaction.atomic
-def note_call(*, source: Source, call: rules.Call, look: bool, said: str) -> bool:
+def note_call(*, source: Source, call: Call, look: bool, said: str) -> bool:
     """Write a genuine call down and ask for a look if it says so; False, and nothing is done, when this very call was
     there before.
     """

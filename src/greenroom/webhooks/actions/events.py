@@ -1,0 +1,104 @@
+"""Writes events, each with a delivery for every webhook that asked for its kind.
+
+Events come from rows: the audit log behind a cursor (its ids are in the order of commits), and the states of releases,
+builds, dynos and migrations.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from greenroom.accounts.models import AuditEntry
+from greenroom.apps.models import App
+from greenroom.basics import clock
+from greenroom.basics.guard import Guard
+from greenroom.webhooks import queries, rules
+from greenroom.webhooks.models import Cursor, Event, Seen, Webhook, WebhookDelivery
+
+guard = Guard(logging.getLogger(__name__))
+BATCH = 500
+KEPT = timedelta(days=30)
+
+
+@transaction.atomic
+def read_audit() -> None:
+    """Write the audit rows behind the cursor as events; the first time, only set the cursor."""
+    if not Cursor.objects.exists():
+        top = AuditEntry.objects.aggregate(top=Max("id"))["top"] or 0
+        Cursor.objects.get_or_create(pk=1, defaults={"position": top})
+    cursor = Cursor.objects.select_for_update(no_key=True).get(pk=1)
+    rows = list(AuditEntry.objects.filter(id__gt=cursor.position).order_by("id")[:BATCH])
+    for entry in rows:
+        guard.run(entry.pk, f"audit entry {entry.pk}", partial(_record_entry, entry))
+    if rows:
+        Cursor.objects.filter(pk=cursor.pk).update(position=rows[-1].pk)
+
+
+@transaction.atomic
+def _record_entry(entry: AuditEntry) -> None:
+    """An entry that fails is skipped, so that it does not block those after it."""
+    app = App.objects.filter(pk=entry.app_id).first() if entry.app_id and entry.action in rules.AUDITED else None
+    if app is None:
+        return
+    include, action = rules.AUDITED[entry.action]
+    data = {
+        "app": {"id": str(app.pk), "name": app.name},
+        **({"id": str(app.pk), "name": app.name} if include == "api:app" else {}),
+        **entry.detail,
+    }
+    actor = {"id": str(entry.account_id) if entry.account_id else "", "email": entry.actor}
+    record(app=app, include=include, action=action, data=data, actor=actor, at=entry.at)
+
+
+@transaction.atomic
+def look_at(*, app: App) -> None:
+    """Write the app's releases, builds and dynos in states that were not seen yet as events."""
+    found = queries.things(app)
+    known = set(Seen.objects.filter(app=app, key__in=[thing.key for thing in found]).values_list("key", flat=True))
+    for thing in found:
+        if thing.key in known:
+            continue
+        before = Seen.objects.filter(app=app, key__startswith=f"{thing.include}/{thing.id}/").exists()
+        if not Seen.objects.get_or_create(app=app, key=thing.key)[1]:
+            continue  # a webhook that was added this moment starts from here
+        account = thing.account
+        actor = {"id": str(account.pk), "email": account.email} if account else {"id": "", "email": "greenroom"}
+        action = "update" if before else "create"
+        record(app=app, include=thing.include, action=action, data=thing.data, actor=actor, at=clock.now())
+
+
+def record(
+    *, app: App, include: str, action: str, data: dict[str, Any], actor: dict[str, str], at: datetime
+) -> Event | None:
+    """An event with a delivery for each webhook of the app that asked for its kind and is older than ``at``; None if
+    there is no such webhook.
+    """
+    hooks = [row for row in Webhook.objects.filter(app=app, created_at__lte=at) if include in row.include]
+    if not hooks:
+        return None
+    payload = {
+        "action": action,
+        "actor": actor,
+        "data": data,
+        "previous_data": {},
+        "resource": include.removeprefix("api:"),
+        "version": "application/vnd.heroku+json; version=3",
+        "published_at": clock.heroku_time(clock.now()),
+        "sequence": None,
+    }
+    event = Event.objects.create(app=app, include=include, payload=payload)
+    now = clock.now()
+    rows = (WebhookDelivery(webhook=hook, event=event, next_attempt_at=now) for hook in hooks)
+    WebhookDelivery.objects.bulk_create(rows)
+    return event
+
+
+def forget_old() -> None:
+    """Delete events after 30 days, with their deliveries."""
+    Event.objects.filter(created_at__lt=clock.now() - KEPT).delete()

@@ -1,0 +1,27 @@
+"""The kinds of channels that carry an app's events to a target: one folder each, found by the scheme of the target's
+URL. Code outside asks this registry and names no channel.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+from greenroom.webhooks.channels.kind import Channel
+
+
+def every() -> list[Channel]:
+    """All channels, by name."""
+    folders = sorted(entry.name for entry in pkgutil.iter_modules(__path__) if entry.ispkg)
+    return [import_module(f"{__name__}.{name}").CHANNEL for name in folders]
+
+
+def schemes() -> tuple[str, ...]:
+    """The schemes of the URLs that can be targets."""
+    return tuple(scheme for channel in every() for scheme in channel.schemes)
+
+
+def of(url: str) -> Channel | None:
+    """The channel for a target's URL, by its scheme; None if there is none."""
+    scheme = url.partition(":")[0].lower()
+    return next((channel for channel in every() if scheme in channel.schemes), None)
