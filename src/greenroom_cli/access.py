@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 
 
-@verb("access", example="greenroom access -a ach-payslip-staging", json=True)
+@command("access", example="greenroom access -a ach-payslip-staging", json=True)
 def access(cx: Context) -> int | None:
     """List who may do what: owner, operators, developers, viewers."""
     rows = cx.api.everything(cx.path("collaborators"))
@@ -20,7 +20,7 @@ def access(cx: Context) -> int | None:
     return None
 
 
-@verb("access:add", example="greenroom access:add bob@example.com --role operator -a ach-payslip-staging")
+@command("access:add", example="greenroom access:add bob@example.com --role operator -a ach-payslip-staging")
 @click.argument("email")
 @click.option("--role", default="developer", show_default=True, metavar="ROLE", help="viewer, developer or operator.")
 def add(cx: Context, email: str, role: str) -> int | None:
@@ -31,16 +31,16 @@ def add(cx: Context, email: str, role: str) -> int | None:
     """
     with output.progress(f"Adding {output.style(email, 'cyan')} access to the app {output.app_mark(cx.app)} as {role}"):
         cx.api.post(cx.path("collaborators"), {"user": email, "role": role})
-    output.hint(f"undo with: greenroom access:remove {email}{cx.words()}")
+    output.hint(f"undo with: greenroom access:remove {email}{cx.flags()}")
     return None
 
 
-@verb("access:remove", example="greenroom access:remove bob@example.com -a ach-payslip-staging")
+@command("access:remove", example="greenroom access:remove bob@example.com -a ach-payslip-staging")
 @click.argument("email")
 def remove(cx: Context, email: str) -> int | None:
     """Take somebody's access away."""
     with output.progress(f"Removing {output.style(email, 'cyan')} access from the app {output.app_mark(cx.app)}"):
         row = cx.api.delete(cx.path("collaborators", email))
     role = row.get("role", "developer") if isinstance(row, dict) else "developer"
-    output.hint(f"undo with: greenroom access:add {email} --role {role}{cx.words()}")
+    output.hint(f"undo with: greenroom access:add {email} --role {role}{cx.flags()}")
     return None

@@ -7,11 +7,11 @@ from urllib.parse import quote
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 
-@verb("whoami", example="greenroom whoami", app=False, json=True)
+@command("whoami", example="greenroom whoami", app=False, json=True)
 def whoami(cx: Context) -> int | None:
     """Show whose token is used, and for which installation."""
     row = cx.api.get("/account")
@@ -23,7 +23,7 @@ def whoami(cx: Context) -> int | None:
     return None
 
 
-@verb("accounts", example="greenroom accounts", app=False, json=True)
+@command("accounts", example="greenroom accounts", app=False, json=True)
 def accounts(cx: Context) -> int | None:
     """List the accounts of the installation (administrators)."""
     rows = cx.api.everything("/accounts")
@@ -44,7 +44,7 @@ def accounts(cx: Context) -> int | None:
     return None
 
 
-@verb("accounts:create", example="greenroom accounts:create bob@example.com --name Bob", app=False)
+@command("accounts:create", example="greenroom accounts:create bob@example.com --name Bob", app=False)
 @click.argument("email")
 @click.option("--name", default="", metavar="NAME", help="The person's name.")
 @click.option("--admin", is_flag=True, help="An administrator of the whole installation.")
@@ -61,7 +61,7 @@ def create(cx: Context, email: str, name: str, admin: bool) -> int | None:
     return None
 
 
-@verb("accounts:token", example="greenroom accounts:token bob@example.com", app=False, json=True)
+@command("accounts:token", example="greenroom accounts:token bob@example.com", app=False, json=True)
 @click.argument("email")
 def token(cx: Context, email: str) -> int | None:
     """Make a new token for somebody's account (administrators).
@@ -80,7 +80,7 @@ def token(cx: Context, email: str) -> int | None:
     return None
 
 
-@verb("tokens", example="greenroom tokens", app=False, json=True)
+@command("tokens", example="greenroom tokens", app=False, json=True)
 def tokens(cx: Context) -> int | None:
     """List your API tokens; their texts are not kept."""
     rows = cx.api.everything("/oauth/authorizations")
@@ -102,7 +102,7 @@ def tokens(cx: Context) -> int | None:
     return None
 
 
-@verb("tokens:create", example='greenroom tokens:create -d "CI of ach-payslip" --scope write --days 90', app=False)
+@command("tokens:create", example='greenroom tokens:create -d "CI of ach-payslip" --scope write --days 90', app=False)
 @click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
 @click.option(
     "-s",
@@ -128,7 +128,7 @@ def create_token(cx: Context, description: str, scopes: tuple[str, ...], days: i
     return None
 
 
-@verb("tokens:revoke", example="greenroom tokens:revoke 1f3a9c2b", app=False)
+@command("tokens:revoke", example="greenroom tokens:revoke 1f3a9c2b", app=False)
 @click.argument("token_id", metavar="ID")
 def revoke_token(cx: Context, token_id: str) -> int | None:
     """End an API token now; ID is its id, or the first digits that `tokens` shows."""

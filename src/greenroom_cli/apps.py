@@ -8,11 +8,11 @@ from urllib.parse import quote
 import click
 
 from greenroom_cli import git, output
-from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.context import Context, command, confirm
 from greenroom_cli.errors import CliError
 
 
-@verb("create", example="greenroom create ach-payslip-staging\ngit push greenroom HEAD:master", app=False, json=True)
+@command("create", example="greenroom create ach-payslip-staging\ngit push greenroom HEAD:master", app=False, json=True)
 @click.argument("name", required=False, default="")
 @click.option(
     "-r", "--remote", default=git.REMOTE, metavar="REMOTE", help="Name of the git remote (default: greenroom)."
@@ -33,14 +33,14 @@ def create(cx: Context, name: str, no_remote: bool, remote: str = git.REMOTE) ->
     else:
         output.say(f"{row['web_url']} | {git.url_of(app, cx.target)}")
     if not no_remote and git.in_checkout():
-        from greenroom_cli.git_verbs import announce_remote
+        from greenroom_cli.git_commands import announce_remote
 
         announce_remote(app, cx, remote)
     output.hint(f"greenroom config:set SECRET_KEY=... -a {app}   (undo: greenroom destroy -a {app})")
     return None
 
 
-@verb("apps", example="greenroom apps", app=False, json=True)
+@command("apps", example="greenroom apps", app=False, json=True)
 def apps(cx: Context) -> int | None:
     """List the apps you may see."""
     rows = cx.api.everything("/apps")
@@ -64,7 +64,7 @@ def apps(cx: Context) -> int | None:
     return None
 
 
-def _standing(row: dict[str, Any]) -> str:
+def _problem(row: dict[str, Any]) -> str:
     """What is not as it should be; nothing of an app that serves, or that nobody has deployed to yet."""
     state, version = row.get("state"), row.get("live_version")
     serving = f", v{version} serves" if version else ""
@@ -72,7 +72,7 @@ def _standing(row: dict[str, Any]) -> str:
 
 
 def _marked(row: dict[str, Any]) -> str:
-    notes = [note for note in (_standing(row), "maintenance" if row.get("maintenance") else "", _paused(row)) if note]
+    notes = [note for note in (_problem(row), "maintenance" if row.get("maintenance") else "", _paused(row)) if note]
     return row["name"] + (output.style(f" ({', '.join(notes)})", "yellow") if notes else "")
 
 
@@ -89,7 +89,7 @@ def _pause(row: dict[str, Any]) -> str:
     )
 
 
-@verb("apps:info", example="greenroom apps:info -a ach-payslip-staging", json=True)
+@command("apps:info", example="greenroom apps:info -a ach-payslip-staging", json=True)
 def info(cx: Context) -> int | None:
     """Show one app: where it answers, where it is pushed to, what runs."""
     row = cx.api.get(cx.path())
@@ -118,7 +118,7 @@ def info(cx: Context) -> int | None:
     return None
 
 
-@verb("rename", example="greenroom rename payslips-staging -a ach-payslip-staging")
+@command("rename", example="greenroom rename payslips-staging -a ach-payslip-staging")
 @click.argument("newname")
 def rename(cx: Context, newname: str) -> int | None:
     """Give an app another name.
@@ -135,7 +135,7 @@ def rename(cx: Context, newname: str) -> int | None:
     return None
 
 
-@verb("destroy", example="greenroom destroy -a ach-payslip-staging --confirm ach-payslip-staging")
+@command("destroy", example="greenroom destroy -a ach-payslip-staging --confirm ach-payslip-staging")
 @click.argument("name", required=False, default="")
 @click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name again: do not ask.")
 def destroy(cx: Context, name: str, given: str) -> int | None:
@@ -154,7 +154,7 @@ def destroy(cx: Context, name: str, given: str) -> int | None:
     return None
 
 
-@verb("open", example="greenroom open -a ach-payslip-staging /payslips/")
+@command("open", example="greenroom open -a ach-payslip-staging /payslips/")
 @click.argument("path", required=False, default="")
 def open_app(cx: Context, path: str) -> int | None:
     """Open the app in a browser.

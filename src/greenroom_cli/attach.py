@@ -72,14 +72,14 @@ def attach(url: str, ca_file: str, *, tty: bool, stdin: Any = None, stdout: Any 
             except _LostError as error:
                 say = f"The connection to the dyno broke off{error}; the dyno goes on, trying to come back to it."
                 print(f" ▸ {say}", end="\r\n" if tty else "\n", file=sys.stderr, flush=True)
-            sock = _come_back(url, ca_file, pump)
+            sock = _reconnect(url, ca_file, pump)
 
 
 class _LostError(Exception):
     """The connection ended though the dyno has not said its end."""
 
 
-def _come_back(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
+def _reconnect(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
     """A new connection to the same dyno, going on where the old one ended. CutError when it has ended, AttachError when
     nobody answers.
     """
@@ -87,12 +87,12 @@ def _come_back(url: str, ca_file: str, pump: _Pump) -> ssl.SSLSocket:
     while True:
         try:
             sock, taken = _connect(url, ca_file, seen=pump.received)
-        except _AwayError:
+        except _NoAnswerError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(BACK_PAUSE)
         else:
-            pump.go_on(taken)
+            pump.resume(taken)
             return sock
 
 
@@ -123,7 +123,9 @@ def _connect(url: str, ca_file: str, seen: int = -1) -> tuple[ssl.SSLSocket, int
     except OSError as error:
         if sock:
             sock.close()
-        raise _AwayError(f"The dyno cannot be reached at {host}:{port}: {error}.", hint="greenroom status") from error
+        raise _NoAnswerError(
+            f"The dyno cannot be reached at {host}:{port}: {error}.", hint="greenroom status"
+        ) from error
     if sock:
         sock.close()
     raise _refusal(hello, words, f"{host}:{port}", seen)
@@ -142,7 +144,7 @@ def _refusal(hello: bytes, words: list[bytes], place: str, seen: int) -> AttachE
             "Output was lost when the connection to the dyno broke off, and you left the dyno.", hint="greenroom ps"
         )
     if seen >= 0:
-        return _AwayError(f"The server at {place} did not let us come back to the dyno.", hint="greenroom status")
+        return _NoAnswerError(f"The server at {place} did not let us come back to the dyno.", hint="greenroom status")
     text = "waits for nobody any more" if not hello else "is not what answered at that address"
     return AttachError(f"The dyno {text}.", hint="run the command again: a link is good for one client and one minute")
 
@@ -154,7 +156,7 @@ def _first_line(sock: ssl.SSLSocket) -> bytes:
     return line
 
 
-class _AwayError(AttachError):
+class _NoAnswerError(AttachError):
     """Nobody answers at that address, or not in words; trying again may help."""
 
 
@@ -164,7 +166,7 @@ def _raw(handle: int) -> Iterator[None]:
     before = termios.tcgetattr(handle)
     handlers = {}
     if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+        handlers = {number: signal.signal(number, _exit_on_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         terminals.setraw(handle)
         yield
@@ -174,7 +176,7 @@ def _raw(handle: int) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _leave(number: int, _: object) -> NoReturn:
+def _exit_on_signal(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
@@ -198,7 +200,7 @@ class _Pump:
         self.size = 0
         self.interrupts: deque[float] = deque(maxlen=LEAVE)
 
-    def go_on(self, taken: int) -> None:
+    def resume(self, taken: int) -> None:
         """On a new connection: say again what of the input has not reached the dyno. AttachError when that is not known
         any more.
         """

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 
-@verb("audit", example="greenroom audit -a ach-payslip-staging -n 20\ngreenroom audit --all", json=True)
+@command("audit", example="greenroom audit -a ach-payslip-staging -n 20\ngreenroom audit --all", json=True)
 @click.option("-n", "--num", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 @click.option("--all", "everything", is_flag=True, help="Of all apps (administrators), whatever -a says.")
 def audit(cx: Context, num: int, everything: bool) -> int | None:
@@ -48,7 +48,7 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-@verb("audit:verify", example="greenroom audit:verify", app=False, json=True)
+@command("audit:verify", example="greenroom audit:verify", app=False, json=True)
 def verify(cx: Context) -> int | None:
     """Check that no line of the audit log was changed or removed (administrators)."""
     row = cx.api.get("/audit/verification")

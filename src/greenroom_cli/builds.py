@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 COLOURS = {"succeeded": "green", "failed": "red", "pending": "yellow"}
 
 
-@verb("builds", example="greenroom builds -a ach-payslip-staging", json=True)
+@command("builds", example="greenroom builds -a ach-payslip-staging", json=True)
 @click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 def builds(cx: Context, num: int) -> int | None:
     """List builds, newest first."""
@@ -58,13 +58,13 @@ def one(cx: Context, build: str) -> dict[str, Any]:
     exact = [row for row in found if row["id"].startswith(build)]
     if not found:
         text = f"Couldn't find build {build}." if build else f"{cx.app} has no builds."
-        raise CliError(text, hint=f"greenroom builds{cx.words()}")
+        raise CliError(text, hint=f"greenroom builds{cx.flags()}")
     if build and len(exact) > 1:
-        raise CliError(f"{len(exact)} builds begin with {build}.", hint=f"greenroom builds{cx.words()}")
+        raise CliError(f"{len(exact)} builds begin with {build}.", hint=f"greenroom builds{cx.flags()}")
     return found[0]
 
 
-@verb("builds:info", example="greenroom builds:info -a ach-payslip-staging", json=True)
+@command("builds:info", example="greenroom builds:info -a ach-payslip-staging", json=True)
 @click.argument("build", required=False, default="")
 def info(cx: Context, build: str) -> int | None:
     """Show one build; without BUILD the newest.
@@ -94,7 +94,7 @@ def info(cx: Context, build: str) -> int | None:
     return None
 
 
-@verb("builds:output", example="greenroom builds:output -a ach-payslip-staging", json=True)
+@command("builds:output", example="greenroom builds:output -a ach-payslip-staging", json=True)
 @click.argument("build", required=False, default="")
 def output_of(cx: Context, build: str) -> int | None:
     """Print what a build said; of a build that runs, as it comes.
@@ -104,7 +104,7 @@ def output_of(cx: Context, build: str) -> int | None:
     row = one(cx, build)
     if not row.get("output_stream_url"):
         raise CliError(
-            f"Build {row['id'][:8]} has no output.", hint=f"greenroom builds:info {row['id'][:8]}{cx.words()}"
+            f"Build {row['id'][:8]} has no output.", hint=f"greenroom builds:info {row['id'][:8]}{cx.flags()}"
         )
     lines = cx.api.stream(row["output_stream_url"])
     if cx.as_json:
@@ -117,7 +117,7 @@ def output_of(cx: Context, build: str) -> int | None:
     return None
 
 
-@verb("builds:cancel", example="greenroom builds:cancel 01234567 -a ach-payslip-staging")
+@command("builds:cancel", example="greenroom builds:cancel 01234567 -a ach-payslip-staging")
 @click.argument("build", required=False, default="")
 def cancel(cx: Context, build: str) -> int | None:
     """Cancel a build that runs; what is live keeps running. Without BUILD the newest."""
@@ -128,7 +128,7 @@ def cancel(cx: Context, build: str) -> int | None:
     return None
 
 
-@verb("builds:cache", example="greenroom builds:cache -a ach-payslip-staging", json=True)
+@command("builds:cache", example="greenroom builds:cache -a ach-payslip-staging", json=True)
 def cache(cx: Context) -> int | None:
     """Show how much the caches of builds take, and what they may take."""
     row = cx.api.get(cx.path("build-cache"))
@@ -147,7 +147,7 @@ def cache(cx: Context) -> int | None:
     return None
 
 
-@verb("builds:cache:purge", example="greenroom builds:cache:purge -a ach-payslip-staging")
+@command("builds:cache:purge", example="greenroom builds:cache:purge -a ach-payslip-staging")
 def cache_purge(cx: Context) -> int | None:
     """Let the next build start from nothing: resolve, fetch and install anew. What is live keeps running."""
     cx.api.delete(cx.path("build-cache"))
@@ -156,7 +156,7 @@ def cache_purge(cx: Context) -> int | None:
     return None
 
 
-@verb("slugs:info", example="greenroom slugs:info v12 -a ach-payslip-staging", json=True)
+@command("slugs:info", example="greenroom slugs:info v12 -a ach-payslip-staging", json=True)
 @click.argument("release", required=False, default="current")
 def slug_info(cx: Context, release: str) -> int | None:
     """Show what the slug of a release is made of, the largest packages first. RELEASE is vN or a slug's id; without it
@@ -187,7 +187,7 @@ def slug_info(cx: Context, release: str) -> int | None:
     return None
 
 
-@verb("slugs:sbom", example="greenroom slugs:sbom v12 -a ach-payslip-staging > sbom.json", json=True)
+@command("slugs:sbom", example="greenroom slugs:sbom v12 -a ach-payslip-staging > sbom.json", json=True)
 @click.argument("release", required=False, default="current")
 def sbom(cx: Context, release: str) -> int | None:
     """Print the bill of materials of a release's slug (CycloneDX 1.6, JSON). RELEASE is vN or a slug's id; without it

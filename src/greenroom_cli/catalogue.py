@@ -50,7 +50,7 @@ apps        apps:info            apps:info                 show one app
 apps        rename               apps:rename               give an app another name
 apps        destroy              apps:destroy              remove an app with all it has
 apps        open                 apps:open_app             open the app in a browser
-git         git:remote           git_verbs:remote          add a git remote for an app to this checkout
+git         git:remote           git_commands:remote          add a git remote for an app to this checkout
 source      source:set           source:set_source         let an app follow a branch of a repository elsewhere
 source      source:info          source:info               show the source of an app
 source      source:sync          source:sync               fetch the source of an app now
@@ -172,7 +172,7 @@ audit       audit:verify         audit:verify              check that the audit 
 shell       help                 shell:help_command        show help for a command or a topic
 shell       version              shell:version             show the version
 shell       completion           shell:completion          print a script that completes commands in your shell
--           git:credentials      git_verbs:credentials     answer git's question for a password
+-           git:credentials      git_commands:credentials     answer git's question for a password
 -           addons               pg:addons                 list the app's add-ons
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.context import Context, command, confirm
 from greenroom_cli.errors import CliError
 
 FILE = click.Path(path_type=Path)
@@ -16,7 +16,7 @@ NAME = click.argument("name", required=False, default="")
 MOST = 1_000_000
 
 
-@verb("certs", example="greenroom certs -a ach-payslip-staging", json=True)
+@command("certs", example="greenroom certs -a ach-payslip-staging", json=True)
 def certs(cx: Context) -> int | None:
     """List the certificates of an app."""
     rows = cx.api.everything(cx.path("sni-endpoints"))
@@ -27,8 +27,8 @@ def certs(cx: Context) -> int | None:
     else:
         output.note(f"{cx.app} has no certificates.")
         output.hint(
-            f"greenroom certs:add CHAIN.pem KEY.pem{cx.words()}; or, of this installation's own CA: greenroom"
-            f" certs:auto on{cx.words()}"
+            f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}; or, of this installation's own CA: greenroom"
+            f" certs:auto on{cx.flags()}"
         )
     return None
 
@@ -54,12 +54,12 @@ def _one(cx: Context, name: str) -> dict[str, Any]:
     rows = cx.api.everything(cx.path("sni-endpoints"))
     if len(rows) != 1:
         names = ", ".join(row["name"] for row in rows)
-        hint = f"name one of {names}" if rows else f"greenroom certs:add CHAIN.pem KEY.pem{cx.words()}"
+        hint = f"name one of {names}" if rows else f"greenroom certs:add CHAIN.pem KEY.pem{cx.flags()}"
         raise CliError(f"{cx.app} has {len(rows) or 'no'} certificates.", hint=hint, code=2 if rows else 1)
     return rows[0]
 
 
-@verb("certs:info", example="greenroom certs:info -a ach-payslip-staging", json=True)
+@command("certs:info", example="greenroom certs:info -a ach-payslip-staging", json=True)
 @NAME
 def info(cx: Context, name: str) -> int | None:
     """Show one certificate: for which host names, by whom and until when."""
@@ -85,7 +85,7 @@ def info(cx: Context, name: str) -> int | None:
     return None
 
 
-@verb("certs:add", example="greenroom certs:add chain.pem key.pem -a ach-payslip-staging")
+@command("certs:add", example="greenroom certs:add chain.pem key.pem -a ach-payslip-staging")
 @click.argument("chain", type=FILE)
 @click.argument("key", type=FILE)
 def add(cx: Context, chain: Path, key: Path) -> int | None:
@@ -94,11 +94,11 @@ def add(cx: Context, chain: Path, key: Path) -> int | None:
     with output.progress(f"Adding {chain.name} to {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("sni-endpoints"), body)
     output.say(row["name"])
-    output.hint(f"undo with: greenroom certs:remove {row['name']}{cx.words()}")
+    output.hint(f"undo with: greenroom certs:remove {row['name']}{cx.flags()}")
     return None
 
 
-@verb("certs:update", example="greenroom certs:update chain.pem key.pem -a ach-payslip-staging")
+@command("certs:update", example="greenroom certs:update chain.pem key.pem -a ach-payslip-staging")
 @click.argument("chain", type=FILE)
 @click.argument("key", type=FILE)
 @NAME
@@ -111,7 +111,7 @@ def update(cx: Context, chain: Path, key: Path, name: str) -> int | None:
     return None
 
 
-@verb("certs:remove", example="greenroom certs:remove tyrannosaurus-3871 -a ach-payslip-staging")
+@command("certs:remove", example="greenroom certs:remove tyrannosaurus-3871 -a ach-payslip-staging")
 @NAME
 @click.option("--confirm", "given", default="", metavar="APP", help="The app's name, instead of being asked for it.")
 def remove(cx: Context, name: str, given: str) -> int | None:
@@ -123,7 +123,7 @@ def remove(cx: Context, name: str, given: str) -> int | None:
     return None
 
 
-@verb("certs:auto", example="greenroom certs:auto on -a ach-payslip-staging")
+@command("certs:auto", example="greenroom certs:auto on -a ach-payslip-staging")
 @click.argument("switch", type=click.Choice(["on", "off", "refresh"]))
 def auto(cx: Context, switch: str) -> int | None:
     """Let this installation's own CA certify the host names of an app by itself (on), no more (off), or anew

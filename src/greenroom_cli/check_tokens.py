@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 
 
-@verb("checks:token", example="greenroom checks:token --context ci/build --pin -a ach-payslip-staging")
+@command("checks:token", example="greenroom checks:token --context ci/build --pin -a ach-payslip-staging")
 @click.option(
     "--context", "names", multiple=True, required=True, metavar="NAME", help="The check it may report; may be repeated."
 )
@@ -30,7 +30,7 @@ def token(cx: Context, names: tuple[str, ...], pin: bool, description: str, days
     return None
 
 
-@verb("checks:tokens", example="greenroom checks:tokens -a ach-payslip-staging", json=True)
+@command("checks:tokens", example="greenroom checks:tokens -a ach-payslip-staging", json=True)
 def tokens(cx: Context) -> int | None:
     """List the tokens that report checks of an app; their texts are not kept."""
     rows = cx.api.get(cx.path("check-tokens"))
@@ -39,7 +39,7 @@ def tokens(cx: Context) -> int | None:
         return None
     if not rows:
         output.note(f"{cx.app} has no tokens for reports.")
-        output.hint(f"greenroom checks:token --context ci/build{cx.words()}")
+        output.hint(f"greenroom checks:token --context ci/build{cx.flags()}")
         return None
     output.heading(f"{cx.app} Tokens for reports")
     lines = [
@@ -56,11 +56,11 @@ def tokens(cx: Context) -> int | None:
     return None
 
 
-@verb("checks:unpin", example="greenroom checks:unpin ci/build -a ach-payslip-staging")
+@command("checks:unpin", example="greenroom checks:unpin ci/build -a ach-payslip-staging")
 @click.argument("name")
 def unpin(cx: Context, name: str) -> int | None:
     """Let any report of a check count again, not only that of one token."""
     with output.progress(f"Unpinning {name} of {output.app_mark(cx.app)}"):
         cx.api.delete(cx.path("pins", name))
-    output.hint(f"pin it again with: greenroom checks:token --context {name} --pin{cx.words()}")
+    output.hint(f"pin it again with: greenroom checks:token --context {name} --pin{cx.flags()}")
     return None

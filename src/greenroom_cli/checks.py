@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from greenroom_cli import git, output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 MARKS = {
@@ -32,36 +32,36 @@ COLOURS = {"green": 0, "pending": 3}
 """Exit codes of ``checks --exit-code``; any other colour is 1."""
 
 
-@verb("checks", example="greenroom checks -a ach-payslip-staging\ngreenroom checks HEAD~1 --exit-code", json=True)
+@command("checks", example="greenroom checks -a ach-payslip-staging\ngreenroom checks HEAD~1 --exit-code", json=True)
 @click.argument("sha", required=False, default="")
 @click.option(
-    "--exit-code", "tell", is_flag=True, help="End with 0 for a green verdict, 3 while it is pending, else 1."
+    "--exit-code", "exit_code", is_flag=True, help="End with 0 for a green verdict, 3 while it is pending, else 1."
 )
-def checks(cx: Context, sha: str, tell: bool) -> int | None:
+def checks(cx: Context, sha: str, exit_code: bool) -> int | None:
     """Show the checks of a commit and why it is withheld; without SHA those of the newest push."""
     rows = cx.api.get(cx.path("checks"), sha=git.commit(sha) if sha else "")
     verdict = _verdict(cx, rows)
-    code = COLOURS.get(str(verdict.get("colour") or "pending"), 1) if tell else None
+    code = COLOURS.get(str(verdict.get("colour") or "pending"), 1) if exit_code else None
     if cx.as_json:
         output.print_json(rows)
         return code
     if not rows:
         output.note(f"{cx.app} has no checks of {sha or 'the newest push'} yet.")
-        output.hint(f"greenroom deliveries{cx.words()}")
+        output.hint(f"greenroom deliveries{cx.flags()}")
         return code
     output.heading(f"{cx.app} Checks of {rows[0]['sha'][:8]}")
     output.table([check_line(row) for row in rows], flexible=3)
     if verdict.get("text"):
         output.say()
         output.say(output.clean(verdict["text"]))
-    leaves = cx.api.get(cx.path("overrides"), sha=rows[0]["sha"])
-    if leaves:
+    overrides = cx.api.get(cx.path("overrides"), sha=rows[0]["sha"])
+    if overrides:
         output.say()
-        for leave in leaves:
-            output.say(_leave(leave))
+        for row in overrides:
+            output.say(_override_line(row))
     red = [row["name"] for row in rows if row.get("conclusion") not in (None, "success", "neutral")]
     if red:
-        output.hint(f"greenroom checks:info {red[0]} {rows[0]['sha'][:8]}{cx.words()}")
+        output.hint(f"greenroom checks:info {red[0]} {rows[0]['sha'][:8]}{cx.flags()}")
     return code
 
 
@@ -71,7 +71,7 @@ def _verdict(cx: Context, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return (found[0].get("verdict") if found else None) or {}
 
 
-def _leave(row: dict[str, Any]) -> str:
+def _override_line(row: dict[str, Any]) -> str:
     """An override in one line, whether it still holds or not."""
     state = "" if row["holds"] else output.style(" (void: a check was attempted again)", "yellow")
     return (
@@ -106,12 +106,12 @@ def find(cx: Context, name: str, sha: str) -> dict[str, Any]:
         known = ", ".join(row["name"] for row in rows) or "none yet"
         raise CliError(
             f"There is no check {name} of {sha or 'the newest push'}; there is: {known}.",
-            hint=f"greenroom checks{cx.words()}",
+            hint=f"greenroom checks{cx.flags()}",
         )
     return found
 
 
-@verb("checks:info", example="greenroom checks:info scan -a ach-payslip-staging", json=True)
+@command("checks:info", example="greenroom checks:info scan -a ach-payslip-staging", json=True)
 @click.argument("name")
 @click.argument("sha", required=False, default="")
 @click.option("--sarif", is_flag=True, help="Print the findings as SARIF 2.1.0, for editors and code hosts.")
@@ -146,7 +146,7 @@ def info(cx: Context, name: str, sha: str, sarif: bool) -> int | None:
         for finding in findings:
             output.say(_finding(finding))
     if row.get("conclusion") not in (None, "success", "neutral"):
-        output.hint(f"run it again with: greenroom checks:rerun {row['name']} --sha {row['sha'][:8]}{cx.words()}")
+        output.hint(f"run it again with: greenroom checks:rerun {row['name']} --sha {row['sha'][:8]}{cx.flags()}")
     return None
 
 
@@ -170,7 +170,7 @@ def _finding(row: dict[str, Any]) -> str:
     )
 
 
-@verb("checks:rerun", example="greenroom checks:rerun tests -a ach-payslip-staging")
+@command("checks:rerun", example="greenroom checks:rerun tests -a ach-payslip-staging")
 @click.argument("name", required=False, default="")
 @click.option("--sha", default="", metavar="SHA", help="The commit (default: the newest push).")
 def rerun(cx: Context, name: str, sha: str) -> int | None:
@@ -180,11 +180,11 @@ def rerun(cx: Context, name: str, sha: str) -> int | None:
         rows = cx.api.post(cx.path("checks", "actions", "rerun"), body)
     output.table([check_line(row) for row in rows], flexible=3)
     if rows:
-        output.hint(f"greenroom deliveries:wait {rows[0]['sha'][:12]}{cx.words()}")
+        output.hint(f"greenroom deliveries:wait {rows[0]['sha'][:12]}{cx.flags()}")
     return None
 
 
-@verb(
+@command(
     "deploy:override",
     example=(
         'greenroom deploy:override 1f3a9c2 --check scan --reason "false positive, see TICKET-12" -a ach-payslip-staging'
@@ -208,13 +208,13 @@ def override(cx: Context, sha: str, names: tuple[str, ...], reason: str) -> int 
         f"{row['sha'][:8]}: {', '.join(row['checks'])} overridden by {row['actor']}: {output.clean(row['reason'])}"
     )
     output.hint(
-        f"greenroom deliveries:wait {row['sha'][:12]}{cx.words()}   (undo: greenroom checks:rerun --sha"
-        f" {row['sha'][:8]}{cx.words()})"
+        f"greenroom deliveries:wait {row['sha'][:12]}{cx.flags()}   (undo: greenroom checks:rerun --sha"
+        f" {row['sha'][:8]}{cx.flags()})"
     )
     return None
 
 
-@verb("deploy:pause", example='greenroom deploy:pause --reason "demo for the board" --for 3h -a ach-payslip-staging')
+@command("deploy:pause", example='greenroom deploy:pause --reason "demo for the board" --for 3h -a ach-payslip-staging')
 @click.option("--reason", required=True, metavar="TEXT", help="Why; pushers are told.")
 @click.option(
     "--until",
@@ -234,7 +234,7 @@ def pause(cx: Context, reason: str, until: datetime | None, span: str | None) ->
         cx.api.patch(cx.path(), {"deploy_paused": reason, **({"deploy_paused_until": end} if end else {})})
     if end:
         output.say(f"It ends by itself: {output.when(end)}.")
-    output.hint(f"undo with: greenroom deploy:resume{cx.words()}")
+    output.hint(f"undo with: greenroom deploy:resume{cx.flags()}")
     return None
 
 
@@ -250,10 +250,10 @@ def _pause_end(until: datetime | None, span: str | None) -> str | None:
     return until.astimezone(UTC).isoformat(timespec="seconds") if until else None
 
 
-@verb("deploy:resume", example="greenroom deploy:resume -a ach-payslip-staging")
+@command("deploy:resume", example="greenroom deploy:resume -a ach-payslip-staging")
 def resume(cx: Context) -> int | None:
     """Let automatic deployment go on; the newest push that was withheld for the pause alone is deployed."""
     with output.progress(f"Resuming automatic deployment of {output.app_mark(cx.app)}"):
         cx.api.patch(cx.path(), {"deploy_paused": ""})
-    output.hint(f"undo with: greenroom deploy:pause --reason ...{cx.words()}")
+    output.hint(f"undo with: greenroom deploy:pause --reason ...{cx.flags()}")
     return None

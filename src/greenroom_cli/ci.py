@@ -9,9 +9,9 @@ import click
 
 from greenroom_cli import output
 from greenroom_cli.config import pairs_of
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
-from greenroom_cli.pipelines import pipeline_of, place
+from greenroom_cli.pipelines import pipeline_of, pipeline_path
 
 PIPELINE = click.option(
     "-p", "--pipeline", default="", metavar="PIPELINE", help="The pipeline; without it that of the app."
@@ -28,11 +28,11 @@ OVER = ("succeeded", "failed", "errored", "cancelled")
 SECONDS = 3600.0
 
 
-@verb("ci", example="greenroom ci -a ach-payslip-staging", json=True)
+@command("ci", example="greenroom ci -a ach-payslip-staging", json=True)
 @PIPELINE
 def ci(cx: Context, pipeline: str) -> int | None:
     """List the latest test runs of a pipeline's apps."""
-    rows = cx.api.get(place(pipeline_of(cx, pipeline), "test-runs"))
+    rows = cx.api.get(pipeline_path(pipeline_of(cx, pipeline), "test-runs"))
     if cx.as_json:
         output.print_json(rows)
     elif not rows:
@@ -53,19 +53,19 @@ def _line(row: dict[str, Any]) -> list[str]:
     ]
 
 
-@verb("ci:info", example="greenroom ci:info 12 -a ach-payslip-staging", json=True)
+@command("ci:info", example="greenroom ci:info 12 -a ach-payslip-staging", json=True)
 @click.argument("number", type=click.IntRange(min=1))
 @PIPELINE
 def info(cx: Context, number: int, pipeline: str) -> int | None:
     """Show a test run with what it said. Exit code 1 unless it succeeded."""
-    return _show(cx, cx.api.get(place(pipeline_of(cx, pipeline), "test-runs", str(number))))
+    return _show(cx, cx.api.get(pipeline_path(pipeline_of(cx, pipeline), "test-runs", str(number))))
 
 
-@verb("ci:last", example="greenroom ci:last -a ach-payslip-staging", json=True)
+@command("ci:last", example="greenroom ci:last -a ach-payslip-staging", json=True)
 @PIPELINE
 def last(cx: Context, pipeline: str) -> int | None:
     """Show the latest test run with what it said. Exit code 1 unless it succeeded."""
-    rows = cx.api.get(place(pipeline_of(cx, pipeline), "test-runs"))
+    rows = cx.api.get(pipeline_path(pipeline_of(cx, pipeline), "test-runs"))
     if not rows:
         raise CliError("There are no test runs yet.", hint="greenroom ci:run")
     return _show(cx, rows[0])
@@ -84,7 +84,7 @@ def _show(cx: Context, row: dict[str, Any]) -> int | None:
     return 0 if row["status"] == "succeeded" else 1
 
 
-@verb("ci:run", example="greenroom ci:run -a ach-payslip-staging")
+@command("ci:run", example="greenroom ci:run -a ach-payslip-staging")
 @PIPELINE
 def run(cx: Context, pipeline: str) -> int | None:
     """Run the tests of this folder's newest commit. Exit code 1 unless they succeed.
@@ -130,18 +130,18 @@ def _archive() -> bytes:
     return done.stdout
 
 
-@verb("ci:cancel", example="greenroom ci:cancel 12 -a ach-payslip-staging")
+@command("ci:cancel", example="greenroom ci:cancel 12 -a ach-payslip-staging")
 @click.argument("number", type=click.IntRange(min=1))
 @PIPELINE
 def cancel(cx: Context, number: int, pipeline: str) -> int | None:
     """End a test run that ci:run began before it is over."""
-    row = cx.api.get(place(pipeline_of(cx, pipeline), "test-runs", str(number)))
+    row = cx.api.get(pipeline_path(pipeline_of(cx, pipeline), "test-runs", str(number)))
     with output.progress(f"Cancelling test run {number}"):
         cx.api.patch(f"/test-runs/{row['id']}", {"status": "cancelled"})
     return None
 
 
-@verb("ci:config", example="greenroom ci:config -a ach-payslip-staging", json=True)
+@command("ci:config", example="greenroom ci:config -a ach-payslip-staging", json=True)
 @PIPELINE
 @STAGE
 def config(cx: Context, pipeline: str, stage: str) -> int | None:
@@ -157,10 +157,10 @@ def config(cx: Context, pipeline: str, stage: str) -> int | None:
 
 
 def _config(cx: Context, pipeline: str, stage: str) -> str:
-    return place(pipeline_of(cx, pipeline), "stage", stage, "config-vars")
+    return pipeline_path(pipeline_of(cx, pipeline), "stage", stage, "config-vars")
 
 
-@verb("ci:config:get", example="greenroom ci:config:get WORD -a ach-payslip-staging", json=True)
+@command("ci:config:get", example="greenroom ci:config:get WORD -a ach-payslip-staging", json=True)
 @click.argument("key")
 @PIPELINE
 @STAGE
@@ -178,7 +178,7 @@ def config_get(cx: Context, key: str, pipeline: str, stage: str) -> int | None:
     return None
 
 
-@verb("ci:config:set", example="greenroom ci:config:set WORD=hello -a ach-payslip-staging")
+@command("ci:config:set", example="greenroom ci:config:set WORD=hello -a ach-payslip-staging")
 @click.argument("pairs", nargs=-1, metavar="KEY=VALUE...")
 @click.option(
     "--stdin",
@@ -198,7 +198,7 @@ def config_set(cx: Context, pairs: tuple[str, ...], from_stdin: bool, pipeline: 
     return None
 
 
-@verb("ci:config:unset", example="greenroom ci:config:unset WORD -a ach-payslip-staging")
+@command("ci:config:unset", example="greenroom ci:config:unset WORD -a ach-payslip-staging")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @PIPELINE
 @STAGE

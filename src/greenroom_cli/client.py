@@ -92,7 +92,7 @@ class Client:
         if body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
-        return self._again(method, lambda: self._send(method, url, sent, data, seconds))
+        return self._retry(method, lambda: self._send(method, url, sent, data, seconds))
 
     def upload(self, url: str, data: bytes) -> None:
         """PUT to a signed link that the API gave: the link is the credential, so no token goes with it. Raises
@@ -116,10 +116,10 @@ class Client:
             text = _read(response, url)
         self.heard = True
         answered = {name.lower(): value for name, value in response.getheaders()}
-        _pass_warnings(answered)
+        _print_warnings(answered)
         return Answer(response.status, _parse(self.target, method, url, response, text), answered)
 
-    def _again(self, method: str, send: Callable[[], Answer]) -> Answer:
+    def _retry(self, method: str, send: Callable[[], Answer]) -> Answer:
         """Send until there is an answer, for some seconds: reads, and whatever did not reach a control plane that is
         being restarted.
         """
@@ -129,7 +129,7 @@ class Client:
                 return send()
             except (UnreachableError, ApiError) as error:
                 patience = PATIENCE if self.heard else FIRST_PATIENCE
-                if not _may_pass(method, error) or time.monotonic() - began + pause > patience:
+                if not _may_retry(method, error) or time.monotonic() - began + pause > patience:
                     raise
             time.sleep(pause)
             pause = min(pause * 1.5, 1.5)
@@ -150,7 +150,7 @@ class Client:
                 if done(data) or time.monotonic() >= deadline:
                     return data
             except (UnreachableError, ApiError) as error:
-                if not _may_pass("GET", error) or time.monotonic() > min(deadline, heard + PATIENCE):
+                if not _may_retry("GET", error) or time.monotonic() > min(deadline, heard + PATIENCE):
                     raise
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 1.3, 1.0)
@@ -164,17 +164,17 @@ class Client:
         with response:
             if response.status != 200:
                 _parse(self.target, "GET", url, response, _read(response, url))
-                raise ApiError(f"{_place(url)} answered {response.status}.", status=response.status)
+                raise ApiError(f"{_origin(url)} answered {response.status}.", status=response.status)
             try:
                 for line in response:
                     yield line.decode("utf-8", "replace").rstrip("\r\n")
             except OSError as error:
-                raise UnreachableError(f"The stream from {_place(url)} broke off: {error}.") from error
+                raise UnreachableError(f"The stream from {_origin(url)} broke off: {error}.") from error
             except Exception as error:
-                raise _torn(error, url) from error
+                raise _cut_short(error, url) from error
 
 
-def _may_pass(method: str, error: UnreachableError | ApiError) -> bool:
+def _may_retry(method: str, error: UnreachableError | ApiError) -> bool:
     """Whether the same request may be sent again, and may then be answered."""
     if isinstance(error, UnreachableError):
         return error.temporary and (method == "GET" or error.unsent)
@@ -241,7 +241,7 @@ def _tls(ca_file: str) -> Any:
 
 
 def _unreachable(target: Target, url: str, error: Exception) -> UnreachableError:
-    place = _place(url)
+    place = _origin(url)
     if isinstance(error, ConnectionRefusedError):
         return UnreachableError(f"Greenroom does not answer at {place}: nothing listens there.", hint=target.start_hint)
     if isinstance(error, TimeoutError):
@@ -259,11 +259,11 @@ def _unreachable(target: Target, url: str, error: Exception) -> UnreachableError
     return unreachable
 
 
-def _torn(error: Exception, url: str) -> Exception:
+def _cut_short(error: Exception, url: str) -> Exception:
     from http.client import HTTPException
 
     if isinstance(error, HTTPException):
-        return UnreachableError(f"The answer of {_place(url)} broke off.")
+        return UnreachableError(f"The answer of {_origin(url)} broke off.")
     return error
 
 
@@ -272,16 +272,16 @@ def _read(response: http.client.HTTPResponse, url: str) -> str:
         return response.read().decode("utf-8", "replace")
     except Exception as error:
         if isinstance(error, OSError):
-            raise UnreachableError(f"The answer of {_place(url)} broke off: {error}.") from error
-        raise _torn(error, url) from error
+            raise UnreachableError(f"The answer of {_origin(url)} broke off: {error}.") from error
+        raise _cut_short(error, url) from error
 
 
-def _place(url: str) -> str:
+def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _pass_warnings(headers: dict[str, str]) -> None:
+def _print_warnings(headers: dict[str, str]) -> None:
     from greenroom_cli import output
 
     for name in ("x-heroku-warning", "warning-message"):
@@ -301,7 +301,7 @@ def _parse(target: Target, method: str, url: str, response: http.client.HTTPResp
         return data
     said = next((line.strip() for line in text.splitlines() if line.strip()), "")
     said = f": {said[:200]}" if said and not said.startswith(("<", "{", "[")) else ""
-    what = f"{_place(url)} answered {response.status} {response.reason}".rstrip()
+    what = f"{_origin(url)} answered {response.status} {response.reason}".rstrip()
     missing = " and not as Greenroom's API does" if not said else ""
     raise ApiError(f"{what}{missing}{said}.".replace("..", "."), hint=target.look_hint, status=response.status)
 

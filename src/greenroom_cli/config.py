@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 from greenroom_cli.stdin import stdin_lines
 
@@ -30,7 +30,7 @@ def waits(function: Any) -> Any:
     return function
 
 
-@verb("config", example="greenroom config -a ach-payslip-staging\ngreenroom config --shell > .env", json=True)
+@command("config", example="greenroom config -a ach-payslip-staging\ngreenroom config --shell > .env", json=True)
 @click.option("-s", "--shell", is_flag=True, help="Print KEY=value lines that a shell can read.")
 def config(cx: Context, shell: bool) -> int | None:
     """Show the config vars with their values."""
@@ -46,14 +46,14 @@ def config(cx: Context, shell: bool) -> int | None:
     return None
 
 
-@verb("config:get", example="greenroom config:get DATABASE_URL -a ach-payslip-staging", json=True)
+@command("config:get", example="greenroom config:get DATABASE_URL -a ach-payslip-staging", json=True)
 @click.argument("key")
 @click.option("-s", "--shell", is_flag=True, help="Print KEY=value so that a shell can read it.")
 def get(cx: Context, key: str, shell: bool) -> int | None:
     """Print one config var; exit code 1 when it is not set."""
     values = cx.api.get(cx.path("config-vars"))
     if key not in values:
-        raise CliError(f"{key} is not set on {cx.app}.", hint=f"greenroom config:set {key}=...{cx.words()}")
+        raise CliError(f"{key} is not set on {cx.app}.", hint=f"greenroom config:set {key}=...{cx.flags()}")
     if cx.as_json:
         output.print_json({key: values[key]})
     else:
@@ -83,7 +83,7 @@ def pairs_of(words: tuple[str, ...], from_stdin: bool) -> dict[str, Any]:
     return updates
 
 
-@verb("config:set", example="greenroom config:set DEBUG=0 SECRET_KEY=$(openssl rand -hex 32) -a ach-payslip-staging")
+@command("config:set", example="greenroom config:set DEBUG=0 SECRET_KEY=$(openssl rand -hex 32) -a ach-payslip-staging")
 @click.argument("pairs", nargs=-1, metavar="KEY=VALUE...")
 @click.option(
     "--stdin",
@@ -101,7 +101,7 @@ def set_vars(cx: Context, pairs: tuple[str, ...], from_stdin: bool, **wait: Any)
     return _change(cx, "Setting", pairs_of(pairs, from_stdin), **wait)
 
 
-@verb("config:unset", example="greenroom config:unset DEBUG -a ach-payslip-staging")
+@command("config:unset", example="greenroom config:unset DEBUG -a ach-payslip-staging")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @waits
 def unset(cx: Context, keys: tuple[str, ...], **wait: Any) -> int | None:
@@ -130,5 +130,5 @@ def _change(cx: Context, word: str, updates: dict[str, Any], *, no_wait: bool, t
         raise failed
     undo = answer.headers.get("x-greenroom-undo", "")
     if version and undo:
-        output.hint(f"undo with: greenroom rollback {undo}{cx.words()}")
+        output.hint(f"undo with: greenroom rollback {undo}{cx.flags()}")
     return None

@@ -70,12 +70,12 @@ class Context:
         """``/apps/APP/part/part``, each part quoted."""
         return "/".join(["/apps", quote(self.app, safe=""), *(quote(part, safe="") for part in parts)])
 
-    def words(self) -> str:
+    def flags(self) -> str:
         """`` -a APP`` (and ``--home DIR``) for a hint's command."""
-        return f" -a {self.app}{self.target.home_words}"
+        return f" -a {self.app}{self.target.home_flag}"
 
 
-class Verb(click.Command):
+class ApiCommand(click.Command):
     """A command with an example, and with its topic's other commands at the end of its help."""
 
     example: str = ""
@@ -109,14 +109,14 @@ def complete_apps(context: click.Context, parameter: click.Parameter, incomplete
     return [row["name"] for row in rows if row["name"].startswith(incomplete)]
 
 
-def verb(
+def command(
     name: str, *, example: str, app: bool = True, json: bool = False, raw: bool = False, hidden: bool = False
-) -> Callable[[Callable[..., int | None]], Verb]:
+) -> Callable[[Callable[..., int | None]], ApiCommand]:
     """Make a command. app: takes -a and -r; json: a read, takes --json; raw: all from the first argument on is somebody
     else's.
     """
 
-    def make(function: Callable[..., int | None]) -> Verb:
+    def make(function: Callable[..., int | None]) -> ApiCommand:
         def callback(**values: Any) -> int:
             common = {key: values.pop(key) for key in names}
             return function(Context(**common), **values) or 0
@@ -130,7 +130,7 @@ def verb(
         names = [option.name or "" for option in shared]
         own = list(reversed(getattr(function, "__click_params__", [])))
         settings = {"ignore_unknown_options": True, "allow_interspersed_args": False} if raw else {}
-        command = Verb(
+        made = ApiCommand(
             name,
             callback=callback,
             params=[*own, *shared],
@@ -138,8 +138,8 @@ def verb(
             hidden=hidden,
             context_settings={"help_option_names": ["-h", "--help"], **settings},
         )
-        command.example = example
-        return command
+        made.example = example
+        return made
 
     return make
 

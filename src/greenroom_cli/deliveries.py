@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from greenroom_cli import git, output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 COLOURS = {"live": "green", "held": "yellow", "refused": "red", "failed": "red", "superseded": "dim"}
@@ -25,7 +25,7 @@ APPEAR_SECONDS = 30.0
 """How long a commit may take to show up: the push may still be under way."""
 
 
-@verb(
+@command(
     "deliveries",
     example="greenroom deliveries -a ach-payslip-staging\ngreenroom deliveries --sha 1f3a9c2 --json",
     json=True,
@@ -79,12 +79,12 @@ def _reason(row: dict[str, Any]) -> str:
     return output.clean(row.get("reason") or "")
 
 
-@verb("deliveries:info", example="greenroom deliveries:info 1f3a9c2 -a ach-payslip-staging", json=True)
+@command("deliveries:info", example="greenroom deliveries:info 1f3a9c2 -a ach-payslip-staging", json=True)
 @click.argument("delivery", required=False, default="")
 def info(cx: Context, delivery: str) -> int | None:
     """Show one delivery with its checks; DELIVERY is its id or a commit, by default the newest."""
     if delivery:
-        row = cx.api.get(cx.path("deliveries", _whole_id(cx, delivery)))
+        row = cx.api.get(cx.path("deliveries", _resolve(cx, delivery)))
     else:
         row = _newest(cx)
     if cx.as_json:
@@ -117,7 +117,7 @@ def info(cx: Context, delivery: str) -> int | None:
     return None
 
 
-def _whole_id(cx: Context, text: str) -> str:
+def _resolve(cx: Context, text: str) -> str:
     """The whole id for the eight digits that lists show; else a commit, or the text as it is."""
     if len(text) == 8:
         for row in cx.api.get(cx.path("deliveries"), limit=100):
@@ -126,12 +126,12 @@ def _whole_id(cx: Context, text: str) -> str:
     return text if "-" in text else git.commit(text)
 
 
-@verb("deliveries:drop", example="greenroom deliveries:drop -a ach-payslip-staging", json=True)
+@command("deliveries:drop", example="greenroom deliveries:drop -a ach-payslip-staging", json=True)
 def drop(cx: Context) -> int | None:
     """Drop the release that is held for its migrations: it will not be live, and what runs keeps running."""
     rows = [row for row in cx.api.get(cx.path("deliveries"), limit=100) if row["state"] == "held"]
     if not rows:
-        raise CliError(f"No release of {cx.app} is held.", hint=f"greenroom deliveries{cx.words()}")
+        raise CliError(f"No release of {cx.app} is held.", hint=f"greenroom deliveries{cx.flags()}")
     with output.progress(f"Dropping {_version(rows[0])} of {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("deliveries", rows[0]["id"], "actions", "drop"), {})
     if cx.as_json:
@@ -139,7 +139,7 @@ def drop(cx: Context) -> int | None:
     return None
 
 
-@verb("deliveries:retry", example="greenroom deliveries:retry 1f3a9c2 -a ach-payslip-staging", json=True)
+@command("deliveries:retry", example="greenroom deliveries:retry 1f3a9c2 -a ach-payslip-staging", json=True)
 @click.argument("delivery", required=False, default="", metavar="[SHA]")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
 @click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="How long to wait.")
@@ -149,13 +149,13 @@ def retry(cx: Context, delivery: str, no_wait: bool, timeout: float) -> int | No
     SHA is a commit or a delivery's id, by default the newest delivery. The config vars are those of now. Exit codes as
     deliveries:wait.
     """
-    name = _whole_id(cx, delivery) if delivery else _newest(cx)["id"]
+    name = _resolve(cx, delivery) if delivery else _newest(cx)["id"]
     row = cx.api.post(cx.path("deliveries", name, "actions", "retry"), {})
     output.note(f"Retrying {row['sha'][:8]}" + (f" as {_version(row)}" if _version(row) else ""))
     if not no_wait:
         watch = Watch(cx, row["sha"], timeout, one=row["id"])
         row = watch.until_ended()
-        _tell_end(cx, row)
+        _print_end(cx, row)
     if cx.as_json:
         output.print_json(row)
     return None if no_wait else EXIT_CODES.get(row["state"], 1)
@@ -168,7 +168,7 @@ def _newest(cx: Context) -> dict[str, Any]:
     return rows[0]
 
 
-@verb(
+@command(
     "deliveries:wait",
     example="greenroom deliveries:wait $(git rev-parse HEAD) -a ach-payslip-staging --timeout 300",
     json=True,
@@ -185,19 +185,19 @@ def wait(cx: Context, sha: str, timeout: float) -> int | None:
     row = Watch(cx, commit, timeout).until_ended()
     if cx.as_json:
         output.print_json(row)
-    _tell_end(cx, row)
+    _print_end(cx, row)
     return EXIT_CODES.get(row["state"], 1)
 
 
-def _tell_end(cx: Context, row: dict[str, Any]) -> None:
+def _print_end(cx: Context, row: dict[str, Any]) -> None:
     state = row["state"]
     if state == "live":
         app = cx.api.get(cx.path())
         output.note(f"{output.style('Live', 'green')} as {_version(row)} at {app['web_url']}")
-        _tell_pending(cx, row)
+        _print_pending(cx, row)
     elif state == "held":
         output.warn(f"Held: {_reason(row) or 'its migrations have not been run'}")
-        output.hint(f"greenroom migrations:run{cx.words()}   (or drop it: greenroom deliveries:drop{cx.words()})")
+        output.hint(f"greenroom migrations:run{cx.flags()}   (or drop it: greenroom deliveries:drop{cx.flags()})")
     else:
         output.complain(f"{state.capitalize()}: {_reason(row) or _verdict_reasons(row) or 'no reason was given'}")
         output.hint(output.clean(row.get("remedy") or "") or _next_step(cx, row))
@@ -205,11 +205,11 @@ def _tell_end(cx: Context, row: dict[str, Any]) -> None:
             output.hint(f"to try the same commit again: {row['hint']}")
 
 
-def _tell_pending(cx: Context, row: dict[str, Any]) -> None:
+def _print_pending(cx: Context, row: dict[str, Any]) -> None:
     pending = (row.get("migrations") or {}).get("pending") or []
     if pending:
         output.warn(f"Pending migrations: {', '.join(pending)}")
-        output.hint(f"greenroom migrations:run{cx.words()}")
+        output.hint(f"greenroom migrations:run{cx.flags()}")
 
 
 def _verdict_reasons(row: dict[str, Any]) -> str:
@@ -217,7 +217,7 @@ def _verdict_reasons(row: dict[str, Any]) -> str:
 
 
 def _next_step(cx: Context, row: dict[str, Any]) -> str:
-    words = cx.words()
+    words = cx.flags()
     if row["state"] == "superseded":
         return f"greenroom deliveries{words}"
     if (row.get("build") or {}).get("status") in ("failed", "errored"):
@@ -248,24 +248,24 @@ class Watch:
         """The delivery when it has ended. CliError when it never appeared or the time is over."""
         if self.one:
             path = self.cx.path("deliveries", self.one)
-            rows = [self.cx.api.poll(path, done=lambda row: self._look([row]), seconds=self.seconds)]
+            rows = [self.cx.api.poll(path, done=lambda row: self._observe([row]), seconds=self.seconds)]
         else:
             rows = self.cx.api.poll(
-                self.cx.path("deliveries"), done=self._look, seconds=self.seconds, sha=self.sha, limit=1
+                self.cx.path("deliveries"), done=self._observe, seconds=self.seconds, sha=self.sha, limit=1
             )
         if not rows:
             raise CliError(
                 f"{self.cx.app} knows no delivery of {self.sha[:12]}.",
-                hint=f"git push greenroom {self.sha[:12]}:master   (seen: greenroom deliveries{self.cx.words()})",
+                hint=f"git push greenroom {self.sha[:12]}:master   (seen: greenroom deliveries{self.cx.flags()})",
             )
         if rows[0]["state"] not in ENDED:
             raise CliError(
                 f"{self.sha[:12]} is still {rows[0]['state'].replace('_', ' ')} after {self.seconds:g} s.",
-                hint=f"greenroom deliveries:wait {self.sha[:12]}{self.cx.words()}",
+                hint=f"greenroom deliveries:wait {self.sha[:12]}{self.cx.flags()}",
             )
         return rows[0]
 
-    def _look(self, rows: list[dict[str, Any]]) -> bool:
+    def _observe(self, rows: list[dict[str, Any]]) -> bool:
         if not rows:
             return time.monotonic() - self.began > APPEAR_SECONDS
         row = rows[0]
@@ -274,10 +274,10 @@ class Watch:
             if self.state in STEPS:
                 output.note(f"-----> {STEPS[self.state]} {row['sha'][:8]}")
         for check in row.get("checks") or ():
-            self._tell(check)
+            self._print_check(check)
         return row["state"] in ENDED
 
-    def _tell(self, check: dict[str, Any]) -> None:
+    def _print_check(self, check: dict[str, Any]) -> None:
         now = (check["status"], check.get("conclusion"))
         if self.seen.get(check["name"]) == now:
             return

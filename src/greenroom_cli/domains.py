@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 
 
-@verb("domains", example="greenroom domains -a ach-payslip-staging", json=True)
+@command("domains", example="greenroom domains -a ach-payslip-staging", json=True)
 def domains(cx: Context) -> int | None:
     """List the host names at which the app answers."""
     rows = cx.api.everything(cx.path("domains"))
@@ -27,22 +27,22 @@ def domains(cx: Context) -> int | None:
     return None
 
 
-@verb("domains:add", example="greenroom domains:add payslip.staging.example.com -a ach-payslip-staging")
+@command("domains:add", example="greenroom domains:add payslip.staging.example.com -a ach-payslip-staging")
 @click.argument("hostname")
 def add(cx: Context, hostname: str) -> int | None:
     """Add a host name; its DNS has to lead to this machine."""
     with output.progress(f"Adding {output.style(hostname, 'cyan')} to {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("domains"), {"hostname": hostname})
     output.say(row["hostname"])
-    output.hint(f"undo with: greenroom domains:remove {row['hostname']}{cx.words()}")
+    output.hint(f"undo with: greenroom domains:remove {row['hostname']}{cx.flags()}")
     return None
 
 
-@verb("domains:remove", example="greenroom domains:remove payslip.staging.example.com -a ach-payslip-staging")
+@command("domains:remove", example="greenroom domains:remove payslip.staging.example.com -a ach-payslip-staging")
 @click.argument("hostname")
 def remove(cx: Context, hostname: str) -> int | None:
     """Take a host name away."""
     with output.progress(f"Removing {output.style(hostname, 'cyan')} from {output.app_mark(cx.app)}"):
         cx.api.delete(cx.path("domains", hostname))
-    output.hint(f"undo with: greenroom domains:add {hostname}{cx.words()}")
+    output.hint(f"undo with: greenroom domains:add {hostname}{cx.flags()}")
     return None

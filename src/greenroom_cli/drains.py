@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 
 
-@verb("drains", example="greenroom drains -a ach-payslip-staging", json=True)
+@command("drains", example="greenroom drains -a ach-payslip-staging", json=True)
 def drains(cx: Context) -> int | None:
     """List the log drains of an app, and how far each receiver got."""
     rows = cx.api.everything(cx.path("log-drains"))
@@ -20,7 +20,7 @@ def drains(cx: Context) -> int | None:
         output.table([_line(row) for row in rows], header=("url", "token", "lines sent", "last", "trouble"), flexible=4)
     else:
         output.note(f"{cx.app} has no drains.")
-        output.hint(f"greenroom drains:add syslog+tls://logs.example.com:6514{cx.words()}")
+        output.hint(f"greenroom drains:add syslog+tls://logs.example.com:6514{cx.flags()}")
     return None
 
 
@@ -34,22 +34,22 @@ def _line(row: dict[str, Any]) -> list[str]:
     ]
 
 
-@verb("drains:add", example="greenroom drains:add syslog+tls://logs.example.com:6514 -a ach-payslip-staging")
+@command("drains:add", example="greenroom drains:add syslog+tls://logs.example.com:6514 -a ach-payslip-staging")
 @click.argument("url")
 def add(cx: Context, url: str) -> int | None:
     """Send the log of an app to a URL from now on: https, http, syslog+tls or syslog."""
     with output.progress(f"Adding a drain to {output.app_mark(cx.app)}"):
         row = cx.api.post(cx.path("log-drains"), {"url": url})
     output.say(row["token"])
-    output.hint(f"undo with: greenroom drains:remove {row['token']}{cx.words()}")
+    output.hint(f"undo with: greenroom drains:remove {row['token']}{cx.flags()}")
     return None
 
 
-@verb("drains:remove", example="greenroom drains:remove d.0a1b2c3d -a ach-payslip-staging")
+@command("drains:remove", example="greenroom drains:remove d.0a1b2c3d -a ach-payslip-staging")
 @click.argument("drain", metavar="URL|TOKEN")
 def remove(cx: Context, drain: str) -> int | None:
     """Send nothing more to a drain, named by its URL or token."""
     with output.progress(f"Removing a drain from {output.app_mark(cx.app)}"):
         row = cx.api.delete(cx.path("log-drains", drain))
-    output.hint(f"undo with: greenroom drains:add {output.clean(row['url'])}{cx.words()}")
+    output.hint(f"undo with: greenroom drains:add {output.clean(row['url'])}{cx.flags()}")
     return None

@@ -62,7 +62,7 @@ def app_of_url(url: str, target: Target) -> str:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return ""
-    if (parts.scheme, parts.hostname or "", port) not in target.git_places():
+    if (parts.scheme, parts.hostname or "", port) not in target.git_origins():
         return ""
     match = APP_PATH.match(parts.path)
     return match[1] if match else ""

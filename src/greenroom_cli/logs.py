@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import ApiError, CliError, UnreachableError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ PATIENCE = 60.0
 """Seconds that a followed log may be away before the command gives up."""
 
 
-@verb("logs", example="greenroom logs --tail -a ach-payslip-staging\ngreenroom logs -n 500 --dyno web.1", json=True)
+@command("logs", example="greenroom logs --tail -a ach-payslip-staging\ngreenroom logs -n 500 --dyno web.1", json=True)
 @click.option("-t", "--tail", is_flag=True, help="Stay and show lines as they come.")
 @click.option("-n", "--num", type=click.IntRange(0, 100_000), help="How many lines from before (default: 100).")
 @click.option(
@@ -65,7 +65,7 @@ def follow(cx: Context, session: Callable[[], str]) -> Iterator[str]:
             if error.status not in (403, 404):
                 raise
             if fresh:
-                raise CliError("Log stream timed out.", hint=f"greenroom logs --tail{cx.words()}") from error
+                raise CliError("Log stream timed out.", hint=f"greenroom logs --tail{cx.flags()}") from error
             url, fresh = session(), True
         except UnreachableError:
             if time.monotonic() > heard + PATIENCE:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 
 
-@verb("maintenance", example="greenroom maintenance -a ach-payslip-staging", json=True)
+@command("maintenance", example="greenroom maintenance -a ach-payslip-staging", json=True)
 def maintenance(cx: Context) -> int | None:
     """Show whether maintenance mode is on."""
     row = cx.api.get(cx.path())
@@ -17,19 +17,19 @@ def maintenance(cx: Context) -> int | None:
     return None
 
 
-@verb("maintenance:on", example="greenroom maintenance:on -a ach-payslip-staging")
+@command("maintenance:on", example="greenroom maintenance:on -a ach-payslip-staging")
 def on(cx: Context) -> int | None:
     """Show visitors a maintenance page; dynos go on running."""
     with output.progress(f"Enabling maintenance mode for {output.app_mark(cx.app)}"):
         cx.api.patch(cx.path(), {"maintenance": True})
-    output.hint(f"undo with: greenroom maintenance:off{cx.words()}")
+    output.hint(f"undo with: greenroom maintenance:off{cx.flags()}")
     return None
 
 
-@verb("maintenance:off", example="greenroom maintenance:off -a ach-payslip-staging")
+@command("maintenance:off", example="greenroom maintenance:off -a ach-payslip-staging")
 def off(cx: Context) -> int | None:
     """Let visitors in again."""
     with output.progress(f"Disabling maintenance mode for {output.app_mark(cx.app)}"):
         cx.api.patch(cx.path(), {"maintenance": False})
-    output.hint(f"undo with: greenroom maintenance:on{cx.words()}")
+    output.hint(f"undo with: greenroom maintenance:on{cx.flags()}")
     return None

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.deliveries import ENDED, EXIT_CODES
 from greenroom_cli.errors import CliError
 
@@ -25,7 +25,7 @@ SWITCH_SECONDS = 120.0
 """How long a held release may take to be live after its migrations."""
 
 
-@verb("migrations", example="greenroom migrations -a ach-payslip-staging", json=True)
+@command("migrations", example="greenroom migrations -a ach-payslip-staging", json=True)
 def migrations(cx: Context) -> int | None:
     """Show pending migrations (the code has them, the database has not) and who ran what.
 
@@ -42,7 +42,7 @@ def migrations(cx: Context) -> int | None:
             "This release is held: it does not answer on the present schema, and goes live after its migrations."
         )
     _show_state(row)
-    _show_astray(row)
+    _show_conflicts(row)
     _show_warnings(row.get("warnings") or [])
     _show_rehearsal(row.get("rehearsal"), row.get("pending") or [])
     runs = row.get("runs") or []
@@ -52,7 +52,7 @@ def migrations(cx: Context) -> int | None:
             [_run_line(run) for run in runs], header=("Run by", "Command", "Result", "Applied", "When"), flexible=1
         )
     if row.get("pending"):
-        output.hint(f"greenroom migrations:run{cx.words()}")
+        output.hint(f"greenroom migrations:run{cx.flags()}")
     return None
 
 
@@ -81,7 +81,7 @@ def _show_state(row: dict[str, Any]) -> None:
         output.note(f"asked {output.when(row['probed_at'])}")
 
 
-def _show_astray(row: dict[str, Any]) -> None:
+def _show_conflicts(row: dict[str, Any]) -> None:
     """Migrations without a common successor, and changes of models that no migration holds."""
     for app, names in (row.get("conflicts") or {}).items():
         output.say(
@@ -114,12 +114,12 @@ def _show_rehearsal(row: dict[str, Any] | None, pending: list[str]) -> None:
         return
     word = output.style(row["colour"] or row["state"], COLOURS.get(row["colour"] or "", "red"))
     output.say(f"Rehearsal {row['number']} ({output.when(row['finished_at'])}): {word}")
-    _say_summary(row)
+    _print_summary(row)
     if row["state"] == "done":
         output.note(f"in full: greenroom migrations:rehearsal {row['number']} -a {row['app']['name']}")
 
 
-def _say_summary(row: dict[str, Any]) -> None:
+def _print_summary(row: dict[str, Any]) -> None:
     """The paragraph, one line for each of its parts."""
     for part in row["summary"].removesuffix(".").split("; "):
         output.say(f"  {output.clean(part)}")
@@ -141,7 +141,7 @@ def _run_line(run: dict[str, Any]) -> list[str]:
     return [output.clean(run["actor"]), command, result, str(len(applied)), output.when(run.get("started_at"))]
 
 
-@verb(
+@command(
     "migrations:run",
     example=(
         "greenroom migrations:run -a ach-payslip-staging\ngreenroom migrations:run -a ach-payslip-staging payslip 0003"
@@ -167,7 +167,7 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
     if before["status"] == "none":
         raise CliError(
             before.get("detail") or f"{cx.app} has no migrations.",
-            hint=f"another command: greenroom run{cx.words()} -- COMMAND",
+            hint=f"another command: greenroom run{cx.flags()} -- COMMAND",
         )
     held = _held(cx) if before.get("held") else {}
     pending = before.get("pending") or []
@@ -176,21 +176,21 @@ def run_them(cx: Context, words: tuple[str, ...], no_snapshot: bool, force: bool
     command = COMMANDS.get(before.get("framework") or "", DJANGO)
     line = shlex.join((*command, *(words or (("head",) if command is not DJANGO else ()))))
     code = attach_and_wait(cx, line, no_snapshot=no_snapshot, force=force)
-    after = _asked_again(cx, before)
+    after = _radar_after(cx, before)
     taken = after["runs"][0].get("snapshot") if after.get("runs") else None
     if code != 0:
         output.complain(f"migrate ended with exit code {code}; what had been applied before the error stays applied.")
         output.hint(
-            f"greenroom migrations{cx.words()}"
-            + (f"   (go back: greenroom pg:restore {taken}{cx.words()})" if taken else "")
+            f"greenroom migrations{cx.flags()}"
+            + (f"   (go back: greenroom pg:restore {taken}{cx.flags()})" if taken else "")
         )
         return code
     _report(cx, before, after, taken)
-    _tell_beside(cx, after)
+    _print_measurements(cx, after)
     return _follow_held(cx, held) if held else 0
 
 
-def _tell_beside(cx: Context, after: dict[str, Any]) -> None:
+def _print_measurements(cx: Context, after: dict[str, Any]) -> None:
     """Each migration's seconds and longest lock as they were, beside what the rehearsal had measured; and how the live
     release answers.
     """
@@ -258,11 +258,11 @@ def _follow_held(cx: Context, held: dict[str, Any]) -> int:
     if row["state"] == "live":
         return 0
     output.complain(f"{row['state'].capitalize()}: {output.clean(row.get('reason') or '')}")
-    output.hint(f"greenroom logs{cx.words()}")
+    output.hint(f"greenroom logs{cx.flags()}")
     return EXIT_CODES.get(row["state"], 1)
 
 
-def _asked_again(cx: Context, before: dict[str, Any]) -> dict[str, Any]:
+def _radar_after(cx: Context, before: dict[str, Any]) -> dict[str, Any]:
     """The radar's answer from after the run: with a newer time, or another content."""
     began = time.monotonic()
 
@@ -286,7 +286,7 @@ def _report(cx: Context, before: dict[str, Any], after: dict[str, Any], taken: s
     applied = [name for name in pending if name not in left]
     if after["status"] != "ok":
         output.warn(f"What is pending now is not known: {after.get('detail') or after['status']}")
-        output.hint(f"greenroom migrations{cx.words()}")
+        output.hint(f"greenroom migrations{cx.flags()}")
         return
     if applied:
         output.note(f"Applied: {', '.join(applied)}")
@@ -295,14 +295,14 @@ def _report(cx: Context, before: dict[str, Any], after: dict[str, Any], taken: s
         undo = (before.get("undo") or []) if not left else []
         for number, words in enumerate(undo):
             output.hint(
-                f"{'undo with:' if number == 0 else '     then:'} greenroom migrations:run{cx.words()}"
+                f"{'undo with:' if number == 0 else '     then:'} greenroom migrations:run{cx.flags()}"
                 f" {output.clean(words)}"
             )
         if taken:
-            output.hint(f"{'or ' if undo else ''}put the whole database back: greenroom pg:restore {taken}{cx.words()}")
+            output.hint(f"{'or ' if undo else ''}put the whole database back: greenroom pg:restore {taken}{cx.flags()}")
 
 
-@verb("migrations:rehearse", example="greenroom migrations:rehearse -a ach-payslip-staging", json=True)
+@command("migrations:rehearse", example="greenroom migrations:rehearse -a ach-payslip-staging", json=True)
 def rehearse(cx: Context) -> int | None:
     """Try the pending migrations on a copy of the database and report what they would do.
 
@@ -322,7 +322,7 @@ def rehearse(cx: Context) -> int | None:
     return _print_rehearsal(cx, row)
 
 
-@verb("migrations:rehearsal", example="greenroom migrations:rehearsal 4 -a ach-payslip-staging --json", json=True)
+@command("migrations:rehearsal", example="greenroom migrations:rehearsal 4 -a ach-payslip-staging --json", json=True)
 @click.argument("number", type=int, metavar="NUMBER")
 def show_rehearsal(cx: Context, number: int) -> int | None:
     """Show the whole report of a rehearsal."""
@@ -335,7 +335,7 @@ def _print_rehearsal(cx: Context, row: dict[str, Any]) -> int:
     elif row["state"] == "done":
         output.say(output.clean(row["text"]))
         output.say()
-        _say_summary(row)
+        _print_summary(row)
         report = row.get("report") or {}
         if seconds := report.get("seconds"):
             took = f"{seconds['dump']:.1f} s to take, {seconds['load']:.1f} s to load; {seconds['whole']:.1f} s in all"

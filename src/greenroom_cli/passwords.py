@@ -5,11 +5,11 @@ argument.
 from __future__ import annotations
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.stdin import stdin_lines
 
 
-@verb("accounts:password", example="greenroom accounts:password", app=False)
+@command("accounts:password", example="greenroom accounts:password", app=False)
 def password(cx: Context) -> int | None:
     """Set your password.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 
 
-@verb("pg:info", example="greenroom pg:info -a ach-payslip-staging", json=True)
+@command("pg:info", example="greenroom pg:info -a ach-payslip-staging", json=True)
 def info(cx: Context) -> int | None:
     """Show the app's database: version, size, tables, connections."""
     row = cx.api.get(cx.path("pg"))
@@ -31,7 +31,7 @@ def info(cx: Context) -> int | None:
     return None
 
 
-@verb("addons", example="greenroom addons -a ach-payslip-staging", json=True, hidden=True)
+@command("addons", example="greenroom addons -a ach-payslip-staging", json=True, hidden=True)
 def addons(cx: Context) -> int | None:
     """List the app's add-ons."""
     rows = cx.api.everything(cx.path("addons"))

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.context import Context, command, confirm
 from greenroom_cli.errors import CliError
 
 STAGES = ("development", "staging", "production")
@@ -16,7 +16,7 @@ STAGE = click.option("-s", "--stage", type=click.Choice(("review", *STAGES)), re
 SECONDS = 600.0
 
 
-def place(name: str, *parts: str) -> str:
+def pipeline_path(name: str, *parts: str) -> str:
     """``/pipelines/NAME/part``, each part quoted."""
     return "/".join(["/pipelines", *(quote(part, safe="") for part in (name, *parts))])
 
@@ -31,7 +31,7 @@ def pipeline_of(cx: Context, name: str) -> str:
     return name or str(coupling(cx)["pipeline"]["id"])
 
 
-@verb("pipelines", example="greenroom pipelines", app=False, json=True)
+@command("pipelines", example="greenroom pipelines", app=False, json=True)
 def pipelines(cx: Context) -> int | None:
     """List pipelines."""
     rows = cx.api.everything("/pipelines")
@@ -45,12 +45,12 @@ def pipelines(cx: Context) -> int | None:
     return None
 
 
-@verb("pipelines:info", example="greenroom pipelines:info payslip", app=False, json=True)
+@command("pipelines:info", example="greenroom pipelines:info payslip", app=False, json=True)
 @click.argument("pipeline")
 def info(cx: Context, pipeline: str) -> int | None:
     """Show the apps of a pipeline with their stages."""
-    row = cx.api.get(place(pipeline))
-    rows = cx.api.everything(place(row["id"], "pipeline-couplings"))
+    row = cx.api.get(pipeline_path(pipeline))
+    rows = cx.api.everything(pipeline_path(row["id"], "pipeline-couplings"))
     if cx.as_json:
         output.print_json({"pipeline": row, "couplings": rows})
         return None
@@ -59,7 +59,7 @@ def info(cx: Context, pipeline: str) -> int | None:
     return None
 
 
-@verb("pipelines:create", example="greenroom pipelines:create payslip -a ach-payslip-staging --stage staging")
+@command("pipelines:create", example="greenroom pipelines:create payslip -a ach-payslip-staging --stage staging")
 @click.argument("name")
 @STAGE
 def create(cx: Context, name: str, stage: str) -> int | None:
@@ -70,7 +70,7 @@ def create(cx: Context, name: str, stage: str) -> int | None:
     return None
 
 
-@verb("pipelines:add", example="greenroom pipelines:add payslip -a ach-payslip --stage production")
+@command("pipelines:add", example="greenroom pipelines:add payslip -a ach-payslip --stage production")
 @click.argument("pipeline")
 @STAGE
 def add(cx: Context, pipeline: str, stage: str) -> int | None:
@@ -82,54 +82,54 @@ def add(cx: Context, pipeline: str, stage: str) -> int | None:
 def _couple(cx: Context, identity: str, name: str, stage: str) -> None:
     with output.progress(f"Adding {output.app_mark(cx.app)} to {name} pipeline as {stage}"):
         cx.api.post("/pipeline-couplings", {"pipeline": identity, "app": cx.app, "stage": stage})
-    output.hint(f"undo with: greenroom pipelines:remove{cx.words()}")
+    output.hint(f"undo with: greenroom pipelines:remove{cx.flags()}")
 
 
-@verb("pipelines:update", example="greenroom pipelines:update -a ach-payslip --stage staging")
+@command("pipelines:update", example="greenroom pipelines:update -a ach-payslip --stage staging")
 @STAGE
 def update(cx: Context, stage: str) -> int | None:
     """Change the stage of an app."""
     row = coupling(cx)
     with output.progress(f"Changing {output.app_mark(cx.app)} to {stage}"):
         cx.api.patch(f"/pipeline-couplings/{row['id']}", {"stage": stage})
-    output.hint(f"undo with: greenroom pipelines:update --stage {row['stage']}{cx.words()}")
+    output.hint(f"undo with: greenroom pipelines:update --stage {row['stage']}{cx.flags()}")
     return None
 
 
-@verb("pipelines:remove", example="greenroom pipelines:remove -a ach-payslip")
+@command("pipelines:remove", example="greenroom pipelines:remove -a ach-payslip")
 def remove(cx: Context) -> int | None:
     """Remove an app from its pipeline; the app stays."""
     row = coupling(cx)
     with output.progress(f"Removing {output.app_mark(cx.app)}"):
         cx.api.delete(f"/pipeline-couplings/{row['id']}")
-    output.hint(f"undo with: greenroom pipelines:add {row['pipeline']['name']} --stage {row['stage']}{cx.words()}")
+    output.hint(f"undo with: greenroom pipelines:add {row['pipeline']['name']} --stage {row['stage']}{cx.flags()}")
     return None
 
 
-@verb("pipelines:rename", example="greenroom pipelines:rename payslip pay", app=False)
+@command("pipelines:rename", example="greenroom pipelines:rename payslip pay", app=False)
 @click.argument("pipeline")
 @click.argument("name")
 def rename(cx: Context, pipeline: str, name: str) -> int | None:
     """Rename a pipeline."""
     with output.progress(f"Renaming {pipeline} pipeline to {name}"):
-        cx.api.patch(place(pipeline), {"name": name})
+        cx.api.patch(pipeline_path(pipeline), {"name": name})
     output.hint(f"undo with: greenroom pipelines:rename {name} {pipeline}")
     return None
 
 
-@verb("pipelines:destroy", example="greenroom pipelines:destroy payslip --confirm payslip", app=False)
+@command("pipelines:destroy", example="greenroom pipelines:destroy payslip --confirm payslip", app=False)
 @click.argument("pipeline")
 @click.option("--confirm", "given", metavar="NAME", default="", help="The pipeline's name, in place of the question.")
 def destroy(cx: Context, pipeline: str, given: str) -> int | None:
     """Destroy a pipeline; its apps stay."""
-    name = cx.api.get(place(pipeline))["name"]
+    name = cx.api.get(pipeline_path(pipeline))["name"]
     confirm(cx, given, name=name, what=f"This destroys the pipeline {name}; its apps stay.")
     with output.progress(f"Destroying {name} pipeline"):
-        cx.api.delete(place(pipeline))
+        cx.api.delete(pipeline_path(pipeline))
     return None
 
 
-@verb(
+@command(
     "pipelines:promote",
     example=(
         "greenroom pipelines:promote -a ach-payslip-staging\ngreenroom pipelines:promote --to ach-payslip --force -a"
@@ -173,7 +173,7 @@ def promote(cx: Context, to: str, force: bool, no_wait: bool, timeout: float) ->
 
 
 def _targets(cx: Context, row: dict[str, Any], to: str) -> list[dict[str, Any]]:
-    rows = cx.api.everything(place(row["pipeline"]["id"], "pipeline-couplings"))
+    rows = cx.api.everything(pipeline_path(row["pipeline"]["id"], "pipeline-couplings"))
     look = f"greenroom pipelines:info {row['pipeline']['name']}"
     if to:
         wanted = [name.strip() for name in to.split(",") if name.strip()]

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, or_404, verb
+from greenroom_cli.context import Context, command, or_404
 from greenroom_cli.errors import ApiError
 
 SCALE = re.compile(r"(?P<type>[A-Za-z0-9][A-Za-z0-9_-]*?)(?P<quantity>[=+-]\d+)(:(?P<size>[\w-]+))?\Z")
 COLOURS = {"up": "green", "starting": "yellow", "stopping": "yellow", "crashed": "red", "down": "red"}
 
 
-@verb("ps", example="greenroom ps -a ach-payslip-staging\ngreenroom ps web", json=True)
+@command("ps", example="greenroom ps -a ach-payslip-staging\ngreenroom ps web", json=True)
 @click.argument("types", nargs=-1, metavar="[TYPE]...")
 def ps(cx: Context, types: tuple[str, ...]) -> int | None:
     """List dynos: those of the formation by type, then one-off dynos. When none runs, the API says why and what to
@@ -68,7 +68,7 @@ def _line(row: dict[str, Any], *, size: bool = False, with_version: bool = False
     return text
 
 
-@verb("ps:scale", example="greenroom ps:scale web=2 worker+1 -a ach-payslip-staging", json=True)
+@command("ps:scale", example="greenroom ps:scale web=2 worker+1 -a ach-payslip-staging", json=True)
 @click.argument("changes", nargs=-1, metavar="[TYPE=N|TYPE+N|TYPE-N[:SIZE]]...")
 def scale(cx: Context, changes: tuple[str, ...]) -> int | None:
     """Set how many dynos run; without arguments show it.
@@ -92,7 +92,7 @@ def scale(cx: Context, changes: tuple[str, ...]) -> int | None:
     touched = {update["type"] for update in updates}
     undo = " ".join(f"{row['type']}={row['quantity']}:{row['size']}" for row in before if row["type"] in touched)
     if undo:
-        output.hint(f"undo with: greenroom ps:scale {undo}{cx.words()}")
+        output.hint(f"undo with: greenroom ps:scale {undo}{cx.flags()}")
     return None
 
 
@@ -106,7 +106,7 @@ def _update(change: str) -> dict[str, str]:
     return {**update, "size": match["size"]} if match["size"] else update
 
 
-@verb("ps:restart", example="greenroom ps:restart web.1 -a ach-payslip-staging")
+@command("ps:restart", example="greenroom ps:restart web.1 -a ach-payslip-staging")
 @click.argument("dyno", required=False, default="")
 def restart(cx: Context, dyno: str) -> int | None:
     """Restart all dynos, or one (web.1).
@@ -116,11 +116,11 @@ def restart(cx: Context, dyno: str) -> int | None:
     what = f"{output.style(dyno, 'cyan')} dyno" if dyno else "all dynos"
     with output.progress(f"Restarting {what} on {output.app_mark(cx.app)}"):
         _with_hint(cx, lambda: cx.api.delete(cx.path("dynos", dyno) if dyno else cx.path("dynos")))
-    output.hint(f"watch with: greenroom ps{cx.words()}")
+    output.hint(f"watch with: greenroom ps{cx.flags()}")
     return None
 
 
-@verb("ps:stop", example="greenroom ps:stop run.4821 -a ach-payslip-staging")
+@command("ps:stop", example="greenroom ps:stop run.4821 -a ach-payslip-staging")
 @click.argument("dyno")
 def stop(cx: Context, dyno: str) -> int | None:
     """Stop one dyno; one of the formation is started anew, a one-off dyno is not."""
@@ -133,4 +133,4 @@ def _with_hint(cx: Context, call: Any) -> None:
     try:
         call()
     except ApiError as error:
-        raise or_404(error, f"greenroom ps{cx.words()}") from error
+        raise or_404(error, f"greenroom ps{cx.flags()}") from error

@@ -11,7 +11,7 @@ import click
 
 from greenroom_cli import output
 from greenroom_cli.config import waits
-from greenroom_cli.context import Context, confirm, or_404, verb
+from greenroom_cli.context import Context, command, confirm, or_404
 from greenroom_cli.errors import ApiError, CliError
 
 VERSION = re.compile(r"v?(\d+)\Z")
@@ -21,7 +21,7 @@ LONGEST = 86400.0
 COLOURS = {"succeeded": "green", "failed": "red", "pending": "yellow", "expired": "dim"}
 
 
-@verb("releases", example="greenroom releases -n 30 -a ach-payslip-staging", json=True)
+@command("releases", example="greenroom releases -n 30 -a ach-payslip-staging", json=True)
 @click.option("-n", "--num", default=15, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 def releases(cx: Context, num: int) -> int | None:
     """List releases, newest first."""
@@ -35,11 +35,11 @@ def releases(cx: Context, num: int) -> int | None:
     current = next((row["version"] for row in rows if row.get("current")), None)
     output.heading(f"{cx.app} Releases" + (f" - Current: v{current}" if current else ""))
     output.table([_line(row) for row in rows], flexible=2)
-    _tell_way_on(cx, rows[0])
+    _print_next_step(cx, rows[0])
     return None
 
 
-def _tell_way_on(cx: Context, row: dict[str, Any]) -> None:
+def _print_next_step(cx: Context, row: dict[str, Any]) -> None:
     """The next step after a release that failed: what its reason says, and the retry."""
     if row.get("status") != "failed":
         return
@@ -47,7 +47,7 @@ def _tell_way_on(cx: Context, row: dict[str, Any]) -> None:
     if advice:
         output.hint(output.clean(advice))
     if not row.get("refused"):
-        output.hint(f"to try v{row['version']} again: greenroom releases:retry{cx.words()}")
+        output.hint(f"to try v{row['version']} again: greenroom releases:retry{cx.flags()}")
 
 
 def _line(row: dict[str, Any]) -> list[str]:
@@ -63,7 +63,7 @@ def _line(row: dict[str, Any]) -> list[str]:
     ]
 
 
-@verb("releases:info", example="greenroom releases:info v12 -a ach-payslip-staging", json=True)
+@command("releases:info", example="greenroom releases:info v12 -a ach-payslip-staging", json=True)
 @click.argument("version", required=False, default="")
 def info(cx: Context, version: str) -> int | None:
     """Show one release; without VERSION the current one."""
@@ -85,7 +85,7 @@ def info(cx: Context, version: str) -> int | None:
             ("When", output.when(row["created_at"])),
         ]
     )
-    _tell_way_on(cx, row)
+    _print_next_step(cx, row)
     return None
 
 
@@ -103,14 +103,14 @@ def one(cx: Context, version: str) -> dict[str, Any]:
         try:
             return cx.api.get(cx.path("releases", str(number_of(version))))
         except ApiError as error:
-            raise or_404(error, f"greenroom releases{cx.words()}") from error
+            raise or_404(error, f"greenroom releases{cx.flags()}") from error
     rows = cx.api.get(cx.path("releases"), limit=200)
     if not rows:
         raise CliError(f"{cx.app} has no releases.", hint="git push greenroom HEAD:master")
     return next((row for row in rows if row.get("current")), rows[0])
 
 
-@verb("rollback", example="greenroom rollback v11 -a ach-payslip-staging")
+@command("rollback", example="greenroom rollback v11 -a ach-payslip-staging")
 @click.argument("version", required=False, default="")
 @click.option(
     "--force",
@@ -146,7 +146,7 @@ def rollback(
             **({"force": True} if force else {}),
             **({"confirm": confirmed} if confirmed else {}),
         }
-        row = _ask_for(cx, body)
+        row = _request_rollback(cx, body)
         step.end = f"done, v{row['version']}"
         if not no_wait:
             failed = finish(cx, row["version"], step, timeout)
@@ -155,11 +155,11 @@ def rollback(
     output.say(f"v{row['version']}: {output.clean(row['description'])}")
     output.warn("Rollback affects code and config vars; it doesn't change the database.")
     if before:
-        output.hint(f"undo with: greenroom rollback v{before}{cx.words()}")
+        output.hint(f"undo with: greenroom rollback v{before}{cx.flags()}")
     return None
 
 
-@verb("releases:retry", example="greenroom releases:retry -a ach-payslip-staging")
+@command("releases:retry", example="greenroom releases:retry -a ach-payslip-staging")
 @waits
 def retry(cx: Context, no_wait: bool, timeout: float | None) -> int | None:
     """Release the newest code again with the config vars of now.
@@ -186,7 +186,7 @@ def served(cx: Context) -> int | None:
     return row["version"] if row.get("eligible_for_rollback") else None
 
 
-def _ask_for(cx: Context, body: dict[str, Any]) -> Any:
+def _request_rollback(cx: Context, body: dict[str, Any]) -> Any:
     """Ask for the rollback; once more when it crosses migrations and the person types the app's name."""
     if body.get("confirm"):
         confirm(cx, body["confirm"], name=cx.app, what="")
@@ -226,14 +226,14 @@ def finish(cx: Context, version: int, step: output.progress, seconds: float | No
     if row.get("held"):
         step.end = f"v{version} is held"
         return CliError(
-            f"v{version} is held for its migrations; what served goes on.", hint=f"greenroom migrations{cx.words()}"
+            f"v{version} is held for its migrations; what served goes on.", hint=f"greenroom migrations{cx.flags()}"
         )
     if status == "pending":
         step.end = f"v{version} is still on its way"
         return CliError(
             f"v{version} did not serve within {row.get('patience', PATIENCE) if seconds is None else seconds:g} s. It"
             " may still come up.",
-            hint=f"greenroom releases:info v{version}{cx.words()}",
+            hint=f"greenroom releases:info v{version}{cx.flags()}",
         )
     step.end = "refused" if row.get("refused") else "failed"
     return _failure(cx, row, version)
@@ -243,5 +243,5 @@ def _failure(cx: Context, row: dict[str, Any], version: int) -> CliError:
     message, _, advice = (row.get("reason") or "").partition("\nhint: ")
     return CliError(
         f"v{version} was {'refused' if row.get('refused') else 'given up'}: {message or 'no reason was given'}",
-        hint=advice or f"greenroom logs{cx.words()}   (to try it again: greenroom releases:retry{cx.words()})",
+        hint=advice or f"greenroom logs{cx.flags()}   (to try it again: greenroom releases:retry{cx.flags()})",
     )

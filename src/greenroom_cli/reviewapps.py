@@ -6,19 +6,19 @@ import click
 
 from greenroom_cli import output
 from greenroom_cli.ci import PIPELINE
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import ApiError, CliError
-from greenroom_cli.pipelines import pipeline_of, place
+from greenroom_cli.pipelines import pipeline_of, pipeline_path
 
 SECONDS = 900.0
 BRANCH = click.argument("branch")
 
 
-@verb("reviewapps", example="greenroom reviewapps -p payslip", json=True)
+@command("reviewapps", example="greenroom reviewapps -p payslip", json=True)
 @PIPELINE
 def reviewapps(cx: Context, pipeline: str) -> int | None:
     """List the review apps of a pipeline."""
-    rows = cx.api.everything(place(pipeline_of(cx, pipeline), "review-apps"))
+    rows = cx.api.everything(pipeline_path(pipeline_of(cx, pipeline), "review-apps"))
     if cx.as_json:
         output.print_json(rows)
     elif rows:
@@ -35,7 +35,7 @@ def reviewapps(cx: Context, pipeline: str) -> int | None:
     return None
 
 
-@verb("reviewapps:create", example="greenroom reviewapps:create feature/bonus -p payslip")
+@command("reviewapps:create", example="greenroom reviewapps:create feature/bonus -p payslip")
 @BRANCH
 @PIPELINE
 @click.option("--no-wait", is_flag=True, help="Do not wait until it serves.")
@@ -61,12 +61,12 @@ def create(cx: Context, branch: str, pipeline: str, no_wait: bool, timeout: floa
     return None
 
 
-@verb("reviewapps:destroy", example="greenroom reviewapps:destroy feature/bonus -p payslip")
+@command("reviewapps:destroy", example="greenroom reviewapps:destroy feature/bonus -p payslip")
 @BRANCH
 @PIPELINE
 def destroy(cx: Context, branch: str, pipeline: str) -> int | None:
     """Destroy the review app of a branch with all it has; the branch stays."""
-    rows = cx.api.everything(place(pipeline_of(cx, pipeline), "review-apps"))
+    rows = cx.api.everything(pipeline_path(pipeline_of(cx, pipeline), "review-apps"))
     found = next((row for row in rows if branch in (row["branch"], row["app_name"])), None)
     if found is None:
         raise CliError(f"There is no review app of {branch}.", hint="greenroom reviewapps -p PIPELINE")
@@ -75,14 +75,16 @@ def destroy(cx: Context, branch: str, pipeline: str) -> int | None:
     return None
 
 
-@verb("reviewapps:enable", example="greenroom reviewapps:enable -p payslip --autodeploy --autodestroy --stale-days 5")
+@command(
+    "reviewapps:enable", example="greenroom reviewapps:enable -p payslip --autodeploy --autodestroy --stale-days 5"
+)
 @PIPELINE
 @click.option("--autodeploy", is_flag=True, help="A review app for each branch that is pushed from now on.")
 @click.option("--autodestroy", is_flag=True, help="Destroy those that have not changed for some days.")
 @click.option("--stale-days", type=click.IntRange(1, 365), help="How many days that are.")
 def enable(cx: Context, pipeline: str, autodeploy: bool, autodestroy: bool, stale_days: int | None) -> int | None:
     """Let a pipeline have review apps by itself, or change how."""
-    path = place(pipeline_of(cx, pipeline), "review-app-config")
+    path = pipeline_path(pipeline_of(cx, pipeline), "review-app-config")
     wanted = {
         "automatic_review_apps": autodeploy or None,
         "destroy_stale_apps": autodestroy or None,
@@ -103,10 +105,10 @@ def _post_or_patch(cx: Context, path: str, body: dict[str, object]) -> None:
         cx.api.patch(path, body)
 
 
-@verb("reviewapps:disable", example="greenroom reviewapps:disable -p payslip")
+@command("reviewapps:disable", example="greenroom reviewapps:disable -p payslip")
 @PIPELINE
 def disable(cx: Context, pipeline: str) -> int | None:
     """Let a pipeline have no review apps by itself any more; those that are there stay."""
     with output.progress("Configuring pipeline"):
-        cx.api.delete(place(pipeline_of(cx, pipeline), "review-app-config"))
+        cx.api.delete(pipeline_path(pipeline_of(cx, pipeline), "review-app-config"))
     return None

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.context import Context, command, confirm
 from greenroom_cli.errors import ApiError, CliError
 
 CODE_SECONDS = 30.0
@@ -33,7 +33,7 @@ STILL = (
 )
 
 
-@verb(
+@command(
     "run",
     example=(
         "greenroom run -a ach-payslip-staging -- python manage.py migrate\n"
@@ -106,11 +106,11 @@ def start_detached(
     """Start it and say where its output goes; its name is the data."""
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
         dyno = _start(
-            cx, {"command": command, "attach": False, "env": env, **_size(size), **_wishes(no_snapshot, force)}
+            cx, {"command": command, "attach": False, "env": env, **_size(size), **_migrate_options(no_snapshot, force)}
         )
         step.end = f"done, {dyno['name']}"
     output.say(dyno["name"])
-    words = cx.words()
+    words = cx.flags()
     output.hint(
         f"greenroom logs --tail --dyno {dyno['name']}{words}   (end it: greenroom ps:stop {dyno['name']}{words})"
     )
@@ -139,7 +139,7 @@ def attach_and_wait(
         "force_no_tty": not tty,
         "env": {**_terminal(tty), **(env or {})},
         **_size(size),
-        **_wishes(no_snapshot, force),
+        **_migrate_options(no_snapshot, force),
     }
     with output.progress(f"Running {output.style(output.clean(command), 'cyan')} on {output.app_mark(cx.app)}") as step:
         dyno = _start(cx, body)
@@ -160,7 +160,7 @@ def _cut(cx: Context, dyno: dict[str, Any], code: int) -> CliError:
     return CliError(
         f"The command exited with status {code}, but its output is incomplete.",
         hint=(
-            f"greenroom logs --dyno {dyno['name']}{cx.words()}   (says how it ended; what an attached dyno prints is"
+            f"greenroom logs --dyno {dyno['name']}{cx.flags()}   (says how it ended; what an attached dyno prints is"
             " not logged)"
         ),
         code=code or 1,
@@ -192,7 +192,7 @@ def _post(cx: Context, body: dict[str, Any]) -> dict[str, Any]:
         still.cancel()
 
 
-def _wishes(no_snapshot: bool, force: bool) -> dict[str, bool]:
+def _migrate_options(no_snapshot: bool, force: bool) -> dict[str, bool]:
     return {**({"snapshot": False} if no_snapshot else {}), **({"force": True} if force else {})}
 
 
@@ -206,7 +206,7 @@ def exit_code_of(cx: Context, dyno: dict[str, Any]) -> int:
     )
     code = row.get("exit_code")
     if code is None:
-        words = cx.words()
+        words = cx.flags()
         raise CliError(
             f"The connection to {dyno['name']} ended, but the command has not (state: {row['state']}).",
             hint=f"greenroom ps{words}; end it with: greenroom ps:stop {dyno['name']}{words}",

@@ -13,14 +13,14 @@ import click
 
 from greenroom_cli import git, output
 from greenroom_cli.checks import MOMENTS, SPAN, check_line
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 MAX_BYTES = 50 * 1024 * 1024
 MINUTES = {"m": 1, "h": 60, "d": 1440}
 
 
-@verb("checks:upload", example="greenroom checks:upload bandit bandit.sarif --sha HEAD -a ach-payslip-staging")
+@command("checks:upload", example="greenroom checks:upload bandit bandit.sarif --sha HEAD -a ach-payslip-staging")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sha", default="", metavar="SHA", help="The commit that was looked at (default: the newest push).")
@@ -59,7 +59,7 @@ def upload(cx: Context, name: str, file: Path, sha: str, root: str) -> int | Non
             output.note(output.clean(note))
     if all(row["conclusion"] == "success" for row in rows):
         return None
-    output.hint(f"greenroom checks:info {rows[0]['name']} {rows[0]['sha'][:12]}{cx.words()}")
+    output.hint(f"greenroom checks:info {rows[0]['name']} {rows[0]['sha'][:12]}{cx.flags()}")
     return 1
 
 
@@ -69,7 +69,7 @@ def _checkout() -> str:
     return found.strip() if code == 0 and found.strip() else str(Path.cwd())
 
 
-@verb(
+@command(
     "checks:ignore",
     example=(
         'greenroom checks:ignore 3fa9c01d --reason "not reachable, TICKET-12" --until 2026-12-31 -a ach-payslip-staging'
@@ -94,13 +94,13 @@ def ignore(cx: Context, fingerprint: str, reason: str, until: datetime) -> int |
         row = cx.api.post(cx.path("ignores"), {"fingerprint": fingerprint, "reason": reason, "until": end})
     output.say(f"{output.clean(row['rule'])} {output.clean(row['path'])} is ignored until {output.when(row['until'])}.")
     output.hint(
-        f"greenroom checks:rerun scan{cx.words()}   (undo: greenroom checks:unignore"
-        f" {row['fingerprint'][:12]}{cx.words()})"
+        f"greenroom checks:rerun scan{cx.flags()}   (undo: greenroom checks:unignore"
+        f" {row['fingerprint'][:12]}{cx.flags()})"
     )
     return None
 
 
-@verb("checks:ignores", example="greenroom checks:ignores -a ach-payslip-staging", json=True)
+@command("checks:ignores", example="greenroom checks:ignores -a ach-payslip-staging", json=True)
 def ignores(cx: Context) -> int | None:
     """List the findings that are ignored, with who, why and until when."""
     rows = cx.api.get(cx.path("ignores"))
@@ -121,7 +121,7 @@ def _ignore_line(row: dict[str, Any]) -> list[str]:
     return [row["fingerprint"][:12], end, output.clean(f"{place}: {row['reason']}"), output.clean(row["actor"])]
 
 
-@verb("checks:unignore", example="greenroom checks:unignore 3fa9c01d -a ach-payslip-staging")
+@command("checks:unignore", example="greenroom checks:unignore 3fa9c01d -a ach-payslip-staging")
 @click.argument("fingerprint")
 def unignore(cx: Context, fingerprint: str) -> int | None:
     """Let an ignored finding count again."""
@@ -131,7 +131,7 @@ def unignore(cx: Context, fingerprint: str) -> int | None:
     return None
 
 
-@verb(
+@command(
     "checks:policy",
     example="greenroom checks:policy --two-people -a ach-payslip-staging\ngreenroom checks:policy --stale-after 4h",
     json=True,

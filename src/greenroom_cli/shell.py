@@ -7,7 +7,7 @@ import sys
 import click
 
 from greenroom_cli import catalogue, output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 COLONS = """
@@ -16,7 +16,7 @@ COMP_WORDBREAKS=${COMP_WORDBREAKS//:}
 """
 
 
-@verb("help", example="greenroom help config:set\ngreenroom help ps", app=False)
+@command("help", example="greenroom help config:set\ngreenroom help ps", app=False)
 @click.argument("name", required=False, default="")
 def help_command(cx: Context, name: str) -> int | None:
     """Show help for a command or a topic."""
@@ -48,7 +48,7 @@ def version_text() -> str:
     return f"greenroom/{__version__} {sys.platform}-{platform.machine()} python-{platform.python_version()}"
 
 
-@verb("version", example="greenroom version --server", app=False, json=True)
+@command("version", example="greenroom version --server", app=False, json=True)
 @click.option("--server", is_flag=True, help="Ask the installation for its version too.")
 def version(cx: Context, server: bool) -> int | None:
     """Show the version of this command, and of the installation with --server."""
@@ -64,7 +64,7 @@ def version(cx: Context, server: bool) -> int | None:
     return None
 
 
-@verb("completion", example='eval "$(greenroom completion bash)"', app=False)
+@command("completion", example='eval "$(greenroom completion bash)"', app=False)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(cx: Context, shell: str) -> int | None:
     """Print a script that completes commands, options and app names in your shell."""

@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, confirm, verb
+from greenroom_cli.context import Context, command, confirm
 from greenroom_cli.errors import CliError
 
 PATIENCE = 7200.0
 """Seconds that a command waits for the worker."""
 
 
-@verb("pg:snapshots", example="greenroom pg:snapshots -a ach-payslip-staging", json=True)
+@command("pg:snapshots", example="greenroom pg:snapshots -a ach-payslip-staging", json=True)
 def snapshots(cx: Context) -> int | None:
     """List the snapshots of the app's database, newest first."""
     rows = cx.api.everything(cx.path("pg", "snapshots"))
@@ -23,7 +23,7 @@ def snapshots(cx: Context) -> int | None:
         return None
     if not rows:
         output.note(f"{cx.app} has no snapshots.")
-        output.hint(f"greenroom pg:snapshots:capture{cx.words()}")
+        output.hint(f"greenroom pg:snapshots:capture{cx.flags()}")
         return None
     output.heading(f"{cx.app} Snapshots")
     lines = [
@@ -39,11 +39,11 @@ def snapshots(cx: Context) -> int | None:
         for row in rows
     ]
     output.table(lines, header=("Name", "Kind", "State", "Size", "Release", "Reason", "When"), flexible=5)
-    output.hint(f"greenroom pg:restore NAME{cx.words()}")
+    output.hint(f"greenroom pg:restore NAME{cx.flags()}")
     return None
 
 
-@verb(
+@command(
     "pg:snapshots:capture",
     example='greenroom pg:snapshots:capture -a ach-payslip-staging --reason "before the demo"',
     json=True,
@@ -62,7 +62,7 @@ def capture(cx: Context, reason: str, pinned: bool, no_wait: bool) -> int | None
     if row["state"] == "failed":
         raise CliError(f"Snapshot {row['name']} failed: {row.get('failure')}")
     if not cx.as_json:
-        output.hint(f"greenroom pg:restore {row['name']}{cx.words()}")
+        output.hint(f"greenroom pg:restore {row['name']}{cx.flags()}")
     return None
 
 
@@ -81,7 +81,7 @@ def _wait(cx: Context, path: tuple[str, ...], step: output.progress, ends: tuple
     return row
 
 
-@verb("pg:snapshots:info", example="greenroom pg:snapshots:info b001 -a ach-payslip-staging", json=True)
+@command("pg:snapshots:info", example="greenroom pg:snapshots:info b001 -a ach-payslip-staging", json=True)
 @click.argument("snapshot")
 def info(cx: Context, snapshot: str) -> int | None:
     """Show one snapshot, and what a restore of it would take away."""
@@ -134,17 +134,17 @@ def _age(seconds: float) -> str:
     return f"{int(seconds)} second{'' if int(seconds) == 1 else 's'}"
 
 
-@verb("pg:snapshots:pin", example="greenroom pg:snapshots:pin b001 -a ach-payslip-staging")
+@command("pg:snapshots:pin", example="greenroom pg:snapshots:pin b001 -a ach-payslip-staging")
 @click.argument("snapshot")
 def pin(cx: Context, snapshot: str) -> int | None:
     """Keep a snapshot until somebody removes it."""
     row = cx.api.patch(cx.path("pg", "snapshots", snapshot), {"pinned": True}).data
     output.note(f"{row['name']} is pinned.")
-    output.hint(f"undo with: greenroom pg:snapshots:unpin {row['name']}{cx.words()}")
+    output.hint(f"undo with: greenroom pg:snapshots:unpin {row['name']}{cx.flags()}")
     return None
 
 
-@verb("pg:snapshots:unpin", example="greenroom pg:snapshots:unpin b001 -a ach-payslip-staging")
+@command("pg:snapshots:unpin", example="greenroom pg:snapshots:unpin b001 -a ach-payslip-staging")
 @click.argument("snapshot")
 def unpin(cx: Context, snapshot: str) -> int | None:
     """Let a pinned snapshot be removed when newer ones take its place."""
@@ -153,7 +153,7 @@ def unpin(cx: Context, snapshot: str) -> int | None:
     return None
 
 
-@verb(
+@command(
     "pg:snapshots:delete",
     example="greenroom pg:snapshots:delete b001 -a ach-payslip-staging --confirm ach-payslip-staging",
 )
@@ -168,7 +168,9 @@ def delete(cx: Context, snapshot: str, given: str) -> int | None:
     return None
 
 
-@verb("pg:restore", example="greenroom pg:restore b001 -a ach-payslip-staging --confirm ach-payslip-staging", json=True)
+@command(
+    "pg:restore", example="greenroom pg:restore b001 -a ach-payslip-staging --confirm ach-payslip-staging", json=True
+)
 @click.argument("snapshot")
 @click.option("-c", "--confirm", "given", default="", metavar="NAME", help="The app's name: do not ask.")
 def restore(cx: Context, snapshot: str, given: str) -> int | None:
@@ -189,6 +191,6 @@ def restore(cx: Context, snapshot: str, given: str) -> int | None:
         raise CliError(f"The restore failed and the database is as it was: {made.get('failure')}")
     if not cx.as_json:
         output.note(f"Took away: {_lost(row)}. The database was out of reach for {made['swap_seconds']:.2f} s.")
-        output.hint(f"undo with: greenroom pg:restore {made['saved']}{cx.words()}")
-        output.hint(f"greenroom migrations{cx.words()}")
+        output.hint(f"undo with: greenroom pg:restore {made['saved']}{cx.flags()}")
+        output.hint(f"greenroom migrations{cx.flags()}")
     return None

@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 
 PATIENCE = 120.0
 """Seconds that a command waits for the worker's look."""
 
 
-@verb(
+@command(
     "source:set",
     example=(
         "greenroom source:set https://github.com/ach/payslip.git --branch master --token-file token.txt -a"
@@ -69,7 +69,7 @@ def set_source(cx: Context, url: str, no_wait: bool, **given: Any) -> int | None
     immediate; without one the branch is looked at from time to time. With a token, statuses and deployments are
     reported back.
     """
-    body = {"url": url, **_wish(given)}
+    body = {"url": url, **_request_body(given)}
     with output.progress(f"Setting the source of {output.app_mark(cx.app)}"):
         row = cx.api.send("PUT", cx.path("source"), body).data
     key = row["credentials"]["deploy_key"]
@@ -78,16 +78,16 @@ def set_source(cx: Context, url: str, no_wait: bool, **given: Any) -> int | None
         output.say(key)
     if row.get("secret"):
         output.note(f"\nAdd a webhook at the forge ({output.clean(row['webhook']['how'])}):")
-        output.say(f"url     {_hook_url(cx, row)}\nsecret  {row['secret']}")
+        output.say(f"url     {_webhook_url(cx, row)}\nsecret  {row['secret']}")
         output.warn("The secret is not shown again.")
-    output.hint(f"undo with: greenroom source:unset{cx.words()}")
+    output.hint(f"undo with: greenroom source:unset{cx.flags()}")
     if given["deploy_key"] or no_wait:
-        output.hint(f"when that is done: greenroom source:sync{cx.words()}")
+        output.hint(f"when that is done: greenroom source:sync{cx.flags()}")
         return None
     return _wait(cx)
 
 
-def _wish(given: dict[str, Any]) -> dict[str, Any]:
+def _request_body(given: dict[str, Any]) -> dict[str, Any]:
     """The options as the API takes them; files are read."""
     if given["deploy_key"] and given["deploy_key_file"]:
         raise CliError("--deploy-key makes a key and --deploy-key-file brings one; give one of them.", code=2)
@@ -109,11 +109,11 @@ def _read(path: str) -> str:
         ) from error
 
 
-def _hook_url(cx: Context, row: dict[str, Any]) -> str:
+def _webhook_url(cx: Context, row: dict[str, Any]) -> str:
     return f"{cx.target.url.rstrip('/')}{row['webhook']['path']}"
 
 
-@verb("source:info", example="greenroom source:info -a ach-payslip-staging", json=True)
+@command("source:info", example="greenroom source:info -a ach-payslip-staging", json=True)
 def info(cx: Context) -> int | None:
     """Show the source of an app: where it is, its webhook's calls, and what the forge was told. Secrets are not
     shown.
@@ -138,15 +138,15 @@ def info(cx: Context) -> int | None:
             ("Token", "set" if credentials["token"] else ""),
             ("API", row["api"]),
             ("Host keys", ", ".join(key["fingerprint"] for key in row["known_hosts"])),
-            ("Webhook", _hook_url(cx, row) if row.get("webhook") else ""),
+            ("Webhook", _webhook_url(cx, row) if row.get("webhook") else ""),
         ]
     )
-    _lists(row)
-    _trouble(row)
+    _print_tables(row)
+    _print_problem(row)
     return None
 
 
-def _lists(row: dict[str, Any]) -> None:
+def _print_tables(row: dict[str, Any]) -> None:
     if row.get("calls"):
         output.say()
         lines = [
@@ -168,14 +168,14 @@ def _lists(row: dict[str, Any]) -> None:
         output.table(lines, header=("Commit", "Told", "State", "Request", "Text"), flexible=4)
 
 
-def _trouble(row: dict[str, Any]) -> None:
+def _print_problem(row: dict[str, Any]) -> None:
     if row["problem"]:
         output.complain(row["problem"])
         if row["hint"]:
             output.hint(output.clean(row["hint"]))
 
 
-@verb("source:sync", example="greenroom source:sync -a ach-payslip-staging")
+@command("source:sync", example="greenroom source:sync -a ach-payslip-staging")
 @click.option("--no-wait", is_flag=True, help="Return at once; it is fetched meanwhile.")
 def sync(cx: Context, no_wait: bool) -> int | None:
     """Fetch the source of an app now, and say what came of it."""
@@ -189,17 +189,17 @@ def _wait(cx: Context) -> int:
         row = cx.api.poll(cx.path("source"), done=lambda row: not row["waiting"], seconds=PATIENCE)
         step.end = "still waiting" if row["waiting"] else "done" if row["state"] == "synced" else row["state"]
     if row["waiting"]:
-        output.hint(f"greenroom source:info{cx.words()}")
+        output.hint(f"greenroom source:info{cx.flags()}")
         return 1
     if row["state"] != "synced":
-        _trouble(row)
+        _print_problem(row)
         return 1
     output.note(f"{cx.app} has {row['seen'][:8]} of {row['branch']}.")
-    output.hint(f"greenroom deliveries:wait {row['seen'][:8]}{cx.words()}")
+    output.hint(f"greenroom deliveries:wait {row['seen'][:8]}{cx.flags()}")
     return 0
 
 
-@verb("source:accept", example="greenroom source:accept 1f3a9c2b -a ach-payslip-staging")
+@command("source:accept", example="greenroom source:accept 1f3a9c2b -a ach-payslip-staging")
 @click.argument("commit")
 @click.option("--no-wait", is_flag=True, help="Return at once; it is taken meanwhile.")
 def accept(cx: Context, commit: str, no_wait: bool) -> int | None:
@@ -209,7 +209,7 @@ def accept(cx: Context, commit: str, no_wait: bool) -> int | None:
     return None if no_wait else _wait(cx)
 
 
-@verb("source:rotate-secret", example="greenroom source:rotate-secret -a ach-payslip-staging")
+@command("source:rotate-secret", example="greenroom source:rotate-secret -a ach-payslip-staging")
 @click.option(
     "--overlap",
     type=click.IntRange(0, 720),
@@ -231,10 +231,10 @@ def rotate_secret(cx: Context, overlap: int) -> int | None:
     return None
 
 
-@verb("source:unset", example="greenroom source:unset -a ach-payslip-staging")
+@command("source:unset", example="greenroom source:unset -a ach-payslip-staging")
 def unset(cx: Context) -> int | None:
     """Stop following the source of an app; it is deployed by git push again."""
     with output.progress(f"Unsetting the source of {output.app_mark(cx.app)}"):
         row = cx.api.delete(cx.path("source"))
-    output.hint(f"undo with: greenroom source:set {output.clean(row['url'])} --branch {row['branch']}{cx.words()}")
+    output.hint(f"undo with: greenroom source:set {output.clean(row['url'])} --branch {row['branch']}{cx.flags()}")
     return None

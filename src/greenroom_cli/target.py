@@ -37,7 +37,7 @@ class Target:
     explicit_home: bool = False
 
     @property
-    def home_words(self) -> str:
+    def home_flag(self) -> str:
         """`` --home DIR`` when this home is not the one that commands find by themselves."""
         import shlex
 
@@ -48,19 +48,19 @@ class Target:
         """What to do when nothing listens."""
         if self.home is None:
             return "start Greenroom there with `greenroom up`, or correct the address in the environment"
-        return f"greenroom up --detach{self.home_words}"
+        return f"greenroom up --detach{self.home_flag}"
 
     @property
     def look_hint(self) -> str:
         """What to do when something is wrong there."""
-        return f"greenroom status{self.home_words}" if self.home else "is this the address of Greenroom's API?"
+        return f"greenroom status{self.home_flag}" if self.home else "is this the address of Greenroom's API?"
 
     @property
     def token_hint(self) -> str:
         """How to get a token that holds. The home's own token is made anew when its file is not there."""
         import shlex
 
-        own, words = self.home and _token_file(self.home), self.home_words
+        own, words = self.home and _token_file(self.home), self.home_flag
         if own and self.token_source == str(own):
             return (
                 f"rm {shlex.quote(str(own))}; greenroom down{words}; greenroom up --detach{words}   (makes a new one)"
@@ -80,7 +80,7 @@ class Target:
             return self.url
         return f"{parts.scheme}://localhost:{parts.port or _default_port(parts.scheme)}"
 
-    def git_places(self) -> set[tuple[str, str, int]]:
+    def git_origins(self) -> set[tuple[str, str, int]]:
         """(scheme, host, port) at which this installation serves git: the API's port, and the next one with TLS."""
         parts = urlsplit(self.url)
         port = parts.port or _default_port(parts.scheme)

@@ -7,10 +7,10 @@ from urllib.parse import quote
 import click
 
 from greenroom_cli import output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 
 
-@verb("transfers", example="greenroom transfers", app=False, json=True)
+@command("transfers", example="greenroom transfers", app=False, json=True)
 def transfers(cx: Context) -> int | None:
     """List the apps that you offered or were offered."""
     rows = cx.api.everything("/account/app-transfers")
@@ -32,7 +32,7 @@ def transfers(cx: Context) -> int | None:
     return None
 
 
-@verb("transfers:offer", example="greenroom transfers:offer bob@example.com -a ach-payslip-staging")
+@command("transfers:offer", example="greenroom transfers:offer bob@example.com -a ach-payslip-staging")
 @click.argument("email")
 def offer(cx: Context, email: str) -> int | None:
     """Offer the app to somebody, who then owns it; you stay an operator of it."""
@@ -46,7 +46,7 @@ def _answer(cx: Context, app: str, state: str) -> None:
     cx.api.patch(f"/account/app-transfers/{quote(app, safe='')}", {"state": state})
 
 
-@verb("transfers:accept", example="greenroom transfers:accept ach-payslip-staging", app=False)
+@command("transfers:accept", example="greenroom transfers:accept ach-payslip-staging", app=False)
 @click.argument("name")
 def accept(cx: Context, name: str) -> int | None:
     """Take an app that was offered to you."""
@@ -56,7 +56,7 @@ def accept(cx: Context, name: str) -> int | None:
     return None
 
 
-@verb("transfers:decline", example="greenroom transfers:decline ach-payslip-staging", app=False)
+@command("transfers:decline", example="greenroom transfers:decline ach-payslip-staging", app=False)
 @click.argument("name")
 def decline(cx: Context, name: str) -> int | None:
     """Leave an offered app to its owner."""
@@ -65,7 +65,7 @@ def decline(cx: Context, name: str) -> int | None:
     return None
 
 
-@verb("transfers:withdraw", example="greenroom transfers:withdraw ach-payslip-staging", app=False)
+@command("transfers:withdraw", example="greenroom transfers:withdraw ach-payslip-staging", app=False)
 @click.argument("name")
 def withdraw(cx: Context, name: str) -> int | None:
     """Take an offer of yours back."""

@@ -329,6 +329,6 @@ def test_what_reached_nobody_is_sent_when_somebody_listens_again(server, monkeyp
 
     own = client.Client(SimpleNamespace(url=server.url, token=TOKEN))
     own.heard = True
-    assert own._again("POST", send) == "sent"
+    assert own._retry("POST", send) == "sent"
     with pytest.raises(UnreachableError):
-        own._again("POST", lambda: (_ for _ in ()).throw(UnreachableError("the answer broke off")))
+        own._retry("POST", lambda: (_ for _ in ()).throw(UnreachableError("the answer broke off")))

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from greenroom.basics.unixsock import connect
 from greenroom.buildpacks.drivers import interpreters
-from greenroom_cli.host import groups, low_ports, ports, postgres
+from greenroom_cli.host import low_ports, ports, postgres, postgres_cgroup
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import POSTGRES_USER, Installation
 
@@ -132,7 +132,7 @@ def _postgres(home: Path, install: Installation) -> Component:
         {"PATH": "/usr/bin:/bin", "LANG": "C", "HOME": str(home), "PG_OOM_ADJUST_FILE": "/proc/self/oom_score_adj"},
         (user.pw_uid, user.pw_gid) if user else None,
         before=lambda: postgres.prepare(home, (user.pw_uid, user.pw_gid) if user else None),
-        group=groups.of_postgres(home, postgres.memory()[1]) if user else (),
+        group=postgres_cgroup.of_postgres(home, postgres.memory()[1]) if user else (),
     )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from greenroom_cli.host import groups, processes, unlisted_processes
+from greenroom_cli.host import postgres_cgroup, processes, unlisted_processes
 
 GRACE = 35.0
 ORDER = {
@@ -30,7 +30,7 @@ def take_down(home: Path, say: Callable[[str], None]) -> bool:
         if name == "supervisor":
             ran = _dynos(home, say) or ran
         ran = end_component(home, name, found.get(name, []), say) or ran
-    groups.remove(home)
+    postgres_cgroup.remove(home)
     processes.forget(processes.pid_file(home, "host"))
     return ran
 

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from greenroom.basics.processes import Identity, identity, is_alive, send_signal, wait_gone
-from greenroom_cli.host import groups, locks
+from greenroom_cli.host import locks, postgres_cgroup
 from greenroom_cli.host.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from greenroom_cli.host.components import Component
-    from greenroom_cli.host.watch import Watched
+    from greenroom_cli.host.watch import StartedComponent
 
 OWN_LOCKS = ("supervisor",)
 """Components that take their lock themselves, since their children outlive them and must not inherit it."""
@@ -87,7 +87,7 @@ def forget(path: Path) -> None:
         path.unlink()
 
 
-def start(home: Path, component: Component | Watched, restarts: int = 0) -> Identity:
+def start(home: Path, component: Component | StartedComponent, restarts: int = 0) -> Identity:
     """Start one component in a session of its own, with its lock; its output goes to ``logs/<name>.log``. HostError
     when one runs already.
     """
@@ -118,7 +118,7 @@ def start(home: Path, component: Component | Watched, restarts: int = 0) -> Iden
         os.close(log)
         if lock is not None:
             os.close(lock)
-    groups.enter(process.pid, component.group)
+    postgres_cgroup.enter(process.pid, component.group)
     process.returncode = 0  # ``reap`` collects it, also after this process has been replaced by the watching one
     who = identity(process.pid)
     if who is None:

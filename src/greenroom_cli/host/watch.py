@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from greenroom_cli.host import restarting
+from greenroom_cli.host import restarter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STOPPING = {signal.SIGTERM, signal.SIGINT}
 
 
-class Watched:
+class StartedComponent:
     """A component that has been started already: what ``keeper.start`` needs of it."""
 
     before = None
@@ -60,8 +60,8 @@ def main(argv: list[str]) -> int:
     """Watch until TERM or INT, then take everything down."""
     home = Path(argv[1])
     with os.fdopen(int(argv[2]), "rb") as file:
-        components = [Watched(**row) for row in json.load(file)]
-    watcher = restarting.Keeper(home, components, say)
+        components = [StartedComponent(**row) for row in json.load(file)]
+    watcher = restarter.Restarter(home, components, say)
     watcher.run(ready=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING))
     say("stopping: web, worker, dynos, supervisor, Caddy, PostgreSQL")
     from greenroom_cli.host.down import take_down

@@ -8,12 +8,12 @@ from __future__ import annotations
 import click
 
 from greenroom_cli import git, output
-from greenroom_cli.context import Context, verb
+from greenroom_cli.context import Context, command
 from greenroom_cli.errors import CliError
 from greenroom_cli.stdin import stdin_lines
 
 
-@verb("git:remote", example="greenroom git:remote -a ach-payslip-staging\ngit push greenroom HEAD:master")
+@command("git:remote", example="greenroom git:remote -a ach-payslip-staging\ngit push greenroom HEAD:master")
 @click.argument("name", default=git.REMOTE, required=False)
 def remote(cx: Context, name: str) -> int | None:
     """Add a git remote for an app to this checkout.
@@ -40,7 +40,7 @@ def announce_remote(app: str, cx: Context, name: str) -> None:
     output.hint(f"deploy with: git push {name} HEAD:master   (undo: git remote remove {name})")
 
 
-@verb("git:credentials", example="git credential fill", app=False, hidden=True)
+@command("git:credentials", example="git credential fill", app=False, hidden=True)
 @click.argument("operation")
 def credentials(cx: Context, operation: str) -> int | None:
     """Answer git's question for a password."""
@@ -50,7 +50,7 @@ def credentials(cx: Context, operation: str) -> int | None:
     scheme, (host, _, port) = asked.get("protocol", ""), asked.get("host", "").rpartition(":")
     if not host:
         host, port = port, "443" if scheme == "https" else "80"
-    if not port.isdigit() or (scheme, host.strip("[]"), int(port)) not in cx.target.git_places():
+    if not port.isdigit() or (scheme, host.strip("[]"), int(port)) not in cx.target.git_origins():
         return None
     output.say(f"username=greenroom\npassword={cx.target.token}")
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom_cli.host import locks, processes, restarting, unlisted_processes, up
+from greenroom_cli.host import locks, processes, restarter, unlisted_processes, up
 from greenroom_cli.host.down import take_down
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import Installation
@@ -32,9 +32,9 @@ class Clock:
 
 
 def watching(home, *components, clock=None):
-    """A Keeper with what it says, and one look and turn of it."""
+    """A Restarter with what it says, and one look and turn of it."""
     said: list[str] = []
-    found = restarting.Keeper(home, components, said.append, clock or Clock())
+    found = restarter.Restarter(home, components, said.append, clock or Clock())
 
     def turn() -> None:
         for handle in found.look():
@@ -94,7 +94,7 @@ def test_pauses_grow_although_no_pid_file_can_be_written(place, sleeper, monkeyp
             kill(found.running["worker"])
         clock.now += 0.5
     assert 5 <= found.restarts["worker"] <= 11, said
-    assert found.pause["worker"] == restarting.LONGEST
+    assert found.pause["worker"] == restarter.LONGEST
 
 
 def test_a_component_that_cannot_be_started_is_tried_with_growing_pauses_and_the_host_lives(place, sleeper):

@@ -21,7 +21,7 @@ from greenroom_cli.host.errors import HostError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from greenroom_cli.host.components import Component
-    from greenroom_cli.host.watch import Watched
+    from greenroom_cli.host.watch import StartedComponent
 
 FIRST, LONGEST = 1.0, 60.0
 STEADY, QUICK = 60.0, 2.0
@@ -30,13 +30,13 @@ ROOM = 16_000_000
 """Bytes. With fewer on its disk little can start; what waits is started at once when they are there again."""
 
 
-class Keeper:
+class Restarter:
     """Watches until it is told to stop. ``clock``: seconds that only grow."""
 
     def __init__(
         self,
         home: Path,
-        components: Sequence[Component | Watched],
+        components: Sequence[Component | StartedComponent],
         say: processes.Say,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
