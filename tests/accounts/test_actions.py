@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from greenroom.accounts import actions, queries
+from greenroom.accounts.actions import authentication
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.accounts.rules import PLATFORM, scope_grants
 from greenroom.basics import clock
@@ -21,24 +22,24 @@ def token_of(actor, **more):
 
 def test_a_token_opens_the_account_and_is_kept_as_a_hash_only(alice):
     row, plain = token_of(alice)
-    assert queries.by_token(plain).email == "alice@example.com"
+    assert authentication.by_token(plain).email == "alice@example.com"
     assert plain not in str(Token.objects.filter(pk=row.pk).values().get())
 
 
 def test_a_revoked_or_expired_token_opens_nothing(alice):
     row, plain = token_of(alice)
     actions.revoke_token(actor=alice, account=row.account, token_id=str(row.id))
-    assert queries.by_token(plain) is None
+    assert authentication.by_token(plain) is None
     row, plain = token_of(alice, seconds=60)
     Token.objects.filter(pk=row.pk).update(expires_at=clock.now() - timedelta(seconds=1))
-    assert queries.by_token(plain) is None
+    assert authentication.by_token(plain) is None
 
 
 def test_nobody_can_revoke_somebody_elses_token(alice, bob):
     row, plain = token_of(alice)
     with pytest.raises(NotFoundError):
         actions.revoke_token(actor=bob, account=Account.objects.get(pk=bob.account_id), token_id=str(row.id))
-    assert queries.by_token(plain)
+    assert authentication.by_token(plain)
 
 
 def test_unknown_scopes_are_refused(alice):
@@ -53,9 +54,9 @@ def test_a_token_for_checks_can_do_nothing_else():
 
 
 def test_a_password_opens_the_account_whatever_the_emails_case(alice):
-    assert queries.by_password("ALICE@example.com", "correct horse").email == "alice@example.com"
-    assert queries.by_password("alice@example.com", "wrong") is None
-    assert queries.by_password("nobody@example.com", "wrong") is None
+    assert authentication.by_password("ALICE@example.com", "correct horse").email == "alice@example.com"
+    assert authentication.by_password("alice@example.com", "wrong") is None
+    assert authentication.by_password("nobody@example.com", "wrong") is None
 
 
 def test_an_email_is_used_once(alice):
@@ -86,6 +87,6 @@ def test_the_first_administrator_of_an_older_installation_gets_an_address_that_c
     assert Account.objects.get(pk=made.pk).email == "admin@greenroom.localhost"
     for written in ("admin@localhost", "Admin@Localhost", "admin@greenroom.localhost"):
         assert queries.by_email(written).pk == made.pk
-        assert queries.by_password(written, "correct horse").account_id == made.pk
+        assert authentication.by_password(written, "correct horse").account_id == made.pk
     with pytest.raises(ConflictError):
         actions.create_account(actor=PLATFORM, email="admin@localhost", password="another horse")

@@ -10,8 +10,8 @@ from django.test import Client
 
 from greenroom.accounts import actions
 from greenroom.accounts.actions import sign_ins
+from greenroom.accounts.actions.authentication import by_token
 from greenroom.accounts.models import Account, SignIn, Token
-from greenroom.accounts.queries import by_token
 from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
 

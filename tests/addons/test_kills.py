@@ -14,7 +14,7 @@ from greenroom.addons.models import Restore, Snapshot
 from greenroom.addons.postgres import actions
 from greenroom.addons.postgres.actions import restores, snapshots
 from greenroom.addons.postgres.drivers import server
-from greenroom.project.databases import DatabaseTurn
+from greenroom.project.databases import Loop as DatabaseTurn
 from tests.addons.conftest import as_app
 from tests.killing import start
 

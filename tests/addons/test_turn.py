@@ -15,7 +15,7 @@ from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars.actions import write
 from greenroom.dynos.actions import make_live, want
-from greenroom.project.databases import DatabaseTurn
+from greenroom.project.databases import Loop as DatabaseTurn
 from greenroom.releases.actions import release
 from tests.addons.conftest import as_app
 

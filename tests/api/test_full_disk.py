@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 
 from greenroom.basics import disk
-from greenroom.deliveries.loop.steps import Steps
 from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.steps import Steps
 from greenroom.engine.memory import MemoryEngine
 from greenroom.entrypoints.api import disk_reserve, routing
 from tests.api.world import client_of, place
@@ -68,7 +68,7 @@ def test_reading_and_what_frees_space_go_on(alice, shop, full):
 
 
 def test_a_rollback_and_the_end_of_its_pause_are_ways_out(alice, shop, full, monkeypatch):
-    monkeypatch.setattr("greenroom.deliveries.loop.steps.intact", lambda *_: True)
+    monkeypatch.setattr("greenroom.deliveries.steps.intact", lambda *_: True)
     monkeypatch.setenv("GREENROOM_WATCH_SECONDS", "0")
     client = client_of(alice)
     with place() as home:

@@ -11,8 +11,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from greenroom.accounts import queries
-from greenroom.accounts.actions import rate_limits, token_buckets
+from greenroom.accounts.actions import authentication, rate_limits, token_buckets
 from greenroom.accounts.rules import Rate, rate_of, refilled, wider
 from greenroom.basics import clock
 from greenroom.basics.waiting_limits import neighbours
@@ -108,11 +107,11 @@ def test_parallel_guesses_are_counted_before_they_are_hashed(rates, settings, mo
     def hash_while_another_guess_comes(password):
         hashed.append(password)
         if len(hashed) < 4:
-            queries.by_password("nobody@example.com", f"guess {len(hashed)}", address="10.0.0.1")
+            authentication.by_password("nobody@example.com", f"guess {len(hashed)}", address="10.0.0.1")
 
-    monkeypatch.setattr(queries, "make_password", hash_while_another_guess_comes)
+    monkeypatch.setattr(authentication, "make_password", hash_while_another_guess_comes)
     with pytest.raises(rate_limits.RateLimitError):
-        queries.by_password("nobody@example.com", "guess 0", address="10.0.0.1")
+        authentication.by_password("nobody@example.com", "guess 0", address="10.0.0.1")
     assert hashed == ["guess 0", "guess 1"]
 
 
@@ -147,7 +146,7 @@ def test_who_finds_all_places_for_hashing_taken_is_told_to_come_back(alice, monk
 @pytest.mark.django_db(transaction=True)
 def test_a_sign_in_that_waits_holds_no_database_connection(settings, rates, monkeypatch):
     settings.PASSWORD_RATE = Rate(1, 10)
-    assert queries.by_password("nobody@example.com", "wrong", address="10.0.0.1") is None
+    assert authentication.by_password("nobody@example.com", "wrong", address="10.0.0.1") is None
     held = []
 
     def wait(seconds):
@@ -156,7 +155,7 @@ def test_a_sign_in_that_waits_holds_no_database_connection(settings, rates, monk
 
     monkeypatch.setattr(rate_limits, "sleep", wait)
     connection.ensure_connection()
-    assert queries.by_password("nobody@example.com", "wrong", address="10.0.0.1") is None
+    assert authentication.by_password("nobody@example.com", "wrong", address="10.0.0.1") is None
     assert held == [None]
 
 

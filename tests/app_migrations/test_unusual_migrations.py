@@ -13,7 +13,7 @@ import pytest
 
 from greenroom.app_migrations.drivers.probes import probe_spec_parts
 from greenroom.app_migrations.rules import rehearsal
-from greenroom.builds.loop.store import migrations_digest
+from greenroom.builds.steps.store import migrations_digest
 from tests.app_migrations.recording import APP, back, database, manage, migration, record
 from tests.checks.dyno_side import environment, write
 

@@ -10,7 +10,7 @@ import pytest
 
 from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.actions import begin_run
-from greenroom.app_migrations.drivers.run_watch import Ledger, Watchers
+from greenroom.app_migrations.loop.run_watch import Ledger, Watchers
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.queries.rehearsals import beside
 from greenroom.basics.errors import ConflictError

@@ -16,7 +16,7 @@ def main() -> None:
     """Carry the build on until it has ended."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
-    from greenroom.builds import actions
+    from greenroom.builds import steps
     from greenroom.builds.models import Build
     from greenroom.engine.local.client import LocalEngine
 
@@ -24,7 +24,7 @@ def main() -> None:
     engine = LocalEngine(home)
     build = Build.objects.select_related("app").get(pk=sys.argv[2])
     while build.status == "pending":
-        actions.advance(build=build, engine=engine, home=home, say=lambda text: None, config={})
+        steps.advance(build=build, engine=engine, home=home, say=lambda text: None, config={})
         time.sleep(0.01)
 
 

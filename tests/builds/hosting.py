@@ -19,7 +19,7 @@ from uv import find_uv_bin
 
 from greenroom.buildpacks.drivers import interpreters
 from greenroom.buildpacks.rules import pins
-from greenroom.builds import actions
+from greenroom.builds import actions, steps
 from greenroom.builds.drivers.test_environments import TestOverlay, prepare_test_overlay
 from greenroom.builds.models import Build
 from greenroom.engine.contract import DynoSpec, Limits
@@ -109,7 +109,7 @@ class Workshop:
         return actions.start(app=self.app, commit=commit or self.commit(files or {}), account=None)
 
     def step(self, build: Build) -> Build:
-        return actions.advance(
+        return steps.advance(
             build=build, engine=self.machine.engine, home=self.home, say=self.said.append, config=self.config
         )
 

@@ -7,7 +7,7 @@ from django.db import DataError
 
 from greenroom.buildpacks.errors import BuildError
 from greenroom.builds import actions
-from greenroom.builds.loop import Steps
+from greenroom.builds.steps import Steps
 from greenroom.engine.memory import MemoryEngine
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ def advanced(shop, home, monkeypatch):
     def advance(take):
         monkeypatch.setattr(Steps, "take", take)
         build = actions.start(app=shop, commit="a" * 40, account=None)
-        actions.advance(build=build, engine=MemoryEngine(), home=home, say=lambda _: None)
+        advance(build=build, engine=MemoryEngine(), home=home, say=lambda _: None)
         build.refresh_from_db()
         return build
 

@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from greenroom.addons.postgres import actions as postgres
-from greenroom.checks import actions
+from greenroom.checks import actions, steps
 from greenroom.checks.models import CheckRun
 from greenroom.engine.local.client import LocalEngine
 from greenroom.slugs.models import Slug
@@ -162,8 +162,8 @@ class Journey:
         seen = mounts(self.slug) if self.slug else None
         common = {"run": run, "engine": self.engine, "home": self.home, "say": self.said.append}
         if name == "tests":
-            return actions.advance_tests(slug=self.slug, mounts=seen, **common)
-        return actions.advance_scan(
+            return steps.advance_tests(slug=self.slug, mounts=seen, **common)
+        return steps.advance_scan(
             app=self.app, sha=self.sha, deployed_sha=self.deployed, slug=self.slug, mounts=seen, **common
         )
 

@@ -13,8 +13,8 @@ import pytest
 from greenroom.accounts.rules import PLATFORM
 from greenroom.addons.postgres.drivers import server
 from greenroom.basics import clock
-from greenroom.checks import actions, loop
-from greenroom.checks.actions import policies
+from greenroom.checks import actions, steps
+from greenroom.checks.actions import check_runs, policies
 from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun, Ignore
 from greenroom.config_vars import actions as config_vars
@@ -84,7 +84,7 @@ class Play:
         return actions.begin(app=self.app, sha=SHA, names=[name])[0]
 
     def tests(self) -> CheckRun:
-        return actions.advance_tests(
+        return steps.advance_tests(
             run=self.run("tests"),
             slug=self.slug,
             mounts=MOUNTS,
@@ -95,7 +95,7 @@ class Play:
 
     def scan(self) -> CheckRun:
         slug = self.slug if self.built else None
-        return actions.advance_scan(
+        return steps.advance_scan(
             run=self.run("scan"),
             app=self.app,
             sha=SHA,
@@ -133,7 +133,7 @@ def play(shop, home, settings):
     play = Play(shop, home)
     yield play
     for run in CheckRun.objects.filter(name="tests"):
-        loop.postgres.drop_throwaway(label=f"test-{run.id.hex}")
+        steps.postgres.drop_throwaway(label=f"test-{run.id.hex}")
 
 
 def test_tests_run_on_the_slug_with_a_database_of_their_own(play):
@@ -278,7 +278,7 @@ def test_a_step_may_be_repeated_after_a_crash_between_row_and_start(play, monkey
 def test_a_step_may_be_repeated_after_a_crash_between_end_and_record(play, monkeypatch):
     play.tests()
     play.engine.end(play.test_id, OK)
-    monkeypatch.setattr(loop, "annotate", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(check_runs, "annotate", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         play.tests()
     assert CheckRun.objects.get(name="tests").status == "in_progress"
@@ -330,9 +330,9 @@ def test_tests_that_the_deployed_commit_has_may_not_vanish(play):
         "home": play.home,
         "say": play.said.append,
     }
-    actions.advance_tests(**order, deployed_sha=DEPLOYED)
+    steps.advance_tests(**order, deployed_sha=DEPLOYED)
     play.engine.end(play.test_id, EMPTY)
-    run = actions.advance_tests(**order, deployed_sha=DEPLOYED)
+    run = steps.advance_tests(**order, deployed_sha=DEPLOYED)
     assert (run.conclusion, run.title) == ("failure", "no test was found, and the deployed commit has 7 tests")
 
 
@@ -394,18 +394,18 @@ def test_a_verdict_is_given_anew_when_checks_are_cancelled(play):
 def test_an_engine_that_is_down_is_tried_again_and_is_an_error_after_a_minute(play, monkeypatch):
     moments = iter([0.0])
     play.engine.broken = "the supervisor does not answer"
-    now = {"t": loop.clock.now()}
-    monkeypatch.setattr(loop.clock, "now", lambda: now["t"])
+    now = {"t": steps.clock.now()}
+    monkeypatch.setattr(steps.clock, "now", lambda: now["t"])
     assert next(moments) == 0.0
     assert play.tests().status == "in_progress"
-    now["t"] += loop.RETRY * 2
+    now["t"] += steps.RETRY * 2
     play.engine.broken = ""
     assert play.tests().status == "in_progress"
     assert play.engine.starts == [play.test_id]
     play.engine.states.clear()
     play.engine.broken = "the supervisor does not answer"
     assert play.tests().status == "in_progress"
-    now["t"] += loop.GIVE_UP
+    now["t"] += steps.GIVE_UP
     run = play.tests()
     assert run.conclusion == "error"
     assert "the supervisor does not answer" in run.title
@@ -528,14 +528,14 @@ def test_ended_dynos_and_their_databases_are_swept_away(play):
     play.engine.end(play.test_id, OK)
     play.tests()
     scanned(play, CLEAN)
-    name = loop.postgres._throwaway_name(play.test_id)
+    name = steps.postgres._throwaway_name(play.test_id)
     with server.connect() as connection:
         assert server.database_exists(connection, name)
-        assert actions.sweep(engine=play.engine) == 2
+        assert steps.sweep(engine=play.engine) == 2
         assert not server.database_exists(connection, name)
         assert not server.role_exists(connection, name)
     assert set(play.engine.forgotten) == {play.test_id, play.scan_id, play.models_id}
-    assert actions.sweep(engine=play.engine) == 0
+    assert steps.sweep(engine=play.engine) == 0
 
 
 def test_a_run_that_cannot_be_swept_away_does_not_keep_the_others(play, monkeypatch):
@@ -545,18 +545,18 @@ def test_a_run_that_cannot_be_swept_away_does_not_keep_the_others(play, monkeypa
     scanned(play, CLEAN)
     with monkeypatch.context() as patch:
         patch.setattr(
-            loop.postgres,
+            steps.postgres,
             "drop_throwaway",
             lambda label: (_ for _ in ()).throw(psycopg.errors.WrongObjectType("a template")),
         )
-        assert [actions.sweep(engine=play.engine, limit=1) for _ in range(3)] == [0, 1, 0]
-    assert actions.sweep(engine=play.engine, limit=1) == 1
+        assert [steps.sweep(engine=play.engine, limit=1) for _ in range(3)] == [0, 1, 0]
+    assert steps.sweep(engine=play.engine, limit=1) == 1
     assert not CheckRun.objects.exclude(dyno="").exists()
 
 
 def test_a_running_check_is_not_swept_away(play):
     play.tests()
-    assert actions.sweep(engine=play.engine) == 0
+    assert steps.sweep(engine=play.engine) == 0
 
 
 def test_the_dyno_side_is_placed_once_and_found_by_its_content(home):
@@ -599,7 +599,7 @@ def test_a_travis_file_that_is_a_link_out_of_the_slug_is_not_read(shop, home, tm
 
 def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, monkeypatch):
     wish = {"scanners": ["bandit", "semgrep"], "migrations": "error"}
-    monkeypatch.setattr(loop.scanning, "settings_of", lambda **_: wish)
+    monkeypatch.setattr(steps.scanning, "settings_of", lambda **_: wish)
     (play.home / "cache/scanners/bandit/bin").mkdir(parents=True)
     play.built, play.deployed = False, DEPLOYED
     for _ in range(3):
@@ -630,7 +630,7 @@ def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, mon
     assert (run.conclusion, run.brief) == ("error", f"semgrep: {missing['detail']}")
     assert run.notes == ["this push adds 2 suppressions (bandit)."]
     assert " !     semgrep: it is not installed here" in play.text
-    assert actions.sweep(engine=play.engine) == 1
+    assert steps.sweep(engine=play.engine) == 1
     assert scanners in play.engine.forgotten
 
 
@@ -638,7 +638,7 @@ def test_enabled_scanners_run_beside_ruff_and_each_must_tell_something(play, mon
     "result", [{"outcome": "success"}, {"outcome": "success", "scanners": {}}, {"outcome": "great"}, None]
 )
 def test_scanners_that_leave_no_result_are_an_error(play, monkeypatch, result):
-    monkeypatch.setattr(loop.scanning, "settings_of", lambda **_: {"scanners": ["bandit"], "migrations": "warn"})
+    monkeypatch.setattr(steps.scanning, "settings_of", lambda **_: {"scanners": ["bandit"], "migrations": "warn"})
     Slug.objects.update(is_django=False)
     play.slug.refresh_from_db()
     play.scan()
@@ -708,9 +708,9 @@ def test_the_database_of_a_test_run_whose_app_is_gone_is_dropped(shop):
     CheckRun.objects.create(
         app=shop, sha="a" * 40, name="tests", builtin=True, status="completed", dyno="test-kept", number=1
     )
-    kept, gone = (loop.postgres.make_throwaway(label=label) for label in ("test-kept", "test-gone"))
+    kept, gone = (steps.postgres.make_throwaway(label=label) for label in ("test-kept", "test-gone"))
     try:
-        assert gone.name in loop.sweep_forsaken()
-        assert {kept.name, gone.name} & loop.postgres.throwaways() == {kept.name}
+        assert gone.name in steps.sweep_forsaken()
+        assert {kept.name, gone.name} & steps.postgres.throwaways() == {kept.name}
     finally:
-        loop.postgres.drop_throwaway(label="test-kept")
+        steps.postgres.drop_throwaway(label="test-kept")

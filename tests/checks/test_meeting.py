@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from greenroom.basics.errors import ConflictError
-from greenroom.checks import actions
+from greenroom.checks import actions, steps
 from greenroom.checks.actions import external_reports
 from greenroom.checks.actions.check_runs import move
 from greenroom.checks.models import CheckRun
@@ -44,9 +44,7 @@ def test_the_dyno_of_a_check_that_was_ended_since_it_was_read_is_not_started(sho
     play = Play(shop, home)
     run = play.run("tests")
     actions.cancel(app=shop, sha=SHA, engine=play.engine, why="superseded")
-    ended = actions.advance_tests(
-        run=run, slug=play.slug, mounts=(), engine=play.engine, home=home, say=play.said.append
-    )
+    ended = steps.advance_tests(run=run, slug=play.slug, mounts=(), engine=play.engine, home=home, say=play.said.append)
     assert (ended.status, ended.conclusion, play.engine.starts) == ("completed", "cancelled", [])
 
 
@@ -56,13 +54,13 @@ def test_the_dyno_of_a_check_that_is_ended_while_it_is_started_is_killed_and_swe
 
     def meanwhile(spec):
         actions.cancel(app=shop, sha=SHA, engine=Stage(home), why="superseded")
-        assert actions.sweep(engine=Stage(home)) == 1
+        assert steps.sweep(engine=Stage(home)) == 1
         return start(spec)
 
     monkeypatch.setattr(play.engine, "start", meanwhile)
     assert play.tests().conclusion == "cancelled"
     assert play.engine.signals == [(dyno, "KILL")]
-    assert actions.sweep(engine=play.engine) == 1
+    assert steps.sweep(engine=play.engine) == 1
     assert (play.engine.forgotten, play.engine.list()) == ([dyno], [])
 
 

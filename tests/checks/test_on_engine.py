@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.checks import actions
+from greenroom.checks import actions, steps
 from greenroom.checks.drivers import scanner_tools
 from greenroom.config_vars import actions as config_vars
 from tests.checks.dyno_side import write
@@ -35,7 +35,7 @@ def test_an_app_s_tests_pass_on_a_database_of_their_own(journey):
     assert (run.conclusion, run.data["tests"]) == ("success", 2), journey.said
     assert journey.said[0] == "-----> Running tests: python manage.py test --noinput"
     assert not (journey.home / "slugs" / journey.slug.digest / "app" / "written").exists()
-    assert actions.sweep(engine=journey.engine) == 1
+    assert steps.sweep(engine=journey.engine) == 1
     assert journey.engine.describe(f"test-{run.id.hex}") is None
 
 

@@ -15,10 +15,11 @@ from greenroom.checks import queries as check_queries
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars import actions as config_vars
 from greenroom.deliveries import actions, queries
-from greenroom.deliveries.loop import gate
-from greenroom.deliveries.loop.steps import Steps
+from greenroom.deliveries.actions import gate
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
+from greenroom.deliveries.steps import Steps
+from greenroom.deliveries.steps import gate as steps_gate
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git.models import Push
 from greenroom.slugs.models import Slug
@@ -104,11 +105,11 @@ def test_a_check_of_a_live_commit_is_run_again_and_what_is_live_stays(withheld, 
     gate.rerun(app=shop, sha=SHA, actor=alice, name="tests", home=home)
     assert queries.checked_again() == [withheld]
     moved = []
-    monkeypatch.setattr(gate, "_tests", lambda run, *_: moved.append((run.name, run.attempt)))
-    assert gate.advance_ended(steps.engine, home)
+    monkeypatch.setattr(steps_gate, "_tests", lambda run, *_: moved.append((run.name, run.attempt)))
+    assert steps_gate.advance_ended(steps.engine, home)
     assert moved == [("tests", 2)]
     CheckRun.objects.filter(app=shop, sha=SHA, attempt=2).update(status="completed", conclusion="failure")
-    assert not gate.advance_ended(steps.engine, home)
+    assert not steps_gate.advance_ended(steps.engine, home)
     assert Delivery.objects.get(pk=withheld.pk).state == "live"
 
 

@@ -25,7 +25,7 @@ def test_two_loops_at_once_take_each_step_once(home, shop, settings, monkeypatch
         inside.release()
 
     def work():
-        it = loop.DeliveryLoop(MemoryEngine(), home, settings.INSTALLATION)
+        it = loop.Loop(MemoryEngine(), home, settings.INSTALLATION)
         monkeypatch.setattr(it.steps, "take", take)
         monkeypatch.setattr(it, "_routes", lambda: None)
         stale = list(Delivery.objects.select_related("app").filter(pk=row.pk))
@@ -42,7 +42,7 @@ def test_a_worker_that_read_the_row_before_another_moved_it_acts_on_the_row_as_i
     Delivery.objects.create(app=shop, sha="a" * 40, seq=1, kind="push")
     stale = Delivery.objects.select_related("app").get()
     Delivery.objects.update(state="superseded", finished_at="2026-11-29T00:00:00Z")
-    it = loop.DeliveryLoop(MemoryEngine(), home, settings.INSTALLATION)
+    it = loop.Loop(MemoryEngine(), home, settings.INSTALLATION)
     monkeypatch.setattr(it.steps, "take", lambda *_: pytest.fail("it has ended"))
     it._step(stale, [])
     assert stale.state == "superseded"

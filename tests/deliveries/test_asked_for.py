@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def turning(home, settings, monkeypatch, world):
     """A loop over the world's deliveries, with a clock that the test moves."""
-    it = loop.DeliveryLoop(MemoryEngine(), home, settings.INSTALLATION)
+    it = loop.Loop(MemoryEngine(), home, settings.INSTALLATION)
     it.now = 1000.0
     monkeypatch.setattr(it, "_routes", lambda: None)
     monkeypatch.setattr(clock, "monotonic", lambda: it.now)

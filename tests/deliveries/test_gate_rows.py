@@ -21,9 +21,10 @@ from greenroom.checks import actions as checks
 from greenroom.checks.models import CheckRun, Override
 from greenroom.config_vars import actions as config_vars
 from greenroom.deliveries import actions, queries
-from greenroom.deliveries.loop import gate as gatekeeper
-from greenroom.deliveries.loop.steps import Steps
+from greenroom.deliveries.actions import gate as gatekeeper
+from greenroom.deliveries.queries import required_checks
 from greenroom.deliveries.rules import Step, next_step
+from greenroom.deliveries.steps import Steps
 from greenroom.dynos import actions as dynos
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git.models import Push
@@ -98,7 +99,7 @@ class Rows(RuleBasedStateMachine):
         elif step is Step.CHECK:
             actions.advance(delivery=row, state="checking", home=self.home)
             checks.begin(app=self.app, sha=row.sha, names=("tests", "scan"))
-            checks.judge(app=self.app, sha=row.sha, required=gatekeeper.required(row, row.build.slug))
+            checks.judge(app=self.app, sha=row.sha, required=required_checks(row.app, row.build.slug))
         elif step is Step.ROLL_OUT:
             dynos.want(app=self.app, release=row.release)
             actions.advance(delivery=row, state="rolling_out", home=self.home)

@@ -132,7 +132,7 @@ class Response:
 
 @pytest.fixture
 def walker(alice, shop, settings, monkeypatch, db, tmp_path):
-    monkeypatch.setattr("greenroom.deliveries.loop.steps.intact", lambda *_: True)
+    monkeypatch.setattr("greenroom.deliveries.steps.intact", lambda *_: True)
     monkeypatch.setattr("greenroom.dynos.actions.intact", lambda *_: True)
     monkeypatch.setenv("GREENROOM_WATCH_SECONDS", "0")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -371,8 +371,8 @@ FOLLOWED: dict[str, Walk] = {
     "rules: deliveries:retry beside a release that serves": Walk(failed_later, live),
     "rules: deliveries:retry after a failed build": Walk(build_failed, lambda w: w.delivery_state() == "received"),
     "rules: deliveries:retry after the platform's own failure": Walk(broken_off, live),
-    D + "actions/outcomes.py|greenroom logs -a {}": Walk(failed_boot_logs, lambda w: True, code=1),
-    D + "loop/steps.py|greenroom checks {} -a {}": Walk(red_delivery, shown("tests"), code=1),
+    D + "steps/outcomes.py|greenroom logs -a {}": Walk(failed_boot_logs, lambda w: True, code=1),
+    D + "steps/__init__.py|greenroom checks {} -a {}": Walk(red_delivery, shown("tests"), code=1),
     "checks: checks:info of a red check": Walk(red, shown("tests")),
     "checks: checks:rerun of one without result": Walk(
         no_result, lambda w: CheckRun.objects.filter(attempt=2).exists()
@@ -425,7 +425,7 @@ FOLLOWED: dict[str, Walk] = {
         lambda w: old_slug(w).replace("vN", first(w)).removesuffix(" goes back to an earlier one"),
         lambda w: live(w) and w.serving() == f"{1:040x}",
     ),
-    D + "actions/outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(
+    D + "steps/outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(
         misfit, lambda w: live(w) and w.serving() == f"{1:040x}"
     ),
     D + "actions/__init__.py|greenroom releases -a {}": Walk(
@@ -561,7 +561,7 @@ WORDS = {
     D + "actions/__init__.py|push it again on top, or roll back",
     D + "actions/retries.py|push it again on top, or roll back",
     D + "loop/gate.py|push a new commit",
-    D + "actions/outcomes.py|greenroom doctor",
+    D + "steps/outcomes.py|greenroom doctor",
     D + "actions/source_builds.py|POST /sources, PUT the archive to its put_url, then name its get_url",
     D + "actions/source_builds.py|upload it again",
     D + "loop/health_gate.py|\nhint: {}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenroom.deliveries import actions
-from greenroom.deliveries.actions.outcomes import Outcomes
+from greenroom.deliveries.steps.outcomes import Outcomes
 from greenroom.engine.memory import FAILS
 from greenroom.releases import actions as releases
 from greenroom.releases.models import Release
@@ -39,7 +39,7 @@ def dies(monkeypatch):
 @pytest.fixture
 def engine(world, monkeypatch):
     """The engine's double, with the ids of all dynos that were started in ``started``."""
-    monkeypatch.setattr("greenroom.deliveries.loop.release_commands.intact", lambda *_: True)
+    monkeypatch.setattr("greenroom.deliveries.steps.release_commands.intact", lambda *_: True)
     it, it.started = world.steps.engine, []
     start = it.start
     monkeypatch.setattr(it, "start", lambda spec: (it.started.append(spec.id), start(spec))[1])

@@ -18,7 +18,7 @@ def turning(home, shop, cafe, monkeypatch, settings):
     """A loop whose step for ``shop`` always fails, with the deliveries of both apps and a clock that the test moves."""
     first = Delivery.objects.create(app=shop, sha="a" * 40, seq=1, kind="push")
     second = Delivery.objects.create(app=cafe, sha="b" * 40, seq=1, kind="push")
-    it = loop.DeliveryLoop(MemoryEngine(), home, settings.INSTALLATION)
+    it = loop.Loop(MemoryEngine(), home, settings.INSTALLATION)
     it.tried = []
     it.now = 1000.0
 

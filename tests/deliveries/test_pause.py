@@ -12,8 +12,8 @@ from greenroom.accounts.models import Account, AuditEntry
 from greenroom.apps.actions import change_settings
 from greenroom.basics import clock
 from greenroom.deliveries import actions
-from greenroom.deliveries.loop import gate
 from greenroom.deliveries.models import Delivery
+from greenroom.deliveries.queries import required_checks
 from greenroom.slugs.models import Slug
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,7 +117,7 @@ def test_a_required_rehearsal_is_waited_for_before_the_switch_and_not_at_the_gat
     assert shop.required_checks == ["lint", "Rehearsal"]
     delivery = Delivery(app=shop, sha="a" * 40, seq=1, kind="push")
     slug = Slug(settings={"required_checks": ["rehearsal"]})
-    assert gate.required(delivery, slug) == ("tests", "scan", "lint")
+    assert required_checks(delivery.app, slug) == ("tests", "scan", "lint")
 
 
 def test_a_pause_that_somebody_makes_longer_at_its_end_goes_on(alice, shop, folder, monkeypatch):

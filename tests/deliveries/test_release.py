@@ -13,9 +13,9 @@ from greenroom.checks.models import CheckRun
 from greenroom.config_vars import actions as config_vars
 from greenroom.config_vars import queries as config_queries
 from greenroom.deliveries import actions, queries
-from greenroom.deliveries.loop.steps import Steps
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
+from greenroom.deliveries.steps import Steps
 from greenroom.engine.memory import MemoryEngine
 from greenroom.releases import actions as releases
 from greenroom.releases.models import Release

@@ -7,7 +7,7 @@ import pytest
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand
 from greenroom.checks.models import CheckRun, Verdict
 from greenroom.deliveries import queries
-from greenroom.deliveries.loop.release_commands import Commands
+from greenroom.deliveries.steps.release_commands import Commands
 from greenroom.engine.memory import MemoryEngine, Outcome
 from tests.api.world import client_of
 
@@ -59,7 +59,7 @@ def test_the_output_of_a_release_is_that_of_its_release_command_alone(world, mon
     world.run(row, until="releasing")
     row = world.read(row)
     engine = MemoryEngine(lambda spec: Outcome(exit_code=0, output=b"preparing\nready\n"))
-    monkeypatch.setattr("greenroom.deliveries.loop.release_commands.intact", lambda *_: True)
+    monkeypatch.setattr("greenroom.deliveries.steps.release_commands.intact", lambda *_: True)
     hands, said = Commands(engine, world.home), []
     command = ReleaseCommand(kind="release", text="echo hello", origin="Procfile")
     assert hands.advance(row, command, said.append) is None

@@ -11,11 +11,11 @@ import pytest
 
 from greenroom.basics import clock
 from greenroom.deliveries import actions
-from greenroom.deliveries.loop import DeliveryLoop, health_requests, trial
+from greenroom.deliveries.loop import Loop, health_requests, trial
 from greenroom.deliveries.queries.time_limits import VERDICT, watch_seconds
 from greenroom.deliveries.rules import Step
 from greenroom.dynos import queries as dynos
-from greenroom.dynos.loop import DynoLoop
+from greenroom.dynos.loop import Loop as DynoLoop
 from greenroom.dynos.models import Dyno, Rollout
 from greenroom.releases.models import Release
 from greenroom.router import queries as router
@@ -197,7 +197,7 @@ def test_how_long_a_release_is_watched_is_a_setting(monkeypatch, settings, varia
 @pytest.fixture
 def loop(world, watched, settings, monkeypatch):
     """A worker's loop. Each question is one of ``asked``, which the test answers."""
-    it = DeliveryLoop(world.steps.engine, world.home, settings.INSTALLATION)
+    it = Loop(world.steps.engine, world.home, settings.INSTALLATION)
     it.asked = []
 
     def submit(ask, socket, **words):

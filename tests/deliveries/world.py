@@ -12,9 +12,9 @@ from greenroom.builds.models import Build
 from greenroom.checks.models import CheckRun, Verdict
 from greenroom.config_vars import actions as config_vars
 from greenroom.deliveries import actions, queries
-from greenroom.deliveries.loop.steps import Steps
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
+from greenroom.deliveries.steps import Steps
 from greenroom.dynos.models import Dyno, Rollout
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git.models import Push

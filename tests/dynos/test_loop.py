@@ -39,7 +39,7 @@ def engine():
 def test_the_route_moves_before_a_dyno_is_told_to_end_and_open_requests_are_waited_for(alice, shop, home, engine):
     dyno = serving(shop, alice, home, engine)
     seen = []
-    turning = loop.DynoLoop(
+    turning = loop.Loop(
         engine, home, lambda app: seen.append((app.name, Dyno.objects.get(pk=dyno.pk).state, list(engine.signals)))
     )
     turning.turn()
@@ -62,7 +62,7 @@ def test_a_dyno_is_not_told_to_end_while_its_route_cannot_be_moved(alice, shop, 
         if broken:
             raise OSError("the disk is full")
 
-    turning = loop.DynoLoop(engine, home, reroute)
+    turning = loop.Loop(engine, home, reroute)
     turning.turn()
     assert engine.signals == []
     broken.clear()
@@ -74,7 +74,7 @@ def test_a_keeper_that_does_not_know_how_to_drain_is_told_to_stop(alice, shop, h
     now = [1000.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     dyno = serving(shop, alice, home, engine)
-    turning = loop.DynoLoop(engine, home)
+    turning = loop.Loop(engine, home)
     turning.turn()
     now[0] += loop.DRAINED + 1
     turning.turn()
@@ -91,7 +91,7 @@ def test_what_one_app_runs_into_does_not_stop_another(alice, charlie, shop, cafe
         return real(rollout)
 
     monkeypatch.setattr(queries, "of_rollout", of_rollout)
-    loop.DynoLoop(engine, home).turn()
+    loop.Loop(engine, home).turn()
     assert engine.signals == [(second.engine_id, "DRAIN")]
     assert Dyno.objects.get(pk=first.pk).state == "up"
 
@@ -104,7 +104,7 @@ def test_a_dyno_that_failed_of_a_refused_schema_change_says_so_with_the_remedy(a
     engine.end(
         dyno.engine_id, code=1, last_words="django.db.utils.ProgrammingError: must be owner of table shop_order\n"
     )
-    loop.DynoLoop(engine, home)._watch()
+    loop.Loop(engine, home)._watch()
     dyno.refresh_from_db()
     assert (
         dyno.health_detail
@@ -134,7 +134,7 @@ def test_a_one_off_dyno_that_somebody_still_wants_to_start_is_not_abandoned(alic
     long_ago = clock.now() - 2 * loop.ABANDONED
     waits, forgotten = (one_off(shop, alice, home, created_at=long_ago, updated_at=long_ago) for _ in range(2))
     assert actions.touch(waits)
-    loop.DynoLoop(engine, home).turn()
+    loop.Loop(engine, home).turn()
     assert [Dyno.objects.get(pk=dyno.pk).state for dyno in (waits, forgotten)] == ["wanted", "ended"]
 
 
@@ -151,7 +151,7 @@ def test_a_one_off_dyno_that_was_stopped_before_it_started_never_starts(alice, s
 def test_a_dyno_that_somebody_stops_while_the_loop_looks_at_it_does_not_come_up_again(alice, shop, home, engine):
     dyno = one_off(shop, alice, home, state="starting")
     engine.start(DynoSpec(id=dyno.engine_id, kind="worker", owner="x", uid=1, process=dyno.name, command=("x",)))
-    turning, seen = loop.DynoLoop(engine, home), Dyno.objects.select_related("app").get(pk=dyno.pk)
+    turning, seen = loop.Loop(engine, home), Dyno.objects.select_related("app").get(pk=dyno.pk)
     actions.mark(dyno=Dyno.objects.get(pk=dyno.pk), state="stopping")
     turning._watch_one(seen)
     assert Dyno.objects.get(pk=dyno.pk).state == "stopping"

@@ -17,8 +17,8 @@ import pytest
 import uvicorn
 
 from greenroom.accounts import actions as accounts
+from greenroom.accounts.actions.authentication import by_token
 from greenroom.accounts.models import Account
-from greenroom.accounts.queries import by_token
 from greenroom.accounts.rules import PLATFORM
 from greenroom.apps import queries as apps
 from greenroom.entrypoints.git_http import app as git_http

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def turning(home, monkeypatch):
-    it = maintenance.Maintenance(MemoryEngine(), home)
+    it = maintenance.Loop(MemoryEngine(), home)
     it.parts = [it._new_apps, it._certificates]
     return it
 
@@ -71,8 +71,8 @@ def test_a_part_that_fails_does_not_keep_the_next_from_its_turn(turning):
 
 
 def test_every_part_of_the_maintenance_is_a_part_of_its_turn(home):
-    it = maintenance.Maintenance(MemoryEngine(), home)
-    names = {name for name in vars(maintenance.Maintenance) if name.startswith("_") and not name.startswith("__")}
+    it = maintenance.Loop(MemoryEngine(), home)
+    names = {name for name in vars(maintenance.Loop) if name.startswith("_") and not name.startswith("__")}
     assert {part.__name__ for part in it.parts} == names
 
 
@@ -110,7 +110,7 @@ def test_a_migrate_that_cannot_be_closed_does_not_keep_others_open(home, monkeyp
     done = []
     monkeypatch.setattr(migrations.queries, "open_runs", lambda: [Run(shop), Run(cafe)])
     monkeypatch.setattr(migrations.actions, "close_run", lambda run: fails_for(shop, done)(run))
-    it = migrations.MigrationTurn(MemoryEngine(), home)
+    it = migrations.Loop(MemoryEngine(), home)
     monkeypatch.setattr(it.watchers, "see", lambda runs: None)
     it.turn()
     assert done == [cafe.name]

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 
-from greenroom.app_migrations.loop import SIDE_BY_SIDE
+from greenroom.app_migrations.loop.rehearsals import SIDE_BY_SIDE
 from greenroom.project import worker
 
 

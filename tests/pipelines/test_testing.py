@@ -58,8 +58,8 @@ def ended(monkeypatch, status, slug=None, **words):
         build.refresh_from_db()
         return build
 
-    monkeypatch.setattr(test_runs.builds, "advance", advance)
-    monkeypatch.setattr(test_runs.builds, "prepare_test_overlay", lambda **_: TestOverlay("ready"))
+    monkeypatch.setattr(test_runs.build_steps, "advance", advance)
+    monkeypatch.setattr(test_runs.build_steps, "prepare_test_overlay", lambda **_: TestOverlay("ready"))
 
 
 def says(home, run, text):
@@ -120,7 +120,7 @@ def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_
         actor=alice, pipeline=pipe, home=home, tarball=path, commit_sha=CLAIMED, commit_branch="b", commit_message="m"
     )
     seen = {}
-    monkeypatch.setattr(test_runs.builds, "advance", lambda *, build, config, **_: seen.update(config) or build)
+    monkeypatch.setattr(test_runs.build_steps, "advance", lambda *, build, config, **_: seen.update(config) or build)
     step(driver)
     assert seen.pop("SECRET_KEY")
     assert seen == {
@@ -142,7 +142,7 @@ def test_a_build_that_fails_ends_the_run_with_its_words(upload, driver, home, mo
 
 
 def test_a_kill_between_build_and_row_starts_no_second_build(upload, driver, monkeypatch):
-    monkeypatch.setattr(test_runs.builds, "advance", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(test_runs.build_steps, "advance", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             step(driver)
@@ -171,7 +171,7 @@ def test_a_pushs_run_shows_what_its_delivery_said_before_the_tests(alice, pipe, 
 
 
 def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, upload, driver, home, monkeypatch):
-    monkeypatch.setattr(test_runs.builds, "advance", lambda *, build, **_: build)
+    monkeypatch.setattr(test_runs.build_steps, "advance", lambda *, build, **_: build)
     row = step(driver)
     assert row.state == "building"
     stale = test_runs.open_runs().get()
@@ -198,7 +198,7 @@ def over(driver, home):
 
 
 def test_a_run_that_is_cancelled_before_its_build_begins_gets_none(alice, upload, driver, home, monkeypatch):
-    monkeypatch.setattr(test_runs.builds, "advance", lambda *, build, **_: build)
+    monkeypatch.setattr(test_runs.build_steps, "advance", lambda *, build, **_: build)
     stale = test_runs.open_runs().get()
     test_runs.cancel(actor=alice, row=upload, engine=driver.engine)
     driver.advance(stale)
@@ -210,14 +210,14 @@ def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(
     alice, upload, driver, home, serving, monkeypatch
 ):
     ended(monkeypatch, "succeeded", serving.slug)
-    advance = test_runs.builds.advance
+    advance = test_runs.build_steps.advance
 
     def meanwhile(**order):
         build = advance(**order)
         test_runs.cancel(actor=alice, row=upload, engine=driver.engine)
         return build
 
-    monkeypatch.setattr(test_runs.builds, "advance", meanwhile)
+    monkeypatch.setattr(test_runs.build_steps, "advance", meanwhile)
     step(driver)
     assert not CheckRun.objects.exists()
     over(driver, home)
@@ -244,7 +244,7 @@ def test_a_run_that_is_cancelled_as_its_overlay_fails_gets_no_second_attempt(
         test_runs.cancel(actor=alice, row=row, engine=driver.engine)
         return TestOverlay("failed", message="no network")
 
-    monkeypatch.setattr(test_runs.builds, "prepare_test_overlay", meanwhile)
+    monkeypatch.setattr(test_runs.build_steps, "prepare_test_overlay", meanwhile)
     step(driver)
     assert CheckRun.objects.get().conclusion == "cancelled"
     assert TestRun.objects.get().told

@@ -9,7 +9,7 @@ import pytest
 from greenroom.apps import actions as apps
 from greenroom.basics import clock
 from greenroom.config_vars.actions import write
-from greenroom.deliveries.loop import DeliveryLoop
+from greenroom.deliveries.loop import Loop
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.engine.memory import MemoryEngine
@@ -49,7 +49,7 @@ def sockets(app):
 @pytest.fixture
 def turning(home, settings, monkeypatch):
     monkeypatch.setattr(actions, "render", lambda **_: False)
-    return DeliveryLoop(MemoryEngine(), home, settings.INSTALLATION)
+    return Loop(MemoryEngine(), home, settings.INSTALLATION)
 
 
 def test_a_dyno_that_leaves_gets_no_new_request(alice, shop, home):

@@ -171,6 +171,15 @@ def unknown(name: str) -> NotFoundError:
     )
 
 
+def gone() -> NotFoundError:
+    """The error for an app that was destroyed after it was read."""
+    return NotFoundError(
+        "Couldn't find that app: it was destroyed meanwhile.",
+        hint="heroku apps lists the apps that you may see",
+        resource="app",
+    )
+
+
 def is_gone(app: App) -> bool:
     """Whether the app was destroyed since it was read."""
     return not App.objects.filter(pk=app.pk).exists()

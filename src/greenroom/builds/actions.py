@@ -1,123 +1,57 @@
-"""Starts builds, carries them on step by step, ends them: the only writer of the builds table."""
+"""Starts builds, records their steps and their ends: the only writer of the builds tables."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
-from django.db import DatabaseError, DataError, transaction
+from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
-from greenroom.apps.actions import change_settings, lock_apps
+from greenroom.apps.actions import change_settings, lock_app, lock_apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
-from greenroom.basics.errors import ConflictError, PlatformError, UserError
-from greenroom.buildpacks.errors import BuildError
+from greenroom.basics.errors import ConflictError, UserError
 from greenroom.builds.drivers import cache_budget
-from greenroom.builds.drivers.test_environments import TestOverlay, prepare_test_overlay
-from greenroom.builds.loop import Failed, Steps
 from greenroom.builds.models import Build, BuildCache
 from greenroom.builds.rules import dyno_ids, visible_config
 from greenroom.engine.contract import Engine
 
-__all__ = [
-    "TestOverlay",
-    "advance",
-    "cancel",
-    "cancel_by",
-    "change_visible",
-    "prepare_test_overlay",
-    "purge_cache",
-    "start",
-    "start_afresh",
-]
-logger = logging.getLogger(__name__)
-PATIENCE = 120.0
-"""Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build
-counts as errored.
-"""
-
 
 def start(*, app: App, commit: str, account: Account | None) -> Build:
-    """A new build of the commit; nothing runs before the first ``advance``."""
+    """A new build of the commit; nothing runs before the first ``steps.advance``."""
     return Build.objects.create(app=app, commit=commit, account=account)
 
 
-def advance(
-    *, build: Build, engine: Engine, home: Path, say: Callable[[str], None], config: Mapping[str, str] | None = None
-) -> Build:
-    """Carry the build on as far as it goes without waiting. Call it again until ``status`` is not pending.
-
-    say:    takes lines for the pusher. They may come twice after a crash, they are never left out.
-    config: the app's config vars, in clear; hooks and collectstatic see them, installers those that ``visible`` allows.
-    """
-    steps = Steps(build=build, engine=engine, home=home, say=say, config=config or {})
-    try:
-        while build.status == "pending" and steps.take():
-            pass
-    except BuildError as error:
-        _end(steps, "failed", error.reason, error.message, error.hint)
-    except Failed as failure:
-        status = failure.ended.kind if failure.ended.kind in ("failed", "cancelled") else "errored"
-        _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
-    except (PlatformError, OSError) as error:
-        _trouble(steps, error)
-    except DataError:  # a value that no row can hold: the next look would find it again
-        logger.exception("build %s of %s", build.id, build.app.name)
-        build.refresh_from_db()
-        _end(steps, "errored", "build::platform", *_own_fault(build))
-    except DatabaseError:
-        raise
-    except Exception:
-        logger.exception("build %s of %s", build.id, build.app.name)
-        _end(steps, "errored", "build::platform", *_own_fault(build))
-    else:
-        if build.status != "pending":
-            steps.forget()
-    return build
+def note_step(*, build: Build, phase: str, facts: Mapping[str, Any]) -> None:
+    """Write what a step found out and which step is next; nothing when somebody has ended the build."""
+    build.facts = {**build.facts, **facts}
+    build.facts.pop("trouble", None)
+    build.phase = phase
+    rows = Build.objects.filter(pk=build.pk, status="pending")
+    rows.update(facts=build.facts, phase=phase, updated_at=clock.now())
 
 
-def _own_fault(build: Build) -> tuple[str, str]:
-    """The message and the hint when it is no fault of the commit that anybody knows of."""
-    text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
-    return text, f"tell the operator: build {build.id}"
-
-
-def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:
-    steps.conclude(
-        status=status,
-        failure_reason=_plain(reason)[:80],
-        failure_message=_plain(steps.mask(message)),
-        failure_hint=_plain(hint),
-    )
-    steps.forget()
-
-
-def _plain(text: str) -> str:
-    """The text as a row can hold it: what a build printed last may contain NUL."""
-    return text.replace("\0", "\u2400").encode("utf-8", "replace").decode()
-
-
-def _trouble(steps: Steps, error: PlatformError | OSError) -> None:
-    """The platform's own trouble: tried again at the next call, for a while."""
-    build, now = steps.build, clock.now().timestamp()
-    since = build.facts.get("trouble", now)
-    logger.warning("build %s of %s: %s", build.id, build.app.name, error)
-    if now - since > PATIENCE:
-        message = (
-            error.message
-            if isinstance(error, PlatformError)
-            else f"The platform's disk or engine failed: {error.strerror}."
-        )
-        _end(steps, "errored", "build::platform", message, getattr(error, "hint", "") or "greenroom doctor")
-        return
-    if "trouble" in build.facts:
-        return
+def note_trouble(*, build: Build, since: float) -> None:
+    """Write since when the platform's own trouble keeps the build from its next step, in seconds since the epoch."""
     build.facts = {**build.facts, "trouble": since}
     build.save(update_fields=["facts", "updated_at"])
+
+
+def conclude(*, build: Build, **columns: Any) -> bool:
+    """Write the end of the build, unless somebody ended it before: then the row is left as it is and read again."""
+    now = clock.now()
+    columns = {"phase": "done", "finished_at": now, "updated_at": now, "facts": build.facts, **columns}
+    changed = Build.objects.filter(pk=build.pk, status="pending").update(**columns)
+    if not changed:
+        build.refresh_from_db()
+        return False
+    for name, value in columns.items():
+        setattr(build, name, value)
+    return True
 
 
 def cancel(*, build: Build, engine: Engine, why: str = "Nobody waited for it any more.") -> Build:
@@ -157,7 +91,7 @@ def change_visible(
     for name in add:
         if text := visible_config.problem(name):
             raise UserError(text, hint=f"greenroom builds:vars:add NAME -a {app.name}")
-    row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    row = lock_app(app.pk)
     settings = visible_config.changed(row.settings, add=add, remove=remove)
     if len(visible_config.names(settings)) > visible_config.MOST:
         raise UserError(

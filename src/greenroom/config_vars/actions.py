@@ -12,6 +12,7 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics.errors import UserError
 from greenroom.config_vars import queries, rules
@@ -29,7 +30,7 @@ def change(
     """
     if not platform:
         refuse_problems(updates)
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     latest = queries.latest(app)
     outcome = rules.apply(queries.values(latest, home) if latest else {}, updates)
     if latest and not outcome.set and not outcome.removed:
@@ -61,7 +62,7 @@ def restore(
     """The values of an earlier version as the newest one; ``keep``: those that are no part of it (the URLs of add-ons);
     None: not set.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     latest = queries.latest(app)
     now = queries.values(latest, home) if latest else {}
     values = {key: value for key, value in queries.values(version, home).items() if key not in keep}

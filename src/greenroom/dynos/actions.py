@@ -12,6 +12,7 @@ from django.db.models import F, Max
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.addons.postgres import rules as database
+from greenroom.apps.actions import lock_app, note_released
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -33,7 +34,7 @@ def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_ty
     """Set quantity and size of process types. All updates are checked before the first is written; dynos of another
     size run anew.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     sizes = dict(Formation.objects.filter(app=app).values_list("type", "size"))
     changed: list[Formation] = []
     for update in updates:
@@ -124,7 +125,7 @@ def make_live(*, rollout: Rollout) -> None:
     if rollout.state != "live":
         Rollout.objects.filter(app_id=rollout.app_id, state="live").update(state="retired")
         Rollout.objects.filter(pk=rollout.pk).update(state="live")
-        App.objects.filter(pk=rollout.app_id).update(released_at=clock.now(), https=queries.sends_to_https(rollout))
+        note_released(pk=rollout.app_id, https=queries.sends_to_https(rollout))
         rollout.state = "live"
 
 
@@ -216,7 +217,7 @@ def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size
         raise UserError("A command is needed.", hint=f"greenroom run -a {app.name} -- python manage.py shell")
     if size not in rules.SIZES:
         raise UserError(f"Dyno size {size[:40]!r} does not exist.", hint=f"sizes are {', '.join(rules.SIZES)}")
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     top = Dyno.objects.filter(app=app, type=kind).aggregate(top=Max("ordinal"))["top"] or 0
     ordinal = max(top + 1, 1000 + secrets.randbelow(9000))
     unique = secrets.token_hex(4)

@@ -34,7 +34,7 @@ to drain.
 """
 
 
-class DynoLoop:
+class Loop:
     """One turn at a time; ``turn`` says whether anything is on its way, so that the caller can wait longer when not.
 
     reroute: makes the route of an app what its rows say; called before a web dyno is told to end.

@@ -20,7 +20,7 @@ AGAIN = 5.0
 """Seconds for which a row that failed is left alone."""
 
 
-class PipelineTurn:
+class Loop:
     """Called by the worker every second, and more often while something is on its way."""
 
     def __init__(self, engine: Engine, home: Path) -> None:

@@ -32,7 +32,7 @@ waiting.
 """
 
 
-class DatabaseTurn:
+class Loop:
     """Called by the worker every second; each part is repeatable. ``hands``: how many threads work; 0: all is done
     within ``turn``.
     """

@@ -19,7 +19,7 @@ from greenroom.basics import clock
 from greenroom.basics.guard import Guard
 from greenroom.builds.drivers import leftovers
 from greenroom.builds.drivers.cache_budget import Janitor
-from greenroom.checks import actions as checks
+from greenroom.checks import steps as checks
 from greenroom.deliveries import actions
 from greenroom.deliveries.actions import app_lifecycle
 from greenroom.deliveries.actions.retention import Collector
@@ -37,7 +37,7 @@ ROUND = 30.0
 """So many databases are checked in one turn; so many seconds lie between two rounds."""
 
 
-class Maintenance:
+class Loop:
     """One slow turn: every few seconds, each part repeatable."""
 
     def __init__(self, engine: Engine, home: Path) -> None:

@@ -113,43 +113,42 @@ def one_after_another(turns: dict[str, Callable[[], bool]]) -> Callable[[], bool
 
 
 def build(home: Path) -> list[Runner]:
-    """The loops with the drivers of this installation."""
+    """One runner for each row of the table: its name, the turn of its loop, and the seconds between two idle turns."""
     from django.conf import settings
 
-    from greenroom.app_migrations.loop import SIDE_BY_SIDE, MigrationTurn, RehearsalTurn
-    from greenroom.deliveries.loop import DeliveryLoop
-    from greenroom.dynos.loop import DynoLoop
-    from greenroom.logs.loop import Loop as DrainLoop
-    from greenroom.pipelines.loop import PipelineTurn
-    from greenroom.project.databases import HANDS, DatabaseTurn
+    from greenroom.app_migrations import loop as app_migrations
+    from greenroom.app_migrations.loop import rehearsals
+    from greenroom.deliveries import loop as deliveries
+    from greenroom.dynos import loop as dynos
+    from greenroom.logs import loop as drains
+    from greenroom.pipelines import loop as pipelines
+    from greenroom.project import databases, maintenance
     from greenroom.project.drivers import make_engine
-    from greenroom.project.maintenance import Maintenance, router_log
     from greenroom.router.actions import reroute
-    from greenroom.sources.loop import Loop as SourceLoop
-    from greenroom.sources.loop.reports import Loop as ReportLoop
-    from greenroom.webhooks.loop import Loop as WebhookLoop
+    from greenroom.sources import loop as sources
+    from greenroom.sources.loop import reports
+    from greenroom.webhooks import loop as webhooks
 
-    engine = make_engine(home)
-    dynos = DynoLoop(engine, home, lambda app: reroute(app=app, home=home))
-    deliveries = DeliveryLoop(engine, home, settings.INSTALLATION)
-    migrations = MigrationTurn(engine, home)
-    turns = {"dynos": dynos.turn, "migrations": migrations.turn, "deliveries": deliveries.turn}
-    maintenance = Maintenance(engine, home)
-    return [
-        Runner("deliveries", one_after_another(turns)),
-        Runner("router log", router_log(home), idle=0.25),
-        Runner("maintenance", maintenance.turn, idle=5.0),
-        Runner("databases", DatabaseTurn(home, HANDS).turn, idle=1.0),
-        *(
-            Runner(f"rehearsals {number}", RehearsalTurn(engine, home).turn, idle=1.0)
-            for number in range(1, SIDE_BY_SIDE + 1)
-        ),
-        Runner("pipelines", PipelineTurn(engine, home).turn, idle=1.0),
-        Runner("webhooks", WebhookLoop(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
-        Runner("drains", DrainLoop(home, settings.PRIVATE_TARGETS).turn, idle=0.5),
-        Runner("sources", SourceLoop(home, settings.PRIVATE_TARGETS).turn, idle=1.0),
-        Runner("source reports", ReportLoop(home, settings.INSTALLATION, settings.PRIVATE_TARGETS).turn, idle=1.0),
+    engine, installation, private = make_engine(home), settings.INSTALLATION, settings.PRIVATE_TARGETS
+    journey = {
+        "dynos": dynos.Loop(engine, home, lambda app: reroute(app=app, home=home)).turn,
+        "migrations": app_migrations.Loop(engine, home).turn,
+        "deliveries": deliveries.Loop(engine, home, installation).turn,
+    }
+    numbers = range(1, rehearsals.SIDE_BY_SIDE + 1)
+    table: list[tuple[str, Callable[[], bool], float]] = [
+        ("deliveries", one_after_another(journey), IDLE),
+        ("router log", maintenance.router_log(home), 0.25),
+        ("maintenance", maintenance.Loop(engine, home).turn, 5.0),
+        ("databases", databases.Loop(home, databases.HANDS).turn, 1.0),
+        *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0) for number in numbers),
+        ("pipelines", pipelines.Loop(engine, home).turn, 1.0),
+        ("webhooks", webhooks.Loop(home, private).turn, 1.0),
+        ("drains", drains.Loop(home, private).turn, 0.5),
+        ("sources", sources.Loop(home, private).turn, 1.0),
+        ("source reports", reports.Loop(home, installation, private).turn, 1.0),
     ]
+    return [Runner(name, turn, idle=idle) for name, turn, idle in table]
 
 
 def catch_up(home: Path) -> None:

@@ -9,6 +9,7 @@ from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.config_vars.models import ConfigVersion
 from greenroom.releases.models import Release
@@ -20,7 +21,7 @@ def release(
     *, actor: Actor, app: App, kind: str, description: str, slug: Slug | None, config: ConfigVersion
 ) -> Release:
     """The next version of the app. Without a slug there is nothing to start, so it succeeds at once."""
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     top = Release.objects.filter(app=app).aggregate(top=Max("version"))["top"] or 0
     row = Release.objects.create(
         app=app,

@@ -23,6 +23,7 @@ from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.drivers.probes import answer, probe_spec_parts, without_database
 from greenroom.app_migrations.drivers.script_dynos import errand
 from greenroom.app_migrations.models import MigrationRun, MigrationState
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.apps.queries import hostnames
 from greenroom.basics import clock
@@ -221,7 +222,7 @@ def begin_run(
     """
     if not rules.is_migrate(dyno.command):
         return None
-    App.objects.select_for_update(no_key=True).get(pk=dyno.app_id)
+    lock_app(dyno.app_id)
     refuse_clash(app=dyno.app, command=dyno.command)
     state = queries.of_release(dyno.release)
     before = state.pending if state else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from greenroom.app_migrations.queries.rehearsals import before, mode, required
 from greenroom.app_migrations.rules import is_migrate, rehearsal_text
 from greenroom.app_migrations.rules import rehearsal as rules
 from greenroom.app_migrations.rules.rehearsal_policy import OFF
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
@@ -50,7 +52,7 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
 
     ConflictError when nothing is pending, it is not known what is, or the app has no database of the platform's.
     """
-    app = App.objects.select_for_update(no_key=True).get(pk=release.app_id)
+    app = lock_app(release.app_id)
     where = f"greenroom migrations -a {app.name}"
     if databases.of_app(app) is None:
         raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
@@ -123,7 +125,7 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
         return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
     row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
     row.save(update_fields=["attempts", "clone", "state", "updated_at"])
-    run, began = Run(row, addon, engine, home), clock.now()
+    run, began = Run(row, addon, engine, home, partial(_note, row)), clock.now()
     outcome: dict[str, Any] = {}
     waits = "waits until the database is not being migrated or replaced"
     try:
@@ -152,6 +154,10 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
     Rehearsal.objects.filter(pk=row.pk).update(
         state="wanted", step=waits, attempts=row.attempts - 1, updated_at=clock.now()
     )
+
+
+def _note(row: Rehearsal, step: str) -> None:
+    Rehearsal.objects.filter(pk=row.pk).update(step=step[:80], updated_at=clock.now())
 
 
 def _learnt(report: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Nothing of a rehearsal that was interrupted is used: the next attempt drops its 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from greenroom.app_migrations.rules import rehearsal as rules
 from greenroom.app_migrations.rules.rehearsal_environment import isolated
 from greenroom.apps.models import App
 from greenroom.apps.queries import hostnames
-from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.checks.builtin import environment
@@ -71,10 +71,15 @@ def busy(app: App) -> bool:
 
 
 class Run:
-    """One attempt. Raises what kept it from learning anything; ``clean`` before and afterwards in any case."""
+    """One attempt. Raises what kept it from learning anything; ``clean`` before and afterwards in any case.
 
-    def __init__(self, rehearsal: Rehearsal, addon: Addon, engine: Engine, home: Path) -> None:
-        self.rehearsal, self.addon, self.engine, self.home = rehearsal, addon, engine, home
+    note: writes the step that is carried out.
+    """
+
+    def __init__(
+        self, rehearsal: Rehearsal, addon: Addon, engine: Engine, home: Path, note: Callable[[str], None]
+    ) -> None:
+        self.rehearsal, self.addon, self.engine, self.home, self.note = rehearsal, addon, engine, home, note
         self.until = time.monotonic() + BUDGET
         self.cells: dict[str, dict[str, Any]] = {}
         self.tests: dict[str, dict[str, Any]] = {"old_old": {}, "old_new": {}}
@@ -84,12 +89,12 @@ class Run:
     def whole(self) -> dict[str, Any]:
         """The report: all steps in their order."""
         began = time.monotonic()
-        self._note(COPYING)
+        self.note(COPYING)
         if busy(self.rehearsal.app):
             raise BusyError
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.clone = clones.make(addon=self.addon, name=self.rehearsal.clone, folder=self.folder, deadline=self._left())
-        self._note("the copy is made")
+        self.note("the copy is made")
         if not self.clone.tables:
             return self._report({"status": "ok"}, {}, began)
         self._cell("old_old", "the code before, on the schema before", self.rehearsal.previous)
@@ -153,15 +158,12 @@ class Run:
             )
         return left
 
-    def _note(self, step: str) -> None:
-        Rehearsal.objects.filter(pk=self.rehearsal.pk).update(step=step[:80], updated_at=clock.now())
-
     def _cell(self, name: str, step: str, release: Release | None) -> None:
         """Try one code on the copy's present schema. Without a release there is nothing to compare with."""
         if release is None or release.slug is None:
             self.cells[name] = {"state": "skipped", "detail": "there is no earlier release"}
             return
-        self._note(f"trying {step}")
+        self.note(f"trying {step}")
         settings = release.slug.settings
         names = hostnames(self.rehearsal.app)
         web, smoke = release.slug.process_types.get("web"), settings.get("smoke") or ""
@@ -200,10 +202,10 @@ class Run:
             return
         after = self.folder / f"{self.rehearsal.clone}{clones.BARE}-after.dump"
         clones.keep_schema(clone=self.clone, target=after, deadline=self._left())
-        self._note("running the old code's tests on the new schema")
+        self.note("running the old code's tests on the new schema")
         self.tests["old_new"] = self._tests_on("old-new-tests", after)
         if self.tests["old_new"].get("state") == "fails":
-            self._note("running the old code's tests on the schema before")
+            self.note("running the old code's tests on the schema before")
             self.tests["old_old"] = self._tests_on("old-old-tests", before)
 
     def _tests_on(self, part: str, schema: Path) -> dict[str, Any]:
@@ -236,7 +238,7 @@ class Run:
         return {key: found.get(key) for key in ("state", "detail")}
 
     def _record(self, step: str, job: dict[str, Any]) -> dict[str, Any]:
-        self._note(step)
+        self.note(step)
         order = self._order(self.rehearsal.release, job["job"], recorder.script({**job, "budget": self._left()}))
         found = recorder.answer(home=self.home, state=self._through(order))
         self.engine.forget(order.id)

@@ -70,6 +70,14 @@ def _lock_names() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [NAMES_LOCK])
 
 
+def lock_app(pk: UUID) -> App:
+    """Lock one app until the transaction ends; its row as it is behind the lock. NotFoundError when it is gone."""
+    row = App.objects.select_for_update(no_key=True, of=("self",)).select_related("owner").filter(pk=pk).first()
+    if row is None:
+        raise queries.gone()
+    return row
+
+
 def lock_apps(ids: Iterable[UUID]) -> list[App]:
     """Lock several apps until the transaction ends, in the order in which everybody does; those that are there.
 
@@ -134,7 +142,7 @@ def rename(*, actor: Actor, app: App, name: str) -> App:
     if name == app.name:
         return app
     _lock_names()
-    app.refresh_from_db(fields=["name"])  # somebody else may have renamed it meanwhile
+    app.name = lock_app(app.pk).name  # somebody else may have renamed it meanwhile
     _check_name(actor, name)
     before = app.name
     AppTombstone.objects.create(name=before, number=_next_tombstone_number(), owner=app.owner, at=clock.now())
@@ -189,6 +197,17 @@ def change_settings(*, actor: Actor, app: App, **changes: Any) -> App:
     app.save(update_fields=[*changes, "updated_at"])
     audit(actor=actor, action="app.settings", app=app, detail={"changed": sorted(changes)})
     return app
+
+
+def switch_certificates(*, app: App, on: bool) -> None:
+    """Set whether Greenroom makes certificates for the app's domains. The caller writes the audit log."""
+    app.acm = on
+    app.save(update_fields=["acm", "updated_at"])
+
+
+def note_released(*, pk: UUID, https: bool) -> None:
+    """Set the time of the app's newest release that went live, and whether that sends visitors to HTTPS."""
+    App.objects.filter(pk=pk).update(released_at=clock.now(), https=https)
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor, address
-from greenroom.apps.actions import room_for_another
+from greenroom.apps.actions import lock_app, room_for_another
 from greenroom.apps.models import App, AppTransfer, Collaborator
 from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
 
@@ -28,7 +28,7 @@ def offer(*, actor: Actor, app: App, recipient: str) -> AppTransfer:
     """Offer the app to an account. UserError or NotFoundError for a recipient who cannot be one; ConflictError while
     another offer is open.
     """
-    app = App.objects.select_for_update(no_key=True).select_related("owner").get(pk=app.pk)
+    app = lock_app(app.pk)
     account = Account.objects.filter(email__iexact=address(recipient), is_active=True).first()
     if account is None:
         raise NotFoundError(
@@ -66,7 +66,7 @@ def answer(*, actor: Actor, transfer: AppTransfer, state: str) -> AppTransfer:
     row.state = state
     row.save(update_fields=["state", "updated_at"])
     if state == "accepted":
-        app = App.objects.select_for_update(no_key=True).get(pk=row.app_id)
+        app = lock_app(row.app_id)
         app.owner = room_for_another(row.recipient)
         app.save(update_fields=["owner", "updated_at"])
         Collaborator.objects.filter(app=app, account=row.recipient).delete()

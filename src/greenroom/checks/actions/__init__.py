@@ -1,6 +1,6 @@
 """Writes check runs, verdicts and overrides: what is begun, reported, repeated, cancelled, judged and let through.
 
-The steps of the builtin checks are in ``drive`` and offered here as well, so that callers need one module.
+``steps`` carries out the builtin checks.
 """
 
 from __future__ import annotations
@@ -15,29 +15,17 @@ from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
 from greenroom.checks import queries, rules
-from greenroom.checks.actions.check_runs import annotate, lock, locked, move, write
+from greenroom.checks.actions.check_runs import annotate, locked, move, write
+from greenroom.checks.builtin.dynos import dynos
 from greenroom.checks.builtin.results import printable
-from greenroom.checks.loop import advance_scan, advance_tests, dynos, sweep, sweep_forsaken
 from greenroom.checks.models import CheckRun, Override, Verdict
 from greenroom.engine.contract import Engine
 from greenroom.git.queries import pushers
-
-__all__ = [
-    "advance_scan",
-    "advance_tests",
-    "begin",
-    "cancel",
-    "judge",
-    "override",
-    "report",
-    "rerun",
-    "sweep",
-    "sweep_forsaken",
-]
 
 SHA = re.compile(r"[0-9a-f]{40}\Z")
 MAX_ATTEMPTS = 1000
@@ -54,7 +42,7 @@ def begin(*, app: App, sha: str, names: Iterable[str]) -> list[CheckRun]:
     if all(rules.key(name) in found and not _gone(found[rules.key(name)]) for name in wanted):
         return [found[rules.key(name)] for name in wanted]
     with transaction.atomic():
-        lock(app)
+        lock_app(app.pk)
         return [_begun(app, sha, name) for name in wanted]
 
 
@@ -102,7 +90,7 @@ def report(
     _refuse(sha, name, status, conclusion)
     if actor is not None or conclusion != "error":
         _refuse_builtin(name)
-    lock(app)
+    lock_app(app.pk)
     _refuse_strangers(app, name, actor)
     run = _latest_locked(app, sha, name)
     words = {"title": printable(title)[:255], "summary": printable(summary)[:65_535], "url": printable(url)[:2000]}
@@ -130,7 +118,7 @@ def refuse_report(*, app: App, run: CheckRun, actor: Actor) -> None:
 
 def end_unfinished(*, app: App, run: CheckRun, why: str) -> None:
     """End an attempt from outside that another one takes the place of; it is cancelled."""
-    lock(app)
+    lock_app(app.pk)
     if locked(run).status != "completed":
         move(run, status="completed", conclusion="cancelled", title=printable(why)[:255])
 
@@ -184,7 +172,7 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None = None) -> list[
     NotFoundError if the commit has no such check; ConflictError if the named one has not ended, or there is none to
     repeat.
     """
-    lock(app)
+    lock_app(app.pk)
     runs = [run for run in queries.latest(app, sha) if rules.key(run.name) != rules.REHEARSAL]
     if name is not None and rules.key(name) == rules.REHEARSAL:
         raise ConflictError(
@@ -218,7 +206,7 @@ def override(
     UserError for a reason under 10 characters, or a check that is neither required nor reported. May the actor do this:
     the caller's question.
     """
-    lock(app)
+    lock_app(app.pk)
     names = list(app.required_checks if required is None else required)
     reported = queries.latest(app, sha)
     runs = [run for run in reported if rules.key(run.name) != rules.REHEARSAL]
@@ -315,7 +303,7 @@ def cancel(*, app: App, sha: str, engine: Engine, why: str) -> list[CheckRun]:
 
     A verdict that was given before is given anew, so that none says that something waits.
     """
-    lock(app)
+    lock_app(app.pk)
     rows = (
         CheckRun.objects.select_for_update(no_key=True)
         .filter(app=app, sha=sha, builtin=True)

@@ -1,28 +1,22 @@
 """Writes one check run at a time: its legal moves and its findings. Which move is due is decided by ``actions`` and
-``drive``.
+``steps``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from greenroom.apps.models import App
+from django.db import transaction
+
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError
 from greenroom.checks import rules
-from greenroom.checks.builtin.results import printable
+from greenroom.checks.builtin.results import Outcome, printable
 from greenroom.checks.models import Annotation, CheckRun
 
 MAX_ANNOTATIONS = 1000
 SUPPRESSED = {"suppressed": "inSource", "ignored": "external"}
-
-
-def lock(app: App) -> None:
-    """Attempts of one app's checks are numbered, and reported from outside, one after the other until the transaction
-    ends.
-    """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
 
 
 def locked(run: CheckRun) -> CheckRun:
@@ -56,6 +50,48 @@ def write(run: CheckRun, **changes: Any) -> None:
     for key, value in changes.items():
         setattr(run, key, value)
     run.save(update_fields=[*changes, "updated_at"])
+
+
+@transaction.atomic
+def complete(run: CheckRun, outcome: Outcome, say: Callable[[str], None]) -> None:
+    """Complete the run with what its dyno left, unless it was completed before, and read ``run`` anew.
+
+    say: takes the lines for the pusher before the row is committed; a crash may repeat them, never lose them.
+    """
+    row = CheckRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+    if row.status != "completed":
+        words = {
+            "title": outcome.title[:255],
+            "brief": (outcome.brief or outcome.title)[:2000],
+            "notes": list(outcome.notes),
+            "summary": outcome.summary[:65_535],
+            "data": {**row.data, **outcome.data},
+        }
+        move(row, status="completed", conclusion=outcome.conclusion, **words)
+        annotate(row, outcome.findings)
+        if outcome.lines:
+            say("\n".join(outcome.lines))
+    for field in ("status", "conclusion", "title", "brief", "notes", "summary", "data", "finished_at", "updated_at"):
+        setattr(run, field, getattr(row, field))
+
+
+def keep_dyno(run: CheckRun, dyno: str) -> bool:
+    """Name the dyno of a completed run again, so that the sweep looks for it; False when the run is not completed."""
+    return bool(CheckRun.objects.filter(pk=run.pk, status="completed").update(dyno=dyno))
+
+
+def forget_dyno(run: CheckRun) -> None:
+    """Nothing of the run's dynos is left."""
+    CheckRun.objects.filter(pk=run.pk).update(dyno="")
+
+
+@transaction.atomic
+def note_unswept(run: CheckRun) -> None:
+    """Write when the cleanup of the run's dynos failed; the sweep takes such runs last."""
+    row = CheckRun.objects.select_for_update(no_key=True).filter(pk=run.pk).first()
+    if row is not None:
+        row.data["unswept"] = clock.now().isoformat()
+        row.save(update_fields=["data"])
 
 
 def annotate(run: CheckRun, items: Sequence[Mapping[str, Any]]) -> None:

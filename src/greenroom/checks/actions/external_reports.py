@@ -15,10 +15,11 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.checks import actions, queries, rules
-from greenroom.checks.actions.check_runs import annotate, lock, locked, write
+from greenroom.checks.actions.check_runs import annotate, locked, write
 from greenroom.checks.builtin.results import printable
 from greenroom.checks.models import CheckRun, Pin, Status
 
@@ -38,7 +39,7 @@ def add_status(
 
     UserError for a builtin context or more than 1000 statuses of it; ForbiddenError if it is pinned to another token.
     """
-    lock(app)
+    lock_app(app.pk)
     if Status.objects.filter(app=app, sha=sha, context__iexact=context).count() >= MAX_STATUSES:
         raise UserError(f"This SHA and context has reached the maximum number of statuses ({MAX_STATUSES}).")
     conclusion = ENDS.get(state, "")
@@ -80,7 +81,7 @@ def open_run(
     words: title, summary, url, text, external_id, started_at, completed_at; what is missing stays empty. Errors as
     ``report``.
     """
-    lock(app)
+    lock_app(app.pk)
     before = queries.latest_of(app, sha, name)
     if before and before.status == "in_progress" and not before.builtin:
         actions.end_unfinished(app=app, run=before, why="another run of the check was opened")
@@ -110,7 +111,7 @@ def change_run(
     an attempt that
     has ended, or a newer attempt; ForbiddenError and UserError as ``report``.
     """
-    lock(app)
+    lock_app(app.pk)
     run = locked(run)
     newest = queries.latest_of(app, run.sha, run.name)
     if newest and newest.pk != run.pk and status:

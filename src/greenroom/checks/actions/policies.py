@@ -9,6 +9,7 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, UserError
@@ -29,7 +30,7 @@ def ignore(*, app: App, fingerprint: str, reason: str, until: datetime, actor: A
     fingerprint: at least 8 digits of it. NotFoundError if no finding has it, UserError if several have, or for reason
     and end.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     problem = rules.ignore_problem(reason=reason, until=until, now=clock.now())
     if problem:
         raise UserError(
@@ -104,7 +105,7 @@ def change_policy(
     """How strict the gate is from now on; None leaves a part as it is. stale_after: minutes. UserError for a number out
     of range.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     if stale_after is not None and not STALE[0] <= stale_after <= STALE[1]:
         raise UserError(
             f"A check cannot be stale after {stale_after} minutes: {STALE[0]} to {STALE[1]} are allowed.",

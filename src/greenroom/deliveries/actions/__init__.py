@@ -53,7 +53,7 @@ def wake() -> None:
 @transaction.atomic
 def open_for_push(*, push: Push) -> Delivery:
     """The delivery of a push; one per push, however often it is called, and by web and worker at once."""
-    App.objects.select_for_update(no_key=True).get(pk=push.app_id)
+    apps.lock_app(push.app_id)
     found = Delivery.objects.filter(push=push).first()
     if found:
         return found
@@ -63,7 +63,7 @@ def open_for_push(*, push: Push) -> Delivery:
 @transaction.atomic
 def open_for_release(*, release: Release, forced: bool = False) -> Delivery | None:
     """The delivery of a release that did not come by push; None when it has nothing to start."""
-    App.objects.select_for_update(no_key=True).get(pk=release.app_id)
+    apps.lock_app(release.app_id)
     found = Delivery.objects.filter(release=release).first()
     if found or release.slug is None:
         return found
@@ -87,7 +87,7 @@ def _open(
     release: Release | None = None,
     forced: bool = False,
 ) -> Delivery:
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    apps.lock_app(app.pk)
     top = Delivery.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0
     row = Delivery.objects.create(
         app=app, seq=top + 1, kind=kind, sha=sha, account=account, push=push, release=release, forced=forced
@@ -101,7 +101,7 @@ def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str 
     """Set and remove config vars as one release; None when nothing changes. UserError for one that belongs to an
     attachment.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    apps.lock_app(app.pk)
     _refuse_attached(app, home, updates)
     changed = config_vars.change(actor=actor, app=app, home=home, updates=updates)
     return _release_config(actor, app, home, changed) if changed else None
@@ -216,9 +216,7 @@ def roll_back(
 
     The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
     """
-    App.objects.select_for_update(no_key=True).get(
-        pk=app.pk
-    )  # first: the add-ons and the config vars stay as they are read now
+    apps.lock_app(app.pk)  # first: the add-ons and the config vars stay as they are read now
     old = rollback_target(app, version)
     latest = config_queries.latest(app)
     now = config_queries.values(latest, home) if latest else {}
@@ -239,7 +237,7 @@ def promote(*, actor: Actor, app: App, home: Path, slug: Slug, description: str,
 
     force: also when the app's database lacks migrations that the code brings.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    apps.lock_app(app.pk)
     own = slugs.adopt(slug=slug, app=app)
     fill_config(actor=actor, app=app, slug=own, home=home)
     config = config_queries.latest(app)

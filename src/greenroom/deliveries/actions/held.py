@@ -15,6 +15,7 @@ from greenroom.app_migrations import queries as migrations
 from greenroom.app_migrations.actions import rehearsals
 from greenroom.app_migrations.queries.rehearsals import foreseen as foreseen_of
 from greenroom.app_migrations.rules import forecast
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.deliveries import actions, queries
@@ -30,7 +31,7 @@ def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
     """The held release is rolled out once more, now that its migrations have run. False when it is not held any
     more.
     """
-    App.objects.select_for_update(no_key=True).get(pk=delivery.app_id)
+    lock_app(delivery.app_id)
     row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
     rollout = queries.rollout_of(row)
     if row.state != "held" or rollout is None or rollout.state != "held":
@@ -60,7 +61,7 @@ def drop(*, actor: Actor, app: App, home: Path, wanted: Delivery | None = None) 
     """A person decides that the held release shall not be live. ConflictError when none is held, or ``wanted`` is
     not.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     row = queries.held(app)
     if wanted is not None and (row is None or row.pk != wanted.pk):
         wanted.refresh_from_db()

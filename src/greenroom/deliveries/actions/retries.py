@@ -12,6 +12,7 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, UserError
 from greenroom.checks import actions as checks
@@ -30,7 +31,7 @@ def retry_release(*, actor: Actor, app: App, home: Path, slug: str) -> Release:
     """Release the newest code, whose slug is ``slug``, once more; one that serves needs a release command. UserError
     for any other.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     newest = (
         Release.objects.filter(app=app, slug__isnull=False)
         .select_related("slug", "config")
@@ -65,7 +66,7 @@ def retry(*, actor: Actor, delivery: Delivery, home: Path) -> Delivery:
     """The delivery goes on from the first step that failed; a held one is started again. ConflictError when that makes
     no sense now.
     """
-    app = App.objects.select_for_update(no_key=True).get(pk=delivery.app_id)
+    app = lock_app(delivery.app_id)
     delivery = Delivery.objects.select_related("app", "release__slug", "push", "build__slug").get(
         pk=delivery.pk
     )  # as it is under the lock

@@ -23,12 +23,11 @@ from greenroom.basics.guard import Guard
 from greenroom.deliveries import actions, queries
 from greenroom.deliveries.actions import held as holding
 from greenroom.deliveries.drivers.app_lock import holding_lock
-from greenroom.deliveries.loop import gate
 from greenroom.deliveries.loop.health_gate import HealthGate
-from greenroom.deliveries.loop.steps import Steps
 from greenroom.deliveries.loop.trial import Trial
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.rules import Step, next_step
+from greenroom.deliveries.steps import Steps, gate
 from greenroom.engine.contract import Engine
 from greenroom.router import actions as router
 from greenroom.router import queries as router_queries
@@ -52,7 +51,7 @@ class Trouble:
     until: float
 
 
-class DeliveryLoop:
+class Loop:
     """One turn over all open deliveries and all routes."""
 
     def __init__(self, engine: Engine, home: Path, installation: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import binascii
 
 from django.http import HttpRequest
 
-from greenroom.accounts import queries
+from greenroom.accounts.actions import authentication
 from greenroom.accounts.rules import Actor
 
 
@@ -34,9 +34,9 @@ def actor_of_header(header: str, *, address: str = "", passwords: bool = False) 
     user, secret = parse_header(header)
     if not secret:
         return None
-    actor = queries.by_token(secret, address=address)
+    actor = authentication.by_token(secret, address=address)
     if actor is None and passwords and "@" in user:
-        return queries.by_password(user, secret, address=address)
+        return authentication.by_password(user, secret, address=address)
     return actor
 
 

@@ -9,15 +9,13 @@ from greenroom.app_migrations import queries as migrations
 from greenroom.apps.models import App
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.basics.ids import is_uuid
-from greenroom.checks import actions as checks
 from greenroom.checks import queries as check_queries
 from greenroom.checks.models import CheckRun, Override
 from greenroom.checks.rules import sarif
-from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries import queries as delivery_queries
+from greenroom.deliveries.actions import gate
 from greenroom.deliveries.actions import held as holding
 from greenroom.deliveries.actions.retries import retry
-from greenroom.deliveries.loop import gate
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import representation
 from greenroom.deliveries.queries.remedies import hint_of, remedy_of
@@ -155,10 +153,8 @@ def override(call: Call) -> Reply:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError("checks must be a list of names.")
     sha = commit_of(call, call.text("sha", required=True))
-    row = checks.override(
-        app=call.app, sha=sha, checks=names, reason=call.text("reason", required=True), actor=call.actor
-    )
-    deliveries.reopen(app=call.app, sha=sha, home=HOME)
+    reason = call.text("reason", required=True)
+    row = gate.override(app=call.app, sha=sha, names=names, reason=reason, actor=call.actor, home=HOME)
     return Reply(_override(row, True), 201)
 
 

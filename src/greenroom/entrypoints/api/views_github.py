@@ -17,7 +17,7 @@ from greenroom.checks import queries, rules
 from greenroom.checks.actions import external_reports
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import queries as delivery_queries
-from greenroom.deliveries.loop import gate
+from greenroom.deliveries.actions import gate
 from greenroom.entrypoints.api import shapes_github as shapes
 from greenroom.entrypoints.api.github_requests import Asked
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route

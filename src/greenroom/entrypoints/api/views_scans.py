@@ -16,7 +16,7 @@ from greenroom.checks.actions import policies, sarif_uploads
 from greenroom.checks.models import CheckRun, GatePolicy, Ignore
 from greenroom.checks.rules import sarif_import
 from greenroom.deliveries import queries as delivery_queries
-from greenroom.deliveries.loop import gate
+from greenroom.deliveries.actions import gate
 from greenroom.deliveries.queries import representation
 from greenroom.entrypoints.api.listing import Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route

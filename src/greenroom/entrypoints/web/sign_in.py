@@ -10,8 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from greenroom.accounts import queries
-from greenroom.accounts.actions import rate_limits, sign_ins
+from greenroom.accounts.actions import authentication, rate_limits, sign_ins
 from greenroom.accounts.models import SignIn
 from greenroom.accounts.rules import Actor
 from greenroom.basics.errors import GreenroomError
@@ -63,9 +62,9 @@ def _actor(request: HttpRequest) -> Actor | None:
     email, secret = request.POST.get("email", "").strip(), request.POST.get("password", "")
     address = request.META.get("REMOTE_ADDR", "")
     if secret.startswith("grm_"):
-        actor = queries.by_token(secret.strip(), address=address)
+        actor = authentication.by_token(secret.strip(), address=address)
         return actor if actor and email.lower() in ("", actor.email.lower()) else None
-    return queries.by_password(email, secret, address=address)
+    return authentication.by_password(email, secret, address=address)
 
 
 def _show(

@@ -20,6 +20,7 @@ from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError, PlatformError
 from greenroom.git import rules
@@ -189,7 +190,7 @@ def record_intent(
 
 
 def _next_seq(app: App) -> int:
-    App.objects.select_for_update(no_key=True).only("pk").get(pk=app.pk)
+    lock_app(app.pk)
     return 1 + (Push.objects.filter(app=app).aggregate(top=Max("seq"))["top"] or 0)
 
 

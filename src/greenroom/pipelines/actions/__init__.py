@@ -99,7 +99,7 @@ def couple(*, actor: Actor, pipeline: Pipeline, app: App, stage: str, home: Path
     problem = rules.stage_problem(stage)
     if problem:
         raise UserError(problem)
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    apps.lock_app(app.pk)
     known = Coupling.objects.filter(app=app).select_related("pipeline").first()
     if known:
         where = (
@@ -180,7 +180,7 @@ def hand_down(*, actor: Actor, app: App, values: Mapping[str, str], home: Path) 
     """Let the app's tests see these config vars: the gate, which knows no pipelines, reads them there. Writes nothing
     when nothing changes.
     """
-    row = App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    row = apps.lock_app(app.pk)
     if for_tests(row, home) != dict(values):
         apps.change_settings(actor=actor, app=row, settings=with_test_config(row, values, home))
 

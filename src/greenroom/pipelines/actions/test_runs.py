@@ -27,9 +27,11 @@ from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, UserError
 from greenroom.basics.guard import Guard
 from greenroom.builds import actions as builds
+from greenroom.builds import steps as build_steps
 from greenroom.builds.drivers import dyno_output
 from greenroom.builds.models import Build
 from greenroom.checks import actions as checks
+from greenroom.checks import steps as check_steps
 from greenroom.checks.builtin import environment
 from greenroom.checks.models import CheckRun
 from greenroom.config_vars.drivers.sealed_maps import for_tests
@@ -172,7 +174,9 @@ class Driver:
         if build is None:
             return
         config = self._environment(row)
-        build = builds.advance(build=build, engine=self.engine, home=self.home, say=self._say(row.setup), config=config)
+        build = build_steps.advance(
+            build=build, engine=self.engine, home=self.home, say=self._say(row.setup), config=config
+        )
         if build.status == "succeeded":
             self._queue(row)
         elif build.status != "pending":
@@ -217,7 +221,7 @@ class Driver:
         if run.status == "completed":
             self._write(row, state="ended")
             return
-        overlay = builds.prepare_test_overlay(
+        overlay = build_steps.prepare_test_overlay(
             slug=slug,
             engine=self.engine,
             home=self.home,
@@ -225,7 +229,7 @@ class Driver:
             config=for_tests(row.app, self.home),
         )
         if overlay.status == "ready":
-            checks.advance_tests(
+            check_steps.advance_tests(
                 run=run, slug=slug, mounts=overlay.mounts, engine=self.engine, home=self.home, say=lambda _: None
             )
         elif overlay.status == "failed":

@@ -12,9 +12,8 @@ from django.db.models import QuerySet
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import PLATFORM, Actor
-from greenroom.apps.actions import WORDS
+from greenroom.apps.actions import WORDS, lock_app, switch_certificates
 from greenroom.apps.models import App, Domain
-from greenroom.apps.queries import unknown
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars.actions import data_key
@@ -26,22 +25,12 @@ from greenroom.router.models import DomainCertificate, SniEndpoint
 MOST = 50
 
 
-def _locked(app: App) -> App:
-    """The app as it is behind its lock: what its certificates and domains are is asked there. NotFoundError when it is
-    gone.
-    """
-    row = App.objects.select_for_update(no_key=True, of=("self",)).select_related("owner").filter(pk=app.pk).first()
-    if row is None:
-        raise unknown(app.name)
-    return row
-
-
 @transaction.atomic
 def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpoint:
     """A certificate; domains that it covers and that have none are served with it. UserError for one that cannot
     serve.
     """
-    app = _locked(app)
+    app = lock_app(app.pk)
     if app.sni_endpoints.count() >= MOST:
         raise UserError(
             f"{app.name} has {MOST} certificates, and more are not possible.",
@@ -59,7 +48,7 @@ def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpo
 @transaction.atomic
 def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: str) -> SniEndpoint:
     """Another chain and key under the same name. UserError when a domain that is served with it would have none."""
-    app = _locked(app)
+    app = lock_app(app.pk)
     row = find(app, name)
     if row.issued:
         raise UserError(
@@ -86,7 +75,7 @@ def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: s
 @transaction.atomic
 def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
     """Forget a certificate and its key; its domains are served with another one that covers them, if there is one."""
-    app = _locked(app)
+    app = lock_app(app.pk)
     row = find(app, name)
     if row.issued and app.acm:
         raise UserError(
@@ -103,7 +92,7 @@ def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
     """Serve the domain with this certificate; None: with no one's own. UserError when it is for other names,
     NotFoundError when the domain is gone.
     """
-    app = _locked(app)
+    app = lock_app(app.pk)
     if not app.domains.filter(pk=domain.pk).exists():
         raise NotFoundError("Couldn't find that domain name.", hint=f"heroku domains -a {app.name}", resource="domain")
     DomainCertificate.objects.filter(domain=domain).delete()
@@ -123,7 +112,7 @@ def settle(*, app: App) -> None:
     """Domains without a certificate get one that covers them: an uploaded one before one of our own, the newest
     first.
     """
-    app = _locked(app)
+    app = lock_app(app.pk)
     rows = list(app.sni_endpoints.order_by("issued", "-created_at"))
     for domain in app.domains.filter(certificate__isnull=True):
         found = next((row for row in rows if covers(row.names, domain.hostname)), None)
@@ -136,10 +125,9 @@ def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = Fa
     """Whether Greenroom makes certificates for the app's domains. ``again``: make a new one although the old one
     holds.
     """
-    app = _locked(app)
+    app = lock_app(app.pk)
     if app.acm != on:
-        app.acm = on
-        app.save(update_fields=["acm", "updated_at"])
+        switch_certificates(app=app, on=on)
         audit(actor=actor, action="certificate.auto", app=app, detail={"enabled": on})
     if not on or again:
         app.sni_endpoints.filter(issued=True).delete()
@@ -152,7 +140,7 @@ def renew(*, app: App, home: Path) -> SniEndpoint | None:
     """The app's certificate of our own, made anew when its domains changed or its end is near; None where there is
     nothing to do.
     """
-    app = _locked(app)
+    app = lock_app(app.pk)
     if not app.acm:
         return None
     names = sorted(app.domains.values_list("hostname", flat=True))

@@ -1,4 +1,4 @@
-"""What all steps of a build share: the row with its facts, the engine, and how a dyno is started and watched."""
+"""State and helpers that all steps of a build share: the row, the engine, starting and watching dynos."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from greenroom.basics import clock
 from greenroom.buildpacks.rules import pins, plan
 from greenroom.buildpacks.rules.dependency_files import TOOLS
 from greenroom.buildpacks.rules.python_versions import Interpreter
+from greenroom.builds.actions import conclude, note_step
 from greenroom.builds.drivers import dyno_output, dyno_specs, environments, leftovers, tools
 from greenroom.builds.models import Build
 from greenroom.builds.rules import (
@@ -60,11 +60,7 @@ class Part:
 
     def go(self, phase: str, **facts: Any) -> bool:
         """Write down what was found and which step is next."""
-        self.build.facts = {**self.facts, **facts}
-        self.build.facts.pop("trouble", None)
-        self.build.phase = phase
-        rows = Build.objects.filter(pk=self.build.pk, status="pending")
-        rows.update(facts=self.build.facts, phase=phase, updated_at=clock.now())
+        note_step(build=self.build, phase=phase, facts=facts)
         return True
 
     # -- dynos
@@ -168,16 +164,8 @@ class Part:
             self.facts["seconds"] = {**self.facts.get("seconds", {}), **numbers}
 
     def conclude(self, **columns: Any) -> bool:
-        """Write the end of the build, unless somebody ended it before: then the row is left as it is and read again."""
-        now = clock.now()
-        columns = {"phase": "done", "finished_at": now, "updated_at": now, "facts": self.build.facts, **columns}
-        changed = Build.objects.filter(pk=self.build.pk, status="pending").update(**columns)
-        if not changed:
-            self.build.refresh_from_db()
-            return False
-        for name, value in columns.items():
-            setattr(self.build, name, value)
-        return True
+        """Write the end of the build, unless somebody ended it before."""
+        return conclude(build=self.build, **columns)
 
     def forget(self) -> None:
         """Let the engine drop what is left of the build's dynos, and remove the sources that nobody else builds

@@ -13,13 +13,14 @@ from greenroom.app_migrations import queries as migration_queries
 from greenroom.app_migrations import rules as migration_rules
 from greenroom.basics import disk
 from greenroom.builds import actions as builds
+from greenroom.builds import steps as build_steps
 from greenroom.deliveries import actions, queries, rules
 from greenroom.deliveries.actions import held
-from greenroom.deliveries.actions.outcomes import Outcomes, who_of
-from greenroom.deliveries.loop import gate
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import schema_refusals
 from greenroom.deliveries.rules import Facts, Step
+from greenroom.deliveries.steps import gate
+from greenroom.deliveries.steps.outcomes import Outcomes, who_of
 from greenroom.dynos import actions as dynos
 from greenroom.releases import actions as releases
 from greenroom.releases.rules import describe_deploy
@@ -74,7 +75,9 @@ class Steps(Outcomes):
             self.log(delivery, f"Build started by user {who_of(delivery)}")
         assert delivery.build is not None
         config = actions.config_of(delivery.app, self.home)
-        builds.advance(build=delivery.build, engine=self.engine, home=self.home, say=self.say(delivery), config=config)
+        build_steps.advance(
+            build=delivery.build, engine=self.engine, home=self.home, say=self.say(delivery), config=config
+        )
         if delivery.build.status == "succeeded":
             self.log(delivery, "Build succeeded")
             self.once(delivery, "refused-in-build", schema_refusals.of_build(delivery, self.home))

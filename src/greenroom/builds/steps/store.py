@@ -17,8 +17,8 @@ from greenroom.buildpacks.rules import pins
 from greenroom.buildpacks.rules.app_files import read_app_json, read_procfile
 from greenroom.buildpacks.rules.dependency_files import TOOLS
 from greenroom.builds.drivers import environments, tools
-from greenroom.builds.loop.part import Part
 from greenroom.builds.rules import too_heavy
+from greenroom.builds.steps.part import Part
 from greenroom.engine.contract import DynoSpec, scratch_folder
 from greenroom.git.queries import tree_hash
 from greenroom.slugs.actions import record

@@ -4,9 +4,14 @@ after a crash.
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
+
+from django.db import DatabaseError, DataError
 
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
@@ -16,18 +21,25 @@ from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import plan
 from greenroom.buildpacks.rules.plan import Plan
 from greenroom.buildpacks.rules.python_versions import OLDEST, Interpreter, NotHereError
+from greenroom.builds.actions import note_trouble
 from greenroom.builds.drivers import python_downloads
-from greenroom.builds.loop.install import Installing
-from greenroom.builds.loop.part import Failed
-from greenroom.builds.loop.store import Storing
+from greenroom.builds.drivers.test_environments import TestOverlay, prepare_test_overlay
 from greenroom.builds.models import Build
 from greenroom.builds.queries import generation
 from greenroom.builds.rules import visible_config
-from greenroom.engine.contract import DynoSpec, scratch_folder
+from greenroom.builds.steps.install import Installing
+from greenroom.builds.steps.part import Failed
+from greenroom.builds.steps.store import Storing
+from greenroom.engine.contract import DynoSpec, Engine, scratch_folder
 from greenroom.git.queries import archive
 from greenroom.slugs.drivers import store
 
-__all__ = ["Failed", "Steps"]
+__all__ = ["Failed", "Steps", "TestOverlay", "advance", "prepare_test_overlay"]
+logger = logging.getLogger(__name__)
+PATIENCE = 120.0
+"""Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build
+counts as errored.
+"""
 
 
 class Steps(Installing, Storing):
@@ -204,3 +216,76 @@ class Steps(Installing, Storing):
             return self._plan(source, tar, "", self.facts["settings"], ())
         finally:
             source.close()
+
+
+def advance(
+    *, build: Build, engine: Engine, home: Path, say: Callable[[str], None], config: Mapping[str, str] | None = None
+) -> Build:
+    """Carry the build on as far as it goes without waiting. Call it again until ``status`` is not pending.
+
+    say:    takes lines for the pusher. They may come twice after a crash, they are never left out.
+    config: the app's config vars, in clear; hooks and collectstatic see them, installers those that ``visible`` allows.
+    """
+    steps = Steps(build=build, engine=engine, home=home, say=say, config=config or {})
+    try:
+        while build.status == "pending" and steps.take():
+            pass
+    except BuildError as error:
+        _end(steps, "failed", error.reason, error.message, error.hint)
+    except Failed as failure:
+        status = failure.ended.kind if failure.ended.kind in ("failed", "cancelled") else "errored"
+        _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
+    except (PlatformError, OSError) as error:
+        _trouble(steps, error)
+    except DataError:  # a value that no row can hold: the next look would find it again
+        logger.exception("build %s of %s", build.id, build.app.name)
+        build.refresh_from_db()
+        _end(steps, "errored", "build::platform", *_own_fault(build))
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("build %s of %s", build.id, build.app.name)
+        _end(steps, "errored", "build::platform", *_own_fault(build))
+    else:
+        if build.status != "pending":
+            steps.forget()
+    return build
+
+
+def _own_fault(build: Build) -> tuple[str, str]:
+    """The message and the hint when it is no fault of the commit that anybody knows of."""
+    text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
+    return text, f"tell the operator: build {build.id}"
+
+
+def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> None:
+    steps.conclude(
+        status=status,
+        failure_reason=_plain(reason)[:80],
+        failure_message=_plain(steps.mask(message)),
+        failure_hint=_plain(hint),
+    )
+    steps.forget()
+
+
+def _plain(text: str) -> str:
+    """The text as a row can hold it: what a build printed last may contain NUL."""
+    return text.replace("\0", "\u2400").encode("utf-8", "replace").decode()
+
+
+def _trouble(steps: Steps, error: PlatformError | OSError) -> None:
+    """The platform's own trouble: tried again at the next call, for a while."""
+    build, now = steps.build, clock.now().timestamp()
+    since = build.facts.get("trouble", now)
+    logger.warning("build %s of %s: %s", build.id, build.app.name, error)
+    if now - since > PATIENCE:
+        message = (
+            error.message
+            if isinstance(error, PlatformError)
+            else f"The platform's disk or engine failed: {error.strerror}."
+        )
+        _end(steps, "errored", "build::platform", message, getattr(error, "hint", "") or "greenroom doctor")
+        return
+    if "trouble" in build.facts:
+        return
+    note_trouble(build=build, since=since)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, DataError, transaction
+from django.db import DatabaseError, DataError
 from django.db.models import F
 from django.db.models.fields.json import KT
 
@@ -23,8 +23,9 @@ from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
 from greenroom.basics.guard import Guard
 from greenroom.checks import queries
-from greenroom.checks.actions.check_runs import annotate, move, write
+from greenroom.checks.actions.check_runs import complete, forget_dyno, keep_dyno, move, note_unswept, write
 from greenroom.checks.builtin import scan_report, scanning, testing
+from greenroom.checks.builtin.dynos import dynos
 from greenroom.checks.builtin.results import Outcome, printable
 from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun
@@ -38,14 +39,6 @@ MAX_STARTS = 2
 
 RETRY, GIVE_UP = timedelta(seconds=1), timedelta(seconds=60)
 """How soon a dyno that could not be started is tried again, and for how long."""
-
-
-def dynos(run: CheckRun) -> tuple[str, ...]:
-    """The engine's ids of all dynos that the run may have."""
-    if run.name == "tests":
-        return (testing.dyno_id(run),)
-    extra = (scanning.scanners_dyno_id(run),) if run.data.get("wish", {}).get("scanners") else ()
-    return (scanning.dyno_id(run), scanning.models_dyno_id(run), *extra)
 
 
 def advance_tests(
@@ -210,7 +203,7 @@ def _end_again(run: CheckRun, engine: Engine) -> None:
     """Kill what was started while somebody ended the run, who may have looked for dynos too early; the sweep takes the
     run up once more.
     """
-    if CheckRun.objects.filter(pk=run.pk, status="completed").update(dyno=dynos(run)[0]):
+    if keep_dyno(run, dynos(run)[0]):
         for dyno in dynos(run):
             engine.signal(dyno, "KILL")
         run.refresh_from_db()
@@ -236,23 +229,8 @@ def _finish(run: CheckRun, say: Say, read: Callable[[], Outcome]) -> CheckRun:
         return _record(run, say, Outcome(conclusion="error", title=title, lines=(f" !     {title}",)))
 
 
-@transaction.atomic
 def _record(run: CheckRun, say: Say, outcome: Outcome) -> CheckRun:
-    row = CheckRun.objects.select_for_update(no_key=True).get(pk=run.pk)
-    if row.status != "completed":
-        words = {
-            "title": outcome.title[:255],
-            "brief": (outcome.brief or outcome.title)[:2000],
-            "notes": list(outcome.notes),
-            "summary": outcome.summary[:65_535],
-            "data": {**row.data, **outcome.data},
-        }
-        move(row, status="completed", conclusion=outcome.conclusion, **words)
-        annotate(row, outcome.findings)
-        if outcome.lines:
-            say("\n".join(outcome.lines))
-    for field in ("status", "conclusion", "title", "brief", "notes", "summary", "data", "finished_at", "updated_at"):
-        setattr(run, field, getattr(row, field))
+    complete(run, outcome, say)
     return run
 
 
@@ -270,11 +248,7 @@ def sweep(*, engine: Engine, limit: int = 20) -> int:
 def _swept(run: CheckRun, engine: Engine) -> bool:
     if guard.run(run.pk, f"cleanup of the check {run.name}, run {run.pk}", partial(_clean_up, run, engine)):
         return True
-    with transaction.atomic():
-        row = CheckRun.objects.select_for_update(no_key=True).filter(pk=run.pk).first()
-        if row is not None:
-            row.data["unswept"] = clock.now().isoformat()
-            row.save(update_fields=["data"])
+    note_unswept(run)
     return False
 
 
@@ -283,7 +257,7 @@ def _clean_up(run: CheckRun, engine: Engine) -> bool:
         engine.forget(dyno)
     if run.name == "tests":
         postgres.drop_throwaway(label=testing.dyno_id(run))
-    CheckRun.objects.filter(pk=run.pk).update(dyno="")
+    forget_dyno(run)
     return True
 
 

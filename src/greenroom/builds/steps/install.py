@@ -12,8 +12,8 @@ from greenroom.buildpacks.rules import pins, plan
 from greenroom.buildpacks.rules.dependency_files import TOOLS
 from greenroom.buildpacks.rules.requirements import seeds
 from greenroom.builds.drivers import cache_budget, dyno_specs, environments, tools
-from greenroom.builds.loop.part import Failed, Part
 from greenroom.builds.rules import Ended, shared_packages
+from greenroom.builds.steps.part import Failed, Part
 
 logger = logging.getLogger(__name__)
 

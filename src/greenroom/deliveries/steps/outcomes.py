@@ -18,11 +18,11 @@ from greenroom.basics.errors import GreenroomError
 from greenroom.deliveries import actions, queries, rules
 from greenroom.deliveries.actions import held
 from greenroom.deliveries.drivers import transcript
-from greenroom.deliveries.loop.release_commands import Commands
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import boot_failure
 from greenroom.deliveries.queries.time_limits import watch_seconds
 from greenroom.deliveries.rules import Facts
+from greenroom.deliveries.steps.release_commands import Commands
 from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Rollout
