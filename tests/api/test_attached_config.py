@@ -11,7 +11,7 @@ from greenroom.basics.errors import UserError
 from greenroom.config_vars import actions as config_actions
 from greenroom.config_vars.rules import refusal
 from greenroom.deliveries import actions as deliveries
-from greenroom.deliveries.actions import app_lifecycle
+from greenroom.deliveries.actions import app_lifecycle, rollbacks
 from greenroom.pipelines import actions as pipelines
 from greenroom.pipelines.actions import review_apps
 from greenroom.releases.actions import release
@@ -60,7 +60,7 @@ def test_a_rollback_brings_back_the_url_that_an_earlier_version_lost(alice, stor
         version, _ = config_actions.change(actor=alice, app=store, home=home, updates=changes, platform=True)
         row = release(actor=alice, app=store, kind="deploy", description="x", slug=slug, config=version)
         type(row).objects.filter(pk=row.pk).update(status="succeeded")
-    row, _ = deliveries.roll_back(actor=alice, app=store, home=home)
+    row, _ = rollbacks.roll_back(actor=alice, app=store, home=home)
     assert values(store, home) == {"DATABASE_URL": url}
 
 

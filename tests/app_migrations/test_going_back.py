@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from greenroom.accounts.models import AuditEntry
-from greenroom.app_migrations.actions import begin_run
+from greenroom.app_migrations.actions import begin_run, rollback_consent
 from greenroom.app_migrations.models import MigrationRun, Rehearsal
-from greenroom.app_migrations.queries import applied_since, rollback_warnings
+from greenroom.app_migrations.queries import applied_since
 from greenroom.app_migrations.rules import stops_rollback, way_back
 from greenroom.basics.errors import ConflictError
 from greenroom.buildpacks.errors import BuildError
@@ -49,7 +49,7 @@ def rehearsed(old, newest, run, cells):
 
 
 def agree(alice, old, newest, *, confirmed=False, forced=False, mute=False):
-    return rollback_warnings.agree(actor=alice, old=old, live=newest, confirmed=confirmed, forced=forced, mute=mute)
+    return rollback_consent.agree(actor=alice, old=old, live=newest, confirmed=confirmed, forced=forced, mute=mute)
 
 
 def test_what_was_applied_by_newer_code_is_named_and_it_is_asked_once(alice, crossed):

@@ -26,6 +26,7 @@ from greenroom.basics.errors import GreenroomError
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import actions
 from greenroom.deliveries.actions import held as holding
+from greenroom.deliveries.actions import rollbacks
 from greenroom.deliveries.actions.retries import retry, retry_release
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos import actions as dynos
@@ -345,7 +346,7 @@ def no_command_to_retry(w: Walker) -> str:
 def misfit(w: Walker) -> str:
     w.live()
     w.live()
-    row, _ = actions.roll_back(actor=w.alice, app=w.app, home=w.home)
+    row, _ = rollbacks.roll_back(actor=w.alice, app=w.app, home=w.home)
     delivery = w.delivery_of(row)
     w.run(delivery, until="rolling_out")
     w.dyno(row)
@@ -428,8 +429,8 @@ FOLLOWED: dict[str, Walk] = {
     D + "steps/outcomes.py|migrate back first, or go live with failing pages: greenroom rollback --force -a {}": Walk(
         misfit, lambda w: live(w) and w.serving() == f"{1:040x}"
     ),
-    D + "actions/__init__.py|greenroom releases -a {}": Walk(
-        lambda w: refused_text(lambda: actions.rollback_target(w.app, 99)), lambda w: w.result.exit_code == 0
+    D + "actions/rollbacks.py|greenroom releases -a {}": Walk(
+        lambda w: refused_text(lambda: rollbacks.rollback_target(w.app, 99)), lambda w: w.result.exit_code == 0
     ),
     D + "queries/__init__.py|greenroom deliveries -a {}": Walk(
         lambda w: (w.live(), refused_text(lambda: actions.queries.by_id(w.app, "f" * 9)))[1], shown("live")
@@ -455,7 +456,7 @@ FOLLOWED: dict[str, Walk] = {
         )[1],
         shown("Current: v"),
     ),
-    "greenroom/entrypoints/api/views_releases.py|greenroom ps -a {}": Walk(
+    "greenroom/entrypoints/api/views_formation.py|greenroom ps -a {}": Walk(
         lambda w: (w.live(), w.api_hint("DELETE", "/apps/shop/formations/clock"))[1], shown("web.1: up")
     ),
     C + "deliveries.py|greenroom deliveries{}": Walk(
@@ -547,9 +548,9 @@ ELSEWHERE: dict[str, str] = {
     "greenroom/app_migrations/actions/__init__.py|{}; without one: greenroom run --no-snapshot ...": "restore",
     "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom logs --tail --dyno {} -a {}": "held",
     "greenroom/app_migrations/actions/__init__.py|wait for it: greenroom pg:snapshots -a {}": "restore",
-    "greenroom/app_migrations/queries/rollback_warnings.py|migrate back first, or: {} --force": "back",
-    "greenroom/app_migrations/queries/rollback_warnings.py|{} --confirm {}   (or {})": "back",
-    "greenroom/app_migrations/queries/rollback_warnings.py|run {}": "back",
+    "greenroom/app_migrations/actions/rollback_consent.py|migrate back first, or: {} --force": "back",
+    "greenroom/app_migrations/actions/rollback_consent.py|{} --confirm {}   (or {})": "back",
+    "greenroom/app_migrations/actions/rollback_consent.py|run {}": "back",
     "greenroom/dynos/actions.py|greenroom run -a {} -- python manage.py shell": "held",
     "greenroom/dynos/actions.py|greenroom run -a {} -- COMMAND starts another": "held",
     D + 'rules/__init__.py|in the settings: DEBUG = os.environ.get("DEBUG") == "1"': "evidence",
@@ -560,7 +561,7 @@ ELSEWHERE: dict[str, str] = {
 WORDS = {
     D + "actions/__init__.py|push it again on top, or roll back",
     D + "actions/retries.py|push it again on top, or roll back",
-    D + "loop/gate.py|push a new commit",
+    D + "actions/gate.py|push a new commit",
     D + "steps/outcomes.py|greenroom doctor",
     D + "actions/source_builds.py|POST /sources, PUT the archive to its put_url, then name its get_url",
     D + "actions/source_builds.py|upload it again",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenroom.deliveries import actions
+from greenroom.deliveries.actions import rollbacks
 from greenroom.deliveries.steps.outcomes import Outcomes
 from greenroom.engine.memory import FAILS
 from greenroom.releases import actions as releases
@@ -72,7 +73,7 @@ def test_a_release_command_that_failed_is_what_the_release_failed_of(world, engi
 def test_a_rollback_that_serves_has_succeeded_and_has_its_pause(world, dies, place, name):
     world.live()
     world.live()
-    made, _ = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
+    made, _ = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home)
     dies(place, name)
     row = killed_once(world, world.delivery_of(made))
     world.app.refresh_from_db()

@@ -10,6 +10,7 @@ from django.db import transaction
 from greenroom.apps.models import App
 from greenroom.config_vars import queries
 from greenroom.deliveries import actions
+from greenroom.deliveries.actions import rollbacks
 from tests.meeting import Aside
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +23,7 @@ def test_a_rollback_reads_the_add_ons_when_nobody_changes_them_any_more(world, m
     monkeypatch.setattr(actions.databases, "urls_of", lambda app, home: dict(urls))
 
     def roll_back() -> None:
-        actions.roll_back(
+        rollbacks.roll_back(
             actor=world.alice, app=App.objects.get(pk=world.app.pk), home=world.home, version=first.release.version
         )
 

@@ -6,7 +6,7 @@ import pytest
 
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import actions
-from greenroom.deliveries.actions import held
+from greenroom.deliveries.actions import held, rollbacks
 from greenroom.deliveries.actions.retries import retry
 from greenroom.deliveries.queries import newest_green
 from greenroom.dynos.models import Rollout
@@ -51,7 +51,7 @@ def test_a_config_change_that_fails_again_leaves_what_serves_and_can_be_set_righ
 
 def test_a_rollback_is_not_undone_by_a_config_change(world):
     first, second = world.live(), world.live()
-    row, _ = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
+    row, _ = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home)
     world.run(world.delivery_of(row))
     made = world.set(FOO="1")
     assert made.slug.commit == first.sha != second.sha
@@ -62,14 +62,14 @@ def test_a_rollback_is_not_undone_by_a_config_change(world):
 def test_a_rollback_that_never_took_effect_decides_nothing(world):
     world.live()
     second = world.live()
-    row, _ = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
+    row, _ = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home)
     assert world.run(world.delivery_of(row), dies="exited with status 1").state == "failed"
     assert world.set(FOO="1").slug.commit == second.sha
 
 
 def test_somebody_may_stay_with_what_serves_although_newer_code_failed(world):
     first, second = world.live(), world.failed()
-    row, _ = actions.roll_back(actor=world.alice, app=world.app, home=world.home, version=first.release.version)
+    row, _ = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home, version=first.release.version)
     world.run(world.delivery_of(row))
     assert world.set(FOO="1").slug.commit == first.sha != second.sha
 
@@ -163,7 +163,7 @@ def test_changes_of_config_rollback_and_scale_are_in_the_apps_log_in_herokus_wor
     world.live()
     with django_capture_on_commit_callbacks(execute=True):
         made = world.set(FOO="1")
-        row, old = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
+        row, old = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home)
         scale(
             actor=world.alice,
             app=world.app,
@@ -206,6 +206,6 @@ def test_a_config_change_that_has_begun_is_not_superseded(world):
 def test_a_rollback_or_a_push_that_queues_is_not_superseded_by_a_config_change(world):
     world.live()
     world.live()
-    row, _ = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
+    row, _ = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home)
     world.set(FOO="1")
     assert world.next(world.delivery_of(row)).name == "ROLL_OUT"

@@ -7,7 +7,7 @@ import pytest
 from greenroom.basics.errors import ConflictError, UserError
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import actions
-from greenroom.deliveries.actions import held
+from greenroom.deliveries.actions import held, rollbacks
 from greenroom.deliveries.actions.retries import retry, retry_release
 from greenroom.deliveries.queries import remedies
 from greenroom.deliveries.rules import Step
@@ -106,7 +106,7 @@ def test_a_failed_config_change_is_tried_again_as_a_delivery_of_its_own(world):
 def test_a_rollback_that_failed_is_tried_again_as_a_rollback(world):
     first = world.live()
     world.live()
-    row, _ = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
+    row, _ = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home)
     delivery = world.run(world.delivery_of(row), dies="exited with status 1")
     assert again(world, delivery).release.kind == "rollback"
     assert world.run(delivery).state == "live"

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from greenroom.basics import clock
-from greenroom.deliveries import actions
+from greenroom.deliveries.actions import rollbacks
 from greenroom.deliveries.loop import Loop, health_requests, trial
 from greenroom.deliveries.queries.time_limits import VERDICT, watch_seconds
 from greenroom.deliveries.rules import Step
@@ -135,7 +135,7 @@ def test_a_rollback_pauses_deployment_when_its_trial_is_over(world, watched):
     _, new = watched
     pass_time(new, 11)
     world.run(new)
-    row, _ = actions.roll_back(actor=world.alice, app=world.app, home=world.home)
+    row, _ = rollbacks.roll_back(actor=world.alice, app=world.app, home=world.home)
     delivery = world.delivery_of(row)
     world.run(delivery, until="rolling_out")
     world.dyno(row)

@@ -12,6 +12,7 @@ from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
 from greenroom.apps.actions import change_settings, lock_app, lock_apps
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, UserError
@@ -78,7 +79,9 @@ def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
                 hint=f"greenroom builds:info {number} -a {build.app.name}",
             )
         audit(actor=actor, action="build.cancel", app=build.app, detail={"build": str(row.id), "commit": row.commit})
-    return cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")
+    cancelled = cancel(build=build, engine=engine, why=f"{actor.email} asked for it.")
+    wake()
+    return cancelled
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
 from greenroom.addons.postgres import rules as database
 from greenroom.apps.actions import lock_app, note_released
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -49,6 +50,7 @@ def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_ty
         f" {actor.email}"
     )
     transaction.on_commit(lambda: log(app=app, home=home, process="api", text=text, source="app"))
+    wake()
     return changed
 
 
@@ -168,6 +170,7 @@ def restart(*, actor: Actor, app: App, name: str = "", word: str = "restart") ->
     that was used: restart or stop.
     """
     audit(actor=actor, action=f"dynos.{word}", app=app, detail={"name": name})
+    wake()
     if name in ("", "web"):
         return Rollout.objects.filter(app=app, state__in=("live", "watched")).update(restart_seq=F("restart_seq") + 100)
     dynos = [d for d in running(app) if name in (d.name, d.type, str(d.id))]

@@ -17,9 +17,9 @@ from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Restore, Schedule, Snapshot
 from greenroom.addons.postgres.actions import restores, schedules, snapshots
 from greenroom.app_migrations.actions import ask_again
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics.errors import GreenroomError
-from greenroom.deliveries.actions import wake
 from greenroom.dynos import actions as dynos
 from greenroom.dynos.queries import live
 

@@ -13,6 +13,7 @@ from greenroom.addons.models import Addon
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.actions import limits, restores, snapshots
 from greenroom.addons.postgres.drivers import temporary
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.apps.queries import is_gone
 from greenroom.basics import clock
@@ -79,7 +80,7 @@ class Loop:
 
     def _pushes(self) -> None:
         if reconcile(home=self.home):
-            actions.wake()
+            wake()
 
     def _pauses(self) -> None:
         for app in actions.end_pauses(home=self.home):

@@ -74,7 +74,7 @@ def listen(runners: list[Runner]) -> None:
     """Wake the loops whenever somebody commits work for them; reconnects for ever."""
     from django.conf import settings
 
-    from greenroom.deliveries.actions import CHANNEL
+    from greenroom.apps.actions.worker import CHANNEL
 
     own = settings.DATABASES["default"]
     while not runners[0].stopping.is_set():

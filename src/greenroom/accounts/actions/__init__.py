@@ -130,6 +130,13 @@ def _refuse_scopes(scopes: tuple[str, ...], app: AppLike | None, checks: tuple[s
         raise UserError(f"{problem[0].upper()}{problem[1:]}.")
 
 
+def create_account_with_token(*, actor: Actor, email: str, name: str, is_admin: bool) -> tuple[Account, str]:
+    """A new account with its first token, whose text is shown this once. Errors as ``create_account``."""
+    account = create_account(actor=actor, email=email, name=name, is_admin=is_admin)
+    _, plain = create_token(actor=actor, account=account, description="first token")
+    return account, plain
+
+
 def create_token_for(*, actor: Actor, email: str) -> tuple[Account, str]:
     """A token of scope global for somebody else's account, as an administrator makes it for who has lost theirs; its
     text is shown this once.

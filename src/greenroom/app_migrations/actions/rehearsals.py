@@ -27,6 +27,7 @@ from greenroom.app_migrations.rules import is_migrate, rehearsal_text
 from greenroom.app_migrations.rules import rehearsal as rules
 from greenroom.app_migrations.rules.rehearsal_policy import OFF
 from greenroom.apps.actions import lock_app
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
@@ -85,6 +86,7 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
         app=app,
         detail={"release": release.version, "pending": state.pending},
     )
+    wake()
     return row
 
 

@@ -1,4 +1,4 @@
-"""The radar's loop: starts probes that are asked for, reads their answers, and closes migrate commands that have ended."""
+"""The radar's loop: starts probes that are asked for, reads their answers, and closes ended migrate commands."""
 
 from __future__ import annotations
 

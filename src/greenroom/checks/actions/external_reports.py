@@ -13,7 +13,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from greenroom.accounts import actions as accounts
 from greenroom.accounts.actions import audit
+from greenroom.accounts.models import Account, Token
 from greenroom.accounts.rules import Actor
 from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
@@ -156,6 +158,27 @@ def _detail(run: CheckRun, words: Words) -> CheckRun:
     if changes:
         write(run, **changes)
     return run
+
+
+@transaction.atomic
+def create_token(
+    *, actor: Actor, app: App, names: tuple[str, ...], description: str, seconds: int | None, pinned: bool
+) -> tuple[Token, str]:
+    """A token that reports the named checks, and its plain text, which is shown this once. pinned: no other report of
+    them counts.
+    """
+    token, plain = accounts.create_token(
+        actor=actor,
+        account=Account.objects.get(pk=actor.account),
+        scopes=("checks:write",),
+        app=app,
+        checks=names,
+        description=description,
+        seconds=seconds,
+    )
+    if pinned:
+        pin(app=app, names=token.checks, token_id=token.id, actor=actor)
+    return token, plain
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from greenroom.accounts.models import Account
@@ -18,6 +18,7 @@ from greenroom.addons import rules as addon_rules
 from greenroom.addons.postgres import queries as databases
 from greenroom.addons.postgres.rules import BUILD
 from greenroom.apps import actions as apps
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -34,20 +35,12 @@ from greenroom.git.models import Push
 from greenroom.logs.actions import say
 from greenroom.releases import actions as releases
 from greenroom.releases import queries as release_queries
-from greenroom.releases import rules as release_rules
 from greenroom.releases.models import Release
 from greenroom.slugs import actions as slugs
 from greenroom.slugs.models import Slug
 
 log = logging.getLogger(__name__)
-CHANNEL = "greenroom_deliveries"
 PAUSED = "automatic deployment is paused"
-
-
-def wake() -> None:
-    """Tell the worker that there is something to do, once this transaction commits."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 @transaction.atomic
@@ -187,47 +180,6 @@ def log_by(actor: Actor, app: App, home: Path, *texts: str) -> None:
             say(app=app, home=home, process="api", text=f"{text} by user {actor.email}", source="app")
 
     transaction.on_commit(write)
-
-
-def rollback_target(app: App, version: int | None = None) -> Release:
-    """The release that a rollback leads to: this version, else the last good one before. UserError when there is
-    none.
-    """
-    current = release_queries.newest(app, "succeeded")
-    kept = newest_green.newest(app)
-    if current and kept and version == current.version and kept.release.slug_id != current.slug_id and current.slug_id:
-        return current  # newer code failed: a person decides for what serves
-    target = release_rules.rollback_target(
-        release_queries.candidates(app), current.version if current else None, version
-    )
-    if isinstance(target, str):
-        raise UserError(target, hint=f"greenroom releases -a {app.name}")
-    return Release.objects.select_related("slug", "config", "app").get(app=app, version=target)
-
-
-@transaction.atomic
-def roll_back(
-    *, actor: Actor, app: App, home: Path, version: int | None = None, force: bool = False
-) -> tuple[Release, Release]:
-    """A new release with the slug and the config vars of an earlier one, and that one; automatic deployment pauses
-    until it is resumed.
-
-    force: also when the code needs columns that the database does not have any more.
-
-    The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
-    """
-    apps.lock_app(app.pk)  # first: the add-ons and the config vars stay as they are read now
-    old = rollback_target(app, version)
-    latest = config_queries.latest(app)
-    now = config_queries.values(latest, home) if latest else {}
-    keep = {key: now.get(key) for key in addons.owned(app)} | databases.urls_of(app, home)
-    config = config_vars.restore(actor=actor, app=app, home=home, version=old.config, keep=keep)
-    row = releases.release(
-        actor=actor, app=app, kind="rollback", description=f"Rollback to v{old.version}", slug=old.slug, config=config
-    )
-    open_for_release(release=row, forced=force)
-    log_by(actor, app, home, row.description, created(row))
-    return row, old
 
 
 @transaction.atomic

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
@@ -11,6 +13,7 @@ from greenroom.addons.models import Addon
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.actions import limits
 from greenroom.apps import actions as apps
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.apps.queries import unknown
 from greenroom.deliveries import actions
@@ -76,7 +79,7 @@ def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
     """
     with postgres.alone(app):
         _destroy(actor, app, engine, home)
-    actions.wake()
+    wake()
 
 
 def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
@@ -95,3 +98,15 @@ def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
     for path in transcripts:
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".done").unlink(missing_ok=True)
+
+
+def change(*, actor: Actor, app: App, home: Path, name: str, resume: bool, changes: Mapping[str, Any]) -> App:
+    """Resume automatic deployment, change settings and rename, of which each is one change of its own."""
+    if resume:
+        actions.resume(actor=actor, app=app, home=home)
+    if changes:
+        app = apps.change_settings(actor=actor, app=app, **changes)
+    if name:
+        app = apps.rename(actor=actor, app=app, name=name)
+    wake()
+    return app

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.checks import actions as checks
-from greenroom.checks.models import CheckRun, Override
-from greenroom.deliveries.actions import PAUSED, reopen, wake
+from greenroom.checks.actions import external_reports, sarif_uploads
+from greenroom.checks.models import CheckRun, Override, Status
+from greenroom.checks.rules.sarif_import import Scan
+from greenroom.deliveries.actions import PAUSED, reopen
 from greenroom.deliveries.models import Delivery
-from greenroom.deliveries.queries import required_checks
+from greenroom.deliveries.queries import deployed_sha, required_checks
 
 
 def rerun(*, app: App, sha: str, actor: Actor, name: str | None, home: Path) -> list[CheckRun]:
@@ -63,3 +67,35 @@ def reported(*, app: App, sha: str, home: Path) -> None:
             with suppress(ConflictError):
                 reopen(app=app, sha=sha, home=home)
     wake()
+
+
+def add_status(*, app: App, sha: str, home: Path, **report: Any) -> Status:
+    """A commit status from outside, judged by the gate. Arguments and errors as ``external_reports.add_status``."""
+    row = external_reports.add_status(app=app, sha=sha, **report)
+    reported(app=app, sha=sha, home=home)
+    return row
+
+
+def open_run(*, app: App, sha: str, home: Path, **report: Any) -> CheckRun:
+    """A check run from outside, judged by the gate. Arguments and errors as ``external_reports.open_run``."""
+    row = external_reports.open_run(app=app, sha=sha, **report)
+    reported(app=app, sha=sha, home=home)
+    return row
+
+
+def change_run(*, app: App, run: CheckRun, home: Path, **report: Any) -> CheckRun:
+    """A change of a check run, judged by the gate. Arguments and errors as ``external_reports.change_run``."""
+    row = external_reports.change_run(app=app, run=run, **report)
+    reported(app=app, sha=row.sha, home=home)
+    return row
+
+
+def upload_scans(*, actor: Actor, app: App, sha: str, home: Path, scans: Iterable[tuple[str, Scan]]) -> list[CheckRun]:
+    """Check runs from uploaded findings, by the checks' names, judged by the gate. Errors as ``sarif_uploads.upload``."""
+    deployed = deployed_sha(app)
+    runs = [
+        sarif_uploads.upload(app=app, sha=sha, scan=scan, name=name, deployed_sha=deployed, home=home, actor=actor)
+        for name, scan in scans
+    ]
+    reported(app=app, sha=sha, home=home)
+    return runs

@@ -16,6 +16,7 @@ from greenroom.app_migrations.actions import rehearsals
 from greenroom.app_migrations.queries.rehearsals import foreseen as foreseen_of
 from greenroom.app_migrations.rules import forecast
 from greenroom.apps.actions import lock_app
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError
 from greenroom.deliveries import actions, queries
@@ -45,7 +46,7 @@ def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
     row.save()
     transcript.reopen(home / row.transcript)
     transcript.append(home / row.transcript, f"-----> {why}: starting the held release again")
-    actions.wake()
+    wake()
     return True
 
 

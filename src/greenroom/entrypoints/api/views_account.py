@@ -65,13 +65,12 @@ def accounts(call: Call) -> Listing:
 @route("POST", "/accounts", "admin:token", takes="account.create", returns="201 account.new")
 def create_account(call: Call) -> Reply:
     """A new account with a token that is shown this once."""
-    account = actions.create_account(
+    account, plain = actions.create_account_with_token(
         actor=call.actor,
         email=call.text("email", required=True),
         name=call.text("name"),
         is_admin=bool(call.body.get("is_admin")),
     )
-    _, plain = actions.create_token(actor=call.actor, account=account, description="first token")
     return Reply({**shapes.account(account), "token": plain}, 201)
 
 

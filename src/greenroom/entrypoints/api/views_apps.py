@@ -72,7 +72,6 @@ def change_app(call: Call) -> dict[str, Any]:
     """Name, maintenance, required checks, pausing of automatic deployment: {deploy_paused: reason, deploy_paused_until:
     a moment or null}.
     """
-    app = call.app
     _refuse_places(call)
     changes: dict[str, Any] = {}
     if "maintenance" in call.body:
@@ -90,13 +89,10 @@ def change_app(call: Call) -> dict[str, Any]:
     until = _pause_end(call)
     if call.text("deploy_paused"):
         changes |= {"deploy_paused": call.text("deploy_paused")[:300], "deploy_paused_until": until}
-    elif "deploy_paused" in call.body:
-        deliveries.resume(actor=call.actor, app=app, home=HOME)
-    if changes:
-        app = actions.change_settings(actor=call.actor, app=app, **changes)
-    if call.text("name"):
-        app = actions.rename(actor=call.actor, app=app, name=call.text("name"))
-    deliveries.wake()
+    resume = "deploy_paused" in call.body and not call.text("deploy_paused")
+    app = app_lifecycle.change(
+        actor=call.actor, app=call.app, home=HOME, name=call.text("name"), resume=resume, changes=changes
+    )
     return shapes.app(app, sdk=_sdk(call))
 
 

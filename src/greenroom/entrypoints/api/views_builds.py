@@ -9,7 +9,6 @@ from greenroom.basics.ids import is_uuid
 from greenroom.builds import actions as builds
 from greenroom.builds.drivers import cache_budget
 from greenroom.builds.models import Build, BuildCache
-from greenroom.deliveries import actions as deliveries
 from greenroom.deliveries.models import Delivery
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.drivers import engine
@@ -67,7 +66,6 @@ def get_build(call: Call) -> dict[str, Any]:
 def cancel_build(call: Call) -> dict[str, Any]:
     """End a build that runs; what is live keeps running. One that has ended answers 409."""
     row = builds.cancel_by(actor=call.actor, build=_build(call), engine=engine())
-    deliveries.wake()
     return shapes.build(row, _output(row))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from greenroom.apps.queries import collaborator
 from greenroom.basics.errors import NotFoundError
 from greenroom.dynos.rules import SIZES
-from greenroom.entrypoints.api import shapes, views_addons, views_apps, views_releases
+from greenroom.entrypoints.api import shapes, views_addons, views_apps, views_formation
 from greenroom.entrypoints.api.routing import Call, route
 
 NAMES = uuid.UUID("00000000-0000-4000-8000-000000000020")
@@ -93,7 +93,7 @@ def plan(call: Call) -> dict[str, Any]:
 @route("GET", "/apps/{app}/formation/{type}", "view", returns="formation")
 def formation(call: Call) -> dict[str, Any]:
     """One process type, by its name or its formation's id."""
-    return _one(views_releases.list_formation(call), call.params["type"], "formation", "type")
+    return _one(views_formation.list_formation(call), call.params["type"], "formation", "type")
 
 
 @route("GET", "/apps/{app}/collaborators/{email}", "view", returns="collaborator")

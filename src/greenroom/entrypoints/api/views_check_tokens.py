@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
-
 from greenroom.accounts import actions as accounts
-from greenroom.accounts.models import Account, Token
+from greenroom.accounts.models import Token
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.checks import queries, rules
@@ -55,18 +53,14 @@ def create_token(call: Call) -> Reply:
     seconds = call.body.get("expires_in")
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9):
         raise UserError("expires_in must be a number of seconds above 0, or null.")
-    with transaction.atomic():
-        token, plain = accounts.create_token(
-            actor=call.actor,
-            account=Account.objects.get(pk=call.actor.account),
-            scopes=("checks:write",),
-            app=call.app,
-            checks=tuple(name.strip() for name in names),
-            description=call.text("description"),
-            seconds=seconds,
-        )
-        if call.body.get("pin") is True:
-            external_reports.pin(app=call.app, names=token.checks, token_id=token.id, actor=call.actor)
+    token, plain = external_reports.create_token(
+        actor=call.actor,
+        app=call.app,
+        names=tuple(name.strip() for name in names),
+        description=call.text("description"),
+        seconds=seconds,
+        pinned=call.body.get("pin") is True,
+    )
     return Reply(_shown(token, queries.pins(call.app), plain), 201)
 
 

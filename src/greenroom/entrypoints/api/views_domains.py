@@ -11,16 +11,15 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from django.conf import settings
 
-from greenroom.apps import actions, queries
+from greenroom.apps import queries
 from greenroom.apps.models import App, Domain
 from greenroom.apps.rules import normal_hostname
 from greenroom.basics import clock, dns
 from greenroom.basics.errors import NotFoundError, UserError
-from greenroom.deliveries import actions as deliveries
 from greenroom.entrypoints.api import shapes
 from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-from greenroom.router.actions import sni_endpoints
+from greenroom.router.actions import domains, sni_endpoints
 from greenroom.router.drivers import certificates
 from greenroom.router.models import SniEndpoint
 
@@ -89,18 +88,19 @@ def add_domain(call: Call) -> Reply:
     """A host name for the app: {hostname, sni_endpoint: name or null}. A certificate that covers it is taken by
     itself.
     """
-    app, name = call.app, call.text("sni_endpoint")
-    if name:
-        sni_endpoints.find(app, name)
+    app = call.app
     hostname = call.text("hostname", required=True)
     reserved = ("localhost", "greenroom.internal", *filter(None, [settings.INSTALLATION.get("host", "")]))
     proven = not call.actor.is_admin and _is_proven(app, hostname)
-    row = actions.add_domain(actor=call.actor, app=app, hostname=hostname, reserved=reserved, proven=proven)
-    sni_endpoints.renew(app=app, home=HOME)
-    if name:
-        sni_endpoints.choose(actor=call.actor, app=app, domain=row, name=name)
-    sni_endpoints.settle(app=app)
-    deliveries.wake()
+    row = domains.add(
+        actor=call.actor,
+        app=app,
+        home=HOME,
+        hostname=hostname,
+        reserved=reserved,
+        proven=proven,
+        certificate=call.text("sni_endpoint"),
+    )
     return Reply(_domain(_fresh(row)), 201)
 
 
@@ -138,7 +138,6 @@ def change_domain(call: Call) -> dict[str, Any]:
         )
     row = _find(call)
     sni_endpoints.choose(actor=call.actor, app=call.app, domain=row, name=call.text("sni_endpoint") or None)
-    deliveries.wake()
     return _domain(_fresh(row))
 
 
@@ -146,9 +145,7 @@ def change_domain(call: Call) -> dict[str, Any]:
 def remove_domain(call: Call) -> dict[str, Any]:
     """Take a host name away."""
     body = _domain(_find(call))
-    actions.remove_domain(actor=call.actor, app=call.app, hostname=body["hostname"])
-    sni_endpoints.renew(app=call.app, home=HOME)
-    deliveries.wake()
+    domains.remove(actor=call.actor, app=call.app, home=HOME, hostname=body["hostname"])
     return body
 
 
@@ -216,7 +213,6 @@ def add_endpoint(call: Call) -> Reply:
     """A certificate: {certificate_chain, private_key}, both PEM. Domains that it covers and that have none get it."""
     chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
     row = sni_endpoints.add(actor=call.actor, app=call.app, home=HOME, chain=chain, key=key)
-    deliveries.wake()
     hosts = [use.domain.hostname for use in row.uses.select_related("domain")]
     text = (
         f"Served for {', '.join(hosts)}."
@@ -239,7 +235,6 @@ def replace_endpoint(call: Call) -> dict[str, Any]:
     row = sni_endpoints.replace(
         actor=call.actor, app=call.app, home=HOME, name=call.params["name"], chain=chain, key=key
     )
-    deliveries.wake()
     return _endpoint(row)
 
 
@@ -248,13 +243,11 @@ def remove_endpoint(call: Call) -> dict[str, Any]:
     """Forget a certificate and its key."""
     body = _endpoint(sni_endpoints.find(call.app, call.params["name"]))
     sni_endpoints.remove(actor=call.actor, app=call.app, name=call.params["name"])
-    deliveries.wake()
     return body
 
 
 def _acm(call: Call, *, on: bool, again: bool = False) -> Reply:
     app = sni_endpoints.switch_acm(actor=call.actor, app=call.app, home=HOME, on=on, again=again)
-    deliveries.wake()
     return Reply(shapes.app(app), 200, {"X-Heroku-Warning": OWN_CA} if on else {})
 
 

@@ -14,7 +14,6 @@ from django.db.models import QuerySet
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import NotFoundError, UserError
 from greenroom.checks import queries, rules
-from greenroom.checks.actions import external_reports
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries import queries as delivery_queries
 from greenroom.deliveries.actions import gate
@@ -84,8 +83,7 @@ def create_status(call: Call) -> Reply:
     asked.done()
     _may(call, context)
     sha = _commit(call, call.params["sha"])
-    row = external_reports.add_status(app=call.app, sha=sha, context=context, state=state, actor=call.actor, **words)
-    gate.reported(app=call.app, sha=sha, home=HOME)
+    row = gate.add_status(app=call.app, sha=sha, home=HOME, context=context, state=state, actor=call.actor, **words)
     return Reply(shapes.status(row, call.params["owner"]), 201)
 
 
@@ -126,8 +124,9 @@ def create_check_run(call: Call) -> Reply:
     asked.done()
     _may(call, name)
     sha = _commit(call, head)
-    row = external_reports.open_run(
+    row = gate.open_run(
         app=call.app,
+        home=HOME,
         sha=sha,
         name=name,
         status=status or "queued",
@@ -136,7 +135,6 @@ def create_check_run(call: Call) -> Reply:
         annotations=annotations,
         actor=call.actor,
     )
-    gate.reported(app=call.app, sha=sha, home=HOME)
     return Reply(_shown(call, row), 201)
 
 
@@ -154,8 +152,9 @@ def change_check_run(call: Call) -> dict[str, Any]:
     status, conclusion = asked.progress()
     words, annotations = asked.words(), asked.annotations()
     asked.done()
-    row = external_reports.change_run(
+    row = gate.change_run(
         app=call.app,
+        home=HOME,
         run=row,
         status=status,
         conclusion=conclusion,
@@ -163,7 +162,6 @@ def change_check_run(call: Call) -> dict[str, Any]:
         annotations=annotations,
         actor=call.actor,
     )
-    gate.reported(app=call.app, sha=row.sha, home=HOME)
     return _shown(call, row)
 
 

@@ -9,7 +9,6 @@ from greenroom.app_migrations.actions import rehearsals
 from greenroom.app_migrations.models import Rehearsal
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import ConflictError, NotFoundError
-from greenroom.deliveries import actions as deliveries
 from greenroom.dynos import queries as dynos
 from greenroom.entrypoints.api.listing import USUAL, Listing, each
 from greenroom.entrypoints.api.routing import Call, Reply, route
@@ -44,7 +43,6 @@ def rehearse(call: Call) -> Reply:
     if rollout is None:
         raise ConflictError(f"{call.app.name} has no release yet.", hint="git push greenroom HEAD:master")
     row = rehearsals.ask(actor=call.actor, release=rollout.release)
-    deliveries.wake()
     return Reply(shape(row), 202)
 
 

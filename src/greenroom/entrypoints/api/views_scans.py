@@ -60,15 +60,7 @@ def _uploaded(call: Call, sha: str, log: bytes, name: str, roots: list[str]) -> 
     scans = sarif_uploads.one_of(sarif_import.read(log, roots), name)
     for check, _ in scans:
         authorise(call.actor, call.app.name, "checks:report", check=check)
-    deployed = delivery_queries.deployed_sha(call.app)
-    runs = [
-        sarif_uploads.upload(
-            app=call.app, sha=sha, scan=scan, name=check, deployed_sha=deployed, home=HOME, actor=call.actor
-        )
-        for check, scan in scans
-    ]
-    gate.reported(app=call.app, sha=sha, home=HOME)
-    return runs
+    return gate.upload_scans(actor=call.actor, app=call.app, sha=sha, home=HOME, scans=scans)
 
 
 @route("POST", "/apps/{app}/scans", "checks:report", raw=True, query=("sha", "name", "root"), returns="201 [scan]")

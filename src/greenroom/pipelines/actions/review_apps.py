@@ -27,6 +27,7 @@ from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons.actions import refuse_given
 from greenroom.addons.rules import GIVEN
 from greenroom.apps import actions as apps
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids
 from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError, UserError
@@ -343,7 +344,7 @@ class Driver:
             deliveries.change_config(actor=actor, app=app, home=self.home, updates={**values})
         platform_pushes.lend(source=parent, target=app, home=self.home, sha=head)
         platform_pushes.move_branch(app=app, home=self.home, sha=head, account=row.account, rewrite=True)
-        deliveries.wake()
+        wake()
         self._write(row, sha=head, state="creating", message="", touched_at=clock.now())
 
     def _declared(self, parent: App, head: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.apps.actions import WORDS, lock_app, switch_certificates
+from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App, Domain
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -42,6 +43,7 @@ def add(*, actor: Actor, app: App, home: Path, chain: str, key: str) -> SniEndpo
     _fill(row, home, chain, key)
     audit(actor=actor, action="certificate.add", app=app, detail=_detail(row))
     settle(app=app)
+    wake()
     return row
 
 
@@ -69,6 +71,7 @@ def replace(*, actor: Actor, app: App, home: Path, name: str, chain: str, key: s
     _fill(row, home, chain, key)
     audit(actor=actor, action="certificate.change", app=app, detail=_detail(row))
     settle(app=app)
+    wake()
     return row
 
 
@@ -84,6 +87,7 @@ def remove(*, actor: Actor, app: App, name: str) -> SniEndpoint:
     audit(actor=actor, action="certificate.remove", app=app, detail=_detail(row))
     SniEndpoint.objects.filter(pk=row.pk).delete()
     settle(app=app)
+    wake()
     return row
 
 
@@ -105,6 +109,7 @@ def choose(*, actor: Actor, app: App, domain: Domain, name: str | None) -> None:
             )
         DomainCertificate.objects.create(domain=domain, endpoint=row)
     audit(actor=actor, action="domain.certificate", app=app, detail={"hostname": domain.hostname, "certificate": name})
+    wake()
 
 
 @transaction.atomic
@@ -132,6 +137,7 @@ def switch_acm(*, actor: Actor, app: App, home: Path, on: bool, again: bool = Fa
     if not on or again:
         app.sni_endpoints.filter(issued=True).delete()
     renew(app=app, home=home)
+    wake()
     return app
 
 

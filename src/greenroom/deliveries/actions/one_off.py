@@ -1,0 +1,110 @@
+"""Runs a command in a one-off dyno; a migrate gets its snapshot, its rehearsal and its record first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from django.db import transaction
+
+from greenroom.accounts.rules import Actor
+from greenroom.app_migrations import actions as migrations
+from greenroom.app_migrations import queries as migration_queries
+from greenroom.app_migrations import rules as migration_rules
+from greenroom.app_migrations.actions import rehearsals
+from greenroom.app_migrations.models import MigrationRun
+from greenroom.apps.actions.worker import wake
+from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError
+from greenroom.deliveries.queries.remedies import standing
+from greenroom.dynos import actions as dynos
+from greenroom.dynos import queries as dyno_queries
+from greenroom.dynos.models import Dyno
+from greenroom.engine.contract import Engine
+from greenroom.releases import queries as releases
+from greenroom.releases.models import Release
+
+FORCE = "GREENROOM_FORCE"
+"""Beside a command, the app's name in this variable is ``--force`` for clients without that option."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What somebody wants to run. env: beside the config vars; tty: with a terminal of LINES x COLUMNS in env.
+
+    snapshot: before a migrate; forced: migrate although the rehearsal was red.
+    """
+
+    command: str
+    size: str
+    env: Mapping[str, str]
+    attach: bool
+    tty: bool
+    snapshot: bool
+    forced: bool
+
+
+@dataclass(frozen=True)
+class Started:
+    """The dyno, and the record of the migrate if the command is one."""
+
+    dyno: Dyno
+    migration: MigrationRun | None
+
+
+def run(*, actor: Actor, app: App, engine: Engine, home: Path, order: Order) -> Started:
+    """Start a one-off dyno. An attached one waits 60 s for its client.
+
+    A snapshot takes as long as its dump. ConflictError without code, while another migrate runs, or when the rehearsal
+    was red; PlatformError when the snapshot fails. Nothing is started then.
+    """
+    text, env = order.command, dict(order.env)
+    release = migration_queries.release_for(app, text) or _release_to_run(app)
+    env = {**migration_rules.guards(text, release.config.names, app=app.id.hex), **env}
+    migrations.refuse_clash(app=app, command=text, engine=engine)
+    forced = order.forced or env.pop(FORCE, "") == app.name
+    overruled = rehearsals.refuse_red(app=app, release=release, command=text, forced=forced)
+    snapshot = migrations.secure(actor=actor, release=release, command=text, home=home, wanted=order.snapshot)
+    with transaction.atomic():
+        dyno = dynos.make_one_off(actor=actor, app=app, release=release, command=text, size=order.size)
+        begun = migrations.begin_run(actor=actor, dyno=dyno, snapshot=snapshot, overruled=overruled)
+    if begun is not None:
+        rehearsals.let_copy_finish(app=app, waiting=partial(dynos.touch, dyno))
+    rows, columns = _size(env)
+    dynos.start(
+        dyno=dyno,
+        engine=engine,
+        home=home,
+        extra=env,
+        attach=order.attach,
+        tty=order.tty,
+        rows=rows,
+        columns=columns,
+        hang_up=begun is None,
+    )
+    wake()
+    return Started(dyno, begun)
+
+
+def _release_to_run(app: App) -> Release:
+    """The release that a one-off dyno runs: the live one, else the newest with code."""
+    live = dyno_queries.live(app)
+    row = (
+        live.release
+        if live
+        else releases.of_app(app).exclude(slug=None).filter(status__in=("pending", "succeeded")).first()
+    )
+    if row is None:
+        text, hint = standing(app)
+        raise ConflictError(f"Nothing can be run on {app.name} yet: {text}", hint=hint)
+    return row
+
+
+def _size(env: Mapping[str, str]) -> tuple[int, int]:
+    def number(name: str, default: int) -> int:
+        text = env.get(name, "")
+        return min(1000, max(1, int(text))) if text.isdecimal() else default
+
+    return number("LINES", 24), number("COLUMNS", 80)
