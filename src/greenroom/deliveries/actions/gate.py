@@ -91,7 +91,7 @@ def change_run(*, app: App, run: CheckRun, home: Path, **report: Any) -> CheckRu
 
 
 def upload_scans(*, actor: Actor, app: App, sha: str, home: Path, scans: Iterable[tuple[str, Scan]]) -> list[CheckRun]:
-    """Check runs from uploaded findings, by the checks' names, judged by the gate. Errors as ``sarif_uploads.upload``."""
+    """Check runs from uploaded findings, judged by the gate. scans: by the checks' names. Errors as ``upload``."""
     deployed = deployed_sha(app)
     runs = [
         sarif_uploads.upload(app=app, sha=sha, scan=scan, name=name, deployed_sha=deployed, home=home, actor=actor)
