@@ -57,3 +57,10 @@ def test_of_two_who_destroy_an_app_the_second_is_told_that_there_is_none(alice, 
     actions.destroy(actor=alice, app=shop)
     with pytest.raises(NotFoundError):
         actions.destroy(actor=alice, app=twin)
+
+
+def test_whoever_locks_an_app_that_was_destroyed_meanwhile_hears_that_it_is_gone(alice, shop):
+    actions.destroy(actor=alice, app=App.objects.get(pk=shop.pk))
+    with pytest.raises(NotFoundError) as caught, transaction.atomic():
+        actions.lock_app(shop.pk)
+    assert (caught.value.status, caught.value.resource) == (404, "app")

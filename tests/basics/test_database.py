@@ -8,7 +8,6 @@ from django import db
 from psycopg_pool import PoolTimeout
 
 from greenroom.accounts.models import Account
-from greenroom.apps.models import App
 from greenroom.basics.database import DatabaseAwayError, DatabaseBusyError, DatabaseFullError, MetError, judged
 
 KINDS = [
@@ -65,7 +64,5 @@ def test_faults_of_greenrooms_own_are_nobody_elses(error):
     assert judged(error) is None
 
 
-def test_an_app_that_was_destroyed_meanwhile_is_not_found():
-    error = judged(App.DoesNotExist("App matching query does not exist."))
-    assert (error.status, error.resource) == (404, "app")
+def test_a_row_that_is_not_there_is_a_fault_of_greenrooms_own():
     assert judged(Account.DoesNotExist()) is None

@@ -38,6 +38,7 @@ def _rooms() -> list[Path]:
 def misplaced(room: str, entries: Iterable[str]) -> list[str]:
     """The entries (``rules.py``, ``drivers/``) at the top of a room, or of a kind's folder, that are of no kind."""
     allowed = ANYWHERE | KINDS.get(room, set()) | ({"steps"} if room in STEPS else set())
+    allowed |= {"contract", "registry"} if room in KINDS else set()
     wrong = []
     for entry in entries:
         name = entry.removesuffix("/").removesuffix(".py")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.layout import model_writes
@@ -98,3 +100,14 @@ def test_a_write_is_at_home_only_in_the_actions_of_its_own_room():
     assert not at("deliveries/queries.py", "deliveries.Delivery")
     assert not at("pipelines/actions.py", "deliveries.Delivery")
     assert not at("entrypoints/api/actions.py", "apps.App")
+
+
+def test_one_function_locks_an_app():
+    """``apps.actions.lock_app``, or ``lock_apps`` for several: they know the order, and say so when an app is gone."""
+    raw = re.compile(r"\bApp\.objects\s*\.\s*select_for_update")
+    found = [
+        str(path.relative_to(model_writes.SRC))
+        for path in sorted((model_writes.SRC / "greenroom").rglob("*.py"))
+        if raw.search(path.read_text())
+    ]
+    assert found == ["greenroom/apps/actions/__init__.py"]

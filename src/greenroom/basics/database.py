@@ -5,7 +5,7 @@ It recognises errors by their PEP 249 names, which Django and psycopg share, and
 
 from __future__ import annotations
 
-from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError, PlatformError
+from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
 
 LOST = frozenset({"OperationalError", "InterfaceError"})
 MET = frozenset({"40001", "40P01", "23503", "23505"})
@@ -56,15 +56,7 @@ class MetError(ConflictError):
 
 
 def judged(error: BaseException) -> GreenroomError | None:
-    """Return the answer to an error of psycopg or Django, or to an app that is gone. None for all other errors, which
-    are Greenroom's own faults.
-    """
-    if type(error).__qualname__ == "App.DoesNotExist":
-        return NotFoundError(
-            "Couldn't find that app: it was destroyed meanwhile.",
-            hint="heroku apps lists the apps that you may see",
-            resource="app",
-        )
+    """Return the answer to an error of psycopg or Django; None for all others, which are Greenroom's own faults."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if not names & {"DatabaseError", "InterfaceError"}:
         return None

@@ -12,6 +12,7 @@ from greenroom.app_migrations.queries import known_state, migrated_since, of_rel
 from greenroom.app_migrations.queries.rehearsals import outlook, overridden
 from greenroom.app_migrations.rules.rehearsal_policy import Outlook
 from greenroom.apps.models import App
+from greenroom.apps.queries import gone
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError
 from greenroom.basics.ids import is_uuid
@@ -252,7 +253,9 @@ def _required(app: App, slug: Slug | None) -> tuple[str, ...]:
 
 def paused(app_id: UUID) -> bool:
     """Whether automatic deployment of the app is paused at this moment."""
-    app = App.objects.get(pk=app_id)
+    app = App.objects.filter(pk=app_id).first()
+    if app is None:
+        raise gone()
     return rules.is_paused(app.deploy_paused, app.deploy_paused_until, clock.now())
 
 

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids, logfile, outgoing
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
@@ -34,7 +35,7 @@ def add(*, actor: Actor, app: App, home: Path, url: str, allowed: Sequence[outgo
     """A drain that begins with the next line. UserError for a URL that cannot be one, ConflictError for one that is
     there.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     bare, secret = split_secret(url)
     _refuse(url, bare, allowed)
     if app.log_drains.filter(url=bare).exists():

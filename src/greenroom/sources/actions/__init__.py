@@ -19,6 +19,7 @@ from django.db import IntegrityError, transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock, ids, outgoing
 from greenroom.basics.errors import ConflictError, NotFoundError, PlatformError, UserError
@@ -59,7 +60,7 @@ def set_source(
 
     Another host forgets the credentials of the one before: they are its own. UserError for what cannot be.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     place = _place(wish.url, allowed)
     row = Source.objects.filter(app=app).first()
     secret = "" if row else ids.new_secret(24)

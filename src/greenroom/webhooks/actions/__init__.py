@@ -10,6 +10,7 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import outgoing
 from greenroom.basics.errors import UserError
@@ -37,7 +38,7 @@ def add(
     """A webhook and its signing secret, which is shown this once; a random one when none is given. UserError for what
     cannot be.
     """
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     if app.webhooks.count() >= MAX_WEBHOOKS:
         raise UserError(
             f"{app.name} has {MAX_WEBHOOKS} webhooks, and more are not possible.", hint="heroku webhooks:remove ID"

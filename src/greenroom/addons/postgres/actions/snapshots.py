@@ -21,6 +21,7 @@ from greenroom.accounts.rules import Actor
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import rules
 from greenroom.addons.postgres.drivers import dumps, server
+from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, UserError
@@ -111,7 +112,7 @@ def _record(
 
 def next_number(app: App) -> int:
     """The next number of the app's snapshots and restores; call it inside the transaction that uses it."""
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)
+    lock_app(app.pk)
     tops = [
         model.objects.filter(addon__app=app).aggregate(top=Max("number"))["top"] or 0 for model in (Snapshot, Restore)
     ]
