@@ -19,9 +19,9 @@ from greenroom.addons.postgres.drivers import server
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError
 from greenroom.config_vars import queries as config
+from greenroom.deliveries.actions import addon_lifecycle as resources
 from greenroom.deliveries.actions import app_lifecycle, create_app
 from greenroom.engine.memory import MemoryEngine
-from greenroom.entrypoints.api import resources
 from tests.meeting import Aside, while_it_is_changed
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -21,9 +21,10 @@ from greenroom.addons.postgres import actions
 from greenroom.addons.postgres.actions import restores, snapshots
 from greenroom.addons.postgres.queries import url_of
 from greenroom.config_vars import queries as config
+from greenroom.deliveries.actions import addon_lifecycle as resources
 from greenroom.deliveries.actions import create_app
 from greenroom.engine.memory import MemoryEngine
-from greenroom.entrypoints.api import resources, routing
+from greenroom.entrypoints.api import routing
 from greenroom.entrypoints.api.drivers import use_engine
 from greenroom.releases.models import Release
 

@@ -7,9 +7,9 @@ import pytest
 from greenroom.addons.models import Addon, Restore
 from greenroom.addons.postgres.queries import url_of
 from greenroom.app_migrations import actions as migrations
+from greenroom.deliveries.actions.addon_lifecycle import create
 from greenroom.dynos.models import Dyno
 from greenroom.entrypoints.api import views_pg
-from greenroom.entrypoints.api.resources import create
 from greenroom.releases.models import Release
 from tests.api.test_data import client_of, place, send, store  # noqa: F401 -- fixtures
 

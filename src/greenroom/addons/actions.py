@@ -138,3 +138,14 @@ def give_up(*, actor: Actor, addon: Addon) -> list[Attachment]:
     audit(actor=actor, action="addon.destroy", app=addon.app, detail={"addon": addon.name})
     addon.state = "deprovisioning"
     return attachments
+
+
+def note_provisioned(addon: Addon) -> None:
+    """The add-on is made, and the apps that see it have its config vars."""
+    Addon.objects.filter(pk=addon.pk, state="provisioning").update(state="provisioned")
+    addon.state = "provisioned"
+
+
+def forget(addon: Addon) -> None:
+    """Delete the row of an add-on that was to be destroyed and of which nothing is left."""
+    Addon.objects.filter(pk=addon.pk, state="deprovisioning").delete()

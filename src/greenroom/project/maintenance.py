@@ -22,10 +22,10 @@ from greenroom.builds.drivers import leftovers
 from greenroom.builds.drivers.cache_budget import Janitor
 from greenroom.checks import steps as checks
 from greenroom.deliveries import actions
+from greenroom.deliveries.actions import addon_lifecycle as resources
 from greenroom.deliveries.actions import app_lifecycle
 from greenroom.deliveries.actions.retention import Collector
 from greenroom.engine.contract import Engine
-from greenroom.entrypoints.api import resources
 from greenroom.git.actions import reconcile
 from greenroom.git.drivers import source_archives
 from greenroom.logs.drivers.router_log import RouterLogTail

@@ -11,7 +11,8 @@ from greenroom.addons.models import Addon, Attachment
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise, visible
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UserError
-from greenroom.entrypoints.api import resources, shapes, shapes_data
+from greenroom.deliveries.actions import addon_lifecycle as resources
+from greenroom.entrypoints.api import shapes, shapes_data
 from greenroom.entrypoints.api.listing import NAMED, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 

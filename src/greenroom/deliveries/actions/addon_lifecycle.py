@@ -1,4 +1,4 @@
-"""Add-ons with the config vars that they bring: what ``deliveries.lifecycle`` is for whole apps. Each door is one
+"""Add-ons with the config vars that they bring: what ``app_lifecycle`` is for whole apps. Each door is one
 transaction of rows;
 what stands outside of them (a database to make or to drop) is finished by ``heal`` after a kill. Who makes or drops one
 is alone with the app.
@@ -61,8 +61,7 @@ def _complete(actor: Actor, addon: Addon, home: Path) -> None:
         for row in addon.attachments.select_related("app"):
             text = f"Attach {row.name} ({addon.name})"
             attach_config(actor=actor, app=row.app, home=home, values={f"{row.name}_URL": url}, description=text)
-        Addon.objects.filter(pk=addon.pk, state="provisioning").update(state="provisioned")
-    addon.state = "provisioned"
+        actions.note_provisioned(addon)
 
 
 @transaction.atomic
@@ -104,7 +103,7 @@ def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
 
 def _drop(addon: Addon) -> None:
     postgres.deprovision(addon=addon)
-    Addon.objects.filter(pk=addon.pk, state="deprovisioning").delete()
+    actions.forget(addon)
 
 
 def _unset(actor: Actor, attachments: list[Attachment], home: Path) -> None:
