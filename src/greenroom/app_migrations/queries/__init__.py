@@ -35,7 +35,7 @@ def known_state(release: Release) -> MigrationState | None:
 
 
 def framework(release: Release) -> str:
-    """Which kind of migrations the release's code has: ``django``, ``alembic`` or none."""
+    """The framework of the migrations that the release's code has; empty for none."""
     slug = release.slug
     return (
         rules.framework_of(is_django=slug.is_django, packages=slug.manifest.get("package_sizes") or ()) if slug else ""
