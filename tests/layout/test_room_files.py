@@ -27,16 +27,14 @@ FOLDERS_ONLY = {"drivers", "inside", "migrations"}
 STEPS = {"builds", "checks", "deliveries"}
 """Rooms with ``steps``: long work in steps that may be repeated; a loop, often of a higher room, takes the next one."""
 
-KINDS = {"checks": {"builtin"}, "addons": {"postgres"}}
-"""Folders that stand for one kind of several; the contract and the registry of a kind stand beside them."""
-
-OTHERS_LOOPS = {
-    # "The house is what its plan says": these rooms' parts give their loops the one name. Nothing may be added.
-    "logs/loop.py": "DrainTurn",
-    "sources/loop/__init__.py": "SourceTurn",
-    "sources/loop/reports.py": "ReportTurn",
-    "webhooks/loop.py": "WebhookTurn",
+KINDS = {
+    "checks": {"builtin"},
+    "addons": {"postgres"},
+    "app_migrations": {"frameworks"},
+    "sources": {"forges"},
+    "webhooks": {"channels"},
 }
+"""Folders that stand for one kind of several; the contract and the registry of a kind stand beside them."""
 
 
 def _rooms() -> list[Path]:
@@ -85,7 +83,6 @@ def test_every_exception_is_needed():
         f"{room}/{kind}" for room, kinds in KINDS.items() for kind in kinds if not (ROOT / room / kind).is_dir()
     ] == []
     assert [room for room in STEPS if not list((ROOT / room).glob("steps*"))] == []
-    assert [path for path, name in OTHERS_LOOPS.items() if name not in _turners(ROOT / path)] == []
 
 
 def _turners(path: Path) -> list[str]:
@@ -105,10 +102,8 @@ def _loop_files(room: Path) -> list[Path]:
 def test_each_loop_is_called_loop_and_turns():
     """``<room>/loop.py``, or ``loop/__init__.py``; a second loop of a room is another module of its package."""
     for room in _rooms():
-        files = _loop_files(room)
-        if files:
-            path = files[0]
-            assert _turners(path) == [OTHERS_LOOPS.get(str(path.relative_to(ROOT)), "Loop")], path
+        for path in _loop_files(room)[:1]:
+            assert _turners(path) == ["Loop"], path
 
 
 def test_the_worker_runs_each_loop_of_a_room():
@@ -124,6 +119,6 @@ def test_only_the_worker_makes_loops():
         for path in sorted(ROOT.rglob("*.py"))
         if "engine" not in path.relative_to(ROOT).parts  # its shim has an asyncio-free event loop of its own
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"Loop", *OTHERS_LOOPS.values()}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Loop"
     ]
     assert set(makers) == {"project/worker.py"}

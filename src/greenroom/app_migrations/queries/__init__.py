@@ -99,7 +99,7 @@ def rehearsal_of(release: Release) -> Rehearsal | None:
     return row if row and state and state.status != "error" and row.pending == state.pending else None
 
 
-def rehearsals(app: App) -> QuerySet[Rehearsal]:
+def rehearsals_of(app: App) -> QuerySet[Rehearsal]:
     """The app's rehearsals, whatever came of them, newest first."""
     return Rehearsal.objects.filter(app=app).select_related("app", "release", "previous").order_by("-number")
 
