@@ -58,7 +58,9 @@ def list_rehearsals(call: Call) -> Listing:
 def get_rehearsal(call: Call) -> dict[str, Any]:
     """One rehearsal by its number, with the whole report."""
     text = call.params["rehearsal"]
-    row = queries.rehearsals_of(call.app).filter(number=int(text)).first() if text.isdecimal() and len(text) < 9 else None
+    row = (
+        queries.rehearsals_of(call.app).filter(number=int(text)).first() if text.isdecimal() and len(text) < 9 else None
+    )
     if row is None:
         raise NotFoundError(
             "Couldn't find that rehearsal.", hint=f"greenroom migrations -a {call.app.name}", resource="rehearsal"
