@@ -64,7 +64,7 @@ def record(folder: Path, url: str, job: dict | None = None, *, program: str = sy
     out.mkdir(exist_ok=True)
     (out / recorder.FILE).unlink(missing_ok=True)
     argv = [program, "-", str(out)]
-    text = recorder.script({"job": "forward", "budget": 60, **(job or {})})
+    text = recorder.script("django", {"job": "forward", "budget": 60, **(job or {})})
     variables = environment(DATABASE_URL=url, SECRET_KEY="x", **env)
     done = subprocess.run(argv, input=text, cwd=folder, env=variables, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr.decode()

@@ -15,7 +15,7 @@ from django.conf import settings as greenroom_settings
 from greenroom.addons.postgres import actions as postgres
 from greenroom.addons.postgres.queries import forward
 from greenroom.app_migrations.drivers.probes import answer, probe_spec_parts
-from greenroom.app_migrations.inside.django_probe import settings_module
+from greenroom.app_migrations.frameworks.django.inside.probe import settings_module
 from greenroom.buildpacks.rules.dyno_environment import runtime_env
 from greenroom.engine.contract import DynoSpec, DynoState, scratch_folder
 from greenroom.slugs.queries import mounts

@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from greenroom.app_migrations.drivers.probes import FRAMEWORKS, probe_spec_parts
+from greenroom.app_migrations import frameworks
+from greenroom.app_migrations.drivers.probes import probe_spec_parts
 from tests.app_migrations.recording import APP, database, migration
 from tests.checks.dyno_side import BIN, environment, write
 
@@ -121,7 +122,7 @@ class Alembic(Django):
         self.add("c3")
 
 
-@pytest.fixture(params=[Django, Alembic], ids=FRAMEWORKS)
+@pytest.fixture(params=[Django, Alembic], ids=frameworks.names())
 def kind(request, tmp_path):
     """(the framework's name, an app of it with nothing applied)."""
     with database() as url:

@@ -118,9 +118,10 @@ def test_what_takes_a_plan_back_names_the_migration_before_it_app_by_app_backwar
         {"name": "pay.0001_initial", "parent": "", "reversible": True},
         {"name": "shop.0004_b", "parent": "0003_a", "reversible": True},
     ]
-    assert undo(plan) == ["shop 0002_z", "pay zero"]
-    assert undo([*plan, {"name": "pay.0002_x", "parent": "0001_initial", "reversible": False}]) == []
-    assert undo([{"name": "b2 price"}]) == [], "Alembic's revisions, and what was asked by an older probe"
+    assert undo("django", plan) == ["shop 0002_z", "pay zero"]
+    assert undo("django", [*plan, {"name": "pay.0002_x", "parent": "0001_initial", "reversible": False}]) == []
+    assert undo("alembic", [{"name": "b2 price"}]) == []
+    assert undo("django", [{"name": "shop.0002_price"}]) == [], "asked by an older probe"
 
 
 def test_a_migrate_inside_a_shell_line_is_said_to_run_without_the_net():

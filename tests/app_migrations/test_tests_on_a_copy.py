@@ -45,7 +45,13 @@ def run(folder, url, command=None, **env):
     variables = environment(DATABASE_URL=url, SECRET_KEY="x", **env)
     argv = [sys.executable, "-", str(out)]
     subprocess.run(
-        argv, input=recorder.tests_script(job), cwd=folder, env=variables, capture_output=True, check=True, timeout=120
+        argv,
+        input=recorder.tests_script("django", job),
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        check=True,
+        timeout=120,
     )
     found = json.loads((out / "tests.json").read_text())
     return found["state"], found["detail"]

@@ -27,7 +27,13 @@ FOLDERS_ONLY = {"drivers", "inside", "migrations"}
 STEPS = {"builds", "checks", "deliveries"}
 """Rooms with ``steps``: long work in steps that may be repeated; a loop, often of a higher room, takes the next one."""
 
-KINDS = {"checks": {"builtin"}, "addons": {"postgres"}, "sources": {"forges"}, "webhooks": {"channels"}}
+KINDS = {
+    "checks": {"builtin"},
+    "addons": {"postgres"},
+    "app_migrations": {"frameworks"},
+    "sources": {"forges"},
+    "webhooks": {"channels"},
+}
 """Folders that stand for one kind of several; the contract and the registry of a kind stand beside them."""
 
 
@@ -97,9 +103,7 @@ def _loop_files(room: Path) -> list[Path]:
 def test_each_loop_is_called_loop_and_turns():
     """``<room>/loop.py``, or ``loop/__init__.py``; a second loop of a room is another module of its package."""
     for room in _rooms():
-        files = _loop_files(room)
-        if files:
-            path = files[0]
+        for path in _loop_files(room)[:1]:
             assert _turners(path) == ["Loop"], path
 
 

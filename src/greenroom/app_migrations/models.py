@@ -24,7 +24,7 @@ class MigrationState(models.Model):
     statements} of each pending
     one; rows: {table: rows} of the tables that the plan alters.
     about: {vendor, debug, insecure_key, wsgi, page} of the settings and the health path, see ``probe.Answer``.
-    framework: ``django`` or ``alembic``.
+    framework: name of a framework.
     """
 
     release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="migration_state")

@@ -94,7 +94,7 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
         MigrationState.objects.filter(pk=state.pk).update(probe=state.probe, probes=state.probes)
     slug = state.release.slug
     path = (slug.settings.get("health_path") if slug else "") or "/"
-    parts = probe_spec_parts(state.framework or "django", (path, hostnames(state.app)[0]))
+    parts = probe_spec_parts(state.framework, (path, hostnames(state.app)[0]))
     order = errand(
         release=state.release,
         name=state.probe,

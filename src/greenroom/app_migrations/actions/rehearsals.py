@@ -21,9 +21,9 @@ from greenroom.addons.postgres import queries as databases
 from greenroom.addons.postgres.drivers import clones, server
 from greenroom.app_migrations.drivers.rehearsal import COPYING, PREFIX, BusyError, Run, busy, prefix_of
 from greenroom.app_migrations.models import Rehearsal
-from greenroom.app_migrations.queries import framework, of_release, rehearsal_of
-from greenroom.app_migrations.queries.rehearsals import before, mode, required
-from greenroom.app_migrations.rules import is_migrate, rehearsal_text
+from greenroom.app_migrations.queries import of_release, rehearsal_of
+from greenroom.app_migrations.queries.rehearsals import before, can_rehearse, mode, required
+from greenroom.app_migrations.rules import is_migrate, not_rehearsed, rehearsal_text
 from greenroom.app_migrations.rules import rehearsal as rules
 from greenroom.app_migrations.rules.rehearsal_policy import OFF
 from greenroom.apps.actions import lock_app
@@ -57,8 +57,8 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     where = f"greenroom migrations -a {app.name}"
     if databases.of_app(app) is None:
         raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
-    if framework(release) != "django":
-        raise ConflictError("Only Django's migrations are rehearsed.", hint=where)
+    if not can_rehearse(release):
+        raise ConflictError(not_rehearsed(), hint=where)
     state = of_release(release)
     if state is None or state.status != "ok":
         why = f": {state.detail}" if state and state.detail else ""

@@ -1,24 +1,24 @@
-"""The migration probe: a script that a dyno of a release runs, and what its answer means. One folder for each
-framework.
+"""The migration probe: a script of the app's framework that a dyno of a release runs, and what its answer means.
 
 It is handed to the slug's own Python on standard input, so that nothing has to be installed or mounted for it.
 """
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from greenroom.app_migrations import frameworks
+from greenroom.app_migrations.frameworks.kind import Framework
 from greenroom.checks.builtin.results import read_json, why_ended
 from greenroom.engine.contract import DynoState, Mount, scratch_folder
 
 OUT = "/greenroom/out"
 ANSWER = "probe.json"
 STATUSES = ("ok", "error", "none")
-FRAMEWORKS = ("django", "alembic")
-"""Names of the folders beside this file, in the order in which an app's framework is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,16 @@ class Answer:
 
 @lru_cache
 def _script(framework: str) -> bytes:
-    return (Path(__file__).parent.parent / "inside" / f"{framework}_probe.py").read_bytes()
+    found = frameworks.find(framework)
+    return program(found, found.probe).read_bytes()
 
 
-def probe_spec_parts(framework: str = "django", asked: tuple[str, ...] = ()) -> ProbeParts:
+def program(framework: Framework, path: str) -> Path:
+    """A program of the framework, which its folder has for dynos."""
+    return Path(inspect.getfile(type(framework))).parent / path
+
+
+def probe_spec_parts(framework: str = "", asked: tuple[str, ...] = ()) -> ProbeParts:
     """The probe's parts. asked: the health path and the host name of the app."""
     parts = parts_of(_script(framework))
     return replace(parts, command=(*parts.command, *asked))

@@ -10,6 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from greenroom.app_migrations import frameworks
+from greenroom.app_migrations.drivers.probes import program
+from greenroom.app_migrations.frameworks.kind import Framework, Rehearsal
 from greenroom.basics import health_check
 from greenroom.checks.builtin.results import read_json, why_ended
 from greenroom.engine.contract import DynoState, scratch_folder
@@ -17,8 +20,6 @@ from greenroom.engine.contract import DynoState, scratch_folder
 FILE = "rehearsal.json"
 PACKAGE = "greenroom_recorder"
 INSIDE = Path(__file__).parent.parent / "inside"
-HERE = INSIDE / "recorder"
-PROBE = INSIDE / "django_probe.py"
 LOADER = """import json, sys, types
 sys.dont_write_bytecode = True
 def load(name, source, package):
@@ -34,8 +35,14 @@ def load(name, source, package):
 
 
 CELL = INSIDE / "web_probe.py"
-TESTS = INSIDE / "tests_on_schema.py"
 PLAN = INSIDE.parent.parent / "checks" / "inside" / "plan.py"
+
+
+def _rehearsed(framework: str) -> tuple[Framework, Rehearsal]:
+    found = frameworks.find(framework)
+    if found.rehearsal is None:
+        raise ValueError(f"{found.title} cannot be rehearsed")
+    return found, found.rehearsal
 
 
 @lru_cache
@@ -54,8 +61,9 @@ def cell_script(job: Mapping[str, Any]) -> bytes:
 
 
 @lru_cache
-def _tests_sources() -> str:
-    named = {"probe": PROBE, "plan": PLAN, "cell": CELL, "tests": TESTS}
+def _tests_sources(framework: str) -> str:
+    found, programs = _rehearsed(framework)
+    named = {"probe": program(found, found.probe), "plan": PLAN, "cell": CELL, "tests": program(found, programs.tests)}
     return (
         LOADER
         + "\n".join(f"{name} = load({f'greenroom_{name}'!r}, {path.read_text()!r}, '')" for name, path in named.items())
@@ -63,25 +71,28 @@ def _tests_sources() -> str:
     )
 
 
-def tests_script(job: Mapping[str, Any]) -> bytes:
+def tests_script(framework: str, job: Mapping[str, Any]) -> bytes:
     """The text for a dyno that runs an app's tests on a copy. job: {command, database, seconds}."""
-    return (_tests_sources() + f"tests.main(sys.argv, json.loads({json.dumps(job)!r}), plan, probe, cell)\n").encode()
+    return (
+        _tests_sources(framework) + f"tests.main(sys.argv, json.loads({json.dumps(job)!r}), plan, probe, cell)\n"
+    ).encode()
 
 
 @lru_cache
-def _sources() -> str:
+def _sources(framework: str) -> str:
+    found, programs = _rehearsed(framework)
     package, probe = repr(PACKAGE), repr("greenroom_probe")
     lines = [f"load({package}, '', {package})"]
-    for name in ("catalogue", "watch", "recorder"):
-        lines.append(f"load({f'{PACKAGE}.{name}'!r}, {(HERE / f'{name}.py').read_text()!r}, {package})")
-    lines.append(f"probe = load({probe}, {PROBE.read_text()!r}, '')")
+    for path in (program(found, name) for name in programs.recorder):
+        lines.append(f"recorder = load({f'{PACKAGE}.{path.stem}'!r}, {path.read_text()!r}, {package})")
+    lines.append(f"probe = load({probe}, {program(found, found.probe).read_text()!r}, '')")
     return LOADER + "\n".join(lines) + "\n"
 
 
-def script(job: Mapping[str, Any]) -> bytes:
+def script(framework: str, job: Mapping[str, Any]) -> bytes:
     """The text for the dyno's standard input. job: as ``Recorder`` takes it; it must hold no secrets."""
-    call = f"sys.modules['{PACKAGE}.recorder'].main(sys.argv, json.loads({json.dumps(job)!r}), probe)\n"
-    return (_sources() + call).encode()
+    call = f"recorder.main(sys.argv, json.loads({json.dumps(job)!r}), probe)\n"
+    return (_sources(framework) + call).encode()
 
 
 def answer(*, home: Path, state: DynoState) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class Run:
         self, rehearsal: Rehearsal, addon: Addon, engine: Engine, home: Path, note: Callable[[str], None]
     ) -> None:
         self.rehearsal, self.addon, self.engine, self.home, self.note = rehearsal, addon, engine, home, note
+        self.framework = queries.framework(rehearsal.release)
         self.until = time.monotonic() + BUDGET
         self.cells: dict[str, dict[str, Any]] = {}
         self.tests: dict[str, dict[str, Any]] = {"old_old": {}, "old_new": {}}
@@ -219,10 +220,10 @@ class Run:
             "database": url.rpartition("/")[2],
             "seconds": min(TESTS_SECONDS, self._left()),
         }
-        order = self._order(release, part, recorder.tests_script(job))
+        order = self._order(release, part, recorder.tests_script(self.framework, job))
         config = environment.of_tests(
             app_json=release.slug.app_json,
-            is_django=True,
+            is_django=release.slug.is_django,
             database_url=url,
             marks={"CI": "true"},
             settings=environment.seen(release.app, self.home),
@@ -239,7 +240,9 @@ class Run:
 
     def _record(self, step: str, job: dict[str, Any]) -> dict[str, Any]:
         self.note(step)
-        order = self._order(self.rehearsal.release, job["job"], recorder.script({**job, "budget": self._left()}))
+        order = self._order(
+            self.rehearsal.release, job["job"], recorder.script(self.framework, {**job, "budget": self._left()})
+        )
         found = recorder.answer(home=self.home, state=self._through(order))
         self.engine.forget(order.id)
         return found

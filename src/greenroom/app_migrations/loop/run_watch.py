@@ -20,7 +20,7 @@ from django.db import connections
 
 from greenroom.addons.postgres import queries as databases
 from greenroom.addons.postgres.drivers import server
-from greenroom.app_migrations import actions, queries, rules
+from greenroom.app_migrations import actions, frameworks, queries, rules
 from greenroom.app_migrations.models import MigrationRun
 
 log = logging.getLogger(__name__)
@@ -39,17 +39,7 @@ LOCKS = (
     " n.nspname !~ '^pg_' AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname ="
     " pg_catalog.current_database())"
 )
-APPLIED = {
-    "django": (
-        "SELECT id::bigint, app || '.' || name, extract(epoch FROM applied)::float8 FROM public.django_migrations ORDER"
-        " BY id"
-    ),
-    "alembic": (
-        "SELECT 0::bigint, version_num::text, extract(epoch FROM clock_timestamp())::float8 FROM public.alembic_version"
-        " ORDER BY 2"
-    ),
-}
-OWN = frozenset({"django_migrations", "alembic_version"})
+LEDGERS = frozenset(framework.ledger for framework in frameworks.every())
 
 
 class Ledger:
@@ -62,7 +52,7 @@ class Ledger:
     def saw(self, locks: set[tuple[str, str]], seconds: float) -> None:
         """These locks were held for so long."""
         for key in locks:
-            if key[0] not in OWN:
+            if key[0] not in LEDGERS:
                 self.held[key] += seconds
 
     def applied(self, names: list[tuple[str, float]]) -> None:
@@ -88,7 +78,7 @@ class Watcher(threading.Thread):
     def __init__(self, run: MigrationRun) -> None:
         super().__init__(name=f"watch {run.pk}", daemon=True)
         self.run_id, self.session = run.pk, rules.session_name(run.app.id.hex)
-        self.query = APPLIED[queries.framework(run.release) or "django"]
+        self.framework = frameworks.find(queries.framework(run.release))
         known = list((run.actual or {}).get("migrations") or ())
         self.app, self.began, self.names = run.app, run.created_at.timestamp(), {one["name"] for one in known}
         self.ledger = Ledger(self.began, known)
@@ -113,7 +103,7 @@ class Watcher(threading.Thread):
             before = {
                 name
                 for _, name, ended in self._rows(connection)
-                if ended < self.began or self.query == APPLIED["alembic"]
+                if ended < self.began or not self.framework.keeps_dates
             }
             self._look_on(connection, before - self.names)
 
@@ -150,7 +140,7 @@ class Watcher(threading.Thread):
     def _rows(self, connection: psycopg.Connection) -> list[Any]:
         """What has been applied, oldest first; nothing when there is no such table yet or somebody holds it locked."""
         try:
-            return connection.execute(self.query).fetchall()
+            return connection.execute(self.framework.applied).fetchall()
         except psycopg.Error:
             return []
 

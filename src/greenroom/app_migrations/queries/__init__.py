@@ -35,7 +35,7 @@ def known_state(release: Release) -> MigrationState | None:
 
 
 def framework(release: Release) -> str:
-    """Which kind of migrations the release's code has: ``django``, ``alembic`` or none."""
+    """The framework of the migrations that the release's code has; empty for none."""
     slug = release.slug
     return (
         rules.framework_of(is_django=slug.is_django, packages=slug.manifest.get("package_sizes") or ()) if slug else ""
@@ -99,7 +99,7 @@ def rehearsal_of(release: Release) -> Rehearsal | None:
     return row if row and state and state.status != "error" and row.pending == state.pending else None
 
 
-def rehearsals(app: App) -> QuerySet[Rehearsal]:
+def rehearsals_of(app: App) -> QuerySet[Rehearsal]:
     """The app's rehearsals, whatever came of them, newest first."""
     return Rehearsal.objects.filter(app=app).select_related("app", "release", "previous").order_by("-number")
 

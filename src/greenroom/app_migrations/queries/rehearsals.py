@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from greenroom.addons.postgres import queries as databases
+from greenroom.app_migrations import frameworks
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.app_migrations.queries import framework, known_state, rehearsal_of
 from greenroom.app_migrations.rules import rehearsal, rehearsal_policy
@@ -45,15 +46,19 @@ def overridden(release: Release, *, since: datetime | None = None) -> bool:
     return any(key(name) == REHEARSAL for names in rows for name in names)
 
 
+def can_rehearse(release: Release) -> bool:
+    """Whether the release's framework has the programs for a rehearsal."""
+    name = framework(release)
+    return bool(name) and frameworks.find(name).rehearsal is not None
+
+
 def outlook(release: Release) -> Outlook:
     """What the rehearsal of what is pending says for the release's way to the traffic."""
     state = known_state(release)
     if state is None or not state.pending or mode(release) != rehearsal_policy.BEFORE or overridden(release):
         return Outlook()
     row = Rehearsal.objects.filter(release=release, pending=state.pending).order_by("-number").first()
-    possible = (
-        framework(release) == "django" and before(release) is not None and databases.of_app(release.app) is not None
-    )
+    possible = can_rehearse(release) and before(release) is not None and databases.of_app(release.app) is not None
     return rehearsal_policy.outlook(
         required=required(release),
         possible=possible,

@@ -1,19 +1,13 @@
-"""Recognises a human's migrate command, Django's or Alembic's, and says what the radar has found."""
+"""Recognises a user's migrate command, in the words of any framework, and says what the radar has found."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenroom.app_migrations import frameworks
 from greenroom.buildpacks.rules.release_commands import migrates
-
-ABOUT = ("migrate", "showmigrations", "sqlmigrate")
-"""Django's commands that speak of the code's migrations."""
-ABOUT_REVISIONS = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "stamp")
-"""Alembic's."""
-
 
 LOCK_SECONDS, STATEMENT_MINUTES = 5, 15
 """How long a human's migrate waits for a lock while requests queue behind it, and how long one of its statements may
@@ -38,16 +32,9 @@ def session_name(app: str) -> str:
 
 
 def is_migrate(command: str) -> bool:
-    """Whether the command is Django's migrate or Alembic's upgrade or downgrade: decided on its words, never on shell
-    text.
-
-    What only lists or prints counts as no migrate.
-    """
-    words = _management(command)
-    if words:
-        return words[:1] == ["migrate"] and not {"--plan", "--check", "--help"} & set(words)
-    words = _alembic(command)
-    return words[:1] in (["upgrade"], ["downgrade"]) and not {"--sql", "--help", "-h"} & set(words)
+    """Whether the command runs migrations: decided on its words, never on shell text. Listing and printing is none."""
+    found = frameworks.recognised(command)
+    return found is not None and found[0].is_migrate(found[1])
 
 
 def without_net(command: str) -> str:
@@ -63,13 +50,26 @@ def without_net(command: str) -> str:
 
 
 def migrate_command(framework: str) -> str:
-    """What a human types to run all that is pending."""
-    return "alembic upgrade head" if framework == "alembic" else "python manage.py migrate"
+    """The command that runs all pending migrations."""
+    return frameworks.find(framework).migrate
 
 
 def framework_of(*, is_django: bool, packages: Iterable[str]) -> str:
-    """Which kind of migrations a slug has: ``django``, ``alembic`` or none. What is in both is Django's."""
-    return "django" if is_django else "alembic" if "alembic" in packages else ""
+    """The framework of a slug's migrations; empty for none. Django's come first in a slug that has several."""
+    return frameworks.of_code(is_django=is_django, packages=packages)
+
+
+def no_framework() -> str:
+    """The sentence for code without any known migrations."""
+    first, *others = [framework.title for framework in frameworks.every()]
+    rest = "".join(f" nor {title}'s" for title in others)
+    return f"Its code has neither {first}'s migrations{rest}."
+
+
+def not_rehearsed() -> str:
+    """The sentence for a rehearsal of a framework that cannot be rehearsed."""
+    titles = [f"{framework.title}'s" for framework in frameworks.every() if framework.rehearsal]
+    return f"Only {' and '.join(titles)} migrations are rehearsed."
 
 
 @dataclass(frozen=True)
@@ -122,19 +122,9 @@ def stops_rollback(policy: Mapping[str, Any], *, proven: bool, agreed: bool, for
     return chosen
 
 
-def undo(plan: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Words for Django's ``migrate`` that take the plan back, the last app first: ``shop 0002_price`` or ``shop zero``.
-
-    Nothing when a step cannot be undone, or its place in the order is not known.
-    """
-    found: dict[str, str] = {}
-    for step in plan:
-        app, _, _ = str(step.get("name")).partition(".")
-        if step.get("reversible") is False or "parent" not in step:
-            return []
-        before = found.pop(app, str(step["parent"]) or "zero")
-        found[app] = before
-    return [f"{app} {before}" for app, before in reversed(found.items())]
+def undo(framework: str, plan: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Words for the framework's migrate command that take the plan back, in order; empty if that is not possible."""
+    return frameworks.find(framework).undo(plan)
 
 
 def clashing(conflicts: Mapping[str, Sequence[str]]) -> str:
@@ -147,51 +137,13 @@ def may_change(command: str, pending: Sequence[str] | None) -> bool:
 
     A plain migrate with nothing pending changes nothing; one with other words may go backwards.
     """
-    words = [word for word in _management(command) if word not in ("--noinput", "--no-input")]
-    plain = words == ["migrate"] or _alembic(command) in (["upgrade", "head"], ["upgrade", "heads"])
-    return is_migrate(command) and (pending is None or bool(pending) or not plain)
+    found = frameworks.recognised(command)
+    if found is None or not found[0].is_migrate(found[1]):
+        return False
+    return pending is None or bool(pending) or not found[0].runs_pending(found[1])
 
 
 def is_about_migrations(command: str) -> bool:
     """Whether the command runs or shows migrations, so that it has to be run with the code that has them."""
-    words, revisions = _management(command), _alembic(command)
-    return (bool(words) and words[0] in ABOUT) or (bool(revisions) and revisions[0] in ABOUT_REVISIONS)
-
-
-def _words(command: str) -> list[str]:
-    """The words of a plain command; none when it is shell text."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return []
-    return [] if any(word in (";", "&&", "||", "|", "&") for word in words) else words
-
-
-def _alembic(command: str) -> list[str]:
-    """The words after ``alembic`` and its own options, of ``alembic ...`` or ``python -m alembic ...``; none for
-    anything else.
-    """
-    words = _words(command)
-    if words[1:3] == ["-m", "alembic"] and words[0].rpartition("/")[2].startswith("python"):
-        words = words[2:]
-    if not words or words[0].rpartition("/")[2] != "alembic":
-        return []
-    rest = words[1:]
-    while rest and rest[0].startswith("-"):
-        rest = rest[2:] if rest[0] in ("-c", "--config", "-n", "--name", "-x") else rest[1:]
-    return rest
-
-
-def _management(command: str) -> list[str]:
-    """The words after manage.py, django-admin or ``python -m django`` of a plain command; none for anything else."""
-    words = _words(command)
-    for number, word in enumerate(words):
-        if word.endswith("manage.py") or word.endswith("django-admin"):
-            return words[number + 1 :]
-        if (
-            word == "-m"
-            and words[number + 1 : number + 2] == ["django"]
-            and words[number - 1].rpartition("/")[2].startswith("python")
-        ):
-            return words[number + 2 :]
-    return []
+    found = frameworks.recognised(command)
+    return found is not None and found[0].is_about(found[1])

@@ -101,7 +101,7 @@ def _unpack(archive: str, folder: str, scanner: Scanner) -> Tree:
     tree = unpack(archive, folder, wanted=scanner.wanted)
     if tree.root:
         tree.files = {
-            path: text for path, text in tree.files.items() if path.startswith((f"{tree.root}/", ".semgrep/"))
+            path: text for path, text in tree.files.items() if path.startswith((f"{tree.root}/", *scanner.rules))
         }
     return tree
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from greenroom.accounts.models import Account, AuditEntry, Token
 from greenroom.app_migrations.models import MigrationRun, MigrationState
 from greenroom.app_migrations.queries.rehearsals import beside, foreseen
-from greenroom.app_migrations.rules import migrate_command, undo
+from greenroom.app_migrations.rules import migrate_command, no_framework, undo
 from greenroom.apps.models import App, Collaborator
 from greenroom.apps.queries import web_url
 from greenroom.basics.clock import heroku_time
@@ -307,9 +307,6 @@ def annotation(row: Annotation) -> dict[str, Any]:
     }
 
 
-NO_MIGRATIONS = "Its code has neither Django's migrations nor Alembic's."
-
-
 def migrations(
     state: MigrationState | None, version: int | None, runs: list[MigrationRun], *, held: bool, none: bool = False
 ) -> dict[str, Any]:
@@ -327,8 +324,8 @@ def migrations(
         "lacking": state.lacking if state else [],
         "command": migrate_command(state.framework if state else ""),
         "warnings": [vars(one) | {"line": one.line()} for one in foreseen(state)],
-        "undo": undo(state.plan) if state else [],
-        "detail": state.detail if state else NO_MIGRATIONS if none else "",
+        "undo": undo(state.framework, state.plan) if state else [],
+        "detail": state.detail if state else no_framework() if none else "",
         "probed_at": heroku_time(state.probed_at) if state else None,
         "held": held,
         "runs": [migration_run(run) for run in runs],

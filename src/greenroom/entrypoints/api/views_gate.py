@@ -186,7 +186,7 @@ def list_migrations(call: Call) -> dict[str, Any]:
     rollout = held or dynos.live(call.app)
     state = migrations.of_release(rollout.release) if rollout else None
     version = rollout.release.version if rollout else None
-    row = migrations.rehearsals(call.app).first()
+    row = migrations.rehearsals_of(call.app).first()
     newest = views_rehearsals.shape(row) if row else None
     none = rollout is not None and rollout.release.slug is not None and not migrations.framework(rollout.release)
     found = shapes.migrations(state, version, list(migrations.runs(call.app)[:20]), held=held is not None, none=none)

@@ -49,14 +49,16 @@ def rehearse(call: Call) -> Reply:
 @route("GET", "/apps/{app}/rehearsals", "view", paged="created_at", returns="[rehearsal]")
 def list_rehearsals(call: Call) -> Listing:
     """The app's rehearsals, newest first."""
-    return Listing(queries.rehearsals(call.app), each(shape), "-created_at", {"number": "number", **USUAL})
+    return Listing(queries.rehearsals_of(call.app), each(shape), "-created_at", {"number": "number", **USUAL})
 
 
 @route("GET", "/apps/{app}/rehearsals/{rehearsal}", "view", returns="rehearsal")
 def get_rehearsal(call: Call) -> dict[str, Any]:
     """One rehearsal by its number, with the whole report."""
     text = call.params["rehearsal"]
-    row = queries.rehearsals(call.app).filter(number=int(text)).first() if text.isdecimal() and len(text) < 9 else None
+    row = (
+        queries.rehearsals_of(call.app).filter(number=int(text)).first() if text.isdecimal() and len(text) < 9 else None
+    )
     if row is None:
         raise NotFoundError(
             "Couldn't find that rehearsal.", hint=f"greenroom migrations -a {call.app.name}", resource="rehearsal"

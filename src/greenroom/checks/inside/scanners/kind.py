@@ -64,6 +64,8 @@ class Scanner:
     service.
     wanted: which paths of a tree it reads. look: (folder of the tool, sources) -> Report; ScanError when it found
     nothing out.
+    rules: folders of the repository, with a slash behind, that hold the tool's own rules; the scanner gets them even if
+    the app is in another folder.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Scanner:
     wanted: Callable[[str], bool]
     look: Callable[[str, Sources], Report]
     network: bool = False
+    rules: tuple[str, ...] = ()
 
 
 def python(tool: str) -> str:

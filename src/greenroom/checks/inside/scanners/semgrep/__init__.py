@@ -70,4 +70,5 @@ SCANNER = Scanner(
     requirement="semgrep==1.182.0",
     wanted=lambda path: path.endswith(READ) or path.startswith(f"{RULES}/"),
     look=look,
+    rules=(f"{RULES}/",),
 )
