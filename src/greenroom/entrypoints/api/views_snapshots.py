@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from greenroom.accounts.rules import Actor
+from greenroom.addons import queries as addons
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import queries
 from greenroom.addons.postgres.actions import restores, snapshots
@@ -34,7 +35,7 @@ def release_version(app: App) -> int | None:
 
 def database_of(app: App) -> Addon:
     """The app's database. NotFoundError when it has none."""
-    addon = queries.of_app(app)
+    addon = addons.database_of(app)
     if addon is None:
         raise NotFoundError(
             f"{app.name} has no database.",
