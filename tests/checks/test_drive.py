@@ -546,8 +546,8 @@ def test_a_run_that_cannot_be_swept_away_does_not_keep_the_others(play, monkeypa
     scanned(play, CLEAN)
     with monkeypatch.context() as patch:
         patch.setattr(
-            steps.postgres,
-            "drop_throwaway",
+            steps.addons,
+            "drop_doubles",
             lambda label: (_ for _ in ()).throw(psycopg.errors.WrongObjectType("a template")),
         )
         assert [steps.sweep(engine=play.engine, limit=1) for _ in range(3)] == [0, 1, 0]
