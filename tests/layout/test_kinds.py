@@ -6,12 +6,9 @@ import ast
 from pathlib import Path
 
 SRC = Path(__file__).parent.parent.parent / "src"
-API_OF_POSTGRES = {
-    "greenroom/entrypoints/api/views_pg.py",
-    "greenroom/entrypoints/api/views_pg_copy.py",
-    "greenroom/entrypoints/api/views_snapshots.py",
-}
+IMPORTERS = {"greenroom/entrypoints/api/views_pg.py", "greenroom/entrypoints/api/views_snapshots.py"}
 """Heroku's API of PostgreSQL, and Greenroom's own beside it: these are about that kind alone."""
+API_OF_POSTGRES = {*IMPORTERS, "greenroom/entrypoints/api/views_pg_copy.py"}
 PACKAGE = "greenroom.addons.postgres"
 NAMES = {"postgres", "heroku-postgresql"}
 PLATFORMS_OWN = {
@@ -48,7 +45,7 @@ def test_only_its_own_api_imports_the_kind_postgres():
         for name, tree in _outside().items()
         if any(one == PACKAGE or one.startswith(PACKAGE + ".") for one in _imports(tree))
     }
-    assert found == API_OF_POSTGRES
+    assert found == IMPORTERS
 
 
 def test_nobody_else_names_the_kind_postgres():

@@ -10,12 +10,12 @@ from pathlib import Path
 from django.db.models import Q, QuerySet
 
 from greenroom.addons import registry
-from greenroom.addons.contract import Schema
+from greenroom.addons.contract import Restores, Schema, Snapshots
 from greenroom.addons.models import Addon, Attachment, Restore
 from greenroom.addons.rules import services
 from greenroom.addons.rules.access import OWNER, swapped
 from greenroom.apps.models import App
-from greenroom.basics.errors import PlatformError
+from greenroom.basics.errors import ConflictError, PlatformError
 from greenroom.config_vars.drivers.encryption import unseal
 from greenroom.config_vars.models import DataKey
 from greenroom.config_vars.queries import open_data_key
@@ -130,6 +130,25 @@ def schema_of(addon: Addon) -> Schema:
     if schema is None:
         raise PlatformError(f"Add-ons like {addon.name} have no schema.")
     return schema
+
+
+def snapshots_for(addon: Addon) -> Snapshots:
+    """What takes snapshots of the add-on. ConflictError when its kind keeps none."""
+    found = registry.kind(addon.kind).snapshots
+    if found is None:
+        name = service_of(addon).human_name
+        raise ConflictError(f"{addon.name} cannot be saved: there are no snapshots of {name}.")
+    return found
+
+
+def restores_for(addon: Addon) -> Restores:
+    """What restores the add-on. ConflictError when its kind cannot be restored."""
+    found = registry.kind(addon.kind).restores
+    if found is None:
+        raise ConflictError(
+            f"{addon.name} cannot be restored: there are no snapshots of {service_of(addon).human_name}."
+        )
+    return found
 
 
 def replacing(app: App) -> Restore | None:

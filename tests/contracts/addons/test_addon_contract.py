@@ -12,6 +12,7 @@ from greenroom.addons import actions, queries, registry, rules
 from greenroom.addons.contract import Platform
 from greenroom.addons.rules import services
 from greenroom.addons.rules.access import APP, BUILD, OWNER
+from greenroom.basics.errors import ConflictError
 from tests.contracts.addons.conftest import environment_of
 
 pytestmark = pytest.mark.django_db
@@ -147,6 +148,15 @@ def test_a_restore_is_asked_for_once_and_replaces_the_data_later(addon, alice, h
     row = has("snapshots").capture(actor=alice, addon=addon, home=home, kind="manual")
     asked = has("restores").ask(actor=alice, addon=addon, snapshot=row)
     assert (asked.state, asked.snapshot) == ("wanted", row)
+
+
+def test_a_kind_that_keeps_no_data_says_so_when_it_is_to_be_saved(kind, addon):
+    for capability, wanted in (("snapshots", queries.snapshots_for), ("restores", queries.restores_for)):
+        if getattr(kind, capability) is None:
+            with pytest.raises(ConflictError, match=f"{addon.name} cannot be"):
+                wanted(addon)
+        else:
+            assert wanted(addon) is getattr(kind, capability)
 
 
 def test_a_copy_has_the_data_and_is_gone_after_the_rehearsal(addon, home, has):
