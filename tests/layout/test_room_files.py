@@ -29,6 +29,8 @@ STEPS = {"builds", "checks", "deliveries"}
 
 KINDS = {"checks": {"builtin"}, "addons": {"postgres"}, "sources": {"forges"}, "webhooks": {"channels"}}
 """Folders that stand for one kind of several; the contract and the registry of a kind stand beside them."""
+REGISTRIES = {"addons": {"contract", "registry"}}
+"""Rooms that are themselves the place of the kinds' folders."""
 
 
 def _rooms() -> list[Path]:
@@ -37,7 +39,7 @@ def _rooms() -> list[Path]:
 
 def misplaced(room: str, entries: Iterable[str]) -> list[str]:
     """The entries (``rules.py``, ``drivers/``) at the top of a room, or of a kind's folder, that are of no kind."""
-    allowed = ANYWHERE | KINDS.get(room, set()) | ({"steps"} if room in STEPS else set())
+    allowed = ANYWHERE | KINDS.get(room, set()) | REGISTRIES.get(room, set()) | ({"steps"} if room in STEPS else set())
     wrong = []
     for entry in entries:
         name = entry.removesuffix("/").removesuffix(".py")
@@ -76,6 +78,12 @@ def test_every_exception_is_needed():
     assert [
         f"{room}/{kind}" for room, kinds in KINDS.items() for kind in kinds if not (ROOT / room / kind).is_dir()
     ] == []
+    assert [
+        f"{room}/{name}"
+        for room, names in REGISTRIES.items()
+        for name in names
+        if not (ROOT / room / f"{name}.py").exists()
+    ] == []
     assert [room for room in STEPS if not list((ROOT / room).glob("steps*"))] == []
 
 
@@ -110,6 +118,7 @@ def test_the_worker_runs_each_loop_of_a_room():
 
 
 def test_only_the_worker_makes_loops():
+    """It asks kinds of add-ons for theirs, which each makes in its ``kind.py``."""
     makers = [
         str(path.relative_to(ROOT))
         for path in sorted(ROOT.rglob("*.py"))
@@ -117,4 +126,4 @@ def test_only_the_worker_makes_loops():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Loop"
     ]
-    assert set(makers) == {"project/worker.py"}
+    assert set(makers) == {"project/worker.py", "addons/postgres/kind.py"}
