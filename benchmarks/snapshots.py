@@ -72,9 +72,9 @@ def prepare(rows: int) -> str:
 
 def url_of(database: str) -> str:
     """The app's URL of a database on the benchmark's server."""
-    from greenroom.addons.postgres.drivers import server
+    from greenroom.addons.drivers import platform_server
 
-    place = server.server()
+    place = platform_server.server()
     return f"postgres://{ROLE}:{PASSWORD}@{place['host']}:{place['port']}/{database}"
 
 

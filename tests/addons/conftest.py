@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 
+from greenroom.addons import actions as addons
 from greenroom.addons.postgres import actions
 
 FILLED = """
@@ -48,7 +49,7 @@ def same_server(settings):
 @pytest.fixture
 def database(alice, shop, home):
     """(add-on, URL) of shop's database, filled."""
-    addon, values = actions.provision(actor=alice, app=shop, home=home)
+    addon, values = addons.provision(kind="postgres", actor=alice, app=shop, home=home)
     with as_app(values["DATABASE_URL"]) as connection:
         connection.execute(FILLED)
     yield addon, values["DATABASE_URL"]

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from greenroom.addons.postgres.drivers import dumps, server
+from greenroom.addons.postgres.drivers import dumps, guests, server
 from greenroom.basics import processes
 from greenroom.basics.errors import NotFoundError, PlatformError
 from tests.addons.conftest import as_app
@@ -66,10 +66,11 @@ def test_a_copys_objects_belong_to_the_app_and_the_copy_itself_to_the_platform(d
 
 
 def test_another_app_cannot_read_the_copy(database, copy, tmp_path, charlie, cafe, home):
+    from greenroom.addons import actions as addons
     from greenroom.addons.postgres import actions
 
     clone(database, copy, tmp_path)
-    addon, values = actions.provision(actor=charlie, app=cafe, home=home)
+    addon, values = addons.provision(kind="postgres", actor=charlie, app=cafe, home=home)
     try:
         with pytest.raises(psycopg.OperationalError, match="permission denied"), as_app(values["DATABASE_URL"], copy):
             pass
@@ -108,13 +109,13 @@ def test_code_in_a_dump_finds_no_more_rights_than_the_app_has(database, copy, tm
 
 def test_a_guest_to_whom_a_tenant_granted_something_is_locked_out_until_the_database_is_gone(database):
     with server.connect() as connection:
-        with server.guest(database[0].data["role"], seconds=60) as guest, as_app(database[1]) as tenant:
+        with guests.guest(database[0].data["role"], seconds=60) as guest, as_app(database[1]) as tenant:
             tenant.execute(f"GRANT SELECT ON shop_order TO {guest.name}")
         row = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [guest.name]).fetchone()
         assert row == (False,)
-        assert server.drop_guests(connection) == 0
+        assert guests.drop_expired(connection) == 0
         server.drop_database(connection, database[0].data["database"])
-        assert server.drop_guests(connection) == 1
+        assert guests.drop_expired(connection) == 1
 
 
 def test_a_dump_is_made_while_the_app_writes(database, tmp_path):
@@ -137,9 +138,9 @@ def test_no_guest_stays_behind_and_overdue_ones_are_swept(database, copy, tmp_pa
     left = "SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'guest_')"
     with server.connect() as connection:
         assert connection.execute(left).fetchone() == (0,)
-        with server.guest(database[0].data["role"], seconds=-3600):
+        with guests.guest(database[0].data["role"], seconds=-3600):
             assert connection.execute(left).fetchone() == (1,)
-            assert server.drop_guests(connection) == 1
+            assert guests.drop_expired(connection) == 1
             assert connection.execute(left).fetchone() == (0,)
 
 
@@ -210,7 +211,7 @@ def test_a_guest_who_comes_in_while_a_database_is_dropped_does_not_keep_it(datab
     role, ended, came = database[0].data["role"], server.end_sessions, []
     with server.connect() as connection:
         server.make_database(connection, copy, role)
-    with server.guest(role, seconds=60) as guest, ExitStack() as inside:
+    with guests.guest(role, seconds=60) as guest, ExitStack() as inside:
 
         def late(connection, **names):
             count = ended(connection, **names)

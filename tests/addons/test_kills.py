@@ -10,11 +10,13 @@ import time
 
 import pytest
 
+from greenroom.addons import actions as addons
 from greenroom.addons.models import Restore, Snapshot
 from greenroom.addons.postgres import actions
 from greenroom.addons.postgres.actions import restores, snapshots
 from greenroom.addons.postgres.drivers import server
-from greenroom.project.databases import Loop as DatabaseTurn
+from greenroom.addons.postgres.loop import Loop
+from greenroom.project.addon_platform import PLATFORM
 from tests.addons.conftest import as_app
 from tests.killing import start
 
@@ -76,8 +78,8 @@ def assert_tidy(addon, home):
 
 def test_a_database_that_takes_long_keeps_no_other_waiting(alice, charlie, database, cafe, home):
     """One app holds a lock that its dump waits for; the other's snapshot is made meanwhile."""
-    other, _ = actions.provision(actor=charlie, app=cafe, home=home)
-    turn = DatabaseTurn(home, hands=2)
+    other, _ = addons.provision(kind="postgres", actor=charlie, app=cafe, home=home)
+    turn = Loop(home, PLATFORM, hands=2)
     try:
         with as_app(database[1]) as app, app.transaction():
             app.execute("LOCK TABLE shop_order IN ACCESS EXCLUSIVE MODE")

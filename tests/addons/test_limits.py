@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 
 from greenroom.accounts.models import Account
+from greenroom.addons import actions as addons
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import actions, queries, rules
 from greenroom.addons.postgres.actions import limits
@@ -48,7 +49,7 @@ def test_a_database_with_a_fault_does_not_keep_the_next_ones_from_being_looked_a
     alice, shop, home, database, monkeypatch, missing
 ):
     first, _ = database
-    second, _ = actions.provision(actor=alice, app=shop, home=home, attachment="SECOND")
+    second, _ = addons.provision(kind="postgres", actor=alice, app=shop, home=home, attachment="SECOND")
     faulty, whole = sorted((first, second), key=lambda row: row.pk)
     limit_database = server.limit_database
     with server.connect() as connection:
@@ -71,18 +72,21 @@ def test_a_database_with_a_fault_does_not_keep_the_next_ones_from_being_looked_a
 def test_an_account_with_all_its_connections_given_out_is_told_what_to_do(alice, shop, home, settings, database):
     settings.ACCOUNT_CONNECTIONS = rules.MOST + 2 * rules.OWN
     with pytest.raises(ConflictError, match=r"alice@example\.com have all connections.*25 of 30") as error:
-        actions.record(actor=alice, app=shop, home=home, attachment="SECOND")
+        addons.record(kind="postgres", actor=alice, app=shop, home=home, attachment="SECOND")
     assert "GREENROOM_ACCOUNT_CONNECTIONS" in error.value.hint
     Account.objects.filter(pk=shop.owner_id).update(is_admin=True)
     shop.owner.refresh_from_db()
-    assert actions.record(actor=alice, app=shop, home=home, attachment="SECOND").data["connections"] == rules.MOST
+    assert (
+        addons.record(kind="postgres", actor=alice, app=shop, home=home, attachment="SECOND").data["connections"]
+        == rules.MOST
+    )
 
 
 def test_a_database_made_when_the_room_was_full_gets_more_connections_when_there_are_some(
     alice, shop, home, settings, database
 ):
     settings.ACCOUNT_CONNECTIONS = rules.MOST + rules.LEAST + 2 * rules.OWN
-    late, _ = actions.provision(actor=alice, app=shop, home=home, attachment="LATE")
+    late, _ = addons.provision(kind="postgres", actor=alice, app=shop, home=home, attachment="LATE")
     assert late.data["connections"] == rules.LEAST
     settings.ACCOUNT_CONNECTIONS = 1_000
     limits.look(addon=reread(late), home=home)

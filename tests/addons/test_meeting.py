@@ -81,7 +81,7 @@ def destroy(alice, app, home):
 
 def test_an_app_is_destroyed_after_the_database_that_is_being_made_for_it(alice, store, home, meanwhile, remains):
     others = meanwhile(lambda: destroy(alice, store, home))
-    resources.create(actor=alice, app=store, home=home, name="", wanted="MORE", confirmed=False)
+    resources.create(kind="postgres", actor=alice, app=store, home=home, name="", wanted="MORE", confirmed=False)
     others[0].end()
     assert not App.objects.filter(pk=store.pk).exists()
     assert on_the_server() == []
@@ -89,7 +89,7 @@ def test_an_app_is_destroyed_after_the_database_that_is_being_made_for_it(alice,
 
 def test_a_database_is_destroyed_after_it_was_made(alice, store, home, meanwhile, remains):
     others = meanwhile(lambda: resources.destroy(actor=alice, addon=Addon.objects.get(), home=home, force=False))
-    resources.create(actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
+    resources.create(kind="postgres", actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
     others[0].end()
     assert not Addon.objects.exists()
     assert on_the_server() == []
@@ -100,13 +100,13 @@ def test_no_database_is_made_for_an_app_that_is_gone(alice, store, home, remains
     stale = App.objects.get(pk=store.pk)
     destroy(alice, store, home)
     with pytest.raises(NotFoundError, match="Couldn't find that app: store"):
-        resources.create(actor=alice, app=stale, home=home, name="", wanted="", confirmed=False)
+        resources.create(kind="postgres", actor=alice, app=stale, home=home, name="", wanted="", confirmed=False)
     assert on_the_server() == []
 
 
 def test_what_was_destroyed_since_the_worker_looked_is_not_made_again(alice, store, home, monkeypatch, remains):
-    half = postgres.record(actor=alice, app=store, home=home, attachment="HALF")
-    postgres.record(actor=alice, app=store, home=home, attachment="OTHER")
+    half = addons.record(kind="postgres", actor=alice, app=store, home=home, attachment="HALF")
+    addons.record(kind="postgres", actor=alice, app=store, home=home, attachment="OTHER")
     App.objects.get().releases.update(version=2)
     real = resources.guard.run
 
@@ -126,7 +126,7 @@ def test_roles_are_not_made_for_a_database_that_was_destroyed_since_it_was_looke
 ):
     apps = [store, create_app(actor=alice, name="other", home=home)]
     for app in apps:
-        resources.create(actor=alice, app=app, home=home, name="", wanted="", confirmed=False)
+        resources.create(kind="postgres", actor=alice, app=app, home=home, name="", wanted="", confirmed=False)
     for addon in Addon.objects.all():
         Addon.objects.filter(pk=addon.pk).update(
             data={key: value for key, value in addon.data.items() if key != "roles"}
@@ -145,7 +145,7 @@ def test_roles_are_not_made_for_a_database_that_was_destroyed_since_it_was_looke
 
 
 def test_roles_do_not_come_back_when_a_database_is_checked_that_is_gone(alice, store, home, remains):
-    resources.create(actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
+    resources.create(kind="postgres", actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
     stale = Addon.objects.select_related("app").get()
     resources.destroy(actor=alice, addon=Addon.objects.get(), home=home, force=False)
     with suppress(GreenroomError, psycopg.Error):
@@ -154,10 +154,10 @@ def test_roles_do_not_come_back_when_a_database_is_checked_that_is_gone(alice, s
 
 
 def test_one_that_is_to_go_is_neither_finished_nor_attached_nor_renamed(alice, store, home):
-    addon = resources.create(actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
+    addon = resources.create(kind="postgres", actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
     stale = Addon.objects.select_related("app").get()
     addons.give_up(actor=alice, addon=addon)
-    postgres.finish(addon=Addon.objects.get(), home=home)
+    addons.finish(addon=Addon.objects.get(), home=home)
     assert Addon.objects.get().state == "deprovisioning"
     for change in (
         lambda: resources.attach(actor=alice, addon=stale, app=store, home=home, wanted="LATE", confirmed=False),
@@ -173,7 +173,7 @@ def test_one_that_is_to_go_is_neither_finished_nor_attached_nor_renamed(alice, s
 
 def test_who_attaches_a_database_while_it_is_destroyed_is_seen_or_waits(alice, store, home, monkeypatch):
     """Without force nothing is destroyed that another app sees, however late that came."""
-    addon = resources.create(actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
+    addon = resources.create(kind="postgres", actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
     other = create_app(actor=alice, name="other", home=home)
     with transaction.atomic():
         resources.attach(actor=alice, addon=addon, app=other, home=home, wanted="SHARED", confirmed=False)
@@ -191,7 +191,7 @@ def two_that_see(alice, store, home, addon):
 
 
 def test_a_database_of_two_apps_that_goes_waits_for_both_before_it_holds_anything(alice, store, home):
-    addon = resources.create(actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
+    addon = resources.create(kind="postgres", actor=alice, app=store, home=home, name="", wanted="", confirmed=False)
     seers = two_that_see(alice, store, home, addon)
     while_it_is_changed(seers[1], lambda: resources.destroy(actor=alice, addon=addon, home=home, force=True))
     assert not Addon.objects.exists()
@@ -199,7 +199,7 @@ def test_a_database_of_two_apps_that_goes_waits_for_both_before_it_holds_anythin
 
 
 def test_a_database_of_two_apps_that_is_made_waits_for_both_before_it_holds_anything(alice, store, home):
-    addon = postgres.record(actor=alice, app=store, home=home, attachment="HALF")
+    addon = addons.record(kind="postgres", actor=alice, app=store, home=home, attachment="HALF")
     App.objects.get().releases.update(version=2)
     seers = two_that_see(alice, store, home, addon)
     while_it_is_changed(seers[1], lambda: resources.heal(home=home, after=NOW))
@@ -215,7 +215,7 @@ def test_an_add_on_is_changed_behind_its_app(alice, store, home, change):
         App.objects.select_for_update(no_key=True).get(pk=store.pk)
         step = {
             "give_up": lambda: addons.give_up(actor=PLATFORM, addon=addon),
-            "claim": lambda: postgres.claim(actor=alice, app=store, name="mine"),
+            "claim": lambda: addons.claim(kind="postgres", actor=alice, app=store, name="mine"),
         }
         other = Aside(step[change])
         assert other.waits()

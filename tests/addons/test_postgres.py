@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from greenroom.addons.postgres import actions, queries
+from greenroom.addons import actions as addons
+from greenroom.addons.postgres import actions
+from greenroom.addons.postgres.actions import throwaways
 from greenroom.addons.postgres.drivers import server
+from greenroom.addons.queries import database_of
 from tests.addons.conftest import as_app
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +20,10 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def databases(alice, charlie, shop, cafe, home):
-    made = [actions.provision(actor=alice, app=shop, home=home), actions.provision(actor=charlie, app=cafe, home=home)]
+    made = [
+        addons.provision(kind="postgres", actor=alice, app=shop, home=home),
+        addons.provision(kind="postgres", actor=charlie, app=cafe, home=home),
+    ]
     yield [values["DATABASE_URL"] for _, values in made]
     for addon, _ in made:
         actions.deprovision(addon=addon)
@@ -36,13 +42,13 @@ def test_a_role_is_made_again_with_another_password_by_a_platform_that_is_no_sup
 
 def test_a_throwaway_database_may_be_asked_for_twice(db):
     try:
-        first = actions.make_throwaway(label="twice")
-        second = actions.make_throwaway(label="twice")
+        first = throwaways.make(label="twice")
+        second = throwaways.make(label="twice")
         assert first.name == second.name
-        with as_app(second.url) as connection:
+        with as_app(second.values["_URL"]) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
-        actions.drop_throwaway(label="twice")
+        throwaways.drop(label="twice")
 
 
 def test_an_app_uses_its_own_database_freely(databases):
@@ -91,25 +97,25 @@ def test_an_apps_role_has_no_power_over_the_server(databases, statement):
 
 
 def test_provisioning_again_after_a_crash_changes_nothing(alice, shop, home, databases):
-    addon = queries.of_app(shop)
-    assert actions.finish(addon=addon, home=home) == databases[0]
+    addon = database_of(shop)
+    assert addons.finish(addon=addon, home=home) == {"_URL": databases[0]}
     with as_app(databases[0]) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_the_password_stands_nowhere_in_clear(shop, home, databases):
-    addon = queries.of_app(shop)
+    addon = database_of(shop)
     password = urlsplit(databases[0]).password
     assert password.encode() not in bytes(addon.sealed)
     assert password not in str(addon.data)
 
 
 def test_a_throwaway_role_may_create_databases_and_all_of_them_vanish():
-    made = actions.make_throwaway(label="test-1")
-    with as_app(made.url) as connection:
+    made = throwaways.make(label="test-1")
+    with as_app(made.values["_URL"]) as connection:
         connection.execute("CREATE DATABASE test_of_throwaway")
-    actions.drop_throwaway(label="test-1")
-    actions.drop_throwaway(label="test-1")
+    throwaways.drop(label="test-1")
+    throwaways.drop(label="test-1")
     with server.connect() as connection:
         assert not server.role_exists(connection, made.name)
         found = connection.execute(
@@ -119,56 +125,56 @@ def test_a_throwaway_role_may_create_databases_and_all_of_them_vanish():
 
 
 def test_what_was_made_for_nobody_who_is_there_any_more_is_dropped_and_a_new_one_stays():
-    kept, left = (actions.make_throwaway(label=label) for label in ("kept", "left"))
-    there = actions.throwaways()
-    new = actions.make_throwaway(label="new")
+    kept, left = (throwaways.make(label=label) for label in ("kept", "left"))
+    there = throwaways.present()
+    new = throwaways.make(label="new")
     try:
         assert {kept.name, left.name} <= there
-        assert left.name in actions.drop_other_throwaways(there=there, labels=["kept"])
+        assert left.name in throwaways.drop_others(there=there, labels=["kept"])
         with server.connect() as connection:
             assert [server.role_exists(connection, made.name) for made in (kept, left, new)] == [True, False, True]
     finally:
         for label in ("kept", "left", "new"):
-            actions.drop_throwaway(label=label)
+            throwaways.drop(label=label)
 
 
 def test_a_test_run_cannot_keep_its_role_by_what_it_leaves_on_the_server():
-    made, other = (actions.make_throwaway(label=f"keeps-{number}") for number in (1, 2))
+    made, other = (throwaways.make(label=f"keeps-{number}") for number in (1, 2))
     try:
-        with as_app(made.url) as connection, as_app(other.url) as helper:
+        with as_app(made.values["_URL"]) as connection, as_app(other.values["_URL"]) as helper:
             connection.execute("CREATE DATABASE kept_as_template")
             connection.execute("ALTER DATABASE kept_as_template IS_TEMPLATE true")
             helper.execute("CREATE DATABASE kept_elsewhere")
             helper.execute(f"GRANT CREATE ON DATABASE kept_elsewhere TO {made.name}")
-        with as_app(made.url, "kept_elsewhere") as connection:
+        with as_app(made.values["_URL"], "kept_elsewhere") as connection:
             connection.execute("CREATE SCHEMA mine CREATE TABLE rows (n int)")
-        with as_app(other.url) as helper:
+        with as_app(other.values["_URL"]) as helper:
             helper.execute("REVOKE CONNECT ON DATABASE kept_elsewhere FROM PUBLIC")
             helper.execute(f"REVOKE ALL ON DATABASE kept_elsewhere FROM {other.name}")
             helper.execute("ALTER DATABASE kept_elsewhere ALLOW_CONNECTIONS false")
-        with as_app(made.url, "postgres") as connection:
+        with as_app(made.values["_URL"], "postgres") as connection:
             connection.execute("SELECT lo_create(0) FROM generate_series(1, 3000)")
-            actions.drop_throwaway(label="keeps-1")
+            throwaways.drop(label="keeps-1")
         with server.connect() as connection:
             assert not server.role_exists(connection, made.name)
             assert connection.execute("SELECT 1 FROM pg_database WHERE datname = 'kept_as_template'").fetchone() is None
     finally:
         for number in (1, 2):
-            actions.drop_throwaway(label=f"keeps-{number}")
+            throwaways.drop(label=f"keeps-{number}")
 
 
 def test_a_role_that_cannot_be_dropped_is_locked_out(monkeypatch):
-    made = actions.make_throwaway(label="locked")
-    with as_app(made.url) as inside:
+    made = throwaways.make(label="locked")
+    with as_app(made.values["_URL"]) as inside:
         with monkeypatch.context() as patch:
             patch.setattr(server, "drop_database", lambda *_: (_ for _ in ()).throw(psycopg.errors.ObjectInUse()))
             with pytest.raises(psycopg.errors.ObjectInUse):
-                actions.drop_throwaway(label="locked")
+                throwaways.drop(label="locked")
         with pytest.raises(psycopg.OperationalError):
             inside.execute("CREATE DATABASE late")
-    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(made.url):
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(made.values["_URL"]):
         pass
-    actions.drop_throwaway(label="locked")
+    throwaways.drop(label="locked")
 
 
 def test_a_worker_of_autovacuum_does_not_keep_a_database_from_being_dropped(database):

@@ -15,8 +15,10 @@ from greenroom.addons.models import Addon, Restore
 from greenroom.addons.postgres import actions, queries
 from greenroom.addons.postgres.actions import restores, snapshots
 from greenroom.addons.postgres.drivers import clones, role_removal, roles, server
-from greenroom.addons.postgres.rules import APP, BUILD, LEDGERS, OWNER, role_for, swapped
-from greenroom.project.maintenance import Databases
+from greenroom.addons.postgres.loop import RoleChecks
+from greenroom.addons.postgres.rules import LEDGERS
+from greenroom.addons.queries import environment
+from greenroom.addons.rules.access import APP, BUILD, OWNER, role_for, swapped
 from greenroom_cli.host import migration_records
 from tests.addons.conftest import as_app
 
@@ -146,7 +148,7 @@ def test_an_app_that_changes_a_password_is_healed(database, home):
             connection.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
         with pytest.raises(psycopg.OperationalError), using(addon, home, kind):
             pass
-        turn = Databases(home)
+        turn = RoleChecks(home)
         Addon.objects.filter(pk=addon.pk).update(state="provisioned")
         turn.turn()
         with using(addon, home, kind) as connection:
@@ -270,7 +272,7 @@ def test_a_dyno_sees_the_owners_credentials_of_no_database_that_is_attached(data
 
     addon, url = database
     attachments.attach(actor=charlie, addon=addon, app=cafe, name="SHOP")
-    found = queries.as_role({"SHOP_URL": url}, app=cafe, home=home, kind=APP)
+    found = environment({"SHOP_URL": url}, app=cafe, home=home, access=APP)
     assert found == {"SHOP_URL": queries.url_of(addon, home, APP).text}
     assert queries.url_of(addon, home).password not in str(found)
-    assert queries.as_role({"SHOP_URL": url}, app=cafe, home=home, kind=OWNER) == {"SHOP_URL": url}
+    assert environment({"SHOP_URL": url}, app=cafe, home=home, access=OWNER) == {"SHOP_URL": url}

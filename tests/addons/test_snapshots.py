@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from greenroom.accounts.models import AuditEntry
+from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Restore, Snapshot
 from greenroom.addons.postgres import actions
 from greenroom.addons.postgres.actions import restores, snapshots
@@ -186,7 +187,7 @@ def test_a_half_made_snapshot_is_marked_failed_and_its_file_removed_unless_someb
     half = home / (row.file + ".part")
     half.parent.mkdir(parents=True)
     half.touch()
-    with server.claim(row.id) as mine:
+    with platform_server.claim(row.id) as mine:
         assert mine
         snapshots.sweep(home=home)
         assert half.exists()

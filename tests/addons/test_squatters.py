@@ -5,8 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from greenroom.addons.postgres import actions
-from greenroom.addons.postgres.actions import restores, snapshots
+from greenroom.addons.postgres.actions import restores, snapshots, throwaways
 from greenroom.addons.postgres.drivers import clones, server
 from tests.addons.conftest import as_app
 
@@ -15,14 +14,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def squatter():
-    made = actions.make_throwaway(label="squatter")
+    made = throwaways.make(label="squatter")
     yield made
-    actions.drop_throwaway(label="squatter")
+    throwaways.drop(label="squatter")
 
 
 def take(squatter, name):
     """Hold the name with a database that is hard to remove."""
-    with as_app(squatter.url) as connection:
+    with as_app(squatter.values["_URL"]) as connection:
         connection.execute(f"CREATE DATABASE {name} IS_TEMPLATE true")
         connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC, {squatter.name}")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from greenroom.addons.postgres import actions
-from greenroom.addons.postgres.actions import limits
+from greenroom.addons.postgres.actions import limits, throwaways
 from greenroom.addons.postgres.drivers import clones, server, temporary
 from tests.addons.conftest import as_app
 
@@ -15,15 +14,15 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def run():
-    made = actions.make_throwaway(label="large")
-    with as_app(made.url) as connection:
+    made = throwaways.make(label="large")
+    with as_app(made.values["_URL"]) as connection:
         connection.execute("CREATE DATABASE test_large")
     yield made
-    actions.drop_throwaway(label="large")
+    throwaways.drop(label="large")
 
 
 def test_a_test_run_begins_with_the_time_limits_of_an_app(run):
-    with as_app(run.url) as connection:
+    with as_app(run.values["_URL"]) as connection:
         assert connection.execute("SHOW statement_timeout").fetchone() == (limits.RUNNING["statement_timeout"],)
 
 
@@ -32,7 +31,7 @@ def test_a_database_that_a_test_run_made_is_closed_to_other_tenants(run, databas
     temporary.look()
     with pytest.raises(psycopg.OperationalError, match="permission denied"), as_app(url, "test_large"):
         pass
-    with as_app(run.url, "test_large") as connection:
+    with as_app(run.values["_URL"], "test_large") as connection:
         connection.execute(f"REVOKE ALL ON DATABASE test_large FROM greenroom, {run.name}")
         temporary.look()
         connection.execute("CREATE TABLE t (n int)")
@@ -46,7 +45,7 @@ def test_a_test_run_whose_databases_are_too_large_is_locked_out(run, settings):
         temporary.look()
         assert server.role_exists(connection, run.name)
     for name in (run.name, "test_large"):
-        with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(run.url, name):
+        with pytest.raises(psycopg.OperationalError, match="not permitted to log in"), as_app(run.values["_URL"], name):
             pass
 
 

@@ -10,12 +10,13 @@ import pytest
 
 from greenroom.addons.models import Restore, Schedule, Snapshot
 from greenroom.addons.postgres.actions import restores, schedules, snapshots
+from greenroom.addons.postgres.loop import Loop
 from greenroom.app_migrations import actions as migrations
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.config_vars.actions import write
 from greenroom.dynos.actions import make_live, want
-from greenroom.project.databases import Loop as DatabaseTurn
+from greenroom.project.addon_platform import PLATFORM
 from greenroom.releases.actions import release
 from tests.addons.conftest import as_app
 
@@ -37,7 +38,7 @@ def test_what_was_asked_for_is_made_in_the_next_turn(alice, database, home):
     row = snapshots.ask(actor=alice, addon=database[0], reason="x")
     with pytest.raises(ConflictError, match="waiting"):
         snapshots.ask(actor=alice, addon=database[0])
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     row.refresh_from_db()
     assert row.state == "succeeded"
     assert (home / row.file).exists()
@@ -48,7 +49,7 @@ def test_a_restore_is_carried_out_and_the_apps_processes_are_replaced(alice, dat
     asked = restores.ask(actor=alice, addon=database[0], snapshot=row)
     with as_app(database[1]) as app:
         app.execute("DROP TABLE shop_order CASCADE")
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     asked.refresh_from_db()
     rollout.refresh_from_db()
     assert asked.state == "done"
@@ -59,7 +60,7 @@ def test_a_restore_is_carried_out_and_the_apps_processes_are_replaced(alice, dat
 
 def test_a_reset_leaves_an_empty_database_that_the_app_may_use(alice, database, home):
     restores.ask(actor=alice, addon=database[0], snapshot=None)
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     row = Restore.objects.get()
     assert (row.kind, row.state, row.saved.tables) == ("reset", "done", 2)
     with as_app(database[1]) as app:
@@ -82,7 +83,7 @@ def test_trouble_with_one_database_does_not_stop_the_others(alice, database, hom
     second = Snapshot.objects.create(
         addon=database[0], number=50, kind="manual", state="wanted", file=f"snapshots/{'a' * 32}/{'b' * 32}.dump"
     )
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     assert calls == [first.pk, second.pk]
     second.refresh_from_db()
     assert second.state == "succeeded"
@@ -92,15 +93,15 @@ def test_a_daily_snapshot_is_made_once_a_day(alice, database, home, monkeypatch)
     now = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
     monkeypatch.setattr(clock, "now", lambda: now)
     schedules.schedule(actor=alice, addon=database[0], hour=2, timezone="UTC", name="DATABASE_URL")
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     assert not Snapshot.objects.exists()
     now = datetime(2026, 11, 23, 2, 0, 1, tzinfo=UTC)
     for _ in range(3):
-        DatabaseTurn(home).turn()
+        Loop(home, PLATFORM).turn()
     assert [(row.kind, row.state) for row in Snapshot.objects.all()] == [("scheduled", "succeeded")]
     assert Schedule.objects.get().last_day == date(2026, 11, 23)
     now = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     assert Snapshot.objects.count() == 2
 
 
@@ -121,7 +122,7 @@ def test_schedules_that_cannot_be_are_refused(alice, database):
 def test_a_waiting_snapshot_can_be_cancelled_and_a_finished_one_cannot(alice, database, home):
     row = snapshots.ask(actor=alice, addon=database[0])
     assert snapshots.cancel(actor=alice, snapshot=row)
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     row.refresh_from_db()
     assert (row.state, alice.email in row.failure) == ("failed", True)
     assert not snapshots.cancel(actor=alice, snapshot=row)
@@ -134,7 +135,7 @@ def test_no_migration_begins_while_the_database_is_being_replaced(alice, shop, d
     ):
         migrations.refuse_clash(app=shop, command="python manage.py migrate")
     migrations.refuse_clash(app=shop, command="python manage.py shell")
-    DatabaseTurn(home).turn()
+    Loop(home, PLATFORM).turn()
     migrations.refuse_clash(app=shop, command="python manage.py migrate")
 
 

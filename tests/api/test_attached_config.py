@@ -7,6 +7,7 @@ import pytest
 from greenroom.addons import actions as addon_actions
 from greenroom.addons.models import Addon, Attachment
 from greenroom.addons.postgres.queries import url_of
+from greenroom.addons.rules.services import remedies
 from greenroom.basics.errors import UserError
 from greenroom.config_vars import actions as config_actions
 from greenroom.config_vars.rules import refusal
@@ -96,11 +97,11 @@ def test_pipelines_review_apps_and_setups_refuse_it_too(alice, store, home):
 def test_the_remedy_for_a_missing_url_makes_no_second_database():
     gaps = {"DATABASE_URL": "needed", "SECRET_KEY": "needed"}
     assert (
-        refusal("store", gaps, "store-db")[1]
+        refusal("store", gaps, remedies("store", {"postgres": "store-db"}))[1]
         == "heroku addons:attach store-db --as DATABASE -a store && greenroom config:set SECRET_KEY=... -a store"
     )
     assert (
-        refusal("store", {"DATABASE_URL": "needed"})[1]
+        refusal("store", {"DATABASE_URL": "needed"}, remedies("store", {}))[1]
         == "heroku addons:create heroku-postgresql --as DATABASE -a store"
     )
 

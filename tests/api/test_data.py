@@ -48,7 +48,9 @@ def store(alice, bob, vera, home):
     app = create_app(actor=alice, name="store", home=home)
     apps.add_collaborator(actor=alice, app=app, email=bob.email, role="developer")
     apps.add_collaborator(actor=alice, app=app, email=vera.email, role="viewer")
-    addon = resources.create(actor=alice, app=app, home=home, name="store-db", wanted="", confirmed=False)
+    addon = resources.create(
+        kind="postgres", actor=alice, app=app, home=home, name="store-db", wanted="", confirmed=False
+    )
     snapshots.capture(actor=alice, addon=addon, home=home, kind="manual")
     yield app
     for addon in Addon.objects.filter(app=app):
@@ -59,7 +61,7 @@ def store(alice, bob, vera, home):
 def market(charlie, home):
     """Charlie's own app."""
     app = create_app(actor=charlie, name="market", home=home)
-    resources.create(actor=charlie, app=app, home=home, name="market-db", wanted="", confirmed=False)
+    resources.create(kind="postgres", actor=charlie, app=app, home=home, name="market-db", wanted="", confirmed=False)
     yield app
     for addon in Addon.objects.filter(app=app):
         actions.deprovision(addon=addon)
@@ -205,7 +207,7 @@ def test_a_database_that_others_see_is_destroyed_by_force_alone(alice, store, ho
 
 
 def test_what_a_kill_left_half_made_or_half_gone_is_finished(alice, store, home):
-    half = actions.record(actor=alice, app=store, home=home, attachment="HALF")
+    half = addon_actions.record(kind="postgres", actor=alice, app=store, home=home, attachment="HALF")
     resources.heal(home=home)
     half.refresh_from_db()
     assert half.state == "provisioning", "a minute is left to whoever makes it"
@@ -241,7 +243,9 @@ def test_a_snapshot_tells_what_its_restore_would_take_away(alice, store, home):
 
 
 def test_a_database_is_copied_into_another_and_what_is_replaced_is_saved(alice, store, home):
-    second = resources.create(actor=alice, app=store, home=home, name="store-copy", wanted="COPY", confirmed=False)
+    second = resources.create(
+        kind="postgres", actor=alice, app=store, home=home, name="store-copy", wanted="COPY", confirmed=False
+    )
     first = Addon.objects.get(name="store-db")
     with psycopg.connect(url_of(first, home).text) as connection:
         connection.execute("CREATE TABLE copied AS SELECT 7 AS n")
@@ -302,7 +306,7 @@ def test_an_add_on_is_found_by_its_service_where_there_is_one(alice, store, home
         ).json()
         assert [row["addon"]["name"] for row in found] == ["store-db"]
     assert send(mine, "POST", "/actions/addons/resolve", {"addon": "heroku-postgresql", "app": None}).status_code == 404
-    resources.create(actor=alice, app=store, home=home, name="second-db", wanted="", confirmed=False)
+    resources.create(kind="postgres", actor=alice, app=store, home=home, name="second-db", wanted="", confirmed=False)
     answer = send(mine, "DELETE", "/apps/store/addons/heroku-postgresql")
     assert (answer.status_code, answer.json()["id"]) == (422, "multiple_matches")
     assert "store-db, second-db" in answer.json()["message"]

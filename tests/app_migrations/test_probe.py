@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as greenroom_settings
 
-from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres.actions import throwaways
 from greenroom.addons.postgres.queries import forward
 from greenroom.app_migrations.drivers.probes import answer, probe_spec_parts
 from greenroom.app_migrations.frameworks.django.inside.probe import settings_module
@@ -302,7 +302,7 @@ def test_the_probe_runs_in_a_dyno_of_the_release(journey):
     journey.commit(FILES)
     journey.build(FILES)
     parts = probe_spec_parts()
-    database = postgres.make_throwaway(label="probe-test")
+    database = throwaways.make(label="probe-test")
     spec = DynoSpec(
         id="probe-1",
         kind="probe",
@@ -313,7 +313,7 @@ def test_the_probe_runs_in_a_dyno_of_the_release(journey):
         stdin=parts.stdin,
         mounts=(*mounts(journey.slug), *parts.mounts),
         forwards=(forward(),),
-        env=runtime_env(config={"DATABASE_URL": database.url, "SECRET_KEY": "x"}, process="probe.1"),
+        env=runtime_env(config={"DATABASE_URL": database.values["_URL"], "SECRET_KEY": "x"}, process="probe.1"),
         output=True,
     )
     journey.engine.start(spec)
@@ -321,5 +321,5 @@ def test_the_probe_runs_in_a_dyno_of_the_release(journey):
     while (seen := journey.engine.describe("probe-1")).phase in ("starting", "running") and time.monotonic() < end:
         time.sleep(0.02)
     found = answer(home=journey.home, state=seen)
-    postgres.drop_throwaway(label="probe-test")
+    throwaways.drop(label="probe-test")
     assert (found.framework, found.status, found.pending) == ("django", "ok", ("shop.0001_initial",)), found.detail

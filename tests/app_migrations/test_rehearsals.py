@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from greenroom.accounts.models import AuditEntry
+from greenroom.addons.drivers import platform_server
 from greenroom.addons.postgres import actions as databases
 from greenroom.addons.postgres.drivers import clones, server
 from greenroom.app_migrations.actions import begin_run, rehearsals
@@ -340,7 +341,7 @@ def test_a_migrate_waits_for_a_copy_that_somebody_makes_and_not_for_a_dead_one(a
     began = time.monotonic()
     rehearsals.let_copy_finish(app=shop, seconds=20)
     assert time.monotonic() - began < 10, "nobody holds the claim"
-    with server.claim(row.pk):
+    with platform_server.claim(row.pk):
         began = time.monotonic()
         rehearsals.let_copy_finish(app=shop, seconds=0.5)
         assert time.monotonic() - began >= 0.5
@@ -353,7 +354,7 @@ def test_a_long_rehearsal_of_one_app_keeps_no_other_waiting_and_one_app_has_one_
     other = Rehearsal.objects.create(app=cafe, release=app_state[0], number=1, pending=["x"])
     later = Rehearsal.objects.create(app=shop, release=app_state[0], number=9, pending=["later"])
     assert rehearsals.due() == [mine, other]
-    with server.claim(shop.pk):
+    with platform_server.claim(shop.pk):
         assert rehearsals.advance(rehearsal=mine, engine=MemoryEngine(), home=home) is False
         assert rehearsals.advance(rehearsal=other, engine=MemoryEngine(), home=home) is True
     Rehearsal.objects.filter(pk=mine.pk).update(state="running")

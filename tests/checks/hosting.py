@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 
-from greenroom.addons.postgres import actions as postgres
+from greenroom.addons.postgres.actions import throwaways
 from greenroom.checks import actions, steps
 from greenroom.checks.models import CheckRun
 from greenroom.engine.local.client import LocalEngine
@@ -182,4 +182,4 @@ def a_journey(shop, engine_home, engine, server):
     journey = Journey(shop, engine_home, engine)
     yield journey
     for run in CheckRun.objects.filter(name="tests"):
-        postgres.drop_throwaway(label=f"test-{run.id.hex}")
+        throwaways.drop(label=f"test-{run.id.hex}")

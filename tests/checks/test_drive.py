@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from greenroom.accounts.rules import PLATFORM
+from greenroom.addons.postgres.actions import throwaways
 from greenroom.addons.postgres.drivers import server
 from greenroom.basics import clock
 from greenroom.checks import actions, steps
@@ -133,7 +134,7 @@ def play(shop, home, settings):
     play = Play(shop, home)
     yield play
     for run in CheckRun.objects.filter(name="tests"):
-        steps.postgres.drop_throwaway(label=f"test-{run.id.hex}")
+        throwaways.drop(label=f"test-{run.id.hex}")
 
 
 def test_tests_run_on_the_slug_with_a_database_of_their_own(play):
@@ -545,8 +546,8 @@ def test_a_run_that_cannot_be_swept_away_does_not_keep_the_others(play, monkeypa
     scanned(play, CLEAN)
     with monkeypatch.context() as patch:
         patch.setattr(
-            steps.postgres,
-            "drop_throwaway",
+            steps.addons,
+            "drop_doubles",
             lambda label: (_ for _ in ()).throw(psycopg.errors.WrongObjectType("a template")),
         )
         assert [steps.sweep(engine=play.engine, limit=1) for _ in range(3)] == [0, 1, 0]
@@ -708,9 +709,9 @@ def test_the_database_of_a_test_run_whose_app_is_gone_is_dropped(shop):
     CheckRun.objects.create(
         app=shop, sha="a" * 40, name="tests", builtin=True, status="completed", dyno="test-kept", number=1
     )
-    kept, gone = (steps.postgres.make_throwaway(label=label) for label in ("test-kept", "test-gone"))
+    kept, gone = (throwaways.make(label=label) for label in ("test-kept", "test-gone"))
     try:
         assert gone.name in steps.sweep_forsaken()
-        assert {kept.name, gone.name} & steps.postgres.throwaways() == {kept.name}
+        assert {kept.name, gone.name} & throwaways.present() == {kept.name}
     finally:
-        steps.postgres.drop_throwaway(label="test-kept")
+        throwaways.drop(label="test-kept")

@@ -20,7 +20,7 @@ def test_a_rollback_reads_the_add_ons_when_nobody_changes_them_any_more(world, m
     first = world.live()
     world.live()
     urls = {"DATABASE_URL": "postgres://old"}
-    monkeypatch.setattr(actions.databases, "urls_of", lambda app, home: dict(urls))
+    monkeypatch.setattr(actions.addons, "values_of", lambda app, home: dict(urls))
 
     def roll_back() -> None:
         rollbacks.roll_back(

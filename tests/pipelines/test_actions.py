@@ -104,7 +104,7 @@ def test_what_a_pipeline_gives_to_tests_goes_before_app_json_and_never_before_th
     found = environment.of_tests(
         app_json={"env": {"WORD": "app"}},
         is_django=False,
-        database_url="postgres://throwaway",
+        addons={"DATABASE_URL": "postgres://throwaway"},
         marks={"CI": "true"},
         given={"WORD": "pipeline", "DATABASE_URL": "postgres://live", "CI": "false"},
     )

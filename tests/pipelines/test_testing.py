@@ -12,7 +12,6 @@ from greenroom.basics.errors import ConflictError
 from greenroom.builds.drivers.test_environments import TestOverlay
 from greenroom.builds.models import Build
 from greenroom.checks.actions.check_runs import move
-from greenroom.checks.builtin import environment
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
@@ -128,7 +127,7 @@ def test_the_build_of_an_upload_sees_the_tests_environment_and_no_config_var_of_
         "LEVEL": "2",
         "CI_WORD": "hello",
         "CI": "true",
-        "DATABASE_URL": environment.UNREACHABLE,
+        "DATABASE_URL": "postgres://nobody:nothing@127.0.0.1:1/nothing",
     }
 
 

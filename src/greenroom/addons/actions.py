@@ -1,40 +1,178 @@
-"""Attaches add-ons to apps and detaches them, renames them, and marks those that are to go. The config vars are the
-caller's part.
+"""Makes add-ons of any kind and removes them, attaches them to apps and detaches them, renames them. The config vars
+are the caller's part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
-from greenroom.addons import rules
+from greenroom.addons import queries, registry, rules
+from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Attachment
+from greenroom.addons.rules import services
+from greenroom.addons.rules.services import Service
 from greenroom.apps.actions import lock_apps, lock_found
 from greenroom.apps.models import App
 from greenroom.apps.queries import unknown
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.config_vars.actions import data_key
+from greenroom.config_vars.drivers.encryption import seal
+from greenroom.engine.contract import Forward
 
 
 def refuse_given(updates: Mapping[str, object]) -> None:
-    """UserError for the config var that whatever is made with these values gets from a database of its own."""
-    if updates.get(rules.GIVEN) is not None:
-        raise UserError(
-            f"Cannot overwrite attachment values {rules.GIVEN}: each new app, review app and test run gets a database"
-            " of its own.",
-            hint="use a name of your own, for example REPORTS_DATABASE_URL, and read that in your settings",
-        )
+    """UserError for config vars that whatever is made with these values gets from add-ons of its own."""
+    wrong = [one for one in services.given() if updates.get(one.variable) is not None]
+    if wrong:
+        text, hint = rules.given_already(wrong)
+        raise UserError(text, hint=hint)
 
 
-def free_name(*, app: App, wanted: str) -> str:
+def alone(app: App) -> AbstractContextManager[None]:
+    """Only one process makes or destroys what belongs to the app. Begin it outside of transactions, and look then what
+    is there.
+    """
+    return platform_server.one_at_a_time(f"app/{app.pk}")
+
+
+def provision(
+    *, actor: Actor, app: App, home: Path, kind: str, attachment: str = "", given: bool = False
+) -> tuple[Addon, dict[str, str]]:
+    """An add-on for the app, attached; returns it with the config vars that belong to it; none while it is not ready.
+
+    The row stands first: when the process dies in between, ``finish`` makes what is missing. given: nobody asked for
+    it, see ``claim``.
+    """
+    name = attachment or registry.kind(kind).service.attachment
+    addon = record(actor=actor, app=app, home=home, kind=kind, attachment=name, given=given)
+    return addon, services.config_vars(name, finish(addon=addon, home=home) or {})
+
+
+@transaction.atomic
+def record(
+    *,
+    actor: Actor,
+    app: App,
+    home: Path,
+    kind: str,
+    attachment: str,
+    plan: str = "",
+    name: str = "",
+    confirmed: bool = False,
+    given: bool = False,
+) -> Addon:
+    """The row of an add-on that is still to be made, in state provisioning, with its first attachment.
+
+    ``confirmed``: the attachment may be taken from another add-on; else UserError with id confirmation_required.
+    """
+    if not lock_apps([app.pk]):
+        raise unknown(app.name)
+    own = registry.kind(kind)
+    draft = own.draft(app)
+    data = {**draft.data, **({"given": True} if given else {})}
+    addon = Addon.objects.create(app=app, kind=kind, name=draft.name, plan=plan or own.service.plan, data=data)
+    if draft.secret:
+        secret = json.dumps(dict(draft.secret)).encode()
+        addon.sealed = seal(data_key(app=app, home=home), secret, f"addon/{addon.id}")
+        addon.save(update_fields=["sealed"])
+    if name:
+        rename(actor=actor, addon=addon, name=name)
+    attach(actor=actor, addon=addon, app=app, name=attachment, confirmed=confirmed)
+    audit(actor=actor, action="addon.create", app=app, detail={"addon": addon.name, "attachment": attachment})
+    return addon
+
+
+@transaction.atomic
+def claim(*, actor: Actor, app: App, kind: str, name: str = "") -> Addon | None:
+    """The add-on that came with a new app, for its owner's first wish to have one (``create --addons
+    heroku-postgresql``). None when there is none, or after code was released: then the owner wants another one.
+    """
+    lock_apps([app.pk])
+    addon = (
+        Addon.objects.select_for_update(no_key=True)
+        .filter(app=app, kind=kind, state="provisioned", data__contains={"given": True})
+        .first()
+    )
+    if addon is None or app.releases.exclude(slug=None).exists():
+        return None
+    note(addon, {"given": False})
+    audit(actor=actor, action="addon.claim", app=app, detail={"addon": addon.name})
+    return rename(actor=actor, addon=addon, name=name) if name else addon
+
+
+@transaction.atomic
+def note(addon: Addon, facts: Mapping[str, object]) -> None:
+    """Add facts to the row's data, whoever adds others at the same time."""
+    row = Addon.objects.select_for_update(no_key=True).get(pk=addon.pk)
+    row.data |= facts
+    row.save(update_fields=["data", "updated_at"])
+    addon.data = row.data
+
+
+def build(*, addon: Addon, home: Path) -> dict[str, str] | None:
+    """Make the add-on as its row says. Repeatable. Returns its values by suffix, or None while it is not ready."""
+    kind = registry.kind(addon.kind)
+    kind.provision(addon=addon, home=home)
+    return kind.values(addon, home) if kind.finish(addon=addon, home=home) else None
+
+
+def finish(*, addon: Addon, home: Path) -> dict[str, str] | None:
+    """The same, and mark it provisioned; one that is to go stays so."""
+    values = build(addon=addon, home=home)
+    if values is not None:
+        Addon.objects.filter(pk=addon.pk, state="provisioning").update(state="provisioned")
+        addon.state = "provisioned"
+    return values
+
+
+def deprovision(*, addon: Addon, home: Path) -> None:
+    """Remove the add-on with its data. Repeatable. The row is removed by the caller, with the app or alone."""
+    registry.kind(addon.kind).deprovision(addon=addon, home=home)
+
+
+def make_doubles(*, app: App, label: str) -> tuple[dict[str, str], tuple[Forward, ...]]:
+    """Throw-away add-ons for a test run, one for each kind that the app gets or sees: config vars and forwards."""
+    values: dict[str, str] = {}
+    forwards: list[Forward] = []
+    seen = set(queries.seen_by(app).values_list("kind", flat=True))
+    for kind in registry.kinds():
+        if kind.doubles and (kind.service.given or kind.service.kind in seen):
+            made = kind.doubles.make(label=label)
+            values |= services.config_vars(kind.service.attachment, made.values)
+            forwards += made.forwards
+    return values, tuple(forwards)
+
+
+def drop_doubles(*, label: str) -> None:
+    """Drop what ``make_doubles`` made. Unknown label: nothing."""
+    for kind in registry.kinds():
+        if kind.doubles:
+            kind.doubles.drop(label=label)
+
+
+def drop_other_doubles(*, labels: Callable[[], Iterable[str]]) -> list[str]:
+    """Drop the throw-away add-ons that were made for none of the labels; their names. The labels are read last: a new
+    double is in neither list.
+    """
+    there = [(kind.doubles, kind.doubles.present()) for kind in registry.kinds() if kind.doubles]
+    known = list(labels()) if any(found for _, found in there) else []
+    return [name for doubles, found in there if found for name in doubles.drop_others(there=found, labels=known)]
+
+
+def free_name(*, app: App, service: Service, wanted: str) -> str:
     """The name of a new attachment, as ``rules.attachment_name`` says. UserError for one that no config var could
     have.
     """
     taken = set(Attachment.objects.filter(app=app).values_list("name", flat=True))
-    name = rules.attachment_name(wanted, taken)
+    name = rules.attachment_name(service, wanted, taken)
     if not name:
         raise UserError(
             f"{wanted[:60]!r} cannot be an attachment's name.",

@@ -1,14 +1,25 @@
-"""Finds add-ons and attachments by the names that people give them."""
+"""Finds add-ons and attachments by the names that people give them, and tells what an app's dynos get from them."""
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Mapping
+from pathlib import Path
 
 from django.db.models import Q, QuerySet
 
-from greenroom.addons import rules
-from greenroom.addons.models import Addon, Attachment
+from greenroom.addons import registry
+from greenroom.addons.contract import Restores, Schema, Snapshots
+from greenroom.addons.models import Addon, Attachment, Restore
+from greenroom.addons.rules import services
+from greenroom.addons.rules.access import OWNER, swapped
 from greenroom.apps.models import App
+from greenroom.basics.errors import ConflictError, PlatformError
+from greenroom.config_vars.drivers.encryption import unseal
+from greenroom.config_vars.models import DataKey
+from greenroom.config_vars.queries import open_data_key
+from greenroom.engine.contract import Forward
 
 
 def _is(field: str, text: str) -> Q:
@@ -36,9 +47,9 @@ def find_addons(text: str, app: App | None) -> list[Addon]:
     found = list(addons().filter(_is("name", text)))
     if app and not found:
         found = list({row.addon_id: row.addon for row in find_attachments(text, app)}.values())
-    kind = rules.KIND_OF.get(text.partition(":")[0])
-    if app and not found and kind:
-        found = list(addons().filter(kind=kind).filter(Q(app=app) | Q(attachments__app=app)).distinct())
+    service = services.named(text.partition(":")[0])
+    if app and not found and service:
+        found = list(addons().filter(kind=service.kind).filter(Q(app=app) | Q(attachments__app=app)).distinct())
     return found
 
 
@@ -47,10 +58,100 @@ def find_attachments(text: str, app: App | None) -> list[Attachment]:
     rows = attachments().filter(app=app) if app else attachments()
     name = text.upper().removesuffix("_URL") if text.upper() == text else text
     named = list(rows.filter(_is("name", name) | _is("name", text))) or list(rows.filter(Q(addon__name=text)))
-    kind = rules.KIND_OF.get(text.partition(":")[0])
-    return named or (list(rows.filter(addon__kind=kind)) if app and kind else [])
+    service = services.named(text.partition(":")[0])
+    return named or (list(rows.filter(addon__kind=service.kind)) if app and service else [])
 
 
 def owned(app: App) -> dict[str, Attachment]:
     """The config vars that belong to the app's attachments: only attaching and detaching changes them."""
-    return {f"{row.name}_URL": row for row in attachments().filter(app=app)}
+    rows = attachments().filter(app=app)
+    return {f"{row.name}{suffix}": row for row in rows for suffix in service_of(row.addon).variables}
+
+
+def service_of(addon: Addon) -> services.Service:
+    """The service that the add-on comes from."""
+    return registry.kind(addon.kind).service
+
+
+def of_kind(app: App, kind: str) -> Addon | None:
+    """The app's own add-on of the kind that it sees under the default attachment, else its first one, or None."""
+    own = Addon.objects.filter(app=app, kind=kind).exclude(state="deprovisioning").select_related("app")
+    first = registry.kind(kind).service.attachment
+    return own.filter(attachments__app=app, attachments__name=first).first() or own.order_by("created_at").first()
+
+
+def seen_by(app: App) -> QuerySet[Addon]:
+    """The add-ons that the app owns or has attached."""
+    return Addon.objects.filter(Q(app=app) | Q(attachments__app=app)).distinct()
+
+
+def secret_of(addon: Addon, home: Path) -> dict[str, str]:
+    """The add-on's secrets, decrypted."""
+    key = open_data_key(DataKey.objects.get(app_id=addon.app_id), home)
+    found: dict[str, str] = json.loads(unseal(key, bytes(addon.sealed), f"addon/{addon.id}"))
+    return found
+
+
+def values_of(app: App, home: Path) -> dict[str, str]:
+    """The right values of the config vars of the app's attachments to add-ons that are ready."""
+    found: dict[str, str] = {}
+    for row in Attachment.objects.filter(app=app, addon__state="provisioned").select_related("addon"):
+        found |= services.config_vars(row.name, registry.kind(row.addon.kind).values(row.addon, home))
+    return found
+
+
+def environment(env: Mapping[str, str], *, app: App, home: Path, access: str) -> dict[str, str]:
+    """The environment of a dyno of the app with the given access to the add-ons that it sees.
+
+    Config vars hold the owner's credentials, under whatever names; they are exchanged wherever they stand.
+    """
+    if access == OWNER:
+        return dict(env)
+    words = [word for row in seen_by(app) for word in registry.kind(row.kind).words(row, home, access)]
+    return swapped(env, words)
+
+
+def forwards(app: App) -> tuple[Forward, ...]:
+    """The ways from the app's dynos to its add-ons."""
+    seen = list(seen_by(app))
+    own = ((kind, [row for row in seen if row.kind == kind.service.kind]) for kind in registry.kinds())
+    return tuple(dict.fromkeys(forward for kind, rows in own for forward in kind.forwards(rows)))
+
+
+def database_of(app: App) -> Addon | None:
+    """The app's add-on whose schema its migrations change, or None."""
+    found = (of_kind(app, kind.service.kind) for kind in registry.kinds() if kind.schema)
+    return next((addon for addon in found if addon), None)
+
+
+def schema_of(addon: Addon) -> Schema:
+    """The schema of an add-on that ``database_of`` has found."""
+    schema = registry.kind(addon.kind).schema
+    if schema is None:
+        raise PlatformError(f"Add-ons like {addon.name} have no schema.")
+    return schema
+
+
+def snapshots_for(addon: Addon) -> Snapshots:
+    """What takes snapshots of the add-on. ConflictError when its kind keeps none."""
+    found = registry.kind(addon.kind).snapshots
+    if found is None:
+        name = service_of(addon).human_name
+        raise ConflictError(f"{addon.name} cannot be saved: there are no snapshots of {name}.")
+    return found
+
+
+def restores_for(addon: Addon) -> Restores:
+    """What restores the add-on. ConflictError when its kind cannot be restored."""
+    found = registry.kind(addon.kind).restores
+    if found is None:
+        raise ConflictError(
+            f"{addon.name} cannot be restored: there are no snapshots of {service_of(addon).human_name}."
+        )
+    return found
+
+
+def replacing(app: App) -> Restore | None:
+    """The restore or reset of the app's database that has not put the new data in place yet."""
+    addon = database_of(app)
+    return schema_of(addon).replacing(addon) if addon else None

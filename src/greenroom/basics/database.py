@@ -1,4 +1,4 @@
-"""Turns an error of PostgreSQL into the answer that a client gets.
+"""Turns an error of PostgreSQL into the answer that a client gets, and names the options of the platform's sessions.
 
 It recognises errors by their PEP 249 names, which Django and psycopg share, and by PostgreSQL's error codes.
 """
@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
 
+SAFE = "-c search_path=pg_catalog"
+"""An option for each session of the platform: no name is taken from a tenant's schema, whatever the search_path of the
+database or of the role is.
+"""
 LOST = frozenset({"OperationalError", "InterfaceError"})
 MET = frozenset({"40001", "40P01", "23503", "23505"})
 """Serialization failure, deadlock, a row that another one refers to is gone, a value that exists already: two changes

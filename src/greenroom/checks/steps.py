@@ -17,7 +17,7 @@ from django.db import DatabaseError, DataError
 from django.db.models import F
 from django.db.models.fields.json import KT
 
-from greenroom.addons.postgres import actions as postgres
+from greenroom.addons import actions as addons
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
@@ -256,15 +256,14 @@ def _clean_up(run: CheckRun, engine: Engine) -> bool:
     for dyno in dynos(run):
         engine.forget(dyno)
     if run.name == "tests":
-        postgres.drop_throwaway(label=testing.dyno_id(run))
+        addons.drop_doubles(label=testing.dyno_id(run))
     forget_dyno(run)
     return True
 
 
 def sweep_forsaken() -> list[str]:
-    """Drop the databases of test runs whose rows went with their app before ``sweep`` came to them; their names.
-    Repeatable.
+    """Drop the throw-away add-ons of test runs whose rows went with their app before ``sweep`` came to them; their
+    names. Repeatable.
     """
-    there = postgres.throwaways()
     runs = CheckRun.objects.filter(builtin=True, name="tests").exclude(dyno="")
-    return postgres.drop_other_throwaways(there=there, labels=runs.values_list("dyno", flat=True)) if there else []
+    return addons.drop_other_doubles(labels=lambda: runs.values_list("dyno", flat=True))

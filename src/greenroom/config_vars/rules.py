@@ -144,18 +144,15 @@ def first_values(env: dict[str, object], ever_set: set[str], secret: Callable[[]
     return found
 
 
-def refusal(app: str, gaps: dict[str, str], database: str = "") -> tuple[str, str]:
-    """The text and the remedy for a release that is refused since keys are missing. database: the name of the one that
-    the app has already.
+def refusal(app: str, gaps: dict[str, str], remedies: Mapping[str, str]) -> tuple[str, str]:
+    """The text and the remedy for a release that is refused since keys are missing. remedies: the command for each key
+    that an add-on gives.
     """
     names = ", ".join(gaps)
     lines = [f"required config var{'s' if len(gaps) > 1 else ''} not set: {names}."]
     lines += [f"{key}: {why}" for key, why in gaps.items()]
-    settable = [key for key in gaps if key != "DATABASE_URL"]
-    hints = []
-    if "DATABASE_URL" in gaps:
-        how = f"attach {database} --as DATABASE" if database else "create heroku-postgresql --as DATABASE"
-        hints.append(f"heroku addons:{how} -a {app}")
+    settable = [key for key in gaps if key not in remedies]
+    hints = [remedies[key] for key in gaps if key in remedies]
     if settable:
         hints.append(f"greenroom config:set {' '.join(f'{key}=...' for key in settable)} -a {app}")
     return "\n".join(lines), " && ".join(hints)

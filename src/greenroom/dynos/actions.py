@@ -11,7 +11,7 @@ from django.db.models import F, Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
-from greenroom.addons.postgres import rules as database
+from greenroom.addons.rules import diagnosis
 from greenroom.apps.actions import lock_app, note_released
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
@@ -350,9 +350,8 @@ def _refused(dyno: Dyno, said: str, home: Path) -> str:
     """What the database refused to a dyno of the formation that has failed; said in the app's log with the remedy. Else
     empty.
     """
-    words = database.refused(said) if dyno.kind in ("web", "worker") else ""
-    if not words:
+    found = diagnosis.refusal(said, dyno.app.name) if dyno.kind in ("web", "worker") else None
+    if not found:
         return ""
-    message, hint = database.refusal(words, dyno.app.name)
-    log(app=dyno.app, home=home, process=dyno.name, text=f"{message}\nhint: {hint}")
-    return f": the database refused `{words}`; only a person's command changes the schema"
+    log(app=dyno.app, home=home, process=dyno.name, text=f"{found.message}\nhint: {found.hint}")
+    return f": the database refused `{found.words}`; only a person's command changes the schema"

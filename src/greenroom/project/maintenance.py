@@ -9,10 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from greenroom.accounts.queries import actor_of
-from greenroom.addons.models import Addon
-from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres.actions import limits, restores, snapshots
-from greenroom.addons.postgres.drivers import temporary
+from greenroom.addons import registry
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
 from greenroom.apps.queries import is_gone
@@ -33,9 +30,8 @@ from greenroom.router.actions import sni_endpoints
 from greenroom.router.drivers import switch
 
 log = logging.getLogger(__name__)
-AT_ONCE = 5
 ROUND = 30.0
-"""So many databases are checked in one turn; so many seconds lie between two rounds."""
+"""Seconds between two looks for the doubles of test runs whose app is gone."""
 
 
 class Loop:
@@ -45,9 +41,7 @@ class Loop:
         self.engine = engine
         self.home = home
         self.janitor = Janitor(engine, home)
-        self.databases = limits.Watch(home)
         self.collector = Collector(engine, home)
-        self.roles = Databases(home)
         self.guard = Guard(log)
         self.looked = 0.0
         self.parts: list[Callable[[], None]] = [
@@ -60,17 +54,19 @@ class Loop:
             self._new_apps,
             self._strays,
             self._addons,
-            self._snapshots,
-            self._restores,
-            self._databases,
-            self._temporary,
-            self._roles,
+            self._sweeps,
+            self._doubles,
             self._certificates,
             self._uploads,
         ]
+        self.sweeps = {
+            f"{kind.service.kind} {name}": sweep
+            for kind in registry.kinds()
+            for name, sweep in kind.sweeps(home).items()
+        }
 
     def turn(self) -> bool:
-        """Reconcile refs with pushes, sweep snapshots and databases, and finish apps whose making was interrupted.
+        """Reconcile refs with pushes, sweep add-ons, and finish apps whose making was interrupted.
 
         A part that fails, for one app or as a whole, does not keep the others from their turn.
         """
@@ -115,24 +111,15 @@ class Loop:
     def _addons(self) -> None:
         resources.heal(home=self.home)
 
-    def _snapshots(self) -> None:
-        snapshots.sweep(home=self.home)
+    def _sweeps(self) -> None:
+        for name, sweep in self.sweeps.items():
+            self.guard.run(name, f"maintenance, {name}", sweep)
 
-    def _restores(self) -> None:
-        restores.sweep()
-
-    def _databases(self) -> None:
-        self.databases.turn()
-
-    def _temporary(self) -> None:
-        temporary.look()
+    def _doubles(self) -> None:
         if clock.monotonic() - self.looked > ROUND:
             self.looked = clock.monotonic()
             for name in checks.sweep_forsaken():
-                log.info("dropped %s, the database of a test run whose app is gone", name)
-
-    def _roles(self) -> None:
-        self.roles.turn()
+                log.info("dropped %s, the throw-away add-on of a test run whose app is gone", name)
 
     def _certificates(self) -> None:
         for app in sni_endpoints.renewable():
@@ -141,34 +128,6 @@ class Loop:
 
     def _uploads(self) -> None:
         source_archives.sweep(self.home)
-
-
-class Databases:
-    """Checks the databases of apps one after the other, a few at each turn: their roles' passwords and rights."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.guard = Guard(log)
-        self.last: uuid.UUID | None = None
-        self.rest = 0.0
-
-    def turn(self) -> None:
-        """The next few; after the last one there is a pause of ROUND seconds."""
-        if clock.monotonic() < self.rest:
-            return
-        rows = Addon.objects.filter(kind="postgres", state="provisioned").select_related("app").order_by("pk")
-        found = list((rows.filter(pk__gt=self.last) if self.last else rows)[:AT_ONCE])
-        for addon in found:
-            if self.guard.run(
-                addon.pk,
-                f"the roles of {addon.name}",
-                partial(postgres.check, addon=addon, home=self.home),
-                partial(is_gone, addon.app),
-            ):
-                log.info("%s: a password of one of its roles was set again", addon.name)
-        self.last = found[-1].pk if len(found) == AT_ONCE else None
-        if self.last is None:
-            self.rest = clock.monotonic() + ROUND
 
 
 def router_log(home: Path) -> Callable[[], bool]:

@@ -116,13 +116,15 @@ def build(home: Path) -> list[Runner]:
     """One runner for each row of the table: its name, the turn of its loop, and the seconds between two idle turns."""
     from django.conf import settings
 
+    from greenroom.addons import registry
     from greenroom.app_migrations import loop as app_migrations
     from greenroom.app_migrations.loop import rehearsals
     from greenroom.deliveries import loop as deliveries
     from greenroom.dynos import loop as dynos
     from greenroom.logs import loop as drains
     from greenroom.pipelines import loop as pipelines
-    from greenroom.project import databases, maintenance
+    from greenroom.project import maintenance
+    from greenroom.project.addon_platform import PLATFORM
     from greenroom.project.drivers import make_engine
     from greenroom.router.actions import reroute
     from greenroom.sources import loop as sources
@@ -140,7 +142,7 @@ def build(home: Path) -> list[Runner]:
         ("deliveries", one_after_another(journey), IDLE),
         ("router log", maintenance.router_log(home), 0.25),
         ("maintenance", maintenance.Loop(engine, home).turn, 5.0),
-        ("databases", databases.Loop(home, databases.HANDS).turn, 1.0),
+        *((name, loop.turn, 1.0) for kind in registry.kinds() for name, loop in kind.loops(home, PLATFORM).items()),
         *((f"rehearsals {number}", rehearsals.Loop(engine, home).turn, 1.0) for number in numbers),
         ("pipelines", pipelines.Loop(engine, home).turn, 1.0),
         ("webhooks", webhooks.Loop(home, private).turn, 1.0),
@@ -153,13 +155,13 @@ def build(home: Path) -> list[Runner]:
 
 def catch_up(home: Path) -> None:
     """What an earlier version has not made, before anything is started that relies on it."""
-    from greenroom.addons.postgres.actions import catch_up as give_roles
+    from greenroom.addons import registry
 
-    try:
-        for addon in give_roles(home=home):
-            log.info("%s has roles for the app's own processes now", addon.name)
-    except Exception:
-        log.exception("databases of apps could not be looked at; the worker goes on")
+    for kind in registry.kinds():
+        try:
+            kind.catch_up(home)
+        except Exception:
+            log.exception("add-ons of kind %s could not be looked at; the worker goes on", kind.service.kind)
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from greenroom.basics.database import SAFE
 from greenroom_cli.host import memory_limited, migration_records
 from greenroom_cli.host.errors import HostError
 
@@ -50,8 +51,6 @@ SETTINGS = {
 """``max_worker_processes`` 0: a parallel query would take memory that no process limit counts."""
 SINCE = {"reserved_connections": 16}
 """Settings that older servers do not know."""
-SAFE = "-c search_path=pg_catalog"
-"""For each session of a superuser: it overrides the search_path that a tenant set for a database or a role."""
 HBA = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
 
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import IntegerField, Q, QuerySet, Sum
+from django.db.models import IntegerField, QuerySet, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
-from greenroom.addons.models import Addon, Attachment, Restore, Snapshot
+from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import rules
 from greenroom.addons.postgres.drivers import dumps, roles
 from greenroom.addons.postgres.drivers import server as host
+from greenroom.addons.queries import secret_of
+from greenroom.addons.rules.access import OWNER
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, PlatformError
 from greenroom.basics.ids import is_uuid
-from greenroom.config_vars.drivers.encryption import unseal
-from greenroom.config_vars.models import DataKey
-from greenroom.config_vars.queries import open_data_key
 from greenroom.engine.contract import Forward
 
 
@@ -61,6 +58,11 @@ def server() -> str:
     return f"127.0.0.1:{port()}"
 
 
+def host_url(role: str, password: str, database: str) -> str:
+    """``postgres://role:password@host:port/database`` for the server that holds the apps' databases."""
+    return f"postgres://{role}:{password}@{server()}/{database}"
+
+
 def forward() -> Forward:
     """How a dyno reaches the server: 127.0.0.1:port inside leads to the embedded server's socket, or to the external
     one's address.
@@ -71,44 +73,16 @@ def forward() -> Forward:
     return Forward(port=port(), socket=f"tcp:[{name}]:{port()}" if ":" in name else f"tcp:{name}:{port()}")
 
 
-def url_of(addon: Addon, home: Path, kind: str = rules.OWNER) -> Url:
+def url_of(addon: Addon, home: Path, kind: str = OWNER) -> Url:
     """The URL of an add-on's database for one of its roles, the password decrypted."""
-    key = open_data_key(DataKey.objects.get(app_id=addon.app_id), home)
-    password = json.loads(unseal(key, bytes(addon.sealed), f"addon/{addon.id}"))["password"]
-    word = roles.password(password, kind)
-    text = f"postgres://{roles.name(addon.data['role'], kind)}:{word}@{server()}/{addon.data['database']}"
-    return Url(text=text, password=word)
+    word = roles.password(secret_of(addon, home)["password"], kind)
+    return Url(text=host_url(roles.name(addon.data["role"], kind), word, addon.data["database"]), password=word)
 
 
-def urls_of(app: App, home: Path) -> dict[str, str]:
-    """The config vars of the app's attachments to databases that are there, as they have to be."""
-    rows = Attachment.objects.filter(app=app, addon__kind="postgres", addon__state="provisioned").select_related(
-        "addon"
-    )
-    return {f"{row.name}_URL": url_of(row.addon, home).text for row in rows}
-
-
-def as_role(env: Mapping[str, str], *, app: App, home: Path, kind: str) -> dict[str, str]:
-    """The environment of a dyno of the app that reaches the databases which it sees as that kind of role.
-
-    Config vars hold the owner's name and password, under whatever names; they are exchanged wherever they stand.
-    """
-    if kind == rules.OWNER:
-        return dict(env)
-    seen = Addon.objects.filter(Q(app=app) | Q(attachments__app=app), kind="postgres").distinct()
-    words = []
-    for addon in seen:
-        owner = addon.data["role"]
-        secret = url_of(addon, home).password
-        words += [(secret, roles.password(secret, kind)), (owner, roles.name(owner, kind))]
-    return rules.swapped(env, words)
-
-
-def of_app(app: App) -> Addon | None:
-    """The app's own database that it sees as DATABASE_URL, else its first one, or None."""
-    own = Addon.objects.filter(app=app, kind="postgres").exclude(state="deprovisioning").select_related("app")
-    promoted = own.filter(attachments__app=app, attachments__name="DATABASE").first()
-    return promoted or own.order_by("created_at").first()
+def words_of(addon: Addon, home: Path, kind: str) -> list[tuple[str, str]]:
+    """(word of the owner, that of a lesser role): the secret and the name."""
+    owner, secret = addon.data["role"], url_of(addon, home).password
+    return [(secret, roles.password(secret, kind)), (owner, roles.name(owner, kind))]
 
 
 def connections_of(addon: Addon) -> int:
@@ -128,11 +102,8 @@ def given_out(owner_id: uuid.UUID | None = None) -> int:
     return rows.aggregate(all=Sum(limit + rules.OWN))["all"] or 0
 
 
-def replacing(app: App) -> Restore | None:
-    """The restore or reset of the app's database that has not put the new one in place yet."""
-    addon = of_app(app)
-    if addon is None:
-        return None
+def replacing(addon: Addon) -> Restore | None:
+    """The restore or reset of the database that has not put the new one in place yet."""
     return Restore.objects.filter(addon=addon, finished_at=None).exclude(state="swapped").first()
 
 

@@ -1,23 +1,19 @@
-"""Which snapshots may go, when a scheduled one is due, as which role a dyno reaches its database, and how many
-connections and bytes that has. Pure.
+"""The service; which snapshots may go and when a scheduled one is due; how many connections and bytes a database has;
+and the meaning of the server's refusals. Pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-OWNER, APP, BUILD = "owner", "app", "build"
-"""Kinds of roles: who made the tables and may change them; who uses their rows; who only reads."""
+from greenroom.addons.rules.services import LOOKED_AT, Diagnosis, Plan, Refusal, Service
+
 TABLES = ("django_migrations", "alembic_version")
 LEDGERS = (*TABLES, "django_migrations_id_seq")
 """What only the owner writes: the records of what was migrated."""
-ANY = "any"
-"""``[policy] schema_changes``: the app's own processes are the owner."""
 
 THROWAWAY = r"^t[0-9a-f]{20}$"
 """Names of the roles of test runs: of all roles of tenants, these alone may create databases, under any name that is
@@ -139,20 +135,6 @@ def over(size: int, quota: int, before: str) -> str:
     return "closed" if size > closed else "full" if size > full else ""
 
 
-def role_for(kind: str, policy: Mapping[str, Any], *, migrates: bool = False) -> str:
-    """The kind of role as which a dyno of that kind reaches its databases. ``run`` is what a person started.
-
-    migrates: of a release command, whether it is known to migrate; ``[policy] migrate_in_release`` is about these
-    alone.
-    """
-    if kind == "run":
-        return OWNER
-    if kind == "build":
-        return BUILD
-    free = policy.get("schema_changes") == ANY and kind in ("web", "worker", "release")
-    return OWNER if free or (migrates and policy.get("migrate_in_release") is True) else APP
-
-
 REFUSED = re.compile(
     r"must be owner of (?:\w+ ){1,3}[\w.\"-]+"
     r"|permission denied (?:for (?:schema|database) [\w.\"-]+|for (?:table|sequence)"
@@ -161,7 +143,6 @@ REFUSED = re.compile(
 )
 """What PostgreSQL says to who may not change the schema or the record of migrations."""
 BUILD_REFUSED = re.compile(REFUSED.pattern + r"|permission denied for (?:table|sequence|view) [\w.\"-]+")
-LOOKED_AT = 200_000
 
 
 def refused(output: str, *, build: bool = False) -> str:
@@ -219,10 +200,32 @@ def remedy(output: str) -> str:
     )
 
 
-def swapped(env: Mapping[str, str], words: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The environment with each first word replaced by its second, wherever in a value it stands by itself."""
-    found = dict(env)
-    for old, new in words:
-        pattern = re.compile(rf"(?<![0-9A-Za-z_]){re.escape(old)}(?![0-9A-Za-z_])")
-        found = {key: pattern.sub(new, value) if old in value else value for key, value in found.items()}
-    return found
+def _refusal(output: str, app: str, build: bool) -> Refusal | None:
+    words = refused(output, build=build)
+    return Refusal(words, *refusal(words, app, build=build)) if words else None
+
+
+SERVICE = Service(
+    kind="postgres",
+    id="00000000-0000-4000-8000-000000000010",
+    name="heroku-postgresql",
+    human_name="PostgreSQL",
+    noun="database",
+    promote="heroku pg:promote",
+    aliases=("postgresql", "postgres"),
+    words=("postgres",),
+    plans=(
+        Plan(
+            id="00000000-0000-4000-8000-000000000011",
+            name="essential-0",
+            human_name="Essential 0",
+            description="PostgreSQL on this machine",
+        ),
+    ),
+    attachment="DATABASE",
+    further="HEROKU_POSTGRESQL",
+    nowhere={"_URL": "postgres://nobody:nothing@127.0.0.1:1/nothing"},
+    given=True,
+    size_command="heroku pg:info",
+    diagnosis=Diagnosis(refusal=_refusal, remedy=remedy),
+)

@@ -15,10 +15,9 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons import queries as addons
+from greenroom.addons import registry
 from greenroom.addons.models import Snapshot
-from greenroom.addons.postgres import queries as databases
-from greenroom.addons.postgres.actions import snapshots
-from greenroom.addons.postgres.drivers import roles
 from greenroom.app_migrations import queries, rules
 from greenroom.app_migrations.drivers.probes import answer, probe_spec_parts, without_database
 from greenroom.app_migrations.drivers.script_dynos import errand
@@ -138,7 +137,7 @@ def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> Non
     """
     if not rules.is_migrate(command):
         return
-    restore = databases.replacing(app)
+    restore = addons.replacing(app)
     if restore is not None:
         raise ConflictError(
             f"The database of {app.name} is being {'restored' if restore.kind == 'restore' else 'reset'} now"
@@ -183,9 +182,10 @@ def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: 
     Takes as long as a dump does. PlatformError when it fails: then nothing is migrated. ``wanted``: False when the
     human goes without.
     """
-    addon = databases.of_app(release.app)
+    addon = addons.database_of(release.app)
+    snapshots = registry.kind(addon.kind).snapshots if addon else None
     state = queries.known_state(release)
-    if addon is None or not rules.may_change(command, state.pending if state else None):
+    if addon is None or snapshots is None or not rules.may_change(command, state.pending if state else None):
         return None
     if not wanted:
         audit(actor=actor, action="migrations.no_snapshot", app=release.app, detail={"command": command[:500]})
@@ -267,10 +267,10 @@ def _settle(run: MigrationRun) -> None:
     """The tables that the run made are the app's to use, the record of migrations is not its to write. Trouble is left
     for the next check.
     """
-    addon = databases.of_app(run.app)
+    addon = addons.database_of(run.app)
     try:
         if addon is not None:
-            roles.share(str(addon.data["database"]), str(addon.data["role"]))
+            addons.schema_of(addon).settle(addon)
     except (GreenroomError, psycopg.Error) as error:
         log.warning("the rights in the database of %s are checked later: %s", run.app.name, error)
 

@@ -17,8 +17,9 @@ from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
-from greenroom.addons.postgres import queries as databases
-from greenroom.addons.postgres.drivers import clones, server
+from greenroom.addons import queries as addons
+from greenroom.addons import registry
+from greenroom.addons.drivers.platform_server import claim
 from greenroom.app_migrations.drivers.rehearsal import COPYING, PREFIX, BusyError, Run, busy, prefix_of
 from greenroom.app_migrations.models import Rehearsal
 from greenroom.app_migrations.queries import of_release, rehearsal_of
@@ -55,7 +56,7 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
     """
     app = lock_app(release.app_id)
     where = f"greenroom migrations -a {app.name}"
-    if databases.of_app(app) is None:
+    if addons.database_of(app) is None:
         raise ConflictError(f"{app.name} has no database that could be copied.", hint=f"greenroom addons -a {app.name}")
     if not can_rehearse(release):
         raise ConflictError(not_rehearsed(), hint=where)
@@ -109,7 +110,7 @@ def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> bool:
     """Carry out a rehearsal, to done or failed. False when somebody carries out one of the app already, or this one is
     over: nothing was done.
     """
-    with server.claim(rehearsal.app_id) as quiet, server.claim(rehearsal.pk) as mine:
+    with claim(rehearsal.app_id) as quiet, claim(rehearsal.pk) as mine:
         if not (quiet and mine):
             return False
         row = Rehearsal.objects.select_related(
@@ -122,10 +123,11 @@ def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> bool:
 
 
 def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
-    addon = databases.of_app(row.app)
+    addon = addons.database_of(row.app)
     if addon is None or row.attempts >= ATTEMPTS:
         return _end(row, failure="The database is gone." if addon is None else f"It was interrupted {ATTEMPTS} times.")
-    row.attempts, row.clone, row.state = row.attempts + 1, clones.name_for(addon, row.number), "running"
+    schema = addons.schema_of(addon)
+    row.attempts, row.clone, row.state = row.attempts + 1, schema.copies.name_for(addon, row.number), "running"
     row.save(update_fields=["attempts", "clone", "state", "updated_at"])
     run, began = Run(row, addon, engine, home, partial(_note, row)), clock.now()
     outcome: dict[str, Any] = {}
@@ -140,7 +142,7 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
     except (psycopg.Error, DatabaseError):
         raise  # the server is away or was disturbed: an interruption like a kill, after which the row begins again
     except Exception as error:
-        if server.restarted_since(began):
+        if schema.restarted_since(began):
             raise
         log.warning(
             "rehearsal %s of %s: %s", row.number, row.app.name, error, exc_info=not isinstance(error, GreenroomError)
@@ -226,7 +228,7 @@ def let_copy_finish(*, app: App, waiting: Callable[[], object] = lambda: None, s
         row = Rehearsal.objects.filter(app=app, state="running", step=COPYING).first()
         if row is None:
             return
-        with server.claim(row.pk) as nobody_does_it:
+        with claim(row.pk) as nobody_does_it:
             if nobody_does_it:
                 return
         waiting()
@@ -245,11 +247,14 @@ def sweep(*, engine: Engine) -> int:
     A row is there before its copy and its dynos, so these are looked up first: a rehearsal that begins meanwhile loses
     nothing.
     """
-    copies, seen = clones.present(), [state.id for state in engine.list() if state.id.startswith(PREFIX)]
+    makers = [kind.schema.copies for kind in registry.kinds() if kind.schema]
+    copies = [(maker, maker.present()) for maker in makers]
+    seen = [state.id for state in engine.list() if state.id.startswith(PREFIX)]
     open_rows = unfinished()
-    left = sorted(copies - {row.clone for row in open_rows})
-    for name in left:
-        clones.drop(name=name)
+    needed = {row.clone for row in open_rows}
+    left = [(maker, name) for maker, found in copies for name in sorted(found - needed)]
+    for maker, name in left:
+        maker.drop(name=name)
     prefixes = tuple(prefix_of(row) for row in open_rows)
     dynos = [name for name in seen if not name.startswith(prefixes)]
     for name in dynos:

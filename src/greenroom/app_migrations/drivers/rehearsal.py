@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from greenroom.addons import queries as addons
+from greenroom.addons.contract import Copy
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres import queries as databases
-from greenroom.addons.postgres.drivers import clones
-from greenroom.addons.postgres.rules import APP, OWNER, role_for
+from greenroom.addons.rules.access import APP, role_for
 from greenroom.app_migrations import queries
 from greenroom.app_migrations.drivers import recorder
 from greenroom.app_migrations.drivers.probes import parts_of
@@ -41,6 +41,8 @@ TESTS_SECONDS = 60.0
 LOOK = 0.1
 PREFIX = "rehearse-"
 COPYING = "copying the database"
+BARE = "_bare"
+"""Part of the names of files with the copy's schema."""
 LIMITS = (
     "no traffic ran beside it: what a migration waits for behind long queries was not seen",
     "the copy was fresh and its pages warm: a large table may take longer",
@@ -67,7 +69,7 @@ def busy(app: App) -> bool:
     the copy's step is
     written first and then this is asked: one of the two sees the other.
     """
-    return queries.open_runs().filter(app=app, exit_code=None).exists() or databases.replacing(app) is not None
+    return queries.open_runs().filter(app=app, exit_code=None).exists() or addons.replacing(app) is not None
 
 
 class Run:
@@ -81,11 +83,13 @@ class Run:
     ) -> None:
         self.rehearsal, self.addon, self.engine, self.home, self.note = rehearsal, addon, engine, home, note
         self.framework = queries.framework(rehearsal.release)
+        self.schema = addons.schema_of(addon)
+        self.copies = self.schema.copies
         self.until = time.monotonic() + BUDGET
         self.cells: dict[str, dict[str, Any]] = {}
         self.tests: dict[str, dict[str, Any]] = {"old_old": {}, "old_new": {}}
         self.folder = home / "run" / "rehearsals"
-        self.clone: clones.Clone
+        self.clone: Copy
 
     def whole(self) -> dict[str, Any]:
         """The report: all steps in their order."""
@@ -94,7 +98,9 @@ class Run:
         if busy(self.rehearsal.app):
             raise BusyError
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.clone = clones.make(addon=self.addon, name=self.rehearsal.clone, folder=self.folder, deadline=self._left())
+        self.clone = self.copies.make(
+            addon=self.addon, name=self.rehearsal.clone, folder=self.folder, deadline=self._left()
+        )
         self.note("the copy is made")
         if not self.clone.tables:
             return self._report({"status": "ok"}, {}, began)
@@ -124,8 +130,8 @@ class Run:
         for state in self.engine.list():
             if state.id.startswith(prefix_of(self.rehearsal)):
                 self.engine.forget(state.id)
-        clones.drop(name=self.rehearsal.clone)
-        for pattern in (f"{self.rehearsal.clone}.dump*", f"{self.rehearsal.clone}{clones.BARE}-*.dump*"):
+        self.copies.drop(name=self.rehearsal.clone)
+        for pattern in (f"{self.rehearsal.clone}.dump*", f"{self.rehearsal.clone}{BARE}-*.dump*"):
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)
 
@@ -190,8 +196,8 @@ class Run:
         release = self.rehearsal.previous
         if not rules.wants_tests(release.slug.settings if release and release.slug else None):
             return None
-        target = self.folder / f"{self.rehearsal.clone}{clones.BARE}-before.dump"
-        clones.keep_schema(clone=self.clone, target=target, deadline=self._left())
+        target = self.folder / f"{self.rehearsal.clone}{BARE}-before.dump"
+        self.copies.keep_schema(clone=self.clone, target=target, deadline=self._left())
         return target
 
     def _test(self, before: Path | None) -> None:
@@ -201,8 +207,8 @@ class Run:
         """
         if before is None or self.cells["old_new"].get("state") != "ok":
             return
-        after = self.folder / f"{self.rehearsal.clone}{clones.BARE}-after.dump"
-        clones.keep_schema(clone=self.clone, target=after, deadline=self._left())
+        after = self.folder / f"{self.rehearsal.clone}{BARE}-after.dump"
+        self.copies.keep_schema(clone=self.clone, target=after, deadline=self._left())
         self.note("running the old code's tests on the new schema")
         self.tests["old_new"] = self._tests_on("old-new-tests", after)
         if self.tests["old_new"].get("state") == "fails":
@@ -214,7 +220,7 @@ class Run:
         release = self.rehearsal.previous
         assert release is not None
         assert release.slug is not None
-        url = clones.make_bare(clone=self.clone, source=schema, deadline=self._left())
+        url = self.copies.make_bare(clone=self.clone, source=schema, deadline=self._left())
         job = {
             "command": environment.scripts(release.slug.app_json)[1],
             "database": url.rpartition("/")[2],
@@ -224,7 +230,7 @@ class Run:
         config = environment.of_tests(
             app_json=release.slug.app_json,
             is_django=release.slug.is_django,
-            database_url=url,
+            addons={addons.service_of(self.addon).variable: url},
             marks={"CI": "true"},
             settings=environment.seen(release.app, self.home),
             folder=self.home / release.slug.folder,
@@ -261,7 +267,7 @@ class Run:
             home=self.home,
             seconds=self._left(),
         )
-        live = [databases.url_of(self.addon, self.home, kind).text for kind in (OWNER, APP)]
+        live = self.schema.urls(self.addon, self.home)
         env = isolated(order.env, live=live, clone=self.clone.app_url if lesser else self.clone.url)
         return replace(order, env=env, egress=False)
 

@@ -18,8 +18,8 @@ from typing import Any
 import psycopg
 from django.db import connections
 
-from greenroom.addons.postgres import queries as databases
-from greenroom.addons.postgres.drivers import server
+from greenroom.addons import queries as addons
+from greenroom.addons.models import Addon
 from greenroom.app_migrations import actions, frameworks, queries, rules
 from greenroom.app_migrations.models import MigrationRun
 
@@ -85,20 +85,18 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         try:
-            addon = databases.of_app(self.app)
+            addon = addons.database_of(self.app)
             if addon is not None:
-                self._watch(str(addon.data["database"]))
+                self._watch(addon)
         except Exception as error:  # what is not seen is not said; the run itself is none of this thread's business
             log.info("the migrate of %s is not watched: %s", self.app.name, error)
         finally:
             connections.close_all()
 
-    def _watch(self, database: str) -> None:
-        with server.connect() as connection:
-            role = server.tenant(connection, database)
-        if role is None:
-            return
-        with server.guest(role, seconds=LONGEST) as guest, server.connect(database, guest) as connection:
+    def _watch(self, addon: Addon) -> None:
+        with addons.schema_of(addon).look_in(addon, seconds=LONGEST) as connection:
+            if connection is None:
+                return
             connection.execute("SET lock_timeout = '200ms'; SET statement_timeout = '2s'")
             before = {
                 name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from greenroom.addons.postgres import queries as databases
+from greenroom.addons.queries import database_of
 from greenroom.app_migrations import frameworks
 from greenroom.app_migrations.models import MigrationRun, MigrationState, Rehearsal
 from greenroom.app_migrations.queries import framework, known_state, rehearsal_of
@@ -58,7 +58,7 @@ def outlook(release: Release) -> Outlook:
     if state is None or not state.pending or mode(release) != rehearsal_policy.BEFORE or overridden(release):
         return Outlook()
     row = Rehearsal.objects.filter(release=release, pending=state.pending).order_by("-number").first()
-    possible = can_rehearse(release) and before(release) is not None and databases.of_app(release.app) is not None
+    possible = can_rehearse(release) and before(release) is not None and database_of(release.app) is not None
     return rehearsal_policy.outlook(
         required=required(release),
         possible=possible,

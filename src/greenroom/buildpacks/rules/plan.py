@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenroom.addons.rules.services import services
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import package_managers, python_versions, secret_key, version_files
@@ -158,21 +159,27 @@ def _negations(slugignore: bytes) -> tuple[str, ...]:
 
 
 def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
-    """What app.json's ``addons`` ask for beside the database that each app has from its beginning."""
+    """What app.json's ``addons`` ask for beside those that each app has from its beginning."""
     found = []
     for entry in app_json.get("addons") or []:
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
         service = plan.partition(":")[0]
-        if service != "heroku-postgresql":
+        known = next((one for one in services() if one.name == service), None)
+        if known is None:
             key = f"{(name or service.removeprefix('heroku-')).upper().replace('-', '_')}_URL"
             found.append(
                 f"Warning: app.json asks for the add-on {plan}, which is not here.\nLet its URL be a config var:"
                 f" greenroom config:set {key}=..."
             )
-        elif name not in ("", "DATABASE"):
+        elif not known.given:
+            attachment = f" --as {name}" if name else ""
             found.append(
-                f"Warning: app.json asks for a second database, {name}.\nMake it once: heroku addons:create"
-                f" heroku-postgresql --as {name}"
+                f"Warning: app.json asks for the add-on {plan}.\nMake it once: heroku addons:create {plan}{attachment}"
+            )
+        elif name not in ("", known.attachment):
+            found.append(
+                f"Warning: app.json asks for a second {known.noun}, {name}.\nMake it once: heroku addons:create"
+                f" {service} --as {name}"
             )
     return tuple(found)
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from greenroom.addons.postgres.queries import as_role, forward
-from greenroom.addons.postgres.rules import BUILD
+from greenroom.addons import queries as addons
+from greenroom.addons.rules.access import BUILD
 from greenroom.apps.models import App
 from greenroom.buildpacks.rules import pins
 from greenroom.buildpacks.rules.dyno_environment import ENV_PLACE, build_env
@@ -223,7 +223,7 @@ def compile_spec(
     env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder
     ``env``. With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
     """
-    config = as_role(config, app=app, home=home, kind=BUILD)
+    config = addons.environment(config, app=app, home=home, access=BUILD)
     seen = build_env(config=config, commit=commit, request_id=request_id)
     names = sorted(key for key, value in config.items() if seen.get(key) == value)
     cache = (Mount(target=CACHE, source=f"cache/apps/{app.id.hex}", mode="rw"),) if job.get("hooks") else ()
@@ -237,7 +237,7 @@ def compile_spec(
         env=seen,
         mounts=(*_app_mounts(env, writable), *more, *cache, *_job_mounts(source, python, home)),
         cwd="/app",
-        forwards=(forward(),),
+        forwards=addons.forwards(app),
         limits=LIMITS,
         output=True,
         stdin=json.dumps({**job, "names": names}).encode(),

@@ -15,9 +15,6 @@ from greenroom.checks.builtin import settings_reads
 from greenroom.checks.builtin.results import tail
 from greenroom.config_vars import queries as config_vars
 
-UNREACHABLE = "postgres://nobody:nothing@127.0.0.1:1/nothing"
-"""A database URL for commands that import settings but need no database."""
-
 
 def declared(app_json: Mapping[str, Any]) -> dict[str, str]:
     """app.json's ``env`` defaults with ``environments.test.env`` over them; ``generator: secret`` gives a fresh
@@ -96,7 +93,7 @@ def of_tests(
     *,
     app_json: Mapping[str, Any],
     is_django: bool,
-    database_url: str,
+    addons: Mapping[str, str],
     marks: Mapping[str, str],
     given: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
@@ -104,6 +101,7 @@ def of_tests(
 ) -> dict[str, str]:
     """All variables of a test run. A Django app that was given no SECRET_KEY gets one that holds for this run alone.
 
+    addons: the config vars of the run's own add-ons; nothing goes before them.
     given: what the app's pipeline sets for its tests; it goes before app.json. settings: what ``seen`` gives; app.json
     goes before it.
     folder: the slug's code, whose settings get stand-ins for what they read and nobody gave.
@@ -116,6 +114,6 @@ def of_tests(
         **(settings or {}),
         **declared(app_json),
         **(given or {}),
-        "DATABASE_URL": database_url,
+        **addons,
         **marks,
     }

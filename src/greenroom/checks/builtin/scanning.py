@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from greenroom.addons.rules.services import nowhere
 from greenroom.apps.models import App
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules.app_files import read_settings
@@ -170,7 +171,7 @@ def models_spec(
     config = environment.of_tests(
         app_json=slug.app_json,
         is_django=True,
-        database_url=environment.UNREACHABLE,
+        addons=nowhere(),
         marks={"CI": "true"},
         settings=environment.seen(run.app, home),
         folder=home / slug.folder,

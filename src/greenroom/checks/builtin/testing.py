@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres.queries import forward
-from greenroom.addons.postgres.rules import LOOKED_AT, remedy
+from greenroom.addons import actions as addons
+from greenroom.addons.rules.diagnosis import remedy
+from greenroom.addons.rules.services import LOOKED_AT
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.buildpacks.drivers import host_limits
@@ -37,10 +37,10 @@ def dyno_id(run: CheckRun) -> str:
 
 
 def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) -> DynoSpec:
-    """The dyno's order. Makes the throw-away database; the slug is mounted as an overlay, so that its files stay as
+    """The dyno's order. Makes the throw-away add-ons; the slug is mounted as an overlay, so that its files stay as
     they are.
     """
-    database = postgres.make_throwaway(label=dyno_id(run))
+    own, forwards = addons.make_doubles(app=run.app, label=dyno_id(run))
     setup, test = environment.scripts(slug.app_json)
     travis = None if test else travis_plan(home=home, slug=slug, branch=run.app.protected_branch)
     marks = environment.ci(
@@ -53,7 +53,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
     if travis:
         wish |= _wished(travis)
         marks |= _marked(travis, run, slug)
-    config = _config(run, slug, home=home, database_url=database.url, marks=marks)
+    config = _config(run, slug, home=home, addons=own, marks=marks)
     interpreter, extra = tools.python()
     total, silence = limits_of(slug)
     return DynoSpec(
@@ -65,20 +65,20 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
         env=runtime_env(config=config, process="test.1", port=0, **host_limits.capacity(MEMORY_MB), facts={}),
         mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
-        forwards=(forward(),),
+        forwards=forwards,
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),
         output=True,
         stdin=json.dumps(wish).encode(),
     )
 
 
-def _config(run: CheckRun, slug: Slug, *, home: Path, database_url: str, marks: dict[str, str]) -> dict[str, str]:
+def _config(run: CheckRun, slug: Slug, *, home: Path, addons: dict[str, str], marks: dict[str, str]) -> dict[str, str]:
     """The config vars of the tests. DJANGO_SETTINGS_MODULE is left to the app's own test settings if it has any."""
     folder = home / slug.folder
     config = environment.of_tests(
         app_json=slug.app_json,
         is_django=slug.is_django,
-        database_url=database_url,
+        addons=addons,
         marks=marks,
         given=for_tests(run.app, home),
         settings=environment.seen(run.app, home),

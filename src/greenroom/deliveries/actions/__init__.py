@@ -15,8 +15,8 @@ from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons import queries as addons
 from greenroom.addons import rules as addon_rules
-from greenroom.addons.postgres import queries as databases
-from greenroom.addons.postgres.rules import BUILD
+from greenroom.addons.rules import services as addon_services
+from greenroom.addons.rules.access import BUILD
 from greenroom.apps import actions as apps
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
@@ -102,10 +102,13 @@ def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str 
 
 def _refuse_attached(app: App, home: Path, updates: dict[str, str | None]) -> None:
     """What an attachment says may be said again."""
-    owned, urls = addons.owned(app), databases.urls_of(app, home)
+    owned, urls = addons.owned(app), addons.values_of(app, home)
     wrong = sorted(key for key in updates if key in owned and (updates[key] is None or updates[key] != urls.get(key)))
     if wrong:
-        text, hint = addon_rules.overwriting(wrong, addons={key: owned[key].addon.name for key in wrong}, app=app.name)
+        row = owned[wrong[0]]
+        text, hint = addon_rules.overwriting(
+            wrong, name=row.name, addon=row.addon.name, service=addons.service_of(row.addon), app=app.name
+        )
         raise UserError(text, hint=hint)
 
 
@@ -317,7 +320,7 @@ def config_of(app: App, home: Path) -> dict[str, str]:
     app's databases.
     """
     latest = config_queries.latest(app)
-    return databases.as_role(config_queries.values(latest, home), app=app, home=home, kind=BUILD) if latest else {}
+    return addons.environment(config_queries.values(latest, home), app=app, home=home, access=BUILD) if latest else {}
 
 
 def fill_config(*, actor: Actor, app: App, slug: Slug, home: Path) -> None:
@@ -341,7 +344,8 @@ def refusal_text(delivery: Delivery) -> tuple[str, str]:
     release = delivery.release
     if release is None or release.slug is None:
         raise NotFoundError("The delivery has no release.")
-    own = databases.of_app(delivery.app)
+    app = delivery.app
+    own = {one.kind: row.name for one in addon_services.given() if (row := addons.of_kind(app, one.kind))}
     return config_rules.refusal(
-        delivery.app.name, release_queries.gaps(release.slug, release.config), own.name if own else ""
+        app.name, release_queries.gaps(release.slug, release.config), addon_services.remedies(app.name, own)
     )

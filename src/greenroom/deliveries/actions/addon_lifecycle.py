@@ -1,7 +1,5 @@
-"""Add-ons with the config vars that they bring: what ``app_lifecycle`` is for whole apps. Each door is one
-transaction of rows;
-what stands outside of them (a database to make or to drop) is finished by ``heal`` after a kill. Who makes or drops one
-is alone with the app.
+"""Add-ons with the config vars that they bring: what ``app_lifecycle`` is for whole apps. Each function is one
+transaction of rows; ``heal`` finishes what stands outside of them (a resource to create or to remove) after a crash.
 """
 
 from __future__ import annotations
@@ -15,10 +13,9 @@ from typing import cast
 from django.db import transaction
 
 from greenroom.accounts.rules import PLATFORM, Actor
-from greenroom.addons import actions, queries
+from greenroom.addons import actions, queries, registry
 from greenroom.addons.models import Addon, Attachment
-from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres.queries import url_of
+from greenroom.addons.rules.services import config_vars
 from greenroom.apps.actions import lock_apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
@@ -31,64 +28,81 @@ guard = Guard(logging.getLogger(__name__))
 PATIENCE = timedelta(minutes=1)
 
 
-def create(*, actor: Actor, app: App, home: Path, name: str, wanted: str, confirmed: bool) -> Addon:
-    """A new database with its first attachment and a release that has its URL; at the first wish the one that came with
-    the app.
+def create(
+    *, actor: Actor, app: App, home: Path, kind: str, name: str, wanted: str, confirmed: bool, plan: str = ""
+) -> Addon:
+    """A new add-on with its first attachment and a release that has its config vars; at the first wish the one that
+    came with the app.
     """
-    with postgres.alone(app):
+    service = registry.kind(kind).service
+    with actions.alone(app):
         own = (
-            postgres.claim(actor=actor, app=app, name=name)
-            if wanted.upper().removesuffix("_URL") in ("", "DATABASE")
+            actions.claim(actor=actor, app=app, kind=kind, name=name)
+            if wanted.upper().removesuffix("_URL") in ("", service.attachment)
             else None
         )
         if own is not None:
             return own
         with transaction.atomic():
             lock_apps([app.pk])  # nobody else takes the name
-            attachment = actions.free_name(app=app, wanted=wanted)
-            addon = postgres.record(
-                actor=actor, app=app, home=home, attachment=attachment, name=name, confirmed=confirmed
+            attachment = actions.free_name(app=app, service=service, wanted=wanted)
+            addon = actions.record(
+                actor=actor,
+                app=app,
+                home=home,
+                kind=kind,
+                attachment=attachment,
+                plan=plan,
+                name=name,
+                confirmed=confirmed,
             )
         _complete(actor, addon, home)
     return addon
 
 
 def _complete(actor: Actor, addon: Addon, home: Path) -> None:
-    """Make the database and give its URL to the apps that see it."""
-    url = postgres.build(addon=addon, home=home)
+    """Make the add-on and give its config vars to the apps that see it. One that is not ready yet is left for
+    ``heal``.
+    """
+    values = actions.build(addon=addon, home=home)
+    if values is None:
+        return
     with transaction.atomic():
         actions.hold(addon)
         for row in addon.attachments.select_related("app"):
             text = f"Attach {row.name} ({addon.name})"
-            attach_config(actor=actor, app=row.app, home=home, values={f"{row.name}_URL": url}, description=text)
+            own = config_vars(row.name, values)
+            attach_config(actor=actor, app=row.app, home=home, values=own, description=text)
         actions.note_provisioned(addon)
+    addon.state = "provisioned"
 
 
 @transaction.atomic
 def attach(*, actor: Actor, addon: Addon, app: App, home: Path, wanted: str, confirmed: bool) -> Attachment:
-    """Let the app see the database under one more name, or move a name to it: that is what promoting is."""
+    """Let the app see the add-on under one more name, or move a name to it: that is what promoting is."""
     actions.hold_both(addon, app)
-    name = actions.free_name(app=app, wanted=wanted)
+    kind = registry.kind(addon.kind)
+    name = actions.free_name(app=app, service=kind.service, wanted=wanted)
     before = Attachment.objects.select_related("addon").filter(app=app, name=name).first()
     row = actions.attach(actor=actor, addon=addon, app=app, name=name, confirmed=confirmed)
     moved = f"Detach {name} ({before.addon.name}), " if before and before.addon_id != addon.pk else ""
-    values = {f"{name}_URL": url_of(addon, home).text}
+    values = config_vars(name, kind.values(addon, home))
     attach_config(actor=actor, app=app, home=home, values=values, description=f"{moved}Attach {name} ({addon.name})")
     return row
 
 
 @transaction.atomic
 def detach(*, actor: Actor, attachment: Attachment, home: Path) -> None:
-    """Take the name and its config var away."""
+    """Take the name and its config vars away."""
     actions.detach(actor=actor, attachment=attachment)
     _unset(actor, [attachment], home)
 
 
 def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
-    """Take all its names away, then drop the database with its snapshots. ConflictError while other apps see it, unless
+    """Take all its names away, then remove the add-on with its data. ConflictError while other apps see it, unless
     ``force``.
     """
-    with postgres.alone(addon.app):
+    with actions.alone(addon.app):
         with transaction.atomic():
             actions.hold(addon)
             others = Attachment.objects.filter(addon=addon).exclude(app=addon.app_id).select_related("app")
@@ -98,19 +112,21 @@ def destroy(*, actor: Actor, addon: Addon, home: Path, force: bool) -> None:
                     hint="detach it there, or add --force",
                 )
             _unset(actor, actions.give_up(actor=actor, addon=addon), home)
-        _drop(addon)
+        _drop(addon, home)
 
 
-def _drop(addon: Addon) -> None:
-    postgres.deprovision(addon=addon)
+def _drop(addon: Addon, home: Path) -> None:
+    actions.deprovision(addon=addon, home=home)
     actions.forget(addon)
 
 
 def _unset(actor: Actor, attachments: list[Attachment], home: Path) -> None:
     """A release for each app without the config vars of its attachments."""
+    suffixes = queries.service_of(attachments[0].addon).variables if attachments else ()
     for app in {row.app_id: row.app for row in attachments}.values():
         names = sorted(row.name for row in attachments if row.app_id == app.pk)
-        gone = cast("dict[str, str]", {f"{name}_URL": None for name in names})  # None takes a config var away
+        keys = [f"{name}{suffix}" for name in names for suffix in suffixes]
+        gone = cast("dict[str, str]", dict.fromkeys(keys))  # None takes a config var away
         text = f"Detach {', '.join(names)} ({attachments[0].addon.name})"
         attach_config(actor=actor, app=app, home=home, values=gone, description=text)
 
@@ -119,7 +135,7 @@ def heal(*, home: Path, after: timedelta = PATIENCE) -> None:
     """After a kill: drop what was to be destroyed, make what was to be made. What is younger than ``after`` is still
     somebody's work.
 
-    The first database of a new app is its lifecycle's part.
+    The first add-ons of a new app are its lifecycle's part.
     """
     old = clock.now() - after
     going = Addon.objects.filter(state="deprovisioning", updated_at__lte=old).select_related("app")
@@ -130,9 +146,9 @@ def heal(*, home: Path, after: timedelta = PATIENCE) -> None:
 
 def _heal(addon: Addon, home: Path) -> None:
     """What is still to be done when nobody else is at work on the app."""
-    with postgres.alone(addon.app):
+    with actions.alone(addon.app):
         state = Addon.objects.filter(pk=addon.pk).values_list("state", flat=True).first()
         if state == "deprovisioning":
-            _drop(addon)
+            _drop(addon, home)
         elif state == "provisioning":
             _complete(PLATFORM, addon, home)

@@ -9,9 +9,10 @@ from typing import Any
 
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import Actor
+from greenroom.addons import actions as addons
+from greenroom.addons import registry
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres import actions as postgres
-from greenroom.addons.postgres.actions import limits
+from greenroom.addons.rules.services import Service, config_vars, given
 from greenroom.apps import actions as apps
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
@@ -20,12 +21,15 @@ from greenroom.deliveries import actions
 from greenroom.engine.contract import PLATFORM, Engine
 from greenroom.git import actions as git
 from greenroom.logs.actions import say
+from greenroom.releases.models import Release
 from greenroom.router.drivers import switch
 
 
 def create(*, actor: Actor, name: str | None, home: Path) -> App:
     """An app that can be pushed to: v1 without code, v2 with its database attached."""
-    limits.refuse_if_full(Account.objects.get(pk=actor.account))
+    owner = Account.objects.get(pk=actor.account)
+    for service in given():
+        registry.kind(service.kind).refuse_if_full(owner)
     app = actions.create_app(actor=actor, name=name, home=home)
     finish(actor=actor, app=app, home=home)
     return app
@@ -38,20 +42,24 @@ def finish(*, actor: Actor, app: App, home: Path) -> None:
     make or to destroy.
     NotFoundError when it was destroyed meanwhile.
     """
-    with postgres.alone(app):
+    with addons.alone(app):
         if not App.objects.filter(pk=app.pk).exists():
             raise unknown(app.name)
         git.create_repository(app=app, home=home)
-        addon = Addon.objects.filter(app=app, kind="postgres").exclude(state="deprovisioning").first()
-        if addon is None:
-            addon, values = postgres.provision(actor=actor, app=app, home=home, given=True)
-        else:
-            values = {"DATABASE_URL": postgres.finish(addon=addon, home=home)}
-        made = actions.attach_config(
-            actor=actor, app=app, home=home, values=values, description=f"Attach DATABASE ({addon.name})"
-        )
-    if made:
+        made = [_give(actor, app, service, home) for service in given()]
+    if any(made):
         say(app=app, home=home, process="api", text=f"Initial release by user {actor.email}", source="app")
+
+
+def _give(actor: Actor, app: App, service: Service, home: Path) -> Release | None:
+    """The release with the app's add-on of the service; None when nothing is new, or the add-on is not ready yet."""
+    addon = Addon.objects.filter(app=app, kind=service.kind).exclude(state="deprovisioning").first()
+    if addon is None:
+        addon, values = addons.provision(actor=actor, app=app, home=home, kind=service.kind, given=True)
+    else:
+        values = config_vars(service.attachment, addons.finish(addon=addon, home=home) or {})
+    text = f"Attach {service.attachment} ({addon.name})"
+    return actions.attach_config(actor=actor, app=app, home=home, values=values, description=text) if values else None
 
 
 def end_dynos(engine: Engine, owner: str) -> None:
@@ -74,18 +82,18 @@ def sweep_dynos(engine: Engine) -> list[str]:
 
 
 def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
-    """End the app's dynos, drop its database, remove its folders and its row. NotFoundError when somebody else has
+    """End the app's dynos, remove its add-ons, remove its folders and its row. NotFoundError when somebody else has
     destroyed it meanwhile.
     """
-    with postgres.alone(app):
+    with addons.alone(app):
         _destroy(actor, app, engine, home)
     wake()
 
 
 def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
     end_dynos(engine, app.id.hex)
-    for addon in Addon.objects.filter(app=app, kind="postgres"):
-        postgres.deprovision(addon=addon)
+    for addon in Addon.objects.filter(app=app):
+        addons.deprovision(addon=addon, home=home)
     transcripts = [home / row.transcript for row in app.deliveries.all()] + [
         home / row.output for row in app.releases.all()
     ]

@@ -8,7 +8,6 @@ from django.db import transaction
 
 from greenroom.accounts.rules import Actor
 from greenroom.addons import queries as addons
-from greenroom.addons.postgres import queries as databases
 from greenroom.app_migrations.actions.rollback_consent import agree
 from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
@@ -71,7 +70,7 @@ def roll_back(
     old = rollback_target(app, version)
     latest = config_queries.latest(app)
     now = config_queries.values(latest, home) if latest else {}
-    keep = {key: now.get(key) for key in addons.owned(app)} | databases.urls_of(app, home)
+    keep = {key: now.get(key) for key in addons.owned(app)} | addons.values_of(app, home)
     config = config_vars.restore(actor=actor, app=app, home=home, version=old.config, keep=keep)
     row = releases.release(
         actor=actor, app=app, kind="rollback", description=f"Rollback to v{old.version}", slug=old.slug, config=config

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from greenroom.addons.postgres.queries import as_role
-from greenroom.addons.postgres.rules import APP
+from greenroom.addons.queries import environment
+from greenroom.addons.rules.access import APP
 from greenroom.app_migrations.models import Rehearsal
 from greenroom.app_migrations.queries import of_release
 from greenroom.apps.queries import hostnames
@@ -45,7 +45,7 @@ def of(release: Release, failure: str) -> Finding:
 def hidden(found: Finding, release: Release, home: Path) -> Finding:
     """The finding as people read it: without the values of secret config vars."""
     config, listed = values(release.config, home), visible_config.names(release.app.settings)
-    seen = as_role(config, app=release.app, home=home, kind=APP)
+    seen = environment(config, app=release.app, home=home, access=APP)
     words = (*visible_config.hidden(config, listed), *visible_config.hidden(seen, listed))
     return replace(found, error=masked(found.error, words), lines=tuple(masked(line, words) for line in found.lines))
 

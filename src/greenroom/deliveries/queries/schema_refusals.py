@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from greenroom.addons.postgres import rules
+from greenroom.addons.rules import access, diagnosis
+from greenroom.addons.rules.services import LOOKED_AT
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand, migrates, schema_notes
 from greenroom.checks.builtin.results import tail
 from greenroom.deliveries.models import Delivery
@@ -26,9 +27,9 @@ def notes(delivery: Delivery) -> str:
 def freedom(release: Release, command: ReleaseCommand) -> list[str]:
     """A line for the push when the release command may change the schema, since the repository asks for it."""
     policy = (release.slug.settings.get("policy") or {}) if release.slug else {}
-    if rules.role_for("release", policy, migrates=migrates(command.text)) != rules.OWNER:
+    if access.role_for("release", policy, migrates=migrates(command.text)) != access.OWNER:
         return []
-    line = 'schema_changes = "any"' if policy.get("schema_changes") == rules.ANY else "migrate_in_release = true"
+    line = 'schema_changes = "any"' if policy.get("schema_changes") == access.ANY else "migrate_in_release = true"
     return [f"       [policy] {line}: it may change the schema of the database"]
 
 
@@ -36,17 +37,11 @@ def of_build(delivery: Delivery, home: Path) -> str:
     """Lines for the push when the database refused something to the build, whether the build failed of it or not; else
     empty.
     """
-    words = rules.refused(tail(home / delivery.transcript, rules.LOOKED_AT), build=True)
-    if not words:
-        return ""
-    message, hint = rules.refusal(words, delivery.app.name, build=True)
-    return f" !     {message}\n !     hint: {hint}"
+    found = diagnosis.refusal(tail(home / delivery.transcript, LOOKED_AT), delivery.app.name, build=True)
+    return f" !     {found.message}\n !     hint: {found.hint}" if found else ""
 
 
 def of_command(end: CommandEnd, output: Path, app: str) -> CommandEnd:
     """The end of a release command with what the database refused to it, where that is why it failed."""
-    words = rules.refused(tail(output, rules.LOOKED_AT)) if end.kind == "failed" else ""
-    if not words:
-        return end
-    message, hint = rules.refusal(words, app)
-    return replace(end, message=f"{end.message} {message}", hint=hint)
+    found = diagnosis.refusal(tail(output, LOOKED_AT), app) if end.kind == "failed" else None
+    return replace(end, message=f"{end.message} {found.message}", hint=found.hint) if found else end

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from greenroom.addons.postgres.rules import refusal, refused
-from greenroom.addons.postgres.rules import remedy as database_remedy
+from greenroom.addons.rules import diagnosis
 from greenroom.config_vars.rules import reserved
 
 SHOWN = 15
@@ -89,7 +88,7 @@ def _cause(seen: Seen, text: str, page: Mapping[str, Any]) -> str:
 
     Then page and copy are asked.
     """
-    if BY_SCHEMA.search(text) or page.get("schema") or refused(text):
+    if BY_SCHEMA.search(text) or page.get("schema") or diagnosis.refusal(text):
         return SCHEMA
     if not re.search(r"answered \d|no answer", seen.failure):
         return CODE
@@ -183,7 +182,7 @@ VARIABLES = (
 
 
 def _no_such_server(seen: Seen, text: str) -> str:
-    return database_remedy(text)
+    return diagnosis.remedy(text)
 
 
 def _no_variable(seen: Seen, text: str) -> str:
@@ -227,8 +226,8 @@ def _static(seen: Seen, text: str) -> str:
 
 
 def _refused(seen: Seen, text: str) -> str:
-    words = refused(text)
-    return refusal(words, seen.app)[1] if words else ""
+    found = diagnosis.refusal(text, seen.app)
+    return found.hint if found else ""
 
 
 REMEDIES: tuple[Callable[[Seen, str], str], ...] = (

@@ -1,11 +1,11 @@
-"""Turns a dyno's row into what the engine needs: the slug's files, the environment, the way to the database."""
+"""Turns a dyno's row into what the engine needs: the slug's files, the environment, the ways to its add-ons."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from greenroom.addons.postgres.queries import as_role, forward
-from greenroom.addons.postgres.rules import role_for
+from greenroom.addons import queries as addons
+from greenroom.addons.rules.access import role_for
 from greenroom.buildpacks.drivers import host_limits
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.config_vars.queries import values
@@ -35,7 +35,7 @@ def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) 
     release, app = dyno.release, dyno.app
     slug = _slug(release)
     role = role_for(dyno.kind, slug.settings.get("policy") or {})
-    config = as_role({**values(release.config, home), **(extra or {})}, app=app, home=home, kind=role)
+    config = addons.environment({**values(release.config, home), **(extra or {})}, app=app, home=home, access=role)
     return runtime_env(
         config=config,
         process=dyno.name,
@@ -77,7 +77,7 @@ def spec(
         mounts=mounts(_slug(dyno.release)),
         port=PORT if web else 0,
         socket=socket_of(dyno) if web else "",
-        forwards=(forward(),),
+        forwards=addons.forwards(dyno.app),
         limits=Limits(
             memory_mb=SIZES[dyno.size],
             timeout=0.0 if kind in ("web", "worker") else ONE_OFF_SECONDS,

@@ -20,7 +20,8 @@ READABLE = ("slugs", "envs", "sources", "cache", "run/scratch", "builds")
 """Folders of home from which dynos may be given things."""
 WRITABLE = ("cache",)
 """Those from which they may be given things to write to, besides their own scratch."""
-FORWARDS = "run/postgres"
+FORWARDS = ("run/postgres", "run/addons")
+"""Folders with the sockets to which forwards may lead."""
 SOCKETS = "run/sockets"
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
 OWN = "_own"
@@ -182,7 +183,7 @@ def _check(spec: DynoSpec) -> None:
 
 def _forward(place: Place, target: str) -> str:
     if not target.startswith(forwards.TCP):
-        return within(place, target, (FORWARDS,), "forward")
+        return within(place, target, FORWARDS, "forward")
     if target.removeprefix(forwards.TCP) not in place.tcp:
         allowed = ", ".join(sorted(place.tcp)) or "none"
         _refuse(f"the forward to {target[:200]!r} is not allowed", hint=f"allowed: {allowed} (supervisor --tcp)")

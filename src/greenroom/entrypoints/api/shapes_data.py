@@ -8,55 +8,64 @@ from datetime import UTC, datetime
 from typing import Any
 
 from greenroom.addons.models import Addon, Attachment, Restore, Schedule, Snapshot
+from greenroom.addons.queries import service_of
+from greenroom.addons.rules.services import Service
 from greenroom.basics.clock import heroku_time
 
 SINCE = "2026-01-01T00:00:00Z"
 """When there began to be what every installation has."""
 
-SERVICE = {
-    "id": "00000000-0000-4000-8000-000000000010",
-    "name": "heroku-postgresql",
-    "human_name": "PostgreSQL",
-    "state": "ga",
-    "cli_plugin_name": None,
-    "supports_multiple_installations": True,
-    "supports_sharing": True,
-    "created_at": SINCE,
-    "updated_at": SINCE,
-}
 FREE = {"cents": 0, "unit": "month", "contract": False, "metered": False}
 WORDS = {"wanted": "pending", "loaded": "copy filled", "verified": "copy verified", "saved": "current data saved"}
 
 
-def plan(name: str) -> dict[str, Any]:
-    """The plan; there is one, and it is free."""
+def service(own: Service) -> dict[str, Any]:
+    """A service that add-ons are made of."""
     return {
-        "id": "00000000-0000-4000-8000-000000000011",
+        "id": own.id,
+        "name": own.name,
+        "human_name": own.human_name,
+        "state": "ga",
+        "cli_plugin_name": None,
+        "supports_multiple_installations": True,
+        "supports_sharing": True,
+        "created_at": SINCE,
+        "updated_at": SINCE,
+    }
+
+
+def plan(own: Service, name: str) -> dict[str, Any]:
+    """The plan ``service:plan``; all are free."""
+    found = next((one for one in own.plans if f"{own.name}:{one.name}" == name), own.plans[0])
+    return {
+        "id": found.id,
         "name": name,
-        "human_name": "Essential 0",
-        "description": "PostgreSQL on this machine",
+        "human_name": found.human_name,
+        "description": found.description,
         "price": FREE,
-        "default": True,
+        "default": found == own.plans[0],
         "state": "ga",
         "installable_inside_private_network": True,
         "installable_outside_private_network": True,
         "space_default": False,
         "visible": True,
-        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]},
+        "addon_service": {"id": own.id, "name": own.name},
     }
 
 
 def addon(row: Addon) -> dict[str, Any]:
     """An add-on, expanded."""
-    names = [f"{item.name}_URL" for item in row.attachments.all() if item.app_id == row.app_id]
+    service = service_of(row)
+    own = (item.name for item in row.attachments.all() if item.app_id == row.app_id)
+    names = [f"{name}{suffix}" for name in own for suffix in service.variables]
     owner = {"id": str(row.app_id), "name": row.app.name}
     return {
         "id": str(row.id),
         "name": row.name,
         "state": row.state,
-        "plan": plan(row.plan),
+        "plan": plan(service, row.plan),
         "config_vars": sorted(names),
-        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"], "human_name": SERVICE["human_name"]},
+        "addon_service": {"id": service.id, "name": service.name, "human_name": service.human_name},
         "app": owner,
         "provider_id": str(row.id),
         "provision_message": "",
@@ -71,22 +80,22 @@ def addon(row: Addon) -> dict[str, Any]:
 
 def attachment(row: Attachment) -> dict[str, Any]:
     """An attachment with its add-on."""
-    own = row.addon
+    own, service = row.addon, service_of(row.addon)
     return {
         "id": str(row.id),
         "name": row.name,
         "namespace": None,
-        "config_vars": [f"{row.name}_URL"],
+        "config_vars": [f"{row.name}{suffix}" for suffix in service.variables],
         "web_url": None,
         "log_input_url": None,
         "addon": {
             "id": str(own.id),
             "name": own.name,
             "app": {"id": str(own.app_id), "name": own.app.name},
-            "plan": plan(own.plan),
+            "plan": plan(service, own.plan),
             "state": own.state,
         },
-        "addon_service": {"id": SERVICE["id"], "name": SERVICE["name"]},
+        "addon_service": {"id": service.id, "name": service.name},
         "app": {"id": str(row.app_id), "name": row.app.name},
         "created_at": heroku_time(row.created_at),
         "updated_at": heroku_time(row.updated_at),

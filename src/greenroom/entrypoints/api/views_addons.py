@@ -8,6 +8,8 @@ from django.db.models import QuerySet
 
 from greenroom.addons import actions, queries, rules
 from greenroom.addons.models import Addon, Attachment
+from greenroom.addons.rules import services
+from greenroom.addons.rules.services import Service
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise, visible
 from greenroom.basics.errors import ForbiddenError, NotFoundError, UserError
@@ -15,8 +17,6 @@ from greenroom.deliveries.actions import addon_lifecycle as resources
 from greenroom.entrypoints.api import shapes, shapes_data
 from greenroom.entrypoints.api.listing import NAMED, Listing, each
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-
-SERVICES = tuple(rules.KIND_OF)
 
 
 def addon_of(call: Call, text: str, permission: str, app: App | None = None) -> Addon:
@@ -81,13 +81,13 @@ def get_addon_of_app(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/addons", "data:write", takes="addon.create", returns="201 addon")
 def create_addon(call: Call) -> Reply:
-    """A database: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. Another plan than the one that
+    """An add-on: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. Another plan than the one that
     there is is refused.
     """
     wanted = call.body.get("plan")
     name = wanted.get("name") if isinstance(wanted, dict) else wanted
-    service = name.partition(":")[0] if isinstance(name, str) else ""
-    _refuse_unknown(service, name)
+    name = name if isinstance(name, str) else ""
+    service = _service_of(name)
     if call.body.get("config"):
         raise UserError(
             "Options of the plan (such as --fork or --follow) are not possible here.",
@@ -99,6 +99,8 @@ def create_addon(call: Call) -> Reply:
         actor=call.actor,
         app=call.app,
         home=HOME,
+        kind=service.kind,
+        plan=_plan_of(service, name),
         name=call.text("name"),
         wanted=_text(label),
         confirmed=_confirmed(call, call.app),
@@ -106,18 +108,27 @@ def create_addon(call: Call) -> Reply:
     return Reply(shapes_data.addon(queries.addons().get(pk=row.pk)), 201, shapes.news_of(call.app))
 
 
-def _refuse_unknown(service: str, name: Any) -> None:
-    if service not in SERVICES:
-        raise NotFoundError(
-            f"Couldn't find the add-on service {service[:60]!r}.", hint=rules.instead(service), resource="addon_service"
-        )
-    problem = rules.plan_problem(name)
+def _service_of(name: str) -> Service:
+    """The service that ``service`` or ``service:plan`` names. NotFoundError for an unknown service or plan."""
+    named = name.partition(":")[0]
+    service = services.named(named)
+    if service is None:
+        hint = rules.instead(named, services.services())
+        raise NotFoundError(f"Couldn't find the add-on service {named[:60]!r}.", hint=hint, resource="addon_service")
+    problem = services.plan_problem(service, name)
     if problem:
         raise NotFoundError(
             problem,
-            hint=f"heroku addons:create {service} makes one; it may grow to the size in `heroku pg:info`",
+            hint=f"heroku addons:create {named} makes one; it may grow to the size in `{service.size_command}`",
             resource="plan",
         )
+    return service
+
+
+def _plan_of(service: Service, name: str) -> str:
+    """The plan with the service's name, whatever alias was used."""
+    plan = name.partition(":")[2]
+    return f"{service.name}:{plan}" if plan else service.plan
 
 
 def _text(value: Any) -> str:
@@ -141,7 +152,8 @@ def rename_addon(call: Call) -> dict[str, Any]:
     plan = (wanted.get("name") if isinstance(wanted, dict) else wanted) or ""
     if plan and plan != row.plan:
         raise UserError(
-            f"{row.name} has the one plan that there is, {row.plan}.", hint="heroku pg:info shows how large it may grow"
+            f"{row.name} has the one plan that there is, {row.plan}.",
+            hint=f"{queries.service_of(row).size_command} shows how large it may grow",
         )
     if plan and not call.text("name"):
         return shapes_data.addon(row)
@@ -150,7 +162,7 @@ def rename_addon(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/addons/{addon}", "data:write", takes="addon.delete", returns="addon")
 def destroy_addon(call: Call) -> dict[str, Any]:
-    """Drop the database with its snapshots: {force} when other apps see it too."""
+    """Remove the add-on with its data and snapshots: {force} when other apps see it too."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
     shape = shapes_data.addon(row)
     resources.destroy(actor=call.actor, addon=row, home=HOME, force=call.body.get("force") is True)
@@ -265,23 +277,28 @@ def _may_see(call: Call, app: App) -> bool:
 
 
 @route("GET", "/addon-services", "identity", returns="[addon-service]")
-def services(call: Call) -> list[dict[str, Any]]:
-    """There is one."""
-    return [shapes_data.SERVICE]
+def all_services(call: Call) -> list[dict[str, Any]]:
+    """Those that add-ons can be made of."""
+    return [shapes_data.service(one) for one in services.services()]
 
 
 @route("GET", "/addon-services/{service}", "identity", returns="addon-service")
 def service(call: Call) -> dict[str, Any]:
     """One service."""
-    if call.params["service"] not in (*SERVICES, shapes_data.SERVICE["id"]):
-        raise NotFoundError(
-            "Couldn't find that add-on service.", hint=rules.instead(call.params["service"]), resource="addon_service"
-        )
-    return shapes_data.SERVICE
+    return shapes_data.service(_service_in(call))
+
+
+def _service_in(call: Call) -> Service:
+    wanted = call.params["service"]
+    found = next((one for one in services.services() if wanted in (*one.names, one.id)), None)
+    if found is None:
+        hint = rules.instead(wanted, services.services())
+        raise NotFoundError("Couldn't find that add-on service.", hint=hint, resource="addon_service")
+    return found
 
 
 @route("GET", "/addon-services/{service}/plans", "identity", returns="[plan]")
 def plans(call: Call) -> list[dict[str, Any]]:
     """Its plans."""
-    service(call)
-    return [shapes_data.plan("heroku-postgresql:essential-0")]
+    service = _service_in(call)
+    return [shapes_data.plan(service, f"{service.name}:{one.name}") for one in service.plans]

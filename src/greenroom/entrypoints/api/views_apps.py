@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from greenroom.accounts.rules import scope_grants
-from greenroom.addons.postgres import queries as postgres
+from greenroom.addons import registry
 from greenroom.apps import actions
 from greenroom.apps.models import App
 from greenroom.apps.queries import authorise, collaborator, visible
@@ -235,7 +235,8 @@ def remove_collaborator(call: Call) -> dict[str, Any]:
 @route("GET", "/apps/{app}/pg", "data:read", returns="pg")
 def database(call: Call) -> dict[str, Any]:
     """The app's database: size, tables, connections."""
-    return postgres.info(database_of(call.app))
+    addon = database_of(call.app)
+    return registry.kind(addon.kind).info(addon)
 
 
 @route("GET", "/regions", "identity", returns="[region]")

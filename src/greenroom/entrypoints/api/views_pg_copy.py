@@ -7,7 +7,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres.actions import snapshots
+from greenroom.addons.queries import snapshots_for
 from greenroom.apps.queries import authorise
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
 from greenroom.deliveries.actions import wake
@@ -44,7 +44,7 @@ def copy(call: Call) -> Reply:
         raise ConflictError(f"{target.name} cannot be copied onto itself.")
     refuse_while_migrating(target.app)
     reason = f"pg:copy to {target.app.name}"
-    taken = snapshots.capture(
+    taken = snapshots_for(source).capture(
         actor=call.actor,
         addon=source,
         home=HOME,

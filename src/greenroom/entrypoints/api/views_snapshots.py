@@ -9,9 +9,10 @@ from typing import Any
 from django.db import transaction
 
 from greenroom.accounts.rules import Actor
+from greenroom.addons import queries as addons
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import queries
-from greenroom.addons.postgres.actions import restores, snapshots
+from greenroom.addons.postgres.actions import snapshots
 from greenroom.app_migrations import actions as migrations
 from greenroom.app_migrations.models import MigrationRun
 from greenroom.apps.actions import lock_apps
@@ -34,7 +35,7 @@ def release_version(app: App) -> int | None:
 
 def database_of(app: App) -> Addon:
     """The app's database. NotFoundError when it has none."""
-    addon = queries.of_app(app)
+    addon = addons.database_of(app)
     if addon is None:
         raise NotFoundError(
             f"{app.name} has no database.",
@@ -66,7 +67,9 @@ def ask_for_restore(*, actor: Actor, addon: Addon, snapshot: Snapshot | None) ->
     with transaction.atomic():
         lock_apps([app.pk])
         _refuse(app, migrations.migrating(app=app))
-        return restores.ask(actor=actor, addon=addon, snapshot=snapshot, release_version=release_version(app))
+        return addons.restores_for(addon).ask(
+            actor=actor, addon=addon, snapshot=snapshot, release_version=release_version(app)
+        )
 
 
 def _refuse(app: App, run: MigrationRun | None) -> None:
@@ -140,9 +143,10 @@ def capture_snapshot(call: Call) -> Reply:
         raise UserError("pinned must be true or false.")
     if pinned:
         authorise(call.actor, call.app.name, "data:write")
-    row = snapshots.ask(
+    addon = database_of(call.app)
+    row = addons.snapshots_for(addon).ask(
         actor=call.actor,
-        addon=database_of(call.app),
+        addon=addon,
         reason=call.text("reason"),
         pinned=pinned,
         release_version=release_version(call.app),

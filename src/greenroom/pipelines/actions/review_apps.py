@@ -25,7 +25,7 @@ from greenroom.accounts.models import Account
 from greenroom.accounts.queries import actor_of
 from greenroom.accounts.rules import PLATFORM, Actor
 from greenroom.addons.actions import refuse_given
-from greenroom.addons.rules import GIVEN
+from greenroom.addons.rules.services import given
 from greenroom.apps import actions as apps
 from greenroom.apps.actions.worker import wake
 from greenroom.apps.models import App
@@ -340,7 +340,7 @@ class Driver:
                 **queries.config(row.pipeline, "review", self.home),
                 **self._own(row),
             }
-            values.pop(GIVEN, None)
+            values = {key: value for key, value in values.items() if key not in {one.variable for one in given()}}
             deliveries.change_config(actor=actor, app=app, home=self.home, updates={**values})
         platform_pushes.lend(source=parent, target=app, home=self.home, sha=head)
         platform_pushes.move_branch(app=app, home=self.home, sha=head, account=row.account, rewrite=True)

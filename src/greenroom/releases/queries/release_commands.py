@@ -10,8 +10,8 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from greenroom.addons.postgres.queries import as_role, forward
-from greenroom.addons.postgres.rules import role_for
+from greenroom.addons import queries as addons
+from greenroom.addons.rules.access import role_for
 from greenroom.apps.queries import default_domain
 from greenroom.basics import clock
 from greenroom.buildpacks.drivers import host_limits
@@ -62,14 +62,14 @@ def spec(
         process=process,
         command=command_argv(command.text),
         env=runtime_env(
-            config=as_role(values(release.config, home), app=release.app, home=home, kind=role),
+            config=addons.environment(values(release.config, home), app=release.app, home=home, access=role),
             process=process,
             **host_limits.capacity(memory_mb),
             facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(uuid.uuid5(release.id, process))},
             manager=slug.manifest.get("package_manager", ""),
         ),
         mounts=mounts(slug),
-        forwards=(forward(),),
+        forwards=addons.forwards(release.app),
         limits=Limits(memory_mb=memory_mb, timeout=COMMAND_SECONDS),
         log=release.app.log_folder,
         output=True,

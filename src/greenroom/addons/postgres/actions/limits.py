@@ -21,6 +21,7 @@ from django.db import transaction
 from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account
 from greenroom.accounts.rules import PLATFORM
+from greenroom.addons.actions import note
 from greenroom.addons.models import Addon
 from greenroom.addons.postgres import rules
 from greenroom.addons.postgres.drivers import server
@@ -162,15 +163,6 @@ def _grow(addon: Addon) -> None:
         return
     if more > now:
         note(addon, {"connections": more})
-
-
-@transaction.atomic
-def note(addon: Addon, facts: dict[str, object]) -> None:
-    """Add facts to the row's data, whoever adds others at the same time."""
-    row = Addon.objects.select_for_update(no_key=True).get(pk=addon.pk)
-    row.data |= facts
-    row.save(update_fields=["data", "updated_at"])
-    addon.data = row.data
 
 
 def _tell(addon: Addon, home: Path, size: int, quota: int) -> None:

@@ -20,9 +20,10 @@ from django.db import transaction
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Restore, RestoreStep, Snapshot
 from greenroom.addons.postgres.actions import snapshots
-from greenroom.addons.postgres.drivers import dumps, roles, server
+from greenroom.addons.postgres.drivers import dumps, guests, roles, server
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
 from greenroom.basics.guard import Guard
@@ -80,7 +81,7 @@ def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_versio
 
 def advance(*, restore: Restore, home: Path) -> None:
     """Carry a restore on, from wherever it stands, to swapped or failed. Somebody else does it already: nothing."""
-    with server.claim(restore.id) as mine:
+    with platform_server.claim(restore.id) as mine:
         if not mine:
             return
         row = Restore.objects.select_related("addon__app", "snapshot").get(pk=restore.pk)
@@ -213,7 +214,7 @@ def sweep() -> None:
     for row in Restore.objects.exclude(kept="").filter(kept_until__lte=clock.now(), state__in=("swapped", "done")):
         guard.run(row.pk, f"the replaced database of {row.name}", partial(_drop_kept, row))
     with server.connect() as connection:
-        server.drop_guests(connection)
+        guests.drop_expired(connection)
         for name in _forsaken(connection):
             server.drop_database(connection, name)
 

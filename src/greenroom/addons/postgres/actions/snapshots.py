@@ -18,9 +18,10 @@ from django.db.models import Max
 
 from greenroom.accounts.actions import audit
 from greenroom.accounts.rules import Actor
+from greenroom.addons.drivers import platform_server
 from greenroom.addons.models import Addon, Restore, Snapshot
 from greenroom.addons.postgres import rules
-from greenroom.addons.postgres.drivers import dumps, server
+from greenroom.addons.postgres.drivers import dumps
 from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
@@ -49,7 +50,7 @@ def capture(
     the row then says failed and why.
     """
     key = uuid.uuid4()
-    with server.claim(key):
+    with platform_server.claim(key):
         row = _record(actor, addon, kind, reason, pinned, release_version, key=key, state="running")
         _make(row, home)
     return row
@@ -77,7 +78,7 @@ def make(*, snapshot: Snapshot, home: Path) -> Snapshot:
     """Make a wanted one. Somebody else makes it already: nothing. Raises what ``dumps.dump`` raises; the row then says
     failed.
     """
-    with server.claim(snapshot.id) as mine:
+    with platform_server.claim(snapshot.id) as mine:
         if mine and Snapshot.objects.filter(pk=snapshot.pk, state="wanted").update(state="running"):
             _make(snapshot, home)
     return snapshot
@@ -216,7 +217,7 @@ def sweep(*, home: Path) -> None:
     Repeatable.
     """
     for row in Snapshot.objects.filter(state="running"):
-        with server.claim(row.id) as mine:
+        with platform_server.claim(row.id) as mine:
             if mine and Snapshot.objects.filter(pk=row.pk, state="running").exists():
                 for name in (row.file, row.file + ".part"):
                     (home / name).unlink(missing_ok=True)

@@ -5,13 +5,13 @@ dropped.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from greenroom.addons.contract import Copy
 from greenroom.addons.models import Addon
-from greenroom.addons.postgres.actions import host_url
 from greenroom.addons.postgres.drivers import dumps, roles, server
-from greenroom.addons.postgres.rules import APP, OWNER
+from greenroom.addons.postgres.queries import host_url
+from greenroom.addons.rules.access import APP, OWNER
 from greenroom.basics import ids
 
 MARK = "_rehearsal_"
@@ -20,29 +20,12 @@ LESSER = "|".join(f"_{kind}" for kind in roles.LESSER)
 PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE}|{LESSER})?$"
 
 
-@dataclass(frozen=True)
-class Clone:
-    """A filled copy. url: the owner's way into it; app_url: that of the app's own processes; name: of the database and
-    of its owner.
-
-    seconds: to dump and to load; bytes: of the original.
-    """
-
-    name: str
-    url: str
-    app_url: str
-    dump_seconds: float
-    load_seconds: float
-    bytes: int
-    tables: int
-
-
 def name_for(addon: Addon, number: int) -> str:
     """The clone's name; it begins with the database's own, so that it goes when that goes."""
     return f"{addon.data['database']}{MARK}{number}"
 
 
-def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
+def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Copy:
     """Copy the database as it is now; what stood under the name is dropped first. ``deadline``: seconds for the dump
     and for the load, each.
 
@@ -60,15 +43,15 @@ def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Clone:
     finally:
         file.unlink(missing_ok=True)
     url, app_url = (host_url(roles.name(name, kind), roles.password(password, kind), name) for kind in (OWNER, APP))
-    return Clone(name, url, app_url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
+    return Copy(name, url, app_url, round(made.seconds, 3), round(seconds, 3), made.facts.bytes, made.contents.tables)
 
 
-def keep_schema(*, clone: Clone, target: Path, deadline: float) -> None:
+def keep_schema(*, clone: Copy, target: Path, deadline: float) -> None:
     """The copy's schema as it is now, without rows, as a file for ``make_bare``."""
     dumps.dump(database=clone.name, target=target, deadline=deadline, gently=True, schema_only=True)
 
 
-def make_bare(*, clone: Clone, source: Path, deadline: float) -> str:
+def make_bare(*, clone: Copy, source: Path, deadline: float) -> str:
     """A database with a kept schema and no rows, for tests that write and take nothing back; its URL. The clone's role
     owns it.
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from greenroom.addons.postgres.drivers import roles, server
+from greenroom.addons.drivers import platform_server
+from greenroom.addons.postgres.drivers import guests, roles, server
 from greenroom.basics import disk, processes
 from greenroom.basics.errors import NotFoundError, PlatformError
 
@@ -97,7 +98,7 @@ def dump(
     half.unlink(missing_ok=True)
     os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
-        with server.guest(role, seconds=deadline) as guest, _still(guest, database) as (moment, found):
+        with guests.guest(role, seconds=deadline) as guest, _still(guest, database) as (moment, found):
             words = [
                 "--format=custom",
                 "--compress=1",
@@ -127,7 +128,7 @@ def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, 
     with server.connect() as connection:
         server.make_database(connection, database, role)
         roles.let_in(connection, database, role)
-    with server.guest(role, seconds=deadline) as guest:
+    with guests.guest(role, seconds=deadline) as guest:
         words = [
             "--exit-on-error",
             "--no-owner",
@@ -161,7 +162,7 @@ def _analyze(connection: psycopg.Connection) -> None:
 
 def contents(*, database: str, role: str) -> Contents:
     """What the database holds now."""
-    with server.guest(role, seconds=60) as guest, server.connect(database, guest) as connection:
+    with guests.guest(role, seconds=60) as guest, server.connect(database, guest) as connection:
         return _contents(connection)
 
 
@@ -216,7 +217,7 @@ def _without_rows(guest: server.Guest, database: str) -> list[str]:
 def _run(
     program: str, words: list[str], guest: server.Guest, database: str, end: float, *, gently: bool = False
 ) -> None:
-    own = server.server()
+    own = platform_server.server()
     env = {
         "PATH": "/usr/bin:/bin",
         "LANG": "C",

@@ -18,8 +18,10 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
+from greenroom.addons.drivers import platform_server
 from greenroom.addons.postgres.drivers import role_removal, server
-from greenroom.addons.postgres.rules import APP, BUILD, LEDGERS, OWNER
+from greenroom.addons.postgres.rules import LEDGERS
+from greenroom.addons.rules.access import APP, BUILD, OWNER
 from greenroom.basics.errors import PlatformError
 
 log = logging.getLogger(__name__)
@@ -112,7 +114,7 @@ def let_in(connection: psycopg.Connection, database: str, owner: str) -> None:
     if not all(server.role_exists(connection, name(owner, kind)) for kind in LESSER):
         return
     app, build, role = (sql.Identifier(name(owner, kind)) for kind in (APP, BUILD, OWNER))
-    with server.one_at_a_time(f"roles/{owner}"):
+    with platform_server.one_at_a_time(f"roles/{owner}"):
         if connection.execute("SELECT pg_has_role(CURRENT_USER, %s, 'USAGE')", [owner]).fetchone() != (True,):
             connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
         connection.execute(
@@ -131,7 +133,7 @@ def share(database: str, owner: str) -> None:
     """Take the ledgers from the lesser roles and give them what they lack: after a run that may have made tables, and
     now and then.
     """
-    with server.one_at_a_time(f"roles/{owner}"), _inside(database) as inner:
+    with platform_server.one_at_a_time(f"roles/{owner}"), _inside(database) as inner:
         _share(inner, owner)
 
 

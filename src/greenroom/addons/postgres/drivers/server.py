@@ -6,30 +6,19 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import psycopg
-from django.conf import settings
 from psycopg import sql
 
+from greenroom.addons.drivers import platform_server
+from greenroom.addons.drivers.platform_server import alone
 from greenroom.addons.postgres import rules
-from greenroom.basics import ids
 from greenroom.basics.errors import PlatformError
 
 CONNECTION_LIMIT = rules.MOST
-GUEST = "guest_"
-GUEST_LIMIT = 8
-SAFE = "-c search_path=pg_catalog"
-"""For each session: no name is taken from what a tenant made, whatever the database's or the role's own search_path
-is.
-"""
-NAMES = 7_402
-"""Class of the advisory locks on names of databases."""
 
 
 @dataclass(frozen=True)
@@ -51,32 +40,11 @@ class Facts:
     writes: int
 
 
-def server() -> dict[str, Any]:
-    """``host`` and ``port`` of the server as the control plane reaches it."""
-    own = settings.DATABASES["default"]
-    return {"host": own["HOST"], "port": own["PORT"] or 5432}
-
-
-@contextmanager
-def connect(database: str | None = None, guest: Guest | None = None) -> Iterator[psycopg.Connection]:
-    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest. See
-    SAFE.
-    """
-    own = settings.DATABASES["default"]
-    options = {key: value for key, value in own["OPTIONS"].items() if key != "pool"}
-    try:
-        connection = psycopg.connect(
-            **server(),
-            user=guest.name if guest else own["USER"],
-            password=guest.password if guest else own["PASSWORD"],
-            dbname=database or own["NAME"],
-            autocommit=True,
-            **{"connect_timeout": 10, **options, "options": f"{options.get('options', '')} {SAFE}".strip()},
-        )
-    except psycopg.OperationalError as error:
-        raise PlatformError(f"PostgreSQL does not answer: {error}", hint="greenroom status") from error
-    with connection:
-        yield connection
+def connect(database: str = "", guest: Guest | None = None) -> AbstractContextManager[psycopg.Connection]:
+    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest."""
+    if guest is None:
+        return platform_server.connect(database)
+    return platform_server.connect(database, user=guest.name, password=guest.password)
 
 
 def role_exists(connection: psycopg.Connection, role: str) -> bool:
@@ -104,7 +72,7 @@ def make_role(
     """
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     facts = (sql.Literal(verifier), sql.Literal(limit), sql.SQL("CREATEDB" if createdb else "NOCREATEDB"))
-    with _alone(connection, role):
+    with alone(connection, role):
         words = "ALTER ROLE {}" if role_exists(connection, role) else "CREATE ROLE {} NOSUPERUSER NOCREATEROLE"
         connection.execute(
             sql.SQL(words + " LOGIN PASSWORD {} CONNECTION LIMIT {} {}").format(sql.Identifier(role), *facts)
@@ -119,7 +87,7 @@ def make_database(connection: psycopg.Connection, name: str, role: str, *, limit
     A database that a test run made under this name is dropped.
     """
     database, user = sql.Identifier(name), sql.Identifier(role)
-    with _alone(connection, name):
+    with alone(connection, name):
         while not database_exists(connection, name):
             _evict(connection, name)
             with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
@@ -189,7 +157,7 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
     The database may be a test run's, which took a name that the platform uses or marked the database as a template.
     """
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
-    with _alone(connection, name):
+    with alone(connection, name):
         for last in (False,) * 9 + (True,):
             take_over(connection, name)
             end_sessions(connection, database=name)
@@ -203,27 +171,6 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
             except psycopg.errors.ObjectInUse:
                 if last:
                     raise
-
-
-@contextmanager
-def one_at_a_time(name: str) -> Iterator[None]:
-    """Wait until no other process does what is called ``name``; the server ends the wait when the one that does it
-    dies.
-    """
-    with connect() as connection, _alone(connection, name):
-        yield
-
-
-@contextmanager
-def _alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
-    """Wait for whoever makes, changes or drops the database or role now: the server finishes a statement even when its
-    client has been killed.
-    """
-    connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [NAMES, name])
-    try:
-        yield
-    finally:
-        connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [NAMES, name])
 
 
 def lock_out(connection: psycopg.Connection, role: str) -> None:
@@ -301,47 +248,6 @@ def facts(connection: psycopg.Connection, name: str) -> Facts | None:
     return Facts(*row) if row else None
 
 
-@contextmanager
-def guest(role: str, *, seconds: float) -> Iterator[Guest]:
-    """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by
-    ``drop_guests`` when the process dies.
-    """
-    made = Guest(name=GUEST + ids.new_secret(8), password=ids.new_secret(16))
-    with connect() as connection, connection.transaction():
-        make_role(connection, made.name, made.password, limit=GUEST_LIMIT)
-        name = sql.Identifier(made.name)
-        until = connection.execute("SELECT now() + make_interval(secs => %s)", [seconds + 60]).fetchone()
-        assert until
-        connection.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(name, sql.Literal(until[0].isoformat())))
-        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name))
-    try:
-        yield made
-    finally:
-        with connect() as connection:
-            _drop_guest(connection, made.name)
-
-
-def drop_guests(connection: psycopg.Connection) -> int:
-    """Drop the guests whose time is over; how many there were."""
-    rows = connection.execute(
-        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()", [GUEST]
-    ).fetchall()
-    return sum(_drop_guest(connection, name) for (name,) in rows)
-
-
-def _drop_guest(connection: psycopg.Connection, name: str) -> bool:
-    """A tenant who has granted the guest something of its own keeps it from being dropped, but not from being locked
-    out.
-    """
-    end_sessions(connection, role=name)
-    try:
-        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
-    except psycopg.errors.DependentObjectsStillExist:
-        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN VALID UNTIL '-infinity'").format(sql.Identifier(name)))
-        return False
-    return True
-
-
 def end_sessions(connection: psycopg.Connection, *, database: str = "", role: str = "") -> int:
     """End all sessions in the database, or of the role; how many there were.
 
@@ -396,7 +302,7 @@ def exchange(*, current: str, new: str, kept: str) -> None:
         with connect() as connection:
             connection.execute("SET statement_timeout = '20s'")
             _evict(connection, kept)
-            with _alone(connection, current), connection.transaction():
+            with alone(connection, current), connection.transaction():
                 if not database_exists(connection, kept):
                     connection.execute(rename.format(sql.Identifier(current), sql.Identifier(kept)))
                     connection.execute(rename.format(sql.Identifier(new), sql.Identifier(current)))
@@ -405,14 +311,3 @@ def exchange(*, current: str, new: str, kept: str) -> None:
     finally:
         over.set()
         usher.join()
-
-
-@contextmanager
-def claim(key: uuid.UUID) -> Iterator[bool]:
-    """Whether the work called ``key`` is this process's alone; given back at the end, and by the server when the
-    process dies.
-    """
-    number = int.from_bytes(key.bytes[:8], "big", signed=True)
-    with connect() as connection:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()
-        yield row == (True,)

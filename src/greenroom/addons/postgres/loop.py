@@ -1,5 +1,5 @@
-"""The databases' turn of the worker: snapshots and restores that were asked for or are due, in threads of their own
-since they take long.
+"""The databases' loop of the worker: snapshots and restores that were asked for or are due, in threads of their own
+since they take long. Also the checks of roles, one database after the other.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from pathlib import Path
 from django.db import connections
 
 from greenroom.accounts.rules import Actor
-from greenroom.addons.models import Restore, Schedule, Snapshot
+from greenroom.addons.contract import Platform
+from greenroom.addons.models import Addon, Restore, Schedule, Snapshot
+from greenroom.addons.postgres import actions
 from greenroom.addons.postgres.actions import restores, schedules, snapshots
-from greenroom.app_migrations.actions import ask_again
-from greenroom.apps.actions.worker import wake
-from greenroom.apps.models import App
+from greenroom.apps.queries import is_gone
+from greenroom.basics import clock
 from greenroom.basics.errors import GreenroomError
-from greenroom.dynos import actions as dynos
-from greenroom.dynos.queries import live
+from greenroom.basics.guard import Guard
 
 log = logging.getLogger(__name__)
 
 
+AT_ONCE = 5
+ROUND = 30.0
+"""So many databases are checked in one turn; so many seconds lie between two rounds."""
 HANDS = 3
 """Dumps and loads that run at once, at most one per app: a slow or hostile database must not keep the others
 waiting.
@@ -37,8 +40,9 @@ class Loop:
     within ``turn``.
     """
 
-    def __init__(self, home: Path, hands: int = 0) -> None:
+    def __init__(self, home: Path, platform: Platform, hands: int = 0) -> None:
         self.home = home
+        self.platform = platform
         self.hands = hands
         self.busy: dict[uuid.UUID, threading.Thread] = {}
 
@@ -73,22 +77,17 @@ class Loop:
 
     def _ask_for_due(self) -> None:
         for schedule in schedules.take_due():
-            _attempt(schedule, partial(_ask_daily, schedule))
+            _attempt(schedule, partial(self._ask_daily, schedule))
+
+    def _ask_daily(self, schedule: Schedule) -> None:
+        actor, addon = Actor(account_id=None, email=schedule.by), schedule.addon
+        version = self.platform.serving(addon.app)
+        snapshots.ask(actor=actor, addon=addon, kind="scheduled", reason="daily", release_version=version)
 
     def _tell_app(self, restore: Restore) -> None:
-        """Fresh dynos, since sessions of the old ones were ended; and the question what is pending now."""
-        app = restore.addon.app
-        dynos.restart(actor=Actor(account_id=None, email=restore.by), app=app)
-        rollout = live(app)
-        if rollout:
-            ask_again(release=rollout.release)
+        self.platform.replaced(restore.addon.app, Actor(account_id=None, email=restore.by))
         restores.conclude(restore=restore)
-        wake()
-
-
-def _ask_daily(schedule: Schedule) -> None:
-    actor, addon = Actor(account_id=None, email=schedule.by), schedule.addon
-    snapshots.ask(actor=actor, addon=addon, kind="scheduled", reason="daily", release_version=version_of(addon.app))
+        self.platform.wake()
 
 
 def _attempt(row: Snapshot | Restore | Schedule, work: Callable[[], object]) -> None:
@@ -107,7 +106,29 @@ def _in_thread(row: Snapshot | Restore, work: Callable[[], object]) -> None:
         connections.close_all()
 
 
-def version_of(app: App) -> int | None:
-    """The version of the release that serves the app now."""
-    rollout = live(app)
-    return rollout.release.version if rollout else None
+class RoleChecks:
+    """Checks the databases of apps one after the other, a few at each turn: their roles' passwords and rights."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.guard = Guard(log)
+        self.last: uuid.UUID | None = None
+        self.rest = 0.0
+
+    def turn(self) -> None:
+        """The next few; after the last one there is a pause of ROUND seconds."""
+        if clock.monotonic() < self.rest:
+            return
+        rows = Addon.objects.filter(kind="postgres", state="provisioned").select_related("app").order_by("pk")
+        found = list((rows.filter(pk__gt=self.last) if self.last else rows)[:AT_ONCE])
+        for addon in found:
+            if self.guard.run(
+                addon.pk,
+                f"the roles of {addon.name}",
+                partial(actions.check, addon=addon, home=self.home),
+                partial(is_gone, addon.app),
+            ):
+                log.info("%s: a password of one of its roles was set again", addon.name)
+        self.last = found[-1].pk if len(found) == AT_ONCE else None
+        if self.last is None:
+            self.rest = clock.monotonic() + ROUND

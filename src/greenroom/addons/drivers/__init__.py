@@ -1,0 +1,1 @@
+"""Talks to the outside: files, processes, engines and networks. Nothing here decides."""

@@ -1,0 +1,127 @@
+"""Names of attachments: which are allowed, and the default ones. Also the texts for unknown services and for config
+vars that belong to attachments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from greenroom.addons.rules.services import Service, listed
+
+INSTEAD = {
+    "redis": "there is no Redis: run one elsewhere and `heroku config:set REDIS_URL=redis://HOST:6379 -a APP`",
+    "scheduler": (
+        "there is no scheduler: a worker process in the Procfile with the times in it, for example with APScheduler or"
+        " celery beat"
+    ),
+    "mail": "there is no mail service: `heroku config:set EMAIL_HOST=... -a APP` names one that the app reaches",
+    "log": "heroku drains:add URL -a APP sends the log to a service elsewhere",
+}
+"""A word in a service's name -> the substitute for a service that no kind provides."""
+WORDS = {
+    "redis": "redis",
+    "memcached": "redis",
+    "keydb": "redis",
+    "valkey": "redis",
+    "scheduler": "scheduler",
+    "cron": "scheduler",
+    "mail": "mail",
+    "sendgrid": "mail",
+    "postmark": "mail",
+    "papertrail": "log",
+    "logentries": "log",
+    "logdna": "log",
+    "coralogix": "log",
+}
+
+
+def instead(wanted: str, there: Sequence[Service]) -> str:
+    """The hint for an unknown service: one of those that are there, or another substitute."""
+    name = wanted.lower()
+    known = next((one for one in there if any(word in name for word in one.words)), None)
+    if known:
+        return f"heroku addons:create {known.name} -a APP"
+    word = next((word for word in WORDS if word in name), "")
+    if word:
+        return INSTEAD[WORDS[word]]
+    return f"{listed(there)}; what is elsewhere is reached by config vars: heroku config:set"
+
+
+NAME = re.compile(r"[A-Z][A-Z0-9_]{0,54}\Z")
+ADDON_NAME = re.compile(r"[a-z][a-z0-9-]{1,78}[a-z0-9]\Z")
+COLOURS = (
+    "AMBER",
+    "AQUA",
+    "BLACK",
+    "BLUE",
+    "BRONZE",
+    "BROWN",
+    "CHARCOAL",
+    "COBALT",
+    "COPPER",
+    "CRIMSON",
+    "CYAN",
+    "GOLD",
+    "GRAY",
+    "GREEN",
+    "IVORY",
+    "JADE",
+    "MAROON",
+    "MAUVE",
+    "NAVY",
+    "OLIVE",
+    "ONYX",
+    "ORANGE",
+    "PINK",
+    "PUCE",
+    "PURPLE",
+    "RED",
+    "ROSE",
+    "SILVER",
+    "TEAL",
+    "VIOLET",
+    "WHITE",
+    "YELLOW",
+)
+
+
+def attachment_name(service: Service, wanted: str, taken: set[str]) -> str:
+    """The name to use: ``wanted`` in capitals, without ``_URL``; the service's own for the first; else one with a
+    colour as Heroku has it. '' when ``wanted`` cannot be a name.
+    """
+    name = wanted.upper().replace("-", "_").removesuffix("_URL")
+    if wanted:
+        return name if NAME.match(name) else ""
+    if service.attachment not in taken:
+        return service.attachment
+    for number in range(1, 100):
+        for colour in COLOURS:
+            name = f"{service.further}_{colour}" + (f"_{number}" if number > 1 else "")
+            if name not in taken:
+                return name
+    return ""
+
+
+def overwriting(keys: list[str], *, name: str, addon: str, service: Service, app: str) -> tuple[str, str]:
+    """(text, hint) of the refusal to set or remove config vars that attachments own. name, addon, service: of the first
+    key's attachment.
+    """
+    text = f"Cannot overwrite attachment values {', '.join(keys)}: {name} is attached to {addon}."
+    promote = f"{service.promote} OTHER -a {app}, or " if service.promote else ""
+    hint = (
+        f"another {service.noun} of yours: {promote}heroku addons:attach OTHER --as {name} -a {app}; to set {keys[0]}"
+        f" yourself: heroku addons:attach {addon} --as SPARE -a {app} && heroku addons:detach {name} -a {app}"
+    )
+    return text, hint
+
+
+def given_already(services: Sequence[Service]) -> tuple[str, str]:
+    """(text, hint) of the refusal to set config vars that new apps, review apps and test runs get from add-ons."""
+    keys = ", ".join(one.variable for one in services)
+    text = (
+        f"Cannot overwrite attachment values {keys}: each new app, review app and test run gets a"
+        f" {' and a '.join(one.noun for one in services)} of its own."
+    )
+    first = services[0].variable
+    return text, f"use a name of your own, for example REPORTS_{first}, and read that in your settings"

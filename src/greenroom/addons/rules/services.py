@@ -1,0 +1,162 @@
+"""The services that add-ons come from, as Heroku's catalogue has them, each declared by its kind's ``rules.py``. Pure.
+
+A kind is a folder of ``greenroom.addons`` with a module ``kind``; the folder's name is the kind's name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+
+import greenroom.addons
+
+LOOKED_AT = 200_000
+"""So many characters at the end of an output are searched."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """words: the server's own; message: their meaning; hint: the remedy."""
+
+    words: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A kind's explanations of a program's output.
+
+    refusal: (output, app's name, whether it is a build's) -> the last refusal of a change, or None.
+    remedy: output -> the remedy for something that the server lacks, or ''.
+    """
+
+    refusal: Callable[[str, str, bool], Refusal | None]
+    remedy: Callable[[str], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A plan of a service. id: a UUID that never changes; name: without that of the service."""
+
+    id: str
+    name: str
+    human_name: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A kind of add-on as people and Heroku's clients see it.
+
+    kind: the folder's name. id: a UUID that never changes. name: Heroku's slug; aliases: other names of it. words:
+    parts of other services' names for which this one is a substitute.
+    noun: ``database``. promote: the command that makes another one the app's first. plans: the first is the default.
+    attachment: the name of an app's first attachment; further: how names of further ones begin.
+    variables: suffixes of an attachment's config vars, the main one first. nowhere: their values for commands that need
+    the config vars and no server.
+    given: each new app, review app and test run gets one. size_command: the command that shows the limits.
+    diagnosis: None when the kind's errors need no explanation.
+    """
+
+    kind: str
+    id: str
+    name: str
+    human_name: str
+    noun: str
+    plans: tuple[Plan, ...]
+    attachment: str
+    further: str
+    promote: str = ""
+    aliases: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ("_URL",)
+    nowhere: Mapping[str, str] = field(default_factory=dict)
+    given: bool = False
+    size_command: str = "heroku addons:info"
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def plan(self) -> str:
+        """The default plan with the service's name, ``heroku-redis:mini``."""
+        return f"{self.name}:{self.plans[0].name}"
+
+    @property
+    def variable(self) -> str:
+        """The main config var of an app's first attachment, ``DATABASE_URL``."""
+        return f"{self.attachment}{self.variables[0]}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of the service."""
+        return (self.name, *self.aliases)
+
+
+def folders() -> tuple[str, ...]:
+    """The names of the kinds, sorted."""
+    return _folders(tuple(greenroom.addons.__path__))
+
+
+@cache
+def _folders(places: tuple[str, ...]) -> tuple[str, ...]:
+    packages = (found.name for found in pkgutil.iter_modules(places) if found.ispkg)
+    return tuple(sorted(name for name in packages if find_spec(f"greenroom.addons.{name}.kind")))
+
+
+def services() -> tuple[Service, ...]:
+    """The services of all kinds."""
+    return tuple(importlib.import_module(f"greenroom.addons.{name}.rules").SERVICE for name in folders())
+
+
+def named(text: str) -> Service | None:
+    """The service of that name or alias; None when there is none."""
+    return next((one for one in services() if text in one.names), None)
+
+
+def given() -> tuple[Service, ...]:
+    """The services of which each new app gets an add-on."""
+    return tuple(one for one in services() if one.given)
+
+
+def config_vars(attachment: str, values: Mapping[str, str]) -> dict[str, str]:
+    """The config vars of an attachment. values: by suffix, ``{"_URL": ...}``."""
+    return {f"{attachment}{suffix}": value for suffix, value in values.items()}
+
+
+def nowhere() -> dict[str, str]:
+    """The config vars of a new app's add-ons for commands that need the names but no server."""
+    found = (config_vars(one.attachment, one.nowhere) for one in given())
+    return {key: value for values in found for key, value in values.items()}
+
+
+def plan_problem(service: Service, wanted: str) -> str:
+    """Why there is no such ``service:plan``; empty if there is one, or if no plan is named."""
+    named, _, plan = wanted.partition(":")
+    plans = [one.name for one in service.plans]
+    if not plan or plan in plans:
+        return ""
+    return f"Couldn't find the plan {plan[:60]!r} of {named}: the only one is {' and '.join(plans)}."
+
+
+def remedies(app: str, own: Mapping[str, str]) -> dict[str, str]:
+    """The command that brings back each main config var of a given service. own: the app's add-on for each service's
+    kind.
+    """
+    return {
+        one.variable: f"heroku addons:attach {own[one.kind]} --as {one.attachment} -a {app}"
+        if own.get(one.kind)
+        else f"heroku addons:create {one.name} --as {one.attachment} -a {app}"
+        for one in given()
+    }
+
+
+def listed(services: Iterable[Service]) -> str:
+    """``the only add-on service is X``, or ``the add-on services are X and Y``."""
+    names = [one.name for one in services]
+    if len(names) == 1:
+        return f"the only add-on service is {names[0]}"
+    return f"the add-on services are {' and '.join(names)}"
