@@ -15,6 +15,7 @@ from greenroom.apps.actions import change_settings, lock_apps
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, PlatformError, UserError
+from greenroom.basics.text import printable
 from greenroom.buildpacks.errors import BuildError
 from greenroom.builds.drivers import cache_budget
 from greenroom.builds.drivers.test_environments import TestOverlay, prepare_test_overlay
@@ -97,8 +98,8 @@ def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> Non
 
 
 def _plain(text: str) -> str:
-    """The text as a row can hold it: what a build printed last may contain NUL."""
-    return text.replace("\0", "\u2400").encode("utf-8", "replace").decode()
+    """The text as a row can hold it and a terminal can show it: a build's last output may contain anything."""
+    return printable(text.replace("\0", "\u2400"), instead="?")
 
 
 def _trouble(steps: Steps, error: PlatformError | OSError) -> None:

@@ -18,9 +18,9 @@ from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
+from greenroom.basics.text import printable
 from greenroom.checks import queries, rules
 from greenroom.checks.actions.check_runs import annotate, lock, locked, move, write
-from greenroom.checks.builtin.results import printable
 from greenroom.checks.loop import advance_scan, advance_tests, dynos, sweep, sweep_forsaken
 from greenroom.checks.models import CheckRun, Override, Verdict
 from greenroom.engine.contract import Engine

@@ -10,8 +10,8 @@ from typing import Any
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError
+from greenroom.basics.text import printable
 from greenroom.checks import rules
-from greenroom.checks.builtin.results import printable
 from greenroom.checks.models import Annotation, CheckRun
 
 MAX_ANNOTATIONS = 1000

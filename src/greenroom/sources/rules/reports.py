@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from greenroom.basics.text import printable
+
 STATES = ("pending", "success", "failure", "error", "cancelled", "inactive")
 ON_ITS_WAY = {
     "received": "waiting for its build",
@@ -89,7 +91,7 @@ def wanted(
 
 def short(text: str) -> str:
     """One line of at most 140 characters, as GitHub takes it."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    line = " ".join(printable(text, one_line=True).split())
     return line if len(line) <= 140 else line[:137] + "..."
 
 
