@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.rules import lock_hashes
 from greenroom.buildpacks.rules.requirements import read_requirements
@@ -64,10 +65,7 @@ def store_lock(home: Path, app_hex: str, digest: str, text: str) -> None:
     """Keep a resolution; whole or not at all."""
     path = lock_path(home, app_hex, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-    fresh.touch(0o600)
-    fresh.write_text(text)
-    fresh.replace(path)
+    atomic.write(path, text, mode=0o600)
 
 
 def mark_needs_build(home: Path, app_hex: str, digest: str) -> None:
@@ -122,9 +120,7 @@ def strange(home: Path, found: Mapping[str, str]) -> list[str]:
             known = path.read_text()
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-            fresh.write_text(digest)
-            fresh.replace(path)
+            atomic.write(path, digest)
         else:
             wrong += [key] if known != digest else []
     return wrong
@@ -195,10 +191,7 @@ def _copy(made: Path, target: Path) -> None:
 
 
 def _describe(path: Path, facts: dict[str, Any]) -> None:
-    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-    fresh.touch(0o600)  # requirements may hold the password of an index
-    fresh.write_text(json.dumps(facts, sort_keys=True))
-    fresh.replace(path)
+    atomic.write(path, json.dumps(facts, sort_keys=True), mode=0o600)  # may hold the password of an index
 
 
 def facts(home: Path, key: str) -> dict[str, Any]:
