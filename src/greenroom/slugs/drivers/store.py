@@ -22,7 +22,6 @@ from greenroom.basics.errors import AppError, PlatformError
 MAX_FILES = 200_000
 MAX_BYTES = 2 * 1024**3
 MAX_DEPTH = 64
-MAX_NAME = 255
 CHUNK = 1024 * 1024
 OMIT = (".heroku/python", ".git")
 """Folders at the top that are no part of a slug: the environment is stored by itself, a repository not at all."""
