@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.rules import lock_hashes
@@ -213,7 +215,7 @@ def packages(home: Path, key: str, manager: str, main: str) -> dict[str, dict[st
     allowed, found = lock_hashes.hashes("pip" if known.get("shared") else manager, text), {}
     for name, entry in sorted((known.get("packages") or {}).items())[:MAX_PACKAGES]:
         version, size, *record = entry if isinstance(entry, list) and len(entry) > 1 else ("", 0)
-        plain = lock_hashes.normal_name(str(name))[:200]
+        plain = canonicalize_name(str(name))[:200]
         if PACKAGE.match(plain) and VERSION.match(str(version)):
             values = {
                 "version": str(version),
