@@ -55,7 +55,7 @@ def test_every_room_and_the_command_clean_the_same(bad):
     assert git.printable(text) == "<?>"
     assert reports.short(text) == "<>"
     assert output.clean(text) == output.clean(text, keep_colours=True) == "<>"
-    with pytest.raises(BuildError, match="<[\ufffd\u2400]+>"):
+    with pytest.raises(BuildError, match=r"<[\ufffd\u2400]+>"):
         version_files.requested({"runtime.txt": text.encode("utf-8", "surrogatepass")}, [], cached=None)
     with pytest.raises(UserError, match="one line"):
         read_public_key(f"ssh-ed25519 AAAA {text}")
