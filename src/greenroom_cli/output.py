@@ -13,6 +13,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from greenroom.basics.text import printable
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Sequence
@@ -28,10 +30,6 @@ COLOURS = {
     "cyan": "36",
 }
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-ESCAPES = re.compile(
-    r"(?P<sgr>\x1b\[[0-9;]*m)|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 SPINNER = "⣾⣽⣻⢿⡿⣟⣯⣷"
 
 
@@ -51,7 +49,7 @@ def clean(text: Any, *, keep_colours: bool = False) -> str:
     """Text of others without terminal control sequences, direction overrides and lone surrogates; line ends and tabs
     stay, colours when asked for.
     """
-    return ESCAPES.sub(lambda match: (match["sgr"] or "") if keep_colours else "", str(text))
+    return printable(str(text), colours=keep_colours)
 
 
 def say(text: str = "") -> None:

@@ -144,7 +144,7 @@ def test_the_pusher_reads_each_line_while_the_server_still_works(alices, server)
     go_on.set()
     rest = child.stderr.read()
     assert child.wait(20) == 0
-    assert b"\x1b[32mDone\x1b[0m ?]0;title??[2J" in rest
+    assert b"\x1b[32mDone\x1b[0m ??" in rest
 
 
 def test_a_push_is_not_kept_waiting_by_one_that_is_still_being_deployed(alices, server, shop, home):

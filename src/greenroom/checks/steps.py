@@ -22,11 +22,12 @@ from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError
 from greenroom.basics.guard import Guard
+from greenroom.basics.text import printable
 from greenroom.checks import queries
 from greenroom.checks.actions.check_runs import complete, forget_dyno, keep_dyno, move, note_unswept, write
 from greenroom.checks.builtin import scan_report, scanning, testing
 from greenroom.checks.builtin.dynos import dynos
-from greenroom.checks.builtin.results import Outcome, printable
+from greenroom.checks.builtin.results import Outcome
 from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, Mount

@@ -22,7 +22,7 @@ from greenroom.dynos import queries, rules
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.queries.dyno_specs import spec
 from greenroom.engine.contract import DynoState, Engine
-from greenroom.logs.actions import say as log
+from greenroom.logs.actions import say
 from greenroom.releases.models import Release
 from greenroom.slugs.actions import SlugDamagedError, intact
 from greenroom.slugs.models import Slug
@@ -49,7 +49,7 @@ def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_ty
         f"Scaled to {' '.join(f'{row.type}@{row.quantity}:{row.size.title()}' for row in changed)} by user"
         f" {actor.email}"
     )
-    transaction.on_commit(lambda: log(app=app, home=home, process="api", text=text, source="app"))
+    transaction.on_commit(lambda: say(app=app, home=home, process="api", text=text, source="app"))
     wake()
     return changed
 
@@ -296,7 +296,7 @@ def _damaged(dyno: Dyno, slug: Slug, home: Path) -> SlugDamagedError:
         finished_at=clock.now(),
         not_before=clock.now() + pause,
     )
-    log(
+    say(
         app=dyno.app,
         home=home,
         process=dyno.name,
@@ -353,5 +353,5 @@ def _refused(dyno: Dyno, said: str, home: Path) -> str:
     found = diagnosis.refusal(said, dyno.app.name) if dyno.kind in ("web", "worker") else None
     if not found:
         return ""
-    log(app=dyno.app, home=home, process=dyno.name, text=f"{found.message}\nhint: {found.hint}")
+    say(app=dyno.app, home=home, process=dyno.name, text=f"{found.message}\nhint: {found.hint}")
     return f": the database refused `{found.words}`; only a person's command changes the schema"

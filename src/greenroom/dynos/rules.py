@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 SIZES: dict[str, int] = {
@@ -85,7 +85,6 @@ class Progress:
 
     ready: bool = False
     failure: str = ""
-    waiting_for: tuple[str, ...] = field(default=())
 
 
 def quantities(formation: Mapping[str, int], process_types: Mapping[str, str]) -> dict[str, int]:
@@ -140,15 +139,15 @@ def progress(facts: Facts) -> Progress:
 
     Dynos from before the last restart tell nothing: a release that was held gets new ones.
     """
-    waiting = []
+    ready = True
     for ordinal in range(1, facts.wanted.get("web", 0) + 1):
         dynos = [d for d in facts.seen if (d.type, d.ordinal) == ("web", ordinal) and d.generation >= facts.restart_seq]
         newest = max(dynos, key=lambda d: d.generation, default=None)
         if newest is not None and newest.state in ("ended", "stopping"):
             return Progress(failure=f"web.{ordinal} {newest.detail or 'ended before it answered'}")
         if newest is None or not newest.healthy:
-            waiting.append(f"web.{ordinal}")
-    return Progress(ready=not waiting, waiting_for=tuple(waiting))
+            ready = False
+    return Progress(ready=ready)
 
 
 def pause_before_restart(restarts: int, jitter: float) -> timedelta:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from greenroom.apps.models import App
+from greenroom.basics import atomic
 from greenroom.basics.errors import NotFoundError, PlatformError
 from greenroom.git import rules
 from greenroom.git.drivers import runner
@@ -188,19 +188,9 @@ def archive(app: App, home: Path, sha: str, target: Path) -> Path:
     if _verify(app, home, _sha(sha)) != sha:
         raise NotFoundError(f"There is no commit {sha[:12]} in {app.name}.", hint="push it first", resource="commit")
     env = runner.environment(_repo(app, home), config=[("tar.umask", "0022")])
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}~")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            words = ["archive", "--format=tar"]
-            runner.write_output(_repo(app, home), words, args=[sha], target=handle, env=env, timeout=ARCHIVE_SECONDS)
-            os.fchmod(handle, 0o644)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.rename(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    words = ["archive", "--format=tar"]
+    with atomic.writing(target, sync=True) as file:
+        runner.write_output(_repo(app, home), words, args=[sha], target=file.fileno(), env=env, timeout=ARCHIVE_SECONDS)
     return target
 
 

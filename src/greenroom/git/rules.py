@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from greenroom.basics import text as basics_text
+
 ZERO = "0" * 40
 ALIASES = ("master", "main")
 """Two names of one branch: ``main`` is stored as a symbolic ref to ``master``, so the two cannot differ."""
@@ -17,7 +19,6 @@ MAX_INPUT = 512 * 1024 * 1024
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _BAD_NAME = re.compile(rb"[\x00-\x1f\x7f]")
-_CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BRANCH = re.compile(
     r"(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])\Z"
 )
@@ -339,9 +340,8 @@ def refusal_lines(refusals: Sequence[Refusal]) -> list[str]:
 
 
 def printable(text: str, limit: int = 10_000) -> str:
-    """The text without what could move a terminal's cursor or forge a line; colours stay."""
-    text = text.replace("\n", "?").replace("\t", " ").encode("utf-8", "replace").decode()
-    return _CONTROL.sub(lambda match: match.group(1) or "?", text)[:limit]
+    """One line for a pusher, with ``?`` in place of each sequence or character that is not printable."""
+    return basics_text.printable(text, limit, one_line=True, instead="?")
 
 
 def shown(path: bytes) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from greenroom.basics import atomic
 from greenroom_cli.host.errors import HostError
 
 FILE = "installation.json"
@@ -134,10 +135,7 @@ def _host_name(text: str) -> str:
 
 def write(home: Path, install: Installation) -> None:
     """Store it, whole or not at all."""
-    temporary = home / f".{FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps(asdict(install), indent=2) + "\n")
-    temporary.chmod(0o644)
-    temporary.replace(home / FILE)
+    atomic.write(home / FILE, json.dumps(asdict(install), indent=2) + "\n")
 
 
 def make_folders(home: Path, install: Installation) -> None:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from greenroom.basics import atomic
+
 CA_DAYS, LEAF_DAYS, RENEW_DAYS = 3650, 800, 30
 
 
@@ -44,10 +46,7 @@ def make_all(home: Path, owner: tuple[int, int] | None, *, proxied: bool = False
 
 def _publish(source: Path, target: Path) -> None:
     """The CA's certificate where every user of this machine can read it; ``keys`` is closed to them."""
-    draft = target.with_suffix(".new")
-    draft.write_bytes(source.read_bytes())
-    draft.chmod(0o644)
-    draft.replace(target)
+    atomic.write(target, source.read_bytes())
 
 
 def _create(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from greenroom.basics import atomic
 from greenroom.basics.processes import Identity, identity, is_alive, send_signal, wait_gone
 from greenroom_cli.host import locks, postgres_cgroup
 from greenroom_cli.host.errors import HostError
@@ -67,16 +68,10 @@ def details(home: Path, name: str) -> dict:
 
 def remember(home: Path, name: str, who: Identity, restarts: int = 0) -> bool:
     """Write the identity of a process that has just been started; False when the disk does not take it."""
-    path = pid_file(home, name)
-    temporary = path.with_suffix(f".{os.getpid()}")
+    facts = {"pid": who.pid, "start": who.started, "since": time.time(), "restarts": restarts}
     try:
-        temporary.write_text(
-            json.dumps({"pid": who.pid, "start": who.started, "since": time.time(), "restarts": restarts})
-        )
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        atomic.write(pid_file(home, name), json.dumps(facts))
     except OSError:
-        forget(temporary)
         return False
     return True
 

@@ -16,13 +16,13 @@ from greenroom.accounts.actions import audit
 from greenroom.accounts.models import Account, SSHKey
 from greenroom.accounts.rules import Actor
 from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.text import printable
 
 TYPES = ("ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 RSA_BITS = 2048
 MAX_LENGTH = 16_384
 MAX_KEYS = 100
 PRIVATE = re.compile(r"PRIVATE KEY-----|^PuTTY-User-Key-File", re.IGNORECASE | re.MULTILINE)
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 HINT = "send the one line of a file such as ~/.ssh/id_ed25519.pub"
 
 
@@ -44,8 +44,8 @@ def read_public_key(text: str) -> PublicKey:
     """
     if PRIVATE.search(text):
         raise UserError("This is a private key. It was not kept; keep it to yourself.", hint=HINT)
-    line = text.strip()
-    if not line or len(line) > MAX_LENGTH or UNPRINTABLE.search(line.replace("\t", " ")):
+    line = text.strip().replace("\t", " ")
+    if not line or len(line) > MAX_LENGTH or printable(line, one_line=True) != line:
         raise UserError(f"public_key must be one line of at most {MAX_LENGTH} characters: TYPE KEY COMMENT.", hint=HINT)
     kind, body, comment = (*line.split(None, 2), "", "")[:3]
     if kind not in TYPES:

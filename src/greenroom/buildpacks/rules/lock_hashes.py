@@ -10,16 +10,13 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from packaging.utils import canonicalize_name
+
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules.requirements import HASH, read_requirements
 
 PINNED = re.compile(r"([a-z0-9.-]+?)(?:\[[^]]*\])?===?([^\s;]+)")
 Locked = tuple[str, str, list[str]]
-
-
-def normal_name(name: str) -> str:
-    """PEP 503's spelling of a distribution's name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def hashes(manager: str, text: str) -> dict[tuple[str, str], list[str]]:
@@ -30,7 +27,7 @@ def hashes(manager: str, text: str) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     try:
         for name, version, values in readers[manager](text):
-            known = found[normal_name(name), version]
+            known = found[canonicalize_name(name), version]
             known += [value for value in sorted(values) if value not in known]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BuildError):
         return {}

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from packaging.utils import canonicalize_name
+
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules.storable import trouble
 
@@ -252,7 +254,7 @@ def normal(line: str) -> str:
     head, _, marker = bare.partition(";")
     match = NAME.match(head.strip())
     if match:
-        name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+        name = canonicalize_name(match["name"])
         rest = match["rest"].strip()
         head = name + (
             f" {rest}" if rest.startswith("@") else re.sub(r"\s+", "", rest) if " --" not in rest else f" {rest}"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
+from greenroom.basics.text import printable
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules.python_versions import DEFAULT, NEWEST, OLDEST, PINNED, Request, dotted, pin
 
@@ -96,8 +96,7 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    """The text with everything that cannot be printed replaced, 100 characters at most."""
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs", "Cn") else c for c in text[:100])
+    return printable(text[:100], one_line=True, instead="\ufffd")
 
 
 def _runtime_txt(data: bytes) -> tuple[int, ...]:

@@ -20,6 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
+from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.rules import lock_hashes
 from greenroom.buildpacks.rules.requirements import read_requirements
@@ -64,10 +67,7 @@ def store_lock(home: Path, app_hex: str, digest: str, text: str) -> None:
     """Keep a resolution; whole or not at all."""
     path = lock_path(home, app_hex, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-    fresh.touch(0o600)
-    fresh.write_text(text)
-    fresh.replace(path)
+    atomic.write(path, text, mode=0o600)
 
 
 def mark_needs_build(home: Path, app_hex: str, digest: str) -> None:
@@ -122,9 +122,7 @@ def strange(home: Path, found: Mapping[str, str]) -> list[str]:
             known = path.read_text()
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-            fresh.write_text(digest)
-            fresh.replace(path)
+            atomic.write(path, digest)
         else:
             wrong += [key] if known != digest else []
     return wrong
@@ -195,10 +193,7 @@ def _copy(made: Path, target: Path) -> None:
 
 
 def _describe(path: Path, facts: dict[str, Any]) -> None:
-    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-    fresh.touch(0o600)  # requirements may hold the password of an index
-    fresh.write_text(json.dumps(facts, sort_keys=True))
-    fresh.replace(path)
+    atomic.write(path, json.dumps(facts, sort_keys=True), mode=0o600)  # may hold the password of an index
 
 
 def facts(home: Path, key: str) -> dict[str, Any]:
@@ -220,7 +215,7 @@ def packages(home: Path, key: str, manager: str, main: str) -> dict[str, dict[st
     allowed, found = lock_hashes.hashes("pip" if known.get("shared") else manager, text), {}
     for name, entry in sorted((known.get("packages") or {}).items())[:MAX_PACKAGES]:
         version, size, *record = entry if isinstance(entry, list) and len(entry) > 1 else ("", 0)
-        plain = lock_hashes.normal_name(str(name))[:200]
+        plain = canonicalize_name(str(name))[:200]
         if PACKAGE.match(plain) and VERSION.match(str(version)):
             values = {
                 "version": str(version),

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from greenroom.basics import atomic
 from greenroom.buildpacks import inside as scripts
 from greenroom.config_vars.drivers.encryption import master_key
 from greenroom.engine.contract import Mount
@@ -118,15 +118,6 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
-    """Make the folder by way of a rename; who comes second throws theirs away. Returns its name relative to home."""
-    target = home / name
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=target.parent))
-        fresh.chmod(0o755)
-        fill(fresh)
-        try:
-            fresh.rename(target)
-        except OSError:
-            shutil.rmtree(fresh, ignore_errors=True)
+    """Make the folder unless it is there. Returns its name relative to home."""
+    atomic.folder(home / name, fill)
     return name

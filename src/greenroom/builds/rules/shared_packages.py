@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from packaging.utils import canonicalize_name
+
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules.requirements import HASH, read_requirements
 
@@ -77,7 +79,7 @@ def file_sets(lines: Iterable[str], packages: Mapping[str, Any], *more: str) -> 
             allowed.setdefault(found["name"], []).extend(HASH.findall(line))
     made = {}
     for name, (version, _, digest) in packages.items():
-        hashes = allowed.get(re.sub(r"[-_.]+", "-", name).lower())
+        hashes = allowed.get(canonicalize_name(name))
         if hashes and digest:
             made[hashlib.sha256("\0".join([name, version, *sorted(hashes), *more]).encode()).hexdigest()] = digest
     return made

@@ -15,6 +15,7 @@ from django.db import DatabaseError, DataError
 
 from greenroom.basics import clock
 from greenroom.basics.errors import PlatformError
+from greenroom.basics.text import printable
 from greenroom.buildpacks.drivers import interpreters
 from greenroom.buildpacks.drivers.commit_files import Source
 from greenroom.buildpacks.errors import BuildError
@@ -269,8 +270,8 @@ def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> Non
 
 
 def _plain(text: str) -> str:
-    """The text as a row can hold it: what a build printed last may contain NUL."""
-    return text.replace("\0", "\u2400").encode("utf-8", "replace").decode()
+    """The text as a row can hold it and a terminal can show it: the last output of a build may contain anything."""
+    return printable(text.replace("\0", "\u2400"), instead="?")
 
 
 def _trouble(steps: Steps, error: PlatformError | OSError) -> None:

@@ -19,10 +19,10 @@ from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, ForbiddenError, NotFoundError, UserError
+from greenroom.basics.text import printable
 from greenroom.checks import queries, rules
 from greenroom.checks.actions.check_runs import annotate, locked, move, write
 from greenroom.checks.builtin.dynos import dynos
-from greenroom.checks.builtin.results import printable
 from greenroom.checks.models import CheckRun, Override, Verdict
 from greenroom.engine.contract import Engine
 from greenroom.git.queries import pushers

@@ -11,8 +11,9 @@ from django.db import transaction
 
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError
+from greenroom.basics.text import printable
 from greenroom.checks import rules
-from greenroom.checks.builtin.results import Outcome, printable
+from greenroom.checks.builtin.results import Outcome
 from greenroom.checks.models import Annotation, CheckRun
 
 MAX_ANNOTATIONS = 1000

@@ -20,9 +20,9 @@ from greenroom.accounts.rules import Actor
 from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics.errors import ConflictError, NotFoundError, UserError
+from greenroom.basics.text import printable
 from greenroom.checks import actions, queries, rules
 from greenroom.checks.actions.check_runs import annotate, locked, write
-from greenroom.checks.builtin.results import printable
 from greenroom.checks.models import CheckRun, Pin, Status
 
 MAX_STATUSES = 1000

@@ -13,8 +13,8 @@ from greenroom.apps.actions import lock_app
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import NotFoundError, UserError
+from greenroom.basics.text import printable
 from greenroom.checks import rules
-from greenroom.checks.builtin.results import printable
 from greenroom.checks.models import Annotation, GatePolicy, Ignore
 
 MIN_PREFIX = 8

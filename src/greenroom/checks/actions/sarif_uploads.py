@@ -19,9 +19,10 @@ from greenroom.accounts.rules import Actor
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import UserError
+from greenroom.basics.text import printable
 from greenroom.checks import actions, queries, rules
 from greenroom.checks.actions.check_runs import write
-from greenroom.checks.builtin.results import plural, printable
+from greenroom.checks.builtin.results import plural
 from greenroom.checks.builtin.scanning import source
 from greenroom.checks.inside import baseline, ignores
 from greenroom.checks.models import CheckRun

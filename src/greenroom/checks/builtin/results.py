@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from greenroom.basics.text import printable
 from greenroom.engine.contract import DynoState
 
 LIMIT = 8 * 1024 * 1024
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +82,6 @@ def tail(path: Path, size: int = 4000) -> str:
             return file.read(size).decode(errors="replace")
     except OSError:
         return ""
-
-
-def printable(text: str) -> str:
-    """The text without control characters and overrides of its direction: it must not move a cursor, clear a screen or
-    mislead.
-    """
-    return CONTROL.sub("", text)
 
 
 def indent(text: str, limit: int = 60) -> list[str]:

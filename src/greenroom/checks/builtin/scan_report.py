@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from greenroom.basics.text import printable
 from greenroom.checks import rules
-from greenroom.checks.builtin.results import Outcome, indent, plural, printable
+from greenroom.checks.builtin.results import Outcome, indent, plural
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside.baseline import BLOCKING
 from greenroom.checks.rules import Ignore

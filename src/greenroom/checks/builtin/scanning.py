@@ -12,12 +12,13 @@ from typing import Any
 
 from greenroom.addons.rules.services import nowhere
 from greenroom.apps.models import App
+from greenroom.basics.text import printable
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules.app_files import read_settings
 from greenroom.buildpacks.rules.dyno_environment import runtime_env
 from greenroom.checks import queries
 from greenroom.checks.builtin import environment
-from greenroom.checks.builtin.results import printable, read_json, tail, why_ended
+from greenroom.checks.builtin.results import read_json, tail, why_ended
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside import scanners
 from greenroom.checks.models import CheckRun

@@ -12,11 +12,12 @@ from greenroom.addons.rules.diagnosis import remedy
 from greenroom.addons.rules.services import LOOKED_AT
 from greenroom.apps.models import App
 from greenroom.basics import clock
+from greenroom.basics.text import printable
 from greenroom.buildpacks.drivers import host_limits
 from greenroom.buildpacks.rules.dyno_environment import runtime_env
 from greenroom.checks import queries
 from greenroom.checks.builtin import environment, quarantine
-from greenroom.checks.builtin.results import Outcome, indent, plural, printable, read_json, tail, why_ended
+from greenroom.checks.builtin.results import Outcome, indent, plural, read_json, tail, why_ended
 from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun
 from greenroom.checks.rules import travis as travis_rules

@@ -10,7 +10,6 @@ import os
 import py_compile
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib.metadata import files, version
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from ruff import find_ruff_bin
 
+from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
 from greenroom.engine.contract import Mount, scratch_folder
 
@@ -162,15 +162,6 @@ def _packages(home: Path, name: str, packages: tuple[str, ...]) -> str:
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
-    """Make the folder by way of a rename, so that it is whole or not there; who comes second throws his away."""
-    target = home / name
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=target.parent))
-        fresh.chmod(0o755)
-        fill(fresh)
-        try:
-            fresh.rename(target)
-        except OSError:
-            shutil.rmtree(fresh, ignore_errors=True)
+    """Make the folder unless it is there. Returns its name relative to home."""
+    atomic.folder(home / name, fill)
     return name

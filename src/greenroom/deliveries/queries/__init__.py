@@ -111,11 +111,6 @@ def by_id(app: App, name: str) -> Delivery:
     return found
 
 
-def of_push(push: Push) -> Delivery | None:
-    """The delivery of a push, or None before it is opened."""
-    return Delivery.objects.filter(push=push).first()
-
-
 def was_rewritten(push: Push) -> bool:
     """Whether the branch was moved by force after this push: its commit is no part of it any more, unless it is pushed
     again.

@@ -27,7 +27,7 @@ from greenroom.dynos import actions as dynos
 from greenroom.dynos import queries as dyno_queries
 from greenroom.dynos.models import Rollout
 from greenroom.engine.contract import Engine
-from greenroom.logs.actions import say as log
+from greenroom.logs.actions import say
 from greenroom.releases import actions as releases
 from greenroom.releases.models import Release
 from greenroom.router import actions as router
@@ -76,7 +76,7 @@ class Outcomes:
 
     def log(self, delivery: Delivery, text: str) -> None:
         """A line ``app[api]: TEXT`` in the app's log."""
-        log(app=delivery.app, home=self.home, process="api", text=text, source="app")
+        say(app=delivery.app, home=self.home, process="api", text=text, source="app")
 
     def _keeps(self, delivery: Delivery) -> str:
         live = dyno_queries.live(delivery.app)

@@ -12,8 +12,8 @@ from django.conf import settings
 
 from greenroom.basics.clock import heroku_time
 from greenroom.basics.errors import GreenroomError, NotFoundError, UnauthorizedError, UserError
+from greenroom.basics.text import printable
 from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
-from greenroom.git.rules import printable
 from greenroom.sources import actions, forges, queries, rules
 from greenroom.sources.models import HookCall, Report, Source
 
@@ -206,7 +206,7 @@ def take_hook(call: Call) -> Reply:
     look, said = rules.answer_of(what.event, _payload(call, body), source.branch)
     if not actions.note_call(source=source, call=what, look=look, said=said):
         return Reply({"message": "already seen"})
-    return Reply({"message": printable(said, 300)}, 202 if look else 200)
+    return Reply({"message": printable(said, 300, one_line=True)}, 202 if look else 200)
 
 
 def _bytes(call: Call) -> bytes:

@@ -29,6 +29,7 @@ from greenroom.apps.models import App
 from greenroom.basics import client_commands, signing, unixsock
 from greenroom.basics.database import judged
 from greenroom.basics.errors import ForbiddenError, GreenroomError, NotFoundError
+from greenroom.basics.text import printable
 from greenroom.builds import actions as builds
 from greenroom.entrypoints.git_http.app import PURPOSE
 from greenroom.entrypoints.git_http.threads import in_long_thread, in_thread
@@ -160,7 +161,9 @@ class HooksServer:
             try:
                 assert self.follow
                 async for line in self.follow(push):
-                    await _tell(writer, _worded(request, [rules.printable(line)]))
+                    await _tell(
+                        writer, _worded(request, [printable(line, 10_000, one_line=True, colours=True, instead="?")])
+                    )
             except (ConnectionError, asyncio.CancelledError):
                 raise
             except Exception:

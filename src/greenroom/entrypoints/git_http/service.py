@@ -16,9 +16,9 @@ import zlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
+from greenroom.basics.text import printable
 from greenroom.entrypoints.git_http.pkt_lines import GarbageError, Prologue, TooManyRefsError, message
 from greenroom.git.drivers import runner
-from greenroom.git.rules import printable
 
 log = logging.getLogger(__name__)
 
@@ -261,7 +261,7 @@ class Exchange:
         kept = b""
         while data := await child.stderr.read(4096):
             kept = (kept + data)[:1000]
-        return printable(" / ".join(kept.decode("utf-8", "replace").split("\n")).strip(" /"), 300)
+        return printable(" / ".join(kept.decode("utf-8", "replace").split("\n")).strip(" /"), 300, one_line=True)
 
     async def _within(self, what: Awaitable[Any]) -> Any:
         try:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from greenroom.basics import atomic
 from greenroom.basics.errors import UserError
 from greenroom.basics.folders import bytes_of
 from greenroom.git import rules
@@ -194,17 +195,9 @@ def keep(repo: Path, quarantine: Path) -> None:
     goal.mkdir(exist_ok=True)
     files = [path for path in (quarantine / "pack").iterdir() if path.suffix in (".pack", ".rev", ".idx")]
     for path in sorted(files, key=lambda path: (path.suffix == ".idx", path.name)):
-        _sync(path)
+        atomic.sync_path(path)
         os.rename(path, goal / path.name)
-    _sync(goal)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    atomic.sync_path(goal)
 
 
 def _transfer(

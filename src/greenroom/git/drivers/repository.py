@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from greenroom.basics import processes
+from greenroom.basics import atomic, processes
 from greenroom.basics.errors import PlatformError
 from greenroom.git.drivers import runner
 from greenroom.git.rules import ALIASES, MAX_INPUT
@@ -153,13 +153,7 @@ def write_launchers(home: Path) -> None:
 def _write(path: Path, text: str, mode: int) -> None:
     if path.exists() and path.read_text() == text and path.stat().st_mode & 0o777 == mode:
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}~")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "w") as stream:
-        stream.write(text)
-        os.fchmod(stream.fileno(), mode)
-    os.rename(draft, path)
+    atomic.write(path, text, mode=mode)
 
 
 def open_lock(repo: Path) -> int:

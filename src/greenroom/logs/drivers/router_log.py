@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from greenroom.basics import logfile
+from greenroom.basics import atomic, logfile
 from greenroom.basics.logfile import Line
 
 log = logging.getLogger(__name__)
@@ -181,9 +181,7 @@ class RouterLogTail:
             return Place()
 
     def _remember(self, place: Place) -> None:
-        draft = self.note.with_suffix(".new")
-        draft.write_text(json.dumps({"head": place.head, "offset": place.offset}))
-        draft.replace(self.note)
+        atomic.write(self.note, json.dumps({"head": place.head, "offset": place.offset}))
         self.place = place
 
     def _rolled(self) -> list[Path]:

@@ -27,6 +27,7 @@ from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.errors import ConflictError, GreenroomError, UserError
 from greenroom.basics.guard import Guard
+from greenroom.basics.text import printable
 from greenroom.builds import actions as builds
 from greenroom.builds import steps as build_steps
 from greenroom.builds.drivers import dyno_output
@@ -41,7 +42,6 @@ from greenroom.deliveries.models import Delivery
 from greenroom.engine.contract import Engine
 from greenroom.git import queries as git
 from greenroom.git.drivers.tarball import import_tarball
-from greenroom.git.rules import printable
 from greenroom.pipelines import queries, rules
 from greenroom.pipelines.actions import lock
 from greenroom.pipelines.models import Pipeline, TestRun
@@ -85,9 +85,9 @@ def start(
             app=app,
             uploaded=True,
             sha=made.sha,
-            commit_sha=printable(commit_sha, 64),
-            commit_branch=printable(commit_branch, 255),
-            commit_message=printable(commit_message, 500),
+            commit_sha=printable(commit_sha, 64, one_line=True),
+            commit_branch=printable(commit_branch, 255, one_line=True),
+            commit_message=printable(commit_message, 500, one_line=True),
             account_id=actor.account_id,
         )
         detail = {"pipeline": pipeline.name, "number": row.number, "sha": made.sha, "claimed": row.commit_sha}

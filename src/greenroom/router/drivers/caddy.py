@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
 from greenroom.basics.unixsock import connect
 from greenroom.router.rules import Page, caddy_routes, error_pages
@@ -105,14 +105,7 @@ def write_pages(home: Path) -> None:
     folder = home / "caddy" / "pages"
     folder.mkdir(parents=True, exist_ok=True)
     for name, (code, what) in OWN_PAGES.items():
-        _write(folder / name, error_pages.page(code, what))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.chmod(0o644)
-    temporary.replace(path)
+        atomic.write(folder / name, error_pages.page(code, what))
 
 
 def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str]] = ()) -> None:
@@ -123,10 +116,7 @@ def load(home: Path, config: dict[str, Any], pairs: Sequence[tuple[str, str, str
     status, text = _ask(home, "POST", "/load", given)
     if status != 200:
         raise PlatformError(f"Caddy refused the configuration: {text[:500]}")
-    path = home / "caddy" / "config.json"
-    temporary = path.with_name(f".config.json.{os.getpid()}")
-    temporary.write_text(json.dumps(config, sort_keys=True))
-    temporary.replace(path)
+    atomic.write(home / "caddy" / "config.json", json.dumps(config, sort_keys=True))
 
 
 def tags(home: Path) -> set[str]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from greenroom.basics import atomic
 from greenroom.router.rules import PAGES, Target, error_pages, slots
 
 HOSTS = "run/router/hosts"
@@ -76,9 +77,7 @@ def _show(place: Path, name: str, app: str) -> None:
     body = error_pages.page(code, PAGES[code].get(variant, PAGES[code][""]), app)
     path = place / f"{code}.html"
     if not path.exists() or path.read_text() != body:
-        temporary = place / f".{code}.{os.getpid()}"
-        temporary.write_text(body)
-        temporary.replace(path)
+        atomic.write(path, body)
     _hide(place, keep=code)
 
 

@@ -16,12 +16,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from greenroom.basics import atomic
 from greenroom.basics.errors import AppError, PlatformError
 
 MAX_FILES = 200_000
 MAX_BYTES = 2 * 1024**3
 MAX_DEPTH = 64
-MAX_NAME = 255
 CHUNK = 1024 * 1024
 OMIT = (".heroku/python", ".git")
 """Folders at the top that are no part of a slug: the environment is stored by itself, a repository not at all."""
@@ -274,14 +274,11 @@ def layer_digest(tree: Path) -> str:
 def keep_file(source: Path, target: Path, limit: int = MAX_BYTES) -> None:
     """Copy one file that a stranger's code wrote: no link is followed, ``limit`` bytes at most. Whole or not at all."""
     descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    fresh = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
-    with open(descriptor, "rb") as file, fresh.open("wb") as out:
+    with open(descriptor, "rb") as file, atomic.writing(target) as out:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
-            fresh.unlink()
             raise _refused(target.name, "it is no regular file, or too large")
         shutil.copyfileobj(file, out, CHUNK)
-    fresh.replace(target)
 
 
 def read_file(tree: Path, name: str, limit: int = TEXT_LIMIT * 4) -> bytes | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greenroom.basics.backoff import Backoff
+from greenroom.basics.text import printable
 
 STATES = ("pending", "success", "failure", "error", "cancelled", "inactive")
 ON_ITS_WAY = {
@@ -75,7 +76,7 @@ def wanted(
 
 def short(text: str) -> str:
     """One line of at most 140 characters, as GitHub takes it."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    line = " ".join(printable(text, one_line=True).split())
     return line if len(line) <= 140 else line[:137] + "..."
 
 

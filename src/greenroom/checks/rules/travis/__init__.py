@@ -182,7 +182,7 @@ class Reader:
 
     def rest(self, data: Mapping[str, Any]) -> None:
         """Services, and all that is only said to be ignored."""
-        for service in as_list(data.get("services")):
+        for service in flat(data.get("services")):
             if service == "postgresql":
                 self.honoured.append(("services", "postgresql: an empty database of its own, at DATABASE_URL"))
             else:
@@ -266,11 +266,6 @@ def marks(*, branch: str, sha: str, before: str = "", python: str = "") -> dict[
         "TRAVIS_PYTHON_VERSION": ".".join(python.split(".")[:2]),
         "DEBIAN_FRONTEND": "noninteractive",
     }
-
-
-def as_list(value: Any) -> list[Any]:
-    """The value as a list; nothing is an empty one."""
-    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def flat(value: Any) -> list[Any]:

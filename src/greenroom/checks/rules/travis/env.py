@@ -15,7 +15,6 @@ PAIR = re.compile(
     re.DOTALL,
 )
 OURS = ("DATABASE_URL", "SECRET_KEY")
-Variables = tuple[tuple[str, str], ...]
 SECURE = "an encrypted value (secure) can only be read by Travis: put it into app.json"
 
 

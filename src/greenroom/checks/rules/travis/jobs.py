@@ -12,14 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from greenroom.checks.rules.travis import IGNORED, PLAIN, SETUP, Job, Plan, Reader, as_list, flat, language, load, short
+from greenroom.checks.rules.travis import IGNORED, PLAIN, SETUP, Job, Plan, Reader, flat, language, load, short
 from greenroom.checks.rules.travis.branches import verdict
 from greenroom.checks.rules.travis.conditions import holds
 
 MAX_JOBS = 20
 """Jobs that one check runs at most."""
 
-MATRIX = ("python", "env", "os", "dist", "arch")
 DEPLOYS = ("deploy", "deployment", "release", "publish", "production")
 
 
@@ -101,7 +100,7 @@ def _rows(data: Mapping[str, Any]) -> list[Any]:
         if not {"global", "jobs", "matrix"} & set(env):
             return [env]
         env = env.get("jobs", env.get("matrix"))
-    rows = [row for row in as_list(env) if not (isinstance(row, Mapping) and set(row) == {"secure"})]
+    rows = [row for row in flat(env) if not (isinstance(row, Mapping) and set(row) == {"secure"})]
     return rows or [None]
 
 
@@ -109,8 +108,8 @@ def _shared(data: Mapping[str, Any]) -> list[Any]:
     """The entries of ``env`` that all jobs have: the global ones, and encrypted rows."""
     env = data.get("env")
     if isinstance(env, Mapping):
-        return as_list(env.get("global"))
-    return [row for row in as_list(env) if isinstance(row, Mapping) and set(row) == {"secure"}]
+        return flat(env.get("global"))
+    return [row for row in flat(env) if isinstance(row, Mapping) and set(row) == {"secure"}]
 
 
 def _version(value: Any) -> str:
@@ -121,8 +120,8 @@ def _version(value: Any) -> str:
 
 def _matrix(data: Mapping[str, Any]) -> Iterator[Cell]:
     """The jobs that the lists of the file make: each version with each row of ``env``, and each system."""
-    pythons = [_version(item) for item in as_list(data.get("python"))] or [""]
-    systems = [str(item) for item in as_list(data.get("os"))] or ["linux"]
+    pythons = [_version(item) for item in flat(data.get("python"))] or [""]
+    systems = [str(item) for item in flat(data.get("os"))] or ["linux"]
     excluded = [job for key in ("jobs", "matrix") for job in _listed(data.get(key), "exclude")]
     rows = _rows(data)
     for python in pythons:
@@ -138,7 +137,7 @@ def _matrix(data: Mapping[str, Any]) -> Iterator[Cell]:
 def _included(data: Mapping[str, Any]) -> Iterator[Cell]:
     """The jobs of ``jobs.include``; a stage holds for those after it."""
     stage, rows = "test", _rows(data)
-    first = next((_version(item) for item in as_list(data.get("python"))), "")
+    first = next((_version(item) for item in flat(data.get("python"))), "")
     for key in ("jobs", "matrix"):
         value = data.get(key)
         for number, job in enumerate(_listed(value, "include") if isinstance(value, Mapping) else _maps(value), 1):
@@ -183,7 +182,7 @@ def _plain(value: Any) -> str:
 
 def _ordered(cells: list[Cell], data: Mapping[str, Any]) -> list[Cell]:
     """The jobs by their stages: in the order of ``stages``, then of the first job of each."""
-    listed = [_stage(item) for item in as_list(data.get("stages"))]
+    listed = [_stage(item) for item in flat(data.get("stages"))]
     seen = list(dict.fromkeys([*listed, *(cell.stage.lower() for cell in cells)]))
     return sorted(cells, key=lambda cell: seen.index(cell.stage.lower()))
 
@@ -272,9 +271,9 @@ def _job(cell: Cell, data: Mapping[str, Any], reader: Reader) -> Job:
     """The job with its own phases over those of the file."""
     own = {key: _own(cell, data, key) for key in (*SETUP, "script")}
     script = [] if _skips(own["script"]) else reader.lines(own["script"], "script")
-    entries = as_list(cell.own.get("env"))
+    entries = flat(cell.own.get("env"))
     if len(entries) == 1 and isinstance(entries[0], Mapping) and {"global", "jobs", "matrix"} & set(entries[0]):
-        entries = [*as_list(entries[0].get("global")), *as_list(entries[0].get("jobs", entries[0].get("matrix")))]
+        entries = [*flat(entries[0].get("global")), *flat(entries[0].get("jobs", entries[0].get("matrix")))]
     for key in cell.own if cell.included else ():
         if key in IGNORED and key not in ("os", "dist", "arch"):
             reader.ignored.append((f"{key} of {cell.name}", IGNORED[key]))
