@@ -267,6 +267,7 @@ def start(
     order = spec(
         dyno=dyno,
         home=home,
+        capacity=engine.capacity(),
         extra=extra,
         attach=attach,
         tty=tty,

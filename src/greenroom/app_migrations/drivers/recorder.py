@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.basics import health_check
-from greenroom.checks.builtin.results import read_json, why_ended
-from greenroom.engine.contract import DynoState, scratch_folder
+from greenroom.checks.builtin.results import left_json, why_ended
+from greenroom.engine.contract import DynoState, Engine
 
 FILE = "rehearsal.json"
 PACKAGE = "greenroom_recorder"
@@ -84,11 +84,11 @@ def script(job: Mapping[str, Any]) -> bytes:
     return (_sources() + call).encode()
 
 
-def answer(*, home: Path, state: DynoState) -> dict[str, Any]:
+def answer(*, engine: Engine, state: DynoState) -> dict[str, Any]:
     """What an ended dyno of the recorder left. Without a whole answer the status is ``error``; what was measured until
     then is kept.
     """
-    found = read_json(home / scratch_folder(state.id, "out") / FILE)
+    found = left_json(engine, state.id, FILE)
     if found is None or found.get("status") not in ("ok", "failed", "error"):
         kept = found if isinstance(found, dict) else {}
         return {**kept, "status": "error", "detail": f"the recorder did not finish: {why_ended(state)}"}

@@ -23,7 +23,7 @@ from greenroom.builds.loop.store import Storing
 from greenroom.builds.models import Build
 from greenroom.builds.queries import generation
 from greenroom.builds.rules import visible_config
-from greenroom.engine.contract import DynoSpec, scratch_folder
+from greenroom.engine.contract import DynoSpec
 from greenroom.git.queries import archive
 from greenroom.slugs.drivers import store
 
@@ -196,9 +196,11 @@ class Steps(Installing, Storing):
         if self.watch("pre", order) is None:
             return False
         tar = f"sources/{self.build.id.hex}.tar"
-        made = self.home / scratch_folder(self.current("pre"), "out") / "source.tar"
         if not (self.home / tar).exists():
-            store.keep_file(made, self.home / tar)
+            with self.engine.tree(self.current("pre"), "out") as left:
+                if left is None:
+                    raise PlatformError("The tree that bin/pre_compile left is not there.", hint="push again")
+                store.keep_file(left / "source.tar", self.home / tar)
         source = Source(self.home / tar)
         try:
             return self._plan(source, tar, "", self.facts["settings"], ())

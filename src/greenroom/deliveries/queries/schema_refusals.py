@@ -11,6 +11,8 @@ from greenroom.addons.postgres import rules
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand, migrates, schema_notes
 from greenroom.checks.builtin.results import tail
 from greenroom.deliveries.models import Delivery
+from greenroom.engine.contract import Engine
+from greenroom.engine.queries import last_output
 from greenroom.releases.models import Release
 from greenroom.releases.rules import CommandEnd
 
@@ -43,9 +45,10 @@ def of_build(delivery: Delivery, home: Path) -> str:
     return f" !     {message}\n !     hint: {hint}"
 
 
-def of_command(end: CommandEnd, output: Path, app: str) -> CommandEnd:
+def of_command(end: CommandEnd, engine: Engine, dyno: str, app: str) -> CommandEnd:
     """The end of a release command with what the database refused to it, where that is why it failed."""
-    words = rules.refused(tail(output, rules.LOOKED_AT)) if end.kind == "failed" else ""
+    said = last_output(engine, dyno, rules.LOOKED_AT)[0] if end.kind == "failed" else b""
+    words = rules.refused(said.decode(errors="replace"))
     if not words:
         return end
     message, hint = rules.refusal(words, app)

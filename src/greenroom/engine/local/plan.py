@@ -100,6 +100,18 @@ def check_id(dyno_id: object) -> str:
     return str(dyno_id)
 
 
+def check_name(name: str) -> str:
+    """The name of a scratch folder, or EngineError."""
+    if not _NAME.match(name):
+        _refuse(f"the name {name[:100]!r} is not one of a scratch folder")
+    return name
+
+
+def endpoint(dyno_id: str) -> str:
+    """The socket at which the shim serves the dyno's port, relative to home."""
+    return f"{SOCKETS}/{dyno_id}"
+
+
 def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
     """All that the shim needs, ready to be marshalled. Raises EngineError."""
     _check(spec)

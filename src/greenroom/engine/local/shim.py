@@ -78,7 +78,7 @@ class Shim:
         self._counter = state.Counter(order["folder"]) if order["port"] else None
         self._signals()
         printed = output.Journal("", "") if order["attach"] else self.journal
-        self.output = output.Output(printed, os.path.join(order["folder"], "output") if order["output"] else "")
+        self.output = output.Output(printed, os.path.join(order["folder"], output.FILE) if order["output"] else "")
         self.state.save()
         if order["attach"]:
             self._session = session.Session(self)
