@@ -82,7 +82,7 @@ class DynoSpec:
     process:  Heroku's name: ``web.1``, ``run.4821``; shown in logs and set as DYNO by the caller.
     command:  argv inside the sandbox.
     port:     the TCP port on 127.0.0.1 (inside) that a web process will bind; 0: none.
-    socket:   unix socket (relative to home) that the engine bridges to ``port``; made when the port answers.
+    socket:   what ``Engine.endpoint`` says for the id, if the router shall reach ``port``; made when the port answers.
     egress:   whether the dyno may reach the outside world (HTTP and HTTPS by proxy variables that the engine sets).
     log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
     output:   keep the raw output too, for ``Engine.output`` (builds, tests).
@@ -286,7 +286,9 @@ class Engine(Protocol):
         ...
 
     def endpoint(self, dyno_id: str) -> str:
-        """What the router connects to: a unix socket, relative to home. It is there while the dyno listens."""
+        """What the router connects to: a unix socket of this machine, relative to home; its file's name is the id. It
+        is there while the dyno listens, and leads to its port. The same for ever; asked before ``start``.
+        """
         ...
 
     def capacity(self) -> Capacity:

@@ -20,11 +20,6 @@ PORT = 5000
 ONE_OFF_SECONDS = 24 * 3600.0
 
 
-def socket_of(dyno: Dyno) -> str:
-    """Where the router reaches a web dyno, relative to home."""
-    return f"run/sockets/{dyno.engine_id}"
-
-
 def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: dict[str, str] | None = None) -> dict[str, str]:
     """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e).
 
@@ -76,7 +71,7 @@ def spec(
         env=environment(dyno=dyno, home=home, capacity=capacity, extra=extra),
         mounts=mounts(_slug(dyno.release)),
         port=PORT if web else 0,
-        socket=socket_of(dyno) if web else "",
+        socket=dyno.endpoint,
         forwards=(forward(),),
         limits=Limits(
             memory_mb=SIZES[dyno.size],
