@@ -43,6 +43,7 @@ class Outcome:
     refuses: the text with which ``start`` fails.
     output:  what it prints.
     leaves:  files that it leaves: ``{"out/result.json": b"{}"}``.
+    talks:   what an attached dyno does with its end of the client's connection; its exit code.
     """
 
     exit_code: int | None = None
@@ -53,6 +54,7 @@ class Outcome:
     refuses: str = ""
     output: bytes = b""
     leaves: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    talks: Callable[[socket.socket], int] | None = None
 
 
 SERVES, SUCCEEDS, FAILS = Outcome(), Outcome(exit_code=0), Outcome(exit_code=1)
@@ -169,6 +171,8 @@ class MemoryEngine:
             self._clients[dyno_id] = far
             if seen is None:
                 self._begin(dyno_id)
+                if talks := self._outcomes[dyno_id].talks:
+                    threading.Thread(target=self._talk, args=(dyno_id, talks, far), daemon=True).start()
             return Attachment(sock=near)
 
     def detach(self, dyno_id: str, *, complete: bool) -> None:
@@ -259,6 +263,13 @@ class MemoryEngine:
         if outcome.exit_code is not None:
             words = outcome.output[-4000:].decode("utf-8", "replace")
             self.end(dyno_id, code=outcome.exit_code, reason=outcome.reason, detail=outcome.detail, last_words=words)
+
+    def _talk(self, dyno_id: str, talks: Callable[[socket.socket], int], far: socket.socket) -> None:
+        with far, contextlib.suppress(OSError):
+            code = talks(far)
+            with self._changed:
+                if self._lives(dyno_id):
+                    self.end(dyno_id, code=code)
 
     def _lives(self, dyno_id: str) -> bool:
         state = self._states.get(dyno_id)
