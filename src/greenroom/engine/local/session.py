@@ -105,11 +105,11 @@ class Session:
         self._over, self._done = True, done
         self._first.close()
         if self._client is None or self._abandoned:
-            self._part()
+            self._release()
         else:
             self._client.finish()
 
-    def _part(self) -> None:
+    def _release(self) -> None:
         """The client has everything, or will not come for it."""
         if self._away:
             self._away.cancel()
@@ -133,7 +133,7 @@ class Session:
 
     def _lost(self) -> None:
         if self._over:
-            self._away = self._loop.at(LINGER_SECONDS, self._part)
+            self._away = self._loop.at(LINGER_SECONDS, self._release)
         elif not self._abandoned:
             self._away = self._loop.at(BACK_SECONDS, self._gone)
             if self._has_room():
@@ -197,7 +197,7 @@ class Session:
     def _gone(self) -> None:
         """The client has left for good."""
         if self._over:
-            self._part()
+            self._release()
         if self._abandoned or self._over:
             return
         self._abandoned = True
