@@ -165,6 +165,7 @@ def _built(owner: Actor, app: App, delivery: Delivery) -> dict[str, list[str]]:
         ordinal=1,
         command=types["web"],
         engine_id=f"{app.id.hex}-web-1",
+        endpoint=f"run/sockets/{app.id.hex}-web-1",
         state="up",
         healthy=True,
     )

@@ -17,7 +17,8 @@ from greenroom.addons.postgres.queries import forward
 from greenroom.app_migrations.drivers.probes import answer, probe_spec_parts
 from greenroom.app_migrations.frameworks.django.inside.probe import settings_module
 from greenroom.buildpacks.rules.dyno_environment import runtime_env
-from greenroom.engine.contract import DynoSpec, DynoState, scratch_folder
+from greenroom.engine.contract import DynoSpec, DynoState
+from greenroom.engine.memory import MemoryEngine
 from greenroom.slugs.queries import mounts
 from tests.checks.dyno_side import DJANGO, environment, write
 from tests.checks.hosting import FILES, a_journey, engine, engine_home, same_minor, server  # noqa: F401 - fixtures
@@ -262,36 +263,37 @@ def state(**facts) -> DynoState:
     return DynoState(id="probe-1", kind="probe", owner="x", process="probe.1", **{"phase": "exited", **facts})
 
 
-def answered(home: Path, text: str, **facts):
-    write(home / scratch_folder("probe-1", "out"), {"probe.json": text})
-    return answer(home=home, state=state(**facts))
+def answered(text: str, **facts):
+    engine = MemoryEngine()
+    write(engine.scratch("probe-1", "out"), {"probe.json": text})
+    return answer(engine=engine, state=state(**facts))
 
 
-def test_the_answer_is_read_from_the_dyno_s_folder(tmp_path):
+def test_the_answer_is_read_from_the_dyno_s_folder():
     text = json.dumps({"framework": "django", "status": "ok", "pending": ["a.0002_x"], "missing": [], "conflicts": {}})
-    found = answered(tmp_path, text)
+    found = answered(text)
     assert (found.status, found.pending, found.missing) == ("ok", ("a.0002_x",), ()), found.detail
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"status": "great"}', "{" * 5000])
-def test_an_unreadable_answer_is_an_error(tmp_path, text):
-    assert answered(tmp_path, text).status == "error"
+def test_an_unreadable_answer_is_an_error(text):
+    assert answered(text).status == "error"
 
 
-def test_a_probe_that_was_killed_is_an_error_with_the_reason(tmp_path):
-    found = answer(home=tmp_path, state=state(reason="oom", exit_code=137))
+def test_a_probe_that_was_killed_is_an_error_with_the_reason():
+    found = answer(engine=MemoryEngine(), state=state(reason="oom", exit_code=137))
     assert (found.status, found.detail) == ("error", "the probe did not finish: it ran out of memory")
 
 
 def test_an_answer_that_is_a_link_or_a_pipe_is_not_read(tmp_path):
-    folder = tmp_path / scratch_folder("probe-1", "out")
+    engine = MemoryEngine()
+    folder = engine.scratch("probe-1", "out")
     secret = write(tmp_path, {"secret.json": '{"status": "ok"}'}) / "secret.json"
-    folder.mkdir(parents=True)
     (folder / "probe.json").symlink_to(secret)
-    assert answer(home=tmp_path, state=state()).status == "error"
+    assert answer(engine=engine, state=state()).status == "error"
     (folder / "probe.json").unlink()
     os.mkfifo(folder / "probe.json")
-    assert answer(home=tmp_path, state=state()).status == "error"
+    assert answer(engine=engine, state=state()).status == "error"
 
 
 @pytest.mark.skipif(
@@ -320,6 +322,6 @@ def test_the_probe_runs_in_a_dyno_of_the_release(journey):
     end = time.monotonic() + 30
     while (seen := journey.engine.describe("probe-1")).phase in ("starting", "running") and time.monotonic() < end:
         time.sleep(0.02)
-    found = answer(home=journey.home, state=seen)
+    found = answer(engine=journey.engine, state=seen)
     throwaways.drop(label="probe-test")
     assert (found.framework, found.status, found.pending) == ("django", "ok", ("shop.0001_initial",)), found.detail

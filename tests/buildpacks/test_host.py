@@ -9,7 +9,7 @@ import os
 import pytest
 
 from greenroom.buildpacks.drivers import interpreters
-from greenroom.buildpacks.drivers.host_limits import capacity
+from greenroom.engine.local.capacity import measured
 
 NO_LIMIT_V1 = "9223372036854771712\n"
 
@@ -23,7 +23,7 @@ def kernel(tmp_path):
             path = tmp_path / name.replace("__", "/").replace("_of_", ".")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        return capacity(memory_mb, cgroups=tmp_path, meminfo=tmp_path / "meminfo")
+        return measured(cgroups=tmp_path, meminfo=tmp_path / "meminfo").of(memory_mb)
 
     return ask
 

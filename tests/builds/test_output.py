@@ -10,26 +10,25 @@ import pytest
 from greenroom.buildpacks.inside import common
 from greenroom.builds.drivers import dyno_output
 from greenroom.builds.rules import ended, masked, masked_result
-from greenroom.engine.contract import output_file
+from greenroom.engine.memory import MemoryEngine
 
 
 @pytest.fixture
-def printed(tmp_path):
-    """Write what the dyno ``x`` has printed; read it as a build does."""
-    path = tmp_path / output_file("x")
-    path.parent.mkdir(parents=True)
+def printed():
+    """An engine with what the dyno ``x`` has printed; read it as a build does."""
 
     def write(data: bytes):
-        path.write_bytes(data)
-        return tmp_path
+        engine = MemoryEngine()
+        engine.print("x", data)
+        return engine
 
     return write
 
 
-def whole(home, *, over=True):
+def whole(engine, *, over=True):
     texts, offset = [], 0
     while True:
-        text, place = dyno_output.new_lines(home, "x", offset, over)
+        text, place = dyno_output.new_lines(engine, "x", offset, over)
         assert len(text) <= 2 * dyno_output.CHUNK
         if place == offset:
             return texts
@@ -38,17 +37,17 @@ def whole(home, *, over=True):
 
 
 def test_lines_are_passed_on_whole_and_the_last_one_only_when_the_dyno_has_ended(printed):
-    home = printed(b"one\n\ntw\nthr")
-    assert dyno_output.new_lines(home, "x", 0, False) == ("one\n \ntw", 8)
-    assert dyno_output.new_lines(home, "x", 8, False) == ("", 8)
-    assert dyno_output.new_lines(home, "x", 8, True) == ("thr", 11)
-    assert dyno_output.new_lines(home, "y", 0, True) == ("", 0)
+    engine = printed(b"one\n\ntw\nthr")
+    assert dyno_output.new_lines(engine, "x", 0, False) == ("one\n \ntw", 8)
+    assert dyno_output.new_lines(engine, "x", 8, False) == ("", 8)
+    assert dyno_output.new_lines(engine, "x", 8, True) == ("thr", 11)
+    assert dyno_output.new_lines(engine, "y", 0, True) == ("", 0)
 
 
 @pytest.mark.parametrize("line", [b"a" * 99 + b"\n", b"a" * 30_000_000])
 def test_of_300_mb_ten_are_passed_on_and_one_line_says_that_the_rest_is_missing(printed, line):
-    home = printed(line * (300_000_000 // len(line)))
-    texts = whole(home)
+    engine = printed(line * (300_000_000 // len(line)))
+    texts = whole(engine)
     assert sum(map(len, texts)) <= dyno_output.MOST + 1000
     assert "\n".join(texts).count("truncated after 10 MB") == 1
     assert texts[-1].endswith(dyno_output.TRUNCATED)
@@ -77,13 +76,13 @@ def hide(text):
 @pytest.mark.parametrize("around", [b"a", b"abc\n", SECRET.encode()])
 def test_a_secret_across_a_cut_shows_no_part(printed, before, around):
     some, rest = divmod(before, len(around))
-    home = printed(b"r" * rest + around * some + SECRET.encode() + b"b" * 400_000 + b"\nlast\n")
+    engine = printed(b"r" * rest + around * some + SECRET.encode() + b"b" * 400_000 + b"\nlast\n")
     texts, offset = [], 0
-    while (found := dyno_output.new_lines(home, "x", offset, True, mask=hide))[1] != offset:
+    while (found := dyno_output.new_lines(engine, "x", offset, True, mask=hide))[1] != offset:
         texts.append(found[0])
         offset = found[1]
     parts("\n".join(texts))
-    parts(dyno_output.tail(home, "x", hide))
+    parts(dyno_output.tail(engine, "x", hide))
 
 
 def parts(text):

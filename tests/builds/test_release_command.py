@@ -7,6 +7,7 @@ import time
 import pytest
 
 from greenroom.config_vars import actions as config_vars
+from greenroom.engine.contract import Capacity
 from greenroom.releases import actions
 from greenroom.releases.queries import release_commands
 from greenroom.releases.rules import COMMAND_SECONDS, command_end
@@ -46,7 +47,7 @@ def end(workshop, spec, command):
 def test_the_release_command_runs_with_the_new_slug_and_its_config_vars(workshop, alice):
     row = release(workshop, alice, {"Procfile": PROCFILE})
     (command,) = release_commands.of_release(row)
-    spec = release_commands.spec(release=row, command=command, home=workshop.home)
+    spec = release_commands.spec(release=row, command=command, home=workshop.home, capacity=Capacity(cores=8))
     assert (spec.limits.timeout, spec.kind, spec.port) == (COMMAND_SECONDS, "release", 0)
     found, text = end(workshop, spec, command)
     assert found.kind == "ok", text
@@ -57,7 +58,11 @@ def test_the_release_command_runs_with_the_new_slug_and_its_config_vars(workshop
 def test_a_release_command_that_fails_says_so(workshop, alice):
     row = release(workshop, alice, {"Procfile": "release: exit 3\n"})
     (command,) = release_commands.of_release(row)
-    found, _ = end(workshop, release_commands.spec(release=row, command=command, home=workshop.home), command)
+    found, _ = end(
+        workshop,
+        release_commands.spec(release=row, command=command, home=workshop.home, capacity=Capacity(cores=8)),
+        command,
+    )
     assert (found.kind, found.message) == ("failed", "The release command ended with exit code 3.")
 
 

@@ -1,4 +1,4 @@
-"""An engine without processes: tests say what its dynos are seen to be, and lay their results where real ones would."""
+"""An engine without processes: tests say what its dynos are seen to be, and what they leave and print."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from greenroom.engine.contract import DynoSpec, DynoState, scratch_folder
+from greenroom.engine.contract import Capacity, DynoSpec, DynoState, Output
 from greenroom.engine.errors import EngineError
+from greenroom.engine.memory import MemoryEngine
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Stage:
     signals: list[tuple[str, str]] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     broken: str = ""
+    kept: MemoryEngine = field(default_factory=MemoryEngine)
 
     def start(self, spec: DynoSpec) -> DynoState:
         if self.broken:
@@ -47,11 +49,26 @@ class Stage:
         self.forgotten.append(dyno_id)
         self.states.pop(dyno_id, None)
 
+    def result(self, dyno_id: str, name: str, *, limit: int = 0) -> bytes | None:
+        return self.kept.result(dyno_id, name, limit=limit)
+
+    def output(self, dyno_id: str, offset: int, *, limit: int) -> Output:
+        return self.kept.output(dyno_id, offset, limit=limit)
+
+    def capacity(self) -> Capacity:
+        return self.kept.capacity()
+
+    def scratch(self, dyno_id: str, name: str) -> Path:
+        """The dyno's folder of that name."""
+        return self.kept.scratch(dyno_id, name)
+
+    def print(self, dyno_id: str, data: bytes) -> None:
+        """The dyno prints."""
+        self.kept.print(dyno_id, data)
+
     def leave(self, dyno_id: str, name: str, content: Any) -> None:
-        """A file in the dyno's scratch folder: text as it is, anything else as JSON."""
-        folder = self.home / scratch_folder(dyno_id, "out")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+        """A file in the dyno's scratch folder ``out``: text as it is, anything else as JSON."""
+        (self.scratch(dyno_id, "out") / name).write_text(content if isinstance(content, str) else json.dumps(content))
 
     def end(self, dyno_id: str, result: Any = None, **facts: Any) -> None:
         """The dyno has ended, with a result file if one is given."""

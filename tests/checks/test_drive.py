@@ -19,7 +19,7 @@ from greenroom.checks.actions import check_runs, policies
 from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun, Ignore
 from greenroom.config_vars import actions as config_vars
-from greenroom.engine.contract import Mount, output_file, scratch_folder
+from greenroom.engine.contract import Mount
 from greenroom.slugs.models import Slug
 from tests.checks.dyno_side import write
 from tests.checks.stage import Stage
@@ -230,8 +230,7 @@ def test_a_result_that_is_a_link_to_somebody_else_s_file_is_not_read(play):
     play.tests()
     secret = play.home / "secret.json"
     secret.write_text(json.dumps(OK))
-    folder = play.home / scratch_folder(play.test_id, "out")
-    folder.mkdir(parents=True)
+    folder = play.engine.scratch(play.test_id, "out")
     (folder / "result.json").symlink_to(secret)
     play.engine.end(play.test_id)
     assert play.tests().conclusion == "error"
@@ -239,8 +238,7 @@ def test_a_result_that_is_a_link_to_somebody_else_s_file_is_not_read(play):
 
 def test_a_result_that_is_a_pipe_does_not_stop_the_loop(play):
     play.tests()
-    folder = play.home / scratch_folder(play.test_id, "out")
-    folder.mkdir(parents=True)
+    folder = play.engine.scratch(play.test_id, "out")
     os.mkfifo(folder / "result.json")
     play.engine.end(play.test_id)
     assert play.tests().conclusion == "error"
@@ -257,9 +255,7 @@ def test_output_cannot_steer_the_pusher_s_terminal_nor_break_the_database(play):
 
 def test_the_end_of_the_output_is_shown_when_there_is_no_result(play):
     play.tests()
-    path = play.home / output_file(play.test_id)
-    path.parent.mkdir(parents=True)
-    path.write_text("first\nImportError: no module named shop\n")
+    play.engine.print(play.test_id, b"first\nImportError: no module named shop\n")
     play.engine.end(play.test_id, exit_code=1)
     assert "no module named shop" in play.tests().summary
     assert "       ImportError: no module named shop" in play.text

@@ -39,6 +39,7 @@ def test_a_dyno_that_waits_for_a_hand_has_its_whole_time_from_its_first_question
             ordinal=number,
             command="serve",
             engine_id=f"w{number}",
+            endpoint=f"run/sockets/w{number}",
             state="starting",
         )
     gate.turn()

@@ -63,10 +63,6 @@ def test_the_output_of_a_release_is_that_of_its_release_command_alone(world, mon
     hands, said = Commands(engine, world.home), []
     command = ReleaseCommand(kind="release", text="echo hello", origin="Procfile")
     assert hands.advance(row, command, said.append) is None
-    name = next(iter(engine.list())).id
-    folder = world.home / "run" / "dynos" / name
-    folder.mkdir(parents=True)
-    (folder / "output").write_bytes(engine.output_of(name))
     assert hands.advance(row, command, said.append).kind == "ok"
     file = world.home / row.release.output
     assert file.read_text() == "preparing\nready\n"

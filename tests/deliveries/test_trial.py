@@ -275,6 +275,7 @@ def test_an_app_whose_dynos_hang_leaves_hands_to_the_others(world, watched, loop
             ordinal=number,
             command="serve",
             engine_id=f"x{number}",
+            endpoint=f"run/sockets/x{number}",
             state="up",
             healthy=True,
         )

@@ -122,6 +122,7 @@ class World:
             ordinal=1,
             command="serve",
             engine_id=f"web-{release.version}",
+            endpoint=f"run/sockets/web-{release.version}",
             **state,
         )
 

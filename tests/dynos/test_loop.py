@@ -24,7 +24,16 @@ def serving(app, actor, home, engine):
     Rollout.objects.create(app=app, release=row, state="retired")
     name = f"{app.name}-web.1"
     dyno = Dyno.objects.create(
-        app=app, release=row, kind="web", type="web", ordinal=1, command="x", state="up", healthy=True, engine_id=name
+        app=app,
+        release=row,
+        kind="web",
+        type="web",
+        ordinal=1,
+        command="x",
+        state="up",
+        healthy=True,
+        engine_id=name,
+        endpoint=f"run/sockets/{name}",
     )
     engine.start(DynoSpec(id=name, kind="web", owner="x", uid=1, process="web.1", command=("x",), port=5000))
     engine.serve(name, 1)

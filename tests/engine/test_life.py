@@ -334,18 +334,6 @@ def test_a_very_deep_folder_left_in_scratch_is_removed(machine: Machine) -> None
         time.sleep(0.05)
 
 
-def test_waiting_returns_as_soon_as_something_changes(machine: Machine) -> None:
-    state = machine.start("/bin/sleep", "0.3")
-    state = machine.until_running(state.id)
-    before = time.monotonic()
-    states = machine.engine.wait([state.id], 10, {state.id: state})
-    assert time.monotonic() - before < 2
-    assert states[state.id].phase == "exited"  # type: ignore[union-attr]
-    before = time.monotonic()
-    machine.engine.wait([state.id], 0.2)
-    assert 0.15 < time.monotonic() - before < 1
-
-
 def test_the_state_file_is_no_place_for_secrets_and_describing_is_cheap(machine: Machine) -> None:
     state = machine.start("/bin/sleep", "60", env={"TOKEN": "hunter2"})
     machine.until_running(state.id)

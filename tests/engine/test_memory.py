@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.engine.contract import DynoSpec
+from greenroom.engine.contract import DynoSpec, Output
 from greenroom.engine.errors import EngineError
 from greenroom.engine.memory import FAILS, MemoryEngine, Outcome
 
@@ -53,7 +53,7 @@ def test_an_attached_dyno_waits_for_its_client() -> None:
     assert engine.start(_spec(attach=True, kind="run", port=0)).phase == "starting"
     engine.attach("web.1")
     assert engine.describe("web.1").exit_code == 4  # type: ignore[union-attr]
-    assert engine.output_of("web.1") == b"hi"
+    assert engine.output("web.1", 0) == Output(data=b"hi", size=2, more=False)
 
 
 def test_a_draining_dyno_ends_with_its_last_connection_or_when_its_time_is_over() -> None:

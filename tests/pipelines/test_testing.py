@@ -15,7 +15,6 @@ from greenroom.checks.actions.check_runs import move
 from greenroom.checks.models import CheckRun
 from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
-from greenroom.engine.contract import output_file
 from greenroom.engine.memory import MemoryEngine
 from greenroom.git import actions as git
 from greenroom.pipelines import actions, rules
@@ -61,11 +60,8 @@ def ended(monkeypatch, status, slug=None, **words):
     monkeypatch.setattr(test_runs.build_steps, "prepare_test_overlay", lambda **_: TestOverlay("ready"))
 
 
-def says(home, run, text):
-    path = home / output_file(f"test-{run.id.hex}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        stream.write(text)
+def says(driver, run, text):
+    driver.engine.print(f"test-{run.id.hex}", text.encode())
 
 
 def step(driver):
@@ -92,11 +88,11 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
         "advance_tests",
         lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"),
     )
-    says(home, row.check_run, "first line\nhal")
+    says(driver, row.check_run, "first line\nhal")
     row = step(driver)
     assert (read(home, row.setup), transcript.is_closed(home / row.setup)) == ("-----> Building\n", True)
     assert read(home, row.output) == "first line\n", "whole lines, as they come"
-    says(home, row.check_run, "f a line\n")
+    says(driver, row.check_run, "f a line\n")
     move(CheckRun.objects.get(), status="completed", conclusion="success", title="Ran 1 test in 0.1 s: OK")
     row = step(driver)
     assert read(home, row.output) == "first line\nhalf a line\n-----> Ran 1 test in 0.1 s: OK\n"

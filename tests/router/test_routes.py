@@ -39,6 +39,7 @@ def serve(app, actor, home, count=2):
             state="up",
             healthy=True,
             engine_id=f"{app.name}-{number}",
+            endpoint=f"run/sockets/{app.name}-{number}",
         )
 
 

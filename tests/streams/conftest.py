@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import socket
 import ssl
 import threading
@@ -19,6 +20,9 @@ from typing import Any
 import pytest
 
 from greenroom.basics import signing, unixsock
+from greenroom.basics.processes import identity
+from greenroom.engine.local import state_reader
+from greenroom.engine.local.client import LocalEngine
 from greenroom.entrypoints.streams import link_holders, rendezvous
 from greenroom.project.web import tls_context
 from greenroom_cli.host import keys
@@ -41,7 +45,7 @@ def path(kind: str, payload: dict, seconds: int = 60, purpose: str = "") -> str:
 
 
 class Dyno:
-    """What an engine shows of an attached dyno: a socket for one client, and a state that ends with an exit code."""
+    """What the local engine keeps of an attached dyno: a socket for one client, and a state that ends with a code."""
 
     def __init__(self, home: Path, work: Callable[[socket.socket], int | None]) -> None:
         self.id = f"a1-v2-run.{next(NUMBERS)}-0badcafe"
@@ -54,7 +58,10 @@ class Dyno:
 
     def say(self, phase: str, code: int | None = None) -> None:
         draft = self.folder / "state.new"
-        draft.write_text(json.dumps({"phase": phase, "exit_code": code}))
+        me = identity(os.getpid())
+        values = {"id": self.id, "kind": "run", "owner": "a1", "process": "run.1", "phase": phase, "exit_code": code}
+        values |= {"pid": me.pid, "pid_started": me.started, "boot": state_reader.boot_id()}
+        draft.write_text(json.dumps(values))
         draft.replace(self.folder / "state.json")
 
     def _serve(self, work: Callable[[socket.socket], int | None]) -> None:
@@ -109,7 +116,7 @@ class Rendezvous:
         self.runner = asyncio.Runner()
         self.loop = self.runner.get_loop()
         self.holders = link_holders.Holders(link_holders.everybody)
-        self.serving = rendezvous.serve(home, KEY, "127.0.0.1", self.port, tls_context(home), self.holders)
+        self.serving = rendezvous.serve(LocalEngine(home), KEY, "127.0.0.1", self.port, tls_context(home), self.holders)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         deadline = time.monotonic() + 10

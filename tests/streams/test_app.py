@@ -146,7 +146,9 @@ def test_an_expired_reference_opens_nothing(tmp_path, log):
     assert get(tmp_path, path("logs", {"app": APP}, seconds=-100)).status == 404
 
 
-@pytest.mark.parametrize("file", ["../../etc/passwd", "keys/master.key", "logs/deliveries/../x.log", "/etc/passwd", ""])
+@pytest.mark.parametrize(
+    "file", ["../../etc/passwd", "keys/master.key", "logs/deliveries/../x.log", "/etc/passwd", "run/dynos/x/output", ""]
+)
 def test_even_a_signed_reference_leads_to_transcripts_alone(tmp_path, file):
     assert get(tmp_path, path("output", {"file": file})).status == 404
 
@@ -236,37 +238,6 @@ def test_tails_across_rotations_miss_nothing(tmp_path, log):
 def test_more_streams_than_are_served_are_told_to_come_again(tmp_path, log, monkeypatch):
     monkeypatch.setattr(streams, "MOST", 0)
     assert get(tmp_path, path("logs", {"app": APP})).status == 503
-
-
-def dyno_output(home, phase, text="built\n"):
-    folder = home / "run/dynos/a1-v2-build.1-0badcafe"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "state.json").write_text(f'{{"phase": "{phase}"}}')
-    (folder / "output").write_text(text)
-    return folder
-
-
-def test_a_dynos_output_is_followed_until_the_dyno_has_ended(tmp_path):
-    dyno_output(tmp_path, "running")
-
-    async def later():
-        await asyncio.sleep(0.3)
-        dyno_output(tmp_path, "exited", "built\nand done\n")
-
-    client = get(tmp_path, path("output", {"file": "run/dynos/a1-v2-build.1-0badcafe/output"}), during=later)
-    assert client.text == "built\nand done\n"
-
-
-def test_the_output_of_a_dyno_that_was_forgotten_ends(tmp_path):
-    assert get(tmp_path, path("output", {"file": "run/dynos/gone/output"})).text == ""
-
-
-def test_an_output_that_is_a_link_to_elsewhere_is_not_followed(tmp_path):
-    folder = dyno_output(tmp_path, "exited")
-    (folder / "output").unlink()
-    (tmp_path / "secret").write_text("secret")
-    (folder / "output").symlink_to(tmp_path / "secret")
-    assert get(tmp_path, path("output", {"file": "run/dynos/a1-v2-build.1-0badcafe/output"})).status == 404
 
 
 def test_a_long_transcript_comes_whole(tmp_path):

@@ -27,8 +27,7 @@ from greenroom.checks import queries
 from greenroom.checks.actions.check_runs import complete, forget_dyno, keep_dyno, move, note_unswept, write
 from greenroom.checks.builtin import scan_report, scanning, testing
 from greenroom.checks.builtin.dynos import dynos
-from greenroom.checks.builtin.results import Outcome
-from greenroom.checks.drivers import tools
+from greenroom.checks.builtin.results import LIMIT, Outcome
 from greenroom.checks.models import CheckRun
 from greenroom.engine.contract import DynoSpec, DynoState, Engine, Mount
 from greenroom.slugs.models import Slug
@@ -60,19 +59,24 @@ def advance_tests(
     if run.status == "completed":
         return run
     state = engine.describe(testing.dyno_id(run))
-    if state is None or _lost(run, state, engine, home):
-        return _start(run, engine, lambda: testing.spec(run=run, slug=slug, mounts=mounts, home=home), say, slug=slug)
-    if state.phase in ("starting", "running"):
-        _announce(run, home, say)
+    if state is None or _lost(run, state, engine):
+        return _start(
+            run,
+            engine,
+            lambda: testing.spec(run=run, slug=slug, mounts=mounts, home=home, capacity=engine.capacity()),
+            say,
+            slug=slug,
+        )
+    _announce(run, engine, say)
+    if not state.ended:
         return run
-    _announce(run, home, say)
-    return _finish(run, say, lambda: testing.outcome(run=run, state=state, home=home, deployed_sha=deployed_sha))
+    return _finish(run, say, lambda: testing.outcome(run=run, state=state, engine=engine, deployed_sha=deployed_sha))
 
 
-def _announce(run: CheckRun, home: Path, say: Say) -> None:
+def _announce(run: CheckRun, engine: Engine, say: Say) -> None:
     if run.data.get("announced"):
         return
-    command = testing.announced(run=run, home=home)
+    command = testing.announced(run=run, engine=engine)
     if command:
         say(f"-----> Running tests: {command}")
         write(run, data={**run.data, "announced": command})
@@ -105,12 +109,12 @@ def advance_scan(
     states: dict[str, DynoState] = {}
     for dyno, order in orders.items():
         state = engine.describe(dyno)
-        if state is None or _lost(run, state, engine, home):
+        if state is None or _lost(run, state, engine):
             return _start(run, engine, order, say, slug=slug if dyno == scanning.models_dyno_id(run) else None)
         states[dyno] = state
-    if slug is None or any(state.phase in ("starting", "running") for state in states.values()):
+    if slug is None or any(not state.ended for state in states.values()):
         return run
-    return _finish(run, say, lambda: _scanned(run, states, home))
+    return _finish(run, say, lambda: _scanned(run, states, engine))
 
 
 def _scan_orders(
@@ -133,24 +137,24 @@ def _scan_orders(
     return orders
 
 
-def _scanned(run: CheckRun, states: dict[str, DynoState], home: Path) -> Outcome:
+def _scanned(run: CheckRun, states: dict[str, DynoState], engine: Engine) -> Outcome:
     names = (scanning.dyno_id(run), scanning.models_dyno_id(run), scanning.scanners_dyno_id(run))
     lint, models, more = (
-        scanning.result_of(dyno=dyno, state=states[dyno], home=home) if dyno in states else None for dyno in names
+        scanning.result_of(dyno=dyno, state=states[dyno], engine=engine) if dyno in states else None for dyno in names
     )
     assert lint is not None
     notes = run.data.get("wish", {}).get("weaker", [])
     return scan_report.combine(lint, models, more, ignores=queries.ignores(run.app), now=clock.now(), notes=notes)
 
 
-def _lost(run: CheckRun, state: DynoState, engine: Engine, home: Path) -> bool:
+def _lost(run: CheckRun, state: DynoState, engine: Engine) -> bool:
     """Whether the dyno died with its machine, or was killed from outside, and may be started once more; it has then
     been forgotten.
     """
-    if int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
+    if not state.ended or int(run.data.get("starts", {}).get(state.id, 0)) >= MAX_STARTS:
         return False
     if state.phase != "lost" and not (
-        _killed(state) and not (tools.out_folder(home, state.id) / "result.json").exists()
+        _killed(state) and engine.result(state.id, "out/result.json", limit=LIMIT) is None
     ):
         return False
     engine.forget(state.id)

@@ -260,6 +260,26 @@ def start(
     ConflictError when the row does not want to start any more: somebody has stopped the dyno, or nobody started it for
     too long.
     """
+    _check_startable(dyno, home)
+    order = spec(
+        dyno=_with_endpoint(dyno, engine),
+        home=home,
+        capacity=engine.capacity(),
+        extra=extra,
+        attach=attach,
+        tty=tty,
+        rows=rows,
+        columns=columns,
+        output=output,
+        hang_up=hang_up,
+    )
+    state = engine.start(order)
+    Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
+    dyno.state = "starting"
+    return state
+
+
+def _check_startable(dyno: Dyno, home: Path) -> None:
     if not touch(dyno):
         raise ConflictError(
             f"{dyno.name} was stopped before it started.",
@@ -268,12 +288,14 @@ def start(
     slug = dyno.release.slug
     if slug is not None and not intact(slug, home):
         raise _damaged(dyno, slug, home)
-    window = {"rows": rows, "columns": columns}
-    order = spec(dyno=dyno, home=home, extra=extra, attach=attach, tty=tty, output=output, hang_up=hang_up, **window)
-    state = engine.start(order)
-    Dyno.objects.filter(pk=dyno.pk, state="wanted").update(state="starting", updated_at=clock.now())
-    dyno.state = "starting"
-    return state
+
+
+def _with_endpoint(dyno: Dyno, engine: Engine) -> Dyno:
+    """The same row; that of a web dyno says where the router finds it."""
+    if dyno.kind == "web":
+        dyno.endpoint = engine.endpoint(dyno.engine_id)
+        Dyno.objects.filter(pk=dyno.pk).update(endpoint=dyno.endpoint)
+    return dyno
 
 
 def touch(dyno: Dyno) -> bool:

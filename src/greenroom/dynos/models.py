@@ -55,6 +55,8 @@ class Rollout(models.Model):
 class Dyno(models.Model):
     """One process of a release, formation or one-off. ``engine_id`` is what the engine calls it.
 
+    endpoint: the socket at which the router reaches a web dyno, relative to home, as the engine names it; empty before
+    it is started.
     state: wanted (row before the side effect), starting, up, stopping, ended; crashed = ended on its own.
     healthy: the health path answered (web). last_words: the end of its output, when it has ended on its own.
     restarts: how many of its predecessors crashed in a row.
@@ -69,6 +71,7 @@ class Dyno(models.Model):
     ordinal = models.PositiveIntegerField()
     command = models.TextField()
     engine_id = models.CharField(max_length=80, unique=True)
+    endpoint = models.CharField(max_length=200, blank=True, default="", db_default="")
     size = models.CharField(max_length=30, default="standard-1x")
     state = models.CharField(max_length=10, default="wanted")
     healthy = models.BooleanField(default=False)

@@ -6,13 +6,28 @@ It obeys the contract in every state it shows; time passes when the test says so
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
+import socket
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
-from greenroom.engine.contract import DynoSpec, DynoState, Signal
-from greenroom.engine.errors import EngineError
+from greenroom.engine import left_files
+from greenroom.engine.contract import (
+    OUTPUT_PIECE,
+    RESULT_LIMIT,
+    Attachment,
+    Capacity,
+    DynoSpec,
+    DynoState,
+    Output,
+    Signal,
+)
+from greenroom.engine.errors import EngineError, NotWaitingError
 
 NUMBERS = {"HUP": 1, "INT": 2, "KILL": 9, "TERM": 15, "STOP": 15, "DRAIN": 15}
 
@@ -26,7 +41,9 @@ class Outcome:
     reason, detail: of its end.
     ignores_term: it ends by KILL alone.
     refuses: the text with which ``start`` fails.
-    output:  what an ``output`` file would contain; kept for ``output_of``.
+    output:  what it prints.
+    leaves:  files that it leaves: ``{"out/result.json": b"{}"}``.
+    talks:   what an attached dyno does with its end of the client's connection; its exit code.
     """
 
     exit_code: int | None = None
@@ -36,6 +53,8 @@ class Outcome:
     ignores_term: bool = False
     refuses: str = ""
     output: bytes = b""
+    leaves: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    talks: Callable[[socket.socket], int] | None = None
 
 
 SERVES, SUCCEEDS, FAILS = Outcome(), Outcome(exit_code=0), Outcome(exit_code=1)
@@ -58,6 +77,9 @@ class MemoryEngine:
         self._outcomes: dict[str, Outcome] = {}
         self._changed = threading.Condition(threading.RLock())
         self._next_pid = 1000
+        self._printed: dict[str, bytes] = {}
+        self._clients: dict[str, socket.socket] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def start(self, spec: DynoSpec) -> DynoState:
         """See the contract."""
@@ -112,24 +134,60 @@ class MemoryEngine:
         with self._changed:
             self._states.pop(dyno_id, None)
             self._outcomes.pop(dyno_id, None)
+            self._printed.pop(dyno_id, None)
+            if client := self._clients.pop(dyno_id, None):
+                client.close()
+            if self._folder:
+                shutil.rmtree(self._scratch / dyno_id, ignore_errors=True)
             self._changed.notify_all()
 
     def discard(self, folder: str) -> None:
         """See the contract; here it is only written down."""
         self.discarded.append(folder)
 
-    def wait(
-        self, ids: Iterable[str], timeout: float, seen_before: Mapping[str, DynoState | None] | None = None
-    ) -> dict[str, DynoState | None]:
-        """The local engine's: until the phase or ``listening`` of one of ``ids`` changes, at most ``timeout``
-        seconds.
-        """
-        ids = list(ids)
+    def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
+        """See the contract."""
+        return left_files.read_file(self._scratch / dyno_id, name, limit)
+
+    @contextlib.contextmanager
+    def tree(self, dyno_id: str, name: str) -> Iterator[Path | None]:
+        """See the contract."""
+        folder = self._scratch / dyno_id / name
+        yield folder if folder.is_dir() else None
+
+    def output(self, dyno_id: str, offset: int, *, limit: int = OUTPUT_PIECE) -> Output:
+        """See the contract."""
+        state, data = self.describe(dyno_id), self._printed.get(dyno_id, b"")
+        piece = data[offset : offset + limit]
+        return Output(data=piece, size=len(data), more=state is not None and not state.ended)
+
+    def attach(self, dyno_id: str, *, seen: int | None = None) -> Attachment:
+        """See the contract; a test has the other end of the socket, see ``client_of``."""
         with self._changed:
-            before = {dyno_id: self.describe(dyno_id) for dyno_id in ids} if seen_before is None else dict(seen_before)
-            marks = {dyno_id: _mark(before.get(dyno_id)) for dyno_id in ids}
-            self._changed.wait_for(lambda: any(_mark(self.describe(it)) != marks[it] for it in ids), timeout)
-            return {dyno_id: self.describe(dyno_id) for dyno_id in ids}
+            spec, taken = self.specs.get(dyno_id), dyno_id in self._clients
+            if not (spec and spec.attach and self._lives(dyno_id)) or taken != (seen is not None):
+                raise NotWaitingError(f"The dyno {dyno_id} waits for nobody.")
+            near, far = socket.socketpair()
+            self._clients[dyno_id] = far
+            if seen is None:
+                self._begin(dyno_id)
+                if talks := self._outcomes[dyno_id].talks:
+                    threading.Thread(target=self._talk, args=(dyno_id, talks, far), daemon=True).start()
+            return Attachment(sock=near)
+
+    def detach(self, dyno_id: str, *, complete: bool) -> None:
+        """See the contract."""
+        with self._changed:
+            if self._lives(dyno_id) and not complete and self.specs[dyno_id].hang_up:
+                self.end(dyno_id, code=128 + NUMBERS["HUP"], reason="signal", detail="the client went away")
+
+    def endpoint(self, dyno_id: str) -> str:
+        """See the contract; nothing is there."""
+        return f"run/sockets/{dyno_id}"
+
+    def capacity(self) -> Capacity:
+        """See the contract."""
+        return Capacity(memory_mb=65_536, cores=8)
 
     # -- what a test may do ------------------------------------------------------------------------------------------
 
@@ -148,9 +206,9 @@ class MemoryEngine:
             exited_at=time.time(),
         )
 
-    def lose(self, dyno_id: str) -> None:
-        """Its shim is killed."""
-        self._change(dyno_id, phase="lost", listening=False, active=0, host_pid=0, reason="lost")
+    def lose(self, dyno_id: str, *, certain: bool = True) -> None:
+        """Nobody watches it any more; not certain: it may still run."""
+        self._change(dyno_id, phase="lost", listening=False, active=0, host_pid=0, reason="lost", certain=certain)
 
     def bind(self, dyno_id: str) -> None:
         """Its port answers from now on."""
@@ -167,11 +225,6 @@ class MemoryEngine:
         for dyno_id in {dyno_id for dyno_id, name in self.signals if name == "DRAIN" and self._lives(dyno_id)}:
             self.signal(dyno_id, "STOP")
 
-    def attach(self, dyno_id: str) -> None:
-        """The client of an attached dyno comes."""
-        with self._changed:
-            self._begin(dyno_id)
-
     def pass_grace(self) -> None:
         """The grace of every stopped dyno is over: those that ignored TERM are killed."""
         for dyno_id in {
@@ -179,17 +232,44 @@ class MemoryEngine:
         }:
             self.end(dyno_id, code=137, reason="signal")
 
-    def output_of(self, dyno_id: str) -> bytes:
-        """What it would have printed."""
-        return self._outcomes[dyno_id].output
+    def print(self, dyno_id: str, data: bytes) -> None:
+        """The dyno prints; kept for ``output``, whether its spec asks for that or not."""
+        self._printed[dyno_id] = self._printed.get(dyno_id, b"") + data
+
+    def scratch(self, dyno_id: str, name: str) -> Path:
+        """The dyno's ``scratch:NAME``, made if need be: a test leaves results there."""
+        folder = self._scratch / dyno_id / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def client_of(self, dyno_id: str) -> socket.socket:
+        """The dyno's end of its client's connection."""
+        return self._clients[dyno_id]
+
+    @property
+    def _scratch(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="gr-memory-")
+        return Path(self._folder.name)
 
     def _begin(self, dyno_id: str) -> None:
         outcome, spec = self._outcomes[dyno_id], self.specs[dyno_id]
         host_pid = self._states[dyno_id].pid + 100_000
         self._change(dyno_id, phase="running", host_pid=host_pid, listening=bool(spec.port) and outcome.listens)
+        self.print(dyno_id, outcome.output)
+        for name, data in outcome.leaves.items():
+            folder, _, file = name.rpartition("/")
+            (self.scratch(dyno_id, folder) / file).write_bytes(data)
         if outcome.exit_code is not None:
             words = outcome.output[-4000:].decode("utf-8", "replace")
             self.end(dyno_id, code=outcome.exit_code, reason=outcome.reason, detail=outcome.detail, last_words=words)
+
+    def _talk(self, dyno_id: str, talks: Callable[[socket.socket], int], far: socket.socket) -> None:
+        with far, contextlib.suppress(OSError):
+            code = talks(far)
+            with self._changed:
+                if self._lives(dyno_id):
+                    self.end(dyno_id, code=code)
 
     def _lives(self, dyno_id: str) -> bool:
         state = self._states.get(dyno_id)
@@ -199,7 +279,3 @@ class MemoryEngine:
         with self._changed:
             self._states[dyno_id] = dataclasses.replace(self._states[dyno_id], **values)  # type: ignore[arg-type]
             self._changed.notify_all()
-
-
-def _mark(state: DynoState | None) -> tuple[object, ...] | None:
-    return (state.phase, state.listening) if state else None

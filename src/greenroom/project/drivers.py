@@ -1,13 +1,24 @@
-"""The only place that picks drivers: the local engine of this installation's home."""
+"""The only place that picks an engine: ``local``, or the module that GREENROOM_ENGINE names.
+
+Such a module has a function ``make_engine(home)``.
+"""
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from pathlib import Path
 
 from greenroom.engine.contract import Engine
 from greenroom.engine.local.client import LocalEngine
 
+SETTING = "GREENROOM_ENGINE"
+
 
 def make_engine(home: Path) -> Engine:
-    """The engine of this installation."""
-    return LocalEngine(home)
+    """The engine of this installation. ImportError for a module that is not there."""
+    name = os.environ.get(SETTING, "") or "local"
+    if name == "local":
+        return LocalEngine(home)
+    engine: Engine = import_module(name).make_engine(home)
+    return engine

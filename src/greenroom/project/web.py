@@ -21,6 +21,7 @@ from greenroom.basics.waiting_limits import Crowd
 from greenroom.project import connections
 
 if TYPE_CHECKING:
+    from greenroom.engine.contract import Engine
     from greenroom.entrypoints.streams.link_holders import Holders
 
 log = logging.getLogger("greenroom.web")
@@ -97,7 +98,7 @@ def _server(app: Any, bind: str, port: int, http: Any) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
+async def serve(home: Path, key: str, installation: dict[str, Any], engine: Engine) -> None:
     """Run all servers until the process is told to stop."""
     from greenroom.entrypoints.git_http import hooks_server
     from greenroom.entrypoints.streams import proxy, rendezvous
@@ -113,7 +114,7 @@ async def serve(home: Path, key: str, installation: dict[str, Any]) -> None:
     secure = _server(app, bind, installation["tls_port"], connections.protocol(crowd, tls_context(home), clients.take))
     hooks = asyncio.create_task(hooks_server.serve(home, follow, guard))
     attach = asyncio.create_task(
-        rendezvous.serve(home, key, bind, installation["rendezvous_port"], tls_context(home), holders)
+        rendezvous.serve(engine, key, bind, installation["rendezvous_port"], tls_context(home), holders)
     )
     others = [hooks, attach]
     if installation["proxy_port"]:
@@ -145,10 +146,11 @@ def main() -> int:
     from greenroom.entrypoints.api.drivers import use_engine
     from greenroom.project.drivers import make_engine
 
-    use_engine(make_engine(settings.HOME))
+    engine = make_engine(settings.HOME)
+    use_engine(engine)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    asyncio.run(serve(settings.HOME, settings.SECRET_KEY, settings.INSTALLATION))
+    asyncio.run(serve(settings.HOME, settings.SECRET_KEY, settings.INSTALLATION, engine))
     return 0
 
 

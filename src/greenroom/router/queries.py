@@ -10,7 +10,6 @@ from typing import Any
 from greenroom.apps.models import App, Domain
 from greenroom.dynos.models import Dyno, Formation, Rollout
 from greenroom.dynos.queries import process_types, serving_rollouts, wanted
-from greenroom.dynos.queries.dyno_specs import socket_of
 from greenroom.dynos.rules import quantities
 from greenroom.router.models import DomainCertificate, Route, SniEndpoint
 from greenroom.router.rules import FIRST_STATES, Facts, Target, Web, target
@@ -56,7 +55,7 @@ def _facts(app: App, live: Rollout | None, dynos: Sequence[Dyno], now: Sequence[
         has_release=live is not None,
         maintenance=app.maintenance,
         wanted=count,
-        webs=[Web(socket_of(dyno), dyno.healthy and dyno.state == "up", dyno.restarts) for dyno in dynos],
+        webs=[Web(dyno.endpoint, dyno.healthy and dyno.state == "up", dyno.restarts) for dyno in dynos],
         now=now,
         first=first,
     )

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from greenroom.basics.unixsock import connect
 from greenroom.buildpacks.drivers import interpreters
-from greenroom_cli.host import low_ports, ports, postgres, postgres_cgroup
+from greenroom_cli.host import engine_processes, low_ports, ports, postgres, postgres_cgroup
 from greenroom_cli.host.errors import HostError
 from greenroom_cli.host.home import POSTGRES_USER, Installation
 
@@ -74,6 +74,7 @@ def control_environment(home: Path, install: Installation) -> dict[str, str]:
         "SECRET_KEY": secret,
         "MALLOC_ARENA_MAX": "2",  # many threads that mostly wait: an arena each would be memory for nothing
         "GREENROOM_PYTHONS": os.pathsep.join(map(str, pythons())),
+        "GREENROOM_ENGINE": os.environ.get("GREENROOM_ENGINE", ""),
     }
 
 
@@ -89,7 +90,7 @@ def table(home: Path, install: Installation) -> list[Component]:
         Component(
             "supervisor",
             _supervisor(home, install),
-            lambda: _answers(home / "run" / "supervisor.sock"),
+            lambda: _answers(engine_processes.socket(home)),
             base_environment(home),
         ),
         Component(
@@ -137,13 +138,14 @@ def _postgres(home: Path, install: Installation) -> Component:
 
 
 def _supervisor(home: Path, install: Installation) -> tuple[str, ...]:
-    argv = [sys.executable, "-m", "greenroom.engine.local.supervisor", "--home", str(home)]
-    for prefix in needed_paths():
-        argv += ["--allow", str(prefix)]
-    if install.postgres == "external":
-        argv += ["--tcp", database_address(os.environ["DATABASE_URL"])]
-    argv += [word for network in private_egress(os.environ) for word in ("--open", network)]
-    return (*argv, "--group", str(install.control_gid)) if install.mode == "root" else tuple(argv)
+    argv = engine_processes.supervisor_argv(
+        home,
+        readable=needed_paths(),
+        tcp=database_address(os.environ["DATABASE_URL"]) if install.postgres == "external" else "",
+        networks=private_egress(os.environ),
+        gid=install.control_gid if install.mode == "root" else -1,
+    )
+    return tuple(argv)
 
 
 def private_egress(environ: Mapping[str, str]) -> list[str]:

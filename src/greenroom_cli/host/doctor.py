@@ -17,6 +17,7 @@ from pathlib import Path
 from greenroom.basics import disk
 from greenroom_cli.host import (
     components,
+    engine_processes,
     mount_namespace,
     ports,
     postgres,
@@ -236,7 +237,7 @@ def _running(home: Path, install: Installation | None) -> Finding:
             f"greenroom down --home {home}",
         )
     down = [name for name in names if name not in living]
-    if not living and not unlisted_processes.shims(home):
+    if not living and not engine_processes.shims(home):
         return Finding("components", "warn", "Greenroom is down", f"greenroom up --home {home} --detach")
     if down:
         return Finding(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from greenroom_cli.host import postgres_cgroup, processes, unlisted_processes
+from greenroom_cli.host import engine_processes, postgres_cgroup, processes, unlisted_processes
 
-GRACE = 35.0
 ORDER = {
     "worker": (signal.SIGTERM, 8),
     "web": (signal.SIGTERM, 8),
@@ -51,26 +49,12 @@ def _dynos(home: Path, say: Callable[[str], None]) -> bool:
     through their shims.
     """
     if processes.known(home, "supervisor") is None:
-        return unlisted_processes.end_shims(home, say)
+        return engine_processes.end_shims(home, say)
     from greenroom.basics.errors import GreenroomError
-    from greenroom.engine.local.client import LocalEngine
 
-    engine = LocalEngine(home)
     try:
-        living = [state.id for state in engine.list() if state.phase in ("starting", "running")]
-        if living:
-            say(f"stopping {len(living)} dyno{'s' if len(living) > 1 else ''}")
-        for dyno in living:
-            engine.signal(dyno, "STOP")
-        deadline = time.monotonic() + GRACE
-        while living and time.monotonic() < deadline:
-            living = [
-                dyno for dyno in living if (seen := engine.describe(dyno)) and seen.phase in ("starting", "running")
-            ]
-            time.sleep(0.05)
-        for state in engine.list():
-            engine.forget(state.id)
+        engine_processes.stop_dynos(home, say)
     except GreenroomError as error:
         say(f"dynos: {error.message}")
-        unlisted_processes.end_shims(home, say)
+        engine_processes.end_shims(home, say)
     return True

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from greenroom.basics import atomic
+from greenroom_cli.host import engine_processes
 from greenroom_cli.host.errors import HostError
 
 FILE = "installation.json"
@@ -30,7 +31,6 @@ SHARED = (
     "run",
     "tools",
 )
-ROOT_OWNED = ("run/dynos", "run/scratch")
 PRIVATE = ("keys", "repos", "caddy", "snapshots", "logs/deliveries", "logs/router", "run/router", "run/git-hooks")
 
 
@@ -146,7 +146,7 @@ def make_folders(home: Path, install: Installation) -> None:
         raise HostError(f"{home} cannot be made: {error.strerror}.", "choose another --home") from error
     root = install.mode == "root"
     home.chmod(0o711 if root else 0o700)
-    for name in (*SHARED, *ROOT_OWNED, *PRIVATE, "postgres", "run/postgres"):
+    for name in (*SHARED, *engine_processes.folders(), *PRIVATE, "postgres", "run/postgres"):
         (home / name).mkdir(parents=True, exist_ok=True)
         (home / name).chmod(0o700 if name in PRIVATE else 0o711)
     if root:
@@ -157,7 +157,7 @@ def _give(home: Path, install: Installation) -> None:
     control = (install.control_uid, install.control_gid)
     for name in (*SHARED, *PRIVATE):
         os.chown(home / name, *control)
-    for name in ROOT_OWNED:
+    for name in engine_processes.folders():
         os.chown(home / name, 0, install.control_gid)
         (home / name).chmod(0o751)
     os.chown(home / "run", 0, install.control_gid)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from greenroom.engine.local import cgroups
+from greenroom_cli.host import engine_processes
 
 SERVER = "_postgres"
 KEPT = "-900"
@@ -21,8 +21,9 @@ def of_postgres(home: Path, limit: int) -> tuple[str, ...]:
     there are no groups.
     """
     try:
-        return tuple(cgroups.find(str(home)).server(SERVER, limit))
-    except (cgroups.UnavailableError, OSError):
+        found = engine_processes.groups(home)
+        return tuple(found.server(SERVER, limit)) if found else ()
+    except OSError:
         return ()
 
 
@@ -40,7 +41,7 @@ def enter(pid: int, files: tuple[str, ...]) -> None:
 
 def remove(home: Path) -> None:
     """Remove the server's group after it has ended, and the home's own when nothing else is in it."""
-    with contextlib.suppress(cgroups.UnavailableError, OSError):
-        found = cgroups.find(str(home))
-        found.remove(SERVER)
-        found.dissolve()
+    with contextlib.suppress(OSError):
+        if found := engine_processes.groups(home):
+            found.remove(SERVER)
+            found.dissolve()

@@ -1,4 +1,4 @@
-"""Processes of one home that no pid file names: components by their command lines, dynos by their shims.
+"""Components of one home that no pid file names, found by their command lines.
 
 A process is a component only if its command line and this home's name in it (or in its environment) say so, if it
 belongs to a user of
@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
-from greenroom.basics.processes import Identity, identity, send_signal, wait_gone
-from greenroom_cli.host import users
+from greenroom.basics.processes import Identity, identity
+from greenroom_cli.host import engine_processes, users
 from greenroom_cli.host.home import CONTROL_USER, POSTGRES_USER
 
 MODULES = {
     b"greenroom.project.web": "web",
     b"greenroom.project.worker": "worker",
-    b"greenroom.engine.local.supervisor": "supervisor",
+    engine_processes.SUPERVISOR.encode(): "supervisor",
     b"greenroom_cli.host.watch": "host",
 }
-SHIM = b"greenroom.engine.local import shim"
-GRACE = 35.0
 
 
 def components(home: Path) -> dict[str, list[Identity]]:
@@ -85,32 +81,3 @@ def _home_of(process: Path) -> bytes:
         if line.startswith(b"GREENROOM_HOME="):
             return line.partition(b"=")[2]
     return b""
-
-
-def shims(home: Path) -> dict[str, Identity]:
-    """dyno id -> its living shim, read from the run folder; needs no supervisor."""
-    from greenroom.engine.local import state_reader
-
-    found = {}
-    for dyno in state_reader.all_ids(str(home)):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            values = state_reader.raw(str(home), dyno)
-            who = state_reader.shim(values) if values and values.get("phase") != "exited" else None
-            if who and SHIM in Path(f"/proc/{who.pid}/cmdline").read_bytes():
-                found[dyno] = who
-    return found
-
-
-def end_shims(home: Path, say: Callable[[str], None]) -> bool:
-    """Stop all dynos without a supervisor: as it would, then by KILL. True if any ran."""
-    from greenroom.engine.local import signals
-
-    living = list(shims(home).values())
-    if not living:
-        return False
-    say(f"stopping {len(living)} dyno{'s' if len(living) > 1 else ''} without their supervisor")
-    for number, seconds in ((signals.STOP, GRACE), (signals.KILL, 5.0), (signal.SIGKILL, 5.0)):
-        for who in living:
-            send_signal(who, number)
-        living = wait_gone(living, seconds)
-    return True

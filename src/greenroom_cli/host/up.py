@@ -16,8 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from greenroom.basics.processes import Identity, identity
+from greenroom_cli.host import (
+    engine_processes,
+    keys,
+    locks,
+    mount_namespace,
+    ports,
+    processes,
+    unlisted_processes,
+    users,
+)
 from greenroom_cli.host import home as homes
-from greenroom_cli.host import keys, locks, mount_namespace, ports, processes, unlisted_processes, users
 from greenroom_cli.host.components import Component, control_environment, needed_paths, table
 from greenroom_cli.host.down import end_component, take_down
 from greenroom_cli.host.errors import HostError
@@ -158,7 +167,7 @@ def _start(home: Path, install: Installation, components: list[Component]) -> No
     for component in components:
         _end_strays(home, component.name, found.get(component.name, []))
     lived = {component.name for component in components if processes.known(home, component.name)}
-    alone = not lived and not unlisted_processes.shims(home)
+    alone = not lived and not engine_processes.shims(home)
     try:
         for component in components:
             if component.name == "web":

@@ -126,12 +126,3 @@ def test_a_forgotten_id_may_be_started_anew(rig: Rig) -> None:
     rig.until_exited(rig.engine.start(spec).id)
     rig.engine.forget(spec.id)
     assert rig.until_exited(rig.engine.start(spec).id).exit_code == 0
-
-
-def test_waiting_returns_at_a_change_and_no_later_than_the_timeout(rig: Rig) -> None:
-    state = rig.until_running(rig.start(*SLEEP).id)
-    engine = rig.engine
-    assert engine.wait([state.id], 0.05, {state.id: state})[state.id].phase == "running"  # type: ignore[attr-defined]
-    engine.signal(state.id, "KILL")
-    rig.until_exited(state.id)
-    assert engine.wait([state.id], 20, {state.id: state})[state.id].phase == "exited"  # type: ignore[attr-defined]

@@ -81,7 +81,7 @@ def advance_probe(*, state: MigrationState, engine: Engine, home: Path) -> None:
     if seen is None:
         _start_probe(state, engine, home)
     elif seen.ended:
-        _read(state, seen, home)
+        _read(state, seen, engine)
         engine.forget(state.probe)
 
 
@@ -101,6 +101,7 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
         ordinal=state.probes,
         parts=parts,
         home=home,
+        capacity=engine.capacity(),
         seconds=PROBE_SECONDS,
     )
     try:
@@ -110,8 +111,8 @@ def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
 
 
 @transaction.atomic
-def _read(state: MigrationState, seen: DynoState, home: Path) -> None:
-    found = without_database(answer(home=home, state=seen), attached="DATABASE_URL" in state.release.config.names)
+def _read(state: MigrationState, seen: DynoState, engine: Engine) -> None:
+    found = without_database(answer(engine=engine, state=seen), attached="DATABASE_URL" in state.release.config.names)
     MigrationState.objects.filter(pk=state.pk, probe=state.probe).update(
         status=found.status,
         pending=list(found.pending),

@@ -13,8 +13,8 @@ from typing import Any
 
 from greenroom.app_migrations import frameworks
 from greenroom.app_migrations.frameworks.kind import Framework
-from greenroom.checks.builtin.results import read_json, why_ended
-from greenroom.engine.contract import DynoState, Mount, scratch_folder
+from greenroom.checks.builtin.results import left_json, why_ended
+from greenroom.engine.contract import DynoState, Engine, Mount
 
 OUT = "/greenroom/out"
 ANSWER = "probe.json"
@@ -85,9 +85,9 @@ def parts_of(script: bytes) -> ProbeParts:
     return ProbeParts(command=("python", "-", OUT), stdin=script, mounts=(mount,))
 
 
-def answer(*, home: Path, state: DynoState) -> Answer:
+def answer(*, engine: Engine, state: DynoState) -> Answer:
     """What an ended probe dyno found. No readable answer is an error, never "nothing is pending"."""
-    found = read_json(home / scratch_folder(state.id, "out") / ANSWER)
+    found = left_json(engine, state.id, ANSWER)
     if not state.ended:
         return Answer(framework="", status="error", detail="the probe has not ended", kind="unfinished")
     if found is None or found.get("status") not in STATUSES:

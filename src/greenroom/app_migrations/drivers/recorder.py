@@ -14,8 +14,8 @@ from greenroom.app_migrations import frameworks
 from greenroom.app_migrations.drivers.probes import program
 from greenroom.app_migrations.frameworks.kind import Framework, Rehearsal
 from greenroom.basics import health_check
-from greenroom.checks.builtin.results import read_json, why_ended
-from greenroom.engine.contract import DynoState, scratch_folder
+from greenroom.checks.builtin.results import left_json, why_ended
+from greenroom.engine.contract import DynoState, Engine
 
 FILE = "rehearsal.json"
 PACKAGE = "greenroom_recorder"
@@ -95,11 +95,11 @@ def script(framework: str, job: Mapping[str, Any]) -> bytes:
     return (_sources(framework) + call).encode()
 
 
-def answer(*, home: Path, state: DynoState) -> dict[str, Any]:
+def answer(*, engine: Engine, state: DynoState) -> dict[str, Any]:
     """What an ended dyno of the recorder left. Without a whole answer the status is ``error``; what was measured until
     then is kept.
     """
-    found = read_json(home / scratch_folder(state.id, "out") / FILE)
+    found = left_json(engine, state.id, FILE)
     if found is None or found.get("status") not in ("ok", "failed", "error"):
         kept = found if isinstance(found, dict) else {}
         return {**kept, "status": "error", "detail": f"the recorder did not finish: {why_ended(state)}"}

@@ -28,9 +28,9 @@ from greenroom.apps.queries import hostnames
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.checks.builtin import environment
-from greenroom.checks.builtin.results import read_json, why_ended
+from greenroom.checks.builtin.results import left_json, why_ended
 from greenroom.dynos.queries import dyno_specs
-from greenroom.engine.contract import DynoSpec, DynoState, Engine, scratch_folder
+from greenroom.engine.contract import DynoSpec, DynoState, Engine
 from greenroom.releases.models import Release
 
 BUDGET = 900.0
@@ -187,7 +187,7 @@ class Run:
         order = self._order(release, name, recorder.cell_script(job), lesser=lesser)
         order = replace(order, env={**order.env, "PORT": str(dyno_specs.PORT)})
         state = self._through(order)
-        found = read_json(self.home / scratch_folder(order.id, "out") / "cell.json") or {}
+        found = left_json(self.engine, order.id, "cell.json") or {}
         self.engine.forget(order.id)
         self.cells[name] = rules.cell(found, why_ended(state))
 
@@ -237,7 +237,7 @@ class Run:
         )
         env = runtime_env(config=config, process="test.1", port=0, memory_mb=order.limits.memory_mb, facts={})
         state = self._through(replace(order, env=env))
-        found = read_json(self.home / scratch_folder(order.id, "out") / "tests.json") or {
+        found = left_json(self.engine, order.id, "tests.json") or {
             "state": "unknown",
             "detail": why_ended(state),
         }
@@ -249,7 +249,7 @@ class Run:
         order = self._order(
             self.rehearsal.release, job["job"], recorder.script(self.framework, {**job, "budget": self._left()})
         )
-        found = recorder.answer(home=self.home, state=self._through(order))
+        found = recorder.answer(engine=self.engine, state=self._through(order))
         self.engine.forget(order.id)
         return found
 
@@ -265,6 +265,7 @@ class Run:
             ordinal=1,
             parts=parts_of(script),
             home=self.home,
+            capacity=self.engine.capacity(),
             seconds=self._left(),
         )
         live = self.schema.urls(self.addon, self.home)

@@ -10,18 +10,26 @@ from pathlib import Path
 from greenroom.app_migrations.drivers.probes import ProbeParts
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.queries import dyno_specs
-from greenroom.engine.contract import DynoSpec
+from greenroom.engine.contract import Capacity, DynoSpec
 from greenroom.releases.models import Release
 
 
 def errand(
-    *, release: Release, name: str, kind: str, ordinal: int, parts: ProbeParts, home: Path, seconds: float
+    *,
+    release: Release,
+    name: str,
+    kind: str,
+    ordinal: int,
+    parts: ProbeParts,
+    home: Path,
+    capacity: Capacity,
+    seconds: float,
 ) -> DynoSpec:
     """The engine's order: the release's own files and environment, no row, no line in the app's log, an end after
     ``seconds``.
     """
     row = Dyno(app=release.app, release=release, kind="probe", type=kind, ordinal=ordinal, command=kind, engine_id=name)
-    order = dyno_specs.spec(dyno=row, home=home)
+    order = dyno_specs.spec(dyno=row, home=home, capacity=capacity)
     limits = replace(order.limits, timeout=seconds)
     return replace(
         order, command=parts.command, stdin=parts.stdin, mounts=(*order.mounts, *parts.mounts), limits=limits, log=""

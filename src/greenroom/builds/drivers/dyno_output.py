@@ -1,14 +1,13 @@
 """Passes a dyno's raw output on, from where the last call ended, a bounded part at a time and a bounded part in all.
-Reads a file; keeps nothing.
+Asks the engine; keeps nothing.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
-from greenroom.engine.contract import output_file
+from greenroom.engine.contract import Engine
+from greenroom.engine.queries import last_output
 
 CHUNK = 256 * 1024
 MOST = 10 * 1024 * 1024
@@ -20,7 +19,9 @@ TAIL = 64 * 1024
 Mask = Callable[[str], str]
 
 
-def new_lines(home: Path, dyno_id: str, offset: int, over: bool, most: int = MOST, mask: Mask = str) -> tuple[str, int]:
+def new_lines(
+    engine: Engine, dyno_id: str, offset: int, over: bool, most: int = MOST, mask: Mask = str
+) -> tuple[str, int]:
     """The whole lines after ``offset`` (bytes) and the new offset; ``over``: the dyno has ended, so a last line without
     an end counts too.
 
@@ -32,13 +33,9 @@ def new_lines(home: Path, dyno_id: str, offset: int, over: bool, most: int = MOS
     """
     if offset > MOST:
         return "", offset
-    try:
-        with (home / output_file(dyno_id)).open("rb") as file:
-            file.seek(max(0, offset - 1))
-            inside = offset > 0 and file.read(1) != b"\n"
-            data = file.read(CHUNK)
-    except FileNotFoundError:
-        return "", offset
+    before = 1 if offset else 0
+    piece = engine.output(dyno_id, offset - before, limit=before + CHUNK).data
+    inside, data = piece[:before] not in (b"", b"\n"), piece[before:]
     end = len(data) if over and len(data) < CHUNK else data.rfind(b"\n") + 1
     endless = end == 0 and len(data) == CHUNK
     end = CHUNK if endless else end
@@ -65,15 +62,9 @@ def _line(line: str) -> str:
     return (line if len(line) <= LONGEST else f"{line[:LONGEST]} ...") or " "
 
 
-def tail(home: Path, dyno_id: str, mask: Mask = str) -> str:
+def tail(engine: Engine, dyno_id: str, mask: Mask = str) -> str:
     """The last whole lines of the output, of TAIL bytes at most, below a mark when there is more."""
-    try:
-        with (home / output_file(dyno_id)).open("rb") as file:
-            place = max(0, os.fstat(file.fileno()).st_size - TAIL)
-            file.seek(place)
-            data = file.read(TAIL)
-    except FileNotFoundError:
-        return ""
-    if place:
+    data, whole = last_output(engine, dyno_id, TAIL)
+    if not whole:
         data = b"...\n" + data.partition(b"\n")[2]
     return _text(data, mask)

@@ -26,10 +26,9 @@ from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
 from greenroom.buildpacks.rules import lock_hashes
 from greenroom.buildpacks.rules.requirements import read_requirements
-from greenroom.engine.contract import scratch_folder
+from greenroom.engine.contract import RESULT_LIMIT, Engine
 from greenroom.slugs.drivers import store
 
-RESULT_LIMIT = 1024 * 1024
 LOCK_LIMIT = 16 * RESULT_LIMIT
 MAX_PACKAGES = 5000
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,199}\Z")
@@ -87,23 +86,9 @@ def lock_digest(text: str) -> str:
     return read_requirements(lambda _: text.encode(), "lock").digest
 
 
-def scratch_file(home: Path, dyno_id: str, name: str, limit: int = RESULT_LIMIT) -> bytes | None:
-    """A file that a dyno left in its scratch folder ``out``. Not trusted: no link is followed; None for one of more
-    than ``limit`` bytes.
-    """
-    path = home / scratch_folder(dyno_id, "out") / name
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with open(descriptor, "rb") as file:
-        data = file.read(limit + 1)
-    return data if len(data) <= limit else None
-
-
-def left_lock(home: Path, dyno_id: str) -> str:
+def left_lock(engine: Engine, dyno_id: str) -> str:
     """The requirements that a dyno has resolved. PlatformError when there are none."""
-    text = (scratch_file(home, dyno_id, "lock.txt", LOCK_LIMIT) or b"").decode("utf-8", "replace")
+    text = (engine.result(dyno_id, "out/lock.txt", limit=LOCK_LIMIT) or b"").decode("utf-8", "replace")
     if not text:
         raise PlatformError("The installer left no resolved requirements.", hint="push again")
     return text
@@ -128,10 +113,10 @@ def strange(home: Path, found: Mapping[str, str]) -> list[str]:
     return wrong
 
 
-def result(home: Path, dyno_id: str) -> dict[str, Any]:
+def result(engine: Engine, dyno_id: str) -> dict[str, Any]:
     """The result that a dyno's script left; empty if there is none, or none that can be read."""
     try:
-        value = json.loads(scratch_file(home, dyno_id, "result.json") or b"{}")
+        value = json.loads(engine.result(dyno_id, "out/result.json") or b"{}")
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -143,20 +128,25 @@ def repositories(result: dict[str, Any]) -> dict[str, str]:
     return {str(name)[:200]: str(commit)[:64] for name, commit in found.items()} if isinstance(found, dict) else {}
 
 
-def adopt(home: Path, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
+def adopt(home: Path, engine: Engine, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
     """Move the environment that a dyno made to ``envs/<key>``. Repeatable; a second maker's is dropped. PlatformError
     if it is not there.
     """
     envs = home / "envs"
     envs.mkdir(mode=0o711, exist_ok=True)
-    target, made = envs / key, home / scratch_folder(dyno_id, "env")
+    target = envs / key
     if target.is_dir():
         return
-    if not made.is_dir():
-        raise PlatformError(
-            "The environment that was installed is not there.", hint="push again; if it persists: greenroom doctor"
-        )
-    _describe(envs / f"{key}.json", facts)
+    with engine.tree(dyno_id, "env") as made:
+        if made is None:
+            raise PlatformError(
+                "The environment that was installed is not there.", hint="push again; if it persists: greenroom doctor"
+            )
+        _describe(envs / f"{key}.json", facts)
+        _move(made, target)
+
+
+def _move(made: Path, target: Path) -> None:
     try:
         os.rename(made, target)
     except PermissionError:
@@ -168,16 +158,16 @@ def adopt(home: Path, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
             ) from error
 
 
-def adopt_layer(home: Path, dyno_id: str, env_key: str, app_hex: str) -> str:
+def adopt_layer(home: Path, engine: Engine, dyno_id: str, env_key: str, app_hex: str) -> str:
     """Keep what hooks wrote into the environment as a layer of its own; its key, or an empty one if they wrote nothing
     that counts.
     """
-    made = home / scratch_folder(dyno_id, "env")
-    digest = store.layer_digest(made)
+    with engine.tree(dyno_id, "env") as made:
+        digest = store.layer_digest(made) if made else ""
     if not digest:
         return ""
     key = f"{env_key}-{hashlib.sha256(f'layer {digest} {app_hex}'.encode()).hexdigest()[:40]}"
-    adopt(home, dyno_id, key, {"layer": digest})
+    adopt(home, engine, dyno_id, key, {"layer": digest})
     return key
 
 

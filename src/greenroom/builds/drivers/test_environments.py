@@ -168,10 +168,10 @@ def _install(slug: Slug, wish: _Wish, key: str, engine: Engine, home: Path, say:
     if verdict is None:
         return TestOverlay("pending")
     if verdict.kind == "ok":
-        environments.adopt(home, _dyno(key), key, {"files": wish.job["files"]})
+        environments.adopt(home, engine, _dyno(key), key, {"files": wish.job["files"]})
         engine.forget(_dyno(key))
         return TestOverlay("ready", _mounts(slug, (key,)))
-    say("\n".join(dyno_output.tail(home, _dyno(key), wish.mask).splitlines()[-LINES:]))
+    say("\n".join(dyno_output.tail(engine, _dyno(key), wish.mask).splitlines()[-LINES:]))
     engine.forget(_dyno(key))
     return TestOverlay("failed", message=wish.mask(verdict.message or "The installation ended without a result."))
 
@@ -211,7 +211,7 @@ def _watch(slug: Slug, wish: _Wish, key: str, engine: Engine, home: Path, say: C
         exit_code=state.exit_code,
         reason=state.reason,
         detail=state.detail,
-        result=masked_result(environments.result(home, _dyno(key)), wish.mask),
+        result=masked_result(environments.result(engine, _dyno(key)), wish.mask),
         memory_mb=dyno_specs.MEMORY_MB,
         minutes=dyno_specs.SECONDS / 60,
     )

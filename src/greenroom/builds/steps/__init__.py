@@ -31,7 +31,7 @@ from greenroom.builds.rules import visible_config
 from greenroom.builds.steps.install import Installing
 from greenroom.builds.steps.part import Failed
 from greenroom.builds.steps.store import Storing
-from greenroom.engine.contract import DynoSpec, Engine, scratch_folder
+from greenroom.engine.contract import DynoSpec, Engine
 from greenroom.git.queries import archive
 from greenroom.slugs.drivers import store
 
@@ -209,9 +209,11 @@ class Steps(Installing, Storing):
         if self.watch("pre", order) is None:
             return False
         tar = f"sources/{self.build.id.hex}.tar"
-        made = self.home / scratch_folder(self.current("pre"), "out") / "source.tar"
         if not (self.home / tar).exists():
-            store.keep_file(made, self.home / tar)
+            with self.engine.tree(self.current("pre"), "out") as left:
+                if left is None:
+                    raise PlatformError("The tree that bin/pre_compile left is not there.", hint="push again")
+                store.keep_file(left / "source.tar", self.home / tar)
         source = Source(self.home / tar)
         try:
             return self._plan(source, tar, "", self.facts["settings"], ())

@@ -48,9 +48,8 @@ class Installing(Part):
         if found.kind == "ok" and self._is_sound(
             self.current("manager"), pins.requirements(tool).splitlines(), pins.PLACES[tool]
         ):
-            environments.adopt(
-                self.home, self.current("manager"), key, {"packages": self._reported("manager"), "tool": tool}
-            )
+            made = {"packages": self._reported("manager"), "tool": tool}
+            environments.adopt(self.home, self.engine, self.current("manager"), key, made)
             return True
         if found.kind == "needs-build":
             reason, text = (
@@ -201,9 +200,9 @@ class Installing(Part):
             return False
         if found.kind != "ok":
             return self._needs_build() if found.kind == "needs-build" else self._alone()
-        text = environments.left_lock(self.home, self.current("resolve"))
+        text = environments.left_lock(self.engine, self.current("resolve"))
         environments.store_lock(self.home, self.build.app_id.hex, self._input_digest(), text)
-        self._seconds(environments.result(self.home, self.current("resolve")))
+        self._seconds(environments.result(self.engine, self.current("resolve")))
         return self.go("install", headed=True, private=shared_packages.pinned_text(text) is None)
 
     def _is_plain(self) -> bool:
@@ -256,12 +255,12 @@ class Installing(Part):
         return self._alone()
 
     def _reported(self, part: str) -> dict[str, Any]:
-        found = environments.result(self.home, self.current(part)).get("packages")
+        found = environments.result(self.engine, self.current(part)).get("packages")
         return found if isinstance(found, dict) else {}
 
     def _is_sound(self, name: str, lines: list[str], place: str) -> bool:
         """Whether each package's files are those that its wheel had when it was first installed."""
-        result = environments.result(self.home, name).get("packages", {})
+        result = environments.result(self.engine, name).get("packages", {})
         normal = shared_packages.pinned_text("\n".join(lines)) or ()
         return not environments.strange(
             self.home, shared_packages.file_sets(normal, result, repr(self.python.minor), place)
@@ -305,15 +304,15 @@ class Installing(Part):
         install = self.facts["install"]
         if not (install["locked"] or install["local"]):
             environments.store_lock(
-                self.home, self.build.app_id.hex, self._input_digest(), environments.left_lock(self.home, name)
+                self.home, self.build.app_id.hex, self._input_digest(), environments.left_lock(self.engine, name)
             )
         if install["moving"]:
-            self.facts["repositories"] = environments.repositories(environments.result(self.home, name))
+            self.facts["repositories"] = environments.repositories(environments.result(self.engine, name))
         return self._kept(name, self._env_key(), {"lock": self._lock() or self.facts["files"]})
 
     def _kept(self, name: str, key: str, facts: dict[str, Any]) -> bool:
-        result = environments.result(self.home, name)
+        result = environments.result(self.engine, name)
         made = {"packages": result.get("packages", {}), "uv": tools.uv_version(), "python": self.python.text}
-        environments.adopt(self.home, name, key, {**made, **facts})
+        environments.adopt(self.home, self.engine, name, key, {**made, **facts})
         self._seconds(result)
         return self.go("compile", env_key=key, seconds=self.facts.get("seconds", {}))

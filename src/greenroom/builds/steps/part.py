@@ -83,7 +83,7 @@ class Part:
             exit_code=state.exit_code,
             reason=state.reason,
             detail=state.detail,
-            result=masked_result(environments.result(self.home, name), self.mask),
+            result=masked_result(environments.result(self.engine, name), self.mask),
             memory_mb=dyno_specs.MEMORY_MB,
             minutes=dyno_specs.SECONDS / 60,
         )
@@ -100,7 +100,7 @@ class Part:
             seen = self.facts.get("seen", {})
             others = sum(min(place, dyno_output.MOST) for dyno, place in seen.items() if dyno != name)
             most = max(dyno_output.MOST - others, dyno_output.CHUNK)
-            text, offset = dyno_output.new_lines(self.home, name, seen.get(name, 0), over, most, self.mask)
+            text, offset = dyno_output.new_lines(self.engine, name, seen.get(name, 0), over, most, self.mask)
             if offset == seen.get(name, 0):
                 return
             if text:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from typing import Any
 
-from greenroom.basics.errors import AppError
+from greenroom.basics.errors import AppError, PlatformError
 from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules import pins
 from greenroom.buildpacks.rules.app_files import read_app_json, read_procfile
@@ -19,7 +19,7 @@ from greenroom.buildpacks.rules.dependency_files import TOOLS
 from greenroom.builds.drivers import environments, tools
 from greenroom.builds.rules import too_heavy
 from greenroom.builds.steps.part import Part
-from greenroom.engine.contract import DynoSpec, scratch_folder
+from greenroom.engine.contract import DynoSpec
 from greenroom.git.queries import tree_hash
 from greenroom.slugs.actions import record
 from greenroom.slugs.drivers import store
@@ -57,10 +57,12 @@ class Storing(Part):
 
         if self.watch("compile", order) is None:
             return False
-        self._seconds(environments.result(self.home, self.current("compile")))
+        self._seconds(environments.result(self.engine, self.current("compile")))
         layer = ""
         if self._writable():
-            layer = environments.adopt_layer(self.home, self.current("compile"), key, self.build.app_id.hex)
+            layer = environments.adopt_layer(
+                self.home, self.engine, self.current("compile"), key, self.build.app_id.hex
+            )
         return self.go("store", seconds=self.facts.get("seconds", {}), layers=[layer] if layer else [])
 
     def store(self) -> bool:
@@ -92,10 +94,9 @@ class Storing(Part):
         """The copy of the tree, made in the background when it is large; None while it is not done."""
         key = self.build.id.hex
         if key not in _copies:
-            tree = self.home / scratch_folder(self.current("compile"), "app")
             env_key = "+".join([self.facts["env_key"], *self.facts["layers"]])
             manifest = {**self._lasting(), "packages": self._packages()}
-            _copies[key] = _pool.submit(store.keep, tree, home=self.home, env_key=env_key, manifest=manifest)
+            _copies[key] = _pool.submit(self._keep, env_key, manifest)
         try:
             stored = _copies[key].result(timeout=PATIENCE)
         except StillRunning:
@@ -108,6 +109,12 @@ class Storing(Part):
             raise
         _copies.pop(key, None)
         return stored
+
+    def _keep(self, env_key: str, manifest: dict[str, Any]) -> Stored:
+        with self.engine.tree(self.current("compile"), "app") as tree:
+            if tree is None:
+                raise PlatformError("The tree that was built is not there.", hint="push again")
+            return store.keep(tree, home=self.home, env_key=env_key, manifest=manifest)
 
     def _manifest(self) -> dict[str, Any]:
         packages = self._packages()

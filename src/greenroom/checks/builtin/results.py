@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from greenroom.basics.text import printable
-from greenroom.engine.contract import DynoState
+from greenroom.engine.contract import DynoState, Engine
+from greenroom.engine.queries import last_output
 
 LIMIT = 8 * 1024 * 1024
 
@@ -35,21 +35,23 @@ class Outcome:
     findings: tuple[dict[str, Any], ...] = ()
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None if there is none, or it is a link, a pipe, too large or no object."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+def left_json(engine: Engine, dyno_id: str, name: str) -> dict[str, Any] | None:
+    """The object in a JSON file that a dyno left in its ``scratch:out``; None if there is none, or it is a link, a
+    pipe, too large or no object.
+    """
+    data = engine.result(dyno_id, f"out/{name}", limit=LIMIT)
+    if data is None:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        info = os.fstat(file.fileno())
-        if not stat.S_ISREG(info.st_mode) or info.st_size > LIMIT:
-            return None
-        try:
-            content = scrub(json.loads(file.read(LIMIT)))
-        except (ValueError, RecursionError):
-            return None
+    try:
+        content = scrub(json.loads(data))
+    except (ValueError, RecursionError):
+        return None
     return content if isinstance(content, dict) else None
+
+
+def shown_output(engine: Engine, dyno_id: str, size: int = 4000) -> str:
+    """The last ``size`` bytes of a dyno's output as text; empty when there are none."""
+    return last_output(engine, dyno_id, size)[0].decode(errors="replace")
 
 
 def scrub(value: Any) -> Any:

@@ -18,11 +18,11 @@ from greenroom.buildpacks.rules.app_files import read_settings
 from greenroom.buildpacks.rules.dyno_environment import runtime_env
 from greenroom.checks import queries
 from greenroom.checks.builtin import environment
-from greenroom.checks.builtin.results import read_json, tail, why_ended
+from greenroom.checks.builtin.results import left_json, shown_output, why_ended
 from greenroom.checks.drivers import tools
 from greenroom.checks.inside import scanners
 from greenroom.checks.models import CheckRun
-from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
+from greenroom.engine.contract import DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.git.queries import archive, resolve, show
 from greenroom.slugs.models import Slug
 
@@ -202,13 +202,13 @@ def _drift(app: App, deployed_sha: str) -> list[str]:
     return [str(line) for line in lines][:200] if isinstance(lines, list) else []
 
 
-def result_of(*, dyno: str, state: DynoState, home: Path) -> dict[str, Any]:
+def result_of(*, dyno: str, state: DynoState, engine: Engine) -> dict[str, Any]:
     """The result file of an ended dyno, or an ``error`` in its shape: a scanner that crashed has found nothing out."""
-    result = read_json(tools.out_folder(home, dyno) / "result.json")
+    result = left_json(engine, dyno, "result.json")
     if state.reason in ("timeout", "silence"):
         return {"outcome": "timed_out", "detail": f"it took more than {TIMEOUT / 60:.0f} minutes"}
     known = result is not None and result.get("outcome") in ("success", "failure", "error")
     if result is None or not known or state.phase == "lost" or state.reason == "oom":
-        shown = printable(tail(home / output_file(dyno)))
+        shown = printable(shown_output(engine, dyno))
         return {"outcome": "error", "detail": f"the scanner did not finish: {why_ended(state)}", "tail": shown}
     return result

@@ -13,17 +13,16 @@ from greenroom.addons.rules.services import LOOKED_AT
 from greenroom.apps.models import App
 from greenroom.basics import clock
 from greenroom.basics.text import printable
-from greenroom.buildpacks.drivers import host_limits
 from greenroom.buildpacks.rules.dyno_environment import runtime_env
 from greenroom.checks import queries
 from greenroom.checks.builtin import environment, quarantine
-from greenroom.checks.builtin.results import Outcome, indent, plural, read_json, tail, why_ended
+from greenroom.checks.builtin.results import Outcome, indent, left_json, plural, shown_output, tail, why_ended
 from greenroom.checks.drivers import tools
 from greenroom.checks.models import CheckRun
 from greenroom.checks.rules import travis as travis_rules
 from greenroom.checks.rules.travis import jobs as travis_jobs
 from greenroom.config_vars.drivers.sealed_maps import for_tests
-from greenroom.engine.contract import DynoSpec, DynoState, Limits, Mount, output_file
+from greenroom.engine.contract import Capacity, DynoSpec, DynoState, Engine, Limits, Mount
 from greenroom.git.models import Push
 from greenroom.slugs.models import Slug
 
@@ -37,7 +36,7 @@ def dyno_id(run: CheckRun) -> str:
     return f"test-{run.id.hex}"
 
 
-def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) -> DynoSpec:
+def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path, capacity: Capacity) -> DynoSpec:
     """The dyno's order. Makes the throw-away add-ons; the slug is mounted as an overlay, so that its files stay as
     they are.
     """
@@ -64,7 +63,7 @@ def spec(*, run: CheckRun, slug: Slug, mounts: tuple[Mount, ...], home: Path) ->
         uid=run.app.number,
         process="test.1",
         command=(interpreter, "-I", tools.RUNNER, "tests", tools.OUT),
-        env=runtime_env(config=config, process="test.1", port=0, **host_limits.capacity(MEMORY_MB), facts={}),
+        env=runtime_env(config=config, process="test.1", port=0, **capacity.of(MEMORY_MB), facts={}),
         mounts=(*mounts, *extra, tools.runner_mount(home), tools.out_mount()),
         forwards=forwards,
         limits=Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=total, silence=silence),
@@ -136,25 +135,25 @@ def travis_plan(*, home: Path, slug: Slug, branch: str) -> travis_rules.Plan | N
     return travis_jobs.read(text, branch, str(slug.manifest.get("python_version") or "")) if text else None
 
 
-def announced(*, run: CheckRun, home: Path) -> str:
+def announced(*, run: CheckRun, engine: Engine) -> str:
     """The command that the dyno has begun to run; empty before."""
-    found = read_json(tools.out_folder(home, dyno_id(run)) / "plan.json")
+    found = left_json(engine, dyno_id(run), "plan.json")
     return printable(str(found.get("command", "")))[:300] if found else ""
 
 
-def outcome(*, run: CheckRun, state: DynoState, home: Path, deployed_sha: str = "") -> Outcome:
+def outcome(*, run: CheckRun, state: DynoState, engine: Engine, deployed_sha: str = "") -> Outcome:
     """What an ended dyno's result means. No result is an error, never a success. deployed_sha: what runs now; its tests
     may not vanish.
     """
     total, silence = limits_of(run.slug)
     limit = {"timeout": f"more than {total / 60:.0f} minutes", "silence": f"no output for {silence / 60:.0f} minutes"}
-    shown = tail(home / output_file(dyno_id(run)))
+    shown = shown_output(engine, dyno_id(run))
     if state.reason in limit:
         title = f"{limit[state.reason]}; ended"
         return Outcome(
             conclusion="timed_out", title=title, lines=(f" !     Tests: {title}", *indent(shown, SHOWN_LINES))
         )
-    result = read_json(tools.out_folder(home, dyno_id(run)) / "result.json")
+    result = left_json(engine, dyno_id(run), "result.json")
     if state.reason == "oom" or result is None or state.phase == "lost":
         why = why_ended(state)
         title = f"the tests could not be completed: {why}"
@@ -163,7 +162,7 @@ def outcome(*, run: CheckRun, state: DynoState, home: Path, deployed_sha: str = 
     put_aside = (run.slug.settings.get("tests") or {}).get("quarantine") or [] if run.slug else []
     result = quarantine.apply(result, put_aside, clock.now().date())
     found = read(untested(result, tests_of(run.app, deployed_sha)) | {"flaky_before": flaky_before(run, result)})
-    return _with_remedy(found, tail(home / output_file(dyno_id(run)), LOOKED_AT))
+    return _with_remedy(found, shown_output(engine, dyno_id(run), LOOKED_AT))
 
 
 def _with_remedy(found: Outcome, output: str) -> Outcome:

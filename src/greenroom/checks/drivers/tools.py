@@ -20,7 +20,7 @@ from ruff import find_ruff_bin
 
 from greenroom.basics import atomic
 from greenroom.basics.errors import PlatformError
-from greenroom.engine.contract import Mount, scratch_folder
+from greenroom.engine.contract import Mount
 
 RUNNER = "/greenroom/runner"
 INSIDE = Path(__file__).parent.parent / "inside"
@@ -72,11 +72,6 @@ def secrets_mount(home: Path) -> Mount:
 def out_mount() -> Mount:
     """The dyno's own folder for its result."""
     return Mount(target=OUT, source="scratch:out", mode="rw")
-
-
-def out_folder(home: Path, dyno_id: str) -> Path:
-    """Where the result of a dyno lies outside, while the dyno is not forgotten."""
-    return home / scratch_folder(dyno_id, "out")
 
 
 def ruff_version() -> str:

@@ -20,7 +20,6 @@ from greenroom.deliveries.loop.health_requests import Questions, path_of
 from greenroom.deliveries.queries.time_limits import health_seconds
 from greenroom.dynos import actions, queries
 from greenroom.dynos.models import Dyno
-from greenroom.dynos.queries.dyno_specs import socket_of
 from greenroom.engine.contract import Engine
 from greenroom.logs.actions import say
 from greenroom.router.drivers.health_gate import Answer, ask
@@ -76,7 +75,7 @@ class HealthGate:
             if dyno is None:
                 migration_actions.note_health(run=run, text="no web dyno was running")
             else:
-                words = (dyno.release.version, self.home / socket_of(dyno), hostnames(run.app), path_of(dyno))
+                words = (dyno.release.version, self.home / dyno.endpoint, hostnames(run.app), path_of(dyno))
                 self.asked[key] = self.questions.pool.submit(self._ask, *words)
 
     @staticmethod

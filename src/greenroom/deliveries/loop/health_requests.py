@@ -11,7 +11,6 @@ from uuid import UUID
 
 from greenroom.apps.queries import hostnames
 from greenroom.dynos.models import Dyno
-from greenroom.dynos.queries.dyno_specs import socket_of
 from greenroom.router.drivers.health_gate import Answer, ask
 
 PER_APP = 2
@@ -31,7 +30,7 @@ class Questions:
         if len(self.open) >= self.hands or sum(app == dyno.app_id for app, _ in self.open.values()) >= PER_APP:
             return False
         names = hostnames(dyno.app)
-        future = self.pool.submit(ask, self.home / socket_of(dyno), host=names[0], path=path_of(dyno), known=names[1:])
+        future = self.pool.submit(ask, self.home / dyno.endpoint, host=names[0], path=path_of(dyno), known=names[1:])
         self.open[dyno.engine_id] = dyno.app_id, future
         return True
 

@@ -12,6 +12,8 @@ from greenroom.addons.rules.services import LOOKED_AT
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand, migrates, schema_notes
 from greenroom.checks.builtin.results import tail
 from greenroom.deliveries.models import Delivery
+from greenroom.engine.contract import Engine
+from greenroom.engine.queries import last_output
 from greenroom.releases.models import Release
 from greenroom.releases.rules import CommandEnd
 
@@ -41,7 +43,8 @@ def of_build(delivery: Delivery, home: Path) -> str:
     return f" !     {found.message}\n !     hint: {found.hint}" if found else ""
 
 
-def of_command(end: CommandEnd, output: Path, app: str) -> CommandEnd:
+def of_command(end: CommandEnd, engine: Engine, dyno: str, app: str) -> CommandEnd:
     """The end of a release command with what the database refused to it, where that is why it failed."""
-    found = diagnosis.refusal(tail(output, LOOKED_AT), app) if end.kind == "failed" else None
+    said = last_output(engine, dyno, LOOKED_AT)[0] if end.kind == "failed" else b""
+    found = diagnosis.refusal(said.decode(errors="replace"), app)
     return replace(end, message=f"{end.message} {found.message}", hint=found.hint) if found else end

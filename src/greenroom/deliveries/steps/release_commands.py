@@ -20,7 +20,7 @@ from greenroom.deliveries import actions
 from greenroom.deliveries.drivers import transcript
 from greenroom.deliveries.models import Delivery
 from greenroom.deliveries.queries import schema_refusals
-from greenroom.engine.contract import DynoState, Engine, output_file
+from greenroom.engine.contract import DynoState, Engine
 from greenroom.releases import actions as releases
 from greenroom.releases.models import Release
 from greenroom.releases.queries import release_commands
@@ -66,18 +66,24 @@ class Commands:
                 )
             )
             self.engine.start(
-                release_commands.spec(release=delivery.release, command=command, home=self.home, attempt=attempt)
+                release_commands.spec(
+                    release=delivery.release,
+                    command=command,
+                    home=self.home,
+                    capacity=self.engine.capacity(),
+                    attempt=attempt,
+                )
             )
             return None
         self._copy(dyno, say, whole=seen.ended, kept=delivery.release.output if command.kind == "release" else "")
-        end = self._end(delivery.release, command, seen)
+        end = self._end(delivery.release, command, seen) if seen.ended else None
         if end is None:
             return None
         if end.kind == "lost" and attempt + 1 < MAX_ATTEMPTS:
             actions.note_command(delivery=delivery, kind="attempt", outcome=attempt + 1)
             return None
         self.copied.pop(dyno, None)
-        end = schema_refusals.of_command(end, self.home / output_file(dyno), delivery.app.name)
+        end = schema_refusals.of_command(end, self.engine, dyno, delivery.app.name)
         self._record(delivery, command, end)
         self.engine.forget(dyno)  # after the row: a dyno that nobody knows is started
         return end
@@ -121,7 +127,7 @@ class Commands:
         """
         while True:
             before = self.copied.get(dyno, 0)
-            text, place = dyno_output.new_lines(self.home, dyno, before, whole)
+            text, place = dyno_output.new_lines(self.engine, dyno, before, whole)
             if place == before:
                 return
             self.copied[dyno] = place

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from greenroom.addons import queries as addons
 from greenroom.addons.rules.access import role_for
-from greenroom.buildpacks.drivers import host_limits
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.config_vars.queries import values
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.rules import SIZES
-from greenroom.engine.contract import DynoSpec, Kind, Limits
+from greenroom.engine.contract import Capacity, DynoSpec, Kind, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.queries.release_commands import facts
 from greenroom.slugs.models import Slug
@@ -21,12 +20,7 @@ PORT = 5000
 ONE_OFF_SECONDS = 24 * 3600.0
 
 
-def socket_of(dyno: Dyno) -> str:
-    """Where the router reaches a web dyno, relative to home."""
-    return f"run/sockets/{dyno.engine_id}"
-
-
-def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) -> dict[str, str]:
+def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: dict[str, str] | None = None) -> dict[str, str]:
     """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e).
 
     Only what a person started (``run``) has the credentials of the databases' owner; all others those that cannot
@@ -40,7 +34,7 @@ def environment(*, dyno: Dyno, home: Path, extra: dict[str, str] | None = None) 
         config=config,
         process=dyno.name,
         port=PORT if dyno.kind == "web" else 0,
-        **host_limits.capacity(SIZES[dyno.size]),
+        **capacity.of(SIZES[dyno.size]),
         manager=slug.manifest.get("package_manager", ""),
         facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(dyno.id)},
     )
@@ -55,6 +49,7 @@ def spec(
     *,
     dyno: Dyno,
     home: Path,
+    capacity: Capacity,
     extra: dict[str, str] | None = None,
     attach: bool = False,
     tty: bool = False,
@@ -73,10 +68,10 @@ def spec(
         uid=dyno.app.number,
         process=dyno.name,
         command=command_argv(dyno.command),
-        env=environment(dyno=dyno, home=home, extra=extra),
+        env=environment(dyno=dyno, home=home, capacity=capacity, extra=extra),
         mounts=mounts(_slug(dyno.release)),
         port=PORT if web else 0,
-        socket=socket_of(dyno) if web else "",
+        socket=dyno.endpoint,
         forwards=addons.forwards(dyno.app),
         limits=Limits(
             memory_mb=SIZES[dyno.size],

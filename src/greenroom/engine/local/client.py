@@ -8,13 +8,24 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from greenroom.basics import unixsock
-from greenroom.engine.contract import DynoSpec, DynoState, Signal
+from greenroom.engine import left_files
+from greenroom.engine.contract import (
+    OUTPUT_PIECE,
+    RESULT_LIMIT,
+    Attachment,
+    Capacity,
+    DynoSpec,
+    DynoState,
+    Output,
+    Signal,
+)
 from greenroom.engine.errors import EngineAwayError, EngineError
-from greenroom.engine.local import plan, protocol, state_reader
+from greenroom.engine.local import attach_client, capacity, output, plan, protocol, state_reader
 
 RETRY_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
@@ -50,17 +61,42 @@ class LocalEngine:
         """See the contract."""
         self._ask({"verb": "discard", "folder": folder})
 
-    def wait(
-        self, ids: Iterable[str], timeout: float, seen_before: Mapping[str, DynoState | None] | None = None
-    ) -> dict[str, DynoState | None]:
-        """Wait until the phase or ``listening`` of one of ``ids`` changes, at most ``timeout`` seconds; all their
-        states.
+    def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
+        """See the contract."""
+        return left_files.read_file(self._scratch(dyno_id), name, limit)
 
-        Compared with ``seen_before`` (states the caller acted on, so that no change is missed), else with the states at
-        the call.
-        """
-        before = {dyno_id: self.describe(dyno_id) for dyno_id in ids} if seen_before is None else dict(seen_before)
-        return state_reader.wait_changed(self.home, {dyno_id: before.get(dyno_id) for dyno_id in ids}, timeout)
+    @contextlib.contextmanager
+    def tree(self, dyno_id: str, name: str) -> Iterator[Path | None]:
+        """See the contract; it is the folder in which the dyno wrote, so a rename costs nothing."""
+        folder = Path(self._scratch(dyno_id), plan.check_name(name))
+        yield folder if folder.is_dir() and not folder.is_symlink() else None
+
+    def output(self, dyno_id: str, offset: int, *, limit: int = OUTPUT_PIECE) -> Output:
+        """See the contract."""
+        state = self.describe(dyno_id)  # before reading: what was printed before the end is then read
+        data, size = left_files.read_piece(
+            os.path.join(state_reader.folder(self.home, dyno_id), output.FILE), offset, limit
+        )
+        return Output(data=data, size=size, more=state is not None and not state.ended)
+
+    def attach(self, dyno_id: str, *, seen: int | None = None) -> Attachment:
+        """See the contract."""
+        plan.check_id(dyno_id)
+        if seen is None:
+            return attach_client.first(self.home, dyno_id)
+        return attach_client.again(self.home, dyno_id, seen)
+
+    def detach(self, dyno_id: str, *, complete: bool) -> None:
+        """See the contract."""
+        attach_client.leave(self.home, plan.check_id(dyno_id), complete=complete)
+
+    def endpoint(self, dyno_id: str) -> str:
+        """See the contract."""
+        return plan.endpoint(plan.check_id(dyno_id))
+
+    def capacity(self) -> Capacity:
+        """See the contract; read anew each time, since a container's limits may be changed while it runs."""
+        return capacity.measured()
 
     def about(self) -> dict[str, Any]:
         """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineAwayError when none
@@ -68,6 +104,9 @@ class LocalEngine:
         """
         answer: dict[str, Any] = self._ask({"verb": "ping"})
         return answer
+
+    def _scratch(self, dyno_id: str) -> str:
+        return os.path.join(self.home, plan.SCRATCH, plan.check_id(dyno_id))
 
     def _ask(self, request: dict[str, Any]) -> Any:
         line = protocol.encode(request)

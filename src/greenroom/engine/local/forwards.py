@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
+from greenroom.basics import unixsock
 from greenroom.engine.local import bridge, egress, netns
 
 TYPE_CHECKING = False
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 TCP = "tcp:"
 """A forward to ``tcp:HOST:PORT`` instead of a unix socket's path."""
+
+
+PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
+"""Until when after the start, and how often, the shim looks whether the port has been bound (seconds)."""
+SOCKET_MODE = 0o660
 
 
 def split(target: str) -> tuple[bytes, int]:
@@ -51,6 +58,34 @@ def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
     except OSError:
         pass  # somebody else has removed it
     way_in.close()
+
+
+def await_port(shim: Shim, since: float) -> None:
+    """Look until the process has bound its port, then let the router in."""
+    if shim.over:
+        return
+    if host := netns.has_listener(shim.order["port"]):
+        if not shim.order["socket"] or _open_way_in(shim, host):
+            shim.bound()
+        return
+    pause = next(pause for until, pause in PORT_LOOKS if monotonic() - since < until)
+    shim.loop.at(pause, lambda: await_port(shim, since))
+
+
+def _open_way_in(shim: Shim, host: str) -> bool:
+    """Serve the dyno's socket; False: it cannot be made, and the dyno ends."""
+    path, address = shim.order["socket"], (host, shim.order["port"])
+    family = AF_INET6 if ":" in host else AF_INET
+    sock = socket(AF_UNIX, SOCK_STREAM, 0)
+    try:
+        unixsock.place(sock, path, SOCKET_MODE, 4096)  # type: ignore[arg-type]
+    except OSError as error:
+        sock.close()
+        shim.end_by("start", f"the socket {path} cannot be made: {error.strerror}")
+        return False
+    shim.state.values["socket_inode"] = os.stat(path).st_ino
+    shim.way_in = bridge.Bridge(shim.loop, sock, lambda: bridge.dial(family, address), shim.count)
+    return True
 
 
 DRAIN_LOOK = 0.05

@@ -27,8 +27,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def adopt(trees: list[tuple[str, int, int]], uid: int) -> str:
     """Mount each ``(path, owner, group)`` over itself as a tree of ``uid``, for this process and its children alone.
 
-    Why the host cannot do it, or an empty text; ``skeleton`` then gives the dyno at least the folders. With one thread,
-    as root.
+    Why the host cannot do it, or an empty text; ``overlay_folders`` then gives the dyno at least the folders.
+    With one thread, as root.
     """
     try:
         if trees:

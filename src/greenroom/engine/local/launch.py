@@ -48,16 +48,16 @@ def adopt_layers(order: dict[str, Any]) -> None:
         from greenroom.engine.local import idmap  # not in every mode; each shim pays for what it imports
 
         if idmap.adopt(order["adopt"], order["uid"]):
-            order["skeletons"] += order["unkept"]
+            order["overlays"] += order["unkept"]
 
 
-def lay_skeletons(order: dict[str, Any]) -> None:
+def make_overlay_folders(order: dict[str, Any]) -> None:
     """Have the folders of overlays whose writes are kept belong to the dyno's user. Raises OSError."""
-    if order["skeletons"]:
-        from greenroom.engine.local import skeleton  # few dynos need it, and each shim pays for what it imports
+    if order["overlays"]:
+        from greenroom.engine.local import overlay_folders  # few dynos need it, and each shim pays for what it imports
 
-        for layers, upper in order["skeletons"]:
-            skeleton.lay(layers, upper)
+        for layers, upper in order["overlays"]:
+            overlay_folders.make(layers, upper)
 
 
 class Pipes:

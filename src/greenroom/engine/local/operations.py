@@ -25,7 +25,7 @@ from greenroom.engine.local.plan import Place
 KILL_SECONDS = 5.0
 
 
-class Keeper:
+class Operations:
     """Carries out what the supervisor is asked for."""
 
     def __init__(self, place: Place, groups: cgroups.Groups | None, lacking: str) -> None:

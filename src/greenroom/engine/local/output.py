@@ -17,6 +17,8 @@ BYTES_PER_SECOND, BYTES_AT_ONCE = 2_000_000, 8_000_000
 TELL_SECONDS = 1.0
 LAST_WORDS = 4_000
 """Bytes of the output's end that are remembered for whoever asks how the dyno ended."""
+FILE = "output"
+"""The raw output, in the run folder."""
 RAW_BYTES = 10_000_000
 RAW_CUT = b"\n[greenroom] output truncated: it is longer than 10 MB; the rest is not kept\n"
 

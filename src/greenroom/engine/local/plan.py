@@ -34,6 +34,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _PROCESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 _LOWEST_MEMORY, _LOWEST_PIDS = 8, 4
+_LIMITS = ("memory_mb", "pids", "timeout", "silence", "boot", "grace", "drain")
+_AS_GIVEN = ("port", "output", "attach", "tty", "rows", "columns", "stdin", "kind", "hang_up")
 _SETSID = ("/usr/bin/setsid", "-c")
 _KEPT_TARGETS = ("/", "/proc", "/dev", "/etc", "/usr", "/tmp", "/bin", "/sbin", "/lib", "/lib64", "/sys")  # noqa: S108
 
@@ -101,6 +103,18 @@ def check_id(dyno_id: object) -> str:
     return str(dyno_id)
 
 
+def check_name(name: str) -> str:
+    """The name of a scratch folder, or EngineError."""
+    if not _NAME.match(name):
+        _refuse(f"the name {name[:100]!r} is not one of a scratch folder")
+    return name
+
+
+def endpoint(dyno_id: str) -> str:
+    """The socket at which the shim serves the dyno's port, relative to home."""
+    return f"{SOCKETS}/{dyno_id}"
+
+
 def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
     """All that the shim needs, ready to be marshalled. Raises EngineError."""
     _check(spec)
@@ -116,10 +130,6 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         program = seccomp.program()
     except ValueError as error:
         _refuse(str(error))
-    limits = {
-        name: getattr(spec.limits, name)
-        for name in ("memory_mb", "pids", "timeout", "silence", "boot", "grace", "drain")
-    }
     return {
         "folder": place.dyno(spec.id),
         "own": own(place, spec),
@@ -133,16 +143,13 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
         "umask": 0o002 if any(mount.mode == "rw" or mount.upper for mount in spec.mounts) else 0o022,
         "log": within(place, spec.log, ("logs",), "log") if spec.log else "",
         "socket": _socket(place, spec),
-        "skeletons": [(view.sources, view.upper) for view in views if view.kind == "kept"],
+        "overlays": [(view.sources, view.upper) for view in views if view.kind == "kept"],
         "unkept": [(view.sources, view.upper) for view in views if view.kind == "overlay"],
         "forwards": [(it.port, _forward(place, it.socket)) for it in spec.forwards],
         "egress": port,
         "opened": place.opened,
-        "limits": limits,
-        **{
-            name: getattr(spec, name)
-            for name in ("port", "output", "attach", "tty", "rows", "columns", "stdin", "kind", "hang_up")
-        },
+        "limits": {name: getattr(spec.limits, name) for name in _LIMITS},
+        **{name: getattr(spec, name) for name in _AS_GIVEN},
     }
 
 

@@ -39,9 +39,9 @@ SPARE = 262_144
 RESUME = "resume.sock"
 WORD = 8
 LEAVES = b"\xff" * WORD
-HAS_ALL = b"\xff" * (WORD - 1) + b"\xfe"
+COMPLETE = b"\xff" * (WORD - 1) + b"\xfe"
 """Said at ``resume.sock`` instead of the number of bytes of output that the client has seen."""
-LOST = b"\xff" * WORD
+GONE = b"\xff" * WORD
 """Answered to a client that asks for output that is not kept any more, instead of the number of bytes of its input that
 have come.
 """
@@ -105,11 +105,11 @@ class Session:
         self._over, self._done = True, done
         self._first.close()
         if self._client is None or self._abandoned:
-            self._part()
+            self._release()
         else:
             self._client.finish()
 
-    def _part(self) -> None:
+    def _release(self) -> None:
         """The client has everything, or will not come for it."""
         if self._away:
             self._away.cancel()
@@ -133,7 +133,7 @@ class Session:
 
     def _lost(self) -> None:
         if self._over:
-            self._away = self._loop.at(LINGER_SECONDS, self._part)
+            self._away = self._loop.at(LINGER_SECONDS, self._release)
         elif not self._abandoned:
             self._away = self._loop.at(BACK_SECONDS, self._gone)
             if self._has_room():
@@ -152,10 +152,10 @@ class Session:
                 word = sock.recv(WORD)
             except OSError:
                 word = b""
-            if word == LEAVES or (word == HAS_ALL and self._over):
+            if word == LEAVES or (word == COMPLETE and self._over):
                 self._drop(sock)
                 self._gone()
-            elif len(word) != WORD or word == HAS_ALL or self._client is None or self._abandoned:
+            elif len(word) != WORD or word == COMPLETE or self._client is None or self._abandoned:
                 self._drop(sock)
             else:
                 self._loop.remove(fd)
@@ -172,7 +172,7 @@ class Session:
         before, missing = self._client, self.printed - seen
         assert before
         if missing > len(self._history):
-            sock.send(LOST)
+            sock.send(GONE)
             self._drop(sock)
             self._gone()
             return
@@ -197,7 +197,7 @@ class Session:
     def _gone(self) -> None:
         """The client has left for good."""
         if self._over:
-            self._part()
+            self._release()
         if self._abandoned or self._over:
             return
         self._abandoned = True

@@ -11,11 +11,21 @@ import _signal
 import marshal
 import os
 import time
-from _socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socket
 from time import monotonic
 
-from greenroom.basics import unixsock
-from greenroom.engine.local import bridge, deadlines, forwards, launch, netns, output, session, signals, state, stopping
+from greenroom.engine.local import (
+    bridge,
+    deadlines,
+    forwards,
+    launch,
+    memory_quota,
+    netns,
+    output,
+    session,
+    signals,
+    state,
+    stopping,
+)
 from greenroom.engine.local.loop import IN, Loop
 
 TYPE_CHECKING = False
@@ -25,11 +35,8 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 5.0
 DRAIN_SECONDS = 2.0
 SAVE_TRIES = 86_400
-PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
-"""Until when after the start, and how often, the shim looks whether the port has been bound (seconds)."""
 READ_BYTES, READ_WINDOW = 3_200_000, 0.1
 """So much output is read per window at most; a dyno that prints faster waits."""
-SOCKET_MODE = 0o660
 
 
 class Shim:
@@ -78,7 +85,7 @@ class Shim:
         self._counter = state.Counter(order["folder"]) if order["port"] else None
         self._signals()
         printed = output.Journal("", "") if order["attach"] else self.journal
-        self.output = output.Output(printed, os.path.join(order["folder"], "output") if order["output"] else "")
+        self.output = output.Output(printed, os.path.join(order["folder"], output.FILE) if order["output"] else "")
         self.state.save()
         if order["attach"]:
             self._session = session.Session(self)
@@ -90,7 +97,7 @@ class Shim:
         order = self.order
         self.journal.say(f"Starting process with command `{order['shown']}`")
         try:
-            launch.lay_skeletons(order)
+            launch.make_overlay_folders(order)
             self._pipes = launch.Pipes(order)
             os.umask(order["umask"])
             self.tree = launch.Tree(self.loop, order, self._pipes, self._groups)  # type: ignore[arg-type]
@@ -105,7 +112,7 @@ class Shim:
         self.tree.watch(self._running, self._over)
         self.loop.add(self._pipes.output, IN, self._output_ready)
         self.heard = monotonic()
-        self.deadlines = deadlines.Deadlines(self, self._oom)
+        self.deadlines, self._quota = deadlines.Deadlines(self), memory_quota.Quota(self, self._oom)
         self.state.change(started_at=time.time())
         return self._pipes.input
 
@@ -118,7 +125,7 @@ class Shim:
         if self._stopping:
             self._begin_stopping()
         if self.order["port"]:
-            self._look_for_port(monotonic())
+            forwards.await_port(self, monotonic())
         else:
             self._up()
 
@@ -127,34 +134,19 @@ class Shim:
             self._is_up = True
             self.journal.say("State changed from starting to up")
 
-    def _look_for_port(self, since: float) -> None:
-        if self._done or self._code is not None:
-            return
-        host = netns.has_listener(self.order["port"])
-        if host:
-            self._listening(host)
-            return
-        pause = next(pause for until, pause in PORT_LOOKS if monotonic() - since < until)
-        self.loop.at(pause, lambda: self._look_for_port(since))
+    @property
+    def over(self) -> bool:
+        """Whether the process has ended."""
+        return self._done or self._code is not None
 
-    def _listening(self, host: str) -> None:
+    def bound(self) -> None:
+        """The port answers."""
         self.deadlines.bound()
-        if self.order["socket"]:
-            family = AF_INET6 if ":" in host else AF_INET
-            address = (host, self.order["port"])
-            sock = socket(AF_UNIX, SOCK_STREAM, 0)
-            try:
-                unixsock.place(sock, self.order["socket"], SOCKET_MODE, 4096)  # type: ignore[arg-type]
-            except OSError as error:
-                sock.close()
-                self.end_by("start", f"the socket {self.order['socket']} cannot be made: {error.strerror}")
-                return
-            self.state.values["socket_inode"] = os.stat(self.order["socket"]).st_ino
-            self.way_in = bridge.Bridge(self.loop, sock, lambda: bridge.dial(family, address), self._count)
         self.state.change(listening=True)
         self._up()
 
-    def _count(self, active: int) -> None:
+    def count(self, active: int) -> None:
+        """So many connections of the router are open."""
         if self._counter:
             self._counter.set(active)
         if self._done and not active:
@@ -328,6 +320,7 @@ class Shim:
         if self._done or (self._session and self._session.absent):
             return  # a lost client may come back for the rest of the output, and for the exit code
         self.deadlines.close()
+        self._quota.close()
         code, reason, detail = self._verdict()
         self._close_ways()
         if self._ran and not self.order["port"]:
@@ -340,9 +333,8 @@ class Shim:
 
     def _verdict(self) -> tuple[int, str, str]:
         assert self._code is not None
-        if not self.why and self.deadlines.was_oom(self._code):
-            self.why, self.detail = "oom", "Error R15 (Memory quota vastly exceeded)"
-            self.journal.say(self.detail)
+        if not self.why and (error := self._quota.verdict(self._code)):
+            self.why, self.detail = "oom", error
         if not self._ran and not self.why:
             lines = self.output.last_words.decode("utf-8", "replace").split("\n")
             said = [line.removeprefix("bwrap: ") for line in lines if line.startswith("bwrap: ")]

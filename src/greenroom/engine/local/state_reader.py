@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import time
 from typing import Any
 
 from greenroom.basics.processes import Identity, is_alive
@@ -20,10 +19,15 @@ _FIELDS = tuple(name for name in DynoState.__dataclass_fields__ if name != "acti
 _boot: list[str] = []
 
 
+def folder(home: str, dyno_id: str) -> str:
+    """The dyno's run folder."""
+    return os.path.join(home, DYNOS, dyno_id)
+
+
 def raw(home: str, dyno_id: str) -> dict[str, Any] | None:
     """The state file as it is, or None. Raises PermissionError."""
     try:
-        with open(os.path.join(home, DYNOS, dyno_id, state.FILE), "rb", buffering=0) as file:
+        with open(os.path.join(folder(home, dyno_id), state.FILE), "rb", buffering=0) as file:
             values = json.loads(file.read(1_000_000))
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
@@ -60,26 +64,9 @@ def all_ids(home: str) -> list[str]:
         return []
 
 
-def wait_changed(home: str, seen: dict[str, DynoState | None], timeout: float) -> dict[str, DynoState | None]:
-    """Wait until a dyno's phase or listening differs from what was ``seen``, at most ``timeout`` seconds; the states
-    now.
-    """
-    deadline, pause = time.monotonic() + timeout, 0.001
-    while True:
-        now = {dyno_id: describe(home, dyno_id) for dyno_id in seen}
-        if any(_mark(now[dyno_id]) != _mark(seen[dyno_id]) for dyno_id in seen) or time.monotonic() >= deadline:
-            return now
-        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-        pause = min(0.01, pause * 1.5)
-
-
-def _mark(it: DynoState | None) -> tuple[object, ...] | None:
-    return (it.phase, it.listening) if it else None
-
-
 def _active(home: str, dyno_id: str) -> int:
     try:
-        with open(os.path.join(home, DYNOS, dyno_id, state.COUNTER), "rb", buffering=0) as file:
+        with open(os.path.join(folder(home, dyno_id), state.COUNTER), "rb", buffering=0) as file:
             return int(struct.unpack(state.COUNTER_FORMAT, file.read(4))[0])
     except (OSError, struct.error):
         return 0

@@ -24,7 +24,7 @@ from greenroom.basics import unixsock
 from greenroom.basics.errors import GreenroomError
 from greenroom.engine.errors import EngineError
 from greenroom.engine.local import cgroups, folders, plan, protocol, state_reader, uids
-from greenroom.engine.local.operations import Keeper
+from greenroom.engine.local.operations import Operations
 from greenroom.engine.local.plan import Place
 
 CLIENTS = 64
@@ -36,17 +36,17 @@ _IDLE_SECONDS = 60.0
 class Supervisor:
     """The service on ``<home>/run/supervisor.sock``."""
 
-    def __init__(self, place: Place, keeper: Keeper) -> None:
-        self._place, self._keeper = place, keeper
+    def __init__(self, place: Place, operations: Operations) -> None:
+        self._place, self._operations = place, operations
         self._room = threading.Semaphore(CLIENTS)
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "ping": lambda it: keeper.about(),
-            "start": lambda it: keeper.start(protocol.spec_from_wire(it.get("spec"))),
-            "describe": lambda it: keeper.describe(plan.check_id(it.get("id"))),
-            "list": lambda it: keeper.list(),
-            "signal": lambda it: keeper.signal(plan.check_id(it.get("id")), it.get("name")),
-            "forget": lambda it: keeper.forget(plan.check_id(it.get("id"))),
-            "discard": lambda it: keeper.discard(plan.check_made(it.get("folder"))),
+            "ping": lambda it: operations.about(),
+            "start": lambda it: operations.start(protocol.spec_from_wire(it.get("spec"))),
+            "describe": lambda it: operations.describe(plan.check_id(it.get("id"))),
+            "list": lambda it: operations.list(),
+            "signal": lambda it: operations.signal(plan.check_id(it.get("id")), it.get("name")),
+            "forget": lambda it: operations.forget(plan.check_id(it.get("id"))),
+            "discard": lambda it: operations.discard(plan.check_made(it.get("folder"))),
         }
 
     def serve(self, woken: int) -> None:
@@ -61,7 +61,7 @@ class Supervisor:
         if self._place.root:
             os.chown(path, 0, self._place.group)
         os.chmod(path, 0o660 if self._place.root else 0o600)
-        about = self._keeper.about()
+        about = self._operations.about()
         print(f"supervisor: ready, pid {about['pid']}, {about['mode']}, cgroups: {about['cgroups']}", flush=True)
         for problem in about["problems"]:
             print(f"supervisor: {problem}", file=sys.stderr, flush=True)
@@ -227,10 +227,10 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(signal.SIGCHLD, _reap)
         signal.signal(signal.SIGTERM, _leave)
         signal.signal(signal.SIGINT, _leave)
-        keeper = Keeper(place, groups, lacking)
-        keeper.sweep()
+        operations = Operations(place, groups, lacking)
+        operations.sweep()
         try:
-            Supervisor(place, keeper).serve(woken)
+            Supervisor(place, operations).serve(woken)
         finally:
             os.unlink(place.path(protocol.SOCKET))
             if groups:

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
-from greenroom.basics import unixsock
 from greenroom.basics.errors import NotFoundError
+from greenroom.engine.contract import Attachment, Engine
+from greenroom.engine.errors import NotReadyError, NotWaitingError, OutputGoneError
 from greenroom.entrypoints.streams.rules import HELLO, Escaped, Hello, Piped, Terminal, marker_line
 from greenroom.entrypoints.streams.tls import RECORD, TlsConnection
 
@@ -32,10 +31,6 @@ PATIENCE = 10.0
 QUIET = 0.3
 LOOK = 1.0
 UNKNOWN_CODE = 255
-RESUME, WORD = "resume.sock", 8
-"""The engine's door for clients that come back or say how they part, and the bytes of a word there."""
-LEAVES = LOST = b"\xff" * WORD
-HAS_ALL = b"\xff" * (WORD - 1) + b"\xfe"
 DYNO = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
 
 
@@ -46,10 +41,10 @@ class OutputLostError(NotFoundError):
 class Meeting:
     """payload: ``{"dyno": engine id, "tty": bool, "marker": bool}`` of the signed reference."""
 
-    def __init__(self, home: Path, connection: TlsConnection, payload: dict[str, Any], hello: Hello) -> None:
+    def __init__(self, engine: Engine, connection: TlsConnection, payload: dict[str, Any], hello: Hello) -> None:
         if not DYNO.match(str(payload.get("dyno"))):
             raise NotFoundError("The reference names no dyno.")
-        self.folder = home / "run" / "dynos" / payload["dyno"]
+        self.engine, self.dyno = engine, str(payload["dyno"])
         self.connection = connection
         self.wants_marker = bool(payload.get("marker"))
         self.hello = hello
@@ -70,14 +65,14 @@ class Meeting:
                 await asyncio.wait({feeding, showing}, return_when=asyncio.FIRST_COMPLETED)
                 whole = showing.done()
                 if not whole and feeding.exception() is None:
-                    await asyncio.to_thread(_say, self.folder, LEAVES)
+                    await asyncio.to_thread(self.engine.detach, self.dyno, complete=False)
                 if whole:
                     showing.result()
                     await self._part(feeding)
             finally:
                 await _end(feeding, showing)
         if whole and await self.connection.finish():
-            await asyncio.to_thread(_say, self.folder, HAS_ALL)
+            await asyncio.to_thread(self.engine.detach, self.dyno, complete=True)
 
     async def _attach(self) -> socket.socket:
         """The dyno's socket; it may need a moment to be there, and it is there for one client only.
@@ -87,43 +82,33 @@ class Meeting:
         of its input has still printed something.
         """
         if self.hello.seen >= 0:
-            return await asyncio.to_thread(self._come_back)
+            found = await self._come_back()
+        else:
+            found = await self._first()
+        found.sock.setblocking(False)
+        return found.sock
+
+    async def _first(self) -> Attachment:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                sock = await asyncio.to_thread(unixsock.connect, self.folder / "attach.sock", timeout=5.0)
-                break
-            except OSError as error:
-                state = _state(self.folder)
-                if state.get("phase", "starting") != "starting" or time.monotonic() > deadline:
+                return await asyncio.to_thread(self.engine.attach, self.dyno)
+            except (NotReadyError, NotWaitingError) as error:
+                if isinstance(error, NotWaitingError) or time.monotonic() > deadline:
                     hint = "each link is good for one client"
                     raise NotFoundError("The dyno waits for nobody.", hint=hint) from error
                 await asyncio.sleep(0.02)
-        sock.setblocking(False)
-        return sock
 
-    def _come_back(self) -> socket.socket:
-        """The dyno's other door: a client that was lost says what it has seen, and hears how much of its input has
-        come.
-        """
+    async def _come_back(self) -> Attachment:
+        """A client that was lost says what it has seen, and hears how much of its input has come."""
         try:
-            sock = unixsock.connect(self.folder / RESUME, timeout=5.0)
-        except (FileNotFoundError, ConnectionRefusedError) as error:
+            found = await asyncio.to_thread(self.engine.attach, self.dyno, seen=self.hello.seen)
+        except NotWaitingError as error:
             raise NotFoundError("The dyno waits for nobody.", hint="it has ended") from error
-        try:
-            sock.sendall(self.hello.seen.to_bytes(WORD, "big"))
-            taken = sock.recv(WORD)
-            if len(taken) != WORD:
-                raise ConnectionResetError("the dyno closed its door meanwhile")  # if it has ended, the next try tells
-        except OSError:
-            sock.close()
-            raise
-        if taken == LOST:
-            sock.close()
-            raise OutputLostError("Output that the client has not seen is not kept any more.")
-        self._greeting = HELLO.rstrip() + f" {int.from_bytes(taken, 'big')}\r\n".encode()
-        sock.setblocking(False)
-        return sock
+        except OutputGoneError as error:
+            raise OutputLostError("Output that the client has not seen is not kept any more.") from error
+        self._greeting = HELLO.rstrip() + f" {found.received}\r\n".encode()
+        return found
 
     async def _show(self, dyno: socket.socket) -> None:
         """The dyno's output to the client until the dyno has ended."""
@@ -172,10 +157,10 @@ class Meeting:
     async def _exit_code(self) -> int:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            state = _state(self.folder)
-            if state.get("phase") in ("exited", "lost"):
-                code = state.get("exit_code")
-                return UNKNOWN_CODE if code is None else int(code)
+            state = await asyncio.to_thread(self.engine.describe, self.dyno)
+            if state is None or state.ended:
+                code = state.exit_code if state else None
+                return UNKNOWN_CODE if code is None else code
             await asyncio.sleep(0.02)
         return UNKNOWN_CODE
 
@@ -197,22 +182,7 @@ def _say_end(dyno: socket.socket) -> None:
         dyno.shutdown(socket.SHUT_WR)
 
 
-def _say(folder: Path, word: bytes) -> None:
-    with contextlib.suppress(OSError), unixsock.connect(folder / RESUME, timeout=5.0) as sock:
-        sock.sendall(word)
-
-
 async def _end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _state(folder: Path) -> dict[str, Any]:
-    """What the engine has written down about the dyno; nothing when it has been forgotten."""
-    try:
-        return json.loads((folder / "state.json").read_bytes())
-    except FileNotFoundError:
-        return {} if folder.is_dir() else {"phase": "lost"}
-    except ValueError:
-        return {}

@@ -12,11 +12,11 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 from greenroom.basics import signing
 from greenroom.basics.errors import GreenroomError, NotFoundError
 from greenroom.basics.waiting_limits import Crowd
+from greenroom.engine.contract import Engine
 from greenroom.entrypoints.streams import rules
 from greenroom.entrypoints.streams.attached import Meeting, OutputLostError
 from greenroom.entrypoints.streams.link_holders import BusyError, Holders, Shares
@@ -35,9 +35,9 @@ MEETINGS, MEETINGS_EACH = 256, 32
 """Attached dynos of one installation, and those of one account."""
 
 
-async def serve(home: Path, key: str, host: str, port: int, ssl_context: ssl.SSLContext, holders: Holders) -> None:
+async def serve(engine: Engine, key: str, host: str, port: int, ssl_context: ssl.SSLContext, holders: Holders) -> None:
     """Run until cancelled. Raises OSError when the port is taken."""
-    hall = Hall(home, key, server_context(ssl_context), holders)
+    hall = Hall(engine, key, server_context(ssl_context), holders)
     server = await asyncio.start_server(hall.enter, host, port, limit=PIECE)
     try:
         await (
@@ -70,8 +70,8 @@ class Doorman:
 class Hall:
     """Where clients come in."""
 
-    def __init__(self, home: Path, key: str, context: ssl.SSLContext, holders: Holders) -> None:
-        self.home, self.key, self.context, self.holders = home, key, context, holders
+    def __init__(self, engine: Engine, key: str, context: ssl.SSLContext, holders: Holders) -> None:
+        self.engine, self.key, self.context, self.holders = engine, key, context, holders
         self.doorman = Doorman()
         self.strangers = Crowd(EACH, STRANGERS)
         self.meetings, self.shares = 0, Shares(MEETINGS_EACH, "attached dynos")
@@ -125,7 +125,7 @@ class Hall:
             task = asyncio.current_task()
             assert task is not None
             with self.shares.one(holder.account), self.holders.watch(holder, task.cancel):
-                await Meeting(self.home, connection, payload, hello).hold()
+                await Meeting(self.engine, connection, payload, hello).hold()
         except BusyError as error:
             await _refuse(connection, payload, hello, error)
             raise

@@ -273,7 +273,7 @@ class Driver:
     def _copy(self, row: TestRun, run: CheckRun, ended: bool) -> None:
         while True:
             before = row.place
-            text, place = dyno_output.new_lines(self.home, f"test-{run.id.hex}", before, ended)
+            text, place = dyno_output.new_lines(self.engine, f"test-{run.id.hex}", before, ended)
             if place != before:
                 if text:
                     transcript.append(self.home / row.output, text)

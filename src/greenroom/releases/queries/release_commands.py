@@ -14,11 +14,10 @@ from greenroom.addons import queries as addons
 from greenroom.addons.rules.access import role_for
 from greenroom.apps.queries import default_domain
 from greenroom.basics import clock
-from greenroom.buildpacks.drivers import host_limits
 from greenroom.buildpacks.rules.dyno_environment import command_argv, runtime_env
 from greenroom.buildpacks.rules.release_commands import ReleaseCommand, migrates, release_commands
 from greenroom.config_vars.queries import values
-from greenroom.engine.contract import DynoSpec, Limits
+from greenroom.engine.contract import Capacity, DynoSpec, Limits
 from greenroom.releases.models import Release
 from greenroom.releases.rules import COMMAND_SECONDS
 from greenroom.slugs.models import Slug
@@ -47,7 +46,13 @@ def dyno_id(release: Release, command: ReleaseCommand, attempt: int = 0) -> str:
 
 
 def spec(
-    *, release: Release, command: ReleaseCommand, home: Path, attempt: int = 0, memory_mb: int = MEMORY_MB
+    *,
+    release: Release,
+    command: ReleaseCommand,
+    home: Path,
+    capacity: Capacity,
+    attempt: int = 0,
+    memory_mb: int = MEMORY_MB,
 ) -> DynoSpec:
     """The engine's order: the new slug with the release's config vars, no port, 60 minutes at most. Its output is kept
     and logged.
@@ -64,7 +69,7 @@ def spec(
         env=runtime_env(
             config=addons.environment(values(release.config, home), app=release.app, home=home, access=role),
             process=process,
-            **host_limits.capacity(memory_mb),
+            **capacity.of(memory_mb),
             facts=facts(release, slug) | {"HEROKU_DYNO_ID": str(uuid.uuid5(release.id, process))},
             manager=slug.manifest.get("package_manager", ""),
         ),

@@ -1,14 +1,12 @@
-"""What this host gives to one dyno: its memory limit as far as the host can keep it, and how many cores it may use.
-
-Reads the kernel's files; starts nothing. What is computed of it (WEB_CONCURRENCY) stands in ``runtime``.
-"""
+"""Memory and cores that this host has for dynos. Reads the kernel's files; starts nothing."""
 
 from __future__ import annotations
 
 import math
 import os
 from pathlib import Path
-from typing import TypedDict
+
+from greenroom.engine.contract import Capacity
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
@@ -19,22 +17,12 @@ UNLIMITED = 1024**4
 _MB = 1024**2
 
 
-class Capacity(TypedDict):
-    """Megabytes and cores of one dyno."""
-
-    memory_mb: int
-    cores: int
-
-
-def capacity(memory_mb: int, *, cgroups: Path = CGROUPS, meminfo: Path = MEMINFO) -> Capacity:
-    """What a dyno really has, for ``runtime.runtime_env``.
-
-    memory_mb: the limit that the engine sets for the dyno (cgroup version 1 or 2), or less where a control group around
-    the engine or the
-    machine itself has less. cores: those that this process may use, a quota of a control group counts.
+def measured(*, cgroups: Path = CGROUPS, meminfo: Path = MEMINFO) -> Capacity:
+    """The memory that a control group around the engine (version 1 or 2) or the machine itself has, whichever is less,
+    and the cores that this process may use; a quota of a control group counts.
     """
-    known = [memory_mb, *_limits(cgroups), *_physical(meminfo)]
-    return {"memory_mb": min(known), "cores": _cores(cgroups)}
+    known = [*_limits(cgroups), *_physical(meminfo)]
+    return Capacity(memory_mb=min(known, default=0), cores=_cores(cgroups))
 
 
 def _limits(cgroups: Path) -> list[int]:

@@ -11,7 +11,7 @@ import os
 import stat
 
 
-def lay(layers: list[str], upper: str) -> None:
+def make(layers: list[str], upper: str) -> None:
     """Make in ``upper`` each folder of ``layers`` (the lowest first) that another user owns. Repeatable. Raises
     OSError.
     """

@@ -1,0 +1,57 @@
+"""Reads what a dyno left in a folder of this machine. Its owner may have put anything there: no link is followed.
+
+For engines whose files are, or have been brought, on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def read_file(top: str | os.PathLike[str], name: str, limit: int) -> bytes | None:
+    """A plain file below ``top``; None when there is none, on a link or ``..`` in the name, and above ``limit``
+    bytes.
+    """
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return None
+    try:
+        here = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        for index, part in enumerate(parts):
+            inner = os.open(part, _FILE if index == len(parts) - 1 else _FOLDER, dir_fd=here)
+            os.close(here)
+            here = inner
+        if not stat.S_ISREG(os.fstat(here).st_mode):
+            return None
+        data = _read(here, limit + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(here)
+    return data if len(data) <= limit else None
+
+
+def _read(fd: int, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size and (piece := os.read(fd, size - len(data))):
+        data += piece
+    return bytes(data)
+
+
+def read_piece(path: str | os.PathLike[str], offset: int, limit: int) -> tuple[bytes, int]:
+    """At most ``limit`` bytes of a growing file from ``offset`` on, and its size; (b"", 0) when it is not there."""
+    try:
+        fd = os.open(path, _FILE)
+    except OSError:
+        return b"", 0
+    try:
+        return os.pread(fd, limit, offset), os.fstat(fd).st_size
+    finally:
+        os.close(fd)
