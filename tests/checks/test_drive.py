@@ -525,7 +525,7 @@ def test_ended_dynos_and_their_databases_are_swept_away(play):
     play.engine.end(play.test_id, OK)
     play.tests()
     scanned(play, CLEAN)
-    name = steps.postgres._throwaway_name(play.test_id)
+    name = throwaways._name_for(play.test_id)
     with server.connect() as connection:
         assert server.database_exists(connection, name)
         assert steps.sweep(engine=play.engine) == 2
