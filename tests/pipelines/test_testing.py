@@ -89,7 +89,7 @@ def test_an_upload_is_built_tested_and_told_and_says_nothing_of_the_commit_that_
     assert row.state == "running"
     assert not transcript.is_closed(home / row.setup)
     monkeypatch.setattr(
-        test_runs.checks,
+        test_runs.check_steps,
         "advance_tests",
         lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"),
     )
@@ -264,7 +264,7 @@ def test_the_tests_of_a_cancelled_run_are_killed_and_a_pushs_run_is_not_cancelle
 ):
     ended(monkeypatch, "succeeded", serving.slug)
     monkeypatch.setattr(
-        test_runs.checks,
+        test_runs.check_steps,
         "advance_tests",
         lambda *, run, **_: run.status == "queued" and move(run, status="in_progress"),
     )
