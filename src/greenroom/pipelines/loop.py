@@ -11,6 +11,7 @@ from pathlib import Path
 
 from greenroom.basics import clock
 from greenroom.engine.contract import Engine
+from greenroom.pipelines import queries
 from greenroom.pipelines.actions import review_apps, test_runs
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Loop:
     def turn(self) -> bool:
         """Whether there is more to do soon."""
         busy = test_runs.number_new(home=self.home) > 0
-        for row in test_runs.open_runs():
+        for row in queries.open_test_runs():
             busy = (
                 self._guarded(
                     row.pk, f"test run {row.number} of {row.pipeline.name}", lambda row=row: self.tests.advance(row)

@@ -17,7 +17,7 @@ from greenroom.basics.ids import is_uuid
 from greenroom.config_vars.drivers.sealed_maps import open_map
 from greenroom.deliveries.models import Delivery
 from greenroom.pipelines import rules
-from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig
+from greenroom.pipelines.models import Coupling, Pipeline, Promotion, PromotionTarget, StageConfig, TestRun
 
 
 def visible(actor: Actor) -> QuerySet[Pipeline]:
@@ -184,3 +184,12 @@ def promotion_status(rows: list[tuple[str, str]]) -> str:
 def stages(rows: list[Coupling]) -> dict[str, str]:
     """name -> stage."""
     return {row.app.name: row.stage for row in rows}
+
+
+def open_test_runs() -> QuerySet[TestRun]:
+    """Test runs that are not over as far as their files say, oldest first."""
+    return (
+        TestRun.objects.filter(told=False)
+        .select_related("app", "build__slug", "check_run", "account", "pipeline")
+        .order_by("created_at")
+    )

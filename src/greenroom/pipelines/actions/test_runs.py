@@ -393,12 +393,3 @@ def sweep(home: Path, *, now: float) -> list[str]:
             path.with_name(f"{path.name}{transcript.DONE}").unlink(missing_ok=True)
             removed.append(path.name)
     return removed
-
-
-def open_runs() -> QuerySet[TestRun]:
-    """Test runs that are not over as far as their files say, oldest first."""
-    return (
-        TestRun.objects.filter(told=False)
-        .select_related("app", "build__slug", "check_run", "account", "pipeline")
-        .order_by("created_at")
-    )
