@@ -27,23 +27,23 @@ PLACES = [
 ]
 INTRODUCTION = """# The Heroku CLI
 
-`eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) at an installation; `greenroom env --token-file
-FILE` takes your own token. `heroku login`, by browser or with `-i`, works as well: `greenroom accounts:password` sets a
-password. A host that the CLI would not accept is refused by `greenroom env --host`, since the CLI would send the token
-to Heroku; a tunnel (`ssh -L`) or a name that contains `localhost` does
+`eval "$(greenroom env)"` points the unmodified CLI ({version} from npm) to an installation;
+`greenroom env --token-file FILE` uses your own token. `heroku login`, by browser or with `-i`, works as well:
+`greenroom accounts:password` sets a password. `greenroom env --host` refuses a host that the CLI does not accept,
+because the CLI would then send the token to Heroku. A tunnel (`ssh -L`) or a name that contains `localhost` works
 ([from another computer](../howto/another-computer.md)).
 
-Written by `python scripts/heroku_cli.py` from the CLI's list of commands and the command lines in the tests; a test
-keeps it up to date. Each command that works has a test with the real CLI, judged by its effect. What is left out and
-asks this installation answers with a text that names what is there instead.
+`python scripts/heroku_cli.py` generates this page from the CLI's list of commands and the command lines in the tests; a
+test keeps it up to date. Each command that works has a test with the real CLI that checks its effect. If a command is
+not available and calls this installation, the error message names the alternative.
 
-**Fixed hosts.** A few commands ask a host of Heroku's whatever the variables say, and send the token there, with the
+**Fixed hosts.** A few commands call a host of Heroku whatever the variables are, and send the token there, with the
 protocol of HEROKU_HOST: `apps:favorites`, `apps:favorites:add`, `notifications`, `dashboard`
 (particleboard.heroku.com, telex.heroku.com), `apps:errors`, `ci:debug`, `pipelines:connect` and the others marked
-below. `greenroom env` sets HEROKU_HOST to the port with TLS, so that the token never leaves in clear: such a command
-ends with ENOTFOUND, a refused connection or a certificate error. With a HEROKU_HOST of your own that begins with
-`http://` it would leave in clear; do not set one. Use `heroku apps`, `heroku logs --tail`, `heroku ps` and `heroku
-run bash` instead.
+below. `greenroom env` sets HEROKU_HOST to the TLS port, so that the token is never sent in clear: such a command
+ends with ENOTFOUND, a refused connection or a certificate error. Do not set a HEROKU_HOST that begins with
+`http://`: the token would then be sent in clear. Use `heroku apps`, `heroku logs --tail`, `heroku ps` and
+`heroku run bash` instead.
 """
 
 
@@ -126,7 +126,7 @@ def page() -> str:
     for command, others in commands().items():
         if command.partition(":")[0] != topic:
             topic = command.partition(":")[0]
-            lines += ["", f"## {topic}", "", "| command | | why | held by |", "|--|--|--|--|"]
+            lines += ["", f"## {topic}", "", "| command | state | note | tested by |", "|--|--|--|--|"]
         state, why = row(command, tests)
         counts[state] += 1
         also = f" ({', '.join(f'`{name}`' for name in others)})" if others else ""
