@@ -48,3 +48,9 @@ def test_every_pool_of_threads_is_listed():
 def test_every_kind_of_dyno_is_named():
     kinds = get_args(contract.Kind)
     assert not [kind for kind in kinds if not re.search(rf"\b{kind}\b", PAGE)]
+
+
+def test_every_verb_of_an_engine_is_listed():
+    first = re.findall(r"^\| (`[^|]+?) \|", PAGE.split("## The engine's contract")[1].split("\n## ")[0], re.MULTILINE)
+    listed = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    assert {name for name in vars(contract.Engine) if not name.startswith("_")} <= listed
