@@ -7,7 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from greenroom.builds.drivers import cache_budget
+from greenroom.deliveries.actions import retention
+from greenroom.deliveries.queries import time_limits
 from greenroom.webhooks import rules
+from greenroom_cli.host import postgres
 from tests.layout.pages import ROOT, pages, paragraphs, table
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -105,3 +109,42 @@ def test_every_make_target_on_a_page_exists():
     named = {match for text in code for match in re.findall(r"^make ([a-z-]+)", text)}
     assert named
     assert named <= targets
+
+
+def defaults() -> dict[str, str]:
+    """Variable -> default, of the calls in project/settings.py and of the constants of the rooms."""
+    found = {
+        "GREENROOM_CACHE_MB": str(cache_budget.BUDGET_MB),
+        "GREENROOM_HEALTH_SECONDS": f"{time_limits.HEALTH:g}",
+        "GREENROOM_WATCH_SECONDS": f"{time_limits.WATCH:g}",
+        "GREENROOM_KEEP_RELEASES": str(retention.KEEP_RELEASES),
+        "GREENROOM_POSTGRES_CONNECTIONS": postgres.SETTINGS["max_connections"],
+    }
+    for call in calls(ROOT / "src" / "greenroom" / "project" / "settings.py"):
+        values = [value.value for value in call.args if isinstance(value, ast.Constant)]
+        if len(values) == 2 and VARIABLE.fullmatch(str(values[0])) and values[1] != "":
+            found[str(values[0])] = str(values[1])
+    return found
+
+
+def test_the_defaults_are_those_of_the_code():
+    rows = {name: cells[0].strip("`") for name, cells in table(SETTINGS, "Of an installation").items()}
+    assert len(defaults()) > 10
+    assert {name: rows[name] for name in defaults()} == defaults()
+
+
+def test_the_limits_of_the_server_are_those_of_the_code():
+    page = pages()["docs/reference/limits.md"]
+    reserved, least = postgres.SETTINGS["reserved_connections"], postgres.LEAST_CONNECTIONS
+    assert f"{postgres.SETTINGS['max_connections']}: {reserved} reserved for the platform" in page
+    assert f"`GREENROOM_POSTGRES_CONNECTIONS` ({least} to 10000)" in page
+    assert f"`GREENROOM_POSTGRES_MEMORY_MB` (at least {postgres.LEAST_MB})" in page
+    assert postgres.SETTINGS["temp_file_limit"] == "1GB"
+    assert "| temporary files of one session | 1 GB |" in page
+
+
+def test_the_limits_of_an_account_are_those_of_the_code():
+    page, given = pages()["docs/reference/limits.md"], defaults()
+    assert re.search(rf"^\| apps per account.* \| {given['GREENROOM_ACCOUNT_APPS']};", page, re.MULTILINE)
+    assert re.search(rf"^\| connections of all .* \| {given['GREENROOM_ACCOUNT_CONNECTIONS']};", page, re.MULTILINE)
+    assert f"| size of one database | {int(given['GREENROOM_DATABASE_MB']):,} MB |" in page
