@@ -1,7 +1,6 @@
-"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack's behaviour, and the tests
-that hold it.
+"""Writes docs/reference/buildpack-conformance.md: each rule of the official Python buildpack, and its tests.
 
-The rules stand in conformance_rules.py beside this file; a test says by ``@pytest.mark.rule("5.3")`` which it holds.
+conformance_rules.py contains the rules. A test names its rules with ``@pytest.mark.rule("5.3")``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ PAGE = ROOT / "docs" / "reference" / "buildpack-conformance.md"
 
 
 def markers() -> dict[str, list[tuple[str, str]]]:
-    """rule -> [(test file, test)], as the markers of the test files say."""
+    """rule -> [(test file, test)], from the markers in the test files."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

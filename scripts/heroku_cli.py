@@ -1,9 +1,7 @@
-"""Writes docs/reference/heroku-cli.md: every command of the Heroku CLI, whether it works here, and the tests that hold
-it.
+"""Writes docs/reference/heroku-cli.md: every command of the Heroku CLI, whether it works here, and its tests.
 
-The list of commands is the CLI's own (tests/contracts/heroku_cli/commands.json, written anew by ``--commands`` from the
-installed CLI); which
-are tested is read from the command lines in the tests; the reasons stand in heroku_cli_reasons.py beside this file.
+The list of commands is the CLI's own (tests/contracts/heroku_cli/commands.json; ``--commands`` updates it from the
+installed CLI). Tested commands are those in the command lines of the tests. heroku_cli_reasons.py contains the reasons.
 """
 
 from __future__ import annotations
@@ -53,7 +51,7 @@ def commands() -> dict[str, list[str]]:
 
 
 def tested() -> dict[str, list[str]]:
-    """command -> ``file: test`` of the tests that type it, by whichever of its names."""
+    """command -> ``file: test`` of the tests that run it, under any of its names."""
     names = {name: command for command, others in commands().items() for name in (command, *others)}
     found: dict[str, list[str]] = defaultdict(list)
     for path in PLACES:
@@ -68,7 +66,7 @@ def tested() -> dict[str, list[str]]:
 
 
 def _tests(module: ast.Module, *, with_steps: bool) -> dict[str, list[ast.FunctionDef]]:
-    """Name of a test -> itself and, for a long story, its steps: the functions of its module that it calls."""
+    """Name of a test -> the test and, for a long story, its steps: the functions of its module that it calls."""
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef) and with_steps}
     tests = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     return {
@@ -83,7 +81,7 @@ def _called(function: ast.FunctionDef) -> set[str]:
 
 
 def _words(function: ast.FunctionDef) -> set[str]:
-    """The words that may be commands: first in what a test hands to a call, after ``heroku``, or with a colon."""
+    """Words that may be commands: the first word of an argument, the word after ``heroku``, or a word with a colon."""
     words = set()
     handed = {id(part) for call in ast.walk(function) if isinstance(call, ast.Call) for part in _handed(call)}
     for part in ast.walk(function):
@@ -97,7 +95,7 @@ def _words(function: ast.FunctionDef) -> set[str]:
 
 
 def _handed(call: ast.Call) -> list[ast.AST]:
-    """What stands in a call's first argument; in every one of a call that starts the CLI at a terminal."""
+    """The first argument of a call; all arguments of a call that starts the CLI at a terminal."""
     terminal = isinstance(call.func, ast.Name) and call.func.id == "Terminal"
     return [part for argument in (call.args if terminal else call.args[:1]) for part in ast.walk(argument)]
 
@@ -108,14 +106,14 @@ def _reason(table: dict[str, str], command: str) -> str:
 
 
 def row(command: str, tests: dict[str, list[str]]) -> tuple[str, str]:
-    """(works, partly, local or not; why). ValueError for a command of which nothing is known."""
+    """(works, partly, local or not; the reason). ValueError for a command without a test and without a reason."""
     reason, held = _reason(NOT, command), command in tests
     if reason:
         return ("local" if reason == LOCAL else "not"), reason
     if held:
         partly = _reason(PARTLY, command)
         return ("partly", partly) if partly else ("works", "")
-    raise ValueError(f"{command}: neither a test types it, nor does heroku_cli_reasons.py say why it does not work")
+    raise ValueError(f"{command}: no test runs it, and heroku_cli_reasons.py has no reason why it does not work")
 
 
 def page() -> str:
@@ -139,7 +137,7 @@ def page() -> str:
 
 
 def write_list() -> None:
-    """The list of commands anew, from the CLI that is installed."""
+    """Update the list of commands from the installed CLI."""
     manifest = json.loads(MANIFEST.read_text())
     rows = {
         name: sorted({*(row.get("aliases") or []), *(row.get("hiddenAliases") or [])})

@@ -1,5 +1,5 @@
 """Writes docs/reference/permissions.md: each route of the API with the role and the scope that it needs, from the route
-table itself.
+table.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ them, and another test calls each route as each role and with each scope.
 
 
 def need(row: Any) -> tuple[str, str]:
-    """(lowest role, what the token must grant) of a route; of several permissions the strictest role and the widest
-    grant.
+    """(lowest role, permission that the token must grant) of a route. For several permissions, the strictest role and
+    the widest permission.
     """
     from greenroom.apps.rules import ACCOUNT_SCOPES, ADMIN_SCOPES, PERMISSIONS, RANK
 
@@ -53,7 +53,7 @@ def need(row: Any) -> tuple[str, str]:
 
 
 def granting(needed: str) -> list[str]:
-    """The scopes whose tokens grant it, in the order of their list."""
+    """The scopes that grant it, in the order of their list."""
     from greenroom.accounts.rules import GRANTS, SCOPES
 
     return [scope for scope in SCOPES if not needed or needed in GRANTS[scope]]
