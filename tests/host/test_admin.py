@@ -64,11 +64,11 @@ def test_an_external_database_is_asked_for(place):
 
 
 def test_a_home_that_is_none_and_a_key_that_cannot_be_read_are_named(place):
-    with pytest.raises(PlatformError, match="There is no installation in"):
+    with pytest.raises(PlatformError, match="No installation found in"):
         admin.variables({"GREENROOM_HOME": str(place)})
     installed(place, "embedded")
     (place / "keys" / "secret.key").unlink()
-    with pytest.raises(PlatformError, match=r"secret\.key cannot be read"):
+    with pytest.raises(PlatformError, match=r"Cannot read .*secret\.key"):
         admin.variables({"GREENROOM_HOME": str(place)})
 
 
