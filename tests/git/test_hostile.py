@@ -100,8 +100,8 @@ def test_a_push_of_thousands_of_refs_is_refused_before_git_works_on_it(alices, s
     alices.call("update-ref", "--stdin", stdin=lines.encode())
     code, said = alices.push("refs/heads/many*:refs/heads/many*")
     assert code
-    assert "moves more than 500 refs" in said
-    assert "hint: push them in parts" in said
+    assert "updates more than 500 refs" in said
+    assert "hint: push fewer refs at once" in said
     assert size_of(stored) == before
     assert Push.objects.count() == 1
 
@@ -187,7 +187,7 @@ def test_a_submodule_is_not_fetched_and_the_pusher_is_told(alices):
 
 def test_files_in_git_lfs_are_announced(alices):
     alices.commit(".gitattributes", "*.bin filter=lfs diff=lfs\n")
-    assert "Git LFS is not served" in alices.push()[1]
+    assert "Git LFS is not supported" in alices.push()[1]
 
 
 def test_a_tag_must_lead_to_a_commit(alices):
