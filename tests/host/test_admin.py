@@ -77,7 +77,7 @@ def test_the_hint_of_a_pending_migration_runs_as_it_stands(place, monkeypatch):
     installed(place, "external")
     migration = type("Migration", (), {"app_label": "apps", "name": "0099_more"})
     monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [(migration, False)])
-    with pytest.raises(PlatformError, match=r"1 migrations of Greenroom itself are pending: apps\.0099_more") as error:
+    with pytest.raises(PlatformError, match=r"1 migrations of Greenroom are pending: apps\.0099_more") as error:
         bootstrap._schema({"postgres": "external"}, place)
     command = re.search(r"GREENROOM_HOME=.* greenroom-admin migrate", error.value.hint)[0]
     (setting, *words) = shlex.split(command)
