@@ -187,7 +187,7 @@ def test_a_submodule_is_not_fetched_and_the_pusher_is_told(alices):
 
 def test_files_in_git_lfs_are_announced(alices):
     alices.commit(".gitattributes", "*.bin filter=lfs diff=lfs\n")
-    assert "Git LFS is not supported" in alices.push()[1]
+    assert "Git LFS is not served" in alices.push()[1]
 
 
 def test_a_tag_must_lead_to_a_commit(alices):
