@@ -58,7 +58,7 @@ def test_what_is_not_set_is_what_greenroom_up_gives(place, monkeypatch, given):
 
 def test_an_external_database_is_asked_for(place):
     installed(place, "external")
-    with pytest.raises(PlatformError, match="keeps its data in an external PostgreSQL") as error:
+    with pytest.raises(PlatformError, match="uses an external PostgreSQL") as error:
         admin.variables({"GREENROOM_HOME": str(place)})
     assert "export DATABASE_URL=" in error.value.hint
 
