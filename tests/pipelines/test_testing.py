@@ -173,18 +173,18 @@ def test_a_cancelled_run_stays_cancelled_whatever_its_build_becomes(alice, uploa
     test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     driver.advance(stale)
     row = step(driver)
-    assert (row.state, row.message, row.told) == ("cancelled", "alice@example.com cancelled it", True)
+    assert (row.state, row.message, row.told) == ("cancelled", "cancelled by alice@example.com", True)
     assert Build.objects.get().status == "cancelled"
     assert rules.test_status(state=row.state, check="", conclusion="") == "cancelled"
     assert transcript.is_closed(home / row.output)
-    with pytest.raises(ConflictError, match="is over"):
+    with pytest.raises(ConflictError, match="has already ended"):
         test_runs.cancel(actor=alice, row=row, engine=driver.engine)
 
 
 def over(driver, home):
     """The run after its next turn, cancelled for everybody; nothing of it is open."""
     row = step(driver)
-    assert (row.state, row.message, row.told) == ("cancelled", "alice@example.com cancelled it", True)
+    assert (row.state, row.message, row.told) == ("cancelled", "cancelled by alice@example.com", True)
     assert transcript.is_closed(home / row.output)
     assert not Build.objects.filter(status="pending").exists()
     assert not CheckRun.objects.exclude(status="completed").exists()
@@ -198,7 +198,7 @@ def test_a_run_that_is_cancelled_before_its_build_begins_gets_none(alice, upload
     test_runs.cancel(actor=alice, row=upload, engine=driver.engine)
     driver.advance(stale)
     assert not Build.objects.exists()
-    assert read(home, over(driver, home).output) == "-----> alice@example.com cancelled it\n"
+    assert read(home, over(driver, home).output) == "-----> cancelled by alice@example.com\n"
 
 
 def test_a_run_that_is_cancelled_as_its_build_succeeds_gets_no_check_run(
@@ -249,7 +249,7 @@ def test_a_run_whose_tests_end_at_that_moment_is_over_and_not_cancelled(alice, u
     ended(monkeypatch, "succeeded", serving.slug)
     row = step(driver)
     monkeypatch.setattr(test_runs.checks, "cancel", lambda **_: [])
-    with pytest.raises(ConflictError, match="is over"):
+    with pytest.raises(ConflictError, match="has already ended"):
         test_runs.cancel(actor=alice, row=row, engine=driver.engine)
     assert TestRun.objects.get().state == "running"
 
