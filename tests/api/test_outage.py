@@ -22,7 +22,7 @@ def quick(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_read_whose_connection_was_killed_is_answered(alice, shop, monkeypatch):
-    client, real, killed = client_of(alice), routing.limits.spend, []
+    client, real, killed = client_of(alice), routing.rate_limits.spend, []
 
     def kill_once(*words):
         if not killed:
@@ -31,7 +31,7 @@ def test_a_read_whose_connection_was_killed_is_answered(alice, shop, monkeypatch
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return real(*words)
 
-    monkeypatch.setattr(routing.limits, "spend", kill_once)
+    monkeypatch.setattr(routing.rate_limits, "spend", kill_once)
     assert client.get("/apps/shop").json()["name"] == "shop"
     assert killed
 

@@ -74,13 +74,18 @@ def test_colours_stay_when_asked_for():
     assert printable(COLOUR) == output.clean(COLOUR) == "red"
 
 
-def test_an_unfinished_title_hides_no_further_line():
-    assert printable("a\x1b]0;never ended\nb") == "a\nb"
+@pytest.mark.parametrize(("one_line", "shown"), [(False, "a0;never ended\nb"), (True, "a0;never ended b")])
+def test_an_unfinished_title_hides_no_text(one_line, shown):
+    assert printable("a\x1b]0;never ended\nb", one_line=one_line) == shown
 
 
-@pytest.mark.parametrize("cut", ["\x1b", "\x1b[", "\x1b[1;", "\x1b]0;ti", "\x9b3", "\x1bP"])
+@pytest.mark.parametrize("cut", ["\x1b", "\x1b[", "\x1b[1;", "\x9b3", "\x1bP"])
 def test_a_sequence_that_is_cut_off_goes_as_well(cut):
     assert printable(f"shown{cut}") == "shown"
+
+
+def test_badly_decoded_quotation_marks_hide_no_text():
+    assert printable("a \xe2\x80\x9cbonus\xe2\x80\x9d of 4711") == "a \xe2bonus\xe2 of 4711"
 
 
 def test_a_limit_counts_what_is_shown():

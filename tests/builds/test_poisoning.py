@@ -294,17 +294,17 @@ def test_a_shared_environment_holds_what_its_packages_list_and_nothing_else(tmp_
     )
     for name, text in files.items():
         (folder / name).write_text(text)
-    with pytest.raises(verify.frame.Failed, match=f"{why}$") if why else contextlib.nullcontext() as raised:
+    with pytest.raises(verify.common.Failed, match=f"{why}$") if why else contextlib.nullcontext() as raised:
         verify.check(str(folder), empty)
-    assert not why or raised.value.code == verify.frame.DOUBT
+    assert not why or raised.value.code == verify.common.DOUBT
 
 
 @pytest.mark.parametrize(
     ("rows", "code"),
     [
         (["tests/__init__.py,sha256=HASH,1", "tests/__init__.py,sha256=HASH,1"], None),
-        (["tests/__init__.py,sha256=HASH,1", "tests/__init__.py,sha256=OTHER,1"], verify.frame.CONFLICT),
-        (["tests/__init__.py,,"], verify.frame.CONFLICT),
+        (["tests/__init__.py,sha256=HASH,1", "tests/__init__.py,sha256=OTHER,1"], verify.common.CONFLICT),
+        (["tests/__init__.py,,"], verify.common.CONFLICT),
     ],
 )
 def test_packages_that_write_the_same_file_are_no_tampering(tmp_path, rows, code):
@@ -315,7 +315,7 @@ def test_packages_that_write_the_same_file_are_no_tampering(tmp_path, rows, code
         info = site / f"p{number}-1.dist-info"
         info.mkdir()
         (info / "RECORD").write_text(f"{info.name}/RECORD,,\n{row.replace('HASH', digest)}\n")
-    with pytest.raises(verify.frame.Failed) if code else contextlib.nullcontext() as raised:
+    with pytest.raises(verify.common.Failed) if code else contextlib.nullcontext() as raised:
         verify.check(str(tmp_path / "env"), {})
     assert not code or raised.value.code == code
 

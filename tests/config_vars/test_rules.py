@@ -34,7 +34,7 @@ def test_one_change_names_what_it_set_and_removed():
 
 def test_missing_keys_are_named_with_the_command_that_sets_them():
     gaps = missing({"SECRET_KEY": "Django needs it", "DATABASE_URL": "its database"}, ["DATABASE_URL"])
-    text, hint = refusal("shop", gaps)
+    text, hint = refusal("shop", gaps, {})
     assert "SECRET_KEY" in text
     assert hint == "greenroom config:set SECRET_KEY=... -a shop"
 

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.addons.postgres import actions as databases
+from greenroom.addons import actions as addons
 from greenroom.app_migrations.actions import rehearsals
-from greenroom.app_migrations.loop import MigrationTurn, RehearsalTurn
+from greenroom.app_migrations.loop import Loop as MigrationTurn
+from greenroom.app_migrations.loop.rehearsals import Loop as RehearsalTurn
 from greenroom.app_migrations.models import MigrationState, Rehearsal
 from greenroom.apps import actions as apps
 from greenroom.basics import unixsock
 from greenroom.config_vars.actions import write
-from greenroom.deliveries.loop import DeliveryLoop
+from greenroom.deliveries.loop import Loop as DeliveryLoop
 from greenroom.deliveries.models import Delivery
 from greenroom.dynos import actions as dynos
-from greenroom.dynos.loop import DynoLoop
+from greenroom.dynos.loop import Loop as DynoLoop
 from greenroom.engine.errors import NotReadyError
 from greenroom.git.models import Push
 from greenroom.project import drivers
@@ -159,10 +160,10 @@ def world(alice, engine_home, server, settings, monkeypatch):
     monkeypatch.setattr("greenroom.router.actions.render", lambda **_: False)
     world = World(alice, engine_home, settings.INSTALLATION)
     assert isinstance(world.engine, ToyEngine)
-    addon, values = databases.provision(actor=alice, app=world.app, home=engine_home)
+    addon, values = addons.provision(actor=alice, app=world.app, home=engine_home, kind="postgres")
     write(app=world.app, home=engine_home, values={"SECRET_KEY": "x" * 50, **values}, actor=alice)
     yield world
-    databases.deprovision(addon=addon)
+    addons.deprovision(addon=addon, home=engine_home)
 
 
 def test_the_second_engine_carries_a_delivery_a_run_and_a_rehearsal(world):

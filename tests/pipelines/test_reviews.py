@@ -116,7 +116,7 @@ def test_it_follows_its_branch_even_when_that_was_rewritten(alice, pipe, shop, h
 @pytest.mark.parametrize("point", ["create_app", "lend", "move_branch"])
 def test_a_kill_at_any_point_costs_nothing(alice, pipe, home, branch, driver, monkeypatch, point):
     review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
-    place = review_apps.deliveries if point == "create_app" else review_apps.moves
+    place = review_apps.deliveries if point == "create_app" else review_apps.platform_pushes
     monkeypatch.setattr(place, point, lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         again(driver)
@@ -293,10 +293,10 @@ def test_a_conflict_is_said_and_tried_again(alice, pipe, home, branch, driver, m
 
     review_apps.begin(actor=alice, pipeline=pipe, branch=BRANCH, home=home)
     again(driver)
-    monkeypatch.setattr(review_apps.moves, "move_branch", move_branch)
+    monkeypatch.setattr(review_apps.platform_pushes, "move_branch", move_branch)
     with pytest.raises(ConflictError):
         again(driver)
     row = ReviewApp.objects.get()
     assert (row.state, row.sha, row.message) == ("creating", "", "it is being pushed to")
-    monkeypatch.setattr(review_apps.moves, "move_branch", moves_branch)
+    monkeypatch.setattr(review_apps.platform_pushes, "move_branch", moves_branch)
     assert again(driver).sha == branch

@@ -5,7 +5,7 @@ It recognises errors by their PEP 249 names, which Django and psycopg share, and
 
 from __future__ import annotations
 
-from greenroom.basics.errors import ConflictError, GreenroomError, PlatformError
+from greenroom.basics.errors import ConflictError, GreenroomError, NotFoundError, PlatformError
 
 SAFE = "-c search_path=pg_catalog"
 """An option for each session of the platform: no name is taken from a tenant's schema, whatever the search_path of the
@@ -61,6 +61,12 @@ class MetError(ConflictError):
 
 def judged(error: BaseException) -> GreenroomError | None:
     """Return the answer to an error of psycopg or Django; None for all others, which are Greenroom's own faults."""
+    if type(error).__qualname__ == "App.DoesNotExist":  # of a row that was read before its app was destroyed
+        return NotFoundError(
+            "Couldn't find that app: it was destroyed meanwhile.",
+            hint="heroku apps lists the apps that you may see",
+            resource="app",
+        )
     names = {kind.__name__ for kind in type(error).__mro__}
     if not names & {"DatabaseError", "InterfaceError"}:
         return None

@@ -262,7 +262,7 @@ def start(
     """
     _check_startable(dyno, home)
     order = spec(
-        dyno=_with_endpoint(dyno, engine),
+        dyno=note_endpoint(dyno, engine),
         home=home,
         capacity=engine.capacity(),
         extra=extra,
@@ -290,8 +290,8 @@ def _check_startable(dyno: Dyno, home: Path) -> None:
         raise _damaged(dyno, slug, home)
 
 
-def _with_endpoint(dyno: Dyno, engine: Engine) -> Dyno:
-    """The same row; that of a web dyno says where the router finds it."""
+def note_endpoint(dyno: Dyno, engine: Engine) -> Dyno:
+    """The same row. Writes where the router finds a web dyno."""
     if dyno.kind == "web":
         dyno.endpoint = engine.endpoint(dyno.engine_id)
         Dyno.objects.filter(pk=dyno.pk).update(endpoint=dyno.endpoint)

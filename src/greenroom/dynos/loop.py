@@ -82,6 +82,8 @@ class Loop:
         if seen.ended:
             actions.end(dyno=dyno, seen=seen, home=self.home)
             return True
+        if dyno.kind == "web" and not dyno.endpoint:  # started by the worker of an earlier version
+            actions.note_endpoint(dyno, self.engine)
         if dyno.state == "wanted":
             actions.mark(dyno=dyno, state="starting")
         if dyno.state == "starting" and seen.phase == "running" and dyno.kind != "web":

@@ -5,23 +5,26 @@ For engines whose files are, or have been brought, on this machine.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
+_TROUBLE = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_file(top: str | os.PathLike[str], name: str, limit: int) -> bytes | None:
     """A plain file below ``top``; None when there is none, on a link or ``..`` in the name, and above ``limit``
-    bytes.
+    bytes. Raises OSError for trouble of this machine, such as a disk error or too many open files.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts):
         return None
     try:
         here = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        _check(error)
         return None
     try:
         for index, part in enumerate(parts):
@@ -31,11 +34,18 @@ def read_file(top: str | os.PathLike[str], name: str, limit: int) -> bytes | Non
         if not stat.S_ISREG(os.fstat(here).st_mode):
             return None
         data = _read(here, limit + 1)
-    except OSError:
+    except OSError as error:
+        _check(error)
         return None
     finally:
         os.close(here)
     return data if len(data) <= limit else None
+
+
+def _check(error: OSError) -> None:
+    """Raise the trouble of this machine; return for a file that its owner did not leave, or not as a plain file."""
+    if error.errno in _TROUBLE:
+        raise error
 
 
 def _read(fd: int, size: int) -> bytes:
@@ -49,7 +59,8 @@ def read_piece(path: str | os.PathLike[str], offset: int, limit: int) -> tuple[b
     """At most ``limit`` bytes of a growing file from ``offset`` on, and its size; (b"", 0) when it is not there."""
     try:
         fd = os.open(path, _FILE)
-    except OSError:
+    except OSError as error:
+        _check(error)
         return b"", 0
     try:
         return os.pread(fd, limit, offset), os.fstat(fd).st_size

@@ -46,17 +46,26 @@ class Loop:
                 list(pool.map(self._send_in_thread, due))
         else:
             for row in due:
-                self.guard.run(row.pk, f"a webhook of {row.webhook.app.name}", partial(self.send, row))
+                self._send(row)
         events.forget_old()
         return bool(due)
 
     def _send_in_thread(self, row: WebhookDelivery) -> None:
         try:
-            self.send(row)
-        except Exception:
-            log.exception("a webhook of %s could not be told", row.webhook.app.name)
+            self._send(row)
         finally:
             connections.close_all()
+
+    def _send(self, row: WebhookDelivery) -> None:
+        """``send``, where a fault of Greenroom's own ends the attempt too: the next one is not for ever the first."""
+        try:
+            self.send(row)
+        except Exception:
+            log.exception("a webhook of %s could not be sent", row.webhook.app.name)
+            self.guard.run(row.pk, f"a webhook of {row.webhook.app.name}", partial(self._failed, row))
+
+    def _failed(self, row: WebhookDelivery) -> None:
+        deliveries.conclude(row=row, outcome=Outcome(error="internal"))
 
     def send(self, row: WebhookDelivery) -> None:
         """One attempt of a claimed delivery, and how it ended."""

@@ -19,7 +19,7 @@ from greenroom.deliveries.actions import addon_lifecycle as resources
 from greenroom.deliveries.actions import app_lifecycle
 from greenroom.dynos.models import Dyno
 from greenroom.dynos.queries import dyno_specs
-from greenroom.engine.contract import Forward
+from greenroom.engine.contract import Capacity, Forward
 from greenroom.engine.memory import MemoryEngine
 from greenroom.releases.actions import release
 from greenroom.slugs.models import Slug
@@ -29,6 +29,7 @@ from tests.contracts.addons import toy
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[3]
 WAY = Forward(port=7007, socket="run/addons/parrots.sock")
+CAPACITY = Capacity(memory_mb=2048, cores=2)
 SHA = "a" * 40
 
 
@@ -88,7 +89,9 @@ def test_an_add_on_of_a_new_kind_reaches_the_dynos_of_its_app(alice, fresh, home
     )
     spec = {
         kind: dyno_specs.spec(
-            dyno=Dyno(app=fresh, release=row, kind=kind, type=kind, ordinal=1, command="x"), home=home
+            dyno=Dyno(app=fresh, release=row, kind=kind, type=kind, ordinal=1, command="x"),
+            home=home,
+            capacity=CAPACITY,
         )
         for kind in ("web", "run")
     }
@@ -101,10 +104,10 @@ def test_the_gate_gets_a_double_where_the_app_has_one(alice, fresh, home):
     slug, way = deployed(fresh), WAY
     run = checks.begin(app=fresh, sha=SHA, names=["tests"])[0]
     try:
-        spec = testing.spec(run=run, slug=slug, mounts=(), home=home)
+        spec = testing.spec(run=run, slug=slug, mounts=(), home=home, capacity=CAPACITY)
         assert "PARROT_URL" not in spec.env
         adopt(alice, fresh, home)
-        spec = testing.spec(run=run, slug=slug, mounts=(), home=home)
+        spec = testing.spec(run=run, slug=slug, mounts=(), home=home, capacity=CAPACITY)
         assert way in spec.forwards
         assert spec.env["PARROT_URL"].startswith("parrot://127.0.0.1:7007/p")
         assert spec.env["PARROT_WORD"] not in ("", config.values(config.latest(fresh), home)["PARROT_WORD"])

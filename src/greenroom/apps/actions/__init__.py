@@ -72,7 +72,9 @@ def _lock_names() -> None:
 
 def lock_app(pk: UUID) -> App:
     """Lock one app until the transaction ends; its row as it is behind the lock. NotFoundError when it is gone."""
-    row = App.objects.select_for_update(no_key=True, of=("self",)).select_related("owner").filter(pk=pk).first()
+    row = (
+        App.objects.select_for_update(no_key=True).filter(pk=pk).first()
+    )  # no join: its rows may be older than the lock
     if row is None:
         raise queries.gone()
     return row

@@ -99,7 +99,10 @@ def _scripts(home: Path) -> str:
 
 
 def _uv(home: Path) -> str:
-    return _file(home, f"cache/tools/uv-{uv_version()}", Path(find_uv_bin()), "uv", 0o755)
+    def fill(folder: Path) -> None:
+        _copy(Path(find_uv_bin()), folder / "uv", 0o755)
+
+    return f"{_place(home, f'cache/tools/uv-{uv_version()}', fill)}/uv"
 
 
 @lru_cache

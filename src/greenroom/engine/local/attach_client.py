@@ -21,7 +21,9 @@ def first(home: str, dyno_id: str) -> Attachment:
     """The dyno's first client: its process is started now."""
     folder = state_reader.folder(home, dyno_id)
     try:
-        return Attachment(sock=unixsock.connect(os.path.join(folder, attach.NAME), timeout=SECONDS))
+        sock = unixsock.connect(os.path.join(folder, attach.NAME), timeout=SECONDS)
+        sock.settimeout(None)
+        return Attachment(sock=sock)
     except OSError as error:
         values = state_reader.raw(home, dyno_id)
         if (values is None and os.path.isdir(folder)) or (values and values.get("phase") == "starting"):
@@ -47,6 +49,7 @@ def again(home: str, dyno_id: str, seen: int) -> Attachment:
     except BaseException:
         sock.close()
         raise
+    sock.settimeout(None)
     return Attachment(sock=sock, received=int.from_bytes(taken, "big"))
 
 

@@ -40,6 +40,11 @@ def limit(processes: int) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
 
 
+def overlays(order: dict[str, Any]) -> list[Any]:
+    """The overlays of an order whose writes are kept. A supervisor of an earlier version calls them skeletons."""
+    return order.setdefault("overlays", order.get("skeletons", []))
+
+
 def adopt_layers(order: dict[str, Any]) -> None:
     """Show the dyno the layers of its overlays as its own; where the host cannot, have at least the folders belong to
     it.
@@ -48,15 +53,15 @@ def adopt_layers(order: dict[str, Any]) -> None:
         from greenroom.engine.local import idmap  # not in every mode; each shim pays for what it imports
 
         if idmap.adopt(order["adopt"], order["uid"]):
-            order["overlays"] += order["unkept"]
+            overlays(order).extend(order["unkept"])
 
 
 def make_overlay_folders(order: dict[str, Any]) -> None:
     """Have the folders of overlays whose writes are kept belong to the dyno's user. Raises OSError."""
-    if order["overlays"]:
+    if overlays(order):
         from greenroom.engine.local import overlay_folders  # few dynos need it, and each shim pays for what it imports
 
-        for layers, upper in order["overlays"]:
+        for layers, upper in overlays(order):
             overlay_folders.make(layers, upper)
 
 

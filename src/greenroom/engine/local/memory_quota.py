@@ -7,6 +7,7 @@ R14: a process of the dyno was killed, the dyno goes on. R15: the dyno ends for 
 from __future__ import annotations
 
 import os
+from time import monotonic
 
 from greenroom.engine.local import launch
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 COUNT_LOOK, MEASURE_LOOK = 5.0, 0.5
 """Seconds between looks at the kernel's count, and at the memory itself."""
+RECENT = 30.0
+"""Seconds after a counted kill during which exit code 137 of the main process is due to it: the kill may have been its
+own, or that of a child whose code it passes on."""
 EXCEEDED = "Error R14 (Memory quota exceeded)"
 VASTLY_EXCEEDED = "Error R15 (Memory quota vastly exceeded)"
 
@@ -26,7 +30,7 @@ class Quota:
 
     def __init__(self, shim: Shim, oom: int) -> None:
         self._shim, self._oom = shim, oom
-        self._kills = 0
+        self._kills, self._counted = 0, float("-inf")
         self._timer: Timer | None = None
         self._watch()
 
@@ -39,7 +43,9 @@ class Quota:
         """The error of a dyno whose main process ended with ``code``, if the kernel killed it for its memory; it is in
         the log then. Else empty.
         """
-        if code != 137 or self._oom < 0 or oom_kills(self._oom) <= self._kills:
+        if code != 137 or self._oom < 0:
+            return ""
+        if oom_kills(self._oom) <= self._kills and monotonic() - self._counted > RECENT:
             return ""
         self._say(self._shim.limits["memory_mb"], VASTLY_EXCEEDED)
         return VASTLY_EXCEEDED
@@ -54,7 +60,7 @@ class Quota:
     def _count(self) -> None:
         tree, kills = self._shim.tree, oom_kills(self._oom)
         if kills > self._kills and tree and not tree.ended:
-            self._kills = kills
+            self._kills, self._counted = kills, monotonic()
             self._say(self._shim.limits["memory_mb"], EXCEEDED)
 
     def _measure(self) -> None:
