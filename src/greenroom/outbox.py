@@ -51,7 +51,7 @@ class Outbox(Generic[Row]):
         """Claim some of ``rows``, in their order, that no other process has claimed. Counts the attempt and starts the
         lease.
 
-        limit: maximum number of rows to check. fits(taken, row): whether to claim the row in addition to those taken.
+        limit: maximum number of rows to examine. fits(taken, row): whether to claim the row in addition to those taken.
         columns: further columns to set, by a function that is called for each row.
         """
         until, taken = clock.now() + self.lease, list[Row]()

@@ -241,7 +241,7 @@ class Engine(Protocol):
         ...
 
     def discard(self, folder: str) -> None:
-        """Delete a folder of slugs, envs or cache/apps, e.g. ``envs/KEY``, whoever owns its contents. No effect if
+        """Delete a folder of slugs, envs or cache/apps, e.g. ``envs/KEY``, with files of any owner. No effect if
         missing.
 
         It disappears from its path at once, and from the disk soon after. No dyno may use it. EngineError for any other

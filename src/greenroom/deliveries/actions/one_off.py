@@ -27,7 +27,9 @@ from greenroom.releases import queries as releases
 from greenroom.releases.models import Release
 
 FORCE = "GREENROOM_FORCE"
-"""Config var name; if its value is the app's name, it acts as ``--force`` for clients without that option."""
+"""Variable of the command's environment; with the app's name as its value it acts as ``--force`` for clients without
+that option.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -170,7 +170,7 @@ def _answering(facts: Facts) -> Step:
     """A candidate that answers but would fail on the current tables does not replace a working release.
 
     With pending migrations it is held for them, also if their rehearsal shows that it fails without them.
-    Old code that the database has outgrown has no migrations to wait for: it fails.
+    An unforced rollback to code that the database has outgrown has no migrations to wait for: it fails.
     An unforced promotion always waits for its pending migrations, since a user has just reviewed it.
     """
     if (facts.serving or facts.promoted) and not facts.probed:

@@ -86,7 +86,7 @@ def _cause(seen: Seen, text: str, page: Mapping[str, Any]) -> str:
     """SCHEMA for a missing table or column, and for a migrate that the database refused. CODE for a crash or a missing
     port without such an error.
 
-    Otherwise decided by the page check and the rehearsal.
+    Otherwise the rehearsal decides, then the page check.
     """
     if BY_SCHEMA.search(text) or page.get("schema") or diagnosis.refusal(text):
         return SCHEMA

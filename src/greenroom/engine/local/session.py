@@ -36,7 +36,7 @@ RESUME = "resume.sock"
 WORD = 8
 LEAVES = b"\xff" * WORD
 COMPLETE = b"\xff" * (WORD - 1) + b"\xfe"
-"""Sent to ``resume.sock`` instead of the number of output bytes that the client has received."""
+"""Sent to ``resume.sock`` by a client with all output, instead of the number of output bytes received."""
 GONE = b"\xff" * WORD
 """The answer to a request for discarded output, instead of the number of input bytes received."""
 

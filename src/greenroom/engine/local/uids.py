@@ -37,8 +37,7 @@ def first_uid(home: str, *, living: bool, registry: str = REGISTRY) -> tuple[int
             if had and mine != had and living:
                 return had, f"this home shares its uids ({had}...) with another one until it starts again without dynos"
             ranges[str(mine)] = (
-                # before the move: no other home gets the range when it is broken off, and the next start goes on with
-                # it
+                # before the move: if it is interrupted, no other home gets the range, and the next start continues it
                 home
             )
         if had and mine != had:
