@@ -1,8 +1,8 @@
-"""One way to send rows to the outside: claim a row under a lease, count the attempt before the request, then conclude
-it or schedule the next attempt.
+"""Sends rows to external services: claims a row under a lease, counts the attempt before the request, then concludes it
+or schedules the next attempt.
 
-A process that dies after the claim leaves a row that is due again when the lease ends: each row is sent at least once.
-The rows, their meaning and the requests belong to the rooms; only their actions call this module.
+If a process dies after the claim, its row is due again when the lease ends: each row is sent at least once. The rooms
+own the rows and the requests; only their actions call this module.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Row = TypeVar("Row", bound=Model)
 
 @dataclass(frozen=True, kw_only=True)
 class Outbox(Generic[Row]):
-    """A table of rows to send. due: column with the time of the next attempt, NULL for at once; attempts: column that
-    counts them. Both are columns of the room's own model.
+    """A table of rows to send. due: column with the time of the next attempt, NULL for at once; attempts: column with
+    their number. Both are columns of the room's own model.
 
     lease: longer than one request takes. waiting: the rows that are neither sent nor given up.
     """
@@ -35,7 +35,7 @@ class Outbox(Generic[Row]):
     waiting: Q
 
     def rows(self) -> QuerySet[Row]:
-        """The rows that are due, in no order."""
+        """The rows that are due, unordered."""
         due = Q(**{f"{self.due}__lte": clock.now()}) | Q(**{self.due: None})
         return self.model._default_manager.filter(self.waiting & due)
 
@@ -48,11 +48,11 @@ class Outbox(Generic[Row]):
         fits: Callable[[list[Row], Row], bool] = lambda taken, row: True,
         **columns: Callable[[], Any],
     ) -> list[Row]:
-        """Take some of ``rows``, in their order, that no other process has claimed. The attempt is counted and the
-        lease begins.
+        """Claim some of ``rows``, in their order, that no other process has claimed. Counts the attempt and starts the
+        lease.
 
-        limit: rows to look at; fits(taken, row): whether to take the row after those; columns: more to set, by a
-        function called for each row.
+        limit: maximum number of rows to examine. fits(taken, row): whether to claim the row in addition to those taken.
+        columns: further columns to set, by a function that is called for each row.
         """
         until, taken = clock.now() + self.lease, list[Row]()
         for row in rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[:limit]:
@@ -64,10 +64,10 @@ class Outbox(Generic[Row]):
         return taken
 
     def conclude(self, row: Row, *, wait: float | None, **columns: Any) -> bool:
-        """Write how the attempt of a claimed row ended; whether it still was this attempt's to write.
+        """Record the result of an attempt. False if the attempt has outlived its lease: then nothing changes, since
+        another attempt may have started.
 
-        wait: seconds until the next attempt, None for none. An attempt that outlived its lease changes nothing, since
-        another one has begun.
+        wait: seconds until the next attempt, None for none.
         """
         at = clock.now() + timedelta(seconds=wait) if wait is not None else None
         counted = {self.attempts: getattr(row, self.attempts)}

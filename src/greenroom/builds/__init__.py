@@ -1,1 +1,1 @@
-"""Compile: from a push to a slug."""
+"""Builds a slug from a push."""

@@ -1,4 +1,4 @@
-"""Starts builds, records their steps and their ends: the only writer of the builds tables."""
+"""Starts builds and records their steps and results: the only writer of the builds tables."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from greenroom.engine.contract import Engine
 
 
 def start(*, app: App, commit: str, account: Account | None) -> Build:
-    """A new build of the commit; nothing runs before the first ``steps.advance``."""
+    """Create a build of the commit. Nothing runs before the first ``steps.advance``."""
     return Build.objects.create(app=app, commit=commit, account=account)
 
 
 def note_step(*, build: Build, phase: str, facts: Mapping[str, Any]) -> None:
-    """Write what a step found out and which step is next; nothing when somebody has ended the build."""
+    """Save the facts of a step and the next phase. Does nothing if the build has ended meanwhile."""
     build.facts = {**build.facts, **facts}
     build.facts.pop("trouble", None)
     build.phase = phase
@@ -37,13 +37,15 @@ def note_step(*, build: Build, phase: str, facts: Mapping[str, Any]) -> None:
 
 
 def note_trouble(*, build: Build, since: float) -> None:
-    """Write since when the platform's own trouble keeps the build from its next step, in seconds since the epoch."""
+    """Record when platform errors started to block the build, in seconds since the epoch."""
     build.facts = {**build.facts, "trouble": since}
     build.save(update_fields=["facts", "updated_at"])
 
 
 def conclude(*, build: Build, **columns: Any) -> bool:
-    """Write the end of the build, unless somebody ended it before: then the row is left as it is and read again."""
+    """Record the end of the build and return True. If it has already ended, reload the row unchanged and return
+    False.
+    """
     now = clock.now()
     columns = {"phase": "done", "finished_at": now, "updated_at": now, "facts": build.facts, **columns}
     changed = Build.objects.filter(pk=build.pk, status="pending").update(**columns)
@@ -56,7 +58,7 @@ def conclude(*, build: Build, **columns: Any) -> bool:
 
 
 def cancel(*, build: Build, engine: Engine, why: str = "Nobody waited for it any more.") -> Build:
-    """End a build that nobody waits for any more; its dynos are killed. One that has ended stays as it is."""
+    """Cancel a build that is no longer needed and kill its dynos. An ended build is unchanged."""
     now = clock.now()
     columns = {"status": "cancelled", "phase": "done", "finished_at": now, "updated_at": now}
     message = {"failure_reason": "build::cancelled", "failure_message": f"The build was cancelled. {why}"}
@@ -68,7 +70,7 @@ def cancel(*, build: Build, engine: Engine, why: str = "Nobody waited for it any
 
 
 def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
-    """The same, because somebody asked. ConflictError when the build has ended."""
+    """Cancel a build at a user's request. ConflictError if the build has ended."""
     with transaction.atomic():
         lock_apps([build.app_id])
         row = Build.objects.select_for_update(no_key=True).get(pk=build.pk)
@@ -88,8 +90,8 @@ def cancel_by(*, actor: Actor, build: Build, engine: Engine) -> Build:
 def change_visible(
     *, actor: Actor, app: App, add: Collection[str] = (), remove: Collection[str] = ()
 ) -> tuple[str, ...]:
-    """Put names of config vars on the app's list of those that installers see, or take them off; the list. UserError
-    for a bad name.
+    """Add or remove names on the app's list of config vars that installers may read. Returns the list. UserError for an
+    invalid name.
     """
     for name in add:
         if text := visible_config.problem(name):
@@ -111,12 +113,11 @@ def change_visible(
 
 
 def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildCache:
-    """Let the app's next build start from nothing: requirements are resolved and installed anew, what was built from
-    sources is built again.
+    """Make the app's next build start without a cache: it resolves and installs all requirements again, and rebuilds
+    packages from source.
 
-    The wheels that all apps share stay: each is checked against its hash. Releases keep their environments. The row
-    alone makes the next
-    build a fresh one; emptying the folder only gives the space back.
+    Keeps the wheels that all apps share, since each is checked against its hash, and the environments of releases. The
+    row alone makes the next build start afresh; emptying the folder only frees disk space.
     """
     row = start_afresh(actor=actor, app=app)
     cache = cache_budget.of_app(app, home)
@@ -126,7 +127,7 @@ def purge_cache(*, actor: Actor, app: App, engine: Engine, home: Path) -> BuildC
 
 
 def start_afresh(*, actor: Actor, app: App) -> BuildCache:
-    """Let builds that begin from now on use nothing of those before; the cache's folder stays until it is too large."""
+    """Isolate later builds from all earlier ones. The cache folder stays until it exceeds the budget."""
     with transaction.atomic():
         row, _ = BuildCache.objects.select_for_update(no_key=True).get_or_create(
             app=app, defaults={"purged_at": clock.now()}

@@ -14,10 +14,9 @@ from greenroom.slugs.models import Slug
 class Build(models.Model):
     """One compilation of a commit.
 
-    status: pending, succeeded, failed (the app's fault), errored (the platform's), cancelled; phase is the step that
-    runs now.
-    failure_reason: an id of the buildpack's list (``install-dependencies::pip``); failure_message and failure_hint are
-    for people.
+    status: pending, succeeded, failed (the app's fault), errored (the platform's), cancelled. phase: the current step.
+    failure_reason: an id of the buildpack's list (``install-dependencies::pip``). failure_message, failure_hint: for
+    users.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -37,9 +36,7 @@ class Build(models.Model):
 
 
 class BuildCache(models.Model):
-    """How often somebody had an app's cache emptied. No row: never. Builds that begin after it share nothing with those
-    before.
-    """
+    """How often users have purged an app's cache; no row means never. Later builds share nothing with earlier ones."""
 
     app = models.OneToOneField(App, primary_key=True, on_delete=models.CASCADE, related_name="build_cache")
     generation = models.PositiveIntegerField(default=0)

@@ -13,11 +13,11 @@ def of_app(app: App) -> list[Build]:
 
 
 def running_dynos() -> set[str]:
-    """The engine's ids that belong to builds that have not ended; any other ``build-...`` is left over from a crash."""
+    """The engine ids of dynos of builds that have not ended. Any other ``build-...`` dyno is left over from a crash."""
     pending = Build.objects.filter(status="pending")
     return {name for build in pending for name in dyno_ids(build.id.hex, build.facts.get("lost", 0))}
 
 
 def generation(app: App) -> int:
-    """How often the app's cache was emptied by a person."""
+    """How often users have purged the app's cache."""
     return BuildCache.objects.filter(app=app).values_list("generation", flat=True).first() or 0

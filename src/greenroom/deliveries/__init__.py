@@ -1,1 +1,1 @@
-"""The journey of one push, config change or rollback to a live release."""
+"""The path of one push, config change or rollback to a live release."""

@@ -1,4 +1,4 @@
-"""Deliveries: the queue, and the record of each journey."""
+"""Deliveries: the queue, and the record of each one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from greenroom.releases.models import Release
 
 
 class Delivery(models.Model):
-    """A push, a config change, a rollback or a scaling on its way to be live.
+    """The progress of a push, config change, rollback or scaling towards a live release.
 
-    kind: push, release (config change, rollback, add-on: enters with its release made).
+    kind: push, release (config change, rollback, add-on: starts with an existing release).
     state: received, building, checking, releasing, rolling_out, live, held, refused, failed, superseded.
-    forced: a rollback that goes live although its code does not fit the database, or a promotion although migrations
-    are pending.
-    commands: how the release command and the postdeploy script ended ({"release": "ok", "attempt": 1}).
-    seq orders the deliveries of an app; transcript is the file of its lines (``logs/deliveries/<id>.log``).
+    forced: a rollback that goes live although its code does not fit the database, or a promotion that goes live
+    although migrations are pending.
+    commands: outcomes of the release command and the postdeploy script ({"release": "ok", "attempt": 1}).
+    seq: order of the app's deliveries.
+    transcript: its output file (``logs/deliveries/<id>.log``).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -48,5 +49,5 @@ class Delivery(models.Model):
 
     @property
     def transcript(self) -> str:
-        """The file of its lines, relative to home."""
+        """Path of the transcript, relative to home."""
         return f"logs/deliveries/{self.id.hex}.log"

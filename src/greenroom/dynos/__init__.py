@@ -1,1 +1,1 @@
-"""The formation that is wanted, the dynos that are seen."""
+"""The desired formation and the observed dynos."""

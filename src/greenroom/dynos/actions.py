@@ -1,4 +1,4 @@
-"""Writes what should run: formation, roll-outs, one-off dynos; and what was seen of the dynos."""
+"""Writes the desired state (formation, roll-outs, one-off dynos) and the observed state of dynos."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ DEFAULT_SIZE = "standard-1x"
 
 @transaction.atomic
 def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_types: dict[str, str]) -> list[Formation]:
-    """Set quantity and size of process types. All updates are checked before the first is written; dynos of another
-    size run anew.
+    """Set quantity and size of process types. Validates all updates before the first write; restarts dynos whose size
+    changes.
     """
     lock_app(app.pk)
     sizes = dict(Formation.objects.filter(app=app).values_list("type", "size"))
@@ -55,8 +55,8 @@ def scale(*, actor: Actor, app: App, home: Path, updates: list[dict], process_ty
 
 
 def _replace(app: App, types: set[str]) -> None:
-    """Let the dynos of these types run anew: those of ``web`` beside the present ones first, as a restart of the app
-    does.
+    """Restart the dynos of these types. For ``web``, as in a restart of the app, new dynos start before the present
+    ones stop.
     """
     if "web" in types:
         Rollout.objects.filter(app=app, state__in=("live", "watched")).update(restart_seq=F("restart_seq") + 100)
@@ -99,8 +99,8 @@ def _one_scale(app: App, update: dict, process_types: dict[str, str]) -> Formati
 
 @transaction.atomic
 def want(*, app: App, release: Release) -> Rollout:
-    """Make the release a candidate. Repeatable; other candidates of the app are retired. app.json's formation is for
-    the first one.
+    """Make the release a candidate and retire other candidates of the app. Repeatable. The first roll-out applies
+    app.json's formation.
     """
     row, _ = Rollout.objects.get_or_create(release=release, defaults={"app": app})
     Rollout.objects.filter(app=app, state="candidate").exclude(pk=row.pk).update(state="retired")
@@ -114,16 +114,16 @@ def want(*, app: App, release: Release) -> Rollout:
 
 @transaction.atomic
 def watch(*, rollout: Rollout) -> None:
-    """The candidate gets the traffic; what served stays up beside it until ``make_live`` or ``give_up``. Repeatable."""
+    """Give the candidate the traffic on trial; the previous roll-out stays up until ``make_live`` or ``give_up``.
+    Repeatable.
+    """
     Rollout.objects.filter(pk=rollout.pk, state="candidate").update(state="watched", switched_at=clock.now())
     rollout.refresh_from_db(fields=["state", "switched_at"])
 
 
 @transaction.atomic
 def make_live(*, rollout: Rollout) -> None:
-    """The candidate becomes the live roll-out and the one before is retired. Called after the route has been
-    switched.
-    """
+    """Make the candidate live and retire the previous roll-out. Call it after the route has been switched."""
     if rollout.state != "live":
         Rollout.objects.filter(app_id=rollout.app_id, state="live").update(state="retired")
         Rollout.objects.filter(pk=rollout.pk).update(state="live")
@@ -133,15 +133,13 @@ def make_live(*, rollout: Rollout) -> None:
 
 @transaction.atomic
 def give_up(*, rollout: Rollout, failure: str) -> None:
-    """The candidate, or the one that is watched, will not be live; its dynos are ended by the loop."""
+    """Retire a candidate or watched roll-out. The loop stops its dynos."""
     Rollout.objects.filter(pk=rollout.pk, state__in=("candidate", "watched")).update(state="retired", failure=failure)
 
 
 @transaction.atomic
 def hold(*, rollout: Rollout, failure: str) -> None:
-    """The candidate waits for a human's migrations: its dynos are ended by the loop, what serves goes on.
-    Repeatable.
-    """
+    """Hold the candidate for its migrations. The loop stops its dynos; the live roll-out continues. Repeatable."""
     Rollout.objects.filter(app_id=rollout.app_id, state="held").exclude(pk=rollout.pk).update(state="retired")
     Rollout.objects.filter(pk=rollout.pk, state="candidate").update(state="held", failure=failure)
     rollout.state = "held"
@@ -149,7 +147,7 @@ def hold(*, rollout: Rollout, failure: str) -> None:
 
 @transaction.atomic
 def try_again(*, rollout: Rollout) -> None:
-    """A held roll-out is a candidate once more, with new dynos. Nothing when it is not held."""
+    """Make a held roll-out a candidate again, with new dynos. Does nothing if it is not held."""
     Rollout.objects.filter(pk=rollout.pk, state="held").update(
         state="candidate", failure="", restart_seq=F("restart_seq") + 100, updated_at=clock.now()
     )
@@ -157,17 +155,17 @@ def try_again(*, rollout: Rollout) -> None:
 
 @transaction.atomic
 def drop(*, rollout: Rollout) -> None:
-    """A held roll-out will never be live. Nothing when it is not held."""
+    """Retire a held roll-out. Does nothing if it is not held."""
     Rollout.objects.filter(pk=rollout.pk, state="held").update(state="retired")
 
 
 @transaction.atomic
 def restart(*, actor: Actor, app: App, name: str = "", word: str = "restart") -> int:
-    """Replace all dynos of the app, or one by name or type. A web dyno serves until its successor does; others end
-    first and start anew.
+    """Replace all dynos of the app, or those with a name or type. A web dyno serves until its successor does; others
+    stop first and then restart.
 
-    The type ``web`` is never ended as a whole, whoever asks: all dynos are replaced. The audit log has the ``word``
-    that was used: restart or stop.
+    For the type ``web``, all dynos of the app are replaced, so that the type never stops as a whole. The audit log
+    records ``word``: restart or stop.
     """
     audit(actor=actor, action=f"dynos.{word}", app=app, detail={"name": name})
     wake()
@@ -194,7 +192,7 @@ def running(app: App) -> list[Dyno]:
 
 @transaction.atomic
 def make(*, app: App, release: Release, start: rules.Start, kind: str, command: str, size: str) -> Dyno:
-    """The row of a formation dyno, before anything is started."""
+    """Create the row of a formation dyno, before anything is started."""
     unique = secrets.token_hex(4)
     return Dyno.objects.create(
         app=app,
@@ -213,7 +211,7 @@ def make(*, app: App, release: Release, start: rules.Start, kind: str, command: 
 
 @transaction.atomic
 def make_one_off(*, actor: Actor, app: App, release: Release, command: str, size: str, kind: str = "run") -> Dyno:
-    """The row of a one-off dyno. ConflictError without code to run; UserError without a command."""
+    """Create the row of a one-off dyno. ConflictError if there is no code to run; UserError without a command."""
     if release.slug is None:
         raise ConflictError(f"{app.name} has no code yet: nothing can be run.", hint="git push greenroom HEAD:master")
     if not command.strip() or "\0" in command:
@@ -253,12 +251,11 @@ def start(
     output: bool = False,
     hang_up: bool = True,
 ) -> DynoState:
-    """Start the row's dyno on the engine; the engine ignores a second start of the same id. hang_up: whether it ends
-    with its client.
+    """Start the row's dyno on the engine, which ignores a second start of the same id. hang_up: end it when its client
+    disconnects.
 
-    SlugDamagedError, with the row ended, when the slug's files are not what was built: nothing is started from them.
-    ConflictError when the row does not want to start any more: somebody has stopped the dyno, or nobody started it for
-    too long.
+    SlugDamagedError, with the row ended, if the slug's files differ from the build: nothing is started.
+    ConflictError if the row is no longer wanted: a user has stopped the dyno, or its start was abandoned.
     """
     _check_startable(dyno, home)
     order = spec(
@@ -291,7 +288,7 @@ def _check_startable(dyno: Dyno, home: Path) -> None:
 
 
 def note_endpoint(dyno: Dyno, engine: Engine) -> Dyno:
-    """The same row. Writes where the router finds a web dyno."""
+    """Return the same row; for a web dyno, store the endpoint for the router."""
     if dyno.kind == "web":
         dyno.endpoint = engine.endpoint(dyno.engine_id)
         Dyno.objects.filter(pk=dyno.pk).update(endpoint=dyno.endpoint)
@@ -299,14 +296,14 @@ def note_endpoint(dyno: Dyno, engine: Engine) -> Dyno:
 
 
 def touch(dyno: Dyno) -> bool:
-    """Say that somebody is about to start the dyno, so that it does not count as abandoned; False when its row does not
-    want to start any more.
+    """Mark the start of the dyno as imminent, so that it does not count as abandoned. False if it is no longer
+    wanted.
     """
     return bool(Dyno.objects.filter(pk=dyno.pk, state="wanted").update(updated_at=clock.now()))
 
 
 def _damaged(dyno: Dyno, slug: Slug, home: Path) -> SlugDamagedError:
-    """End the row, which has never run, and say why in the app's log."""
+    """End the row, which has never run, and write the reason to the app's log."""
     error = SlugDamagedError(slug)
     pause = rules.pause_before_restart(dyno.restarts, random.random())  # noqa: S311 - jitter, not a secret
     mark(
@@ -329,9 +326,9 @@ def _damaged(dyno: Dyno, slug: Slug, home: Path) -> SlugDamagedError:
 
 
 def mark(*, dyno: Dyno, state: str, **facts: object) -> None:
-    """Record what was seen: a state, and health_detail, healthy, exit_code, exit_reason, finished_at.
+    """Record an observed state, with health_detail, healthy, exit_code, exit_reason, finished_at.
 
-    A dyno that has ended stays so, and one that somebody stops meanwhile does not start or come up again.
+    An ended dyno does not change, and a stopping one cannot return to starting or up.
     """
     later = ("ended",) if state in ("stopping", "ended") else ("stopping", "ended")
     if Dyno.objects.filter(pk=dyno.pk).exclude(state__in=later).update(state=state, updated_at=clock.now(), **facts):
@@ -341,14 +338,17 @@ def mark(*, dyno: Dyno, state: str, **facts: object) -> None:
 
 
 def _state_now(dyno: Dyno) -> str:
-    """The state of the row, which somebody else may have changed; ``ended`` when the row is gone with its app."""
+    """The current state of the row, which another process may have changed; ``ended`` if the row was deleted with its
+    app.
+    """
     return Dyno.objects.filter(pk=dyno.pk).values_list("state", flat=True).first() or "ended"
 
 
 def end(*, dyno: Dyno, seen: DynoState | None, home: Path | None = None) -> None:
-    """Record that the dyno has ended, and when its place may be started again if it ended on its own.
+    """Record the end of the dyno; if it ended on its own, also when to restart it.
 
-    home: where the app's log is; a refusal of the database among its last words is explained there and in the row.
+    home: Greenroom's home, for the app's log. If the database refused a statement in the dyno's last output, the log
+    and the row explain it.
     """
     asked = _state_now(dyno) == "stopping" and dyno.exit_reason != "unhealthy"
     detail = rules.ending(seen.phase, seen.reason, seen.exit_code, seen.detail) if seen else "is unknown to the engine"
@@ -369,8 +369,8 @@ def end(*, dyno: Dyno, seen: DynoState | None, home: Path | None = None) -> None
 
 
 def _refused(dyno: Dyno, said: str, home: Path) -> str:
-    """What the database refused to a dyno of the formation that has failed; said in the app's log with the remedy. Else
-    empty.
+    """Return the statement that the database refused to a failed formation dyno, and log it with the remedy. Empty if
+    there is none.
     """
     found = diagnosis.refusal(said, dyno.app.name) if dyno.kind in ("web", "worker") else None
     if not found:

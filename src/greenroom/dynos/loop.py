@@ -1,10 +1,9 @@
-"""Makes what runs match what is wanted: starts, watches and ends formation dynos, and records how one-off dynos ended.
+"""Reconciles running dynos with the desired state: starts, watches and stops formation dynos, and records how one-off
+dynos ended.
 
-Each turn reads rows and engine states, asks the rules, and calls one action or one engine verb per step; killed
-anywhere, the next
-turn sees the same facts. It does not decide who gets traffic: that is the deliveries' and the router's. Before it ends
-a web dyno it has
-the route changed, and the engine lets open requests end first.
+Each turn reads rows and engine states, applies the rules, and calls one action or one engine verb per step. It may be
+killed at any point: the next turn reads the same facts. Deliveries and the router decide about traffic. Before it stops
+a web dyno, it updates the route, and the engine lets open requests finish.
 """
 
 from __future__ import annotations
@@ -26,18 +25,16 @@ from greenroom.engine.contract import Engine, Limits
 
 log = logging.getLogger(__name__)
 ABANDONED = timedelta(seconds=90)
-"""After this time without a word from whoever wants to start a one-off dyno, nobody does."""
+"""Time without activity after which the start of a one-off dyno counts as abandoned."""
 KEEP_ENDED = timedelta(minutes=2)
 DRAINED = Limits.drain + 10.0
-"""Seconds after which a dyno that still runs is told to stop outright: the keeper of an older version does not know how
-to drain.
-"""
+"""Seconds after which a dyno that still runs gets STOP: the shim of an older version does not support DRAIN."""
 
 
 class Loop:
-    """One turn at a time; ``turn`` says whether anything is on its way, so that the caller can wait longer when not.
+    """Runs one turn at a time; ``turn`` returns whether work is in progress, so that the caller can wait longer if not.
 
-    reroute: makes the route of an app what its rows say; called before a web dyno is told to end.
+    reroute: updates an app's route from its rows; called before a web dyno is stopped.
     """
 
     def __init__(self, engine: Engine, home: Path, reroute: Callable[[App], object] = lambda app: None) -> None:
@@ -49,7 +46,7 @@ class Loop:
         self.forgotten: set[str] = set()
 
     def turn(self) -> bool:
-        """Watch all dynos and do what the rules say. True when something is starting or stopping."""
+        """Watch all dynos and apply the rules. True while a dyno is starting or stopping."""
         busy = self._watch()
         for rollout in queries.active_rollouts().distinct():
             name = f"the dynos of {rollout.app.name}"
@@ -61,7 +58,7 @@ class Loop:
         return busy
 
     def _watch(self) -> bool:
-        """Bring the rows of living dynos up to date with what the engine sees."""
+        """Update the rows of running dynos from the engine."""
         busy = False
         rows = Dyno.objects.filter(state__in=queries.ALIVE).select_related("app", "release__slug", "release__config")
         alive = set()
@@ -93,7 +90,9 @@ class Loop:
         return dyno.state in ("starting", "stopping")
 
     def _never_started(self, dyno: Dyno) -> bool:
-        """The row is there, the dyno is not: start it, unless its time has not come or nobody waits for it any more."""
+        """Start a dyno that has a row but is unknown to the engine, unless it is not due yet or its start was
+        abandoned.
+        """
         if dyno.state != "wanted":
             actions.end(dyno=dyno, seen=None)
             return True
@@ -119,9 +118,7 @@ class Loop:
         return bool(todo)
 
     def _stop(self, dyno: Dyno) -> None:
-        """Route first, then wait for open requests, then TERM. A failure leaves the dyno as it is, for the next
-        turn.
-        """
+        """Update the route, wait for open requests, then send TERM. After a failure the next turn retries."""
         since = self.told.get(dyno.engine_id)
         if since is None:
             if dyno.kind == "web":
@@ -149,7 +146,7 @@ class Loop:
             log.warning("dyno %s does not start yet: %s", dyno.engine_id, error)
 
     def _clean(self) -> None:
-        """Forget dynos whose rows have ended some time ago, so that nothing piles up."""
+        """Forget dynos whose rows ended some time ago."""
         limit = clock.now() - KEEP_ENDED
         recent = limit - timedelta(minutes=30)
         rows = Dyno.objects.filter(state="ended", finished_at__lt=limit, finished_at__gt=recent)

@@ -1,4 +1,4 @@
-"""What should run (formation, roll-outs) and what does (dynos)."""
+"""The desired state (formation, roll-outs) and the observed one (dynos)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenroom.releases.models import Release
 
 
 class Formation(models.Model):
-    """How many dynos of a process type an app wants, and of which size."""
+    """The desired number and size of an app's dynos of one process type."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="formation")
@@ -27,13 +27,12 @@ class Formation(models.Model):
 
 
 class Rollout(models.Model):
-    """That a release should have dynos. At most one of an app is live; a candidate becomes live or is given up.
+    """The request that a release has dynos. An app has at most one live roll-out; a candidate becomes live or is given
+    up.
 
     state: candidate, watched (has the traffic for a few seconds, while the dynos of the live one stay up to take it
-    back), live, held (does not
-    answer on the present schema; without dynos until a human has migrated), retired. switched_at: when it got the
-    traffic. updated_at: since when it is tried,
-    for the first time or once more.
+    back), live, held (does not answer on the present schema; without dynos until a user has migrated), retired.
+    switched_at: when it got the traffic. updated_at: start of the current attempt.
     """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="rollouts")
@@ -53,14 +52,13 @@ class Rollout(models.Model):
 
 
 class Dyno(models.Model):
-    """One process of a release, formation or one-off. ``engine_id`` is what the engine calls it.
+    """One process of a release, formation or one-off. ``engine_id`` is its id on the engine.
 
-    endpoint: the socket at which the router reaches a web dyno, relative to home, as the engine names it; empty before
-    it is started.
+    endpoint: the engine's socket for the router to reach a web dyno, relative to home; empty before its start.
     state: wanted (row before the side effect), starting, up, stopping, ended; crashed = ended on its own.
-    healthy: the health path answered (web). last_words: the end of its output, when it has ended on its own.
-    restarts: how many of its predecessors crashed in a row.
-    leaving: asked to be replaced; it serves until its successor does.   https: it sends visitors to HTTPS.
+    healthy: the health path answered (web). last_words: the end of its output, if it ended on its own.
+    restarts: consecutive crashes of its predecessors.
+    leaving: to be replaced; it serves until its successor does.   https: it redirects visitors to HTTPS.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

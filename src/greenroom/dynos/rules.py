@@ -1,5 +1,5 @@
-"""Which dynos an app should have now, and the next step towards it: facts in, steps out. Nothing here knows a clock or
-an engine.
+"""Decides which dynos an app should have, and the next steps towards them: facts in, steps out. Uses no clock and no
+engine.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SIZES: dict[str, int] = {
 
 MAX_QUANTITY = 100
 MAX_WEB = 12
-"""Web dynos of one app: the router has so many places for them. More requests at once need more processes per dyno
-(WEB_CONCURRENCY).
+"""Maximum web dynos of one app: the number of the router's slots for it. For more concurrent requests, add processes
+per dyno (WEB_CONCURRENCY).
 """
 LONGEST_PAUSE = 300.0
 NOT_SCALABLE = frozenset({"release"})
@@ -30,9 +30,9 @@ NOT_SCALABLE = frozenset({"release"})
 
 @dataclass(frozen=True)
 class Seen:
-    """One formation dyno of a release, as the rows tell: ``state`` is wanted, starting, up, stopping or ended.
+    """One formation dyno of a release, from its row: ``state`` is wanted, starting, up, stopping or ended.
 
-    leaving: it is to be replaced, and serves until its successor does.
+    leaving: to be replaced; it serves until its successor does.
     """
 
     key: str
@@ -50,8 +50,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to know about one roll-out: ``stage`` is candidate, watched, live, held or retired; ``wanted`` is
-    {type: quantity}.
+    """The facts of one roll-out: ``stage`` is candidate, watched, live, held or retired; ``wanted`` is {type:
+    quantity}.
     """
 
     stage: str
@@ -63,7 +63,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Start:
-    """Make a dyno of this type and ordinal."""
+    """Create a dyno of this type and ordinal."""
 
     type: str
     ordinal: int
@@ -74,26 +74,26 @@ class Start:
 
 @dataclass(frozen=True)
 class Stop:
-    """End this dyno: no new requests, an end to the open ones, TERM, then KILL after the grace."""
+    """Stop this dyno: no new requests, wait for open ones, TERM, then KILL after the grace."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a candidate is: ready, failed (with the reason) or neither yet."""
+    """The progress of a candidate: ready, failed (with the reason), or neither yet."""
 
     ready: bool = False
     failure: str = ""
 
 
 def quantities(formation: Mapping[str, int], process_types: Mapping[str, str]) -> dict[str, int]:
-    """How many of each type of the Procfile run: as the formation says; a type seen first gets web=1, others 0."""
+    """The quantity of each type of the Procfile, from the formation; the default is web=1 and 0 for others."""
     return {name: formation.get(name, 1 if name == "web" else 0) for name in process_types if name not in NOT_SCALABLE}
 
 
 def steps(facts: Facts) -> list[Start | Stop]:
-    """What to do now for one roll-out. A candidate gets its web dynos only; workers start when it is live."""
+    """The next steps for one roll-out. A candidate gets only its web dynos; workers start when it is live."""
     if facts.stage in ("retired", "held"):
         return [Stop(dyno.key) for dyno in facts.seen if dyno.state not in ("ended", "stopping")]
     wanted = {t: n for t, n in facts.wanted.items() if facts.stage == "live" or t == "web"}
@@ -109,7 +109,9 @@ def steps(facts: Facts) -> list[Start | Stop]:
 
 
 def _one_place(facts: Facts, dynos: Sequence[Seen], name: str, ordinal: int) -> list[Start | Stop]:
-    """The steps for one place (``web.1``): keep the newest, replace it after a crash or a restart, end the others."""
+    """The steps for one position (``web.1``): keep the newest, replace it after a crash or a restart, stop the
+    others.
+    """
     alive = sorted((d for d in dynos if d.state in ("wanted", "starting", "up")), key=lambda d: d.generation)
     newest = max(dynos, key=lambda d: (d.generation, d.restarts), default=None)
     if not alive:
@@ -127,7 +129,7 @@ def _one_place(facts: Facts, dynos: Sequence[Seen], name: str, ordinal: int) -> 
 
 
 def _successor(facts: Facts, newest: Seen | None, name: str, ordinal: int, *, crashed: bool) -> Start:
-    """The next dyno of a place. ``crashed``: the newest one is what it makes good, so it waits for the back-off."""
+    """The next dyno of a position. ``crashed``: it replaces a crashed dyno, so it waits for the back-off."""
     generation = max(facts.restart_seq, newest.generation + 1 if newest else 0)
     if newest is None or not crashed:
         return Start(name, ordinal, generation)
@@ -135,9 +137,9 @@ def _successor(facts: Facts, newest: Seen | None, name: str, ordinal: int, *, cr
 
 
 def progress(facts: Facts) -> Progress:
-    """Whether a candidate may take the traffic: each web dyno is up and healthy. One that ends before that fails it.
+    """Whether a candidate may take the traffic: each web dyno is up and healthy. It fails if one ends before.
 
-    Dynos from before the last restart tell nothing: a release that was held gets new ones.
+    Ignores dynos from before the last restart, since a held release gets new ones.
     """
     ready = True
     for ordinal in range(1, facts.wanted.get("web", 0) + 1):
@@ -151,7 +153,7 @@ def progress(facts: Facts) -> Progress:
 
 
 def pause_before_restart(restarts: int, jitter: float) -> timedelta:
-    """The back-off after the n-th crash in a row: at once, then 1, 2, 4 ... 300 s, with up to 20 % of jitter (0..1)."""
+    """The back-off after n consecutive crashes: none, then 1, 2, 4 ... 300 s, with up to 20 % jitter (0..1)."""
     if restarts <= 0:
         return timedelta(0)
     seconds = min(LONGEST_PAUSE, 2.0 ** min(restarts - 1, 10))
@@ -159,8 +161,8 @@ def pause_before_restart(restarts: int, jitter: float) -> timedelta:
 
 
 def parse_quantity(text: object, current: int, name: str = "") -> int | str:
-    """``2``, ``"2"``, ``"+1"`` or ``"-1"`` as the new quantity of process type ``name``, or a text that says what is
-    wrong.
+    """Parse ``2``, ``"2"``, ``"+1"`` or ``"-1"`` as the new quantity of process type ``name``. Returns an error text if
+    invalid.
     """
     match = re.fullmatch(r"([+-]?)(\d{1,4})", str(text).strip()) if not isinstance(text, bool) else None
     if match is None:
@@ -174,13 +176,13 @@ def parse_quantity(text: object, current: int, name: str = "") -> int | str:
 
 
 def engine_id(app_number: int, version: int, name: str, unique: str) -> str:
-    """``a7-v12-web.1-3f9c01ab``: unique for ever, within the engine's grammar."""
+    """``a7-v12-web.1-3f9c01ab``: globally unique, within the engine's grammar."""
     plain = re.sub(r"[^a-z0-9.]", "-", name.lower())[:40]
     return f"a{app_number}-v{version}-{plain}-{unique[:8]}"
 
 
 def ending(phase: str, reason: str, exit_code: int | None, detail: str) -> str:
-    """One line on how a dyno ended, for people."""
+    """One line for users on how a dyno ended."""
     words = {
         "boot": "did not bind to $PORT within its boot time (R10)",
         "oom": "ran out of memory (R15)",

@@ -1,1 +1,1 @@
-"""Where dynos run. ``contract`` says what an engine must do; ``local`` does it on this machine."""
+"""Runs dynos. ``contract`` defines the interface of an engine; ``local`` implements it on this machine."""

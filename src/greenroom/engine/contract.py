@@ -1,7 +1,7 @@
-"""The contract of an engine: it runs dynos and owns everything that they leave: states, files, output, sockets.
+"""The contract of an engine, which runs dynos and owns their states, files, output and sockets.
 
-A dyno is one sandboxed process tree of one app. Everything that runs a tenant's code is one: web, worker, run, build,
-tests, scan. Rooms and entry points name dynos and files; only the engine knows where they are.
+A dyno is one sandboxed process tree of one app. All tenant code runs in a dyno: web, worker, run, build, tests, scan.
+Rooms and entry points use names of dynos and files; only the engine knows their paths.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ Phase = Literal["starting", "running", "exited", "lost"]
 
 PYTHONS = "/greenroom/python"
 PYTHON_FOLDER = "cache/python"
-"""Interpreters that Greenroom fetched: where dynos see them, and where they lie, relative to home."""
+"""Folder of the interpreters that Greenroom downloaded, relative to home, and their path in dynos."""
 PLATFORM = "platform"
-"""The owner of dynos that run no tenant's code (installing wheels, cleaning caches)."""
+"""The owner of dynos without tenant code (installing wheels, cleaning caches)."""
 RESULT_LIMIT = 1024 * 1024
-"""Bytes of a result file that ``Engine.result`` returns unless the caller allows more."""
+"""Default maximum bytes of a result file that ``Engine.result`` returns."""
 OUTPUT_PIECE = 64 * 1024
-"""Bytes of output that ``Engine.output`` returns unless the caller asks for another number."""
+"""Default maximum bytes of output that ``Engine.output`` returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """One folder or file that the dyno sees.
+    """One folder or file that is mounted into the dyno.
 
     source: relative to Greenroom's home (``slugs/<digest>/app``), or absolute for an interpreter on the engine's
     allow-list.
-            ``scratch:NAME`` is a folder of this dyno's own, made at the start, gone when the dyno is forgotten.
-            Several sources of one ``overlay`` are given as ``lower`` layers, the first lowest.
-    target: absolute path inside.
-    mode:   ``ro``, ``rw`` (only scratch folders and what the engine's allow-list names), or ``overlay``: all of it is
-            the dyno's to change; writes go to the dyno's own disk and vanish with it, the source never changes.
-    upper:  for an overlay whose writes are to be kept: a ``scratch:NAME`` folder; empty: they vanish.
+            ``scratch:NAME`` is a folder of this dyno, created at the start and removed by ``forget``.
+            An ``overlay`` with several sources has them in ``lower``, lowest layer first.
+    target: absolute path inside the dyno.
+    mode:   ``ro``, ``rw`` (only scratch folders and those on the engine's allow-list), or ``overlay``: the dyno may
+    change
+            everything; writes go to its own disk and are discarded with it, the source never changes.
+    upper:  for an overlay whose writes are kept: a ``scratch:NAME`` folder. Empty: writes are discarded.
     """
 
     target: str
@@ -52,7 +53,7 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class Forward:
-    """TCP ``127.0.0.1:port`` inside the dyno leads to the unix socket ``socket`` (relative to home) outside."""
+    """Forwards TCP ``127.0.0.1:port`` inside the dyno to the unix socket ``socket`` outside (relative to home)."""
 
     port: int
     socket: str
@@ -60,7 +61,7 @@ class Forward:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """memory in MB, pids and cpu (cores) of the whole process tree; seconds for the deadlines, 0 = none."""
+    """Limits of the whole process tree: memory in MB, pids, cpu in cores; time limits in seconds, 0 = none."""
 
     memory_mb: int = 512
     pids: int = 256
@@ -74,23 +75,23 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class DynoSpec:
-    """All that is needed to start one dyno. Secrets stand in ``env`` alone; they reach the sandbox by file descriptor.
+    """The complete input to start one dyno. Only ``env`` may contain secrets; they are passed by file descriptor.
 
-    id:       unique for ever, ``[a-z0-9.-]{1,80}``.
+    id:       globally unique, never reused, ``[a-z0-9.-]{1,80}``.
     owner:    the app's id (its dynos share one uid), or ``PLATFORM``.
-    uid:      the owner's number, 0 .. 99999; the engine maps it to a system uid when it runs as root.
+    uid:      the owner's number, 0 .. 99999; the engine maps it to a system uid if it runs as root.
     process:  Heroku's name: ``web.1``, ``run.4821``; shown in logs and set as DYNO by the caller.
     command:  argv inside the sandbox.
     port:     the TCP port on 127.0.0.1 (inside) that a web process will bind; 0: none.
-    socket:   what ``Engine.endpoint`` says for the id, if the router shall reach ``port``; made when the port answers.
-    egress:   whether the dyno may reach the outside world (HTTP and HTTPS by proxy variables that the engine sets).
+    socket:   ``Engine.endpoint`` of the id, if the router needs to reach ``port``; created when the port answers.
+    egress:   allow outbound HTTP and HTTPS, by proxy variables that the engine sets.
     log:      folder of the app's log, relative to home; empty: no log. Lines are written as ``app[process]``.
-    output:   keep the raw output too, for ``Engine.output`` (builds, tests).
-    attach:   hold the process until a client comes by ``Engine.attach``; it gets stdin and output.
-              A client that was lost may come back for 90 s; one that leaves is hung up on, unless ``hang_up`` is
-              False: then the process goes on and prints into the log.
+    output:   also keep the raw output, for ``Engine.output`` (builds, tests).
+    attach:   do not start the process until a client connects by ``Engine.attach``, which gets stdin and output.
+              A client that lost its connection may reconnect for 90 s. When it leaves, the process gets a hangup;
+              with ``hang_up`` False it continues and prints into the log.
     tty:      give it a terminal of ``rows`` x ``columns``.
-    stdin:    bytes for standard input (when not attached).
+    stdin:    bytes for standard input (if not attached).
     """
 
     id: str
@@ -119,21 +120,21 @@ class DynoSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DynoState:
-    """What is seen of one dyno.
+    """The observed state of one dyno.
 
-    phase:     ``starting`` (made, perhaps waiting for its client), ``running``, ``exited``, ``lost`` (nobody watches
-               it any more; its exit code is unknown).
-    certain:   of a lost dyno: whether nothing of it runs for certain. An engine that has lost a node cannot know.
+    phase:     ``starting`` (created, perhaps waiting for its client), ``running``, ``exited``, ``lost`` (no longer
+               supervised; its exit code is unknown).
+    certain:   of a lost dyno: whether all its processes have certainly ended. Unknown if a node was lost.
     listening: whether the port has been bound (web dynos).
-    exit_code: 0..255 when exited; 128+n after signal n.
+    exit_code: 0..255 if exited; 128+n after signal n.
     reason:    why it ended: ``exit``, ``timeout``, ``silence``, ``boot`` (R10), ``oom`` (R15), ``disk`` (it wrote much
-    and the machine's is full),
-               ``signal`` (ours), ``start`` (could not be started; exit_code is 127 then), ``lost``.
-    detail:    one line for people.
-    active:    connections that the bridge serves now.
-    pid:       of the shim; host_pid of the command's first process outside the sandbox (0: unknown).
+               and the machine's disk is full), ``signal`` (sent by the platform), ``start`` (not started; exit_code
+               127), ``lost``.
+    detail:    one line for users.
+    active:    open connections of the bridge.
+    pid:       of the shim; host_pid: host's pid of the command's first process (0: unknown).
     started_at, exited_at: seconds since the epoch.
-    last_words: the end of its output, once it has exited: 4,000 characters at most, whatever it printed.
+    last_words: the end of its output after its exit, at most 4,000 characters.
     """
 
     id: str
@@ -155,16 +156,16 @@ class DynoState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it runs any more, for certain."""
+        """Whether all its processes have certainly ended."""
         return self.phase in ("exited", "lost") and self.certain
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A piece of a dyno's raw output.
+    """A part of a dyno's raw output.
 
-    data: bytes from the offset on. size: bytes that have been kept so far.
-    more: whether the dyno may still print; what it printed before it ended is part of ``size``.
+    data: bytes from the offset. size: bytes kept so far.
+    more: whether the dyno may still print; ``size`` includes everything that it printed before its end.
     """
 
     data: bytes = b""
@@ -176,9 +177,9 @@ class Output:
 class Attachment:
     """A client's connection to its dyno. The caller closes ``sock``.
 
-    sock:     a connected stream socket, blocking: sent bytes are standard input (shut down for writing: its end),
-              received bytes are output; its end is the end of the dyno.
-    received: bytes of the client's input that the dyno had got before, for a client that comes back.
+    sock:     a connected, blocking stream socket. Sent bytes are standard input (shutdown for writing: end of input);
+              received bytes are output; end of file is the end of the dyno.
+    received: for a client that reconnects: bytes of its input that the dyno has already received.
     """
 
     sock: Socket
@@ -194,30 +195,30 @@ class Share(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What one dyno may use at most, whatever its limits: megabytes of memory (0: unknown) and cores."""
+    """The most that one dyno may use, whatever its limits: megabytes of memory (0: unknown) and cores."""
 
     memory_mb: int = 0
     cores: int = 1
 
     def of(self, memory_mb: int) -> Share:
-        """The share of a dyno with this memory limit."""
+        """The share of a dyno with this memory limit in MB."""
         return {"memory_mb": min(memory_mb, self.memory_mb or memory_mb), "cores": self.cores}
 
 
 class Engine(Protocol):
-    """Verbs of three kinds: life (start, signal, forget), what is seen (describe, list, capacity), and what a dyno
-    leaves or offers (result, tree, output, attach, endpoint).
+    """Verbs of three kinds: life cycle (start, signal, forget), observation (describe, list, capacity), and a dyno's
+    files and connections (result, tree, output, attach, endpoint).
 
-    Each may be repeated; the second call with the same facts does nothing. An unknown id is no error unless a verb
-    says so; an id of another form raises EngineError.
+    All are idempotent: a second call with the same facts does nothing. An unknown id is no error unless a verb
+    documents one; a malformed id raises EngineError.
     """
 
     def start(self, spec: DynoSpec) -> DynoState:
-        """Start the dyno, or describe it if one of that id was ever started and not forgotten. Raises EngineError."""
+        """Start the dyno, or describe it if one with that id was started and not forgotten. Raises EngineError."""
         ...
 
     def describe(self, dyno_id: str) -> DynoState | None:
-        """The dyno's state, or None if it was never started or has been forgotten."""
+        """The dyno's state; None if it was never started or has been forgotten."""
         ...
 
     def list(self) -> list[DynoState]:
@@ -225,81 +226,80 @@ class Engine(Protocol):
         ...
 
     def signal(self, dyno_id: str, name: Signal) -> None:
-        """TERM, INT, HUP: the main process. KILL: the whole tree. Unknown id: nothing.
+        """Signal a dyno. TERM, INT, HUP: the main process. KILL: the whole tree. Unknown id: no effect.
 
-        STOP: SIGTERM for all processes (those that answer for their children get it for them), then KILL after
-        ``limits.grace``
-        seconds; the dyno lives until the last of them has ended.
+        STOP: SIGTERM for all processes (parents that manage their children forward it to them), then KILL after
+        ``limits.grace`` seconds; the dyno lives until the last process has ended.
         DRAIN: wait until the open connections of a web dyno have ended, at most ``limits.drain`` seconds, then STOP.
         """
         ...
 
     def forget(self, dyno_id: str) -> None:
-        """Remove what is kept of an ended dyno: run folder, scratch, cgroup. Of a living one: kills it first. Unknown
-        id: nothing.
+        """Remove the run folder, scratch and cgroup of an ended dyno. Kills a running one first. Unknown id: no
+        effect.
         """
         ...
 
     def discard(self, folder: str) -> None:
-        """Throw away a folder of slugs, envs or cache/apps, whoever owns what is in it: ``envs/KEY``. Not there:
-        nothing.
+        """Delete a folder of slugs, envs or cache/apps, e.g. ``envs/KEY``, with files of any owner. No effect if
+        missing.
 
-        It is gone from its place at once, and from the disk soon after. No dyno may use it. EngineError for any other
+        It disappears from its path at once, and from the disk soon after. No dyno may use it. EngineError for any other
         folder.
         """
         ...
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
-        """The bytes of a file that the dyno left: ``out/result.json`` is ``result.json`` in its ``scratch:out``.
+        """The bytes of a dyno's file: ``out/result.json`` is ``result.json`` in its ``scratch:out``.
 
-        None when there is none, when it is larger than ``limit``, or when it or a folder on its way is a link or no
-        plain file. Nothing else about the content may be trusted.
+        None if it is missing or larger than ``limit``, or if it or one of its parent folders is a link or not a regular
+        file. The content is untrusted.
         """
         ...
 
     def tree(self, dyno_id: str, name: str) -> AbstractContextManager[Path | None]:
-        """The dyno's ``scratch:NAME`` as a folder on this machine while the context lasts; None when there is none.
+        """The dyno's ``scratch:NAME`` as a folder on this machine, for the duration of the context; None if there is
+        none.
 
-        The caller may move the folder away by a rename, which leaves the dyno without it. Call it for ended dynos;
-        nothing in the folder may be trusted.
+        The caller may rename the folder, which removes it from the dyno. For ended dynos; the contents are untrusted.
         """
         ...
 
     def output(self, dyno_id: str, offset: int, *, limit: int = OUTPUT_PIECE) -> Output:
-        """Raw output of a dyno with ``output``: at most ``limit`` bytes from a byte offset on. Unknown id: empty, and
-        no more comes.
+        """Raw output of a dyno with ``output``: at most ``limit`` bytes from a byte offset. Unknown id: empty and
+        complete.
         """
         ...
 
     def attach(self, dyno_id: str, *, seen: int | None = None) -> Attachment:
-        """Connect the client of a dyno with ``attach``; it starts then. Good for one client.
+        """Connect the client of a dyno with ``attach``, which starts it. At most one client.
 
-        seen: of a client that was lost and comes back, how many bytes of output it has got; what followed is sent.
-        Raises NotReadyError (a moment later it may be), NotWaitingError, OutputGoneError, OSError.
+        seen: for a client that reconnects: bytes of output that it has received; the engine sends the rest. Raises
+        NotReadyError (retry in a moment), NotWaitingError, OutputGoneError, OSError.
         """
         ...
 
     def detach(self, dyno_id: str, *, complete: bool) -> None:
-        """The client of an attached dyno leaves for good. complete: the dyno has ended, and the client has all of its
-        output; otherwise the dyno is hung up on.
+        """Disconnect the client of an attached dyno for good. complete: the dyno has ended and the client has received
+        all output; otherwise the dyno gets a hangup.
         """
         ...
 
     def endpoint(self, dyno_id: str) -> str:
-        """What the router connects to: a unix socket of this machine, relative to home; its file's name is the id. It
-        is there while the dyno listens, and leads to its port. The same for ever; asked before ``start``.
+        """The address for the router: a unix socket of this machine, relative to home; its file name is the id. It
+        exists while the dyno listens, and leads to its port. Constant, and available before ``start``.
         """
         ...
 
     def capacity(self) -> Capacity:
-        """What the machines of this engine have for one dyno."""
+        """The capacity of this engine's machines for one dyno."""
         ...
 
 
 def interpreter_mount(prefix: str) -> tuple[Mount, ...]:
-    """How a dyno sees an interpreter: nothing for one in /usr (empty prefix), which it sees anyway; the host's own at
-    its own path; one of
-    Greenroom's home, whose prefix is below PYTHONS, at a path that is the same in each home."""
+    """The mount of an interpreter: none for one in /usr (empty prefix), which every dyno has; the host's own at its own
+    path; one of Greenroom's home, with a prefix below PYTHONS, at a path that is the same in each home.
+    """
     if not prefix:
         return ()
     name = prefix.removeprefix(PYTHONS + "/")

@@ -1,4 +1,4 @@
-"""What can go wrong in an engine."""
+"""Errors of an engine."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from greenroom.basics.errors import PlatformError
 
 
 class EngineError(PlatformError):
-    """The engine refused or failed to do what was asked."""
+    """The engine refused or failed to execute a request."""
 
     id = "engine_error"
 
 
 class EngineAwayError(EngineError):
-    """Nothing answers where the engine should: it is being started again, or it is down. What was asked may be asked
-    again.
-    """
+    """The engine does not answer: it is restarting or down. The request may be retried."""
 
     id = "engine_away"
 
 
 class NotReadyError(EngineError):
-    """The dyno is being started and does not take its client yet; try again in a moment."""
+    """The dyno is starting and does not accept its client yet; retry in a moment."""
 
     id = "dyno_not_ready"
 
@@ -32,6 +30,6 @@ class NotWaitingError(EngineError):
 
 
 class OutputGoneError(EngineError):
-    """Output that a returning client has not seen is not kept any more; the dyno is hung up on."""
+    """Output that a returning client has not received is no longer available; the dyno gets a hangup."""
 
     id = "output_gone"

@@ -1,6 +1,6 @@
-"""Reads what a dyno left in a folder of this machine. Its owner may have put anything there: no link is followed.
+"""Reads a dyno's files in a folder of this machine. They are untrusted: follows no link.
 
-For engines whose files are, or have been brought, on this machine.
+For engines with their files on this machine, or copied to it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_file(top: str | os.PathLike[str], name: str, limit: int) -> bytes | None:
-    """A plain file below ``top``; None when there is none, on a link or ``..`` in the name, and above ``limit``
-    bytes. Raises OSError for trouble of this machine, such as a disk error or too many open files.
+    """A regular file below ``top``. None if it is missing, larger than ``limit`` bytes, or if the name contains a link
+    or ``..``. Raises OSError for trouble of this machine, such as a disk error or too many open files.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts):
@@ -56,7 +56,7 @@ def _read(fd: int, size: int) -> bytes:
 
 
 def read_piece(path: str | os.PathLike[str], offset: int, limit: int) -> tuple[bytes, int]:
-    """At most ``limit`` bytes of a growing file from ``offset`` on, and its size; (b"", 0) when it is not there."""
+    """At most ``limit`` bytes of a growing file from ``offset``, and its size; (b"", 0) if it does not exist."""
     try:
         fd = os.open(path, _FILE)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""An engine in memory: nothing is run, a script says how each dyno goes. For tests of rooms, held to the engine's
-contract suite.
+"""An in-memory engine that runs nothing: a script sets the outcome of each dyno. For tests of rooms; passes the
+engine's contract suite.
 
-It obeys the contract in every state it shows; time passes when the test says so.
+It obeys the contract in every state; the test controls the time.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ NUMBERS = {"HUP": 1, "INT": 2, "KILL": 9, "TERM": 15, "STOP": 15, "DRAIN": 15}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a dyno goes.
+    """The scripted outcome of a dyno.
 
     exit_code: None: it runs until it is signalled; else it ends at once with this code.
     listens:   whether a dyno with a port binds it at once.
     reason, detail: of its end.
-    ignores_term: it ends by KILL alone.
-    refuses: the text with which ``start`` fails.
-    output:  what it prints.
-    leaves:  files that it leaves: ``{"out/result.json": b"{}"}``.
-    talks:   what an attached dyno does with its end of the client's connection; its exit code.
+    ignores_term: only KILL ends it.
+    refuses: error text of ``start``.
+    output:  its output.
+    leaves:  files that it creates: ``{"out/result.json": b"{}"}``.
+    talks:   for an attached dyno: called with its end of the client's connection; returns the exit code.
     """
 
     exit_code: int | None = None
@@ -61,12 +61,12 @@ SERVES, SUCCEEDS, FAILS = Outcome(), Outcome(exit_code=0), Outcome(exit_code=1)
 
 
 def default(spec: DynoSpec) -> Outcome:
-    """Web and worker dynos run, all others succeed at once."""
+    """Web and worker dynos run; all others succeed at once."""
     return SERVES if spec.kind in ("web", "worker") or spec.attach else SUCCEEDS
 
 
 class MemoryEngine:
-    """An Engine. ``script`` gives each spec's outcome; ``specs`` and ``signals`` tell what was asked."""
+    """An Engine. ``script`` returns the outcome of each spec; ``specs`` and ``signals`` record the requests."""
 
     def __init__(self, script: Callable[[DynoSpec], Outcome] = default) -> None:
         self.script = script
@@ -114,9 +114,9 @@ class MemoryEngine:
         return [self._states[dyno_id] for dyno_id in sorted(self._states)]
 
     def signal(self, dyno_id: str, name: Signal) -> None:
-        """See the contract; a dyno that ignores TERM ends by KILL, or by ``pass_grace`` after STOP.
+        """See the contract. A dyno that ignores TERM ends by KILL, or by ``pass_grace`` after STOP.
 
-        DRAIN waits until ``serve`` says that no connection is open, or ``pass_drain``.
+        DRAIN waits until ``serve`` sets no open connections, or until ``pass_drain``.
         """
         if name not in NUMBERS:
             raise EngineError(f"the signal {name!r} is not one of {', '.join(NUMBERS)}", id="invalid_params")
@@ -142,7 +142,7 @@ class MemoryEngine:
             self._changed.notify_all()
 
     def discard(self, folder: str) -> None:
-        """See the contract; here it is only written down."""
+        """See the contract; only recorded here."""
         self.discarded.append(folder)
 
     def result(self, dyno_id: str, name: str, *, limit: int = RESULT_LIMIT) -> bytes | None:
@@ -182,17 +182,17 @@ class MemoryEngine:
                 self.end(dyno_id, code=128 + NUMBERS["HUP"], reason="signal", detail="the client went away")
 
     def endpoint(self, dyno_id: str) -> str:
-        """See the contract; nothing is there."""
+        """See the contract; no socket exists."""
         return f"run/sockets/{dyno_id}"
 
     def capacity(self) -> Capacity:
         """See the contract."""
         return Capacity(memory_mb=65_536, cores=8)
 
-    # -- what a test may do ------------------------------------------------------------------------------------------
+    # -- for tests -----------------------------------------------------------------------------------------------------
 
     def end(self, dyno_id: str, *, code: int = 0, reason: str = "exit", detail: str = "", last_words: str = "") -> None:
-        """The dyno ends now."""
+        """End the dyno now."""
         self._change(
             dyno_id,
             phase="exited",
@@ -207,37 +207,37 @@ class MemoryEngine:
         )
 
     def lose(self, dyno_id: str, *, certain: bool = True) -> None:
-        """Nobody watches it any more; not certain: it may still run."""
+        """Mark the dyno as lost; not certain: it may still run."""
         self._change(dyno_id, phase="lost", listening=False, active=0, host_pid=0, reason="lost", certain=certain)
 
     def bind(self, dyno_id: str) -> None:
-        """Its port answers from now on."""
+        """Make its port answer."""
         self._change(dyno_id, listening=True)
 
     def serve(self, dyno_id: str, active: int) -> None:
-        """So many connections are open."""
+        """Set the number of open connections."""
         self._change(dyno_id, active=active)
         if not active and (dyno_id, "DRAIN") in self.signals:
             self.signal(dyno_id, "STOP")
 
     def pass_drain(self) -> None:
-        """The time for open connections is over: every dyno that drains is stopped."""
+        """Let the drain time expire: stops every draining dyno."""
         for dyno_id in {dyno_id for dyno_id, name in self.signals if name == "DRAIN" and self._lives(dyno_id)}:
             self.signal(dyno_id, "STOP")
 
     def pass_grace(self) -> None:
-        """The grace of every stopped dyno is over: those that ignored TERM are killed."""
+        """Let the grace of every stopped dyno expire: kills those that ignored TERM."""
         for dyno_id in {
             dyno_id for dyno_id, name in self.signals if name in ("STOP", "DRAIN") and self._lives(dyno_id)
         }:
             self.end(dyno_id, code=137, reason="signal")
 
     def print(self, dyno_id: str, data: bytes) -> None:
-        """The dyno prints; kept for ``output``, whether its spec asks for that or not."""
+        """Add output of the dyno, for ``output``, even if its spec does not request it."""
         self._printed[dyno_id] = self._printed.get(dyno_id, b"") + data
 
     def scratch(self, dyno_id: str, name: str) -> Path:
-        """The dyno's ``scratch:NAME``, made if need be: a test leaves results there."""
+        """The dyno's ``scratch:NAME``, created if needed, for results of a test."""
         folder = self._scratch / dyno_id / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder

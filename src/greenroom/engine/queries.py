@@ -1,4 +1,4 @@
-"""Questions about dynos that several rooms ask, in terms of the engine's verbs."""
+"""Queries about dynos for several rooms, based on the engine's verbs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from greenroom.engine.contract import Engine
 
 
 def last_output(engine: Engine, dyno_id: str, size: int) -> tuple[bytes, bool]:
-    """The last ``size`` bytes of a dyno's raw output, and whether that is all of it."""
+    """The last ``size`` bytes of a dyno's raw output, and whether they are all of it."""
     start = max(0, engine.output(dyno_id, 0, limit=0).size - size)
     return engine.output(dyno_id, start, limit=size).data, start == 0

@@ -1,7 +1,7 @@
-"""Keeps the installers' caches within their budget: the largest are emptied of what can be fetched again, by a dyno of
-the cache's own user.
+"""Keeps the installers' caches within their budget: empties the largest ones of downloadable files, in a dyno with the
+cache's own user.
 
-Environments are copies, so that no release needs anything of a cache; the next installation fetches what it lacks.
+Environments are copies, so no release depends on a cache; the next installation downloads what is missing.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from greenroom.engine.contract import PLATFORM, DynoSpec, Engine, Limits, Mount
 BUDGET_MB = 5000
 SETTING = "GREENROOM_CACHE_MB"
 EVERY = 3600.0
-"""Seconds between two looks at the sizes: reading every name of a large cache takes a while."""
+"""Seconds between two measurements: listing a large cache is slow."""
 PREFIX = "janitor-"
 COMMANDS = {
     "uv": ("/greenroom/uv", "cache", "clean", "--quiet"),
     "rest": ("/usr/bin/rm", "-rf", "--", *(f"{CACHE}/{name}" for name in ("pyc", "pipenv", "poetry", "hooks"))),
     "old": ("/usr/bin/find", CACHE, "-mindepth", "1", "-delete"),
 }
-"""uv locks its cache, so that an installation beside it waits; the others do without what vanishes."""
+"""uv locks its cache, so a concurrent installation waits; the other tools tolerate missing files."""
 PARTS = ("uv", "rest")
 MOST_NAMES = 2000
 OLD = "cache/uv"
-"""The shared cache of earlier releases, from which nothing is installed any more: more than the platform's own
-installations could write to it.
+"""The shared cache of earlier versions, no longer used for installations: other dynos than the platform's own could
+write to it.
 """
 
 
 @dataclass(frozen=True)
 class Cache:
-    """One cache. name: ``uv`` for everybody's, else an app's id; size in bytes."""
+    """One cache. name: ``uv`` for the shared one, else an app's id. size: bytes."""
 
     name: str
     size: int
 
     @property
     def folder(self) -> str:
-        """Relative to home."""
+        """Path relative to home."""
         return {"uv": SHARED_CACHE, "old": OLD}.get(self.name, f"cache/apps/{self.name}")
 
 
 def budget() -> int:
-    """Bytes that all caches may take together: GREENROOM_CACHE_MB of the worker's environment, else 5000 MB."""
+    """Total bytes allowed for all caches: GREENROOM_CACHE_MB of the worker's environment, else 5000 MB."""
     text = os.environ.get(SETTING, "")
     return (int(text) if text.isdigit() else BUDGET_MB) * 10**6
 
 
 def measure(home: Path) -> list[Cache]:
-    """The caches that are there, with their sizes on disk."""
+    """The existing caches, with their sizes on disk."""
     apps = home / "cache" / "apps"
     names = ["uv", *(sorted(path.name for path in apps.iterdir()) if apps.is_dir() else [])]
     return [Cache(name, _size(home / Cache(name, 0).folder)) for name in names]
@@ -74,7 +74,7 @@ def _size(top: Path) -> int:
 
 
 def excess(caches: list[Cache], allowed: int) -> list[Cache]:
-    """Which caches have to be emptied so that the rest fits: the largest first, and no more than needed."""
+    """The caches to empty so that the rest fits the budget: the largest first, and no more than needed."""
     total, chosen = sum(cache.size for cache in caches), []
     for cache in sorted(caches, key=lambda cache: -cache.size):
         if total <= allowed:
@@ -85,7 +85,7 @@ def excess(caches: list[Cache], allowed: int) -> list[Cache]:
 
 
 def prune_spec(*, cache: Cache, part: str, app: App | None, home: Path, moment: int | str) -> DynoSpec:
-    """The dyno that empties one part of a cache."""
+    """The dyno spec that empties one part of a cache."""
     return DynoSpec(
         id=f"{PREFIX}{cache.name}-{part}-{moment}",
         kind="janitor",
@@ -102,13 +102,13 @@ def prune_spec(*, cache: Cache, part: str, app: App | None, home: Path, moment: 
 
 
 class Janitor:
-    """Looks once an hour, and starts what is needed."""
+    """Enforces the budget once an hour."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home, self.next = engine, home, 0.0
 
     def turn(self, now: float | None = None) -> list[Cache]:
-        """The caches whose emptying was begun; dynos of earlier turns that have ended are forgotten."""
+        """Start emptying caches over the budget and return them. Also forgets ended dynos of earlier turns."""
         now = time.time() if now is None else now
         if now < self.next:
             return []
@@ -122,7 +122,7 @@ class Janitor:
         ]
 
     def _drop_old(self, moment: int) -> None:
-        """Empty the cache of earlier releases; once it is empty, remove it."""
+        """Empty the cache of earlier versions; remove it when it is empty."""
         if (self.home / OLD).is_dir():
             try:
                 (self.home / OLD).rmdir()
@@ -133,7 +133,7 @@ class Janitor:
 
 
 def drop(engine: Engine, home: Path, names: Iterable[str], moment: str) -> None:
-    """Begin to remove packages from everybody's cache, by their normalised names; the next installation fetches them
+    """Start removing packages from the shared cache, by their normalised names. The next installation downloads them
     again.
     """
     wanted = tuple(sorted(set(names)))[:MOST_NAMES]
@@ -143,15 +143,13 @@ def drop(engine: Engine, home: Path, names: Iterable[str], moment: str) -> None:
 
 
 def of_app(app: App, home: Path) -> Cache:
-    """The app's own cache: what was built from sources for it, and what pipenv and poetry fetched. Size 0 when there is
-    none.
-    """
+    """The app's own cache: packages built from source, and downloads of pipenv and poetry. Size 0 if there is none."""
     return Cache(app.id.hex, _size(home / Cache(app.id.hex, 0).folder))
 
 
 def empty(cache: Cache, engine: Engine, home: Path, moment: int) -> bool:
-    """Begin to empty a cache; False for one whose app is gone. moment: part of the dynos' names, so that a second call
-    starts nothing twice.
+    """Start emptying a cache; False if its app no longer exists. moment: part of the dynos' ids, so that a second call
+    starts none.
     """
     app = None if cache.name == "uv" else App.objects.filter(pk=cache.name).first()
     if cache.name != "uv" and app is None:

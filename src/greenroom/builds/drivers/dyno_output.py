@@ -1,5 +1,5 @@
-"""Passes a dyno's raw output on, from where the last call ended, a bounded part at a time and a bounded part in all.
-Asks the engine; keeps nothing.
+"""Reads a dyno's raw output from the engine, incrementally from an offset, with a limit per call and a total limit.
+Stateless.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from greenroom.engine.queries import last_output
 
 CHUNK = 256 * 1024
 MOST = 10 * 1024 * 1024
-"""Bytes of one dyno's output that are passed on; what follows is left out, and one line says so."""
+"""Maximum bytes to show of one dyno's output. A line reports that the rest is omitted."""
 TRUNCATED = " !     The output was truncated after 10 MB."
 LONGEST = 16 * 1024
-"""Characters of one line that are shown."""
+"""Maximum characters to show of one line."""
 TAIL = 64 * 1024
 Mask = Callable[[str], str]
 
@@ -22,14 +22,13 @@ Mask = Callable[[str], str]
 def new_lines(
     engine: Engine, dyno_id: str, offset: int, over: bool, most: int = MOST, mask: Mask = str
 ) -> tuple[str, int]:
-    """The whole lines after ``offset`` (bytes) and the new offset; ``over``: the dyno has ended, so a last line without
-    an end counts too.
+    """Return the whole lines after ``offset`` (bytes) and the new offset. over: the dyno has ended, so the last line
+    counts even without a newline.
 
-    At most CHUNK bytes a call: ask again until the offset stays. After ``most`` bytes one line tells so, and nothing
-    follows.
-    mask: hides secrets, none of which has a line end. Only masked text is cut: of a line longer than CHUNK the
-    beginning is shown, and the
-    line in which ``most`` is reached is left out.
+    Reads at most CHUNK bytes per call: repeat until the offset does not change. After ``most`` bytes, one line reports
+    the omission and nothing follows.
+    mask: hides secrets, none of which contains a newline. Text is truncated only after masking: of a line longer than
+    CHUNK only the beginning is shown, and the line that reaches ``most`` is omitted.
     """
     if offset > MOST:
         return "", offset
@@ -49,8 +48,8 @@ def new_lines(
 
 
 def _text(data: bytes, mask: Mask, *, endless: bool = False) -> str:
-    """Masked lines. endless: the data ends within a line, perhaps within a secret, so that its end is not shown
-    whatever the masks left of it.
+    """Return masked lines. endless: the data ends within a line, perhaps within a secret, so its end is omitted
+    whatever the mask matched.
     """
     text = mask(data.decode("utf-8", "replace")).rstrip("\n")
     if endless and text:
@@ -63,7 +62,7 @@ def _line(line: str) -> str:
 
 
 def tail(engine: Engine, dyno_id: str, mask: Mask = str) -> str:
-    """The last whole lines of the output, of TAIL bytes at most, below a mark when there is more."""
+    """The last whole lines of the output, at most TAIL bytes, with a marker line if more exists."""
     data, whole = last_output(engine, dyno_id, TAIL)
     if not whole:
         data = b"...\n" + data.partition(b"\n")[2]

@@ -1,5 +1,5 @@
-"""The engine's orders for a build: the install dyno (no tenant's code), the app's own build dynos, and what each of
-them sees.
+"""The dyno specs of a build: the install dyno (no tenant's code) and the app's own build dynos, with their mounts and
+environment.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MEMORY_MB = 2048
 PIDS = 1024
 PLATFORM_UID = 0
 SHARED_CACHE = "cache/wheels"
-"""Everybody's wheels, relative to home. Written by dynos of ``shared_spec`` and emptied by the janitor's; no other dyno
-sees it.
+"""The wheels shared by all apps, relative to home. Only dynos of ``shared_spec`` write to it, and only the janitor's
+empty it; no other dyno has access.
 """
 LIMITS = Limits(memory_mb=MEMORY_MB, pids=PIDS, timeout=SECONDS, grace=5.0)
 INSTALLER_ENV = {
@@ -43,31 +43,31 @@ INSTALLER_ENV = {
     "UV_HTTP_CONNECT_TIMEOUT": "30",
     "UV_HTTP_RETRIES": "5",
 }
-"""uv asks for 50 files at once and waits 10 s for each connection; a dyno's way out makes 8 connections at a time."""
+"""uv opens 50 connections and waits 10 s for each; a dyno's egress opens 8 at a time."""
 CREDENTIAL_VARS = {
     "poetry": re.compile(r"POETRY_HTTP_BASIC_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
     "uv": re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)\Z"),
 }
-"""Config vars with which an installer signs in to an index that the lock file names; Heroku passes none of them."""
+"""Config vars with which an installer authenticates to an index of the lock file. Heroku passes none of them."""
 
 
 def command(python: Interpreter, script: str) -> tuple[str, ...]:
-    """A script of the dyno side under the bare interpreter: isolated, without site, so that no package can add to
-    it.
+    """The argv of a dyno-side script under the bare interpreter: isolated, without site, so that no package can add
+    code.
     """
     return (python.path, "-I", "-S", f"{tools.SCRIPTS}/{script}.py")
 
 
 def private_index(config: Mapping[str, str]) -> dict[str, str]:
-    """uv's settings of the app's own package index; empty without one."""
+    """uv's settings for the app's own package index; empty without one."""
     value = config.get("PIP_EXTRA_INDEX_URL", "").strip()
     return {"UV_INDEX": " ".join(value.split()), "PIP_EXTRA_INDEX_URL": value} if value else {}
 
 
 def installer_vars(config: Mapping[str, str], manager: str, listed: Collection[str] = ()) -> dict[str, str]:
-    """What of the config vars an installer may see: the private index of pip and pipenv, poetry's and uv's credentials
-    of an index, and those
-    ``listed`` by a person."""
+    """The config vars that an installer may read: the private index of pip and pipenv, index credentials of poetry and
+    uv, and the names on the app's list (``listed``).
+    """
     found = private_index(config) if manager in ("pip", "uv", "pipenv") else {}
     wanted = CREDENTIAL_VARS.get(manager)
     found |= {key: value for key, value in config.items() if wanted and wanted.match(key)}
@@ -77,7 +77,7 @@ def installer_vars(config: Mapping[str, str], manager: str, listed: Collection[s
 
 
 def passwords(config: Mapping[str, str]) -> tuple[str, ...]:
-    """The passwords among the config vars that installers may see; to be shown nowhere."""
+    """The passwords among the config vars that installers may read, to be masked everywhere."""
     wanted = (
         key for key in config if key.endswith("_PASSWORD") and any(rule.match(key) for rule in CREDENTIAL_VARS.values())
     )
@@ -85,18 +85,18 @@ def passwords(config: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def mirror() -> dict[str, str]:
-    """pipenv's setting that puts the operator's index in the place of the public one."""
+    """pipenv's setting that replaces the public index by the operator's."""
     index = tools.index_settings().get("UV_DEFAULT_INDEX", "")
     return {"PIPENV_PYPI_MIRROR": index} if index else {}
 
 
 def tool_mount(tool: str, key: str) -> Mount:
-    """The environment of pipenv or poetry, where builds find it."""
+    """The mount of pipenv's or poetry's environment, at its path in build dynos."""
     return Mount(target=pins.PLACES[tool], source=f"envs/{key}")
 
 
 def tool_spec(*, dyno_id: str, tool: str, python: Interpreter, home: Path) -> DynoSpec:
-    """The dyno that makes the environment of pipenv or poetry itself, from wheels, in nobody's name."""
+    """The dyno spec that installs pipenv or poetry itself from wheels, without an app."""
     job = {
         "manager": "pip",
         "main": f"{tool}.txt",
@@ -111,11 +111,11 @@ def tool_spec(*, dyno_id: str, tool: str, python: Interpreter, home: Path) -> Dy
 def shared_spec(
     *, dyno_id: str, python: Interpreter, home: Path, job: Mapping[str, Any], target: str = ENV
 ) -> DynoSpec:
-    """The dyno that makes an environment for all apps, in its scratch folder ``env``, seen at ``target``.
+    """The dyno spec that creates an environment for all apps, in its scratch folder ``env``, mounted at ``target``.
 
-    It alone may write to the shared cache. Of apps it gets ``job["lock"]``, lines that ``sharing.pinned`` has checked;
-    no file, no config var, no
-    environment of theirs. The key with which it seals bytecode is the platform's.
+    Only this dyno may write to the shared cache. Its only input from an app is ``job["lock"]``, lines that
+    ``shared_packages.pinned`` has checked: no file, no config var, no environment. The platform's key seals its
+    bytecode.
     """
     whole = {
         **job,
@@ -147,11 +147,11 @@ def install_spec(
     lower: tuple[str, ...] = (),
     more: tuple[Mount, ...] = (),
 ) -> DynoSpec:
-    """The dyno that resolves requirements or makes an environment in the app's own sandbox, with the app's own cache.
+    """The dyno spec that resolves requirements or creates an environment in the app's own sandbox, with the app's own
+    cache.
 
-    source: the commit's tar, when the tree takes part; tree: the folder of a slug instead. lower: the layers of an
-    environment that is only added
-    to (its additions are ``env``).
+    source: tar of the commit, if its files are needed; tree: folder of a slug instead. lower: layers of an environment
+    that it extends (its additions are ``env``).
     """
     files = (Mount(target=SOURCE, source=source),) if source else (Mount(target=TREE, source=tree),) if tree else ()
     mounts = (
@@ -217,11 +217,11 @@ def compile_spec(
     writable: bool = False,
     more: tuple[Mount, ...] = (),
 ) -> DynoSpec:
-    """The dyno that turns the commit's tar into the slug's tree in its scratch folder ``app``. It sees the config vars,
-    as on Heroku, but for the credentials of databases: a build may read the live data and cannot write any.
+    """The dyno spec that turns the commit's tar into the slug's tree, in its scratch folder ``app``. It has the config
+    vars, as on Heroku, except for database credentials: a build may read the live data but cannot change it.
 
-    env: the environment's folder, empty for none. writable: what is written to it is kept in the scratch folder
-    ``env``. With hooks (``job["hooks"]``) the app's own cache is there, for their CACHE_DIR.
+    env: folder of the environment, empty for none. writable: keep changes to it in the scratch folder ``env``. With
+    hooks (``job["hooks"]``), the app's own cache is mounted as their CACHE_DIR.
     """
     config = addons.environment(config, app=app, home=home, access=BUILD)
     seen = build_env(config=config, commit=commit, request_id=request_id)
@@ -245,7 +245,7 @@ def compile_spec(
 
 
 def _job_mounts(source: str, python: Interpreter, home: Path) -> tuple[Mount, ...]:
-    """The commit, the folder for the result, the script and its interpreter."""
+    """Mounts of the commit, the output folder, the script and its interpreter."""
     return (
         Mount(target=SOURCE, source=source),
         Mount(target=OUT, source="scratch:out", mode="rw"),
@@ -255,7 +255,7 @@ def _job_mounts(source: str, python: Interpreter, home: Path) -> tuple[Mount, ..
 
 
 def _app_mounts(env: str, writable: bool) -> tuple[Mount, ...]:
-    """The app's folder, and its environment when there is one."""
+    """Mounts of the app's folder, and of its environment if there is one."""
     tree = Mount(target="/app", source="scratch:app", mode="rw")
     if not env:
         return (tree,)

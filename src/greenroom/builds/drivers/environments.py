@@ -1,8 +1,8 @@
-"""Environments and resolved requirements on disk: their names, whether they are there, and how a finished one gets into
-its place.
+"""Environments and resolved requirements on disk: their names, whether they exist, and the atomic move of a finished
+one to its path.
 
-``envs/<key>`` is a whole environment or absent; ``cache/locks/<app>/<digest>.txt`` is what a requirements file was
-resolved to.
+``envs/<key>`` is a complete environment or absent; ``cache/locks/<app>/<digest>.txt`` is the resolution of a
+requirements file.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ MAX_PACKAGES = 5000
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,199}\Z")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,99}\Z")
 RECORDS = ("lib/python3.*/site-packages/*.dist-info/RECORD", "*/*.dist-info/RECORD")
-"""Of an environment, and of uv's ``archive-v0``; not those of packages that a package brings along."""
+"""Globs of RECORD files: in an environment, and in uv's ``archive-v0``; excludes those of vendored packages."""
 
 
 def exists(home: Path, key: str) -> bool:
-    """Whether the environment is there, whole. It counts as used from now on, so that nobody takes it for a
-    leftover.
+    """Whether the environment exists and is complete. Updates its time of use, which protects it from the retention
+    sweep.
     """
     with store.IN_USE:
         found = bool(key) and (home / "envs" / key).is_dir()
@@ -50,12 +50,12 @@ def exists(home: Path, key: str) -> bool:
 
 
 def lock_path(home: Path, app_hex: str, digest: str) -> Path:
-    """Where the resolution of a requirements file of this digest is kept for the app."""
+    """Path of the app's resolution of a requirements file with this digest."""
     return home / "cache" / "locks" / app_hex / f"{digest}.txt"
 
 
 def stored_lock(home: Path, app_hex: str, digest: str) -> str:
-    """What the requirements were resolved to before; empty if they never were."""
+    """The stored resolution of the requirements; empty if there is none."""
     try:
         return lock_path(home, app_hex, digest).read_text()
     except FileNotFoundError:
@@ -63,14 +63,14 @@ def stored_lock(home: Path, app_hex: str, digest: str) -> str:
 
 
 def store_lock(home: Path, app_hex: str, digest: str, text: str) -> None:
-    """Keep a resolution; whole or not at all."""
+    """Store a resolution atomically."""
     path = lock_path(home, app_hex, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(path, text, mode=0o600)
 
 
 def mark_needs_build(home: Path, app_hex: str, digest: str) -> None:
-    """Remember that something these requirements ask for has no wheel."""
+    """Record that a package of these requirements has no wheel."""
     path = lock_path(home, app_hex, digest).with_suffix(".build")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -82,12 +82,12 @@ def needs_build(home: Path, app_hex: str, digest: str) -> bool:
 
 
 def lock_digest(text: str) -> str:
-    """The digest of resolved requirements; the same for another order or spacing."""
+    """The digest of resolved requirements, independent of order and spacing."""
     return read_requirements(lambda _: text.encode(), "lock").digest
 
 
 def left_lock(engine: Engine, dyno_id: str) -> str:
-    """The requirements that a dyno has resolved. PlatformError when there are none."""
+    """The requirements that a dyno has resolved. PlatformError if there are none."""
     text = (engine.result(dyno_id, "out/lock.txt", limit=LOCK_LIMIT) or b"").decode("utf-8", "replace")
     if not text:
         raise PlatformError("The installer left no resolved requirements.", hint="push again")
@@ -95,10 +95,10 @@ def left_lock(engine: Engine, dyno_id: str) -> str:
 
 
 def strange(home: Path, found: Mapping[str, str]) -> list[str]:
-    """Of installed file sets (see ``sharing.file_sets``) those whose digest is not the one that was written down when
-    the wheel was first installed.
+    """Return the keys of installed file sets (see ``shared_packages.file_sets``) whose digest differs from the one
+    recorded at the wheel's first installation.
 
-    A set that is new is written down. Only the control plane writes there, so who changes a cache changes no digest.
+    Records a new set. Only the control plane writes there, so a modified cache cannot change a recorded digest.
     """
     wrong = []
     for key, digest in sorted(found.items()):
@@ -114,7 +114,7 @@ def strange(home: Path, found: Mapping[str, str]) -> list[str]:
 
 
 def result(engine: Engine, dyno_id: str) -> dict[str, Any]:
-    """The result that a dyno's script left; empty if there is none, or none that can be read."""
+    """The result of a dyno's script; empty if it is missing or unreadable."""
     try:
         value = json.loads(engine.result(dyno_id, "out/result.json") or b"{}")
     except (ValueError, RecursionError):
@@ -123,14 +123,14 @@ def result(engine: Engine, dyno_id: str) -> dict[str, Any]:
 
 
 def repositories(result: dict[str, Any]) -> dict[str, str]:
-    """``{package: commit}`` of what an installation took from repositories, as its script says."""
+    """``{package: commit}`` of the packages installed from repositories, as reported by the install script."""
     found = result.get("repositories")
     return {str(name)[:200]: str(commit)[:64] for name, commit in found.items()} if isinstance(found, dict) else {}
 
 
 def adopt(home: Path, engine: Engine, dyno_id: str, key: str, facts: dict[str, Any]) -> None:
-    """Move the environment that a dyno made to ``envs/<key>``. Repeatable; a second maker's is dropped. PlatformError
-    if it is not there.
+    """Move the environment that a dyno created to ``envs/<key>``. Repeatable; on a race, the second one is discarded.
+    PlatformError if it is missing.
     """
     envs = home / "envs"
     envs.mkdir(mode=0o711, exist_ok=True)
@@ -159,8 +159,8 @@ def _move(made: Path, target: Path) -> None:
 
 
 def adopt_layer(home: Path, engine: Engine, dyno_id: str, env_key: str, app_hex: str) -> str:
-    """Keep what hooks wrote into the environment as a layer of its own; its key, or an empty one if they wrote nothing
-    that counts.
+    """Store the changes of hooks to the environment as a layer of its own. Returns its key; empty if there are no
+    relevant changes.
     """
     with engine.tree(dyno_id, "env") as made:
         digest = store.layer_digest(made) if made else ""
@@ -172,7 +172,7 @@ def adopt_layer(home: Path, engine: Engine, dyno_id: str, env_key: str, app_hex:
 
 
 def _copy(made: Path, target: Path) -> None:
-    """Where the control plane may read the dyno's files but not move them."""
+    """Copy the environment, if the control plane may read the dyno's files but not move them."""
     fresh = target.with_name(f".new-{secrets.token_hex(8)}")
     try:
         shutil.copytree(made, fresh, symlinks=True)
@@ -183,11 +183,11 @@ def _copy(made: Path, target: Path) -> None:
 
 
 def _describe(path: Path, facts: dict[str, Any]) -> None:
-    atomic.write(path, json.dumps(facts, sort_keys=True), mode=0o600)  # may hold the password of an index
+    atomic.write(path, json.dumps(facts, sort_keys=True), mode=0o600)  # may contain the password of an index
 
 
 def facts(home: Path, key: str) -> dict[str, Any]:
-    """What was written down when the environment was made: lock, packages with sizes, tools, interpreter."""
+    """The facts stored with the environment: lock, packages with sizes, tools, interpreter."""
     try:
         return json.loads((home / "envs" / f"{key}.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -195,9 +195,10 @@ def facts(home: Path, key: str) -> dict[str, Any]:
 
 
 def packages(home: Path, key: str, manager: str, main: str) -> dict[str, dict[str, Any]]:
-    """``{name: {version, size, record, hashes}}`` of what is installed: sizes in bytes, hashes as the lock allows them.
+    """``{name: {version, size, record, hashes}}`` of the installed packages: sizes in bytes, hashes as the lock allows
+    them.
 
-    The names come from the dyno that installed: cut to what a package's name and version may be.
+    The names come from the install dyno: truncated to the limits of package names and versions.
     """
     known = facts(home, key)
     lock = known.get("lock", "")
@@ -217,11 +218,10 @@ def packages(home: Path, key: str, manager: str, main: str) -> dict[str, dict[st
 
 
 def damaged(folder: Path) -> list[str]:
-    """Files below ``folder`` whose bytes are not those that their package's RECORD names, or that are missing; relative
-    to it, sorted.
+    """Files below ``folder`` that are missing or differ from their package's RECORD; relative to it, sorted.
 
-    folder: an environment, or the unpacked wheels of the installer's cache. What the installer itself wrote there is
-    not listed in hashes.
+    folder: an environment, or the unpacked wheels of the installer's cache. RECORD has no hashes for files that the
+    installer itself wrote.
     """
     found = []
     for record in (path for pattern in RECORDS for path in folder.glob(pattern)):
@@ -239,8 +239,8 @@ def _sha256(path: Path) -> str:
 
 
 def has_package(home: Path, key: str, name: str) -> bool:
-    """Whether a distribution is installed in the environment, by its metadata; nothing is run, and no link of an app's
-    own environment followed.
+    """Whether a distribution is installed in the environment, by its metadata. Runs nothing and follows no link of an
+    app's own environment.
     """
     for version in _folders(home / "envs" / key / "lib"):
         for site in _folders(version.path):
@@ -252,7 +252,7 @@ def has_package(home: Path, key: str, name: str) -> bool:
 
 
 def _folders(path: Path | str) -> list[os.DirEntry[str]]:
-    """The folders in a folder, links left out; none when it is a link itself."""
+    """The subfolders of a folder, without links; none if it is a link itself."""
     if os.path.islink(path) or not os.path.isdir(path):
         return []
     with os.scandir(path) as entries:

@@ -1,6 +1,6 @@
-"""What builds leave behind and nobody needs: sources of commits, dynos and half copies of builds that were cut short.
+"""Removes leftovers of builds: sources of commits, and dynos and partial copies of interrupted builds.
 
-Nothing that a slug in the table needs is ever removed here.
+Never removes a file that a slug's row refers to.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ from greenroom.builds.queries import running_dynos
 from greenroom.engine.contract import Engine
 
 STALE = 3600.0
-"""Seconds after which a file that nobody builds from counts as left behind; a scan that reads it has ended long
-before.
-"""
+"""Seconds after which a file that no build uses counts as a leftover; a scan that reads it ends long before."""
 SOURCE = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{32})\.tar\Z")
 
 
 def remove_sources(build: Build, home: Path) -> None:
-    """The archive that a hook made is the build's own; that of the commit may be read by its scan for a while yet, see
-    ``sweep``.
+    """Remove the build's own archive, made by a hook. A scan may still read that of the commit: ``sweep``
+    removes it.
     """
     (home / "sources" / f"{build.id.hex}.tar").unlink(missing_ok=True)
 
 
 def sweep(*, engine: Engine, home: Path, now: float | None = None) -> list[str]:
-    """Remove what is left over: sources an hour old, half copies of slugs, dynos of builds that have ended. What was
-    removed, for the log.
+    """Remove sources older than an hour, partial copies of slugs, and dynos of ended builds. Returns the removed names,
+    for the log.
 
-    Repeatable, and safe beside running builds: theirs are known by their rows.
+    Repeatable, and safe during running builds: their rows protect their files.
     """
     now = time.time() if now is None else now
     pending = Build.objects.filter(status="pending")

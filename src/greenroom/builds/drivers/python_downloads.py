@@ -1,10 +1,8 @@
-"""Interpreters that this host lacks: fetched by uv into ``<home>/cache/python``, in the background, by the platform
-itself.
+"""Downloads interpreters that the host lacks into ``<home>/cache/python``, with uv, in the background.
 
-Where they come from is the operator's choice: UV_PYTHON_INSTALL_MIRROR and UV_PYTHON_DOWNLOADS_JSON_URL of the worker's
-environment count, proxies
-too. A version that could not be had is not asked for again for an hour. What is there is whole: uv unpacks beside and
-renames, under a lock.
+The operator chooses the source: UV_PYTHON_INSTALL_MIRROR and UV_PYTHON_DOWNLOADS_JSON_URL of the worker's environment
+apply, as do proxies. A failed version is not retried for an hour. Installed interpreters are complete: uv unpacks into
+a temporary folder and renames it, under a lock.
 """
 
 from __future__ import annotations
@@ -22,10 +20,10 @@ from greenroom.basics import processes
 from greenroom.engine.contract import PYTHON_FOLDER
 
 SETTING = "GREENROOM_PYTHON_DOWNLOADS"
-"""Of the worker's environment: ``never`` leaves it to the interpreters of the host."""
+"""Name of the worker's environment variable; ``never`` restricts builds to the host's interpreters."""
 SECONDS = 300.0
 PATIENCE = 0.3
-"""How long one look may wait for the end."""
+"""Seconds that one call may wait for the end of the download."""
 AGAIN = 3600.0
 PASSED = (
     "UV_PYTHON_INSTALL_MIRROR",
@@ -44,30 +42,28 @@ PASSED = (
     "no_proxy",
 )
 _lock = threading.Lock()
-"""Held while ``_fetches`` and ``_failed`` change: the threads of deliveries and of test runs may wait for the same
-version.
-"""
+"""Guards ``_fetches`` and ``_failed``: threads of deliveries and test runs may wait for the same version."""
 _pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="python")
 _fetches: dict[tuple[Path, str], Future[str]] = {}
 _failed: dict[tuple[Path, str], tuple[float, str]] = {}
 
 
 def allowed() -> bool:
-    """Whether interpreters may be fetched at all."""
+    """Whether interpreters may be downloaded."""
     return os.environ.get(SETTING, "").lower() not in ("never", "0", "false", "no")
 
 
 def why_not(home: Path, version: str) -> str:
-    """Why this version could not be had within the last hour; empty when it was not tried, or may be tried again."""
+    """Why the download of this version failed within the last hour; empty if it was not tried or may be retried."""
     moment, why = _failed.get((home, version), (0.0, ""))
     return why if time.monotonic() - moment < AGAIN else ""
 
 
 def fetch(home: Path, version: str, *, eager: bool) -> bool:
-    """Begin to fetch ``3.N`` or ``3.N.N`` unless that goes on; True when it has ended, see ``why_not``. After a crash
-    it may begin again.
+    """Start downloading ``3.N`` or ``3.N.N`` unless a download is in progress. True if it has ended; see ``why_not``
+    for its error. May start again after a crash.
 
-    eager: the build cannot go on without, so that a network that is slow to answer is waited for.
+    eager: the build cannot continue without it, so it tolerates a slow network.
     """
     key = (home, version)
     with _lock:
@@ -78,7 +74,7 @@ def fetch(home: Path, version: str, *, eager: bool) -> bool:
     except StillRunning:
         return False
     with _lock:
-        if _fetches.get(key) is future:  # the first of those that waited for it; another fetch may go on already
+        if _fetches.get(key) is future:  # the first waiting thread removes it; another download may be running
             del _fetches[key]
             if why:
                 _failed[key] = (time.monotonic(), why)
@@ -88,7 +84,7 @@ def fetch(home: Path, version: str, *, eager: bool) -> bool:
 
 
 def _install(home: Path, version: str, eager: bool) -> str:
-    """Empty when it is there, else why not."""
+    """Return the error, or an empty text if the interpreter is installed."""
     folder = home / PYTHON_FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +120,7 @@ def _environment(home: Path, eager: bool) -> dict[str, str]:
 
 
 def _reason(text: str) -> str:
-    """The first and the last line of uv's explanation, without what only repeats the address."""
+    """The first and last line of uv's error, without the repeated URL."""
     lines = [line.strip().removeprefix("error: ").removeprefix("cause: ") for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("error sending request", "Downloading ", "Downloaded "))]
     return "; ".join(dict.fromkeys([*telling[:2], *telling[-1:]]))[:500] or "uv gave no reason"

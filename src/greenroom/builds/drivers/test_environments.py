@@ -1,7 +1,7 @@
-"""The environment for an app's tests: the slug's own environment, with the test requirements laid over it and nothing
-in it changed.
+"""The environment for an app's tests: the slug's own environment with an overlay of the test requirements, itself
+unchanged.
 
-Stateless: what is asked for, what stands in ``envs/`` and what the engine says of one dyno decide each step.
+Stateless: the requirements, the contents of ``envs/`` and the state of one dyno determine each step.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from greenroom.slugs.queries import ENV_TARGET, env_identity, env_layers, interp
 
 FILE = "requirements-test.txt"
 LINES = 40
-"""How much of a failed installation's output the pusher sees."""
+"""Number of output lines to print of a failed installation."""
 
 
 @dataclass(frozen=True)
 class TestOverlay:
-    """What a test dyno mounts. status: pending (ask again), ready, failed (``message`` says why)."""
+    """The mounts of a test dyno. status: pending (call again), ready, failed (``message`` has the reason)."""
 
     __test__ = False
 
@@ -45,7 +45,7 @@ class TestOverlay:
 
 @dataclass(frozen=True)
 class _Wish:
-    """What the tests need besides the slug's environment."""
+    """The test requirements in addition to the slug's environment."""
 
     job: dict[str, Any]
     digest: str
@@ -54,11 +54,11 @@ class _Wish:
 
     @property
     def index(self) -> dict[str, str]:
-        """The app's own index and credentials, as far as its installer may see them."""
+        """The app's own index and credentials, as far as its installer may read them."""
         return dyno_specs.installer_vars(self.config, self.job["manager"], self.listed)
 
     def mask(self, text: str) -> str:
-        """The text without credentials and secrets."""
+        """Mask credentials and secrets in the text."""
         return masked(
             text,
             (
@@ -72,13 +72,13 @@ class _Wish:
 def prepare_test_overlay(
     *, slug: Slug, engine: Engine, home: Path, say: Callable[[str], None], config: Mapping[str, str] | None = None
 ) -> TestOverlay:
-    """One step towards the environment for the slug's tests. Never waits; call again while ``pending``.
+    """Take one step towards the environment for the slug's tests. Never waits; call again while ``pending``.
 
-    requirements-test.txt (pip), the default dependency groups (uv), ``--dev`` (pipenv) or all groups (poetry) are
-    installed over the
-    slug's environment, always in the app's own sandbox and with its own cache: what lies below may hold code of the
-    app.
-    Without them the overlay is ready at once: the slug's own environment, to which test-setup may add in memory.
+    Installs requirements-test.txt (pip), the default dependency groups (uv), ``--dev`` (pipenv) or all groups (poetry)
+    on top of the slug's environment, always in the app's own sandbox and with its own cache: the lower layers may
+    contain code of the app.
+    Without test requirements the overlay is ready at once: the slug's own environment, to which test-setup may write in
+    memory.
     config: the app's config vars, for the credentials of its own package index.
     """
     try:
@@ -147,18 +147,18 @@ def _requirements(slug: Slug, tree: Path) -> _Wish | None:
 
 
 class SlugFiles:
-    """The files of a slug as ``install_of`` reads them."""
+    """The files of a slug, with the interface of ``install_of``."""
 
     def __init__(self, tree: Path) -> None:
         self.tree = tree
 
     def read(self, name: str) -> bytes | None:
-        """A file's bytes; None when there is none."""
+        """A file's bytes; None if it does not exist."""
         return store.read_file(self.tree, name)
 
 
 def _key(slug: Slug, wish: _Wish) -> str:
-    """The layer's name: the slug's environment, then what stands for the app, what lies below and what is asked for."""
+    """The name of the layer, from the slug's environment, the app, the lower layers and the requirements."""
     whole = "\0".join(["overlay", slug.app_id.hex, env_identity(slug), wish.digest])
     return f"{slug.env_key}-{hashlib.sha256(whole.encode()).hexdigest()[:40]}"
 
@@ -186,7 +186,7 @@ def _dyno(key: str) -> str:
 
 
 def _watch(slug: Slug, wish: _Wish, key: str, engine: Engine, home: Path, say: Callable[[str], None]) -> Ended | None:
-    """Start the dyno unless it was started; how it ended, or None."""
+    """Start the dyno unless it has been started. Returns its end, or None while it runs."""
     state = engine.describe(_dyno(key))
     if state is None:
         say("-----> Installing the test dependencies")

@@ -1,7 +1,7 @@
-"""Puts uv, the scripts of the dyno side and the operator's certificates where the engine can mount them:
+"""Installs uv, the dyno-side scripts and the operator's certificates where the engine can mount them:
 ``<home>/cache/tools``.
 
-Everything there is content-addressed and made by a rename, so it is whole or not there. No table is read or written.
+Content-addressed and created by a rename, so each entry is complete or absent. Uses no table.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ INDEX_SETTINGS = {
     "UV_FIND_LINKS": ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
     "UV_HTTP_TIMEOUT": ("UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
 }
-"""uv's setting -> the operator's environment variables that give it, the first one set wins."""
+"""uv's setting -> the operator's environment variables for it; the first one set wins."""
 
 
 def script_mount(home: Path) -> Mount:
-    """The scripts that run inside build and install dynos."""
+    """The mount of the scripts for build and install dynos."""
     return Mount(target=SCRIPTS, source=_scripts(home))
 
 
 def uv_mount(home: Path) -> Mount:
-    """The uv binary."""
+    """The mount of the uv binary."""
     return Mount(target=UV, source=_uv(home))
 
 
 def uv_version() -> str:
-    """The version of uv that installs."""
+    """The version of uv."""
     return version("uv")
 
 
 def seal(home: Path) -> str:
-    """The key, in hex, with which the platform's installations seal what they keep in the shared cache. No app's dyno
-    gets it.
+    """The key, in hex, with which the platform's installations seal files in the shared cache. Never passed to an app's
+    dyno.
     """
     return hmac.new(master_key(home), b"greenroom shared cache", "sha256").hexdigest()
 
 
 def index_settings() -> dict[str, str]:
-    """The operator's package index, as uv reads it: from the worker's own environment. Folders are left out: no sandbox
-    sees them.
+    """The operator's package index from the worker's environment, as uv's settings. Omits folders, since no sandbox can
+    access them.
     """
     found = {}
     for name, sources in INDEX_SETTINGS.items():
@@ -70,9 +70,7 @@ def index_settings() -> dict[str, str]:
 
 
 def certificate_mounts(home: Path) -> tuple[tuple[Mount, ...], dict[str, str]]:
-    """The operator's own certificate authorities for the index, if they set any: the mount, and uv's variable for
-    it.
-    """
+    """The operator's certificate authorities for the index, if set: the mount, and uv's variable."""
     for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"):
         path = Path(os.environ.get(name) or "/nonexistent")
         if path.is_file():
@@ -121,6 +119,6 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 
 
 def _place(home: Path, name: str, fill: Callable[[Path], None]) -> str:
-    """Make the folder unless it is there. Returns its name relative to home."""
+    """Create the folder unless it exists. Returns its name relative to home."""
     atomic.folder(home / name, fill)
     return name

@@ -1,4 +1,4 @@
-"""What the end of a build's dyno means, and which dynos a build has. Pure."""
+"""Interprets the end of a build's dyno, and names the dynos of a build. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ NEEDS_BUILD = 20
 DOUBT = 21
 CONFLICT = 22
 PARTS = ("pre", "manager", "resolve", "wheels", "sources", "compile", "tool", "install")
-"""Of the names of a build's dynos; the last two are those of earlier releases, whose results are not taken any more."""
+"""Parts of the names of a build's dynos. Earlier versions used the last two; their results are no longer accepted."""
 CREDENTIALS = re.compile(r"(?<=://)[^\s/@'\"<>]+(?=@)")
-"""Of a URL: what stands before the host, a user with a password or a token."""
+"""The credentials in a URL: a user with a password or a token, before the host."""
 SHORTEST = 4
-"""Characters of a secret, at least: what is shorter would mask half the output."""
+"""Minimum characters of a secret: masking shorter ones would hide half the output."""
 HEAVY = 500_000_000
-"""Bytes of tree and packages from which a build warns; Heroku refuses such a slug."""
+"""Bytes of tree and packages above which a build warns; Heroku refuses such a slug."""
 MAX_LOST = 2
-"""How often a dyno that was lost (its host restarted) is started again."""
+"""Maximum restarts of a lost dyno (its host restarted)."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a build's dyno ended: ok, needs-build (something has no wheel), doubt (shared files are not what they were),
-    conflict (packages share
-    files, or list some without a hash, so that nobody can tell), failed (the app's fault), lost, or errored."""
+    """The result of a build's dyno: ok, needs-build (a package has no wheel), doubt (shared files have changed),
+    conflict (packages share files, or list some without a hash, so that they cannot be verified), failed (the app's
+    fault), lost, or errored.
+    """
 
     kind: str
     reason: str = ""
@@ -37,12 +38,12 @@ class Ended:
 
 
 def dyno_id(build_hex: str, part: str, attempt: int) -> str:
-    """The engine's id of one part of a build: the same for ever, another one for another attempt."""
+    """The engine id of one part of a build: constant, but different for each attempt."""
     return f"build-{build_hex}-{part}" + (f"-{attempt}" if attempt else "")
 
 
 def dyno_ids(build_hex: str, attempts: int) -> list[str]:
-    """All ids that a build may have used."""
+    """All dyno ids that a build may have used."""
     return [dyno_id(build_hex, part, attempt) for part in PARTS for attempt in range(attempts + 1)]
 
 
@@ -56,7 +57,7 @@ def ended(
     memory_mb: int,
     minutes: float,
 ) -> Ended:
-    """What an ended dyno means. result: what its script left behind, which the app's code may have written."""
+    """Interpret the end of a dyno. result: output of its script, which the app's code may have written."""
     if phase == "lost":
         return Ended("lost", "build::lost", "The build's process was lost.", "push again")
     return (
@@ -123,9 +124,7 @@ def secret_words(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def masked(text: str, words: Iterable[str] = ()) -> str:
-    """The text without credentials: none in any URL, and none of ``words`` anywhere, a word within a longer one
-    included.
-    """
+    """Mask credentials in the text: those of any URL, and each of ``words``, even inside a longer word."""
     text = CREDENTIALS.sub("***", text)
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, "***")
@@ -133,7 +132,7 @@ def masked(text: str, words: Iterable[str] = ()) -> str:
 
 
 def masked_result(result: dict[str, Any], mask: Callable[[str], str]) -> dict[str, Any]:
-    """A dyno's result with masked texts: before ``ended`` cuts them, so that no part of a secret is left at the cut."""
+    """Mask the texts of a dyno's result. Call it before ``ended`` truncates them, so that no partial secret remains."""
     return {
         key: mask(value) if key in ("message", "hint") and isinstance(value, str) else value
         for key, value in result.items()
@@ -141,8 +140,8 @@ def masked_result(result: dict[str, Any], mask: Callable[[str], str]) -> dict[st
 
 
 def too_heavy(size: int, packages: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Lines of a warning when the tree (``size`` bytes) with its packages (name -> [version, bytes]) is heavy: the
-    largest are named.
+    """Warning lines for a heavy slug: the tree (``size`` bytes) with its packages (name -> [version, bytes]). Names the
+    largest ones.
     """
     total = size + sum(entry[1] for entry in packages.values())
     if total <= HEAVY:

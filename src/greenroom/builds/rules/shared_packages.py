@@ -1,8 +1,7 @@
-"""Which packages may be installed once for all apps: pinned versions of the platform's own index, each with its hashes,
-and nothing else. Pure.
+"""Decides which packages may be installed once for all apps: only pinned versions of the platform's own index, each
+with its hashes. Pure.
 
-An environment that everybody uses is made from a list of such lines and from no file of an app; see
-docs/reference/shared-paths.md.
+A shared environment is created from such lines only, and from no file of an app; see docs/reference/shared-paths.md.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from greenroom.buildpacks.errors import BuildError
 from greenroom.buildpacks.rules.requirements import HASH, read_requirements
 
 HARMLESS = ("--pre", "--prefer-binary", "--require-hashes", "--only-binary")
-"""Options of requirements files that decide the resolution alone."""
+"""Options of requirements files that affect only the resolution."""
 PUBLIC = re.compile(r"https://pypi\.[a-z]{2,7}/simple\Z")
-"""How a lock names the public index. It decides only where an environment is made: what is shared comes from the
+"""URL of the public index in a lock. It only decides where an environment is created: shared packages come from the
 platform's own index, by hash.
 """
 LINE = re.compile(
@@ -31,9 +30,9 @@ LINE = re.compile(
 
 
 def pinned(files: Mapping[str, str], main: str) -> tuple[str, ...] | None:
-    """The lines of a requirements file and of those that it names, normalised and sorted; None when one is not a pinned
-    version with hashes, or an
-    option is there that decides more than the resolution."""
+    """The normalised, sorted lines of a requirements file and of the files that it includes. None if a line is not a
+    pinned version with hashes, or if an option affects more than the resolution.
+    """
     try:
         found = read_requirements(lambda path: files[path].encode() if path in files else None, main)
     except BuildError:
@@ -44,34 +43,34 @@ def pinned(files: Mapping[str, str], main: str) -> tuple[str, ...] | None:
 
 
 def pinned_text(text: str) -> tuple[str, ...] | None:
-    """The same of one text."""
+    """``pinned`` for one text."""
     return pinned({"lock": text}, "lock")
 
 
 def names(text: str) -> list[str]:
-    """The packages of a list of pinned lines."""
+    """The package names in a list of pinned lines."""
     return [found["name"] for line in pinned_text(text) or () if (found := LINE.match(line))]
 
 
 def only_default_index(urls: Iterable[str], settings: Mapping[str, str]) -> bool:
-    """Whether a lock names no index but the public one and those of the operator (``settings`` as uv's variables)."""
+    """Whether a lock uses only the public index and the operator's (``settings`` as uv's variables)."""
     own = [word for name in ("UV_DEFAULT_INDEX", "UV_INDEX") for word in settings.get(name, "").split()]
     others = {_plain(url) for url in urls} - {_plain(url) for url in own}
     return all(PUBLIC.match(url) for url in others)
 
 
 def _plain(url: str) -> str:
-    """The URL without credentials, without a name before it (``name=URL``) and without a slash at its end."""
+    """The URL without credentials, a leading ``name=`` and a trailing slash."""
     parts = urlsplit(re.sub(r"\A[A-Za-z0-9_.-]+=", "", url))
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 
 def file_sets(lines: Iterable[str], packages: Mapping[str, Any], *more: str) -> dict[str, str]:
-    """``{key: digest of the files}`` of installed packages whose wheels the lines fix.
+    """``{key: digest of the files}`` of installed packages whose wheels the lines pin.
 
-    packages: ``{name: [version, bytes, digest of its RECORD]}`` as the installer reports them. The key stands for the
-    name, the version, the
-    allowed hashes and ``more`` (Python, place): the same key is always the same wheel, so its digest never changes.
+    packages: ``{name: [version, bytes, digest of its RECORD]}`` as reported by the installer. The key is a hash of the
+    name, the version, the allowed hashes and ``more`` (Python version, target path): the same key always means the same
+    wheel, so its digest never changes.
     """
     allowed: dict[str, list[str]] = {}
     for line in lines:

@@ -1,7 +1,7 @@
-"""Which config vars an app's installers see, and which values no output of a build shows. Pure.
+"""Decides which config vars an app's installers may read, and which values to mask in build output. Pure.
 
-Hooks, NLTK and collectstatic see all config vars, as on Heroku; an installer sees its index's and those that a person
-has put on the app's list.
+Hooks, NLTK and collectstatic have all config vars, as on Heroku. An installer has those of its index and those that a
+user has put on the app's list.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from greenroom.buildpacks.rules.dyno_environment import BUILD_BLOCKED
 from greenroom.builds.rules import CREDENTIALS, SHORTEST, secret_words
 
 SETTING = "build_vars"
-"""The key of ``App.settings`` under which the names stand."""
+"""The key of the list in ``App.settings``."""
 MOST = 100
 SECRET_WORDS = frozenset(
     {
@@ -40,7 +40,7 @@ SECRET_WORDS = frozenset(
         "SIGNATURE",
     }
 )
-"""A config var with one of these words in its name holds a secret."""
+"""A config var with one of these words in its name is a secret."""
 PLAIN_WORDS = frozenset(
     {
         "true",
@@ -62,7 +62,7 @@ PLAIN_WORDS = frozenset(
         "example",
     }
 )
-"""Values that are no secret whatever their name says; to mask them would spoil every line."""
+"""Values that are never secret, whatever their name; masking them would make the output unreadable."""
 SHORTEST_LINE = 8
 UV = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
@@ -73,17 +73,17 @@ UV = {
     "PIP_PRE": "UV_PRERELEASE",
     "PIP_DEFAULT_TIMEOUT": "UV_HTTP_TIMEOUT",
 }
-"""pip's settings, and uv's for the same, since uv does pip's work here."""
+"""pip's settings, and uv's equivalents, since uv replaces pip here."""
 
 
 def names(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names on the list of an app with these settings, sorted."""
+    """The names on the list, sorted."""
     found = settings.get(SETTING)
     return tuple(sorted(str(name) for name in found)) if isinstance(found, list) else ()
 
 
 def changed(settings: Mapping[str, Any], *, add: Iterable[str], remove: Iterable[str]) -> dict[str, Any]:
-    """The settings with another list; without the key when the list is empty."""
+    """The settings with the changed list; without the key if the list is empty."""
     left = sorted((set(names(settings)) | set(add)) - set(remove))
     rest = {key: value for key, value in settings.items() if key != SETTING}
     return {**rest, SETTING: left} if left else rest
@@ -99,9 +99,7 @@ def problem(name: str) -> str:
 
 
 def values(config: Mapping[str, str], listed: Collection[str], manager: str) -> dict[str, str]:
-    """What of the config vars stands on the list, as the installer takes it: pip's own settings as uv's too, where uv
-    does pip's work.
-    """
+    """The config vars on the list, as the installer takes them: pip's settings also as uv's, where uv replaces pip."""
     found = {key: config[key] for key in sorted(listed) if key in config}
     return {**_for_uv(found), **found} if manager == "pip" else found
 
@@ -116,9 +114,7 @@ def _for_uv(found: Mapping[str, str]) -> dict[str, str]:
 
 
 def hidden(config: Mapping[str, str], listed: Collection[str]) -> tuple[str, ...]:
-    """What no line of a build shows: values on the list, values whose names say that they are secret, passwords in
-    URLs.
-    """
+    """Values to mask in build output: those on the list, those with a secret name, and passwords in URLs."""
     words = set(secret_words(config.values()))
     for key, value in config.items():
         if key in listed or is_secret(key):
@@ -127,7 +123,7 @@ def hidden(config: Mapping[str, str], listed: Collection[str]) -> tuple[str, ...
 
 
 def _shown_forms(value: str, listed: bool) -> set[str]:
-    """The value and, of one with several lines, each line. A URL on the list is shown but for its credentials, which
+    """The value; for a value of several lines, each long enough line. Nothing for a URL on the list, whose credentials
     are masked anyway.
     """
     text = value.strip()
@@ -139,7 +135,7 @@ def _shown_forms(value: str, listed: bool) -> set[str]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a config var's name says that its value is a secret: SECRET_KEY, API_TOKEN, DB_PASSWORD."""
+    """Whether the name of a config var indicates a secret: SECRET_KEY, API_TOKEN, DB_PASSWORD."""
     return bool(SECRET_WORDS & set(re.split(r"[^A-Z]+", name.upper()))) or any(
         word in name.upper() for word in ("SECRET", "PASSWORD", "TOKEN")
     )

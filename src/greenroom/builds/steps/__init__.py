@@ -1,5 +1,5 @@
-"""The steps of one build: each looks at what is there, does one thing or finds that it has to wait, and may be repeated
-after a crash.
+"""The steps of one build. Each inspects the current state, takes one action or waits, and may be repeated after a
+crash.
 """
 
 from __future__ import annotations
@@ -38,18 +38,14 @@ from greenroom.slugs.drivers import store
 __all__ = ["Failed", "Steps", "TestOverlay", "advance", "prepare_test_overlay"]
 logger = logging.getLogger(__name__)
 PATIENCE = 120.0
-"""Seconds for which the platform's own trouble (an engine that restarts, a full disk) is waited out before a build
-counts as errored.
-"""
+"""Seconds to retry after platform errors (an engine that restarts, a full disk) before a build counts as errored."""
 
 
 class Steps(Installing, Storing):
     """One build from its commit to its slug."""
 
     def take(self) -> bool:
-        """Carry out the step of the build's phase. True: go on with the next one; False: nothing to do before the next
-        call.
-        """
+        """Execute the step of the current phase. True: continue with the next one; False: wait for the next call."""
         table = {
             "prepare": self.prepare,
             "hook": self.hook,
@@ -60,18 +56,17 @@ class Steps(Installing, Storing):
         }
         return table[self.build.phase]()
 
-    # -- prepare: the commit's files, the plan
-    # ---------------------------------------------------------------------------
+    # -- prepare: the commit's files, the plan -------------------------------------------------------------------------
 
     def prepare(self) -> bool:
-        """Read the commit and decide what to do with it."""
+        """Read the commit and plan the build."""
         tar = f"sources/{self.build.commit}.tar"
         path = self.home / tar
         if not path.exists():
             path.parent.mkdir(mode=0o755, exist_ok=True)
             archive(self.build.app, self.home, self.build.commit, path)
         else:
-            os.utime(path)  # so that nobody takes it for one that was left behind
+            os.utime(path)  # protects it from the sweep of leftovers
         whole = Source(path)
         settings = plan.settings_of(whole)
         whole.close()
@@ -79,9 +74,7 @@ class Steps(Installing, Storing):
         return self._begun(tar, settings)
 
     def _begun(self, tar: str, settings: dict[str, Any]) -> bool:
-        """With bin/pre_compile nothing is decided yet: it runs first, under any Python, and what it leaves is
-        planned.
-        """
+        """With bin/pre_compile, run the hook first, under any Python; the plan uses the tree that it leaves."""
         self.facts["generation"] = generation(self.build.app)
         self.facts["listed"] = list(visible_config.names(self.build.app.settings))
         source = Source(self.home / tar, settings["root"])
@@ -110,7 +103,7 @@ class Steps(Installing, Storing):
         return found[-1]
 
     def _plan(self, source: Source, tar: str, root: str, settings: dict[str, Any], left_out: tuple[str, ...]) -> bool:
-        """What is to be done, and with which Python; one that is not here is fetched first, if that is possible."""
+        """Plan the build and choose its Python. Downloads a missing version first, if possible."""
         try:
             made = plan.make(
                 source, settings=settings, interpreters=interpreters.find(home=self.home), cached=self._last_python()
@@ -150,9 +143,7 @@ class Steps(Installing, Storing):
         return self.go("python", source=tar, root=root, settings=settings, ignored=list(left_out), fetch=asked)
 
     def fetch(self) -> bool:
-        """A Python that the app asks for and the host lacks: by uv, in the background. Then the plan is made, with or
-        without.
-        """
+        """Wait for uv to download a Python that the host lacks, then plan the build with or without it."""
         asked = self.facts["fetch"]
         if not python_downloads.fetch(self.home, asked["version"], eager=asked["eager"]):
             self._still(asked)
@@ -170,14 +161,14 @@ class Steps(Installing, Storing):
             source.close()
 
     def _still(self, asked: dict[str, Any]) -> None:
-        """A line every ten seconds."""
+        """Print a progress line every ten seconds."""
         seconds = int(clock.now().timestamp() - asked["since"])
         if seconds >= asked["told"] + 10:
             self.say(f"       ... {seconds} s")
             self.go("python", fetch={**asked, "told": seconds})
 
     def _not_had(self, error: NotHereError) -> BuildError:
-        """The refusal, with the reason why it could not be fetched either."""
+        """The error for a missing Python, with the reason of the failed download."""
         why = python_downloads.why_not(self.home, error.wanted) or (
             ""
             if python_downloads.allowed()
@@ -194,13 +185,13 @@ class Steps(Installing, Storing):
             self.say("\n".join(["", *(f" !     {line}" for line in warning.splitlines()), " "]))
 
     def _last_python(self) -> tuple[int, int] | None:
-        """3.N of the app's last good build, for an app that names no version."""
+        """(3, N) of the app's last successful build, for an app that names no version."""
         last = Build.objects.filter(app_id=self.build.app_id, status="succeeded").order_by("-created_at").first()
         known = (last.facts.get("python") or {}).get("version") if last else None
         return (known[0], known[1]) if known else None
 
     def hook(self) -> bool:
-        """bin/pre_compile may write the dependency files: its tree is what gets planned and built."""
+        """Run bin/pre_compile, which may write the dependency files: the plan and the build use its tree."""
 
         def order(name: str) -> DynoSpec:
             job = {"root": self.facts["root"], "ignored": self.facts["ignored"], "phase": "pre", "writable": False}
@@ -224,10 +215,11 @@ class Steps(Installing, Storing):
 def advance(
     *, build: Build, engine: Engine, home: Path, say: Callable[[str], None], config: Mapping[str, str] | None = None
 ) -> Build:
-    """Carry the build on as far as it goes without waiting. Call it again until ``status`` is not pending.
+    """Advance the build as far as possible without waiting. Call it again until ``status`` is not pending.
 
-    say:    takes lines for the pusher. They may come twice after a crash, they are never left out.
-    config: the app's config vars, in clear; hooks and collectstatic see them, installers those that ``visible`` allows.
+    say:    takes lines for the pusher. A crash may repeat lines, but never loses any.
+    config: the app's config vars in clear text; hooks and collectstatic have them all, installers those that
+    ``visible_config`` allows.
     """
     steps = Steps(build=build, engine=engine, home=home, say=say, config=config or {})
     try:
@@ -240,7 +232,7 @@ def advance(
         _end(steps, status, failure.ended.reason, failure.ended.message, failure.ended.hint)
     except (PlatformError, OSError) as error:
         _trouble(steps, error)
-    except DataError:  # a value that no row can hold: the next look would find it again
+    except DataError:  # a value that no row can hold: a retry would fail again
         logger.exception("build %s of %s", build.id, build.app.name)
         build.refresh_from_db()
         _end(steps, "errored", "build::platform", *_own_fault(build))
@@ -256,7 +248,7 @@ def advance(
 
 
 def _own_fault(build: Build) -> tuple[str, str]:
-    """The message and the hint when it is no fault of the commit that anybody knows of."""
+    """The message and hint of an internal error."""
     text = "Greenroom failed while it built this commit, at a fault of its own. Its log names the build."
     return text, f"tell the operator: build {build.id}"
 
@@ -272,12 +264,12 @@ def _end(steps: Steps, status: str, reason: str, message: str, hint: str) -> Non
 
 
 def _plain(text: str) -> str:
-    """The text as a row can hold it and a terminal can show it: the last output of a build may contain anything."""
+    """Make the text valid for a row and printable on a terminal, since build output may contain anything."""
     return printable(text.replace("\0", "\u2400"), instead="?")
 
 
 def _trouble(steps: Steps, error: PlatformError | OSError) -> None:
-    """The platform's own trouble: tried again at the next call, for a while."""
+    """Retry after a platform error; fail the build after PATIENCE seconds."""
     build, now = steps.build, clock.now().timestamp()
     since = build.facts.get("trouble", now)
     logger.warning("build %s of %s: %s", build.id, build.app.name, error)

@@ -1,5 +1,5 @@
-"""The part of a build that gives it an environment: found, installed from pinned wheels in nobody's name, or made in
-the app's own sandbox.
+"""The installation steps of a build: reuse an environment, install it from pinned wheels without an app, or create it
+in the app's own sandbox.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Installing(Part):
     """The step ``install``."""
 
     def install(self) -> bool:
-        """The environment of these requirements: there already, or made by a dyno."""
+        """Find the environment of these requirements, or have a dyno create it."""
         if "private" not in self.facts:
             return self.go("install", private=self._private(), vars=self._vars())
         key = self._env_key()
@@ -36,7 +36,7 @@ class Installing(Part):
         return self._resolve() if self._lines() is None else self._from_wheels()
 
     def _has_tool(self) -> bool:
-        """Whether pipenv or poetry, if it is one of them, is there; made once for all apps with the same Python."""
+        """Whether pipenv or poetry, if required, is installed. Created once per Python version for all apps."""
         tool, key = self.facts["install"]["manager"], self.tool_key()
         if not key or environments.exists(self.home, key):
             return True
@@ -67,16 +67,14 @@ class Installing(Part):
             )
         )
 
-    # -- who may share, and under which name
-    # --------------------------------------------------------------------------------
+    # -- sharing and names --------------------------------------------------------------------------------------------
 
     def _private(self) -> bool:
-        """Whether the environment is the app's alone: its tree, its package manager, index or config vars take part,
-        something is written to the
-        environment later, or something has no wheel. Decided once: a config var that is changed meanwhile changes
-        nothing.
+        """Whether the environment belongs to the app alone: it depends on the app's tree, package manager, index or
+        config vars, a later step writes to it, or a package has no wheel. Decided once: later changes of config vars
+        have no effect.
 
-        A hook and NLTK write to the environment as the app's user, which is possible only where that user owns it.
+        A hook and NLTK write to the environment as the app's user, who must own it.
         """
         install, written = self.facts["install"], self.facts["post_compile"] or self.facts["nltk"]
         if install["local"] or install["manager"] in TOOLS or written or self._index():
@@ -88,8 +86,8 @@ class Installing(Part):
         return environments.needs_build(self.home, self.build.app_id.hex, self._input_digest())
 
     def _index(self) -> dict[str, str]:
-        """The app's own index and credentials, and what stands on its list: what its installer may see of the config
-        vars.
+        """The config vars that the installer may read: the app's own index and credentials, and the names on
+        its list.
         """
         return dyno_specs.installer_vars(self.config, self.facts["install"]["manager"], self.listed)
 
@@ -97,9 +95,9 @@ class Installing(Part):
         return hashlib.sha256(repr(sorted(self._index().items())).encode()).hexdigest()
 
     def _env_key(self) -> str:
-        """The environment's name, as far as it can be told before anything is installed; empty: not yet.
+        """The environment's name; empty if it is not known before the installation.
 
-        That of a shared environment is made of nothing but what is in it; that of a private one begins with the app.
+        The name of a shared environment depends only on its contents; that of a private one begins with the app.
         """
         if not self.facts["private"]:
             lines = self._lines()
@@ -129,9 +127,7 @@ class Installing(Part):
         return seeds(self.python.minor) if self.facts["install"]["manager"] == "pip" else ""
 
     def _input_digest(self) -> str:
-        """Names the resolution of requirements that are not locked: what is asked for, for which Python, from which
-        index.
-        """
+        """The digest of a resolution of unlocked requirements: the requirements, the Python version and the index."""
         parts = [self.facts["install"]["digest"], self.python.text, repr(sorted(tools.index_settings().items()))]
         parts += [
             self.facts.get("vars") or self._vars(),
@@ -140,7 +136,7 @@ class Installing(Part):
         return hashlib.sha256("\0".join([*parts, *self._generation()]).encode()).hexdigest()
 
     def _generation(self) -> list[str]:
-        """What keeps a build apart from all before the app's cache was emptied; nothing if that never was."""
+        """The cache generation, which separates the build from those before the last purge; empty if there was none."""
         count = self.facts.get("generation", 0)
         return [f"{self.build.app_id.hex}, cache {count}"] if count else []
 
@@ -150,15 +146,14 @@ class Installing(Part):
         return environments.stored_lock(self.home, self.build.app_id.hex, self._input_digest())
 
     def _lines(self) -> tuple[str, ...] | None:
-        """What a shared environment is made of: pinned wheels with hashes. None while it is not known."""
+        """The contents of a shared environment: pinned wheels with hashes. None while unknown."""
         install = self.facts["install"]
         if install["manager"] == "pip" and install["locked"]:
             return shared_packages.pinned(self.facts["files"], install["main"])
         text = environments.stored_lock(self.home, self.build.app_id.hex, self._input_digest())
         return shared_packages.pinned_text(text) if text else None
 
-    # -- the dynos
-    # ---------------------------------------------------------------------------------------------------------
+    # -- dynos ---------------------------------------------------------------------------------------------------------
 
     def _job(self, *, no_build: bool) -> dict[str, Any]:
         install = self.facts["install"]
@@ -180,8 +175,8 @@ class Installing(Part):
         }
 
     def _resolve(self) -> bool:
-        """In the app's name, since its files say how: which wheels it needs. What cannot be said in plain lines is
-        installed for it alone.
+        """Resolve the requirements in the app's sandbox, since its files decide how. Requirements that cannot be
+        written as plain lines are installed for the app alone.
         """
         if self._is_plain():
             return self._alone()
@@ -206,7 +201,7 @@ class Installing(Part):
         return self.go("install", headed=True, private=shared_packages.pinned_text(text) is None)
 
     def _is_plain(self) -> bool:
-        """Whether there is nothing to resolve, so that another look would find the same."""
+        """Whether there is nothing to resolve, so that a second resolution would not change the lines."""
         return self.facts["install"]["manager"] == "pip" and bool(self.facts["install"]["locked"])
 
     def _alone(self) -> bool:
@@ -218,9 +213,7 @@ class Installing(Part):
         return self._alone()
 
     def _from_wheels(self) -> bool:
-        """In nobody's name: wheels from the shared cache, no code of any package is run and no file of the app is
-        read.
-        """
+        """Install wheels from the shared cache, without an app: runs no package's code and reads no file of the app."""
         lines, key = self._lines() or (), self._env_key()
         lock = "".join(f"{line}\n" for line in lines)
         install = self.facts["install"]
@@ -259,7 +252,7 @@ class Installing(Part):
         return found if isinstance(found, dict) else {}
 
     def _is_sound(self, name: str, lines: list[str], place: str) -> bool:
-        """Whether each package's files are those that its wheel had when it was first installed."""
+        """Whether each package's files match those recorded at the first installation of its wheel."""
         result = environments.result(self.engine, name).get("packages", {})
         normal = shared_packages.pinned_text("\n".join(lines)) or ()
         return not environments.strange(
@@ -267,8 +260,8 @@ class Installing(Part):
         )
 
     def _distrust(self, why: str, lock: str) -> None:
-        """A wheel that does not list its files, a broken disk or somebody's hand: these packages are removed from the
-        shared cache, no others.
+        """Remove these packages, and no others, from the shared cache: a wheel without a complete RECORD, a disk error
+        or tampering.
         """
         logger.error(
             "build %s of %s: shared packages are not what they were: %s",
@@ -279,7 +272,7 @@ class Installing(Part):
         cache_budget.drop(self.engine, self.home, shared_packages.names(lock), self.build.id.hex)
 
     def _from_sources(self) -> bool:
-        """In the app's name, with a cache of its own: what is built here can reach no other app."""
+        """Install in the app's sandbox with its own cache, so that code built here reaches no other app."""
         found = self.watch(
             "sources",
             lambda name: dyno_specs.install_spec(
@@ -300,7 +293,7 @@ class Installing(Part):
         return self._installed(self.current("sources"))
 
     def _installed(self, name: str) -> bool:
-        """Keep the resolution and the private environment."""
+        """Store the resolution and the private environment."""
         install = self.facts["install"]
         if not (install["locked"] or install["local"]):
             environments.store_lock(

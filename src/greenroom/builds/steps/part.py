@@ -1,4 +1,4 @@
-"""State and helpers that all steps of a build share: the row, the engine, starting and watching dynos."""
+"""State and helpers of all build steps: the row, the engine, starting and watching dynos."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 class Failed(Exception):  # noqa: N818 -- a value that is raised, not an error of ours
-    """The build has ended badly. ``ended`` says how."""
+    """Ends the build without success, with the result ``ended``."""
 
     def __init__(self, ended: Ended) -> None:
         super().__init__(ended.message)
@@ -39,7 +39,7 @@ class Failed(Exception):  # noqa: N818 -- a value that is raised, not an error o
 
 @dataclass
 class Part:
-    """One build, and what its steps need."""
+    """One build, with the dependencies of its steps."""
 
     build: Build
     engine: Engine
@@ -49,25 +49,24 @@ class Part:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What earlier steps found out; JSON in the build's row."""
+        """The facts of earlier steps; JSON in the build's row."""
         return self.build.facts
 
     @property
     def python(self) -> Interpreter:
-        """The interpreter that was chosen."""
+        """The chosen interpreter."""
         known = self.facts["python"]
         return Interpreter(tuple(known["version"]), known["path"], known["prefix"])
 
     def go(self, phase: str, **facts: Any) -> bool:
-        """Write down what was found and which step is next."""
+        """Save facts and the next phase."""
         note_step(build=self.build, phase=phase, facts=facts)
         return True
 
-    # -- dynos
-    # ----------------------------------------------------------------------------------------------------------
+    # -- dynos ---------------------------------------------------------------------------------------------------------
 
     def watch(self, part: str, order: Callable[[str], DynoSpec]) -> Ended | None:
-        """Start the part's dyno unless it was started, pass its output on; how it ended, or None while it runs."""
+        """Start the part's dyno unless it was started, and print its output. Returns its end, or None while it runs."""
         name = dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
         state = self.engine.describe(name)
         if state is None:
@@ -95,7 +94,7 @@ class Part:
         return verdict
 
     def _pass_on(self, name: str, over: bool) -> None:
-        """The dyno's new output to the pusher: a part of it, or all that is left when it is over."""
+        """Print the dyno's new output: a part of it, or the whole rest if ``over``."""
         while True:
             seen = self.facts.get("seen", {})
             others = sum(min(place, dyno_output.MOST) for dyno, place in seen.items() if dyno != name)
@@ -111,11 +110,11 @@ class Part:
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Names of config vars that installers may see, as they were when the build began."""
+        """Names of config vars that installers may read, as of the start of the build."""
         return tuple(self.facts.get("listed", ()))
 
     def mask(self, text: str) -> str:
-        """The text without credentials and secrets, see ``visible.hidden``; for all that a person gets to read."""
+        """Mask credentials and secrets in all text for users, see ``visible_config.hidden``."""
         known = (
             *visible_config.hidden(self.config, self.listed),
             *dyno_specs.passwords(self.config),
@@ -124,7 +123,7 @@ class Part:
         return masked(text, known)
 
     def current(self, part: str) -> str:
-        """The engine's id of the part's dyno."""
+        """The engine id of the part's dyno."""
         return dyno_id(self.build.id.hex, part, self.facts.get("lost", 0))
 
     def _compile_spec(self, name: str, job: dict[str, Any], env: str, *, hooks: bool) -> DynoSpec:
@@ -146,12 +145,12 @@ class Part:
         )
 
     def tool_key(self) -> str:
-        """The environment of the app's own package manager; empty for pip and uv, which need none."""
+        """The key of the package manager's environment; empty for pip and uv, which need none."""
         manager = self.facts["install"]["manager"]
         return plan.environment_key(self.python, "tool", manager, pins.digest(manager)) if manager in TOOLS else ""
 
     def tool_mounts(self, *, run_time: bool = False) -> tuple[Mount, ...]:
-        """pipenv or poetry for an installation; at run time pipenv alone, which stays with the app."""
+        """The mounts of pipenv or poetry for an installation; at run time only pipenv, which stays with the app."""
         manager, key = self.facts["install"]["manager"], self.tool_key()
         return (dyno_specs.tool_mount(manager, key),) if key and not (run_time and manager != "pipenv") else ()
 
@@ -164,13 +163,11 @@ class Part:
             self.facts["seconds"] = {**self.facts.get("seconds", {}), **numbers}
 
     def conclude(self, **columns: Any) -> bool:
-        """Write the end of the build, unless somebody ended it before."""
+        """Record the end of the build, unless it has already ended."""
         return conclude(build=self.build, **columns)
 
     def forget(self) -> None:
-        """Let the engine drop what is left of the build's dynos, and remove the sources that nobody else builds
-        from.
-        """
+        """Forget the build's dynos, and remove sources that no other build uses."""
         for name in dyno_ids(self.build.id.hex, self.facts.get("lost", 0)):
             self.engine.forget(name)
         leftovers.remove_sources(self.build, self.home)

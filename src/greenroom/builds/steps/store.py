@@ -1,6 +1,4 @@
-"""The part of a build that makes the slug: hooks and collectstatic in the app's sandbox, then the copy into the store
-and its row.
-"""
+"""The slug steps of a build: runs hooks and collectstatic in the app's sandbox, then stores the tree and its row."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ from greenroom.slugs.drivers import store
 from greenroom.slugs.drivers.store import Stored
 
 PATIENCE = 0.3
-"""How long a step may wait for the copy of a tree: small ones are done within it, and the step needs no second call."""
+"""Seconds that a step may wait for the copy of a tree, so that a small one needs no second call."""
 
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="slug")
 _copies: dict[str, Future[store.Stored]] = {}
@@ -36,12 +34,12 @@ class Storing(Part):
     """The steps ``compile`` and ``store``."""
 
     def _writable(self) -> bool:
-        """Whether something will write to the environment: a hook, or the download of NLTK's corpora."""
+        """Whether a step will write to the environment: a hook, or the download of NLTK's corpora."""
         nltk = self.facts["nltk"] and environments.has_package(self.home, self.facts["env_key"], "nltk")
         return bool(self.facts["post_compile"] or nltk)
 
     def compile(self) -> bool:
-        """Unpack, collectstatic, hooks, bytecode: in the app's sandbox."""
+        """Unpack, run hooks and collectstatic and compile bytecode, in the app's sandbox."""
         key = self.facts["env_key"]
 
         def order(name: str) -> DynoSpec:
@@ -91,7 +89,7 @@ class Storing(Part):
         return False
 
     def _stored(self) -> Stored | None:
-        """The copy of the tree, made in the background when it is large; None while it is not done."""
+        """The copy of the tree, made in the background if it is large; None while it is in progress."""
         key = self.build.id.hex
         if key not in _copies:
             env_key = "+".join([self.facts["env_key"], *self.facts["layers"]])
@@ -129,7 +127,7 @@ class Storing(Part):
         }
 
     def _lasting(self) -> dict[str, Any]:
-        """What the content of the slug is made of and with, whatever the commit."""
+        """The part of the manifest that does not depend on the commit: interpreter, tools and layers."""
         manager = self.facts["install"]["manager"]
         return {
             "interpreter": self.facts["python"],
@@ -158,19 +156,17 @@ TELLING = re.compile(
     r"migrat|versions|alembic|setting|conf|environment|production|staging|local|base|common|routers?\.py|apps\.py",
     re.IGNORECASE,
 )
-"""Words in the path of a Python file that may hold a migration, or say which apps are installed, where their migrations
-are and which database is theirs.
-"""
+"""Words in the path of a Python file that may contain a migration or configure apps, migration modules or databases."""
 NUMBERED = re.compile(r"(\d{3,}|[0-9a-f]{8,})_\w+\.py")
-"""How Django and Alembic name migrations, wherever they lie."""
+"""File names of Django's and Alembic's migrations, in any folder."""
 
 
 def migrations_digest(files: Mapping[str, tuple[str, str, int]], env_key: str) -> str:
-    """Changes when something changes that decides which migrations the code has: their files, the settings, the
-    environment with its packages.
+    """A digest of everything that determines the code's migrations: their files, the settings, the environment with its
+    packages.
 
-    Rather too often than too seldom: while it is the same, nobody asks the database. What lies beside manage.py,
-    wsgi.py or asgi.py counts as settings.
+    Prefers false changes to missed ones: while it is the same, the database is not queried. Files beside manage.py,
+    wsgi.py or asgi.py count as settings.
     """
     total = hashlib.sha256(env_key.encode() + b"\0")
     projects = {

@@ -1,6 +1,4 @@
-"""Opens deliveries and moves them on; the doors by which pushes, config changes, rollbacks and add-ons enter the
-corridor.
-"""
+"""Opens deliveries and changes their state: for pushes, config changes, rollbacks and add-ons."""
 
 from __future__ import annotations
 
@@ -45,7 +43,7 @@ PAUSED = "automatic deployment is paused"
 
 @transaction.atomic
 def open_for_push(*, push: Push) -> Delivery:
-    """The delivery of a push; one per push, however often it is called, and by web and worker at once."""
+    """Return the delivery of a push. Idempotent: one per push, also if web and worker call it concurrently."""
     apps.lock_app(push.app_id)
     found = Delivery.objects.filter(push=push).first()
     if found:
@@ -55,7 +53,7 @@ def open_for_push(*, push: Push) -> Delivery:
 
 @transaction.atomic
 def open_for_release(*, release: Release, forced: bool = False) -> Delivery | None:
-    """The delivery of a release that did not come by push; None when it has nothing to start."""
+    """Open the delivery of a release that did not come from a push; None if it has no dynos to start."""
     apps.lock_app(release.app_id)
     found = Delivery.objects.filter(release=release).first()
     if found or release.slug is None:
@@ -91,7 +89,7 @@ def _open(
 
 @transaction.atomic
 def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str | None]) -> Release | None:
-    """Set and remove config vars as one release; None when nothing changes. UserError for one that belongs to an
+    """Set and remove config vars as one release; None if nothing changes. UserError for a config var that belongs to an
     attachment.
     """
     apps.lock_app(app.pk)
@@ -101,7 +99,7 @@ def change_config(*, actor: Actor, app: App, home: Path, updates: dict[str, str 
 
 
 def _refuse_attached(app: App, home: Path, updates: dict[str, str | None]) -> None:
-    """What an attachment says may be said again."""
+    """Raise UserError for a config var of an attachment, unless the new value equals the current one."""
     owned, urls = addons.owned(app), addons.values_of(app, home)
     wrong = sorted(key for key in updates if key in owned and (updates[key] is None or updates[key] != urls.get(key)))
     if wrong:
@@ -114,7 +112,7 @@ def _refuse_attached(app: App, home: Path, updates: dict[str, str | None]) -> No
 
 @transaction.atomic
 def attach_config(*, actor: Actor, app: App, home: Path, values: dict[str, str], description: str) -> Release | None:
-    """Config vars that an add-on brings, as a release of kind ``addon``."""
+    """Set the config vars of an add-on, as a release of kind ``addon``."""
     changed = config_vars.change(actor=actor, app=app, home=home, updates={**values}, platform=True)
     return _release_config(actor, app, home, changed, kind="addon", description=description) if changed else None
 
@@ -122,7 +120,7 @@ def attach_config(*, actor: Actor, app: App, home: Path, values: dict[str, str],
 def _release_config(
     actor: Actor, app: App, home: Path, changed: tuple, kind: str = "config", description: str = ""
 ) -> Release:
-    """A release of the newest code that the gate let pass. Code that never served goes on in its own delivery."""
+    """Release the newest code that passed the gate. Code that has never served continues in its own delivery."""
     version, outcome = changed
     text, kept = description or outcome.describes, newest_green.newest(app)
     row = releases.release(
@@ -153,9 +151,7 @@ def _release_config(
 def carry_on(
     *, delivery: Delivery, release: Release | None, home: Path, why: str, state: str = "releasing", **columns: object
 ) -> Delivery:
-    """Open a delivery again that had ended: with another release of its code, or from an earlier step. The transcript
-    goes on.
-    """
+    """Reopen an ended delivery, with another release of its code or from an earlier step. Appends to its transcript."""
     row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
     row.release, row.state, row.reason, row.finished_at = release, state, "", None
     row.said, row.commands = {}, {}
@@ -169,12 +165,12 @@ def carry_on(
 
 
 def created(release: Release) -> str:
-    """Heroku's words for a new release in the app's log."""
+    """Heroku's text for a new release in the app's log."""
     return f"Release v{release.version} created"
 
 
 def log_by(actor: Actor, app: App, home: Path, *texts: str) -> None:
-    """Lines of the app's log as Heroku writes them, ``app[api]: Set FOO config vars by user E-MAIL``, once this
+    """Write lines to the app's log in Heroku's format, ``app[api]: Set FOO config vars by user E-MAIL``, when this
     transaction commits.
     """
 
@@ -187,10 +183,9 @@ def log_by(actor: Actor, app: App, home: Path, *texts: str) -> None:
 
 @transaction.atomic
 def promote(*, actor: Actor, app: App, home: Path, slug: Slug, description: str, force: bool = False) -> Release:
-    """A new release of code that was built for another app, with this app's own config vars; it enters where a rollback
-    does.
+    """Release code that was built for another app, with this app's config vars. Follows the same steps as a rollback.
 
-    force: also when the app's database lacks migrations that the code brings.
+    force: also if migrations of the code are pending on the app's database.
     """
     apps.lock_app(app.pk)
     own = slugs.adopt(slug=slug, app=app)
@@ -205,7 +200,7 @@ def promote(*, actor: Actor, app: App, home: Path, slug: Slug, description: str,
 
 @transaction.atomic
 def advance(*, delivery: Delivery, state: str, reason: str = "", home: Path, **columns: object) -> Delivery:
-    """Write the delivery's new state; an ended one gets its end time and its transcript is closed."""
+    """Save the delivery's new state. A final state also sets the end time and closes the transcript."""
     row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
     row.state = state
     row.reason = reason or row.reason
@@ -223,8 +218,8 @@ def advance(*, delivery: Delivery, state: str, reason: str = "", home: Path, **c
 
 
 def say_once(*, delivery: Delivery, key: str, text: str, home: Path) -> None:
-    """Add lines to the transcript, once per key. The row says that it was said; a crash in between may repeat a line,
-    never lose it.
+    """Add lines to the transcript, once per key. The row records the key; a crash in between may repeat a line, but
+    never loses one.
     """
     if key in delivery.said:
         return
@@ -234,16 +229,14 @@ def say_once(*, delivery: Delivery, key: str, text: str, home: Path) -> None:
 
 
 def note_command(*, delivery: Delivery, kind: str, outcome: str | int) -> None:
-    """Write how a command of the release ended (``ok``, ``failed``), or which attempt of it is the current one."""
+    """Record the outcome of a release command (``ok``, ``failed``) or the number of its current attempt."""
     delivery.commands = {**delivery.commands, kind: outcome}
     Delivery.objects.filter(pk=delivery.pk).update(commands=delivery.commands)
 
 
 @transaction.atomic
 def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
-    """Let the gate judge a withheld commit again, after a re-run or an override. None if its delivery is not
-    withheld.
-    """
+    """Reopen the gate for a withheld commit after a re-run or an override. None if its delivery is not withheld."""
     apps.lock_apps([app.pk])
     row = (
         Delivery.objects.select_for_update(no_key=True)
@@ -264,7 +257,7 @@ def reopen(*, app: App, sha: str, home: Path) -> Delivery | None:
 
 @transaction.atomic
 def resume(*, actor: Actor, app: App, home: Path) -> Delivery | None:
-    """Automatic deployment goes on; the newest push is looked at again if the pause alone withheld it."""
+    """Resume automatic deployment. The gate judges the newest push again if only the pause withheld it."""
     apps.change_settings(actor=actor, app=app, deploy_paused="", deploy_paused_until=None)
     newest = Delivery.objects.filter(app=app, kind="push").order_by("-seq").first()
     if newest is None or not newest.reason.startswith(PAUSED):
@@ -273,8 +266,8 @@ def resume(*, actor: Actor, app: App, home: Path) -> Delivery | None:
 
 
 def end_pauses(*, home: Path) -> list[App]:
-    """Resume the apps whose pause was to end by now. Repeatable; a newest commit that something newer has overtaken
-    stays as it is.
+    """Resume the apps whose pause has expired. Repeatable; does not deploy a withheld commit that a newer release has
+    overtaken.
     """
     due = App.objects.exclude(deploy_paused="").filter(deploy_paused_until__lte=clock.now())
     ended = []
@@ -282,14 +275,14 @@ def end_pauses(*, home: Path) -> list[App]:
         try:
             if _end_pause(due, app, home):
                 ended.append(app)
-        except Exception:  # what one app runs into must not stop the others
+        except Exception:  # an error in one app must not stop the others
             log.exception("the pause of %s could not be ended", app.name)
     return ended
 
 
 @transaction.atomic
 def _end_pause(due: QuerySet[App], app: App, home: Path) -> bool:
-    """End the pause, unless somebody has just made it longer."""
+    """End the pause, unless a user has extended it meanwhile."""
     if not due.select_for_update(no_key=True).filter(pk=app.pk).exists():
         return False
     try:
@@ -302,7 +295,7 @@ def _end_pause(due: QuerySet[App], app: App, home: Path) -> bool:
 
 @transaction.atomic
 def create_app(*, actor: Actor, name: str | None, home: Path) -> App:
-    """An app with its first release: v1 ``Initial release`` without code."""
+    """Create an app with its first release: v1 ``Initial release``, without code."""
     app = apps.create(actor=actor, name=name)
     config = config_vars.write(app=app, home=home, values={}, actor=actor)
     releases.release(actor=actor, app=app, kind="initial", description="Initial release", slug=None, config=config)
@@ -311,21 +304,21 @@ def create_app(*, actor: Actor, name: str | None, home: Path) -> App:
 
 
 def account_actor(delivery: Delivery) -> Actor:
-    """Who is to be named for what the platform does in the course of a delivery."""
+    """The actor to record for the platform's own actions during a delivery."""
     return actor_of(delivery.account) if delivery.account else PLATFORM
 
 
 def config_of(app: App, home: Path) -> dict[str, str]:
-    """The app's config vars now, in clear, for the build steps that may see them: with credentials that only read the
-    app's databases.
+    """The app's current config vars in clear text, for the build steps that may read them. Database credentials are
+    read-only.
     """
     latest = config_queries.latest(app)
     return addons.environment(config_queries.values(latest, home), app=app, home=home, access=BUILD) if latest else {}
 
 
 def fill_config(*, actor: Actor, app: App, slug: Slug, home: Path) -> None:
-    """Set what app.json gives (a value, a generated secret) for keys that were never set; part of the release that
-    follows.
+    """Set the defaults of app.json (values, generated secrets) for keys that were never set, as part of the next
+    release.
     """
     ever = {name for names in ConfigVersion.objects.filter(app=app).values_list("names", flat=True) for name in names}
     updates = config_rules.first_values(slug.app_json.get("env") or {}, ever | set(addons.owned(app)), ids.new_secret)
@@ -333,14 +326,12 @@ def fill_config(*, actor: Actor, app: App, slug: Slug, home: Path) -> None:
         return
     try:
         config_vars.change(actor=actor, app=app, home=home, updates=updates)
-    except (
-        UserError
-    ) as error:  # over the limits together with what is set, or a slug that was read before a rule was there
+    except UserError as error:  # over the limits with the present vars, or a slug older than a rule
         raise UserError(f"app.json, env: {error.message}", hint=error.hint) from error
 
 
 def refusal_text(delivery: Delivery) -> tuple[str, str]:
-    """What is missing for this release, and how to set it."""
+    """The config vars that this release lacks, and the command that sets them."""
     release = delivery.release
     if release is None or release.slug is None:
         raise NotFoundError("The delivery has no release.")

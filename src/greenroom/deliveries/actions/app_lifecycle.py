@@ -1,4 +1,4 @@
-"""The life of a whole app: made with repository, log and database, destroyed with all of them."""
+"""Creates an app with its repository, log and database, and destroys it with all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from greenroom.router.drivers import switch
 
 
 def create(*, actor: Actor, name: str | None, home: Path) -> App:
-    """An app that can be pushed to: v1 without code, v2 with its database attached."""
+    """Create an app that accepts pushes: v1 without code, v2 with its database attached."""
     owner = Account.objects.get(pk=actor.account)
     for service in given():
         registry.kind(service.kind).refuse_if_full(owner)
@@ -36,11 +36,11 @@ def create(*, actor: Actor, name: str | None, home: Path) -> App:
 
 
 def finish(*, actor: Actor, app: App, home: Path) -> None:
-    """Make what a new app still lacks; repeatable, so that an app whose making was interrupted becomes whole.
+    """Create the missing parts of a new app. Repeatable, so that it also completes an interrupted creation.
 
-    One process at a time: the worker looks for such apps, and must not take for one what the web process is about to
-    make or to destroy.
-    NotFoundError when it was destroyed meanwhile.
+    One process at a time: the worker looks for incomplete apps, and must skip those that the web process is creating or
+    destroying.
+    NotFoundError if the app was destroyed meanwhile.
     """
     with addons.alone(app):
         if not App.objects.filter(pk=app.pk).exists():
@@ -52,7 +52,7 @@ def finish(*, actor: Actor, app: App, home: Path) -> None:
 
 
 def _give(actor: Actor, app: App, service: Service, home: Path) -> Release | None:
-    """The release with the app's add-on of the service; None when nothing is new, or the add-on is not ready yet."""
+    """Release the app's add-on of the service; None if it is already attached or not ready yet."""
     addon = Addon.objects.filter(app=app, kind=service.kind).exclude(state="deprovisioning").first()
     if addon is None:
         addon, values = addons.provision(actor=actor, app=app, home=home, kind=service.kind, given=True)
@@ -63,15 +63,15 @@ def _give(actor: Actor, app: App, service: Service, home: Path) -> Release | Non
 
 
 def end_dynos(engine: Engine, owner: str) -> None:
-    """End and forget every dyno that the engine has for the owner, with or without a row."""
+    """Stop and forget all dynos of the owner on the engine, with or without a row."""
     for state in engine.list():
         if state.owner == owner:
             engine.forget(state.id)
 
 
 def sweep_dynos(engine: Engine) -> list[str]:
-    """Forget the dynos of apps that are no more; the ids. An app's row is there before its first dyno, so none is ever
-    too early.
+    """Forget the dynos of destroyed apps; returns their ids. Safe at any time: an app's row exists before its first
+    dyno.
     """
     states = [state for state in engine.list() if state.owner != PLATFORM]
     known = {pk.hex for pk in App.objects.values_list("pk", flat=True)}
@@ -82,8 +82,8 @@ def sweep_dynos(engine: Engine) -> list[str]:
 
 
 def destroy(*, actor: Actor, app: App, engine: Engine, home: Path) -> None:
-    """End the app's dynos, remove its add-ons, remove its folders and its row. NotFoundError when somebody else has
-    destroyed it meanwhile.
+    """Stop the app's dynos, remove its add-ons, folders and row. NotFoundError if another process has destroyed it
+    meanwhile.
     """
     with addons.alone(app):
         _destroy(actor, app, engine, home)
@@ -99,7 +99,7 @@ def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
     ]
     repo, log, folder = home / app.repo_folder, home / app.log_folder, app.id.hex
     apps.destroy(actor=actor, app=app)
-    end_dynos(engine, folder)  # what the worker started meanwhile
+    end_dynos(engine, folder)  # dynos that the worker started meanwhile
     switch.remove(home, folder)
     shutil.rmtree(repo, ignore_errors=True)
     shutil.rmtree(log, ignore_errors=True)
@@ -109,7 +109,7 @@ def _destroy(actor: Actor, app: App, engine: Engine, home: Path) -> None:
 
 
 def change(*, actor: Actor, app: App, home: Path, name: str, resume: bool, changes: Mapping[str, Any]) -> App:
-    """Resume automatic deployment, change settings and rename, of which each is one change of its own."""
+    """Resume automatic deployment, change settings and rename the app. Each is a change of its own."""
     if resume:
         actions.resume(actor=actor, app=app, home=home)
     if changes:

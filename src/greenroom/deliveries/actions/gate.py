@@ -1,4 +1,4 @@
-"""Re-runs, overrides and reports of checks: each lets the gate judge a withheld commit again."""
+"""Re-runs, overrides and external reports of checks. After each, the gate judges a withheld commit again."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from greenroom.deliveries.queries import deployed_sha, required_checks
 
 
 def rerun(*, app: App, sha: str, actor: Actor, name: str | None, home: Path) -> list[CheckRun]:
-    """Another attempt of a check, or of all that are not green. A withheld commit is judged by it; one that is live, or
-    overtaken, stays as it is.
+    """Start another attempt of one check, or of all checks that are not green. The gate judges a withheld commit by it;
+    a live or superseded commit is unaffected.
 
-    ConflictError for a commit that was never built: nothing is there that could be tested. Else as
+    ConflictError for a commit without a build, since there is nothing to test. Other errors as
     ``checks.actions.rerun``.
     """
     newest = (
@@ -44,17 +44,18 @@ def rerun(*, app: App, sha: str, actor: Actor, name: str | None, home: Path) -> 
 
 
 def override(*, app: App, sha: str, names: Sequence[str], reason: str, actor: Actor, home: Path) -> Override:
-    """Let one commit through the gate, recorded for ever. Errors as ``checks.actions.override`` and ``reopen``."""
+    """Let one commit pass the gate. The override is recorded permanently. Errors as ``checks.actions.override`` and
+    ``reopen``.
+    """
     row = checks.override(app=app, sha=sha, checks=names, reason=reason, actor=actor)
     reopen(app=app, sha=sha, home=home)
     return row
 
 
 def reported(*, app: App, sha: str, home: Path) -> None:
-    """A check from outside has moved: wake the loop, and let the gate judge again a commit that the verdict had
-    withheld.
+    """Process an external report: wake the loop, and reopen the gate for a commit that was withheld.
 
-    A commit behind a live one stays as it is. A report never fails for what becomes of its delivery.
+    A commit older than the live one is unaffected. The report succeeds even if its delivery cannot be reopened.
     """
     withheld = (
         Delivery.objects.filter(app=app, sha=sha, kind="push", state="refused", release=None).order_by("-seq").first()
@@ -70,28 +71,32 @@ def reported(*, app: App, sha: str, home: Path) -> None:
 
 
 def add_status(*, app: App, sha: str, home: Path, **report: Any) -> Status:
-    """A commit status from outside, judged by the gate. Arguments and errors as ``external_reports.add_status``."""
+    """Add an external commit status and let the gate judge it. Arguments and errors as
+    ``external_reports.add_status``.
+    """
     row = external_reports.add_status(app=app, sha=sha, **report)
     reported(app=app, sha=sha, home=home)
     return row
 
 
 def open_run(*, app: App, sha: str, home: Path, **report: Any) -> CheckRun:
-    """A check run from outside, judged by the gate. Arguments and errors as ``external_reports.open_run``."""
+    """Open an external check run and let the gate judge it. Arguments and errors as ``external_reports.open_run``."""
     row = external_reports.open_run(app=app, sha=sha, **report)
     reported(app=app, sha=sha, home=home)
     return row
 
 
 def change_run(*, app: App, run: CheckRun, home: Path, **report: Any) -> CheckRun:
-    """A change of a check run, judged by the gate. Arguments and errors as ``external_reports.change_run``."""
+    """Update a check run and let the gate judge it. Arguments and errors as ``external_reports.change_run``."""
     row = external_reports.change_run(app=app, run=run, **report)
     reported(app=app, sha=row.sha, home=home)
     return row
 
 
 def upload_scans(*, actor: Actor, app: App, sha: str, home: Path, scans: Iterable[tuple[str, Scan]]) -> list[CheckRun]:
-    """Check runs from uploaded findings, judged by the gate. scans: by the checks' names. Errors as ``upload``."""
+    """Create check runs from uploaded findings and let the gate judge them. scans: (check name, scan). Errors as
+    ``upload``.
+    """
     deployed = deployed_sha(app)
     runs = [
         sarif_uploads.upload(app=app, sha=sha, scan=scan, name=name, deployed_sha=deployed, home=home, actor=actor)

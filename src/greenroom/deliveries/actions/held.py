@@ -1,5 +1,5 @@
-"""Deliveries that wait for a human's migrations: they go on by themselves afterwards, give way to newer ones, or are
-dropped.
+"""Deliveries that are held until a user runs their migrations. They resume automatically after the migrate, are
+superseded by newer ones, or are dropped.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from greenroom.releases import actions as releases
 
 @transaction.atomic
 def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
-    """The held release is rolled out once more, now that its migrations have run. False when it is not held any
-    more.
-    """
+    """Roll out the held release again after its migrations have run. False if it is no longer held."""
     lock_app(delivery.app_id)
     row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery.pk)
     rollout = queries.rollout_of(row)
@@ -52,16 +50,14 @@ def resume(*, delivery: Delivery, home: Path, why: str = "Migrated") -> bool:
 
 @transaction.atomic
 def give_way(*, delivery: Delivery, home: Path) -> None:
-    """Held deliveries of the app that are older than this one will not be live. Repeatable."""
+    """Supersede older held deliveries of the app. Repeatable."""
     for row in Delivery.objects.filter(app_id=delivery.app_id, state="held", seq__lt=delivery.seq):
         _end(row, home, "a newer release took its place")
 
 
 @transaction.atomic
 def drop(*, actor: Actor, app: App, home: Path, wanted: Delivery | None = None) -> Delivery:
-    """A person decides that the held release shall not be live. ConflictError when none is held, or ``wanted`` is
-    not.
-    """
+    """Drop the held release at a user's request. ConflictError if none is held, or if ``wanted`` is not held."""
     lock_app(app.pk)
     row = queries.held(app)
     if wanted is not None and (row is None or row.pk != wanted.pk):
@@ -76,7 +72,7 @@ def drop(*, actor: Actor, app: App, home: Path, wanted: Delivery | None = None) 
 
 
 def rehearse(*, delivery: Delivery, home: Path) -> None:
-    """What is pending is tried on a copy of the data, beside; the pusher is told once where the result will be.
+    """Request a rehearsal of the pending migrations on a copy of the data. Prints once where the result will be.
     Repeatable.
     """
     assert delivery.release is not None
@@ -87,8 +83,8 @@ def rehearse(*, delivery: Delivery, home: Path) -> None:
 
 
 def foreseen(delivery: Delivery) -> list[str]:
-    """What the pusher reads about the pending migrations: what they do to the data of now, and what the rehearsal says
-    if it is over.
+    """The lines for the pusher about pending migrations: their effect on the current data, and the rehearsal's result
+    if it has finished.
     """
     assert delivery.release is not None
     state = migrations.known_state(delivery.release)

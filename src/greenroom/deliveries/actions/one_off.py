@@ -1,4 +1,4 @@
-"""Runs a command in a one-off dyno; a migrate gets its snapshot, its rehearsal and its record first."""
+"""Runs a command in a one-off dyno. A migrate first gets a snapshot, a rehearsal check and a record."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ from greenroom.releases import queries as releases
 from greenroom.releases.models import Release
 
 FORCE = "GREENROOM_FORCE"
-"""Beside a command, the app's name in this variable is ``--force`` for clients without that option."""
+"""Variable of the command's environment; with the app's name as its value it acts as ``--force`` for clients without
+that option.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What somebody wants to run. env: beside the config vars; tty: with a terminal of LINES x COLUMNS in env.
+    """A requested command. env: in addition to the config vars; tty: with a terminal of LINES x COLUMNS in env.
 
-    snapshot: before a migrate; forced: migrate although the rehearsal was red.
+    snapshot: take one before a migrate; forced: migrate although the rehearsal failed.
     """
 
     command: str
@@ -48,7 +50,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Started:
-    """The dyno, and the record of the migrate if the command is one."""
+    """The started dyno, and the record of the migrate if the command is one."""
 
     dyno: Dyno
     migration: MigrationRun | None
@@ -57,8 +59,8 @@ class Started:
 def run(*, actor: Actor, app: App, engine: Engine, home: Path, order: Order) -> Started:
     """Start a one-off dyno. An attached one waits 60 s for its client.
 
-    A snapshot takes as long as its dump. ConflictError without code, while another migrate runs, or when the rehearsal
-    was red; PlatformError when the snapshot fails. Nothing is started then.
+    Blocks while the snapshot is dumped. ConflictError without code, while another migrate runs, or if the rehearsal
+    failed; PlatformError if the snapshot fails. On an error nothing is started.
     """
     text, env = order.command, dict(order.env)
     release = migration_queries.release_for(app, text) or _release_to_run(app)
@@ -89,7 +91,7 @@ def run(*, actor: Actor, app: App, engine: Engine, home: Path, order: Order) -> 
 
 
 def _release_to_run(app: App) -> Release:
-    """The release that a one-off dyno runs: the live one, else the newest with code."""
+    """The release for a one-off dyno: the live one, else the newest with code."""
     live = dyno_queries.live(app)
     row = (
         live.release

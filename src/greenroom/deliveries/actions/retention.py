@@ -1,6 +1,6 @@
-"""What is kept of what was built, and for how long: the files of each app's newest releases. The rest goes, rows first.
+"""Retention of build artefacts: keeps the files of each app's newest releases and removes the rest, rows first.
 
-Files are found by what no row names, so that a crash between the two costs nothing: the next turn goes on.
+Removes files without a row, so after a crash between the two the next turn continues.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ logger = logging.getLogger(__name__)
 KEEP_RELEASES = 50
 SETTING = "GREENROOM_KEEP_RELEASES"
 WEEK = 7 * 86400.0
-"""Seconds for which a slug is kept that no kept release has: the gate may be asked again, a rollback may be wanted."""
+"""Seconds to keep a slug that no kept release uses: for a re-run of the gate or a rollback."""
 UNUSED = 3600.0
-"""Seconds after which a folder that no row names counts as left behind; no build takes half as long from finding it to
-its row.
+"""Seconds after which a folder without a row counts as a leftover. A build needs less than half of it from finding the
+folder to writing its row.
 """
 EVERY = 3600.0
 
 
 def keep_releases() -> int:
-    """Releases of each app that keep their code: GREENROOM_KEEP_RELEASES of the worker's environment, else 50; 2 at
-    least.
+    """Number of releases per app that keep their code: GREENROOM_KEEP_RELEASES of the worker's environment, default 50,
+    minimum 2.
     """
     text = os.environ.get(SETTING, "")
     return max(2, int(text)) if text.isdigit() else KEEP_RELEASES
 
 
 class Collector:
-    """Looks once an hour."""
+    """Removes unused files once an hour."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home, self.next = engine, home, 0.0
         self.guard = Guard(logger)
 
     def turn(self, now: float | None = None) -> list[str]:
-        """What was thrown away, relative to home."""
+        """Remove unused files if an hour has passed. Returns their paths relative to home."""
         now = time.time() if now is None else now
         if now < self.next:
             return []
@@ -72,8 +72,8 @@ class Collector:
 
 
 def kept_releases(app: App) -> set[UUID]:
-    """Primary keys of the releases that keep their code: the newest, the newest good ones, and whatever runs or may
-    run.
+    """Primary keys of the releases that keep their code: the newest, the newest successful ones, and those that run or
+    may run.
     """
     rows, count = Release.objects.filter(app=app).order_by("-version").values_list("pk", flat=True), keep_releases()
     good = rows.filter(status__in=("pending", "succeeded"), slug__isnull=False)
@@ -85,8 +85,8 @@ def kept_releases(app: App) -> set[UUID]:
 
 
 def forgettable(app: App, now: float) -> list[Slug]:
-    """Slugs older than a week that no kept release has, no delivery on its way, and that are not the newest. None while
-    the app builds.
+    """Slugs older than a week that no kept release and no open delivery uses, except the newest. Empty while the app
+    builds.
     """
     if Build.objects.filter(app=app, status="pending").exists():
         return []
@@ -99,12 +99,10 @@ def forgettable(app: App, now: float) -> list[Slug]:
 
 @transaction.atomic
 def forget_old(*, app: App, now: float) -> int:
-    """Take away the rows of slugs that need not be kept; a withheld commit is built anew if its delivery is opened
-    again. How many there were.
+    """Delete the rows of forgettable slugs and return their number. A withheld commit is rebuilt if its delivery is
+    reopened.
     """
-    lock_apps(
-        [app.pk]
-    )  # nobody releases old code again, or lets a withheld commit through, between the question and the deed
+    lock_apps([app.pk])  # serialises with a rollback, and with an override of a withheld commit
     old = forgettable(app, now)
     if old:
         releases.let_go(slugs=old)
@@ -114,8 +112,8 @@ def forget_old(*, app: App, now: float) -> int:
 
 
 def collect(*, engine: Engine, home: Path, now: float) -> list[str]:
-    """Throw away slugs, environments and caches that no row names and nobody has used for an hour; their names,
-    relative to home.
+    """Remove slugs, environments and caches that have no row and were unused for an hour. Returns their paths relative
+    to home.
     """
     removed = []
     for folder in [*queries.collectable(home), *_caches_of_nobody(home)]:
@@ -140,8 +138,8 @@ def _thrown_away(home: Path, folder: str, engine: Engine) -> bool:
 
 
 def _used_at(home: Path, folder: str) -> float:
-    """When the folder was made or last found useful, in seconds since the epoch; an environment's file beside it says
-    that.
+    """When the folder was created or last used, in seconds since the epoch. For an environment, a file beside it
+    records the last use.
     """
     stamps = []
     for path in (home / folder, home / f"{folder}.json"):
@@ -153,7 +151,7 @@ def _used_at(home: Path, folder: str) -> float:
 
 
 def _names_of_nobody(folder: Path) -> list[str]:
-    """Names in a folder with one entry for each app, of apps that are gone."""
+    """Names of entries in a per-app folder whose app no longer exists."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     known = {pk.hex for pk in App.objects.values_list("pk", flat=True)}
     return [name for name in names if name not in known]

@@ -1,7 +1,6 @@
-"""Runs again what failed, from the first step that failed and with the config vars of now: a build, checks, a release.
+"""Retries a failed build, check or release from the first failed step, with the current config vars.
 
-A release is never changed: another one with the same code takes the place of a failed one, and the delivery goes on
-with it.
+Releases are immutable: a new release with the same code replaces a failed one, and the delivery continues with it.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from greenroom.releases.queries import release_commands
 
 @transaction.atomic
 def retry_release(*, actor: Actor, app: App, home: Path, slug: str) -> Release:
-    """Release the newest code, whose slug is ``slug``, once more; one that serves needs a release command. UserError
-    for any other.
+    """Release the newest code again; ``slug`` must be its slug. UserError for any other, and for a live release without
+    a release command.
     """
     lock_app(app.pk)
     newest = (
@@ -63,13 +62,13 @@ def retry_release(*, actor: Actor, app: App, home: Path, slug: str) -> Release:
 
 @transaction.atomic
 def retry(*, actor: Actor, delivery: Delivery, home: Path) -> Delivery:
-    """The delivery goes on from the first step that failed; a held one is started again. ConflictError when that makes
-    no sense now.
+    """Continue the delivery from the first failed step, or start a held one again. ConflictError if its state does not
+    permit it.
     """
     app = lock_app(delivery.app_id)
     delivery = Delivery.objects.select_related("app", "release__slug", "push", "build__slug").get(
         pk=delivery.pk
-    )  # as it is under the lock
+    )  # reread under the lock
     _refuse(app, delivery)
     who = f"retry by {actor.email}"
     audit(actor=actor, action="delivery.retry", app=app, detail={"sha": delivery.sha, "state": delivery.state})
@@ -90,7 +89,7 @@ def retry(*, actor: Actor, delivery: Delivery, home: Path) -> Delivery:
 
 
 def _refuse(app: App, delivery: Delivery) -> None:
-    """ConflictError unless the delivery has ended without success and nothing has served since."""
+    """ConflictError unless the delivery has ended without success and no later release has served."""
     name, what = app.name, delivery.sha[:8]
     if delivery.finished_at is None:
         raise ConflictError(
@@ -129,8 +128,8 @@ def _refuse(app: App, delivery: Delivery) -> None:
 
 
 def _refuse_unserved(app: App, delivery: Delivery, release: Release) -> None:
-    """ConflictError when code that has never served may not go live now: a pause, or a verdict that is not green any
-    more.
+    """ConflictError if code that has never served may not go live now: a pause, or a verdict that is no longer
+    green.
     """
     if release.kind == "rollback" or newest_green.served(release):
         return
@@ -148,7 +147,7 @@ def _refuse_unserved(app: App, delivery: Delivery, release: Release) -> None:
 
 
 def _again(actor: Actor, app: App, old: Release, *, kind: str) -> Release:
-    """A release of the same code with the config vars of now."""
+    """Create a release of the same code with the current config vars."""
     config = config_queries.latest(app)
     assert config is not None, "each app has a version from its beginning"
     text = (
@@ -159,7 +158,9 @@ def _again(actor: Actor, app: App, old: Release, *, kind: str) -> Release:
 
 
 def _check_again(actor: Actor, app: App, delivery: Delivery) -> None:
-    """Another attempt of each check that is not green; none when all are and the platform broke the delivery off."""
+    """Start another attempt of each check that is not green; none if all are green and a platform error ended the
+    delivery.
+    """
     assert delivery.build is not None
     verdict = checks.judge(app=app, sha=delivery.sha, required=queries.required_checks(app, delivery.build.slug))
     if verdict.colour != "green":

@@ -1,4 +1,4 @@
-"""Rolls an app back: a new release with the code and the config vars of an earlier one."""
+"""Rolls an app back: creates a release with the code and the config vars of an earlier one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from greenroom.releases.models import Release
 def ask_to_roll_back(
     *, actor: Actor, app: App, home: Path, version: int | None, force: bool, confirmed: bool, mute: bool
 ) -> tuple[Release, str]:
-    """Roll back unless the migrations in between want a confirmation; the new release and the warning beside it.
+    """Roll back unless migrations in between require a confirmation. Returns the new release and a warning.
 
-    mute: the client has no option to confirm with. Errors as ``agree`` and ``roll_back``.
+    mute: the client has no option to confirm. Errors as ``agree`` and ``roll_back``.
     """
     live = dynos.live(app)
     old = rollback_target(app, version)
@@ -40,13 +40,13 @@ def ask_to_roll_back(
 
 
 def rollback_target(app: App, version: int | None = None) -> Release:
-    """The release that a rollback leads to: this version, else the last good one before. UserError when there is
-    none.
+    """The target of a rollback: the given version, else the last successful release before the current one. UserError
+    if there is none.
     """
     current = release_queries.newest(app, "succeeded")
     kept = newest_green.newest(app)
     if current and kept and version == current.version and kept.release.slug_id != current.slug_id and current.slug_id:
-        return current  # newer code failed: a person decides for what serves
+        return current  # newer code failed: the user keeps the live release
     target = release_rules.rollback_target(
         release_queries.candidates(app), current.version if current else None, version
     )
@@ -59,14 +59,14 @@ def rollback_target(app: App, version: int | None = None) -> Release:
 def roll_back(
     *, actor: Actor, app: App, home: Path, version: int | None = None, force: bool = False
 ) -> tuple[Release, Release]:
-    """A new release with the slug and the config vars of an earlier one, and that one; automatic deployment pauses
-    until it is resumed.
+    """Create a release with the slug and config vars of an earlier one. Returns both releases. Automatic deployment
+    pauses until a user resumes it.
 
-    force: also when the code needs columns that the database does not have any more.
+    force: also if the code needs columns that the database no longer has.
 
-    The URLs of add-ons stay as they are: a rollback changes no database, and must not lead to one that is gone.
+    Add-on URLs keep their current values: a rollback changes no database and must not point to a removed one.
     """
-    lock_app(app.pk)  # first: the add-ons and the config vars stay as they are read now
+    lock_app(app.pk)  # first: keeps add-ons and config vars as read
     old = rollback_target(app, version)
     latest = config_queries.latest(app)
     now = config_queries.values(latest, home) if latest else {}

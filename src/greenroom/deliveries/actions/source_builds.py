@@ -1,5 +1,5 @@
-"""An archive of sources, delivered as a push is: it becomes a commit on the protected branch, and the gate judges it
-like any other.
+"""Delivers a source archive like a push: commits it to the protected branch, where the gate judges it like any other
+commit.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ CHECKSUM = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z", re.IGNORECASE)
 
 
 def archive_of(url: str, *, home: Path, key: str, checksum: str = "") -> Path:
-    """The uploaded file behind a get_url of ``POST /sources``. UserError for another URL (the platform fetches nothing
-    that somebody names)
-    and when the file has another SHA-256 than ``checksum`` (``SHA256:...``)."""
+    """Return the uploaded file of a get_url from ``POST /sources``. UserError for any other URL (the platform fetches
+    no user-supplied URL), and if the SHA-256 differs from ``checksum`` (``SHA256:...``).
+    """
     found = source_archives.file_of(url, home=home, key=key)
     if found is None:
         raise UserError(
@@ -46,10 +46,9 @@ def archive_of(url: str, *, home: Path, key: str, checksum: str = "") -> Path:
 
 
 def deliver(*, actor: Actor, app: App, home: Path, archive: Path, version: str = "") -> Delivery:
-    """Make a commit of the archive on top of the protected branch and open its delivery. version: what the sender calls
-    it.
+    """Commit the archive on top of the protected branch and open its delivery. version: the client's label.
 
-    UserError when the archive cannot be a commit; ConflictError when somebody pushes at the same time.
+    UserError if the archive cannot become a commit; ConflictError on a concurrent push.
     """
     account = Account.objects.filter(pk=actor.account).first()
     name = (account.name or account.email) if account else "greenroom"

@@ -1,7 +1,6 @@
-"""A lock that lasts over several transactions: one worker at a time asks the rules about an app's deliveries and
-carries a step out.
+"""A lock that spans several transactions, so that only one worker at a time decides and executes an app's next step.
 
-PostgreSQL keeps it for the session, so it ends with the process that holds it, however that dies.
+A session-level PostgreSQL advisory lock: it ends with the process, even after a crash.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from contextlib import contextmanager
 from django.db import connection
 
 NUMBER = 0x67726C6F
-"""The first key of these advisory locks; the second is the name's hash."""
+"""First key of the advisory locks; the second is the hash of the name."""
 
 
 @contextmanager
 def holding_lock(name: str) -> Iterator[bool]:
-    """Whether the lock was free; it is held until the end of the block. Never waits."""
+    """Acquire the lock without waiting. Yields whether it was free, and releases it at the end of the block."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [NUMBER, name])
         row = cursor.fetchone()

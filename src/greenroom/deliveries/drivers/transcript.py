@@ -1,5 +1,5 @@
-"""A delivery's lines on disk: what the pusher, ``builds:output`` and the dashboard follow. Derived; the rows are the
-truth.
+"""A delivery's output on disk, for the pusher, ``builds:output`` and the dashboard. Derived from the rows, which are
+authoritative.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from pathlib import Path
 
 DONE = ".done"
 MOST = 16 * 1024 * 1024
-"""Bytes that are read at once; each dyno whose output is copied is cut far below that."""
+"""Maximum bytes per read. Copied dyno output is limited to far less."""
 
 
 def append(path: Path, text: str) -> None:
-    """Add whole lines. Control characters but tab and colour sequences are left to the reader to strip."""
+    """Append whole lines. The reader strips control characters other than tabs and colour sequences."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
     try:
@@ -23,7 +23,7 @@ def append(path: Path, text: str) -> None:
 
 
 def read(path: Path) -> str:
-    """The lines so far, MOST bytes at most; empty when there are none."""
+    """The output so far, at most MOST bytes; empty if there is none."""
     try:
         with path.open("rb") as file:
             return file.read(MOST).decode("utf-8", "replace")
@@ -32,16 +32,16 @@ def read(path: Path) -> str:
 
 
 def close(path: Path) -> None:
-    """Mark that no more lines will come."""
+    """Mark the transcript as complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(path.name + DONE).touch()
 
 
 def reopen(path: Path) -> None:
-    """More lines will come after all: a check is run again, or an override let the commit through."""
+    """Allow more lines, after a re-run of a check or an override."""
     path.with_name(path.name + DONE).unlink(missing_ok=True)
 
 
 def is_closed(path: Path) -> bool:
-    """Whether ``close`` was called."""
+    """Whether the transcript is complete."""
     return path.with_name(path.name + DONE).exists()

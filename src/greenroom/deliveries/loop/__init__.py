@@ -1,8 +1,7 @@
-"""Moves every open delivery on by one step per turn, keeps routes true, and lets the health gate pass dynos that
-answer.
+"""Advances every open delivery by one step per turn, keeps routes up to date, and runs the health gate.
 
-Killed anywhere, the next turn finds the same facts and takes the same step; the rows are the queue, NOTIFY only
-shortens the wait.
+Safe to kill at any point: the next turn reads the same facts and takes the same step. The rows are the queue; NOTIFY
+only shortens the wait.
 """
 
 from __future__ import annotations
@@ -35,16 +34,14 @@ from greenroom.router import queries as router_queries
 logger = logging.getLogger(__name__)
 MAX_STEPS = 6
 AGAIN = 1.0
-"""Seconds until a step that failed is tried again."""
+"""Seconds until the retry of a failed step."""
 GIVE_UP = 600.0
-"""Seconds of nothing but failures of the platform's own after which a delivery ends, so that the next one gets its
-turn.
-"""
+"""Seconds of consecutive platform errors after which a delivery ends, so that the next one can start."""
 
 
 @dataclass
 class Trouble:
-    """What keeps a delivery from moving, since when and until when it is left alone; in monotonic seconds."""
+    """The error that blocks a delivery, since when, and when to retry; in monotonic seconds."""
 
     text: str
     since: float
@@ -52,7 +49,7 @@ class Trouble:
 
 
 class Loop:
-    """One turn over all open deliveries and all routes."""
+    """Processes all open deliveries and all routes, one turn at a time."""
 
     def __init__(self, engine: Engine, home: Path, installation: dict[str, Any]) -> None:
         self.engine = engine
@@ -66,7 +63,7 @@ class Loop:
         self.troubles: dict[Any, Trouble] = {}
 
     def turn(self) -> bool:
-        """One turn. True while anything is on its way."""
+        """Run one turn. True while any delivery is in progress."""
         for push in queries.pushes_without_delivery():
             self._guarded(push.app, partial(actions.open_for_push, push=push))
         for delivery in queries.migrated():
@@ -91,8 +88,8 @@ class Loop:
         return bool(ended) or busy
 
     def _guarded(self, app: App, step: Callable[[], object]) -> None:
-        """Take a step; what one app runs into does not stop the others, and an app that is destroyed meanwhile is no
-        error.
+        """Run a step and log its error, so that other apps are not affected. Ignores errors of an app that is destroyed
+        meanwhile.
         """
         self.guard.run(app.pk, f"app {app.name}", step, partial(is_gone, app))
 
@@ -106,7 +103,7 @@ class Loop:
             try:
                 before = delivery.state
                 step = self._step(delivery, others)
-            except Exception as error:  # what one delivery runs into must not stop those of others
+            except Exception as error:  # one delivery must not stop the others
                 self._note(delivery, error)
                 return True
             self.troubles.pop(delivery.pk, None)
@@ -115,9 +112,7 @@ class Loop:
         return True
 
     def _step(self, delivery: Delivery, others: list[Delivery]) -> Step:
-        """Ask the rules and take the step, alone: a lock of the app's keeps any other worker from facts and step
-        alike.
-        """
+        """Read the facts, decide and take the step under the app's lock, which excludes other workers."""
         with holding_lock(f"deliveries/{delivery.app_id}") as held:
             if not held:
                 return Step.WAIT
@@ -132,15 +127,16 @@ class Loop:
             return step
 
     def _note(self, delivery: Delivery, error: Exception) -> None:
-        """A step that failed is tried again a second later; the log says so once per text, and some day it is given up.
+        """Schedule a retry of the failed step in one second, log each error text once, and end the delivery after
+        GIVE_UP seconds.
 
-        One that was refused for what the commit or the app asks for ends the delivery at once: another try finds the
-        same.
+        A refusal that is due to the commit or to the app's settings ends the delivery at once, since a retry would give
+        the same result.
         """
         now = clock.monotonic()
         if not App.objects.filter(pk=delivery.app_id).exists():
             self.troubles.pop(delivery.pk, None)
-            return  # it was destroyed meanwhile, with all its deliveries
+            return  # the delivery was destroyed meanwhile with its app
         known = self.troubles.get(delivery.pk)
         trouble = Trouble(f"{type(error).__name__}: {error}", known.since if known else now, now + AGAIN)
         if known is None or known.text != trouble.text:
@@ -149,7 +145,7 @@ class Loop:
         self.troubles[delivery.pk] = trouble
         asked_for = isinstance(error, UserError | AppError) and not isinstance(
             error, ConflictError | NotFoundError
-        )  # those two may pass
+        )  # transient errors
         if not asked_for and now - trouble.since < GIVE_UP:
             return
         delivery.refresh_from_db()
@@ -160,8 +156,8 @@ class Loop:
         del self.troubles[delivery.pk]
 
     def _routes(self) -> None:
-        """Make Caddy's configuration, the host names and each app's route what the rows say; now and then look whether
-        the disk is so too.
+        """Update Caddy's configuration, host names and routes from the rows. Periodically also checks the files on
+        disk.
         """
         self.guard.run("hosts", "host names", partial(router.lead_hosts, home=self.home))
         self.guard.run("caddy", "router", partial(router.render, home=self.home, installation=self.installation))

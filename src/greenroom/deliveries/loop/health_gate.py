@@ -1,6 +1,4 @@
-"""The health gate's turn: asks each web dyno that has bound its port, in a few threads, until it answers or its time is
-up.
-"""
+"""The health gate: requests the health path of each web dyno that has bound its port, until it answers or times out."""
 
 from __future__ import annotations
 
@@ -27,11 +25,11 @@ from greenroom.router.drivers.health_gate import Answer, ask
 log = logging.getLogger(__name__)
 AGAIN = 0.25
 HANDS = 12
-"""Questions at once, of all apps."""
+"""Concurrent requests, of all apps."""
 
 
 class HealthGate:
-    """Keeps what is being asked in memory only: after a restart the same dynos are asked anew."""
+    """Keeps pending requests in memory only: after a restart the same dynos are requested again."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine = engine
@@ -43,7 +41,7 @@ class HealthGate:
         self.next: dict[str, float] = {}
 
     def turn(self) -> bool:
-        """Ask, and record what came. True while a dyno waits for its answer."""
+        """Send requests and record the answers. True while a dyno has not answered yet."""
         for run in migrations.unasked_runs():
             self.guard.run(run.pk, f"the question after a migrate of {run.app.name}", partial(self._after_migrate, run))
         waiting = queries.unanswered()
@@ -57,7 +55,7 @@ class HealthGate:
         return bool(waiting)
 
     def _after_migrate(self, run: MigrationRun) -> None:
-        """Ask the live release after a migrate of a human, and keep how it answered."""
+        """Request the live release's health path after a user's migrate, and store the result."""
         key = f"after {run.pk}"
         future = self.asked.get(key)
         if future is not None and future.done():
@@ -94,7 +92,7 @@ class HealthGate:
         if self.questions.ask(dyno):
             self.first.setdefault(
                 key, clock.monotonic()
-            )  # from its first question on: waiting for a hand is not its fault
+            )  # counts from its first request: time in the queue does not count
 
     def _heard(self, dyno: Dyno, answer: Answer) -> None:
         key = dyno.engine_id

@@ -1,6 +1,4 @@
-"""Health questions that are under way, in a few threads. Dynos that answer slowly keep those of other apps from
-nothing.
-"""
+"""Pending health requests in a small thread pool. Slow dynos do not delay those of other apps."""
 
 from __future__ import annotations
 
@@ -14,11 +12,11 @@ from greenroom.dynos.models import Dyno
 from greenroom.router.drivers.health_gate import Answer, ask
 
 PER_APP = 2
-"""Questions of one app at once: each may take ten seconds."""
+"""Concurrent requests per app: each may take ten seconds."""
 
 
 class Questions:
-    """In memory only, by the dyno's engine id. hands: questions at once, of all apps."""
+    """Pending requests by engine id, in memory only. hands: concurrent requests, of all apps."""
 
     def __init__(self, home: Path, name: str, hands: int) -> None:
         self.home, self.hands = home, hands
@@ -26,7 +24,7 @@ class Questions:
         self.open: dict[str, tuple[UUID, Future[Answer]]] = {}
 
     def ask(self, dyno: Dyno) -> bool:
-        """Ask the dyno, if a hand is free and its app has not got its share already."""
+        """Start a request, unless the pool is full or the app has reached its limit."""
         if len(self.open) >= self.hands or sum(app == dyno.app_id for app, _ in self.open.values()) >= PER_APP:
             return False
         names = hostnames(dyno.app)
@@ -35,7 +33,7 @@ class Questions:
         return True
 
     def answer(self, key: str) -> Answer | None:
-        """What has come, once; None while the question is open."""
+        """Return the answer once; None while the request is pending."""
         future = self.open[key][1]
         if not future.done():
             return None
@@ -43,11 +41,11 @@ class Questions:
         return future.result()
 
     def keep(self, known: Collection[str]) -> None:
-        """Forget the questions to all other dynos."""
+        """Discard the requests to all other dynos."""
         self.open = {key: question for key, question in self.open.items() if key in known}
 
 
 def path_of(dyno: Dyno) -> str:
-    """The path that its release is asked for."""
+    """The health path of the dyno's release."""
     slug = dyno.release.slug
     return (slug.settings if slug else {}).get("health_path") or "/"

@@ -1,9 +1,8 @@
-"""Asks the web dynos of a release that has the traffic on trial again and again; one that stops answering ends, and so
-does the trial.
+"""Checks the web dynos of a release on trial repeatedly. If one stops answering, the trial ends and the dyno is
+stopped.
 
-The dynos' loop ends it: route first, then SIGTERM.
-That a dyno ended on its own is seen by the dynos' loop. What is being asked is kept in memory: after a restart the same
-dynos are asked anew.
+The dynos loop stops it: route first, then SIGTERM. It also detects dynos that exit on their own. Pending requests are
+in memory only: after a restart the same dynos are requested again.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from greenroom.router.drivers.health_gate import Answer
 
 log = logging.getLogger(__name__)
 EVERY = 1.0
-"""Seconds between two questions."""
+"""Seconds between two requests."""
 HANDS = 8
-"""Questions at once, of all apps."""
+"""Concurrent requests, of all apps."""
 BAD = 3
-"""So many bad answers in a row end the trial: one may be chance."""
+"""Consecutive bad answers that end the trial; a single one may be accidental."""
 
 
 class Trial:
-    """The questions to all releases on trial."""
+    """The requests to all releases on trial."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -39,10 +38,10 @@ class Trial:
         self.questions = Questions(home, "trial", HANDS)
         self.next: dict[str, float] = {}
         self.bad: dict[str, int] = {}
-        """Bad answers in a row of each dyno that has answered."""
+        """Consecutive bad answers of each dyno that has answered."""
 
     def turn(self) -> bool:
-        """Ask, and record what came. True while a release is on trial."""
+        """Send requests and record the answers. True while a release is on trial."""
         rollouts = list(queries.watched_rollouts())
         dynos = [dyno for rollout in rollouts for dyno in _asked(rollout)]
         for dyno in dynos:
@@ -55,11 +54,11 @@ class Trial:
         return bool(rollouts)
 
     def vouches(self, rollout: Rollout) -> bool:
-        """Whether nothing speaks against the release when its time is over: no question is open, and each web dyno's
-        last answer is good.
+        """Whether the release passes at the end of its trial: no request is pending, and the last answer of each web
+        dyno is good.
 
-        What is not known by VERDICT seconds later is waited for no longer: the dynos are up, and no three bad answers
-        came in a row.
+        After VERDICT more seconds it passes even with requests pending: the dynos are up, and no three consecutive
+        answers were bad.
         """
         slug, since = rollout.release.slug, rollout.switched_at
         if (

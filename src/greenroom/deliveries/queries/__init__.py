@@ -44,8 +44,8 @@ def open_deliveries() -> QuerySet[Delivery]:
 
 
 def reload(delivery: Delivery, others: list[Delivery]) -> bool:
-    """Bring the rows of an app's open deliveries up to date, since another worker may have moved them. False when this
-    one has ended.
+    """Reload the rows of an app's open deliveries, since another worker may have changed them. False if this one has
+    ended.
     """
     rows = {row.pk: row for row in open_deliveries().filter(app_id=delivery.app_id)}
     for known in (delivery, *others):
@@ -58,15 +58,15 @@ def reload(delivery: Delivery, others: list[Delivery]) -> bool:
 
 
 def first_states() -> dict[object, str]:
-    """App id -> state of its newest delivery, for the apps of which nothing is live."""
+    """App id -> state of its newest delivery, for apps without a live release."""
     newest = Delivery.objects.filter(app=OuterRef("pk")).order_by("-seq").values("state")[:1]
     rows = App.objects.exclude(rollouts__state="live").annotate(newest=Subquery(newest)).exclude(newest=None)
     return dict(rows.values_list("pk", "newest"))
 
 
 def checked_again() -> list[Delivery]:
-    """The newest delivery of each commit that has a slug and an unfinished check of Greenroom's own, although its
-    deliveries have all ended.
+    """The newest delivery of each commit that has a slug and an unfinished builtin check, although all its deliveries
+    have ended.
     """
     found = []
     for app, sha in checks.unfinished():
@@ -82,7 +82,7 @@ def checked_again() -> list[Delivery]:
 
 
 def pushes_without_delivery() -> list[Push]:
-    """Recorded pushes of protected branches that no delivery knows of yet."""
+    """Recorded pushes to protected branches that have no delivery yet."""
     rows = (
         Push.objects.filter(state="recorded", delivery=None).select_related("app", "account").order_by("app_id", "seq")
     )
@@ -99,7 +99,7 @@ def of_app(app: App) -> QuerySet[Delivery]:
 
 
 def by_id(app: App, name: str) -> Delivery:
-    """The delivery of that id, or the newest of that commit (at least 7 digits of it)."""
+    """The delivery with that id, or the newest one of that commit (at least 7 digits)."""
     rows = of_app(app)
     found = rows.filter(pk=name).first() if is_uuid(name) else None
     if found is None and len(name) >= 7:
@@ -112,15 +112,13 @@ def by_id(app: App, name: str) -> Delivery:
 
 
 def was_rewritten(push: Push) -> bool:
-    """Whether the branch was moved by force after this push: its commit is no part of it any more, unless it is pushed
-    again.
-    """
+    """Whether a force push has removed this push's commit from the branch, and no later push has restored it."""
     later = Push.objects.filter(app_id=push.app_id, ref=push.ref, seq__gt=push.seq, state="recorded", forced=True)
     return later.exclude(after=push.after).exists()
 
 
 def rollout_of(delivery: Delivery) -> Rollout | None:
-    """The roll-out of the delivery's release, or None before it."""
+    """The roll-out of the delivery's release; None before it starts."""
     if delivery.release_id is None:
         return None
     return (
@@ -131,8 +129,8 @@ def rollout_of(delivery: Delivery) -> Rollout | None:
 
 
 def to_go_back_to(rollout: Rollout) -> Rollout | None:
-    """The live roll-out with a web dyno that answers, which takes the traffic back if ``rollout`` does not stay up.
-    None: nothing to watch or to go back to.
+    """The live roll-out with a healthy web dyno, which gets the traffic back if ``rollout`` fails its trial. None if
+    there is none, or if ``rollout`` has no web dynos to watch.
     """
     live = dynos.live(rollout.app)
     if live is None or not dynos.wanted(rollout.app, rollout.release).get("web"):
@@ -147,7 +145,7 @@ def deployed(app: App) -> Delivery | None:
 
 
 def live_since(row: Delivery) -> bool:
-    """Whether a newer push of the app than this delivery's is live, by itself or by a config change."""
+    """Whether a newer push of the app than this delivery's is live, directly or by a config change."""
     live = dynos.live(row.app)
     slug = live.release.slug_id if live else None
     newer = Delivery.objects.filter(app_id=row.app_id, kind="push", seq__gt=row.seq)
@@ -155,17 +153,17 @@ def live_since(row: Delivery) -> bool:
 
 
 def deployed_sha(app: App) -> str:
-    """The commit of the app's repository that serves now, or did before a promotion; empty when there is none."""
+    """The app's own commit that serves now, or that served before a promotion; empty if there is none."""
     live = dynos.live(app)
     commit = live.release.slug.commit if live and live.release.slug else ""
     if not commit or Push.objects.filter(app=app, after=commit).exists():
         return commit
-    newest = deployed(app)  # what serves was promoted, so the app's own repository need not have it
+    newest = deployed(app)  # a promotion serves, whose commit the app's repository may lack
     return newest.sha if newest else ""
 
 
 def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
-    """The delivery as the rules take it. ``siblings``: the other open deliveries of the app."""
+    """Build the facts for the rules. ``siblings``: the other open deliveries of the app."""
     rollout = rollout_of(delivery)
     release = delivery.release
     return Facts(
@@ -190,7 +188,7 @@ def facts(delivery: Delivery, siblings: list[Delivery]) -> Facts:
 
 
 def _queue_facts(delivery: Delivery, siblings: list[Delivery], rollout: Rollout | None) -> dict[str, Any]:
-    """The app's other open deliveries that this one waits for or gives way to."""
+    """The app's other open deliveries that this one waits for or is superseded by."""
     release = delivery.release
     version = release.version if release else None
     others = [_other(sibling) for sibling in siblings]
@@ -234,20 +232,18 @@ def _promotes(release: Release) -> bool:
 
 
 def required_checks(app: App, slug: Slug | None) -> tuple[str, ...]:
-    """The checks that must be green at the gate: all that are required, but for the rehearsal, which is waited for
-    later.
-    """
+    """The checks that must be green at the gate: all required ones except the rehearsal, which is awaited later."""
     return tuple(name for name in _required(app, slug) if check_rules.key(name) != check_rules.REHEARSAL)
 
 
 def _required(app: App, slug: Slug | None) -> tuple[str, ...]:
-    """The builtin checks, the app's, and those that greenroom.toml of the commit names."""
+    """The builtin checks, the app's, and those of the commit's greenroom.toml."""
     own = (slug.settings.get("required_checks") or []) if slug else []
     return check_rules.required_names([*app.required_checks, *own])
 
 
 def paused(app_id: UUID) -> bool:
-    """Whether automatic deployment of the app is paused at this moment."""
+    """Whether automatic deployment of the app is paused."""
     app = App.objects.filter(pk=app_id).first()
     if app is None:
         raise gone()
@@ -255,7 +251,7 @@ def paused(app_id: UUID) -> bool:
 
 
 def _colour(delivery: Delivery) -> str:
-    """What the newest verdict of a push that was built says; empty before there is one."""
+    """The colour of the newest verdict of a built push; empty if there is none."""
     verdict = (
         checks.newest_verdict(delivery.app, delivery.sha) if delivery.kind == "push" and delivery.build_id else None
     )
@@ -280,8 +276,8 @@ def _progress(rollout: Rollout | None) -> dyno_rules.Progress:
 
 
 def _failure(rollout: Rollout | None, progress: dyno_rules.Progress) -> str:
-    """Why the roll-out failed; empty as well while the dyno of a candidate is being ended, since its last words say
-    why.
+    """Why the roll-out failed. Also empty while the failed dyno of a candidate stops, since its last output explains
+    the failure.
     """
     if rollout is None or (
         rollout.state == "candidate" and progress.failure and boot_failure.is_ending(rollout.release)
@@ -291,7 +287,7 @@ def _failure(rollout: Rollout | None, progress: dyno_rules.Progress) -> str:
 
 
 def _steady(rollout: Rollout | None) -> bool:
-    """Whether the trial of a release that has the traffic has lasted long enough."""
+    """Whether the trial of a release with the traffic has lasted long enough."""
     if rollout is None or rollout.switched_at is None:
         return False
     slug = rollout.release.slug
@@ -308,7 +304,9 @@ def _probed(delivery: Delivery) -> bool:
 
 
 def _pending_of_live(live: Rollout | None) -> set[str]:
-    """What the code that serves has pending as well: it works without, so that is no reason to wait."""
+    """Migrations that are also pending for the live code. It works without them, so the release need not wait
+    for them.
+    """
     state = known_state(live.release) if live else None
     return set(state.pending) if state else set()
 
@@ -320,8 +318,8 @@ def _command(delivery: Delivery) -> str:
 
 
 def command_of(delivery: Delivery, kind: str) -> ReleaseCommand | None:
-    """The delivery's command of that kind (``release``, ``postdeploy``), also one that is skipped; None when there is
-    none or it has ended.
+    """The delivery's command of that kind (``release``, ``postdeploy``), even if it is skipped; None if there is none
+    or it has ended.
     """
     if delivery.release is None or kind in delivery.commands:
         return None
@@ -329,29 +327,29 @@ def command_of(delivery: Delivery, kind: str) -> ReleaseCommand | None:
 
 
 def held(app: App) -> Delivery | None:
-    """The delivery that waits for a human's migrations."""
+    """The delivery that is held for migrations."""
     rows = Delivery.objects.filter(app=app, state="held").select_related("app", "release", "account")
     return rows.order_by("-seq").first()
 
 
 def migrated() -> list[Delivery]:
-    """Held deliveries whose release a human has migrated since."""
+    """Held deliveries whose release a user has migrated since."""
     rows = Delivery.objects.filter(state="held").select_related("app", "release", "account")
     return [row for row in rows if row.release and row.finished_at and migrated_since(row.release, row.finished_at)]
 
 
 def let_pass() -> list[Delivery]:
-    """Held deliveries whose rehearsal a person has overridden since."""
+    """Held deliveries whose rehearsal a user has overridden since."""
     rows = Delivery.objects.filter(state="held").select_related("app", "release__slug", "account")
     return [row for row in rows if row.release and row.finished_at and overridden(row.release, since=row.finished_at)]
 
 
 def state_of(delivery: Delivery) -> str:
-    """The state that clients see. A held release is on its way from the moment its migrate begins until that has
-    failed.
+    """The state for clients. A held release counts as in progress from the start of its migrate until the migrate
+    fails.
 
-    So it is from the run's own row, written before its dyno starts: ``migrate && deliveries:wait`` never meets the
-    state from before.
+    Derived from the run's row, which is written before its dyno starts, so ``migrate && deliveries:wait`` never reads
+    the earlier state.
     """
     if delivery.state != "held" or delivery.release is None or delivery.finished_at is None:
         return delivery.state
@@ -359,14 +357,12 @@ def state_of(delivery: Delivery) -> str:
 
 
 def required_keys(app: App, slug: Slug | None) -> frozenset[str]:
-    """All required checks, the rehearsal too, as they are compared: without regard to case."""
+    """All required checks, including the rehearsal, as case-insensitive keys."""
     return frozenset(map(check_rules.key, _required(app, slug)))
 
 
 def required_of(app: App, sha: str) -> frozenset[str]:
-    """The keys of the checks that a commit needs before it takes traffic, those that its greenroom.toml names among
-    them.
-    """
+    """The keys of the checks that a commit needs before it takes traffic, including those of its greenroom.toml."""
     newest = (
         Delivery.objects.filter(app=app, sha=sha, build__slug__isnull=False)
         .select_related("build__slug")

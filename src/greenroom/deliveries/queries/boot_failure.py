@@ -1,4 +1,4 @@
-"""Gathers what is known of a release that did not come up, and hides secrets in what people read of it."""
+"""Collects the evidence about a release that did not boot, and masks secrets in it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from greenroom.dynos.models import Dyno
 from greenroom.releases.models import Release
 
 ENDING = timedelta(seconds=15)
-"""So long a dyno that is being ended is waited for: it has its last words only then."""
+"""Time to wait for a dyno that is stopping, since its last output is available only after its end."""
 
 
 def of(release: Release, failure: str) -> Finding:
-    """What the evidence says of the failure, secrets not yet hidden."""
+    """The diagnosis of the failure, before secrets are masked."""
     dyno, state = _failed_dyno(release), of_release(release)
     slug = release.slug
     rehearsal = Rehearsal.objects.filter(release=release, state="done").order_by("-number").first()
@@ -43,7 +43,7 @@ def of(release: Release, failure: str) -> Finding:
 
 
 def hidden(found: Finding, release: Release, home: Path) -> Finding:
-    """The finding as people read it: without the values of secret config vars."""
+    """The finding with the values of secret config vars masked."""
     config, listed = values(release.config, home), visible_config.names(release.app.settings)
     seen = environment(config, app=release.app, home=home, access=APP)
     words = (*visible_config.hidden(config, listed), *visible_config.hidden(seen, listed))
@@ -51,7 +51,7 @@ def hidden(found: Finding, release: Release, home: Path) -> Finding:
 
 
 def is_ending(release: Release) -> bool:
-    """Whether the web dyno that failed is being ended at this moment."""
+    """Whether the failed web dyno is stopping."""
     dyno = _failed_dyno(release)
     return dyno is not None and dyno.state == "stopping" and clock.now() - dyno.updated_at < ENDING
 

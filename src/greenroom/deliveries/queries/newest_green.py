@@ -1,9 +1,7 @@
-"""Chooses the code of a release that brings none of its own (config change, add-on): the newest slug with a green
-verdict.
+"""Chooses the code of a release without code of its own (config change, add-on): the newest slug with a green verdict.
 
-A release that failed or was refused never served, so a changed config var may be all that it lacks. What a person
-decided stays decided: a rollback,
-a dropped release, a pause of automatic deployment and a withdrawn verdict keep code from coming back.
+A failed or refused release may lack only a config var, so its code is a candidate. Decisions of users are kept: a
+rollback, a dropped release, a pause of automatic deployment and a withdrawn verdict keep code from returning.
 """
 
 from __future__ import annotations
@@ -21,14 +19,12 @@ from greenroom.releases import queries as releases
 from greenroom.releases.models import Release
 
 LOOK = 50
-"""So many newest releases are looked at; the last one that went well is found in any case."""
+"""Number of newest releases to search. The last successful one is found in any case."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The release whose slug is released again. serving: the version that serves with other code, None when nothing
-    does.
-    """
+    """The release whose slug is released again. serving: the live version with other code; None if nothing serves."""
 
     release: Release
     news: bool = False
@@ -43,7 +39,7 @@ class Kept:
 
 
 def newest(app: App) -> Kept | None:
-    """The newest release whose code may be released with other config vars; None before any code."""
+    """The newest release whose code may be released with other config vars; None if there is no code yet."""
     live = dynos.live(app)
     rows = releases.of_app(app).exclude(slug=None).exclude(status="expired")
     found = next((row for row in rows[:LOOK] if _may_be_released(app, row, live.release if live else None)), None)
@@ -60,7 +56,7 @@ def served(row: Release) -> bool:
 
 
 def unserved(row: Release) -> Release | None:
-    """The failed or refused release whose code ``row`` brings once more; None when its code has served, or is new."""
+    """The failed or refused release whose code ``row`` releases again; None if its code has served, or is new."""
     earlier = Release.objects.filter(app_id=row.app_id, slug=row.slug, slug__isnull=False, version__lt=row.version)
     if earlier.filter(status="succeeded").exists():
         return None
@@ -70,7 +66,7 @@ def unserved(row: Release) -> Release | None:
 def _may_be_released(app: App, row: Release, live: Release | None) -> bool:
     if row.status in ("pending", "succeeded"):
         return True
-    if row.kind == "rollback":  # one that never took effect decides nothing
+    if row.kind == "rollback":  # a rollback that never took effect does not count
         return False
     if served(row):
         return live is None or live.slug_id == row.slug_id
@@ -78,20 +74,18 @@ def _may_be_released(app: App, row: Release, live: Release | None) -> bool:
 
 
 def _dropped_since(row: Release) -> bool:
-    """Whether a person has dropped a later release of the same code. One that gave way to another release decides
-    nothing.
-    """
+    """Whether a user has dropped a later release of the same code. A superseded release does not count."""
     later = Release.objects.filter(app_id=row.app_id, slug=row.slug, version__gt=row.version, status="expired")
     return later.filter(reason__startswith=rules.DROPPED).exists()
 
 
 def paused(app: App) -> bool:
-    """Whether automatic deployment is paused now, by a person or by a rollback."""
+    """Whether a user or a rollback has paused automatic deployment."""
     return rules.is_paused(app.deploy_paused, app.deploy_paused_until, clock.now())
 
 
 def barred(app: App, row: Release) -> str:
-    """Why code that never served may not be released now, in words; empty when it may."""
+    """Why code that never served may not be released now, as text; empty if it may."""
     assert row.slug is not None
     if paused(app):
         return rules.paused_text("automatic deployment is paused", app.deploy_paused, app.deploy_paused_until)
@@ -103,7 +97,7 @@ def barred(app: App, row: Release) -> str:
     )
     if origin and origin.push and queries.was_rewritten(origin.push):
         return "the branch does not have this commit any more"
-    if check_queries.newest_verdict(app, row.slug.commit) is None:  # promoted: judged where it was built
+    if check_queries.newest_verdict(app, row.slug.commit) is None:  # promoted: judged in the source app
         return ""
     verdict = checks.judge(app=app, sha=row.slug.commit, required=queries.required_checks(app, row.slug))
     return "" if verdict.colour == "green" else f"its checks are {verdict.colour}: {'; '.join(verdict.reasons)}"

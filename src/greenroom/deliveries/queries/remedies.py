@@ -1,4 +1,4 @@
-"""Says where an app or a delivery stands, and the command that helps from there. Every client shows these words."""
+"""Describes the state of an app or a delivery, and the next command for the user. All clients show these texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PUSH = "git push greenroom HEAD:master"
 
 
 def hint_of(delivery: Delivery) -> str:
-    """The command that takes the delivery on; empty when none is needed."""
+    """The command that continues the delivery; empty if none is needed."""
     app, sha, release = delivery.app.name, delivery.sha[:8], delivery.release
     state = queries.state_of(delivery)
     if delivery.finished_at is None or state == "rolling_out":
@@ -34,18 +34,18 @@ def hint_of(delivery: Delivery) -> str:
 
 
 def remedy_of(delivery: Delivery) -> str:
-    """What would probably make a failed release work; empty when that is not known."""
+    """The probable remedy for a failed release; empty if unknown."""
     return _said(delivery.release) if delivery.state == "failed" and delivery.release else ""
 
 
 def _said(release: Release) -> str:
-    """The remedy in the reason of a release that did not go live."""
+    """The remedy in the failure reason of a release."""
     return release.reason.partition("\nhint: ")[2]
 
 
 def standing(app: App) -> tuple[str, str]:
-    """Why no dyno of the app runs and the command that changes it; two empty texts when its dynos are started or
-    stopped at this moment.
+    """Why no dyno of the app runs, and the command that starts one. Two empty texts while its dynos are starting or
+    stopping.
     """
     live = dynos.live(app)
     if live is not None:

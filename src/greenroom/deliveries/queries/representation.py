@@ -1,4 +1,4 @@
-"""Deliveries and their checks as JSON, in the shape that the API and the CLI show."""
+"""Deliveries and their checks as JSON, as returned by the API and shown by the CLI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from greenroom.dynos.models import Rollout
 
 @dataclass(frozen=True)
 class Known:
-    """What is shown beside deliveries of one app, by commit and by release; live: what serves."""
+    """Related rows of one app's deliveries, by commit and by release; live: the serving roll-out."""
 
     verdicts: dict[str, Verdict]
     checks: dict[str, list[CheckRun]]
@@ -31,14 +31,14 @@ class Known:
 
 
 def around(app: App, rows: Sequence[Delivery]) -> Known:
-    """All that ``as_json`` needs of these deliveries, by a fixed number of queries."""
+    """Load all related rows for ``as_json`` with a fixed number of queries."""
     shas = {row.sha for row in rows if row.sha}
     states = states_of(row.release_id for row in rows if row.release_id)
     return Known(checks.newest_verdicts(app, shas), checks.latest_of_all(app, shas), states, dynos.live(app))
 
 
 def as_json(delivery: Delivery, known: Known | None = None) -> dict[str, Any]:
-    """The shape of interfaces.md, for scripts. known: of a page that ``around`` was asked for."""
+    """The JSON object of a delivery, for scripts. known: preloaded with ``around`` for a list."""
     shown = state_of(delivery)
     known = known or around(delivery.app, [delivery])
     verdict = known.verdicts.get(delivery.sha)
@@ -67,7 +67,7 @@ def as_json(delivery: Delivery, known: Known | None = None) -> dict[str, Any]:
 
 
 def _text(verdict: Verdict, live: Rollout | None) -> str:
-    """The verdict in one paragraph, with what keeps running; empty when it is green."""
+    """The verdict as one paragraph, with the release that keeps running; empty if green."""
     if verdict.colour == "green":
         return ""
     decision = check_rules.Decision(colour=cast(check_rules.Colour, verdict.colour), reasons=tuple(verdict.reasons))
@@ -75,7 +75,7 @@ def _text(verdict: Verdict, live: Rollout | None) -> str:
 
 
 def check_json(run: Any, needed: Collection[str]) -> dict[str, Any]:
-    """A check run as the API and the delivery show it. needed: ``required_of`` its commit."""
+    """A check run as JSON, for the API and the delivery. needed: ``required_of`` its commit."""
     return {
         "id": str(run.id),
         "name": run.name,

@@ -1,5 +1,5 @@
-"""What a delivery says about the schema: which processes would change it, and what the database refused. Reads rows and
-output, writes nothing.
+"""Messages about schema changes for the pusher: processes that would change the schema, and statements that the
+database refused. Read-only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from greenroom.releases.rules import CommandEnd
 
 
 def notes(delivery: Delivery) -> str:
-    """Lines for the push about processes of the release that would change the schema; empty when there are none."""
+    """Lines for the pusher about processes of the release that would change the schema; empty if there are none."""
     slug = delivery.release.slug if delivery.release else None
     if slug is None:
         return ""
@@ -27,7 +27,7 @@ def notes(delivery: Delivery) -> str:
 
 
 def freedom(release: Release, command: ReleaseCommand) -> list[str]:
-    """A line for the push when the release command may change the schema, since the repository asks for it."""
+    """A line for the pusher if the repository permits the release command to change the schema."""
     policy = (release.slug.settings.get("policy") or {}) if release.slug else {}
     if access.role_for("release", policy, migrates=migrates(command.text)) != access.OWNER:
         return []
@@ -36,7 +36,7 @@ def freedom(release: Release, command: ReleaseCommand) -> list[str]:
 
 
 def of_build(delivery: Delivery, home: Path) -> str:
-    """Lines for the push when the database refused something to the build, whether the build failed of it or not; else
+    """Lines for the pusher if the database refused a statement of the build, whether or not the build failed; else
     empty.
     """
     found = diagnosis.refusal(tail(home / delivery.transcript, LOOKED_AT), delivery.app.name, build=True)
@@ -44,7 +44,7 @@ def of_build(delivery: Delivery, home: Path) -> str:
 
 
 def of_command(end: CommandEnd, engine: Engine, dyno: str, app: str) -> CommandEnd:
-    """The end of a release command with what the database refused to it, where that is why it failed."""
+    """The end of a release command, with the statement that the database refused if it is the cause of the failure."""
     said = last_output(engine, dyno, LOOKED_AT)[0] if end.kind == "failed" else b""
     found = diagnosis.refusal(said.decode(errors="replace"), app)
     return replace(end, message=f"{end.message} {found.message}", hint=found.hint) if found else end

@@ -1,5 +1,5 @@
-"""How long the platform gives a release until it serves: its release command, the boot of its web dynos, the health
-question, the watch after the switch.
+"""Time limits of a release: its release command, the boot of its web dynos, the health check, and the trial after the
+switch.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from greenroom.releases.models import Release
 from greenroom.releases.rules import COMMAND_SECONDS
 
 HEALTH = 30.0
-"""Seconds that a web dyno which has bound its port may take to answer well."""
+"""Seconds for a web dyno to pass the health check after it has bound its port."""
 WATCH, MOST_WATCH = 10.0, 300.0
-"""Seconds for which a release that has got the traffic is watched while what served before stays up to take it back."""
+"""Seconds to watch a release after the switch, default and maximum. The previous release stays up to take the traffic
+back.
+"""
 VERDICT = 30.0
-"""Seconds after the watch for which the answers of a release are waited for that speak neither for nor against it."""
+"""Seconds to wait after the watch for answers that are still pending."""
 SLACK = 30.0
-"""Seconds for what lies between: starting sandboxes, the radar's answer, a busy machine."""
+"""Seconds for everything else: sandbox starts, the schema radar, a busy machine."""
 
 
 def health_seconds(settings: Mapping[str, Any]) -> float:
@@ -32,8 +34,8 @@ def health_seconds(settings: Mapping[str, Any]) -> float:
 
 
 def watch_seconds(settings: Mapping[str, Any]) -> float:
-    """``[policy] watch_seconds`` of greenroom.toml, else GREENROOM_WATCH_SECONDS of the worker's environment, else 10;
-    0: no watch. 300 at most.
+    """``[policy] watch_seconds`` of greenroom.toml, else GREENROOM_WATCH_SECONDS of the worker's environment, else 10.
+    0 disables the watch; the maximum is 300.
     """
     chosen = (settings.get("policy") or {}).get("watch_seconds")
     return min(
@@ -43,7 +45,7 @@ def watch_seconds(settings: Mapping[str, Any]) -> float:
 
 
 def seconds(release: Release) -> float:
-    """Seconds after which the platform has decided about a release, those that are before it in the queue included."""
+    """Seconds until the release has succeeded or failed, including the releases before it in the queue."""
     ahead = Delivery.objects.filter(
         app_id=release.app_id, finished_at=None, release__version__lt=release.version
     ).select_related("release__slug")

@@ -1,4 +1,4 @@
-"""The order of all steps of a delivery: facts in, the next step out. The same facts always give the same step."""
+"""The order of all steps of a delivery: facts in, next step out. The same facts always give the same step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 ENDED = frozenset({"live", "held", "refused", "failed", "superseded"})
 WAITING = "received"
 DROPPED = "dropped by "
-"""How the reason of a release begins that a person has dropped; one that a newer release replaced is expired as well,
-for another reason.
+"""Prefix of the reason of a release that a user has dropped. A superseded release is expired too, with another
+reason.
 """
 
 
 class Step(Enum):
-    """What to do next with a delivery."""
+    """The next action for a delivery."""
 
     NOTHING = "nothing"
     WAIT = "wait"
@@ -42,27 +42,25 @@ class Step(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that decides a delivery's next step.
+    """The input of the rules.
 
     newer_waiting: a newer push of the app waits.   pipe_busy: an older push is being built or checked.
-    overtaken: a newer push is live already.        rewritten: the branch has lost this commit since.
-    stage_busy: another delivery of the app is rolling out, or has to before.
-    replaced: a config change of which nothing has been started, while a newer release of the app waits, whose config
-    vars include it.
+    overtaken: a newer push is already live.        rewritten: the branch no longer contains this commit.
+    stage_busy: another delivery of the app is rolling out or is ahead in the queue.
+    replaced: a config change that has not started, while a newer release that includes its config vars waits.
     build: '' or its status.   verdict: '' or its colour.   release: '' or its status.
-    stage: '' or the roll-out's state.   ready, failure: the progress of a candidate, or of one on trial.   steady: the
+    stage: '' or the roll-out's state.   ready, failure: progress of a candidate or of a release on trial.   steady: the
     trial is over.
-    probed: the radar has answered, or has had its time.
-    pending: the release has migrations that the database has not, and that the live code does not wait for as well.
-    lacking: it needs columns that existing tables have not.
-    to_rehearse: a rehearsal is to be asked for.   rehearsing: one is under way and is waited for.   unfit: why it shall
-    not have the traffic, by its rehearsal.
-    cause: why the failure: '' or ``schema``, ``code``, ``unknown``, asked only while migrations are pending.
-    command: '' (none, or it ended well), ``open`` or ``failed``, of the release command.   postdeploy: its script has
-    not ended.
-    going_back: a rollback that nobody has forced.   promoted: a promotion that nobody has forced; pending are then all
-    migrations.
-    serving: another release answers now, so that nobody is served worse when this one waits.
+    probed: the schema radar has answered or timed out.
+    pending: the release has unapplied migrations that are not also pending for the live code.
+    lacking: it needs columns that existing tables do not have.
+    to_rehearse: request a rehearsal.   rehearsing: one is in progress.   unfit: why the rehearsal refuses it the
+    traffic.
+    cause: cause of the failure: '', ``schema``, ``code`` or ``unknown``; set only while migrations are pending.
+    command: release command: '' (none, or it succeeded), ``open`` or ``failed``.   postdeploy: its script has not
+    ended.
+    going_back: an unforced rollback.   promoted: an unforced promotion; pending then includes all migrations.
+    serving: another release serves, so that waiting does no harm.
     """
 
     kind: str
@@ -97,7 +95,7 @@ class Facts:
 
 
 def next_step(facts: Facts) -> Step:
-    """The one step that these facts ask for."""
+    """The next step for these facts."""
     if facts.state in ENDED:
         return Step.NOTHING
     if facts.kind == "push" and not facts.release:
@@ -152,7 +150,7 @@ def _from_release(facts: Facts) -> Step:
 
 
 def _on_trial(facts: Facts) -> Step:
-    """It has the traffic; what served before is still up and gets it back when this one does not stay up."""
+    """On trial: it has the traffic, and the previous release stays up to take it back if this one fails."""
     if facts.failure:
         return Step.GIVE_UP
     return Step.SETTLE if facts.ready and facts.steady else Step.WATCH
@@ -169,11 +167,11 @@ def _after_switch(facts: Facts) -> Step:
 
 
 def _answering(facts: Facts) -> Step:
-    """A candidate that answers, but would fail on the tables as they are, does not take the traffic of one that works.
+    """A candidate that answers but would fail on the current tables does not replace a working release.
 
-    With pending migrations it is held for them: so it is when their rehearsal says that it fails before them.
-    Old code that the database has left behind has none to wait for: it is given up.
-    A promotion waits for its pending migrations in any case: it is made at leisure, and a person has just looked at it.
+    With pending migrations it is held for them, also if their rehearsal shows that it fails without them.
+    An unforced rollback to code that the database has outgrown has no migrations to wait for: it fails.
+    An unforced promotion always waits for its pending migrations, since a user has just reviewed it.
     """
     if (facts.serving or facts.promoted) and not facts.probed:
         return Step.WATCH
@@ -190,10 +188,10 @@ def _answering(facts: Facts) -> Step:
 
 
 def _failed(facts: Facts) -> Step:
-    """A candidate that does not answer is held when it has migrations that the database has not, unless the evidence
-    says that they are not why.
+    """A candidate that does not answer is held if it has pending migrations, unless the evidence excludes them as the
+    cause.
 
-    Where nothing else tells, the rehearsal is waited for.
+    Without other evidence it waits for the rehearsal.
     """
     if not facts.probed or (facts.pending and facts.cause == "unknown" and facts.serving and facts.rehearsing):
         return Step.WATCH
@@ -202,7 +200,7 @@ def _failed(facts: Facts) -> Step:
 
 @dataclass(frozen=True)
 class Other:
-    """Another open delivery of the same app, as far as the order of deliveries cares."""
+    """Another open delivery of the same app, with the fields that determine the order."""
 
     seq: int
     kind: str
@@ -212,11 +210,11 @@ class Other:
 
 
 def order(seq: int, kind: str, version: int | None, others: Sequence[Other]) -> tuple[bool, bool, bool]:
-    """(newer_waiting, pipe_busy, stage_busy) of a delivery among the other open ones of its app.
+    """Return (newer_waiting, pipe_busy, stage_busy) of a delivery among the other open ones of its app.
 
-    Pushes are built one at a time; the newest waiting one is next and those between are superseded. Releases roll out
-    one at a
-    time, in the order of their versions; a push makes its release only when no other release is on its way.
+    Pushes are built one at a time; the newest waiting one is next, and those in between are superseded. Releases roll
+    out one at a time, in the order of their versions. A push creates its release only if no other release is in
+    progress.
     """
     pushes = [o for o in others if o.kind == "push"]
     newer_waiting = any(o.seq > seq and o.state == WAITING for o in pushes)
@@ -230,7 +228,7 @@ def order(seq: int, kind: str, version: int | None, others: Sequence[Other]) -> 
 
 
 def replaced(version: int, others: Sequence[Other]) -> bool:
-    """Whether a newer release of the app waits or is on its way: of config changes that queue, the newest wins."""
+    """Whether a newer release of the app waits or is in progress: of queued config changes, the newest wins."""
     return any(o.version is not None and o.version > version for o in others)
 
 
@@ -240,17 +238,17 @@ def plural(number: int, noun: str) -> str:
 
 
 def retry_command(app: str, sha: str) -> str:
-    """The command that runs again what failed of a commit."""
+    """The command that retries the failed steps of a commit."""
     return f"greenroom deliveries:retry {sha[:8]} -a {app}"
 
 
 MIGRATE = "python manage.py migrate"
 SHOWN = 5
-"""So many names of migrations stand in the pusher's terminal; the first push of an app has dozens."""
+"""Maximum number of migration names to print; the first push of an app has dozens."""
 
 
 def named(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
+    """The first few names, and the number of the others."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
@@ -270,8 +268,8 @@ def held_lines(
     seen: Sequence[str] = (),
     doubt: bool = False,
 ) -> list[str]:
-    """What the pusher is told when a release waits for its migrations. seen: the end of the dyno's output. doubt:
-    nothing says that they are the cause.
+    """Lines for the pusher when a release is held for its migrations. seen: the end of the dyno's output. doubt: no
+    evidence that they are the cause.
     """
     verb = "is" if len(pending) == 1 else "are"
     what = (
@@ -299,12 +297,12 @@ def held_lines(
 
 
 def output_lines(seen: Sequence[str]) -> list[str]:
-    """The end of what a dyno printed, as it stands in the pusher's terminal."""
+    """The end of a dyno's output, formatted for the pusher's terminal."""
     return ["       The last lines of its output:", *(f"         {line}" for line in seen)] if seen else []
 
 
 def settings_lines(about: Mapping[str, Any], detail: str, *, has_web: bool = True, served: bool = True) -> list[str]:
-    """What the pusher is told of settings that work and should not stay: SQLite, DEBUG, a secret key in the code, no
+    """Lines for the pusher about settings that work but should be changed: SQLite, DEBUG, a secret key in the code, no
     web process.
 
     detail: the radar's sentence on SQLite with its remedy. served: the release is live.
@@ -336,9 +334,7 @@ def settings_lines(about: Mapping[str, Any], detail: str, *, has_web: bool = Tru
 
 
 def astray_lines(conflicts: str, unmade: Sequence[str]) -> list[str]:
-    """What else the pusher is told of migrations: those without a common successor, and changes of models that no
-    migration holds.
-    """
+    """Further lines for the pusher about migrations: conflicting leaf nodes, and model changes without a migration."""
     lines = (
         [f" !     Migrations conflict, and none can be run until one follows the other: {conflicts}"]
         if conflicts
@@ -348,12 +344,12 @@ def astray_lines(conflicts: str, unmade: Sequence[str]) -> list[str]:
 
 
 def is_paused(reason: str, until: datetime | None, now: datetime) -> bool:
-    """Whether automatic deployment is paused: for ever until somebody resumes it, or up to a moment."""
+    """Whether automatic deployment is paused, indefinitely or until a time."""
     return bool(reason) and (until is None or until > now)
 
 
 def paused_text(begin: str, reason: str, until: datetime | None) -> str:
-    """What the pusher reads: ``automatic deployment is paused until 2026-11-27 17:00 UTC: quarter's end``."""
+    """The pause for the pusher: ``automatic deployment is paused until 2026-11-27 17:00 UTC: quarter's end``."""
     when = f" until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else ""
     return f"{begin}{when}: {reason}"
 
@@ -361,7 +357,7 @@ def paused_text(begin: str, reason: str, until: datetime | None) -> str:
 def pending_lines(
     app: str, pending: Sequence[str], missing: Sequence[str], status: str, detail: str, command: str = MIGRATE
 ) -> list[str]:
-    """What the pusher is told about migrations; empty when there is nothing to tell."""
+    """Lines for the pusher about pending migrations; empty if there is nothing to report."""
     lines = []
     if pending:
         verb = "is" if len(pending) == 1 else "are"

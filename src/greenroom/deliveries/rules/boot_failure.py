@@ -1,5 +1,5 @@
-"""Says why a web process did not come up, by what it printed last and by what the radar and the rehearsal saw; and the
-likely remedy. Pure.
+"""Determines why a web process did not boot, from its last output, the radar and the rehearsal, and suggests a remedy.
+Pure.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from greenroom.addons.rules import diagnosis
 from greenroom.config_vars.rules import reserved
 
 SHOWN = 15
-"""Lines of the dyno's output that the pusher reads."""
+"""Lines of the dyno's output to print."""
 WIDEST = 240
 SCHEMA, CODE, UNKNOWN = "schema", "code", "unknown"
-"""Causes: a table or a column that is not there; anything else; not to be told."""
+"""Causes: a missing table or column; any other error; not determined."""
 
 OWN = "WEB_CONCURRENCY is "
-"""How the line begins that the platform itself writes before a web process starts."""
+"""Prefix of the line that the platform writes before a web process starts."""
 BY_SCHEMA = re.compile(
     r"UndefinedTable|UndefinedColumn|relation \"[^\"]+\" does not exist|column [\w.\"]+ (of relation \"[^\"]+\" )?does"
     r" not exist|no such (table|column)"
@@ -33,12 +33,12 @@ NOT_FOUND = re.compile(r"(?:^|: )([\w./+-]+): (?:command )?not found\s*$|exec: (
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What is known of a release that did not come up.
+    """The evidence about a release that did not boot.
 
-    failure: the platform's sentence on the dyno. output: the end of what it printed. command: of the web process.
-    manager: pip, uv, poetry, pipenv.
-    about: the radar's {wsgi, page, ...}. lacking: columns that the code needs and the database has not. cells: of the
-    rehearsal.
+    failure: the platform's sentence on the dyno. output: the end of its output. command: of the web process. manager:
+    pip, uv, poetry, pipenv.
+    about: the radar's {wsgi, page, ...}. lacking: columns that the code needs and the database does not have. cells: of
+    the rehearsal.
     """
 
     app: str
@@ -54,8 +54,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Finding:
-    """cause: schema, code or unknown. error: the one line that tells most. lines: the end of the output. hint: the
-    likely remedy. Each may be empty.
+    """cause: schema, code or unknown. error: the most relevant line. lines: the end of the output. hint: the likely
+    remedy. Each may be empty.
     """
 
     cause: str
@@ -65,7 +65,7 @@ class Finding:
 
 
 def judge(seen: Seen) -> Finding:
-    """What the evidence says. The hint is empty when only reading the log helps."""
+    """Diagnose the failure. The hint is empty if the user has to read the log."""
     lines = tuple(
         line.rstrip()[:WIDEST] for line in seen.output.splitlines() if line.strip() and not line.startswith(OWN)
     )
@@ -77,16 +77,16 @@ def judge(seen: Seen) -> Finding:
 
 
 def _error(lines: Sequence[str]) -> str:
-    """The line of the last exception, or of a command that is not there."""
+    """The line of the last exception, or of a command that was not found."""
     found = [line for line in lines if ERROR.match(line) or NOT_FOUND.search(line)]
     return re.sub(r"^(?:/bin/)?bash: line \d+: ", "", found[-1]) if found else ""
 
 
 def _cause(seen: Seen, text: str, page: Mapping[str, Any]) -> str:
-    """A missing table or column anywhere, or a migrate that the database refused, is the schema's; a crash or a port
-    without a word of it is the code's.
+    """SCHEMA for a missing table or column, and for a migrate that the database refused. CODE for a crash or a missing
+    port without such an error.
 
-    Then page and copy are asked.
+    Otherwise the rehearsal decides, then the page check.
     """
     if BY_SCHEMA.search(text) or page.get("schema") or diagnosis.refusal(text):
         return SCHEMA
@@ -99,7 +99,7 @@ def _cause(seen: Seen, text: str, page: Mapping[str, Any]) -> str:
     if before == "fails" and after == "ok":
         return SCHEMA
     if page.get("error") or ("answered" in seen.failure and page.get("status")):
-        return CODE  # the page was asked on this schema: what it says is no missing table, or it works there
+        return CODE  # the page ran on this schema: no missing table, or it works there
     return SCHEMA if seen.lacking and "answered 5" in seen.failure else UNKNOWN
 
 
@@ -127,7 +127,7 @@ PACKAGES = {
     "allauth": "django-allauth",
     "storages": "django-storages",
 }
-"""Commands and modules that are named otherwise than the package that brings them."""
+"""Commands and modules whose name differs from their package's."""
 
 
 def _no_command(seen: Seen, text: str) -> str:
@@ -242,4 +242,4 @@ REMEDIES: tuple[Callable[[Seen, str], str], ...] = (
     _port,
     _host,
 )
-"""Tried in this order; the first that knows the failure has the word."""
+"""Tried in this order; the first match wins."""

@@ -1,4 +1,4 @@
-"""Carries out the steps of a delivery, one call per step, each repeatable; the rules have decided which."""
+"""Executes the steps of a delivery, one repeatable call per step. The rules decide which step is next."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 class Steps(Outcomes):
-    """The steps on the way, and the table of all."""
+    """The intermediate steps, and the dispatch table."""
 
     def take(self, step: Step, delivery: Delivery, facts: Facts) -> None:
-        """Carry out one step."""
+        """Execute one step."""
         table: dict[Step, Callable[[Delivery, Facts], None]] = {
             Step.SUPERSEDE: self.supersede,
             Step.BUILD: self.build,
@@ -66,7 +66,7 @@ class Steps(Outcomes):
         self.end(delivery, "superseded", reason)
 
     def build(self, delivery: Delivery, facts: Facts) -> None:
-        """Start or continue the build; the scan of the sources runs beside it."""
+        """Start or continue the build, with the source scan in parallel."""
         if delivery.build is None and (full := disk.lacking(self.home)):
             return self.once(delivery, "disk_full", f"-----> Waiting for room on the disk. {full}.")
         if delivery.build is None:
@@ -107,10 +107,11 @@ class Steps(Outcomes):
 
     @transaction.atomic
     def withhold(self, delivery: Delivery, facts: Facts) -> None:
-        """The gate is not green, or automatic deployment is paused; unless that has changed since ``facts`` were read.
+        """Withhold the commit: the gate is not green, or automatic deployment is paused. Does nothing if that has
+        changed since ``facts`` were read.
 
-        The stored verdict is older than a re-run or an override that opened the delivery again, and one may come
-        between two looks.
+        A re-run or an override that reopened the delivery may be newer than the stored verdict, and one may arrive
+        between two reads.
         """
         assert delivery.build is not None
         assert delivery.build.slug is not None
@@ -132,12 +133,11 @@ class Steps(Outcomes):
         self.end(delivery, "refused", "; ".join(reason.rstrip(".") for reason in reasons))
 
     def release(self, delivery: Delivery, facts: Facts) -> None:
-        """Make the release of a green push, with the config vars of now.
+        """Create the release of a green push, with the current config vars.
 
-        The stored verdict may be older than a report that came while the delivery waited: it is judged again, and
-        reports wait meanwhile. So is the
-        rest: a rollback, a promotion or a pause may have come since ``facts`` were read, and this release would undo
-        it.
+        Judges the commit again, since a report may be newer than the stored verdict; the transaction blocks further
+        reports. Also checks again for a rollback, a promotion or a pause after ``facts`` were read, which this release
+        would undo.
         """
         assert delivery.build is not None
         assert delivery.build.slug is not None
@@ -162,16 +162,16 @@ class Steps(Outcomes):
         self.log(delivery, f"Release v{row.version} created by user {who_of(delivery)}")
 
     def command(self, delivery: Delivery, facts: Facts) -> None:
-        """The release command, before anything of the release starts. When it fails, what ran keeps running."""
+        """Run the release command before any dyno of the release starts. If it fails, the running release stays."""
         command = queries.command_of(delivery, "release")
         assert command is not None
         assert delivery.release is not None
-        if delivery.state == rules.WAITING:  # from here on a newer config change does not take its place
+        if delivery.state == rules.WAITING:  # a newer config change no longer replaces it
             actions.advance(delivery=delivery, state="releasing", home=self.home)
         self.commands.advance(delivery, command, self.say(delivery))
 
     def postdeploy(self, delivery: Delivery, facts: Facts) -> None:
-        """The postdeploy script, after the app's first release went live. Its failure is told; the release stays."""
+        """Run the postdeploy script after the app's first release is live. A failure is reported; the release stays."""
         command = queries.command_of(delivery, "postdeploy")
         assert command is not None
         end = self.commands.advance(delivery, command, self.say(delivery))
@@ -179,7 +179,7 @@ class Steps(Outcomes):
             self.say(delivery)(f" !     {end.message} The release is live all the same.\n !     hint: {end.hint}")
 
     def roll_out(self, delivery: Delivery, facts: Facts) -> None:
-        """Ask for the release's dynos, and for its migrations, side by side."""
+        """Request the release's dynos and the check of its migrations, in parallel."""
         assert delivery.release is not None
         slug = delivery.release.slug
         if slug is not None and not intact(slug, self.home):
@@ -196,16 +196,16 @@ class Steps(Outcomes):
             self.give_up(delivery, facts)
 
     def watch(self, delivery: Delivery, facts: Facts) -> None:
-        """Nothing to do but to let the dynos loop and the health gate go on."""
+        """Do nothing: the dynos loop and the health gate continue."""
 
     def rehearse(self, delivery: Delivery, facts: Facts) -> None:
-        """Its dynos start; meanwhile what is pending is tried on a copy of the data, and it takes the traffic when that
-        is known.
+        """Request a rehearsal of the pending migrations while the dynos start. The release gets the traffic when its
+        result is known.
         """
         held.rehearse(delivery=delivery, home=self.home)
 
     def finish(self, delivery: Delivery, facts: Facts) -> None:
-        """Live, and the radar has answered: say what is pending, and end."""
+        """End a live delivery after the radar has answered, and print the pending migrations."""
         assert delivery.release is not None
         state = migration_queries.of_release(delivery.release)
         if state is not None:
@@ -231,8 +231,8 @@ class Steps(Outcomes):
 
 
 def _is_late(delivery: Delivery) -> bool:
-    """Whether a pause or another release has come since somebody decided to release this push. Call it with the app's
-    row locked.
+    """Whether a pause or another release has been recorded since the decision to release this push. Call it with the
+    app's row locked.
     """
     others = Delivery.objects.filter(app_id=delivery.app_id, finished_at=None).exclude(pk=delivery.pk)
     return queries.paused(delivery.app_id) or others.exclude(release=None).exists()

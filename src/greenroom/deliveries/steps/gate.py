@@ -1,5 +1,5 @@
-"""Drives the checks of a delivery side by side with its build: the scan from the start, the tests as soon as there is a
-slug.
+"""Runs the checks of a delivery in parallel with its build: the scan from the start, the tests when the slug is
+ready.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Guarded = Callable[[App, Callable[[], object]], None]
 
 
 def advance(delivery: Delivery, engine: Engine, home: Path, say: Say) -> None:
-    """One step of each builtin check, then the verdict. Never waits."""
+    """Advance each builtin check by one step, then update the verdict. Never waits."""
     build = delivery.build
     slug = build.slug if build and build.status == "succeeded" else None
     names = required_checks(delivery.app, slug)
@@ -55,10 +55,10 @@ def _scan(run: CheckRun, delivery: Delivery, slug: Slug | None, engine: Engine, 
 
 
 def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, say: Say) -> None:
-    """The overlay with the test requirements first; when it cannot be made, that is an error of the check, not a
-    pass.
+    """Prepare the overlay with the test requirements, then run the tests. A failed overlay is an error of the check,
+    not a pass.
     """
-    config = journeys.config_of(run.app, home)  # an installer sees the credentials of its index, and nothing else of it
+    config = journeys.config_of(run.app, home)  # the installer reads only its index credentials from it
     overlay = builds.prepare_test_overlay(slug=slug, engine=engine, home=home, say=say, config=config)
     if overlay.status == "ready":
         steps.advance_tests(
@@ -85,33 +85,33 @@ def _tests(run: CheckRun, build: Build, slug: Slug, engine: Engine, home: Path, 
 
 
 def colour_now(delivery: Delivery, slug: Slug) -> str:
-    """The verdict's colour at this moment. Call it inside the transaction that acts on it: until its end no report,
-    re-run or override of the app is taken.
+    """The verdict's current colour. Call it inside the transaction that acts on it: until commit, no report, re-run or
+    override of the app is accepted.
     """
     lock_app(delivery.app_id)
     return actions.judge(app=delivery.app, sha=delivery.sha, required=required_checks(delivery.app, slug)).colour
 
 
 def remedies(delivery: Delivery) -> list[str]:
-    """What the pusher of a withheld commit can do next, a line for each check that is in the way."""
+    """The user's next commands for a withheld commit, one line per blocking check."""
     runs = [queries.as_rule(run) for run in queries.latest(delivery.app, delivery.sha)]
     slug = delivery.build.slug if delivery.build else None
     return rules.remedies(runs, required=required_checks(delivery.app, slug), app=delivery.app.name, sha=delivery.sha)
 
 
 def cancel(delivery: Delivery, engine: Engine, why: str) -> None:
-    """End the checks of a commit that nobody waits for any more."""
+    """Cancel the checks of a commit that is no longer needed."""
     actions.cancel(app=delivery.app, sha=delivery.sha, engine=engine, why=why)
     slug = delivery.build.slug if delivery.build else None
     actions.judge(
         app=delivery.app, sha=delivery.sha, required=required_checks(delivery.app, slug)
-    )  # nobody waits for them any more
+    )  # no delivery waits for them
 
 
 def advance_ended(engine: Engine, home: Path, guarded: Guarded | None = None) -> bool:
-    """A step of each check that somebody runs again of a commit whose delivery has ended. True while there are any.
+    """Advance each re-run check of a commit whose delivery has ended. True while there are any.
 
-    guarded: takes the step of an app so that its failure does not stop the others.
+    guarded: runs the step of an app and isolates its failure from other apps.
     """
     busy = False
     for delivery in checked_again():

@@ -1,5 +1,5 @@
-"""How a delivery comes out: the release is refused, given up, held or broken off, or gets the traffic; and what the
-pusher reads of it.
+"""The outcomes of a delivery: the release is refused, fails, is held, is aborted or gets the traffic; with the output
+for the pusher.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class Outcomes:
-    """What all steps share, and those that end a delivery or give a release the traffic."""
+    """Helpers for all steps, and the steps that end a delivery or give a release the traffic."""
 
     def __init__(self, engine: Engine, home: Path, installation: dict[str, Any]) -> None:
         self.engine = engine
@@ -47,18 +47,18 @@ class Outcomes:
         self.commands = Commands(engine, home)
 
     def say(self, delivery: Delivery) -> Callable[[str], None]:
-        """A function that adds lines to the delivery's transcript."""
+        """Return a function that appends lines to the delivery's transcript."""
         path = self.home / delivery.transcript
         return lambda text: transcript.append(path, text)
 
     def once(self, delivery: Delivery, key: str, text: str) -> None:
-        """Add lines once; nothing when there are none yet."""
+        """Append lines once per key; do nothing for an empty text."""
         if not text:
             return
         actions.say_once(delivery=delivery, key=key, text=text, home=self.home)
 
     def end(self, delivery: Delivery, state: str, reason: str, **columns: object) -> None:
-        """Write the end of the delivery. No more output of its release command will come."""
+        """Record the end of the delivery. Its release command gives no more output."""
         self._close_output(delivery)
         self._write_end(delivery, state, reason, **columns)
 
@@ -75,7 +75,7 @@ class Outcomes:
         return f" !     To try the same commit again: {rules.retry_command(delivery.app.name, delivery.sha)}"
 
     def log(self, delivery: Delivery, text: str) -> None:
-        """A line ``app[api]: TEXT`` in the app's log."""
+        """Write a line ``app[api]: TEXT`` to the app's log."""
         say(app=delivery.app, home=self.home, process="api", text=text, source="app")
 
     def _keeps(self, delivery: Delivery) -> str:
@@ -83,7 +83,7 @@ class Outcomes:
         return f"v{live.release.version} keeps running." if live else "Nothing was running and nothing was started."
 
     def refuse(self, delivery: Delivery, facts: Facts) -> None:
-        """A required config var is missing: nothing is started, what runs keeps running."""
+        """Refuse the release, since a required config var is missing. Nothing starts; the running release stays."""
         assert delivery.release is not None
         text, hint = actions.refusal_text(delivery)
         lines = [
@@ -95,12 +95,12 @@ class Outcomes:
         self.log(
             delivery, f"Release v{delivery.release.version} refused: {text.splitlines()[0].rstrip('.')}; then: {hint}"
         )
-        with transaction.atomic():  # a release that is refused while its delivery goes on would be given up as failed
+        with transaction.atomic():  # else a refused release with an open delivery would be given up as failed
             releases.conclude(release=delivery.release, status="refused", reason=f"{text}\nhint: {hint}")
             self.end(delivery, "refused", text.splitlines()[0])
 
     def give_up(self, delivery: Delivery, facts: Facts) -> None:
-        """The release never answered, or not for long: its dynos end, the old ones keep the traffic or have it back."""
+        """Fail a release that never answered or stopped answering. Its dynos stop; the old ones have the traffic."""
         assert delivery.release is not None
         rollout = queries.rollout_of(delivery)
         tried = rollout is not None and rollout.switched_at is not None
@@ -140,8 +140,8 @@ class Outcomes:
         self.end(delivery, "failed", failure.splitlines()[0])
 
     def _explained(self, release: Release, failure: str) -> tuple[str, tuple[str, ...]]:
-        """The failure with the line that tells most and the likely remedy (``FAILURE: ERROR``, ``hint: ...``), and the
-        end of the dyno's output.
+        """Return the failure with the most relevant line and the likely remedy (``FAILURE: ERROR``, ``hint: ...``), and
+        the end of the dyno's output.
         """
         sentence, _, own = failure.partition("\nhint: ")
         found = boot_failure.hidden(boot_failure.of(release, sentence), release, self.home)
@@ -149,14 +149,14 @@ class Outcomes:
         return (f"{text}\nhint: {hint}" if hint else text), found.lines
 
     def _also_pending(self, release: Release, facts: Facts) -> list[str]:
-        """What is said of pending migrations that are not the cause."""
+        """Lines about pending migrations that are not the cause."""
         state = migration_queries.known_state(release)
         if state is None or not state.pending or facts.cause != "code":
             return []
         return [f" !     {rules.plural(len(state.pending), 'migration')} pending as well; that is not why it failed."]
 
     def _misfit(self, delivery: Delivery) -> str:
-        """Why old code that answers is not let back: empty unless its tables have changed under it."""
+        """Why a rollback that answers is refused: its tables have changed. Empty if they have not."""
         state = migration_queries.known_state(delivery.release) if delivery.release else None
         if state is None or not state.lacking or state.pending:
             return ""
@@ -168,8 +168,8 @@ class Outcomes:
         )
 
     def hold(self, delivery: Delivery, facts: Facts) -> None:
-        """The new code does not answer while its migrations are pending: what ran keeps running, a human migrates, then
-        it goes on.
+        """Hold the release: the new code does not answer while its migrations are pending. The running release stays
+        until a user migrates; then the delivery continues.
         """
         rollout, release = queries.rollout_of(delivery), delivery.release
         assert rollout is not None
@@ -208,7 +208,7 @@ class Outcomes:
         self.end(delivery, "held", f"{failure}; pending: {', '.join(pending)}")
 
     def break_off(self, delivery: Delivery, trouble: str) -> None:
-        """The platform itself fails again and again: the delivery ends, and says that the code is not to blame."""
+        """End the delivery after repeated platform errors, with a message that the code is not the cause."""
         lines = [
             "-----> Failed: Greenroom itself could not go on; the commit is not to blame",
             f" !     {trouble.splitlines()[0][:300]}",
@@ -218,8 +218,8 @@ class Outcomes:
         self._stop(delivery, lines, "the platform failed", trouble)
 
     def turn_down(self, delivery: Delivery, error: GreenroomError) -> None:
-        """A step was refused for what the commit or the app's settings ask for, which no other try changes: the
-        delivery ends with that text.
+        """End the delivery with the text of a refusal that is due to the commit or the app's settings, since a retry
+        cannot succeed.
         """
         lines = ["-----> Failed: Greenroom cannot do what this commit or the app's settings ask for"]
         lines += [f" !     {line}" for line in error.message.splitlines()]
@@ -227,7 +227,7 @@ class Outcomes:
         self._stop(delivery, lines, "refused", error.message)
 
     def _stop(self, delivery: Delivery, lines: list[str], what: str, trouble: str) -> None:
-        """End the delivery in the middle of a step, with all that is on its way; a full disk does not keep it open."""
+        """End the delivery in the middle of a step, with all its processes. A full disk does not keep it open."""
         rollout = queries.rollout_of(delivery)
         if rollout is not None and rollout.state in ("candidate", "watched"):
             dynos.give_up(rollout=rollout, failure=what)
@@ -236,12 +236,14 @@ class Outcomes:
         try:
             self.once(delivery, "broken-off", "\n".join([*lines, self._retry(delivery)]))
             self._close_output(delivery)
-        except OSError as error:  # a full disk, say, which may be why it is broken off: the row counts
+        except OSError as error:  # e.g. a full disk, perhaps the cause of the abort: the row is decisive
             logger.warning("the transcript of %s %s lacks its end: %s", delivery.app.name, delivery.sha[:8], error)
         self._write_end(delivery, "failed", f"{what}: {trouble.splitlines()[0][:300].rstrip('.')}")
 
     def switch(self, delivery: Delivery, facts: Facts) -> None:
-        """The candidate answers: it gets the traffic, on trial while what served can take it back, else for good."""
+        """Give the traffic to a healthy candidate: on trial while the previous release can take it back, else
+        permanently.
+        """
         rollout, release = queries.rollout_of(delivery), delivery.release
         assert rollout is not None
         assert release is not None
@@ -261,7 +263,7 @@ class Outcomes:
         )
 
     def _lead(self, delivery: Delivery, rollout: Rollout) -> None:
-        """Lead the app's route to the dynos of this roll-out."""
+        """Point the app's route to the dynos of this roll-out."""
         router.switch_to(
             app=delivery.app,
             release=rollout.release,
@@ -270,9 +272,9 @@ class Outcomes:
         )
 
     def settle(self, delivery: Delivery, facts: Facts) -> None:
-        """It has the traffic and has kept on answering: it is the live one, and the dynos of the one before are ended.
+        """Make the release live after its trial, and stop the dynos of the previous one.
 
-        One transaction: a live roll-out is not settled again, so nothing that belongs to it may be missing.
+        One transaction, since a live roll-out is not settled again.
         """
         rollout = queries.rollout_of(delivery)
         assert rollout is not None

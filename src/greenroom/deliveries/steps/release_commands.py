@@ -1,7 +1,7 @@
-"""Runs what a release asks to be run once: its release command before the roll-out, the postdeploy script after the
+"""Runs the one-time commands of a release: its release command before the roll-out, the postdeploy script after the
 first switch.
 
-The delivery's row says how each ended; until then the engine is asked about a dyno whose id follows from the release.
+The delivery's row records their outcomes. Until then, queries the engine for a dyno whose id derives from the release.
 Never waits.
 """
 
@@ -29,14 +29,12 @@ from greenroom.slugs.actions import SlugDamagedError, intact
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
-"""How often a command whose dyno died with its machine is started."""
+"""Maximum starts of a command whose dyno was lost with its machine."""
 TITLES = {"release": "release command", "postdeploy": "postdeploy script"}
 
 
 class Commands:
-    """Carries commands on by one step per call. Where their output has been copied to is kept in memory: a crash
-    repeats lines.
-    """
+    """Advances commands by one step per call. Output offsets are in memory only: a crash repeats lines."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine = engine
@@ -44,7 +42,7 @@ class Commands:
         self.copied: dict[str, int] = {}
 
     def advance(self, delivery: Delivery, command: ReleaseCommand, say: Callable[[str], None]) -> CommandEnd | None:
-        """Start the command, look at it, or record how it ended; None while it runs."""
+        """Start the command, poll it, or record its outcome; None while it runs."""
         assert delivery.release is not None
         if command.skipped:
             say(f"-----> Skipped the {TITLES[command.kind]}\n !     {command.skipped}\n !     hint: {command.hint}")
@@ -64,7 +62,7 @@ class Commands:
         self.copied.pop(dyno, None)
         end = schema_refusals.of_command(end, self.engine, dyno, delivery.app.name)
         self._record(delivery, command, end)
-        self.engine.forget(dyno)  # after the row: a dyno that nobody knows is started
+        self.engine.forget(dyno)  # after the row: an unknown dyno would be started again
         return end
 
     def _start(
@@ -94,8 +92,8 @@ class Commands:
         )
 
     def forget(self, delivery: Delivery) -> None:
-        """Let the engine forget the dynos of a delivery that ends: one may be left by a worker that was killed right
-        after ``_record``. Repeatable.
+        """Forget the engine's dynos of an ended delivery: a worker killed right after ``_record`` may have left one.
+        Repeatable.
         """
         if delivery.release is None:
             return
@@ -103,12 +101,14 @@ class Commands:
             for attempt in range(int(delivery.commands.get("attempt", 0)) + 1):
                 try:
                     self.engine.forget(release_commands.dyno_id(delivery.release, command, attempt))
-                except GreenroomError as error:  # the delivery ends all the same
+                except GreenroomError as error:  # the delivery ends anyway
                     logger.warning("the %s of %s is not cleaned up: %s", TITLES[command.kind], delivery.app.name, error)
                     return
 
     def _record(self, delivery: Delivery, command: ReleaseCommand, end: CommandEnd) -> CommandEnd:
-        """Its outcome and, of a failed release command, the end of the release, by one transaction."""
+        """Record the outcome of the command and, if a release command failed, the end of the release, in one
+        transaction.
+        """
         with transaction.atomic():
             actions.note_command(delivery=delivery, kind=command.kind, outcome="ok" if end.kind == "ok" else "failed")
             if end.kind != "ok" and command.kind == "release" and delivery.release is not None:
@@ -118,8 +118,8 @@ class Commands:
         return end
 
     def _copy(self, dyno: str, say: Callable[[str], None], *, whole: bool, kept: str = "") -> None:
-        """What the command has printed since the last look, in whole lines, also into the file ``kept``; all that is
-        left when it has ended.
+        """Copy the new output of the command in whole lines to ``say`` and to the file ``kept``; the rest, too, if it
+        has ended.
         """
         while True:
             before = self.copied.get(dyno, 0)

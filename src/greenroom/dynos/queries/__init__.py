@@ -1,4 +1,4 @@
-"""Reads formations, roll-outs and dynos, and builds the facts that the rules take."""
+"""Reads formations, roll-outs and dynos, and builds the facts for the rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALIVE = ("wanted", "starting", "up", "stopping")
 
 
 def live(app: App) -> Rollout | None:
-    """The roll-out that serves now."""
+    """The live roll-out."""
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="live").first()
 
 
@@ -29,12 +29,12 @@ def watched(app: App) -> Rollout | None:
 
 
 def held(app: App) -> Rollout | None:
-    """The roll-out that waits for a human's migrations."""
+    """The roll-out that is held for migrations."""
     return Rollout.objects.select_related("release__slug", "release__config").filter(app=app, state="held").first()
 
 
 def active_rollouts() -> QuerySet[Rollout]:
-    """Roll-outs that are wanted, and retired ones that still have dynos."""
+    """Active roll-outs, and retired ones that still have dynos."""
     rows = Rollout.objects.select_related("app", "release__slug", "release__config")
     return rows.filter(state__in=("candidate", "watched", "live")) | rows.filter(
         state__in=("held", "retired"), release__dynos__state__in=ALIVE, release__dynos__kind__in=("web", "worker")
@@ -47,7 +47,7 @@ def formation(app: App) -> dict[str, Formation]:
 
 
 def sends_to_https(rollout: Rollout) -> bool:
-    """Whether a web dyno of the roll-out sends visitors to HTTPS."""
+    """Whether a web dyno of the roll-out redirects visitors to HTTPS."""
     return Dyno.objects.filter(release_id=rollout.release_id, kind="web", healthy=True, https=True).exists()
 
 
@@ -57,12 +57,12 @@ def process_types(release: Release | None) -> dict[str, str]:
 
 
 def wanted(app: App, release: Release) -> dict[str, int]:
-    """How many dynos of each type this release should have."""
+    """The desired number of dynos of each type for this release."""
     return quantities({t: row.quantity for t, row in formation(app).items()}, process_types(release))
 
 
 def of_rollout(rollout: Rollout) -> list[Dyno]:
-    """The formation dynos of a roll-out, ended ones of the newest generations included."""
+    """The formation dynos of a roll-out, including ended ones of the newest generations."""
     rows = Dyno.objects.filter(release_id=rollout.release_id, kind__in=("web", "worker"))
     alive = list(rows.filter(state__in=ALIVE))
     ended = (
@@ -72,7 +72,7 @@ def of_rollout(rollout: Rollout) -> list[Dyno]:
 
 
 def facts(rollout: Rollout, dynos: list[Dyno]) -> Facts:
-    """The roll-out as the rules take it."""
+    """Build the facts of the roll-out for the rules."""
     return Facts(
         stage=rollout.state,
         wanted=wanted(rollout.app, rollout.release),
@@ -99,7 +99,7 @@ def _seen(dyno: Dyno) -> Seen:
 
 
 def by_name(app: App, name: str) -> Dyno:
-    """The newest dyno called ``run.4821`` or of that id."""
+    """The newest dyno with that name (``run.4821``) or id."""
     rows = Dyno.objects.select_related("app", "release", "account").filter(app=app).order_by("-created_at")
     kind, _, number = name.rpartition(".")
     found = rows.filter(type=kind, ordinal=int(number)).first() if number.isdecimal() and len(number) < 9 else None
@@ -123,7 +123,7 @@ def watched_rollouts() -> QuerySet[Rollout]:
 
 
 def standings(apps: Iterable[App]) -> dict[UUID, tuple[str, int | None]]:
-    """App -> (``held``, ``crashed``, ``live`` or ``none``, the version that serves), by two queries for all of them."""
+    """App -> (``held``, ``crashed``, ``live`` or ``none``, the live version), with two queries for all apps."""
     rows = Rollout.objects.filter(app__in=list(apps), state__in=("live", "held")).values_list(
         "app_id", "state", "release__version"
     )
@@ -138,6 +138,6 @@ def standings(apps: Iterable[App]) -> dict[UUID, tuple[str, int | None]]:
 
 
 def unanswered() -> list[Dyno]:
-    """Web dynos that have been started and have not passed the health gate yet."""
+    """Started web dynos that have not passed the health gate yet."""
     rows = Dyno.objects.filter(kind="web", state="starting").select_related("app", "release__slug")
     return list(rows)

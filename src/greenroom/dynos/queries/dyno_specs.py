@@ -1,4 +1,4 @@
-"""Turns a dyno's row into what the engine needs: the slug's files, the environment, the ways to its add-ons."""
+"""Builds the DynoSpec of a dyno's row: the slug's files, the environment, the forwards to its add-ons."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ONE_OFF_SECONDS = 24 * 3600.0
 def environment(*, dyno: Dyno, home: Path, capacity: Capacity, extra: dict[str, str] | None = None) -> dict[str, str]:
     """The dyno's whole environment: the platform's variables, the config vars of its release, and ``extra`` (TERM, -e).
 
-    Only what a person started (``run``) has the credentials of the databases' owner; all others those that cannot
+    Only dynos that users started (``run``) get the credentials of the database owner; all others get those that cannot
     change the schema.
     """
     release, app = dyno.release, dyno.app
@@ -58,7 +58,7 @@ def spec(
     output: bool = False,
     hang_up: bool = True,
 ) -> DynoSpec:
-    """The engine's order for this dyno."""
+    """The DynoSpec of this dyno."""
     web = dyno.kind == "web"
     kind: Kind = dyno.kind if dyno.kind in ("web", "worker", "run", "release", "probe") else "worker"  # type: ignore[assignment]
     return DynoSpec(

@@ -1,8 +1,7 @@
-"""Which addresses a dyno may connect to: the outside world, never this host, its neighbours on the link or a cloud's
-metadata, and private
-networks only where the operator opens them.
+"""Decides which addresses a dyno may connect to: the public internet, never this host, its link-local neighbours or a
+cloud's metadata service, and private networks only if the operator opens them.
 
-It judges the very address that is about to be connected to, so that no name can change its meaning in between.
+Checks the address right before the connection, so a changed DNS answer cannot bypass it.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ _PRIVATE = (
     ("198.18.0.0", 15),
     ("fc00::", 7),
 )
-"""Networks of whoever runs the machine, closed until the operator opens them (in all or in part)."""
+"""Private networks, closed until the operator opens them (in full or in part)."""
 _EMBEDDED = (("::ffff:0:0", 96, 12), ("::", 96, 12), ("64:ff9b::", 96, 12), ("2002::", 16, 2))
-"""Networks whose addresses contain an IPv4 address, and where in them."""
+"""Networks whose addresses contain an IPv4 address, and its position."""
 
 
 def _number(text: str) -> int:
@@ -75,7 +74,7 @@ def _within(address: bytes, net: str, bits: int) -> bool:
 
 
 def refusal(address: bytes, opened: Opened = ()) -> str:
-    """Why a packed address (4 or 16 bytes) is refused for what it is; empty: it is not. ``opened``: private networks
+    """Why a packed address (4 or 16 bytes) is refused for its range; empty if it is not. ``opened``: private networks
     for dynos.
     """
     if len(address) == 16:
@@ -104,7 +103,7 @@ def _private(address: bytes, opened: Opened) -> str:
 
 
 def route_refusal(address: bytes) -> str:
-    """Why the kernel's routes of the calling thread's network refuse it (an address of this host); empty: they do
+    """Why the kernel's routes of the calling thread's network refuse it (an address of this host); empty if they do
     not.
     """
     sock = socket(AF_NETLINK, SOCK_RAW, 0)
@@ -125,10 +124,10 @@ def route_refusal(address: bytes) -> str:
 
 
 def check(address: bytes, opened: Opened = ()) -> str:
-    """Why the thread's network may not connect to it, or an empty text. Raises OSError: there is no route at all."""
+    """Why this thread's network may not connect to it, or an empty text. Raises OSError if there is no route."""
     return refusal(address, opened) or route_refusal(address)
 
 
 def text(address: bytes) -> str:
-    """For people."""
+    """The address in printable form."""
     return inet_ntop(AF_INET6 if len(address) == 16 else AF_INET, address)

@@ -1,6 +1,7 @@
-"""The one client of an attached dyno: its bytes become standard input, the dyno's output goes to it.
+"""The one client of an attached dyno: its bytes become standard input, and it receives the dyno's output.
 
-It slows the dyno down when the client reads slowly and reports when the connection has ended; signals are the shim's.
+Applies backpressure to the dyno if the client reads slowly, and reports the end of the connection. The shim handles
+signals.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 NAME = "attach.sock"
 MODE = 0o660
 MOST = 262_144
-"""Bytes of output that wait for the client before the dyno must wait too."""
+"""Bytes of output to buffer for the client before the dyno is paused."""
 
 
 class Door:
-    """Waits for the client at ``attach.sock``; lets in one, or (``once`` is False) one after the other."""
+    """Accepts the client at ``attach.sock``: only one, or (``once`` is False) one after the other."""
 
     def __init__(
         self, loop: Loop, folder: str, entered: Callable[[socket], None], name: str = NAME, *, once: bool = True
@@ -35,14 +36,14 @@ class Door:
         loop.add(self._listener.fileno(), IN, self._accept)
 
     def close(self) -> None:
-        """Nobody comes in any more."""
+        """Accept no more clients."""
         fd = self._listener.detach()
         if fd >= 0:
             self._loop.close(fd)
             try:  # noqa: SIM105 (contextlib is heavy)
                 os.unlink(self._path)
             except OSError:
-                pass  # the run folder has gone
+                pass  # the run folder was removed
 
     def _accept(self, _: int) -> None:
         try:
@@ -57,7 +58,7 @@ class Door:
 
 
 class Client:
-    """The client and the descriptor that is the dyno's standard input."""
+    """The client, and the descriptor of the dyno's standard input."""
 
     def __init__(self, loop: Loop, sock: socket, stdin: int, *, tty: bool, gone: Callable[[], None]) -> None:
         self._loop, self._sock, self._stdin, self._tty, self._gone = loop, sock, stdin, tty, gone
@@ -71,7 +72,7 @@ class Client:
         loop.add(self._fd, IN, self._ready)
 
     def send(self, data: bytes) -> bool:
-        """Output for the client; False: it lags behind, ``resume`` will be called when it may have more."""
+        """Send output to the client. False: its buffer is full; ``resume`` is called when there is room again."""
         if not self.open:
             return True
         self._out += data
@@ -79,11 +80,11 @@ class Client:
         return len(self._out) < MOST
 
     def when_ready(self, resume: Callable[[], None]) -> None:
-        """Call ``resume`` once, as soon as more output is welcome."""
+        """Call ``resume`` once, as soon as there is room for more output."""
         self._resume = resume
 
     def finish(self) -> None:
-        """Close once everything has been sent."""
+        """Close after everything has been sent."""
         self._closing = True
         self._push()
 
@@ -96,17 +97,17 @@ class Client:
             try:  # noqa: SIM105 (contextlib is heavy)
                 self._sock.shutdown(SHUT_RDWR)
             except OSError:
-                pass  # gone already
+                pass  # already disconnected
             self._loop.close(self._sock.detach())
 
     def replace(self) -> None:
-        """Another one takes its place, or nobody does: close at once, tell nobody."""
+        """Close at once, without a callback, to replace the client or to end the session."""
         self._out.clear()
         self._gone = lambda: None
         self.drop()
 
     def take_over(self, before: Client) -> None:
-        """Go on where another client of the dyno was cut off: its input is ours."""
+        """Take over the pending input of the dyno's previous client."""
         self._stdin, before._stdin = before._stdin, -1
         self._in, before._in = before._in, b""
         self.received = before.received
@@ -114,7 +115,7 @@ class Client:
         self._watch()
 
     def forget_stdin(self) -> None:
-        """The process has ended; what the client still types goes nowhere."""
+        """Discard further input, since the process has ended."""
         self._close_stdin()
 
     def _ready(self, events: int) -> None:
@@ -149,9 +150,7 @@ class Client:
         except BlockingIOError:
             if not self._waiting:
                 self._waiting = True
-                self._loop.at(
-                    0.005, self._again
-                )  # a terminal is read and written by one descriptor: no second watch on it
+                self._loop.at(0.005, self._again)  # one descriptor reads and writes a terminal: no second watch
         except OSError:
             self._in = b""
         if self._eof and not self._in and not self._tty:

@@ -1,6 +1,6 @@
-"""The control plane's side of an attached dyno: connects to the sockets that its shim keeps, and speaks their words.
+"""The control plane's side of an attached dyno: connects to the shim's sockets and implements the protocol.
 
-The other side is ``session``.
+``session`` is the other side.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from greenroom.engine.errors import NotReadyError, NotWaitingError, OutputGoneEr
 from greenroom.engine.local import attach, session, state_reader
 
 SECONDS = 5.0
-"""How long a shim may take to answer."""
+"""Seconds for a shim to answer."""
 
 
 def first(home: str, dyno_id: str) -> Attachment:
-    """The dyno's first client: its process is started now."""
+    """Connect the dyno's first client, which starts its process."""
     folder = state_reader.folder(home, dyno_id)
     try:
         sock = unixsock.connect(os.path.join(folder, attach.NAME), timeout=SECONDS)
@@ -34,7 +34,9 @@ def first(home: str, dyno_id: str) -> Attachment:
 
 
 def again(home: str, dyno_id: str, seen: int) -> Attachment:
-    """A client that was lost: says what it has seen, and hears how much of its input has come."""
+    """Reconnect a client: sends the number of output bytes that it has received, and returns how much of its input
+    arrived.
+    """
     try:
         sock = unixsock.connect(_door(home, dyno_id), timeout=SECONDS)
     except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -43,7 +45,7 @@ def again(home: str, dyno_id: str, seen: int) -> Attachment:
         sock.sendall(seen.to_bytes(session.WORD, "big"))
         taken = sock.recv(session.WORD)
         if len(taken) != session.WORD:
-            raise ConnectionResetError("the dyno closed its door meanwhile")  # if it has ended, the next try tells
+            raise ConnectionResetError("the dyno closed its door meanwhile")  # the next attempt reports its end
         if taken == session.GONE:
             raise OutputGoneError(f"Output of the dyno {dyno_id} that the client has not seen is not kept any more.")
     except BaseException:
@@ -54,7 +56,7 @@ def again(home: str, dyno_id: str, seen: int) -> Attachment:
 
 
 def leave(home: str, dyno_id: str, *, complete: bool) -> None:
-    """The client leaves for good; nothing when the dyno has ended or is unknown."""
+    """Disconnect the client for good; no effect if the dyno has ended or is unknown."""
     with contextlib.suppress(OSError), unixsock.connect(_door(home, dyno_id), timeout=SECONDS) as sock:
         sock.sendall(session.COMPLETE if complete else session.LEAVES)
 

@@ -1,8 +1,7 @@
-"""Carries bytes between two stream sockets, both ways, with backpressure and half-closes, and never waits.
+"""Copies bytes between two stream sockets, both ways, with backpressure and half-closes, without blocking.
 
-It serves the way in (router's unix socket to the app's port), the forwards (a port inside to a unix socket outside) and
-the
-egress; whom to connect is decided by its owners.
+Used for the ingress (the router's unix socket to the app's port), the forwards (a port inside to a unix socket outside)
+and the egress; the callers choose the target.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 ROUNDS = 8
-"""Chunks that one connection may carry before the others get their turn."""
+"""Chunks that one connection may transfer before the others get their turn."""
 REDIAL = 0.025
-"""Seconds until a connection that the app's full queue has dropped is tried anew; the kernel would wait a second."""
+"""Seconds until the retry of a connection that the app's full queue dropped; the kernel would wait one second."""
 PATIENCE = 10.0
 _buffer = bytearray(CHUNK)
 _view = memoryview(_buffer)
 
 
 class End:
-    """One of the two sockets of a link, and what is on its way into it."""
+    """One of the two sockets of a link, and the data to send to it."""
 
     __slots__ = ("fd", "finished", "mask", "other", "pending", "sock", "watched")
 
@@ -50,13 +49,13 @@ class End:
         self.sock, self.fd = sock, sock.fileno()
         self.other: End = self
         self.pending: memoryview | None = None
-        self.finished = False  # nothing more comes out of this socket
+        self.finished = False  # end of file was read from this socket
         self.mask = 0
         self.watched = False
 
 
 class Link:
-    """Two connected sockets; ends when both directions have ended or one has broken."""
+    """Two connected sockets; ends when both directions have ended or one has failed."""
 
     __slots__ = ("_done", "_left", "_loop", "_right", "open")
 
@@ -66,7 +65,7 @@ class Link:
         self._left.other, self._right.other = self._right, self._left
 
     def start(self, first: bytes = b"") -> None:
-        """Begin to carry; ``first`` has been read from the left and goes ahead."""
+        """Start copying. ``first``: data already read from the left, to be sent first."""
         if first:
             self._right.pending = memoryview(first)
             self._flush(self._right)
@@ -75,7 +74,7 @@ class Link:
                 self._carry(end)
 
     def close(self) -> None:
-        """Break both connections."""
+        """Close both connections."""
         if self.open:
             self.open = False
             for end in (self._left, self._right):
@@ -102,7 +101,7 @@ class Link:
                     break
                 self._send(other, size)
                 if size < CHUNK // 4:
-                    break  # most likely all there was: the next look costs a system call in vain
+                    break  # probably everything: another read would waste a system call
         except BlockingIOError:
             pass
         except OSError:
@@ -142,10 +141,10 @@ class Link:
         try:  # noqa: SIM105 (contextlib is heavy)
             end.sock.shutdown(SHUT_WR)
         except OSError:
-            pass  # gone already; the reading side will tell
+            pass  # already disconnected; the reading side detects it
 
     def _hung_up(self, end: End) -> None:
-        """The peer is gone for good; what it sent is still worth carrying, what it was to get is not."""
+        """Handle a hangup of the peer: still forward the data that it sent; data for it is discarded."""
         if end.pending is not None or end.sock.getsockopt(SOL_SOCKET, SO_ERROR):
             self.close()
         elif end.watched:
@@ -171,7 +170,7 @@ class Link:
 
 
 class Bridge:
-    """Accepts on a listener and links each client with a socket that ``dial`` begins to connect."""
+    """Accepts clients on a listener and links each to a socket that ``dial`` starts to connect."""
 
     def __init__(self, loop: Loop, listener: socket, dial: Dial, changed: Callable[[int], None] | None = None) -> None:
         self._loop, self._listener, self._dial = loop, listener, dial
@@ -183,16 +182,16 @@ class Bridge:
 
     @property
     def active(self) -> int:
-        """Connections that are accepted and have not ended."""
+        """Number of accepted connections that have not ended."""
         return len(self._links) + self._dialling
 
     def take_queued(self) -> None:
-        """Accept what waits at the listener now, so that ``active`` counts it."""
+        """Accept queued connections now, so that ``active`` counts them."""
         if self._listener.fileno() >= 0:
             self._accept(0)
 
     def close(self) -> None:
-        """Accept no more; what is open goes on."""
+        """Stop accepting; open connections continue."""
         fd = self._listener.detach()
         if fd >= 0:
             self._loop.close(fd)
@@ -245,14 +244,14 @@ class Bridge:
 
 
 class Attempt:
-    """Connects a fresh socket, again and again while the other side's queue is full; hands it over, or None."""
+    """Connects a new socket, with retries while the other side's queue is full; passes it on, or None."""
 
     def __init__(self, loop: Loop, dial: Dial, done: Callable[[socket | None], None]) -> None:
         self._loop, self._dial, self._done = loop, dial, done
         self._tries = 0
 
     def start(self) -> None:
-        """Try once; the answer may come at once or later."""
+        """Try once; the result may arrive at once or later."""
         self._tries += 1
         try:
             sock, connected = self._dial()
@@ -292,7 +291,9 @@ class Attempt:
 
 
 def dial(family: int, address: object) -> tuple[socket, bool]:
-    """A non-blocking socket, and whether it is connected already. Raises OSError when that has failed at once."""
+    """Create a non-blocking socket. Returns it and whether it is already connected. Raises OSError on an immediate
+    failure.
+    """
     sock = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0)
     try:
         if family != AF_UNIX:
@@ -307,7 +308,9 @@ def dial(family: int, address: object) -> tuple[socket, bool]:
 
 
 def _is_connected(sock: socket) -> bool:
-    """Over loopback the kernel says "in progress" and is done by then: asking saves two turns of the loop."""
+    """Check at once: over loopback the kernel returns "in progress" although it is done. Saves two turns of the
+    loop.
+    """
     try:
         sock.getpeername()
     except OSError:
@@ -316,7 +319,7 @@ def _is_connected(sock: socket) -> bool:
 
 
 def dial_unix(path: str) -> tuple[socket, bool]:
-    """The same to a unix socket, however long its path is."""
+    """The same for a unix socket, with a path of any length."""
     short, fd = unixsock.address(path)
     try:
         return dial(AF_UNIX, short)
@@ -326,7 +329,7 @@ def dial_unix(path: str) -> tuple[socket, bool]:
 
 
 def listen(port: int) -> socket:
-    """A listener on 127.0.0.1 in this thread's network. Raises OSError."""
+    """Listen on 127.0.0.1 in this thread's network. Raises OSError."""
     sock = socket(AF_INET, SOCK_STREAM, 0)
     sock.bind(("127.0.0.1", port))
     sock.listen(1024)

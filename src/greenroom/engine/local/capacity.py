@@ -1,4 +1,4 @@
-"""Memory and cores that this host has for dynos. Reads the kernel's files; starts nothing."""
+"""Measures the host's memory and cores for dynos, from the kernel's files. Starts nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from greenroom.engine.contract import Capacity
 CGROUPS = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 MEMORY_FILES = ("memory.max", "memory/memory.limit_in_bytes")
-"""Of version 2 and of version 1; below the root of what this host, or the container that Greenroom runs in, may use."""
+"""Limit files of version 2 and of version 1, below the root of the host's or Greenroom's own container's
+control group.
+"""
 UNLIMITED = 1024**4
-"""Bytes above which a limit is none, as Heroku's script has it: version 1 writes 2**63 for "no limit"."""
+"""Bytes above which a limit counts as none, as in Heroku's script: version 1 writes 2**63 for "no limit"."""
 _MB = 1024**2
 
 
 def measured(*, cgroups: Path = CGROUPS, meminfo: Path = MEMINFO) -> Capacity:
-    """The memory that a control group around the engine (version 1 or 2) or the machine itself has, whichever is less,
-    and the cores that this process may use; a quota of a control group counts.
+    """The memory of the surrounding control group (version 1 or 2) or of the machine, whichever is less, and the cores
+    available to this process, limited by a quota of the control group.
     """
     known = [*_limits(cgroups), *_physical(meminfo)]
     return Capacity(memory_mb=min(known, default=0), cores=_cores(cgroups))
@@ -37,7 +39,7 @@ def _physical(meminfo: Path) -> list[int]:
 
 
 def _cores(cgroups: Path) -> int:
-    """At least 1."""
+    """The number of cores, at least 1."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     words = _read(cgroups / "cpu.max").split() or [
         _read(cgroups / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
@@ -47,7 +49,7 @@ def _cores(cgroups: Path) -> int:
 
 
 def _number(text: str) -> int | None:
-    """A whole number above 0; None for ``max``, ``-1`` and nothing."""
+    """A positive integer; None for ``max``, ``-1`` and an empty text."""
     text = text.strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
 

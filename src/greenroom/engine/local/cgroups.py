@@ -1,6 +1,6 @@
-"""Control groups of version 1 or 2: one per dyno, for memory, processes and cpu, made and removed by the supervisor.
+"""Control groups (version 1 or 2), one per dyno, for memory, processes and cpu; created and removed by the supervisor.
 
-Where they cannot be had (no root, no delegation) ``find`` says why, and the shim watches memory itself.
+If they are unavailable (no root, no delegation), ``find`` raises the reason, and the shim measures memory itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 TOP = "greenroom"
 PROCESS = 1024
-"""The weight of one ordinary process, in the shares of version 1 (of version 2 it is 100)."""
+"""The weight of one ordinary process, in shares of version 1 (100 in version 2)."""
 SHIMS_WEIGHT = 4 * PROCESS
 WEIGHTS = {"web": 1024, "worker": 512, "run": 512, "release": 512}
 WEIGHT_OF_OTHERS = 128
 SHIMS = "_shims"
-"""The group without limits in which the shims themselves live; groups that are no dyno's begin with an underscore."""
+"""The group without limits for the shims themselves. Names of groups that belong to no dyno start with an
+underscore.
+"""
 CONTROLLERS = ("memory", "pids", "cpu")
 NEEDED = ("memory", "pids")
 PERIOD = 100_000
@@ -33,18 +35,16 @@ _MB = 1024 * 1024
 
 
 def cpu_weight(kind: str, siblings: int) -> int:
-    """A dyno's share of the processor against other dynos: web before worker and one-off before build, test, scan and
-    rehearsal.
+    """A dyno's cpu weight: web before worker and one-off before build, test, scan and rehearsal.
 
-    siblings: how many dynos of that kind the app has, this one included: they share what one would have, so that no app
-    takes more by
-    having more of them.
+    siblings: number of the app's dynos of that kind, including this one. They share one weight, so that an app gains
+    nothing by more dynos.
     """
     return max(2, WEIGHTS.get(kind, WEIGHT_OF_OTHERS) // max(1, siblings))
 
 
 class UnavailableError(Exception):
-    """Why there are no control groups here."""
+    """Why control groups are unavailable."""
 
 
 class Groups:
@@ -55,7 +55,7 @@ class Groups:
         self._name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
 
     def create(self, dyno_id: str, limits: Limits) -> None:
-        """Make the dyno's groups and set their limits. Raises OSError."""
+        """Create the dyno's groups and set their limits. Raises OSError."""
         for path in self._paths(dyno_id):
             self._make(path)
         for path in self._paths(SHIMS):
@@ -63,10 +63,10 @@ class Groups:
         self._limit(dyno_id, limits)
 
     def weigh(self, dynos: dict[str, tuple[str, str]]) -> None:
-        """Divide the processor: ``dynos`` are id -> (kind, owner) of all that live.
+        """Distribute cpu weights. ``dynos``: id -> (kind, owner) of all running dynos.
 
-        All dynos of the home together weigh as much as that many processes (at least one for each core), all homes as
-        much as their sum.
+        All dynos of the home together weigh as much as the same number of processes (at least one per core), and all
+        homes as much as their sum.
         """
         if "cpu" not in self._mounts:
             return
@@ -88,7 +88,7 @@ class Groups:
             )
 
     def _weigh(self, path: str, weight: int) -> None:
-        """Set a group's weight, in the shares of version 1; best effort, it limits nothing."""
+        """Set a group's weight, in shares of version 1. Best effort: it is no limit."""
         name, value = ("cpu.weight", weight * 100 // PROCESS) if self.version == 2 else ("cpu.shares", weight)
         with contextlib.suppress(OSError), open(os.path.join(path, name), "w") as file:
             file.write(str(max(2, min(value, 10_000 if self.version == 2 else 262_144))))
@@ -102,22 +102,22 @@ class Groups:
         return value * PROCESS // 100 if self.version == 2 else value
 
     def entrances(self, dyno_id: str) -> list[str]:
-        """The files into which a process writes ``0`` to enter."""
+        """The files into which a process writes ``0`` to enter the groups."""
         return [os.path.join(path, "cgroup.procs") for path in self._paths(dyno_id)]
 
     def exits(self) -> list[str]:
-        """The same, to go where the shims are."""
+        """The files into which a process writes ``0`` to move to the shims' group."""
         return self.entrances(SHIMS)
 
     def oom_file(self, dyno_id: str) -> str:
-        """The file whose ``oom_kill`` line counts the processes that were killed for want of memory."""
+        """The file whose ``oom_kill`` line counts the processes that were killed for lack of memory."""
         return os.path.join(
             self._path("memory", dyno_id), "memory.events" if self.version == 2 else "memory.oom_control"
         )
 
     def server(self, name: str, memory: int) -> list[str]:
-        """Make a group for a server of the platform with a limit of ``memory`` bytes; the files into which to write its
-        process. Raises OSError.
+        """Create a group for a platform server with a limit of ``memory`` bytes. Returns the files to write its pid to.
+        Raises OSError.
         """
         path = self._path("memory", name)
         self._make(path)
@@ -130,7 +130,7 @@ class Groups:
         return [os.path.join(path, "cgroup.procs")]
 
     def kill(self, dyno_id: str, patience: float = 5.0) -> bool:
-        """Kill whoever is left in the dyno's groups; whether all are gone."""
+        """Kill the remaining processes in the dyno's groups; whether all have ended."""
         deadline = time.monotonic() + patience
         while left := set(self._members(dyno_id)):
             for pid in left:
@@ -142,7 +142,7 @@ class Groups:
         return True
 
     def remove(self, dyno_id: str) -> None:
-        """Remove the dyno's groups, which must be empty; nothing when they are not there."""
+        """Remove the dyno's groups, which must be empty; no effect if they do not exist."""
         for path in self._paths(dyno_id):
             for _ in range(200):
                 try:
@@ -150,7 +150,7 @@ class Groups:
                 except FileNotFoundError:
                     break
                 except OSError:
-                    time.sleep(0.005)  # the kernel still counts a process that has just ended
+                    time.sleep(0.005)  # the kernel still counts a process that just ended
                 else:
                     break
 
@@ -163,7 +163,7 @@ class Groups:
         return sorted(name for name in found if not name.startswith("_"))
 
     def dissolve(self) -> None:
-        """Remove the home's own groups, if no dyno, shim or server is in them any more."""
+        """Remove the home's own groups, unless a dyno, shim or server is still in them."""
         for path in (*self._paths(SHIMS), *{self._home(controller) for controller in self._mounts}):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
@@ -209,7 +209,7 @@ class Groups:
             return
         path = os.path.join(self._path(controller, dyno_id), name.rstrip("?"))
         if name.endswith("?") and not os.path.exists(path):
-            return  # a kernel that does not account for swap
+            return  # a kernel without swap accounting
         with open(path, "w") as file:
             file.write(value)
 
@@ -219,7 +219,7 @@ def _has_dynos(home: str) -> bool:
 
 
 def find(home: str, mountinfo: str = "/proc/self/mountinfo") -> Groups:
-    """The groups that this process may make. Raises UnavailableError with the reason."""
+    """The groups that this process may create. Raises UnavailableError with the reason."""
     if os.geteuid() != 0:
         raise UnavailableError("they need root")
     mounts, unified = _mounts(mountinfo)
@@ -258,7 +258,7 @@ def _mounts(mountinfo: str) -> tuple[dict[str, str], str]:
 
 
 def _enable(mount: str) -> list[str]:
-    """The controllers of version 2 that can be had under ``mount``. Raises UnavailableError."""
+    """The available controllers of version 2 under ``mount``. Raises UnavailableError."""
     try:
         with open(os.path.join(mount, "cgroup.controllers")) as file:
             there = [name for name in file.read().split() if name in CONTROLLERS]

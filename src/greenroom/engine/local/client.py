@@ -1,6 +1,6 @@
-"""The local engine as the rooms see it: reads come straight from the run folders, changes go to the supervisor.
+"""The local engine's client for the rooms: reads the run folders directly and sends changes to the supervisor.
 
-It waits for a supervisor that is being restarted; each request may be repeated, so a lost answer does no harm.
+Waits for a restarting supervisor. All requests are idempotent, so a lost answer is harmless.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LocalEngine:
         return DynoState(**self._ask({"verb": "start", "spec": protocol.spec_to_wire(spec)}))
 
     def describe(self, dyno_id: str) -> DynoState | None:
-        """See the contract; costs two small reads and asks nobody."""
+        """See the contract; takes two small reads and no request."""
         return state_reader.describe(self.home, plan.check_id(dyno_id))
 
     def list(self) -> list[DynoState]:
@@ -67,13 +67,13 @@ class LocalEngine:
 
     @contextlib.contextmanager
     def tree(self, dyno_id: str, name: str) -> Iterator[Path | None]:
-        """See the contract; it is the folder in which the dyno wrote, so a rename costs nothing."""
+        """See the contract; returns the dyno's own folder, so a rename is cheap."""
         folder = Path(self._scratch(dyno_id), plan.check_name(name))
         yield folder if folder.is_dir() and not folder.is_symlink() else None
 
     def output(self, dyno_id: str, offset: int, *, limit: int = OUTPUT_PIECE) -> Output:
         """See the contract."""
-        state = self.describe(dyno_id)  # before reading: what was printed before the end is then read
+        state = self.describe(dyno_id)  # before reading, so that the read includes all output up to the end
         data, size = left_files.read_piece(
             os.path.join(state_reader.folder(self.home, dyno_id), output.FILE), offset, limit
         )
@@ -95,13 +95,11 @@ class LocalEngine:
         return plan.endpoint(plan.check_id(dyno_id))
 
     def capacity(self) -> Capacity:
-        """See the contract; read anew each time, since a container's limits may be changed while it runs."""
+        """See the contract; measured at each call, since a container's limits may change while it runs."""
         return capacity.measured()
 
     def about(self) -> dict[str, Any]:
-        """What the supervisor says of itself: pid, root, mode, cgroups, bwrap. Raises EngineAwayError when none
-        answers.
-        """
+        """The supervisor's status: pid, root, mode, cgroups, bwrap. Raises EngineAwayError if it does not answer."""
         answer: dict[str, Any] = self._ask({"verb": "ping"})
         return answer
 

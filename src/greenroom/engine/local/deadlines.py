@@ -1,8 +1,7 @@
-"""A dyno's limits in time and disk: when one is passed, the shim is told why the dyno has to end.
+"""A dyno's time and disk limits; requests its end from the shim, with the reason, when one is exceeded.
 
-A dyno may write as much as it likes while the disk has room. When the disk runs low, dynos that have written much are
-ended: first those
-with over a gigabyte, then smaller ones. So PostgreSQL, the logs and the other apps keep their space.
+A dyno may write without limit while the disk has space. When the disk runs low, dynos that have written much are ended:
+first those above one gigabyte, then smaller ones. This protects the space of PostgreSQL, the logs and the other apps.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ if TYPE_CHECKING:
     from greenroom.engine.local.shim import Shim
 
 DISK_LOOK, LOW, MUCH, HALVINGS = 10.0, 250_000_000, 1_000_000_000, 3
-"""Seconds between looks at the disk; bytes below which it is low, half of the reserve of ``basics.disk``; bytes that
-are much for one dyno,
-halved at each look at most so often."""
+"""Seconds between disk checks; free bytes below which the disk is low, half of the reserve of ``basics.disk``; bytes
+that are much for one dyno, and how often they are halved at most, once per check.
+"""
 
 LOW_SHARE, MUCH_SHARE = 40, 4
-"""The same as shares of a small disk."""
+"""The two byte limits as divisors of a small disk's size."""
 
 
 class Deadlines:
-    """Running from the start of the process to its end."""
+    """The timers of a process, from its start to its end."""
 
     def __init__(self, shim: Shim) -> None:
         self._shim = shim
@@ -44,13 +43,13 @@ class Deadlines:
         self._timers["disk"] = shim.loop.at(DISK_LOOK, self._watch_disk)
 
     def bound(self) -> None:
-        """The port answers."""
+        """Cancel the boot timeout, since the port answers."""
         if "boot" in self._timers:
             self._timers.pop("boot").cancel()
 
     def close(self) -> None:
-        """The dyno has ended. One that filled the disk gives it back at once: its exit state needs room, and so does
-        everybody else.
+        """Cancel all timers. A dyno that filled the disk frees the space at once: its exit state and all other
+        processes need it.
         """
         for timer in self._timers.values():
             timer.cancel()
@@ -83,14 +82,16 @@ class Deadlines:
 
 
 def room(fd: int) -> tuple[int, int]:
-    """(bytes until the disk of an open folder is low, negative below that; what is much for one dyno)."""
+    """(free bytes above the low limit of an open folder's disk, negative below it; bytes that are much for one
+    dyno).
+    """
     disk = os.fstatvfs(fd)
     total = disk.f_blocks * disk.f_frsize
     return disk.f_bavail * disk.f_frsize - min(LOW, total // LOW_SHARE), min(MUCH, total // MUCH_SHARE)
 
 
 def written(fd: int) -> int:
-    """Bytes on disk of all files below an open folder; what cannot be looked into counts nothing."""
+    """Bytes on disk of all files below an open folder; unreadable folders count as 0."""
     total = 0
     for _, _, names, folder in os.fwalk(".", dir_fd=fd):
         for name in names:
@@ -100,7 +101,7 @@ def written(fd: int) -> int:
 
 
 def clear(fd: int) -> None:
-    """Delete all files below an open folder, as far as that can be done."""
+    """Delete all files below an open folder, as far as possible."""
     for _, _, names, folder in os.fwalk(".", dir_fd=fd):
         for name in names:
             with suppress(OSError):

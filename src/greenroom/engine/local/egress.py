@@ -1,7 +1,7 @@
-"""A dyno's way out: an HTTP proxy inside whose connections are made in the host's network, by threads that stayed
+"""A dyno's egress: an HTTP proxy inside it, whose connections are made in the host's network by threads that remain
 there.
 
-It carries CONNECT and plain HTTP; ``addresses`` decides whom it may reach.
+Supports CONNECT and plain HTTP; ``addresses`` decides which targets are allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Answer = Callable[[socket | None, str], None]
 
 PORT = 61080
-"""Inside the dyno; outside the range that the kernel hands out, so that no app meets it by chance."""
+"""Port inside the dyno, outside the kernel's ephemeral range, so that no app binds it by accident."""
 HEAD = 65536
 THREADS = 8
 CONNECT_SECONDS = 10.0
@@ -31,14 +31,14 @@ _HOP = (b"proxy-connection", b"proxy-authorization", b"connection", b"keep-alive
 
 
 def variables(port: int) -> dict[str, str]:
-    """The environment that leads HTTP libraries to the proxy."""
+    """The environment variables that configure HTTP libraries for the proxy."""
     url, direct = f"http://127.0.0.1:{port}", "localhost,127.0.0.1,::1"
     names = {"HTTP_PROXY": url, "HTTPS_PROXY": url, "NO_PROXY": direct}
     return names | {name.lower(): value for name, value in names.items()}
 
 
 class RefusedError(Exception):
-    """The proxy's answer: a status and a sentence."""
+    """An error response of the proxy: a status and a sentence."""
 
     def __init__(self, status: str, why: str) -> None:
         super().__init__(why)
@@ -46,7 +46,7 @@ class RefusedError(Exception):
 
 
 class Connector:
-    """Threads in the network of whoever makes this; each beginning one starts the next, so all stay there."""
+    """Threads in the network of their creator; each new one starts the next, so all stay there."""
 
     def __init__(self, loop: Loop, opened: list[tuple[str, int]]) -> None:
         self._opened = opened
@@ -58,9 +58,9 @@ class Connector:
         _thread.start_new_thread(self._work, ())
 
     def connect(self, host: bytes, port: int, answer: Answer, *, anywhere: bool = False) -> None:
-        """Later calls ``answer(socket, "")`` or ``answer(None, "403 Forbidden|why")`` in the loop.
+        """Connect, then call ``answer(socket, "")`` or ``answer(None, "403 Forbidden|why")`` in the loop.
 
-        anywhere: the address was chosen by the platform, not by the app, so ``addresses`` is not asked.
+        anywhere: the platform, not the app, chose the address, so ``addresses`` is not checked.
         """
         self._jobs.put((host, port, anywhere, answer))
 
@@ -92,7 +92,7 @@ class Connector:
 
 
 def connect(host: bytes, port: int, opened: Sequence[tuple[str, int]] = (), *, anywhere: bool = False) -> socket:
-    """A connection to the first address of ``host`` that may be reached and answers, made in this thread's network.
+    """Connect to the first allowed address of ``host`` that answers, from this thread's network.
 
     Raises RefusedError.
     """
@@ -129,7 +129,7 @@ def connect(host: bytes, port: int, opened: Sequence[tuple[str, int]] = (), *, a
 
 
 class Proxy:
-    """The listener inside."""
+    """The listener inside the dyno."""
 
     def __init__(self, loop: Loop, listener: socket, connector: Connector) -> None:
         self._loop, self._listener, self._connector = loop, listener, connector
@@ -153,7 +153,7 @@ class Proxy:
 
 
 class Outward:
-    """A listener inside whose connections lead to one address of the platform's choice outside: a database server."""
+    """A listener inside the dyno with connections to one outside address that the platform chose: a database server."""
 
     def __init__(self, loop: Loop, listener: socket, connector: Connector, host: bytes, port: int) -> None:
         self._loop, self._listener, self._connector, self._address = loop, listener, connector, (host, port)
@@ -203,7 +203,7 @@ class Request:
             self._drop()
         elif b"\r\n\r\n" in self._head:
             self._timer.cancel()
-            self._loop.remove(self._client.fileno())  # until there is an answer, its going away is of no interest
+            self._loop.remove(self._client.fileno())  # its disconnect is irrelevant until there is an answer
             try:
                 host, port, self._greeting, self._first = parse(self._head)
             except RefusedError as error:
@@ -233,7 +233,7 @@ class Request:
         try:  # noqa: SIM105 (contextlib is heavy)
             self._client.send(head.encode() + body)
         except OSError:
-            pass  # the client has gone
+            pass  # the client has disconnected
         self._drop()
 
     def _drop(self) -> None:
@@ -244,7 +244,7 @@ class Request:
 
 
 def parse(head: bytes) -> tuple[bytes, int, bytes, bytes]:
-    """Host, port, what to tell the client once connected, and the bytes that go to the server first. Raises
+    """Return host, port, the response to a connected client, and the first bytes for the server. Raises
     RefusedError.
     """
     lines, _, rest = head.partition(b"\r\n\r\n")
@@ -269,7 +269,7 @@ def parse(head: bytes) -> tuple[bytes, int, bytes, bytes]:
 
 
 def split(authority: bytes, default: int) -> tuple[bytes, int]:
-    """``host``, ``host:80`` or ``[::1]:80``. Raises RefusedError."""
+    """Parse ``host``, ``host:80`` or ``[::1]:80``. Raises RefusedError."""
     if authority.startswith(b"["):
         host, _, rest = authority[1:].partition(b"]")
         port = rest.removeprefix(b":")

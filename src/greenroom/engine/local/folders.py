@@ -1,7 +1,6 @@
-"""The folders of the engine: made with the right owners before a dyno starts, and thrown away whatever it left in them.
+"""The engine's folders: created with the right owners before a dyno starts, and deleted with all contents.
 
-It runs as root over folders that tenants have filled, so it never follows a link and needs two descriptors for any
-depth.
+Runs as root on folders that tenants have filled: it never follows a link and needs only two descriptors at any depth.
 """
 
 from __future__ import annotations
@@ -24,17 +23,15 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def lay_out(place: Place) -> None:
-    """Make what all dynos share. Repeatable. Raises OSError."""
+    """Create the folders that all dynos share. Repeatable. Raises OSError."""
     for relative, mode in (("run", 0o1771), (plan.DYNOS, 0o751), (plan.SCRATCH, 0o751), (plan.TRASH, 0o700)):
         _folder(place, relative, owner=0, mode=mode)
-    _folder(place, plan.SOCKETS, owner=0, mode=0o3773)  # sticky: each app's shims rename their own sockets alone
+    _folder(place, plan.SOCKETS, owner=0, mode=0o3773)  # sticky: each app's shims rename only their own sockets
     sandbox.make_etc(place.path(plan.ETC))
 
 
 def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
-    """Make the run folder, the scratch folders, the log's folder and whatever else the dyno writes to. Raises
-    OSError.
-    """
+    """Create the run folder, the scratch folders, the log folder and all other writable folders. Raises OSError."""
     uid = place.uid(spec)
     _folder(place, f"{plan.DYNOS}/{spec.id}", owner=uid, mode=0o2750)
     names = plan.scratch_names(spec)
@@ -57,7 +54,7 @@ def prepare(place: Place, spec: DynoSpec, order: dict[str, Any]) -> None:
 
 
 def _own_folders(place: Place, spec: DynoSpec, uid: int) -> None:
-    """The dyno's disk: closed to everybody else, so that what is in it may have the modes that the dyno sees."""
+    """Create the dyno's disk, closed to other users, so that its contents may have the modes that the dyno needs."""
     _folder(place, f"{plan.SCRATCH}/{spec.id}/{plan.OWN}", owner=uid, mode=0o700)
     top = os.open(plan.own(place, spec), _FLAGS)
     try:
@@ -72,7 +69,7 @@ def _own_folders(place: Place, spec: DynoSpec, uid: int) -> None:
 
 
 def closed(path: str) -> str:
-    """The first folder on the way to ``path`` through which only its owner may go; empty: everybody gets there."""
+    """The first parent folder of ``path`` that only its owner may traverse; empty if there is none."""
     parts = os.path.realpath(path).split("/")
     for end in range(2, len(parts) + 1):
         above = "/".join(parts[:end])
@@ -92,7 +89,7 @@ def _log_folder(place: Place, relative: str, uid: int) -> None:
 
 
 def _folder(place: Place, relative: str, owner: int, mode: int) -> None:
-    """Have the folder, with parents; as root also with its owner and mode. Raises OSError, EngineError."""
+    """Ensure that the folder and its parents exist; as root also its owner and mode. Raises OSError, EngineError."""
     parent = os.open(place.home, _FLAGS)
     try:
         *above, last = relative.split("/")
@@ -131,9 +128,7 @@ def _own(place: Place, fd: int, relative: str, owner: int, mode: int) -> None:
             os.fchown(fd, 0, place.group)
             os.fchmod(fd, mode)
         elif not status.st_mode & 0o001:
-            os.fchmod(
-                fd, stat.S_IMODE(status.st_mode) | 0o001
-            )  # the control plane's own: apps' uids have to pass through
+            os.fchmod(fd, stat.S_IMODE(status.st_mode) | 0o001)  # the control plane's own: apps' uids must traverse it
         return
     is_apps = place.first_uid - 1 <= status.st_uid < place.first_uid + 100_000
     if is_apps and status.st_uid != owner:
@@ -145,7 +140,7 @@ def _own(place: Place, fd: int, relative: str, owner: int, mode: int) -> None:
 
 
 class Bin:
-    """Where folders go at once and from which they vanish in a thread of its own."""
+    """A trash folder: moves folders there at once, and deletes them in a background thread."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -154,7 +149,7 @@ class Bin:
         self._work.set()
 
     def throw(self, relative: str) -> None:
-        """The folder is gone from its place when this returns; nothing when it is not there."""
+        """Move the folder to the trash; no effect if it does not exist."""
         with contextlib.suppress(FileNotFoundError):
             os.rename(self._place.path(relative), self._place.path(plan.TRASH, uuid.uuid4().hex))
             self._work.set()
@@ -171,11 +166,9 @@ class Bin:
 
 
 def purge(path: str) -> None:
-    """Remove a folder with all in it, however deep, following nothing. Raises OSError."""
+    """Remove a folder with all contents, at any depth, without following links. Raises OSError."""
     here = os.open(path, _FLAGS)
-    above: list[
-        tuple[str, list[str], int]
-    ] = []  # where we have come from: our name there, what is left there, its inode
+    above: list[tuple[str, list[str], int]] = []  # parents: entry name, remaining entries, inode
     left = _unlink_files(here)
     try:
         while left or above:
@@ -197,10 +190,10 @@ def purge(path: str) -> None:
 
 
 def _go(here: int, name: str) -> int:
-    """The folder below or above instead of ``here``, which is closed: one descriptor is enough for any depth."""
+    """Open the child or parent folder and close ``here``: one descriptor is enough at any depth."""
     try:
         there = os.open(name, _FLAGS, dir_fd=here)
-    except PermissionError:  # never as root; a development mode's dyno may have closed its own folder
+    except PermissionError:  # never as root; in development mode a dyno may have closed its own folder
         os.chmod(name, 0o700, dir_fd=here)
         there = os.open(name, _FLAGS, dir_fd=here)
     os.fchmod(there, 0o700)
@@ -209,7 +202,7 @@ def _go(here: int, name: str) -> int:
 
 
 def _unlink_files(folder: int) -> list[str]:
-    """Remove all that is no folder; the folders' names."""
+    """Remove everything except folders; returns their names."""
     folders = []
     for name in os.listdir(folder):
         try:

@@ -1,4 +1,4 @@
-"""The ways between a dyno's own network and the outside, opened by the shim while it still may."""
+"""The connections between a dyno's own network and the outside, opened by the shim before it drops its privileges."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from greenroom.engine.local.shim import Shim
 
 TCP = "tcp:"
-"""A forward to ``tcp:HOST:PORT`` instead of a unix socket's path."""
+"""Prefix of a forward to ``tcp:HOST:PORT`` instead of a unix socket's path."""
 
 
 PORT_LOOKS = ((2.0, 0.01), (15.0, 0.05), (float("inf"), 0.2))
-"""Until when after the start, and how often, the shim looks whether the port has been bound (seconds)."""
+"""(seconds since the start, interval in seconds) of the checks whether the port has been bound."""
 SOCKET_MODE = 0o660
 
 
 def split(target: str) -> tuple[bytes, int]:
-    """Host and port of ``tcp:HOST:PORT``; an IPv6 host stands in brackets."""
+    """Host and port of ``tcp:HOST:PORT``; an IPv6 host is in brackets."""
     return egress.split(target.removeprefix(TCP).encode(), 5432)
 
 
 def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
-    """Enter the dyno's network with a proxy to the world and the forwards, as ordered; what must be kept. Raises
-    OSError.
+    """Enter the dyno's network with the egress proxy and the forwards of the order. Returns objects to keep alive.
+    Raises OSError.
     """
     forwards = order["forwards"]
     outward = bool(order["egress"]) or any(target.startswith(TCP) for _, target in forwards)
@@ -51,17 +51,17 @@ def open_all(loop: Loop, order: dict[str, Any]) -> list[object]:
 
 
 def close(way_in: bridge.Bridge, path: str, inode: object) -> None:
-    """Remove the dyno's socket and accept no more."""
+    """Remove the dyno's socket and stop accepting."""
     try:
         if os.stat(path).st_ino == inode:
-            os.unlink(path)  # not when a newer dyno has taken the place
+            os.unlink(path)  # unless a newer dyno has replaced it
     except OSError:
-        pass  # somebody else has removed it
+        pass  # already removed
     way_in.close()
 
 
 def await_port(shim: Shim, since: float) -> None:
-    """Look until the process has bound its port, then let the router in."""
+    """Poll until the process has bound its port, then open its socket for the router."""
     if shim.over:
         return
     if host := netns.has_listener(shim.order["port"]):
@@ -73,7 +73,7 @@ def await_port(shim: Shim, since: float) -> None:
 
 
 def _open_way_in(shim: Shim, host: str) -> bool:
-    """Serve the dyno's socket; False: it cannot be made, and the dyno ends."""
+    """Serve the dyno's socket. False if that fails, which ends the dyno."""
     path, address = shim.order["socket"], (host, shim.order["port"])
     family = AF_INET6 if ":" in host else AF_INET
     sock = socket(AF_UNIX, SOCK_STREAM, 0)
@@ -89,11 +89,11 @@ def _open_way_in(shim: Shim, host: str) -> bool:
 
 
 DRAIN_LOOK = 0.05
-"""Seconds between two looks whether the last connection has ended."""
+"""Seconds between two checks whether the last connection has ended."""
 
 
 def drain(shim: Shim, until: float, told: bool = False) -> None:
-    """Stop the dyno when all accepted connections have ended, or at ``until``. The router sends nothing new by then."""
+    """Stop the dyno when all accepted connections have ended, or at ``until``. The router sends no new ones by then."""
     assert shim.tree
     if shim.tree.ended:
         return

@@ -1,9 +1,9 @@
-"""Shows stored trees to a dyno as its own: idmapped mounts over them, in a mount namespace that only this shim and its
-dyno have.
+"""Makes stored trees appear to be owned by the dyno: idmapped mounts over them, in a mount namespace of this shim and
+its dyno only.
 
-On disk nothing changes, neither owner nor content: what the dyno writes goes to the upper layer of its overlay. Needs
-root, Linux 5.19 and
-a file system that can be mapped (ext4, xfs, btrfs, tmpfs from 6.3); without them files can be replaced, not changed.
+Owner and content on disk do not change: writes go to the upper layer of the overlay. Needs root, Linux 5.19 and a file
+system with idmapped mounts (ext4, xfs, btrfs, tmpfs from 6.3). Without them the dyno can replace files, but not modify
+them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def adopt(trees: list[tuple[str, int, int]], uid: int) -> str:
-    """Mount each ``(path, owner, group)`` over itself as a tree of ``uid``, for this process and its children alone.
+    """Mount each ``(path, owner, group)`` over itself as owned by ``uid``, for this process and its children only.
 
-    Why the host cannot do it, or an empty text; ``overlay_folders`` then gives the dyno at least the folders.
-    With one thread, as root.
+    Returns why the host does not support it, or an empty text; ``overlay_folders`` is the fallback, for folders only.
+    Call it single-threaded, as root.
     """
     try:
         if trees:
@@ -53,7 +53,7 @@ def _adopt(trees: Iterable[tuple[str, int, int]], uid: int) -> None:
 
 
 def lacking(folder: str) -> str:
-    """Why trees of ``folder`` cannot be shown as a dyno's own; empty: they can. With one thread, as root."""
+    """Why trees of ``folder`` cannot be idmapped; empty if they can. Call it single-threaded, as root."""
     near, far = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -71,7 +71,7 @@ def _reap(pid: int) -> None:
     try:  # noqa: SIM105 (contextlib is heavy)
         os.waitpid(pid, 0)
     except ChildProcessError:
-        pass  # a supervisor reaps whatever has ended
+        pass  # a supervisor reaps all children
 
 
 def _cover(path: str, namespace: int) -> None:
@@ -85,7 +85,7 @@ def _cover(path: str, namespace: int) -> None:
 
 
 def _user_namespace(owner: int, group: int, uid: int) -> int:
-    """A descriptor of a user namespace in which ``owner`` and ``group`` are ``uid``; nobody is in it."""
+    """A descriptor of an empty user namespace in which ``owner`` and ``group`` are ``uid``."""
     ready, told = os.pipe()
     hold, release = os.pipe()
     pid = os.fork()

@@ -1,6 +1,7 @@
-"""The sandboxed process tree of a dyno: started by bubblewrap, signalled, killed whole, and its end understood.
+"""The sandboxed process tree of a dyno: starts it with bubblewrap, signals it, kills it as a whole, and interprets its
+end.
 
-It knows processes and descriptors; deadlines and log lines are the shim's.
+Handles processes and descriptors; the shim handles deadlines and log lines.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 SIGKILL = 9
 FILES = 8192
 _LOOKS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.5)
-"""Seconds between looks for the command's process, which bubblewrap does not announce."""
+"""Seconds between checks for the command's process, which bubblewrap does not announce."""
 _BWRAP, _SETSID, _SOON = (b"bwrap",), (b"bwrap", b"setsid"), 10
-"""What the command's process is called before it is the command, and for how many looks we wait for ``setsid`` to
-pass.
-"""
+"""Process names before the command is executed, and the number of checks to wait for ``setsid`` to finish."""
 
 
 def limit(processes: int) -> None:
-    """The limits that the dyno inherits; ``processes``: where no control group counts them (0: one does)."""
+    """Set the resource limits that the dyno inherits. ``processes``: maximum number if no control group counts them (0:
+    one does).
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
@@ -46,27 +47,27 @@ def overlays(order: dict[str, Any]) -> list[Any]:
 
 
 def adopt_layers(order: dict[str, Any]) -> None:
-    """Show the dyno the layers of its overlays as its own; where the host cannot, have at least the folders belong to
-    it.
+    """Make the layers of overlays appear as owned by the dyno; if the host does not support it, at least their
+    folders.
     """
     if order["adopt"]:
-        from greenroom.engine.local import idmap  # not in every mode; each shim pays for what it imports
+        from greenroom.engine.local import idmap  # not in every mode; imports cost memory in each shim
 
         if idmap.adopt(order["adopt"], order["uid"]):
             overlays(order).extend(order["unkept"])
 
 
 def make_overlay_folders(order: dict[str, Any]) -> None:
-    """Have the folders of overlays whose writes are kept belong to the dyno's user. Raises OSError."""
+    """Make the folders of overlays with kept writes belong to the dyno's user. Raises OSError."""
     if overlays(order):
-        from greenroom.engine.local import overlay_folders  # few dynos need it, and each shim pays for what it imports
+        from greenroom.engine.local import overlay_folders  # rarely needed; imports cost memory in each shim
 
         for layers, upper in overlays(order):
             overlay_folders.make(layers, upper)
 
 
 class Pipes:
-    """The near ends of a dyno's standard streams: ``output`` to read, ``input`` to write (-1: none)."""
+    """The parent's ends of a dyno's standard streams: ``output`` to read, ``input`` to write (-1: none)."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.far: list[int] = []
@@ -100,7 +101,7 @@ class Pipes:
         return os.open("/dev/null", os.O_RDONLY)
 
     def close_far(self) -> None:
-        """The child has its copies."""
+        """Close the child's ends, which the child has duplicated."""
         for fd in set(self.far):
             os.close(fd)
         self.far = []
@@ -147,11 +148,13 @@ class Tree:
         loop.add(self._end, IN, self._ended)
 
     def watch(self, seen: Callable[[], None], over: Callable[[int, bool], None]) -> None:
-        """``seen()`` once the command runs; ``over(exit code, whether the command ever ran)`` after the tree's end."""
+        """Call ``seen()`` when the command runs, and ``over(exit code, whether the command ever ran)`` after the tree's
+        end.
+        """
         self._seen, self._over = seen, over
 
     def signal(self, number: int) -> bool:
-        """Signal the command's process; False when it is not there (yet)."""
+        """Signal the command's process; False if it does not exist (yet)."""
         return not self.ended and bool(self.main) and _kill(self.main, number)
 
     def hang_up(self, number: int) -> None:
@@ -163,7 +166,7 @@ class Tree:
                 self.signal(number)
 
     def kill(self) -> None:
-        """Kill the whole tree: the end of its first process is the end of its pid namespace."""
+        """Kill the whole tree: its pid namespace ends with its first process."""
         if self.ended:
             return
         if self._first:
@@ -178,7 +181,7 @@ class Tree:
 
     @property
     def first(self) -> int:
-        """The host's number of the first process of the pid namespace; 0: not known yet."""
+        """The host's pid of the pid namespace's first process; 0 if unknown."""
         return self._first
 
     def _status_ready(self, _: int) -> None:
@@ -246,7 +249,7 @@ def _number(text: bytes, key: bytes) -> int | None:
 
 
 def _only_child(pid: int, launchers: tuple[bytes, ...]) -> int:
-    """The first process that bubblewrap's own first process has started, once it is none of the launchers any more."""
+    """The first child of bubblewrap's own first process that is no longer one of the launchers."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:
             pids = file.read(4096).split()
@@ -259,7 +262,7 @@ def _only_child(pid: int, launchers: tuple[bytes, ...]) -> int:
 
 
 def resident_mb(first: int) -> float:
-    """Memory of the tree below the pid namespace's first process, without what is shared; for hosts without control
+    """Memory in MB of the tree below the pid namespace's first process, without shared pages; for hosts without control
     groups.
     """
     parents: dict[int, list[int]] = {}

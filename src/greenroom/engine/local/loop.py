@@ -1,6 +1,6 @@
-"""One thread's epoll loop with timers: it calls back, and decides nothing.
+"""A single-threaded epoll loop with timers and callbacks.
 
-Everything in a shim but the name look-ups of the egress runs here, so no callback may wait.
+A shim runs in it, except for the name look-ups of the egress, so no callback may block.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IN, OUT, HUP, ERR, RDHUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP, sel
 
 
 class Timer:
-    """A call that is due at ``when`` (monotonic seconds); ``cancel`` forgets it."""
+    """A call that is due at ``when`` (monotonic seconds); ``cancel`` removes it."""
 
     __slots__ = ("call", "when")
 
@@ -29,7 +29,7 @@ class Timer:
 
 
 class Loop:
-    """File descriptors and what to call when they are ready."""
+    """File descriptors and the callbacks for their events."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll(64)
@@ -44,20 +44,20 @@ class Loop:
         self._epoll.register(fd, events)
 
     def change(self, fd: int, events: int) -> None:
-        """Wait for other events from now on."""
+        """Change the events to wait for."""
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        """Stop watching; the caller keeps the descriptor."""
+        """Stop watching; the descriptor stays open."""
         if self._calls.pop(fd, None):
             self._epoll.unregister(fd)
 
     def watches(self, fd: int) -> bool:
-        """Whether it is being watched."""
+        """Whether the descriptor is watched."""
         return fd in self._calls
 
     def close(self, fd: int) -> None:
-        """Stop watching and close, at the end of the round: until then its number is not given to another file."""
+        """Stop watching and close at the end of the round: until then its number is not reused."""
         self._calls.pop(fd, None)
         self._dead.append(fd)
 
@@ -72,7 +72,7 @@ class Loop:
         self._running = False
 
     def run(self) -> None:
-        """Serve until ``stop``."""
+        """Run until ``stop``."""
         while self._running:
             for fd, events in self._epoll.poll(self._patience(), 128):
                 call = self._calls.get(fd)

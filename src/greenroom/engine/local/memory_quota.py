@@ -1,7 +1,7 @@
-"""A dyno's memory quota: the only place that says R14 and R15.
+"""A dyno's memory quota: the only source of R14 and R15.
 
-The kernel enforces it where there are control groups; its kills are counted here. Elsewhere the memory is measured.
-R14: a process of the dyno was killed, the dyno goes on. R15: the dyno ends for it.
+With control groups, the kernel enforces it and its kills are counted; otherwise the memory is measured.
+R14: a process of the dyno was killed, and the dyno continues. R15: the dyno ends because of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from greenroom.engine.local.shim import Shim
 
 COUNT_LOOK, MEASURE_LOOK = 5.0, 0.5
-"""Seconds between looks at the kernel's count, and at the memory itself."""
+"""Seconds between checks of the kernel's counter, and between measurements of the memory."""
 RECENT = 30.0
 """Seconds after a counted kill during which exit code 137 of the main process is due to it: the kill may have been its
 own, or that of a child whose code it passes on."""
@@ -26,7 +26,7 @@ VASTLY_EXCEEDED = "Error R15 (Memory quota vastly exceeded)"
 
 
 class Quota:
-    """Watches from the start of the process to its end. oom: the group's open ``oom_file``; -1 without groups."""
+    """Watches from the start of the process to its end. oom: open descriptor of the ``oom_file``; -1 without groups."""
 
     def __init__(self, shim: Shim, oom: int) -> None:
         self._shim, self._oom = shim, oom
@@ -35,13 +35,13 @@ class Quota:
         self._watch()
 
     def close(self) -> None:
-        """The dyno has ended."""
+        """Stop watching, since the dyno has ended."""
         if self._timer:
             self._timer.cancel()
 
     def verdict(self, code: int) -> str:
-        """The error of a dyno whose main process ended with ``code``, if the kernel killed it for its memory; it is in
-        the log then. Else empty.
+        """The error of a dyno whose main process ended with ``code``, if the kernel killed it for its memory; also
+        logged. Else empty.
         """
         if code != 137 or self._oom < 0:
             return ""
@@ -77,7 +77,7 @@ class Quota:
 
 
 def oom_kills(fd: int) -> int:
-    """How many processes of the group were killed for want of memory."""
+    """Number of the group's processes that were killed for lack of memory."""
     for line in os.pread(fd, 4096, 0).split(b"\n"):
         if line.startswith(b"oom_kill "):
             return int(line.split()[1])

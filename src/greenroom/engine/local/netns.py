@@ -1,6 +1,6 @@
-"""Namespaces and privileges of a shim: its own network with ``lo`` up, and the way down from root.
+"""Namespaces and privileges of a shim: its own network with ``lo`` up, and the drop of root privileges.
 
-Only the thread that calls ``enter_network`` moves; threads that were started before stay in the host's network.
+``enter_network`` moves only the calling thread; threads that were started before stay in the host's network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _call(name: str, *values: int) -> None:
 
 
 def enter_user_namespace() -> None:
-    """Become the owner of a new user namespace that keeps the caller's numbers. Only in a process with one thread."""
+    """Become the owner of a new user namespace that keeps the caller's ids. Single-threaded processes only."""
     uid, gid = os.geteuid(), os.getegid()
     _call("unshare", CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
@@ -33,7 +33,7 @@ def enter_user_namespace() -> None:
 
 
 def enter_network() -> None:
-    """Move the calling thread into a new network in which only 127.0.0.1 and ::1 exist. Raises OSError."""
+    """Move the calling thread into a new network with only 127.0.0.1 and ::1. Raises OSError."""
     _call("unshare", CLONE_NEWNET)
     sock = socket(AF_INET, SOCK_DGRAM, 0)
     try:
@@ -45,19 +45,21 @@ def enter_network() -> None:
 
 
 def forgo_privileges() -> None:
-    """From now on no program that this thread or its children start gains rights (setuid, file capabilities)."""
+    """Prevent all programs that this thread or its children start from gaining privileges (setuid, file
+    capabilities).
+    """
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def become(uid: int, gid: int) -> None:
-    """Give root up for good, in all threads."""
+    """Drop root permanently, in all threads."""
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 
 
 def has_listener(port: int) -> str:
-    """The loopback address on which somebody listens on ``port`` in this thread's network; empty: nobody."""
+    """The loopback address with a listener on ``port`` in this thread's network; empty if there is none."""
     suffix = f":{port:04X}"
     for table, hosts in (("tcp", _HOSTS_4), ("tcp6", _HOSTS_6)):
         try:

@@ -1,7 +1,7 @@
-"""The verbs of the supervisor on this host: folders, control groups, shims; each verb may be repeated and may be cut
-short.
+"""Implements the supervisor's verbs on this host: folders, control groups, shims. Each verb is repeatable and safe to
+interrupt.
 
-Who may ask, and in which form, is the supervisor's affair.
+The supervisor checks the client and the form of a request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KILL_SECONDS = 5.0
 
 
 class Operations:
-    """Carries out what the supervisor is asked for."""
+    """Executes the supervisor's requests."""
 
     def __init__(self, place: Place, groups: cgroups.Groups | None, lacking: str) -> None:
         self._place, self._groups, self._lacking = place, groups, lacking
@@ -36,7 +36,7 @@ class Operations:
         self._locks_lock = threading.Lock()
 
     def about(self) -> dict[str, Any]:
-        """Who we are and what this host cannot do."""
+        """Status of the supervisor, and features that this host lacks."""
         groups = f"version {self._groups.version}" if self._groups else f"none ({self._lacking})"
         mode = "root: one uid per app" if self._place.root else "development: one uid for all apps"
         it = {"pid": os.getpid(), "mode": mode, "root": self._place.root, "cgroups": groups, "bwrap": self._place.bwrap}
@@ -55,7 +55,7 @@ class Operations:
         return found
 
     def start(self, spec: DynoSpec) -> dict[str, Any]:
-        """Start the dyno, or describe the one of that id. Raises EngineError, OSError."""
+        """Start the dyno, or describe the existing one with that id. Raises EngineError, OSError."""
         plan.check_id(spec.id)
         with self._alone(spec.id):
             known = self.describe(spec.id)
@@ -64,7 +64,7 @@ class Operations:
             order = plan.order(self._place, spec)
             order["state"] = _first_state(spec)
             try:
-                self._bin.throw(f"{plan.DYNOS}/{spec.id}")  # of a start that was cut short: no order was ever given
+                self._bin.throw(f"{plan.DYNOS}/{spec.id}")  # an interrupted start: no order was sent
                 folders.prepare(self._place, spec, order)
                 order |= self._enter(spec)
                 spawn.shim(spec.id, order)
@@ -83,7 +83,7 @@ class Operations:
         return [it for dyno_id in state_reader.all_ids(self._place.home) if (it := self.describe(dyno_id))]
 
     def signal(self, dyno_id: str, name: object) -> None:
-        """Hand a signal on to the dyno; nothing when it has ended. Raises EngineError."""
+        """Send a signal to the dyno; no effect if it has ended. Raises EngineError."""
         number = signals.BY_NAME.get(str(name))
         if number is None:
             raise EngineError(f"the signal {name!r} is not one of {', '.join(signals.BY_NAME)}", id="invalid_params")
@@ -93,7 +93,7 @@ class Operations:
                 send_signal(shim, number)
 
     def forget(self, dyno_id: str) -> None:
-        """Kill what lives of it and remove what is kept of it; nothing when there is nothing. Raises EngineError."""
+        """Kill the dyno if it runs and remove its files; no effect if there is nothing. Raises EngineError."""
         with self._alone(dyno_id):
             values = state_reader.raw(self._place.home, dyno_id) or {}
             shim = self._shim(dyno_id)
@@ -106,7 +106,7 @@ class Operations:
         self._weigh()
 
     def discard(self, folder: str) -> None:
-        """Throw away a folder that ``plan.check_made`` let pass; nothing when it is not there. Raises OSError."""
+        """Delete a folder that ``plan.check_made`` accepted; no effect if it does not exist. Raises OSError."""
         try:
             self._bin.throw(folder)
         except PermissionError:  # never as root; in development mode a hook may have closed its own folder
@@ -114,7 +114,7 @@ class Operations:
             self._bin.throw(folder)
 
     def sweep(self) -> None:
-        """At the start: remove what belongs to no dyno."""
+        """Remove leftovers without a dyno, at the start."""
         known = set(state_reader.all_ids(self._place.home))
         for dyno_id in set(self._groups.names()) - known if self._groups else ():
             self._discard(dyno_id)
@@ -131,7 +131,7 @@ class Operations:
         return ways | {"oom": self._groups.oom_file(spec.id)}
 
     def _weigh(self, *more: tuple[str, str, str]) -> None:
-        """Divide the processor anew among the dynos that live (id, kind, owner); ``more``: those that are about to."""
+        """Redistribute cpu weights among the running dynos (id, kind, owner); ``more``: those about to start."""
         if self._groups:
             states = (
                 state_reader.describe(self._place.home, dyno_id) for dyno_id in state_reader.all_ids(self._place.home)
@@ -149,12 +149,12 @@ class Operations:
         while wait_gone([shim], 0.01) and time.monotonic() < deadline:
             state = state_reader.raw(self._place.home, dyno_id)
             if state and state["phase"] == "exited":
-                break  # it only flushes to its clients now
+                break  # it only flushes output to its clients now
         send_signal(shim, signal.SIGKILL)
         wait_gone([shim], KILL_SECONDS)
 
     def _remove_socket(self, values: dict[str, Any]) -> None:
-        """Remove a dead dyno's socket outside its run folder, and only that very one."""
+        """Remove a dead dyno's socket outside its run folder, unless it was replaced."""
         text = str(values.get("socket", ""))
         with contextlib.suppress(OSError, EngineError):
             path = plan.within(self._place, text, (plan.SOCKETS,), "socket")

@@ -1,7 +1,7 @@
-"""What a dyno prints: cut into lines for the app's log, under a rate cap with every dropped line counted, and kept raw
-if asked.
+"""A dyno's output: split into lines for the app's log, with a rate limit that counts every dropped line, and kept raw
+if requested.
 
-Memory stays bounded whatever is printed. The log's form and files are ``basics.logfile``'s.
+Memory is bounded for any output. ``basics.logfile`` defines the log's format and files.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ LINES_PER_SECOND, LINES_AT_ONCE = 2_000, 20_000
 BYTES_PER_SECOND, BYTES_AT_ONCE = 2_000_000, 8_000_000
 TELL_SECONDS = 1.0
 LAST_WORDS = 4_000
-"""Bytes of the output's end that are remembered for whoever asks how the dyno ended."""
+"""Bytes of the end of the output to keep, to explain the dyno's end."""
 FILE = "output"
-"""The raw output, in the run folder."""
+"""File name of the raw output, in the run folder."""
 RAW_BYTES = 10_000_000
 RAW_CUT = b"\n[greenroom] output truncated: it is longer than 10 MB; the rest is not kept\n"
 
 
 class Journal:
-    """The app's log as one process of it sees it; a full disk costs lines, never the dyno."""
+    """The app's log for one of its processes; a full disk loses lines, but never stops the dyno."""
 
     def __init__(self, folder: str, process: str) -> None:
         self._log = logfile.Log(folder) if folder else None
@@ -33,15 +33,15 @@ class Journal:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is a log at all."""
+        """Whether there is a log."""
         return self._log is not None
 
     def say(self, text: str) -> None:
-        """A line of the platform's own: ``heroku[web.1]: text``."""
+        """Write a line of the platform: ``heroku[web.1]: text``."""
         self._write("heroku", [text.replace("\n", " ")])
 
     def lines(self, lines: list[bytes]) -> None:
-        """Lines that the process printed: ``app[web.1]: line``."""
+        """Write lines of the process: ``app[web.1]: line``."""
         self._write("app", lines)
 
     def _write(self, source: str, texts: list[str] | list[bytes]) -> None:
@@ -55,26 +55,26 @@ class Journal:
 
 
 class Bucket:
-    """Lets through so many per second, and so many at once."""
+    """A token bucket: a rate per second and a maximum burst."""
 
     def __init__(self, rate: float, most: float) -> None:
         self._rate, self._most, self._left = rate, most, most
         self._at = time.monotonic()
 
     def left(self) -> float:
-        """What may pass now."""
+        """The tokens available now."""
         now = time.monotonic()
         self._left = min(self._most, self._left + (now - self._at) * self._rate)
         self._at = now
         return self._left
 
     def take(self, amount: float) -> None:
-        """What has passed; may run into debt."""
+        """Consume tokens; the balance may become negative."""
         self._left -= amount
 
 
 class Output:
-    """Takes bytes as they come and hands lines on."""
+    """Splits bytes into lines for the journal and keeps the raw output."""
 
     def __init__(self, journal: Journal, raw: str = "") -> None:
         self._journal = journal
@@ -88,11 +88,11 @@ class Output:
             self._raw = os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
 
     def tell(self, journal: Journal) -> None:
-        """From now on lines go to another journal."""
+        """Send further lines to another journal."""
         self._journal = journal
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the process."""
+        """Process bytes of the dyno's output."""
         self.last_words = (self.last_words + data)[-LAST_WORDS:]
         if self._raw >= 0:
             self._keep(data)
@@ -135,11 +135,11 @@ class Output:
 
     @property
     def untold(self) -> bool:
-        """Whether lines are missing of which the log does not know yet."""
+        """Whether dropped lines have not been logged yet."""
         return bool(self._dropped or self._journal.lost)
 
     def tell_drops(self, *, at_last: bool = False) -> None:
-        """Say in the log how many lines are missing, if any; once a second, and at last."""
+        """Log the number of dropped lines, if any; at most once a second, and at the end."""
         dropped = self._dropped + self._journal.lost
         if not dropped or (not at_last and time.monotonic() - self._told < TELL_SECONDS):
             return
@@ -147,11 +147,11 @@ class Output:
         since = logfile.stamp(self._since or time.time())
         self._dropped, self._journal.lost, self._since = 0, 0, 0.0
         self._journal.say(f"Error L10 (output buffer overflow): {dropped} messages dropped since {since}.")
-        if self._journal.lost:  # the line about the loss is lost too: the disk is full
+        if self._journal.lost:  # the line about the loss failed too: the disk is full
             self._journal.lost = dropped
 
     def end(self) -> None:
-        """The process has closed its output: what has no newline is a line too."""
+        """Process the end of the output; a last line without a newline counts."""
         if self._partial:
             rest, self._partial = self._partial, b""
             self._pass([rest])

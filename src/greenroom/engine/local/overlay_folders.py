@@ -1,8 +1,7 @@
-"""Makes the folders of an overlay writable for the dyno's user when its lower layers belong to somebody else.
+"""Makes the folders of an overlay writable for the dyno's user if its lower layers belong to another user.
 
-A folder that lies in the upper layer too has that one's owner. The files below stay as they are: they can be removed
-and replaced, not changed in
-place. Runs as the dyno's user, never as root.
+A folder in the upper layer determines the owner. The files below do not change: the dyno can remove and replace them,
+but not modify them in place. Runs as the dyno's user, never as root.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import stat
 
 
 def make(layers: list[str], upper: str) -> None:
-    """Make in ``upper`` each folder of ``layers`` (the lowest first) that another user owns. Repeatable. Raises
+    """Create in ``upper`` each folder of ``layers`` (lowest first) that another user owns. Repeatable. Raises
     OSError.
     """
     user, group = os.geteuid(), os.getegid()
@@ -29,7 +28,7 @@ def make(layers: list[str], upper: str) -> None:
 
 
 def _hidden(inner: str, above: list[str]) -> bool:
-    """Whether a higher layer has removed the folder, or put a file in its place."""
+    """Whether a higher layer has removed the folder, or replaced it by a file."""
     for layer in above:
         path = os.path.join(layer, inner)
         if os.path.lexists(path) and not stat.S_ISDIR(os.lstat(path).st_mode):

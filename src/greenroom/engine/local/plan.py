@@ -1,6 +1,6 @@
-"""From a spec to an order: what is allowed, where everything lies on this host, and which uid the dyno gets.
+"""Turns a spec into an order for the shim: checks permissions, resolves paths on this host, and assigns the uid.
 
-It refuses with a clear sentence and changes nothing; ``prepare`` makes the folders, the shim carries the order out.
+Raises errors with a clear message and changes nothing. ``prepare`` creates the folders, the shim executes the order.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from greenroom.engine.errors import EngineError
 from greenroom.engine.local import egress, forwards, sandbox, seccomp
 
 READABLE = ("slugs", "envs", "sources", "cache", "run/scratch", "builds")
-"""Folders of home from which dynos may be given things."""
+"""Folders of home that may be mounted into dynos."""
 WRITABLE = ("cache",)
-"""Those from which they may be given things to write to, besides their own scratch."""
+"""Folders of home that may be mounted writable, besides a dyno's own scratch."""
 FORWARDS = ("run/postgres", "run/addons")
-"""Folders with the sockets to which forwards may lead."""
+"""Folders with the sockets that forwards may target."""
 SOCKETS = "run/sockets"
 DYNOS, SCRATCH, TRASH, ETC = "run/dynos", "run/scratch", "run/trash", "run/etc"
 OWN = "_own"
-"""What a dyno writes lies on disk, in this folder of its scratch folder (whose other names begin with a letter or
-digit), until it is forgotten.
+"""Folder on disk for a dyno's writes, in its scratch folder (whose other names start with a letter or digit); kept
+until the dyno is forgotten.
 """
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
 _MADE = re.compile(r"(?:slugs|envs|cache/apps)/(?:\.new-)?[A-Za-z0-9][A-Za-z0-9_-]{0,150}\Z")
@@ -41,10 +41,10 @@ _KEPT_TARGETS = ("/", "/proc", "/dev", "/etc", "/usr", "/tmp", "/bin", "/sbin", 
 
 
 class Place:
-    """The installation: its home, the absolute prefixes that dynos may see, and its uids (``root``: one per app).
+    """The installation: its home, the absolute prefixes that dynos may mount, and its uids (``root``: one per app).
 
-    opened: private networks (``10.2.0.0/16``) that dynos may connect to; all others are closed to them.
-    tcp: the ``HOST:PORT`` that forwards may lead to, besides the unix sockets of the embedded PostgreSQL.
+    opened: private networks (``10.2.0.0/16``) that dynos may connect to; all others are closed.
+    tcp: the ``HOST:PORT`` that forwards may target, besides the unix sockets of the embedded PostgreSQL.
     """
 
     def __init__(
@@ -80,21 +80,21 @@ class Place:
         return self.path(DYNOS, dyno_id)
 
     def uid(self, spec: DynoSpec) -> int:
-        """The system uid of the spec's owner; our own when we are not root."""
+        """The system uid of the spec's owner; our own if we are not root."""
         if not self.root:
             return os.geteuid()
         return self.first_uid - 1 if spec.owner == PLATFORM else self.first_uid + spec.uid
 
 
 def check_made(folder: object) -> str:
-    """A folder that may be thrown away, relative to home, or EngineError."""
+    """Return a folder that may be deleted, relative to home, or raise EngineError."""
     if not isinstance(folder, str) or not _MADE.match(folder):
         _refuse(f"the folder {str(folder)[:100]!r} is not one directly in slugs, envs or cache/apps")
     return str(folder)
 
 
 def check_id(dyno_id: object) -> str:
-    """The id, or EngineError."""
+    """Return the id, or raise EngineError."""
     if not isinstance(dyno_id, str) or not _ID.match(dyno_id):
         _refuse(
             f"the dyno id {str(dyno_id)[:100]!r} is not of the form [a-z0-9.-]{{1,80}}, beginning with a letter or"
@@ -104,7 +104,7 @@ def check_id(dyno_id: object) -> str:
 
 
 def check_name(name: str) -> str:
-    """The name of a scratch folder, or EngineError."""
+    """Return the name of a scratch folder, or raise EngineError."""
     if not _NAME.match(name):
         _refuse(f"the name {name[:100]!r} is not one of a scratch folder")
     return name
@@ -116,7 +116,7 @@ def endpoint(dyno_id: str) -> str:
 
 
 def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
-    """All that the shim needs, ready to be marshalled. Raises EngineError."""
+    """The shim's complete order, ready to be marshalled. Raises EngineError."""
     _check(spec)
     port = _egress_port(spec) if spec.egress else 0
     env = dict(egress.variables(port)) | dict(spec.env) if port else dict(spec.env)
@@ -154,7 +154,7 @@ def order(place: Place, spec: DynoSpec) -> dict[str, Any]:
 
 
 def shown(command: tuple[str, ...]) -> str:
-    """The command as the log shows it: of ``sh -c TEXT`` the text, of ``sh -c WRAPPER NAME COMMAND`` the command."""
+    """The command for the log: the text of ``sh -c TEXT``, the command of ``sh -c WRAPPER NAME COMMAND``."""
     if len(command) == 5 and command[1] == "-c" and command[3] == command[0]:
         return command[4][:1000]
     if len(command) == 3 and command[1] in ("-c", "-lc") and command[0].rpartition("/")[2] in ("sh", "bash", "dash"):
@@ -220,7 +220,7 @@ def _socket(place: Place, spec: DynoSpec) -> str:
 
 
 def within(place: Place, relative: str, folders: Iterable[str], what: str) -> str:
-    """The real absolute path of something below one of home's ``folders``. Raises EngineError."""
+    """The real absolute path of a file or folder below one of home's ``folders``. Raises EngineError."""
     folders = list(folders)
     allowed = ", ".join(f"{folder}/" for folder in folders)
     if relative.startswith("/") or os.path.normpath(relative) != relative or "\0" in relative:
@@ -254,19 +254,19 @@ def view(place: Place, spec: DynoSpec, mount: Mount) -> sandbox.View:
 
 
 def own(place: Place, spec: DynoSpec) -> str:
-    """The folder on disk for what the dyno writes and nobody keeps."""
+    """The folder on disk for the dyno's discarded writes."""
     return place.path(SCRATCH, spec.id, OWN)
 
 
 def own_folders(spec: DynoSpec) -> list[str]:
-    """Names of the folders in it that ``order`` counts on."""
+    """Names of its subfolders that ``order`` requires."""
     plain = [str(number) for number, mount in enumerate(spec.mounts) if mount.mode == "overlay" and not mount.upper]
     return [sandbox.TMP, *sandbox.HOMES, *(name + number for number in plain for name in (sandbox.UPPER, sandbox.WORK))]
 
 
 def foreign_layers(views: Iterable[sandbox.View], uid: int) -> list[tuple[str, int, int]]:
-    """Lower layers of overlays that are not the dyno's own by uid and gid: path, owner, group. The shim shows them as
-    the dyno's own.
+    """Lower layers of overlays that the dyno's uid and gid do not own: (path, owner, group). The shim makes them appear
+    as the dyno's own.
     """
     found = {}
     for path in (source for it in views if it.upper for source in it.sources):
@@ -278,8 +278,8 @@ def foreign_layers(views: Iterable[sandbox.View], uid: int) -> list[tuple[str, i
 
 
 def owner_of(tree: str) -> tuple[int, int]:
-    """Owner and group of what is in a stored tree. Its topmost folder alone may have the control plane's group: an
-    overlay never copies it.
+    """Owner and group of a stored tree's contents. Only its top folder may have the control plane's group: an overlay
+    never copies it.
     """
     first = os.stat(tree)
     with os.scandir(tree) as entries:
@@ -288,12 +288,12 @@ def owner_of(tree: str) -> tuple[int, int]:
 
 
 def work_folder(upper: str) -> str:
-    """Where overlayfs keeps what it is moving into ``upper``: beside it, on the same disk."""
+    """The work folder of overlayfs for ``upper``: beside it, on the same disk."""
     return os.path.join(os.path.dirname(upper), "_work_" + os.path.basename(upper))
 
 
 def source(place: Place, spec: DynoSpec, text: str, write: bool) -> str:
-    """The absolute path of one source. Raises EngineError when it may not be given, or does not exist."""
+    """The absolute path of one source. Raises EngineError if it is not allowed or does not exist."""
     kind, found, name = text.partition(":")
     if found and kind == "scratch":
         if not _NAME.match(name):
@@ -329,11 +329,11 @@ def _below(path: str, prefix: str) -> bool:
 
 
 def scratch_names(spec: DynoSpec) -> set[str]:
-    """Names of the scratch folders that the spec asks for."""
+    """Names of the scratch folders in the spec."""
     texts = [text for mount in spec.mounts for text in (mount.source, mount.upper, *mount.lower)]
     return {text.partition(":")[2] for text in texts if text.startswith("scratch:")}
 
 
 def kept_uppers(spec: DynoSpec) -> set[str]:
-    """Names of those that are upper layers."""
+    """Names of the scratch folders that are upper layers."""
     return {mount.upper.partition(":")[2] for mount in spec.mounts if mount.upper}

@@ -1,6 +1,6 @@
-"""The supervisor's protocol: one JSON object per line each way, and a DynoSpec as such an object.
+"""The supervisor's protocol: one JSON object per line in each direction, and the JSON form of a DynoSpec.
 
-Both sides use it; it checks types and sizes, while ``plan`` decides what is allowed.
+Used by both sides. Checks types and sizes; ``plan`` decides what is allowed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from greenroom.engine.contract import DynoSpec, Forward, Kind, Limits, Mode, Mou
 from greenroom.engine.errors import EngineError
 
 LONGEST_LINE = 8_000_000
-"""Bytes of a request: standard input and environment included."""
+"""Maximum bytes of a request, including standard input and environment."""
 SOCKET = "run/supervisor.sock"
 _TEXTS = ("id", "kind", "owner", "process", "cwd", "socket", "log")
 _NUMBERS = ("uid", "port", "rows", "columns")
@@ -23,7 +23,7 @@ _TRUTHS = ("egress", "output", "attach", "tty", "hang_up")
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """The line. Raises EngineError when it is too long."""
+    """Return the line. Raises EngineError if it is too long."""
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     if len(line) > LONGEST_LINE:
         raise EngineError(
@@ -34,7 +34,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """The object. Raises ValueError."""
+    """Return the object. Raises ValueError."""
     message = json.loads(line)
     if not isinstance(message, dict):
         raise ValueError("a request is a JSON object")
@@ -42,7 +42,7 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def spec_to_wire(spec: DynoSpec) -> dict[str, Any]:
-    """A JSON object; the environment's values and standard input in base64, so that any bytes survive."""
+    """Return a JSON object; environment values and standard input in base64, since they may contain any bytes."""
     values = dataclasses.asdict(dataclasses.replace(spec, env={}, stdin=b""))
     values["env"] = {name: _base64(value.encode("utf-8", "surrogateescape")) for name, value in spec.env.items()}
     values["stdin"] = _base64(spec.stdin)
@@ -54,7 +54,7 @@ def _base64(data: bytes) -> str:
 
 
 def spec_from_wire(values: object) -> DynoSpec:
-    """The spec, every type checked. Raises ValueError with the place."""
+    """Return the spec, with every type checked. Raises ValueError with the path of the wrong value."""
     fields = {field.name for field in dataclasses.fields(DynoSpec)}
     it = _table(values, "spec", fields)
     made: dict[str, Any] = {name: _typed(it, name, str) for name in _TEXTS if name in it}

@@ -1,6 +1,6 @@
-"""What a dyno sees: bubblewrap's options for one spec, as a value; nothing is run here.
+"""Builds bubblewrap's options for one spec, which determine the dyno's file system; runs nothing.
 
-The shim hands them over by file descriptor. The network and the uid on the host are the shim's, not bubblewrap's.
+The shim passes them by file descriptor. The shim, not bubblewrap, sets the network and the host's uid.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 UID = 1000
-"""Inside, every dyno is the user ``dyno`` with this number, whatever it is on the host."""
+"""Inside, every dyno is the user ``dyno`` with this uid, whatever its uid on the host."""
 HOME = "/app"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 HOSTNAME = "dyno"
 _MB = 1024 * 1024
 TMP, HOMES, UPPER, WORK = "tmp", ("home", "cwd"), "upper", "work"
-"""In the dyno's own folder on disk: /tmp, /app and the working folder where nothing is mounted, and per overlay the two
-folders
-for its writes (``upper0``, ``work0``)."""
+"""Subfolders of the dyno's own folder on disk: /tmp, /app and the working folder if nothing is mounted there, and two
+folders per overlay for its writes (``upper0``, ``work0``).
+"""
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 
 ETC = {
@@ -56,11 +56,11 @@ FROM_HOST = (
     "ssl/certs",
     "ssl/openssl.cnf",
 )
-"""Of the host's /etc, what programs need and everybody may know."""
+"""Files of the host's /etc that programs need and that are not confidential."""
 
 
 def make_etc(folder: str) -> None:
-    """Write the /etc of all dynos: our own few files, and copies from the host's. Repeatable. Raises OSError."""
+    """Create the /etc of all dynos: Greenroom's own files, and copies of the host's. Repeatable. Raises OSError."""
     _folder(folder)
     for name, text in ETC.items():
         _write(os.path.join(folder, name), text.encode())
@@ -75,7 +75,7 @@ def make_etc(folder: str) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    """Copy what everybody may read; links as they are (they lead into /usr)."""
+    """Copy a world-readable file; keeps links (they lead into /usr)."""
     mode = os.lstat(source).st_mode
     if stat.S_ISLNK(mode):
         _link(os.readlink(source), target)
@@ -108,8 +108,8 @@ def _write(path: str, data: bytes) -> None:
 
 
 class View:
-    """One mount with its sources made absolute: ``kind`` is ``ro``, ``rw``, ``overlay`` or ``kept`` (both with upper
-    and work).
+    """One mount with absolute sources: ``kind`` is ``ro``, ``rw``, ``overlay`` or ``kept`` (both with upper and
+    work).
     """
 
     def __init__(self, kind: str, target: str, sources: Iterable[str], upper: str = "", work: str = "") -> None:
@@ -117,7 +117,7 @@ class View:
         self.upper, self.work = upper, work
 
     def options(self) -> list[str]:
-        """bubblewrap's words for it."""
+        """The bubblewrap arguments of this mount."""
         if self.kind == "ro":
             return ["--ro-bind", self.sources[0], self.target]
         if self.kind == "rw":
@@ -129,7 +129,7 @@ class View:
 def options(
     *, env: Mapping[str, str], views: Iterable[View], cwd: str, etc: str, memory_mb: int, disk: str
 ) -> list[str]:
-    """All of bubblewrap's options but the ones that name file descriptors; ``disk``: the dyno's own folder, see
+    """All bubblewrap options except those that refer to file descriptors. ``disk``: the dyno's own folder, see
     ``OWN``.
     """
     views = sorted(views, key=lambda view: view.target.count("/") if view.target != "/" else 0)
@@ -164,7 +164,7 @@ def options(
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The dyno's whole environment: the spec's, on top of the few that every program needs."""
+    """The dyno's whole environment: defaults that every program needs, overridden by the spec's."""
     return {"HOME": HOME, "PATH": PATH, "LANG": "C.UTF-8", "USER": "dyno", **env}
 
 
@@ -184,7 +184,9 @@ def _system(etc: str) -> list[str]:
 
 
 def encode(words: Iterable[str]) -> bytes:
-    """The form of ``--args``: each word ends with a zero byte. Raises ValueError when one contains such."""
+    """Encode the arguments for ``--args``, each terminated by a zero byte. Raises ValueError if one contains a zero
+    byte.
+    """
     data = [os.fsencode(word) for word in words]
     if any(b"\0" in word for word in data):
         raise ValueError("a zero byte in a path or in the environment")

@@ -1,6 +1,6 @@
 """The system calls that a dyno may not make, as a classic BPF program for the kernel.
 
-It follows Flatpak's list and adds what has had exploits lately; the sandbox's namespaces decide the rest. x86_64 and
+Based on Flatpak's list, with additions for recent exploits; the sandbox's namespaces enforce the rest. x86_64 and
 aarch64.
 """
 
@@ -17,13 +17,13 @@ _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
 
 NEW_NAMESPACES = 0x7E020000
-"""The CLONE_NEW* flags: namespaces of all kinds."""
+"""The CLONE_NEW* flags of all namespaces."""
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 FAMILIES = (1, 2, 10)
-"""AF_UNIX, AF_INET, AF_INET6; of AF_NETLINK only protocol 0 (reading routes and addresses)."""
+"""AF_UNIX, AF_INET, AF_INET6; AF_NETLINK is allowed for protocol 0 only (reading routes and addresses)."""
 AF_NETLINK = 16
 
-# name: (number on x86_64, number on aarch64); None: not there. Numbers from 424 on are the same everywhere.
+# name: (number on x86_64, number on aarch64); None: does not exist. Numbers from 424 are the same everywhere.
 DENIED: dict[str, tuple[int | None, int | None]] = {
     "acct": (163, 89),
     "add_key": (248, 217),
@@ -110,22 +110,22 @@ def _argument(index: int) -> int:
 
 
 class Program:
-    """An assembler of forward jumps: labels are names, resolved at the end."""
+    """An assembler with forward jumps: labels are names, resolved at the end."""
 
     def __init__(self) -> None:
         self._code: list[tuple[int, int, str, str]] = []
         self._labels: dict[str, int] = {}
 
     def add(self, code: int, value: int, yes: str = "", no: str = "") -> None:
-        """One instruction; ``yes`` and ``no`` are labels to jump to, empty: the next one."""
+        """Add an instruction; ``yes`` and ``no`` are jump labels, empty: the next instruction."""
         self._code.append((code, value, yes, no))
 
     def label(self, name: str) -> None:
-        """The next instruction's name."""
+        """Set a label at the next instruction."""
         self._labels[name] = len(self._code)
 
     def assemble(self) -> bytes:
-        """The array of struct sock_filter."""
+        """Return the array of struct sock_filter."""
         out = []
         for at, (code, value, yes, no) in enumerate(self._code):
             true, false = (self._labels[name] - at - 1 if name else 0 for name in (yes, no))
@@ -136,9 +136,7 @@ class Program:
 
 
 def program(machine: str | None = None) -> bytes:
-    """The filter for ``machine`` (default: this one), to be given to bubblewrap by ``--seccomp FD``. Raises
-    ValueError.
-    """
+    """Return the filter for ``machine`` (default: this one), for bubblewrap's ``--seccomp FD``. Raises ValueError."""
     machine = machine or os.uname().machine
     if machine not in _AUDIT:
         raise ValueError(f"no seccomp filter for {machine}: x86_64 and aarch64 are known")

@@ -1,11 +1,9 @@
-"""The clients of an attached dyno, one after the other: the first starts it, and whoever has lost the connection comes
-back to it.
+"""The consecutive clients of an attached dyno: the first starts it, and a client that lost its connection may
+reconnect.
 
-A connection that breaks off (the web process died) is no end: the dyno goes on, its output is kept for a client that
-returns. A client that
-says that it leaves is hung up on, unless the dyno is one that nobody hangs up on (a migrate). After the dyno's end the
-output is kept until the
-client says that it has all of it: what the web process has taken, it may not have passed on.
+A lost connection (the web process died) does not end the dyno: it continues, and its output is kept for the client's
+return. When a client leaves, the dyno gets a hangup, unless it is exempt (a migrate). After the dyno's end the output
+is kept until the client confirms it all, since the web process may not have forwarded everything that it read.
 """
 
 from __future__ import annotations
@@ -23,32 +21,28 @@ if TYPE_CHECKING:
     from greenroom.engine.local.shim import Shim
 
 FIRST_SECONDS, BACK_SECONDS = 60.0, 90.0
-"""How long a dyno waits for its first client, and for one that was lost."""
+"""Seconds to wait for the first client, and for the return of a lost one."""
 LINGER_SECONDS = 30.0
-"""How long the output of an ended dyno is kept for a client that has not said that it has all of it."""
+"""Seconds to keep the output of an ended dyno for a client that has not confirmed it all."""
 HISTORY = 4_194_304
-"""Bytes of output that are kept for a client that comes back; the dyno waits before any of them that it may ask for
-goes.
-"""
+"""Bytes of output to keep for a returning client; the dyno is paused before bytes that it may request are discarded."""
 IN_FLIGHT = 2_097_152
-"""Bytes between here and the client at most: the buffers of this socket, of the web process and of its (bounded) TLS
+"""Maximum bytes on the way to the client: the buffers of this socket, of the web process and of its (bounded) TLS
 connection.
 """
 SPARE = 262_144
-"""What may still be read after the dyno has been told to wait."""
+"""Bytes that may still be read after the dyno has been paused."""
 RESUME = "resume.sock"
 WORD = 8
 LEAVES = b"\xff" * WORD
 COMPLETE = b"\xff" * (WORD - 1) + b"\xfe"
-"""Said at ``resume.sock`` instead of the number of bytes of output that the client has seen."""
+"""Sent to ``resume.sock`` by a client with all output, instead of the number of output bytes received."""
 GONE = b"\xff" * WORD
-"""Answered to a client that asks for output that is not kept any more, instead of the number of bytes of its input that
-have come.
-"""
+"""The answer to a request for discarded output, instead of the number of input bytes received."""
 
 
 class Session:
-    """Whoever is at the other end of an attached dyno, or nobody."""
+    """The current client of an attached dyno, or none."""
 
     def __init__(self, shim: Shim) -> None:
         self._shim, self._loop = shim, shim.loop
@@ -65,17 +59,17 @@ class Session:
         self._waiting = self._loop.at(self._patience, self._nobody_came)
 
     def close(self) -> None:
-        """Nobody comes in any more."""
+        """Accept no more clients."""
         self._first.close()
         self._again.close()
 
     @property
     def absent(self) -> bool:
-        """Whether a lost client may come back for what it has not seen."""
+        """Whether a lost client may return for output that it has not received."""
         return self._away is not None
 
     def send(self, data: bytes) -> bool:
-        """Output; False: it has to wait (for ``Shim.resume_output``)."""
+        """Send output. False: wait for ``Shim.resume_output``."""
         self._history += data
         del self._history[:-HISTORY]
         self.printed += len(data)
@@ -89,19 +83,19 @@ class Session:
         return False
 
     def _has_room(self) -> bool:
-        """Whether more may be printed, and what the client may still ask for stays in the history. ``_base``: where
+        """Whether more output fits without discarding bytes that the client may still request. ``_base``: offset where
         this client began.
         """
         taken = max(0, self._client.sent - IN_FLIGHT) if self._client else 0
         return self.printed - self._base - taken < HISTORY - SPARE
 
     def forget_stdin(self) -> None:
-        """The process has ended."""
+        """Discard further input, since the process has ended."""
         if self._client:
             self._client.forget_stdin()
 
     def finish(self, done: Callable[[], None]) -> None:
-        """All has been printed: send it and close. ``done`` is called when nobody needs it any more."""
+        """Send the remaining output and close. Calls ``done`` when no client needs the output any more."""
         self._over, self._done = True, done
         self._first.close()
         if self._client is None or self._abandoned:
@@ -110,7 +104,7 @@ class Session:
             self._client.finish()
 
     def _release(self) -> None:
-        """The client has everything, or will not come for it."""
+        """Close the session: the client has everything, or will not return."""
         if self._away:
             self._away.cancel()
         self.close()
@@ -118,7 +112,7 @@ class Session:
             self._client.replace()
         self._done()
 
-    # -- coming and going ----------------------------------------------------------------------------------------------
+    # -- connections ---------------------------------------------------------------------------------------------------
 
     def _came(self, sock: socket) -> None:
         self._waiting.cancel()
@@ -140,8 +134,8 @@ class Session:
                 self._shim.resume_output()
 
     def _returns(self, sock: socket) -> None:
-        """Somebody at ``resume.sock``: says in one word how much of the output it has seen, that it has all of it, or
-        that it leaves.
+        """Serve a connection to ``resume.sock``, which sends one word: the number of output bytes received, that the
+        output is complete, or that the client leaves.
         """
         fd = sock.fileno()
         timer = self._loop.at(5.0, lambda: self._drop(sock))
@@ -195,7 +189,7 @@ class Session:
         self._shim.finish_if_due()
 
     def _gone(self) -> None:
-        """The client has left for good."""
+        """Handle a client that has left for good."""
         if self._over:
             self._release()
         if self._abandoned or self._over:

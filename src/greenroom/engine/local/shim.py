@@ -1,8 +1,6 @@
-"""One dyno's keeper: sets up its network and uid, runs its sandbox, and writes down how it goes until nothing is left
-of it.
+"""Runs one dyno: sets up its network and uid, starts its sandbox, and records its state until all processes have ended.
 
-It outlives the supervisor. Its memory is paid once per dyno, so it does without json, logging, subprocess, signal and
-socket.
+Outlives the supervisor. Its memory counts once per dyno: it avoids json, logging, subprocess, signal and socket.
 """
 
 from __future__ import annotations
@@ -36,11 +34,11 @@ FLUSH_SECONDS = 5.0
 DRAIN_SECONDS = 2.0
 SAVE_TRIES = 86_400
 READ_BYTES, READ_WINDOW = 3_200_000, 0.1
-"""So much output is read per window at most; a dyno that prints faster waits."""
+"""Maximum bytes of output read per window of seconds; a faster dyno is paused."""
 
 
 class Shim:
-    """The dyno from the order to its end."""
+    """The dyno from its order to its end."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.order = order
@@ -58,7 +56,7 @@ class Shim:
         self._window, self._read, self._tries = 0.0, 0, 0
 
     def set_up(self) -> None:
-        """Everything that needs root, then the drop. Raises OSError."""
+        """Do everything that needs root, then drop it. Raises OSError."""
         order = self.order
         launch.adopt_layers(order)
         netns.forgo_privileges()
@@ -75,7 +73,7 @@ class Shim:
             netns.become(order["uid"], order["uid"])
         os.chdir(order["folder"])
 
-    # -- life --------------------------------------------------------------------------------------------------------
+    # -- life cycle --------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Write the first state; start at once, or wait for the client."""
@@ -93,7 +91,7 @@ class Shim:
             self.launch()
 
     def launch(self) -> int | None:
-        """Start the process; its standard input, or None when it could not be started."""
+        """Start the process. Returns its standard input, or None if the start failed."""
         order = self.order
         self.journal.say(f"Starting process with command `{order['shown']}`")
         try:
@@ -140,13 +138,13 @@ class Shim:
         return self._done or self._code is not None
 
     def bound(self) -> None:
-        """The port answers."""
+        """Record that the port answers."""
         self.deadlines.bound()
         self.state.change(listening=True)
         self._up()
 
     def count(self, active: int) -> None:
-        """So many connections of the router are open."""
+        """Record the number of open connections of the router."""
         if self._counter:
             self._counter.set(active)
         if self._done and not active:
@@ -160,13 +158,13 @@ class Shim:
         except BlockingIOError:
             return
         except OSError:
-            data = b""  # a terminal says so when its last user has gone
+            data = b""  # a terminal raises it after its last user
         if not data:
             self._output_closed()
             return
         self.heard = monotonic()
         if not self.order["port"] and not data.startswith(b"bwrap: "):
-            self._up()  # it speaks before anybody has looked whether it runs
+            self._up()  # output came before the first poll
         self.output.feed(data)
         self._tell_later()
         if self._session and not self._session.send(data):
@@ -197,7 +195,7 @@ class Shim:
         self.loop.remove(self._pipes.output)
 
     def resume_output(self) -> None:
-        """Read on."""
+        """Read output again."""
         if self._pipes.output >= 0 and not self.loop.watches(self._pipes.output):
             self.loop.add(self._pipes.output, IN, self._output_ready)
 
@@ -212,12 +210,12 @@ class Shim:
     # -- the client of an attached dyno --------------------------------------------------------------------------------
 
     def unattended(self, text: str) -> None:
-        """The first client never came."""
+        """End the dyno, since its first client never came."""
         self.journal.say(text)
         self._end_unborn(text)
 
     def abandoned(self, *, hang_up: bool, signal: int) -> None:
-        """The client has left for good: the dyno is hung up on, or goes on and prints into the log."""
+        """Handle a client that has left for good: hang up the dyno, or continue with output to the log."""
         if self._code is None and self.tree and hang_up:
             self.why = self.why or "signal"
             self.detail = self.detail or "the client went away"
@@ -230,7 +228,7 @@ class Shim:
         self.finish_if_due()
 
     def finish_if_due(self) -> None:
-        """What the end of the process waited for has happened."""
+        """Finish if the last condition after the process's end is met."""
         if self._code is not None and self._pipes.output < 0:
             self._finish()
 
@@ -266,7 +264,7 @@ class Shim:
             self._pending.append(number)
 
     def stop(self) -> None:
-        """SIGTERM now, SIGKILL after the grace."""
+        """Send SIGTERM now, SIGKILL after the grace."""
         assert self.tree
         if self._stopping:
             return
@@ -292,7 +290,7 @@ class Shim:
             self.tree.kill()
 
     def end_by(self, why: str, text: str) -> None:
-        """A deadline or a limit ends the dyno."""
+        """End the dyno for an exceeded deadline or limit."""
         if self.tree and not self.tree.ended and (not self.why or self.why == "signal"):
             self.why, self.detail = why, text
             self.journal.say(text)
@@ -309,7 +307,9 @@ class Shim:
             self.loop.at(DRAIN_SECONDS, self._drained)
 
     def _drained(self) -> None:
-        """Whoever else holds the output open is not waited for; a client that reads slowly, or may come back, is."""
+        """Stop waiting for other processes with the output open, but not for a client that reads slowly or may
+        return.
+        """
         held = self._pipes.output >= 0 and not self.loop.watches(self._pipes.output)
         if self._session and (held or monotonic() - self.heard < DRAIN_SECONDS):
             self.loop.at(DRAIN_SECONDS, self._drained)
@@ -318,13 +318,13 @@ class Shim:
 
     def _finish(self) -> None:
         if self._done or (self._session and self._session.absent):
-            return  # a lost client may come back for the rest of the output, and for the exit code
+            return  # a lost client may return for the remaining output and the exit code
         self.deadlines.close()
         self._quota.close()
         code, reason, detail = self._verdict()
         self._close_ways()
         if self._ran and not self.order["port"]:
-            self._up()  # it was too quick to be seen
+            self._up()  # it ended before the first poll
         self.journal.say(f"Process exited with status {code}")
         lasting = self.order["kind"] in ("web", "worker")
         ending = "complete" if (reason == "signal" or not lasting) and (code == 0 or reason == "signal") else "crashed"
@@ -364,7 +364,7 @@ class Shim:
 
     def _leave_when_flushed(self) -> None:
         if self.way_in and self.way_in.active:
-            return  # the last connection will ask again
+            return  # the last connection calls this again
         self._leave()
 
     def _leave(self) -> None:
@@ -372,17 +372,17 @@ class Shim:
         if self.state.saved or self._tries > SAVE_TRIES:
             self.loop.stop()
         else:
-            self.state.save(sync=True)  # a full disk: the exit state is worth waiting for
+            self.state.save(sync=True)  # a full disk: retry, since the exit state is important
             self.loop.at(1.0, self._leave)
 
 
 def main() -> None:
-    """Read the order from standard input, answer one byte on standard output when the first state is written."""
+    """Read the order from standard input, and write one byte to standard output after the first state is saved."""
     data = b""
     while part := os.read(0, 1 << 20):
         data += part
     if len(data) != 8 + int.from_bytes(data[:8], "big"):
-        os._exit(3)  # the supervisor died half-way: nothing has been started
+        os._exit(3)  # the supervisor died in between: nothing has been started
     shim = Shim(marshal.loads(data[8:]))  # noqa: S302 (from our own supervisor, over a pipe)
     del data, part
     null = os.open("/dev/null", os.O_RDWR)

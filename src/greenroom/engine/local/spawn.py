@@ -1,7 +1,7 @@
-"""Starts shims: a fresh interpreter with an empty environment that gets its order, secrets included, through a pipe.
+"""Starts shims: a new interpreter with an empty environment that gets its order, including secrets, through a pipe.
 
-The state file is written before the order is sent: a supervisor killed in between leaves a dyno that is ``lost``, never
-two.
+The state file is written before the order is sent: if the supervisor is killed in between, the dyno is ``lost``, but
+never started twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ENV = {"MALLOC_ARENA_MAX": "1", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 def shim(dyno_id: str, order: dict[str, Any]) -> None:
-    """Start the shim and wait until it has taken the dyno over. Raises EngineError; then nothing runs."""
+    """Start the shim and wait until it controls the dyno. Raises EngineError; then nothing runs."""
     order_out, order_in = os.pipe()
     ready_out, ready_in = os.pipe()
     try:
@@ -38,7 +38,7 @@ def shim(dyno_id: str, order: dict[str, Any]) -> None:
         who = identity(pid)
         order["state"] |= {"pid": pid, "pid_started": who.started if who else 0, "boot": state_reader.boot_id()}
         state.write(order["folder"], order["state"])
-        _house(pid, order["leave"])  # before the order: later, it could take back a shim that is just starting the dyno
+        _house(pid, order["leave"])  # before the order: a late move could revert a shim that is starting the dyno
         data = marshal.dumps(order)
         with contextlib.suppress(BrokenPipeError), os.fdopen(order_in, "wb", buffering=0, closefd=False) as pipe:
             view = memoryview(len(data).to_bytes(8, "big") + data)
@@ -80,10 +80,9 @@ def _spawn(dyno_id: str, order: dict[str, Any], order_out: int, ready_in: int) -
 
 
 def _house(pid: int, groups: list[str]) -> None:
-    """Put the shim into its control groups while its interpreter boots.
+    """Move the shim into its control groups while its interpreter boots.
 
-    The kernel takes some 10 ms for a first move and is quick for a while afterwards: the dyno's own move then costs
-    nothing.
+    The kernel needs about 10 ms for a first move and is fast for a while afterwards, so the dyno's own move is cheap.
     """
     for path in groups:
         with contextlib.suppress(OSError), open(path, "w") as file:

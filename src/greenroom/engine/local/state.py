@@ -1,6 +1,6 @@
-"""What a shim leaves on disk about its dyno: ``state.json``, replaced whole at each change, and the counter ``active``.
+"""A shim's files about its dyno: ``state.json``, replaced atomically at each change, and the counter ``active``.
 
-It is the truth that survives every process; it holds no secrets. Reading it is the client's business.
+The authoritative state, which survives every process; it contains no secrets. The client reads it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ COUNTER_FORMAT = "<I"
 
 
 def write(folder: str, values: dict[str, object], *, sync: bool = False) -> None:
-    """Replace ``folder``'s state. Raises OSError; then the old one is still there."""
+    """Replace the state in ``folder``. Raises OSError; then the old one is unchanged."""
     draft = os.path.join(folder, FILE + "~")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
     try:
@@ -33,7 +33,7 @@ def write(folder: str, values: dict[str, object], *, sync: bool = False) -> None
 
 
 def encode(values: dict[str, object]) -> bytes:
-    """A flat JSON object of texts, numbers, truths and None."""
+    """Encode a flat JSON object of strings, numbers, booleans and None."""
     words = {True: "true", False: "false", None: "null"}
     parts = []
     for key, value in values.items():
@@ -48,19 +48,19 @@ def encode(values: dict[str, object]) -> bytes:
 
 
 def own_start() -> int:
-    """The calling process's start in clock ticks since the boot: with its number, its name for ever."""
+    """The calling process's start in clock ticks since boot: unique together with its pid."""
     with open("/proc/self/stat", "rb", buffering=0) as file:
         return int(file.read(4096).rpartition(b")")[2].split()[19])
 
 
 def boot_id() -> str:
-    """The number of this boot of the machine: after another, no process of ours can live."""
+    """The id of the machine's current boot: after a reboot, none of our processes is alive."""
     with open("/proc/sys/kernel/random/boot_id", buffering=64) as file:
         return file.read().strip()
 
 
 class State:
-    """The dyno's state as the shim knows it; ``change`` writes it down."""
+    """The dyno's state in the shim; ``change`` saves it."""
 
     def __init__(self, folder: str, values: dict[str, object]) -> None:
         self.folder = folder
@@ -69,12 +69,12 @@ class State:
         self.saved = True
 
     def change(self, *, sync: bool = False, **values: object) -> None:
-        """Set and save. When the disk is full ``saved`` stays False, and the caller tries again by ``save``."""
+        """Set and save. If the disk is full, ``saved`` is False and the caller retries with ``save``."""
         self.values.update(values)
         self.save(sync=sync)
 
     def save(self, *, sync: bool = False) -> None:
-        """Write what has not been written yet."""
+        """Write unsaved changes."""
         try:
             write(self.folder, self.values, sync=sync)
             self.saved = True
@@ -82,7 +82,7 @@ class State:
             self.saved = False
 
     def end(self, *, code: int, reason: str, detail: str, last_words: str = "") -> None:
-        """The last change."""
+        """Save the final state."""
         values = {
             "exit_code": code,
             "reason": reason,
@@ -94,7 +94,7 @@ class State:
 
 
 class Counter:
-    """A number that other processes read from the file without asking; setting it costs no system call."""
+    """A number in a file that other processes read without a request; setting it needs no system call."""
 
     def __init__(self, folder: str) -> None:
         fd = os.open(os.path.join(folder, COUNTER), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE)

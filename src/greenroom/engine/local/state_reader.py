@@ -1,4 +1,4 @@
-"""Reads what shims have left on disk: anybody who may read the run folders can ask, whether or not a supervisor runs.
+"""Reads the shims' files: available to every process with access to the run folders, without a supervisor.
 
 A dyno whose shim has vanished without writing an end is ``lost``.
 """
@@ -25,7 +25,7 @@ def folder(home: str, dyno_id: str) -> str:
 
 
 def raw(home: str, dyno_id: str) -> dict[str, Any] | None:
-    """The state file as it is, or None. Raises PermissionError."""
+    """The raw state file, or None. Raises PermissionError."""
     try:
         with open(os.path.join(folder(home, dyno_id), state.FILE), "rb", buffering=0) as file:
             values = json.loads(file.read(1_000_000))
@@ -35,7 +35,7 @@ def raw(home: str, dyno_id: str) -> dict[str, Any] | None:
 
 
 def shim(values: dict[str, Any]) -> Identity | None:
-    """The dyno's shim, if it lives."""
+    """The dyno's shim, if it is alive."""
     if values.get("boot") != boot_id():
         return None
     who = Identity(int(values.get("pid", 0)), int(values.get("pid_started", 0)))
@@ -43,12 +43,12 @@ def shim(values: dict[str, Any]) -> Identity | None:
 
 
 def describe(home: str, dyno_id: str) -> DynoState | None:
-    """The dyno's state now, or None if there is none of that id. Raises PermissionError."""
+    """The dyno's current state, or None if the id is unknown. Raises PermissionError."""
     values = raw(home, dyno_id)
     if values is None:
         return None
     if values["phase"] != "exited" and shim(values) is None:
-        values = raw(home, dyno_id) or values  # it may have written its end just before it went
+        values = raw(home, dyno_id) or values  # it may have written its end just before its exit
         if values["phase"] != "exited":
             values |= {"phase": "lost", "listening": False, "host_pid": 0}
             values |= {"reason": "lost", "detail": "its shim was killed; nothing of the dyno runs any more"}
@@ -73,7 +73,7 @@ def _active(home: str, dyno_id: str) -> int:
 
 
 def boot_id() -> str:
-    """This boot's id, read once."""
+    """The id of the current boot, read once."""
     if not _boot:
         _boot.append(state.boot_id())
     return _boot[0]

@@ -1,7 +1,7 @@
-"""Stops a dyno's processes with SIGTERM: who gets it at once, who later, and how the sandbox outlives its first command
-meanwhile.
+"""Stops a dyno's processes with SIGTERM: decides which get it at once and which later, and keeps the sandbox alive
+after its first command ends.
 
-It reads the process tree below the sandbox and signals it; the grace period and the log lines belong to the shim.
+Reads the process tree below the sandbox and signals it; the shim handles the grace period and the log lines.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ if TYPE_CHECKING:
 CONT, STOP, TERM = 18, 19, 15
 SHELLS = ("ash", "bash", "busybox", "dash", "ksh", "mksh", "sh", "zsh")
 FILTER_SECONDS = 2.0
-"""How long a filter may take after the end of its input, before it gets SIGTERM too."""
+"""Seconds for a filter to end after its input, before it gets SIGTERM too."""
 
 
 class Stopping:
-    """One SIGTERM for everybody in the dyno, given so that nobody loses the process that answers for it.
+    """One SIGTERM for every process of the dyno, in an order that keeps parents alive until their children have ended.
 
-    * A process that catches SIGTERM, and one without children, gets it at once. Children of one that catches it are its
-      own affair
+    * A process that catches SIGTERM, or has no children, gets it at once. One that catches it manages its own children
       (gunicorn, celery); only a shell's ``trap`` cannot reach them, so they get it too.
-    * A process that would die of it and leave its children gets it when they have ended; a shell is halted until then,
-      so that it
-      starts nothing new.
-    * A filter (standard input is a sibling's pipe) ends with its input; it gets SIGTERM if it does not.
-    * Whoever has lost its parent gets it then.
+    * A process that would die and leave its children gets it when they have ended; a shell is halted until then, so
+      that it starts nothing new.
+    * A filter (its standard input is a sibling's pipe) ends with its input; it gets SIGTERM if it does not.
+    * An orphan gets it when it has lost its parent.
     """
 
     def __init__(self, loop: Loop, outer: int, first: int) -> None:
@@ -42,9 +40,9 @@ class Stopping:
         self._filters: dict[int, set[int]] = {}
 
     def begin(self, grace: float) -> None:
-        """Signal; the sandbox lives until its last process has ended, or somebody kills it.
+        """Signal the processes; the sandbox lives until its last process has ended or is killed.
 
-        bubblewrap's outer process would end the sandbox with the main process: it is halted until the inner one has
+        bubblewrap's outer process would end the sandbox with the main process, so it is halted until the inner one has
         ended.
         """
         _kill(self._outer, STOP)
@@ -96,12 +94,12 @@ class Stopping:
         self._release()
         for reader, writers in list(self._filters.items()):
             if not writers & self._fds.keys():
-                self._filters[reader] = {reader}  # asked for once
+                self._filters[reader] = {reader}  # only once
                 self._loop.at(FILTER_SECONDS, lambda reader=reader: self._end_filter(reader))  # type: ignore[misc]
         self._orphans()
 
     def _release(self) -> None:
-        """Those whose children have ended get the signal; a shell that had started another child is held on."""
+        """Signal the processes whose children have ended; a shell that had started another child stays halted."""
         for pid, children in list(self._held.items()):
             if pid not in self._held or children & self._fds.keys():
                 continue
@@ -124,7 +122,7 @@ class Stopping:
             self._visit(pid)
 
     def _watch(self, pid: int, gone: Callable[[], None]) -> bool:
-        """Call ``gone`` at the process's end; False when it has ended already."""
+        """Call ``gone`` at the process's end; False if it has already ended."""
         try:
             fd = os.pidfd_open(pid)
         except OSError:
@@ -144,18 +142,18 @@ class Stopping:
             try:  # noqa: SIM105 (contextlib is heavy)
                 pidfd_send_signal(fd, number)
             except OSError:
-                pass  # it has ended
+                pass  # it has already ended
 
 
 def _kill(pid: int, number: int) -> None:
     try:  # noqa: SIM105 (contextlib is heavy)
         os.kill(pid, number)
     except OSError:
-        pass  # it has ended
+        pass  # it has already ended
 
 
 def look(pid: int) -> tuple[bool, bool] | None:
-    """Whether the process is a shell, and whether it catches SIGTERM; None for one that has ended."""
+    """Whether the process is a shell, and whether it catches SIGTERM; None if it has ended."""
     status = _read(f"/proc/{pid}/status")
     state = status.partition(b"\nState:\t")[2][:1]
     if not state or state in b"ZX":
@@ -169,7 +167,7 @@ def look(pid: int) -> tuple[bool, bool] | None:
 
 
 def _children(pid: int) -> list[int]:
-    """The living children of all its threads."""
+    """The living children of all threads of the process."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
@@ -179,7 +177,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _pipes(pid: int) -> list[str]:
-    """The pipes that are its standard input, output and errors; empty texts for what is none."""
+    """The pipes of its standard input, output and error; empty texts for other files."""
     return [_pipe(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)]
 
 

@@ -28,7 +28,7 @@ from greenroom.engine.local.operations import Operations
 from greenroom.engine.local.plan import Place
 
 CLIENTS = 64
-"""Connections served at once; more of them wait."""
+"""Maximum concurrent connections; further ones wait."""
 _SO_PEERGROUPS = 59
 _IDLE_SECONDS = 60.0
 
@@ -50,10 +50,10 @@ class Supervisor:
         }
 
     def serve(self, woken: int) -> None:
-        """Accept for ever. ``woken``: becomes readable at each signal.
+        """Accept connections forever. ``woken``: becomes readable at each signal.
 
-        A signal may reach another thread, or this one just before it waits: a plain accept would not see it until
-        somebody connects.
+        A signal may reach another thread, or this one just before it waits: a plain accept would not notice it until
+        the next connection.
         """
         path = self._place.path(protocol.SOCKET)
         listener = unixsock.bind(path, mode=0o600)
@@ -117,7 +117,7 @@ class Supervisor:
             return _failure(
                 "engine_error", f"{error.filename or 'the system'}: {error.strerror}", "run `greenroom doctor`"
             )
-        except Exception as error:  # a bug of ours must not end the service
+        except Exception as error:  # an internal error must not stop the service
             sys.excepthook(type(error), error, error.__traceback__)
             return _failure("engine_error", f"{type(error).__name__} in the supervisor", "see the supervisor's console")
 
@@ -211,7 +211,7 @@ def _leave(*_: object) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until killed. Prints one line when ready; exit status 1 with a sentence when it cannot start."""
+    """Serve until killed. Prints one line when ready; exits with status 1 and an error message if it cannot start."""
     args = _arguments(argv)
     os.umask(0o022)
     try:

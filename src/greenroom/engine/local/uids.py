@@ -1,9 +1,7 @@
-"""Gives each home of this host a range of uids of its own, so that no app of one installation is the same user as an
-app of another.
+"""Assigns each home of this host its own range of uids, so that apps of different installations never share a user.
 
-The ranges stand in one file of the host, changed under a lock; each home remembers its own. A home that was copied gets
-a new range, and
-what its apps own is given to their new uids before anything runs.
+The ranges are in one file of the host, changed under a lock; each home stores its own. A copied home gets a new range,
+and its apps' files are changed to their new uids before anything runs.
 """
 
 from __future__ import annotations
@@ -17,20 +15,20 @@ from greenroom.basics import locking
 
 REGISTRY = "/var/lib/greenroom/uids.json"
 MARK = "uids"
-"""The file of a home that names its first uid."""
+"""The file of a home that contains its first uid."""
 FIRST, SIZE = 200_000, 100_000
-"""Where homes had their uids before there were ranges, and how many numbers a home has; the one below the first is the
+"""The first uid of homes before there were ranges, and the number of uids per home. The uid below the first is the
 platform's.
 """
 OTHERS, STEP, MOST = 1_900_000_000, 200_000, 1_000
-"""Further ranges, in numbers that systemd leaves alone."""
+"""Further ranges, in numbers that systemd does not use."""
 FOLDERS = ("builds", "cache", "envs", "logs", "run", "slugs", "sources")
 
 
 def first_uid(home: str, *, living: bool, registry: str = REGISTRY) -> tuple[int, str]:
-    """The uid of the home's app with number 0, and a problem to tell, if any. As root.
+    """Return the uid of the home's app number 0, and a warning, if any. As root.
 
-    living: whether dynos of the home run: then its uids stay as they are until the next start without any.
+    living: whether dynos of the home run: then its uids stay the same until the next start without dynos.
     """
     had = _mark(home) or (FIRST if os.path.isdir(os.path.join(home, "logs")) else 0)
     try:
@@ -39,8 +37,7 @@ def first_uid(home: str, *, living: bool, registry: str = REGISTRY) -> tuple[int
             if had and mine != had and living:
                 return had, f"this home shares its uids ({had}...) with another one until it starts again without dynos"
             ranges[str(mine)] = (
-                # before the move: no other home gets the range when it is broken off, and the next start goes on with
-                # it
+                # before the move: if it is interrupted, no other home gets the range, and the next start continues it
                 home
             )
         if had and mine != had:
@@ -65,7 +62,7 @@ def _choose(ranges: dict[str, str], home: str, had: int) -> int:
 
 @contextlib.contextmanager
 def _registry(path: str) -> Iterator[dict[str, str]]:
-    """First uid -> home, of homes that are still there; what is changed is written back."""
+    """First uid -> home, for existing homes; changes are written back."""
     with locking.held(path + ".lock"):
         ranges = {first: other for first, other in _read(path).items() if os.path.isdir(other)}
         yield ranges
@@ -106,8 +103,8 @@ def _remember(home: str, first: int) -> None:
 
 
 def move(home: str, before: int, after: int) -> None:
-    """Give what the uids from ``before`` on own in a home to those from ``after`` on. Repeatable; follows no link.
-    Raises OSError.
+    """Change the owner of a home's files from the uids from ``before`` to those from ``after``. Repeatable; follows no
+    link. Raises OSError.
     """
 
     def new(number: int) -> int:
