@@ -73,7 +73,7 @@ BEGIN
     END LOOP;
 END $share$
 """
-"""Grants the restricted roles their missing privileges on the owner's objects, and revokes those on the ledgers.
+"""Grants the restricted roles missing privileges on the owner's objects, and makes the ledgers read-only for them.
 
 Skips tables on which they already have a privilege.
 """
@@ -132,8 +132,9 @@ def let_in(connection: psycopg.Connection, database: str, owner: str) -> None:
 
 
 def share(database: str, owner: str) -> None:
-    """Revoke the ledgers from the restricted roles and grant missing privileges: after runs that may create tables, and
-    regularly.
+    """Make the ledgers read-only and grant the restricted roles missing privileges.
+
+    Called after runs that may create tables, and regularly.
     """
     with platform_server.one_at_a_time(f"roles/{owner}"), _inside(database) as inner:
         _share(inner, owner)
