@@ -182,9 +182,7 @@ def _override(row: Override, holds: bool) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/migrations", "view", returns="migrations")
 def list_migrations(call: Call) -> dict[str, Any]:
-    """List the pending migrations of the held release, else of the live one, and the migrate commands that users
-    ran.
-    """
+    """List pending migrations of the held release, else of the live one, and past migrate commands."""
     held = dynos.held(call.app)
     rollout = held or dynos.live(call.app)
     state = migrations.of_release(rollout.release) if rollout else None

@@ -1,7 +1,7 @@
 """External statuses and check runs, compatible with GitHub's REST API, so that its clients work with Greenroom
 unchanged.
 
-``owner`` is ignored, ``app`` is the app's name. Limits and errors are GitHub's where they are known.
+``owner`` may be any name, ``app`` is the app's name. Limits and errors are GitHub's where they are known.
 """
 
 from __future__ import annotations
@@ -209,9 +209,7 @@ def list_check_run_annotations(call: Call) -> Reply:
     query=(*PAGES, "check_name", "status", "filter"),
 )
 def list_check_runs(call: Call) -> Reply:
-    """List the check runs of a commit: ?check_name, ?status, ?filter=latest
-    all.
-    """
+    """List the check runs of a commit: ?check_name, ?status, ?filter=latest|all."""
     rows = queries.history(call.app, sha=_ref(call), name=call.query("check_name"), limit=10_000)
     if call.query("filter") != "all":
         newest: dict[str, CheckRun] = {}

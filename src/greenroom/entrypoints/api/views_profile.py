@@ -28,7 +28,7 @@ def _change_password(call: Call, current: str) -> Account:
 
 @route("PATCH", "/account", "account:write", takes="account.update", returns="account")
 def update_account(call: Call) -> dict[str, Any]:
-    """Change the name: {name}, or the password: {password, new_password}. Heroku's other fields are ignored."""
+    """Change the name: {name}, or the password: {password, new_password}. The e-mail is fixed."""
     row = _own(call)
     if call.body.get("email") not in (None, row.email):
         raise UserError("An account keeps its e-mail.", hint="greenroom accounts:create makes another one")

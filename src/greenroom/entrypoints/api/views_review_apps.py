@@ -255,7 +255,10 @@ def get_review_app(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/review-apps/{review_app}", "account:write", also="pipelines:write", returns="review-app")
 def destroy_review_app(call: Call) -> dict[str, Any]:
-    """Destroy a review app. Requires permission to destroy the app, or to manage the pipeline."""
+    """Destroy a review app.
+
+    Requires ``settings`` for its app if the caller sees it, else ``pipelines:write`` for the pipeline.
+    """
     row = _by_id(call, "pipelines:read")
     if row.app is not None and visible(call.actor).filter(pk=row.app.pk).exists():
         authorise(call.actor, str(row.app.pk), "settings")
