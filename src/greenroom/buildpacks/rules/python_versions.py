@@ -25,7 +25,7 @@ def dotted(version: Sequence[int]) -> str:
 
 
 def pin(minor: Sequence[int] = PINNED) -> str:
-    """The command that pins a version and keeps the present one."""
+    """The command that pins a version 3.N."""
     return f"echo {dotted(minor[:2])} > .python-version && git add .python-version"
 
 

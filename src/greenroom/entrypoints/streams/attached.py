@@ -1,7 +1,7 @@
 """An attached dyno and its client: bytes both ways, end of input, the exit code's marker, and the ways a session ends.
 
 If the dyno ends first, its output is sent completely, the connection is closed, and the engine is notified that the
-client has received it. If the client leaves first, the engine is notified and sends SIGHUP to the dyno. If the
+client has received it. If the client leaves first, the engine is notified and hangs up on the dyno. If the
 connection breaks or this process dies, the dyno continues and the client can reconnect.
 """
 
