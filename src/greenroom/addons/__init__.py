@@ -1,1 +1,1 @@
-"""Add-ons and their attachments; one folder per kind."""
+"""Add-ons and their attachments; one package for each kind."""

@@ -1,6 +1,4 @@
-"""Makes add-ons of any kind and removes them, attaches them to apps and detaches them, renames them. The config vars
-are the caller's part.
-"""
+"""Creates, removes, attaches, detaches and renames add-ons of any kind. The caller updates the config vars."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from greenroom.engine.contract import Forward
 
 
 def refuse_given(updates: Mapping[str, object]) -> None:
-    """UserError for config vars that whatever is made with these values gets from add-ons of its own."""
+    """UserError for config vars that new apps, review apps and test runs get from their own add-ons."""
     wrong = [one for one in services.given() if updates.get(one.variable) is not None]
     if wrong:
         text, hint = rules.given_already(wrong)
@@ -37,8 +35,8 @@ def refuse_given(updates: Mapping[str, object]) -> None:
 
 
 def alone(app: App) -> AbstractContextManager[None]:
-    """Only one process makes or destroys what belongs to the app. Begin it outside of transactions, and look then what
-    is there.
+    """Lock the creation and removal of the app's resources. Acquire it outside of transactions, and read the rows
+    afterwards.
     """
     return platform_server.one_at_a_time(f"app/{app.pk}")
 
@@ -46,10 +44,10 @@ def alone(app: App) -> AbstractContextManager[None]:
 def provision(
     *, actor: Actor, app: App, home: Path, kind: str, attachment: str = "", given: bool = False
 ) -> tuple[Addon, dict[str, str]]:
-    """An add-on for the app, attached; returns it with the config vars that belong to it; none while it is not ready.
+    """Create an add-on and attach it; returns it with its config vars, which are empty until it is ready.
 
-    The row stands first: when the process dies in between, ``finish`` makes what is missing. given: nobody asked for
-    it, see ``claim``.
+    The row is written first: after a crash, ``finish`` completes it. given: created automatically with the app, see
+    ``claim``.
     """
     name = attachment or registry.kind(kind).service.attachment
     addon = record(actor=actor, app=app, home=home, kind=kind, attachment=name, given=given)
@@ -69,9 +67,9 @@ def record(
     confirmed: bool = False,
     given: bool = False,
 ) -> Addon:
-    """The row of an add-on that is still to be made, in state provisioning, with its first attachment.
+    """The row of a new add-on in state provisioning, with its first attachment.
 
-    ``confirmed``: the attachment may be taken from another add-on; else UserError with id confirmation_required.
+    ``confirmed``: the attachment name may be taken from another add-on; else UserError with id confirmation_required.
     """
     if not lock_apps([app.pk]):
         raise unknown(app.name)
@@ -92,8 +90,10 @@ def record(
 
 @transaction.atomic
 def claim(*, actor: Actor, app: App, kind: str, name: str = "") -> Addon | None:
-    """The add-on that came with a new app, for its owner's first wish to have one (``create --addons
-    heroku-postgresql``). None when there is none, or after code was released: then the owner wants another one.
+    """The add-on that came with a new app, for the owner's first request of one (``create --addons
+    heroku-postgresql``).
+
+    None if there is none, or after the first release with code: the request then means an additional add-on.
     """
     lock_apps([app.pk])
     addon = (
@@ -110,7 +110,7 @@ def claim(*, actor: Actor, app: App, kind: str, name: str = "") -> Addon | None:
 
 @transaction.atomic
 def note(addon: Addon, facts: Mapping[str, object]) -> None:
-    """Add facts to the row's data, whoever adds others at the same time."""
+    """Merge facts into the row's data. Safe for concurrent writers."""
     row = Addon.objects.select_for_update(no_key=True).get(pk=addon.pk)
     row.data |= facts
     row.save(update_fields=["data", "updated_at"])
@@ -118,14 +118,16 @@ def note(addon: Addon, facts: Mapping[str, object]) -> None:
 
 
 def build(*, addon: Addon, home: Path) -> dict[str, str] | None:
-    """Make the add-on as its row says. Repeatable. Returns its values by suffix, or None while it is not ready."""
+    """Provision the add-on as its row specifies. Idempotent. Returns its values by suffix, or None until it is
+    ready.
+    """
     kind = registry.kind(addon.kind)
     kind.provision(addon=addon, home=home)
     return kind.values(addon, home) if kind.finish(addon=addon, home=home) else None
 
 
 def finish(*, addon: Addon, home: Path) -> dict[str, str] | None:
-    """The same, and mark it provisioned; one that is to go stays so."""
+    """Like ``build``, and mark it provisioned, unless it is to be destroyed."""
     values = build(addon=addon, home=home)
     if values is not None:
         Addon.objects.filter(pk=addon.pk, state="provisioning").update(state="provisioned")
@@ -134,12 +136,12 @@ def finish(*, addon: Addon, home: Path) -> dict[str, str] | None:
 
 
 def deprovision(*, addon: Addon, home: Path) -> None:
-    """Remove the add-on with its data. Repeatable. The row is removed by the caller, with the app or alone."""
+    """Remove the add-on with its data. Idempotent. The caller removes the row, alone or with the app."""
     registry.kind(addon.kind).deprovision(addon=addon, home=home)
 
 
 def make_doubles(*, app: App, label: str) -> tuple[dict[str, str], tuple[Forward, ...]]:
-    """Throw-away add-ons for a test run, one for each kind that the app gets or sees: config vars and forwards."""
+    """Temporary add-ons for a test run, one for each kind that the app gets or sees: config vars and forwards."""
     values: dict[str, str] = {}
     forwards: list[Forward] = []
     seen = set(queries.seen_by(app).values_list("kind", flat=True))
@@ -152,15 +154,16 @@ def make_doubles(*, app: App, label: str) -> tuple[dict[str, str], tuple[Forward
 
 
 def drop_doubles(*, label: str) -> None:
-    """Drop what ``make_doubles`` made. Unknown label: nothing."""
+    """Drop the doubles of a label; no effect for an unknown label."""
     for kind in registry.kinds():
         if kind.doubles:
             kind.doubles.drop(label=label)
 
 
 def drop_other_doubles(*, labels: Callable[[], Iterable[str]]) -> list[str]:
-    """Drop the throw-away add-ons that were made for none of the labels; their names. The labels are read last: a new
-    double is in neither list.
+    """Drop the doubles of all other labels; returns their names.
+
+    The labels are read last, so that a double created meanwhile is safe.
     """
     there = [(kind.doubles, kind.doubles.present()) for kind in registry.kinds() if kind.doubles]
     known = list(labels()) if any(found for _, found in there) else []
@@ -168,9 +171,7 @@ def drop_other_doubles(*, labels: Callable[[], Iterable[str]]) -> list[str]:
 
 
 def free_name(*, app: App, service: Service, wanted: str) -> str:
-    """The name of a new attachment, as ``rules.attachment_name`` says. UserError for one that no config var could
-    have.
-    """
+    """The name of a new attachment, see ``rules.attachment_name``. UserError for an invalid config var name."""
     taken = set(Attachment.objects.filter(app=app).values_list("name", flat=True))
     name = rules.attachment_name(service, wanted, taken)
     if not name:
@@ -182,10 +183,10 @@ def free_name(*, app: App, service: Service, wanted: str) -> str:
 
 
 def hold(addon: Addon) -> None:
-    """Lock the add-on's app and all apps that see the add-on, so that it is neither attached nor destroyed meanwhile,
-    and read it anew.
+    """Lock the add-on's app and all apps that see it against attach and destroy, and refresh the add-on from the
+    database.
 
-    NotFoundError when it is gone or going.
+    NotFoundError if it has been destroyed or is to be.
     """
     seen_by = Attachment.objects.filter(addon=addon).values_list("app_id", flat=True)
     lock_found(lambda: {addon.app_id, *seen_by.all()})
@@ -193,8 +194,9 @@ def hold(addon: Addon) -> None:
 
 
 def hold_both(addon: Addon, app: App) -> None:
-    """Lock the add-on's app and one that is to see it. NotFoundError when that app is gone, or the add-on is gone or
-    going.
+    """Lock the add-on's app and an app that will see it.
+
+    NotFoundError if that app has been destroyed, or if the add-on has been destroyed or is to be.
     """
     if app.pk not in {row.pk for row in lock_apps([addon.app_id, app.pk])}:
         raise unknown(app.name)
@@ -210,7 +212,7 @@ def _refuse_gone(addon: Addon) -> None:
 
 @transaction.atomic
 def attach(*, actor: Actor, addon: Addon, app: App, name: str, confirmed: bool = False) -> Attachment:
-    """Let the app see the add-on under that name. A name that leads elsewhere is moved only if ``confirmed`` (id
+    """Attach the add-on to the app under that name. A name in use moves only if ``confirmed`` (id
     confirmation_required).
     """
     hold_both(addon, app)
@@ -228,9 +230,7 @@ def attach(*, actor: Actor, addon: Addon, app: App, name: str, confirmed: bool =
 
 @transaction.atomic
 def detach(*, actor: Actor, attachment: Attachment) -> None:
-    """The app no longer sees the add-on under that name. ConflictError for its last attachment to its own app: destroy
-    it instead.
-    """
+    """Detach the add-on from the app. ConflictError for the last attachment to its own app: destroy it instead."""
     addon, app = attachment.addon, attachment.app
     lock_apps([app.pk])
     if not Attachment.objects.filter(pk=attachment.pk).exists():
@@ -249,7 +249,7 @@ def detach(*, actor: Actor, attachment: Attachment) -> None:
 
 @transaction.atomic
 def rename(*, actor: Actor, addon: Addon, name: str) -> Addon:
-    """Another name for the add-on. UserError when it is none, or taken."""
+    """Rename the add-on. UserError if the name is invalid or taken."""
     if not rules.ADDON_NAME.match(name):
         raise UserError(f"{name[:80]!r} cannot be an add-on's name.", hint="lower-case letters, digits and dashes")
     lock_apps([addon.app_id])
@@ -264,10 +264,9 @@ def rename(*, actor: Actor, addon: Addon, name: str) -> Addon:
 
 @transaction.atomic
 def give_up(*, actor: Actor, addon: Addon) -> list[Attachment]:
-    """Mark the add-on as to be destroyed and take its attachments away; returns what they were. Its data goes with
-    ``deprovision``.
+    """Mark the add-on for destruction and remove its attachments, which are returned. ``deprovision`` removes its data.
 
-    NotFoundError when somebody else has done so.
+    NotFoundError if it is already marked.
     """
     hold(addon)
     attachments = list(Attachment.objects.filter(addon=addon).select_related("app"))
@@ -279,11 +278,11 @@ def give_up(*, actor: Actor, addon: Addon) -> list[Attachment]:
 
 
 def note_provisioned(addon: Addon) -> None:
-    """The add-on is made, and the apps that see it have its config vars."""
+    """Mark the add-on provisioned, after its config vars have been set."""
     Addon.objects.filter(pk=addon.pk, state="provisioning").update(state="provisioned")
     addon.state = "provisioned"
 
 
 def forget(addon: Addon) -> None:
-    """Delete the row of an add-on that was to be destroyed and of which nothing is left."""
+    """Delete the row of a destroyed add-on after the removal of its data."""
     Addon.objects.filter(pk=addon.pk, state="deprovisioning").delete()

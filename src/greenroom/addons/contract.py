@@ -1,7 +1,7 @@
-"""What a kind of add-on is: a resource of its own for an app, which the app reaches by config vars and forwards.
+"""The contract of an add-on kind: a resource for an app, reached through config vars and forwards.
 
-Capabilities that a kind may lack (``doubles``, ``snapshots``, ``schema``) are None then. Rows come before side effects,
-and each side effect is repeatable: the worker calls it again after a crash.
+Optional capabilities (``doubles``, ``snapshots``, ``schema``) are None if a kind lacks them. Rows are written before
+side effects, and each side effect is idempotent: the worker repeats it after a crash.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from greenroom.engine.contract import Forward
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The row of a new add-on. name: unique; data: stored in clear; secret: stored encrypted."""
+    """The row of a new add-on. name: unique; data: stored in plain text; secret: stored encrypted."""
 
     name: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Double:
-    """A throw-away stand-in for one test run. values: by suffix, as of an add-on."""
+    """A temporary add-on for one test run. values: by suffix, as for an add-on."""
 
     name: str
     values: Mapping[str, str]
@@ -43,8 +43,9 @@ class Double:
 
 @dataclass(frozen=True)
 class Copy:
-    """A filled copy for a rehearsal. url: its owner's; app_url: that of the app's own processes; bytes: of the
-    original. dump_seconds, load_seconds: durations of the two halves of the work.
+    """A copy with data for a rehearsal. url: for the owner role; app_url: for the app's role; bytes: of the original.
+
+    dump_seconds, load_seconds: durations of the dump and the load.
     """
 
     name: str
@@ -57,20 +58,21 @@ class Copy:
 
 
 class Doubles(Protocol):
-    """Makes stand-ins for test runs. The same label means the same stand-in."""
+    """Creates doubles for test runs. The same label always means the same double."""
 
     def make(self, *, label: str) -> Double:
-        """An empty one, with new secrets."""
+        """An empty double with new secrets."""
 
     def drop(self, *, label: str) -> None:
-        """Remove it with all that the tests left in it. Unknown label: nothing."""
+        """Remove it with all its data. No effect for an unknown label."""
 
     def present(self) -> set[str]:
-        """The names of those that exist."""
+        """The names of the existing doubles."""
 
     def drop_others(self, *, there: set[str], labels: Iterable[str]) -> list[str]:
-        """Drop those of ``there`` that were made for none of the labels; their names. Ask ``present`` before reading
-        the labels: a double that is made meanwhile is in neither.
+        """Drop the doubles of ``there`` that belong to none of the labels; returns their names.
+
+        Call ``present`` before reading the labels: a double created meanwhile is then safe.
         """
 
 
@@ -88,7 +90,7 @@ class Snapshots(Protocol):
         pinned: bool = False,
         release_version: int | None = None,
     ) -> Snapshot:
-        """Take one now, in this process and outside of a transaction. PlatformError when it fails."""
+        """Take a snapshot now, in this process and outside of a transaction. PlatformError on failure."""
 
     def ask(
         self,
@@ -100,16 +102,16 @@ class Snapshots(Protocol):
         release_version: int | None = None,
         kind: str = "manual",
     ) -> Snapshot:
-        """One that the worker will take. ConflictError while another one waits."""
+        """Request a snapshot from the worker. ConflictError if another request is waiting."""
 
 
 class Restores(Protocol):
-    """Replaces an add-on's data by a snapshot's."""
+    """Replaces an add-on's data with a snapshot."""
 
     def ask(
         self, *, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_version: int | None = None
     ) -> Restore:
-        """A restore that the worker will carry out; without a snapshot, the data is emptied."""
+        """Request a restore from the worker; without a snapshot, the data is emptied."""
 
 
 class Copies(Protocol):
@@ -119,37 +121,37 @@ class Copies(Protocol):
         """The name of the copy of that number."""
 
     def make(self, *, addon: Addon, name: str, folder: Path, deadline: float) -> Copy:
-        """Copy the data as it is now. deadline: seconds for each half of the work; folder: for temporary files."""
+        """Copy the present data. deadline: seconds for the dump and for the load, each; folder: for temporary files."""
 
     def keep_schema(self, *, clone: Copy, target: Path, deadline: float) -> None:
         """Write the copy's present schema to a file."""
 
     def make_bare(self, *, clone: Copy, source: Path, deadline: float) -> str:
-        """A database with a kept schema and no rows; its URL. Goes with the copy."""
+        """A database with a dumped schema and no rows; returns its URL. Dropped with the copy."""
 
     def drop(self, *, name: str) -> None:
-        """Remove the copy; nothing if there is none."""
+        """Remove the copy; no effect if there is none."""
 
     def present(self) -> set[str]:
-        """The names of the copies that exist."""
+        """The names of the existing copies."""
 
 
 class Schema(Protocol):
-    """Of a kind whose schema an app's migrations change."""
+    """For a kind whose schema the app's migrations change."""
 
     copies: Copies
 
     def urls(self, addon: Addon, home: Path) -> list[str]:
-        """All URLs that lead to the live data, whatever the access."""
+        """All URLs of the live data, for every access level."""
 
     def replacing(self, addon: Addon) -> Restore | None:
-        """The restore or reset that has not put the new data in place yet."""
+        """The restore or reset that has not yet switched to the new data."""
 
     def settle(self, addon: Addon) -> None:
-        """Set the rights on what a migration made. PlatformError or psycopg.Error."""
+        """Set the privileges on objects that a migration created. PlatformError or psycopg.Error."""
 
     def look_in(self, addon: Addon, *, seconds: float) -> AbstractContextManager[psycopg.Connection | None]:
-        """A connection that reads as the app does, for at most so long; None when there is nothing to read."""
+        """A connection with the app's read privileges for at most ``seconds``; None if there is nothing to read."""
 
     def restarted_since(self, moment: datetime) -> bool:
         """Whether the server was restarted since, which cut off all work on it."""
@@ -172,7 +174,7 @@ class Loop(Protocol):
     """Called by the worker in a thread of its own."""
 
     def turn(self) -> bool:
-        """One repeatable step; True asks for the next one at once."""
+        """One idempotent step; True requests the next one immediately."""
 
 
 class Kind(Protocol):
@@ -185,37 +187,37 @@ class Kind(Protocol):
     schema: Schema | None
 
     def refuse_if_full(self, owner: Account) -> None:
-        """ConflictError when there is no room for another one of the account's."""
+        """ConflictError if the account has no capacity for another one."""
 
     def draft(self, app: App) -> Draft:
-        """The row of a new one, in the caller's transaction. ConflictError when there is no room."""
+        """The row of a new one, in the caller's transaction. ConflictError if there is no capacity."""
 
     def provision(self, *, addon: Addon, home: Path) -> None:
-        """Make what the row says, or begin to."""
+        """Provision the resource of the row, or start to."""
 
     def finish(self, *, addon: Addon, home: Path) -> bool:
-        """Whether it is ready for use; if not, the worker provisions and asks again."""
+        """Whether it is ready for use; if not, the worker calls ``provision`` and ``finish`` again."""
 
     def deprovision(self, *, addon: Addon, home: Path) -> None:
-        """Remove it with its data; nothing if it was never made. The caller removes the row."""
+        """Remove it with its data; no effect if it does not exist. The caller removes the row."""
 
     def values(self, addon: Addon, home: Path) -> dict[str, str]:
         """The values of an attachment's config vars, by suffix (``{"_URL": ...}``), for the owner's access."""
 
     def words(self, addon: Addon, home: Path, access: str) -> list[tuple[str, str]]:
-        """(the owner's word, that of a lesser access) to exchange in an environment."""
+        """(owner's value, value of the lower access level) to replace in an environment."""
 
     def forwards(self, addons: Sequence[Addon]) -> tuple[Forward, ...]:
-        """The way from a dyno to those add-ons, which its app sees."""
+        """The forwards from a dyno to the add-ons, which its app sees."""
 
     def info(self, addon: Addon) -> dict[str, Any]:
-        """Its size, limits and state, as the API shows them."""
+        """Its size, limits and state, in the API's format."""
 
     def sweeps(self, home: Path) -> Mapping[str, Callable[[], object]]:
-        """The parts of the worker's maintenance by name (limits, leftovers, checks), called every few seconds."""
+        """The worker's maintenance tasks by name (limits, leftovers, checks), called every few seconds."""
 
     def loops(self, home: Path, platform: Platform) -> Mapping[str, Loop]:
-        """Its loops of the worker, by name."""
+        """The worker's loops of this kind, by name."""
 
     def catch_up(self, home: Path) -> None:
-        """Bring the add-ons of earlier versions up to date, when the worker starts."""
+        """Upgrade add-ons of earlier versions, at the start of the worker."""

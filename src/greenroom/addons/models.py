@@ -10,8 +10,8 @@ from greenroom.apps.models import App
 
 
 class Addon(models.Model):
-    """A resource of one kind (``postgres``) made for an app. ``data``: what the kind needs to find it; ``sealed``: its
-    secrets, encrypted.
+    """A resource of one kind (``postgres``) for an app. ``data``: locates the resource; ``sealed``: its encrypted
+    secrets.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -43,13 +43,12 @@ class Attachment(models.Model):
 class Snapshot(models.Model):
     """A dump of an add-on's database at one moment, in ``file`` (relative to home).
 
-    kind: manual, before_migrate, scheduled, before_restore. state: wanted (the worker makes it), running, succeeded,
-    failed, deleting.
-    number is per app and shared with restores, as Heroku's b001 and r002 are. migration_state: rows of
-    django_migrations as [app, name],
-    oldest first; tables: how many there were. size: bytes of the file; database_size: bytes of the database;
-    database_oid and writes: which
-    database it was, and how many rows the server had counted as written to it, so that later writes can be told.
+    kind: manual, before_migrate, scheduled, before_restore. state: wanted (the worker will make it), running,
+    succeeded, failed, deleting.
+    number is per app and shared with restores, like Heroku's b001 and r002. migration_state: rows of django_migrations
+    as [app, name], oldest first; tables: their number. size: bytes of the file; database_size: bytes of the database.
+    database_oid and writes: the OID of the database and its number of written rows at that time, to detect later
+    writes.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -85,12 +84,11 @@ class Snapshot(models.Model):
 
 
 class Restore(models.Model):
-    """That a database is put back to a snapshot, or (kind reset) emptied.
+    """A restore of a database from a snapshot, or (kind reset) to an empty one.
 
-    state, in this order: wanted, loaded (``copy`` is filled), verified, saved (``saved`` is the snapshot of what is
-    replaced), swapping,
-    swapped (the database is the restored one), done (its app knows), or failed. ``kept`` is the replaced database's
-    name, until it is dropped.
+    state, in this order: wanted, loaded (``copy`` is filled), verified, saved (``saved`` is the snapshot of the
+    replaced database), swapping, swapped (the restored database is live), done (the app was notified), or failed.
+    ``kept``: the replaced database's name, until it is dropped.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -127,7 +125,7 @@ class Restore(models.Model):
 
 
 class RestoreStep(models.Model):
-    """When a restore came to a state."""
+    """The time at which a restore entered a state."""
 
     restore = models.ForeignKey(Restore, on_delete=models.CASCADE, related_name="steps")
     state = models.CharField(max_length=10)
@@ -136,7 +134,7 @@ class RestoreStep(models.Model):
 
 
 class Schedule(models.Model):
-    """A snapshot each day at ``hour`` (0..23) in ``timezone``; ``last_day``: the day of the last one there."""
+    """A daily snapshot at ``hour`` (0..23) in ``timezone``; ``last_day``: the local date of the last one."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     addon = models.OneToOneField(Addon, on_delete=models.CASCADE, related_name="schedule")

@@ -1,4 +1,4 @@
-"""Finds add-ons and attachments by the names that people give them, and tells what an app's dynos get from them."""
+"""Finds add-ons and attachments by name, and builds their part of a dyno's environment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _is(field: str, text: str) -> Q:
 
 
 def addons() -> QuerySet[Addon]:
-    """All that are not going, oldest first."""
+    """Add-ons that are not to be destroyed, oldest first."""
     return Addon.objects.exclude(state="deprovisioning").select_related("app").order_by("created_at")
 
 
@@ -41,8 +41,8 @@ def attachments() -> QuerySet[Attachment]:
 
 
 def find_addons(text: str, app: App | None) -> list[Addon]:
-    """The add-ons of that name or id; with an app, also those that it sees under that attachment or config var, else
-    those of that service.
+    """The add-ons of that name or id; with an app, also those with that attachment or config var, else those of that
+    service.
     """
     found = list(addons().filter(_is("name", text)))
     if app and not found:
@@ -54,7 +54,7 @@ def find_addons(text: str, app: App | None) -> list[Addon]:
 
 
 def find_attachments(text: str, app: App | None) -> list[Attachment]:
-    """The attachments of that name, config var, id, or add-on's name; of the app, if one is given."""
+    """The attachments of that name, config var, id, or add-on's name, limited to the app if one is given."""
     rows = attachments().filter(app=app) if app else attachments()
     name = text.upper().removesuffix("_URL") if text.upper() == text else text
     named = list(rows.filter(_is("name", name) | _is("name", text))) or list(rows.filter(Q(addon__name=text)))
@@ -63,18 +63,18 @@ def find_attachments(text: str, app: App | None) -> list[Attachment]:
 
 
 def owned(app: App) -> dict[str, Attachment]:
-    """The config vars that belong to the app's attachments: only attaching and detaching changes them."""
+    """Config vars owned by the app's attachments: only attach and detach change them."""
     rows = attachments().filter(app=app)
     return {f"{row.name}{suffix}": row for row in rows for suffix in service_of(row.addon).variables}
 
 
 def service_of(addon: Addon) -> services.Service:
-    """The service that the add-on comes from."""
+    """The service of the add-on."""
     return registry.kind(addon.kind).service
 
 
 def of_kind(app: App, kind: str) -> Addon | None:
-    """The app's own add-on of the kind that it sees under the default attachment, else its first one, or None."""
+    """The app's own add-on of the kind under the default attachment, else its first one, or None."""
     own = Addon.objects.filter(app=app, kind=kind).exclude(state="deprovisioning").select_related("app")
     first = registry.kind(kind).service.attachment
     return own.filter(attachments__app=app, attachments__name=first).first() or own.order_by("created_at").first()
@@ -93,7 +93,7 @@ def secret_of(addon: Addon, home: Path) -> dict[str, str]:
 
 
 def values_of(app: App, home: Path) -> dict[str, str]:
-    """The right values of the config vars of the app's attachments to add-ons that are ready."""
+    """The current values of the config vars of the app's attachments to ready add-ons."""
     found: dict[str, str] = {}
     for row in Attachment.objects.filter(app=app, addon__state="provisioned").select_related("addon"):
         found |= services.config_vars(row.name, registry.kind(row.addon.kind).values(row.addon, home))
@@ -101,9 +101,9 @@ def values_of(app: App, home: Path) -> dict[str, str]:
 
 
 def environment(env: Mapping[str, str], *, app: App, home: Path, access: str) -> dict[str, str]:
-    """The environment of a dyno of the app with the given access to the add-ons that it sees.
+    """The environment of a dyno of the app, with the given access level to the add-ons that it sees.
 
-    Config vars hold the owner's credentials, under whatever names; they are exchanged wherever they stand.
+    Config vars of any name contain the owner's credentials; every occurrence is replaced.
     """
     if access == OWNER:
         return dict(env)
@@ -112,7 +112,7 @@ def environment(env: Mapping[str, str], *, app: App, home: Path, access: str) ->
 
 
 def forwards(app: App) -> tuple[Forward, ...]:
-    """The ways from the app's dynos to its add-ons."""
+    """The forwards from the app's dynos to its add-ons."""
     seen = list(seen_by(app))
     own = ((kind, [row for row in seen if row.kind == kind.service.kind]) for kind in registry.kinds())
     return tuple(dict.fromkeys(forward for kind, rows in own for forward in kind.forwards(rows)))
@@ -133,7 +133,7 @@ def schema_of(addon: Addon) -> Schema:
 
 
 def snapshots_for(addon: Addon) -> Snapshots:
-    """What takes snapshots of the add-on. ConflictError when its kind keeps none."""
+    """The snapshot capability of the add-on. ConflictError if its kind has none."""
     found = registry.kind(addon.kind).snapshots
     if found is None:
         name = service_of(addon).human_name
@@ -142,7 +142,7 @@ def snapshots_for(addon: Addon) -> Snapshots:
 
 
 def restores_for(addon: Addon) -> Restores:
-    """What restores the add-on. ConflictError when its kind cannot be restored."""
+    """The restore capability of the add-on. ConflictError if its kind has none."""
     found = registry.kind(addon.kind).restores
     if found is None:
         raise ConflictError(
@@ -152,6 +152,6 @@ def restores_for(addon: Addon) -> Restores:
 
 
 def replacing(app: App) -> Restore | None:
-    """The restore or reset of the app's database that has not put the new data in place yet."""
+    """The restore or reset of the app's database that has not yet switched to the new data."""
     addon = database_of(app)
     return schema_of(addon).replacing(addon) if addon else None

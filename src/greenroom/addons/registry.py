@@ -1,4 +1,4 @@
-"""The kinds of add-ons: each folder of ``greenroom.addons`` with a module ``kind``, which holds ``KIND``."""
+"""The kinds of add-ons: each package of ``greenroom.addons`` with a module ``kind`` that defines ``KIND``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def kinds() -> tuple[Kind, ...]:
 
 
 def kind(name: str) -> Kind:
-    """The kind of ``Addon.kind``. PlatformError when its folder is gone."""
+    """The kind of ``Addon.kind``. PlatformError if its package is missing."""
     if name not in folders():
         raise PlatformError(f"This Greenroom has no add-ons of kind {name[:40]!r}.", hint="greenroom doctor")
     return _load(name)

@@ -1,1 +1,1 @@
-"""Migrations of tenants: what is pending, and the runs that humans start."""
+"""Migrations of the users' apps: pending migrations, and the migrate commands that users run."""

@@ -1,4 +1,4 @@
-"""What the database has not that the code has, and the runs that humans started."""
+"""Pending migrations of a release, rehearsals, and the migrate commands that users ran."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from greenroom.releases.models import Release
 
 
 class MigrationState(models.Model):
-    """The radar's answer for one release. status: unknown (to be probed), ok, error ("database down" is never
-    "pending"), none (no framework).
+    """The probe's answer for one release.
 
-    pending and missing: lists of ``app.name``; missing = applied in the database, not in the code.
-    lacking: ``table.column`` that the code needs and the database has not. conflicts: {app: names without a common
+    status: unknown (to be probed), ok, error (a database that is down is an error, never "pending"), none (no
+    framework).
+    pending, missing: lists of ``app.name``; missing = applied in the database, absent from the code.
+    lacking: ``table.column`` that the code needs and the database lacks. conflicts: {app: names without a common
     successor}.
-    unmade: changes of the models that no migration holds, in words. plan: {name, operations, reversible, atomic,
-    statements} of each pending
-    one; rows: {table: rows} of the tables that the plan alters.
+    unmade: descriptions of model changes without a migration. plan: {name, operations, reversible, atomic, statements}
+    of each pending migration; rows: {table: rows} of the tables that the plan alters.
     about: {vendor, debug, insecure_key, wsgi, page} of the settings and the health path, see ``probe.Answer``.
     framework: name of a framework.
     """
@@ -49,9 +49,9 @@ class MigrationState(models.Model):
 class Rehearsal(models.Model):
     """One trial of a release's pending migrations on a copy of the app's database.
 
-    state: wanted, running, done, failed (nothing was learnt: failure says why). colour: green, amber, red.
-    seconds: of the migrations together. step: what is being done now.
-    previous: the release whose code is tried on the new schema. clone: the copy's name, on record before it is made.
+    state: wanted, running, done, failed (no result; failure has the reason). colour: green, amber, red.
+    seconds: total of the migrations. step: the current step.
+    previous: the release whose code is tried on the new schema. clone: the copy's name, stored before its creation.
     document: {plan, migrations, cells, reverse, seconds, bytes, limits}, as the reference page of rehearsals describes
     it.
     """
@@ -80,12 +80,12 @@ class Rehearsal(models.Model):
 
 
 class MigrationRun(models.Model):
-    """A migrate command that a human started, with what was pending before and after.
+    """A migrate command that a user ran, with the pending migrations before and after.
 
-    snapshot: the pinned one that was taken before. rehearsal: of the same plan, if there was one.
-    exit_code is None while it runs, finished_at until the radar has been asked again.
-    actual: what was seen of it while it ran, {migrations: [{name, seconds, locks}], seen: seconds}. health: how the
-    live release answered afterwards.
+    snapshot: the pinned snapshot taken before. rehearsal: of the same plan, or None.
+    exit_code is None during the run; finished_at is None until the new probe has answered.
+    actual: measurements during the run, {migrations: [{name, seconds, locks}], seen: seconds}. health: response of the
+    live release afterwards.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

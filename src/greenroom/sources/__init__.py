@@ -1,3 +1,1 @@
-"""The repository elsewhere that is an app's source of truth: fetched, hinted at by webhooks, told what becomes of its
-commits.
-"""
+"""The external repository that an app follows: fetches, webhooks, and status reports on its commits."""

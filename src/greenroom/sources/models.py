@@ -1,4 +1,4 @@
-"""An app's source, the calls of its webhook, and what its forge is told."""
+"""An app's source, the calls of its webhook, and the reports to its forge."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from greenroom.deliveries.models import Delivery
 
 
 class Source(models.Model):
-    """The repository elsewhere that an app follows; one per app. ``key``, ``token``, ``secret`` and ``previous`` stand
-    here sealed.
+    """The external repository that an app follows; at most one per app.
 
-    kind: name of a forge. key: a private deploy key, public_key its other half; username goes with the token
-    over https.
-    known_hosts: the host's keys for ssh, given or learned at the first contact. api: root of the forge's API, empty
-    when it has none.
-    hook: the unguessable part of its webhook's path; previous: the secret before, valid until previous_until. interval:
-    seconds between
-    looks, 0 for never. wanted_at: when a look was asked for last; next_at: when to look at the latest.
-    state: new, synced, failing, refused, rewritten; problem and hint say why. seen: the branch's commit there; taken:
-    the last one that was
-    taken here; accepted: a commit that somebody accepted although the branch loses others by it (accepted_by).
+    ``key``, ``token``, ``secret`` and ``previous`` are encrypted. kind: name of a forge. key: a private deploy key,
+    public_key its public half; username: for the token over https. known_hosts: the host's ssh keys, given or learned
+    at the first connection. api: root of the forge's API, empty if it has none.
+    hook: the secret part of its webhook's path; previous: the previous secret, valid until previous_until. interval:
+    seconds between fetches, 0 for never. wanted_at: last request of a fetch; next_at: latest time of the next fetch.
+    state: new, synced, failing, refused, rewritten; problem and hint explain it. seen: the branch's commit there;
+    taken: the last commit delivered here; accepted: a commit that a user (accepted_by) accepted although the branch
+    drops others.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -60,9 +57,7 @@ class Source(models.Model):
 
 
 class HookCall(models.Model):
-    """A call of the webhook whose signature held, by the forge's own id of it; kept for 35 days. said: what it was
-    answered.
-    """
+    """A signed webhook call, by the forge's delivery id; kept for 35 days. said: the response to it."""
 
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="calls")
     delivery = models.CharField(max_length=100)
@@ -75,11 +70,11 @@ class HookCall(models.Model):
 
 
 class Report(models.Model):
-    """What the forge is told of a delivery: a commit status or the state of a deployment. The row stands before the
+    """A report to the forge about a delivery: a commit status or a deployment state. The row is written before the
     request.
 
     kind: status, deployment; context: the status's name or the deployment's environment; state: rules.STATES.
-    status: pending, sent, failed, dropped (a newer one took its place). remote: the forge's id of the deployment.
+    status: pending, sent, failed, dropped (replaced by a newer one). remote: the forge's id of the deployment.
     """
 
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="reports")

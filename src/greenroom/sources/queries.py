@@ -1,4 +1,4 @@
-"""Reads sources: of an app, of a webhook's path, those that are due."""
+"""Reads sources: by app, by webhook path, and the due ones."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def of_app(app: App) -> Source:
 
 
 def of_hook(name: str) -> Source | None:
-    """The source whose webhook has this path, or None."""
+    """The source of a webhook path, or None."""
     return Source.objects.select_related("app").filter(hook=name).first() if HOOK.match(name) else None
 
 
 def due(now: datetime) -> QuerySet[Source]:
-    """Sources that are to be looked at by now, the longest waiting first."""
+    """Sources that are due, longest wait first."""
     return Source.objects.filter(next_at__lte=now).order_by("next_at")
 
 
@@ -51,7 +51,7 @@ def reports(source: Source, limit: int = 10) -> list[Report]:
 
 
 def push_refusals(app: App, updates: list[Update]) -> list[Refusal]:
-    """Why a push may not move the protected branch of an app that follows a source; empty where there is none."""
+    """Refusals of pushes to the protected branch of an app that follows a source; empty if there are none."""
     if not any(is_protected(update.ref, app.protected_branch) for update in updates):
         return []
     source = Source.objects.filter(app=app).first()
@@ -66,12 +66,12 @@ def push_refusals(app: App, updates: list[Update]) -> list[Refusal]:
 
 
 def that_report() -> list[Source]:
-    """Sources whose forge has an API and whose token may tell it something."""
+    """Sources whose forge has an API and whose token can be used for reports."""
     rows = Source.objects.exclude(api="").exclude(token=b"").filter(kind__in=forges.with_api())
     return list(rows.select_related("app"))
 
 
 def deployment_number(report: Report) -> str:
-    """The forge's number of the deployment of the report's delivery; empty while there is none."""
+    """The forge's deployment id of the report's delivery; empty until it exists."""
     rows = Report.objects.filter(source=report.source, delivery=report.delivery, kind="deployment")
     return rows.exclude(remote="").values_list("remote", flat=True).first() or ""

@@ -1,1 +1,1 @@
-"""Webhooks of apps: what happened, told to a URL, signed and retried."""
+"""Webhooks of apps: signed event notifications to a URL, with retries."""

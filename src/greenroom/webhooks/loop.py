@@ -1,6 +1,6 @@
-"""The loop of webhooks: what happened becomes events, events become deliveries, and deliveries that are due are sent.
+"""The webhook loop: turns changes into events and deliveries, and sends due deliveries.
 
-After a kill a delivery is sent again with the same id, by which receivers recognise it.
+After a crash a delivery is sent again with the same id, so that receivers can detect the repetition.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ HANDS = 4
 
 
 class Loop:
-    """Called by the worker every second. ``allowed``: networks beside the public ones that may be told."""
+    """Called by the worker every second. ``allowed``: networks besides the public ones that may be contacted."""
 
     def __init__(self, home: Path, allowed: Sequence[outgoing.Network] = (), hands: int = HANDS) -> None:
         self.home, self.allowed, self.hands = home, allowed, hands
         self.guard = Guard(log)
 
     def turn(self) -> bool:
-        """Whether there is more to do at once."""
+        """Whether more work is due immediately."""
         events.read_audit()
         for app in App.objects.filter(webhooks__isnull=False).distinct():
             look = partial(events.look_at, app=app)
@@ -68,7 +68,7 @@ class Loop:
         deliveries.conclude(row=row, outcome=Outcome(error="internal"))
 
     def send(self, row: WebhookDelivery) -> None:
-        """One attempt of a claimed delivery, and how it ended."""
+        """Make one attempt of a claimed delivery and store its result."""
         secret, authorization = opened(row.webhook, self.home)
         message = Message(body=_body(row), secret=secret, authorization=authorization)
         channel = channels.of(row.webhook.url)

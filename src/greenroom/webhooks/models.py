@@ -10,7 +10,7 @@ from greenroom.apps.models import App
 
 
 class Webhook(models.Model):
-    """A URL that is told of an app's events. ``secret`` and ``authorization`` stand here sealed.
+    """A URL that receives an app's events. ``secret`` and ``authorization`` are encrypted.
 
     include: kinds of rules.INCLUDES; level: notify (one attempt) or sync (attempts until one succeeds).
     """
@@ -27,15 +27,13 @@ class Webhook(models.Model):
 
 
 class Cursor(models.Model):
-    """How far the audit log has been read: the id of the last row."""
+    """The id of the last processed row of the audit log."""
 
     position = models.BigIntegerField(default=0)
 
 
 class Seen(models.Model):
-    """That an app's thing was seen in a state; ``key`` is KIND/ID/STATE. What is seen for the first time is an
-    event.
-    """
+    """A recorded state of an object of an app; ``key`` is KIND/ID/STATE. A new state causes an event."""
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=120)
@@ -46,7 +44,7 @@ class Seen(models.Model):
 
 
 class Event(models.Model):
-    """What happened to an app, as its webhooks are told; never changed."""
+    """An event of an app in the form that its webhooks receive; never changed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="webhook_events")
@@ -56,11 +54,10 @@ class Event(models.Model):
 
 
 class WebhookDelivery(models.Model):
-    """One event for one webhook, as Heroku names it. The row stands before the first request.
+    """One event for one webhook, with Heroku's name. The row is written before the first request.
 
-    status: pending, retrying, succeeded, failed. next_attempt_at: when it is due; while a request is under way, when it
-    would be asked again
-    if this process died. attempt: id of the last attempt; code and error say how it ended.
+    status: pending, retrying, succeeded, failed. next_attempt_at: when it is due; during a request, when it is retried
+    if this process dies. attempt: id of the last attempt; code and error: its result.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -77,6 +74,6 @@ class WebhookDelivery(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        db_table = "webhooks_telling"  # the name of the table is older than the name of the class
+        db_table = "webhooks_telling"  # the table name is older than the class name
         constraints = [models.UniqueConstraint(fields=["webhook", "event"], name="one_telling_per_event")]
         indexes = [models.Index(fields=["status", "next_attempt_at"], name="tellings_due")]

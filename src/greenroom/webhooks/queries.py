@@ -1,6 +1,4 @@
-"""Reads webhooks, and the things of an app whose states are events: releases, builds, dynos and what the radar knows of
-migrations.
-"""
+"""Reads webhooks, and the objects of an app whose states cause events: releases, builds, dynos and migration states."""
 
 from __future__ import annotations
 
@@ -21,12 +19,12 @@ from greenroom.releases.models import Release
 from greenroom.webhooks.models import Event, Webhook, WebhookDelivery
 
 NEWEST = 200
-"""How many of each kind are looked at: an older thing's change of state is no event."""
+"""Number of objects of each kind that are read: state changes of older ones cause no event."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One release, build or dyno in its present state, as a receiver is told of it."""
+    """One release, build or dyno in its present state, in the form that receivers get."""
 
     include: str
     id: str
@@ -64,7 +62,7 @@ def things(app: App) -> list[Thing]:
 
 
 def _migrations(row: MigrationState, app: App) -> Thing:
-    """What the radar knows of a release; whatever changes in it is a new state."""
+    """The migration state of a release; each change is a new state."""
     known = {
         "status": row.status,
         "pending": row.pending,

@@ -1,4 +1,4 @@
-"""What a webhook may ask for, which audit row is which event, when a delivery is tried again, and its signature."""
+"""Valid subscriptions, the mapping of audit rows to events, retry intervals, and signatures."""
 
 from __future__ import annotations
 
@@ -37,13 +37,11 @@ AUDITED: dict[str, tuple[str, str]] = {
     "access.add": ("api:collaborator", "create"),
     "access.remove": ("api:collaborator", "destroy"),
 }
-"""action of an audit row -> (kind of event, what happened). Releases, builds and dynos are seen by their states."""
+"""action of an audit row -> (kind of event, event action). Releases, builds and dynos have events for their states."""
 
 
 def normal_includes(wanted: list[str]) -> list[str]:
-    """Heroku's spellings as one, sorted, each once: ``api:dyno`` and ``release`` are understood too. ValueError names
-    what there is.
-    """
+    """Normalised kinds, sorted and distinct: accepts ``api:dyno`` and ``release``. ValueError lists the valid kinds."""
     found = set()
     for text in wanted:
         short = text.strip().removeprefix("api:")
@@ -57,24 +55,22 @@ def normal_includes(wanted: list[str]) -> list[str]:
 
 
 def text_problem(name: str, value: str, limit: int) -> str:
-    """Why the text cannot stand in a header; empty if it can."""
+    """The reason why the text is not a valid header value; empty if it is."""
     if 0 < len(value) <= limit and value.isascii() and value.isprintable():
         return ""
     return f"{name} must have 1 to {limit} printable ASCII characters"
 
 
 def pause(*, level: str, attempts: int) -> int | None:
-    """Seconds until the next attempt after ``attempts`` failed ones: doubled each time, an hour at most. None: it is
-    given up.
-    """
+    """Seconds until the next attempt after ``attempts`` failures: doubled each time, an hour at most. None: give up."""
     return None if level == "notify" else BACKOFF.pause(attempts)
 
 
 def succeeded(code: int) -> bool:
-    """Whether the receiver took it: 2xx. A redirect is not followed and counts as a failure."""
+    """Whether the receiver accepted it: 2xx. Redirects are not followed and count as failures."""
     return 200 <= code < 300
 
 
 def signature(secret: str, body: bytes) -> str:
-    """The header Heroku-Webhook-Hmac-SHA256: base64 of the HMAC over the body as sent."""
+    """The header Heroku-Webhook-Hmac-SHA256: base64 of the HMAC over the sent body."""
     return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()

@@ -1,4 +1,4 @@
-"""Connections to the platform's own PostgreSQL server, and the locks that it holds for a process until that ends."""
+"""Connections to the platform's own PostgreSQL server, and session-level locks, which end with their process."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NAMES = 7_402
 
 
 def server() -> dict[str, Any]:
-    """``host`` and ``port`` of the server as the control plane reaches it."""
+    """``host`` and ``port`` of the server, for the control plane."""
     own = settings.DATABASES["default"]
     return {"host": own["HOST"], "port": own["PORT"] or 5432}
 
 
 @contextmanager
 def connect(database: str = "", *, user: str = "", password: str = "") -> Iterator[psycopg.Connection]:
-    """An autocommit connection to the platform's database or to another, as the platform's role or another.
+    """An autocommit connection to the platform's database as the platform's role, or to another one or as another role.
 
-    No session takes a name from a tenant's schema, see SAFE. PlatformError when the server does not answer.
+    No session resolves names in a tenant's schema, see SAFE. PlatformError if the server does not respond.
     """
     own = settings.DATABASES["default"]
     options = {key: value for key, value in own["OPTIONS"].items() if key != "pool"}
@@ -48,14 +48,16 @@ def connect(database: str = "", *, user: str = "", password: str = "") -> Iterat
 
 @contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
-    """Wait until no other process holds the lock called ``name``. The server releases it when its holder dies."""
+    """Wait for the exclusive lock ``name``. The server releases it if its holder dies."""
     with connect() as connection, alone(connection, name):
         yield
 
 
 @contextmanager
 def alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
-    """The same, on an open connection: the server finishes a statement even after its client was killed."""
+    """Like ``one_at_a_time``, on an open connection: the server finishes a statement even after its client was
+    killed.
+    """
     connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [NAMES, name])
     try:
         yield
@@ -65,8 +67,8 @@ def alone(connection: psycopg.Connection, name: str) -> Iterator[None]:
 
 @contextmanager
 def claim(key: uuid.UUID) -> Iterator[bool]:
-    """Whether this process alone has the work called ``key``. Released at the end, or by the server when the process
-    dies.
+    """Try to claim the work ``key`` for this process; yields whether it succeeded. Released at the end or on process
+    death.
     """
     number = int.from_bytes(key.bytes[:8], "big", signed=True)
     with connect() as connection:

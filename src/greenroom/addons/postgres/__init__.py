@@ -1,1 +1,1 @@
-"""PostgreSQL databases of apps: made, attached, dropped."""
+"""PostgreSQL databases of apps."""

@@ -37,7 +37,7 @@ class PostgresSchema:
         return queries.replacing(addon)
 
     def settle(self, addon: Addon) -> None:
-        """The new tables are the app's to use, the record of migrations is not its to write."""
+        """Grant the app access to new tables, and read-only access to the migration table."""
         roles.share(str(addon.data["database"]), str(addon.data["role"]))
 
     @contextmanager
@@ -56,7 +56,7 @@ class PostgresSchema:
 
 
 class Postgres:
-    """A database of its own on the platform's server, with three roles."""
+    """A database on the platform's server, with three roles."""
 
     service = rules.SERVICE
     doubles: Doubles | None = throwaways
@@ -86,7 +86,7 @@ class Postgres:
         return queries.words_of(addon, home, access)
 
     def forwards(self, addons: Sequence[Addon]) -> tuple[Forward, ...]:
-        """Also without an add-on: an app may have the URL of another app's database in a config var of its own."""
+        """Also without an add-on: an app may have the URL of another app's database in a config var."""
         return (queries.forward(),)
 
     def info(self, addon: Addon) -> dict[str, Any]:

@@ -1,6 +1,4 @@
-"""The databases' loop of the worker: snapshots and restores that were asked for or are due, in threads of their own
-since they take long. Also the checks of roles, one database after the other.
-"""
+"""The worker's database loop: requested and due snapshots and restores, each in a thread, and checks of the roles."""
 
 from __future__ import annotations
 

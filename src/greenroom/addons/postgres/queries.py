@@ -1,4 +1,4 @@
-"""Reads about the databases of apps: where they are, how large, and how a dyno reaches them."""
+"""Reads the databases of apps: locations, sizes, and the connections from dynos."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from greenroom.engine.contract import Forward
 
 @dataclass(frozen=True)
 class Loss:
-    """What a restore would take away. writes: rows written since, as the server counts them; None when it cannot tell.
+    """The data that a restore would discard. writes: rows written since, by the server's counters; None if unknown.
 
-    migrations: ``app.name`` of those applied since; tables: how many there are now.
+    migrations: ``app.name`` of those applied since; tables: their present number.
     """
 
     seconds: float
@@ -40,33 +40,31 @@ class Loss:
 
 @dataclass(frozen=True)
 class Url:
-    """A database URL and the password in it."""
+    """A database URL and its password."""
 
     text: str
     password: str
 
 
 def port() -> int:
-    """The server's TCP port; inside dynos it is reached on 127.0.0.1 under the same one."""
+    """The server's TCP port; dynos reach it on 127.0.0.1 with the same number."""
     if settings.INSTALLATION["postgres"] == "embedded":
         return int(settings.INSTALLATION["pg_port"])
     return int(settings.DATABASES["default"]["PORT"] or 5432)
 
 
 def server() -> str:
-    """``host:port`` under which apps reach the server: a dyno has no network but what is forwarded to it."""
+    """``host:port`` of the server for apps: a dyno's network consists of its forwards only."""
     return f"127.0.0.1:{port()}"
 
 
 def host_url(role: str, password: str, database: str) -> str:
-    """``postgres://role:password@host:port/database`` for the server that holds the apps' databases."""
+    """``postgres://role:password@host:port/database`` for the server of the apps' databases."""
     return f"postgres://{role}:{password}@{server()}/{database}"
 
 
 def forward() -> Forward:
-    """How a dyno reaches the server: 127.0.0.1:port inside leads to the embedded server's socket, or to the external
-    one's address.
-    """
+    """The forward from 127.0.0.1:port in a dyno to the embedded server's socket or the external server's address."""
     if settings.INSTALLATION["postgres"] == "embedded":
         return Forward(port=port(), socket=f"run/postgres/.s.PGSQL.{port()}")
     name = settings.DATABASES["default"]["HOST"] or "127.0.0.1"
@@ -74,36 +72,36 @@ def forward() -> Forward:
 
 
 def url_of(addon: Addon, home: Path, kind: str = OWNER) -> Url:
-    """The URL of an add-on's database for one of its roles, the password decrypted."""
+    """The URL of an add-on's database for one of its roles, with the decrypted password."""
     word = roles.password(secret_of(addon, home)["password"], kind)
     return Url(text=host_url(roles.name(addon.data["role"], kind), word, addon.data["database"]), password=word)
 
 
 def words_of(addon: Addon, home: Path, kind: str) -> list[tuple[str, str]]:
-    """(word of the owner, that of a lesser role): the secret and the name."""
+    """(owner's value, restricted role's value): the password and the name."""
     owner, secret = addon.data["role"], url_of(addon, home).password
     return [(secret, roles.password(secret, kind)), (owner, roles.name(owner, kind))]
 
 
 def connections_of(addon: Addon) -> int:
-    """The connections that the app's roles may have to the database together."""
+    """The maximum number of connections of the app's roles to the database together."""
     return int(addon.data.get("connections", host.CONNECTION_LIMIT))
 
 
 def roles_of(addon: Addon) -> list[str]:
-    """The roles with which the app logs in."""
+    """The app's login roles."""
     return [roles.name(addon.data["role"], kind) for kind in roles.ALL]
 
 
 def given_out(owner_id: uuid.UUID | None = None) -> int:
-    """The connections of all databases, or of those of an account's apps, with the platform's own."""
+    """The reserved connections of all databases, or of an account's, including the platform's own."""
     rows = Addon.objects.filter(kind="postgres", **({"app__owner_id": owner_id} if owner_id else {}))
     limit = Coalesce(Cast(KeyTextTransform("connections", "data"), IntegerField()), host.CONNECTION_LIMIT)
     return rows.aggregate(all=Sum(limit + rules.OWN))["all"] or 0
 
 
 def replacing(addon: Addon) -> Restore | None:
-    """The restore or reset of the database that has not put the new one in place yet."""
+    """The restore or reset of the database that has not yet switched to the new one."""
     return Restore.objects.filter(addon=addon, finished_at=None).exclude(state="swapped").first()
 
 
@@ -135,13 +133,13 @@ def info(addon: Addon) -> dict[str, Any]:
 
 
 def snapshots_of(app: App) -> QuerySet[Snapshot]:
-    """All snapshots of the app's databases that are not being removed, newest first."""
+    """Snapshots of the app's databases except those in deletion, newest first."""
     rows = Snapshot.objects.filter(addon__app=app).exclude(state="deleting").select_related("addon__app")
     return rows.order_by("-number")
 
 
 def snapshot(app: App, name: str) -> Snapshot:
-    """The snapshot called ``b001`` or ``1``, or of that id. NotFoundError when there is none."""
+    """The snapshot with the name ``b001`` or ``1``, or that id. NotFoundError if there is none."""
     found = _named(snapshots_of(app), name, name.lstrip("ab"))
     if found is None:
         raise NotFoundError(
@@ -163,7 +161,7 @@ def restores_of(app: App) -> QuerySet[Restore]:
 
 
 def restore(app: App, name: str) -> Restore:
-    """The restore called ``r002``, or of that id. NotFoundError when there is none."""
+    """The restore with the name ``r002``, or that id. NotFoundError if there is none."""
     found = _named(restores_of(app), name, name.removeprefix("r"))
     if found is None:
         raise NotFoundError(f"Couldn't find restore {name[:40]}.", resource="restore")
@@ -171,7 +169,7 @@ def restore(app: App, name: str) -> Restore:
 
 
 def loss(row: Snapshot) -> Loss | None:
-    """What putting the database back to the snapshot would take away; None while the database does not answer."""
+    """The data that a restore of the snapshot would discard; None if the database does not respond."""
     database, role = row.addon.data["database"], row.addon.data["role"]
     try:
         found = dumps.contents(database=database, role=role)

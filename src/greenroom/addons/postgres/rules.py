@@ -1,5 +1,5 @@
-"""The service; which snapshots may go and when a scheduled one is due; how many connections and bytes a database has;
-and the meaning of the server's refusals. Pure.
+"""Rules of the database service: snapshot retention and schedules, connection limits and quotas, and the explanation of
+server errors. Pure.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from greenroom.addons.rules.services import LOOKED_AT, Diagnosis, Plan, Refusal,
 
 TABLES = ("django_migrations", "alembic_version")
 LEDGERS = (*TABLES, "django_migrations_id_seq")
-"""What only the owner writes: the records of what was migrated."""
+"""Tables that only the owner writes: the records of applied migrations."""
 
 THROWAWAY = r"^t[0-9a-f]{20}$"
-"""Names of the roles of test runs: of all roles of tenants, these alone may create databases, under any name that is
-free.
-"""
+"""Names of the roles of test runs, the only tenant roles that may create databases, under any free name."""
 
 KEEP = {"manual": 20, "scheduled": 7, "before_migrate": 5, "before_restore": 5}
-"""How many finished snapshots of each kind a database keeps, newest first. Pinned ones are kept besides."""
+"""Number of finished snapshots of each kind kept for a database, newest first. Pinned ones are kept in addition."""
 FAILED_DAYS = 7
 KINDS = tuple(KEEP)
 ZONES = {
@@ -39,29 +37,27 @@ ZONES = {
     "CET": "Europe/Paris",
     "CEST": "Europe/Paris",
 }
-"""Short names of time zones that Heroku's CLI accepts."""
+"""Time zone abbreviations that Heroku's CLI accepts."""
 
 MOST, LEAST = 20, 5
-"""Connections of an app to its database: as on Heroku's Essential plans, and the fewest with which a Django app
-runs.
-"""
+"""Maximum connections of an app to its database, as on Heroku's Essential plans, and the minimum for a Django app."""
 OWN = 5
-"""Connections into each database besides, for the platform's own work in it: dumps, the radar, the page of the
-database.
-"""
+"""Additional connections to each database for the platform's own tasks: dumps, migration probes, the database page."""
 PLATFORM = 60
-"""Connections of the server that no app can take: the pools of web and worker, and their single connections."""
+"""Connections of the server reserved for the platform: the pools of web and worker, and their single connections."""
 WORK = 100
-"""Connections of the server for databases of test runs and rehearsals."""
+"""Connections of the server reserved for databases of test runs and rehearsals."""
 STEP = 10
-"""What is left is given out a tenth at a time, so that late databases get fewer connections before any is refused."""
+"""A new database gets one tenth of the remaining connections, so that late databases get fewer before any is
+refused.
+"""
 HARD = 2
-"""So many times the quota, an app's roles may not log in at all."""
+"""At this multiple of the quota, an app's roles may not log in."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A snapshot as retention sees it. used: an open restore needs it."""
+    """A snapshot, for retention. used: an open restore needs it."""
 
     key: str
     kind: str
@@ -72,9 +68,7 @@ class Held:
 
 
 def expired(rows: list[Held], now: datetime) -> list[str]:
-    """Keys of the snapshots that may be removed: beyond KEEP of their kind, or failed a week ago. Never a pinned or a
-    used one.
-    """
+    """Keys of removable snapshots: beyond KEEP of their kind, or failed a week ago. Never a pinned or a used one."""
     gone = []
     seen = dict.fromkeys(KEEP, 0)
     for row in sorted(rows, key=lambda row: row.at, reverse=True):
@@ -90,7 +84,7 @@ def expired(rows: list[Held], now: datetime) -> list[str]:
 
 
 def zone(name: str) -> ZoneInfo | None:
-    """The time zone of that name or Heroku abbreviation; None when there is none."""
+    """The time zone of that name or Heroku abbreviation; None if there is none."""
     try:
         return ZoneInfo(ZONES.get(name.upper(), name))
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -98,7 +92,7 @@ def zone(name: str) -> ZoneInfo | None:
 
 
 def due(*, hour: int, timezone: str, last_day: date | None, now: datetime) -> date | None:
-    """The day there for which a snapshot should be made now; None when it is made, or its hour has not come."""
+    """The local date for which a snapshot is due now; None if it exists, or its hour has not come."""
     place = zone(timezone)
     there = now.astimezone(place) if place else now
     day = there.date()
@@ -106,24 +100,24 @@ def due(*, hour: int, timezone: str, last_day: date | None, now: datetime) -> da
 
 
 def room(*, most: int, reserved: int) -> int:
-    """Connections of a server that are for the databases of apps. most: those that are no superuser's; reserved: by
-    reserved_connections.
+    """Connections of a server for the databases of apps.
 
-    A small server, which an operator brought along, keeps a quarter for the platform and a tenth for test runs.
+    most: the limit for roles that are not superusers; reserved: by reserved_connections. A small external server keeps
+    a quarter for the platform and a tenth for test runs.
     """
     return most - max(reserved, min(PLATFORM, most // 4)) - min(WORK, most // 10)
 
 
 def share(left: int) -> int:
-    """The connections of a new database where ``left`` are not given out yet; 0 when there are too few."""
+    """The connections of a new database if ``left`` remain; 0 if that is not enough."""
     return max(LEAST, min(MOST, left // STEP - OWN)) if left >= LEAST + OWN else 0
 
 
 def over(size: int, quota: int, before: str) -> str:
-    """Where a database of ``size`` bytes stands to its quota: '', 'full' (read-only) or 'closed' (no sessions). 0: no
-    quota.
+    """The quota state of a database of ``size`` bytes: '', 'full' (read-only) or 'closed' (no sessions). Quota 0:
+    unlimited.
 
-    It is lifted at 95 % of what set it, so that a database at the edge does not change with each row.
+    A state ends at 95 % of its threshold, so that it does not flip with each row.
     """
     if not quota:
         return ""
@@ -141,20 +135,18 @@ REFUSED = re.compile(
     r" \"?(?:django_migrations|alembic_version)\w*\"?"
     r"|to create extension \"[^\"\n]{1,80}\")"
 )
-"""What PostgreSQL says to who may not change the schema or the record of migrations."""
+"""PostgreSQL's errors for a role that may not change the schema or the record of migrations."""
 BUILD_REFUSED = re.compile(REFUSED.pattern + r"|permission denied for (?:table|sequence|view) [\w.\"-]+")
 
 
 def refused(output: str, *, build: bool = False) -> str:
-    """The database's last refusal of a schema change in a program's output; empty when there is none. build: of any
-    change.
-    """
+    """The last refused schema change in a program's output; empty if there is none. build: any refused change."""
     found = [match.group() for match in (BUILD_REFUSED if build else REFUSED).finditer(output[-LOOKED_AT:])]
     return found[-1] if found else ""
 
 
 def refusal(words: str, app: str, *, build: bool = False) -> tuple[str, str]:
-    """(what the refusal means, what to do) for people."""
+    """(meaning, remedy) of a refusal, for users."""
     migrate = f"greenroom run -a {app} python manage.py migrate"
     if build:
         return (
@@ -181,9 +173,7 @@ NO_EXTENSION = re.compile(r"extension \"([\w-]{1,63})\" is not available")
 
 
 def remedy(output: str) -> str:
-    """The way out when a program's output says that the server lacks what the app asks for: TLS, or an extension. Empty
-    when it does not.
-    """
+    """The remedy if a program's output reports a missing server feature: TLS or an extension. Else empty."""
     text = output[-LOOKED_AT:]
     if NO_TLS.search(text):
         return (

@@ -1,6 +1,4 @@
-"""Names of attachments: which are allowed, and the default ones. Also the texts for unknown services and for config
-vars that belong to attachments.
-"""
+"""Valid and default names of attachments, and the messages for unknown services and attachment-owned config vars."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ WORDS = {
 
 
 def instead(wanted: str, there: Sequence[Service]) -> str:
-    """The hint for an unknown service: one of those that are there, or another substitute."""
+    """The hint for an unknown service: an available one, or another substitute."""
     name = wanted.lower()
     known = next((one for one in there if any(word in name for word in one.words)), None)
     if known:
@@ -87,8 +85,10 @@ COLOURS = (
 
 
 def attachment_name(service: Service, wanted: str, taken: set[str]) -> str:
-    """The name to use: ``wanted`` in capitals, without ``_URL``; the service's own for the first; else one with a
-    colour as Heroku has it. '' when ``wanted`` cannot be a name.
+    """The attachment name: ``wanted`` in upper case, without ``_URL``; by default the service's, then one with a colour
+    like Heroku's.
+
+    '' if ``wanted`` is invalid.
     """
     name = wanted.upper().replace("-", "_").removesuffix("_URL")
     if wanted:
@@ -104,8 +104,9 @@ def attachment_name(service: Service, wanted: str, taken: set[str]) -> str:
 
 
 def overwriting(keys: list[str], *, name: str, addon: str, service: Service, app: str) -> tuple[str, str]:
-    """(text, hint) of the refusal to set or remove config vars that attachments own. name, addon, service: of the first
-    key's attachment.
+    """(text, hint) of the refusal to set or remove config vars that attachments own.
+
+    name, addon, service: of the first key's attachment.
     """
     text = f"Cannot overwrite attachment values {', '.join(keys)}: {name} is attached to {addon}."
     promote = f"{service.promote} OTHER -a {app}, or " if service.promote else ""

@@ -1,4 +1,4 @@
-"""How far a dyno's access to the app's add-ons goes. Pure."""
+"""Access levels of dynos to the app's add-ons. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 OWNER, APP, BUILD = "owner", "app", "build"
-"""Levels of access: everything, schema changes included; reading and writing data; reading only. A kind that has fewer
-levels treats them alike.
+"""Access levels: owner (everything, schema changes included), app (read and write data), build (read only).
+
+A kind with fewer levels treats them alike.
 """
 ANY = "any"
-"""``[policy] schema_changes``: the app's own processes are the owner."""
+"""``[policy] schema_changes``: the app's own processes get owner access."""
 
 
 def role_for(kind: str, policy: Mapping[str, Any], *, migrates: bool = False) -> str:
-    """The access of a dyno of that kind. ``run`` is what a person started.
+    """The access level of a dyno of that kind. ``run``: started by a user.
 
-    migrates: of a release command, whether it is known to migrate; ``[policy] migrate_in_release`` is about these
-    alone.
+    migrates: whether a release command is known to migrate; ``[policy] migrate_in_release`` applies to these only.
     """
     if kind == "run":
         return OWNER
@@ -29,7 +29,7 @@ def role_for(kind: str, policy: Mapping[str, Any], *, migrates: bool = False) ->
 
 
 def swapped(env: Mapping[str, str], words: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The environment with each first word replaced by its second, wherever in a value it stands by itself."""
+    """The environment with each first value replaced by its second wherever it occurs as a separate token."""
     found = dict(env)
     for old, new in words:
         pattern = re.compile(rf"(?<![0-9A-Za-z_]){re.escape(old)}(?![0-9A-Za-z_])")

@@ -1,4 +1,4 @@
-"""Explains a program's output: whether an add-on refused or lacked something. Asks the services of all kinds. Pure."""
+"""Explains add-on errors in a program's output, with the diagnoses of all kinds. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from greenroom.addons.rules.services import Diagnosis, Refusal, services
 
 
 def refusal(output: str, app: str = "", *, build: bool = False) -> Refusal | None:
-    """The last refusal of a schema change in the output, or of any change to a build; None when there is none."""
+    """The last refused schema change in the output, or any refused change for a build; None if there is none."""
     return next((found for one in _all() if (found := one.refusal(output, app, build))), None)
 
 
 def remedy(output: str) -> str:
-    """The remedy for something that an add-on lacks according to the output; else empty."""
+    """The remedy for a missing add-on feature that the output reports; else empty."""
     return next((found for one in _all() if (found := one.remedy(output))), "")
 
 

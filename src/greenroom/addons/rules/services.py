@@ -1,6 +1,6 @@
-"""The services that add-ons come from, as Heroku's catalogue has them, each declared by its kind's ``rules.py``. Pure.
+"""The services of add-ons, as in Heroku's catalogue, each declared by its kind's ``rules.py``. Pure.
 
-A kind is a folder of ``greenroom.addons`` with a module ``kind``; the folder's name is the kind's name.
+A kind is a package of ``greenroom.addons`` with a module ``kind``; the package's name is the kind's name.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from importlib.util import find_spec
 import greenroom.addons
 
 LOOKED_AT = 200_000
-"""So many characters at the end of an output are searched."""
+"""Number of characters searched at the end of an output."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """words: the server's own; message: their meaning; hint: the remedy."""
+    """words: the server's message; message: its meaning; hint: the remedy."""
 
     words: str
     message: str
@@ -29,10 +29,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A kind's explanations of a program's output.
+    """A kind's diagnoses of a program's output.
 
-    refusal: (output, app's name, whether it is a build's) -> the last refusal of a change, or None.
-    remedy: output -> the remedy for something that the server lacks, or ''.
+    refusal: (output, app's name, whether it is a build's) -> the last refused change, or None.
+    remedy: output -> the remedy for a missing server feature, or ''.
     """
 
     refusal: Callable[[str, str, bool], Refusal | None]
@@ -41,7 +41,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A plan of a service. id: a UUID that never changes; name: without that of the service."""
+    """A plan of a service. id: a permanent UUID; name: without the service's name."""
 
     id: str
     name: str
@@ -51,16 +51,17 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A kind of add-on as people and Heroku's clients see it.
+    """A kind of add-on as users and Heroku clients see it.
 
-    kind: the folder's name. id: a UUID that never changes. name: Heroku's slug; aliases: other names of it. words:
-    parts of other services' names for which this one is a substitute.
-    noun: ``database``. promote: the command that makes another one the app's first. plans: the first is the default.
-    attachment: the name of an app's first attachment; further: how names of further ones begin.
-    variables: suffixes of an attachment's config vars, the main one first. nowhere: their values for commands that need
-    the config vars and no server.
-    given: each new app, review app and test run gets one. size_command: the command that shows the limits.
-    diagnosis: None when the kind's errors need no explanation.
+    kind: the package's name. id: a permanent UUID. name: Heroku's slug; aliases: other names of it. words: parts of
+    other services' names for which this one is a substitute.
+    noun: ``database``. promote: the command that makes another add-on the app's primary one. plans: the first is the
+    default.
+    attachment: the name of an app's first attachment; further: the prefix of later ones. variables: suffixes of an
+    attachment's config vars, the main one first. nowhere: their values for commands that need the config vars but no
+    server.
+    given: each new app, review app and test run gets one. size_command: the command that shows the limits. diagnosis:
+    None if the kind's errors need no explanation.
     """
 
     kind: str
@@ -118,7 +119,7 @@ def named(text: str) -> Service | None:
 
 
 def given() -> tuple[Service, ...]:
-    """The services of which each new app gets an add-on."""
+    """The services that each new app gets an add-on of."""
     return tuple(one for one in services() if one.given)
 
 
@@ -134,7 +135,7 @@ def nowhere() -> dict[str, str]:
 
 
 def plan_problem(service: Service, wanted: str) -> str:
-    """Why there is no such ``service:plan``; empty if there is one, or if no plan is named."""
+    """The error for an unknown ``service:plan``; empty if it exists or no plan is named."""
     named, _, plan = wanted.partition(":")
     plans = [one.name for one in service.plans]
     if not plan or plan in plans:
@@ -143,7 +144,7 @@ def plan_problem(service: Service, wanted: str) -> str:
 
 
 def remedies(app: str, own: Mapping[str, str]) -> dict[str, str]:
-    """The command that brings back each main config var of a given service. own: the app's add-on for each service's
+    """The command that restores each main config var of a given service. own: the app's add-on for each service's
     kind.
     """
     return {

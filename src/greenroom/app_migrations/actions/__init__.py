@@ -1,5 +1,5 @@
-"""The radar's questions and answers, and the record of each migrate command that a human ran. Nothing here ever
-migrates.
+"""Starts migration probes, stores their answers, and records each migrate command that a user ran. Runs no
+migration.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from greenroom.releases.models import Release
 log = logging.getLogger(__name__)
 PROBE_SECONDS = 120.0
 ENDING_SECONDS = 2.0
-"""How long a dyno may take from the last word that its human reads to its end."""
+"""Maximum seconds between the last output that a user reads and the end of the dyno."""
 
 
 @transaction.atomic
 def watch(*, release: Release) -> MigrationState | None:
-    """Ask what is pending for a release; None when its code has no migrations. A second call asks nothing new.
+    """Request a probe of the pending migrations of a release; None if its code has no migrations. Idempotent.
 
-    Cheap first: with the migration files, the lock and the config vars of the live release, whose database lacks
-    nothing, its answer is taken over.
+    Copies the answer of the live release, without a probe, if migration files, lock and config vars are equal and the
+    database lacks nothing.
     """
     framework = queries.framework(release)
     if release.slug is None or not framework:
@@ -60,20 +60,20 @@ def watch(*, release: Release) -> MigrationState | None:
 
 @transaction.atomic
 def ask_again(*, release: Release) -> None:
-    """Ask anew: somebody ran a command that may have changed the answer."""
+    """Request a new probe after a command that may have changed the answer."""
     MigrationState.objects.filter(release=release).update(status="unknown", probe="", updated_at=clock.now())
 
 
 @transaction.atomic
 def ask_if_migrated(*, release: Release) -> None:
-    """Ask anew when a human has migrated in another release of the same code since the answer."""
+    """Request a new probe if a user has migrated in another release of the same code since the answer."""
     row = queries.of_release(release)
     if row is not None and row.probed_at is not None and queries.migrated_code_since(release, row.probed_at):
         ask_again(release=release)
 
 
 def advance_probe(*, state: MigrationState, engine: Engine, home: Path) -> None:
-    """One step of an open question: start its dyno, or read the answer of an ended one. Never waits."""
+    """Advance a pending probe by one step: start its dyno, or read the answer of an ended one. Never blocks."""
     if not state.probe:
         _start_probe(state, engine, home)
         return
@@ -86,7 +86,7 @@ def advance_probe(*, state: MigrationState, engine: Engine, home: Path) -> None:
 
 
 def _start_probe(state: MigrationState, engine: Engine, home: Path) -> None:
-    """The row names the dyno before it is started; a dyno of that name is never started twice."""
+    """Store the dyno's name before its start, so that no dyno of that name is started twice."""
     if not state.probe:
         state.probes += 1
         state.probe = f"probe-{state.release_id.hex[:16]}-{state.probes}"
@@ -130,11 +130,9 @@ def _read(state: MigrationState, seen: DynoState, engine: Engine) -> None:
 
 
 def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> None:
-    """ConflictError when the command migrates while another migration of the app runs, or while its database is being
-    replaced.
+    """ConflictError if the command migrates while another migration runs or the database is being replaced.
 
-    With an engine, it is asked whether the other one has just ended: its human has read so, the rows learn it at the
-    next turn.
+    With an engine, it is queried for an end of the other migration that the rows do not show yet.
     """
     if not rules.is_migrate(command):
         return
@@ -154,7 +152,9 @@ def refuse_clash(*, app: App, command: str, engine: Engine | None = None) -> Non
 
 
 def migrating(*, app: App, engine: Engine | None = None) -> MigrationRun | None:
-    """The human's migrate that goes on now, if any. With an engine, one that ends within ENDING_SECONDS has ended."""
+    """The user's migrate command in progress, or None. With an engine, one that ends within ENDING_SECONDS counts as
+    ended.
+    """
     running = queries.open_runs().filter(app=app, exit_code=None).first()
     if running is None or not (running.dyno.state == "ended" or (engine and _has_ended(running.dyno, engine))):
         return running
@@ -163,7 +163,7 @@ def migrating(*, app: App, engine: Engine | None = None) -> MigrationRun | None:
 
 
 def _has_ended(dyno: Dyno, engine: Engine) -> bool:
-    """Whether it ends within ENDING_SECONDS; then its row says so."""
+    """Whether the dyno ends within ENDING_SECONDS; if so, its row is updated."""
     deadline = time.monotonic() + ENDING_SECONDS
     while True:
         seen = engine.describe(dyno.engine_id)
@@ -177,11 +177,10 @@ def _has_ended(dyno: Dyno, engine: Engine) -> bool:
 
 
 def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: bool = True) -> Snapshot | None:
-    """Take a pinned snapshot before a migrate that may change something; None for any other command, or where no
-    database of ours is.
+    """Take a pinned snapshot before a migrate command that may change the database.
 
-    Takes as long as a dump does. PlatformError when it fails: then nothing is migrated. ``wanted``: False when the
-    human goes without.
+    None for any other command, without a Greenroom database, or if ``wanted`` is False. Blocks for the duration of the
+    dump. PlatformError if the dump fails; the caller must not migrate then.
     """
     addon = addons.database_of(release.app)
     snapshots = registry.kind(addon.kind).snapshots if addon else None
@@ -216,10 +215,10 @@ def secure(*, actor: Actor, release: Release, command: str, home: Path, wanted: 
 def begin_run(
     *, actor: Actor, dyno: Dyno, snapshot: Snapshot | None = None, overruled: bool = False
 ) -> MigrationRun | None:
-    """Record a one-off dyno that migrates, before it starts; None for any other command. ConflictError when another one
-    has just begun.
+    """Record a one-off dyno that migrates, before its start; None for any other command.
 
-    overruled: a human insisted although the rehearsal was red, which the audit log keeps.
+    overruled: the user forced the command after a red rehearsal; recorded in the audit log. ConflictError if another
+    migrate command has just begun.
     """
     if not rules.is_migrate(dyno.command):
         return None
@@ -246,8 +245,8 @@ def begin_run(
 
 @transaction.atomic
 def close_run(*, run: MigrationRun) -> None:
-    """When the dyno has ended: keep its exit code, and ask the radar what is pending now; when that is known, close the
-    run.
+    """After the end of the dyno: store its exit code and request a new probe; close the run when the answer is
+    there.
     """
     dyno = run.dyno
     if dyno.state != "ended":
@@ -265,8 +264,8 @@ def close_run(*, run: MigrationRun) -> None:
 
 
 def _settle(run: MigrationRun) -> None:
-    """The tables that the run made are the app's to use, the record of migrations is not its to write. Trouble is left
-    for the next check.
+    """Grant the app the tables that the run created, and read-only access to the migration table. Errors are retried at
+    the next check.
     """
     addon = addons.database_of(run.app)
     try:
@@ -277,12 +276,10 @@ def _settle(run: MigrationRun) -> None:
 
 
 def note_actual(*, run: uuid.UUID, migrations: list[dict[str, Any]]) -> None:
-    """Keep what was seen of a migrate while it ran; what is known of the first migrations stays when the rest is never
-    seen.
-    """
+    """Store the measurements of a migrate command during its run. Partial measurements are kept."""
     MigrationRun.objects.filter(pk=run).update(actual={"migrations": migrations[:500]})
 
 
 def note_health(*, run: MigrationRun, text: str) -> None:
-    """How the live release answered after the migrate."""
+    """Store the health of the live release after the migrate command."""
     MigrationRun.objects.filter(pk=run.pk, health="").update(health=text[:200])

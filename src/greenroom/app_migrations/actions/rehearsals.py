@@ -1,6 +1,4 @@
-"""Asks for rehearsals and carries them out: the row first, then the copy; killed anywhere, the next turn begins the
-rehearsal again.
-"""
+"""Requests rehearsals and runs them. The row is written before the copy; an interrupted rehearsal restarts."""
 
 from __future__ import annotations
 
@@ -43,16 +41,16 @@ ATTEMPTS = 3
 AWAY = "waits until the supervisor answers"
 COPY_SECONDS = 300.0
 RED = "rehearsal_red"
-"""The id of the error that a word overcomes: --force, or the app's name."""
+"""Error id that a confirmation overrides: --force, or the app's name."""
 KEPT = 50
-"""So many reports of an app are kept."""
+"""Number of reports kept for each app."""
 
 
 @transaction.atomic
 def ask(*, actor: Actor, release: Release) -> Rehearsal:
-    """A rehearsal that the worker will carry out. One that waits or runs for the same release already is returned.
+    """Request a rehearsal, which the worker runs. Returns the existing one if it waits or runs for the same release.
 
-    ConflictError when nothing is pending, it is not known what is, or the app has no database of the platform's.
+    ConflictError if no migration is pending, the pending migrations are unknown, or the app has no Greenroom database.
     """
     app = lock_app(release.app_id)
     where = f"greenroom migrations -a {app.name}"
@@ -92,8 +90,8 @@ def ask(*, actor: Actor, release: Release) -> Rehearsal:
 
 
 def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
-    """Ask for one by the platform itself, in a delivery with pending migrations: once for what is pending, unless the
-    app does not want it.
+    """Request a rehearsal for a delivery with pending migrations, once for each plan; None if the app has disabled
+    it.
     """
     if mode(release) == OFF or before(release) is None:
         return None
@@ -102,13 +100,14 @@ def offer(*, actor: Actor, release: Release) -> Rehearsal | None:
         return None
     try:
         return ask(actor=actor, release=release)
-    except ConflictError:  # nothing to rehearse, or nowhere
+    except ConflictError:  # no pending migrations, or no database
         return None
 
 
 def advance(*, rehearsal: Rehearsal, engine: Engine, home: Path) -> bool:
-    """Carry out a rehearsal, to done or failed. False when somebody carries out one of the app already, or this one is
-    over: nothing was done.
+    """Run a rehearsal until it is done or failed.
+
+    False, without any effect, if another process runs one of the app or if this one is over.
     """
     with claim(rehearsal.app_id) as quiet, claim(rehearsal.pk) as mine:
         if not (quiet and mine):
@@ -140,7 +139,7 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
     except EngineAwayError:
         waits = AWAY
     except (psycopg.Error, DatabaseError):
-        raise  # the server is away or was disturbed: an interruption like a kill, after which the row begins again
+        raise  # server unavailable or restarted: an interruption like a kill; the rehearsal restarts
     except Exception as error:
         if schema.restarted_since(began):
             raise
@@ -154,7 +153,7 @@ def _carry_out(row: Rehearsal, engine: Engine, home: Path) -> None:
         except EngineAwayError:
             outcome, waits = {}, AWAY
     if outcome:
-        return _end(row, **outcome)  # nothing is left of it when its row says that it is over
+        return _end(row, **outcome)  # its copy and dynos are removed before its row says that it is over
     Rehearsal.objects.filter(pk=row.pk).update(
         state="wanted", step=waits, attempts=row.attempts - 1, updated_at=clock.now()
     )
@@ -165,7 +164,7 @@ def _note(row: Rehearsal, step: str) -> None:
 
 
 def _learnt(report: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a rehearsal that has gone through."""
+    """The columns of a completed rehearsal."""
     measured = _measured(report)
     colour = "red" if report["status"] == "failed" else rules.colour(measured, report["cells"])
     return {"colour": colour, "seconds": round(sum(one.seconds for one in measured), 3), "document": report}
@@ -182,9 +181,10 @@ def _end(row: Rehearsal, **facts: object) -> None:
 
 
 def _show(row: Rehearsal) -> None:
-    """The result as a check run of the commit; nothing of an empty database, or when another system has the name.
+    """Report the result as a check run of the commit. Skipped for an empty database.
 
-    Neutral, since a human decides; where the check is required a red one is a failure and any other a success.
+    Neutral, because a user decides. If the check is required: failure for red, else success. A name that another system
+    owns is only logged.
     """
     if row.state != "done" or row.release.slug is None or row.document.get("tables") == 0:
         return
@@ -205,9 +205,7 @@ def _show(row: Rehearsal) -> None:
 
 
 def due() -> list[Rehearsal]:
-    """Rehearsals to carry out, the one that is next first: the oldest of each app whose database nobody migrates or
-    replaces now.
-    """
+    """Rehearsals to run, next first: the oldest of each app whose database is not being migrated or replaced."""
     first: dict[Any, Rehearsal] = {}
     for row in unfinished():
         if row.app_id not in first or (row.state == "running" and first[row.app_id].state != "running"):
@@ -216,12 +214,11 @@ def due() -> list[Rehearsal]:
 
 
 def let_copy_finish(*, app: App, waiting: Callable[[], object] = lambda: None, seconds: float = COPY_SECONDS) -> None:
-    """Wait until no rehearsal copies the app's database: its dump holds a lock on each table, on which a migration
-    would give up.
+    """Wait until no rehearsal copies the app's database. A dump locks each table, and a migration would time out.
 
-    A copy that was interrupted is not waited for. Call it after the row of the migrate is there. Goes on when the time
-    is over.
-    waiting: called now and then while it waits.
+    Does not wait for an interrupted copy, nor longer than ``seconds``. Call it after writing the row of the migrate
+    command.
+    waiting: called regularly during the wait.
     """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -236,16 +233,15 @@ def let_copy_finish(*, app: App, waiting: Callable[[], object] = lambda: None, s
 
 
 def unfinished() -> list[Rehearsal]:
-    """Rehearsals to carry out, oldest first."""
+    """Unfinished rehearsals, oldest first."""
     return list(Rehearsal.objects.filter(state__in=("wanted", "running")).select_related("app").order_by("created_at"))
 
 
 def sweep(*, engine: Engine) -> int:
-    """Drop the copies and the dynos of rehearsals that are over, left by killed processes. Repeatable; how many there
-    were.
+    """Drop copies and dynos that killed processes left behind for ended rehearsals; returns their number. Idempotent.
 
-    A row is there before its copy and its dynos, so these are looked up first: a rehearsal that begins meanwhile loses
-    nothing.
+    Copies and dynos are listed before the rows are read. A row exists before its copy and dynos, so a rehearsal that
+    starts meanwhile is safe.
     """
     makers = [kind.schema.copies for kind in registry.kinds() if kind.schema]
     copies = [(maker, maker.present()) for maker in makers]
@@ -263,8 +259,8 @@ def sweep(*, engine: Engine) -> int:
 
 
 def refuse_red(*, app: App, release: Release, command: str, forced: bool) -> bool:
-    """ConflictError when the command migrates and its rehearsal was red, unless the human insists; whether they
-    overruled a red one.
+    """ConflictError if the command migrates, its rehearsal was red and it is not forced. True if a red one is
+    overridden.
     """
     found = rehearsal_of(release) if is_migrate(command) else None
     if found is None or found.colour != "red":
@@ -298,7 +294,7 @@ def summary(row: Rehearsal) -> str:
 
 
 def table(row: Rehearsal) -> str:
-    """The report in full, for a terminal."""
+    """The full report, for a terminal."""
     return rehearsal_text.table(
         _measured(row.document), row.document.get("reverse") or {}, row.document.get("cells") or {}
     )

@@ -1,4 +1,4 @@
-"""Asks for a confirmation of a rollback across migrations, and records that it was asked."""
+"""Requires confirmation of a rollback across migrations, and records the request."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from greenroom.basics.errors import ConflictError
 from greenroom.releases.models import Release
 
 ASKED = "rollback_across_migrations"
-"""The id of the error that the app's name overcomes, unless the app's policy is to refuse."""
+"""Error id that the app's name overrides, unless the app's policy is to refuse."""
 AGAIN = timedelta(minutes=5)
-"""The same command once more within this time is a yes: the Heroku CLI knows no other way."""
+"""Repeating the command within this time confirms it: the Heroku CLI has no option for it."""
 
 
 def agree(
     *, actor: Actor, old: Release, live: Release | None, confirmed: bool, forced: bool, mute: bool = False
 ) -> str:
-    """What is told beside a rollback to ``old``; empty when it crosses no migration. mute: the client has no option to
-    confirm with.
+    """The warnings for a rollback to ``old``; empty if it crosses no migration. mute: the client has no option to
+    confirm.
 
-    ConflictError when the app's policy (greenroom.toml of the live release) wants it confirmed, or refuses it. That it
-    was asked stands in the audit log.
+    ConflictError if the app's policy (greenroom.toml of the live release) requires a confirmation or refuses. The
+    request is recorded in the audit log.
     """
     since = applied_since(old)
     said = told(old, since)
@@ -52,7 +52,7 @@ def agree(
 
 
 def _asked_before(actor: Actor, old: Release) -> bool:
-    """Whether this person was asked about this very rollback a moment ago."""
+    """Whether this user has recently been asked to confirm this rollback."""
     rows = AuditEntry.objects.filter(
         app_id=old.app_id, actor=actor.email, action=f"rollback.{rules.ASK}", at__gt=clock.now() - AGAIN
     )

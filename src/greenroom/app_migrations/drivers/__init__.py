@@ -1,1 +1,1 @@
-"""Talks to the outside: files, processes, engines and networks. Nothing here decides."""
+"""Talks to files, processes, engines and networks. Contains no decisions."""

@@ -1,6 +1,6 @@
-"""The migration probe: a script of the app's framework that a dyno of a release runs, and what its answer means.
+"""The migration probe: a script of the app's framework, run in a dyno of a release, and the parser of its answer.
 
-It is handed to the slug's own Python on standard input, so that nothing has to be installed or mounted for it.
+The slug's own Python reads it from standard input, so that nothing has to be installed or mounted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STATUSES = ("ok", "error", "none")
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeParts:
-    """What a DynoSpec needs to run the probe or another script, beside the release's own mounts, environment and
+    """The fields of a DynoSpec for the probe or another script, besides the release's mounts, environment and
     forwards.
     """
 
@@ -34,18 +34,16 @@ class ProbeParts:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the probe found.
+    """The probe's answer.
 
-    status: ``ok``; ``error`` (nothing is known, also when the database is down); ``none`` (no framework with
-    migrations).
-    pending: ``app.name`` in the order in which migrate would run them. missing: applied in the database, not in the
-    code.
-    lacking: ``table.column`` that the models need and existing tables have not; every query on such a model fails.
-    conflicts: {app: names without a successor}. unmade: changes of the models that no migration holds, in words.
+    status: ``ok``; ``error`` (unknown, also if the database is down); ``none`` (no framework with migrations).
+    pending: ``app.name`` in migrate order. missing: applied in the database, absent from the code.
+    lacking: ``table.column`` that the models need and existing tables lack; every query on such a model fails.
+    conflicts: {app: names without a successor}. unmade: descriptions of model changes without a migration.
     plan: one map for each pending migration {name, operations, reversible, atomic, statements}. rows: {table: rows} of
-    what the plan alters.
-    about: {vendor, debug, insecure_key, wsgi} of the settings, and page {status} or {error, schema}: how the health
-    path answers on this schema.
+    the tables that the plan alters.
+    about: {vendor, debug, insecure_key, wsgi} of the settings, and page {status} or {error, schema}: the response of
+    the health path on this schema.
     """
 
     framework: str
@@ -69,7 +67,7 @@ def _script(framework: str) -> bytes:
 
 
 def program(framework: Framework, path: str) -> Path:
-    """A program of the framework, which its folder has for dynos."""
+    """The path of a framework's dyno program."""
     return Path(inspect.getfile(type(framework))).parent / path
 
 
@@ -80,13 +78,13 @@ def probe_spec_parts(framework: str = "", asked: tuple[str, ...] = ()) -> ProbeP
 
 
 def parts_of(script: bytes) -> ProbeParts:
-    """The command, the script for standard input, and the scratch folder for the answer."""
+    """The command, the script for standard input, and the scratch directory for the answer."""
     mount = Mount(target=OUT, source="scratch:out", mode="rw")
     return ProbeParts(command=("python", "-", OUT), stdin=script, mounts=(mount,))
 
 
 def answer(*, engine: Engine, state: DynoState) -> Answer:
-    """What an ended probe dyno found. No readable answer is an error, never "nothing is pending"."""
+    """The answer of an ended probe dyno. An unreadable answer is an error, never "nothing is pending"."""
     found = left_json(engine, state.id, ANSWER)
     if not state.ended:
         return Answer(framework="", status="error", detail="the probe has not ended", kind="unfinished")
@@ -114,7 +112,7 @@ def answer(*, engine: Engine, state: DynoState) -> Answer:
 
 
 def _step(item: dict[str, Any]) -> dict[str, Any]:
-    """One migration of the plan, as it is stored: the tenant's words, cut to a size."""
+    """One migration of the plan in stored form: untrusted text, truncated."""
     statements = tuple(text[:1000] for text in _names(item.get("statements"), 1000)[:100])
     facts = {"reversible": item.get("reversible") is not False, "atomic": item.get("atomic") is not False}
     parent = {"parent": str(item["parent"])[:300]} if isinstance(item.get("parent"), str) else {}
@@ -128,7 +126,7 @@ def _step(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _about(value: Any) -> dict[str, Any]:
-    """What the settings and the page say, cut to a size; nothing for anything else."""
+    """The ``about`` map, truncated; empty for anything but a map."""
     if not isinstance(value, dict):
         return {}
     page, told = value.get("page"), {key: str(value.get(key) or "")[:200] for key in ("vendor", "wsgi")}
@@ -166,8 +164,8 @@ SQLITE_HINT = (
 
 
 def without_database(found: Answer, *, attached: bool) -> Answer:
-    """The radar's answer for settings that use SQLite: nothing is pending anywhere that lasts, and the reason stands in
-    ``detail``.
+    """The answer for settings that use SQLite: nothing is pending in a persistent database; ``detail`` has the
+    reason.
     """
     if found.status != "ok" or found.about.get("vendor") != "sqlite":
         return found

@@ -1,5 +1,5 @@
-"""Hands the recorder to a dyno on standard input, as one text that needs nothing installed or mounted, and reads what
-it left.
+"""Builds the recorder script for a dyno's standard input, which needs no installation or mount, and reads its
+output.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _cell_sources() -> str:
 
 
 def cell_script(job: Mapping[str, Any]) -> bytes:
-    """The text for a dyno that tries one code on a copy. job: {web, smoke, port, path, host, known, patience}."""
+    """Script for a dyno that tries one release on a copy. job: {web, smoke, port, path, host, known, patience}."""
     return (_cell_sources() + f"cell.main(sys.argv, json.loads({json.dumps(job)!r}), asking)\n").encode()
 
 
@@ -72,7 +72,7 @@ def _tests_sources(framework: str) -> str:
 
 
 def tests_script(framework: str, job: Mapping[str, Any]) -> bytes:
-    """The text for a dyno that runs an app's tests on a copy. job: {command, database, seconds}."""
+    """Script for a dyno that runs an app's tests on a copy. job: {command, database, seconds}."""
     return (
         _tests_sources(framework) + f"tests.main(sys.argv, json.loads({json.dumps(job)!r}), plan, probe, cell)\n"
     ).encode()
@@ -90,15 +90,13 @@ def _sources(framework: str) -> str:
 
 
 def script(framework: str, job: Mapping[str, Any]) -> bytes:
-    """The text for the dyno's standard input. job: as ``Recorder`` takes it; it must hold no secrets."""
+    """The script for the dyno's standard input. job: as ``Recorder`` takes it; must not contain secrets."""
     call = f"recorder.main(sys.argv, json.loads({json.dumps(job)!r}), probe)\n"
     return (_sources(framework) + call).encode()
 
 
 def answer(*, engine: Engine, state: DynoState) -> dict[str, Any]:
-    """What an ended dyno of the recorder left. Without a whole answer the status is ``error``; what was measured until
-    then is kept.
-    """
+    """The output of an ended recorder dyno. Status ``error`` if it is incomplete; the measurements so far are kept."""
     found = left_json(engine, state.id, FILE)
     if found is None or found.get("status") not in ("ok", "failed", "error"):
         kept = found if isinstance(found, dict) else {}

@@ -1,7 +1,6 @@
-"""Carries out one rehearsal, in this process, from the copy of the database to the report; the worker calls it in a
-thread of its own.
+"""Runs one rehearsal in this process, from the database copy to the report. The worker calls it in its own thread.
 
-Nothing of a rehearsal that was interrupted is used: the next attempt drops its copy and its dynos and begins again.
+The output of an interrupted rehearsal is discarded: the next attempt drops its copy and dynos and restarts.
 """
 
 from __future__ import annotations
@@ -34,48 +33,45 @@ from greenroom.engine.contract import DynoSpec, DynoState, Engine
 from greenroom.releases.models import Release
 
 BUDGET = 900.0
-"""Seconds for the whole rehearsal."""
+"""Timeout of the whole rehearsal, in seconds."""
 PATIENCE = 30.0
 TESTS_SECONDS = 60.0
-"""What an app's tests may take, each time: a release may be waiting. Longer ones tell nothing."""
+"""Timeout of each test run, in seconds: a release may be waiting. The result of a longer run is unknown."""
 LOOK = 0.1
 PREFIX = "rehearse-"
 COPYING = "copying the database"
 BARE = "_bare"
-"""Part of the names of files with the copy's schema."""
+"""Part of the file names of schema dumps of the copy."""
 LIMITS = (
     "no traffic ran beside it: what a migration waits for behind long queries was not seen",
     "the copy was fresh and its pages warm: a large table may take longer",
     "the code had no network and no other service than the copy",
 )
-"""What a rehearsal cannot see; part of each report."""
+"""Limits of a rehearsal; part of each report."""
 
 
 class BusyError(Exception):
-    """The live database is being migrated or replaced: a dump would stand in the way. Nothing was done; try again
-    later.
-    """
+    """The live database is being migrated or replaced, and a dump would block it. Nothing was done; retry later."""
 
 
 def prefix_of(rehearsal: Rehearsal) -> str:
-    """How the names of its dynos begin."""
+    """Prefix of the names of its dynos."""
     return f"{PREFIX}{rehearsal.pk.hex[:16]}-"
 
 
 def busy(app: App) -> bool:
-    """Whether a human migrates the app's database now, or it is being replaced.
+    """Whether a user is migrating the app's database, or it is being replaced.
 
-    Whoever begins one of them writes its row first and then looks for a copy that is being made (``let_copy_finish``);
-    the copy's step is
-    written first and then this is asked: one of the two sees the other.
+    Both sides write first and check second: a migration writes its row and then waits for a copy (``let_copy_finish``);
+    a rehearsal writes its copy step and then calls this function. One of the two sees the other.
     """
     return queries.open_runs().filter(app=app, exit_code=None).exists() or addons.replacing(app) is not None
 
 
 class Run:
-    """One attempt. Raises what kept it from learning anything; ``clean`` before and afterwards in any case.
+    """One attempt. Propagates the errors that prevent a result; call ``clean`` before and afterwards in any case.
 
-    note: writes the step that is carried out.
+    note: stores the current step.
     """
 
     def __init__(
@@ -92,7 +88,7 @@ class Run:
         self.clone: Copy
 
     def whole(self) -> dict[str, Any]:
-        """The report: all steps in their order."""
+        """The report: all steps in order."""
         began = time.monotonic()
         self.note(COPYING)
         if busy(self.rehearsal.app):
@@ -126,7 +122,7 @@ class Run:
         return self._report(forward, reverse, began)
 
     def clean(self) -> None:
-        """Its dynos and its copy are gone. Repeatable, and right for an attempt of a process that was killed."""
+        """Remove its dynos and its copy. Idempotent; also cleans up after a killed process."""
         for state in self.engine.list():
             if state.id.startswith(prefix_of(self.rehearsal)):
                 self.engine.forget(state.id)
@@ -166,7 +162,7 @@ class Run:
         return left
 
     def _cell(self, name: str, step: str, release: Release | None) -> None:
-        """Try one code on the copy's present schema. Without a release there is nothing to compare with."""
+        """Try one release on the copy's present schema. Without a release there is no comparison."""
         if release is None or release.slug is None:
             self.cells[name] = {"state": "skipped", "detail": "there is no earlier release"}
             return
@@ -192,7 +188,7 @@ class Run:
         self.cells[name] = rules.cell(found, why_ended(state))
 
     def _keep_schema(self) -> Path | None:
-        """The schema before, for the old code's tests; None when none are to be run."""
+        """Dump the schema before the migrations, for the old code's tests; None if no tests run."""
         release = self.rehearsal.previous
         if not rules.wants_tests(release.slug.settings if release and release.slug else None):
             return None
@@ -201,9 +197,9 @@ class Run:
         return target
 
     def _test(self, before: Path | None) -> None:
-        """The old code's own tests on bare copies of the new schema and, when they fail, of the old one.
+        """Run the old code's tests on an empty copy of the new schema and, if they fail, of the old schema.
 
-        They are the write that is tried where greenroom.toml names no smoke command.
+        They replace the smoke command as the write test if greenroom.toml has none.
         """
         if before is None or self.cells["old_new"].get("state") != "ok":
             return
@@ -216,7 +212,7 @@ class Run:
             self.tests["old_old"] = self._tests_on("old-old-tests", before)
 
     def _tests_on(self, part: str, schema: Path) -> dict[str, Any]:
-        """What the old code's tests say: {state: ok, fails or unknown, detail}."""
+        """The result of the old code's tests: {state: ok, fails or unknown, detail}."""
         release = self.rehearsal.previous
         assert release is not None
         assert release.slug is not None
@@ -254,8 +250,9 @@ class Run:
         return found
 
     def _order(self, release: Release, part: str, script: bytes, *, lesser: bool = False) -> DynoSpec:
-        """A dyno of the release on the copy that runs the script: without network and without other services. lesser:
-        as the app's processes do.
+        """The spec of a dyno of the release that runs the script on the copy, without network or other services.
+
+        lesser: with the privileges of the app's processes.
         """
         name = f"{prefix_of(self.rehearsal)}{self.rehearsal.attempts}-{part.replace('_', '-')}"
         order = errand(
@@ -273,7 +270,7 @@ class Run:
         return replace(order, env=env, egress=False)
 
     def _through(self, order: DynoSpec) -> DynoState:
-        """Start it and wait for its end, which the engine brings about when the time is over."""
+        """Start it and wait for its end; the engine enforces the timeout."""
         state: DynoState | None = self.engine.start(order)
         while state is not None and not state.ended:
             time.sleep(LOOK)

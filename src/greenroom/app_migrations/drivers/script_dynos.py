@@ -1,5 +1,5 @@
-"""A script that a dyno of a release runs with its own Python, from standard input, leaving its answer in a folder of
-its own.
+"""Dynos of a release that run a script from standard input with the slug's Python and write the answer to a
+directory.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ def errand(
     capacity: Capacity,
     seconds: float,
 ) -> DynoSpec:
-    """The engine's order: the release's own files and environment, no row, no line in the app's log, an end after
-    ``seconds``.
-    """
+    """The spec of such a dyno: the release's files and environment, no row, no log output, a timeout of ``seconds``."""
     row = Dyno(app=release.app, release=release, kind="probe", type=kind, ordinal=ordinal, command=kind, engine_id=name)
     order = dyno_specs.spec(dyno=row, home=home, capacity=capacity)
     limits = replace(order.limits, timeout=seconds)

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """The programs of a framework that can be rehearsed; paths are below the folder of the framework.
+    """The programs for rehearsals of a framework; paths are relative to the framework's package.
 
-    recorder: modules of one package, in the order of their imports. The last one has ``main(argv, job, probe)``, which
-    leaves rehearsal.json. tests: a module with ``main(argv, job, plan, probe, cell)``, which leaves tests.json.
+    recorder: modules of one package, in import order. The last one has ``main(argv, job, probe)``, which writes
+    rehearsal.json. tests: a module with ``main(argv, job, plan, probe, cell)``, which writes tests.json.
     """
 
     recorder: Sequence[str]
@@ -21,7 +21,7 @@ class Rehearsal:
 
 
 class Framework(Protocol):
-    """One framework. ``FRAMEWORK`` of its folder. ``words`` are those of a command after the framework's program."""
+    """One framework: ``FRAMEWORK`` of its package. ``words`` are the arguments after the framework's program."""
 
     @property
     def name(self) -> str:
@@ -29,11 +29,11 @@ class Framework(Protocol):
 
     @property
     def title(self) -> str:
-        """The name as people write it."""
+        """The display name."""
 
     @property
     def rank(self) -> int:
-        """Frameworks are asked in this order."""
+        """Detection order of the frameworks."""
 
     @property
     def migrate(self) -> str:
@@ -41,11 +41,11 @@ class Framework(Protocol):
 
     @property
     def probe(self) -> str:
-        """The program that leaves probe.json; a path below the folder of the framework."""
+        """The program that writes probe.json; a path relative to the framework's package."""
 
     @property
     def rehearsal(self) -> Rehearsal | None:
-        """The programs of a rehearsal; None for a framework that cannot be rehearsed."""
+        """The programs for rehearsals; None if the framework does not support them."""
 
     @property
     def ledger(self) -> str:
@@ -57,29 +57,31 @@ class Framework(Protocol):
 
     @property
     def keeps_dates(self) -> bool:
-        """Whether the ledger keeps when a migration ended; if not, ``applied`` gives the present moment."""
+        """Whether the ledger records when a migration ended; if not, ``applied`` returns the current time."""
 
     def is_used(self, *, is_django: bool, packages: frozenset[str]) -> bool:
         """Whether code with these installed packages uses the framework."""
 
     def words(self, command: str) -> list[str]:
-        """The words after the framework's program in a plain command; empty for any other command and shell text."""
+        """The arguments after the framework's program in a plain command; empty for any other command and for shell
+        syntax.
+        """
 
     def is_migrate(self, words: Sequence[str]) -> bool:
-        """Whether the command runs migrations in either direction; listing and printing is none."""
+        """Whether the command runs migrations in either direction; list and print commands do not."""
 
     def runs_pending(self, words: Sequence[str]) -> bool:
-        """Whether the command only runs what is pending, so that it changes nothing if nothing is."""
+        """Whether the command only runs pending migrations: without any, it changes nothing."""
 
     def is_about(self, words: Sequence[str]) -> bool:
-        """Whether the command runs or shows migrations, so that it needs the code that has them."""
+        """Whether the command runs or shows migrations, and so needs the code that contains them."""
 
     def undo(self, plan: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Words that take the steps of a plan back, in order; empty if that is not possible."""
+        """Arguments that reverse the steps of a plan, in order; empty if that is not possible."""
 
 
 def plain_words(command: str) -> list[str]:
-    """The words of a plain command; none for shell text."""
+    """The arguments of a plain command; empty for shell syntax."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -88,5 +90,5 @@ def plain_words(command: str) -> list[str]:
 
 
 def is_python(word: str) -> bool:
-    """Whether a word names a Python interpreter."""
+    """Whether an argument names a Python interpreter."""
     return word.rpartition("/")[2].startswith("python")

@@ -1,7 +1,6 @@
-"""Starts an app's web process, asks its health path, then runs its smoke command; loaded and called by the text that
-``recording`` makes.
+"""Starts an app's web process, requests its health path, then runs its smoke command. ``recording`` embeds this text.
 
-Run by the app's own Python in a dyno of a release on the copy of the database. Leaves ``FOLDER/cell.json``: {state,
+The app's Python runs it in a dyno of a release on the copy of the database. Writes ``FOLDER/cell.json``: {state,
 detail, seconds}.
 """
 
@@ -19,7 +18,7 @@ EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Refused|Violation)
 
 
 def wait(process, asking, job):
-    """('ok', what came) when the health question ends well in time, else ('fails', why)."""
+    """('ok', response) if the health check succeeds in time, else ('fails', reason)."""
     port, path, host, patience = job["port"], job["path"], job["host"], job["patience"]
     until = time.monotonic() + patience
     seen = "has not bound its port in %d s" % patience
@@ -38,7 +37,7 @@ def wait(process, asking, job):
 
 
 def smoke(argv, seconds):
-    """('ok', '') when the command ends with 0, else ('fails', its last words)."""
+    """('ok', '') if the command exits with 0, else ('fails', end of its output)."""
     try:
         done = subprocess.run(
             argv,
@@ -59,14 +58,14 @@ def smoke(argv, seconds):
 
 
 def last_words(output):
-    """The line of the last exception, without the rows that a database shows beside it; else the last line."""
+    """The line of the last exception without the row data that a database adds; else the last line."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if EXCEPTION.match(line)]
     return ((errors or lines or ["it said nothing"])[-1])[:TAIL]
 
 
 def work(job, asking):
-    """The answer; the web process is ended in any case."""
+    """The answer; always ends the web process."""
     began = time.monotonic()
     with open(os.path.join(job["folder"], "web.log"), "wb") as log:
         process = (
@@ -86,9 +85,9 @@ def work(job, asking):
 
 
 def main(argv, job, asking):
-    """Leave the answer in the folder."""
+    """Write the answer to the folder."""
     job["folder"] = argv[1]
-    os.nice(10)  # what serves people goes first
+    os.nice(10)  # serving processes have priority
     try:
         found = work(job, asking)
     except BaseException as error:

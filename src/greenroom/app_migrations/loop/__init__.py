@@ -1,4 +1,4 @@
-"""The radar's loop: starts probes that are asked for, reads their answers, and closes ended migrate commands."""
+"""The probe loop: starts requested probes, reads their answers, and closes ended migrate commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Called by the worker between the dynos' and the deliveries' turns."""
+    """Called by the worker between the turns of the dynos and the deliveries."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine = engine
@@ -24,7 +24,7 @@ class Loop:
         self.guard = Guard(log)
 
     def turn(self) -> bool:
-        """True while a probe is under way."""
+        """True while a probe is in progress."""
         runs = list(queries.open_runs())
         self.watchers.see(runs)
         for run in runs:

@@ -1,4 +1,4 @@
-"""The rehearsals' loop: carries out one rehearsal that is due, and removes what killed ones have left."""
+"""The rehearsal loop: runs one due rehearsal, and cleans up after killed ones."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from greenroom.engine.contract import Engine
 
 log = logging.getLogger(__name__)
 SWEEP = 300.0
-"""Seconds between two looks for what killed rehearsals have left."""
+"""Seconds between two clean-ups after killed rehearsals."""
 SIDE_BY_SIDE = 2
-"""So many rehearsals run at once, of as many apps: more would disturb each other's measurements."""
+"""Maximum number of concurrent rehearsals, each of another app: more would distort the measurements."""
 
 
 class Loop:
-    """Called by the worker in SIDE_BY_SIDE threads of their own, since a rehearsal takes long; of one app there is
-    never more than one.
-    """
+    """Called by the worker in SIDE_BY_SIDE threads, because a rehearsal takes long. At most one runs for each app."""
 
     def __init__(self, engine: Engine, home: Path) -> None:
         self.engine, self.home, self.next = engine, home, 0.0
         self.guard = Guard(log)
 
     def turn(self) -> bool:
-        """True when one was carried out."""
+        """True if a rehearsal ran."""
         for row in rehearsals.due():
             step = partial(rehearsals.advance, rehearsal=row, engine=self.engine, home=self.home)
             if self.guard.run(row.pk, f"rehearsal {row.number} of {row.app.name}", step):

@@ -1,9 +1,7 @@
-"""Watches a human's migrate from outside while it runs: when each migration was over, and which locks its session held
-for how long.
+"""Watches a user's migrate command during its run: the end of each migration, and the session's locks with durations.
 
-The session is known by its name (``rules.session_name``). A guest of the app's role looks, a few dozen times a second;
-nothing of the app's is
-changed or held up. What was not seen (the worker was away, the app gives its sessions another name) stays unsaid.
+Finds the session by its name (``rules.session_name``). A session with the app's role samples it a few dozen times a
+second and neither changes nor blocks anything. Unobserved facts (worker down, session renamed by the app) are omitted.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from greenroom.app_migrations.models import MigrationRun
 log = logging.getLogger(__name__)
 LOOK = 0.02
 ASK = 0.5
-"""Seconds between two looks at the run's own row."""
+"""Seconds between two reads of the run's row."""
 LONGEST = 24 * 3600.0
 SESSIONS = (
     "SELECT pid, extract(epoch FROM coalesce(xact_start, backend_start))::float8 FROM pg_catalog.pg_stat_activity"
@@ -43,20 +41,20 @@ LEDGERS = frozenset(framework.ledger for framework in frameworks.every())
 
 
 class Ledger:
-    """What was seen, migration by migration. Pure but for the numbers that it is given; times in seconds since 1970."""
+    """The observations, by migration. Pure; times in seconds since 1970."""
 
     def __init__(self, began: float, known: list[dict[str, Any]]) -> None:
         self.last, self.found = began, list(known)
         self.held: dict[tuple[str, str], float] = defaultdict(float)
 
     def saw(self, locks: set[tuple[str, str]], seconds: float) -> None:
-        """These locks were held for so long."""
+        """Add the locks held for ``seconds``."""
         for key in locks:
             if key[0] not in LEDGERS:
                 self.held[key] += seconds
 
     def applied(self, names: list[tuple[str, float]]) -> None:
-        """These migrations are over since the last look. What was held belongs to the longest of them."""
+        """Close the migrations applied since the last sample. Their locks are assigned to the longest of them."""
         fresh: list[dict[str, Any]] = []
         for name, ended in names:
             fresh.append({"name": name, "seconds": round(max(ended - self.last, 0.0), 3), "locks": []})
@@ -73,7 +71,7 @@ class Ledger:
 
 
 class Watcher(threading.Thread):
-    """Looks on until the run is over."""
+    """Watches until the end of the run."""
 
     def __init__(self, run: MigrationRun) -> None:
         super().__init__(name=f"watch {run.pk}", daemon=True)
@@ -88,7 +86,7 @@ class Watcher(threading.Thread):
             addon = addons.database_of(self.app)
             if addon is not None:
                 self._watch(addon)
-        except Exception as error:  # what is not seen is not said; the run itself is none of this thread's business
+        except Exception as error:  # errors here must not affect the run
             log.info("the migrate of %s is not watched: %s", self.app.name, error)
         finally:
             connections.close_all()
@@ -136,7 +134,7 @@ class Watcher(threading.Thread):
             actions.note_actual(run=self.run_id, migrations=self.ledger.found)
 
     def _rows(self, connection: psycopg.Connection) -> list[Any]:
-        """What has been applied, oldest first; nothing when there is no such table yet or somebody holds it locked."""
+        """The applied migrations, oldest first; empty if the table does not exist yet or is locked."""
         try:
             return connection.execute(self.framework.applied).fetchall()
         except psycopg.Error:
@@ -144,13 +142,13 @@ class Watcher(threading.Thread):
 
 
 class Watchers:
-    """One for each run that is under way."""
+    """One watcher for each run in progress."""
 
     def __init__(self) -> None:
         self.threads: dict[uuid.UUID, Watcher] = {}
 
     def see(self, runs: list[MigrationRun]) -> None:
-        """Begin to watch those that nobody watches yet; a watcher ends with its run."""
+        """Start watchers for unwatched runs; a watcher ends with its run."""
         for run in runs:
             if run.exit_code is None and run.pk not in self.threads:
                 self.threads[run.pk] = Watcher(run)

@@ -1,4 +1,4 @@
-"""Reads what is known about the migrations of apps."""
+"""Reads the migration state of apps."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from greenroom.releases.models import Release
 
 
 def of_release(release: Release) -> MigrationState | None:
-    """The radar's row for a release, or None before the first question."""
+    """The migration state of a release, or None before the first probe."""
     return MigrationState.objects.filter(release=release).first()
 
 
 def states_of(releases: Iterable[UUID]) -> dict[UUID, MigrationState]:
-    """Release -> the radar's row, of those that have one."""
+    """Release id -> migration state, for releases that have one."""
     return {row.release_id: row for row in MigrationState.objects.filter(release_id__in=set(releases))}
 
 
 def known_state(release: Release) -> MigrationState | None:
-    """The radar's row for a release when it holds an answer that can be relied on."""
+    """The migration state of a release if its answer is reliable, else None."""
     row = of_release(release)
     return row if row and row.status == "ok" else None
 
 
 def framework(release: Release) -> str:
-    """The framework of the migrations that the release's code has; empty for none."""
+    """The migration framework of the release's code; empty for none."""
     slug = release.slug
     return (
         rules.framework_of(is_django=slug.is_django, packages=slug.manifest.get("package_sizes") or ()) if slug else ""
@@ -43,11 +43,10 @@ def framework(release: Release) -> str:
 
 
 def settled_like(release: Release) -> MigrationState | None:
-    """The answer of the live release that must be this one's too: the same migrations, packages and config vars, and
-    nothing open in it.
+    """The live release's answer if it also applies to this release: same migrations, packages and config vars, nothing
+    open.
 
-    Models may have changed without a migration; only the scan's word for the commit that they have not makes the answer
-    the same.
+    Models may have changed without a migration, so the commit's scan must also have found no such change.
     """
     rollout = live(release.app)
     row = known_state(rollout.release) if rollout else None
@@ -67,14 +66,14 @@ def settled_like(release: Release) -> MigrationState | None:
 
 
 def of_app(app: App) -> MigrationState | None:
-    """The radar's row for the release that is held for its migrations, else for what is live now."""
+    """The migration state of the release that is held for its migrations, else of the live release."""
     rollout = held(app) or live(app)
     return of_release(rollout.release) if rollout else None
 
 
 def reminder(app: App) -> str:
-    """A word about pending migrations and what else is astray, for whoever looks at the app; empty when all is well or
-    nothing is known.
+    """Reminder of pending migrations and other irregularities of the app; empty if there are none or the state is
+    unknown.
     """
     state = of_app(app)
     if state is None or state.status != "ok":
@@ -85,54 +84,54 @@ def reminder(app: App) -> str:
 
 
 def release_for(app: App, command: str) -> Release | None:
-    """The held release when the command is about migrations: the live code does not have those that are waited for.
-    Else None.
-    """
+    """The held release if the command is about migrations, else None: the live code lacks the pending migrations."""
     rollout = held(app) if rules.is_about_migrations(command) else None
     return rollout.release if rollout else None
 
 
 def rehearsal_of(release: Release) -> Rehearsal | None:
-    """The newest rehearsal that is done of this release and of what is pending for it now; None when there is none."""
-    state = of_release(release)  # while the radar asks anew, what it knew last is still there
+    """The newest completed rehearsal of the release's present plan; None if there is none."""
+    state = of_release(release)  # during a new probe, the last answer is still stored
     row = Rehearsal.objects.filter(release=release, state="done").order_by("-number").first()
     return row if row and state and state.status != "error" and row.pending == state.pending else None
 
 
 def rehearsals_of(app: App) -> QuerySet[Rehearsal]:
-    """The app's rehearsals, whatever came of them, newest first."""
+    """The app's rehearsals in any state, newest first."""
     return Rehearsal.objects.filter(app=app).select_related("app", "release", "previous").order_by("-number")
 
 
 def migrated_since(release: Release, moment: datetime) -> bool:
-    """Whether a human's migrate command in this release's code has ended well since then, or while it was tried."""
+    """Whether a user's migrate command in this release's code has succeeded since then, or since the release's
+    trial.
+    """
     return _runs_of_code(release).filter(exit_code=0, finished_at__gt=_tried(release, moment)).exists()
 
 
 def migrated_code_since(release: Release, moment: datetime) -> bool:
-    """Whether the dyno of a migrate in this release's code has ended since then."""
+    """Whether the dyno of a migrate command in this release's code has ended since then."""
     return _runs_of_code(release).filter(dyno__finished_at__gt=moment).exists()
 
 
 def _runs_of_code(release: Release) -> QuerySet[MigrationRun]:
-    """The migrate commands in this release or in another one of the same code: a config change may have taken its place
-    meanwhile.
+    """The migrate commands in this release or another one of the same code: a config change may have replaced the
+    release.
     """
     same = Q(release__slug_id=release.slug_id) if release.slug_id else Q(release=release)
     return MigrationRun.objects.filter(same, app_id=release.app_id)
 
 
 def _tried(release: Release, moment: datetime) -> datetime:
-    """Since when the release has been tried on the schema that it was held for at ``moment``: what is migrated from
-    then on is news, once.
+    """Start of the release's trial on the schema that it was held for at ``moment``. Each later migration counts,
+    once.
     """
     since = Rollout.objects.filter(release=release).values_list("updated_at", flat=True).first()
     return min(since, moment) if since else moment
 
 
 def on_its_way(release: Release, moment: datetime) -> bool:
-    """Whether a human's migrate of this release's code runs, or has ended well since then, so that the release is held
-    no longer once that is seen through.
+    """Whether a user's migrate command of this release's code runs, or has succeeded since then and will end the
+    hold.
     """
     since = _tried(release, moment)
     return (
@@ -143,14 +142,14 @@ def on_its_way(release: Release, moment: datetime) -> bool:
 
 
 def runs(app: App) -> QuerySet[MigrationRun]:
-    """The migrate commands that humans ran, newest first."""
+    """The migrate commands that users ran, newest first."""
     rows = MigrationRun.objects.filter(app=app).select_related("account", "dyno", "release", "snapshot", "rehearsal")
     return rows.order_by("-created_at")
 
 
 def applied_since(old: Release) -> list[str]:
-    """``app.name`` of what humans have migrated with newer code than this release's and what is still applied as far as
-    the runs tell, in order.
+    """``app.name`` of migrations that users applied with newer code than this release's and have not reversed, in
+    order.
     """
     applied: list[str] = []
     rows = MigrationRun.objects.filter(app_id=old.app_id, created_at__gt=old.created_at, after__isnull=False)
@@ -163,9 +162,7 @@ def applied_since(old: Release) -> list[str]:
 
 
 def rehearsed_after(old: Release) -> Rehearsal | None:
-    """The newest rehearsal of migrations that a human then ran well, in which this release's code was tried on the new
-    schema.
-    """
+    """The newest rehearsal, of migrations that then succeeded, that tried this release's code on the new schema."""
     if old.slug_id is None:
         return None
     rows = Rehearsal.objects.filter(
@@ -175,24 +172,24 @@ def rehearsed_after(old: Release) -> Rehearsal | None:
 
 
 def open_probes() -> QuerySet[MigrationState]:
-    """Rows whose question has not been answered."""
+    """Unanswered probes."""
     rows = MigrationState.objects.filter(status="unknown")
     return rows.select_related("app", "release__slug", "release__config")
 
 
 def open_runs() -> QuerySet[MigrationRun]:
-    """Runs that have not ended as far as the rows know."""
+    """Runs without a recorded end."""
     return MigrationRun.objects.filter(finished_at=None).select_related("app", "release", "dyno")
 
 
 def unasked_runs() -> QuerySet[MigrationRun]:
-    """Runs that ended a moment ago and after which nobody has asked the live release yet."""
+    """Runs that ended recently and whose live release has not been checked yet."""
     since = clock.now() - timedelta(minutes=5)
     return MigrationRun.objects.filter(health="", finished_at__gt=since).select_related("app")
 
 
 def outdated() -> list[MigrationState]:
-    """Answers of live releases that are older than the end of a one-off dyno, which may have changed the database."""
+    """Answers of live releases older than the end of a one-off dyno, which may have changed the database."""
     ended = Dyno.objects.filter(app=OuterRef("app"), kind="run", state="ended", finished_at__gt=OuterRef("probed_at"))
     rows = MigrationState.objects.filter(release__rollout__state__in=("live", "held")).exclude(status="unknown")
     return list(rows.filter(Exists(ended)).select_related("release"))

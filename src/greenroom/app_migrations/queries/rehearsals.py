@@ -1,4 +1,4 @@
-"""Reads what rehearsals mean for a release on its way, and what is foreseen of its pending migrations."""
+"""Reads the effect of rehearsals on a release in a delivery, and the forecast of its pending migrations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from greenroom.releases.models import Release
 
 
 def before(release: Release) -> Release | None:
-    """The newest earlier release that went well with other code: what serves now, or what one would go back to."""
+    """The newest earlier successful release with other code: the live one, or the target of a rollback."""
     rows = Release.objects.filter(
         app_id=release.app_id, version__lt=release.version, status="succeeded", slug__isnull=False
     )
@@ -33,13 +33,13 @@ def required(release: Release) -> bool:
 
 
 def mode(release: Release) -> str:
-    """How the app wants its migrations rehearsed: off, beside or before-switch."""
+    """The app's rehearsal mode: off, beside or before-switch."""
     settings = release.slug.settings if release.slug else {}
     return rehearsal_policy.mode(settings.get("policy") or {}, required=required(release))
 
 
 def overridden(release: Release, *, since: datetime | None = None) -> bool:
-    """Whether a person let this commit pass in spite of its rehearsal, at any time or since then."""
+    """Whether a user overrode the rehearsal for this commit, at any time or since then."""
     sha = release.slug.commit if release.slug else ""
     found = Override.objects.filter(app_id=release.app_id, sha=sha)
     rows = (found.filter(created_at__gt=since) if since else found).values_list("checks", flat=True)
@@ -53,7 +53,7 @@ def can_rehearse(release: Release) -> bool:
 
 
 def outlook(release: Release) -> Outlook:
-    """What the rehearsal of what is pending says for the release's way to the traffic."""
+    """The effect of the present plan's rehearsal on the release's delivery."""
     state = known_state(release)
     if state is None or not state.pending or mode(release) != rehearsal_policy.BEFORE or overridden(release):
         return Outlook()
@@ -71,7 +71,7 @@ def outlook(release: Release) -> Outlook:
 
 
 def foreseen(state: MigrationState | None) -> list[Forecast]:
-    """What the pending migrations would do to the data of now, with the seconds of their rehearsal if there was one."""
+    """The forecast of the pending migrations on present data, with measured seconds if there was a rehearsal."""
     if state is None or not state.pending:
         return []
     row = rehearsal_of(state.release)
@@ -83,8 +83,8 @@ def foreseen(state: MigrationState | None) -> list[Forecast]:
 
 
 def beside(run: MigrationRun) -> list[dict[str, Any]]:
-    """Each migration that a human's run applied: {name, seconds, locks} as it was seen, and beside them what the
-    rehearsal had measured.
+    """Each migration that a user's run applied: {name, seconds, locks} as observed, with the rehearsal's
+    measurements.
     """
     row = run.rehearsal
     measured = {str(one.get("name")): one for one in (row.document.get("migrations") or ())} if row else {}

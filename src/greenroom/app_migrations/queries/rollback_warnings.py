@@ -1,6 +1,6 @@
-"""What somebody who rolls back across migrations reads first, and whether they have to say once more that they mean it.
+"""Warnings for a rollback across migrations, and whether it needs a confirmation.
 
-The database is not changed by a rollback: older code meets the schema that newer code's migrations have left.
+A rollback does not change the database: older code runs on the schema of the newer migrations.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ SHOWN = 5
 
 
 def looking_back(old: Release) -> str:
-    """What is known of the release's code on today's schema, for somebody who rolls back to it; empty when nothing
-    is.
-    """
+    """Known behaviour of the release's code on the current schema, for a rollback to it; empty if nothing is known."""
     row = rehearsed_after(old)
     return (
         rehearsal_text.going_back(
@@ -28,7 +26,7 @@ def looking_back(old: Release) -> str:
 
 
 def proven(old: Release, since: list[str]) -> bool:
-    """Whether a rehearsal saw this very code work after all of these migrations."""
+    """Whether a rehearsal proved that this code works after all of these migrations."""
     row = rehearsed_after(old)
     if row is None or not set(since) <= set(row.pending):
         return False
@@ -37,7 +35,7 @@ def proven(old: Release, since: list[str]) -> bool:
 
 
 def told(old: Release, since: list[str]) -> str:
-    """What was applied since, and how this code did after it; empty when nothing was."""
+    """The migrations applied since, and how this code worked after them; empty if there were none."""
     if not since:
         return ""
     last = ("... " if len(since) > SHOWN else "") + ", ".join(since[-SHOWN:])

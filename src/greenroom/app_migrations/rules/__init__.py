@@ -1,4 +1,4 @@
-"""Recognises a user's migrate command, in the words of any framework, and says what the radar has found."""
+"""Recognises a user's migrate command of any framework, and describes the probe's answer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from greenroom.app_migrations import frameworks
 from greenroom.buildpacks.rules.release_commands import migrates
 
 LOCK_SECONDS, STATEMENT_MINUTES = 5, 15
-"""How long a human's migrate waits for a lock while requests queue behind it, and how long one of its statements may
-take.
-"""
+"""Lock timeout and statement timeout of a user's migrate command. Requests queue behind a waiting lock."""
 
 
 def guards(command: str, names: Iterable[str], *, app: str = "") -> dict[str, str]:
-    """Environment that keeps a migrate command from blocking the app for long, and by which its session is known; what
-    the app sets itself stays.
+    """Environment that limits how long a migrate command blocks the app, and names its session.
+
+    Variables that the app sets itself are kept.
     """
     if not is_migrate(command):
         return {}
@@ -27,20 +26,20 @@ def guards(command: str, names: Iterable[str], *, app: str = "") -> dict[str, st
 
 
 def session_name(app: str) -> str:
-    """How the database sees a human's migrate of the app (its id)."""
+    """The database session name of a user's migrate command for the app (its id)."""
     return f"greenroom-migrate-{app[:16]}"
 
 
 def is_migrate(command: str) -> bool:
-    """Whether the command runs migrations: decided on its words, never on shell text. Listing and printing is none."""
+    """Whether the command runs migrations. Parses plain commands, never shell syntax; list and print commands do not
+    count.
+    """
     found = frameworks.recognised(command)
     return found is not None and found[0].is_migrate(found[1])
 
 
 def without_net(command: str) -> str:
-    """What somebody is told who migrates inside a shell line: nothing of what surrounds the plain command; empty for
-    any other command.
-    """
+    """Warning for a migrate command inside a shell line: none of the safeguards apply. Empty for any other command."""
     if is_migrate(command) or not migrates(command):
         return ""
     return (
@@ -55,28 +54,26 @@ def migrate_command(framework: str) -> str:
 
 
 def framework_of(*, is_django: bool, packages: Iterable[str]) -> str:
-    """The framework of a slug's migrations; empty for none. Django's come first in a slug that has several."""
+    """The framework of a slug's migrations, Django first; empty for none."""
     return frameworks.of_code(is_django=is_django, packages=packages)
 
 
 def no_framework() -> str:
-    """The sentence for code without any known migrations."""
+    """The message for code without a known migration framework."""
     first, *others = [framework.title for framework in frameworks.every()]
     rest = "".join(f" nor {title}'s" for title in others)
     return f"Its code has neither {first}'s migrations{rest}."
 
 
 def not_rehearsed() -> str:
-    """The sentence for a rehearsal of a framework that cannot be rehearsed."""
+    """The message for a framework without rehearsal support."""
     titles = [f"{framework.title}'s" for framework in frameworks.every() if framework.rehearsal]
     return f"Only {' and '.join(titles)} migrations are rehearsed."
 
 
 @dataclass(frozen=True)
 class Astray:
-    """What else the radar may find: applied but not in the code, without a common successor, changes of models without
-    a migration.
-    """
+    """Other irregularities: applied but not in the code, no common successor, model changes without a migration."""
 
     missing: Sequence[str] = ()
     conflicts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -84,9 +81,7 @@ class Astray:
 
 
 def reminder(pending: Sequence[str], *, held: bool, astray: Astray = Astray()) -> str:
-    """``2 migrations are pending`` and what that means, and what else is not as it should be, for whoever looks at the
-    app; empty when all is well.
-    """
+    """``2 migrations are pending`` with an explanation, and other irregularities; empty if there are none."""
     found = []
     if pending:
         count = "1 migration is" if len(pending) == 1 else f"{len(pending)} migrations are"
@@ -111,10 +106,10 @@ def way_back(policy: Mapping[str, Any]) -> str:
 
 
 def stops_rollback(policy: Mapping[str, Any], *, proven: bool, agreed: bool, forced: bool) -> str:
-    """``ask`` or ``refuse`` when a rollback across migrations may not go on yet, else nothing.
+    """``ask`` or ``refuse`` if a rollback across migrations needs a confirmation or is forbidden, else empty.
 
-    proven: a rehearsal saw this code work after them; agreed: the person has read what was applied and means it;
-    forced: whatever the policy says.
+    proven: a rehearsal showed that this code works after them; agreed: the user confirmed the rollback; forced:
+    overrides the policy.
     """
     chosen = way_back(policy)
     if forced or chosen == TELL or (chosen == ASK and (proven or agreed)):
@@ -123,19 +118,19 @@ def stops_rollback(policy: Mapping[str, Any], *, proven: bool, agreed: bool, for
 
 
 def undo(framework: str, plan: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Words for the framework's migrate command that take the plan back, in order; empty if that is not possible."""
+    """Arguments for the framework's migrate command that reverse the plan, in order; empty if that is not possible."""
     return frameworks.find(framework).undo(plan)
 
 
 def clashing(conflicts: Mapping[str, Sequence[str]]) -> str:
-    """``shop: 0002_a and 0002_b`` for each app that has migrations without a common successor."""
+    """``shop: 0002_a and 0002_b`` for each app with migrations without a common successor."""
     return "; ".join(f"{app}: {' and '.join(names)}" for app, names in sorted(conflicts.items()))
 
 
 def may_change(command: str, pending: Sequence[str] | None) -> bool:
-    """Whether a command is a migrate that may change the database. pending: None when it is not known.
+    """Whether a command is a migrate command that may change the database. pending: None if unknown.
 
-    A plain migrate with nothing pending changes nothing; one with other words may go backwards.
+    A plain migrate command without pending migrations changes nothing; one with arguments may migrate backwards.
     """
     found = frameworks.recognised(command)
     if found is None or not found[0].is_migrate(found[1]):
@@ -144,6 +139,6 @@ def may_change(command: str, pending: Sequence[str] | None) -> bool:
 
 
 def is_about_migrations(command: str) -> bool:
-    """Whether the command runs or shows migrations, so that it has to be run with the code that has them."""
+    """Whether the command runs or shows migrations, and so needs the code that contains them."""
     found = frameworks.recognised(command)
     return found is not None and found[0].is_about(found[1])

@@ -1,7 +1,6 @@
-"""What pending migrations would do to the data that is there now: from their SQL and the rows of their tables, before
-anything is run.
+"""The forecast effects of pending migrations on present data, from their SQL and the row counts, before any run.
 
-How long it takes is said when a rehearsal of the same migrations has measured it. Pure.
+Durations come only from a rehearsal of the same migrations. Pure.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from greenroom.app_migrations.rules.sql_warnings import ALTER, FLAGS, NAME, Warn
 CREATED = re.compile(rf"\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{NAME}", re.IGNORECASE)
 ADDED = re.compile(rf"ADD\s+COLUMN\s+(?:IF\s+NOT\s+EXISTS\s+)?{NAME}(.*)", FLAGS)
 TYPED = re.compile(r"\bALTER\s+COLUMN\s+\S+\s+(?:SET\s+DATA\s+)?TYPE\s+(?!varchar|character varying|text)", FLAGS)
-"""A change of type that writes the table anew, as nearly all do but those between texts."""
+"""A type change that rewrites the table: nearly all, except those between text types."""
 SHOWN = 6
-"""So many warnings stand in the pusher's terminal."""
+"""Maximum number of warnings in the push output."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One warning about one pending migration. rows: of its table now, None when nobody counted; measured: ``blocks
-    writes 1.2 s`` or nothing.
+    """One warning about one pending migration. rows: of its table, None if unknown; measured: ``blocks writes 1.2 s``
+    or empty.
     """
 
     migration: str
@@ -53,11 +52,10 @@ class Forecast:
 def forecasts(
     plan: Iterable[Mapping[str, Any]], rows: Mapping[str, int], measured: Iterable[Measured] = ()
 ) -> list[Forecast]:
-    """The warnings of the plan in its order. measured: of a rehearsal of the same plan, if there was one.
+    """The warnings of the plan in order. measured: from a rehearsal of the same plan, if there was one.
 
-    A table that the plan itself creates has no rows and no users: it has no warnings. One without a row has none but
-    for those of code that
-    fails whatever is in it.
+    A table that the plan creates gets no warnings. An empty table only gets those about code that fails regardless of
+    the data.
     """
     seen = {one.name: one for one in measured}
     steps = [seen[str(item.get("name"))] if str(item.get("name")) in seen else expected(item) for item in plan]
@@ -80,11 +78,11 @@ def forecasts(
 
 
 LASTING = frozenset({"not-null", "rename", "drop"})
-"""Rules about what the other code can do, not about how long a table is blocked."""
+"""Rules about incompatible code, not about the duration of a lock."""
 
 
 def expected(item: Mapping[str, Any]) -> Measured:
-    """A migration of the radar's plan as if it had been measured: from its SQL alone."""
+    """The expected measurements of a migration, from its SQL alone."""
     one = rehearsal.measured(
         {"name": item.get("name"), "statements": item.get("statements"), "reversible": item.get("reversible")}
     )
@@ -98,8 +96,8 @@ def expected(item: Mapping[str, Any]) -> Measured:
 
 
 def _columns(statements: Iterable[str]) -> Iterable[Column]:
-    """Columns that are added; required when NOT NULL and without a default once the migration is over (Django drops the
-    one it fills in).
+    """Added columns; required if NOT NULL and without a default after the migration (Django drops its temporary
+    default).
     """
     lines = list(statements)
     for number, line in enumerate(lines):
@@ -120,7 +118,7 @@ def _columns(statements: Iterable[str]) -> Iterable[Column]:
 
 
 def _measured(one: Measured | None, warning: Warning) -> str:
-    """How long the warning's table was blocked in the rehearsal, when it was worth a word."""
+    """The time that the rehearsal blocked the warning's table; empty if negligible."""
     if one is None:
         return ""
     held = [
@@ -137,7 +135,7 @@ def _measured(one: Measured | None, warning: Warning) -> str:
 
 
 def lines(found: Iterable[Forecast]) -> list[str]:
-    """What the pusher reads: each warning with the safe way below it, the first few."""
+    """The push output: the first warnings, each followed by the safe alternative."""
     every = list(found)
     said = [line for one in every[:SHOWN] for line in (f" !     {one.line()}", f" !       safe: {one.recipe}")]
     more = len(every) - SHOWN

@@ -1,7 +1,6 @@
-"""What the measurements of a rehearsal mean: a colour, a class that people understand, and which code works on which
-schema.
+"""Rates the measurements of a rehearsal: a colour, a readable class, and which code works on which schema.
 
-The measurements come out of a tenant's dyno: nothing in them is trusted to have the right type or size.
+The measurements come from a tenant's dyno: no type or size in them is trusted.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 BLOCKED_SECONDS = 1.0
-"""Reads or writes that wait longer than this make a migration amber."""
+"""Blocking reads or writes for longer than this makes a migration amber."""
 BRIEF_SECONDS = 0.1
-"""A lock that is held for less is not worth a word."""
+"""Shorter locks are not reported."""
 REWRITE_BYTES = 100_000_000
 """Rewriting more than this makes a migration amber."""
 
@@ -24,12 +23,12 @@ READ_BLOCKING = frozenset({"AccessExclusiveLock"})
 WRITE_BLOCKING = frozenset({"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", *READ_BLOCKING})
 COLOURS = ("green", "amber", "red")
 CELLS = ("old_old", "new_old", "new_new", "old_new")
-"""Which code on which schema: old_new is the old code on the migrated schema."""
+"""Combinations of code and schema: old_new is the old code on the migrated schema."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """The longest that a migration held one mode of lock on a table that was there before; mode as in pg_locks."""
+    """The longest lock of one mode on a table that existed before the migration; mode as in pg_locks."""
 
     table: str
     mode: str
@@ -38,7 +37,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A table or index that was written anew, and its bytes afterwards."""
+    """A rewritten table or index, and its size in bytes afterwards."""
 
     relation: str
     bytes: int
@@ -46,10 +45,10 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a migration added, dropped or renamed in a table that was there before.
+    """A column that a migration added, dropped or renamed in an existing table.
 
-    change: added, dropped, renamed. rows: of the table, when known, else -1. values: not null, among the rows. new: the
-    name after renaming.
+    change: added, dropped, renamed. rows: of the table, -1 if unknown. values: not null, among the rows. new: the new
+    name of a renamed column.
     """
 
     table: str
@@ -63,7 +62,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that a migration created, dropped or renamed. rows: when known, else -1."""
+    """A table that a migration created, dropped or renamed. rows: -1 if unknown."""
 
     name: str
     change: str
@@ -73,10 +72,10 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one pending migration did on the copy. seconds: from its first statement to its commit.
+    """The measured effects of one pending migration on the copy. seconds: from its first statement to its commit.
 
     statements: SQL without parameters, the first 200 of ``count``. rows: (table, inserted, updated, deleted), from
-    ``{table: [...]}`` or as they are.
+    ``{table: [...]}`` or unchanged.
     """
 
     name: str
@@ -98,9 +97,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Judged:
-    """A migration's colour, its class (``blocks reads``, ``blocks writes`` or ``harmless``) with seconds and table, and
-    why.
-    """
+    """A migration's colour, class (``blocks reads``, ``blocks writes`` or ``harmless``), seconds, table and reasons."""
 
     colour: str
     kind: str
@@ -119,15 +116,15 @@ def plan_digest(plan: Iterable[Mapping[str, Any]]) -> str:
 
 
 def blocked(one: Measured, modes: frozenset[str]) -> tuple[float, str]:
-    """(seconds, table) of the longest lock of these modes; (0, "") when there was none. What the plan itself created
-    does not count.
+    """(seconds, table) of the longest lock of these modes; (0, "") if there was none. Tables that the plan created are
+    ignored.
     """
     held = [(lock.seconds, lock.table) for lock in one.locks if lock.mode in modes]
     return max(held, default=(0.0, ""))
 
 
 def lost(one: Measured) -> list[str]:
-    """What the migration destroyed for good, in words; nothing when what it dropped held nothing."""
+    """Descriptions of the data that the migration destroyed; empty if the dropped objects had no data."""
     found = [
         f"drops {column.table}.{column.name}" + (f" with {column.values} values" if column.values > 0 else "")
         for column in one.columns
@@ -138,8 +135,8 @@ def lost(one: Measured) -> list[str]:
 
 
 def judge(one: Measured) -> Judged:
-    """Red if it fails; amber if it blocks for more than a second, rewrites more than 100 MB, cannot be undone or loses
-    data; else green.
+    """Red on failure; amber if it blocks for over 1 s, rewrites over 100 MB, is irreversible or loses data; else
+    green.
     """
     reads, on = blocked(one, READ_BLOCKING)
     writes, written = blocked(one, WRITE_BLOCKING)
@@ -164,11 +161,9 @@ def judge(one: Measured) -> Judged:
 
 
 def colour(migrations: Iterable[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
-    """The whole rehearsal's colour: that of its worst migration; red too when the new code does not work on the
-    migrated schema.
+    """The rehearsal's colour: that of its worst migration; red if the new code fails on the migrated schema.
 
-    At least amber when the code before does not work on it: there is no way back but a restore, and requests may fail
-    until the switch.
+    At least amber if the old code fails on it: only a restore would undo it, and requests may fail until the switch.
     """
     found = list(migrations)
     ranks = [COLOURS.index(judge(one).colour) for one in found]
@@ -180,7 +175,7 @@ def colour(migrations: Iterable[Measured], cells: Mapping[str, Mapping[str, Any]
 
 
 def breaks_old(migrations: Iterable[Measured]) -> list[str]:
-    """What the old code cannot do any more once these have run, in words: certain, since Django names every column of a
+    """Descriptions of old code that will fail after these migrations: certain, because Django names every column of a
     table.
     """
     found = []
@@ -198,7 +193,7 @@ def breaks_old(migrations: Iterable[Measured]) -> list[str]:
 
 
 def needs_new(migrations: Iterable[Measured]) -> list[str]:
-    """What the new code cannot do until these have run, in words."""
+    """Descriptions of new code that fails before these migrations."""
     found = []
     for one in migrations:
         added = [(column.table, column.name) for column in one.columns if column.change == "added"]
@@ -213,9 +208,7 @@ def needs_new(migrations: Iterable[Measured]) -> list[str]:
 
 
 def compare(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The cells with what they tell: when the old code does not even work on the old schema, a failure elsewhere proves
-    nothing.
-    """
+    """The cells with conclusions. If the old code fails even on the old schema, other failures prove nothing."""
     result = {name: dict(cells[name]) for name in CELLS if name in cells}
     if all(result.get(name, {}).get("state") == "fails" for name in ("old_old", "old_new")):
         result["old_new"]["state"] = "inconclusive"
@@ -225,11 +218,10 @@ def compare(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]
 def with_tests(
     cells: Mapping[str, Mapping[str, Any]], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """The cells with what the old code's own tests told of the new schema. before, after: {state: ok, fails or unknown,
-    detail} on the old and the new one.
+    """The cells with the old code's test results. before, after: {state: ok, fails or unknown, detail} on each schema.
 
-    Tests that do not pass on the old schema prove nothing of the new one; it is asked only when they fail on the new
-    one. Nothing changes where none were run.
+    Tests that fail on the old schema prove nothing about the new one; the old one is tested only after a failure on the
+    new one. Without test results the cells are unchanged.
     """
     result = {name: dict(cell) for name, cell in cells.items()}
     cell = result.get("old_new")
@@ -251,9 +243,9 @@ def with_tests(
 
 
 def wants_tests(settings: Mapping[str, Any] | None) -> bool:
-    """Whether the old code's tests are to write to the new schema: there is no smoke command, and greenroom.toml does
-    not decline
-    (``[policy] rehearse_tests = false``). settings: None without old code."""
+    """Whether to run the old code's tests on the new schema: no smoke command, and not disabled in greenroom.toml
+    (``[policy] rehearse_tests = false``). settings: None without old code.
+    """
     return (
         settings is not None
         and not settings.get("smoke")
@@ -262,8 +254,9 @@ def wants_tests(settings: Mapping[str, Any] | None) -> bool:
 
 
 def cell(found: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
-    """One cell of the script's document: {state: ok, fails or inconclusive, detail, seconds}. otherwise: why it could
-    not be tried, if it does not say.
+    """One cell of the script's document: {state: ok, fails or inconclusive, detail, seconds}.
+
+    otherwise: the default reason why it could not be tried.
     """
     known = found.get("state") in ("ok", "fails")
     detail = _text(found.get("detail"), 1500)
@@ -275,7 +268,7 @@ def cell(found: Mapping[str, Any], otherwise: str) -> dict[str, Any]:
 
 
 def measured(value: Any) -> Measured:
-    """One migration of the recorder's document; what has the wrong type counts as absent."""
+    """One migration of the recorder's document; fields of a wrong type count as absent."""
     item = value if isinstance(value, Mapping) else {}
     maps = {
         key: [one for one in _list(item.get(key)) if isinstance(one, Mapping)]

@@ -1,4 +1,4 @@
-"""What a rehearsal's dyno sees of the app's environment: the copy in place of the database, and no other service."""
+"""The environment of a rehearsal dyno: the copy replaces the database, and other services are unreachable."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ LIBPQ = (
 
 
 def isolated(env: Mapping[str, str], *, live: Collection[str], clone: str) -> dict[str, str]:
-    """The environment with ``clone`` wherever a URL of the ``live`` database stands, and with the URLs of all other
-    services leading nowhere.
+    """The environment with each URL of the ``live`` database replaced by ``clone``, and all other service URLs
+    disabled.
 
-    libpq's own variables go too. The rest stays as it is: the app has to start as it always does; its dyno has no
-    network beside the copy.
+    libpq's variables are removed. The rest is unchanged, so that the app starts as usual; its dyno can reach only the
+    copy.
     """
     found = {}
     for name, value in env.items():

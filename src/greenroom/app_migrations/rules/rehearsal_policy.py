@@ -1,4 +1,4 @@
-"""Whether a delivery waits for the rehearsal of its migrations, and what the result keeps from the traffic. Pure."""
+"""Whether a delivery waits for its rehearsal, and whether the result withholds traffic from the release. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from greenroom.checks.rules import REHEARSAL, key
 
 OFF, BESIDE, BEFORE = "off", "beside", "before-switch"
 PATIENCE = 120.0
-"""Seconds that a release waits for its rehearsal when it is not a required check; then it goes on without the
-result.
-"""
+"""Seconds that a release waits for a rehearsal that is not a required check; then it proceeds without the result."""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """ask: a rehearsal is to be asked for. waiting: one is under way and worth waiting for. unfit: why the code shall
-    not have the traffic yet.
+    """ask: request a rehearsal. waiting: one is in progress and worth waiting for. unfit: why the release gets no
+    traffic yet.
     """
 
     ask: bool = False
@@ -32,8 +30,8 @@ def is_required(names: Iterable[str]) -> bool:
 
 
 def mode(policy: Mapping[str, Any], *, required: bool) -> str:
-    """``[policy] rehearse`` of greenroom.toml: false is off, ``beside``, else before-switch. A required check is waited
-    for in any case.
+    """``[policy] rehearse`` of greenroom.toml: false is off, ``beside``, else before-switch. A required check always
+    waits.
     """
     if required:
         return BEFORE
@@ -51,9 +49,9 @@ def outlook(
     cells: Mapping[str, Mapping[str, Any]],
     failure: str,
 ) -> Outlook:
-    """What the newest rehearsal of a release says for its way to the traffic; state is empty before one was asked for.
+    """The effect of the newest rehearsal on the release's delivery; state is empty before a request.
 
-    age: seconds since it was asked for. possible: there is a database to copy and earlier code to compare with.
+    age: seconds since the request. possible: there are a database to copy and earlier code to compare with.
     """
     if not state:
         return Outlook(

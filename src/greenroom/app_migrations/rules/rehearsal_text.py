@@ -1,4 +1,4 @@
-"""A rehearsal as people read it: one paragraph for the terminal, and a table of all migrations."""
+"""Text reports of a rehearsal: one paragraph for the terminal, and a table of all migrations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CODE = {
 }
 SHOWN = 4
 MODULE = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Violation|DoesNotExist)\b)")
-"""The module of an exception, which tells a reader nothing."""
+"""The module of an exception, removed because it does not help the reader."""
 
 
 def number(name: str) -> str:
@@ -29,8 +29,8 @@ def number(name: str) -> str:
 
 
 def paragraph(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
-    """``8 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); ...``: what a person has to know before
-    running them.
+    """``8 pending migrations, 4.9 s; blocks writes on shop_order 1.2 s (0003); ...``: the facts to know before a
+    migrate.
     """
     if not migrations:
         return "No pending migrations."
@@ -63,8 +63,8 @@ def _took(seconds: float) -> str:
 
 
 def going_back(version: int, number: int, cells: Mapping[str, Mapping[str, Any]], reverse: Mapping[str, Any]) -> str:
-    """What rehearsal ``number`` tells somebody who goes back to the code before the migrations; empty when it tells
-    nothing.
+    """The conclusions of rehearsal ``number`` for a rollback to the code before the migrations; empty if there are
+    none.
     """
     cell = cells.get("old_new") or {}
     detail = f": {cell['detail']}" if cell.get("detail") else ""
@@ -83,7 +83,7 @@ def going_back(version: int, number: int, cells: Mapping[str, Mapping[str, Any]]
 
 
 def _gap(migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether the new code needs the migrations, and the code before cannot live with them."""
+    """Whether the new code needs the migrations and the old code fails after them."""
     new, old = ((cells.get(name) or {}).get("state") == "fails" for name in ("new_old", "old_new"))
     return new and (old or bool(rehearsal.breaks_old(migrations)))
 
@@ -102,7 +102,7 @@ def _blocks(migrations: Sequence[Measured]) -> list[str]:
 
 
 def _cell(name: str, migrations: Sequence[Measured], cells: Mapping[str, Mapping[str, Any]]) -> str:
-    """What is said of one cell: nothing when it is well, for the schema and for the app that was asked."""
+    """The text for one cell, about the schema and the requested app; empty if it works."""
     cell = cells.get(name) or {}
     state, detail = cell.get("state"), str(cell.get("detail") or "")
     certain = {"new_old": rehearsal.needs_new, "old_new": rehearsal.breaks_old}.get(name)
@@ -123,7 +123,7 @@ def _cell(name: str, migrations: Sequence[Measured], cells: Mapping[str, Mapping
 
 
 def _agrees(detail: str, words: Sequence[str]) -> bool:
-    """Whether what was seen is about a column or table that the words name, so that they say it better."""
+    """Whether an error concerns a column or table that ``words`` already names, so that they suffice."""
     return any(name in detail for text in words for name in re.findall(r"\((\w+) is ", text))
 
 
@@ -132,8 +132,8 @@ def table(
     reverse: Mapping[str, Any] | None = None,
     cells: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
-    """One line for each migration (colour, seconds, class, rows, name), and below it what to look at, with the safe
-    way; then each code on each schema.
+    """One line for each migration (colour, seconds, class, rows, name), then problems with the safe alternatives, then
+    each combination of code and schema.
     """
     lines = []
     created: frozenset[str] = frozenset()
@@ -149,7 +149,7 @@ def table(
 
 
 def _codes(cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Which code did what on which schema, as it was seen."""
+    """The observed result of each code on each schema."""
     found = [(CODE[name], cells[name]) for name in rehearsal.CELLS if name in cells]
     words = {"ok": "works", "fails": "FAILS", "inconclusive": "not known", "skipped": "not tried"}
     said = [
@@ -178,7 +178,7 @@ def _undone(reverse: Mapping[str, Any]) -> list[str]:
 
 
 def all_warnings(migrations: Sequence[Measured]) -> dict[str, list[Warning]]:
-    """The warnings of each migration by its name, for those that have some."""
+    """The warnings of each migration by name, without empty ones."""
     created: frozenset[str] = frozenset()
     found = {}
     for one in migrations:

@@ -1,7 +1,6 @@
-"""What the SQL of a migration is known to do to a table with traffic, and how the same is done safely. Pure; reads text
-only.
+"""Known effects of a migration's SQL on a table with traffic, and safe alternatives. Pure; parses text only.
 
-Only tables that were there before the plan count: nobody uses a table that is just being made.
+Only tables that existed before the plan count: nobody uses a table during its creation.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ FLAGS = re.IGNORECASE | re.DOTALL
 
 @dataclass(frozen=True)
 class Warning:
-    """rule: a short fixed name; text: what it does to which table; recipe: the safe way; table: the one that is blocked
-    or changed.
+    """rule: a fixed short name; text: the effect on a table; recipe: the safe alternative; table: the affected
+    table.
     """
 
     rule: str
@@ -72,7 +71,7 @@ RECIPES = {
 
 
 def warnings(one: Measured, created: frozenset[str] = frozenset()) -> list[Warning]:
-    """The warnings of one migration, each once. created: tables that the plan made before or in this migration."""
+    """The distinct warnings of one migration. created: tables that the plan created before or in this migration."""
     new = created | {table.name for table in one.tables if table.change == "created"}
     found: list[Warning] = []
     for statement in one.statements:
@@ -181,7 +180,7 @@ def _of_constraint(table: str, rest: str) -> list[Warning]:
 
 
 def plain(name: str) -> str:
-    """``"public"."shop_item"`` as ``shop_item``: without quotes, and without the schema public."""
+    """``"public"."shop_item"`` as ``shop_item``: without quotes and without the schema ``public``."""
     parts = [part.strip('"') for part in re.findall(r'"[^"]+"|[\w$]+', name)]
     return ".".join(parts[1:] if parts[:1] == ["public"] else parts)
 

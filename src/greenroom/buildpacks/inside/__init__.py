@@ -1,3 +1,1 @@
-"""The scripts that run inside build and install dynos. Standard library only, Python 3.10 or newer; nothing of
-Greenroom is imported there.
-"""
+"""Scripts that run in build and install dynos: standard library only, Python 3.10 or later, no import of Greenroom."""

@@ -1,5 +1,5 @@
-"""Builds the app's tree in its own sandbox: unpack, hooks, collectstatic, bytecode. Runs the tenant's code; the control
-plane trusts no line of it.
+"""Builds the app's tree in its own sandbox: unpack, hooks, collectstatic, bytecode. Runs tenant code; the control plane
+trusts none of its output.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TAR = "/usr/bin/tar"
 
 
 def unpack(job):
-    """The commit's files (of its root folder) at /app."""
+    """Unpack the commit's files (of its root folder) to /app."""
     strip = job["root"].count("/") + 1 if job["root"] else 0
     argv = [TAR, "-xf", "/greenroom/source.tar", "-C", APP, "--no-same-owner"]
     argv += [f"--strip-components={strip}", job["root"]] if strip else []
@@ -50,7 +50,7 @@ def _prune(folder):
 
 
 def has_package(name):
-    """Whether ``import name`` would find a package of the environment; nothing is run for it."""
+    """Whether ``import name`` would find a package of the environment, without running it."""
     lib = os.path.join(common.ENV, "lib")
     sites = (
         [os.path.join(lib, version, "site-packages") for version in sorted(os.listdir(lib))]
@@ -61,7 +61,7 @@ def has_package(name):
 
 
 def nltk(timer):
-    """Heroku's step for NLTK: the corpora that nltk.txt names, into the environment."""
+    """Heroku's step for NLTK: download the corpora of nltk.txt into the environment."""
     if not has_package("nltk"):
         return
     common.step("Downloading NLTK corpora...")
@@ -80,18 +80,16 @@ def nltk(timer):
     env = {
         "NLTK_ALLOW_PROXIED_URLOPEN": "1",
         **os.environ,
-    }  # the proxy is the dyno's only way out, and lets nobody into private networks
-    before = os.umask(0o022)  # nltk trusts no data in a folder that a group may write to
+    }  # the proxy is the dyno's only route out, and blocks private networks
+    before = os.umask(0o022)  # nltk rejects data in a group-writable directory
     os.makedirs(target, exist_ok=True)
     os.chmod(target, 0o755)
     with timer("nltk_downloader"):
-        code, tail = common.run(
-            argv, env, common.ENV
-        )  # not in /app, whose folders would be imported in place of nltk's modules
+        code, tail = common.run(argv, env, common.ENV)  # not in /app, whose directories would shadow nltk's modules
     os.umask(before)
     if code:
         raise common.Failed(*explain.nltk("\n".join(tail)))
-    os.environ["NLTK_DATA"] = target  # at run time nltk looks there by itself, since it is below sys.prefix
+    os.environ["NLTK_DATA"] = target  # at run time nltk searches there by default, since it is below sys.prefix
 
 
 def find_manage():
@@ -114,7 +112,7 @@ def find_manage():
 
 
 def collectstatic(job, timer):
-    """Heroku's conditions in Heroku's order. Returns what was done, for the report."""
+    """Run collectstatic under Heroku's conditions, in Heroku's order. Returns its result for the report."""
     if os.path.isfile(os.path.join(APP, ".heroku", "collectstatic_disabled")):
         common.step("Skipping Django collectstatic since the file .heroku/collectstatic_disabled exists.")
         common.note("Warning: this file is deprecated.\nSet the config var DISABLE_COLLECTSTATIC=1 instead.")
@@ -142,9 +140,7 @@ def collectstatic(job, timer):
 
 
 def debug(job, env):
-    """With DEBUG_COLLECTSTATIC: the environment in which it ran, config vars by name alone. Heroku prints their values
-    too.
-    """
+    """With DEBUG_COLLECTSTATIC: print its environment, config vars by name only. Heroku also prints their values."""
     if os.environ.get("DEBUG_COLLECTSTATIC", "") not in ("", "0"):
         common.step("The environment of collectstatic, without the values of config vars")
         common.detail(
@@ -153,7 +149,7 @@ def debug(job, env):
 
 
 def refuse(manage, text):
-    """A failed collectstatic: explained, or skipped when Django has no such command."""
+    """Explain a failed collectstatic, or skip it if Django has no such command."""
     if "Unknown command: 'collectstatic'" in text:
         common.detail("Skipped: django.contrib.staticfiles is not in INSTALLED_APPS.")
         return "skipped-unknown-command"
@@ -161,7 +157,9 @@ def refuse(manage, text):
 
 
 def readable(folder):
-    """Everything readable for the control plane, which may run as another user; nothing writable for others."""
+    """Make everything readable for the control plane, which may run as another user, and writable for the owner
+    only.
+    """
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if os.path.join(parent, name) != common.ENV]
         for name in [*folders, *files]:
@@ -175,8 +173,9 @@ def readable(folder):
 
 
 def work(job, timer):
-    """One job: {root, ignored, phase, writable, hooks, names}. ``phase`` pre: unpack and pre_compile, and hand the tree
-    back; else all of it.
+    """Run one job: {root, ignored, phase, writable, hooks, names}.
+
+    ``phase`` pre: unpack, run pre_compile, and return the tree; else the whole build.
     """
     with timer("unpack"):
         unpack(job)
@@ -205,7 +204,7 @@ def _all(job, timer):
     bytecode.wait(workers)
     if job["writable"]:
         bytecode.wait(bytecode.compile_all(os.path.join(common.ENV, "lib"), bytecode.UNCHECKED, known=False))
-        common.own_group(common.ENV)  # what was written becomes a layer below tests and dynos
+        common.own_group(common.ENV)  # the written files become a layer below tests and dynos
     with timer("readable"):
         readable(APP)
     return {"collectstatic": done}

@@ -1,12 +1,9 @@
-"""Compiles Python files to pycs that do not depend on time (PEP 552), so that a copied tree stays valid and equal input
-gives equal bytes.
+"""Compiles Python files to hash-based pycs (PEP 552): valid in a copied tree, and reproducible.
 
-The environment is never written again: unchecked. The app's own files may be edited in a one-off dyno: checked by their
-hash.
-A pyc of the environment is kept by the hash of its path and source, so that a new environment compiles only what is
-new. Where many apps use
-what is kept, each file bears a seal (HMAC) by a key that only the platform's own installations get, and one without it
-is made anew.
+Pycs of the environment, which is never changed, are unchecked. Those of the app's files, which may be edited in a
+one-off dyno, are checked. A pyc of the environment is cached by the hash of its path and source, so that a new
+environment compiles only new files. In a shared cache, each file has a seal (HMAC) by a key that only the platform's
+own installations get; unsealed files are compiled again.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ MOST = 64 * 1024 * 1024
 
 
 def sources(folder, skip=()):
-    """The .py files below a folder, without those below ``skip``; links are not followed."""
+    """The .py files below a directory, without those below ``skip``; symbolic links are not followed."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [
             name
@@ -38,10 +35,9 @@ def sources(folder, skip=()):
 
 
 def compile_all(folder, flags, skip=(), cache="", workers=1, known=True, seal=""):
-    """Compile everything below ``folder`` with ``workers`` processes. Files with errors are left alone, as pip leaves
-    them.
+    """Compile everything below ``folder`` with ``workers`` processes. Files with errors are skipped, as by pip.
 
-    known: also what has a pyc already. seal: the key, in hex, of what is kept in ``cache``.
+    known: also files that already have a pyc. seal: the key, in hex, for ``cache``.
     """
     files = sorted(
         path for path in sources(folder, skip) if known or not os.path.exists(importlib.util.cache_from_source(path))
@@ -99,12 +95,12 @@ def _stored(path, source, cache):
 
 
 def _tag(stored, data, seal):
-    """32 bytes that bind the content to its name and to the key."""
+    """32 bytes that bind the content to its name with the key."""
     return hmac.digest(seal, os.path.basename(stored).encode() + data, "sha256")
 
 
 def _opened(path, seal):
-    """What is kept at ``path``; None when there is nothing, or it was not sealed by this key."""
+    """The cached content at ``path``; None if it is missing or not sealed by this key."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST)

@@ -1,5 +1,5 @@
-"""What both scripts share: Heroku's line format, child processes with indented output, the job and the result. Standard
-library only.
+"""Shared parts of the scripts: Heroku's line format, child processes with indented output, the job and the result.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ DOUBT = 21
 CONFLICT = 22
 TAIL = 200
 LONGEST = 16 * 1024
-"""Bytes of a line that are read at once."""
+"""Maximum bytes of a line that are read at once."""
 MOST = 9_000_000
-"""Bytes of a child's output that are shown, less than the engine keeps of all output; the rest is read and dropped, and
-what follows is seen.
+"""Maximum bytes of a child's output that are shown, less than the engine's limit for all output.
+
+The rest is discarded, so that later output is still shown.
 """
 
 
 class Failed(Exception):  # noqa: N818 -- a value that is raised, not an error of ours
-    """The app's fault: reason is a failure id, the message and the hint are for people."""
+    """A failure caused by the app: reason is a failure id; message and hint are for users."""
 
     def __init__(self, reason, message, hint="", code=FAILED):
         super().__init__(message)
@@ -35,24 +36,24 @@ class Failed(Exception):  # noqa: N818 -- a value that is raised, not an error o
 
 
 def say(text=""):
-    """One line, at once: the pusher is looking on."""
+    """Print one line and flush: the user watches the push."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def step(title):
-    """Heroku's heading of a step."""
+    """Print the heading of a step in Heroku's format."""
     say("-----> " + title)
 
 
 def detail(text):
-    """Lines below a heading."""
+    """Print lines below a heading."""
     for line in text.splitlines():
         say("       " + line if line else "")
 
 
 def note(text):
-    """A notice or warning, as Heroku frames it."""
+    """Print a notice or warning in Heroku's format."""
     say()
     for line in text.splitlines():
         say(" !     " + line)
@@ -60,11 +61,10 @@ def note(text):
 
 
 def run(argv, env, cwd, hide=(), hold=(), held=None):
-    """Run a child with its output indented. Returns (exit code, the last lines of its output). Failed when it was
-    killed.
+    """Run a child with indented output. Returns (exit code, the last lines of its output). Failed if it was killed.
 
-    hide: beginnings of lines that are not shown. hold: from a line that begins so on, all go to the list ``held``
-    instead.
+    hide: prefixes of lines that are not shown. hold: from a line with such a prefix on, all lines go to the list
+    ``held``.
     """
     child = subprocess.Popen(
         argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -97,21 +97,23 @@ def run(argv, env, cwd, hide=(), hold=(), held=None):
 
 
 def _show(line, goes_on, more):
-    """A line, or a piece of a long one: without line ends between the pieces, or no one could find a secret that they
-    share.
+    """Print a line or a chunk of a long one.
+
+    No line breaks between chunks: the secret filter would miss a secret that spans two of them.
     """
     sys.stdout.write(("       " if line and not goes_on else "") + line + ("" if more else "\n"))
     sys.stdout.flush()
 
 
 def own_group(folder, skip=""):
-    """Give everything of this user's below to this dyno's own group. The scratch folder hands down the control plane's,
-    which no user namespace
-    maps, and an overlay that has to copy such a file or folder fails with EOVERFLOW; so what already lies in a lower
-    layer stays as it is."""
+    """Set the group of all files of this user below the directory to the dyno's own.
+
+    They inherit the control plane's group from the scratch directory. No user namespace maps it, and an overlay that
+    must copy such a file fails with EOVERFLOW; files in a lower layer are therefore left unchanged.
+    """
     group, user = os.getgid(), os.getuid()
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if os.path.join(place, name) != skip]  # a mount of its own, read only
+        folders[:] = [name for name in folders if os.path.join(place, name) != skip]  # a separate read-only mount
         for name in (*folders, *files):
             path = os.path.join(place, name)
             facts = os.lstat(path)
@@ -121,7 +123,7 @@ def own_group(folder, skip=""):
 
 
 class Timer:
-    """Seconds of each named part."""
+    """The duration of each named part, in seconds."""
 
     def __init__(self):
         self.seconds = {}
@@ -138,7 +140,7 @@ class Timer:
 
 
 def write_result(value):
-    """Leave the result where the control plane reads it; atomically, so that half a result is none."""
+    """Write the result for the control plane, atomically."""
     path = os.path.join(OUT, "result.json")
     with open(path + ".new", "w") as file:
         json.dump(value, file)
@@ -147,7 +149,7 @@ def write_result(value):
 
 
 def main(work):
-    """Read the job from standard input, do it, leave a result; the exit code says whose fault a failure is."""
+    """Read the job from standard input, run it, write a result; the exit code classifies a failure."""
     job = json.loads(sys.stdin.buffer.read())
     timer = Timer()
     try:

@@ -1,5 +1,5 @@
-"""Turns the output of a failed installer or of collectstatic into what is wrong and the one thing to do about it. Pure;
-standard library only.
+"""Explains the output of a failed installer or collectstatic: the problem and its remedy. Pure; standard library
+only.
 """
 
 from __future__ import annotations
@@ -113,14 +113,14 @@ LOCKED = (
 PIPFILE = re.compile(
     r"Your Pipfile requires \W*python_(?:full_)?version\W+([0-9.]+[0-9]).*?you are using \W*([0-9.]+[0-9])"
 )
-"""pipenv's warning, after which it gives up without repeating it."""
+"""pipenv's warning, after which it exits without repeating it."""
 REASONS = (
     ("SyntaxError", "collectstatic-syntax-error"),
     ("ImproperlyConfigured", "collectstatic-improper-configuration"),
     ("The CSS file", "collectstatic-fancy-references"),
     ("OSError", "collectstatic-missing-file"),
 )
-"""Heroku's ids, by the first word that the output holds."""
+"""Heroku's ids, by the first substring that the output contains."""
 
 VARIABLE = (
     re.compile(r"environ.*KeyError: ['\"]([A-Za-z_][A-Za-z0-9_]*)['\"]", re.DOTALL),
@@ -128,7 +128,7 @@ VARIABLE = (
     re.compile(r"UndefinedValueError: ([A-Za-z_][A-Za-z0-9_]*) not found"),
     re.compile(r"Environment variable [\"']([A-Za-z_][A-Za-z0-9_]*)[\"'] (?:is )?not set"),
 )
-"""How settings say that a variable is missing: os.environ, django-environ, python-decouple, environs."""
+"""Messages for a missing variable in the settings: os.environ, django-environ, python-decouple, environs."""
 
 SSL = (
     "The settings ask PostgreSQL for TLS (sslmode=require), which the server of this installation does not speak: apps"
@@ -180,12 +180,12 @@ NAMED_BY = re.compile(
     r" found:?\s*(?P<ref>\S+)"
 )
 PROCESSING = re.compile(r"Post-processing ['\"](?P<by>[^'\"]+)['\"] failed")
-"""How Django's ManifestStaticFilesStorage says which file names one that is not there."""
+"""The message of Django's ManifestStaticFilesStorage with the file that contains a broken reference."""
 SKIP = "greenroom config:set DISABLE_COLLECTSTATIC=1 if the app has no static files"
 
 
 def installer(text, code):
-    """(message, hint) for the output of uv."""
+    """(message, hint) for uv's output."""
     for mark, message, hint in INSTALL:
         if mark in text:
             return message, hint
@@ -266,7 +266,7 @@ def collectstatic(manage, text):
 
 
 def reference(text):
-    """(message, hint) for a static file that names one which is not there: both by name, and the kind of reference."""
+    """(message, hint) for a static file with a broken reference: both names, and the kind of reference."""
     named, gone, during = NAMED_BY.search(text), REFERENCE.search(text), PROCESSING.search(text)
     by = named.group("by") if named else during.group("by") if during else ""
     missing = named.group("ref") if named else gone.group("gone") if gone else ""

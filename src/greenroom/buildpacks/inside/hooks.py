@@ -1,8 +1,7 @@
-"""Heroku's bin/pre_compile and bin/post_compile, and the three folders that they know: BUILD_DIR, CACHE_DIR and
-ENV_DIR.
+"""Heroku's bin/pre_compile and bin/post_compile, and their three directories: BUILD_DIR, CACHE_DIR and ENV_DIR.
 
-CACHE_DIR is a copy of what the app's last good build left there; it takes that one's place only when the whole build
-has succeeded.
+CACHE_DIR is a copy of the cache of the app's last successful build, and replaces it only after the whole build has
+succeeded.
 """
 
 from __future__ import annotations
@@ -21,19 +20,18 @@ APP = "/app"
 CACHE = "/greenroom/cache/hooks"
 ENV_DIR = "/tmp/greenroom-env"
 STALE = 24 * 3600
-"""Seconds after which the working copy of a build that was cut short is removed by another one."""
+"""Seconds after which another build removes the working copy of an interrupted one."""
 HOOK_ENV = {
     "PIP_NO_COMPILE": "1",
     "PIP_NO_CACHE_DIR": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-"""So that a hook which uses pip leaves no cache and no bytecode with a time in it."""
+"""A hook that uses pip then leaves neither a cache nor bytecode with timestamps."""
 
 
 def prepare(job):
-    """Make the three folders and name them in the environment, unless config vars of these names are there: those win,
-    as on Heroku.
+    """Create the three directories and set their variables, unless config vars of these names exist, as on Heroku.
 
     job: {hooks: {build, generation} or None, names: those of the config vars}.
     """
@@ -50,7 +48,7 @@ def prepare(job):
                 file.write(os.environ[name])
     work, before, current = _places(job["hooks"])
     _sweep(os.path.dirname(work), {work, before})
-    shutil.rmtree(work, ignore_errors=True)  # of an attempt that was cut short
+    shutil.rmtree(work, ignore_errors=True)  # left by an interrupted attempt
     source = next(
         (path for path in (before, current) if os.path.isdir(path) and (path != before or job["phase"] != "pre")), ""
     )
@@ -63,10 +61,10 @@ def prepare(job):
 
 
 def keep(job):
-    """The phase has succeeded. After pre_compile the copy waits for post_compile; after the whole build it is what the
-    next build finds.
+    """Keep the cache of a successful phase: after pre_compile for post_compile, after the whole build for the next
+    build.
 
-    Killed anywhere, the cache is whole or empty. A hook that removed CACHE_DIR leaves the one before.
+    Atomic under kills. If a hook removed CACHE_DIR, the previous cache stays.
     """
     if not job.get("hooks"):
         return
@@ -86,13 +84,13 @@ def keep(job):
 
 
 def drop(job):
-    """The build has failed: its copies are of no use."""
+    """Remove the copies of a failed build."""
     for path in _places(job["hooks"])[:2] if job.get("hooks") else ():
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _places(hooks):
-    """(where the hooks of this build write, what pre_compile left, what the last good build left)."""
+    """(the hooks' working copy, the result of pre_compile, the cache of the last successful build)."""
     top = "%s/%d" % (CACHE, hooks["generation"])
     return top + "/work-" + hooks["build"], top + "/pre-" + hooks["build"], top + "/current"
 
@@ -106,7 +104,7 @@ def _sweep(top, keep):
 
 
 def _run(path):
-    """The hook as a shell would start it: what names no interpreter is a script of the shell itself."""
+    """The command for the hook, as a shell would run it: a file without an interpreter line is a shell script."""
     env = {**os.environ, **HOOK_ENV}
     try:
         return common.run([path], env, APP)
@@ -117,7 +115,7 @@ def _run(path):
 
 
 def run(name, timer):
-    """One hook: config vars in the environment, output indented, its failure the build's."""
+    """Run one hook: config vars in the environment, output indented; its failure fails the build."""
     path = os.path.join(APP, "bin", name)
     if not os.path.isfile(path):
         return

@@ -1,9 +1,9 @@
-"""Makes a Python environment with uv. In an install dyno: from a list of pinned wheels with hashes, into an empty
-environment, and neither code of a
-package nor a file of an app takes part; in a build dyno: also from sources.
+"""Creates a Python environment with uv.
 
-Exit codes: 0 made, 10 the app's fault, 20 something has no wheel and must be built in the app's own sandbox, 21 a
-shared file is not what it was.
+In an install dyno: from pinned wheels with hashes, into an empty environment, without any code of a package or file of
+an app. In a build dyno: also from sources.
+Exit codes: 0 created, 10 a failure caused by the app, 20 a package without a wheel must be built in the app's own
+sandbox, 21 a shared file was modified.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ NO_WHEEL = (
 )
 NOISE = ("Using Python ", "Using CPython ", "Creating virtual environment", "Audited ")
 HELD = ("error:", "  x ", "  \u00d7 ")
-"""How uv begins the explanation of a failure; held back until it is known whether it is one."""
+"""First lines of a failure explanation by uv; buffered until it is clear whether it is one."""
 
 
 def environment(job):
-    """uv's own environment, from nothing: the operator's index, the proxy, the cache; no config var but those of the
+    """uv's environment, built from scratch: the operator's index, the proxy, the cache, and the config vars of the
     app's list.
     """
     keep = (
@@ -75,12 +75,12 @@ def environment(job):
         SOURCE_DATE_EPOCH="315532800",
     )
     if job["manager"] == "pip" or job.get("shared"):
-        env["UV_NO_CONFIG"] = "1"  # pip reads no [tool.uv] of a pyproject.toml that happens to be there
+        env["UV_NO_CONFIG"] = "1"  # pip does not read [tool.uv] of a pyproject.toml
     return env
 
 
 def uv(job, *arguments, cwd=WORK, pm="pip"):
-    """Run uv; its failure is classified and raised."""
+    """Run uv; classify a failure and raise it."""
     held: list = []
     code, tail = common.run([UV, *arguments], environment(job), cwd, hide=NOISE, hold=HELD, held=held)
     text = "\n".join(tail)
@@ -98,11 +98,11 @@ TITLES = {
 
 
 AS_IT_IS: dict = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
-"""An app's own sandbox unpacks the app's own files; Python 3.14 would refuse absolute links, and 3.12 warns."""
+"""An app's own sandbox unpacks the app's own files. Python 3.14 would refuse absolute links, and 3.12 warns."""
 
 
 def unpack_sources(job):
-    """For requirements that are built from the tree: the commit's files at /app."""
+    """For requirements that are built from the tree: unpack the commit's files to /app."""
     prefix, left_out = (job["root"] + "/" if job.get("root") else ""), set(job.get("ignored", ()))
     with tarfile.open("/greenroom/source.tar") as archive:
         for member in archive:
@@ -120,7 +120,7 @@ def unpack_sources(job):
 
 
 def copy_tree():
-    """For tests: the files of the slug at /app, where its packages expect them."""
+    """For tests: copy the slug's files to /app, where its packages expect them."""
     left_out = shutil.ignore_patterns(".heroku")
     shutil.copytree(
         TREE,
@@ -132,12 +132,14 @@ def copy_tree():
 
 
 def plain_repositories(text):
-    """Requirements with ``-e git+...`` as ``git+...``: uv installs a repository as a package, editable or not."""
+    """Requirements with ``-e git+...`` rewritten to ``git+...``: uv installs a repository as a package in both
+    cases.
+    """
     return re.sub(r"(?m)^(\s*)(?:-e|--editable)[ =]+(?=(?:[\w.-]+\s*@\s*)?(?:git|hg|svn|bzr)\+)", r"\1", text)
 
 
 def write_files(job, folder):
-    """The dependency files of the commit, as text, in their own places."""
+    """Write the commit's dependency files to their paths."""
     for path, text in job["files"].items():
         target = os.path.join(folder, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -155,19 +157,18 @@ def _read(path):
 
 
 def _common(job):
-    """The flags of uv for what requirements.txt asks of pip as a whole."""
+    """uv's flags for the global options of requirements.txt."""
     allowed = ["--prerelease", "allow"] if "--pre" in job.get("options", ()) else []
     return ["--index-strategy", "unsafe-best-match", *allowed, *(["--no-build"] if job["no_build"] else [])]
 
 
 def resolve(job, folder):
-    """Resolve once, with hashes. Without ``no_build`` packages may be built to learn what they need.
+    """Resolve once, with hashes. Without ``no_build``, packages may be built to read their requirements.
 
-    Who asks for pip or setuptools without saying which gets those of the seeds: with pip they would be there before the
-    rest.
+    Unpinned pip or setuptools get the versions of the seeds: pip installs those before the other packages.
     """
     target = os.path.join(common.OUT, "lock.txt")
-    _write(target, job.get("seeds", ""))  # what the output has already is preferred
+    _write(target, job.get("seeds", ""))  # uv prefers the versions of an existing output file
     uv(
         job,
         "pip",
@@ -192,7 +193,7 @@ def resolve(job, folder):
 
 
 def export(job, folder):
-    """What uv.lock fixes, as requirements with hashes."""
+    """The requirements of uv.lock, with hashes."""
     uv(
         job,
         "export",
@@ -215,8 +216,8 @@ def export(job, folder):
 
 
 def install_shared(job, timer):
-    """A list of pinned wheels with hashes, into an empty environment. Its Python is started before anything is in it,
-    and not afterwards.
+    """Install a list of pinned wheels with hashes into an empty environment, whose Python runs only before the
+    installation.
     """
     _write(os.path.join(WORK, "lock.txt"), job["lock"])
     _write(os.path.join(WORK, "seeds.txt"), without(job.get("seeds", ""), job["lock"]))
@@ -245,20 +246,20 @@ def install_shared(job, timer):
 
 
 def unlock():
-    """Remove uv's lock file from the environment: another user, who adds to it in a layer, could not open it."""
+    """Remove uv's lock file from the environment: another user, who extends it in a layer, could not open it."""
     if os.path.exists(os.path.join(common.ENV, ".lock")):
         os.unlink(os.path.join(common.ENV, ".lock"))
 
 
 def _names(lock, folder):
-    """The words for uv; none for a file without a single requirement, about which it would only complain."""
+    """Arguments for uv; empty for a file without requirements, for which it prints a warning."""
     lines = _read(os.path.join(folder, lock)).splitlines()
     wanted = any(line.strip() and not line.lstrip().startswith("#") for line in lines)
     return ["--requirements", lock] if wanted else []
 
 
 def install_pip(job, timer, folder):
-    """requirements.txt: resolve unless that was done before, then install exactly that."""
+    """Install requirements.txt: resolve it, unless already resolved, then install exactly the result."""
     lock, hashes = job["main"], []
     if job.get("lock"):
         lock, hashes = os.path.join(common.OUT, "lock.txt"), ["--require-hashes"]
@@ -281,7 +282,7 @@ def install_pip(job, timer, folder):
 
 
 def without(seeds, locked):
-    """The seeds that the text of a lock does not name itself: two versions of a package are none."""
+    """The seeds that a lock does not contain: it must not list a package with two versions."""
     named = {
         re.sub(r"[-_.]+", "-", line.split("==")[0].split("[")[0].strip()).lower()
         for line in locked.splitlines()
@@ -291,8 +292,8 @@ def without(seeds, locked):
 
 
 def _seeds(job, install, folder, lock, together):
-    """pip and setuptools, as on Heroku: with the rest where that has hashes too and comes from the same index, else
-    before it.
+    """Install pip and setuptools, as on Heroku: with the other packages if those have hashes and use the same index,
+    else before.
     """
     if not job.get("seeds"):
         return []
@@ -309,7 +310,7 @@ def _seeds(job, install, folder, lock, together):
 
 
 def _options(job, folder):
-    """The lines of requirements.txt that name indexes and the like: what was resolved by them is fetched by them."""
+    """The index options of requirements.txt, so that packages are fetched from the indexes used for the resolution."""
     kept = [option for option in job.get("options", ()) if option not in ("--pre", "--require-hashes")]
     if not kept:
         return []
@@ -318,25 +319,25 @@ def _options(job, folder):
 
 
 def install_uv(job, timer, folder):
-    """uv.lock: what ``uv sync --locked --no-default-groups`` installs."""
+    """Install uv.lock like ``uv sync --locked --no-default-groups``."""
     flags = ["--no-build"] if job["no_build"] else []
     project = [] if job["local"] else ["--no-install-project"]
     groups = (
         ["--inexact"] if job.get("groups") else ["--no-default-groups"]
-    )  # what a hook has added stays for the tests
+    )  # keep packages that a hook added for the tests
     with timer("install"):
         uv(job, "sync", "--locked", *groups, *flags, *project, "--python", job["python"], cwd=folder, pm="uv")
 
 
 def install_locked(job, timer, folder):
-    """Pipfile.lock and poetry.lock: what the app's own package manager installs, into an environment that uv makes."""
+    """Install Pipfile.lock or poetry.lock with the app's own package manager, into an environment created by uv."""
     if not job.get("overlay"):
         uv(job, "venv", "--quiet", "--allow-existing", "--python", job["python"], common.ENV, pm=job["manager"])
     pipenv_poetry.install(job, timer, folder, environment(job))
 
 
 def work(job, timer):
-    """One job: {manager, files, main, hashed, lock, seeds, local, no_build, shared, resolve, overlay, tree, root,
+    """Run one job: {manager, files, main, hashed, lock, seeds, local, no_build, shared, resolve, overlay, tree, root,
     python, target, title, reason}.
     """
     os.makedirs(WORK, exist_ok=True)
@@ -367,12 +368,12 @@ def work(job, timer):
         )
         bytecode.wait(children)
         common.own_group(common.ENV, skip=job.get("tool", ""))
-    os.chmod(common.ENV, 0o2775)  # others may read it, and the control plane's group may move it
+    os.chmod(common.ENV, 0o2775)  # readable for others, movable for the control plane's group
     return {"packages": installed.packages(), "repositories": installed.repositories()}
 
 
 def install_own(job, timer):
-    """In the app's sandbox, from its own files, with its tree where that takes part."""
+    """Install in the app's sandbox from its own files, and with its tree if it is needed."""
     folder = "/app" if job["local"] else WORK
     if job["local"]:
         with timer("unpack"):

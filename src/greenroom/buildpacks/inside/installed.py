@@ -1,4 +1,4 @@
-"""Lists what an environment has, from the metadata of its packages; runs nothing of them."""
+"""Lists the packages of an environment from their metadata, without running their code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import common
 
 
 def _metadata():
-    """(name, version, folder) of what is installed."""
+    """(name, version, directory) of each installed package."""
     lib = os.path.join(common.ENV, "lib")
     for version in os.listdir(lib):
         site = os.path.join(lib, version, "site-packages")
@@ -24,12 +24,12 @@ def _metadata():
 
 
 def packages():
-    """What is installed: name -> [version, bytes, SHA-256 of its RECORD], from the metadata alone."""
+    """The installed packages: name -> [version, bytes, SHA-256 of its RECORD], from the metadata only."""
     return {name: [number, *_record(os.path.join(folder, "RECORD"))] for name, number, folder in _metadata()}
 
 
 def repositories():
-    """What was taken from repositories: name -> commit."""
+    """Packages from repositories: name -> commit."""
     found = {}
     for name, _, folder in _metadata():
         try:
@@ -43,7 +43,7 @@ def repositories():
 
 
 def _record(path):
-    """(bytes of all files, SHA-256 of the RECORD without what depends on the moment of the installation)."""
+    """(bytes of all files, SHA-256 of the RECORD without entries that vary between installations)."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = sorted(row for row in csv.reader(file) if len(row) > 2)

@@ -1,5 +1,5 @@
-"""Runs pipenv and poetry as Heroku does, each from an environment of its own, into the app's environment. In the app's
-own sandbox only.
+"""Runs pipenv and poetry like Heroku, each from its own environment, into the app's environment. Only in the app's own
+sandbox.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ COMMANDS = {
     ("poetry", False): ["sync", "--only", "main"],
     ("poetry", True): ["install"],
 }
-"""(tool, with the groups for tests) -> what is run. Over an environment that is only added to, poetry installs and
-removes nothing.
+"""(tool, with the groups for tests) -> command. On an environment that is only extended, poetry must not remove
+packages.
 """
 HIDDEN = {"pipenv": [], "poetry": ["--no-ansi", "--no-interaction"]}
 NOISE = ("Courtesy Notice", "[DeployException]")
 
 
 def title(job):
-    """The step's heading: the command as a person would type it."""
+    """The step's heading: the command as a user would type it."""
     return "Installing dependencies using '%s'" % " ".join(
         [job["manager"], *COMMANDS[job["manager"], bool(job.get("groups"))]]
     )
 
 
 def environment(job, base):
-    """The tool's environment: nothing of the app but the one config var that an installer may see."""
+    """The tool's environment: the only config vars of the app are those visible to installers."""
     name, cache = job["manager"], "/greenroom/cache/" + job["manager"]
     env = {key: value for key, value in base.items() if not key.startswith("UV_")}
     env.update(
@@ -67,10 +67,9 @@ def environment(job, base):
 
 
 def install(job, timer, folder, base):
-    """Run the tool over the lock file in ``folder``; a failure is classified and raised.
+    """Run the tool with the lock file in ``folder``; classify a failure and raise it.
 
-    By its own script: ``python -m`` would import what lies in ``folder`` under the name of one of the tool's own
-    modules.
+    Runs the tool's script: ``python -m`` would import files in ``folder`` that shadow the tool's modules.
     """
     name = job["manager"]
     argv = [os.path.join(job["tool"], "bin", name), *COMMANDS[name, bool(job.get("groups"))], *HIDDEN[name]]
@@ -83,7 +82,7 @@ def install(job, timer, folder, base):
 
 
 def _link(name):
-    """``pipenv`` on the app's PATH, as on Heroku."""
+    """Put ``pipenv`` on the app's PATH, as on Heroku."""
     path = os.path.join(common.ENV, "bin", name)
     if not os.path.lexists(path):
         os.symlink(f"../{name}/bin/{name}", path)

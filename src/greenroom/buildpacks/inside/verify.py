@@ -1,5 +1,5 @@
-"""Compares an environment that many apps will use with the RECORDs of its packages: each file as listed, and none
-besides. Standard library only.
+"""Verifies an environment shared by many apps against the RECORDs of its packages: each file as listed, no others.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CHUNK = 1 << 20
 
 
 def tree(folder):
-    """``{relative path: kernel facts}`` of all files and links below the folder; no link is followed."""
+    """``{relative path: stat data}`` of all files and links below the directory, without following links."""
     found = {}
     for parent, folders, names in os.walk(folder):
         for name in [*names, *(name for name in folders if os.path.islink(os.path.join(parent, name)))]:
@@ -29,11 +29,9 @@ def tree(folder):
 
 
 def check(folder, empty):
-    """Raise Failed(DOUBT) unless what was added to the empty environment (its ``tree``) is what the packages' RECORDs
-    say.
+    """Raise Failed(DOUBT) unless the additions to the empty environment (its ``tree``) equal the packages' RECORDs.
 
-    Failed(CONFLICT) where the RECORDs themselves leave it open: two packages list one file differently, or one lists a
-    file without a hash.
+    Failed(CONFLICT) if the RECORDs are ambiguous: two packages list a file differently, or a file has no hash.
     """
     present: dict = tree(folder)
     listed: dict = {}
@@ -78,11 +76,11 @@ def _rows(path):
         with open(path, encoding="utf-8", newline="") as file:
             return [(row[0], row[1]) for row in csv.reader(file) if len(row) > 1]
     except (UnicodeDecodeError, csv.Error):
-        return []  # then its files belong to no package
+        return []  # its files then belong to no package
 
 
 def _is(path, name, digest):
-    """Whether a regular file has the listed SHA-256; no hash is only right for the list itself."""
+    """Whether a regular file has the listed SHA-256; only the list itself may have no hash."""
     if not digest:
         return name.endswith(UNHASHED) and os.path.isfile(path)
     kind, _, wanted = digest.partition("=")

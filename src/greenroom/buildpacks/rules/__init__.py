@@ -1,1 +1,1 @@
-"""What a commit asks for and what it gets: pure functions of the files that it brings."""
+"""Reads a commit's files and plans its build. Pure."""

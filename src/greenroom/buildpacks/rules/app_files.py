@@ -1,7 +1,6 @@
-"""Reads the files by which an app describes itself: Procfile, app.json, greenroom.toml. Text in, plain values out.
+"""Parses the files that describe an app: Procfile, app.json, greenroom.toml. Text in, plain values out.
 
-A mistake raises BuildError with the file, the line, what was found and what is allowed; where files come from is left
-to the caller.
+An error raises BuildError with the file, the line, the invalid value and the allowed ones. The caller reads the files.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ PROCFILE_LINE = re.compile(r"\s*(?P<type>[^\s:#]+)\s*:\s*(?P<command>\S.*?)\s*\Z
 CHECK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/:-]{0,99}\Z")
 MAX_PROCESS_TYPES = 50
 MAX_DIGITS = 1000
-"""Digits of a whole number in app.json."""
+"""Maximum digits of an integer in app.json."""
 POLICY: dict[str, tuple[type, ...]] = {
     "health_timeout": (int, float),
     "watch_seconds": (int, float),
@@ -35,9 +34,9 @@ POLICY: dict[str, tuple[type, ...]] = {
     "rehearse_tests": (bool,),
     "rollback": (str,),
 }
-"""Keys of ``[policy]`` and their types; those of type str alone take ``error`` or ``warn``, but for these."""
+"""Keys of ``[policy]`` and their types; those of type str accept ``error`` or ``warn``, except these."""
 SECONDS = {"health_timeout": (1, 600), "watch_seconds": (0, 300)}
-"""The least and the most of what is given in seconds."""
+"""(minimum, maximum) of settings in seconds."""
 REHEARSE = (False, True, "before-switch", "beside")
 ROLLBACK = ("ask", "refuse", "tell")
 SETTINGS = ("health_path", "smoke", "required_checks", "root", "policy", "scan", "tests")
@@ -63,7 +62,7 @@ def _text(data: bytes, name: str, reason: str) -> str:
 
 
 def read_procfile(data: bytes) -> dict[str, str]:
-    """``{type: command}`` in the order of the file. Blank lines and ``#`` lines are skipped."""
+    """``{type: command}`` in file order. Blank lines and ``#`` lines are skipped."""
     found: dict[str, str] = {}
     for number, line in enumerate(_text(data, "Procfile", "procfile::invalid").splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -99,7 +98,7 @@ def _bad_json(
 
 
 def read_app_json(data: bytes) -> dict[str, Any]:
-    """The file's object, checked as far as Greenroom uses it: env, scripts, formation, addons, environments."""
+    """The file's object, with the keys that Greenroom uses validated: env, scripts, formation, addons, environments."""
     text = _text(data, "app.json", "app-json::invalid")
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_int=_whole)
@@ -118,7 +117,7 @@ def read_app_json(data: bytes) -> dict[str, Any]:
         if not isinstance(inner, dict):
             raise _bad_json(f"environments.{name}", f"an object is expected, found {_kind(inner)}")
         _check_app_json(inner, f"environments.{name}.")
-        if name == "review":  # a review app's config vars; those of the tests are no config vars of any app
+        if name == "review":  # config vars of a review app; those of tests do not become config vars
             _check_given(inner, "environments.review.")
     return value
 
@@ -177,7 +176,7 @@ def _check_app_json(value: Mapping[str, Any], where: str) -> None:
 
 
 def _check_given(value: Mapping[str, Any], where: str) -> None:
-    """Values that become config vars have to be some. Reserved names may stand there: the platform sets them."""
+    """Validate values that become config vars. Reserved names are allowed: the platform sets them."""
     for key, entry in (value.get("env") or {}).items():
         first = entry if isinstance(entry, str) else entry.get("value")
         problem = "" if config_rules.reserved(key) else config_rules.problem(key, first)
@@ -196,13 +195,12 @@ def _check_env_entry(entry: Mapping[str, Any], where: str) -> None:
 
 
 def required_env(app_json: Mapping[str, Any], is_django: bool, secret_key: str = "SECRET_KEY") -> dict[str, str]:  # noqa: S107 -- a name
-    """The config vars without which a release may not start, each with the reason.
+    """The config vars that a release requires, each with the reason.
 
-    A key of app.json's ``env`` is required unless it says ``"required": false``. One with a ``value`` or a
-    ``generator`` is too, since
-    app.json is first seen after the app was made: the reason then names them. A Django app always needs DATABASE_URL,
-    and the variable
-    without which its settings have no SECRET_KEY: ``secret_key``, empty when there is none.
+    A key of app.json's ``env`` is required unless it has ``"required": false``. One with a ``value`` or ``generator``
+    is required too, since app.json is first read after the app was created; the reason then mentions it. A Django app
+    always needs DATABASE_URL, and ``secret_key``: the variable that its settings read SECRET_KEY from, empty if there
+    is none.
     """
     found: dict[str, str] = {}
     if is_django:
@@ -239,10 +237,9 @@ def _bad_toml(where: str, problem: str) -> BuildError:
 
 
 def read_settings(data: bytes | None) -> dict[str, Any]:
-    """greenroom.toml as ``{health_path, smoke, required_checks, root, policy}``, defaults filled in. None: there is no
-    such file.
+    """greenroom.toml as ``{health_path, smoke, required_checks, root, policy}`` with defaults. None: no such file.
 
-    required_checks, scan and tests are left out when the file does not say.
+    required_checks, scan and tests are omitted if the file does not set them.
     """
     settings: dict[str, Any] = {"health_path": "/", "smoke": "", "root": "", "policy": {}}
     if data is None:
@@ -252,7 +249,7 @@ def read_settings(data: bytes | None) -> dict[str, Any]:
     except (
         ValueError,
         RecursionError,
-    ) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
+    ) as error:  # more than 4,300 digits raise a ValueError that is not a TOMLDecodeError
         raise _bad_toml(_toml_place(str(error)), f"this is not TOML: {str(error).split(' (at ')[0]}") from error
     if found := fault(value, endless=True):
         raise _bad_toml(*found)

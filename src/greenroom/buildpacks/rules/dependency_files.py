@@ -1,7 +1,7 @@
-"""What a commit's dependency files ask for, as one value per package manager: which files, what names the result, and
-where it may be made.
+"""Parses a commit's dependency files, for each package manager: the files, the key of the result, and where it may be
+built.
 
-Reads the files by name; knows neither the host nor an interpreter.
+Reads files by name; independent of the host and of interpreters.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from greenroom.buildpacks.rules.requirements import read_requirements
 from greenroom.buildpacks.rules.storable import fault
 
 TOOLS = ("pipenv", "poetry")
-"""Package managers that are run themselves, in the app's own sandbox; those of pip and uv are done by uv."""
+"""Package managers that run in the app's own sandbox; uv replaces pip and runs uv projects."""
 
 
 class Files(Protocol):
     """The files of a commit or of a slug."""
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None when there is none."""
+        """A file's content; None if it does not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Install:
-    """What has to be installed.
+    """The packages to install.
 
-    files:   the dependency files, path -> text. main: the one that the package manager is given.
-    digest:  of what is asked for; the same after a change that changes nothing.
-    locked:  every version and hash is fixed, so the digest names the environment.
+    files:   the dependency files, path -> text. main: the one for the package manager.
+    digest:  of the requirements; unaffected by changes without an effect.
+    locked:  every version and hash is fixed, so the digest identifies the environment.
     local:   something is built from the tree or a repository: in the app's own sandbox, with the tree there.
-    tree:    the tree itself takes part, so that another commit may give another environment.
-    moving:  a branch of a repository or a file at a URL takes part: asked again at each build.
-    options: of requirements files: indexes and the like, also for the installation of what was resolved.
-    indexes: the package indexes that a uv.lock names.
+    tree:    the tree itself is an input, so that another commit may give another environment.
+    moving:  a branch of a repository or a file at a URL is an input: resolved at each build.
+    options: of requirements files: indexes etc., also for the installation of the resolved packages.
+    indexes: the package indexes of a uv.lock.
     """
 
     manager: str
@@ -55,8 +55,8 @@ class Install:
 
 
 def install_of(source: Files, manager: Manager) -> Install:
-    """What the package manager's files ask for. BuildError ``install-dependencies::NAME`` when one is missing or cannot
-    be read.
+    """The packages that the package manager's files require. BuildError ``install-dependencies::NAME`` for a missing or
+    invalid file.
     """
     makers = {"pip": _pip, "uv": _uv, "pipenv": _pipenv, "poetry": _poetry}
     return makers[manager.name](source, manager.file)
@@ -87,9 +87,7 @@ def _digest(*parts: object) -> str:
 
 
 def _both(source: Files, manager: str, project: str, main: str, remedy: str) -> dict[str, str]:
-    """The texts of a lock file and of the file that it was made from; Heroku's tools refuse a lock without the
-    other.
-    """
+    """The texts of a lock file and of its source file; Heroku's tools refuse a lock without it."""
     found = {}
     for name in (project, main):
         data = source.read(name)
@@ -112,14 +110,12 @@ def _toml(text: str, name: str, manager: str, remedy: str) -> dict[str, Any]:
     except (
         ValueError,
         RecursionError,
-    ) as error:  # a number of more than 4,300 digits is a ValueError that is no TOMLDecodeError
+    ) as error:  # more than 4,300 digits raise a ValueError that is not a TOMLDecodeError
         raise BuildError(f"install-dependencies::{manager}", f"{name} is not TOML: {error}.", hint=remedy) from error
 
 
 def _table(value: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """What stands at the keys; an empty table where there is none, or something else: the package manager itself says
-    what it thinks of that.
-    """
+    """The table at the keys; empty if it is missing or not a table: the package manager itself reports that."""
     found: Any = value
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
@@ -169,7 +165,7 @@ def _uv(source: Files, main: str) -> Install:
 
 
 def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
-    """Whether the lock names the project itself as a package, a path, a workspace or a repository."""
+    """Whether the lock contains the project itself as a package, a path, a workspace or a repository."""
     plain = all(set(_table(package, "source")) <= {"registry", "virtual", "url"} for package in _packages(lock, "uv"))
     return not plain or bool(_table(project, "tool", "uv").get("workspace"))
 
@@ -179,9 +175,7 @@ def _builds_from_tree(lock: dict[str, Any], project: dict[str, Any]) -> bool:
 
 
 def _pipenv(source: Files, main: str) -> Install:
-    """Pipfile.lock: the packages of ``default``. Pipfile takes part too: pipenv refuses a lock that was made from
-    another one.
-    """
+    """Pipfile.lock: the packages of ``default``. Pipfile is included: pipenv refuses a lock made from another one."""
     files = _both(source, "pipenv", "Pipfile", main, "pipenv lock")
     lock, project = (
         _pipfile_lock(files[main], "install-dependencies::pipenv"),
@@ -219,10 +213,9 @@ def _pipfile_lock(text: str, reason: str) -> dict[str, Any]:
 
 
 def pipfile_python(data: bytes) -> str:
-    """The Python that Pipfile.lock requires: ``python_full_version``, else ``python_version``; empty when it says
-    nothing.
+    """The Python that Pipfile.lock requires: ``python_full_version``, else ``python_version``; empty if it has neither.
 
-    BuildError ``pipfile-lock::invalid-json`` when the file cannot be read.
+    BuildError ``pipfile-lock::invalid-json`` for an invalid file.
     """
     meta = _pipfile_lock(data.decode("utf-8", "replace"), "pipfile-lock::invalid-json").get("_meta")
     requires = meta.get("requires") if isinstance(meta, dict) else None
@@ -236,7 +229,7 @@ def pipfile_python(data: bytes) -> str:
 
 
 def _poetry(source: Files, main: str) -> Install:
-    """poetry.lock: the group ``main``, and the project itself unless it is in ``package-mode = false``."""
+    """poetry.lock: the group ``main``, and the project itself unless it has ``package-mode = false``."""
     files = _both(source, "poetry", "pyproject.toml", main, "poetry lock")
     lock, project = (_toml(files[name], name, "poetry", "poetry lock") for name in (main, "pyproject.toml"))
     kinds = {str(_table(package, "source").get("type", "")) for package in _packages(lock, "poetry")}

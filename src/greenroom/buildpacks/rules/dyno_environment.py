@@ -1,7 +1,6 @@
-"""The environment and the argv of a dyno, as Heroku's Python buildpack would leave them. Pure; starts nothing and reads
-nothing.
+"""The environment and the argv of a dyno, like those of Heroku's Python buildpack. Pure.
 
-Unlike Heroku there is no PYTHONHOME, and LD_LIBRARY_PATH only where the app sets it: both break other Pythons in the
+Unlike on Heroku there is no PYTHONHOME, and LD_LIBRARY_PATH only if the app sets it: both break other Pythons in the
 same dyno.
 """
 
@@ -13,13 +12,13 @@ ENV_PLACE = "/app/.heroku/python"
 ENV_BIN = f"{ENV_PLACE}/bin"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 BLOCKED = frozenset({"PYTHONHOME", "LD_PRELOAD", "LD_AUDIT"})
-"""Config vars that would keep the interpreter itself from starting; they never reach a dyno's environment."""
+"""Config vars that would prevent the interpreter's start; removed from every dyno's environment."""
 JOINED = {"PATH": (ENV_BIN, SYSTEM_PATH), "LD_LIBRARY_PATH": (f"{ENV_PLACE}/lib", "")}
-"""Lists of folders: what stands in front of the app's own config var, as on Heroku, and what is kept behind it."""
+"""Directory lists: (prepended to the app's own config var as on Heroku, appended to it)."""
 BUILD_BLOCKED = frozenset(
     {"PATH", "CPATH", "CPPATH", "LD_PRELOAD", "LIBRARY_PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LD_AUDIT"}
 )
-"""Heroku's list for hooks and collectstatic."""
+"""Config vars that Heroku hides from hooks and collectstatic."""
 MB_PER_WORKER = 256
 PIPENV = {"PIPENV_SYSTEM": "1", "PIPENV_VERBOSITY": "-1", "VIRTUAL_ENV": ENV_PLACE}
 """For ``pipenv run`` in a Procfile."""
@@ -31,26 +30,28 @@ PROFILE = (
     ' number" >&2;; esac; for greenroom_f in "$HOME"/.profile.d/*.sh; do [ -r "$greenroom_f" ] && . "$greenroom_f";'
     ' done; unset greenroom_f; [ -r "$HOME/.profile" ] && . "$HOME/.profile"; exec bash -c "$1"'
 )
-"""NLTK's data if a build fetched some, a line on the number of workers for web dynos; sources the app's profile
-scripts, then becomes the
-command (``$1``). Run by bash inside the dyno, never outside."""
+"""Sets NLTK_DATA if a build downloaded it, prints the number of workers for web dynos, sources the app's profile
+scripts, then runs the command (``$1``).
+
+Run by bash inside the dyno, never outside.
+"""
 
 
 def web_concurrency(memory_mb: int, cores: int) -> int:
-    """How many worker processes fit: one per 256 MB, at most 2 x cores + 1, at least 1."""
+    """Number of worker processes: one per 256 MB, at most 2 x cores + 1, at least 1."""
     return min(2 * cores + 1, max(1, memory_mb // MB_PER_WORKER))
 
 
 def command_argv(command: str) -> tuple[str, ...]:
-    """The argv of a Procfile's command: shell text of the tenant, run by the tenant's own shell in its own sandbox.
+    """The argv of a Procfile's command: tenant shell code, run by the tenant's own shell in its own sandbox.
 
-    bash replaces itself by the last command of ``-c``, so that SIGTERM reaches ``cd src && gunicorn ...`` directly.
+    bash execs the last command of ``-c``, so that SIGTERM reaches ``cd src && gunicorn ...`` directly.
     """
     return ("bash", "-c", PROFILE, "bash", command)
 
 
 def base_env(*, process: str, memory_mb: int = 512) -> dict[str, str]:
-    """What a dyno has whatever the app sets."""
+    """Variables of every dyno, which the app cannot override."""
     return {
         "PATH": f"{ENV_BIN}:{SYSTEM_PATH}",
         "HOME": "/app",
@@ -62,7 +63,7 @@ def base_env(*, process: str, memory_mb: int = 512) -> dict[str, str]:
 
 
 def defaults(*, memory_mb: int = 512, cores: int = 8) -> dict[str, str]:
-    """What a dyno has unless the app sets it."""
+    """Variables of a dyno that the app can override."""
     return {
         "LANG": "C.UTF-8",
         "PYTHONPATH": "/app",
@@ -86,11 +87,11 @@ def runtime_env(
 ) -> dict[str, str]:
     """The whole environment of a dyno.
 
-    config: the release's config vars; they override defaults, never PORT, DYNO and HOME; their PATH and LD_LIBRARY_PATH
-    follow the platform's.
-    port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: what the dyno really has, see
+    config: the release's config vars; they override defaults, but not PORT, DYNO and HOME; their PATH and
+    LD_LIBRARY_PATH follow the platform's.
+    port: for web dynos, 0 for all others. facts: HEROKU_* metadata. memory_mb, cores: the dyno's real limits, see
     ``host.capacity``.
-    manager: the app's package manager, since pipenv stays with the app and has to find its environment.
+    manager: the app's package manager; pipenv stays in the app and must find its environment.
     """
     own = {key: value for key, value in config.items() if key not in BLOCKED}
     env = defaults(memory_mb=memory_mb, cores=cores) | (PIPENV if manager == "pipenv" else {}) | own
@@ -104,7 +105,7 @@ def runtime_env(
 
 
 def joined(config: Mapping[str, str]) -> dict[str, str]:
-    """PATH and LD_LIBRARY_PATH with the app's own folders behind those of its Python; LD_LIBRARY_PATH only where the
+    """PATH and LD_LIBRARY_PATH with the app's own directories after those of its Python; LD_LIBRARY_PATH only if the
     app sets it.
     """
     found = {}
@@ -116,7 +117,7 @@ def joined(config: Mapping[str, str]) -> dict[str, str]:
 
 
 def build_env(*, config: Mapping[str, str], commit: str, request_id: str = "") -> dict[str, str]:
-    """The environment of hooks and collectstatic: config vars as on Heroku, minus the blocklist, over the build's own.
+    """The environment of hooks and collectstatic: config vars without Heroku's blocklist, over the build's own.
 
     request_id: the build's id.
     """

@@ -1,6 +1,4 @@
-"""The parts of greenroom.toml that are about the gate: ``[scan]``, ``[tests]`` and ``[[tests.quarantine]]``. Values in,
-checked values out.
-"""
+"""Validates the gate sections of greenroom.toml: ``[scan]``, ``[tests]`` and ``[[tests.quarantine]]``."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from greenroom.buildpacks.errors import BuildError
 
 SCAN = ("scanners", "migrations")
 LIMITS = {"minutes": 240, "silent_minutes": 60}
-"""How long the tests may be given at most."""
+"""Maximum values of the time limits of the tests."""
 
 QUARANTINE = ("test", "owner", "until", "reason")
 STRICTNESS = ("error", "warn")
@@ -22,7 +20,7 @@ Bad = Callable[[str, str], BuildError]
 
 
 def scan(value: object, bad: Bad) -> dict[str, Any]:
-    """``{scanners: [...], migrations: "warn" | "error"}``. bad: makes the error for a place and a problem."""
+    """``{scanners: [...], migrations: "warn" | "error"}``. bad: creates the error from a location and a problem."""
     if not isinstance(value, dict):
         raise bad("scan", "a table is expected")
     for key in value:
@@ -38,8 +36,8 @@ def scan(value: object, bad: Bad) -> dict[str, Any]:
 
 
 def tests(value: object, bad: Bad) -> dict[str, Any]:
-    """``{quarantine: [{test, owner, until (ISO date), reason}]}``, each entry with all four; and minutes,
-    silent_minutes, where they are given.
+    """``{quarantine: [{test, owner, until (ISO date), reason}]}``, each entry complete; minutes, silent_minutes if
+    given.
     """
     if not isinstance(value, dict):
         raise bad("tests", "a table is expected, or [[tests.quarantine]] entries")

@@ -1,5 +1,5 @@
-"""Which hashes a lock names for each version of each package, for all four package managers. Pure: text in, plain
-values out.
+"""The hashes in a lock for each version of each package, for all four package managers. Pure: text in, plain values
+out.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Locked = tuple[str, str, list[str]]
 
 
 def hashes(manager: str, text: str) -> dict[tuple[str, str], list[str]]:
-    """``{(name, version): ["sha256:..."]}`` of a lock file's text, or of resolved requirements (pip). Empty when it
-    cannot be read.
+    """``{(name, version): ["sha256:..."]}`` of a lock file's text, or of resolved requirements (pip). Empty if it is
+    invalid.
     """
     readers = {"pip": _requirements, "uv": _uv, "pipenv": _pipenv, "poetry": _poetry}
     found: dict[tuple[str, str], list[str]] = defaultdict(list)

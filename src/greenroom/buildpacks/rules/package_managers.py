@@ -1,6 +1,4 @@
-"""What makes a tree a Python app and which package manager it uses: Heroku's rules over the names in the root folder.
-Pure.
-"""
+"""Detects a Python app and its package manager by Heroku's rules for file names in the root directory. Pure."""
 
 from __future__ import annotations
 
@@ -40,12 +38,12 @@ MISSPELLED = (
 )
 SIGN_FOLDERS = frozenset({"__pycache__/", ".venv/", "venv/"})
 MANAGERS = {"Pipfile.lock": "pipenv", "requirements.txt": "pip", "poetry.lock": "poetry", "uv.lock": "uv"}
-"""Lock file -> package manager, in the order in which Heroku lists them."""
+"""Lock file -> package manager, in Heroku's order."""
 
 
 @dataclass(frozen=True)
 class Manager:
-    """The package manager, the file that says so, and warnings."""
+    """The package manager, the file that identifies it, and warnings."""
 
     name: str
     file: str
@@ -53,15 +51,15 @@ class Manager:
 
 
 def listing(names: Sequence[str]) -> str:
-    """The root folder for an error text: one name a line, folders with ``/``, 40 at most."""
+    """The root directory for an error text: one name per line, directories with ``/``, 40 at most."""
     shown = sorted(names)[:40]
     more = [f"... and {len(names) - 40} more"] if len(names) > 40 else []
     return "\n".join([f"  {name}" for name in shown] + more) or "  (nothing)"
 
 
 def detect(names: Sequence[str]) -> None:
-    """BuildError unless the tree looks like a Python app. names: what stands in the root folder, folders with ``/`` at
-    the end.
+    """BuildError unless the tree is a Python app. names: entries of the root directory, directories with a trailing
+    ``/``.
     """
     bare = {name.rstrip("/") for name in names}
     if bare & SIGNS or bare & set(MISSPELLED) or set(names) & SIGN_FOLDERS:
@@ -80,9 +78,7 @@ def detect(names: Sequence[str]) -> None:
 
 
 def choose(names: Sequence[str], *, several: str = "error") -> Manager:
-    """The one package manager. several: ``warn`` takes uv, then poetry, pipenv, pip when more than one file is
-    there.
-    """
+    """The one package manager. several: with ``warn``, several files are allowed; order: uv, poetry, pipenv, pip."""
     files = {name for name in names if not name.endswith("/")}
     if "Pipfile" in files and "Pipfile.lock" not in files:
         raise BuildError(
@@ -123,9 +119,7 @@ def _best(found: Sequence[str]) -> str:
 
 
 def _others(found: Sequence[str], pipfile: bool) -> str:
-    """All files of the managers that are not kept; Pipfile goes with its lock file, without which it is refused as
-    well.
-    """
+    """The files of the other managers; includes Pipfile with its lock file, since it would be refused alone."""
     gone = [name for name in found if name != _best(found)]
     return " ".join(gone + (["Pipfile"] if pipfile and "Pipfile.lock" in gone else []))
 
@@ -157,7 +151,7 @@ def _seen(wrong: Sequence[str], names: Sequence[str]) -> str:
 
 
 def _remedy(wrong: Sequence[str], names: Sequence[str], files: set[str]) -> str:
-    """The one thing to do about a tree without a known file: by what is there instead."""
+    """The remedy for a tree without a known file, based on the files that it has."""
     if wrong and f"{wrong[0]}/" in names:
         return (
             f"echo '-r {wrong[0]}/production.txt' > requirements.txt && git add requirements.txt (production.txt or the"

@@ -1,6 +1,6 @@
-"""Puts the rules of this room together: what a commit's files say, as one value that the builds room carries out.
+"""Combines the rules of this room into a build plan for the builds room.
 
-Reads the commit by a Source and knows the host's interpreters; starts nothing and writes nothing.
+Reads the commit through a Source and the list of the host's interpreters; starts and writes nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from greenroom.buildpacks.rules.slugignore import ignored, patterns
 from greenroom.config_vars import rules as config_rules
 
 ENV_FORMAT = "2"
-"""Part of every environment's key: raised when environments are made in another way."""
+"""Part of every environment's key: increase it when environments are built differently."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a commit becomes a slug. lines: what to tell the pusher first; warnings: framed notices. better: a Python
-    that would suit better.
+    """The build plan of a commit. lines: first output to the user; warnings: framed notices.
+
+    better: a Python version that would suit better.
     """
 
     python: Interpreter
@@ -45,14 +46,12 @@ class Plan:
 
 
 def settings_of(source: Source) -> dict[str, Any]:
-    """greenroom.toml of the repository's root folder."""
+    """greenroom.toml of the repository's root directory."""
     return read_settings(source.read("greenroom.toml"))
 
 
 def begin(source: Source) -> tuple[str, ...]:
-    """What is done before anything else looks at the tree: .slugignore, then detection. The names that were left out;
-    ``source`` forgets them.
-    """
+    """Apply .slugignore, then detect the app. Returns the ignored names, which ``source`` then hides."""
     slugignore = source.read(".slugignore") or b""
     left_out = ignored(slugignore, source.files()) if slugignore else []
     _folder_exists(source, source.root_names())
@@ -62,7 +61,7 @@ def begin(source: Source) -> tuple[str, ...]:
 
 
 def has_pre_compile(source: Source) -> bool:
-    """Whether bin/pre_compile runs before anything is decided, since it may write what decides."""
+    """Whether bin/pre_compile must run before the plan, since it may write files that the plan reads."""
     return source.read("bin/pre_compile") is not None
 
 
@@ -73,10 +72,10 @@ def make(
     interpreters: Sequence[Interpreter],
     cached: tuple[int, int] | None = None,
 ) -> Plan:
-    """The plan of the app in ``source``: after ``begin``, or the tree that bin/pre_compile left. BuildError says what
-    is wrong, in Heroku's order.
+    """The plan of the app in ``source``: after ``begin``, or with the tree of bin/pre_compile. BuildError in Heroku's
+    order.
 
-    cached: the 3.N of the app's last build, for an app that names no version.
+    cached: the 3.N of the app's last build, for an app without a version.
     """
     slugignore = source.read(".slugignore") or b""
     names = source.root_names()
@@ -115,7 +114,7 @@ def _python(
     cached: tuple[int, int] | None,
     policy: Mapping[str, str],
 ) -> python_versions.Choice:
-    """The interpreter that the files of the app ask for, within the policy of greenroom.toml."""
+    """The interpreter for the app's files, within the policy of greenroom.toml."""
     files = {name: data for name in ("runtime.txt", ".python-version") if (data := source.read(name)) is not None}
     pipfile = (lambda: pipfile_python(source.read(manager.file) or b"")) if manager.name == "pipenv" else None
     return python_versions.choose(
@@ -128,14 +127,14 @@ def _python(
 
 
 def needed_secret(source: Source, chosen: str) -> str:
-    """The variable without which the app's settings have no SECRET_KEY; empty when there is none. chosen: the config
-    var DJANGO_SETTINGS_MODULE.
+    """The variable that the app's settings need for SECRET_KEY; empty if there is none. chosen: the config var
+    DJANGO_SETTINGS_MODULE.
     """
 
     def read(name: str) -> bytes | None:
         try:
             return source.read(name)
-        except BuildError:  # too large to be settings
+        except BuildError:  # too large for a settings module
             return None
 
     module = secret_key.settings_module(read, source.files(), chosen)
@@ -159,7 +158,7 @@ def _negations(slugignore: bytes) -> tuple[str, ...]:
 
 
 def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
-    """What app.json's ``addons`` ask for beside those that each app has from its beginning."""
+    """The ``addons`` of app.json except those that each app has by default."""
     found = []
     for entry in app_json.get("addons") or []:
         plan, name = (entry, "") if isinstance(entry, str) else (entry["plan"], str(entry.get("as") or ""))
@@ -185,7 +184,7 @@ def _addons(app_json: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _never_given(app_json: dict[str, Any]) -> tuple[str, ...]:
-    """Reserved names that app.json requires and no dyno gets: nobody can set them, so the release does not wait for
+    """Reserved names that app.json requires and no dyno has: nobody can set them, so the release does not require
     them.
     """
     wanted = required_env({"env": app_json.get("env")}, is_django=False)
@@ -198,7 +197,7 @@ def _never_given(app_json: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _ignored_values(app_json: dict[str, Any]) -> tuple[str, ...]:
-    """Reserved names to which app.json gives a value that nobody gets to see."""
+    """Reserved names whose value in app.json is ignored."""
     given = [
         key
         for key, entry in (app_json.get("env") or {}).items()
@@ -232,13 +231,14 @@ def _no_venv(source: Source) -> None:
 
 
 def identity(python: Interpreter) -> str:
-    """What makes an environment fit this host: the interpreter, the machine and its C library."""
+    """The host properties that an environment depends on: interpreter, machine and C library."""
     return "\0".join([ENV_FORMAT, python.text, python.path, platform.machine(), *platform.libc_ver()])
 
 
 def environment_key(python: Interpreter, *parts: str) -> str:
-    """The name of an environment: ``py311-`` and 40 hex digits of everything that decides what is in it. Other parts
-    are never the same name.
+    """The name of an environment: ``py311-`` and 40 hex digits over everything that determines its content.
+
+    Other inputs always give another name.
     """
     digest = hashlib.sha256(json.dumps([identity(python), *parts]).encode()).hexdigest()
     return f"py{python.version[0]}{python.version[1]}-{digest[:40]}"

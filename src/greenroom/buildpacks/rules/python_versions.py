@@ -1,4 +1,4 @@
-"""The interpreter that an app gets for the version that it asks for, by Heroku's rules.
+"""Chooses the interpreter for an app's Python version, by Heroku's rules.
 
 Pure: the caller lists the host's interpreters. ``version_files`` reads the version from the app's files.
 """
@@ -14,9 +14,9 @@ DEFAULT = (3, 14)
 OLDEST = (3, 10)
 NEWEST = (3, 14)
 LATEST = {(3, 10): 21, (3, 11): 16, (3, 12): 14, (3, 13): 15, (3, 14): 7}
-"""The newest patches that heroku/python v351 knows."""
+"""The latest patch versions that heroku/python v351 supports."""
 PINNED = (3, 13)
-"""What a hint proposes where nothing says which version the app uses."""
+"""The version in hints when the app's version is unknown."""
 
 
 def dotted(version: Sequence[int]) -> str:
@@ -25,15 +25,13 @@ def dotted(version: Sequence[int]) -> str:
 
 
 def pin(minor: Sequence[int] = PINNED) -> str:
-    """The command that pins a version and keeps the one in use."""
+    """The command that pins a version 3.N."""
     return f"echo {dotted(minor[:2])} > .python-version && git add .python-version"
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython on this host. prefix: the folder that a sandbox needs to see besides /usr; empty when it lives in
-    /usr.
-    """
+    """A CPython on this host. prefix: the directory that a sandbox must mount besides /usr; empty if it is in /usr."""
 
     version: tuple[int, int, int]
     path: str
@@ -52,7 +50,7 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Request:
-    """The version that was asked for (2 or 3 numbers) and where: a file's name, ``cached`` or ``default``."""
+    """The requested version (2 or 3 numbers) and its origin: a file's name, ``cached`` or ``default``."""
 
     version: tuple[int, ...]
     origin: str
@@ -60,9 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Choice:
-    """The interpreter, the line that says why, and warnings for the pusher. better: the version that was asked for,
-    when it is another one.
-    """
+    """The interpreter, the line with the reason, and warnings. better: the requested version, if it is another one."""
 
     interpreter: Interpreter
     line: str
@@ -71,7 +67,7 @@ class Choice:
 
 
 class NotHereError(BuildError):
-    """The version is not here, but may be to be had. wanted: as ``3.N`` or ``3.N.N``."""
+    """The version is not installed here, but may be available. wanted: as ``3.N`` or ``3.N.N``."""
 
     def __init__(self, wanted: str, message: str, *, hint: str, reason: str = "not-installed") -> None:
         super().__init__(f"python-version::{reason}", message, hint=hint)
@@ -86,11 +82,10 @@ def choose(
     eol: str = "error",
     default: str = "warn",
 ) -> Choice:
-    """The interpreter for a request, or BuildError. eol: ``warn`` lets versions through that are no longer supported.
+    """The interpreter for a request, or BuildError. eol: ``warn`` accepts versions past their end of life.
 
-    default: ``error`` refuses an app that names no version. 3.N means its newest patch on this host. A patch that the
-    host does not have
-    is replaced by the nearest of the same 3.N, with a warning; one that does not exist is refused.
+    default: ``error`` refuses an app without a version. 3.N means its newest patch version on this host. A missing
+    patch version is replaced by the nearest of the same 3.N, with a warning; a nonexistent one is refused.
     """
     minor = request.version[:2]
     found = [i for i in available if i.minor == minor]
@@ -130,7 +125,9 @@ def _aged(request: Request) -> tuple[str, ...]:
 
 
 def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interpreter) -> tuple[str, ...]:
-    """About a whole version: refused when there is no such patch, a warning when it is not here or not the newest."""
+    """Problems of a full version: BuildError if it does not exist, a warning if it is not installed or not the
+    newest.
+    """
     if len(request.version) != 3:
         return ()
     minor, patch = request.version[:2], request.version[2]
@@ -162,20 +159,20 @@ def _patch_problems(request: Request, found: Sequence[Interpreter], best: Interp
 
 
 def _nearest(found: Sequence[Interpreter], version: tuple[int, ...]) -> Interpreter:
-    """The newest; for a patch that is missing: the next one above, else the newest."""
+    """The newest; for a missing patch version: the next higher one, else the newest."""
     ordered = sorted(found, key=lambda i: i.version)
     above = [i for i in ordered if len(version) == 3 and i.version > version]
     return above[0] if above else ordered[-1]
 
 
 def _newest(available: Sequence[Interpreter]) -> tuple[int, int]:
-    """The newest supported 3.N of this host, or the one of hints."""
+    """The newest supported 3.N of this host, or the version in hints."""
     return max((i.minor for i in available if OLDEST <= i.minor <= NEWEST), default=PINNED)
 
 
 def _instead(request: Request, minor: Sequence[int]) -> str:
-    """How to ask for another version where this one was asked for: each place has a way of its own, and runtime.txt
-    wins as long as it is there.
+    """The command to request another version, by the origin of the present one; runtime.txt takes precedence while it
+    exists.
     """
     if request.origin == "runtime.txt":
         return f"git rm runtime.txt; {pin(minor)}"

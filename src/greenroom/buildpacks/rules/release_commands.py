@@ -1,5 +1,5 @@
-"""The commands that a release runs once: ``release:`` of the Procfile, ``scripts.postdeploy`` of app.json. Which of
-them, and why not. Pure.
+"""Commands that run once in a release: ``release:`` of the Procfile, ``scripts.postdeploy`` of app.json; and reasons to
+skip one. Pure.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ LOOKS_ONLY = frozenset({"--check", "--plan", "--help", "--sql"})
 
 @dataclass(frozen=True)
 class ReleaseCommand:
-    """One command. kind: ``release`` or ``postdeploy``; origin: the file that asks for it.
+    """One command. kind: ``release`` or ``postdeploy``; origin: its file.
 
-    skipped: why it is not run, empty when it is; hint: what to do then.
+    skipped: the reason not to run it, or empty; hint: the remedy.
     """
 
     kind: str
@@ -30,10 +30,10 @@ class ReleaseCommand:
 
 
 def migrates(command: str) -> bool:
-    """Whether a command of the tenant's shell has ``migrate``, or ``alembic`` and ``upgrade``, as words of their own,
-    without an option that only looks.
+    """Whether a shell command contains ``migrate``, or ``alembic`` and ``upgrade``, as separate words, without a
+    read-only option.
 
-    A script that migrates inside is not seen: this points out a habit, it is no barrier.
+    A script that migrates is not detected: this check is advice, not a barrier.
     """
     for words in _simple_commands(command):
         names = {word.rpartition("/")[2] for word in words}
@@ -47,7 +47,7 @@ def migrates(command: str) -> bool:
 
 
 def _simple_commands(command: str) -> list[list[str]]:
-    """The words of each command of a shell line; of one with an open quote what stands between spaces."""
+    """The words of each command of a shell line; split at spaces if a quote is open."""
     try:
         lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
@@ -66,10 +66,10 @@ def _simple_commands(command: str) -> list[list[str]]:
 def release_commands(
     *, process_types: Mapping[str, str], app_json: Mapping[str, Any], policy: Mapping[str, Any], first: bool
 ) -> tuple[ReleaseCommand, ...]:
-    """What a release with this code runs, in its order; a skipped one says why.
+    """The commands of a release with this code, in order; a skipped one has a reason.
 
-    first: nothing of the app was ever deployed. Only then is there a postdeploy script, after the release command and
-    the roll-out.
+    first: the app was never deployed. Only then is there a postdeploy script, after the release command and the
+    roll-out.
     """
     wanted = [("release", process_types.get("release", ""), "Procfile")]
     if first:
@@ -95,9 +95,7 @@ def _judged(kind: str, text: str, origin: str, policy: Mapping[str, Any]) -> Rel
 
 
 def schema_notes(app: str, process_types: Mapping[str, str], policy: Mapping[str, Any]) -> list[str]:
-    """What a push says of processes that would change the database's schema: that they may, or that they will be
-    refused.
-    """
+    """Notes in the push output about processes that change the database's schema: allowed, or refused."""
     if policy.get("schema_changes") == "any":
         return [
             '       [policy] schema_changes = "any": web, worker and release dynos may change the schema of the'
@@ -117,10 +115,10 @@ def schema_notes(app: str, process_types: Mapping[str, str], policy: Mapping[str
 
 
 def first_formation(process_types: Mapping[str, str], app_json: Mapping[str, Any]) -> dict[str, int]:
-    """How many dynos of each process type run after an app's first deployment: one ``web``, none of the others, or as
-    app.json says.
+    """Number of dynos of each process type after an app's first deployment: from app.json, else one ``web`` and no
+    others.
 
-    Types that the Procfile does not have are left out, and so is ``release``, which is no process.
+    Types that are not in the Procfile are omitted, and so is ``release``, which is not a process.
     """
     given = {name: entry.get("quantity", 1) for name, entry in (app_json.get("formation") or {}).items()}
     return {name: given.get(name, 1 if name == "web" else 0) for name in process_types if name != "release"}

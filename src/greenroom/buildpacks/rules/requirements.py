@@ -1,7 +1,6 @@
-"""What requirements.txt asks for, with everything that does not change the result removed: comments, order, spacing,
-spelling.
+"""The requirements of requirements.txt, normalised: without comments, order, spacing and spelling variants.
 
-Its ``-r`` and ``-c`` files count too. Pure: the caller gives a function that reads a file of the commit.
+Includes its ``-r`` and ``-c`` files. Pure: the caller supplies a function that reads a file of the commit.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ SEEDS = {
     "pip": "pip==26.2.1 --hash=sha256:71138adf1f4ca900cdb7d289c21b7494329f2332b6d85f0e1c42108c0384ed3e",
     "setuptools": "setuptools==70.3.0 --hash=sha256:fe384da74336c398e0d956d1cae0669bc02eed936cdb1d49b57de1990dc11ffc",
 }
-"""What Heroku puts into every environment of pip's: pip itself, and setuptools up to Python 3.12."""
+"""Packages that Heroku adds to every pip environment: pip itself, and setuptools up to Python 3.12."""
 OLDER_PIP = {
     (3, 9): "pip==26.0.1 --hash=sha256:bdb1b08f4274833d62c1aa29e20907365a2ceb950410df15fc9521bad440122b",
     (3, 8): "pip==25.0.1 --hash=sha256:c46efd13b6aa8279f33f2864459c8ce587ea6a1a59ee20de055868d8f7688f7f",
 }
-"""The last pip for a Python that newer ones do not run on."""
+"""The last pip version for Pythons that newer ones do not support."""
 Read = Callable[[str], bytes | None]
 COMMENT = re.compile(r"(^|\s+)#.*$")
 NESTED = re.compile(r"(?:(?P<short>-[rc])\s*|(?P<long>--(?:requirement|constraint))[\s=]+)(?P<path>\S.*)\Z")
@@ -35,7 +34,7 @@ EDITABLE = re.compile(r"(?:-e\b|--editable\b)")
 GLUED = re.compile(r"(?m)^[ \t]*-[rceif](?=[^\s=-])")
 QUOTED = re.compile(r"(?m)^(?P<option>[ \t]*(?:-e|--editable)[ \t=]+)(?P<quote>[\"'])(?P<what>[^\"'\n]+)(?P=quote)")
 SINGLE = re.compile(r"\s--(?:config-settings?|global-option|install-option|build-option)\b")
-"""Options of one requirement that say how it is built."""
+"""Options of one requirement that affect its build."""
 NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<rest>.*)\Z", re.DOTALL)
 HASH = re.compile(r"\s--hash[=\s]+(sha(?:256|384|512):[0-9a-fA-F]+)")
 CODING = re.compile(rb"#.*coding[:=]\s*([-\w.]+)")
@@ -54,17 +53,16 @@ MAX_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a requirements file asks for.
+    """The content of a requirements file.
 
-    lines:    normalised, sorted, each once; lines of constraint files begin with ``-c ``.
-    files:    path -> content of every file that takes part, the first one the root file.
-    options:  lines such as ``--extra-index-url ...``, in their order.
-    hashed:   every requirement is pinned by ``==`` and has a hash: nothing needs to be resolved.
+    lines:    normalised, sorted, distinct; lines of constraint files begin with ``-c ``.
+    files:    path -> content of every included file, the root file first.
+    options:  lines such as ``--extra-index-url ...``, in order.
+    hashed:   every requirement is pinned by ``==`` and has a hash: no resolution is needed.
     local:    something is built from the tree or from a repository (editable, path, VCS): only in the app's own
     sandbox.
-    links:    an option names a folder of the tree in which packages lie.
-    moving:   something may be another thing tomorrow under the same name: a branch of a repository, a requirements file
-    at a URL.
+    links:    an option names a directory of the tree that contains packages.
+    moving:   something may change under the same name: a branch of a repository, a requirements file at a URL.
     """
 
     lines: tuple[str, ...]
@@ -77,7 +75,7 @@ class Requirements:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what is asked for; the same after a comment, another order or other spacing."""
+        """SHA-256 of the requirements; independent of comments, order and spacing."""
         return hashlib.sha256("\n".join([*self.options, "", *self.lines]).encode()).hexdigest()
 
     @property
@@ -87,7 +85,7 @@ class Requirements:
 
 
 class _Reader:
-    """Collects the lines of a file and of those that it names."""
+    """Collects the lines of a file and of the files that it includes."""
 
     def __init__(self, read: Read) -> None:
         self.read = read
@@ -163,7 +161,7 @@ class _Reader:
         self.take(target, constraint=constraint, named_by=f"{path}, line {number}")
 
     def checked(self) -> None:
-        """pip's rule: when one requirement has a hash, all of them are pinned and have one."""
+        """Enforce pip's rule: if one requirement has a hash, all must be pinned and have one."""
         if self.unhashed and (self.hashed or "--require-hashes" in self.options):
             raise _bad(
                 self.unhashed[0],
@@ -174,7 +172,7 @@ class _Reader:
 
 
 def _decoded(data: bytes, path: str) -> str:
-    """The text of a requirements file as pip reads it: by a byte order mark, or by a coding line in the first two, else
+    """The text of a requirements file in pip's encoding: by byte order mark, or coding line in the first two, else
     UTF-8.
     """
     encoding = next((name for mark, name in MARKS if data.startswith(mark)), "")
@@ -187,7 +185,7 @@ def _decoded(data: bytes, path: str) -> str:
     except (
         ValueError,
         LookupError,
-    ) as error:  # some codecs (undefined) raise a UnicodeError that is no UnicodeDecodeError
+    ) as error:  # some codecs (undefined) raise a UnicodeError that is not a UnicodeDecodeError
         raise _bad(path, f"this is not {encoding or named} text", f"save {path} as UTF-8") from error
     if problem := trouble(text):
         raise _bad(
@@ -199,15 +197,16 @@ def _decoded(data: bytes, path: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    """The text with a space after a short option (``-rbase.txt``, ``-e.``) and without quotes around what is editable:
-    pip takes both, uv neither.
+    """The text with a space after short options (``-rbase.txt``, ``-e.``) and without quotes around editables.
+
+    pip accepts both, uv neither.
     """
     return QUOTED.sub(r"\g<option>\g<what>", GLUED.sub(r"\g<0> ", _joined(text)))
 
 
 def _joined(text: str) -> str:
-    """The text with each continued line in one, as pip joins them and uv does not everywhere; empty lines keep the
-    numbers of those that follow.
+    """The text with continued lines joined as pip does and uv partly does not; empty lines preserve the line
+    numbers.
     """
     found: list[str] = []
     parts: list[str] = []
@@ -225,7 +224,7 @@ def _bad(where: str, problem: str, hint: str) -> BuildError:
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Lines of joined text without comments, runs of spaces made one; each with its number."""
+    """(line number, line) of joined text, without comments and with single spaces."""
     lines = ((number, " ".join(COMMENT.sub("", raw).split())) for number, raw in enumerate(text.splitlines(), 1))
     return [(number, line) for number, line in lines if line]
 
@@ -248,7 +247,7 @@ def _is_pinned(line: str) -> bool:
 
 
 def normal(line: str) -> str:
-    """One requirement in one spelling: the name in lower case with dashes, hashes sorted, no needless spaces."""
+    """One requirement in canonical form: the name in lower case with dashes, hashes sorted, minimal spaces."""
     hashes = sorted({found.lower() for found in HASH.findall(line)})
     bare = HASH.sub("", line)
     head, _, marker = bare.partition(";")
@@ -264,9 +263,9 @@ def normal(line: str) -> str:
 
 
 def read_requirements(read: Read, path: str = "requirements.txt", *, strict: bool = False) -> Requirements:
-    """The requirements of ``path`` and of all files that it names. BuildError when one is missing or cannot be read.
+    """The requirements of ``path`` and all included files. BuildError for a missing or invalid file.
 
-    strict: also when only some of them have hashes.
+    strict: also if only some of them have hashes.
     """
     reader = _Reader(read)
     reader.take(path, constraint=False, named_by=path)
@@ -285,13 +284,13 @@ def read_requirements(read: Read, path: str = "requirements.txt", *, strict: boo
 
 
 def _moves(line: str) -> bool:
-    """Whether a requirement is a repository at anything but a whole commit id."""
+    """Whether a requirement is a repository without a full commit id."""
     return "git+" in line and not re.search(r"\.git@[0-9a-f]{40}\b|@[0-9a-f]{40}(?:[#\s;]|\Z)", line)
 
 
 def seeds(python: tuple[int, int]) -> str:
-    """The requirements file of what is added for compatibility; who installs leaves out what the lock names itself.
-    Nothing before Python 3.8.
+    """The requirements file of packages added for compatibility; the installer omits those in the lock. Empty before
+    Python 3.8.
     """
     if python < min(OLDER_PIP):
         return ""

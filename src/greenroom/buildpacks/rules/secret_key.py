@@ -1,8 +1,6 @@
-"""Finds the variable from which a Django app's settings read SECRET_KEY, by reading the settings as text. Nothing of
-the app is executed.
+"""Finds the variable that a Django app's settings read SECRET_KEY from, by parsing the settings. Executes no app code.
 
-When the settings cannot be followed (another way of configuration, a name that is put together), nothing is found and
-nothing is asked for.
+For settings that cannot be followed (another configuration method, a computed name), no variable is found or required.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from functools import partial
 from greenroom.basics.ids import CONFIG_KEY
 
 Read = Callable[[str], bytes | None]
-"""The content of a file of the app, by its path from the app's folder; None when there is none."""
+"""The content of a file of the app, by its path relative to the app's root; None if it does not exist."""
 Own = Callable[[ast.expr], bool]
 MODULE = re.compile(rb"""DJANGO_SETTINGS_MODULE["']?[\s\],=]{1,10}["']([A-Za-z_][\w.]{0,200})["']""")
 STARTERS = ("wsgi.py", "asgi.py")
@@ -39,24 +37,22 @@ READERS = frozenset(
         "pop",
     }
 )
-"""Names of functions that read a variable: of os, django-environ, environs, python-decouple, and those that people
-commonly write themselves.
-"""
+"""Names of functions that read a variable: of os, django-environ, environs, python-decouple, and common custom ones."""
 SOURCES = frozenset({"environ", "env", "ENV", "config", "os", "decouple", "environs"})
-"""Names one of which stands before ``.get``, ``.str`` and the like when a variable is read."""
+"""Names that precede ``.get``, ``.str`` etc. when a variable is read."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a value is read from. needed: the app does not start when it is missing."""
+    """The variable that a value is read from. needed: the app does not start without it."""
 
     name: str = ""
     needed: bool = False
 
 
 def settings_module(read: Read, files: list[str], chosen: str = "") -> str:
-    """The dotted name of the settings that the app runs with: ``chosen`` (the config var), else as wsgi.py, asgi.py or
-    manage.py says; or empty.
+    """The dotted name of the app's settings: ``chosen`` (the config var), else from wsgi.py, asgi.py or manage.py; or
+    empty.
     """
     if chosen:
         return chosen
@@ -73,20 +69,20 @@ def settings_module(read: Read, files: list[str], chosen: str = "") -> str:
 
 
 def needed(read: Read, module: str) -> str:
-    """The variable without which these settings have no SECRET_KEY; empty when they need none, or none can be found."""
+    """The variable that these settings need for SECRET_KEY; empty if they need none or it cannot be found."""
     found = _Settings(read).value(module, TARGET)
     return found.name if found and found.needed and CONFIG_KEY.match(found.name) and len(found.name) <= 100 else ""
 
 
 @dataclass
 class _Settings:
-    """Follows the modules of the settings by their star imports; each file is read once."""
+    """Follows the settings' modules through their star imports; each file is read once."""
 
     read: Read
     seen: set[str] = field(default_factory=set)
 
     def value(self, module: str, target: str) -> Found | None:
-        """What the module's last assignment of ``target`` reads; None when it does not assign it."""
+        """The variable in the module's last assignment of ``target``; None if it does not assign it."""
         tree, path = self._tree(module)
         if tree is None:
             return None
@@ -109,7 +105,7 @@ class _Settings:
         return None, ""
 
     def _one(self, statement: ast.stmt, target: str, module: str, path: str, tree: ast.Module) -> Found | None:
-        """What one statement of the module gives to the target."""
+        """The variable that one statement of the module assigns to the target."""
         if isinstance(statement, ast.ImportFrom):
             names = {alias.asname or alias.name: alias.name for alias in statement.names}
             wanted = target if "*" in names else names.get(target)
@@ -124,9 +120,7 @@ class _Settings:
         return _follow(value, tree, partial(self._own_reader, module, path, tree)) if value is not None else None
 
     def _own_reader(self, module: str, path: str, tree: ast.Module, function: ast.expr) -> bool:
-        """Whether the function is one of the app's own, in this module or in one that it imports, whose text reads the
-        environment.
-        """
+        """Whether the function is the app's own, in this module or an imported one, and reads the environment."""
         name = _last(function)
         base = _last(function.value) if isinstance(function, ast.Attribute) else ""
         wanted = base or name
@@ -157,7 +151,7 @@ class _Settings:
         )
 
     def _try(self, statement: ast.Try, target: str, module: str, path: str, tree: ast.Module) -> Found | None:
-        """A handler that goes on has an answer of its own for what is missing."""
+        """An exception handler that continues supplies its own value for a missing variable."""
         parts = [self._one(part, target, module, path, tree) for part in statement.body]
         found = next((one for one in reversed(parts) if one), None)
         raises = all(
@@ -180,7 +174,7 @@ def _exits(node: ast.AST) -> bool:
 
 
 def _absolute(statement: ast.ImportFrom, module: str, path: str) -> str:
-    """The dotted name of what an import statement of the module imports from."""
+    """The absolute dotted name of the module that an import statement imports from."""
     if not statement.level:
         return statement.module or ""
     package = module.split(".") if path.endswith("/__init__.py") else module.split(".")[:-1]
@@ -203,8 +197,9 @@ def _assigned(statement: ast.stmt, target: str) -> ast.expr | None:
 
 
 def _follow(value: ast.expr, tree: ast.Module, own: Own, depth: int = 0) -> Found:
-    """What an expression reads. A name is looked up among the module's own assignments; ``own`` knows functions of the
-    app that read the environment.
+    """The variable that an expression reads. Names resolve to the module's assignments.
+
+    ``own``: whether a function is the app's own and reads the environment.
     """
     if depth > 5:
         return Found()
@@ -213,7 +208,7 @@ def _follow(value: ast.expr, tree: ast.Module, own: Own, depth: int = 0) -> Foun
         return _follow(given[-1], tree, own, depth + 1) if given else Found()
     if isinstance(value, ast.BoolOp):
         parts = [_follow(part, tree, own, depth + 1) for part in value.values]
-        return Found(parts[0].name) if parts else Found()  # one stands in for another: no single one is needed
+        return Found(parts[0].name) if parts else Found()  # each is a fallback for another: none is required
     if isinstance(value, ast.IfExp):
         parts = [_follow(part, tree, own, depth + 1) for part in (value.body, value.orelse)]
         return next((part for part in parts if part.needed), Found())
@@ -225,7 +220,7 @@ def _follow(value: ast.expr, tree: ast.Module, own: Own, depth: int = 0) -> Foun
 
 
 def _parts(value: ast.expr) -> Iterator[ast.expr]:
-    """The expressions inside one that goes on with what they give: ``str(x)``, ``x.strip()``, ``x + y``, f-strings."""
+    """Subexpressions whose value the expression passes on: ``str(x)``, ``x.strip()``, ``x + y``, f-strings."""
     if isinstance(value, ast.Call):
         yield from value.args
         if isinstance(value.func, ast.Attribute):
@@ -237,7 +232,7 @@ def _parts(value: ast.expr) -> Iterator[ast.expr]:
 
 
 def _read_by(value: ast.expr, own: Own) -> Found | None:
-    """The variable that the expression itself reads; None when it is no reading of one."""
+    """The variable that the expression itself reads; None if it reads none."""
     if isinstance(value, ast.Subscript):
         name = _text(value.slice)
         return Found(name, needed=True) if name and _last(value.value) in SOURCES else None
@@ -258,7 +253,7 @@ def _reads(function: ast.expr) -> bool:
 
 
 def _has_default(call: ast.Call) -> bool:
-    """Whether the call has an answer for a variable that is not set. django-environ's second word is a type and no
+    """Whether the call has a default for an unset variable. django-environ's second argument is a type, not a
     default.
     """
     given = [keyword.value for keyword in call.keywords if keyword.arg == "default"]

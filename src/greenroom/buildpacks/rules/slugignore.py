@@ -1,4 +1,4 @@
-"""Which files .slugignore leaves out: gitignore's patterns without negation, as on Heroku. Pure."""
+"""Files excluded by .slugignore: gitignore's patterns without negation, as on Heroku. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from greenroom.buildpacks.errors import BuildError
 
 
 def patterns(data: bytes) -> tuple[list[str], list[str]]:
-    """The patterns that count, and those that do not (negations)."""
+    """(supported patterns, unsupported ones: negations)."""
     given = [line for _, line in _lines(data)]
     return [line for line in given if not line.startswith("!")], [line for line in given if line.startswith("!")]
 
 
 def _lines(data: bytes) -> list[tuple[int, str]]:
-    """What is no comment and not empty; each line with its number."""
+    """(line number, line) without comments and empty lines."""
     lines = [(number, line.rstrip()) for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1)]
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 
 def ignored(data: bytes, names: Iterable[str]) -> list[str]:
-    """The names that are left out of the slug, sorted. BuildError that names the line for what is no pattern."""
+    """The names excluded from the slug, sorted. BuildError with the line for an invalid pattern."""
     specs = [_spec(number, line) for number, line in _lines(data) if not line.startswith("!")]
     return sorted(GitIgnoreSpec([pattern for spec in specs for pattern in spec.patterns]).match_files(names))
 

@@ -1,8 +1,8 @@
-"""What PostgreSQL cannot store of a value that was read from a file: NUL, half of a surrogate pair, infinity, too long
-a number. Pure.
+"""Finds values of a file that PostgreSQL cannot store: NUL bytes, unpaired surrogates, infinity, oversized numbers.
+Pure.
 
-A file of the commit that holds it is refused by the reader: the database would refuse the whole row later, and blame
-nobody.
+The parser of a commit's file refuses them: the database would otherwise refuse the whole row later, without naming a
+cause.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import math
 from collections.abc import Mapping
 
 DEEPEST = 100
-"""Levels of objects and lists in each other."""
+"""Maximum nesting depth of objects and lists."""
 LONGEST = 4_000
-"""Bits of a whole number."""
+"""Maximum bits of an integer."""
 
 
 def fault(value: object, *, endless: bool = False) -> tuple[str, str] | None:
-    """Where the first such thing stands, and what is wrong with it; None when all of the value can be stored.
+    """(location, problem) of the first such value; None if everything can be stored.
 
-    endless: infinity and NaN may stand there, since the caller says what is allowed instead.
+    endless: infinity and NaN are accepted here, because the caller validates them.
     """
     left: list[tuple[str, object, int]] = [("", value, 0)]
     while left:
@@ -45,7 +45,7 @@ def fault(value: object, *, endless: bool = False) -> tuple[str, str] | None:
 
 
 def trouble(found: object) -> str:
-    """Why this one value cannot be stored; empty if it can."""
+    """The reason why this single value cannot be stored; empty if it can."""
     if isinstance(found, str):
         if "\0" in found:
             return "it contains a NUL character"

@@ -1,4 +1,4 @@
-"""The Python version that an app asks for: Heroku's order of places, and what each may hold.
+"""Reads the Python version of an app: Heroku's order of files and their formats.
 
 Pure: the caller reads the files. ``python_versions`` chooses an interpreter for the request.
 """
@@ -39,7 +39,7 @@ MISSPELLINGS = frozenset(
         "python-version",
     }
 )
-"""The names that heroku/python takes for a slip of .python-version, and no others."""
+"""The names that heroku/python treats as a misspelled .python-version."""
 
 
 def requested(
@@ -49,12 +49,12 @@ def requested(
     cached: tuple[int, int] | None,
     pipfile: Callable[[], str] | None = None,
 ) -> Request:
-    """Where the version is given first: runtime.txt, .python-version, Pipfile.lock, the last build, the default.
+    """The version from the first source that has one: runtime.txt, .python-version, Pipfile.lock, the last build, the
+    default.
 
-    files: the content of ``runtime.txt`` and ``.python-version`` as far as they exist.
-    names: what stands in the root folder, folders with ``/`` at the end.
-    pipfile: gives the version that Pipfile.lock requires, empty for none; asked only when no file of the first two is
-    there.
+    files: the content of ``runtime.txt`` and ``.python-version`` if they exist.
+    names: entries of the root directory, directories with a trailing ``/``.
+    pipfile: returns the version that Pipfile.lock requires, empty for none; called only if neither file exists.
     """
     if "runtime.txt" in files:
         return Request(_runtime_txt(files["runtime.txt"]), "runtime.txt")
@@ -74,7 +74,7 @@ def requested(
 
 
 def misspelled(name: str) -> bool:
-    """Whether a file's name is one that Heroku takes for a slip of .python-version."""
+    """Whether a file name is one that Heroku treats as a misspelled .python-version."""
     return name in MISSPELLINGS
 
 
@@ -114,7 +114,7 @@ def _runtime_txt(data: bytes) -> tuple[int, ...]:
 
 
 def _minor_in(text: str) -> tuple[int, int]:
-    """The supported 3.N that a text names, however it is written; else the one of hints."""
+    """The supported 3.N in a text of any format; else the version in hints."""
     match = re.search(r"3\.(\d{1,2})(?!\d)", text)
     minor = (3, int(match[1])) if match else PINNED
     return minor if OLDEST <= minor <= NEWEST else PINNED
@@ -182,7 +182,7 @@ def _pipfile(text: str) -> tuple[int, ...]:
 
 
 def _pin_plainly(minor: Sequence[int]) -> str:
-    """The same where the shell itself may write the wrong encoding, as Windows PowerShell's ``>`` does."""
+    """Like ``pin``, for shells that may write another encoding, as Windows PowerShell's ``>`` does."""
     text = dotted(minor[:2])
     return (
         f"{pin(minor)}; in Windows PowerShell: Set-Content -Encoding ascii .python-version {text}; git add"

@@ -26,7 +26,7 @@ def _own(call: Call) -> Account:
 
 @route("GET", "/health", "public", returns="health")
 def health(call: Call) -> dict[str, Any]:
-    """Whether the control plane answers and has its database."""
+    """Whether the control plane and its database are available."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return {"status": "ok", "version": __version__, "mode": settings.INSTALLATION["mode"]}
@@ -34,37 +34,37 @@ def health(call: Call) -> dict[str, Any]:
 
 @route("GET", "/account", "identity", returns="account")
 def account(call: Call) -> dict[str, Any]:
-    """Who asks."""
+    """The authenticated account."""
     return shapes.account(_own(call))
 
 
 @route("GET", "/users/~", "identity", returns="account")
 def me(call: Call) -> dict[str, Any]:
-    """Who asks, under Heroku's other name."""
+    """The authenticated account, under Heroku's alternative path."""
     return shapes.account(_own(call))
 
 
 @route("GET", "/account/features", "identity", returns="[feature]")
 def account_features(call: Call) -> list[Any]:
-    """No account has features that can be switched."""
+    """Always empty: there are no account features."""
     return []
 
 
 @route("GET", "/account/rate-limits", "identity", returns="rate-limit")
 def rate_limits(call: Call) -> dict[str, int]:
-    """How many requests the account may make at once."""
+    """The account's remaining request allowance."""
     return {"remaining": limits.remaining(call.actor)}
 
 
 @route("GET", "/accounts", "admin", returns="[account]")
 def accounts(call: Call) -> Listing:
-    """All accounts of the installation."""
+    """List all accounts of the installation."""
     return Listing(Account.objects.all(), each(shapes.account), "email", {"email": "email", **USUAL})
 
 
 @route("POST", "/accounts", "admin:token", takes="account.create", returns="201 account.new")
 def create_account(call: Call) -> Reply:
-    """A new account with a token that is shown this once."""
+    """Create an account with a token, which is shown only once."""
     account, plain = actions.create_account_with_token(
         actor=call.actor,
         email=call.text("email", required=True),
@@ -76,8 +76,9 @@ def create_account(call: Call) -> Reply:
 
 @route("POST", "/accounts/{email}/token", "admin:token", returns="201 account.token")
 def create_token_for_account(call: Call) -> Reply:
-    """A new token of scope global for somebody who has lost theirs, shown this once. Their other tokens go on until
-    they are revoked.
+    """Create a token of scope global for an account that has lost its own; shown only once.
+
+    Its other tokens stay valid until they are revoked.
     """
     account, plain = actions.create_token_for(actor=call.actor, email=call.params["email"])
     return Reply({**shapes.account(account), "token": plain}, 201)
@@ -85,14 +86,14 @@ def create_token_for_account(call: Call) -> Reply:
 
 @route("GET", "/oauth/authorizations", "account:read", returns="[authorization]")
 def authorizations(call: Call) -> Listing:
-    """The caller's tokens; their texts are not kept."""
+    """List the caller's tokens, without their secret text."""
     rows = Token.objects.select_related("account").filter(account_id=call.actor.account, revoked_at=None)
     return Listing(rows, each(shapes.authorization), "-created_at")
 
 
 @route("POST", "/oauth/authorizations", "account:write", takes="authorization.create", returns="201 authorization")
 def create_authorization(call: Call) -> Reply:
-    """A new token, never wider than the one that asks for it."""
+    """Create a token, with at most the permissions of the caller's."""
     scopes = call.body.get("scope") or ["global"]
     if isinstance(scopes, str):
         scopes = [scopes]
@@ -102,7 +103,7 @@ def create_authorization(call: Call) -> Reply:
     seconds = call.body.get("expires_in")
     seconds = (
         int(seconds) if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 12 else seconds
-    )  # the CLI sends text
+    )  # the CLI sends a string
     if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9):
         raise UserError("expires_in must be a number of seconds from 1 to 999999999, or null.")
     token, plain = actions.create_token(
@@ -118,20 +119,20 @@ def create_authorization(call: Call) -> Reply:
 
 @route("GET", "/oauth/authorizations/{id}", "account:read", returns="authorization")
 def authorization(call: Call) -> dict[str, Any]:
-    """One token; ``~`` is the one that asks."""
+    """Get one token; ``~`` is the caller's."""
     return shapes.authorization(_token(call))
 
 
 @route("DELETE", "/oauth/authorizations/{id}", "account:write", returns="authorization")
 def revoke(call: Call) -> dict[str, Any]:
-    """End a token."""
+    """Revoke a token."""
     token = _token(call)
     return shapes.authorization(actions.revoke_token(actor=call.actor, account=token.account, token_id=str(token.id)))
 
 
 @route("PATCH", "/oauth/authorizations/{id}", "account:write", takes="authorization.update", returns="authorization")
 def update_authorization(call: Call) -> dict[str, Any]:
-    """Another description; what a token may do is settled when it is made."""
+    """Change a token's description. Its permissions are fixed at creation."""
     token = _token(call)
     if call.body.get("client"):
         raise UserError("Tokens here belong to no OAuth client.", hint="leave --client-id and --client-secret out")
@@ -142,8 +143,9 @@ def update_authorization(call: Call) -> dict[str, Any]:
 
 @route("POST", "/oauth/authorizations/{id}/actions/regenerate-tokens", "account:write", returns="authorization")
 def rotate_authorization(call: Call) -> dict[str, Any]:
-    """A new text for the token, shown this once; the old one ends now. Never for one that may do more than the
-    caller's.
+    """Replace the token's secret text, which is shown only once; the old one is revoked immediately.
+
+    Refused for a token with more permissions than the caller's.
     """
     token = _token(call)
     _refuse_wider(call, token.scopes)
@@ -167,7 +169,7 @@ def _token(call: Call) -> Token:
 
 @route("GET", "/audit", "account:read", returns="[audit-entry]", query=("app", "limit"))
 def audit(call: Call) -> Listing:
-    """The audit log, newest first: of one app, or of all for an administrator."""
+    """The audit log, newest first: of one app, or of all apps for an administrator."""
     rows = AuditEntry.objects.order_by("-id")
     name = call.query("app")
     if name:
@@ -179,5 +181,5 @@ def audit(call: Call) -> Listing:
 
 @route("GET", "/audit/verification", "admin", returns="audit-verification")
 def verify_audit(call: Call) -> dict[str, bool]:
-    """Whether the audit log's chain of hashes is whole."""
+    """Verify the audit log's hash chain."""
     return {"intact": queries.audit_is_intact()}

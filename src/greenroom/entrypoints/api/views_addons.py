@@ -1,4 +1,4 @@
-"""The API of add-ons and attachments, as Heroku has it."""
+"""The API of add-ons and attachments, compatible with Heroku's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 
 
 def addon_of(call: Call, text: str, permission: str, app: App | None = None) -> Addon:
-    """The add-on of that name or id (or, with an app, attachment), if the caller may do ``permission`` with the app
-    that owns it.
+    """The add-on of that name or id (or, with an app, attachment).
+
+    Requires ``permission`` for the app that owns it.
     """
     found = [row for row in queries.find_addons(text, app) if _may_see(call, row.app)]
     if len(found) > 1:
@@ -39,7 +40,7 @@ def addon_of(call: Call, text: str, permission: str, app: App | None = None) -> 
 
 
 def app_named(call: Call, name: Any, permission: str) -> App:
-    """The app that a body names as {name} or {id} or as text."""
+    """The app that a body names, as a string or as an object with {name} or {id}."""
     if isinstance(name, dict):
         name = name.get("name") or name.get("id")
     if not isinstance(name, str) or not name:
@@ -57,32 +58,33 @@ def _addons() -> QuerySet[Addon]:
 
 @route("GET", "/addons", "account:read", paged="name", returns="[addon]")
 def all_addons(call: Call) -> Listing:
-    """The add-ons of all apps that the caller may see."""
+    """List the add-ons of all apps visible to the caller."""
     return Listing(_addons().filter(app__in=_seen(call)), each(shapes_data.addon), "name", NAMED)
 
 
 @route("GET", "/apps/{app}/addons", "view", returns="[addon]")
 def list_addons(call: Call) -> Listing:
-    """The add-ons that the app owns."""
+    """List the add-ons that the app owns."""
     return Listing(_addons().filter(app=call.app), each(shapes_data.addon), columns=NAMED)
 
 
 @route("GET", "/addons/{addon}", "account:read", also="view", returns="addon")
 def get_addon(call: Call) -> dict[str, Any]:
-    """One add-on."""
+    """Get one add-on."""
     return shapes_data.addon(addon_of(call, call.params["addon"], "view"))
 
 
 @route("GET", "/apps/{app}/addons/{addon}", "view", returns="addon")
 def get_addon_of_app(call: Call) -> dict[str, Any]:
-    """One add-on, by its name or by what the app calls it."""
+    """Get one add-on, by its name or the app's attachment name."""
     return shapes_data.addon(addon_of(call, call.params["addon"], "view", call.app))
 
 
 @route("POST", "/apps/{app}/addons", "data:write", takes="addon.create", returns="201 addon")
 def create_addon(call: Call) -> Reply:
-    """An add-on: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}. Another plan than the one that
-    there is is refused.
+    """Create an add-on: {plan: heroku-postgresql[:plan], attachment: {name}, name, confirm}.
+
+    Unknown plans are refused.
     """
     wanted = call.body.get("plan")
     name = wanted.get("name") if isinstance(wanted, dict) else wanted
@@ -109,7 +111,7 @@ def create_addon(call: Call) -> Reply:
 
 
 def _service_of(name: str) -> Service:
-    """The service that ``service`` or ``service:plan`` names. NotFoundError for an unknown service or plan."""
+    """The service of ``service`` or ``service:plan``. NotFoundError for an unknown service or plan."""
     named = name.partition(":")[0]
     service = services.named(named)
     if service is None:
@@ -126,7 +128,7 @@ def _service_of(name: str) -> Service:
 
 
 def _plan_of(service: Service, name: str) -> str:
-    """The plan with the service's name, whatever alias was used."""
+    """The plan with the service's canonical name, for any alias."""
     plan = name.partition(":")[2]
     return f"{service.name}:{plan}" if plan else service.plan
 
@@ -146,7 +148,7 @@ def _confirmed(call: Call, app: App) -> bool:
 
 @route("PATCH", "/apps/{app}/addons/{addon}", "data:write", takes="addon.update", returns="addon")
 def rename_addon(call: Call) -> dict[str, Any]:
-    """Another name: {name}."""
+    """Rename an add-on: {name}."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
     wanted = call.body.get("plan")
     plan = (wanted.get("name") if isinstance(wanted, dict) else wanted) or ""
@@ -162,7 +164,7 @@ def rename_addon(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/addons/{addon}", "data:write", takes="addon.delete", returns="addon")
 def destroy_addon(call: Call) -> dict[str, Any]:
-    """Remove the add-on with its data and snapshots: {force} when other apps see it too."""
+    """Destroy the add-on with its data and snapshots; {force} if other apps see it."""
     row = addon_of(call, call.params["addon"], "data:write", call.app)
     shape = shapes_data.addon(row)
     resources.destroy(actor=call.actor, addon=row, home=HOME, force=call.body.get("force") is True)
@@ -171,19 +173,19 @@ def destroy_addon(call: Call) -> dict[str, Any]:
 
 @route("GET", "/addon-attachments", "account:read", returns="[addon-attachment]")
 def all_attachments(call: Call) -> Listing:
-    """The attachments of all apps that the caller may see."""
+    """List the attachments of all apps visible to the caller."""
     return Listing(queries.attachments().filter(app__in=_seen(call)), each(shapes_data.attachment), columns=NAMED)
 
 
 @route("GET", "/apps/{app}/addon-attachments", "view", returns="[addon-attachment]")
 def attachments_of_app(call: Call) -> Listing:
-    """What the app sees."""
+    """List the app's attachments."""
     return Listing(queries.attachments().filter(app=call.app), each(shapes_data.attachment), columns=NAMED)
 
 
 @route("GET", "/apps/{app}/addon-attachments/{name}", "view", returns="addon-attachment")
 def attachment_of_app(call: Call) -> dict[str, Any]:
-    """One attachment by name."""
+    """Get one attachment by name."""
     return shapes_data.attachment(_first(queries.find_attachments(call.params["name"], call.app)))
 
 
@@ -195,7 +197,7 @@ def _first(rows: list[Attachment]) -> Attachment:
 
 @route("GET", "/addons/{addon}/addon-attachments", "account:read", also="view", returns="[addon-attachment]")
 def attachments_of_addon(call: Call) -> Listing:
-    """Who sees the add-on, as far as the caller may know."""
+    """List the add-on's attachments to apps visible to the caller."""
     row = addon_of(call, call.params["addon"], "view")
     found = queries.attachments().filter(addon=row, app__in=_seen(call))
     return Listing(found, each(shapes_data.attachment), columns=NAMED)
@@ -210,8 +212,9 @@ def attachments_of_addon(call: Call) -> Listing:
     returns="201 addon-attachment",
 )
 def create_attachment(call: Call) -> Reply:
-    """Let an app see an add-on: {addon, app, name, confirm}. A name in use is moved if confirm has the app's name:
-    promoting.
+    """Attach an add-on to an app: {addon, app, name, confirm}.
+
+    A name in use moves to this add-on if confirm is the app's name (promotion).
     """
     app = app_named(call, call.body.get("app"), "data:write")
     addon = call.body.get("addon")
@@ -227,7 +230,7 @@ def create_attachment(call: Call) -> Reply:
 
 @route("DELETE", "/addon-attachments/{attachment}", "account:write", also="data:write", returns="addon-attachment")
 def delete_attachment(call: Call) -> dict[str, Any]:
-    """The app no longer sees the add-on under this name."""
+    """Detach the add-on from the app."""
     row = _first(
         [
             item
@@ -243,7 +246,7 @@ def delete_attachment(call: Call) -> dict[str, Any]:
 
 @route("POST", "/actions/addons/resolve", "account:read", also="view", takes="addon.resolve", returns="[addon]")
 def resolve_addon(call: Call) -> list[dict[str, Any]]:
-    """The add-ons that {addon} may mean, in {app} if it is given. Always a list; not found is a 404."""
+    """Resolve {addon}, limited to {app} if given, to a list of add-ons; 404 without a match."""
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
     found = [row for row in queries.find_addons(call.text("addon", required=True), app) if _may_see(call, row.app)]
     if not found:
@@ -260,7 +263,7 @@ def resolve_addon(call: Call) -> list[dict[str, Any]]:
     returns="[addon-attachment]",
 )
 def resolve_attachment(call: Call) -> list[dict[str, Any]]:
-    """The attachments that {addon_attachment} may mean, in {app} if it is given."""
+    """Resolve {addon_attachment}, limited to {app} if given, to a list of attachments."""
     app = app_named(call, call.body["app"], "view") if call.body.get("app") else None
     found = queries.find_attachments(call.text("addon_attachment", required=True), app)
     found = [row for row in found if _may_see(call, row.app)]
@@ -278,13 +281,13 @@ def _may_see(call: Call, app: App) -> bool:
 
 @route("GET", "/addon-services", "identity", returns="[addon-service]")
 def all_services(call: Call) -> list[dict[str, Any]]:
-    """Those that add-ons can be made of."""
+    """List the add-on services."""
     return [shapes_data.service(one) for one in services.services()]
 
 
 @route("GET", "/addon-services/{service}", "identity", returns="addon-service")
 def service(call: Call) -> dict[str, Any]:
-    """One service."""
+    """Get one service."""
     return shapes_data.service(_service_in(call))
 
 
@@ -299,6 +302,6 @@ def _service_in(call: Call) -> Service:
 
 @route("GET", "/addon-services/{service}/plans", "identity", returns="[plan]")
 def plans(call: Call) -> list[dict[str, Any]]:
-    """Its plans."""
+    """List the plans of a service."""
     service = _service_in(call)
     return [shapes_data.plan(service, f"{service.name}:{one.name}") for one in service.plans]

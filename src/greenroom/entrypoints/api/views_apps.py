@@ -33,7 +33,10 @@ def _sdk(call: Call) -> bool:
 
 @route("GET", "/apps", "account:read", paged="name", returns="[app]")
 def list_apps(call: Call) -> Listing:
-    """The apps that the caller may see; ``state``: live, held, crashed or none, ``live_version``: what serves."""
+    """List the apps visible to the caller.
+
+    ``state``: live, held, crashed or none; ``live_version``: the version of the live release.
+    """
     sdk = _sdk(call)
 
     def page(rows: list[App]) -> list[dict[str, Any]]:
@@ -46,13 +49,13 @@ def list_apps(call: Call) -> Listing:
 
 @route("GET", "/users/~/apps", "account:read", paged="name", returns="[app]")
 def own_apps(call: Call) -> Listing:
-    """The same under Heroku's other name."""
+    """List the same apps under Heroku's alternative path."""
     return list_apps(call)
 
 
 @route("POST", "/apps", "account:write", takes="app.create", returns="201 app")
 def create_app(call: Call) -> Reply:
-    """A new app with its repository, its log, its database and its first releases: {name, region, stack}."""
+    """Create an app with its repository, log, database and first releases: {name, region, stack}."""
     _refuse_places(call)
     app = app_lifecycle.create(actor=call.actor, name=call.text("name") or None, home=HOME)
     return Reply(shapes.app(app, sdk=_sdk(call)), 201)
@@ -60,7 +63,7 @@ def create_app(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}", "view", returns="app")
 def get_app(call: Call) -> dict[str, Any]:
-    """One app, with the bytes of its repository and of the slug that serves."""
+    """Get one app, with the sizes of its repository and live slug in bytes."""
     rollout = live(call.app)
     slug = rollout.release.slug if rollout else None
     sizes = {"repo_size": bytes_of(HOME / call.app.repo_folder), "slug_size": slug.size if slug else None}
@@ -69,8 +72,9 @@ def get_app(call: Call) -> dict[str, Any]:
 
 @route("PATCH", "/apps/{app}", "settings", takes="app.update", returns="app")
 def change_app(call: Call) -> dict[str, Any]:
-    """Name, maintenance, required checks, pausing of automatic deployment: {deploy_paused: reason, deploy_paused_until:
-    a moment or null}.
+    """Change name, maintenance mode, required checks, or the pause of automatic deployment.
+
+    {deploy_paused: reason, deploy_paused_until: a time or null}.
     """
     _refuse_places(call)
     changes: dict[str, Any] = {}
@@ -109,7 +113,7 @@ ABSENT = {
 
 
 def _refuse_places(call: Call) -> None:
-    """UserError for a stack or region other than the one there is, and for teams and spaces."""
+    """UserError for an unavailable stack or region, and for teams and spaces."""
     for name, row in PLACES.items():
         given = call.body.get(name)
         text = given.get("name") or given.get("id") if isinstance(given, dict) else given
@@ -126,7 +130,7 @@ def _refuse_places(call: Call) -> None:
 
 
 def _pause_end(call: Call) -> datetime | None:
-    """When the pause that is asked for ends by itself; None: it does not."""
+    """The end of the requested pause; None if it has no end."""
     text = call.text("deploy_paused_until")
     if not text:
         return None
@@ -149,7 +153,7 @@ def _pause_end(call: Call) -> datetime | None:
 
 @route("DELETE", "/apps/{app}", "destroy", returns="app")
 def destroy_app(call: Call) -> dict[str, Any]:
-    """Remove the app with all it has: dynos, database, repository, log."""
+    """Destroy the app with its dynos, database, repository and log."""
     body = shapes.app(call.app, sdk=_sdk(call))
     app_lifecycle.destroy(actor=call.actor, app=call.app, engine=engine(), home=HOME)
     return body
@@ -157,14 +161,14 @@ def destroy_app(call: Call) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/config-vars", "config:read", returns="config-vars")
 def list_config(call: Call) -> dict[str, str]:
-    """All config vars with their values."""
+    """List all config vars with their values."""
     latest = config.latest(call.app)
     return config.values(latest, HOME) if latest else {}
 
 
 @route("PATCH", "/apps/{app}/config-vars", "config:write", takes="config-vars.update", returns="config-vars")
 def change_config(call: Call) -> Reply:
-    """Set vars; null removes one. One release for all of them."""
+    """Set config vars; null removes one. All changes make one release."""
     release = deliveries.change_config(actor=call.actor, app=call.app, home=HOME, updates=call.body)
     serving = live(call.app)
     undo = (
@@ -176,7 +180,7 @@ def change_config(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/collaborators", "view", returns="[collaborator]")
 def list_collaborators(call: Call) -> Listing:
-    """The owner and everybody with a role."""
+    """List the owner and all collaborators."""
     app = call.app
     owner: dict[str, Any] = {
         "id": str(app.id),
@@ -193,7 +197,7 @@ def list_collaborators(call: Call) -> Listing:
 
 @route("POST", "/apps/{app}/collaborators", "access", takes="collaborator.create", returns="201 collaborator")
 def add_collaborator(call: Call) -> Reply:
-    """Let somebody in: {user: e-mail, role}, or Heroku's permissions instead of a role."""
+    """Add a collaborator: {user: e-mail, role}, or Heroku's permissions instead of a role."""
     row = actions.add_collaborator(
         actor=call.actor, app=call.app, email=call.text("user", required=True), role=_wanted_role(call)
     )
@@ -201,9 +205,7 @@ def add_collaborator(call: Call) -> Reply:
 
 
 def _wanted_role(call: Call) -> str:
-    """The role that is asked for; what Heroku calls permissions gives the role that allows just these, never a wider
-    one.
-    """
+    """The requested role. Heroku's permissions map to the role with exactly these permissions, never to a wider one."""
     role, given = call.text("role"), call.body.get("permissions")
     if not given:
         return role or "developer"
@@ -223,7 +225,7 @@ def _wanted_role(call: Call) -> str:
 
 @route("DELETE", "/apps/{app}/collaborators/{email}", "view", returns="collaborator")
 def remove_collaborator(call: Call) -> dict[str, Any]:
-    """Take somebody's role away; one's own needs no permission but a scope that writes."""
+    """Remove a collaborator; removing oneself only needs a scope with write access."""
     row = collaborator(call.app, call.params["email"])
     if row.account_id != call.actor.account_id or not scope_grants(call.actor.scopes, "write"):
         authorise(call.actor, call.app.name, "access")
@@ -241,7 +243,7 @@ def database(call: Call) -> dict[str, Any]:
 
 @route("GET", "/regions", "identity", returns="[region]")
 def regions(call: Call) -> list[dict[str, Any]]:
-    """There is one: this machine."""
+    """List the regions: one, this machine."""
     return [
         {
             **shapes.REGION,
@@ -256,5 +258,5 @@ def regions(call: Call) -> list[dict[str, Any]]:
 
 @route("GET", "/stacks", "identity", returns="[stack]")
 def stacks(call: Call) -> list[dict[str, Any]]:
-    """There is one."""
+    """List the stacks: one."""
     return [{**shapes.STACK, "default": True, "state": "public"}]

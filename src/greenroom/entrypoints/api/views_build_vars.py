@@ -1,4 +1,4 @@
-"""The API of an app's list of config vars that the installers of its builds see. Names alone: no value is read or
+"""The API of the list of config vars visible to the installers of an app's builds. Names only: no value is read or
 shown.
 """
 
@@ -26,13 +26,16 @@ def _shown(call: Call, names: tuple[str, ...]) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/build-vars", "view", returns="build-vars")
 def get_build_vars(call: Call) -> dict[str, Any]:
-    """Names of the config vars that installers see. Hooks and collectstatic see all."""
+    """List the names of config vars visible to installers. Hooks and collectstatic see all config vars."""
     return _shown(call, visible_config.names(call.app.settings))
 
 
 @route("PATCH", "/apps/{app}/build-vars", "config:write", takes="build-vars.update", returns="build-vars")
 def change_build_vars(call: Call) -> dict[str, Any]:
-    """{add: [name], remove: [name]}. It counts from the next build on; a name need not be set yet."""
+    """Change the list: {add: [name], remove: [name]}.
+
+    Takes effect at the next build; a name need not be set yet.
+    """
     add, remove = _names(call, "add"), _names(call, "remove")
     return _shown(call, builds.change_visible(actor=call.actor, app=call.app, add=add, remove=remove))
 

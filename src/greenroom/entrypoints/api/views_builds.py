@@ -1,4 +1,4 @@
-"""The API of builds and slugs: list, show, cancel; the cache of an app's builds; what a slug is made of."""
+"""The API of builds and slugs: list, show and cancel builds; an app's build cache; the contents of a slug."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _output(row: Build) -> str:
 
 @route("GET", "/apps/{app}/builds", "view", paged="created_at", returns="[build]")
 def list_builds(call: Call) -> Listing:
-    """Builds, newest first."""
+    """List builds, newest first."""
     return Listing(Build.objects.filter(app=call.app).select_related("account"), _page, "-created_at")
 
 
@@ -35,7 +35,7 @@ def _page(rows: list[Build]) -> list[dict[str, Any]]:
     found = Delivery.objects.filter(build__in=rows).order_by("-seq")
     outputs = {
         delivery.build_id: transcript_url(delivery) for delivery in found
-    }  # of several of one build the first stays
+    }  # the first of several rows of one build wins
     return [shapes.build(row, outputs.get(row.pk, "")) for row in rows]
 
 
@@ -49,7 +49,7 @@ def _build(call: Call) -> Build:
 
 @route("GET", "/apps/{app}/builds/{build}", "view", returns="build")
 def get_build(call: Call) -> dict[str, Any]:
-    """One build by its id, or by that of its delivery."""
+    """Get one build by its id or its delivery's id."""
     name = call.params["build"]
     delivery = (
         Delivery.objects.filter(app=call.app, pk=name).select_related("build__app", "account").first()
@@ -64,7 +64,7 @@ def get_build(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/builds/{build}/actions/cancel", "release", returns="build")
 def cancel_build(call: Call) -> dict[str, Any]:
-    """End a build that runs; what is live keeps running. One that has ended answers 409."""
+    """Cancel a running build; the live release is unaffected. 409 if it has ended."""
     row = builds.cancel_by(actor=call.actor, build=_build(call), engine=engine())
     return shapes.build(row, _output(row))
 
@@ -86,21 +86,19 @@ def _cache(call: Call) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/build-cache", "view", returns="build-cache")
 def get_build_cache(call: Call) -> dict[str, Any]:
-    """Bytes of the app's own cache, of the one that all apps share, of all, and what they may take; when it was last
-    emptied.
-    """
+    """Size of the app's own cache, the shared cache and both, the limit, and the last purge; in bytes."""
     return _cache(call)
 
 
 @route("DELETE", "/apps/{app}/build-cache", "release", returns="build-cache")
 def purge_build_cache(call: Call) -> dict[str, Any]:
-    """Let the next build start from nothing. What is live keeps running."""
+    """Purge the app's build cache. The live release is unaffected."""
     builds.purge_cache(actor=call.actor, app=call.app, engine=engine(), home=HOME)
     return _cache(call)
 
 
 def _slug(call: Call) -> Slug:
-    """By id, or of a release: ``v12``, ``current``."""
+    """The slug by id, or of a release: ``v12``, ``current``."""
     name = call.params["slug"]
     if is_uuid(name):
         found = Slug.objects.filter(app=call.app, pk=name).select_related("app").first()
@@ -115,12 +113,15 @@ def _slug(call: Call) -> Slug:
 
 @route("GET", "/apps/{app}/slugs/{slug}", "view", returns="slug")
 def get_slug(call: Call) -> dict[str, Any]:
-    """One slug by id or release: Heroku's fields, and ``manifest`` with packages, sizes, hashes and files."""
+    """Get one slug by id or release.
+
+    Heroku's fields, and ``manifest`` with packages, sizes, hashes and files.
+    """
     row = _slug(call)
     return shapes.slug(row, slugs.manifest(row, HOME))
 
 
 @route("GET", "/apps/{app}/slugs/{slug}/sbom", "view", returns="sbom")
 def get_sbom(call: Call) -> dict[str, Any]:
-    """The slug's bill of materials: CycloneDX 1.6."""
+    """The slug's software bill of materials: CycloneDX 1.6."""
     return slugs.bill_of_materials(_slug(call), HOME)

@@ -1,6 +1,4 @@
-"""The API of tokens that may report some checks of one app and nothing else, and of checks that are pinned to one of
-them.
-"""
+"""The API of check tokens, which may only report some checks of one app, and of checks pinned to one of them."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ def _shown(row: Token, pins: dict[str, str], plain: str = "") -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/check-tokens", "checks:token", returns="[check-token]")
 def list_tokens(call: Call) -> Listing:
-    """The app's tokens for reports that have not been revoked; their texts are not kept."""
+    """List the app's check tokens that are not revoked, without their secret text."""
     rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None)
     pins = queries.pins(call.app)
     return Listing(rows, each(lambda row: _shown(row, pins)), "-created_at")
@@ -41,7 +39,10 @@ def list_tokens(call: Call) -> Listing:
 
 @route("POST", "/apps/{app}/check-tokens", "checks:token", takes="check-token.create", returns="201 check-token")
 def create_token(call: Call) -> Reply:
-    """A token for reports: {checks, pin, description, expires_in}. With pin, no other report of these checks counts."""
+    """Create a check token: {checks, pin, description, expires_in}.
+
+    With pin, reports of these checks by others do not count.
+    """
     names = call.body.get("checks")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError("checks must be a list of names.", hint='for example {"checks": ["ci/build"]}')
@@ -66,8 +67,9 @@ def create_token(call: Call) -> Reply:
 
 @route("DELETE", "/apps/{app}/check-tokens/{token}", "checks:token", returns="check-token")
 def revoke_token(call: Call) -> dict[str, Any]:
-    """End a token for reports now, whoever made it. Its pins stay: the checks then wait for another token or to be
-    unpinned.
+    """Revoke a check token of any creator immediately.
+
+    Its pins stay: the checks then wait for another token or an unpin.
     """
     rows = Token.objects.select_related("account").filter(app_id=call.app.id, revoked_at=None)
     row = next((row for row in rows if str(row.id) == call.params["token"]), None)
@@ -81,6 +83,6 @@ def revoke_token(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/pins/{check}", "checks:token", wide="check", returns="pin")
 def unpin(call: Call) -> dict[str, Any]:
-    """Let any report of the check count again."""
+    """Unpin a check, so that reports by any token count again."""
     external_reports.unpin(app=call.app, name=call.params["check"], actor=call.actor)
     return {"check": call.params["check"], "pinned": False}

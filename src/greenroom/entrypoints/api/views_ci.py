@@ -1,4 +1,4 @@
-"""The API of test runs: what ``heroku ci`` and its subcommands read and start."""
+"""The API of test runs, for ``heroku ci`` and its subcommands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from greenroom.pipelines.actions import test_runs
 from greenroom.pipelines.models import TestRun
 
 PAUSE = 0.25
-"""Seconds that the state of a test run which goes on is waited for."""
+"""Seconds to wait for a state change of a running test run."""
 ONE = re.compile(r"max=1(?![0-9])")
 
 
@@ -82,7 +82,7 @@ def _node(row: TestRun) -> dict[str, Any]:
 
 
 def _stream(row: TestRun, file: str) -> str:
-    """A signed link with TLS: the Heroku CLI reads these two by node's https alone."""
+    """A signed https link: the Heroku CLI fetches these two with node's https module only."""
     payload = {"file": file, "done": f"{file}.done"}
     token = signed_links.signed(
         payload, purpose="output", app=row.app_id, permission="view", seconds=signed_links.OUTPUT_SECONDS
@@ -107,9 +107,9 @@ def _by_id(call: Call) -> TestRun:
 
 @route("GET", "/pipelines/{pipeline}/test-runs", "pipelines:read", paged="number", returns="[test-run]")
 def list_test_runs(call: Call) -> Listing | list[dict[str, Any]]:
-    """The newest test runs of the pipeline's apps that the caller may see, newest first."""
+    """List the newest test runs of the pipeline's apps visible to the caller, newest first."""
     wanted = call.request.headers.get("Range", "").replace(" ", "")
-    # ``ci:last`` asks for one, and would follow Next-Range through all of them, one request each
+    # ``ci:last`` requests one row, and would follow Next-Range through all of them
     rows = _rows(call).filter(pipeline=call.pipeline)
     if wanted.startswith("number..") and "order=desc" in wanted and ONE.search(wanted):
         return [_test_run(row) for row in rows.order_by("-number")[:1]]
@@ -118,7 +118,7 @@ def list_test_runs(call: Call) -> Listing | list[dict[str, Any]]:
 
 @route("GET", "/pipelines/{pipeline}/test-runs/{number}", "pipelines:read", returns="test-run")
 def get_test_run(call: Call) -> dict[str, Any]:
-    """One test run by its number."""
+    """Get one test run by its number."""
     number = call.params["number"]
     row = (
         _rows(call).filter(pipeline=call.pipeline, number=int(number)).first()
@@ -136,8 +136,8 @@ def get_test_run(call: Call) -> dict[str, Any]:
 
 
 def _slow_down(row: TestRun) -> None:
-    """``heroku ci:run`` asks again without a pause until the state is another: it gets one here, for its account's
-    allowance and this machine's sake.
+    """Delay the response: ``heroku ci:run`` polls without a pause until the state changes, which would exhaust the rate
+    limit.
     """
     if _status(row) not in rules.TEST_ENDED:
         time.sleep(PAUSE)
@@ -146,13 +146,13 @@ def _slow_down(row: TestRun) -> None:
 
 @route("GET", "/test-runs/{test_run}", "account:read", also="pipelines:read", returns="test-run")
 def get_test_run_by_id(call: Call) -> dict[str, Any]:
-    """One test run by its id."""
+    """Get one test run by its id."""
     return _test_run(_by_id(call))
 
 
 @route("GET", "/test-runs/{test_run}/test-nodes", "account:read", also="pipelines:read", returns="[test-node]")
 def list_nodes(call: Call) -> list[dict[str, Any]]:
-    """Its one test node, with links to what was said before and during its tests."""
+    """List its single test node, with links to the output before and during its tests."""
     return [_node(_by_id(call))]
 
 
@@ -160,18 +160,17 @@ def list_nodes(call: Call) -> list[dict[str, Any]]:
     "POST", "/test-runs", "account:write", also="pipelines:test push", takes="test-run.create", returns="201 test-run"
 )
 def start_test_run(call: Call) -> Reply:
-    """{pipeline, source_blob_url, commit_sha, commit_branch, commit_message}: run the tests of an archive that was put
-    to ``POST /sources``.
+    """Run the tests of an archive uploaded to ``POST /sources``.
 
-    It is built and tested in the pipeline's first app, with the pipeline's test config vars, and changes nothing of the
-    commit it is said to be.
+    {pipeline, source_blob_url, commit_sha, commit_branch, commit_message}. It is built and tested in the pipeline's
+    first app, with the pipeline's test config vars; the named commit's checks are unaffected.
     """
     if call.body.get("debug") is True:
         raise UserError("A test run cannot be entered here: there is no ci:debug.", hint="heroku run bash -a APP")
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
     parent = queries.parent_app(pipeline)
     if parent is not None:
-        authorise(call.actor, str(parent.pk), "push")  # its code runs in this app's name
+        authorise(call.actor, str(parent.pk), "push")  # its code runs in the name of this app
     tarball = source_archives.file_of(call.text("source_blob_url", required=True), home=HOME, key=settings.SECRET_KEY)
     if tarball is None:
         raise UserError(
@@ -199,7 +198,7 @@ def start_test_run(call: Call) -> Reply:
     returns="test-run",
 )
 def update_test_run(call: Call) -> dict[str, Any]:
-    """{status: "cancelled"}: end the test run of an archive before it is over."""
+    """Cancel the test run of an archive: {status: "cancelled"}."""
     row = _by_id(call)
     queries.authorise(call.actor, str(row.pipeline_id), "pipelines:test")
     authorise(call.actor, str(row.app_id), "push")
@@ -211,7 +210,7 @@ def update_test_run(call: Call) -> dict[str, Any]:
 
 @route("GET", "/pipelines/{pipeline}/repository", "pipelines:read", returns="pipeline-repository")
 def repository(call: Call) -> dict[str, Any]:
-    """What the Heroku CLI asks of kolkrabbi.heroku.com: the repository is that of the pipeline's first app."""
+    """The repository of the pipeline's first app, in the format of kolkrabbi.heroku.com for the Heroku CLI."""
     app = queries.parent_app(call.pipeline)
     if app is None or not visible(call.actor).filter(pk=app.pk).exists():
         raise NotFoundError(f"The pipeline {call.pipeline.name} has no app with a repository.", resource="repository")

@@ -1,4 +1,4 @@
-"""The API of domains, certificates (SNI endpoints) and certificates that Greenroom makes itself (ACM)."""
+"""The API of domains, certificates (SNI endpoints) and certificates issued by Greenroom (ACM)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _domain(row: Domain) -> dict[str, Any]:
 
 
 def _find(call: Call) -> Domain:
-    """The domain that the path names by host name or id."""
+    """The domain of the path, by host name or id."""
     wanted = call.params["hostname"].lower()
     rows = Domain.objects.select_related("app", "certificate__endpoint").filter(app=call.app)
     try:
@@ -64,7 +64,7 @@ def _find(call: Call) -> Domain:
 
 @route("GET", "/apps/{app}/domains", "view", returns="[domain]")
 def list_domains(call: Call) -> Listing:
-    """The app's own name first, then its custom domains."""
+    """List the app's domains: its default domain first, then custom domains."""
     app = call.app
     own = {
         "id": str(app.id),
@@ -85,8 +85,9 @@ def list_domains(call: Call) -> Listing:
 
 @route("POST", "/apps/{app}/domains", "domains", takes="domain.create", returns="201 domain")
 def add_domain(call: Call) -> Reply:
-    """A host name for the app: {hostname, sni_endpoint: name or null}. A certificate that covers it is taken by
-    itself.
+    """Add a domain to the app: {hostname, sni_endpoint: name or null}.
+
+    A certificate that covers it is assigned automatically.
     """
     app = call.app
     hostname = call.text("hostname", required=True)
@@ -105,8 +106,9 @@ def add_domain(call: Call) -> Reply:
 
 
 def _is_proven(app: App, hostname: str) -> bool | None:
-    """Whether the DNS says that the domain is the owner's; not asked where no proof is needed. None when it cannot be
-    asked.
+    """Whether a DNS record proves the ownership of the domain; False if no proof is needed.
+
+    None if the DNS query failed.
     """
     try:
         normal = normal_hostname(hostname)
@@ -125,13 +127,13 @@ def _fresh(row: Domain) -> Domain:
 
 @route("GET", "/apps/{app}/domains/{hostname}", "view", returns="domain")
 def get_domain(call: Call) -> dict[str, Any]:
-    """One custom domain, by host name or id."""
+    """Get one custom domain, by host name or id."""
     return _domain(_find(call))
 
 
 @route("PATCH", "/apps/{app}/domains/{hostname}", "domains", takes="domain.update", returns="domain")
 def change_domain(call: Call) -> dict[str, Any]:
-    """Another certificate: {sni_endpoint: name, id or null}."""
+    """Assign another certificate: {sni_endpoint: name, id or null}."""
     if "sni_endpoint" not in call.body:
         raise UserError(
             "sni_endpoint is missing: the name of a certificate, or null.", hint=f"heroku certs -a {call.app.name}"
@@ -143,7 +145,7 @@ def change_domain(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/domains/{hostname}", "domains", returns="domain")
 def remove_domain(call: Call) -> dict[str, Any]:
-    """Take a host name away."""
+    """Remove a domain."""
     body = _domain(_find(call))
     domains.remove(actor=call.actor, app=call.app, home=HOME, hostname=body["hostname"])
     return body
@@ -204,13 +206,16 @@ def _endpoint(row: SniEndpoint) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/sni-endpoints", "view", returns="[sni-endpoint]")
 def list_endpoints(call: Call) -> list[dict[str, Any]]:
-    """The app's certificates, oldest first; never a key."""
+    """List the app's certificates, oldest first; without keys."""
     return [_endpoint(row) for row in call.app.sni_endpoints.select_related("app").order_by("created_at")]
 
 
 @route("POST", "/apps/{app}/sni-endpoints", "domains", takes="sni-endpoint.create", returns="201 sni-endpoint")
 def add_endpoint(call: Call) -> Reply:
-    """A certificate: {certificate_chain, private_key}, both PEM. Domains that it covers and that have none get it."""
+    """Add a certificate: {certificate_chain, private_key}, both PEM.
+
+    It is assigned to the domains that it covers and that have none.
+    """
     chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
     row = sni_endpoints.add(actor=call.actor, app=call.app, home=HOME, chain=chain, key=key)
     hosts = [use.domain.hostname for use in row.uses.select_related("domain")]
@@ -224,13 +229,13 @@ def add_endpoint(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/sni-endpoints/{name}", "view", returns="sni-endpoint")
 def get_endpoint(call: Call) -> dict[str, Any]:
-    """One certificate, by name or id."""
+    """Get one certificate, by name or id."""
     return _endpoint(sni_endpoints.find(call.app, call.params["name"]))
 
 
 @route("PATCH", "/apps/{app}/sni-endpoints/{name}", "domains", takes="sni-endpoint.create", returns="sni-endpoint")
 def replace_endpoint(call: Call) -> dict[str, Any]:
-    """Another chain and key under the same name."""
+    """Replace the chain and key of a certificate; its name stays."""
     chain, key = call.text("certificate_chain", required=True), call.text("private_key", required=True)
     row = sni_endpoints.replace(
         actor=call.actor, app=call.app, home=HOME, name=call.params["name"], chain=chain, key=key
@@ -240,7 +245,7 @@ def replace_endpoint(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/sni-endpoints/{name}", "domains", returns="sni-endpoint")
 def remove_endpoint(call: Call) -> dict[str, Any]:
-    """Forget a certificate and its key."""
+    """Delete a certificate and its key."""
     body = _endpoint(sni_endpoints.find(call.app, call.params["name"]))
     sni_endpoints.remove(actor=call.actor, app=call.app, name=call.params["name"])
     return body
@@ -253,13 +258,13 @@ def _acm(call: Call, *, on: bool, again: bool = False) -> Reply:
 
 @route("POST", "/apps/{app}/acm", "domains", returns="app")
 def enable_acm(call: Call) -> Reply:
-    """Certificates of the installation's own CA for all custom domains, renewed by themselves."""
+    """Issue certificates of the installation's own CA for all custom domains, with automatic renewal."""
     return _acm(call, on=True)
 
 
 @route("PATCH", "/apps/{app}/acm", "domains", returns="app")
 def refresh_acm(call: Call) -> Reply:
-    """Make them anew now."""
+    """Renew these certificates now."""
     if not call.app.acm:
         raise UserError(
             f"Automatic certificates are off for {call.app.name}.", hint=f"heroku certs:auto:enable -a {call.app.name}"
@@ -269,5 +274,5 @@ def refresh_acm(call: Call) -> Reply:
 
 @route("DELETE", "/apps/{app}/acm", "domains", returns="app")
 def disable_acm(call: Call) -> Reply:
-    """No more certificates of our own."""
+    """Disable certificates issued by Greenroom."""
     return _acm(call, on=False)

@@ -1,4 +1,4 @@
-"""The API of log drains. URLs are shown without their passwords; how far a receiver got is Greenroom's own."""
+"""The API of log drains. URLs are shown without passwords; the delivery state is a Greenroom extension."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _shape(row: LogDrain) -> dict[str, Any]:
         "extended": None,
         "sent_lines": row.sent,
         "sent_at": heroku_time(row.sent_at),
-        "failures": row.failures if row.error else 0,  # the first attempt may be under way
+        "failures": row.failures if row.error else 0,  # the first attempt may be in progress
         "error": row.error or None,
         "created_at": heroku_time(row.created_at),
         "updated_at": heroku_time(row.updated_at),
@@ -31,7 +31,10 @@ def _shape(row: LogDrain) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/log-drains", "config:read", query=("extended",), returns="[log-drain]")
 def list_drains(call: Call) -> Listing:
-    """The app's drains, oldest first. ``?extended=true`` adds the number that Heroku gives a drain: here its id."""
+    """List the app's drains, oldest first.
+
+    ``?extended=true`` adds Heroku's number of a drain: here its id.
+    """
     extended = call.query("extended") == "true"
 
     def shown(row: LogDrain) -> dict[str, Any]:
@@ -42,7 +45,10 @@ def list_drains(call: Call) -> Listing:
 
 @route("POST", "/apps/{app}/log-drains", "settings", takes="log-drain.create", returns="201 log-drain")
 def add_drain(call: Call) -> Reply:
-    """Send the app's log to {url}: https, http, syslog+tls or syslog. It begins with the next line."""
+    """Add a drain for the app's log: {url} with https, http, syslog+tls or syslog.
+
+    It starts with the next line.
+    """
     row = drains.add(
         actor=call.actor, app=call.app, home=HOME, url=call.text("url", required=True), allowed=settings.PRIVATE_TARGETS
     )
@@ -51,11 +57,11 @@ def add_drain(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/log-drains/{drain}", "config:read", wide="drain", returns="log-drain")
 def get_drain(call: Call) -> dict[str, Any]:
-    """One drain, by URL, token or id."""
+    """Get one drain, by URL, token or id."""
     return _shape(drains.find(call.app, call.params["drain"]))
 
 
 @route("DELETE", "/apps/{app}/log-drains/{drain}", "settings", wide="drain", returns="log-drain")
 def remove_drain(call: Call) -> dict[str, Any]:
-    """Send nothing more there."""
+    """Remove a drain."""
     return _shape(drains.remove(actor=call.actor, app=call.app, name=call.params["drain"]))

@@ -23,19 +23,22 @@ from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 from greenroom.entrypoints.streams.rules import split_exit_marker
 
 COME_BACK_SECONDS = 24 * 3600
-"""How long a client may come back by the same link; the first time it has 60 seconds, by the engine's own count."""
+"""Seconds in which a client may reconnect with the same link. The first connection has 60 seconds, enforced by the
+engine.
+"""
 
 
 def unserved_warning(app: App) -> dict[str, str]:
-    """The header by which either CLI tells why nothing of the app runs."""
+    """The header for a warning in either CLI that the app has no running process, with the reason."""
     text, hint = standing(app)
     return {"X-Heroku-Warning": f"{text}  hint: {hint}"[:2000]} if text else {}
 
 
 @route("GET", "/apps/{app}/dynos", "view", returns="[dyno]")
 def list_dynos(call: Call) -> Reply:
-    """What runs now, and what waits to be started again; beside it a word about pending migrations, which either CLI
-    shows.
+    """List running dynos and those waiting for a restart.
+
+    A header adds a note about pending migrations, which either CLI shows.
     """
     rows = dynos.running(call.app)
     idle = {} if any(row.kind in ("web", "worker") for row in rows) else unserved_warning(call.app)
@@ -45,14 +48,15 @@ def list_dynos(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/dynos/{dyno}", "view", returns="dyno")
 def get_dyno(call: Call) -> dict[str, Any]:
-    """One dyno, ended ones too."""
+    """Get one dyno; ended ones are included."""
     return shapes.dyno(dyno_queries.by_name(call.app, call.params["dyno"]))
 
 
 @route("POST", "/apps/{app}/dynos", "run", takes="dyno.create", returns="201 dyno")
 def run(call: Call) -> Reply:
-    """A one-off dyno: {command, attach, env, force_no_tty, size, snapshot, force}. Attached ones wait 60 s for their
-    client at attach_url.
+    """Run a one-off dyno: {command, attach, env, force_no_tty, size, snapshot, force}.
+
+    Attached ones wait 60 s for their client at attach_url.
     """
     text, marker = split_exit_marker(call.text("command", required=True))
     attach = call.body.get("attach") is True
@@ -78,7 +82,7 @@ def run(call: Call) -> Reply:
 
 
 def _told(dyno: Dyno, begun: MigrationRun | None) -> dict[str, str]:
-    """What either CLI shows beside the output of a migrate."""
+    """Headers that either CLI shows beside the output of a migrate command."""
     version, held = dyno.release.version, dyno_queries.held(dyno.app)
     rehearsed, snapshot = (begun.rehearsal, begun.snapshot) if begun else (None, None)
     words = [migration_rules.without_net(dyno.command)] if migration_rules.without_net(dyno.command) else []
@@ -112,20 +116,20 @@ def _extra_env(call: Call) -> dict[str, str]:
 
 @route("DELETE", "/apps/{app}/dynos", "scale", returns="202 nothing")
 def restart_all(call: Call) -> Reply:
-    """Replace all dynos; the old ones serve until the new ones answer."""
+    """Restart all dynos; the old ones serve until the new ones respond."""
     dynos.restart(actor=call.actor, app=call.app)
     return Reply({}, 202)
 
 
 @route("DELETE", "/apps/{app}/dynos/{dyno}", "scale", returns="202 nothing")
 def restart_one(call: Call) -> Reply:
-    """End one dyno; a formation dyno is started anew."""
+    """Stop one dyno; a formation dyno is started again."""
     return _end_one(call, "restart")
 
 
 @route("POST", "/apps/{app}/dynos/{dyno}/actions/stop", "scale", returns="202 nothing")
 def stop_one(call: Call) -> Reply:
-    """The same; one-off dynos do not come back."""
+    """Stop one dyno; a formation dyno is started again, a one-off dyno is not."""
     return _end_one(call, "stop")
 
 

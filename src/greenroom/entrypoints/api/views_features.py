@@ -1,5 +1,5 @@
-"""The API of what can be switched on Heroku and is settled here: features, buildpacks, the registry of buildpacks. Each
-refusal says what is there instead.
+"""The API of Heroku settings that are fixed here: features, buildpacks, the buildpack registry. Each refusal names the
+alternative.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ FEATURES: dict[str, tuple[bool, str, str, str]] = {
         "there are no private spaces, and dynos have no network between them",
     ),
 }
-"""name -> (on, Heroku's state, what it is, what there is instead of the other setting)."""
+"""name -> (enabled, Heroku's state, description, alternative to the other setting)."""
 NAMESPACE = uuid.UUID("6d1f4a64-6a0d-4c52-9f39-2f3d3b8f5a10")
 INSTEAD = (
     "apps are built by heroku/python alone; what other buildpacks add goes into bin/pre_compile and bin/post_compile"
@@ -91,19 +91,19 @@ def _named(call: Call) -> str:
 
 @route("GET", "/apps/{app}/features", "view", returns="[app-feature]")
 def list_features(call: Call) -> list[dict[str, Any]]:
-    """Heroku's features as they are here; none of them can be switched."""
+    """List Heroku's features with their fixed states."""
     return [_feature(call, name) for name in FEATURES]
 
 
 @route("GET", "/apps/{app}/features/{feature}", "view", returns="app-feature")
 def get_feature(call: Call) -> dict[str, Any]:
-    """One feature, by name or id."""
+    """Get one feature, by name or id."""
     return _feature(call, _named(call))
 
 
 @route("PATCH", "/apps/{app}/features/{feature}", "settings", takes="app-feature.update", returns="app-feature")
 def switch_feature(call: Call) -> dict[str, Any]:
-    """Only to what it is already."""
+    """Set a feature to its present state; any other state is refused."""
     name, wanted = _named(call), call.body.get("enabled")
     if not isinstance(wanted, bool):
         raise UserError("enabled must be true or false.")
@@ -116,7 +116,7 @@ def switch_feature(call: Call) -> dict[str, Any]:
 
 @route("GET", "/account/features/{feature}", "identity", returns="app-feature")
 def account_feature(call: Call) -> None:
-    """None: what the Heroku CLI asks before it looks at the app's."""
+    """Always 404: the Heroku CLI requests it before the app's feature."""
     raise NotFoundError(
         f"There is no account feature {call.params['feature'][:60]}.", hint="heroku labs -a APP", resource="feature"
     )
@@ -128,7 +128,7 @@ def _buildpacks(name: str) -> list[dict[str, Any]]:
 
 @route("GET", "/apps/{app}/buildpack-installations", "view", returns="[buildpack-installation]")
 def buildpacks(call: Call) -> list[dict[str, Any]]:
-    """What was set; empty after `buildpacks:clear`, when it is detected: the same one."""
+    """List the configured buildpacks; empty after `buildpacks:clear`, with the same detected buildpack."""
     return _buildpacks(call.app.buildpack)
 
 
@@ -140,7 +140,7 @@ def buildpacks(call: Call) -> list[dict[str, Any]]:
     returns="[buildpack-installation]",
 )
 def set_buildpacks(call: Call) -> list[dict[str, Any]]:
-    """{updates: [{buildpack}]}: heroku/python once, or nothing."""
+    """Set the buildpacks: {updates: [{buildpack}]}, heroku/python once, or empty."""
     updates = call.body.get("updates")
     if not isinstance(updates, list) or not all(
         isinstance(row, dict) and isinstance(row.get("buildpack"), str) for row in updates
@@ -183,7 +183,7 @@ def _registered() -> dict[str, Any]:
     returns="[registry-buildpack]",
 )
 def registry(call: Call) -> list[dict[str, Any]]:
-    """The registry of buildpacks: the one there is, where the filters let it through."""
+    """List the buildpack registry's single entry, if it matches the filters."""
     given = {name: [word for word in call.request.GET.getlist(f"in[{name}][]")] for name in ("namespace", "name")}
     like = call.query("like[description]").replace("%", "").lower()
     row = _registered()
@@ -193,7 +193,7 @@ def registry(call: Call) -> list[dict[str, Any]]:
 
 @route("GET", "/buildpacks/{name}/revisions", "public", wide="name", returns="[registry-revision]")
 def registry_versions(call: Call) -> list[dict[str, Any]]:
-    """The versions of the one there is."""
+    """List the versions of the registry's single entry."""
     if call.params["name"] != PYTHON:
         raise NotFoundError(f"{call.params['name'][:80]} is not here.", hint=INSTEAD, resource="buildpack")
     return [{**_registered(), "version": "v1", "status": "published", "error": None}]
@@ -201,13 +201,16 @@ def registry_versions(call: Call) -> list[dict[str, Any]]:
 
 @route("GET", "/buildpacks/{name}/readme", "public", wide="name", returns="registry-readme")
 def registry_readme(call: Call) -> dict[str, str]:
-    """Where its behaviour is written down."""
+    """A link to the documentation of the buildpack."""
     return {"content": "Its behaviour stands in docs/reference/buildpack-conformance.md."}
 
 
 @route("GET", "/buildpacks/{name}", "public", wide="name", returns="registry-buildpack")
 def registry_entry(call: Call) -> dict[str, Any]:
-    """One buildpack. Every well-formed name is answered, so that the refusal comes from the app, with its reason."""
+    """Get one buildpack.
+
+    Every well-formed name is found, so that the app refuses it later with the reason.
+    """
     name = call.params["name"]
     if name == PYTHON:
         return _registered()

@@ -16,14 +16,14 @@ from greenroom.releases import queries as releases
 
 
 def _types(call: Call) -> dict[str, str]:
-    """The process types of what serves; before that, of the newest code, failed code too."""
+    """The process types of the live release; without one, of the newest code, even if it failed."""
     live = dyno_queries.live(call.app)
     newest = None if live else newest_code(call.app)
     return dyno_queries.process_types(live.release if live else newest.release if newest else None)
 
 
 def _listed(call: Call) -> dict[str, str]:
-    """The types to list. The Heroku CLI offers ``releases:retry`` only where there is a type ``release``."""
+    """The types to list. The Heroku CLI offers ``releases:retry`` only if there is a type ``release``."""
     newest = releases.of_app(call.app).exclude(slug=None).first()
     failed = newest is not None and newest.status in ("failed", "refused")
     return {**({"release": ""} if failed else {}), **_types(call)}
@@ -31,7 +31,10 @@ def _listed(call: Call) -> dict[str, str]:
 
 @route("GET", "/apps/{app}/formation", "view", returns="[formation]")
 def list_formation(call: Call) -> list[dict[str, Any]]:
-    """The process types of what runs, with their quantities; ``release`` among them, always 0."""
+    """List the process types with their quantities.
+
+    After a failed release there is a type ``release`` with quantity 0.
+    """
     rows = dyno_queries.formation(call.app)
     result = []
     for name, command in sorted(_listed(call).items()):
@@ -48,7 +51,7 @@ def list_formation(call: Call) -> list[dict[str, Any]]:
 
 @route("PATCH", "/apps/{app}/formation", "scale", takes="formation.update", returns="[formation]")
 def scale(call: Call) -> Reply:
-    """{updates: [{type, quantity, size}]}; quantity may be "2", "+1" or "-1"."""
+    """Scale process types: {updates: [{type, quantity, size}]}; quantity may be "2", "+1" or "-1"."""
     updates = call.body.get("updates")
     if not isinstance(updates, list) or not all(isinstance(update, dict) for update in updates) or not updates:
         raise UserError("updates must be a list of {type, quantity, size}.")
@@ -60,7 +63,7 @@ def scale(call: Call) -> Reply:
 
 @route("PATCH", "/apps/{app}/formation/{type}", "scale", takes="formation.change-one", returns="formation")
 def scale_one(call: Call) -> dict[str, Any]:
-    """One process type."""
+    """Scale one process type."""
     types = _types(call)
     update = {**call.body, "type": call.params["type"]}
     rows = dynos.scale(actor=call.actor, app=call.app, home=HOME, updates=[update], process_types=types)
@@ -69,15 +72,13 @@ def scale_one(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/formations/{type}", "scale", returns="202 nothing")
 def restart_type(call: Call) -> Reply:
-    """Replace the dynos of one process type. ``web`` goes as all dynos do: the old ones serve until the new ones
-    answer.
-    """
+    """Restart the dynos of one process type; old ``web`` dynos serve until the new ones respond."""
     return _end_type(call, "restart")
 
 
 @route("POST", "/apps/{app}/formations/{type}/actions/stop", "scale", returns="202 nothing")
 def stop_type(call: Call) -> Reply:
-    """The same; one-off dynos (type ``run``) do not come back."""
+    """Stop the dynos of one process type; one-off dynos (type ``run``) are not started again."""
     return _end_type(call, "stop")
 
 

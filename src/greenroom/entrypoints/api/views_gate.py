@@ -27,12 +27,12 @@ from greenroom.git import queries as git
 
 
 def transcript_url(row: Delivery) -> str:
-    """Where a delivery's lines can be read as they come."""
+    """The URL that streams a delivery's transcript."""
     return output_url(row.app_id, row.transcript)
 
 
 def output_url(app: UUID, file: str) -> str:
-    """Where a file that grows can be read, relative to home; ``.done`` beside it says that it is whole."""
+    """The URL that streams a growing file, relative to home; it is complete once its ``.done`` file exists."""
     token = signed_links.signed(
         {"file": file, "done": f"{file}.done"},
         purpose="output",
@@ -45,7 +45,7 @@ def output_url(app: UUID, file: str) -> str:
 
 @route("GET", "/apps/{app}/deliveries", "view", returns="[delivery]", query=("sha", "limit"))
 def list_deliveries(call: Call) -> Listing:
-    """The journeys of pushes, config changes and rollbacks; ``?sha=`` and ``?limit=``."""
+    """List deliveries of pushes, config changes and rollbacks; ``?sha=`` and ``?limit=``."""
     rows = delivery_queries.of_app(call.app)
     sha = call.query("sha").lower()
     if sha:
@@ -65,13 +65,13 @@ def _delivery(row: Delivery, known: representation.Known | None = None) -> dict[
 
 @route("GET", "/apps/{app}/deliveries/{delivery}", "view", returns="delivery")
 def get_delivery(call: Call) -> dict[str, Any]:
-    """One delivery by id or commit."""
+    """Get one delivery by id or commit."""
     return _delivery(delivery_queries.by_id(call.app, call.params["delivery"]))
 
 
 @route("POST", "/apps/{app}/deliveries/{delivery}/actions/retry", "release", returns="202 delivery")
 def retry_delivery(call: Call) -> Reply:
-    """Run again what failed, from the first step that failed, with the config vars of now."""
+    """Retry a failed delivery from its first failed step, with the present config vars."""
     wanted = delivery_queries.by_id(call.app, call.params["delivery"])
     row = retry(actor=call.actor, delivery=wanted, home=HOME)
     return Reply(_delivery(delivery_queries.by_id(call.app, str(row.id))), 202)
@@ -79,13 +79,13 @@ def retry_delivery(call: Call) -> Reply:
 
 @route("POST", "/apps/{app}/deliveries/{delivery}/actions/drop", "release", returns="delivery")
 def drop_delivery(call: Call) -> dict[str, Any]:
-    """The release that is held for its migrations shall not be live; what runs keeps running."""
+    """Drop the release that is held for its migrations; the live release is unaffected."""
     wanted = delivery_queries.by_id(call.app, call.params["delivery"])
     return _delivery(holding.drop(actor=call.actor, app=call.app, home=HOME, wanted=wanted))
 
 
 def commit_of(call: Call, text: str) -> str:
-    """The whole commit of what the caller wrote; without it, the newest push's."""
+    """The full SHA of the commit that the caller named; by default, of the newest push."""
     if not text:
         newest = Delivery.objects.filter(app=call.app, kind="push").order_by("-seq").first()
         if newest is None:
@@ -101,7 +101,7 @@ def commit_of(call: Call, text: str) -> str:
 
 @route("GET", "/apps/{app}/checks", "view", returns="[check]", query=("sha",))
 def list_checks(call: Call) -> list[dict[str, Any]]:
-    """The newest attempt of each check of ``?sha=``, or of the newest push."""
+    """List the newest attempt of each check of ``?sha=``, or of the newest push."""
     sha = commit_of(call, call.query("sha"))
     needed = delivery_queries.required_of(call.app, sha)
     rows = check_queries.latest(call.app, sha)
@@ -111,7 +111,7 @@ def list_checks(call: Call) -> list[dict[str, Any]]:
 
 @route("GET", "/apps/{app}/checks/{check}/annotations", "view", returns="[annotation]")
 def list_annotations(call: Call) -> Listing:
-    """The findings of one check run: new ones first, then by severity, path and line."""
+    """List the findings of one check run: new ones first, then by severity, path and line."""
     return Listing(check_queries.ranked(_check(call)), each(shapes.annotation), "place", {"place": "place"})
 
 
@@ -137,7 +137,7 @@ def _check(call: Call) -> CheckRun:
 
 @route("POST", "/apps/{app}/checks/actions/rerun", "rerun", takes="checks.rerun", returns="[check]")
 def rerun(call: Call) -> list[dict[str, Any]]:
-    """Run a check again on the same slug: {name, sha}; without a name, all that are not green."""
+    """Rerun a check on the same slug: {name, sha}; without a name, all that are not green."""
     sha = commit_of(call, call.text("sha"))
     gate.rerun(app=call.app, sha=sha, actor=call.actor, name=call.text("name") or None, home=HOME)
     needed = delivery_queries.required_of(call.app, sha)
@@ -146,7 +146,7 @@ def rerun(call: Call) -> list[dict[str, Any]]:
 
 @route("POST", "/apps/{app}/overrides", "override", takes="override.create", returns="201 override")
 def override(call: Call) -> Reply:
-    """Let one commit through: {sha, checks, reason}; recorded for ever."""
+    """Override checks of one commit: {sha, checks, reason}; recorded permanently."""
     names = call.body.get("checks") or []
     if isinstance(names, str):
         names = [names]
@@ -160,8 +160,9 @@ def override(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/overrides", "view", returns="[override]", query=("sha",))
 def list_overrides(call: Call) -> list[dict[str, Any]]:
-    """All overrides of ``?sha=``, or of the newest push, oldest first; ``holds``: no check of the commit was attempted
-    again since.
+    """List all overrides of ``?sha=``, or of the newest push, oldest first.
+
+    ``holds``: no check of the commit was rerun since.
     """
     return [
         _override(row, holds) for row, holds in check_queries.overrides(call.app, commit_of(call, call.query("sha")))
@@ -181,7 +182,7 @@ def _override(row: Override, holds: bool) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/migrations", "view", returns="migrations")
 def list_migrations(call: Call) -> dict[str, Any]:
-    """What the held release's code, else the live one's, has that the database has not, and the runs of humans."""
+    """List pending migrations of the held release, else of the live one, and past migrate commands."""
     held = dynos.held(call.app)
     rollout = held or dynos.live(call.app)
     state = migrations.of_release(rollout.release) if rollout else None
@@ -195,7 +196,7 @@ def list_migrations(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/log-sessions", "logs", takes="log-session.create", returns="201 log-session")
 def log_session(call: Call) -> Reply:
-    """A URL at which the log can be read: {lines, tail, dyno or type, source}."""
+    """Create a log session, a URL for reading the log: {lines, tail, dyno or type, source}."""
     lines = call.body.get("lines")
     if lines is not None and (not isinstance(lines, int) or isinstance(lines, bool) or not 0 <= lines <= 100_000):
         raise UserError("lines must be a number from 0 to 100000.")

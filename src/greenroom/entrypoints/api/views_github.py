@@ -1,7 +1,7 @@
-"""Statuses and check runs from outside, in the words of GitHub's REST API, so that its clients report to Greenroom
+"""External statuses and check runs, compatible with GitHub's REST API, so that its clients work with Greenroom
 unchanged.
 
-``owner`` may be any word, ``app`` is the app's name. Limits and errors are GitHub's where they are known.
+``owner`` may be any name, ``app`` is the app's name. Limits and errors are GitHub's where they are known.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAGES = ("page", "per_page")
 
 
 def _commit(call: Call, sha: str) -> str:
-    """The commit that a report is about: all 40 digits, and in the app's repository."""
+    """The commit of a report: all 40 digits, and in the app's repository."""
     text = sha.lower()
     if not is_sha(text) or git.resolve(call.app, HOME, text) != text:
         raise UserError(
@@ -39,7 +39,7 @@ def _commit(call: Call, sha: str) -> str:
 
 
 def _ref(call: Call) -> str:
-    """The commit that a question is about: a SHA, a branch (``heads/x``) or a tag (``tags/x``)."""
+    """The commit of a query: a SHA, a branch (``heads/x``) or a tag (``tags/x``)."""
     text = call.params["ref"].removeprefix("refs/").removeprefix("tags/")
     if text.startswith("heads/"):
         text = text.removeprefix("heads/")
@@ -51,7 +51,7 @@ def _ref(call: Call) -> str:
 
 
 def _page(call: Call, rows: Sequence[Any] | QuerySet[Any]) -> tuple[list[Any], dict[str, str]]:
-    """The rows of ``?page=`` and ``?per_page=`` (30, at most 100), and the Link header that leads on."""
+    """The rows of ``?page=`` and ``?per_page=`` (30, at most 100), and the Link header for the next pages."""
     given = [call.query(name) for name in ("per_page", "page")]
     size, number = (
         int(text) if text.isdecimal() and len(text) < 7 and int(text) else usual
@@ -69,7 +69,7 @@ def _page(call: Call, rows: Sequence[Any] | QuerySet[Any]) -> tuple[list[Any], d
 
 
 def _may(call: Call, name: str) -> None:
-    """Whether the token may report this very check."""
+    """Require that the token may report this check."""
     authorise(call.actor, call.app.name, "checks:report", check=name)
 
 
@@ -89,7 +89,7 @@ def create_status(call: Call) -> Reply:
 
 @route("GET", REPO + "/commits/{ref}/status", "checks:read", wide="ref", returns="github.combined-status", query=PAGES)
 def combined_status(call: Call) -> Reply:
-    """The newest status of each context, and one state of all."""
+    """The newest status of each context, and their combined state."""
     sha = _ref(call)
     rows = queries.newest_statuses(call.app, sha)
     page, headers = _page(call, rows)
@@ -100,22 +100,23 @@ def combined_status(call: Call) -> Reply:
 
 @route("GET", REPO + "/commits/{ref}/statuses", "checks:read", wide="ref", returns="[github.status]", query=PAGES)
 def list_statuses(call: Call) -> Reply:
-    """All statuses of a commit, newest first."""
+    """List all statuses of a commit, newest first."""
     rows, headers = _page(call, queries.statuses(call.app, _ref(call)))
     return Reply([shapes.status(row, call.params["owner"]) for row in rows], 200, headers)
 
 
 @route("GET", REPO + "/statuses/{sha}", "checks:read", returns="[github.status]", query=PAGES)
 def list_statuses_by_their_old_name(call: Call) -> Reply:
-    """The same at GitHub's older path."""
+    """List the same statuses at GitHub's older path."""
     call.params["ref"] = call.params["sha"]
     return list_statuses(call)
 
 
 @route("POST", REPO + "/check-runs", "checks:report", takes="github.check-run.create", returns="201 github.check-run")
 def create_check_run(call: Call) -> Reply:
-    """Open a check run: {name, head_sha, status, conclusion, details_url, external_id, started_at, completed_at,
-    output}.
+    """Create a check run.
+
+    {name, head_sha, status, conclusion, details_url, external_id, started_at, completed_at, output}.
     """
     asked = Asked(call.body, "CheckRun")
     name, head = asked.text("name", 100, required=True), asked.text("head_sha", 60, required=True)
@@ -142,7 +143,7 @@ def create_check_run(call: Call) -> Reply:
     "PATCH", REPO + "/check-runs/{number}", "checks:report", takes="github.check-run.update", returns="github.check-run"
 )
 def change_check_run(call: Call) -> dict[str, Any]:
-    """Move a check run on, or add annotations to it: the fields of its making but head_sha."""
+    """Update a check run or add annotations: the fields of its creation except head_sha."""
     row = queries.of_number(call.app, call.params["number"])
     _may(call, row.name)
     asked = Asked(call.body, "CheckRun")
@@ -167,14 +168,15 @@ def change_check_run(call: Call) -> dict[str, Any]:
 
 @route("GET", REPO + "/check-runs/{number}", "checks:read", returns="github.check-run")
 def get_check_run(call: Call) -> dict[str, Any]:
-    """One check run by its number."""
+    """Get one check run by its number."""
     return _shown(call, queries.of_number(call.app, call.params["number"]))
 
 
 @route("POST", REPO + "/check-runs/{number}/rerequest", "checks:report", returns="201 object")
 def rerequest_check_run(call: Call) -> Reply:
-    """Ask for another attempt of a check: this run stays as it ended, the new one waits to be opened. A builtin check
-    is run by Greenroom.
+    """Request another attempt of a check.
+
+    This run keeps its result, and the new one waits for a report. Greenroom runs builtin checks itself.
     """
     row = queries.of_number(call.app, call.params["number"])
     if row.builtin:
@@ -192,7 +194,7 @@ def rerequest_check_run(call: Call) -> Reply:
 
 @route("GET", REPO + "/check-runs/{number}/annotations", "checks:read", returns="[github.annotation]", query=PAGES)
 def list_check_run_annotations(call: Call) -> Reply:
-    """The findings of a check run."""
+    """List the findings of a check run."""
     row = queries.of_number(call.app, call.params["number"])
     rows, headers = _page(call, row.annotations.select_related("check_run__app").order_by("id"))
     return Reply([shapes.annotation(item, call.params["owner"]) for item in rows], 200, headers)
@@ -207,7 +209,7 @@ def list_check_run_annotations(call: Call) -> Reply:
     query=(*PAGES, "check_name", "status", "filter"),
 )
 def list_check_runs(call: Call) -> Reply:
-    """The check runs of a commit: ?check_name, ?status, ?filter=latest|all."""
+    """List the check runs of a commit: ?check_name, ?status, ?filter=latest|all."""
     rows = queries.history(call.app, sha=_ref(call), name=call.query("check_name"), limit=10_000)
     if call.query("filter") != "all":
         newest: dict[str, CheckRun] = {}

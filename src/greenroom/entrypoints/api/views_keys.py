@@ -1,4 +1,6 @@
-"""The API of SSH keys, which are kept and shown; git goes over HTTPS here, and each answer to a new key says so."""
+"""The API of SSH keys, which are only stored and shown: git uses HTTPS here, and each response to a new key reports
+so.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ def _own(call: Call) -> Account:
 
 
 def _shape(row: SSHKey) -> dict[str, Any]:
-    """A key. ``email`` is Heroku's old name of the comment."""
+    """A key. ``email`` is Heroku's old name of its comment."""
     at = heroku_time(row.created_at)
     return {
         "id": str(row.id),
@@ -33,24 +35,24 @@ def _shape(row: SSHKey) -> dict[str, Any]:
 
 @route("GET", "/account/keys", "account:read", returns="[key]")
 def list_keys(call: Call) -> Listing:
-    """The caller's keys, oldest first."""
+    """List the caller's keys, oldest first."""
     return Listing(_own(call).ssh_keys.all(), each(_shape))
 
 
 @route("POST", "/account/keys", "account:write", takes="key.create", returns="201 key")
 def add_key(call: Call) -> Reply:
-    """Keep a key: {public_key}."""
+    """Add a key: {public_key}."""
     row = ssh_keys.add(actor=call.actor, account=_own(call), text=call.text("public_key", required=True))
     return Reply(_shape(row), 201, {"X-Heroku-Warning": NO_SSH})
 
 
 @route("GET", "/account/keys/{id}", "account:read", returns="key")
 def get_key(call: Call) -> dict[str, Any]:
-    """One key, by id or fingerprint."""
+    """Get one key, by id or fingerprint."""
     return _shape(ssh_keys.find(_own(call), call.params["id"]))
 
 
 @route("DELETE", "/account/keys/{id}", "account:write", returns="key")
 def remove_key(call: Call) -> dict[str, Any]:
-    """Forget a key."""
+    """Remove a key."""
     return _shape(ssh_keys.remove(actor=call.actor, account=_own(call), key=call.params["id"]))

@@ -1,5 +1,5 @@
-"""The API of signing in: sessions and the begin of a sign-in by browser. The page is entrypoints.web's, the waiting is
-entrypoints.streams'.
+"""The API of login sessions and of the start of a browser login. The page is in entrypoints.web, the waiting in
+entrypoints.streams.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from greenroom.entrypoints.api.routing import Call, Reply, route
 
 @route("POST", "/auth", "public", takes="sign-in.create", returns="201 sign-in")
 def begin(call: Call) -> Reply:
-    """Begin a sign-in: the person goes to browser_url, the command asks at cli_url with the token."""
+    """Start a browser login: the user opens browser_url, the command polls cli_url with the token."""
     address = call.request.META.get("REMOTE_ADDR", "")
     row, page, command = sign_ins.begin(description=call.text("description"), address=address)
     return Reply({"browser_url": f"/auth/browser/{page}", "cli_url": f"/auth/cli/{row.id}", "token": command}, 201)
@@ -43,13 +43,13 @@ def _sessions(call: Call) -> QuerySet[Token]:
 
 @route("GET", "/oauth/sessions", "account:read", returns="[session]")
 def sessions(call: Call) -> Listing:
-    """The sign-ins that hold, newest first. Each is a token, which is among the authorizations too."""
+    """List valid login sessions, newest first. Each is a token, which is also an authorization."""
     return Listing(_sessions(call), each(_session), "-created_at")
 
 
 @route("DELETE", "/oauth/sessions/{id}", "account:write", returns="session")
 def end_session(call: Call) -> dict[str, Any]:
-    """End a sign-in; ``~`` is the one that asks."""
+    """Log out of a session; ``~`` is the caller's."""
     wanted = str(call.actor.token_id) if call.params["id"] == "~" else call.params["id"]
     row = _sessions(call).filter(pk=wanted).first() if is_uuid(wanted) else None
     if row is None:

@@ -1,7 +1,6 @@
-"""Heroku's data API (``/client/v11``, ``/postgres/v0``) as its command line uses it: databases, backups, schedules,
-credentials.
+"""Heroku's data API (``/client/v11``, ``/postgres/v0``) for the Heroku CLI: databases, backups, schedules, credentials.
 
-Backups are snapshots and transfers are snapshots or restores; the worker does the work, and clients poll transfers.
+Backups are snapshots, transfers are snapshots or restores; the worker runs them, and clients poll transfers.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ REFERENCE = "greenroom:snapshot/"
 
 
 def database_of(call: Call, permission: str) -> Addon:
-    """The database of the path, if the caller may do ``permission`` with the app that owns it."""
+    """The database of the path. Requires ``permission`` for the app that owns it."""
     return addon_of(call, call.params["database"], permission)
 
 
 @route("GET", "/client/v11/databases/{database}", "account:read", also="data:read", returns="database")
 def database(call: Call) -> dict[str, Any]:
-    """What ``pg:info`` shows. The URL is for those who may read config vars."""
+    """The output of ``pg:info``. The URL is included for callers who may read config vars."""
     row = database_of(call, "data:read")
     if row.state != "provisioned":
         raise NotFoundError(f"{row.name} is {row.state}.", resource="database")
@@ -88,7 +87,7 @@ def _size(facts: dict[str, Any]) -> str:
 
 @route("GET", "/client/v11/databases/{database}/wait_status", "account:read", also="view", returns="wait-status")
 def wait_status(call: Call) -> dict[str, Any]:
-    """Whether it can be used yet."""
+    """Whether the database is ready."""
     row = database_of(call, "view")
     ready = row.state == "provisioned"
     return {"waiting?": not ready, "message": "available" if ready else row.state, "error?": False}
@@ -98,7 +97,7 @@ def wait_status(call: Call) -> dict[str, Any]:
     "POST", "/client/v11/databases/{database}/connection_reset", "account:write", also="data:write", returns="message"
 )
 def end_connections(call: Call) -> dict[str, Any]:
-    """End every session of the app's roles and in its database; the app connects again by itself."""
+    """End all sessions of the app's roles and in its database; the app reconnects."""
     row = database_of(call, "data:write")
     with server.connect() as connection:
         count = sum(
@@ -117,8 +116,9 @@ def end_connections(call: Call) -> dict[str, Any]:
     returns="202 message",
 )
 def reset(call: Call) -> Reply:
-    """Put an empty database in its place. What was in it is saved as a snapshot, and kept for a day. Answers when that
-    is done.
+    """Replace the database by an empty one; returns when that is done.
+
+    The replaced data is saved as a snapshot and kept for a day.
     """
     row = database_of(call, "data:write")
     if call.body.get("extensions"):
@@ -140,7 +140,7 @@ def reset(call: Call) -> Reply:
     "POST", "/client/v11/databases/{database}/backups", "account:write", also="data:snapshot", returns="201 transfer"
 )
 def capture(call: Call) -> Reply:
-    """Ask for a snapshot."""
+    """Request a backup."""
     row = database_of(call, "data:snapshot")
     made = snapshots.ask(
         actor=call.actor, addon=row, reason="pg:backups:capture", release_version=release_version(row.app)
@@ -158,9 +158,7 @@ def capture(call: Call) -> Reply:
     returns="201 transfer",
 )
 def restore(call: Call) -> Reply:
-    """Ask for the database to be put back to {backup_url}: what a transfer's ``to_url`` says, or a link of
-    ``pg:backups:url``.
-    """
+    """Request a restore from {backup_url}: a transfer's ``to_url``, or a link of ``pg:backups:url``."""
     row = database_of(call, "data:write")
     if call.body.get("extensions"):
         raise UserError("Extensions cannot be installed by a restore.", hint="they are in the backup")
@@ -172,9 +170,7 @@ def restore(call: Call) -> Reply:
 
 
 def _snapshot_of(reference: str) -> Snapshot:
-    """The snapshot behind a reference. Files from elsewhere are refused: the platform fetches nothing that somebody
-    names.
-    """
+    """The snapshot of a reference. External files are refused: the platform fetches no URL that a user supplies."""
     rows = Snapshot.objects.select_related("addon__app")
     if reference.startswith(REFERENCE):
         found = next((row for row in rows if str(row.id) == reference.removeprefix(REFERENCE)), None)
@@ -193,7 +189,7 @@ def _snapshot_of(reference: str) -> Snapshot:
 
 @route("GET", "/client/v11/apps/{app}/transfers", "data:read", returns="[transfer]")
 def transfers(call: Call) -> Listing:
-    """Backups and restores of the app's databases, oldest first."""
+    """List backups and restores of the app's databases, oldest first."""
     rows = [
         found.prefetch_related("addon__attachments")
         for found in (queries.snapshots_of(call.app), queries.restores_of(call.app))
@@ -207,7 +203,7 @@ def _shown(row: Snapshot | Restore) -> dict[str, Any]:
 
 @route("GET", "/client/v11/apps/{app}/transfers/{transfer}", "data:read", returns="transfer")
 def transfer(call: Call) -> dict[str, Any]:
-    """One of them, by number or uuid."""
+    """Get one transfer, by number or uuid."""
     row = _transfer(call)
     return shapes_data.backup(row) if isinstance(row, Snapshot) else shapes_data.restore(row)
 
@@ -224,7 +220,7 @@ def _transfer(call: Call) -> Snapshot | Restore:
 
 @route("DELETE", "/client/v11/apps/{app}/transfers/{transfer}", "data:write", returns="transfer")
 def delete_transfer(call: Call) -> dict[str, Any]:
-    """Remove a backup with its file."""
+    """Delete a backup with its file."""
     row = _transfer(call)
     if isinstance(row, Restore):
         raise ConflictError(f"{row.name} is the record of a restore; records stay.")
@@ -235,7 +231,7 @@ def delete_transfer(call: Call) -> dict[str, Any]:
 
 @route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/public-url", "data:read", returns="public-url")
 def public_url(call: Call) -> dict[str, Any]:
-    """A link to the file that holds for an hour, for whoever has it, while the caller may read the data."""
+    """A public link to the file, valid for an hour and while the caller may read the data."""
     row = queries.snapshot(call.app, call.params["transfer"])
     if row.state != "succeeded":
         raise ConflictError(f"{row.name} cannot be downloaded: it is {row.state}.")
@@ -250,7 +246,7 @@ def public_url(call: Call) -> dict[str, Any]:
 
 @route("POST", "/client/v11/apps/{app}/transfers/{transfer}/actions/cancel", "data:write", returns="transfer")
 def cancel(call: Call) -> dict[str, Any]:
-    """Give up what has not begun."""
+    """Cancel a transfer that has not started."""
     row = _transfer(call)
     if isinstance(row, Snapshot) and snapshots.cancel(actor=call.actor, snapshot=row):
         row.refresh_from_db()
@@ -262,7 +258,7 @@ def cancel(call: Call) -> dict[str, Any]:
     "GET", "/client/v11/databases/{database}/transfer-schedules", "account:read", also="data:read", returns="[schedule]"
 )
 def list_schedules(call: Call) -> list[dict[str, Any]]:
-    """The database's daily backup, if there is one."""
+    """List the database's daily backup schedule, if there is one."""
     row = database_of(call, "data:read")
     return [shapes_data.schedule(found) for found in schedules.of(row)]
 
@@ -276,7 +272,7 @@ def list_schedules(call: Call) -> list[dict[str, Any]]:
     returns="201 schedule",
 )
 def schedule(call: Call) -> Reply:
-    """A backup each day: {hour, timezone, schedule_name}."""
+    """Schedule a daily backup: {hour, timezone, schedule_name}."""
     row = database_of(call, "data:write")
     hour = str(call.body.get("hour", ""))
     if not hour.isdecimal() or len(hour) > 2:
@@ -296,14 +292,14 @@ def schedule(call: Call) -> Reply:
     returns="schedule",
 )
 def unschedule(call: Call) -> dict[str, Any]:
-    """No more daily backups."""
+    """Remove the daily backup schedule."""
     row = database_of(call, "data:write")
     return shapes_data.schedule(schedules.unschedule(actor=call.actor, addon=row))
 
 
 @route("GET", "/postgres/v0/databases/{database}/credentials", "account:read", also="data:read", returns="[credential]")
 def credentials(call: Call) -> list[dict[str, Any]]:
-    """There is one, called default."""
+    """List the credentials: one, called default."""
     return [_credential(database_of(call, "data:read"))]
 
 
@@ -315,7 +311,7 @@ def credentials(call: Call) -> list[dict[str, Any]]:
     returns="credential",
 )
 def credential(call: Call) -> dict[str, Any]:
-    """The default one, with its password."""
+    """Get the default credential, with its password."""
     row = database_of(call, "data:read")
     if call.params["credential"] != "default":
         raise NotFoundError(

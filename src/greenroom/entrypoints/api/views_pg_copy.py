@@ -1,6 +1,4 @@
-"""The API of ``pg:copy``: one database's content into another, as a snapshot of the one that is restored into the
-other.
-"""
+"""The API of ``pg:copy``: copies one database into another through a snapshot."""
 
 from __future__ import annotations
 
@@ -28,10 +26,10 @@ HINT = "heroku pg:push URL DATABASE_URL -a APP loads a database from elsewhere, 
     returns="201 transfer",
 )
 def copy(call: Call) -> Reply:
-    """Copy {from_url} into {to_url}, two databases of this installation: the source is dumped now, the target is
-    replaced by the worker.
+    """Copy {from_url} to {to_url}, two databases of this installation.
 
-    What is replaced is saved first, as by every restore. The caller needs data:read of the source's app.
+    The source is dumped now, and the worker replaces the target. The target's data is saved first, as by every restore.
+    The caller needs data:read of the source's app.
     """
     target = database_of(call, "data:write")
     source = _behind(call, call.text("from_url", required=True))
@@ -39,7 +37,7 @@ def copy(call: Call) -> Reply:
         raise UserError(
             f"to_url is not that of {target.name}: the target must be a database of this installation.", hint=HINT
         )
-    authorise(call.actor, source.app.name, "data:snapshot")  # as for a backup of it
+    authorise(call.actor, source.app.name, "data:snapshot")  # as for its backup
     if source == target:
         raise ConflictError(f"{target.name} cannot be copied onto itself.")
     refuse_while_migrating(target.app)
@@ -58,9 +56,9 @@ def copy(call: Call) -> Reply:
 
 
 def _behind(call: Call, url: str) -> Addon:
-    """The database that a URL leads to, if the caller may read its data. The password is not asked for: rights are.
+    """The database of a URL, if the caller may read its data. Permissions decide; the password in the URL is ignored.
 
-    A database elsewhere, none and somebody else's get the same answer.
+    External, missing and inaccessible databases get the same error.
     """
     try:
         place = urlsplit(url)

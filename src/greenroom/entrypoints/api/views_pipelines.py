@@ -1,4 +1,4 @@
-"""The API of pipelines and of the apps in them."""
+"""The API of pipelines and their apps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def of_pipeline(row: Pipeline) -> dict[str, Any]:
 
 
 def of_coupling(row: Coupling) -> dict[str, Any]:
-    """An app's place in a pipeline."""
+    """An app's coupling to a pipeline."""
     return {
         "id": str(row.pk),
         "stage": row.stage,
@@ -45,7 +45,7 @@ def of_coupling(row: Coupling) -> dict[str, Any]:
 
 
 def named(value: Any, what: str) -> str:
-    """The id or name that a body gives as text or as {id} or {name}."""
+    """The id or name in a body, given as a string or as an object with {id} or {name}."""
     if isinstance(value, dict):
         value = value.get("id") or value.get("name")
     if not isinstance(value, str) or not value:
@@ -55,14 +55,17 @@ def named(value: Any, what: str) -> str:
 
 @route("GET", "/pipelines", "account:read", paged="id", query=("eq[name]",), returns="[pipeline]")
 def list_pipelines(call: Call) -> Listing:
-    """The pipelines that the caller owns or has an app in; ``?eq[name]=`` keeps those of one name."""
+    """List the pipelines that the caller owns or has an app in; ``?eq[name]=`` filters by name."""
     rows, name = queries.visible(call.actor), call.query("eq[name]")
     return Listing(rows.filter(name=name) if name else rows, each(of_pipeline), "name", NAMED)
 
 
 @route("POST", "/pipelines", "account:write", takes="pipeline.create", returns="201 pipeline")
 def create_pipeline(call: Call) -> Reply:
-    """{name, owner}: an empty pipeline. The owner is always the caller; there are no teams."""
+    """Create an empty pipeline: {name, owner}.
+
+    The owner is always the caller; there are no teams.
+    """
     owner = call.body.get("owner")
     if isinstance(owner, dict) and (
         owner.get("type", "user") != "user" or owner.get("id", str(call.actor.account_id)) != str(call.actor.account_id)
@@ -73,19 +76,19 @@ def create_pipeline(call: Call) -> Reply:
 
 @route("GET", "/pipelines/{pipeline}", "pipelines:read", returns="pipeline")
 def get_pipeline(call: Call) -> dict[str, Any]:
-    """One pipeline by id or name."""
+    """Get one pipeline by id or name."""
     return of_pipeline(call.pipeline)
 
 
 @route("PATCH", "/pipelines/{pipeline}", "pipelines:write", takes="pipeline.update", returns="pipeline")
 def rename_pipeline(call: Call) -> dict[str, Any]:
-    """{name}."""
+    """Rename a pipeline: {name}."""
     return of_pipeline(actions.rename(actor=call.actor, pipeline=call.pipeline, name=call.text("name", required=True)))
 
 
 @route("DELETE", "/pipelines/{pipeline}", "pipelines:destroy", returns="pipeline")
 def destroy_pipeline(call: Call) -> dict[str, Any]:
-    """Take it away; its apps stay."""
+    """Destroy a pipeline; its apps stay."""
     body = of_pipeline(call.pipeline)
     actions.destroy(actor=call.actor, pipeline=call.pipeline, home=HOME)
     return body
@@ -93,7 +96,7 @@ def destroy_pipeline(call: Call) -> dict[str, Any]:
 
 @route("GET", "/pipelines/{pipeline}/pipeline-couplings", "pipelines:read", paged="id", returns="[pipeline-coupling]")
 def list_couplings(call: Call) -> Listing:
-    """The pipeline's apps that the caller may see, in the order of the stages."""
+    """List the pipeline's apps visible to the caller, by stage."""
     rows = queries.ranked(_seen(call).filter(pipeline=call.pipeline))
     return Listing(
         rows, lambda page: [of_coupling(row) for row in queries.in_order(page)], "stage", {"stage": "rank", **USUAL}
@@ -110,13 +113,13 @@ def _couplings(call: Call) -> Listing:
 
 @route("GET", "/pipeline-couplings", "account:read", paged="id", returns="[pipeline-coupling]")
 def all_couplings(call: Call) -> Listing:
-    """The couplings of all apps that the caller may see."""
+    """List the couplings of all apps visible to the caller."""
     return _couplings(call)
 
 
 @route("GET", "/users/~/pipeline-couplings", "account:read", paged="id", returns="[pipeline-coupling]")
 def my_couplings(call: Call) -> Listing:
-    """The same, under its other path."""
+    """List the same couplings under Heroku's alternative path."""
     return _couplings(call)
 
 
@@ -129,8 +132,9 @@ def my_couplings(call: Call) -> Listing:
     returns="201 pipeline-coupling",
 )
 def couple(call: Call) -> Reply:
-    """{app, pipeline, stage}: put an app into a stage. It takes a role in the pipeline, since a new app narrows what
-    others may do with it.
+    """Add an app to a stage: {app, pipeline, stage}.
+
+    Requires a role in the pipeline, because a new app restricts the permissions of others.
     """
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:test")
     app = authorise(call.actor, named(call.body.get("app"), "app"), "settings")
@@ -142,7 +146,7 @@ def couple(call: Call) -> Reply:
 
 @route("GET", "/pipeline-couplings/{coupling}", "account:read", also="view", returns="pipeline-coupling")
 def get_coupling(call: Call) -> dict[str, Any]:
-    """One coupling."""
+    """Get one coupling."""
     return of_coupling(queries.coupling(call.actor, call.params["coupling"], "view"))
 
 
@@ -155,14 +159,14 @@ def get_coupling(call: Call) -> dict[str, Any]:
     returns="pipeline-coupling",
 )
 def move_coupling(call: Call) -> dict[str, Any]:
-    """{stage}: another stage."""
+    """Move an app to another stage: {stage}."""
     row = queries.coupling(call.actor, call.params["coupling"], "settings")
     return of_coupling(actions.move(actor=call.actor, coupling=row, stage=call.text("stage", required=True)))
 
 
 @route("DELETE", "/pipeline-couplings/{coupling}", "account:write", also="settings", returns="pipeline-coupling")
 def uncouple(call: Call) -> dict[str, Any]:
-    """Take the app out of its pipeline."""
+    """Remove the app from its pipeline."""
     row = queries.coupling(call.actor, call.params["coupling"], "settings")
     body = of_coupling(row)
     actions.uncouple(actor=call.actor, coupling=row, home=HOME)
@@ -171,13 +175,13 @@ def uncouple(call: Call) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/pipeline-couplings", "view", returns="pipeline-coupling")
 def coupling_of_app(call: Call) -> dict[str, Any]:
-    """The app's place in a pipeline; 404 when it is in none."""
+    """Get the app's coupling; 404 if it is in no pipeline."""
     return of_coupling(queries.coupling_of(call.app))
 
 
 @route("POST", "/filters/apps", "account:read", paged="id", takes="filter.apps", returns="[app]")
 def filter_apps(call: Call) -> list[dict[str, Any]]:
-    """{in: {id: [...]}}: those of the apps that the caller may see."""
+    """Filter apps: {in: {id: [...]}} returns those visible to the caller."""
     wanted = call.body.get("in")
     ids = wanted.get("id") if isinstance(wanted, dict) else None
     if not isinstance(ids, list) or len(ids) > FILTERED or not all(isinstance(text, str) for text in ids):
@@ -187,7 +191,7 @@ def filter_apps(call: Call) -> list[dict[str, Any]]:
 
 @route("GET", "/pipelines/{pipeline}/stage/{stage}/config-vars", "pipelines:config:read", returns="config-vars")
 def stage_config(call: Call) -> dict[str, str]:
-    """The config vars of the stage ``test`` or ``review``."""
+    """List the config vars of the stage ``test`` or ``review``."""
     return queries.config(call.pipeline, call.params["stage"], HOME)
 
 
@@ -199,7 +203,7 @@ def stage_config(call: Call) -> dict[str, str]:
     returns="config-vars",
 )
 def change_stage_config(call: Call) -> dict[str, str]:
-    """Set them; null removes one."""
+    """Set the config vars of a stage; null removes one."""
     return actions.change_config(
         actor=call.actor, pipeline=call.pipeline, stage=call.params["stage"], home=HOME, updates=call.body
     )

@@ -1,4 +1,4 @@
-"""The API of one's own account: its name, its password, and the OAuth clients that there are none of."""
+"""The API of the caller's account: name, password, and OAuth clients, which do not exist here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _change_password(call: Call, current: str) -> Account:
 
 @route("PATCH", "/account", "account:write", takes="account.update", returns="account")
 def update_account(call: Call) -> dict[str, Any]:
-    """Another name: {name}, or another password: {password, new_password}. What else Heroku has here stays as it is."""
+    """Change the name: {name}, or the password: {password, new_password}. The e-mail is fixed."""
     row = _own(call)
     if call.body.get("email") not in (None, row.email):
         raise UserError("An account keeps its e-mail.", hint="greenroom accounts:create makes another one")
@@ -41,35 +41,35 @@ def update_account(call: Call) -> dict[str, Any]:
 
 @route("PUT", "/account/password", "account:write", takes="password.change", returns="account")
 def change_password(call: Call) -> dict[str, Any]:
-    """Another password, as older clients ask for it: {current_password, new_password}."""
+    """Change the password, in the format of older clients: {current_password, new_password}."""
     return shapes.account(_change_password(call, call.text("current_password") or call.text("password")))
 
 
 @route("GET", "/oauth/clients", "account:read", returns="[object]")
 def clients(call: Call) -> list[Any]:
-    """None."""
+    """List OAuth clients: always empty."""
     return []
 
 
 @route("GET", "/oauth/clients/{id}", "account:read", returns="object")
 def client(call: Call) -> NoReturn:
-    """There is none."""
+    """Always 404: there are no OAuth clients."""
     raise NotFoundError("Couldn't find that client.", hint=USE_TOKENS, resource="client")
 
 
 @route("POST", "/oauth/clients", "account:write", returns="object")
 def make_client(call: Call) -> NoReturn:
-    """Not possible here."""
+    """OAuth clients are not supported."""
     raise UserError(NO_CLIENTS, hint=USE_TOKENS)
 
 
 @route("POST", "/oauth/tokens", "account:write", returns="object")
 def make_token(call: Call) -> NoReturn:
-    """Not possible here."""
+    """OAuth tokens are not supported."""
     raise UserError(NO_CLIENTS, hint=USE_TOKENS)
 
 
 @route("GET", "/account/invoices", "account:read", returns="[object]")
 def invoices(call: Call) -> list[Any]:
-    """None: nothing here costs anything."""
+    """List invoices: always empty, because there are no charges."""
     return []

@@ -1,4 +1,4 @@
-"""The API of promotions: the code of one app's release moves on to other apps of the pipeline."""
+"""The API of promotions: releases one app's slug in other apps of the pipeline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from greenroom.pipelines.models import Promotion, PromotionTarget
 from greenroom.releases import queries as releases
 
 FORCE_HEADER = "Greenroom-Force"
-"""``HEROKU_HEADERS='{"Greenroom-Force": "APP"}'`` is how the Heroku CLI can say it."""
+"""``HEROKU_HEADERS='{"Greenroom-Force": "APP"}'`` sends it from the Heroku CLI."""
 
 
 def _promotion(row: Promotion) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def _target(row: PromotionTarget) -> dict[str, Any]:
     returns="201 pipeline-promotion",
 )
 def promote(call: Call) -> Reply:
-    """{pipeline, source: {app, release}, targets: [{app}], force}: the release's very slug is released in the targets.
+    """Promote a release's slug to the targets.
 
-    Pending migrations of a target hold it there, unless ``force`` is true or the header Greenroom-Force names the
-    target.
+    {pipeline, source: {app, release}, targets: [{app}], force}. Pending migrations of a target hold the release there,
+    unless ``force`` is true or the header Greenroom-Force names the target.
     """
     pipeline = queries.authorise(call.actor, named(call.body.get("pipeline"), "pipeline"), "pipelines:read")
     source_body = call.body.get("source")
@@ -90,7 +90,7 @@ def _targets(call: Call) -> list[App]:
 
 @route("GET", "/pipeline-promotions/{promotion}", "account:read", also="pipelines:read", returns="pipeline-promotion")
 def get_promotion(call: Call) -> dict[str, Any]:
-    """One promotion."""
+    """Get one promotion."""
     return _promotion(queries.promotion(call.actor, call.params["promotion"]))
 
 
@@ -102,5 +102,5 @@ def get_promotion(call: Call) -> dict[str, Any]:
     returns="[promotion-target]",
 )
 def list_targets(call: Call) -> list[dict[str, Any]]:
-    """How it went in each target."""
+    """List the targets with their results."""
     return [_target(row) for row in queries.targets(queries.promotion(call.actor, call.params["promotion"]))]

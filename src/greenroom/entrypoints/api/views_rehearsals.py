@@ -15,7 +15,7 @@ from greenroom.entrypoints.api.routing import Call, Reply, route
 
 
 def shape(row: Rehearsal, *, whole: bool = False) -> dict[str, Any]:
-    """A rehearsal; ``whole``: with the report in full, as data and as text."""
+    """A rehearsal; ``whole``: with the full report, as data and as text."""
     found = {
         "id": str(row.pk),
         "number": row.number,
@@ -38,7 +38,7 @@ def shape(row: Rehearsal, *, whole: bool = False) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/migrations/actions/rehearse", "release", returns="202 rehearsal")
 def rehearse(call: Call) -> Reply:
-    """Ask for a rehearsal of what is pending: of the held release, else of the live one. The worker carries it out."""
+    """Request a rehearsal of the pending migrations of the held release, else of the live one, from the worker."""
     rollout = dynos.held(call.app) or dynos.live(call.app)
     if rollout is None:
         raise ConflictError(f"{call.app.name} has no release yet.", hint="git push greenroom HEAD:master")
@@ -48,13 +48,13 @@ def rehearse(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/rehearsals", "view", paged="created_at", returns="[rehearsal]")
 def list_rehearsals(call: Call) -> Listing:
-    """The app's rehearsals, newest first."""
+    """List the app's rehearsals, newest first."""
     return Listing(queries.rehearsals_of(call.app), each(shape), "-created_at", {"number": "number", **USUAL})
 
 
 @route("GET", "/apps/{app}/rehearsals/{rehearsal}", "view", returns="rehearsal")
 def get_rehearsal(call: Call) -> dict[str, Any]:
-    """One rehearsal by its number, with the whole report."""
+    """Get one rehearsal by its number, with the full report."""
     text = call.params["rehearsal"]
     row = (
         queries.rehearsals_of(call.app).filter(number=int(text)).first() if text.isdecimal() and len(text) < 9 else None

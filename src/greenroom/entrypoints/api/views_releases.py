@@ -19,7 +19,7 @@ from greenroom.releases.models import Release
 
 
 def _current(call: Call) -> int | None:
-    """The version that serves; before any code, the newest that succeeded."""
+    """The version of the live release; before any code, the newest successful one."""
     live = dyno_queries.live(call.app)
     if live:
         return live.release.version
@@ -29,7 +29,7 @@ def _current(call: Call) -> int | None:
 
 @route("GET", "/apps/{app}/releases", "view", paged="version", returns="[release]")
 def list_releases(call: Call) -> Listing:
-    """All releases, newest first."""
+    """List all releases, newest first."""
 
     def page(rows: list[Release]) -> list[dict[str, Any]]:
         current, outputs = _current(call), _outputs(rows)
@@ -42,7 +42,7 @@ def list_releases(call: Call) -> Listing:
 
 
 def _outputs(rows: list[Release]) -> dict[Any, str]:
-    """Release -> where the output of its release command is read, of those that run one or have run one."""
+    """Release -> URL of its release command's output, for releases with such a command."""
     found = [
         row
         for row in rows
@@ -55,7 +55,7 @@ def _outputs(rows: list[Release]) -> dict[Any, str]:
 
 @route("GET", "/apps/{app}/releases/{release}", "view", returns="release")
 def get_release(call: Call) -> dict[str, Any]:
-    """One release by version or id."""
+    """Get one release by version or id."""
     row = releases.by_name(call.app, call.params["release"])
     held = dyno_queries.held(call.app) if row.status == "pending" else None
     pending = (
@@ -67,8 +67,8 @@ def get_release(call: Call) -> dict[str, Any]:
 
 
 def _output(row: Release) -> str | None:
-    """What its release command said; of a promotion, which clients follow, all that its delivery said. None where there
-    is neither.
+    """URL of its release command's output or, for a promotion, which clients follow, of its delivery's transcript; None
+    if there is neither.
     """
     if row.kind != "promote":
         return _outputs([row]).get(row.pk)
@@ -78,14 +78,15 @@ def _output(row: Release) -> str | None:
 
 @route("GET", "/apps/{app}/releases/{release}/config-vars", "config:read", returns="config-vars")
 def release_config(call: Call) -> dict[str, str]:
-    """The config vars of one release."""
+    """List the config vars of one release."""
     return releases.config_values(releases.by_name(call.app, call.params["release"]), HOME)
 
 
 @route("POST", "/apps/{app}/releases", "release", takes="release.create", returns="201 release")
 def roll_back(call: Call) -> Reply:
-    """Roll back to {release: id or version, force, confirm: the app's name}; without a release, to the last good one.
-    {slug}: the newest once more.
+    """Roll back to a release: {release: id or version, force, confirm: the app's name}.
+
+    Without a release, to the last successful one. {slug}: release the newest slug again.
     """
     if call.text("slug"):
         disk_reserve.need(HOME)

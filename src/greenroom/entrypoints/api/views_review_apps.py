@@ -1,4 +1,4 @@
-"""The API of review apps, and of the repository whose branches they are of."""
+"""The API of review apps and of the repository with their branches."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _config(row: ReviewAppConfig) -> dict[str, Any]:
 
 @route("GET", "/account/features/" + FEATURE, "identity", returns="app-feature")
 def repositories_feature(call: Call) -> dict[str, Any]:
-    """Says to the Heroku CLI that it may ask ``/pipelines/P/repo`` here in the place of kolkrabbi.heroku.com."""
+    """Enables ``/pipelines/P/repo`` in the Heroku CLI, instead of kolkrabbi.heroku.com."""
     return {
         "id": "00000000-0000-4000-8000-0000000000f1",
         "name": FEATURE,
@@ -73,13 +73,13 @@ def repositories_feature(call: Call) -> dict[str, Any]:
 
 
 def _parent(call: Call) -> App:
-    """The app of whose branches review apps are, if the caller may see it."""
+    """The app whose branches get review apps, if it is visible to the caller."""
     return authorise(call.actor, str(review_apps.parent_of(call.pipeline).pk), "view")
 
 
 @route("GET", "/pipelines/{pipeline}/repo", "pipelines:read", returns="pipeline-repo")
 def repo(call: Call) -> dict[str, Any]:
-    """The repository of the pipeline: that of the app whose branches review apps are of."""
+    """The pipeline's repository: that of the app whose branches get review apps."""
     app = _parent(call)
     return {
         "id": app.number,
@@ -92,7 +92,7 @@ def repo(call: Call) -> dict[str, Any]:
 
 @route("GET", "/pipelines/{pipeline}/repo/branches/{branch}", "pipelines:read", wide="branch", returns="branch")
 def branch(call: Call) -> dict[str, Any]:
-    """One of its branches; 404 when there is none of that name."""
+    """Get one branch of the repository; 404 if it does not exist."""
     _parent(call)
     sha = review_apps.branch_head(call.pipeline, call.params["branch"], HOME)
     return {"name": call.params["branch"], "sha": sha, "commit": {"sha": sha}}
@@ -105,7 +105,7 @@ def _number(value: Any) -> int:
 
 
 def _changes(call: Call) -> dict[str, Any]:
-    """The settings of a body, under the names of the table."""
+    """The settings of a body, with the column names of the table."""
     names = {"automatic_review_apps": "automatic", "destroy_stale_apps": "destroy_stale", "wait_for_ci": "wait_for_ci"}
     found: dict[str, Any] = {}
     for key, column in names.items():
@@ -134,7 +134,7 @@ def _refuse_foreign(call: Call) -> None:
 
 @route("GET", "/pipelines/{pipeline}/review-app-config", "pipelines:read", returns="review-app-config")
 def get_config(call: Call) -> dict[str, Any]:
-    """Whether and how the pipeline has review apps."""
+    """Get the review app settings of the pipeline."""
     return _config(_known(call))
 
 
@@ -156,7 +156,7 @@ def _known(call: Call) -> ReviewAppConfig:
     returns="201 review-app-config",
 )
 def enable(call: Call) -> Reply:
-    """{repo, automatic_review_apps, destroy_stale_apps, stale_days, wait_for_ci, base_name}."""
+    """Enable review apps: {repo, automatic_review_apps, destroy_stale_apps, stale_days, wait_for_ci, base_name}."""
     if ReviewAppConfig.objects.filter(pipeline=call.pipeline).exists():
         hint = (
             f"heroku reviewapps:enable -p {call.pipeline.name} --autodeploy changes how; so do --autodestroy and"
@@ -174,8 +174,9 @@ def enable(call: Call) -> Reply:
     returns="review-app-config",
 )
 def change_config(call: Call) -> dict[str, Any]:
-    """The same, what is given. Enabling a part enables review apps: Heroku's CLI asks so for ``reviewapps:enable
-    --autodeploy``.
+    """Change the given settings.
+
+    Enabling a part enables review apps: ``reviewapps:enable --autodeploy`` of the Heroku CLI relies on it.
     """
     if not (
         any(value is True for value in call.body.values())
@@ -187,7 +188,7 @@ def change_config(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/pipelines/{pipeline}/review-app-config", "pipelines:write", returns="review-app-config")
 def disable(call: Call) -> dict[str, Any]:
-    """No more review apps by themselves."""
+    """Disable automatic review apps."""
     body = _config(_known(call))
     review_apps.disable(actor=call.actor, pipeline=call.pipeline)
     return body
@@ -195,8 +196,9 @@ def disable(call: Call) -> dict[str, Any]:
 
 @route("GET", "/pipelines/{pipeline}/review-apps", "pipelines:read", paged="id", returns="[review-app]")
 def list_review_apps(call: Call) -> Listing:
-    """The pipeline's review apps that are not gone, of an app that the caller may see; ``app_name`` is empty for one
-    that was refused.
+    """List the pipeline's existing review apps, if their parent app is visible to the caller.
+
+    ``app_name`` is empty for a refused one.
     """
     rows = review_apps.open_reviews().filter(pipeline=call.pipeline, parent__in=visible(call.actor).values("id"))
     return Listing(rows, each(_review_app))
@@ -211,8 +213,9 @@ def list_review_apps(call: Call) -> Listing:
     returns="201 review-app",
 )
 def create_review_app(call: Call) -> Reply:
-    """{branch, pipeline, environment}: an app of its own for a branch of the pipeline's repository. source_blob is what
-    the branch is.
+    """Create a review app for a branch of the pipeline's repository: {branch, pipeline, environment}.
+
+    source_blob is ignored: the branch is built.
     """
     if call.body.get("fork_repo_id") is not None or call.body.get("pr_number") is not None:
         raise UserError(
@@ -246,13 +249,16 @@ def _by_id(call: Call, permission: str) -> ReviewApp:
 
 @route("GET", "/review-apps/{review_app}", "account:read", also="pipelines:read", returns="review-app")
 def get_review_app(call: Call) -> dict[str, Any]:
-    """One review app, gone ones too."""
+    """Get one review app; destroyed ones are included."""
     return _review_app(_by_id(call, "pipelines:read"))
 
 
 @route("DELETE", "/review-apps/{review_app}", "account:write", also="pipelines:write", returns="review-app")
 def destroy_review_app(call: Call) -> dict[str, Any]:
-    """Destroy it with all that it has. Who may do that with the app itself may, and who runs the pipeline."""
+    """Destroy a review app.
+
+    Requires ``settings`` for its app if the caller sees it, else ``pipelines:write`` for the pipeline.
+    """
     row = _by_id(call, "pipelines:read")
     if row.app is not None and visible(call.actor).filter(pk=row.app.pk).exists():
         authorise(call.actor, str(row.app.pk), "settings")
@@ -263,7 +269,7 @@ def destroy_review_app(call: Call) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/review-app", "view", returns="review-app")
 def review_app_of(call: Call) -> dict[str, Any]:
-    """The app as a review app; 404 when it is none."""
+    """Get the review app of an app; 404 if it is not a review app."""
     row = ReviewApp.objects.filter(app=call.app).first()
     if row is None:
         raise NotFoundError(

@@ -1,4 +1,4 @@
-"""The API of findings from outside (SARIF), of findings that are ignored, and of how strict the gate is."""
+"""The API of external findings (SARIF), ignored findings, and the gate's policy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_BODY = sarif_import.MAX_BYTES
 
 
 def _body(call: Call) -> bytes:
-    """The request's body. It is read here, since a log may be larger than other requests are allowed to be."""
+    """The request's body, read here because a SARIF log may exceed the usual size limit."""
     data = call.request.read(MAX_BODY + 1)
     if len(data) > MAX_BODY:
         raise UserError(f"The SARIF log is larger than {MAX_BODY >> 20} MB.", hint="gzip it", id="bad_sarif")
@@ -35,8 +35,8 @@ def _body(call: Call) -> bytes:
 
 
 def _wish(call: Call) -> tuple[dict[str, Any], bytes]:
-    """What is asked, and the log: a JSON object with ``sarif`` in base64, or the log itself (plain or gzipped) with the
-    rest in the query.
+    """(parameters, log): a JSON object with ``sarif`` in base64, or the log itself (plain or gzipped) with query
+    parameters.
     """
     data = _body(call)
     if call.request.content_type != "application/json":
@@ -65,7 +65,10 @@ def _uploaded(call: Call, sha: str, log: bytes, name: str, roots: list[str]) -> 
 
 @route("POST", "/apps/{app}/scans", "checks:report", raw=True, query=("sha", "name", "root"), returns="201 [scan]")
 def upload(call: Call) -> Reply:
-    """Report findings as SARIF 2.1.0: {sha, name, root, sarif}, or the log as the body with ``?sha=&name=&root=``."""
+    """Upload findings as SARIF 2.1.0.
+
+    {sha, name, root, sarif}, or the log as the body with ``?sha=&name=&root=``.
+    """
     wish, log = _wish(call)
     sha = commit_of(call, wish.get("sha") or "")
     runs = _uploaded(call, sha, log, wish.get("name") or "", [wish["root"]] if wish.get("root") else [])
@@ -83,7 +86,7 @@ def upload(call: Call) -> Reply:
     "POST", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs", "checks:report", raw=True, returns="202 github.sarif"
 )
 def upload_as_to_github(call: Call) -> Reply:
-    """The same in GitHub's words: {commit_sha, ref, sarif (gzipped, base64), checkout_uri, tool_name}."""
+    """Upload findings in GitHub's format: {commit_sha, ref, sarif (gzipped, base64), checkout_uri, tool_name}."""
     wish, log = _wish(call)
     sha = str(wish.get("commit_sha") or "").lower()
     if len(sha) != 40 or git.resolve(call.app, HOME, sha) != sha:
@@ -98,7 +101,7 @@ def upload_as_to_github(call: Call) -> Reply:
 
 @route("GET", "/api/v3/repos/{owner}/{app}/code-scanning/sarifs/{number}", "checks:read", returns="github.sarif-state")
 def state_of_upload(call: Call) -> dict[str, Any]:
-    """What became of a log; it is taken in at once, so that this is always ``complete``."""
+    """The state of an upload: always ``complete``, because it is processed immediately."""
     run = queries.of_number(call.app, call.params["number"])
     if "sarif" not in run.data:
         raise NotFoundError("Couldn't find that SARIF log.", resource="check")
@@ -121,7 +124,7 @@ def _ignore(row: Ignore) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/ignores", "view", returns="[ignore]")
 def list_ignores(call: Call) -> Listing:
-    """The findings that somebody lets pass, those whose time has run out included."""
+    """List the ignored findings, including expired ones."""
     return Listing(
         Ignore.objects.filter(app=call.app, ended_at=None),
         each(_ignore),
@@ -132,7 +135,7 @@ def list_ignores(call: Call) -> Listing:
 
 @route("POST", "/apps/{app}/ignores", "override", takes="ignore.create", returns="201 ignore")
 def ignore(call: Call) -> Reply:
-    """Let one finding pass until a moment: {fingerprint, reason, until}; recorded for ever."""
+    """Ignore a finding until a date: {fingerprint, reason, until}; recorded permanently."""
     text = call.text("until", required=True)
     try:
         until = datetime.fromisoformat(text)
@@ -146,7 +149,7 @@ def ignore(call: Call) -> Reply:
 
 @route("DELETE", "/apps/{app}/ignores/{fingerprint}", "override", returns="ignore")
 def unignore(call: Call) -> dict[str, Any]:
-    """Let the finding count again."""
+    """Stop ignoring a finding."""
     return _ignore(policies.unignore(app=call.app, fingerprint=call.params["fingerprint"], actor=call.actor))
 
 
@@ -156,13 +159,13 @@ def _policy(row: GatePolicy) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/gate", "view", returns="gate-policy")
 def show_policy(call: Call) -> dict[str, Any]:
-    """How strict the gate is: {two_people, stale_after (minutes)}."""
+    """The gate's policy: {two_people, stale_after (minutes)}."""
     return _policy(queries.policy(call.app))
 
 
 @route("PATCH", "/apps/{app}/gate", "settings", takes="gate-policy.update", returns="gate-policy")
 def change_policy(call: Call) -> dict[str, Any]:
-    """Change it: {two_people, stale_after (minutes)}; each may be left out."""
+    """Change the gate's policy: {two_people, stale_after (minutes)}; each is optional."""
     unknown = sorted(set(call.body) - {"two_people", "stale_after"})
     two, stale = call.body.get("two_people"), call.body.get("stale_after")
     if unknown or not isinstance(two, bool | None) or isinstance(stale, bool) or not isinstance(stale, int | None):

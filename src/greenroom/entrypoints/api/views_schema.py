@@ -1,4 +1,4 @@
-"""The API's description of itself."""
+"""The API's schema."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The API of snapshots and restores, Greenroom's own resources beside Heroku's backups. The worker does the work;
-callers poll.
+"""The API of snapshots and restores, Greenroom's own resources beside Heroku's backups. The worker runs them; callers
+poll.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from greenroom.entrypoints.api.routing import HOME, Call, Reply, route
 
 
 def release_version(app: App) -> int | None:
-    """The version of the release that serves now."""
+    """The version of the live release."""
     rollout = live(app)
     return rollout.release.version if rollout else None
 
 
 def database_of(app: App) -> Addon:
-    """The app's database. NotFoundError when it has none."""
+    """The app's database. NotFoundError if it has none."""
     addon = addons.database_of(app)
     if addon is None:
         raise NotFoundError(
@@ -46,21 +46,19 @@ def database_of(app: App) -> Addon:
 
 
 def refuse_while_migrating(app: App) -> None:
-    """ConflictError while somebody's migrate command runs: it would go on in the database that is being replaced.
+    """ConflictError while a user's migrate command runs: it would continue in the database that is being replaced.
 
-    One that has just ended is in nobody's way: its human has read so, perhaps before the rows have learnt it. The
-    engine is asked, which may take
-    a moment: call it outside of transactions. One may begin right after; ``ask_for_restore`` sees that.
+    The engine is queried for an end that the rows do not show yet, although the user may have seen it. This may take a
+    moment: call it outside of transactions. A command that starts right after is detected by ``ask_for_restore``.
     """
     _refuse(app, migrations.migrating(app=app, engine=engine()))
 
 
 def ask_for_restore(*, actor: Actor, addon: Addon, snapshot: Snapshot | None) -> Restore:
-    """A restore, or without a snapshot a reset, that the worker carries out. ConflictError while somebody migrates, or
-    has just begun to.
+    """Request a restore, or without a snapshot a reset, from the worker.
 
-    A migrate looks for restores behind the lock of its app, and this looks there for migrates: one of the two finds the
-    other.
+    ConflictError while a user migrates or has just started to. A migrate command checks for restores under the lock of
+    its app, and this function checks for migrate commands under the same lock: one of the two sees the other.
     """
     app = addon.app
     refuse_while_migrating(app)
@@ -129,14 +127,15 @@ def restore_shape(row: Restore) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/pg/snapshots", "data:read", paged="created_at", returns="[snapshot]")
 def list_snapshots(call: Call) -> Listing:
-    """The snapshots of the app's databases, newest first."""
+    """List the snapshots of the app's databases, newest first."""
     return Listing(queries.snapshots_of(call.app), each(snapshot_shape), "-created_at")
 
 
 @route("POST", "/apps/{app}/pg/snapshots", "data:snapshot", takes="snapshot.create", returns="201 snapshot")
 def capture_snapshot(call: Call) -> Reply:
-    """Ask for a snapshot: {reason, pinned}. The answer's state is ``wanted``. Who may not pin may not ask for a pinned
-    one.
+    """Request a snapshot: {reason, pinned}. The response's state is ``wanted``.
+
+    A pinned one requires the permission to pin.
     """
     pinned = call.body.get("pinned", False)
     if not isinstance(pinned, bool):
@@ -157,7 +156,7 @@ def capture_snapshot(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/pg/snapshots/{snapshot}", "data:read", returns="snapshot")
 def get_snapshot(call: Call) -> dict[str, Any]:
-    """One snapshot, with what a restore of it would take away now."""
+    """Get one snapshot, with the data that a restore of it would discard now."""
     row = queries.snapshot(call.app, call.params["snapshot"])
     lost = queries.loss(row) if row.state == "succeeded" else None
     return snapshot_shape(row) | {
@@ -174,7 +173,7 @@ def get_snapshot(call: Call) -> dict[str, Any]:
 
 @route("PATCH", "/apps/{app}/pg/snapshots/{snapshot}", "data:write", takes="snapshot.update", returns="snapshot")
 def change_snapshot(call: Call) -> dict[str, Any]:
-    """Pin it or let it go: {pinned}."""
+    """Pin or unpin a snapshot: {pinned}."""
     row = queries.snapshot(call.app, call.params["snapshot"])
     pinned = call.body.get("pinned")
     if not isinstance(pinned, bool):
@@ -184,7 +183,7 @@ def change_snapshot(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/pg/snapshots/{snapshot}", "data:write", returns="snapshot")
 def delete_snapshot(call: Call) -> dict[str, Any]:
-    """Remove it with its file."""
+    """Delete a snapshot with its file."""
     row = queries.snapshot(call.app, call.params["snapshot"])
     shape = snapshot_shape(row)
     snapshots.delete(actor=call.actor, snapshot=row, home=HOME)
@@ -193,7 +192,7 @@ def delete_snapshot(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/pg/snapshots/{snapshot}/actions/restore", "data:write", returns="202 restore")
 def restore_snapshot(call: Call) -> Reply:
-    """Ask for the database to be put back to the snapshot. The answer's state is ``wanted``."""
+    """Request a restore of the database from the snapshot. The response's state is ``wanted``."""
     row = queries.snapshot(call.app, call.params["snapshot"])
     made = ask_for_restore(actor=call.actor, addon=row.addon, snapshot=row)
     wake()
@@ -202,11 +201,11 @@ def restore_snapshot(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/pg/restores", "data:read", paged="created_at", returns="[restore]")
 def list_restores(call: Call) -> Listing:
-    """The restores of the app's databases, newest first."""
+    """List the restores of the app's databases, newest first."""
     return Listing(queries.restores_of(call.app), each(restore_shape), "-created_at")
 
 
 @route("GET", "/apps/{app}/pg/restores/{restore}", "data:read", returns="restore")
 def get_restore(call: Call) -> dict[str, Any]:
-    """One restore."""
+    """Get one restore."""
     return restore_shape(queries.restore(call.app, call.params["restore"]))

@@ -1,5 +1,5 @@
-"""The API of builds from an uploaded archive, and of apps that begin with one. Both are deliveries: the gate judges
-them as it does a push.
+"""The API of builds from an uploaded archive, and of apps created from one. Both are deliveries with the same gate as a
+push.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def _deliver(call: Call, app: App, blob: tuple[str, str, str]) -> Delivery:
 
 @route("POST", "/apps/{app}/builds", "push", takes="build.create", returns="201 build")
 def create_build(call: Call) -> Reply:
-    """Build and deliver an archive: {source_blob: {url, checksum, version}}, the URL being a get_url of POST /sources.
+    """Build and deliver an archive: {source_blob: {url, checksum, version}}, with a get_url of POST /sources.
 
-    The build has the delivery's id until the worker has begun it; both ids find it.
+    The build has the delivery's id until the worker starts it; both ids find it.
     """
     row = _deliver(call, call.app, _blob(call))
     return Reply(shapes.build_of_delivery(row, transcript_url(row)), 201)
@@ -57,7 +57,7 @@ def create_build(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/builds/{build}/result", "view", returns="build-result")
 def build_result(call: Call) -> dict[str, Any]:
-    """What a build said, line by line, as older clients ask for it."""
+    """The output of a build, line by line, for older clients."""
     name = call.params["build"]
     rows = Delivery.objects.filter(app=call.app).select_related("build", "app", "account")
     row = (
@@ -76,7 +76,7 @@ def build_result(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/slugs", "push", returns="slug")
 def create_slug(call: Call) -> NoReturn:
-    """Not possible here: a slug is what a build made."""
+    """Not supported: only builds create slugs."""
     hint = "POST /apps/APP/builds takes an archive; git push takes a commit"
     raise UserError(
         "Slugs are not uploaded here: only what was built here and passed the checks is released.", hint=hint
@@ -85,11 +85,9 @@ def create_slug(call: Call) -> NoReturn:
 
 @route("POST", "/app-setups", "account:write", takes="app-setup.create", returns="202 app-setup")
 def create_setup(call: Call) -> Reply:
-    """A new app with its first code: {source_blob: {url}, app: {name}, overrides: {env}}."""
+    """Create an app from an archive: {source_blob: {url}, app: {name}, overrides: {env}}."""
     blob = _blob(call)
-    source_builds.archive_of(
-        blob[0], home=HOME, key=settings.SECRET_KEY, checksum=blob[1]
-    )  # before an app is made for it
+    source_builds.archive_of(blob[0], home=HOME, key=settings.SECRET_KEY, checksum=blob[1])  # before the app is created
     asked, env = call.body.get("app") or {}, (call.body.get("overrides") or {})
     if not isinstance(asked, dict) or not isinstance(env, dict) or not isinstance(env.get("env") or {}, dict):
         raise UserError("app and overrides.env must be objects.")
@@ -108,7 +106,7 @@ def create_setup(call: Call) -> Reply:
 
 @route("GET", "/app-setups/{setup}", "account:read", also="view", returns="app-setup")
 def get_setup(call: Call) -> dict[str, Any]:
-    """How far it is."""
+    """Get the progress of an app setup."""
     name = call.params["setup"]
     row = (
         Delivery.objects.select_related("app", "build", "account").filter(pk=name, kind="push").first()

@@ -1,5 +1,5 @@
-"""The API of an app's source, and the one public door of webhooks: ``/hooks/ID``, where the signature is judged before
-the body is read as anything.
+"""The API of an app's source, and the public webhook endpoint ``/hooks/ID``, which verifies the signature before it
+parses the body.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from greenroom.sources.models import HookCall, Report, Source
 
 
 class TooLargeError(UserError):
-    """A webhook's call of more than forges send."""
+    """A webhook call larger than any that forges send."""
 
     id = "too_large"
     status = 413
 
 
 class BadCallError(UserError):
-    """A genuine call whose payload cannot be read."""
+    """A signed call with an invalid payload."""
 
     id = "bad_request"
     status = 400
@@ -94,9 +94,7 @@ def _report(row: Report) -> dict[str, Any]:
 
 @route("GET", "/apps/{app}/source", "view", returns="app-source.whole")
 def get_source(call: Call) -> dict[str, Any]:
-    """The app's source, with the newest calls of its webhook and the newest reports to its forge. No secret is
-    shown.
-    """
+    """Get the app's source, with its newest webhook calls and reports. Secrets are never shown."""
     row = queries.of_app(call.app)
     shown = _shown(call, row)
     if not _may_change(call):
@@ -120,8 +118,10 @@ def _may_change(call: Call) -> bool:
 
 @route("PUT", "/apps/{app}/source", "source:write", takes="app-source.set", returns="200/201 app-source.told")
 def set_source(call: Call) -> Reply:
-    """Follow a repository: {url, branch, kind, token, username, deploy_key, known_hosts, interval, api}. A new
-    webhook's secret is told once.
+    """Follow a repository.
+
+    {url, branch, kind, token, username, deploy_key, known_hosts, interval, api}. The secret of a new webhook is shown
+    only once.
     """
     given = {
         name: call.text(name)
@@ -146,7 +146,7 @@ def set_source(call: Call) -> Reply:
 
 @route("DELETE", "/apps/{app}/source", "source:write", returns="app-source")
 def unset_source(call: Call) -> dict[str, Any]:
-    """Follow it no more; pushes are taken again."""
+    """Remove the source; the app accepts pushes again."""
     body = _shown(call, queries.of_app(call.app))
     actions.unset(actor=call.actor, app=call.app)
     return body
@@ -154,7 +154,7 @@ def unset_source(call: Call) -> dict[str, Any]:
 
 @route("POST", "/apps/{app}/source/actions/sync", "push", returns="202 app-source")
 def sync_source(call: Call) -> Reply:
-    """Look now. The worker does it; ``looked_at`` says when it has."""
+    """Request a fetch by the worker; ``looked_at`` has the time of the last one."""
     row = queries.of_app(call.app)
     actions.ask(source=row)
     return Reply(_shown(call, queries.of_app(call.app)), 202)
@@ -162,7 +162,7 @@ def sync_source(call: Call) -> Reply:
 
 @route("POST", "/apps/{app}/source/actions/accept", "source:write", takes="app-source.accept", returns="202 app-source")
 def accept_rewrite(call: Call) -> Reply:
-    """Follow a branch that was rewritten: {commit}, at least 7 digits of where it is there."""
+    """Accept a rewritten branch: {commit}, at least 7 digits of its present commit."""
     return Reply(
         _shown(call, actions.accept(actor=call.actor, app=call.app, commit=call.text("commit", required=True))), 202
     )
@@ -176,7 +176,7 @@ def accept_rewrite(call: Call) -> Reply:
     returns="app-source.told",
 )
 def rotate_secret(call: Call) -> dict[str, Any]:
-    """A new secret for the webhook: {overlap_hours}, 24 if not said, in which the one before holds too."""
+    """Rotate the webhook's secret: {overlap_hours}, default 24, in which the previous one stays valid."""
     hours = call.body.get("overlap_hours", rules.OVERLAP_HOURS)
     if not isinstance(hours, int | float) or isinstance(hours, bool):
         raise UserError("overlap_hours must be a number.")
@@ -184,13 +184,14 @@ def rotate_secret(call: Call) -> dict[str, Any]:
     return {**_shown(call, row), "secret": secret}
 
 
-# ---- the door of webhooks --------------------------------------------------------------------------------------------
+# ---- the webhook endpoint ------------------------------------------------------------------------------------------
 
 
 @route("POST", "/hooks/{id}", "public", raw=True, returns="200/202 message")
 def take_hook(call: Call) -> Reply:
-    """A forge's call. It only says when to look; what is there is fetched and compared. Nothing of a call that is not
-    genuine is read.
+    """Receive a forge's webhook call, which triggers a fetch.
+
+    Commits come from the fetch, not from the payload. The body of an unsigned call is not parsed.
     """
     source = queries.of_hook(call.params["id"])
     if source is None:
@@ -210,7 +211,7 @@ def take_hook(call: Call) -> Reply:
 
 
 def _bytes(call: Call) -> bytes:
-    """The body as it came, at most 25 MB."""
+    """The raw body, at most 25 MB."""
     length = call.request.headers.get("Content-Length", "")
     body = b"" if length.isdigit() and int(length) > rules.MAX_BODY else call.request.read(rules.MAX_BODY + 1)
     if len(body) > rules.MAX_BODY or (length.isdigit() and int(length) > rules.MAX_BODY):
@@ -219,7 +220,7 @@ def _bytes(call: Call) -> bytes:
 
 
 def _payload(call: Call, body: bytes) -> Any:
-    """The JSON of a genuine call, which may come in a form's field ``payload``."""
+    """The JSON of a signed call, which may be in a form field ``payload``."""
     kind = call.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/x-www-form-urlencoded":

@@ -1,4 +1,4 @@
-"""The API of app transfers: the owner offers, the recipient accepts or declines."""
+"""The API of app transfers: the owner offers an app, the recipient accepts or declines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _shape(row: AppTransfer) -> dict[str, Any]:
 
 @route("GET", "/account/app-transfers", "account:read", returns="[app-transfer]")
 def list_transfers(call: Call) -> Listing:
-    """The offers that the caller made or got, newest first."""
+    """List the transfers that the caller sent or received, newest first."""
     return Listing(transfers.concerning(call.actor), each(_shape), "-created_at")
 
 
@@ -40,7 +40,7 @@ def list_transfers(call: Call) -> Listing:
     returns="201 app-transfer",
 )
 def offer(call: Call) -> Reply:
-    """Offer an app: {app, recipient: e-mail}. It needs the permission to destroy it, since it gives it away."""
+    """Offer an app: {app, recipient: e-mail}. Requires the permission to destroy it."""
     app = authorise(call.actor, call.text("app", required=True), "destroy")
     row = transfers.offer(actor=call.actor, app=app, recipient=call.text("recipient", required=True))
     hint = f"{row.recipient.email} accepts with: greenroom transfers:accept {app.name}. No mail is sent."
@@ -49,18 +49,18 @@ def offer(call: Call) -> Reply:
 
 @route("GET", "/account/app-transfers/{id}", "account:read", returns="app-transfer")
 def get_transfer(call: Call) -> dict[str, Any]:
-    """One offer, by id or the app's name."""
+    """Get one transfer, by id or the app's name."""
     return _shape(transfers.find(call.actor, call.params["id"]))
 
 
 @route("PATCH", "/account/app-transfers/{id}", "account:write", takes="app-transfer.update", returns="app-transfer")
 def answer(call: Call) -> dict[str, Any]:
-    """{state: accepted or declined}, by the recipient."""
+    """Accept or decline a transfer, as its recipient: {state: accepted or declined}."""
     row = transfers.find(call.actor, call.params["id"])
     return _shape(transfers.answer(actor=call.actor, transfer=row, state=call.text("state", required=True)))
 
 
 @route("DELETE", "/account/app-transfers/{id}", "account:write", returns="app-transfer")
 def withdraw(call: Call) -> dict[str, Any]:
-    """Take an open offer back."""
+    """Withdraw an open transfer."""
     return _shape(transfers.withdraw(actor=call.actor, transfer=transfers.find(call.actor, call.params["id"])))

@@ -1,4 +1,4 @@
-"""The API of sources: links to which a client sends an archive before it says what is to be done with it."""
+"""The API of sources: links for uploading an archive before a request that uses it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def _source(app: uuid.UUID | None, permission: str) -> Reply:
 
 @route("POST", "/sources", "account:write", returns="201 source")
 def make_source(call: Call) -> Reply:
-    """{source_blob: {put_url, get_url}}: PUT a tar archive to the one within an hour, name the other within a day.
+    """Create upload and download links: {source_blob: {put_url, get_url}}.
 
-    Both end with the token that asked for them.
+    PUT a tar archive to put_url within an hour, use get_url within a day. Both end with the token that requested them.
     """
     return _source(None, "account:write")
 
 
 @route("POST", "/apps/{app}/sources", "push", returns="201 source")
 def make_source_of_app(call: Call) -> Reply:
-    """The same, as older clients ask for it."""
+    """Create upload and download links, under the path of older clients."""
     return _source(call.app.id, "push")

@@ -1,4 +1,4 @@
-"""The API of an app's webhooks, of what they were told, and of the events behind it."""
+"""The API of an app's webhooks, their deliveries, and the events."""
 
 from __future__ import annotations
 
@@ -65,14 +65,15 @@ def _include(call: Call) -> list[str]:
 
 @route("GET", "/apps/{app}/webhooks", "webhooks:read", returns="[webhook]")
 def list_webhooks(call: Call) -> Listing:
-    """The app's webhooks, oldest first; secrets are never shown again."""
+    """List the app's webhooks, oldest first, without secrets."""
     return Listing(call.app.webhooks.select_related("app"), each(_webhook))
 
 
 @route("POST", "/apps/{app}/webhooks", "webhooks:write", takes="webhook.create", returns="201 webhook")
 def add_webhook(call: Call) -> Reply:
-    """A webhook: {url, include, level, secret, authorization}. Its secret is in the header Heroku-Webhook-Secret, this
-    once.
+    """Add a webhook: {url, include, level, secret, authorization}.
+
+    Its secret is shown only once, in the header Heroku-Webhook-Secret.
     """
     row, secret = actions.add(
         actor=call.actor,
@@ -90,13 +91,13 @@ def add_webhook(call: Call) -> Reply:
 
 @route("GET", "/apps/{app}/webhooks/{id}", "webhooks:read", returns="webhook")
 def get_webhook(call: Call) -> dict[str, Any]:
-    """One webhook."""
+    """Get one webhook."""
     return _webhook(queries.webhook(call.app, call.params["id"]))
 
 
 @route("PATCH", "/apps/{app}/webhooks/{id}", "webhooks:write", takes="webhook.update", returns="webhook")
 def change_webhook(call: Call) -> dict[str, Any]:
-    """Change what is given."""
+    """Change the given settings of a webhook."""
     changes: dict[str, Any] = {
         name: call.text(name, required=True) for name in ("url", "level") if call.body.get(name) is not None
     }
@@ -111,7 +112,7 @@ def change_webhook(call: Call) -> dict[str, Any]:
 
 @route("DELETE", "/apps/{app}/webhooks/{id}", "webhooks:write", returns="webhook")
 def remove_webhook(call: Call) -> dict[str, Any]:
-    """Remove it with what it was told."""
+    """Remove a webhook with its deliveries."""
     row = queries.webhook(call.app, call.params["id"])
     body = _webhook(row)
     actions.remove(actor=call.actor, webhook=row)
@@ -127,7 +128,7 @@ def remove_webhook(call: Call) -> dict[str, Any]:
     query=("eq[status]",),
 )
 def list_deliveries(call: Call) -> Listing:
-    """The newest deliveries, oldest of them first; ``?eq[status]=`` keeps those of one status."""
+    """List the newest deliveries in order of time; ``?eq[status]=`` filters by status."""
     rows = WebhookDelivery.objects.filter(webhook__app=call.app).select_related("event", "webhook")
     wanted = call.query("eq[status]")
     if wanted and wanted not in STATES:
@@ -138,17 +139,17 @@ def list_deliveries(call: Call) -> Listing:
 
 @route("GET", "/apps/{app}/webhook-deliveries/{id}", "webhooks:read", returns="webhook-delivery")
 def get_delivery(call: Call) -> dict[str, Any]:
-    """One delivery."""
+    """Get one delivery."""
     return _delivery(queries.delivery(call.app, call.params["id"]))
 
 
 @route("GET", "/apps/{app}/webhook-events", "webhooks:read", paged="created_at", returns="[webhook-event]")
 def list_events(call: Call) -> Listing:
-    """The newest events that a webhook asked for, oldest of them first."""
+    """List the newest events with a delivery, in order of time."""
     return Listing(Event.objects.filter(app=call.app), each(_event), "-created_at", newest_last=True)
 
 
 @route("GET", "/apps/{app}/webhook-events/{id}", "webhooks:read", returns="webhook-event")
 def get_event(call: Call) -> dict[str, Any]:
-    """One event with its payload."""
+    """Get one event with its payload."""
     return _event(queries.event(call.app, call.params["id"]))

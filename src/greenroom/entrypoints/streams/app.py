@@ -1,9 +1,8 @@
-"""Streams as a plain ASGI function: an app's log and a delivery's transcript, as lines of text or as server-sent
-events, and files of snapshots.
+"""A plain ASGI application for streams: app logs and delivery transcripts, as text lines or server-sent events, and
+snapshot files.
 
-No query and no thread per client: the signed URL is the credential, the files are local, and all who follow one log
-share its feed.
-Whether the links still hold is asked for all of them together.
+No query and no thread for each client: the signed URL is the credential, the files are local, and all clients of one
+log share its feed. The permissions of all open links are checked together.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ log = logging.getLogger(__name__)
 POLL = 0.1
 KEEP_ALIVE = 15.0
 MOST, EACH = 2_000, 100
-"""Streams that one process serves at once, and those of one account."""
+"""Maximum number of concurrent streams of one process, and of one account."""
 RETRY = (b"retry-after", b"10")
 NEVER_BEGAN = 900.0
-"""Seconds after which an output that nobody has begun is given up."""
+"""Seconds after which an output that has not started is given up."""
 HEX = re.compile(r"[0-9a-f]{32}\Z")
 PLAIN = "text/plain; charset=utf-8"
 SNAPSHOT = re.compile(r"snapshots/[0-9a-f]{32}/[0-9a-f]{32}\.dump\Z")
 BLOCK = 1 << 18
 GRACE = 1.0
-"""Seconds in which a stream that was revoked may end by itself."""
+"""Seconds in which a revoked stream may end by itself."""
 
 
 def make_app(home: Path, key: str, holders: Holders) -> Callable[..., Awaitable[None]]:
@@ -69,7 +68,7 @@ def make_app(home: Path, key: str, holders: Holders) -> Callable[..., Awaitable[
 
 
 class Stream:
-    """One client."""
+    """The stream of one client."""
 
     def __init__(
         self, home: Path, key: str, feeds: Feeds, holders: Holders, shares: Shares, scope: dict, receive: Any, send: Any
@@ -83,7 +82,7 @@ class Stream:
         self.stirred = asyncio.Event()
 
     async def answer(self) -> None:
-        """The whole stream. NotFoundError before the first byte when the link is none of ours, or has expired."""
+        """Send the whole stream. NotFoundError before the first byte for an invalid or expired link."""
         parts = self.scope["path"].split("/")
         kinds = {"logs": self._log, "output": self._output, "snapshots": self._snapshot}
         if len(parts) != 4 or parts[2] not in kinds:
@@ -105,9 +104,7 @@ class Stream:
             watching.cancel()
 
     def _revoke(self, task: asyncio.Task | None) -> Callable[[], None]:
-        """Ends the stream: at once where it waits for news, by force where the client reads so slowly that it waits for
-        the client.
-        """
+        """A function that ends the stream: at once if it waits for data, by force if a slow client blocks it."""
 
         def close() -> None:
             self.gone = self.revoked = True
@@ -118,19 +115,19 @@ class Stream:
         return close
 
     async def refuse(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
-        """An answer that is no stream."""
+        """Send an error response instead of a stream."""
         await self._head(status, PLAIN, *headers)
         await self.send({"type": "http.response.body", "body": f"{text}\n".encode()})
 
     async def _watch(self) -> None:
-        """Notice at once that the client has gone."""
+        """Detect the client's disconnect at once."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
         self.gone = True
         self.stirred.set()
 
     async def _head(self, status: int, kind: str, *more: tuple[bytes, bytes]) -> None:
-        """Start the answer."""
+        """Start the response."""
         headers = [
             (b"content-type", kind.encode()),
             (b"cache-control", b"no-cache, no-store"),
@@ -141,7 +138,7 @@ class Stream:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _begin(self, kind: str) -> bool:
-        """Start a stream; False when only its head was asked for."""
+        """Start a stream; False for a HEAD request."""
         await self._head(200, kind)
         if self.scope["method"] == "HEAD":
             await self._end()
@@ -149,7 +146,7 @@ class Stream:
         return True
 
     async def _write(self, data: bytes) -> None:
-        """Waits while the client reads slowly; nothing is kept for it meanwhile."""
+        """Write data, waiting for a slow client; nothing is buffered for it."""
         if data:
             await self.send({"type": "http.response.body", "body": data, "more_body": True})
 
@@ -157,7 +154,7 @@ class Stream:
         await self.send({"type": "http.response.body", "body": b""})
 
     async def _until_stirred(self, seconds: float) -> bool:
-        """True as soon as there is something to do, False when nothing has happened for so long."""
+        """True as soon as there is something to do, False after ``seconds`` without an event."""
         try:
             async with asyncio.timeout(seconds):
                 await self.stirred.wait()
@@ -189,8 +186,9 @@ class Stream:
         await self._end()
 
     async def _place(self, folder: str, session: rules.Session) -> tuple[Position, Position]:
-        """Where to begin and, without a tail, to end: after what a reconnecting client saw last, else with the last
-        lines.
+        """(start, end) of a stream: after the last seen line of a reconnecting client, else at the last lines.
+
+        The end only applies without a tail.
         """
         resumed = positions.resume(folder, self.last_id)
         if resumed:
@@ -198,7 +196,7 @@ class Stream:
         return await asyncio.to_thread(positions.start_of_last, folder, session.lines, session.wanted.keeps)
 
     async def _tail(self, feed: Feed, position: Position, wanted: rules.Wanted) -> None:
-        """Everything from a place on, until the client or the log has gone."""
+        """Stream everything after a position, until the client or the log is gone."""
         while not self.gone:
             found = feed.read(position, wanted, events=self.events)
             if found is None:
@@ -220,7 +218,7 @@ class Stream:
     # -- output -------------------------------------------------------------------------------------------------------
 
     async def _output(self, payload: dict[str, Any]) -> None:
-        """A growing file until it is whole."""
+        """Stream a growing file until it is complete."""
         file = growing_file.named(self.home, str(payload.get("file")))
         if not await self._begin(PLAIN):
             return
@@ -239,7 +237,7 @@ class Stream:
     # -- snapshots ----------------------------------------------------------------------------------------------------
 
     async def _snapshot(self, payload: dict[str, Any]) -> None:
-        """The file of a snapshot as a download."""
+        """Send the file of a snapshot as a download."""
         name = str(payload.get("file"))
         path = self.home / name
         if not SNAPSHOT.match(name) or not path.is_file():

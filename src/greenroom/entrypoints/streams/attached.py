@@ -1,11 +1,8 @@
-"""One attached dyno and its client: bytes both ways, the end of the input, the exit code's marker, and the two ways to
-part.
+"""An attached dyno and its client: bytes both ways, end of input, the exit code's marker, and the ways a session ends.
 
-The dyno ends first: its output is sent whole, the connection is closed, and the engine is told that the client has it
-all. The client leaves
-first: the engine is told so, and hangs up on the dyno. The connection breaks off, or this process dies: the dyno goes
-on, and the client may
-come back.
+If the dyno ends first, its output is sent completely, the connection is closed, and the engine is notified that the
+client has received it. If the client leaves first, the engine is notified and hangs up on the dyno. If the
+connection breaks or this process dies, the dyno continues and the client can reconnect.
 """
 
 from __future__ import annotations
@@ -24,8 +21,8 @@ from greenroom.entrypoints.streams.rules import HELLO, Escaped, Hello, Piped, Te
 from greenroom.entrypoints.streams.tls import RECORD, TlsConnection
 
 LINGER = 0.6
-"""The Heroku CLI writes its end of input right after our first line, and crashes if the connection has been closed by
-then.
+"""The Heroku CLI writes its end of input right after our first line, and crashes if the connection is already
+closed.
 """
 PATIENCE = 10.0
 QUIET = 0.3
@@ -35,11 +32,11 @@ DYNO = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}\Z")
 
 
 class OutputLostError(NotFoundError):
-    """Output that the client has not seen is not kept any more; the dyno is hung up on."""
+    """Output that the client has not seen was discarded; the dyno is hung up on."""
 
 
 class Meeting:
-    """payload: ``{"dyno": engine id, "tty": bool, "marker": bool}`` of the signed reference."""
+    """One session. payload of the signed reference: ``{"dyno": engine id, "tty": bool, "marker": bool}``."""
 
     def __init__(self, engine: Engine, connection: TlsConnection, payload: dict[str, Any], hello: Hello) -> None:
         if not DYNO.match(str(payload.get("dyno"))):
@@ -53,8 +50,8 @@ class Meeting:
         self._greeting = HELLO
 
     async def hold(self) -> None:
-        """The whole conversation. Raises NotFoundError when the dyno waits for nobody, ConnectionError when the client
-        leaves.
+        """Run the whole session. NotFoundError if no dyno waits for the client, ConnectionError if the client
+        disconnects.
         """
         with await self._attach() as dyno:
             await self.connection.write(self._greeting)
@@ -75,11 +72,10 @@ class Meeting:
             await asyncio.to_thread(self.engine.detach, self.dyno, complete=True)
 
     async def _attach(self) -> socket.socket:
-        """The dyno's socket; it may need a moment to be there, and it is there for one client only.
+        """The dyno's socket; retries until it exists. Only one client gets it.
 
-        A plain socket, no stream of asyncio's: those give up reading when writing fails, and a command that ends
-        without having read all
-        of its input has still printed something.
+        A plain socket, not an asyncio stream: those stop reading when a write fails, but a command that exits without
+        reading all of its input may still have printed output.
         """
         if self.hello.seen >= 0:
             found = await self._come_back()
@@ -100,7 +96,9 @@ class Meeting:
                 await asyncio.sleep(0.02)
 
     async def _come_back(self) -> Attachment:
-        """A client that was lost says what it has seen, and hears how much of its input has come."""
+        """Reattach a lost client: send the received byte count of its input, continue after the output that it has
+        seen.
+        """
         try:
             found = await asyncio.to_thread(self.engine.attach, self.dyno, seen=self.hello.seen)
         except NotWaitingError as error:
@@ -111,12 +109,12 @@ class Meeting:
         return found
 
     async def _show(self, dyno: socket.socket) -> None:
-        """The dyno's output to the client until the dyno has ended."""
+        """Forward the dyno's output to the client until the dyno ends."""
         while data := await _read(dyno):
             await self.connection.write(data)
 
     async def _feed(self, dyno: socket.socket) -> None:
-        """The client's input to the dyno, until the client has left; when the dyno takes no more, it goes nowhere."""
+        """Forward the client's input to the dyno until the client leaves; discard it once the dyno accepts no more."""
         record = self.hello.rest
         while True:
             if record and not self.input.ended:
@@ -133,7 +131,7 @@ class Meeting:
                 return
 
     async def _pass(self, dyno: socket.socket, data: bytes) -> None:
-        """Waits while the dyno reads slowly, unless the client leaves meanwhile."""
+        """Send to the dyno, waiting for a slow one, unless the client leaves meanwhile."""
         sending = asyncio.create_task(_send(dyno, data))
         try:
             while not (await asyncio.wait({sending}, timeout=LOOK))[0]:
@@ -145,7 +143,7 @@ class Meeting:
             _say_end(dyno)
 
     async def _part(self, feeding: asyncio.Task[None]) -> None:
-        """The dyno has ended: its exit code, and the moment that the Heroku CLI needs."""
+        """After the dyno's end: send its exit code, and leave the Heroku CLI its linger time."""
         if self.wants_marker:
             await self.connection.write(marker_line(await self._exit_code()))
         while not self.hello.own and not self.input.said_end and not feeding.done():
@@ -168,7 +166,7 @@ class Meeting:
 async def _read(dyno: socket.socket) -> bytes:
     try:
         return await asyncio.get_running_loop().sock_recv(dyno, RECORD)
-    except ConnectionResetError:  # the last word of a dyno that never read its input
+    except ConnectionResetError:  # the last output of a dyno that never read its input
         return b""
 
 

@@ -1,7 +1,7 @@
-"""One reader per app's log for all who follow it: the newest lines are read once, rendered once and kept in bounded
+"""One reader for each app's log, shared by its followers: new lines are read and rendered once and kept in bounded
 memory.
 
-A follower keeps nothing but its place; who falls behind reads from disk, who falls behind the disk is told so.
+A follower stores only its position. A follower behind the memory reads from disk; one behind the disk gets a notice.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 POLL = 0.1
 KEPT = 1_000_000
-"""Bytes of the newest lines that one feed holds in memory."""
+"""Bytes of the newest lines that one feed keeps in memory."""
 
 Position = tuple[int, int]
 
 
 def show(lines: list[Line], wanted: Wanted, *, events: bool) -> bytes:
-    """The wanted ones as server-sent events, or as plain lines."""
+    """The wanted lines as server-sent events, or as plain text."""
     kept = [line for line in lines if wanted.keeps(line)]
     if events:
         text = "".join(f"id: {write_place(line.after)}\ndata: {line}\n\n" for line in kept)
@@ -38,7 +38,7 @@ def show(lines: list[Line], wanted: Wanted, *, events: bool) -> bytes:
 
 
 class Chunk:
-    """Lines that were read at once, from ``before`` to ``after``."""
+    """Lines of one read, from position ``before`` to ``after``."""
 
     __slots__ = ("after", "before", "lines", "shown", "size")
 
@@ -48,7 +48,7 @@ class Chunk:
         self.shown: dict[tuple[Wanted, bool], bytes] = {}
 
     def show(self, wanted: Wanted, *, events: bool) -> bytes:
-        """Rendered once for all who want the same."""
+        """The rendered lines, cached for followers with the same filter."""
         key = (wanted, events)
         if key not in self.shown:
             self.shown[key] = show(self.lines, wanted, events=events)
@@ -56,7 +56,7 @@ class Chunk:
 
 
 class Feed:
-    """What is new in one app's log."""
+    """The newest lines of one app's log."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class Feed:
         self._size = 0
 
     async def run(self) -> None:
-        """Look for new lines until cancelled, or until the app's log has gone."""
+        """Read new lines until cancelled, or until the app's log is gone."""
         while not self.closed:
             pause = POLL
             try:
@@ -102,8 +102,9 @@ class Feed:
             event.set()
 
     def read(self, position: Position, wanted: Wanted, *, events: bool) -> tuple[bytes, Position] | None:
-        """What comes next after a place, from memory; the same place when there is nothing yet; None: it is no longer
-        in memory.
+        """(data, next position) after a position, from memory; unchanged position if there is nothing new.
+
+        None if that data is no longer in memory.
         """
         for chunk in self._chunks:
             if chunk.before == position:
@@ -115,14 +116,14 @@ class Feed:
 
 
 class Feeds:
-    """The feeds that somebody follows; each has one task for as long as it has a follower."""
+    """The feeds with followers; each has one task as long as it has a follower."""
 
     def __init__(self) -> None:
         self._running: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
 
     @contextlib.contextmanager
     def follow(self, folder: str, stirred: asyncio.Event) -> Iterator[Feed]:
-        """The folder's feed; ``stirred`` is set whenever it has something new."""
+        """The directory's feed; sets ``stirred`` on new data."""
         if folder not in self._running:
             made = Feed(folder)
             self._running[folder] = made, asyncio.create_task(made.run())

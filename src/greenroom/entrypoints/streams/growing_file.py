@@ -1,4 +1,4 @@
-"""A file that still grows: the transcript of a delivery, until something beside it says that it is whole."""
+"""A growing file: the transcript of a delivery, complete once its marker file exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRANSCRIPT = re.compile(r"logs/(?:deliveries|releases)/[0-9a-f]{32}\.log\Z")
 
 
 def named(home: Path, name: str) -> Growing:
-    """The file of a signed payload, relative to home. NotFoundError for any other than a transcript."""
+    """The file of a signed payload, relative to home. NotFoundError unless it is a transcript."""
     path = home / name
     if TRANSCRIPT.match(name):
         return Growing(path, path.with_name(f"{path.name}.done"))
@@ -21,20 +21,20 @@ def named(home: Path, name: str) -> Growing:
 
 
 class Growing:
-    """A transcript; it is whole when its ``.done`` is there."""
+    """A transcript; complete once its ``.done`` file exists."""
 
     def __init__(self, path: Path, mark: Path) -> None:
         self.path, self.mark = path, mark
         self.place = 0
 
     def ended(self) -> bool:
-        """Whether nothing will be added. To be asked before reading: what was added before the mark is then still
+        """Whether the file is complete. Call it before reading, so that data written before the marker is still
         read.
         """
         return self.mark.exists() or (self.place > 0 and not self.path.exists())
 
     def more(self) -> bytes:
-        """The next piece, or nothing for now."""
+        """The next chunk; empty if there is none yet."""
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -1,7 +1,6 @@
-"""Whether those who hold links may still use them: asked when a link is opened, and every few seconds for all that are
-open at once.
+"""Whether holders of links may still use them: checked when a link is opened, and every few seconds for all open links.
 
-The question itself (tokens, accounts, roles) is the caller's; one call answers for any number of holders.
+The caller supplies the check (tokens, accounts, roles); one call checks any number of holders.
 """
 
 from __future__ import annotations
@@ -19,26 +18,26 @@ from greenroom.basics.errors import NotFoundError, UserError
 log = logging.getLogger(__name__)
 
 SECONDS = 2.0
-"""Between two questions; a link that no longer holds is closed within this and the time of one answer."""
+"""Seconds between two checks; a revoked link is closed within this time plus the duration of one check."""
 
 Ask = Callable[[Collection[Holder]], Awaitable[set[Holder]]]
 
 
 async def everybody(holders: Collection[Holder]) -> set[Holder]:
-    """All of them may: for a process that has only the streams."""
+    """Allow all of them: for a process that has only the streams."""
     return set(holders)
 
 
 class BusyError(UserError):
-    """The account has as many open connections of this kind as one account may have."""
+    """The account has reached its limit of open connections of this kind."""
 
     id = "rate_limit"
     status = 429
 
 
 class Shares:
-    """Open connections of each account, ``most`` of one, so that no account takes the places of all others. kind: their
-    name in the plural.
+    """Open connections of each account, at most ``most``, so that no account exhausts the total. kind: their plural
+    name.
     """
 
     def __init__(self, most: int, kind: str) -> None:
@@ -47,7 +46,7 @@ class Shares:
 
     @contextlib.contextmanager
     def one(self, account: str) -> Iterator[None]:
-        """Count one while the block runs. BusyError when the account has too many already."""
+        """Count one connection during the block. BusyError if the account has reached its limit."""
         if self._of[account] >= self.most:
             raise BusyError(
                 f"Your account has {self.most} {self.kind} open already.", hint="close some of them, then try again"
@@ -70,8 +69,8 @@ class Holders:
         self._task: asyncio.Task[None] | None = None
 
     async def admit(self, payload: dict[str, Any]) -> Holder:
-        """The holder of a link that is being opened. NotFoundError when it may not, in the words of a link that has
-        expired.
+        """The holder of a newly opened link. NotFoundError, with the message for an expired link, if it is not
+        permitted.
         """
         try:
             holder = Holder(**payload["who"])
@@ -83,7 +82,7 @@ class Holders:
 
     @contextlib.contextmanager
     def watch(self, holder: Holder, close: Callable[[], object]) -> Iterator[None]:
-        """``close`` is called once, as soon as the holder may no longer use the link."""
+        """Call ``close`` once, as soon as the holder may no longer use the link."""
         key = object()
         self._open[key] = (holder, close)
         if self._task is None or self._task.done():
@@ -98,9 +97,7 @@ class Holders:
             await asyncio.sleep(SECONDS)
             try:
                 await self._turn()
-            except (
-                Exception
-            ) as error:  # the database is away: nobody is closed for that, and the question is asked again
+            except Exception as error:  # database unavailable: no connection is closed, and the check is repeated
                 log.warning("whether open links still hold could not be asked: %s", error)
 
     async def _turn(self) -> None:

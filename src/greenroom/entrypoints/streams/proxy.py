@@ -1,10 +1,8 @@
-"""A CONNECT proxy for host names that the Heroku CLI has built in: it leads each of them to this installation's own TLS
-port, and nowhere else.
+"""A CONNECT proxy for the Heroku CLI's built-in host names: it connects each of them to this installation's own TLS
+port.
 
-It opens no connection to any other address, so it is of no use to anybody as a way out; it reads and keeps nothing of
-what passes.
-The TLS port runs in the same process and learns each client's address from ``Clients``, so that limits and the audit
-log have it.
+It connects to no other address, so it cannot be abused as an open proxy; it neither reads nor stores the traffic. The
+TLS port runs in the same process and gets each client's address from ``Clients``, for rate limits and the audit log.
 """
 
 from __future__ import annotations
@@ -24,12 +22,13 @@ HOSTS = re.compile(r"([a-z0-9-]+\.)?heroku\.com\Z")
 HEAD_LIMIT, HEAD_SECONDS, IDLE_SECONDS = 16_384, 10.0, 3600.0
 PIECE = 65_536
 EACH, MOST = 100, 200
-"""Connections of one address and in all; the one that has been silent for longest goes for a new one."""
+"""Maximum connections of one address and in all; a new one replaces the one idle for longest."""
 
 
 class Clients:
-    """The clients of proxied connections, by the source address of the inner connection. In memory, so nobody outside
-    the process can forge one.
+    """Clients of proxied connections, by the source address of the inner connection.
+
+    In memory, so that no other process can forge one.
     """
 
     def __init__(self) -> None:
@@ -37,7 +36,7 @@ class Clients:
 
     @contextlib.contextmanager
     def coming(self, source: tuple[str, int], address: str) -> Iterator[None]:
-        """Name the client of the next connection from the source."""
+        """Register the client of the next connection from the source."""
         self._of[source] = address
         try:
             yield
@@ -45,14 +44,12 @@ class Clients:
             self._of.pop(source, None)
 
     def take(self, source: tuple[str, int]) -> str:
-        """The client behind a connection that has come from the source, once; empty when it did not come by the
-        proxy.
-        """
+        """Remove and return the client of a connection from the source; empty if it did not use the proxy."""
         return self._of.pop(source, "")
 
 
 async def serve(bind: str, port: int, tls_port: int, clients: Clients) -> None:
-    """Accept for ever."""
+    """Accept connections until cancelled."""
     crowd = Crowd(EACH, MOST)
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +86,7 @@ async def _serve_one(
         return
     inner = socket.socket()
     inner.setblocking(False)
-    inner.bind(("127.0.0.1", 0))  # before it connects, so that the client is known when the connection is accepted
+    inner.bind(("127.0.0.1", 0))  # before the connect, so that the client is known when the connection is accepted
     with clients.coming(inner.getsockname(), (writer.get_extra_info("peername") or ("",))[0]):
         try:
             await asyncio.get_running_loop().sock_connect(inner, ("127.0.0.1", tls_port))
@@ -108,7 +105,7 @@ async def _join(
         await writer.drain()
         outwards = asyncio.create_task(_pump(reader, inner_writer, stirred))
         try:
-            await _pump(inner_reader, writer, stirred)  # where it leads to has ended: there is nobody to tell more to
+            await _pump(inner_reader, writer, stirred)  # the target has ended: no more data for the client
         finally:
             outwards.cancel()
     finally:
@@ -116,7 +113,7 @@ async def _join(
 
 
 async def _refusal(reader: asyncio.StreamReader) -> tuple[bytes, str] | None:
-    """Read the head; (status, text) of a request that is not served, else None."""
+    """Read the request head; (status, text) for an unsupported request, else None."""
     try:
         async with asyncio.timeout(HEAD_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -137,7 +134,7 @@ async def _refusal(reader: asyncio.StreamReader) -> tuple[bytes, str] | None:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stirred: Callable[[], None]) -> None:
-    """One direction until its end."""
+    """Copy one direction until its end."""
     with contextlib.suppress(ConnectionError, TimeoutError, OSError):
         while True:
             async with asyncio.timeout(IDLE_SECONDS):

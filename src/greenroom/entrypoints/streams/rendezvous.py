@@ -1,7 +1,6 @@
-"""The rendezvous server: a TLS port where clients of attached one-off dynos say which one, in the Heroku CLI's
-protocol.
+"""The rendezvous server: a TLS port for clients of attached one-off dynos, with the Heroku CLI's protocol.
 
-It lets in whoever brings a signed reference, slows down who guesses, and keeps the number of connections bounded.
+It requires a signed reference, slows down guessing, and limits the number of connections.
 """
 
 from __future__ import annotations
@@ -28,28 +27,26 @@ HELLO_SECONDS = 10.0
 NO_LINE_END = 0.3
 LONGEST = 2_000
 EACH, STRANGERS = 32, 128
-"""Connections that have not shown a good reference yet, of one address and in all; the one that has waited longest goes
-for a new one.
+"""Maximum connections without a valid reference, of one address and in all; a new one replaces the one waiting for
+longest.
 """
 MEETINGS, MEETINGS_EACH = 256, 32
-"""Attached dynos of one installation, and those of one account."""
+"""Maximum attached dynos of one installation and of one account."""
 
 
 async def serve(engine: Engine, key: str, host: str, port: int, ssl_context: ssl.SSLContext, holders: Holders) -> None:
-    """Run until cancelled. Raises OSError when the port is taken."""
+    """Run until cancelled. OSError if the port is in use."""
     hall = Hall(engine, key, server_context(ssl_context), holders)
     server = await asyncio.start_server(hall.enter, host, port, limit=PIECE)
     try:
-        await (
-            asyncio.get_running_loop().create_future()
-        )  # serve_forever would wait for the last client when it is cancelled
+        await asyncio.get_running_loop().create_future()  # serve_forever would wait for the last client on cancellation
     finally:
         server.close()
         hall.clear()
 
 
 class Doorman:
-    """Counts bad references by address; from the fifth in a minute on, the refusal takes some seconds."""
+    """Counts invalid references by address; from the fifth in a minute on, the refusal is delayed by some seconds."""
 
     WINDOW, FREE, SECONDS, MOST = 60.0, 4, 5.0, 1_000
 
@@ -58,7 +55,7 @@ class Doorman:
         self._bad: OrderedDict[str, list[float]] = OrderedDict()
 
     def delay_after_bad(self, address: str) -> float:
-        """Seconds to wait before this bad reference is refused."""
+        """Seconds to wait before refusing this invalid reference."""
         now = self._clock()
         recent = [moment for moment in self._bad.pop(address, []) if moment > now - self.WINDOW]
         self._bad[address] = [*recent, now][-self.FREE - 1 :]
@@ -68,7 +65,7 @@ class Doorman:
 
 
 class Hall:
-    """Where clients come in."""
+    """Accepts client connections."""
 
     def __init__(self, engine: Engine, key: str, context: ssl.SSLContext, holders: Holders) -> None:
         self.engine, self.key, self.context, self.holders = engine, key, context, holders
@@ -78,12 +75,12 @@ class Hall:
         self._inside: set[asyncio.Task] = set()
 
     def clear(self) -> None:
-        """Cut everybody off; their dynos go on, and they may come back to the next server."""
+        """Disconnect everybody; their dynos continue, and clients can reconnect to the next server."""
         for task in self._inside:
             task.cancel()
 
     async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its first byte to its end."""
+        """Handle one connection, from its first byte to its end."""
         connection = TlsConnection(reader, writer, self.context)
         task = asyncio.current_task()
         assert task is not None
@@ -114,8 +111,8 @@ class Hall:
             self.strangers.left(connection)
 
     async def _meet(self, connection: TlsConnection, hello: rules.Hello) -> None:
-        """NotFoundError when the reference is bad or its dyno waits for nobody; nothing has been said to the client
-        then.
+        """Start the session. NotFoundError, before anything is sent, for an invalid reference or if no dyno waits for
+        it.
         """
         payload = await self._check(hello.token, connection.address)
         holder = await self.holders.admit(payload)
@@ -154,7 +151,7 @@ class Hall:
 
 
 async def _refuse(connection: TlsConnection, payload: dict, hello: rules.Hello, error: GreenroomError) -> None:
-    """Tell the user why, as if the dyno had printed it. A client that comes back is told nothing: it tries again."""
+    """Show the reason to the user like output of the dyno. A reconnecting client gets none: it retries."""
     if hello.seen < 0:
         marker = rules.marker_line(1) if payload.get("marker") else b""
         await connection.write(rules.HELLO)

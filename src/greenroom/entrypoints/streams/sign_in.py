@@ -1,5 +1,5 @@
-"""Where a command waits until its person has said yes in a browser: ``GET /auth/cli/ID``, as plain ASGI, so that
-waiting costs no thread.
+"""Waits for a user's confirmation of a login in a browser: ``GET /auth/cli/ID``, as plain ASGI, without a thread per
+client.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ PREFIX = "/auth/cli/"
 PAUSE = 0.5
 LONGEST = 600.0
 EACH, MOST = 20, 200
-"""Commands that wait, of one address and in all; the one that has waited longest goes for a new one."""
+"""Maximum waiting commands of one address and in all; a new one replaces the one waiting for longest."""
 _crowd = Crowd(EACH, MOST)
 
 Collect = Callable[[str, str], Awaitable[str | None]]
 
 
 async def respond(scope: dict[str, Any], receive: Any, send: Any, collect: Collect, pause: float = PAUSE) -> None:
-    """Answer when ``collect(id, secret)`` has a token or an error; it is asked again and again until the command goes
-    away.
-    """
+    """Respond when ``collect(id, secret)`` returns a token or an error; polls until the client disconnects."""
     secret = _bearer(scope)
     gone, away = asyncio.create_task(_gone(receive)), asyncio.Event()
     deadline = clock.monotonic() + LONGEST

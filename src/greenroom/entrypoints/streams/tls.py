@@ -1,6 +1,7 @@
-"""One TLS connection, record by record: what asyncio's own TLS hides and the rendezvous protocol needs.
+"""One TLS connection with record boundaries and half-close, which asyncio's TLS hides and the rendezvous protocol
+needs.
 
-A read gives one record as its sender wrote it, and the end can be said while the other side still talks.
+A read returns one record as its sender wrote it; the server can signal its end while the client still sends.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ RECORD = 16_384
 ESTABLISHED = 1
 KEEP_ALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 20, socket.TCP_KEEPCNT: 6}
 SEND_BUFFER = 262_144
-"""Bytes that the kernel may hold for a client. They are lost with this process, so the engine must have kept them
+"""Size of the kernel's send buffer for a client. Its data is lost with this process, so the engine must keep as much
 (``IN_FLIGHT`` of its session).
 """
 GOODBYE = 5.0
-"""Seconds that the other side has to close, too; until then what it sends is thrown away, so that it gets all that we
+"""Seconds for the other side to close; its data is discarded meanwhile, so that it receives everything that was
 sent.
 """
 
@@ -37,9 +38,7 @@ class TlsConnection:
         self._settle()
 
     def _settle(self) -> None:
-        """Have the kernel ask after a client of which nothing is heard, give it up after some three minutes, and hold
-        back no megabytes for it.
-        """
+        """Enable TCP keepalive, which gives a silent client up after some three minutes, and limit the send buffer."""
         sock = self._writer.get_extra_info("socket")
         if sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -53,26 +52,28 @@ class TlsConnection:
         return str((self._writer.get_extra_info("peername") or ("",))[0])
 
     async def handshake(self) -> None:
-        """Raises ssl.SSLError and ConnectionError."""
+        """Perform the TLS handshake. ssl.SSLError or ConnectionError on failure."""
         await self._pull(self._tls.do_handshake)
         await self._flush()
 
     async def read(self) -> bytes:
-        """One record; nothing when the other side has closed. Raises ssl.SSLError and ConnectionError."""
+        """One record; empty if the other side has closed. ssl.SSLError or ConnectionError on failure."""
         try:
             return await self._pull(self._tls.read, RECORD)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             return b""
 
     async def write(self, data: bytes) -> None:
-        """Data up to 16 kB is one record. Returns when the kernel has nearly all of it. Raises ConnectionError."""
+        """Write data; up to 16 kB is one record. Returns when the kernel has nearly all of it. ConnectionError on
+        failure.
+        """
         view = memoryview(data)
         while view:
             view = view[self._tls.write(view) :]
             await self._flush()
 
     async def _pull(self, call: Callable[..., Any], *words: Any) -> Any:
-        """Call until it needs no more bytes from the network."""
+        """Repeat a call until it needs no more bytes from the network."""
         while True:
             try:
                 return call(*words)
@@ -91,9 +92,7 @@ class TlsConnection:
             await self._writer.drain()
 
     def is_open_there(self) -> bool:
-        """Whether the other side has not closed, as far as the kernel knows; sees past bytes that nobody has read
-        yet.
-        """
+        """Whether the other side has not closed, as far as the kernel knows, regardless of unread bytes."""
         sock = self._writer.get_extra_info("socket")
         try:
             return bool(sock) and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
@@ -101,8 +100,9 @@ class TlsConnection:
             return False
 
     async def finish(self) -> bool:
-        """Say that nothing more will come, and wait until the other side has closed, too: then it has received
-        everything. False: it has not closed.
+        """Signal the end and wait for the other side to close, which confirms that it received everything.
+
+        False if it has not closed.
         """
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
@@ -116,11 +116,11 @@ class TlsConnection:
         return False
 
     def abort(self) -> None:
-        """Cut the connection off at once; whoever reads from it gets its end."""
+        """Abort the connection; a pending read ends."""
         self._writer.transport.abort()
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
         self._writer.close()
         with contextlib.suppress(ConnectionError, OSError, TimeoutError):
             async with asyncio.timeout(1.0):
@@ -128,6 +128,6 @@ class TlsConnection:
 
 
 def server_context(context: ssl.SSLContext) -> ssl.SSLContext:
-    """The same context, made fit for ``TlsConnection``: a renegotiation would mix reading with writing."""
+    """The same context, adjusted for ``TlsConnection``: without renegotiation, which would mix reads with writes."""
     context.options |= ssl.OP_NO_RENEGOTIATION
     return context

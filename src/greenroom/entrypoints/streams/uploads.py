@@ -1,9 +1,7 @@
-"""Takes archives that clients send to a signed link, and gives them back: a plain ASGI function that keeps nothing in
-memory.
+"""Receives archives that clients upload to a signed link, and serves them: plain ASGI, without buffering in memory.
 
-The link is the credential, and ends with the token that it was made with. A file is written beside and renamed, so that
-nobody ever reads half
-of one; a link takes one PUT at a time, and one in all.
+The link is the credential, and ends with the token that created it. A file is written beside its target and renamed, so
+that no reader sees a partial file; a link accepts a single PUT.
 """
 
 from __future__ import annotations
@@ -24,19 +22,19 @@ from greenroom.git.drivers import source_archives
 PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 BLOCK = 1 << 18
 LOOK = 16 * 1024 * 1024
-"""Bytes of an upload after which the disk is checked again."""
+"""Bytes of an upload between two disk checks."""
 
 
 class Gate:
-    """What the application knows: one home, and the drafts that are being written."""
+    """The application's state: one home, and the uploads in progress."""
 
     def __init__(self, home: Path, key: str, holders: Holders) -> None:
         self.home, self.key, self.holders = home, key, holders
         self.drafts: set[Path] = set()
 
     async def admit(self, token: str, purpose: str) -> tuple[Path, Holder]:
-        """The file of a link and its owner. NotFoundError when the link is none of ours, has expired or its owner may
-        not use it any more.
+        """The file of a link and its holder. NotFoundError for an invalid or expired link, or a holder without
+        permission.
         """
         payload = signing.unsign(token, key=self.key, purpose=purpose)
         holder = await self.holders.admit(payload)
@@ -44,8 +42,9 @@ class Gate:
 
     @contextlib.contextmanager
     def draft(self, goal: Path) -> Iterator[tuple[Path, BinaryIO]]:
-        """A new file beside the goal, gone after the block. UserError while another one is open; one that a killed
-        process left is removed.
+        """A temporary file beside the target, removed after the block. UserError while another upload is open.
+
+        A file left by a killed process is removed.
         """
         draft = goal.with_name(f".{goal.name}.part")
         if draft in self.drafts:
@@ -78,7 +77,7 @@ def make_app(home: Path, key: str, holders: Holders) -> Callable[..., Awaitable[
 
 
 async def _answer(send: Any, status: int, body: bytes = b"") -> None:
-    """The whole answer. The connection is closed: the Heroku CLI would wait for it to end before it ends itself."""
+    """Send the whole response and close the connection: the Heroku CLI would wait for it before exiting."""
     headers = [PLAIN, (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -93,7 +92,7 @@ async def _take(gate: Gate, token: str, scope: dict, receive: Any, send: Any) ->
     revoked = asyncio.Event()
     with gate.draft(goal) as (draft, file), gate.holders.watch(holder, revoked.set):
         if not await _copy(gate.home, receive, file, revoked):
-            return  # the client has gone
+            return  # the client has disconnected
         file.flush()
         try:
             await asyncio.to_thread(os.link, draft, goal)

@@ -1,5 +1,5 @@
-"""Sets, changes and ends sources, and writes what looking at them and their webhooks brings. Credentials are sealed and
-never shown again.
+"""Creates, changes and removes sources, and stores the results of fetches and webhook calls. Credentials are encrypted
+and never shown again.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from greenroom.sources.forges.kind import Call, Forge
 from greenroom.sources.models import HookCall, Report, Source
 
 LEASE = timedelta(minutes=20)
-"""How long a look may take before another one is begun; more than git is given in all."""
+"""Timeout of a claimed fetch, after which another one may start; longer than the total timeout of git."""
 KEPT = timedelta(days=35)
 SOON = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What somebody wants of a source. None: as it is, or the usual. deploy_key: a private key, or ``new`` for one made
-    here.
+    """Requested settings of a source. None: unchanged, or the default. deploy_key: a private key, or ``new`` to
+    generate one.
     """
 
     url: str
@@ -56,9 +56,9 @@ class Wish:
 def set_source(
     *, actor: Actor, app: App, home: Path, wish: Wish, allowed: Sequence[outgoing.Network] = ()
 ) -> tuple[Source, str]:
-    """Let the app follow a repository elsewhere; (the source, the secret of its webhook when it is new, else empty).
+    """Create or change the app's source; returns (source, secret of its webhook if it is new, else empty).
 
-    Another host forgets the credentials of the one before: they are its own. UserError for what cannot be.
+    A new host discards the credentials of the previous one. UserError for invalid settings.
     """
     lock_app(app.pk)
     place = _place(wish.url, allowed)
@@ -94,7 +94,7 @@ def _plain_http(place: rules.Place, allowed: Sequence[outgoing.Network]) -> None
     try:
         judged("http", place.host, place.port, allowed)
     except outgoing.OutgoingError as error:
-        if error.kind == outgoing.NO_DNS:  # the URL may be right
+        if error.kind == outgoing.NO_DNS:  # the URL may be correct
             raise PlatformError(
                 str(error), hint="try again in a minute; the operator looks at the name servers of this machine"
             ) from error
@@ -117,7 +117,7 @@ def _fill(row: Source, home: Path, wish: Wish, place: rules.Place, allowed: Sequ
     api = _forge(row.kind, wish).api
     if wish.interval is not None:
         row.interval = _interval(wish.interval)
-    if wish.api is not None or not row.api or row.kind != before:  # another kind of forge has its API elsewhere
+    if wish.api is not None or not row.api or row.kind != before:  # another kind of forge has another API URL
         row.api = _api(wish.api or (api.root(place) if api else ""), allowed)
     if wish.token is not None:
         row.token = sealed(row, "token", _line("token", wish.token), home)
@@ -168,7 +168,7 @@ def _line(name: str, text: str) -> str:
 
 
 def _hosts(text: str, host: str) -> str:
-    """Lines of a known_hosts file, for the host of the URL whatever they were for."""
+    """Lines of a known_hosts file, rewritten for the host of the URL."""
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith(("#", "@"))]
     keys = [words[1:3] if len(words) > 2 else words for words in lines]
     if not keys or any(
@@ -183,8 +183,9 @@ def _hosts(text: str, host: str) -> str:
 
 
 def key_pair(given: str, name: str) -> tuple[str, str]:
-    """(private key, public key) in OpenSSH's form: of the given private key, or new ones for ``new``. UserError for one
-    that cannot be used.
+    """(private key, public key) in OpenSSH format: from the given private key, or generated for ``new``.
+
+    UserError for an unusable key.
     """
     if given == "new":
         key: Any = Ed25519PrivateKey.generate()
@@ -215,7 +216,7 @@ def _detail(row: Source) -> dict[str, object]:
 
 @transaction.atomic
 def unset(*, actor: Actor, app: App) -> Source:
-    """Follow it no more; its credentials, calls and reports go too. NotFoundError if there is none."""
+    """Remove the app's source with its credentials, calls and reports. NotFoundError if there is none."""
     row = queries.of_app(app)
     audit(actor=actor, action="source.unset", app=app, detail=_detail(row))
     Source.objects.filter(pk=row.pk).delete()
@@ -224,7 +225,7 @@ def unset(*, actor: Actor, app: App) -> Source:
 
 @transaction.atomic
 def rotate_secret(*, actor: Actor, app: App, home: Path, hours: float = rules.OVERLAP_HOURS) -> tuple[Source, str]:
-    """A new secret for the webhook; the one before holds for ``hours`` more."""
+    """A new secret for the webhook; the previous one stays valid for ``hours``."""
     if not 0 <= hours <= 24 * 30:
         raise UserError("overlap must be 0 to 720 hours.")
     row = Source.objects.select_for_update(no_key=True).select_related("app").get(pk=queries.of_app(app).pk)
@@ -238,15 +239,16 @@ def rotate_secret(*, actor: Actor, app: App, home: Path, hours: float = rules.OV
 
 @transaction.atomic
 def ask(*, source: Source) -> None:
-    """Look as soon as possible. Twice asked is looked once."""
+    """Request a fetch as soon as possible. Multiple requests cause one fetch."""
     now = clock.now()
     Source.objects.filter(pk=source.pk).update(wanted_at=now, next_at=now, updated_at=now)
 
 
 @transaction.atomic
 def accept(*, actor: Actor, app: App, commit: str) -> Source:
-    """Let the app's branch follow the source to this commit although it loses others by it. ConflictError unless that
-    is what it waits for.
+    """Allow the app's branch to follow the source to this commit, which drops other commits.
+
+    ConflictError unless the source is waiting for this confirmation.
     """
     row = Source.objects.select_for_update(no_key=True).select_related("app").get(pk=queries.of_app(app).pk)
     if row.state != "rewritten":
@@ -267,7 +269,7 @@ def accept(*, actor: Actor, app: App, commit: str) -> Source:
 
 
 def secrets_of(source: Source, home: Path) -> list[str]:
-    """The secrets that a call may be signed with now."""
+    """The secrets that are now valid for the signature of a call."""
     held = [opened(source, "secret", home)]
     if source.previous and source.previous_until and source.previous_until > clock.now():
         held.append(opened(source, "previous", home))
@@ -276,9 +278,7 @@ def secrets_of(source: Source, home: Path) -> list[str]:
 
 @transaction.atomic
 def note_call(*, source: Source, call: Call, look: bool, said: str) -> bool:
-    """Write a genuine call down and ask for a look if it says so; False, and nothing is done, when this very call was
-    there before.
-    """
+    """Record a signed call, and request a fetch if it asks for one. False, without effect, for a repeated call."""
     if call.delivery:
         try:
             with transaction.atomic():
@@ -292,15 +292,15 @@ def note_call(*, source: Source, call: Call, look: bool, said: str) -> bool:
     return True
 
 
-# ---- looking ---------------------------------------------------------------------------------------------------------
+# ---- fetches ---------------------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
 def claim(limit: int, busy: Sequence[UUID] = ()) -> list[Source]:
-    """Sources that are due, taken for one look each: nobody else takes them until it is noted, or its lease is over.
+    """Claim due sources for one fetch each: no other process claims them until the result is noted or the lease
+    expires.
 
-    busy: those that the caller is looking at; one that is asked for meanwhile is due again when its look has been
-    noted.
+    busy: those that the caller is fetching; a fetch requested meanwhile is due after the result is noted.
     """
     now = clock.now()
     rows = list(
@@ -319,13 +319,11 @@ def claim(limit: int, busy: Sequence[UUID] = ()) -> list[Source]:
 def note(
     *, source: Source, began: Any, state: str, problem: str = "", hint: str = "", soon: bool = False, **columns: Any
 ) -> None:
-    """Write down what a look that ``began`` then has found, and when the next one is due: at once if one was asked for
-    since.
-    """
+    """Store the result of a fetch that ``began`` then and the time of the next one: immediately if requested since."""
     row = (
         Source.objects.select_for_update(no_key=True).filter(pk=source.pk, url=source.url, branch=source.branch).first()
     )
-    if row is None:  # it was unset or changed meanwhile, and is looked at anew
+    if row is None:  # unset or changed meanwhile; it will be fetched again
         return
     now = clock.now()
     row.failures = row.failures + 1 if state == "failing" else 0
@@ -341,11 +339,11 @@ def note(
 
 
 def begin() -> None:
-    """What a worker does first: look at all sources anew, since the one before may have been killed over them."""
+    """At the start of a worker, make all sources due: a crash may have interrupted their fetches."""
     Source.objects.exclude(next_at=None).update(next_at=clock.now())
 
 
 def tidy() -> None:
-    """Forget calls that no forge repeats any more, and old reports."""
+    """Delete old calls, which no forge repeats any more, and old reports."""
     HookCall.objects.filter(at__lt=clock.now() - KEPT).delete()
     Report.objects.filter(created_at__lt=clock.now() - KEPT).delete()

@@ -1,4 +1,4 @@
-"""Writes the reports to an app's forge: what it should know, each attempt, and how it ended."""
+"""Writes reports to an app's forge: the wanted ones, each attempt, and its result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OUTBOX = Outbox(
 
 @transaction.atomic
 def note_wanted(*, source: Source) -> None:
-    """Write a report for each thing that the forge does not know yet of the newest deliveries of its commits."""
+    """Create reports of the states of the newest deliveries that the forge has not received yet."""
     if not Source.objects.select_for_update(no_key=True).filter(pk=source.pk).exists():
         return
     rows = Delivery.objects.filter(
@@ -74,19 +74,19 @@ def _wanted(source: Source, delivery: Delivery) -> list[reports.Told]:
 
 
 def claim() -> list[Report]:
-    """Reports that are due, in the order of their making."""
+    """Claim due reports, in order of creation."""
     rows = OUTBOX.rows().select_related("source__app", "delivery").order_by("id")
     return OUTBOX.claim(rows, limit=PER_TURN)
 
 
 @transaction.atomic
 def note_number(*, row: Report, number: str) -> None:
-    """The forge's number of the deployment, so that the next report of the delivery finds it."""
+    """Store the forge's deployment id for the delivery's next report."""
     Report.objects.filter(pk=row.pk).update(remote=number)
 
 
 def conclude(*, row: Report, code: int | None, error: str) -> None:
-    """How the claimed attempt ended, and when the next one is due."""
+    """Store the result of the claimed attempt and the time of the next one."""
     wait = reports.pause(code, row.attempts) if error else None
     status = "sent" if not error else "failed" if wait is None else "pending"
     OUTBOX.conclude(row, wait=wait, status=status, code=code, error=error[:300])

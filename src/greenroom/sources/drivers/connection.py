@@ -1,9 +1,7 @@
-"""Opens a source for git: its address judged and pinned, its credential in memory alone, for as long as one fetch
-takes.
+"""Opens a source for git for one fetch: its address is validated and pinned, and its credential stays in memory.
 
-A credential is in a memory file of this process, which git's children open by /proc/PID/fd: it is on no disk, in no
-argument, URL or
-environment, and gone when this process is, however it ends.
+A credential is in a memory file of this process, which git's child processes open through /proc/PID/fd. It is never on
+disk or in an argument, URL or environment, and disappears with this process.
 """
 
 from __future__ import annotations
@@ -32,37 +30,38 @@ Username*) printf '%s\\n' "$GREENROOM_USERNAME" ;;
 esac
 """
 SSH = '#!/bin/sh\nexec ssh -F "$GREENROOM_SSH_CONFIG" "$@"\n'
-"""Both are constant; what is particular to a call stands in its environment and in files that it names."""
+"""Both are constant; values of a call are in its environment and in files named there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """``remote`` for git, and where ssh notes the host's keys, empty for other schemes."""
+    """remote: for git. known_hosts: the file to which ssh writes the host's keys; None for other schemes."""
 
     remote: Remote
     known_hosts: Path | None = None
 
     def learned(self) -> str:
-        """The host's keys as known after a contact, a line each."""
+        """The host's known keys after a connection, one per line."""
         lines = self.known_hosts.read_text().split("\n") if self.known_hosts else []
         return "".join(f"{line}\n" for line in lines if line.strip())
 
 
 def sealed(source: Source, name: str, plain: str, home: Path) -> bytes:
-    """A credential as it is stored; nothing for an empty one."""
+    """The encrypted form of a credential; empty for an empty one."""
     return seal(master_key(home), plain.encode(), f"source/{source.pk}/{name}") if plain else b""
 
 
 def opened(source: Source, name: str, home: Path) -> str:
-    """A credential in clear; empty when there is none."""
+    """The decrypted credential; empty if there is none."""
     kept = bytes(getattr(source, name))
     place = "secret" if name == "previous" else name
     return unseal(master_key(home), kept, f"source/{source.pk}/{place}").decode() if kept else ""
 
 
 def judged(scheme: str, host: str, port: int, allowed: Sequence[outgoing.Network]) -> list[str]:
-    """The addresses that may be connected to. Plain http only where the operator has named the network. OutgoingError,
-    UserError.
+    """The allowed addresses of the host. Plain http only in networks that the operator has configured.
+
+    OutgoingError or UserError if there are none.
     """
     found = outgoing.resolve(host, port or PORTS[scheme], allowed)
     if scheme == "http" and not all(in_named_network(address, allowed) for address in found):
@@ -75,7 +74,7 @@ def judged(scheme: str, host: str, port: int, allowed: Sequence[outgoing.Network
 
 
 def in_named_network(address: str, allowed: Sequence[outgoing.Network]) -> bool:
-    """Whether it is in one of the operator's networks, and not merely public."""
+    """Whether it is in one of the operator's configured networks; a public address alone is not enough."""
     import ipaddress
 
     one = ipaddress.ip_address(address.partition("%")[0])
@@ -84,7 +83,7 @@ def in_named_network(address: str, allowed: Sequence[outgoing.Network]) -> bool:
 
 @contextlib.contextmanager
 def opening(source: Source, home: Path, allowed: Sequence[outgoing.Network] = ()) -> Iterator[Opened]:
-    """The source ready for git. OutgoingError, UserError for an address that may not be used; OSError."""
+    """The source, ready for git. OutgoingError or UserError for a forbidden address; OSError."""
     place = rules.place_of(source.url)
     if isinstance(place, str):
         raise UserError(f"The URL {place}.")
@@ -101,7 +100,7 @@ def opening(source: Source, home: Path, allowed: Sequence[outgoing.Network] = ()
 
 
 def _in_memory(stack: contextlib.ExitStack, text: str) -> str:
-    """A file without a name that holds the text, as the path by which children of the same user open it; empty for no
+    """An anonymous memory file with the text; returns its path for child processes of the same user, empty for no
     text.
     """
     if not text:
@@ -131,7 +130,7 @@ def _by_http(source: Source, place: rules.Place, addresses: list[str], folder: P
 
 
 def _by_ssh(source: Source, place: rules.Place, addresses: list[str], folder: Path, key: str) -> Opened:
-    """ssh with a configuration of its own: it goes to the judged address, under the host's name, with this key or
+    """ssh with a custom configuration: connects to the validated address under the host's name, with this key or
     none.
     """
     known = folder / "known_hosts"

@@ -1,4 +1,4 @@
-"""The contract of a forge, and the values that it builds: facts in, values out. Pure."""
+"""The contract of a forge, and the values that it builds. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from greenroom.sources.rules.reports import Told
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A webhook's call. event: ping, push, tag or the forge's own word; delivery: its id. Both empty if unknown."""
+    """A webhook call. event: ping, push, tag or the forge's own name; delivery: its id. Both empty if unknown."""
 
     event: str = ""
     delivery: str = ""
@@ -31,7 +31,7 @@ class Request:
 
     @property
     def data(self) -> bytes:
-        """The body as it is sent."""
+        """The serialised body."""
         return b"" if self.body is None else json.dumps(self.body).encode()
 
 
@@ -48,10 +48,10 @@ class Deployments(Protocol):
         """A new state of a deployment."""
 
     def own(self, rows: Any, delivery: str) -> str:
-        """The number of the deployment that was made for the delivery, from the answer to ``find``; else empty."""
+        """The id of the delivery's deployment, from the response to ``find``; empty if there is none."""
 
     def number(self, answer: Any) -> str:
-        """The number of a deployment, from the answer to ``make``; empty if it has none."""
+        """The id of a deployment, from the response to ``make``; empty if it has none."""
 
 
 class Api(Protocol):
@@ -59,23 +59,23 @@ class Api(Protocol):
 
     @property
     def deployments(self) -> Deployments | None:
-        """Deployments; None for a forge that keeps none."""
+        """Deployments; None for a forge without them."""
 
     def root(self, place: Place) -> str:
         """The URL of the API for a repository."""
 
     def headers(self, token: str) -> dict[str, str]:
-        """Credentials, and the version of the API."""
+        """Credentials, and the API version."""
 
     def status(self, root: str, repo: str, sha: str, told: Told) -> Request:
         """A commit status."""
 
     def settled(self, code: int, body: bytes) -> bool:
-        """Whether the answer means that the forge knows the status or deployment now."""
+        """Whether the response means that the forge has the status or deployment."""
 
 
 class Forge(Protocol):
-    """One kind of forge. ``FORGE`` of its folder."""
+    """One kind of forge: ``FORGE`` of its package."""
 
     @property
     def name(self) -> str:
@@ -83,36 +83,38 @@ class Forge(Protocol):
 
     @property
     def rank(self) -> int:
-        """Forges are listed and asked about hosts in this order."""
+        """Order of lists and of host detection."""
 
     @property
     def username(self) -> str:
-        """The user name that goes with a token over https if the user gives none."""
+        """The user name for a token over https if the user gives none."""
 
     @property
     def advice(self) -> str:
-        """Where and how the user adds the webhook."""
+        """Instructions for adding the webhook."""
 
     @property
     def host_keys(self) -> Mapping[str, str]:
-        """{host: line of known_hosts} for the ssh keys that the forge publishes."""
+        """{host: line of known_hosts} with the published ssh keys."""
 
     @property
     def api(self) -> Api | None:
-        """The API; None for a forge that has none and can be asked and told nothing."""
+        """The API; None for a forge without one."""
 
     def is_host(self, host: str) -> bool:
-        """Whether the host's name alone says that this forge runs there."""
+        """Whether the host name alone identifies this forge."""
 
     def signed(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool | None:
-        """Whether the forge's signature in the call is valid for one of the secrets; None if the call has none."""
+        """Whether the call's signature of this forge is valid for one of the secrets; None if there is no such
+        signature.
+        """
 
     def call(self, headers: Mapping[str, str]) -> Call:
-        """The event and the delivery id by the forge's own headers."""
+        """The event and the delivery id from the forge's own headers."""
 
 
 def api_at(place: Place, path: str) -> str:
-    """``path`` on the host of the repository. A port of ssh says nothing about https."""
+    """``path`` on the host of the repository. An ssh port is dropped: it does not apply to https."""
     host = f"[{place.host}]" if ":" in place.host else place.host
     port = f":{place.port}" if place.port and place.scheme != "ssh" else ""
     scheme = "http" if place.scheme == "http" else "https"
@@ -126,6 +128,6 @@ def signs(given: str, body: bytes, secrets: Sequence[str]) -> bool:
 
 
 def number_of(row: Any) -> str:
-    """The id of a thing in a forge's answer; empty if it has none."""
+    """The id of an object in a forge's response; empty if it has none."""
     number = row.get("id") if isinstance(row, dict) else None
     return str(number) if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**63 else ""

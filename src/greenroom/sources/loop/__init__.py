@@ -1,9 +1,8 @@
-"""The loop of sources: looks at those that are due, and takes what is new as a push.
+"""The source loop: fetches due sources, and delivers new commits like a push.
 
-Each look is claimed in its row first and noted afterwards; killed in between, it is begun again when its lease is over
-or the process
-starts anew. What it takes is a push of the git room, with an intent before the ref moves: taken once, however often it
-is looked at.
+Each fetch is claimed in its row first and noted afterwards; after a crash it restarts when its lease expires or the
+worker starts. New commits arrive as a push of the git room, with an intent before the ref update, so repeated fetches
+deliver a commit once.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ TIDY_SECONDS = 3600.0
 
 
 class Loop:
-    """Called by the worker every second. A look may take minutes: it has a thread of its own, and the turn does not
-    wait for it.
+    """Called by the worker every second. A fetch may take minutes: it runs in its own thread and does not block the
+    turn.
 
-    allowed: networks beside the public ones that may be fetched from. hands: looks at a time; 0 for one after another,
-    within the turn.
+    allowed: networks besides the public ones that may be fetched from. hands: number of concurrent fetches; 0: fetch
+    one after another within the turn.
     """
 
     def __init__(self, home: Path, allowed: Sequence[outgoing.Network] = (), hands: int = HANDS) -> None:
@@ -47,7 +46,7 @@ class Loop:
         self.first, self.tidied = True, clock.monotonic()
 
     def turn(self) -> bool:
-        """Whether there is more to do at once."""
+        """Whether more work is due immediately."""
         if self.first:
             self.first = False
             actions.begin()
@@ -74,7 +73,7 @@ class Loop:
             connections.close_all()
 
     def look(self, source: Source) -> None:
-        """One look at a claimed source, and what came of it."""
+        """Fetch a claimed source once and store the result."""
         began = clock.now()
         try:
             with opening(source, self.home, self.allowed) as ready:
@@ -139,7 +138,7 @@ class Loop:
                 account=source.accepted_by if decided else None,
             )
             lost = answer is not None and not answer.accepted and git.loses(repo, here, commit, quarantine)
-        if answer is None:  # a push of another branch is at it
+        if answer is None:  # another push to the branch is in progress
             actions.note(source=source, began=began, state=source.state, soon=True, **columns)
         elif answer.accepted:
             actions.note(source=source, began=began, state="synced", taken=commit, accepted="", **columns)
@@ -164,5 +163,5 @@ class Loop:
 
 
 def _asked(source: Source) -> bool:
-    """Whether somebody asked for a look since the last one."""
+    """Whether a fetch was requested since the last one."""
     return bool(source.wanted_at and source.looked_at and source.wanted_at > source.looked_at)

@@ -1,7 +1,7 @@
-"""The loop of reports: tells an app's forge the statuses and deployments of the commits that came from there.
+"""The report loop: sends statuses and deployments to the forge of an app's source.
 
-Each report is a row before its request, and its attempt is counted before it is sent. After a kill it is sent again:
-this changes nothing for a status, and for a deployment the one that may exist is looked for first.
+Each report is written before its request, and each attempt is counted before it is sent. After a crash it is sent
+again: a repeated status has no effect, and an existing deployment is looked up first.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Called by the worker every second. allowed: networks beside the public ones that may be told."""
+    """Called by the worker every second. allowed: networks besides the public ones that may be contacted."""
 
     def __init__(self, home: Path, installation: dict[str, Any], allowed: Sequence[outgoing.Network] = ()) -> None:
         self.home, self.installation, self.allowed = home, installation, allowed
         self.guard = Guard(log)
 
     def turn(self) -> bool:
-        """Whether there is more to do at once."""
+        """Whether more work is due immediately."""
         for source in queries.that_report():
             note = partial(actions.note_wanted, source=source)
             self.guard.run(source.pk, f"the reports of {source.app.name}", note)
@@ -52,7 +52,7 @@ class Loop:
         return bool(rows)
 
     def send(self, row: Report) -> None:
-        """One attempt of a claimed report, and how it ended."""
+        """Make one attempt of a claimed report and store its result."""
         api = forges.find(row.source.kind).api
         if api is None:
             actions.conclude(row=row, code=404, error="the source's forge has no API")
@@ -64,7 +64,7 @@ class Loop:
             actions.conclude(row=row, code=answer.status, error=error)
 
     def _request(self, row: Report, api: Api) -> Request | None:
-        """The request that tells the report; None when there is no deployment to tell it of, and this is noted."""
+        """The request for the report; None, with the failure noted, if there is no deployment for it."""
         source, place = row.source, rules.place_of(row.source.url)
         assert isinstance(place, rules.Place)
         told = reports.Told(kind=row.kind, context=row.context, state=row.state, description=row.description)
@@ -78,9 +78,7 @@ class Loop:
         return api.deployments.state(source.api, place.path, number, told, web_url) if number else None
 
     def _number(self, row: Report, api: Api, deployments: Deployments, repo: str) -> str:
-        """The number of the delivery's deployment, which is made if there is none; empty when that failed, and it is
-        noted.
-        """
+        """The id of the delivery's deployment, created if necessary; empty, with the failure noted, on an error."""
         root, sha, delivery = row.source.api, row.delivery.sha, str(row.delivery.pk)
         number = queries.deployment_number(row)
         if not number and row.attempts > 1:
@@ -107,7 +105,7 @@ class Loop:
 
 
 def parsed(answer: outgoing.Answer) -> Any:
-    """The answer's JSON, None if it is none."""
+    """The response's JSON; None if it is invalid."""
     try:
         return json.loads(answer.body)
     except ValueError:
@@ -115,7 +113,7 @@ def parsed(answer: outgoing.Answer) -> Any:
 
 
 def said(answer: outgoing.Answer) -> str:
-    """A refusal in the forge's own words, as far as it has any."""
+    """The forge's error message, or an empty string."""
     data = parsed(answer)
     text = data.get("message") if isinstance(data, dict) else ""
     return reports.short(f"{answer.status} {text if isinstance(text, str) else ''}")

@@ -1,4 +1,4 @@
-"""Which URLs can be a source, what a webhook's call hints at, and when to look again. Pure."""
+"""Valid source URLs, webhook payloads, and fetch intervals. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from greenroom.basics.backoff import Backoff
 
 INTERVAL, SHORTEST, LONGEST = 300, 10, 86_400
-"""Seconds between looks: usual, least and most."""
+"""Seconds between fetches: default, minimum and maximum."""
 SLOWEST = 3600
 OVERLAP_HOURS = 24
 MAX_BODY = 25 * 1024 * 1024
-"""Bytes of a webhook's call; GitHub sends no more."""
+"""Maximum bytes of a webhook call; equals GitHub's limit."""
 
 _SCP = re.compile(
     r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]{0,60})@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>[^/:-][^:]*)\Z"
@@ -29,9 +29,7 @@ FORMS = "https://HOST/PATH.git, ssh://git@HOST/PATH.git or git@HOST:PATH.git"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A repository's URL taken apart. port: 0 for the scheme's own; path: without a slash in front and ``.git``
-    behind.
-    """
+    """A parsed repository URL. port: 0 for the scheme's default; path: without leading slash and ``.git``."""
 
     scheme: str
     host: str
@@ -41,7 +39,7 @@ class Place:
 
 
 def place_of(url: str) -> Place | str:
-    """The URL taken apart, or why it cannot be a source."""
+    """The parsed URL, or the reason why it is not a valid source."""
     if len(url) > 500 or not url.isascii() or not url.isprintable() or any(char in url for char in " \\\"'"):
         return "must be at most 500 printable ASCII characters without blanks and quotes"
     scp = _SCP.match(url) if "://" not in url else None
@@ -82,8 +80,8 @@ def _bare(path: str) -> str:
 
 
 def answer_of(event: str, payload: Any, branch: str) -> tuple[bool, str]:
-    """(whether to look at the branch now, what to answer). The payload only says where to look: what is there is
-    fetched.
+    """(whether to fetch the branch now, the response). The payload is only a trigger: commits always come from a
+    fetch.
     """
     if event == "ping":
         return False, "pong"
@@ -101,11 +99,11 @@ def _word(text: str) -> str:
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in text)[:80]
 
 
-# ---- looking ---------------------------------------------------------------------------------------------------------
+# ---- fetches ---------------------------------------------------------------------------------------------------------
 
 
 def pause(interval: int, failures: int) -> int:
-    """Seconds until the next look, longer after failures in a row."""
+    """Seconds until the next fetch, longer after consecutive failures."""
     if not failures:
         return interval
     backoff = Backoff(first=max(SHORTEST, min(interval, 60)), longest=SLOWEST)
@@ -113,7 +111,7 @@ def pause(interval: int, failures: int) -> int:
 
 
 def fingerprint(key: str) -> str:
-    """``SHA256:...`` of a public key in OpenSSH's form, as ``ssh-keygen -l`` prints it; empty when it is none."""
+    """``SHA256:...`` of a public key in OpenSSH format, like ``ssh-keygen -l``; empty for an invalid one."""
     words = key.split()
     blob = next((word for word in words if word.startswith("AAAA")), "")
     try:

@@ -1,5 +1,5 @@
-"""The statuses and deployments that a forge should know of a delivery, and when to try again. Pure; the requests are
-the forge's.
+"""The statuses and deployments of a delivery for a forge, and the retry intervals. Pure; the forge builds the
+requests.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ CHECKS = {
 }
 BACKOFF = Backoff(first=10, longest=1800, attempts=12)
 LATER = (408, 403, 409, 425, 429)
-"""Refusals that may be none a little later: GitHub's limits of requests come as 403 and 429."""
+"""Error codes worth a retry: GitHub reports rate limits as 403 and 429."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """One thing to tell. kind: status or deployment; context: its name; state: one of STATES."""
+    """One status or deployment to report. kind: status or deployment; context: its name; state: one of STATES."""
 
     kind: str
     context: str
@@ -56,7 +56,7 @@ class Check:
 def wanted(
     *, app: str, state: str, reason: str, version: int | None, checks: Sequence[Check], deployments: bool
 ) -> list[Told]:
-    """All that the forge should know of a delivery in this state."""
+    """All reports that a delivery in this state needs."""
     release = f"v{version} " if version else ""
     says = (
         ON_ITS_WAY.get(state)
@@ -75,14 +75,12 @@ def wanted(
 
 
 def short(text: str) -> str:
-    """One line of at most 140 characters, as GitHub takes it."""
+    """One line of at most 140 characters, GitHub's limit."""
     line = " ".join(printable(text, one_line=True).split())
     return line if len(line) <= 140 else line[:137] + "..."
 
 
 def pause(code: int | None, attempts: int) -> int | None:
-    """Seconds until the next attempt, None when it is given up: what is wrong with the request itself does not get
-    better.
-    """
+    """Seconds until the next attempt; None to give up: an invalid request stays invalid."""
     hopeless = code is not None and 300 <= code < 500 and code not in LATER
     return None if hopeless else BACKOFF.pause(attempts)

@@ -1,4 +1,4 @@
-"""Makes, changes and removes webhooks. Secrets are sealed; the plain one is returned once."""
+"""Creates, changes and removes webhooks. Secrets are encrypted; the plain text is returned once."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def add(
     authorization: str = "",
     allowed: Sequence[outgoing.Network] = (),
 ) -> tuple[Webhook, str]:
-    """A webhook and its signing secret, which is shown this once; a random one when none is given. UserError for what
-    cannot be.
-    """
+    """A webhook and its signing secret, which is shown only once; random by default. UserError for invalid settings."""
     lock_app(app.pk)
     if app.webhooks.count() >= MAX_WEBHOOKS:
         raise UserError(
@@ -66,7 +64,7 @@ def change(
     authorization: str | None = None,
     allowed: Sequence[outgoing.Network] = (),
 ) -> Webhook:
-    """Change what is given, leave what is None."""
+    """Change the given settings; None leaves one unchanged."""
     row = Webhook.objects.select_for_update(no_key=True).select_related("app").get(pk=webhook.pk)
     _fill(row, home, allowed, url=url, include=include, level=level, secret=secret, authorization=authorization)
     row.save()
@@ -82,7 +80,7 @@ def remove(*, actor: Actor, webhook: Webhook) -> None:
 
 
 def opened(row: Webhook, home: Path) -> tuple[str, str]:
-    """(secret, authorization) in clear, for a request that is about to be sent."""
+    """The decrypted (secret, authorization), for sending a request."""
     key = master_key(home)
     token = unseal(key, bytes(row.authorization), _place(row, "authorization")).decode() if row.authorization else ""
     return unseal(key, bytes(row.secret), _place(row, "secret")).decode(), token
@@ -119,7 +117,7 @@ def _fill(
 
 
 def _url(url: str, allowed: Sequence[outgoing.Network]) -> str:
-    """The URL, if a channel takes it as a target."""
+    """The URL, if a channel accepts it as a target."""
     channel = channels.of(url)
     if channel is None:
         raise UserError(f"url {outgoing.url_problem(url, channels.schemes())}.")

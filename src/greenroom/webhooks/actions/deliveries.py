@@ -25,7 +25,7 @@ OUTBOX = Outbox(
 
 
 def claim() -> list[WebhookDelivery]:
-    """The deliveries that are due, a few of each app, each with an attempt of its own id."""
+    """Claim due deliveries, a few of each app, each with a new attempt id."""
     rows = OUTBOX.rows().select_related("webhook__app", "event").order_by("next_attempt_at")
     return OUTBOX.claim(rows, limit=BATCH, fits=_fits, attempt=uuid.uuid4, attempted_at=clock.now)
 
@@ -35,7 +35,7 @@ def _fits(taken: list[WebhookDelivery], row: WebhookDelivery) -> bool:
 
 
 def conclude(*, row: WebhookDelivery, outcome: Outcome) -> None:
-    """How the claimed attempt ended, and when the next one is due."""
+    """Store the result of the claimed attempt and the time of the next one."""
     error = outcome.error
     wait = rules.pause(level=row.webhook.level, attempts=row.num_attempts) if error else None
     status = "succeeded" if not error else "failed" if wait is None else "retrying"

@@ -1,7 +1,7 @@
-"""Writes events, each with a delivery for every webhook that asked for its kind.
+"""Writes events, each with a delivery for every webhook that subscribes to its kind.
 
-Events come from rows: the audit log behind a cursor (its ids are in the order of commits), and the states of releases,
-builds, dynos and migrations.
+Events come from rows: the audit log after a cursor (its ids are in commit order), and the states of releases, builds,
+dynos and migrations.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KEPT = timedelta(days=30)
 
 @transaction.atomic
 def read_audit() -> None:
-    """Write the audit rows behind the cursor as events; the first time, only set the cursor."""
+    """Write the audit rows after the cursor as events; the first time, only set the cursor."""
     if not Cursor.objects.exists():
         top = AuditEntry.objects.aggregate(top=Max("id"))["top"] or 0
         Cursor.objects.get_or_create(pk=1, defaults={"position": top})
@@ -42,7 +42,7 @@ def read_audit() -> None:
 
 @transaction.atomic
 def _record_entry(entry: AuditEntry) -> None:
-    """An entry that fails is skipped, so that it does not block those after it."""
+    """An entry that fails is skipped, so that it does not block later ones."""
     app = App.objects.filter(pk=entry.app_id).first() if entry.app_id and entry.action in rules.AUDITED else None
     if app is None:
         return
@@ -58,7 +58,7 @@ def _record_entry(entry: AuditEntry) -> None:
 
 @transaction.atomic
 def look_at(*, app: App) -> None:
-    """Write the app's releases, builds and dynos in states that were not seen yet as events."""
+    """Write an event for each new state of the app's releases, builds and dynos."""
     found = queries.things(app)
     known = set(Seen.objects.filter(app=app, key__in=[thing.key for thing in found]).values_list("key", flat=True))
     for thing in found:
@@ -66,7 +66,7 @@ def look_at(*, app: App) -> None:
             continue
         before = Seen.objects.filter(app=app, key__startswith=f"{thing.include}/{thing.id}/").exists()
         if not Seen.objects.get_or_create(app=app, key=thing.key)[1]:
-            continue  # a webhook that was added this moment starts from here
+            continue  # a new webhook starts with the next event
         account = thing.account
         actor = {"id": str(account.pk), "email": account.email} if account else {"id": "", "email": "greenroom"}
         action = "update" if before else "create"
@@ -76,8 +76,9 @@ def look_at(*, app: App) -> None:
 def record(
     *, app: App, include: str, action: str, data: dict[str, Any], actor: dict[str, str], at: datetime
 ) -> Event | None:
-    """An event with a delivery for each webhook of the app that asked for its kind and is older than ``at``; None if
-    there is no such webhook.
+    """An event with a delivery for each webhook of the app that subscribes to its kind and is older than ``at``.
+
+    None if there is no such webhook.
     """
     hooks = [row for row in Webhook.objects.filter(app=app, created_at__lte=at) if include in row.include]
     if not hooks:

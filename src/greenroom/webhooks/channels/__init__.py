@@ -1,5 +1,6 @@
-"""The kinds of channels that carry an app's events to a target: one folder each, found by the scheme of the target's
-URL. Code outside asks this registry and names no channel.
+"""The kinds of channels that deliver an app's events: one package each, found by the scheme of the target URL.
+
+Other code uses this registry and names no channel.
 """
 
 from __future__ import annotations

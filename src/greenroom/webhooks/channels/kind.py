@@ -1,4 +1,4 @@
-"""The contract of a notification channel, and the message that it carries."""
+"""The contract of a notification channel, and its message."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from greenroom.basics import outgoing
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One event for one target. body: the event in Heroku's form, JSON; secret: signs the message; authorization: the
-    target's credential, empty for none.
+    """One event for one target.
+
+    body: the event in Heroku's format, JSON; secret: signs the message; authorization: the target's credential, empty
+    for none.
     """
 
     body: dict[str, Any]
@@ -22,8 +24,10 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one attempt ended. code: the target's answer, None if it has none; error: empty for a success, else a word
-    of at most 60 characters, as OutgoingError has it.
+    """The result of one attempt.
+
+    code: the target's status code, None without a response; error: empty for a success, else an error kind of at most
+    60 characters, as OutgoingError has it.
     """
 
     code: int | None = None
@@ -32,25 +36,27 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Why a URL cannot be a target. text: continues "url ..."; hint: what the user can do."""
+    """The reason why a URL is not a valid target. text: continues "url ..."; hint: the remedy."""
 
     text: str
     hint: str = ""
 
 
 class Channel(Protocol):
-    """One kind of channel. ``CHANNEL`` of its folder."""
+    """One kind of channel: ``CHANNEL`` of its package."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The display name."""
 
     @property
     def schemes(self) -> Sequence[str]:
-        """Schemes of the URLs that are its targets; no two channels share one."""
+        """Schemes of its target URLs; no two channels share one."""
 
     def problem(self, url: str, allowed: Sequence[outgoing.Network]) -> Problem | None:
-        """Why the URL cannot be a target, by its text alone; None if it can be. allowed: networks beside the public."""
+        """The error of a target URL, without network access; None if it is valid. allowed: networks besides the public
+        ones.
+        """
 
     def deliver(self, url: str, message: Message, allowed: Sequence[outgoing.Network]) -> Outcome:
-        """One attempt, within seconds. It may repeat an earlier one: ``body`` holds the id of the delivery."""
+        """Make one attempt, within seconds. It may repeat an earlier one: ``body`` contains the delivery id."""

@@ -23,7 +23,7 @@ from greenroom.basics.errors import GreenroomError
 
 log = logging.getLogger(__name__)
 ROLES = 1
-"""The version of a database's roles and of their rights; ``data["roles"]`` of an add-on says which it has."""
+"""The version of a database's roles and privileges; ``data["roles"]`` of an add-on has the installed version."""
 
 
 def draft(app: App) -> Draft:
@@ -34,7 +34,7 @@ def draft(app: App) -> Draft:
 
 
 def build(*, addon: Addon, home: Path) -> str:
-    """Make roles and database as the row says. Repeatable. Returns the owner's URL."""
+    """Create the roles and the database of the row. Idempotent. Returns the owner's URL."""
     url = url_of(addon, home)
     with host.connect() as connection:
         roles.make(connection, addon.data["role"], url.password, limit=connections_of(addon))
@@ -48,9 +48,7 @@ def build(*, addon: Addon, home: Path) -> str:
 
 
 def catch_up(*, home: Path) -> list[Addon]:
-    """Give their roles to the databases that were made before there were any; those that were given them. One that
-    cannot be is left for ``check``.
-    """
+    """Upgrade databases with outdated roles; returns the upgraded ones. ``check`` retries failures."""
     done = []
     for addon in (
         Addon.objects.filter(kind="postgres", state="provisioned")
@@ -69,15 +67,13 @@ def catch_up(*, home: Path) -> list[Addon]:
 
 
 def check(*, addon: Addon, home: Path) -> bool:
-    """See that the database's roles open it with the passwords that apps have, and have what they are to have; whether
-    a password was wrong.
-    """
-    if addon.data.get("over") == "closed":  # its roles may not log in, and a new password would let them
+    """Repair the passwords and privileges of the database's roles; returns whether a password was wrong."""
+    if addon.data.get("over") == "closed":  # its roles must not log in, and a new password would allow it
         return False
     database, owner = addon.data["database"], addon.data["role"]
     with alone(addon.app):
         if not Addon.objects.filter(pk=addon.pk, state="provisioned").exists():
-            return False  # it was destroyed since it was looked up: its roles must not come back
+            return False  # destroyed meanwhile: its roles must not be created again
         healed = roles.heal(
             database=database, owner=owner, secret=url_of(addon, home).password, limit=connections_of(addon)
         )
@@ -88,7 +84,7 @@ def check(*, addon: Addon, home: Path) -> bool:
 
 
 def deprovision(*, addon: Addon) -> None:
-    """Drop the database with its copies, and the role. The row is removed by the caller, with the app or alone."""
+    """Drop the database with its copies, and the role. The caller removes the row, alone or with the app."""
     with host.connect() as connection:
         for name in host.databases_under(connection, addon.data["database"] + "_"):
             host.drop_database(connection, name)

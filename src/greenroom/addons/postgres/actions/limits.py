@@ -1,9 +1,8 @@
-"""Gives each database its connections and its bytes, so that no account can take the server from the others.
+"""Limits the connections and the size of each database, so that no account can exhaust the server.
 
-Connections are promised when a database is made: the sum of all promises stays below what the server has for apps.
-Sizes are looked at
-by the worker, some databases a turn: over its quota a database becomes read-only for the app, at twice the quota it is
-closed.
+Connections are reserved at the creation of a database: the sum of all reservations stays below the server's limit for
+apps. The worker measures some databases each turn: above its quota, a database becomes read-only for the app; above
+twice the quota, it is closed.
 """
 
 from __future__ import annotations
@@ -32,18 +31,17 @@ from greenroom.logs.actions import say
 
 log = logging.getLogger(__name__)
 OWNER = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "1h"}
-"""Defaults of the role that changes the schema: a migration takes as long as it takes, a forgotten transaction does not
-block for ever.
-"""
+"""Defaults of the role that changes the schema: no timeout for migrations, a timeout for idle transactions."""
 RUNNING = {"statement_timeout": "15min", "idle_in_transaction_session_timeout": "10min"}
-"""Defaults of the role that serves requests. The app may change them for a session or, with ALTER ROLE, for itself."""
+"""Defaults of the role that serves requests. The app can change them for a session or, with ALTER ROLE, for itself."""
 LOCK = 7_403
 A_TURN = 20
 
 
 def take(owner: Account) -> int:
-    """Connections for a new database of the account's; valid until the transaction ends. ConflictError when there is no
-    room.
+    """Reserve connections for a new database of the account, until the end of the transaction.
+
+    Returns their number. ConflictError if there is no capacity.
     """
     with own.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -79,7 +77,7 @@ def _left(owner: Account, before: int) -> int:
 
 @transaction.atomic
 def refuse_if_full(owner: Account) -> None:
-    """ConflictError when ``take`` would raise it now: before an app is made that could get no database."""
+    """ConflictError if ``take`` would raise it: to check before creating an app that could get no database."""
     take(owner)
 
 
@@ -94,7 +92,7 @@ def _room() -> int:
 
 
 class Watch:
-    """Looks at sizes and limits of ``A_TURN`` databases a turn, one after the other."""
+    """Checks sizes and limits of ``A_TURN`` databases each turn, in rotation."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -102,7 +100,7 @@ class Watch:
         self.guard = Guard(log)
 
     def turn(self) -> None:
-        """Look at the next ones. Repeatable; what the server says differently than the row is set right."""
+        """Check the next databases. Idempotent; corrects server settings that differ from the row."""
         rows = list(
             Addon.objects.filter(kind="postgres", state="provisioned", pk__gt=self.place)
             .select_related("app__owner")
@@ -114,10 +112,9 @@ class Watch:
 
 
 def look(*, addon: Addon, home: Path) -> None:
-    """Measure the database, note and say when it passes its quota, and set limits on the server that are not as the row
-    says.
+    """Measure the database, record and report a change of its quota state, and correct the server's limits.
 
-    Roles that are missing on the server are left out.
+    Missing roles on the server are skipped.
     """
     with server.connect() as connection:
         facts = server.facts(connection, addon.data["database"])
@@ -151,7 +148,7 @@ def _enforce(connection: psycopg.Connection, addon: Addon, roles: list[str]) -> 
 
 @transaction.atomic
 def _grow(addon: Addon) -> None:
-    """A database that got few connections when the room was full gets more when there is room again."""
+    """Give more connections to a database that got few while the server was full."""
     now = connections_of(addon)
     if now >= rules.MOST:
         return

@@ -1,8 +1,7 @@
-"""Puts an app's database back to a snapshot: fill a copy beside it, verify, save what is replaced, exchange the names.
+"""Restores an app's database from a snapshot: load a copy, verify it, take a snapshot of the live one, swap the names.
 
-Each state of a restore is a row before its side effect, so that whoever comes next after a kill finishes or undoes it.
-Until the exchange
-the app works on; the exchange is one transaction; the replaced database is kept for a day.
+Each state is written before its side effect, so that after a crash the next process can complete or undo it. The app
+keeps working until the swap, which is one transaction. The replaced database is kept for a day.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ COPIES = r"^d[0-9a-f]{12}_(restore_[0-9]+|old_[0-9]{14}_[0-9]+)$"
 def restore(
     *, actor: Actor, addon: Addon, snapshot: Snapshot, home: Path, release_version: int | None = None
 ) -> Restore:
-    """Put the database back, in this process; returns the restore in state swapped. Raises what went wrong; the row
-    then says failed.
+    """Restore the database in this process; returns the restore in state swapped.
 
-    What was written after the snapshot is lost to the app, but for the snapshot and the database that are kept.
+    Writes after the snapshot are lost to the app; they remain in the saved snapshot and the kept database. On an error
+    the row becomes failed and the error propagates.
     """
     row = ask(actor=actor, addon=addon, snapshot=snapshot, release_version=release_version)
     advance(restore=row, home=home)
@@ -53,9 +52,9 @@ def restore(
 
 @transaction.atomic
 def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_version: int | None = None) -> Restore:
-    """A restore that the worker will carry out; without a snapshot the database is emptied, in the same careful way.
+    """Request a restore from the worker; without a snapshot the database is emptied by the same procedure.
 
-    The snapshot may be of another database. ConflictError when it is not finished, or another restore is under way.
+    The snapshot may be of another database. ConflictError if it is incomplete or another restore is in progress.
     """
     number = snapshots.next_number(addon.app)
     if snapshot and snapshot.state != "succeeded":
@@ -80,7 +79,7 @@ def ask(*, actor: Actor, addon: Addon, snapshot: Snapshot | None, release_versio
 
 
 def advance(*, restore: Restore, home: Path) -> None:
-    """Carry a restore on, from wherever it stands, to swapped or failed. Somebody else does it already: nothing."""
+    """Advance a restore from its present state to swapped or failed. No effect if another process works on it."""
     with platform_server.claim(restore.id) as mine:
         if not mine:
             return
@@ -107,7 +106,7 @@ def _to(row: Restore, state: str, detail: str = "", **facts: object) -> None:
 
 
 def _load(row: Restore, home: Path) -> None:
-    """wanted -> loaded. A copy that is there already is half-made: away with it."""
+    """wanted -> loaded. An existing copy is incomplete and is dropped first."""
     if row.kind == "reset":
         with server.connect() as connection:
             server.drop_database(connection, row.copy)
@@ -131,9 +130,7 @@ def _load(row: Restore, home: Path) -> None:
 
 
 def _verify(row: Restore, home: Path) -> None:
-    """loaded -> verified: as many tables, and the very same rows of django_migrations, as were recorded with the
-    snapshot.
-    """
+    """loaded -> verified: the number of tables and the rows of django_migrations equal those of the snapshot."""
     found = dumps.contents(database=row.copy, role=row.addon.data["role"])
     wanted: tuple[int, list[list[str]]] = (0, [])
     if row.snapshot:
@@ -147,7 +144,7 @@ def _verify(row: Restore, home: Path) -> None:
 
 
 def _save(row: Restore, home: Path) -> None:
-    """verified -> saved: a snapshot of what is about to be replaced."""
+    """verified -> saved: a snapshot of the database that will be replaced."""
     actor = Actor(account_id=None, email=row.by)
     saved = snapshots.capture(
         actor=actor,
@@ -161,13 +158,13 @@ def _save(row: Restore, home: Path) -> None:
 
 
 def _prepare(row: Restore, home: Path) -> None:
-    """saved -> swapping: the name that the replaced database will have is on record before anything is renamed."""
+    """saved -> swapping: the future name of the replaced database is stored before the rename."""
     kept = f"{row.addon.data['database']}_old_{clock.now():%Y%m%d%H%M%S}_{row.number}"
     _to(row, "swapping", kept, kept=kept, kept_until=clock.now() + KEPT)
 
 
 def _swap(row: Restore, home: Path) -> None:
-    """swapping -> swapped. After a kill the exchange may have happened; it is not done twice."""
+    """swapping -> swapped. Idempotent: after a crash the swap may already have happened."""
     started = time.monotonic()
     server.exchange(current=row.addon.data["database"], new=row.copy, kept=row.kept)
     _to(row, "swapped", swap_seconds=round(time.monotonic() - started, 3))
@@ -183,7 +180,7 @@ STEPS: dict[str, Callable[[Restore, Path], None]] = {
 
 
 def _fail(row: Restore, error: Exception) -> None:
-    """Undo: the copy goes, the database was never touched. After an exchange that happened there is nothing to undo."""
+    """Undo: drop the copy; the database is untouched. After a completed swap there is nothing to undo."""
     with server.connect() as connection:
         if row.kept and server.database_exists(connection, row.kept):
             return
@@ -193,24 +190,22 @@ def _fail(row: Restore, error: Exception) -> None:
 
 
 def conclude(*, restore: Restore) -> None:
-    """swapped -> done: its app has been told."""
+    """swapped -> done: its app was notified."""
     _to(restore, "done", finished_at=clock.now())
 
 
 def unfinished() -> list[Restore]:
-    """Restores to carry on, oldest first."""
+    """Unfinished restores, oldest first."""
     return list(Restore.objects.filter(state__in=tuple(STEPS)).select_related("addon__app").order_by("created_at"))
 
 
 def swapped() -> list[Restore]:
-    """Restores whose app has not been told yet."""
+    """Restores whose app was not notified yet."""
     return list(Restore.objects.filter(state="swapped").select_related("addon__app"))
 
 
 def sweep() -> None:
-    """Drop replaced databases a day after, copies that no open restore needs, and guests whose time is over.
-    Repeatable.
-    """
+    """Drop replaced databases after a day, copies without an open restore, and expired guest roles. Idempotent."""
     for row in Restore.objects.exclude(kept="").filter(kept_until__lte=clock.now(), state__in=("swapped", "done")):
         guard.run(row.pk, f"the replaced database of {row.name}", partial(_drop_kept, row))
     with server.connect() as connection:
@@ -226,8 +221,9 @@ def _drop_kept(row: Restore) -> None:
 
 
 def _forsaken(connection: psycopg.Connection) -> list[str]:
-    """Databases with the name of a copy or a kept one that no row needs. A row says so before the server has one: the
-    server is asked first.
+    """Copies and kept databases that no row references.
+
+    The server is read first: a row exists before its database.
     """
     names = server.names_like(connection, COPIES)
     needed = set(Restore.objects.filter(state__in=tuple(STEPS)).values_list("copy", flat=True))

@@ -1,4 +1,4 @@
-"""Daily snapshots: when they are due, and who is asked to make them."""
+"""Daily snapshots: their schedules and due dates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from greenroom.basics.errors import NotFoundError, UserError
 
 @transaction.atomic
 def schedule(*, actor: Actor, addon: Addon, hour: int, timezone: str, name: str) -> Schedule:
-    """A snapshot each day at that hour (0..23) of that time zone; it replaces the database's earlier schedule."""
+    """Schedule a daily snapshot at that hour (0..23) of the time zone. Replaces the database's earlier schedule."""
     if not 0 <= hour <= 23:
         raise UserError(f"Hour {hour} does not exist.", hint="hours are 0 to 23")
     if rules.zone(timezone) is None:
@@ -22,7 +22,7 @@ def schedule(*, actor: Actor, addon: Addon, hour: int, timezone: str, name: str)
     facts = {"hour": hour, "timezone": timezone, "name": name[:80], "by": actor.email}
     row, made = Schedule.objects.update_or_create(addon=addon, defaults=facts)
     if made and (day := rules.due(hour=hour, timezone=timezone, last_day=None, now=clock.now())):
-        row.last_day = day  # the first one is tomorrow's: today's hour has passed
+        row.last_day = day  # the first one is due tomorrow: today's hour has passed
         row.save(update_fields=["last_day"])
     audit(
         actor=actor,
@@ -35,7 +35,7 @@ def schedule(*, actor: Actor, addon: Addon, hour: int, timezone: str, name: str)
 
 @transaction.atomic
 def unschedule(*, actor: Actor, addon: Addon) -> Schedule:
-    """No more daily snapshots of the database. NotFoundError when there were none."""
+    """Remove the schedule of the database. NotFoundError if there is none."""
     row = Schedule.objects.filter(addon=addon).first()
     if row is None:
         raise NotFoundError(f"{addon.name} has no schedule.", resource="schedule")
@@ -45,12 +45,12 @@ def unschedule(*, actor: Actor, addon: Addon) -> Schedule:
 
 
 def of(addon: Addon) -> list[Schedule]:
-    """The database's schedules: one or none."""
+    """The database's schedules: at most one."""
     return list(Schedule.objects.filter(addon=addon))
 
 
 def take_due() -> list[Schedule]:
-    """The schedules whose snapshot is due now; each is handed out once a day."""
+    """The schedules whose snapshot is due now; each is returned once a day."""
     taken = []
     for row in Schedule.objects.select_related("addon__app"):
         day = rules.due(hour=row.hour, timezone=row.timezone, last_day=row.last_day, now=clock.now())

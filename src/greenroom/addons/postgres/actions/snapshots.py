@@ -1,8 +1,7 @@
-"""Takes, keeps and removes snapshots of apps' databases.
+"""Creates, retains and removes snapshots of apps' databases.
 
-The row stands before the file. Who makes a file holds a claim that ends with the process: a running row without a claim
-is half-made, and
-``sweep`` marks it failed and removes the file.
+The row is written before the file. The writer of a file holds a claim that ends with its process: a running row without
+a claim is incomplete, and ``sweep`` marks it failed and removes the file.
 """
 
 from __future__ import annotations
@@ -45,9 +44,8 @@ def capture(
 ) -> Snapshot:
     """Take a snapshot now, in this process; returns it finished.
 
-    Call it outside of a transaction: its row must be there for others before the dump begins. Raises what
-    ``dumps.dump`` raises, and
-    the row then says failed and why.
+    Call it outside of a transaction: other processes must see its row before the dump begins. Propagates the errors of
+    ``dumps.dump``; the row is then failed, with the reason.
     """
     key = uuid.uuid4()
     with platform_server.claim(key):
@@ -65,7 +63,7 @@ def ask(
     release_version: int | None = None,
     kind: str = "manual",
 ) -> Snapshot:
-    """A snapshot that the worker will make. ConflictError while another one of the database waits."""
+    """Request a snapshot from the worker. ConflictError if another one of the database is waiting."""
     if Snapshot.objects.filter(addon=addon, state="wanted").exists():
         raise ConflictError(
             f"A snapshot of {addon.name} is waiting to be made already.",
@@ -75,8 +73,8 @@ def ask(
 
 
 def make(*, snapshot: Snapshot, home: Path) -> Snapshot:
-    """Make a wanted one. Somebody else makes it already: nothing. Raises what ``dumps.dump`` raises; the row then says
-    failed.
+    """Take a requested snapshot; no effect if another process does. Propagates the errors of ``dumps.dump``; the row is
+    then failed.
     """
     with platform_server.claim(snapshot.id) as mine:
         if mine and Snapshot.objects.filter(pk=snapshot.pk, state="wanted").update(state="running"):
@@ -153,7 +151,7 @@ def _finish(row: Snapshot, **facts: object) -> None:
 
 
 def delete(*, actor: Actor, snapshot: Snapshot, home: Path) -> None:
-    """Remove the file and the row. ConflictError when it is pinned, being made, or needed by a restore under way."""
+    """Remove the file and the row. ConflictError if it is pinned, in progress, or needed by an open restore."""
     with transaction.atomic():
         row = Snapshot.objects.select_for_update(no_key=True).get(pk=snapshot.pk)
         if row.pinned:
@@ -175,7 +173,7 @@ def _remove(row: Snapshot, home: Path) -> None:
 
 @transaction.atomic
 def cancel(*, actor: Actor, snapshot: Snapshot) -> bool:
-    """Give up one that nobody has begun to make; False when it is too late."""
+    """Cancel a request that has not started; False if it is too late."""
     facts = {
         "state": "failed",
         "failure": f"Cancelled by {actor.email}.",
@@ -189,7 +187,7 @@ def cancel(*, actor: Actor, snapshot: Snapshot) -> bool:
 
 
 def note_link(*, actor: Actor, snapshot: Snapshot, seconds: int) -> None:
-    """Record that somebody got a link to the file."""
+    """Record that a user requested a link to the file."""
     audit(
         actor=actor,
         action="snapshot.link",
@@ -200,7 +198,7 @@ def note_link(*, actor: Actor, snapshot: Snapshot, seconds: int) -> None:
 
 @transaction.atomic
 def pin(*, actor: Actor, snapshot: Snapshot, pinned: bool) -> Snapshot:
-    """Keep it for ever, or let retention have it again."""
+    """Exclude the snapshot from retention, or include it again."""
     Snapshot.objects.filter(pk=snapshot.pk).update(pinned=pinned, updated_at=clock.now())
     audit(
         actor=actor,
@@ -213,8 +211,8 @@ def pin(*, actor: Actor, snapshot: Snapshot, pinned: bool) -> Snapshot:
 
 
 def sweep(*, home: Path) -> None:
-    """Mark half-made snapshots failed, finish deletions, apply retention, and remove files that no row names.
-    Repeatable.
+    """Mark incomplete snapshots failed, finish deletions, apply retention, and remove files without a row.
+    Idempotent.
     """
     for row in Snapshot.objects.filter(state="running"):
         with platform_server.claim(row.id) as mine:
@@ -241,7 +239,7 @@ def _retain(home: Path) -> None:
 
 
 def _forget_files(home: Path) -> None:
-    """Files of apps and add-ons that are gone. The row comes before the file, so a file without one is nobody's."""
+    """Remove files of deleted apps and add-ons. A row exists before its file, so a file without a row is orphaned."""
     for path in (home / FOLDER).glob("*/*.dump*"):
         key = path.name.partition(".")[0]
         try:

@@ -1,4 +1,4 @@
-"""Throw-away databases for test runs."""
+"""Temporary databases for test runs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ MADE_HERE = (
 
 
 def make(*, label: str) -> Double:
-    """An empty database of a role that may create further ones, as Django's test runner does. The same label gives the
-    same names and a new password.
+    """An empty database whose role may create further ones, as Django's test runner does.
+
+    The same label gives the same names and a new password.
     """
     name = _name_for(label)
     password = ids.new_secret(16)
@@ -35,21 +36,22 @@ def make(*, label: str) -> Double:
 
 
 def drop(*, label: str) -> None:
-    """Drop what ``make`` made, and every database that its role made. Unknown label: nothing."""
+    """Drop the label's database and role, and every database that the role created. No effect for an unknown label."""
     _drop(_name_for(label))
 
 
 def present() -> set[str]:
-    """Names of the throw-away roles that this installation has made, which a server may share with another one;
-    ``drop_others`` takes them.
+    """Names of this installation's temporary roles, as ``drop_others`` takes them. Another installation may share the
+    server.
     """
     with host.connect() as connection:
         return {name for (name,) in connection.execute(MADE_HERE, [THROWAWAY]).fetchall()}
 
 
 def drop_others(*, there: set[str], labels: Iterable[str]) -> list[str]:
-    """Drop those of ``there`` that were made for none of the labels; their names. Ask the server before the labels: a
-    new one is in none of both.
+    """Drop those of ``there`` that belong to none of the labels; returns their names.
+
+    Read the server before the labels: a role created meanwhile is then safe.
     """
     left = sorted(there - {_name_for(label) for label in labels})
     for name in left:

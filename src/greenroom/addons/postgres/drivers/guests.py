@@ -1,6 +1,4 @@
-"""Roles for one piece of the platform's work in a database: each may do as much as the app's role and is dropped
-afterwards.
-"""
+"""Temporary roles for one task of the platform in a database, with the privileges of the app's role."""
 
 from __future__ import annotations
 
@@ -15,13 +13,13 @@ from greenroom.basics import ids
 
 PREFIX = "guest_"
 LIMIT = 8
-"""Connections of a guest."""
+"""Connection limit of a guest."""
 
 
 @contextmanager
 def guest(role: str, *, seconds: float) -> Iterator[server.Guest]:
-    """A role for one piece of work of at most ``seconds``, member of ``role``; removed at the end, or by
-    ``drop_expired`` when the process dies.
+    """A role for one task of at most ``seconds``, member of ``role``. Removed at the end, or by ``drop_expired`` after
+    a crash.
     """
     made = server.Guest(name=PREFIX + ids.new_secret(8), password=ids.new_secret(16))
     with server.connect() as connection, connection.transaction():
@@ -39,7 +37,7 @@ def guest(role: str, *, seconds: float) -> Iterator[server.Guest]:
 
 
 def drop_expired(connection: psycopg.Connection) -> int:
-    """Drop the guests whose time is over; how many there were."""
+    """Drop the expired guests; returns their number."""
     rows = connection.execute(
         "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND rolvaliduntil < now()", [PREFIX]
     ).fetchall()
@@ -47,9 +45,7 @@ def drop_expired(connection: psycopg.Connection) -> int:
 
 
 def _drop(connection: psycopg.Connection, name: str) -> bool:
-    """A tenant who has granted the guest something of its own keeps it from being dropped, but not from being locked
-    out.
-    """
+    """Drop the role. A tenant who granted it a privilege can block the drop, but not the lockout."""
     server.end_sessions(connection, role=name)
     try:
         connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))

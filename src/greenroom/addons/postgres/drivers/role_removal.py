@@ -1,4 +1,4 @@
-"""Drops roles of tenants with all that they own on the server, in whichever database it is."""
+"""Drops tenants' roles with all objects that they own, in any database of the server."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ ENTERED = (
     " s.refobjid WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = %s AND d.datname <> current_database()"
     " ORDER BY 1"
 )
-"""The other databases in which the role owns or may use something."""
+"""The other databases in which the role owns objects or has privileges."""
 UNLINK = (
     "SELECT count(lo_unlink(oid)) FROM (SELECT m.oid FROM pg_largeobject_metadata m JOIN pg_roles r ON r.oid ="
     " m.lomowner WHERE r.rolname = %s LIMIT 2000) owned"
 )
-"""Large objects go in parts: DROP OWNED takes a lock on each, and the server has room for so many."""
+"""Large objects are dropped in batches: DROP OWNED locks each, and the server's lock table is limited."""
 ATTEMPTS = 5
 
 
 def drop_role(connection: psycopg.Connection, role: str) -> None:
-    """Drop the role, the databases that it owns and its objects in other databases; nothing if there is none.
+    """Drop the role, its databases and its objects in other databases; no effect if it does not exist.
 
-    The role is locked out first. So it can do no more harm when something in its way raises psycopg.Error.
+    The role is locked out first, so it can do no harm if a later step raises psycopg.Error.
     """
     if not server.role_exists(connection, role):
         return
@@ -42,7 +42,7 @@ def drop_role(connection: psycopg.Connection, role: str) -> None:
         try:
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
             return
-        except psycopg.errors.DependentObjectsStillExist:  # a statement that was under way has added something
+        except psycopg.errors.DependentObjectsStillExist:  # a running statement has added an object
             if attempt == ATTEMPTS - 1:
                 raise
 

@@ -1,10 +1,9 @@
-"""The login roles of an app's database: the owner, which people use, and two lesser ones, which the app's own processes
-and its builds use.
+"""The login roles of an app's database: the owner for users, and two restricted roles for the app's processes and
+builds.
 
-``app`` reads and writes rows and cannot change the schema; ``build`` only reads. Neither can write the ledgers, the
-tables in which Django and
-Alembic record what was migrated. Names and passwords of the lesser roles follow from the owner's, so that nothing more
-has to be kept.
+``app`` reads and writes rows and cannot change the schema; ``build`` only reads. Neither can write the ledgers, in
+which Django and Alembic record applied migrations. Names and passwords of the restricted roles are derived from the
+owner's, so that nothing else has to be stored.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ LESSER = (APP, BUILD)
 ALL = (OWNER, *LESSER)
 RIGHTS = "SELECT, INSERT, UPDATE, DELETE, TRUNCATE"
 MAINTAIN = 170_000
-"""The server version that knows the privilege MAINTAIN: VACUUM, ANALYZE, REINDEX, REFRESH MATERIALIZED VIEW, of
-somebody else's tables.
+"""First server version with the privilege MAINTAIN: VACUUM, ANALYZE, REINDEX, REFRESH MATERIALIZED VIEW on another
+role's tables.
 """
 LARGE_OBJECTS = 180_000
-"""The server version that has default privileges for large objects."""
+"""First server version with default privileges for large objects."""
 SHARE = """
 DO $share$
 DECLARE
@@ -74,18 +73,19 @@ BEGIN
     END LOOP;
 END $share$
 """
-"""Gives the lesser roles what they lack on what the owner has, and takes the ledgers from them. A table of which they
-hold something is left as it is.
+"""Grants the restricted roles missing privileges on the owner's objects, and makes the ledgers read-only for them.
+
+Skips tables on which they already have a privilege.
 """
 
 
 def name(owner: str, kind: str) -> str:
-    """The name of a role of a database, by its owner's."""
+    """The name of a database role, derived from the owner's."""
     return owner if kind == OWNER else f"{owner}_{kind}"
 
 
 def password(secret: str, kind: str) -> str:
-    """The password of a role, by the owner's; the way back is not possible."""
+    """The password of a role, derived from the owner's by a one-way function."""
     return (
         secret
         if kind == OWNER
@@ -94,22 +94,24 @@ def password(secret: str, kind: str) -> str:
 
 
 def make(connection: psycopg.Connection, owner: str, secret: str, *, limit: int = server.CONNECTION_LIMIT) -> None:
-    """Create the roles of a database, or set their passwords and how many connections each may have (the database
-    bounds them together).
+    """Create the roles of a database, or update their passwords and connection limits.
+
+    The database limits their connections together.
     """
     for kind in ALL:
         server.make_role(connection, name(owner, kind), password(secret, kind), limit=limit)
 
 
 def drop(connection: psycopg.Connection, owner: str) -> None:
-    """Drop the roles; their databases are gone already."""
+    """Drop the roles, after their databases."""
     for kind in reversed(ALL):
         role_removal.drop_role(connection, name(owner, kind))
 
 
 def let_in(connection: psycopg.Connection, database: str, owner: str) -> None:
-    """Let the lesser roles of ``owner`` use the database: all that it holds and all that the owner will make.
-    Repeatable; nothing when there are none.
+    """Grant the restricted roles of ``owner`` access to present and future objects of the database.
+
+    Idempotent; no effect if the roles do not exist.
     """
     if not all(server.role_exists(connection, name(owner, kind)) for kind in LESSER):
         return
@@ -130,17 +132,16 @@ def let_in(connection: psycopg.Connection, database: str, owner: str) -> None:
 
 
 def share(database: str, owner: str) -> None:
-    """Take the ledgers from the lesser roles and give them what they lack: after a run that may have made tables, and
-    now and then.
+    """Make the ledgers read-only and grant the restricted roles missing privileges.
+
+    Called after runs that may create tables, and regularly.
     """
     with platform_server.one_at_a_time(f"roles/{owner}"), _inside(database) as inner:
         _share(inner, owner)
 
 
 def heal(*, database: str, owner: str, secret: str, limit: int) -> bool:
-    """Set the passwords again if one of them does not open the database any more (an app may change its own); whether
-    that was so.
-    """
+    """Reset the passwords if one of them fails (an app can change its own); returns whether that was so."""
     closed = [kind for kind in ALL if not _opens(database, server.Guest(name(owner, kind), password(secret, kind)))]
     if not closed:
         return False
@@ -161,9 +162,7 @@ def _opens(database: str, role: server.Guest) -> bool:
 
 
 def _full(connection: psycopg.Connection, database: str, role: str) -> bool:
-    """Whether the role cannot log in for another reason than its password: all connections that it, its database or the
-    server has are taken.
-    """
+    """Whether the login failed because a connection limit of the role, the database or the server is reached."""
     row = connection.execute(
         "SELECT (SELECT count(*) FROM pg_stat_activity WHERE usename = r.rolname) >= r.rolconnlimit AND r.rolconnlimit"
         " >= 0 OR (SELECT count(*) FROM pg_stat_activity WHERE datname = %(database)s) >= (SELECT datconnlimit FROM"
@@ -177,7 +176,7 @@ def _full(connection: psycopg.Connection, database: str, role: str) -> bool:
 
 @contextmanager
 def _inside(database: str) -> Iterator[psycopg.Connection]:
-    """A connection of the platform's that does not wait long for what a tenant has locked."""
+    """A connection of the platform with a short lock timeout."""
     with server.connect(database) as inner:
         inner.execute("SET lock_timeout = '5s'")
         yield inner

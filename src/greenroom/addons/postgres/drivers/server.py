@@ -1,6 +1,4 @@
-"""The PostgreSQL server that holds the databases of apps: statements on it, with names quoted and passwords as
-parameters.
-"""
+"""SQL statements on the PostgreSQL server of the apps' databases, with quoted names and passwords as parameters."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ CONNECTION_LIMIT = rules.MOST
 
 @dataclass(frozen=True)
 class Guest:
-    """A role that lives as long as one piece of work and may do what an app's role may, and nothing else."""
+    """A temporary role with exactly the privileges of an app's role."""
 
     name: str
     password: str
@@ -31,8 +29,8 @@ class Guest:
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one database: its number on the server, its bytes on disk, and how many rows were written to it since the
-    counters began.
+    """Facts about one database: its OID, its size in bytes, and the number of rows written since the last statistics
+    reset.
     """
 
     oid: int
@@ -41,19 +39,19 @@ class Facts:
 
 
 def connect(database: str = "", guest: Guest | None = None) -> AbstractContextManager[psycopg.Connection]:
-    """An autocommit connection to the platform's own database or to another, as the platform's role or as a guest."""
+    """An autocommit connection to the platform's database or another, as the platform's role or as a guest."""
     if guest is None:
         return platform_server.connect(database)
     return platform_server.connect(database, user=guest.name, password=guest.password)
 
 
 def role_exists(connection: psycopg.Connection, role: str) -> bool:
-    """Whether the server knows the role."""
+    """Whether the role exists."""
     return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
 
 
 def database_exists(connection: psycopg.Connection, name: str) -> bool:
-    """Whether the server has the database, and it is not one that a test run made under this name."""
+    """Whether the database exists and was not created by a test run under this name."""
     words = (
         "SELECT 1 FROM pg_database LEFT JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND (rolname ~ %s) IS"
         " NOT TRUE"
@@ -64,11 +62,11 @@ def database_exists(connection: psycopg.Connection, name: str) -> bool:
 def make_role(
     connection: psycopg.Connection, role: str, password: str, *, createdb: bool = False, limit: int = CONNECTION_LIMIT
 ) -> None:
-    """Create the role, or set its password and connection limit if it exists. The server sees a SCRAM verifier, never
-    the password.
+    """Create the role, or update its password and connection limit. The server receives a SCRAM verifier, never the
+    password.
 
-    An existing role is not told NOSUPERUSER again: since PostgreSQL 16 only a superuser may say that, even where it
-    changes nothing.
+    NOSUPERUSER is not repeated for an existing role: since PostgreSQL 16 only a superuser may set it, even without a
+    change.
     """
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     facts = (sql.Literal(verifier), sql.Literal(limit), sql.SQL("CREATEDB" if createdb else "NOCREATEDB"))
@@ -80,11 +78,11 @@ def make_role(
 
 
 def make_database(connection: psycopg.Connection, name: str, role: str, *, limit: int = CONNECTION_LIMIT) -> None:
-    """Create a database that the platform owns; ``role`` may use all of it and can let nobody else in.
+    """Create a database owned by the platform; ``role`` has all privileges but cannot grant them.
 
-    ``limit`` connections of all roles of the app together, and a few more for the platform's own work in it.
-    The owner of a database could grant CONNECT back to PUBLIC; a role with privileges but no grant option cannot.
-    A database that a test run made under this name is dropped.
+    ``limit``: connections of all roles of the app together, plus some for the platform's own tasks.
+    The owner of a database could grant CONNECT to PUBLIC; a role without grant option cannot. A database that a test
+    run created under this name is dropped.
     """
     database, user = sql.Identifier(name), sql.Identifier(role)
     with alone(connection, name):
@@ -101,37 +99,37 @@ def make_database(connection: psycopg.Connection, name: str, role: str, *, limit
 
 
 def limit_database(connection: psycopg.Connection, name: str, limit: int) -> None:
-    """Bound the connections into the database, whatever the role; those that are open stay."""
+    """Limit the connections to the database for all roles; open connections stay."""
     words = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
     connection.execute(words.format(sql.Identifier(name), sql.Literal(limit + rules.OWN)))
 
 
 def limit_role(connection: psycopg.Connection, role: str, limit: int) -> None:
-    """Bound the connections of the role; those that are open stay."""
+    """Limit the connections of the role; open connections stay."""
     connection.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(role), sql.Literal(limit)))
 
 
 def role_limit(connection: psycopg.Connection, role: str) -> int | None:
-    """The connections that the role may have; None when there is no such role."""
+    """The connection limit of the role; None if there is no such role."""
     row = connection.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", [role]).fetchone()
     return row[0] if row else None
 
 
 def database_limit(connection: psycopg.Connection, name: str) -> int | None:
-    """The connections into the database, whatever the role; None when there is no such database."""
+    """The connection limit of the database; None if there is no such database."""
     row = connection.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", [name]).fetchone()
     return row[0] if row else None
 
 
 def set_defaults(connection: psycopg.Connection, role: str, values: dict[str, str]) -> None:
-    """Settings with which the role's new sessions begin."""
+    """Set defaults for new sessions of the role."""
     for name, value in values.items():
         words = sql.SQL("ALTER ROLE {} SET {} = {}")
         connection.execute(words.format(sql.Identifier(role), sql.Identifier(name), sql.Literal(value)))
 
 
 def restrain(connection: psycopg.Connection, role: str, *, read_only: bool, login: bool) -> None:
-    """Let the role's new sessions begin read-only or not, and let it log in or not."""
+    """Set whether new sessions of the role are read-only, and whether it may log in."""
     name = sql.Identifier(role)
     if read_only:
         set_defaults(connection, role, {"default_transaction_read_only": "on"})
@@ -141,20 +139,20 @@ def restrain(connection: psycopg.Connection, role: str, *, read_only: bool, logi
 
 
 def let_into_postgres(connection: psycopg.Connection, role: str) -> None:
-    """Django's test runner drops its database over a connection to ``postgres``; roles of apps may not connect there,
-    test roles may.
+    """Allow a test role to connect to ``postgres``, from which Django's test runner drops its database.
+
+    The roles of apps may not connect there.
     """
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(role)))
 
 
 def drop_database(connection: psycopg.Connection, name: str) -> None:
-    """Drop the database and end its sessions; nothing if there is none.
+    """Drop the database and end its sessions; no effect if it does not exist.
 
-    Somebody may come in between the two, with a role of which the platform is no member yet (the guest of a dump): then
-    both again. FORCE wants
-    the right to end everything inside, and nobody but a superuser has it over a worker of autovacuum, where a plain
-    DROP sends that one away itself.
-    The database may be a test run's, which took a name that the platform uses or marked the database as a template.
+    Retries if a session starts in between with a role of which the platform is not a member yet (the guest of a dump).
+    FORCE needs the right to end every session, which only a superuser has for an autovacuum worker; a plain DROP
+    cancels that worker.
+    Also works for a test run's database that took a name of the platform or was marked as a template.
     """
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     with alone(connection, name):
@@ -174,7 +172,7 @@ def drop_database(connection: psycopg.Connection, name: str) -> None:
 
 
 def lock_out(connection: psycopg.Connection, role: str) -> None:
-    """The role may not log in or create databases any more; its sessions are ended."""
+    """Revoke LOGIN and CREATEDB from the role and end its sessions."""
     connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN NOCREATEDB").format(sql.Identifier(role)))
     deadline = time.monotonic() + 10
     while end_sessions(connection, role=role) and time.monotonic() < deadline:
@@ -182,8 +180,8 @@ def lock_out(connection: psycopg.Connection, role: str) -> None:
 
 
 def take_over(connection: psycopg.Connection, database: str) -> bool:
-    """Lock out the role of a test run that made the database, and let the platform connect to it and drop it; False for
-    other databases.
+    """For a test run's database, lock out its role and give the platform access to drop it; False for other
+    databases.
     """
     row = connection.execute(
         "SELECT rolname FROM pg_database JOIN pg_roles ON datdba = pg_roles.oid WHERE datname = %s AND rolname ~ %s",
@@ -202,15 +200,13 @@ def take_over(connection: psycopg.Connection, database: str) -> bool:
 
 
 def _evict(connection: psycopg.Connection, name: str) -> None:
-    """Drop the database that a test run made under a name of the platform's, if there is one."""
+    """Drop a database that a test run created under a name of the platform, if there is one."""
     if take_over(connection, name):
         drop_database(connection, name)
 
 
 def tenant(connection: psycopg.Connection, database: str) -> str | None:
-    """The role that ``make_database`` let into the database; None when there is no such database or nobody was let
-    in.
-    """
+    """The role to which ``make_database`` gave access to the database; None if there is none."""
     row = connection.execute(
         "SELECT r.rolname FROM pg_database d, aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee"
         " WHERE d.datname = %s AND a.privilege_type = 'CREATE' AND a.grantee <> d.datdba ORDER BY r.rolname",
@@ -220,7 +216,7 @@ def tenant(connection: psycopg.Connection, database: str) -> str | None:
 
 
 def databases_under(connection: psycopg.Connection, prefix: str) -> list[str]:
-    """The platform's databases whose names begin so."""
+    """The platform's databases whose names start with ``prefix``."""
     rows = connection.execute(
         "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND pg_get_userbyid(datdba) = CURRENT_USER",
         [prefix],
@@ -229,7 +225,7 @@ def databases_under(connection: psycopg.Connection, prefix: str) -> list[str]:
 
 
 def names_like(connection: psycopg.Connection, pattern: str) -> list[str]:
-    """The platform's databases, and the roles, whose names fit a regular expression; sorted, each once."""
+    """The platform's databases, and the roles, whose names match a regular expression; sorted and distinct."""
     rows = connection.execute(
         "SELECT datname FROM pg_database WHERE datname ~ %(pattern)s AND pg_get_userbyid(datdba) = CURRENT_USER"
         " UNION SELECT rolname FROM pg_roles WHERE rolname ~ %(pattern)s ORDER BY 1",
@@ -239,7 +235,7 @@ def names_like(connection: psycopg.Connection, pattern: str) -> list[str]:
 
 
 def facts(connection: psycopg.Connection, name: str) -> Facts | None:
-    """Of a database; None when there is no such."""
+    """The facts about a database; None if there is no such database."""
     row = connection.execute(
         "SELECT d.oid::bigint, pg_database_size(d.oid), coalesce(s.tup_inserted + s.tup_updated + s.tup_deleted, 0)"
         " FROM pg_database d LEFT JOIN pg_stat_database s ON s.datid = d.oid WHERE d.datname = %s",
@@ -249,12 +245,10 @@ def facts(connection: psycopg.Connection, name: str) -> Facts | None:
 
 
 def end_sessions(connection: psycopg.Connection, *, database: str = "", role: str = "") -> int:
-    """End all sessions in the database, or of the role; how many there were.
+    """End all sessions in the database, or of the role; returns their number.
 
-    Only who has a role's privileges may end its sessions, so the platform makes itself a member of the roles that it
-    finds. A guest may be dropped
-    meanwhile; the server then says that it has no such role, or an internal error, and there is nothing to end any
-    more.
+    Only members of a role may end its sessions, so the platform joins the roles that it finds. If a guest is dropped
+    meanwhile, the server reports an unknown role or an internal error; there are then no sessions left to end.
     """
     rows = connection.execute(
         "SELECT pid, usename FROM pg_stat_activity WHERE (datname = %s OR usename = %s) AND usename IS NOT NULL"
@@ -272,26 +266,23 @@ def end_sessions(connection: psycopg.Connection, *, database: str = "", role: st
 
 
 def restarted_since(moment: datetime) -> bool:
-    """Whether the server has been started after that moment, so that whatever was under way then was cut off."""
+    """Whether the server was started after that moment, which interrupted all running work."""
     with connect() as connection:
         return connection.execute("SELECT pg_postmaster_start_time() > %s", [moment]).fetchone() == (True,)
 
 
 def exchange(*, current: str, new: str, kept: str) -> None:
-    """``current`` is called ``kept`` from now on and ``new`` is called ``current``: both or neither, in one
-    transaction.
+    """Rename ``current`` to ``kept`` and ``new`` to ``current``, in one transaction.
 
-    Renaming keeps new sessions waiting at the door and needs the room to be empty: whoever is inside is sent out
-    meanwhile.
-    Nothing when ``kept`` is there already: it has happened. PlatformError when somebody stays (a prepared transaction);
-    nothing was changed.
+    A rename blocks new sessions and requires that no session is open, so open sessions are ended. No effect if ``kept``
+    exists: the swap has already happened. PlatformError, without a change, if a session stays (a prepared transaction).
     """
     over = threading.Event()
 
     def empty() -> None:
         with connect() as connection:
             while not over.wait(0.02):
-                with suppress(psycopg.Error):  # two may make themselves a member at once, or a role is gone: look again
+                with suppress(psycopg.Error):  # a concurrent grant of the same membership, or a dropped role: retry
                     end_sessions(connection, database=current)
                     end_sessions(connection, database=new)
 

@@ -1,5 +1,5 @@
-"""Bounds the databases of test runs and rehearsals: only their own roles may connect, and a role whose databases grow
-too large is locked out.
+"""Limits the databases of test runs and rehearsals: only their own roles may connect, and oversized ones are locked
+out.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ OPEN = (
 
 
 def look() -> None:
-    """Close the databases to others, add up their sizes by role, and lock out the roles that are over their limit.
-    Repeatable.
-    """
+    """Close the databases to other roles, sum their sizes by role, and lock out roles over their limit. Idempotent."""
     sizes: dict[str, int] = defaultdict(int)
     with server.connect() as connection:
         words = {"throwaway": rules.THROWAWAY, "clone": clones.PATTERN}
@@ -47,9 +45,7 @@ def look() -> None:
 
 
 def limit(role: str) -> int:
-    """Bytes that all databases of the role may have together. That of a rehearsal begins with a copy of the app's
-    data.
-    """
+    """Maximum total bytes of the role's databases. The limit of a rehearsal includes the copy of the app's data."""
     parts = 2 * rules.HARD if clones.MARK in role else rules.HARD
     return parts * settings.DATABASE_MB * 1_000_000
 

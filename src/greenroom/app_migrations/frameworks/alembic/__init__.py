@@ -1,4 +1,4 @@
-"""Alembic's revisions, with or without Flask-Migrate's folder."""
+"""Alembic revisions, with or without Flask-Migrate's directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from greenroom.app_migrations.frameworks.kind import is_python, plain_words
 ABOUT = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "stamp")
 LOOKS_ONLY = {"--sql", "--help", "-h"}
 WITH_VALUE = ("-c", "--config", "-n", "--name", "-x")
-"""Options of ``alembic`` itself that are followed by a value."""
+"""Options of ``alembic`` itself that take a value."""
 
 
 class Alembic:
@@ -28,11 +28,11 @@ class Alembic:
     keeps_dates = False
 
     def is_used(self, *, is_django: bool, packages: frozenset[str]) -> bool:
-        """The package is installed."""
+        """Whether the package is installed."""
         return "alembic" in packages
 
     def words(self, command: str) -> list[str]:
-        """The words after ``alembic`` and its own options."""
+        """The arguments after ``alembic`` and its global options."""
         words = plain_words(command)
         if words[1:3] == ["-m", "alembic"] and is_python(words[0]):
             words = words[2:]
@@ -44,19 +44,19 @@ class Alembic:
         return rest
 
     def is_migrate(self, words: Sequence[str]) -> bool:
-        """``upgrade`` or ``downgrade`` without an option that only looks."""
+        """Whether it is ``upgrade`` or ``downgrade`` without a read-only option."""
         return words[0] in ("upgrade", "downgrade") and not LOOKS_ONLY & set(words)
 
     def runs_pending(self, words: Sequence[str]) -> bool:
-        """``upgrade`` to the newest revisions."""
+        """Whether it is ``upgrade`` to the newest revisions."""
         return list(words) in (["upgrade", "head"], ["upgrade", "heads"])
 
     def is_about(self, words: Sequence[str]) -> bool:
-        """One of the commands that read revisions."""
+        """Whether it is one of the commands that read revisions."""
         return words[0] in ABOUT
 
     def undo(self, plan: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Nothing: the probe does not tell the revision before."""
+        """Always empty: the probe does not report the previous revision."""
         return []
 
 

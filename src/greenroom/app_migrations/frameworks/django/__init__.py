@@ -29,11 +29,11 @@ class Django:
     keeps_dates = True
 
     def is_used(self, *, is_django: bool, packages: frozenset[str]) -> bool:
-        """A Django project, whatever else is installed."""
+        """Whether it is a Django project; other packages do not matter."""
         return is_django
 
     def words(self, command: str) -> list[str]:
-        """The words after manage.py, django-admin or ``python -m django``."""
+        """The arguments after manage.py, django-admin or ``python -m django``."""
         words = plain_words(command)
         for number, word in enumerate(words):
             if word.endswith("manage.py") or word.endswith("django-admin"):
@@ -43,19 +43,19 @@ class Django:
         return []
 
     def is_migrate(self, words: Sequence[str]) -> bool:
-        """``migrate`` without an option that only looks."""
+        """Whether it is ``migrate`` without a read-only option."""
         return list(words[:1]) == ["migrate"] and not LOOKS_ONLY & set(words)
 
     def runs_pending(self, words: Sequence[str]) -> bool:
-        """``migrate`` alone; with the name of an app it may go backwards."""
+        """Whether it is ``migrate`` without arguments; with an app label it may migrate backwards."""
         return [word for word in words if word not in ("--noinput", "--no-input")] == ["migrate"]
 
     def is_about(self, words: Sequence[str]) -> bool:
-        """One of the commands that read migrations."""
+        """Whether it is one of the commands that read migrations."""
         return words[0] in ABOUT
 
     def undo(self, plan: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Words for ``migrate``, the last app first: ``shop 0002_price`` or ``shop zero``."""
+        """Arguments for ``migrate``, last app first: ``shop 0002_price`` or ``shop zero``."""
         found: dict[str, str] = {}
         for step in plan:
             app, _, _ = str(step.get("name")).partition(".")

@@ -1,4 +1,4 @@
-"""Any other git server: it has no API and no webhook of its own. A hook can post a push in GitHub's form."""
+"""Any other git server: it has no API and no webhook. A hook can post a push in GitHub's format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from greenroom.sources.forges.kind import Call
 
 
 class Git:
-    """The forge of every host that no other forge recognises."""
+    """The forge of hosts that no other forge recognises."""
 
     name, rank, username = "git", 100, "greenroom"
     advice = "a post-receive hook that posts a push in GitHub's form, signed with the secret in X-Hub-Signature-256"
@@ -16,15 +16,15 @@ class Git:
     api = None
 
     def is_host(self, host: str) -> bool:
-        """Every host."""
+        """Always true."""
         return True
 
     def signed(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool | None:
-        """No signature of its own."""
+        """None: no signature of its own."""
         return None
 
     def call(self, headers: Mapping[str, str]) -> Call:
-        """No headers of its own."""
+        """Empty: no headers of its own."""
         return Call()
 
 

@@ -1,4 +1,4 @@
-"""Gitea and Forgejo (docs.gitea.com, "Webhooks" and "API Usage"). Commit statuses have GitHub's form."""
+"""Gitea and Forgejo (docs.gitea.com, "Webhooks" and "API Usage"). Commit statuses have GitHub's format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GiteaApi:
     deployments = None
 
     def root(self, place: Place) -> str:
-        """Version 1 on the host itself."""
+        """API version 1 on the repository's host."""
         return api_at(place, "api/v1")
 
     def headers(self, token: str) -> dict[str, str]:
@@ -37,7 +37,7 @@ class GiteaApi:
         return Request(method="POST", url=f"{root}/repos/{quote(repo)}/statuses/{sha}", body=body)
 
     def settled(self, code: int, body: bytes) -> bool:
-        """A success."""
+        """Whether it is a success."""
         return 200 <= code < 300
 
 
@@ -50,7 +50,7 @@ class Gitea:
     api = GiteaApi()
 
     def is_host(self, host: str) -> bool:
-        """A label of the host's name says so."""
+        """Whether it is codeberg.org or a label of the host name is a product name."""
         return host == "codeberg.org" or bool({"gitea", "forgejo"} & set(host.split(".")))
 
     def signed(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool | None:

@@ -31,12 +31,14 @@ class GitHubDeployments:
     """Deployments and their statuses."""
 
     def find(self, root: str, repo: str, sha: str, environment: str) -> Request:
-        """One of them may be ours, from an attempt whose answer was lost."""
+        """Find existing deployments: an earlier attempt whose response was lost may have created one."""
         query = f"sha={sha}&environment={quote(environment, safe='')}&per_page=100"
         return Request(method="GET", url=f"{root}/repos/{quote(repo)}/deployments?{query}")
 
     def make(self, root: str, repo: str, sha: str, environment: str, delivery: str) -> Request:
-        """A deployment of this very commit, whatever its statuses are: Greenroom's own gate has judged it."""
+        """A deployment of exactly this commit. GitHub's required statuses are skipped: Greenroom's gate has already
+        decided.
+        """
         body = {
             "ref": sha,
             "task": "deploy",
@@ -51,7 +53,7 @@ class GitHubDeployments:
         return Request(method="POST", url=f"{root}/repos/{quote(repo)}/deployments", body=body)
 
     def state(self, root: str, repo: str, number: str, told: Told, web_url: str) -> Request:
-        """The page's URL is in the state that says that it answers."""
+        """The deployment URL is set in the success state only."""
         body: dict[str, Any] = {
             "state": DEPLOYMENT[told.state],
             "description": told.description,
@@ -63,7 +65,7 @@ class GitHubDeployments:
         return Request(method="POST", url=f"{root}/repos/{quote(repo)}/deployments/{number}/statuses", body=body)
 
     def own(self, rows: Any, delivery: str) -> str:
-        """The payload holds the delivery; GitHub gives it back as an object or as text."""
+        """The payload contains the delivery id; GitHub returns it as an object or as text."""
         for row in rows if isinstance(rows, list) else []:
             payload = row.get("payload") if isinstance(row, dict) else None
             if isinstance(payload, str):
@@ -76,7 +78,7 @@ class GitHubDeployments:
         return ""
 
     def number(self, answer: Any) -> str:
-        """Its id."""
+        """Its id, as text."""
         return number_of(answer)
 
 
@@ -86,11 +88,11 @@ class GitHubApi:
     deployments = GitHubDeployments()
 
     def root(self, place: Place) -> str:
-        """api.github.com, or version 3 on a host of GitHub Enterprise."""
+        """api.github.com, or API version 3 on a GitHub Enterprise host."""
         return "https://api.github.com" if place.host in HOSTS else api_at(place, "api/v3")
 
     def headers(self, token: str) -> dict[str, str]:
-        """A personal or installation access token, and the version of the API."""
+        """A personal or installation access token, and the API version."""
         return {
             "Authorization": f"Bearer {token}",
             "Accept": "application/vnd.github+json",
@@ -107,7 +109,7 @@ class GitHubApi:
         return Request(method="POST", url=f"{root}/repos/{quote(repo)}/statuses/{sha}", body=body)
 
     def settled(self, code: int, body: bytes) -> bool:
-        """A success."""
+        """Whether it is a success."""
         return 200 <= code < 300
 
 
@@ -122,7 +124,7 @@ class GitHub:
     api = GitHubApi()
 
     def is_host(self, host: str) -> bool:
-        """github.com, or a label of the host's name says so."""
+        """Whether it is github.com or a label of the host name is a product name."""
         return host in HOSTS or "github" in host.split(".")
 
     def signed(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool | None:

@@ -1,4 +1,4 @@
-"""GitLab: commit statuses (docs.gitlab.com/api/commits) and webhooks (its webhook documentation)."""
+"""GitLab: commit statuses (docs.gitlab.com/api/commits) and webhooks (GitLab's webhook documentation)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GitLabApi:
     deployments = None
 
     def root(self, place: Place) -> str:
-        """Version 4 on the host itself."""
+        """API version 4 on the repository's host."""
         return api_at(place, "api/v4")
 
     def headers(self, token: str) -> dict[str, str]:
@@ -33,12 +33,12 @@ class GitLabApi:
         return Request(method="POST", url=f"{root}/projects/{quote(repo, safe='')}/statuses/{sha}", body=body)
 
     def settled(self, code: int, body: bytes) -> bool:
-        """A success, or a refusal of the same state for the second time: GitLab knew it already."""
+        """Whether it is a success, or the error for a repeated state, which GitLab already knows."""
         return 200 <= code < 300 or (code == 400 and b"Cannot transition status" in body)
 
 
 class GitLab:
-    """gitlab.com and hosts of its own."""
+    """gitlab.com and self-hosted instances."""
 
     name, rank, username = "gitlab", 20, "oauth2"
     advice = "Settings > Webhooks: this URL, the secret as secret token, push events"
@@ -48,7 +48,7 @@ class GitLab:
     api = GitLabApi()
 
     def is_host(self, host: str) -> bool:
-        """A label of the host's name says so."""
+        """Whether a label of the host name is a product name."""
         return "gitlab" in host.split(".")
 
     def signed(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool | None:
@@ -59,7 +59,7 @@ class GitLab:
         return any([hmac.compare_digest(given.encode(), secret.encode()) for secret in secrets if secret])
 
     def call(self, headers: Mapping[str, str]) -> Call:
-        """X-Gitlab-Event in GitLab's words, and X-Gitlab-Event-UUID."""
+        """X-Gitlab-Event, an event name in GitLab's format, and X-Gitlab-Event-UUID."""
         event = headers.get("x-gitlab-event", "")
         return Call(event=EVENTS.get(event, event), delivery=headers.get("x-gitlab-event-uuid", ""))
 

@@ -1,4 +1,4 @@
-"""Webhooks: the event is posted to a URL, signed as Heroku signs it."""
+"""Webhooks: POST of the event to a URL, with Heroku's signature."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from greenroom.webhooks.channels.kind import Message, Outcome, Problem
 
 
 class HttpWebhook:
-    """A POST of JSON by https, or by http where that is allowed."""
+    """A POST of JSON over https, or over http if allowed."""
 
     name = "webhook"
     schemes = ("https", "http")
 
     def problem(self, url: str, allowed: Sequence[outgoing.Network]) -> Problem | None:
-        """The form of the URL, and an address in it. A name is resolved when it is used, each time anew."""
+        """Checks the URL's format and a literal address. A host name is resolved anew for each attempt."""
         text = outgoing.url_problem(url, self.schemes)
         if text:
             return Problem(text=text)
@@ -27,7 +27,7 @@ class HttpWebhook:
         return Problem(text=text, hint=outgoing.allow_hint(host)) if text else None
 
     def deliver(self, url: str, message: Message, allowed: Sequence[outgoing.Network]) -> Outcome:
-        """A 2xx is a success. A redirect is not followed."""
+        """Success is a 2xx response. Redirects are not followed."""
         body = json.dumps(message.body).encode()
         headers = {
             "Content-Type": "application/json",

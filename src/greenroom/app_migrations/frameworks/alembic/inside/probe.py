@@ -1,7 +1,6 @@
-"""Asks an app with Alembic which of its revisions its database has not: its own env.py opens the connection, nothing is
-changed.
+"""Reports an Alembic app's pending revisions. Its own env.py opens the connection; nothing is changed.
 
-Run by the app's own Python in a dyno of the release: ``python - FOLDER``; leaves ``FOLDER/probe.json``, or prints it
+The app's Python runs it in a dyno of the release: ``python - FOLDER``. Writes ``FOLDER/probe.json``, or prints it
 without a folder.
 """
 
@@ -24,8 +23,8 @@ MOST, COUNTED = 200, 1000000
 
 
 def find_ini(root):
-    """The path of the app's alembic.ini: what ALEMBIC_CONFIG names, else the first of the usual places; None if there
-    is none.
+    """The path of the app's alembic.ini: ALEMBIC_CONFIG, else the first of the usual locations; None if there is
+    none.
     """
     for name in (os.environ.get(VARIABLE), *PLACES):
         if name and os.path.isfile(os.path.join(root, name)):
@@ -34,13 +33,13 @@ def find_ini(root):
 
 
 def label(revision):
-    """``3f2a9c1b add the price``: its id, and the first line of what its author wrote."""
+    """``3f2a9c1b add the price``: the revision id and the first line of its message."""
     words = " ".join(str(revision.doc or "").split("\n")[0].split())[:100]
     return (str(revision.revision) + " " + words).strip()
 
 
 class Asked:
-    """What env.py's own connection told: the revisions that are applied, and what the models need."""
+    """Facts from env.py's own connection: the applied revisions and the schema that the models need."""
 
     def __init__(self, script):
         self.script, self.lacking, self.unmade = script, [], []
@@ -48,7 +47,7 @@ class Asked:
         self.rows: dict = {}
 
     def __call__(self, heads, context):
-        """Alembic's hook: called with the heads of the database. No step is returned, so that nothing is run."""
+        """Alembic's hook, called with the heads of the database. Returns no step, so that nothing runs."""
         self.heads = tuple(heads if isinstance(heads, (tuple, list)) else [heads] if heads else [])
         connection, target = context.connection, context.opts.get("target_metadata")
         if connection is not None:
@@ -81,9 +80,7 @@ class Asked:
 
 
 def differences(context, metadatas):
-    """Changes of the models that no revision holds, in words; asked only when the database is at the newest
-    revision.
-    """
+    """Descriptions of model changes without a revision; queried only if the database is at the newest revision."""
     from alembic.autogenerate import compare_metadata
 
     found = []
@@ -101,13 +98,13 @@ def differences(context, metadatas):
 
 
 def words_of(step):
-    """``add column shop_item.price`` of one difference as Alembic tells it."""
+    """``add column shop_item.price`` for one difference that Alembic reports."""
     things = [getattr(part, "name", part) for part in step[1:] if isinstance(part, str) or getattr(part, "name", None)]
     return str(step[0]).replace("_", " ") + " " + ".".join(str(thing) for thing in things)
 
 
 def rows_in(connection, name):
-    """How many rows the server thinks the table has; None when it does not say."""
+    """The server's row estimate for the table; None if it has none."""
     from sqlalchemy import text
 
     query = "SELECT reltuples::bigint FROM pg_catalog.pg_class WHERE relname = :name AND relkind IN ('r', 'p')"
@@ -116,7 +113,7 @@ def rows_in(connection, name):
 
 
 def sql_of(config, script, heads):
-    """{revision: statements} as Alembic's offline mode writes them; nothing where env.py knows no such mode."""
+    """{revision: statements} of Alembic's offline mode; empty if env.py does not support it."""
     from alembic.runtime.environment import EnvironmentContext
 
     out = io.StringIO()
@@ -141,7 +138,7 @@ def sql_of(config, script, heads):
 
 
 def statements(text):
-    """One line for each statement, without what stands between quotes and without Alembic's own table."""
+    """One line for each statement, without string literals and without Alembic's own table."""
     lines = [line for line in text.split("\n") if not line.startswith("--")]
     whole = [" ".join(LITERAL.sub("'?'", part).split())[:1000] for part in "\n".join(lines).split(";\n")]
     own = re.compile(r"^(BEGIN|COMMIT|(INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE) alembic_version)\b")
@@ -149,7 +146,7 @@ def statements(text):
 
 
 def inspect_app(ini):
-    """The state of the revisions against the database, as a map. Errors of the app and of Alembic are let through."""
+    """The state of the revisions against the database, as a map. Errors of the app and of Alembic propagate."""
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
@@ -184,14 +181,14 @@ def inspect_app(ini):
 
 
 def describe(revision, lines):
-    """One pending revision: what it does as far as offline mode tells, and whether it can be undone."""
+    """One pending revision: its operations as far as offline mode shows them, and whether it is reversible."""
     source = revision.module.downgrade if hasattr(revision.module, "downgrade") else None
     empty = source is None or not set(source.__code__.co_names)
     return {"name": label(revision), "operations": [], "reversible": not empty, "atomic": True, "statements": lines}
 
 
 def explain(error):
-    """(kind, detail) of an exception: ``database`` when the database did not answer, else ``code``."""
+    """(kind, detail) of an exception: ``database`` if the database did not respond, else ``code``."""
     names = {cls.__name__ for cls in type(error).__mro__}
     modules = {cls.__module__.split(".")[0] for cls in type(error).__mro__}
     down = names & {"OperationalError", "InterfaceError"} and modules & {"sqlalchemy", "psycopg", "psycopg2", "asyncpg"}
@@ -200,7 +197,7 @@ def explain(error):
 
 
 def probe(root):
-    """The whole answer; never raises, and never says ``ok`` unless the database was asked."""
+    """The whole answer; never raises, and never returns ``ok`` without a database query."""
     answer = {"framework": "alembic", "pending": [], "missing": [], "conflicts": {}, "plan": [], "kind": ""}
     ini = find_ini(root)
     if ini is None:
@@ -225,7 +222,7 @@ def probe(root):
 
 
 def main(argv):
-    """Leave the answer and end at once, whatever threads the app has started."""
+    """Write the answer and exit at once, even if the app has started threads."""
     text = json.dumps(probe(os.getcwd()))
     if len(argv) > 1:
         target = os.path.join(argv[1], "probe.json")

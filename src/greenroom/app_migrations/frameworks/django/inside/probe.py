@@ -1,7 +1,6 @@
-"""Asks a Django app which of its migrations its database has not, in one process: the app is imported once, nothing is
-changed.
+"""Reports a Django app's pending migrations, in one process: the app is imported once, nothing is changed.
 
-Run by the app's own Python in a dyno of the release: ``python - FOLDER``; leaves ``FOLDER/probe.json``, or prints it
+The app's Python runs it in a dyno of the release: ``python - FOLDER``. Writes ``FOLDER/probe.json``, or prints it
 without a folder.
 """
 
@@ -46,7 +45,7 @@ def find_manage(root):
 
 
 def settings_module(source):
-    """The settings module that a manage.py names, read without running it; None if it cannot be told."""
+    """The settings module that a manage.py names, read without execution; None if it is unknown."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -66,8 +65,8 @@ def settings_module(source):
 
 
 def prepare(root):
-    """Set the settings module and the import path as manage.py would. Returns (status, detail, kind), or None when all
-    is well.
+    """Set the settings module and the import path like manage.py. Returns (status, detail, kind), or None on
+    success.
     """
     manage = find_manage(root)
     if manage is None and VARIABLE not in os.environ:
@@ -89,10 +88,9 @@ def prepare(root):
 
 
 def inspect(path="", host=""):
-    """The state of the migrations against the default database, as a map. Django's own errors are let through.
+    """The state of the migrations against the default database, as a map. Django's errors propagate.
 
-    path, host: the health path and the host name; while migrations are pending the page is asked for once, within this
-    process.
+    path, host: the health path and the host name; with pending migrations the page is requested once, in process.
     """
     import django
     from django.conf import settings
@@ -129,9 +127,7 @@ def inspect(path="", host=""):
 
 
 def about(settings, vendor):
-    """What the settings say that helps when a release does not come up: the database's kind, DEBUG, the secret key's
-    origin, the WSGI module.
-    """
+    """Settings that help to explain a failed boot: database vendor, DEBUG, origin of the secret key, WSGI module."""
     return {
         "vendor": vendor,
         "debug": bool(settings.DEBUG),
@@ -141,8 +137,9 @@ def about(settings, vendor):
 
 
 def page(path, host):
-    """How the health path answers on this schema: {status}, or {error, schema} with what its code raised, which a
-    server does not show without DEBUG.
+    """The response of the health path on this schema: {status}, or {error, schema} with the exception.
+
+    A server hides the exception unless DEBUG is on.
     """
     import signal
 
@@ -163,7 +160,7 @@ def page(path, host):
 
 
 def by_the_schema(error):
-    """Whether a table or a column that is not there is the cause, or the cause of the cause."""
+    """Whether a missing table or column is the exception's direct or indirect cause."""
     seen = 0
     while error is not None and seen < 20:
         names = {cls.__name__ for cls in type(error).__mro__}
@@ -176,10 +173,9 @@ def by_the_schema(error):
 
 
 def lacking(connection):
-    """``table.column`` of what the models need and tables of the database do not have: each query on such a model
-    fails.
+    """``table.column`` that the models need and existing tables lack: each query on such a model fails.
 
-    Tables that are not there at all are left out: the code that uses them is new, and what is old does not need it.
+    Missing tables are left out: only new code uses them.
     """
     from django.apps import apps
 
@@ -197,8 +193,8 @@ def lacking(connection):
 
 
 def is_own(config, loader):
-    """Whether the team can commit a migration of this app: its code, or the migrations that the settings give it, are
-    not an installed package's.
+    """Whether the team can commit a migration of this app: its code or its MIGRATION_MODULES is not in an installed
+    package.
     """
     import importlib.util
 
@@ -213,7 +209,7 @@ def is_own(config, loader):
 
 
 def unmade(loader):
-    """``app: what`` of each change of the team's models that no migration holds; nothing where Django cannot tell."""
+    """``app: change`` for each change of the team's models without a migration; empty if Django cannot determine it."""
     from django.apps import apps
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.questioner import MigrationQuestioner
@@ -231,7 +227,7 @@ def unmade(loader):
 
 
 def foresee(connection, executor, plan, steps):
-    """Add the SQL that each pending migration would run, as far as it can be told without running it."""
+    """Add the SQL of each pending migration, as far as it is known without a run."""
     state = None
     for migration, step in zip(plan, steps):  # noqa: B905 -- Python 3.8
         if time.monotonic() - BEGAN > SQL_SECONDS:
@@ -248,9 +244,7 @@ def foresee(connection, executor, plan, steps):
 
 
 def rows_of(connection, steps):
-    """{table: rows} of the tables that pending migrations alter, counted up to a million, above that as the server
-    estimates.
-    """
+    """{table: rows} of the tables that pending migrations alter: counted up to a million, estimated above."""
     names = {match.group(2) for step in steps for line in step.get("statements", ()) for match in TABLES.finditer(line)}
     found: dict = {}
     if connection.vendor != "postgresql":
@@ -278,8 +272,8 @@ def rows_of(connection, steps):
 
 
 def reversible(operation):
-    """Whether an operation can be undone, with those that it holds for the database (SeparateDatabaseAndState says of
-    itself that it can).
+    """Whether an operation is reversible, including its database operations (SeparateDatabaseAndState always reports
+    True).
     """
     return bool(operation.reversible) and all(
         reversible(one) for one in getattr(operation, "database_operations", None) or ()
@@ -287,7 +281,7 @@ def reversible(operation):
 
 
 def describe(migration):
-    """One pending migration: what it does and whether it can be undone."""
+    """One pending migration: its operations and whether it is reversible."""
     return {
         "name": str(migration),
         "operations": [str(operation.describe())[:200] for operation in migration.operations[:50]],
@@ -298,7 +292,7 @@ def describe(migration):
 
 
 def explain(error):
-    """(kind, detail) of an exception: ``database`` when the database did not answer, else ``code``."""
+    """(kind, detail) of an exception: ``database`` if the database did not respond, else ``code``."""
     names = {cls.__name__ for cls in type(error).__mro__}
     modules = {cls.__module__.split(".")[0] for cls in type(error).__mro__}
     down = names & {"OperationalError", "InterfaceError"} and modules & {"django", "psycopg", "psycopg2", "sqlite3"}
@@ -307,7 +301,7 @@ def explain(error):
 
 
 def probe(root, *asked):
-    """The whole answer; never raises, and never says ``ok`` unless the database was asked."""
+    """The whole answer; never raises, and never returns ``ok`` without a database query."""
     answer = {"framework": "django", "pending": [], "missing": [], "conflicts": {}, "plan": [], "kind": ""}
     try:
         early = prepare(root)
@@ -327,7 +321,7 @@ def probe(root, *asked):
 
 
 def main(argv):
-    """Leave the answer and end at once, whatever threads the app has started."""
+    """Write the answer and exit at once, even if the app has started threads."""
     text = json.dumps(probe(os.getcwd(), *argv[2:4]))
     if len(argv) > 1:
         target = os.path.join(argv[1], "probe.json")

@@ -1,9 +1,9 @@
-"""Runs an app's own tests on a database that has a schema already: ``python - FOLDER`` with a job and two other scripts
-around this text.
+"""Runs an app's own tests on an existing schema: ``python - FOLDER``, with a job and two other scripts around this
+text.
 
-Django's runner keeps the database (--keepdb), pytest-django takes it as it is (--reuse-db): the migrations that its
-code knows are applied already.
-Leaves ``FOLDER/tests.json``: {state: ok, fails or unknown, detail, seconds}.
+Django's runner keeps the database (--keepdb) and pytest-django reuses it (--reuse-db): the migrations of the code are
+already applied.
+Writes ``FOLDER/tests.json``: {state: ok, fails or unknown, detail, seconds}.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESULT = re.compile(r"FAILED \(.*\)|=+ .*(failed|error).* in .*=+|\d+ (failed|er
 
 
 def words_of(command):
-    """(words to run, kind) of a plain test command of Django or pytest; (None, why) for any other."""
+    """(arguments to run, kind) of a plain test command of Django or pytest; (None, reason) for any other."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -48,7 +48,7 @@ def words_of(command):
 
 
 def settings_of(kind, probe):
-    """The settings module of the app's tests; None if it cannot be told."""
+    """The settings module of the app's tests; None if it is unknown."""
     if os.environ.get("DJANGO_SETTINGS_MODULE"):
         return os.environ["DJANGO_SETTINGS_MODULE"]
     for name in FILES if kind == "pytest" else ():
@@ -100,9 +100,9 @@ def work(folder, job, plan, probe, cell):
 
 
 def main(argv, job, plan, probe, cell):
-    """Leave the answer in the folder."""
+    """Write the answer to the folder."""
     began = time.monotonic()
-    os.nice(10)  # what serves people goes first
+    os.nice(10)  # serving processes have priority
     try:
         found = work(argv[1], job, plan, probe, cell)
     except BaseException as error:

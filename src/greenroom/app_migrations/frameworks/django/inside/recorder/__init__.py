@@ -1,3 +1,3 @@
-"""The recorder for Django apps: standard library and the app's own Django only, for any Python from 3.8 on. Runs inside
-a dyno.
+"""The recorder for Django apps, which runs in a dyno: standard library and the app's own Django only, Python 3.8 or
+later.
 """

@@ -1,6 +1,4 @@
-"""What the database consists of: relations with their files, columns, counters of rows, and a sorted listing to
-compare.
-"""
+"""The database catalogue: relations with their files, columns, row counters, and a sorted schema listing to compare."""
 
 RELATIONS = (
     "SELECT c.oid::bigint, CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname,"
@@ -32,16 +30,18 @@ INVALID = "SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE NOT 
 
 
 def broken(raw):
-    """What a failed CREATE INDEX CONCURRENTLY left behind, as the end of a sentence; nothing when it left nothing."""
+    """Note about the invalid index of a failed CREATE INDEX CONCURRENTLY, to end a sentence with; empty if there is
+    none.
+    """
     try:
         names = [name for (name,) in rows_of(raw, INVALID)]
-    except Exception:  # the connection may be in a state of its own after an error
+    except Exception:  # the connection may be unusable after an error
         return ""
     return " (the invalid index " + ", ".join(names) + " is left behind: drop it before the next try)" if names else ""
 
 
 def rows_of(raw, query):
-    """All rows of a query on the driver's own connection, which Django's wrappers do not see."""
+    """All rows of a query on the driver's own connection, bypassing Django's wrappers."""
     cursor = raw.cursor()
     try:
         cursor.execute(query)
@@ -51,8 +51,9 @@ def rows_of(raw, query):
 
 
 class Look:
-    """The catalogue at one moment. relations: {oid: (name, kind, file)}; columns: {(oid, number): (name, type, not
-    null, has default, default)}.
+    """The catalogue at one moment.
+
+    relations: {oid: (name, kind, file)}; columns: {(oid, number): (name, type, not null, has default, default)}.
     """
 
     def __init__(self, raw):
@@ -65,7 +66,7 @@ class Look:
 
 
 def rewritten(raw, before, after):
-    """Tables and indexes that lie in another file than before, with their bytes now."""
+    """Tables and indexes with a new file, and their present size in bytes."""
     found = []
     for oid, (name, kind, file) in sorted(after.relations.items()):
         old = before.relations.get(oid)
@@ -76,8 +77,9 @@ def rewritten(raw, before, after):
 
 
 def column_changes(before, after, known, counted):
-    """Columns that came, went or were renamed in tables that were there before the plan. known: {oid: name}; counted:
-    {(table, column): (rows, values)}.
+    """Columns that were added, dropped or renamed in tables that existed before the plan.
+
+    known: {oid: name}; counted: {(table, column): (rows, values)}.
     """
     found = []
     there = after.tables()
@@ -97,7 +99,7 @@ def column_changes(before, after, known, counted):
 
 
 def table_changes(before, after, counted):
-    """Tables that came, went or were renamed."""
+    """Tables that were created, dropped or renamed."""
     old, new = before.tables(), after.tables()
     found = [{"change": "created", "name": new[oid]} for oid in sorted(set(new) - set(old))]
     for oid in sorted(set(old) - set(new)):
@@ -107,8 +109,8 @@ def table_changes(before, after, counted):
 
 
 def counters(raw, version):
-    """{table: (inserted, updated, deleted)} since the counters began. version: the server's, since 15 can be told to
-    write them now.
+    """{table: (inserted, updated, deleted)} since the last reset. version: the server's; 15 and later can flush the
+    counters.
     """
     if version >= 150000:
         rows_of(raw, "SELECT pg_catalog.pg_stat_force_next_flush()")
@@ -117,7 +119,7 @@ def counters(raw, version):
 
 
 def written(before, after):
-    """{table: [inserted, updated, deleted]} between two counts, without Django's own table of migrations."""
+    """{table: [inserted, updated, deleted]} between two counts, without Django's migration table."""
     found = {}
     for name, now in after.items():
         change = [new - old for new, old in zip(now, before.get(name, (0, 0, 0)))]  # noqa: B905 -- Python 3.8
@@ -127,9 +129,7 @@ def written(before, after):
 
 
 def listing(raw):
-    """The schema as a set of lines that do not depend on the order of columns, without Django's own table of
-    migrations.
-    """
+    """The schema as a set of lines that do not depend on column order, without Django's migration table."""
     look = Look(raw)
     tables = look.tables()
     lines = {"table " + name for name in tables.values()}

@@ -1,6 +1,6 @@
-"""Runs the pending migrations one by one as Django's executor does, and writes down what each did; or takes them back.
+"""Runs the pending migrations one by one like Django's executor and records the effects of each; or reverses them.
 
-Leaves ``FOLDER/rehearsal.json`` after each migration anew, so that something is known even when the dyno is killed.
+Rewrites ``FOLDER/rehearsal.json`` after each migration, so that a killed dyno leaves partial results.
 """
 
 import json
@@ -18,8 +18,9 @@ LINES = 2000
 
 
 class Recorder:
-    """One run over one connection. job: {job: forward or reverse, budget: seconds, plan: names, gone and added: lines
-    of the schema}.
+    """One run on one connection.
+
+    job: {job: forward or reverse, budget: seconds, plan: names, gone and added: lines of the schema}.
     """
 
     def __init__(self, connection, job, probe, keep):
@@ -30,12 +31,12 @@ class Recorder:
 
     @property
     def raw(self):
-        """The driver's connection; Django's wrappers do not see what it does."""
+        """The driver's connection, which bypasses Django's wrappers."""
         self.connection.ensure_connection()
         return self.connection.connection
 
     def limits(self):
-        """A lock is waited for 10 s at most, a statement may take what is left of the budget."""
+        """Set the lock timeout to 10 s at most and the statement timeout to the rest of the budget."""
         left = max(1, int((self.until - time.monotonic()) * 1000))
         cursor = self.raw.cursor()
         cursor.execute("SET lock_timeout = '%ds'" % LOCK_TIMEOUT)
@@ -43,7 +44,7 @@ class Recorder:
         cursor.close()
 
     def forward(self):
-        """All pending migrations, up to the first that fails; then what the app does after each migrate."""
+        """Run all pending migrations, up to the first failure; then the post-migrate handlers."""
         from django.db.migrations.exceptions import InconsistentMigrationHistory
         from django.db.migrations.executor import MigrationExecutor
 
@@ -75,7 +76,7 @@ class Recorder:
         return self.end("ok", "")
 
     def all(self, executor, plan, known, poller):
-        """The migrations of the plan; what failed in words, else nothing."""
+        """Run the migrations of the plan; returns the failure message, or an empty string."""
         state = executor._create_project_state(with_applied_migrations=True)
         for migration in plan:
             if time.monotonic() > self.until:
@@ -88,7 +89,7 @@ class Recorder:
         return self.after(state, [(migration, False) for migration in plan])
 
     def one(self, executor, migration, state, known, poller):
-        """One migration alone, and what it did."""
+        """Run one migration and return its effects."""
         self.limits()
         version = catalogue.rows_of(self.raw, "SELECT current_setting('server_version_num')::int")[0][0]
         before, rows = catalogue.Look(self.raw), catalogue.counters(self.raw, version)
@@ -116,7 +117,7 @@ class Recorder:
         return item, state
 
     def facts(self, migration, watch, seconds, error):
-        """What is known of a migration beside the catalogue."""
+        """The facts about a migration besides the catalogue."""
         safe = getattr(migration, "safe", None)
         return dict(
             self.probe.describe(migration),
@@ -129,7 +130,7 @@ class Recorder:
         )
 
     def after(self, state, plan):
-        """What apps do after each migrate (content types, permissions); what failed in words."""
+        """Run the post-migrate handlers of the apps (content types, permissions); returns the failure message."""
         from django.core.management.sql import emit_post_migrate_signal
 
         began = time.perf_counter()
@@ -146,7 +147,7 @@ class Recorder:
         return ""
 
     def reverse(self):
-        """The migrations of the job's plan backwards, and whether the schema is what it was."""
+        """Reverse the migrations of the job's plan and compare the schema with the one before."""
         from django.db.migrations.executor import MigrationExecutor
 
         executor = MigrationExecutor(self.connection)
@@ -174,7 +175,9 @@ class Recorder:
         return self.end("ok", "")
 
     def obstacle(self, loader, back, missing):
-        """Why the plan ``back`` can't run; empty when it can. missing: migrations of the job that it lacks."""
+        """The reason why the plan ``back`` cannot run; empty if it can. missing: migrations of the job that it
+        lacks.
+        """
         stuck = [str(one) for one, _ in back if not all(self.probe.reversible(step) for step in one.operations)]
         if stuck:
             return ", ".join(reversed(stuck)) + " cannot be undone"
@@ -186,7 +189,7 @@ class Recorder:
         return "not all are applied" if missing else ""
 
     def differences(self):
-        """At most 50 lines about how the schema differs from the one before the job's migrations."""
+        """At most 50 lines of difference from the schema before the job's migrations."""
         now = catalogue.listing(self.raw)
         lines = ["missing: " + line for line in self.job.get("gone") or () if line not in now]
         lines += ["left over: " + line for line in self.job.get("added") or () if line in now]
@@ -228,7 +231,7 @@ def work(root, job, probe, keep):
 
 
 def main(argv, job, probe):
-    """Leave the answer in the folder and end at once, whatever threads the app has started."""
+    """Write the answer to the folder and exit at once, even if the app has started threads."""
     target = os.path.join(argv[1], FILE)
 
     def keep(answer):

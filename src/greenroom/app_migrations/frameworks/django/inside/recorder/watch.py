@@ -1,6 +1,4 @@
-"""Watches the one connection that migrates: its statements, the locks that it holds and for how long, and what it is
-about to drop.
-"""
+"""Watches the migrating connection: its statements, its locks with their durations, and the data that it will drop."""
 
 import re
 import threading
@@ -9,7 +7,7 @@ import time
 from . import catalogue
 
 INTERVAL = 0.005
-"""Seconds between two looks at the locks from outside."""
+"""Seconds between two lock samples from the second connection."""
 KEEP = 200
 LOCKS = (
     "SELECT l.relation::bigint, l.mode FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.granted AND"
@@ -27,7 +25,7 @@ MOST = 1000001
 
 
 def redacted(sql, limit=1000):
-    """A statement on one line, without what stands between quotes."""
+    """A statement on one line, without string literals."""
     return " ".join(LITERAL.sub("'?'", str(sql)).split())[:limit]
 
 
@@ -38,7 +36,7 @@ def bare(name):
 
 
 class Poller(threading.Thread):
-    """Looks at the locks of one backend from a second connection: sees those of statements that commit at once."""
+    """Samples the locks of one backend from a second connection, including those of autocommit statements."""
 
     def __init__(self, connection, pid):
         threading.Thread.__init__(self, daemon=True)
@@ -64,13 +62,13 @@ class Poller(threading.Thread):
             other.close()
 
     def take(self):
-        """{(oid, mode): seconds} since the last time."""
+        """{(oid, mode): seconds} since the last call."""
         held, self.held = self.held, {}
         return held
 
 
 class Watch:
-    """What one migration does. Used as a wrapper around each statement of Django's connection."""
+    """The effects of one migration. Wraps each statement of Django's connection."""
 
     def __init__(self, connection, before):
         self.connection, self.before = connection, before
@@ -92,7 +90,7 @@ class Watch:
         return result
 
     def _aside(self, work, argument):
-        """Our own look at the database is not the migration's time."""
+        """Run a catalogue query of the recorder, and exclude its time from the migration's."""
         began = time.perf_counter()
         work(argument)
         self.own += time.perf_counter() - began
@@ -102,7 +100,7 @@ class Watch:
             self.first.setdefault((oid, mode), (began, self.own))
 
     def _count_losses(self, sql):
-        """Before something is dropped: how many rows, and how many values that are not null."""
+        """Before a drop: count the rows, and the values that are not null."""
         column = DROP_COLUMN.match(sql)
         match = DROP_TABLE.match(sql) or column
         name = match.group(1) if match else ""
@@ -122,7 +120,7 @@ class Watch:
         self.counted[key] = tuple(catalogue.rows_of(self.connection.connection, query)[0])
 
     def locks(self, ended, atomic, polled, known):
-        """The locks on tables that were there before the plan, as {table, mode, seconds}. ended: when the migration had
+        """Locks on tables that existed before the plan, as {table, mode, seconds}. ended: when the migration
         committed.
         """
         held = {}
