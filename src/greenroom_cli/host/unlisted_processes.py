@@ -1,8 +1,8 @@
-"""Processes of one home that no pid file names: components by their command lines, dynos by their shims.
+"""Finds processes of a home that have no pid file: components by their command lines, dynos by their shims.
 
-A process is a component only if its command line and this home's name in it (or in its environment) say so, if it
-belongs to a user of
-Greenroom, and if it is outside every sandbox: a tenant chooses its own command line.
+A process counts as a component only if its command line matches, if the home folder is in its command line or
+environment, if it belongs to a user of Greenroom, and if it is outside of every sandbox: tenants choose their own
+command lines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GRACE = 35.0
 
 
 def components(home: Path) -> dict[str, list[Identity]]:
-    """name -> living processes of this home, the oldest first. Children of PostgreSQL and of web are not among them."""
+    """name -> running processes of this home, oldest first, without the children of PostgreSQL and web."""
     found: dict[str, list[Identity]] = {}
     names, uids = {os.fsencode(home), os.fsencode(home.resolve())}, _uids(home)
     for number in filter(str.isdigit, os.listdir("/proc")):
@@ -42,25 +42,23 @@ def components(home: Path) -> dict[str, list[Identity]]:
 
 
 def _component(process: Path, home: set[bytes]) -> str:
-    """The component that the process is of this home; empty when it is none. home: the folder's names."""
-    words = (process / "cmdline").read_bytes().split(b"\0")[:-1]
-    if len(words) < 3:
+    """The component name of a process of this home; '' for any other process. home: the folder's possible paths."""
+    argv = (process / "cmdline").read_bytes().split(b"\0")[:-1]
+    if len(argv) < 3:
         return ""
-    name = MODULES.get(words[2], "") if words[1] == b"-m" else ""
+    name = MODULES.get(argv[2], "") if argv[1] == b"-m" else ""
     if name in ("supervisor", "host"):
-        return name if home & set(words) else ""
-    program = os.path.basename(words[0])
-    if program == b"postgres" and words[1] == b"-D":
-        return "postgres" if words[2].removesuffix(b"/postgres/data") in home else ""
-    if program == b"caddy" and words[1:] == [b"run", b"--config", b"caddy/config.json"]:
+        return name if home & set(argv) else ""
+    program = os.path.basename(argv[0])
+    if program == b"postgres" and argv[1] == b"-D":
+        return "postgres" if argv[2].removesuffix(b"/postgres/data") in home else ""
+    if program == b"caddy" and argv[1:] == [b"run", b"--config", b"caddy/config.json"]:
         name = "caddy"
     return name if name and _home_of(process) in home else ""
 
 
 def _uids(home: Path) -> set[int]:
-    """The users that run components: root, the owner of the home (who ran ``up`` in development mode), and the two
-    system users.
-    """
+    """The uids that run components: root, the owner of the home folder, and the two system users."""
     try:
         owner = home.stat().st_uid
     except FileNotFoundError:
@@ -69,9 +67,9 @@ def _uids(home: Path) -> set[int]:
 
 
 def _is_ours(process: Path, uids: set[int]) -> bool:
-    """Whether the process runs as one of these users and outside of a sandbox, whose processes have a second pid there.
+    """Whether the process runs as one of these users and outside of a sandbox (a pid namespace).
 
-    The owner of the folder in /proc proves nothing: it is root for every process that has made itself undumpable.
+    The owner of the /proc folder is not used: it is root for every undumpable process.
     """
     fields = {}
     for line in (process / "status").read_text(errors="replace").splitlines():
@@ -88,7 +86,7 @@ def _home_of(process: Path) -> bytes:
 
 
 def shims(home: Path) -> dict[str, Identity]:
-    """dyno id -> its living shim, read from the run folder; needs no supervisor."""
+    """dyno id -> its running shim, read from the run folder without the supervisor."""
     from greenroom.engine.local import state_reader
 
     found = {}
@@ -102,13 +100,13 @@ def shims(home: Path) -> dict[str, Identity]:
 
 
 def end_shims(home: Path, say: Callable[[str], None]) -> bool:
-    """Stop all dynos without a supervisor: as it would, then by KILL. True if any ran."""
+    """Stop all dynos without a supervisor: the same signals, then SIGKILL. True if any was running."""
     from greenroom.engine.local import signals
 
     living = list(shims(home).values())
     if not living:
         return False
-    say(f"stopping {len(living)} dyno{'s' if len(living) > 1 else ''} without their supervisor")
+    say(f"stopping {len(living)} dyno{'s' if len(living) > 1 else ''} without the supervisor")
     for number, seconds in ((signals.STOP, GRACE), (signals.KILL, 5.0), (signal.SIGKILL, 5.0)):
         for who in living:
             send_signal(who, number)
