@@ -49,7 +49,7 @@ def test_a_refusal_names_a_remedy_that_exists(charlie, alice, shop, permission):
     with pytest.raises(ForbiddenError) as error:
         authorise(charlie, "shop", permission)
     if role == "owner":
-        assert error.value.hint == "only its owner, alice@example.com, or an administrator can"
+        assert error.value.hint == "ask its owner, alice@example.com, or an administrator"
         assert "--role" not in str(error.value)
         return
     assert f"`greenroom access:add {charlie.email} --role {role} -a shop`" in error.value.hint

@@ -301,7 +301,7 @@ def test_a_viewer_fetches_but_does_not_push(alices, server, vera, tmp_path):
     code, said = alices.push(url=url)
     assert code
     assert "403" in said
-    assert "it needs the role developer" in said
+    assert "it requires the role developer" in said
     assert post(server, "shop", token_of(vera), "git-receive-pack", b"0000").status_code == 403
 
 

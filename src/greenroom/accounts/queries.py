@@ -1,4 +1,4 @@
-"""Finds out who asks: by token or by password."""
+"""Authenticates requests by token or password."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USED_AT_STEP = timedelta(minutes=5)
 
 
 def by_token(plain: str, *, address: str = "") -> Actor | None:
-    """The actor behind a token, or None. The look-up is by hash, so its time tells nothing about the token."""
+    """The actor of a token, or None. The lookup is by hash, which prevents timing attacks."""
     if not plain.startswith("grm_"):
         return None
     now = clock.now()
@@ -39,8 +39,8 @@ def by_token(plain: str, *, address: str = "") -> Actor | None:
 
 
 def by_password(email: str, password: str, *, address: str = "") -> Actor | None:
-    """The actor behind an e-mail and a password, or None; unknown e-mails cost the same time. RateLimitError after many
-    wrong ones.
+    """The actor of an e-mail address and a password, or None; takes the same time for an unknown address.
+    RateLimitError after many wrong passwords.
     """
     email = address_of(email)
 
@@ -62,15 +62,15 @@ def by_password(email: str, password: str, *, address: str = "") -> Actor | None
 
 
 def return_connection() -> None:
-    """Give the database connection back to the pool before a wait, unless a transaction is open. The next query takes
-    one again.
+    """Return the database connection to the pool before a wait, unless in a transaction. The next query takes a new
+    one.
     """
     if not connection.in_atomic_block:
         connection.close()
 
 
 def has_been_at(email: str, address: str) -> bool:
-    """Whether the account has done something from the address before, as the audit log knows."""
+    """Whether the audit log has an entry of the account from this IP address."""
     return bool(address) and AuditEntry.objects.filter(account__email__iexact=email, address=address).exists()
 
 
@@ -89,12 +89,12 @@ def actor_of(
 
 
 def by_email(email: str) -> Account | None:
-    """The account of that e-mail, or None."""
+    """The account with that e-mail address, or None."""
     return Account.objects.filter(email__iexact=address_of(email)).first()
 
 
 def audit_is_intact() -> bool:
-    """Whether each row of the audit log still has the hash that its content and its predecessor give."""
+    """Whether the hash of each audit log entry matches its content and the previous entry."""
     previous = ""
     for entry in AuditEntry.objects.order_by("id").iterator():
         row = {
