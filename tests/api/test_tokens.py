@@ -227,7 +227,12 @@ def test_so_many_config_vars_and_so_large_ones_are_refused_with_what_is_allowed(
 
 @pytest.mark.parametrize(
     ("key", "remedy"),
-    [("PORT", "$PORT"), ("HEROKU_APP_NAME", "is already set in each dyno"), ("HEROKU_TOKEN", "APP_TOKEN"), ("__x", "APP_x")],
+    [
+        ("PORT", "$PORT"),
+        ("HEROKU_APP_NAME", "is already set in each dyno"),
+        ("HEROKU_TOKEN", "APP_TOKEN"),
+        ("__x", "APP_x"),
+    ],
 )
 def test_a_reserved_config_var_is_refused_with_what_to_do(shop, alice, key, remedy):
     answer = client_with(made(alice)[1]).patch("/apps/shop/config-vars", {key: "1"}, JSON)

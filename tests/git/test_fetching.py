@@ -116,7 +116,7 @@ def test_a_branch_that_is_too_large_while_it_comes_is_told_to_shrink_and_a_slow_
     slow = fetch._watch(Running(), tmp_path, time.monotonic() - 1, 9_000_000)
     assert (slow.message, slow.hint) == (
         "Fetching from the source repository timed out.",
-        "greenroom source:sync tries again",
+        "retry with greenroom source:sync",
     )
     assert fetch._watch(ended, tmp_path, time.monotonic() + 60, 9_000_000) is None
 

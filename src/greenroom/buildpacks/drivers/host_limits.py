@@ -1,6 +1,6 @@
-"""What this host gives to one dyno: its memory limit as far as the host can keep it, and how many cores it may use.
+"""The memory and CPU cores of a dyno on this host, read from the kernel's files.
 
-Reads the kernel's files; starts nothing. What is computed of it (WEB_CONCURRENCY) stands in ``runtime``.
+``rules.dyno_environment`` computes WEB_CONCURRENCY from them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ MEMINFO = Path("/proc/meminfo")
 MEMORY_FILES = ("memory.max", "memory/memory.limit_in_bytes")
 """Of version 2 and of version 1; below the root of what this host, or the container that Greenroom runs in, may use."""
 UNLIMITED = 1024**4
-"""Bytes above which a limit is none, as Heroku's script has it: version 1 writes 2**63 for "no limit"."""
+"""Values in bytes above this mean "no limit", as in Heroku's script: cgroup version 1 writes 2**63."""
 _MB = 1024**2
 
 
 class Capacity(TypedDict):
-    """Megabytes and cores of one dyno."""
+    """Memory in MB and CPU cores of a dyno."""
 
     memory_mb: int
     cores: int
@@ -59,7 +59,7 @@ def _cores(cgroups: Path) -> int:
 
 
 def _number(text: str) -> int | None:
-    """A whole number above 0; None for ``max``, ``-1`` and nothing."""
+    """A positive integer; None for ``max``, ``-1`` and an empty file."""
     text = text.strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
 
