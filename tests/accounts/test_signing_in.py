@@ -54,7 +54,7 @@ def test_a_token_of_scope_global_does_as_well_and_a_narrow_one_does_not(bob):
     wide = actions.create_token(actor=bob, account=account)[1]
     _, url, collect = begun()
     client = Client(enforce_csrf_checks=True)
-    assert "narrower scope" in submit(client, url, email="", password=narrow).content.decode()
+    assert "Only a token of scope global" in submit(client, url, email="", password=narrow).content.decode()
     assert submit(client, url, email="eve@example.com", password=wide).status_code == 403
     assert collect() is None
     submit(client, url, email="", password=wide)

@@ -1,7 +1,6 @@
-"""Reads the files by which an app describes itself: Procfile, app.json, greenroom.toml. Text in, plain values out.
+"""Parses the configuration files of an app: Procfile, app.json, greenroom.toml.
 
-A mistake raises BuildError with the file, the line, what was found and what is allowed; where files come from is left
-to the caller.
+An invalid file raises BuildError with the file, the line, the value and the allowed values.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ def _bad_json(
 
 
 def read_app_json(data: bytes) -> dict[str, Any]:
-    """The file's object, checked as far as Greenroom uses it: env, scripts, formation, addons, environments."""
+    """The object of app.json, with checks of all keys that Greenroom uses (env, scripts, formation, addons, ...)."""
     text = _text(data, "app.json", "app-json::invalid")
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_int=_whole)
@@ -196,7 +195,7 @@ def _check_env_entry(entry: Mapping[str, Any], where: str) -> None:
 
 
 def required_env(app_json: Mapping[str, Any], is_django: bool, secret_key: str = "SECRET_KEY") -> dict[str, str]:  # noqa: S107 -- a name
-    """The config vars without which a release may not start, each with the reason.
+    """The required config vars of a release, each with the reason.
 
     A key of app.json's ``env`` is required unless it says ``"required": false``. One with a ``value`` or a
     ``generator`` is too, since

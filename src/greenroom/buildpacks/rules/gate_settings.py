@@ -1,6 +1,4 @@
-"""The parts of greenroom.toml that are about the gate: ``[scan]``, ``[tests]`` and ``[[tests.quarantine]]``. Values in,
-checked values out.
-"""
+"""Validates the gate settings of greenroom.toml: ``[scan]``, ``[tests]`` and ``[[tests.quarantine]]``."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from greenroom.buildpacks.errors import BuildError
 
 SCAN = ("scanners", "migrations")
 LIMITS = {"minutes": 240, "silent_minutes": 60}
-"""How long the tests may be given at most."""
+"""The maximum time limits of the tests, in minutes."""
 
 QUARANTINE = ("test", "owner", "until", "reason")
 STRICTNESS = ("error", "warn")

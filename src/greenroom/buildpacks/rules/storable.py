@@ -1,8 +1,6 @@
-"""What PostgreSQL cannot store of a value that was read from a file: NUL, half of a surrogate pair, infinity, too long
-a number. Pure.
+"""Finds values that PostgreSQL cannot store in JSON: NUL characters, unpaired surrogates, infinity, too long numbers.
 
-A file of the commit that holds it is refused by the reader: the database would refuse the whole row later, and blame
-nobody.
+Readers refuse a file that contains one; otherwise the database would refuse the complete row later.
 """
 
 from __future__ import annotations
@@ -11,9 +9,9 @@ import math
 from collections.abc import Mapping
 
 DEEPEST = 100
-"""Levels of objects and lists in each other."""
+"""Limit of nested objects and lists."""
 LONGEST = 4_000
-"""Bits of a whole number."""
+"""Limit of an integer, in bits."""
 
 
 def fault(value: object, *, endless: bool = False) -> tuple[str, str] | None:
@@ -45,7 +43,7 @@ def fault(value: object, *, endless: bool = False) -> tuple[str, str] | None:
 
 
 def trouble(found: object) -> str:
-    """Why this one value cannot be stored; empty if it can."""
+    """Why this value cannot be stored; '' if it can."""
     if isinstance(found, str):
         if "\0" in found:
             return "it contains a NUL character"

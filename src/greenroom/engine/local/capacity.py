@@ -1,4 +1,4 @@
-"""Memory and cores that this host has for dynos. Reads the kernel's files; starts nothing."""
+"""The memory and CPU cores of this host for dynos, read from the kernel's files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MEMINFO = Path("/proc/meminfo")
 MEMORY_FILES = ("memory.max", "memory/memory.limit_in_bytes")
 """Of version 2 and of version 1; below the root of what this host, or the container that Greenroom runs in, may use."""
 UNLIMITED = 1024**4
-"""Bytes above which a limit is none, as Heroku's script has it: version 1 writes 2**63 for "no limit"."""
+"""Values in bytes above this mean "no limit", as in Heroku's script: cgroup version 1 writes 2**63."""
 _MB = 1024**2
 
 
 def measured(*, cgroups: Path = CGROUPS, meminfo: Path = MEMINFO) -> Capacity:
-    """The memory that a control group around the engine (version 1 or 2) or the machine itself has, whichever is less,
-    and the cores that this process may use; a quota of a control group counts.
+    """The memory limit of the control group around the engine (version 1 or 2) or the memory of the machine, whichever
+    is less, and the cores that this process may use, with a quota of the control group.
     """
     known = [*_limits(cgroups), *_physical(meminfo)]
     return Capacity(memory_mb=min(known, default=0), cores=_cores(cgroups))
@@ -47,7 +47,7 @@ def _cores(cgroups: Path) -> int:
 
 
 def _number(text: str) -> int | None:
-    """A whole number above 0; None for ``max``, ``-1`` and nothing."""
+    """A positive integer; None for ``max``, ``-1`` and an empty file."""
     text = text.strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
 
