@@ -145,7 +145,7 @@ def test_an_app_made_after_a_rename_has_the_next_number_of_an_app(alice, shop):
 
 def test_a_host_name_is_had_once_and_the_refusal_says_by_whom(shop, cafe, alice, charlie):
     actions.add_domain(actor=alice, app=shop, hostname="www.example.com")
-    with pytest.raises(ConflictError, match=r"www\.example\.com is a domain of shop already"):
+    with pytest.raises(ConflictError, match=r"www\.example\.com is already a domain of shop"):
         actions.add_domain(actor=alice, app=shop, hostname="WWW.example.com.")
     with pytest.raises(ConflictError, match=r"www\.example\.com is currently in use by another app"):
         actions.add_domain(actor=charlie, app=cafe, hostname="www.example.com")
